@@ -1,0 +1,77 @@
+"""The packages called directly, as a user of them would write it: (input, reference) -> value."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Metric = Callable[[str, str], float]
+
+ROUGE_TYPES = {**{f"rouge_{n}": f"rouge{n}" for n in range(1, 6)}, "rouge_l": "rougeL"}
+
+
+def direct(meteor: bool) -> dict[str, Metric]:
+    """Metric name -> the package that defines it; METEOR only where nltk finds WordNet."""
+    import sacrebleu
+    from nltk.translate.gleu_score import sentence_gleu
+    from nltk.translate.meteor_score import meteor_score
+    from rapidfuzz import fuzz
+    from rouge_score.rouge_scorer import RougeScorer
+
+    metrics: dict[str, Metric] = {
+        "fuzzy_match": lambda input, reference: fuzz.ratio(input, reference) / 100,
+        "bleu": lambda input, reference: sacrebleu.sentence_bleu(input, [reference]).score / 100,
+        "gleu": lambda input, reference: sentence_gleu([reference.split()], input.split()),
+    }
+    if meteor:
+        metrics["meteor"] = lambda input, reference: meteor_score(
+            [reference.split()], input.split()
+        )
+    for name, kind in ROUGE_TYPES.items():
+        metrics[name] = _rouge(RougeScorer([kind], use_stemmer=False), kind)
+    return metrics
+
+
+def rouge_score_rs() -> dict[str, Metric]:
+    """The fastest peer, a Rust extension; empty when it is not installed."""
+    if importlib.util.find_spec("rouge_score_rs") is None:
+        return {}
+    from rouge_score_rs import RougeScorer
+
+    return {
+        name: _rouge(RougeScorer([kind], use_stemmer=False), kind)
+        for name, kind in ROUGE_TYPES.items()
+    }
+
+
+def _rouge(scorer: Any, kind: str) -> Metric:
+    def metric(input: str, reference: str) -> float:
+        value: float = scorer.score(reference, input)[kind].fmeasure
+        return value
+
+    return metric
+
+
+def find_wordnet() -> str | None:
+    """Make WordNet known to nltk; None when done, else why it could not be."""
+    import nltk
+
+    try:
+        nltk.data.find("corpora/wordnet")
+    except LookupError:
+        source = Path(__file__).parents[1] / "tests" / "metrics" / "wordnet_files.py"
+        spec = importlib.util.spec_from_file_location("wordnet_files", source)
+        if spec is None or spec.loader is None:
+            return f"no {source}"
+        wordnet_files = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(wordnet_files)
+        folder = Path(os.environ.get("GRADERS_WORDNET") or tempfile.mkdtemp(prefix="wordnet-"))
+        try:
+            nltk.data.path.append(str(wordnet_files.nltk_data(folder)))
+        except wordnet_files.NoWordNet as problem:
+            return str(problem)
+    return None

@@ -1,0 +1,82 @@
+"""Run OpenAI-style graders on your own machine: grader JSON in, reward out.
+
+The names below are imported on first use, so that `import graders_engine` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graders_engine.version import __version__
+
+if TYPE_CHECKING:
+    from graders_engine.blocking import Engine
+    from graders_engine.compiled import CompiledGrader
+    from graders_engine.engine import AsyncEngine
+    from graders_engine.errors import (
+        DataSetError,
+        GradersError,
+        InvalidGrader,
+        InvalidRequest,
+        InvalidRow,
+        LifecycleError,
+        Mistake,
+        UnavailableGrader,
+    )
+    from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome
+    from graders_engine.response import RunGraderResponse, ValidateGraderResponse
+
+_HOMES = {
+    "AsyncEngine": "engine",
+    "CompiledGrader": "compiled",
+    "DataSetError": "errors",
+    "Engine": "blocking",
+    "Failure": "outcome",
+    "Flag": "outcome",
+    "GradersError": "errors",
+    "InvalidGrader": "errors",
+    "InvalidRequest": "errors",
+    "InvalidRow": "errors",
+    "LifecycleError": "errors",
+    "Mistake": "errors",
+    "Outcome": "outcome",
+    "RowOutcome": "outcome",
+    "RunGraderResponse": "response",
+    "UnavailableGrader": "errors",
+    "ValidateGraderResponse": "response",
+}
+
+__all__ = [
+    "AsyncEngine",
+    "CompiledGrader",
+    "DataSetError",
+    "Engine",
+    "Failure",
+    "Flag",
+    "GradersError",
+    "InvalidGrader",
+    "InvalidRequest",
+    "InvalidRow",
+    "LifecycleError",
+    "Mistake",
+    "Outcome",
+    "RowOutcome",
+    "RunGraderResponse",
+    "UnavailableGrader",
+    "ValidateGraderResponse",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

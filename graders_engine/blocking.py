@@ -1,0 +1,125 @@
+"""The engine for code without async: the same verbs, one loop thread for its life."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from graders_engine.compiled import CompiledGrader, scope_reader
+from graders_engine.engine import WINDOW, AsyncEngine, in_order
+from graders_engine.errors import LifecycleError
+from graders_engine.outcome import RowOutcome
+from graders_engine.response import RunGraderResponse, ValidateGraderResponse
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Runs graders. Use it as `with Engine() as engine: ...`; it may be shared by threads.
+
+    Takes the same arguments as `AsyncEngine`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._engine = AsyncEngine(**settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        self._call(self._engine.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the engine holds; closing twice is allowed."""
+        if self._loop is not None and self._thread is not None and not self._closed:
+            self._call(self._engine.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+        self._closed = True
+
+    def compile(self, grader: Any) -> CompiledGrader:
+        """Parse and compile a grader; see `AsyncEngine.compile`."""
+        self._check()
+        return self._engine.compile(grader)
+
+    def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
+        """What decides this grader's rewards besides the grader; see `AsyncEngine.settings`."""
+        return self._engine.settings(compiled)
+
+    def run(self, grader: Any, **row: Any) -> RunGraderResponse:
+        """Grade one model output; see `AsyncEngine.run`."""
+        return self._call(self._engine.run(grader, **row))
+
+    def validate(self, grader: Any) -> ValidateGraderResponse:
+        """Check a grader without running anything; see `AsyncEngine.validate`."""
+        return self._call(self._engine.validate(grader))
+
+    def score(
+        self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
+    ) -> Iterator[RowOutcome]:
+        """Grade every row of a data set, in its order; see `AsyncEngine.score`.
+
+        The rows are taken in the calling thread, as they are needed. The grader is compiled at once.
+        """
+        compiled = self.compile(grader)
+        scope = scope_reader(sample_field)
+        if not compiled.evaluator.waits:
+            return (compiled.grade_row_now(index, row, scope) for index, row in enumerate(rows))
+
+        def begin(index: int, row: Any) -> Future[RowOutcome]:
+            return self._begin(self._engine.grade_waiting(compiled, index, row, scope))
+
+        window = self._engine.concurrency * WINDOW
+        return (begun.result() for begun in in_order(begin, rows, window))
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._begin(coroutine).result()
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        except LifecycleError:
+            coroutine.close()
+            raise
+
+    def _check(self) -> None:
+        if self._closed:
+            raise LifecycleError(
+                "This engine is closed: grade inside its `with` block, or make another one."
+            )
+        if os.getpid() != self._process:
+            raise LifecycleError(
+                "This engine was made in another process: make one in each process."
+            )
+        if self._thread is threading.current_thread():
+            raise LifecycleError(
+                "This engine's own thread cannot wait for it: use AsyncEngine there."
+            )
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        self._check()
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="graders-engine", daemon=True
+                )
+                self._thread.start()
+            return self._loop

@@ -1,0 +1,45 @@
+"""How a command says that it cannot do what was asked."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from graders_engine.errors import DataSetError, GradersError, InvalidGrader, Mistake
+
+WRONG_REQUEST = 2
+"""Exit code for a wrong request: a grader, a row or a flag that cannot be used."""
+FAILED = 1
+"""Exit code when the request is right but the data or the results cannot be read or written."""
+
+
+def report_and_exit(error: GradersError) -> NoReturn:
+    """Say what is wrong on standard error, and leave with the code for it."""
+    if isinstance(error, InvalidGrader):
+        count = len(error.mistakes)
+        click.secho(
+            f"The grader has {count} mistakes:" if count > 1 else "The grader has a mistake:",
+            err=True, fg="red",
+        )  # fmt: skip
+        for mistake in error.mistakes:
+            show(mistake)
+    else:
+        click.secho(str(error), err=True, fg="red")
+    sys.exit(FAILED if isinstance(error, DataSetError) else WRONG_REQUEST)
+
+
+def warn(mistake: Mistake) -> None:
+    """Print a warning on standard error."""
+    click.secho("warning", err=True, fg="yellow", nl=False)
+    click.echo(f": {mistake}", err=True)
+
+
+def show(mistake: Mistake) -> None:
+    """Print one mistake: path, message, the line with its caret, what to do."""
+    click.echo(err=True)
+    if mistake.param:
+        click.secho(mistake.param, err=True, bold=True)
+    for line in str(mistake).splitlines():
+        click.echo(f"  {line}", err=True)

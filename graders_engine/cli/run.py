@@ -1,0 +1,67 @@
+"""`graders run`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from graders_engine.blocking import Engine
+from graders_engine.cli.request import read_request
+from graders_engine.errors import InvalidRequest
+
+
+@click.command("run")
+@click.option(
+    "--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or - for standard input."
+)
+@click.option("--model-sample", metavar="S", help="The model's text, @FILE, or -.")
+@click.option("--item", metavar="I", help="The data-set row: JSON or YAML, @FILE, or -.")
+@click.option("--sample", metavar="JSON", help="A whole sample object, in place of --model-sample.")
+@click.option(
+    "--reference-answer", metavar="JSON", help="Stands for --item '{\"reference_answer\": …}'."
+)
+@click.option("--field", metavar="NAME", help="Print one value only: reward, metadata.errors, …")
+def command(field: str | None, **flags: str | None) -> None:
+    r"""Grade one model output and print the response as JSON.
+
+    A JSON or YAML document on standard input with the same names as the flags (grader, model_sample, item, …)
+    is merged under them. In YAML, put templates in quotes.
+
+    \b
+    graders run --grader '{type: string_check, operation: eq,
+                           input: "{{sample.output_text}}", reference: "{{item.label}}"}' \\
+                --model-sample cat --item '{label: cat}'
+    """
+    sample_key = "sample" if flags["sample"] is not None else "model_sample"
+    request = read_request(flags, needed=("grader", sample_key))
+    with Engine() as engine:
+        response = engine.run(
+            request["grader"],
+            model_sample=request["model_sample"],
+            item=request["item"],
+            sample=request["sample"],
+            reference_answer=request["reference_answer"],
+        )
+    for flag, details in response.flags.items():
+        click.secho(f"{flag}: {details}" if details else flag, err=True, fg="yellow")
+    answer = response.model_dump()
+    if field is None:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        value = _pick(answer, field)
+        click.echo(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _pick(answer: Any, field: str) -> Any:
+    for step in field.split("."):
+        if not isinstance(answer, dict) or step not in answer:
+            known = (
+                f"there are: {', '.join(answer)}"
+                if isinstance(answer, dict)
+                else "nothing is inside"
+            )
+            raise InvalidRequest(f"--field {field}: the response has no '{step}' there ({known}).")
+        answer = answer[step]
+    return answer

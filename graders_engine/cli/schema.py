@@ -1,0 +1,20 @@
+"""`graders schema`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from graders_engine.graders.parse import json_schema
+
+
+@click.command("schema")
+def command() -> None:
+    r"""Print the JSON Schema of a grader.
+
+    \b
+    graders schema > grader.schema.json
+    # VS Code: "json.schemas": [{"fileMatch": ["*grader*.json"], "url": "./grader.schema.json"}]
+    """
+    click.echo(json.dumps(json_schema(), indent=2))

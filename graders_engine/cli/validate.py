@@ -1,0 +1,28 @@
+"""`graders validate`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from graders_engine.blocking import Engine
+from graders_engine.cli.failing import warn
+from graders_engine.cli.request import read_request
+
+
+@click.command("validate")
+@click.option(
+    "--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or - for standard input."
+)
+def command(grader: str | None) -> None:
+    """Check a grader without running anything.
+
+    Prints {"grader": …} and exits with 0, or prints every mistake at once and exits with 2.
+    """
+    request = read_request({"grader": grader}, needed=("grader",))
+    with Engine() as engine:
+        response = engine.validate(request["grader"])
+    for warning in response.warnings:
+        warn(warning)
+    click.echo(json.dumps(response.model_dump(), indent=2, ensure_ascii=False))

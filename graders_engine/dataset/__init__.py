@@ -1,0 +1,1 @@
+"""Many rows: read them, score them, write results so that a crash loses nothing, count."""

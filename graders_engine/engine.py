@@ -1,0 +1,212 @@
+"""The engine: owns what graders need, compiles them, runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from graders_engine import metrics
+from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
+from graders_engine.errors import LifecycleError
+from graders_engine.graders.base import Services
+from graders_engine.language.scope import scope_of
+from graders_engine.outcome import RowOutcome
+from graders_engine.response import (
+    RunGraderResponse,
+    ValidateGraderResponse,
+    present_run,
+    present_validation,
+)
+
+DEFAULT_CONCURRENCY = 64
+"""Rows in flight at once, where grading a row waits for something outside this process."""
+WINDOW = 4
+"""Rows begun ahead of the oldest unfinished one, as a multiple of the concurrency."""
+BREATH_S = 0.01
+"""Longest time a data set's rows keep the event loop from its other tasks."""
+
+
+class AsyncEngine:
+    """Runs graders; every verb is awaited. Use it as `async with AsyncEngine() as engine: ...`.
+
+    Args:
+        metric_variants: for a metric's name, the variant to compute in place of the default one.
+        concurrency: rows in flight at once in `score`, for graders that wait for something outside
+            this process; the others take the rows one after the other.
+    """
+
+    def __init__(
+        self,
+        *,
+        metric_variants: Mapping[str, str] | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, but it is {concurrency}")
+        self.concurrency = concurrency
+        self._services = Services(metric_variants=dict(metric_variants or {}))
+        self._free = asyncio.Semaphore(concurrency)
+        self._state = "new"
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise LifecycleError(
+                f"This engine is {self._state}: an engine is entered once. Make another one."
+            )
+        self._state = "open"
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give back what the engine holds; closing twice is allowed."""
+        self._state = "closed"
+
+    def compile(self, grader: Any) -> CompiledGrader:
+        """Parse and compile a grader.
+
+        Args:
+            grader: a dict, JSON text, an object of the `openai` package, or a compiled grader.
+
+        Raises:
+            InvalidGrader: with every mistake.
+            LifecycleError: the engine is closed.
+        """
+        if self._state == "closed":
+            raise LifecycleError(
+                "This engine is closed: grade inside its `with` block, or make another one."
+            )
+        if isinstance(grader, CompiledGrader):
+            return grader
+        return CompiledGrader(grader, self._services)
+
+    def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
+        """What decides this grader's rewards besides the grader: for each metric, what its value equals."""
+        variants = self._services.metric_variants
+        names = sorted(compiled.spec.metrics())
+        return {"metrics": {name: metrics.signature(name, variants.get(name)) for name in names}}
+
+    async def run(
+        self,
+        grader: Any,
+        *,
+        model_sample: str | None = None,
+        item: Any = None,
+        sample: dict[str, Any] | None = None,
+        reference_answer: Any = None,
+    ) -> RunGraderResponse:
+        """Grade one model output.
+
+        Args:
+            grader: as for `compile`.
+            model_sample: the model's text.
+            item: the data-set row that templates see as `item`.
+            sample: in place of `model_sample`, a whole sample: any of choices, output_text, output_json,
+                output_tools, output_reasoning_summary, output_audio; what is missing is derived.
+            reference_answer: stands for `item={"reference_answer": ...}`.
+
+        Raises:
+            InvalidRequest: the grader or the row cannot be used; a grader that fails on the row is a
+                response with reward 0.0 and a flag instead.
+            LifecycleError: the engine is closed.
+        """
+        compiled = self.compile(grader)
+        _ = (
+            compiled.evaluator
+        )  # what the engine has no means to run, it says before it looks at the row
+        scope = scope_of(
+            item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
+        )
+        row = await compiled.grade(0, scope)
+        return present_run(row, name=compiled.spec.name, type_=compiled.type)
+
+    async def validate(self, grader: Any) -> ValidateGraderResponse:
+        """Check a grader without running anything.
+
+        Raises:
+            InvalidGrader: with every mistake.
+            LifecycleError: the engine is closed.
+        """
+        compiled = self.compile(grader)
+        return present_validation(compiled.given, compiled.warnings())
+
+    async def score(
+        self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
+    ) -> AsyncIterator[RowOutcome]:
+        """Grade every row of a data set, in its order.
+
+        Args:
+            grader: as for `compile`.
+            rows: objects with `item` and `model_sample` or `sample`. A row that is none gives an outcome
+                with status "invalid"; it does not stop the others.
+            sample_field: for flat rows, the field with the model's output (text, or a sample object);
+                the rest of the row is the item.
+
+        Raises:
+            InvalidRequest: the grader cannot be used.
+            LifecycleError: the engine is closed.
+        """
+        compiled = self.compile(grader)
+        scope = scope_reader(sample_field)
+        if compiled.evaluator.waits:
+
+            def begin(index: int, row: Any) -> asyncio.Task[RowOutcome]:
+                return asyncio.create_task(self.grade_waiting(compiled, index, row, scope))
+
+            for task in in_order(begin, rows, self.concurrency * WINDOW):
+                yield await task
+            return
+        breath = perf_counter() + BREATH_S
+        for index, row in enumerate(rows):
+            yield compiled.grade_row_now(index, row, scope)
+            if perf_counter() > breath:
+                await asyncio.sleep(0)
+                breath = perf_counter() + BREATH_S
+
+    async def grade_waiting(
+        self, compiled: CompiledGrader, index: int, row: Any, scope: ScopeOf
+    ) -> RowOutcome:
+        """Grade one row as soon as fewer than `concurrency` others are in flight."""
+        async with self._free:
+            return await compiled.grade_row(index, row, scope)
+
+
+class Begun(Protocol):
+    """A task or a future: what `in_order` needs of either."""
+
+    def cancel(self) -> bool:
+        """Stop it, if it still runs."""
+        ...
+
+
+F = TypeVar("F", bound=Begun)
+
+
+def in_order(begin: Callable[[int, Any], F], rows: Iterable[Any], window: int) -> Iterator[F]:
+    """Begin the rows, at most `window` ahead, and hand them back in their order.
+
+    Whoever takes from it waits for each. What was begun and not taken is cancelled at the end.
+    """
+    begun: deque[F] = deque()
+    try:
+        for index, row in enumerate(rows):
+            begun.append(begin(index, row))
+            if len(begun) >= window:
+                yield begun[0]
+                begun.popleft()
+        while begun:
+            yield begun[0]
+            begun.popleft()
+    finally:
+        for unfinished in begun:
+            unfinished.cancel()

@@ -1,0 +1,109 @@
+"""Every exception of the package, drawn as a tree.
+
+::
+
+    GradersError
+    ├── InvalidRequest            the caller's request is wrong (exit code 2, HTTP 400)
+    │   ├── InvalidGrader         the grader cannot be parsed or compiled; carries every mistake
+    │   ├── UnavailableGrader     the grader is sound, but this engine has no means to run it
+    │   └── InvalidRow            a row that is not an item with a model's output
+    ├── DataSetError              a data set or its results file cannot be used as asked
+    ├── LifecycleError            an engine used before it was opened or after it was closed
+    └── GradingError              this row has no reward; `graders.base.attempt` turns it into a Failure
+        ├── UndefinedVariable     a template names what is neither in the item nor in the sample
+        ├── SampleNotJson         `output_json` is wanted and the model's text is not JSON
+        ├── UnrenderableValue     a template met a value that has no JSON form
+        └── FormulaFailure        `calculate_output` has no value here: zero division, domain, overflow
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with a grader, in the hosted API's words.
+
+    Attributes:
+        message: one sentence; the `message` of the API's error object.
+        param: path of the fault, relative to the grader (`graders.name.input`); None for the whole body.
+        code: the API's code for this kind of mistake; None where the API has none.
+        detail: further lines for a person: the source line and a caret under the fault.
+        hint: what to do, one sentence.
+    """
+
+    message: str
+    param: str | None = None
+    code: str | None = None
+    detail: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """The message, the caret and the hint, each on lines of their own."""
+        return "\n".join(part for part in (self.message, self.detail, self.hint) if part)
+
+
+class GradersError(Exception):
+    """Base of all that this package raises on purpose."""
+
+
+class InvalidRequest(GradersError):
+    """Raised when the caller's request cannot be served as it stands."""
+
+
+class InvalidGrader(InvalidRequest):
+    """Raised when a grader cannot be parsed or compiled.
+
+    Attributes:
+        mistakes: all of them, at least one, in the order of the grader's fields.
+    """
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class UnavailableGrader(InvalidRequest):
+    """Raised when a sound grader needs something that this engine does not have."""
+
+
+class InvalidRow(InvalidRequest):
+    """Raised when a row is not an item with a model's output."""
+
+
+class DataSetError(GradersError):
+    """Raised when a data set or a results file cannot be read, written or resumed."""
+
+
+class LifecycleError(GradersError):
+    """Raised when an engine is used before it was opened or after it was closed."""
+
+
+class GradingError(GradersError):
+    """Raised below `attempt` when a row gets no reward; never seen by a caller."""
+
+
+class UndefinedVariable(GradingError):
+    """Raised when a template names what is neither in the item nor in the sample."""
+
+
+class SampleNotJson(GradingError):
+    """Raised when `output_json` is wanted and the model's text is not JSON."""
+
+
+class UnrenderableValue(GradingError):
+    """Raised when a template meets a value that JSON cannot express."""
+
+
+class FormulaFailure(GradingError):
+    """Raised when a formula has no finite value for these numbers.
+
+    Attributes:
+        kind: "zero_division", "domain" or "overflow".
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)

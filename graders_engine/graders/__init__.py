@@ -1,0 +1,1 @@
+"""What may be asked: one file per grader type, the spec beside its evaluator."""

@@ -1,0 +1,103 @@
+"""What every grader type is made of: a spec, an evaluator, the services it may use, and `attempt`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from graders_engine import errors
+from graders_engine.errors import Mistake
+from graders_engine.language.scope import Scope
+from graders_engine.outcome import Failure, Flag, Outcome, failed
+
+_log = logging.getLogger("graders_engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What an engine lends to its evaluators.
+
+    Attributes:
+        metric_variants: for a metric's name, the variant to compute in place of its default.
+    """
+
+    metric_variants: Mapping[str, str] = field(default_factory=dict)
+
+
+class Evaluator(Protocol):
+    """A compiled grader."""
+
+    waits: bool
+    """Whether `evaluate` waits for something outside this process (a judge, a sandbox)."""
+
+    async def evaluate(self, scope: Scope) -> Outcome:
+        """Grade one row.
+
+        Raises:
+            GradingError: the row gets no reward. Only `attempt` calls this, and it turns that into a Failure.
+        """
+        ...
+
+
+class GraderSpec(BaseModel):
+    """The keys that every grader type shares; `type` tells them apart."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
+
+    name: str | None = Field(None, description="Shown in the response; made up when left out.")
+    pass_threshold: float | None = Field(None, description="Accepted; never changes the reward.")
+    invalid_grade: float | None = Field(
+        None, description="Of a multi: its reward when a part fails."
+    )
+    id: str | None = Field(None, description="Accepted; the hosted evals add it.")
+    sampling_parameters: Any = Field(None, description="Older spelling of `sampling_params`.")
+
+    def compile(self, services: Services) -> Evaluator:
+        """Make the evaluator.
+
+        Raises:
+            UnavailableGrader: this engine has no means to run such a grader.
+        """
+        raise errors.UnavailableGrader(
+            f"{getattr(self, 'type', '?')} graders can be validated, but not run: they are not available "
+            "in this version of graders-engine."
+        )
+
+    def metrics(self) -> frozenset[str]:
+        """The text metrics that it uses."""
+        return frozenset()
+
+    def cautions(self, path: str = "") -> Iterator[Mistake]:
+        """What is allowed but probably not meant; paths start with `path`."""
+        yield from ()
+
+
+_FLAGS: dict[type[errors.GradingError], Flag] = {
+    errors.UndefinedVariable: Flag.INVALID_VARIABLE,
+    errors.SampleNotJson: Flag.SAMPLE_PARSE,
+    errors.UnrenderableValue: Flag.OTHER,
+    errors.FormulaFailure: Flag.FORMULA_PARSE,
+}
+"""Which flag each reason raises; a test holds it against the tree of exceptions."""
+
+
+async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
+    """Grade one row and always come back: the one place where an exception becomes a Failure."""
+    try:
+        return await evaluator.evaluate(scope)
+    except errors.GradingError as error:
+        return failed(Failure(_FLAGS[type(error)], str(error)))
+    except Exception as error:  # noqa: BLE001 - the boundary: an engine's bug must not end a data set's run
+        _log.exception("an evaluator broke; its row counts as failed, not as zero")
+        return failed(Failure(Flag.OTHER, f"{type(error).__name__}: {error}", infrastructure=True))

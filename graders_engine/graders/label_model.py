@@ -1,0 +1,36 @@
+"""label_model: a judge picks a label."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from graders_engine.graders import wording
+from graders_engine.graders.fields import found
+from graders_engine.graders.messages import ModelGrader
+
+
+def _known(passing: list[str], info: ValidationInfo) -> list[str]:
+    labels = info.data.get("labels")
+    strange = [at for at, label in enumerate(passing) if labels and label not in labels]
+    if strange:
+        supported = wording.listed(labels or [], "and")
+        raise found(
+            lambda path: [
+                wording.invalid(
+                    f"{path}[{at}]",
+                    f"'{passing[at]}' is not one of the labels. Supported values are: {supported}.",
+                )
+                for at in strange
+            ]
+        )
+    return passing
+
+
+class LabelModelGrader(ModelGrader):
+    """Asks a model for one of `labels`: 1.0 when it is one of `passing_labels`, else 0.0."""
+
+    type: Literal["label_model"]
+    labels: Annotated[list[str], Field(min_length=1)]
+    passing_labels: Annotated[list[str], Field(min_length=1), AfterValidator(_known)]

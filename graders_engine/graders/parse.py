@@ -1,0 +1,170 @@
+"""From what the caller gave to a spec, with every mistake at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Collection, Iterator
+from typing import Annotated, Any
+
+from pydantic import Tag, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from graders_engine.errors import InvalidGrader, Mistake
+from graders_engine.graders import wording
+from graders_engine.graders.base import GraderSpec
+from graders_engine.graders.fields import FOUND, SHAPE, TYPE, by_type
+from graders_engine.graders.leaf import LEAF_MODELS, LEAF_TYPES, Leaf
+from graders_engine.graders.messages import SamplingParams
+from graders_engine.graders.multi import MultiGrader, keyed, unnamed
+from graders_engine.language import strict_json
+
+TYPES = (*LEAF_TYPES, "multi")
+ROOT = "grader"
+"""The path of the grader itself."""
+
+MODELS: dict[str, type[GraderSpec]] = {**LEAF_MODELS, "multi": MultiGrader}
+Grader = Annotated[Leaf | Annotated[MultiGrader, Tag("<multi>")], by_type(*TYPES)]
+
+
+def read(grader: Any) -> Any:
+    """The grader as JSON values, from JSON text, a dict, or one of the `openai` package's objects.
+
+    Raises:
+        InvalidGrader: it is text that is not JSON.
+    """
+    if isinstance(grader, (str, bytes)):
+        try:
+            return strict_json.decode(grader)
+        except ValueError as error:
+            raise InvalidGrader([wording.unreadable_body(str(error))]) from None
+    for method, arguments in (
+        ("to_dict", {}),
+        ("model_dump", {"by_alias": True, "exclude_unset": True}),
+    ):
+        if hasattr(grader, method):
+            return getattr(grader, method)(**arguments)
+    return grader
+
+
+def parse(grader: Any) -> GraderSpec:
+    """Check a grader's form and compile its templates and formula; it is JSON values, as `read` gives them.
+
+    Raises:
+        InvalidGrader: with every mistake.
+    """
+    mistakes: list[Mistake] = []
+    graders = grader.get("graders") if isinstance(grader, dict) else None
+    if isinstance(graders, list):
+        mistakes += unnamed(graders)
+        graders = keyed(graders)
+    # Names are held against the keys only where those are graders; else one mistake would be told twice.
+    sound = isinstance(graders, dict) and all(isinstance(part, dict) for part in graders.values())
+    names = tuple(graders) if graders and sound else None
+    try:
+        spec = _adapter().validate_python(grader, context=names)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            mistakes += _mistakes(details, grader)
+    if mistakes:
+        raise InvalidGrader(mistakes)
+    return spec
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a grader."""
+    schema = _adapter().json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Grader", **schema}
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[GraderSpec]:
+    return TypeAdapter(Grader)
+
+
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a decimal",
+    "finite_number": "a finite decimal",
+    "bool_type": "a boolean",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "list_type": "an array",
+}
+"""pydantic's error types that say that a value has the wrong type, in the API's words."""
+
+
+def _mistakes(error: ErrorDetails, grader: Any) -> Iterator[Mistake]:
+    """One of pydantic's errors in the API's words."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    path = _path(error["loc"], grader)
+    if kind == FOUND:
+        yield from context["describe"](path)
+    elif kind == SHAPE:
+        yield wording.invalid_type(path, error["msg"], value)
+    elif kind == TYPE:
+        yield _untyped(path, value, error["msg"].split(" "))
+    elif kind == "missing":
+        yield wording.missing(path)
+    elif kind == "extra_forbidden":
+        yield wording.unknown(path, str(error["loc"][-1]), _known_keys(error["loc"]))
+    elif kind in ("greater_than_equal", "less_than_equal"):
+        side, bound = ("minimum", "ge") if kind == "greater_than_equal" else ("maximum", "le")
+        yield wording.out_of_range(path, value, context[bound], side)
+    elif kind in ("too_short", "too_long"):
+        side, bound = (
+            ("minimum", "min_length") if kind == "too_short" else ("maximum", "max_length")
+        )
+        yield wording.wrong_length(path, len(value), context[bound], side)
+    elif kind in _EXPECTED:
+        yield wording.invalid_type(path, _EXPECTED[kind], value)
+    else:
+        yield wording.invalid(path, f"{error['msg']}.")
+
+
+def _untyped(path: str, value: Any, supported: list[str]) -> Mistake:
+    """A value whose `type` is not one of the supported ones."""
+    if not isinstance(value, dict):
+        return wording.invalid_type(path, "an object", value)
+    where = "type" if path == ROOT else f"{path}.type"
+    if value.get("type") is None:
+        return wording.missing(where)
+    if not isinstance(value["type"], str):
+        return wording.invalid_type(
+            where, f"one of {wording.listed(supported, 'or')}", value["type"]
+        )
+    mistake = wording.unsupported(where, value["type"], supported)
+    if value["type"] in TYPES:
+        return dataclasses.replace(mistake, hint="A multi cannot stand inside a multi.")
+    return mistake
+
+
+def _path(location: tuple[int | str, ...], grader: Any) -> str:
+    """A location of pydantic's as a path of the API: `graders.name.input`, `input[0].content`."""
+    path = ""
+    listed = isinstance(grader, dict) and isinstance(grader.get("graders"), list)
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif path == "graders" and listed:
+            path += f"[{list(keyed(grader['graders'])).index(step)}]"
+        elif not _is_tag(step):
+            path += f".{step}" if path else step
+    return path or ROOT
+
+
+def _known_keys(location: tuple[int | str, ...]) -> Collection[str]:
+    """The keys of the object that this location's last step is a key of."""
+    holder = str(location[-2])
+    return (
+        SamplingParams.model_fields
+        if holder.startswith("sampling")
+        else MODELS[holder.strip("<>")].model_fields
+    )
+
+
+def _is_tag(step: str) -> bool:
+    return step.startswith("<") and step.endswith(">")

@@ -1,0 +1,27 @@
+"""score_model: a judge gives a number."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from graders_engine.graders import wording
+from graders_engine.graders.fields import found
+from graders_engine.graders.messages import ModelGrader
+
+
+def _ordered(bounds: list[float]) -> list[float]:
+    if bounds[0] >= bounds[1]:
+        reason = f"the lower bound {bounds[0]:g} is not below the upper bound {bounds[1]:g}."
+        raise found(lambda path: [wording.invalid(path, reason)])
+    return bounds
+
+
+class ScoreModelGrader(ModelGrader):
+    """Asks a model for a number, and clamps it to `range`."""
+
+    type: Literal["score_model"]
+    range: (
+        Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)] | None
+    ) = Field(None, description="Lowest and highest score; [0, 1] when left out.")

@@ -1,0 +1,1 @@
+"""The two small languages graders are written in, templates and formulas; pure."""

@@ -1,0 +1,330 @@
+"""Formulas: `calculate_output` compiled once and evaluated once a row.
+
+The language is the API guide's: `+ - * / ^`, parentheses, numbers, the keys of the sub-graders and a few
+functions. `^` is the power: it binds tighter than a unary minus and to the right. Every number is a double.
+
+simpleeval does the arithmetic, on text that this module has read token by token and written anew: numbers
+as float literals, keys as `v0`, `v1`, …, `^` as `**`. So nothing that the grammar below does not know ever
+reaches Python's parser, and no evaluation can build a big integer (simpleeval alone computes
+`4000000**4000000`)::
+
+    sum      = product { ("+" | "-") product }
+    product  = signed { ("*" | "/") signed }
+    signed   = ("+" | "-") signed | power
+    power    = operand [ "^" signed ]
+    operand  = number | key | function "(" sum { "," sum } ")" | "(" sum ")"
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+import operator
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+import simpleeval
+
+from graders_engine.errors import FormulaFailure
+from graders_engine.language.span import Fault, SourceError, Span
+
+MAX_LENGTH = 10_000
+"""Characters of a formula."""
+MAX_TOKENS = 1_000
+"""Tokens of a formula; keeps Python's parser far from its own limits."""
+MAX_DEPTH = 120
+"""Levels of nesting, chained operators included; each takes about three stack frames of the thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the language: how many arguments it takes (`most` None: any number) and what it does."""
+
+    least: int
+    most: int | None
+    call: Callable[..., float]
+
+
+FUNCTIONS: dict[str, Function] = {
+    "min": Function(1, None, lambda *values: min(values)),
+    "max": Function(1, None, lambda *values: max(values)),
+    "abs": Function(1, 1, abs),
+    "floor": Function(1, 1, lambda value: float(math.floor(value))),
+    "ceil": Function(1, 1, lambda value: float(math.ceil(value))),
+    "exp": Function(1, 1, math.exp),
+    "sqrt": Function(1, 1, math.sqrt),
+    "log": Function(1, 1, math.log),
+}
+
+
+def _finite(compute: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    def computed(left: float, right: float) -> float:
+        value = compute(left, right)
+        if math.isinf(value):
+            raise OverflowError
+        return value
+
+    return computed
+
+
+def _power(base: float, exponent: float) -> float:
+    if base == 0 and exponent < 0:
+        raise ZeroDivisionError
+    return math.pow(base, exponent)
+
+
+_OPERATORS = {
+    ast.Add: _finite(operator.add),
+    ast.Sub: _finite(operator.sub),
+    ast.Mult: _finite(operator.mul),
+    ast.Div: _finite(operator.truediv),
+    ast.Pow: _power,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+_NODES = (ast.Expr, ast.Name, ast.UnaryOp, ast.BinOp, ast.Call, ast.Constant)
+
+_TOKEN = re.compile(
+    r"\s+|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)|(?P<mark>[-+*/^(),])"
+)
+_CALL = re.compile(r"\s*\(")
+
+
+class Formula:
+    """A compiled formula.
+
+    Attributes:
+        source: the text it was compiled from.
+        names: the keys it uses, in the order they first stand.
+    """
+
+    __slots__ = ("_evaluator", "_tree", "_variables", "names", "source")
+
+    def __init__(self, source: str, python: str, names: list[str]) -> None:
+        self.source = source
+        self.names = tuple(names)
+        self._variables = [(f"v{position}", name) for position, name in enumerate(names)]
+        self._tree = _parse(source, python)
+        self._evaluator = simpleeval.SimpleEval(
+            operators=_OPERATORS,
+            functions={name: function.call for name, function in FUNCTIONS.items()},
+            names={},
+        )
+        self._evaluator.nodes = {node: self._evaluator.nodes[node] for node in _NODES}
+
+    @classmethod
+    def compile(cls, source: str, keys: Collection[str] | None) -> Formula:
+        """Read a formula.
+
+        Args:
+            source: the text.
+            keys: the names it may use; None to let every name pass.
+
+        Raises:
+            SourceError: with kind "syntax", "name", "function", "arity" or "too_complex".
+        """
+        if len(source) > MAX_LENGTH:
+            reason = (
+                f"the formula is {len(source)} characters long; at most {MAX_LENGTH} are allowed"
+            )
+            raise SourceError(
+                [Fault(reason, Span(source, MAX_LENGTH, MAX_LENGTH + 1), "too_complex")]
+            )
+        reader = _Reader(source, keys)
+        python = reader.translate()
+        if reader.faults:
+            raise SourceError(reader.faults)
+        return cls(source, python, reader.names)
+
+    def evaluate(self, values: Mapping[str, float]) -> float:
+        """The formula's value for these numbers; finite.
+
+        Raises:
+            FormulaFailure: it has none.
+        """
+        self._evaluator.names = {
+            variable: float(values[name]) for variable, name in self._variables
+        }
+        try:
+            value: float = self._evaluator.eval(self.source, previously_parsed=self._tree)
+        except ZeroDivisionError:
+            raise self._failure("zero_division", "a division by zero", values) from None
+        except OverflowError:
+            raise self._failure(
+                "overflow", "a number beyond the range of a double", values
+            ) from None
+        except ValueError:  # what the math module raises for sqrt(-1), log(0), (-8)^0.5
+            raise self._failure("domain", "a function outside its domain", values) from None
+        return value
+
+    def _failure(self, kind: str, what: str, values: Mapping[str, float]) -> FormulaFailure:
+        numbers = ", ".join(f"{name} = {values[name]!r}" for name in self.names)
+        where = f" with {numbers}" if numbers else ""
+        return FormulaFailure(kind, f"`{self.source}` has no value{where}: {what}")
+
+    def __repr__(self) -> str:
+        return f"Formula({self.source!r})"
+
+
+def _parse(source: str, python: str) -> ast.stmt:
+    level: list[ast.AST]
+    try:
+        tree = ast.parse(python).body[0]
+    except (MemoryError, RecursionError):  # how Python's parser says that its own stack is full
+        level = []
+    else:
+        level = [tree]
+        for _ in range(MAX_DEPTH):
+            level = [child for node in level for child in ast.iter_child_nodes(node)]
+            if not level:
+                return tree
+    reason = f"the formula nests more than {MAX_DEPTH} levels deep (a chain of operators counts)"
+    raise SourceError([Fault(reason, Span(source, 0, len(source)), "too_complex")])
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open parenthesis: where it (or the function it belongs to) starts, and that function's name."""
+
+    start: int
+    function: str
+    arguments: int = 0
+
+
+class _Reader:
+    """Checks the order of the tokens, and writes each one in Python."""
+
+    def __init__(self, source: str, keys: Collection[str] | None) -> None:
+        self.source, self.keys = source, keys
+        self.names: list[str] = []
+        self.faults: list[Fault] = []
+        self.written: list[str] = []
+        self.open: list[_Open] = []
+        self.called: re.Match[str] | None = None
+        self.wants_operand = True
+
+    def translate(self) -> str:
+        """The formula in Python; only meaningful when no fault was found."""
+        try:
+            for token in self.tokens():
+                (self.operand if self.wants_operand else self.operator)(token)
+            if self.wants_operand:
+                end = len(self.source)
+                self.stop("the formula ends where a value was expected", end, end)
+            if self.open:
+                start = self.open[-1].start
+                self.stop("`(` is never closed", start, start + 1)
+        except _Stop:
+            pass
+        return " ".join(self.written)
+
+    def tokens(self) -> Iterator[re.Match[str]]:
+        count = at = 0
+        while at < len(self.source):
+            token = _TOKEN.match(self.source, at)
+            if not token:
+                self.stop(f"`{self.source[at]}` is not part of the language", at, at + 1)
+            at = token.end()
+            if token.lastgroup:
+                count += 1
+                if count > MAX_TOKENS:
+                    reason = f"the formula has more than {MAX_TOKENS} parts"
+                    self.stop(reason, token.start(), at, "too_complex")
+                yield token
+
+    def operand(self, token: re.Match[str]) -> None:
+        text = token[0]
+        if token["number"]:
+            if math.isinf(float(text)):
+                self.stop(f"`{text}` is beyond the range of a double", token.start(), token.end())
+            self.write(repr(float(text)), wants_operand=False)
+        elif token["name"]:
+            self.name(token)
+        elif text == "(":
+            self.enter(token)
+        elif text in "+-":
+            self.write(text, wants_operand=True)
+        elif text == ")" and self.open and self.open[-1].function and self.written[-1] == "(":
+            self.leave(token)
+        else:
+            self.stop(f"a value was expected, but `{text}` was found", token.start(), token.end())
+
+    def operator(self, token: re.Match[str]) -> None:
+        text = token[0]
+        if text == ")":
+            self.leave(token)
+        elif text == "," and self.open and self.open[-1].function:
+            self.open[-1].arguments += 1
+            self.write(",", wants_operand=True)
+        elif token["mark"] and text not in "(,":
+            self.write("**" if text == "^" else text, wants_operand=True)
+        else:
+            reason = f"an operator was expected, but `{text}` was found"
+            self.stop(reason, token.start(), token.end())
+
+    def name(self, token: re.Match[str]) -> None:
+        name = token[0]
+        if _CALL.match(self.source, token.end()):
+            if name not in FUNCTIONS:
+                known = ", ".join(FUNCTIONS)
+                self.note(
+                    token, f"`{name}` is not a function (there are: {known})", "function", FUNCTIONS
+                )
+            # An unknown one is read on as if it were one, so that what stands inside is checked too.
+            self.called = token
+            self.write(name, wants_operand=True)
+            return
+        if self.keys is not None and name not in self.keys:
+            known = f" (there are: {', '.join(self.keys)})" if self.keys else ""
+            self.note(token, f"no grader has the key `{name}`{known}", "name", self.keys)
+        if name not in self.names:
+            self.names.append(name)
+        self.write(f"v{self.names.index(name)}", wants_operand=False)
+
+    def enter(self, token: re.Match[str]) -> None:
+        if len(self.open) >= MAX_DEPTH:
+            reason = f"more than {MAX_DEPTH} parentheses are open at once"
+            self.stop(reason, token.start(), token.end(), "too_complex")
+        called, self.called = self.called, None
+        self.open.append(
+            _Open(called.start() if called else token.start(), called[0] if called else "")
+        )
+        self.write("(", wants_operand=True)
+
+    def leave(self, token: re.Match[str]) -> None:
+        if not self.open:
+            self.stop("`)` closes nothing", token.start(), token.end())
+        opened = self.open.pop()
+        if function := FUNCTIONS.get(opened.function):
+            count = opened.arguments + (not self.wants_operand)
+            if count < function.least or (function.most is not None and count > function.most):
+                wanted = "one argument" if function.most == 1 else "at least one argument"
+                given = f"{count} were" if count > 1 else "none was"
+                reason = f"`{opened.function}` takes {wanted}, but {given} given"
+                self.faults.append(
+                    Fault(reason, Span(self.source, opened.start, token.end()), "arity")
+                )
+        self.write(")", wants_operand=False)
+
+    def write(self, python: str, *, wants_operand: bool) -> None:
+        self.written.append(python)
+        self.wants_operand = wants_operand
+
+    def note(self, token: re.Match[str], reason: str, kind: str, known: Collection[str]) -> None:
+        """A fault that does not keep the rest from being read."""
+        near = difflib.get_close_matches(token[0], known, 1)
+        if near:
+            reason += f"; did you mean `{near[0]}`?"
+        self.faults.append(Fault(reason, Span(self.source, token.start(), token.end()), kind))
+
+    def stop(self, reason: str, start: int, end: int, kind: str = "syntax") -> NoReturn:
+        """A fault behind which nothing can be read any more."""
+        self.faults.append(Fault(reason, Span(self.source, start, end), kind))
+        raise _Stop
+
+
+class _Stop(Exception):
+    """Ends the reading of a formula; the fault is noted."""

@@ -1,0 +1,288 @@
+"""What templates can see for one row: the item and the model's output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
+from graders_engine.language import strict_json
+from graders_engine.outcome import Flag
+
+Step = str | int
+"""One step of a path: a key, or an index into a list. A key of digits also steps into a list."""
+
+_UNREAD: Any = object()
+_KEYS_SHOWN = 8
+
+
+class Scope:
+    """The item and sample of one row, with `output_json` parsed at most once.
+
+    Attributes:
+        item: the data-set row; any JSON value, an empty object when there is none.
+        output_text: the model's text; empty when its message has none.
+    """
+
+    __slots__ = ("_output_json", "_sample", "item", "output_text")
+
+    def __init__(self, item: Any, output_text: str, sample: dict[str, Any] | None = None) -> None:
+        self.item = item
+        self.output_text = output_text
+        self._sample = sample
+        self._output_json = _UNREAD
+
+    def sample_value(self, key: str) -> Any:
+        """The value of `sample.KEY`, derived from the rest of the sample where it was not given.
+
+        Raises:
+            SampleNotJson: `output_json` is asked for and the text is not JSON.
+            UndefinedVariable: the sample has no such key.
+        """
+        if key == "output_text":
+            return self.output_text
+        if key == "output_json":
+            return self.output_json()
+        given = self._sample or {}
+        if key in given:
+            return given[key]
+        if key in _DERIVED:
+            return _DERIVED[key](self)
+        known = ", ".join(dict.fromkeys([*_NAMESPACE, *given]))
+        raise UndefinedVariable(f"`sample.{key}`: `sample` has no key `{key}` (it has: {known})")
+
+    def output_json(self) -> Any:
+        """The value of the model's text read as JSON.
+
+        Raises:
+            SampleNotJson: the text is not JSON.
+        """
+        if self._output_json is _UNREAD:
+            self._output_json = self._read_output_json()
+        value = self._output_json
+        if isinstance(value, SampleNotJson):
+            raise value
+        return value
+
+    def _read_output_json(self) -> Any:
+        given = self._sample.get("output_json") if self._sample else None
+        if given is not None:
+            return given
+        try:
+            value = strict_json.decode(self.output_text)
+        except ValueError as error:
+            shown = self.output_text if len(self.output_text) <= 60 else self.output_text[:60] + "…"
+            return SampleNotJson(
+                f"`sample.output_json`: the model's text is not JSON: {shown!r} ({error})"
+            )
+        # A sample that says null although its text is JSON is taken at its word.
+        return None if self._sample and "output_json" in self._sample else value
+
+    def flags(self) -> tuple[Flag, ...]:
+        """What the sample itself says: cut off, or nothing there to grade. The graders run all the same."""
+        if self._sample is None:
+            return () if self.output_text else (Flag.UNRESPONSIVE_REWARD,)
+        flags = []
+        if _first_choice(self._sample).get("finish_reason") == "length":
+            flags.append(Flag.TRUNCATED_OBSERVATION)
+        if not (
+            self.output_text
+            or self.sample_value("output_tools")
+            or self.sample_value("output_audio")
+        ):
+            flags.append(Flag.UNRESPONSIVE_REWARD)
+        return tuple(flags)
+
+
+def _choices(scope: Scope) -> Any:
+    message = {
+        "role": "assistant",
+        "content": scope.output_text,
+        "tool_calls": scope.sample_value("output_tools"),
+    }
+    return [{"index": 0, "message": message, "finish_reason": "stop"}]
+
+
+def _output_tools(scope: Scope) -> Any:
+    return _message(scope._sample).get("tool_calls") or []
+
+
+_DERIVED: dict[str, Callable[[Scope], Any]] = {
+    "choices": _choices,
+    "output_tools": _output_tools,
+    "output_reasoning_summary": lambda scope: None,
+    "output_audio": lambda scope: _message(scope._sample).get("audio"),
+}
+_NAMESPACE = (
+    "choices",
+    "output_text",
+    "output_json",
+    "output_tools",
+    "output_reasoning_summary",
+    "output_audio",
+)
+
+
+def _first_choice(sample: dict[str, Any] | None) -> dict[str, Any]:
+    choices = (sample or {}).get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
+
+
+def _message(sample: dict[str, Any] | None) -> dict[str, Any]:
+    message = _first_choice(sample).get("message")
+    return message if isinstance(message, dict) else {}
+
+
+def scope_of(
+    item: Any = None, *, model_sample: Any = None, sample: Any = None, reference_answer: Any = None
+) -> Scope:
+    """Make the scope of one row.
+
+    Args:
+        item: the data-set row; null counts as left out.
+        model_sample: the model's text.
+        sample: a whole sample object instead: any subset of the namespace's keys.
+        reference_answer: stands for `item = {"reference_answer": ...}` when there is no item (the first
+            public version of the API had this field in place of `item`).
+
+    Raises:
+        InvalidRow: neither or both of `model_sample` and `sample` are given, or one has the wrong type.
+    """
+    if item is None:
+        item = {} if reference_answer is None else {"reference_answer": reference_answer}
+    elif reference_answer is not None:
+        raise InvalidRow("`reference_answer` stands in for a missing `item`; give one of the two.")
+    if sample is None:
+        if type(model_sample) is str:
+            return Scope(item, model_sample)
+        if model_sample is None:
+            raise InvalidRow(
+                "There is no model output: give `model_sample` (a string) or `sample` (an object)."
+            )
+        raise InvalidRow(
+            f"`model_sample` must be a string, but it is {kind_of(model_sample)}; "
+            "a whole sample object goes into `sample`."
+        )
+    if model_sample is not None:
+        raise InvalidRow("`model_sample` and `sample` were both given; give one of the two.")
+    if not isinstance(sample, dict):
+        raise InvalidRow(
+            f"`sample` must be an object, but it is {kind_of(sample)}; text goes into `model_sample`."
+        )
+    return Scope(item, _text_of(sample), sample)
+
+
+def _text_of(sample: dict[str, Any]) -> str:
+    text = sample.get("output_text")
+    if text is None:
+        text = _message(sample).get("content")
+    if isinstance(text, list):  # chat content parts: the text is the text parts, joined
+        parts = [part.get("text") for part in text if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise InvalidRow(f"`sample.output_text` must be a string, but it is {kind_of(text)}.")
+    return text
+
+
+def resolve(scope: Scope, namespace: str, steps: tuple[Step, ...]) -> Any:
+    """Follow a path from one of the two namespaces.
+
+    A step into a string reads the string as JSON (tool-call arguments are such strings).
+
+    Raises:
+        UndefinedVariable: a step leads nowhere; the message says which and what is there instead.
+        SampleNotJson: the path wants `output_json` and the text is not JSON.
+    """
+    if namespace == "item":
+        value, rest = scope.item, 0
+    else:
+        first = steps[0]
+        if type(first) is not str:
+            raise UndefinedVariable(
+                f"`sample[{first}]`: `sample` is an object and has no index {first}"
+            )
+        value, rest = scope.sample_value(first), 1
+    for position in range(rest, len(steps)):
+        step = steps[position]
+        if type(value) is dict and type(step) is str and step in value:
+            value = value[step]
+        else:
+            value = _step(value, namespace, steps, position)
+    return value
+
+
+def _step(value: Any, namespace: str, steps: tuple[Step, ...], position: int) -> Any:
+    """One step in the less common cases: lists, strings that hold JSON, and misses."""
+    step = steps[position]
+    if isinstance(value, str):
+        try:
+            value = strict_json.decode(value)
+        except ValueError:
+            raise _missing("is a string that is not JSON", namespace, steps, position) from None
+    if isinstance(value, dict):
+        if step in value:
+            return value[step]
+        keys = [str(key) for key in value]
+        listed = ", ".join(keys[:_KEYS_SHOWN]) + (", …" if len(keys) > _KEYS_SHOWN else "")
+        has = f" (it has: {listed})" if keys else " (it is empty)"
+        what = (
+            f"has no key `{step}`"
+            if isinstance(step, str)
+            else f"is an object and has no index {step}"
+        )
+        raise _missing(what + has, namespace, steps, position)
+    if isinstance(value, (list, tuple)):
+        index = step
+        if isinstance(index, str):
+            if not (index.isascii() and index.isdigit()):
+                raise _missing(f"is an array and has no key `{index}`", namespace, steps, position)
+            index = int(index) if len(index) < 10 else len(value)
+        if -len(value) <= index < len(value):
+            return value[index]
+        raise _missing(
+            f"has no index {step} (its length is {len(value)})", namespace, steps, position
+        )
+    raise _missing(f"is {kind_of(value)} and has nothing inside", namespace, steps, position)
+
+
+def _missing(
+    what: str, namespace: str, steps: tuple[Step, ...], position: int
+) -> UndefinedVariable:
+    holder = str(steps[position - 1]) if position else namespace
+    return UndefinedVariable(f"`{spell(namespace, steps)}`: `{holder}` {what}")
+
+
+def spell(namespace: str, steps: tuple[Step, ...]) -> str:
+    """A path as it is written in a template, in its shortest form."""
+    spelled = namespace
+    for step in steps:
+        if isinstance(step, int):
+            spelled += f"[{step}]"
+        elif step.replace("-", "_").isidentifier() or step.isdigit():
+            spelled += f".{step}"
+        else:
+            spelled += f'["{step}"]'
+    return spelled
+
+
+def kind_of(value: Any) -> str:
+    """A JSON value's type in the hosted API's words: "a string", "an integer", "null", ..."""
+    if value is None:
+        return "null"
+    for types, word in _KINDS:
+        if isinstance(value, types):
+            return word
+    return f"a Python {type(value).__name__}"
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (str, "a string"),
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a decimal"),
+    (dict, "an object"),
+    ((list, tuple), "an array"),
+)

@@ -1,0 +1,30 @@
+"""JSON text to values, as RFC 8259 has it: without NaN and Infinity, without ever recursing too deep."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+
+def _refuse(literal: str) -> NoReturn:
+    raise ValueError(f"{literal} is not JSON")
+
+
+def decode(text: str | bytes) -> Any:
+    """Parse one JSON document.
+
+    msgspec reads the common case; what it refuses and the standard library allows (a lone surrogate in an
+    escape, a number beyond the range of a double) goes to the latter, so that the values are `json.loads`'s.
+
+    Raises:
+        ValueError: the text is not JSON, or nests deeper than the interpreter can follow.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        try:
+            return json.loads(text, parse_constant=_refuse)
+        except RecursionError:
+            raise ValueError("the JSON text nests too deep") from None

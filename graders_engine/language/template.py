@@ -1,0 +1,238 @@
+"""Templates: `{{ item.answer }}` compiled once and rendered once a row.
+
+The grammar (the API's guide documents the two namespaces and the dotted path)::
+
+    template  = { text | "{{" variable "}}" }
+    variable  = ("item" | "sample") step { step }
+    step      = "." key | "[" integer "]" | "[" quoted key "]"
+
+Blanks around the tokens do not matter. Of a run of three or more opening braces the last two open.
+Rendering is one pass: what a variable brings in is never looked at again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from graders_engine.errors import UnrenderableValue
+from graders_engine.language.scope import Scope, Step, resolve
+from graders_engine.language.span import Fault, SourceError, Span
+
+NAMESPACES = ("item", "sample")
+
+_BLANK = re.compile(r"\s*")
+_WORD = re.compile(r"[\w-]+")
+_INDEX = re.compile(r"-?[0-9]{1,99}(?![0-9])")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'", re.DOTALL)
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Variable:
+    """One `{{ ... }}`: a namespace and the steps behind it."""
+
+    __slots__ = ("namespace", "span", "steps")
+
+    def __init__(self, namespace: str, steps: tuple[Step, ...], span: Span) -> None:
+        self.namespace, self.steps, self.span = namespace, steps, span
+
+    def value(self, scope: Scope) -> Any:
+        """The value for this row; see `scope.resolve` for what it raises."""
+        return resolve(scope, self.namespace, self.steps)
+
+    def render(self, scope: Scope) -> str:
+        """The value as text: a string as it is, all else as JSON.
+
+        Raises:
+            UnrenderableValue: the value has no JSON form (only rows from Python can hold such values).
+        """
+        value = resolve(scope, self.namespace, self.steps)
+        if type(value) is str:
+            return value
+        try:
+            return value if isinstance(value, str) else _encode(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UnrenderableValue(
+                f"`{self.span.source[self.span.start : self.span.end]}`: {error}"
+            ) from error
+
+
+class Template:
+    """A compiled template.
+
+    Attributes:
+        source: the text it was compiled from.
+        variables: its variables in the order they stand.
+        render: `render(scope) -> str`; raises what `Variable.render` raises.
+    """
+
+    __slots__ = ("render", "source", "variables")
+
+    def __init__(self, source: str, parts: list[str | Variable]) -> None:
+        self.source = source
+        self.variables = tuple(part for part in parts if isinstance(part, Variable))
+        self.render: Callable[[Scope], str] = _renderer(parts)
+
+    @classmethod
+    def compile(cls, source: str) -> Template:
+        """Split a source text into literal text and variables.
+
+        Raises:
+            SourceError: something between the braces is not a variable; every such place is listed.
+        """
+        parts: list[str | Variable] = []
+        faults: list[Fault] = []
+        text_from = at = 0
+        while (at := source.find("{{", at)) >= 0:
+            if source.startswith("{", at + 2):
+                at += 1
+                continue
+            try:
+                variable, end = _Reader(source, at).variable()
+            except SourceError as error:
+                faults += error.faults
+                close = source.find("}}", at)
+                text_from = at = close + 2 if close >= 0 else len(source)
+                continue
+            if at > text_from:
+                parts.append(source[text_from:at])
+            parts.append(variable)
+            text_from = at = end
+        if faults:
+            raise SourceError(faults)
+        if text_from < len(source):
+            parts.append(source[text_from:])
+        return cls(source, parts)
+
+    def __repr__(self) -> str:
+        return f"Template({self.source!r})"
+
+
+def _renderer(parts: list[str | Variable]) -> Callable[[Scope], str]:
+    """The cheapest function that renders these parts: most templates are one literal or one variable."""
+    if not parts:
+        return lambda scope: ""
+    if len(parts) == 1:
+        only = parts[0]
+        if isinstance(only, Variable):
+            return only.render
+        return lambda scope: only
+    return lambda scope: "".join(
+        [part if isinstance(part, str) else part.render(scope) for part in parts]
+    )
+
+
+class _Reader:
+    """Reads one variable from where its braces open."""
+
+    def __init__(self, source: str, opening: int) -> None:
+        self.source, self.opening, self.at = source, opening, opening + 2
+
+    def variable(self) -> tuple[Variable, int]:
+        namespace = self.namespace()
+        steps: list[Step] = []
+        while not self.closes():
+            steps.append(self.step())
+        if not steps:
+            raise self.fault(
+                self.at_word_end,
+                self.at_word_end + 1,
+                f"`{namespace}` alone is no variable: name a key, as in {{{{{namespace}.key}}}}",
+            )
+        end = self.at
+        return Variable(namespace, tuple(steps), Span(self.source, self.opening, end)), end
+
+    def namespace(self) -> str:
+        self.skip_blanks()
+        word = _WORD.match(self.source, self.at)
+        if not word:
+            raise self.fault(self.at, self.at + 1, "a variable was expected, as in {{item.key}}")
+        if word[0] not in NAMESPACES:
+            near = difflib.get_close_matches(word[0], NAMESPACES, 1)
+            advice = f"did you mean `{near[0]}`?" if near else "there are `item` and `sample`"
+            raise self.fault(word.start(), word.end(), f"unknown namespace `{word[0]}`: {advice}")
+        self.at = self.at_word_end = word.end()
+        return word[0]
+
+    def closes(self) -> bool:
+        """Whether the variable ends here; moves behind the closing braces if so."""
+        self.skip_blanks()
+        if self.source.startswith("}}", self.at):
+            self.at += 2
+            return True
+        return False
+
+    def step(self) -> Step:
+        mark = self.source[self.at : self.at + 1]
+        if mark == ".":
+            self.at += 1
+            self.skip_blanks()
+            return self.key()
+        if mark == "[":
+            self.at += 1
+            self.skip_blanks()
+            return self.bracketed()
+        if _WORD.match(self.source, self.at):
+            raise self.fault_at_word(
+                'a step starts with `.` or `[`; a key with blanks is written ["like this"]'
+            )
+        reason = (
+            "filters are not part of the language"
+            if mark == "|"
+            else "this is not part of a variable"
+        )
+        raise self.fault(self.at, self.at + 1, reason)
+
+    def key(self) -> str:
+        word = _WORD.match(self.source, self.at)
+        if not word or word[0].startswith("-"):
+            raise self.fault(self.at, self.at + 1, "a key was expected after the dot")
+        if word[0][0].isdigit() and not (word[0].isascii() and word[0].isdigit()):
+            raise self.fault_at_word('a key that starts with a digit is written ["like this"]')
+        self.at = word.end()
+        return word[0]
+
+    def bracketed(self) -> Step:
+        step: Step
+        if index := _INDEX.match(self.source, self.at):
+            step, self.at = int(index[0]), index.end()
+        elif quoted := _QUOTED.match(self.source, self.at):
+            step, self.at = self.unquote(quoted), quoted.end()
+        else:
+            raise self.fault(
+                self.at, self.at + 1, 'an index or a quoted key was expected, as in [0] or ["key"]'
+            )
+        self.skip_blanks()
+        if not self.source.startswith("]", self.at):
+            raise self.fault(self.at, self.at + 1, "`]` was expected")
+        self.at += 1
+        return step
+
+    def unquote(self, quoted: re.Match[str]) -> str:
+        inner = quoted[0][1:-1]
+        if quoted[0][0] == "'":
+            inner = inner.replace("\\'", "'").replace('"', '\\"')
+        try:
+            key = json.loads(f'"{inner}"')
+        except ValueError:
+            raise self.fault(
+                quoted.start(), quoted.end(), "the quoted key is not a JSON string"
+            ) from None
+        return str(key)
+
+    def skip_blanks(self) -> None:
+        blank = _BLANK.match(self.source, self.at)
+        self.at = blank.end() if blank else self.at
+
+    def fault_at_word(self, reason: str) -> SourceError:
+        word = _WORD.match(self.source, self.at)
+        return self.fault(self.at, word.end() if word else self.at + 1, reason)
+
+    def fault(self, start: int, end: int, reason: str) -> SourceError:
+        """A fault at this place, unless the real one is that the braces are never closed."""
+        if self.source.find("}}", self.opening) < 0:
+            start, end, reason = self.opening, self.opening + 2, "`{{` is never closed by `}}`"
+        return SourceError([Fault(reason, Span(self.source, start, end))])

@@ -1,0 +1,140 @@
+"""Text similarity: (input, reference) -> a number from 0 to 1; pure, no network, no downloads.
+
+The register below names every metric and its variants. Nothing is imported before it is asked
+for: `load` imports the one module it needs. `cosine` is not here, it needs embeddings.
+
+The packages named in the signatures define the values; none of them is imported at run time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Metric = Callable[[str, str], float]
+    """Called as metric(input, reference)."""
+
+VERSIONS = {
+    "nltk": "3.10.4",
+    "rapidfuzz": "3.14.6",
+    "rouge-score": "0.1.2",
+    "sacrebleu": "2.6.0",
+}
+"""The package versions the test vectors and property tests hold the values against."""
+
+
+class Entry(NamedTuple):
+    """One variant of a metric.
+
+    Attributes:
+        target: "module:attribute" inside this package.
+        equals: what the value equals; the package's name is followed by its version when printed.
+        package: key of `VERSIONS`, or None when the definition is this project's own.
+    """
+
+    target: str
+    equals: str
+    package: str | None
+
+
+def _rouge(kind: str, own_name: str) -> dict[str, Entry]:
+    call = f"RougeScorer(['{kind}'], use_stemmer={{}}).score(reference, input), F-measure"
+    return {
+        "default": Entry(f"rouge:{own_name}", call.format(False), "rouge-score"),
+        "stem": Entry(f"rouge:{own_name}_stem", call.format(True), "rouge-score"),
+        "unicode": Entry(
+            f"rouge:{own_name}_unicode",
+            f"{kind} F-measure on graders_engine's Unicode tokens (NFKC, casefold, "
+            "one token for each character of scripts without word spaces)",
+            None,
+        ),
+    }
+
+
+METRICS: Mapping[str, Mapping[str, Entry]] = {
+    "fuzzy_match": {
+        "ratio": Entry("fuzzy:ratio", "fuzz.ratio(input, reference) / 100", "rapidfuzz")
+    },
+    "bleu": {
+        "sacrebleu": Entry(
+            "bleu:sacrebleu",
+            "sentence_bleu(input, [reference]).score / 100, 13a, exp smoothing, effective order, "
+            "at most 1",
+            "sacrebleu",
+        ),
+        "nltk_method4": Entry(
+            "bleu:nltk_method4",
+            "sentence_bleu([reference.split()], input.split()), smoothing method4",
+            "nltk",
+        ),
+    },
+    "gleu": {
+        "nltk": Entry(
+            "gleu:gleu", "sentence_gleu([reference.split()], input.split()), orders 1 to 4", "nltk"
+        )
+    },
+    "meteor": {
+        "nltk": Entry(
+            "meteor:meteor",
+            "meteor_score([reference.split()], input.split()), "
+            "alpha 0.9, beta 3, gamma 0.5, WordNet 3.0",
+            "nltk",
+        )
+    },
+    **{f"rouge_{n}": _rouge(f"rouge{n}", f"rouge_{n}") for n in range(1, 6)},
+    "rouge_l": _rouge("rougeL", "rouge_l"),
+}
+"""Metric -> variant -> entry; the first variant of a metric is its default."""
+
+
+class UnknownMetric(ValueError):
+    """A metric or variant name that is not in `METRICS`; the message lists the ones that are."""
+
+
+def load(name: str, variant: str | None = None) -> Metric:
+    """The function for a metric.
+
+    Args:
+        name: a key of `METRICS`.
+        variant: one of the metric's variants; None for its default.
+
+    Returns:
+        A function of (input, reference) with values from 0 to 1. It keeps bounded caches and may
+        be called from several threads.
+
+    Raises:
+        UnknownMetric: no such metric or variant.
+    """
+    module, _, attribute = _entry(name, variant).target.partition(":")
+    metric: Metric = getattr(import_module(f"{__name__}.{module}"), attribute)
+    return metric
+
+
+def signature(name: str, variant: str | None = None) -> str:
+    """Which package, version and settings the metric's value equals, in one line.
+
+    Args:
+        name: a key of `METRICS`.
+        variant: one of the metric's variants; None for its default.
+
+    Raises:
+        UnknownMetric: no such metric or variant.
+    """
+    entry = _entry(name, variant)
+    source = f"{entry.package} {VERSIONS[entry.package]} " if entry.package else ""
+    return f"{name}: {source}{entry.equals}"
+
+
+def _entry(name: str, variant: str | None) -> Entry:
+    variants = METRICS.get(name)
+    if variants is None:
+        raise UnknownMetric(f"there is no metric {name!r}; there are {', '.join(METRICS)}")
+    chosen = next(iter(variants)) if variant is None else variant
+    if chosen not in variants:
+        raise UnknownMetric(
+            f"metric {name} has no variant {variant!r}; there are {', '.join(variants)}"
+        )
+    return variants[chosen]

@@ -1,0 +1,94 @@
+"""Synonyms from WordNet 3.0, looked up in a sorted table that is mapped into memory.
+
+The table lies beside this file and is made by `build_wordnet`, whose docstring has the format. It
+needs no loading: a look-up is a binary search that touches about 18 lines of the file. WordNet's
+licence is in `graders_engine/licenses/WORDNET_LICENSE.txt`.
+"""
+
+from __future__ import annotations
+
+import mmap
+from functools import lru_cache
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("wordnet.tsv")
+
+# The suffixes WordNet's morphology takes off a form and what it puts in their place.
+_RULES = {
+    "n": (
+        ("s", ""),
+        ("ses", "s"),
+        ("ves", "f"),
+        ("xes", "x"),
+        ("zes", "z"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("men", "man"),
+        ("ies", "y"),
+    ),
+    "v": (
+        ("s", ""),
+        ("ies", "y"),
+        ("es", "e"),
+        ("es", ""),
+        ("ed", "e"),
+        ("ed", ""),
+        ("ing", "e"),
+        ("ing", ""),
+    ),
+    "a": (("er", ""), ("est", ""), ("er", "e"), ("est", "e")),
+}
+
+_LONGEST_FORM = 80
+"""Characters. WordNet's longest entry has 71, and no rule makes a form shorter by more than 3."""
+
+
+def synonyms(form: str) -> frozenset[str]:
+    """The one-word members of all synsets of a form, in WordNet's spelling.
+
+    Equal to the names without "_" of the lemmas of `wordnet.synsets(form)` in nltk 3.10.4 on
+    WordNet 3.0: inflected forms are reduced to their bases, all parts of speech count. Not cached:
+    about 10 microseconds; memory does not grow.
+    """
+    form = form.lower()
+    if not form.isascii() or len(form) > _LONGEST_FORM:
+        return frozenset()
+    fields = _fields(form)
+    found = {
+        form if word == "=" else word for members in fields.values() for word in members.split()
+    }
+    for part, rules in _RULES.items():
+        if part.upper() in fields:
+            continue  # the list of exceptions replaces the rules
+        for suffix, replacement in rules:
+            if form.endswith(suffix):
+                base = form[: -len(suffix)] + replacement
+                members = _fields(base).get(part, "").split()
+                found.update(base if word == "=" else word for word in members)
+    return frozenset(found)
+
+
+def _fields(form: str) -> dict[str, str]:
+    """The fields of a form's line, letter -> words; empty when the table has no such form."""
+    table = _table()
+    key = form.encode("ascii")
+    low, high = 0, len(table)
+    while low < high:
+        start = table.rfind(b"\n", low, (low + high) // 2) + 1 or low
+        end = table.find(b"\n", start)
+        line_key = table[start : table.find(b"\t", start)]
+        if line_key == key:
+            fields = table[start:end].decode("ascii").split("\t")[1:]
+            return {field[0]: field[1:] for field in fields}
+        if line_key < key:
+            low = end + 1
+        else:
+            high = start
+    return {}
+
+
+@lru_cache(maxsize=1)
+def _table() -> mmap.mmap:
+    # Mapped for the life of the process: the pages belong to the file and are shared by processes.
+    with TABLE.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,0 +1,85 @@
+"""A run's numbers for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graders_engine.dataset.tally import BINS, Tally
+
+_BAR = 40
+"""Columns of the longest bar of the histogram."""
+_DETAILS = 110
+"""Columns of an example's details."""
+_MEANING = {
+    "scored": "",
+    "invalid": "the row's or the grader's fault",
+    "failed": "infrastructure; no reward, not a zero",
+}
+
+
+def render(tally: Tally) -> str:
+    """The report: means, what the rows came to, histogram, sub-rewards, flags."""
+    return "\n".join(_lines(tally)) + "\n"
+
+
+def _lines(tally: Tally) -> Iterator[str]:
+    if tally.mean is None or tally.served_mean is None:
+        yield f"no reward: none of {_rows(tally.rows)} was scored"
+    else:
+        yield f"mean reward  {tally.mean:.4f}  over {_rows(tally.scored)} scored"
+        if tally.invalid:
+            yield (
+                f"as served    {tally.served_mean:.4f}  "
+                f"with the {tally.invalid} invalid at what the hosted API gives for them"
+            )
+    yield ""
+    for status, count in (
+        ("scored", tally.scored),
+        ("invalid", tally.invalid),
+        ("failed", tally.failed),
+    ):
+        share = 100 * count / tally.rows if tally.rows else 0.0
+        yield f"{status:<8}{count:>9,}{share:>7.1f} %  {_MEANING[status]}".rstrip()
+    if tally.scored:
+        yield from _histogram(tally.histogram)
+    if tally.sub_reward_sums and tally.scored:
+        yield ""
+        yield "sub-rewards, mean over scored"
+        width = max(map(len, tally.sub_reward_sums))
+        for key, total in tally.sub_reward_sums.items():
+            mean = total / tally.scored
+            yield f"  {key:<{width}}  {mean:.4f}  {_bar(mean, 1.0)}".rstrip()
+    if tally.flags:
+        yield ""
+        yield "flags"
+        for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
+            line, details = tally.examples[flag]
+            yield f"  {flag}  {count:,}"
+            yield (
+                f"    first on line {line}: {_short(details)}"
+                if details
+                else f"    first on line {line}"
+            )
+
+
+def _histogram(counts: list[int]) -> Iterator[str]:
+    yield ""
+    yield "rewards"
+    for position, count in enumerate(counts):
+        low, high = position / BINS, (position + 1) / BINS
+        yield f"  {low:.1f}-{high:.1f}  {_bar(count, max(counts)):<{_BAR}}  {count:,}"
+
+
+def _bar(value: float, largest: float) -> str:
+    eighths = round(8 * _BAR * max(value, 0.0) / largest) if largest else 0
+    whole, part = divmod(min(eighths, 8 * _BAR), 8)
+    return "█" * whole + ("▏▎▍▌▋▊▉"[part - 1] if part else "")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _short(details: str) -> str:
+    first = details.splitlines()[0]
+    return first if len(first) <= _DETAILS else first[: _DETAILS - 1] + "…"
