@@ -6,8 +6,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,30 @@ KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request; a document on standard input has these, and each has a flag."""
 
 TEXT_FIELDS = frozenset(
-    ["type", "name", "id", "input", "reference", "operation", "evaluation_metric", "source", "image_tag", "model", "role", "content", "text", "image_url", "detail", "data", "format", "labels", "passing_labels", "calculate_output", "url", "reasoning_effort"]
+    {
+        "calculate_output",
+        "content",
+        "data",
+        "detail",
+        "evaluation_metric",
+        "format",
+        "id",
+        "image_tag",
+        "image_url",
+        "input",
+        "labels",
+        "model",
+        "name",
+        "operation",
+        "passing_labels",
+        "reasoning_effort",
+        "reference",
+        "role",
+        "source",
+        "text",
+        "type",
+        "url",
+    }
 )
 """The keys of a grader that hold text; a test holds them against the grader's JSON Schema."""
 
@@ -28,40 +50,47 @@ PATIENCE_S = 1.0
 """How long a silent pipe on standard input is waited for when the flags already make a whole request."""
 
 
-@dataclass(slots=True)
-class Request:
-    """What the caller asked for; a key that was not given is absent from `given`."""
-
-    given: dict[str, Any]
-
-    def __getitem__(self, key: str) -> Any:
-        return self.given.get(key)
-
-
-def read_request(flags: Mapping[str, str | None], needed: tuple[str, ...]) -> Request:
+def read_request(
+    flags: Mapping[str, str | None], needed: Sequence[tuple[str, ...]]
+) -> dict[str, Any]:
     """Merge the flags over a document on standard input.
 
     Args:
         flags: by key, what was typed; None for a flag that was not given.
-        needed: the keys without which there is no request.
+        needed: what makes a request whole: of each tuple, one of the keys.
+
+    Returns:
+        What was given, by key.
 
     Raises:
         InvalidRequest: something cannot be read, or is missing.
     """
     typed = {key: value for key, value in flags.items() if value is not None}
-    dashes = [key for key, value in typed.items() if value == "-"]
+    dashes = [flag_name(key) for key, value in typed.items() if value == "-"]
     if len(dashes) > 1:
-        raise InvalidRequest(f"Standard input can stand for one flag only, not for {len(dashes)}.")
+        raise InvalidRequest(
+            f"Standard input can stand for one flag only, not for {' and '.join(dashes)}."
+        )
     given: dict[str, Any] = {}
-    if not dashes and stdin_has_document(whole=all(key in typed for key in needed)):
+    whole = all(any(key in typed for key in keys) for keys in needed)
+    if not dashes and stdin_has_document(whole=whole):
         given = _document(sys.stdin.read())
     given |= {key: read_flag(key, value) for key, value in typed.items()}
-    missing = [f"--{key.replace('_', '-')}" for key in needed if given.get(key) is None]
+    missing = [
+        " or ".join(map(flag_name, keys))
+        for keys in needed
+        if all(given.get(key) is None for key in keys)
+    ]
     if missing:
         raise InvalidRequest(
             f"Missing: {', '.join(missing)}. Give it as a flag, or in a document on standard input."
         )
-    return Request(given)
+    return given
+
+
+def flag_name(key: str) -> str:
+    """The flag for a request's key."""
+    return f"--{key.replace('_', '-')}"
 
 
 def read_flag(key: str, value: str) -> Any:
@@ -70,7 +99,7 @@ def read_flag(key: str, value: str) -> Any:
     Raises:
         InvalidRequest: the file or the text cannot be read.
     """
-    flag = f"--{key.replace('_', '-')}"
+    flag = flag_name(key)
     if key == "model_sample":
         return sys.stdin.read() if value == "-" else inlined(value, Path())
     text_fields = TEXT_FIELDS if key == "grader" else frozenset[str]()

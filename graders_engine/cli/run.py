@@ -34,16 +34,9 @@ def command(field: str | None, **flags: str | None) -> None:
                            input: "{{sample.output_text}}", reference: "{{item.label}}"}' \\
                 --model-sample cat --item '{label: cat}'
     """
-    sample_key = "sample" if flags["sample"] is not None else "model_sample"
-    request = read_request(flags, needed=("grader", sample_key))
+    request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
     with Engine() as engine:
-        response = engine.run(
-            request["grader"],
-            model_sample=request["model_sample"],
-            item=request["item"],
-            sample=request["sample"],
-            reference_answer=request["reference_answer"],
-        )
+        response = engine.run(**request)
     for flag, details in response.flags.items():
         click.secho(f"{flag}: {details}" if details else flag, err=True, fg="yellow")
     answer = response.model_dump()

@@ -20,7 +20,7 @@ def command(grader: str | None) -> None:
 
     Prints {"grader": …} and exits with 0, or prints every mistake at once and exits with 2.
     """
-    request = read_request({"grader": grader}, needed=("grader",))
+    request = read_request({"grader": grader}, needed=[("grader",)])
     with Engine() as engine:
         response = engine.validate(request["grader"])
     for warning in response.warnings:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Tag, TypeAdapter, ValidationError
+from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from graders_engine.errors import InvalidGrader, Mistake
@@ -28,23 +28,29 @@ Grader = Annotated[Leaf | Annotated[MultiGrader, Tag("<multi>")], by_type(*TYPES
 
 
 def read(grader: Any) -> Any:
-    """The grader as JSON values, from JSON text, a dict, or one of the `openai` package's objects.
+    """The grader as JSON values, from JSON text, a dict, or objects of the `openai` package.
 
     Raises:
-        InvalidGrader: it is text that is not JSON.
+        InvalidGrader: it is text that is not JSON, or nests without end.
     """
-    if isinstance(grader, (str, bytes)):
-        try:
-            return strict_json.decode(grader)
-        except ValueError as error:
-            raise InvalidGrader([wording.unreadable_body(str(error))]) from None
-    for method, arguments in (
-        ("to_dict", {}),
-        ("model_dump", {"by_alias": True, "exclude_unset": True}),
-    ):
-        if hasattr(grader, method):
-            return getattr(grader, method)(**arguments)
-    return grader
+    try:
+        return strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _plain(grader)
+    except ValueError as error:
+        raise InvalidGrader([wording.unreadable_body(str(error))]) from None
+    except RecursionError:
+        raise InvalidGrader([wording.unreadable_body("it nests too deep")]) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, BaseModel):
+        return value.model_dump(by_alias=True, exclude_unset=True)
+    return value
 
 
 def parse(grader: Any) -> GraderSpec:

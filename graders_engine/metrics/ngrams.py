@@ -2,74 +2,116 @@
 
 An n-gram that occurs x times in one text and y times in the other is shared min(x, y) times: the
 count below BLEU, GLEU and ROUGE-N. Time and memory grow with the number of tokens.
+
+What makes it fast: most n-grams of two or more tokens occur once, so sets and places decide, and
+counts are taken only of what does repeat.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import count, pairwise
+from itertools import compress, count, pairwise, repeat
+from operator import and_, sub
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
 Token = TypeVar("Token", str, bytes)
 
 ORDERS = (1, 2, 3, 4)
 """The lengths of the n-grams that BLEU and GLEU count."""
 
-SHORT = 48
-"""Tokens. Up to here counting a few repeats one by one beats building a table of counts."""
+SHORT = 256
+"""Tokens. Longer texts nearly always repeat an n-gram: looking for the lucky case costs more."""
+
+# order -> the n-grams of a list as tuples, in the order of the text. The order is a constant of a
+# metric, so each has its own expression; naming `strict` would cost as much as a short text.
+_GRAMS: dict[int, Callable[[Sequence[Any]], Iterable[Any]]] = {
+    2: pairwise,
+    3: lambda t: zip(t, t[1:], t[2:]),  # noqa: B905 - ends with the shortest, see above
+    4: lambda t: zip(t, t[1:], t[2:], t[3:]),  # noqa: B905 - as above
+    5: lambda t: zip(t, t[1:], t[2:], t[3:], t[4:]),  # noqa: B905 - as above
+}
 
 
-def grams(tokens: Sequence[Token], order: int) -> Iterable[object]:
-    """The n-grams of a token list, in order: tokens themselves for order 1, else tuples."""
-    if order == 1:
-        return tokens
-    if order == 2:
-        return pairwise(tokens)
-    return zip(*[tokens[start:] for start in range(order)], strict=False)
+def shared_tokens(mine: Sequence[Token], theirs: Sequence[Token]) -> int:
+    """The number of tokens of `mine` that `theirs` has too, each at most as often as there."""
+    return _clipped_matches(mine, Counter(theirs))
 
 
 def shared(mine: Sequence[Token], theirs: Sequence[Token], order: int) -> int:
-    """The number of n-grams of `mine` that `theirs` has too, each at most as often as there."""
-    if len(theirs) > SHORT:
-        return _shared_long(grams(mine, order), grams(theirs, order))
-    return _shared_short(grams(mine, order), [*grams(theirs, order)])
+    """The same for n-grams of `order` tokens, 2 to 5."""
+    grams = _GRAMS[order]
+    if len(theirs) <= SHORT:
+        distinct = set(grams(theirs))
+        if len(distinct) == len(theirs) - order + 1:
+            return len(distinct.intersection(grams(mine)))
+    return _clipped_matches(grams(mine), Counter(grams(theirs)))
 
 
-def _shared_short(mine: Iterable[object], theirs: list[object]) -> int:
-    distinct = set(theirs)
-    known = [*filter(distinct.__contains__, mine)]
-    unseen = set(known)
-    count = len(unseen)
-    if count == len(known) or len(distinct) == len(theirs):
-        return count
-    repeats = set()
-    for gram in known:
-        if gram in unseen:
-            unseen.remove(gram)
-        else:
-            repeats.add(gram)
-    for gram in repeats:
-        count += min(known.count(gram), theirs.count(gram)) - 1
-    return count
-
-
-def _shared_long(mine: Iterable[object], theirs: Iterable[object]) -> int:
-    limits = Counter(theirs)
+def _clipped_matches(mine: Iterable[Any], limits: Counter[Any]) -> int:
     known = [*filter(limits.__contains__, mine)]
     counts = Counter(known)
-    if len(counts) == len(known):
-        return len(known)
-    shared = 0
-    for gram, count in counts.items():
-        if count > 1:
-            limit = limits[gram]
-            shared += count if count < limit else limit
-        else:
-            shared += 1
-    return shared
+    matches = len(counts)
+    if matches < len(known):
+        for gram, times in counts.items():
+            if times > 1:
+                limit = limits[gram]
+                matches += (times if times < limit else limit) - 1
+    return matches
+
+
+def shared_by_order(mine: Sequence[Token], theirs: Sequence[Token]) -> list[int]:
+    """The same for each of `ORDERS`."""
+    found = [shared_tokens(mine, theirs)]
+    while found[-1] and len(found) < len(ORDERS):
+        found += _shared_from(mine, theirs, len(found) + 1)
+    # Where no n-gram is shared, no longer one is.
+    return found + [0] * (len(ORDERS) - len(found))
+
+
+def _shared_from(mine: Sequence[Token], theirs: Sequence[Token], order: int) -> list[int]:
+    """`shared` for this order and, where they come almost for free, for the orders above it."""
+    grams = _GRAMS[order]
+    # From 2 on: 0 stands for "not there", and must not be a neighbour of the first place.
+    place_of = dict(zip(grams(theirs), range(2, len(theirs) + 2)))  # noqa: B905 - see _GRAMS
+    places = [*map(place_of.get, grams(mine), repeat(0))]
+    known = [*filter(None, places)]
+    distinct = set(known)
+    if len(place_of) == len(theirs) - order + 1:
+        return [len(distinct), *_shared_runs(places, len(distinct) < len(known), order)]
+    if len(distinct) == len(known):
+        return [len(known)]
+    # Only what repeats on both sides is counted. The place stands for the n-gram: it is the last
+    # one of its kind.
+    theirs_in_order = [*grams(theirs)]
+    repeated = {theirs_in_order[place - 2]: n for place, n in Counter(known).items() if n > 1}
+    limits = Counter(filter(repeated.__contains__, theirs_in_order))
+    more = sum(min(times, limits[gram]) - 1 for gram, times in repeated.items())
+    return [len(distinct) + more]
+
+
+def _shared_runs(places: list[int], repeats: bool, order: int) -> list[int]:
+    """The counts above `order`, when no n-gram of `order` occurs twice in their text.
+
+    Then an n-gram is shared if and only if the places of its parts are neighbours there too.
+
+    Args:
+        places: for each n-gram of `mine` its place in `theirs`, or 0.
+        repeats: whether a place other than 0 occurs twice.
+        order: the length of these n-grams.
+    """
+    steps = bytes(map((1).__eq__, map(sub, places[1:], places)))
+    if repeats:
+        longer = len(set(compress(places, steps)))
+        longest = len(set(compress(places, map(and_, steps, steps[1:]))))
+    else:
+        # A run of k steps is k n-grams one token longer and k - 1 two tokens longer.
+        longer = steps.count(1)
+        longest = longer - (b"\0" + steps).count(b"\0\1")
+    return [longer, longest][: ORDERS[-1] - order]
 
 
 def numbered(mine: Sequence[Token], theirs: Sequence[Token]) -> tuple[list[int], list[int]]:
@@ -77,15 +119,3 @@ def numbered(mine: Sequence[Token], theirs: Sequence[Token]) -> tuple[list[int],
     numbers: defaultdict[Token, int] = defaultdict(count().__next__)
     number = numbers.__getitem__
     return [*map(number, mine)], [*map(number, theirs)]
-
-
-def shared_by_order(mine: Sequence[Token], theirs: Sequence[Token]) -> list[int]:
-    """`shared` for each of `ORDERS`."""
-    counts = []
-    for order in ORDERS:
-        count = shared(mine, theirs, order)
-        counts.append(count)
-        if not count:
-            # No longer n-gram can be shared either.
-            return counts + [0] * (len(ORDERS) - order)
-    return counts

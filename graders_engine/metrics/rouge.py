@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from rapidfuzz.distance import LCSseq
 
-from graders_engine.metrics.ngrams import numbered, shared
+from graders_engine.metrics.ngrams import numbered, shared, shared_tokens
 from graders_engine.metrics.tokens import latin_tokens, stemmed_latin_tokens, unicode_tokens
 
 Token = TypeVar("Token", str, bytes)
@@ -37,7 +37,7 @@ def _ngram_metric(order: int, tokenize: Callable[[str], list[Token]]) -> Metric:
     def rouge_n(input: str, reference: str) -> float:
         """Share of common n-grams, 0 to 1. Time and memory grow with the length of the texts."""
         mine, theirs = tokenize(input), tokenize(reference)
-        matches = shared(mine, theirs, order)
+        matches = shared(mine, theirs, order) if dropped else shared_tokens(mine, theirs)
         return _f_measure(matches, len(mine) - dropped, len(theirs) - dropped)
 
     return rouge_n

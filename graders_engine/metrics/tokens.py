@@ -46,7 +46,9 @@ class TokenCache(dict[str, Value], Generic[Value]):
         return value
 
 
-_LATIN = bytes(byte if chr(byte).isalnum() and byte < 128 else 32 for byte in range(256))
+# ASCII letters in lower case and digits; a space for any other byte.
+_LATIN = bytes(ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(128))
+_LATIN += b" " * 128
 
 
 def latin_tokens(text: str) -> list[bytes]:
@@ -55,8 +57,14 @@ def latin_tokens(text: str) -> list[bytes]:
     As in rouge_score 0.1.2, lower-casing comes first, so that the Kelvin sign becomes a k and a
     dotted capital I an i, and text in other scripts has no tokens at all.
     """
+    return _latin_bytes(text).split()
+
+
+def _latin_bytes(text: str) -> bytes:
+    if not text.isascii():
+        text = text.lower()
     # Characters beyond ASCII are encoded as "?", which separates like any other sign.
-    return text.lower().encode("ascii", "replace").translate(_LATIN).split()
+    return text.encode("ascii", "replace").translate(_LATIN)
 
 
 _rouge_stems: TokenCache[str] = TokenCache(lambda word: stem(word) if len(word) > 3 else word)
@@ -64,8 +72,7 @@ _rouge_stems: TokenCache[str] = TokenCache(lambda word: stem(word) if len(word) 
 
 def stemmed_latin_tokens(text: str) -> list[str]:
     """rouge_score's tokens with use_stemmer=True: words of more than three letters are stemmed."""
-    tokens = text.lower().encode("ascii", "replace").translate(_LATIN).decode("ascii").split()
-    return [*map(_rouge_stems.__getitem__, tokens)]
+    return [*map(_rouge_stems.__getitem__, _latin_bytes(text).decode("ascii").split())]
 
 
 # The four substitutions of mteval-v13a as in sacrebleu 2.6.0, in order.
@@ -78,6 +85,10 @@ _13A = (
 
 
 def _split_13a(token: str) -> tuple[str, ...]:
+    if token.isalnum():
+        return (token,)
+    if token[-1] in ",." and token[:-1].isalnum():
+        return (token[:-1], token[-1])
     text = f" {token} "
     for pattern, replacement in _13A:
         text = pattern.sub(replacement, text)

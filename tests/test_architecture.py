@@ -1,0 +1,142 @@
+"""The house keeps its order: imports point down only, and every register is complete."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import graders_engine
+from graders_engine import errors
+from graders_engine.cli.main import COMMANDS
+from graders_engine.cli.request import TEXT_FIELDS
+from graders_engine.graders.base import _FLAGS, GraderSpec
+from graders_engine.graders.parse import MODELS, json_schema
+from graders_engine.language.formula import FUNCTIONS
+from graders_engine.metrics import METRICS
+from graders_engine.outcome import Flag
+from graders_engine.response import GraderErrors
+
+ROOT = Path(graders_engine.__file__).parent
+LADDER = [
+    {"cli", "server", "adapters"},
+    {"report", "preflight"},
+    {"dataset"},
+    {"blocking"},
+    {"engine"},
+    {"response", "compiled"},
+    {"graders"},
+    {"models", "sandbox"},
+    {"language", "metrics"},
+    {"errors", "outcome", "version"},
+]
+"""From the top down; a room may import what stands below it, and itself."""
+APART = {"__init__", "__main__"}
+"""The front doors: they name what the house offers and nothing imports them."""
+LEVEL = {room: level for level, rooms in enumerate(LADDER) for room in rooms}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("graders_engine.")}
+    return rooms
+
+
+def test_imports_point_down_only() -> None:
+    upward = []
+    for path in ROOT.rglob("*.py"):
+        room = room_of(path)
+        if room in APART:
+            continue
+        for imported in imported_rooms(path) - {room}:
+            if LEVEL[imported] <= LEVEL[room]:
+                upward.append(f"{path.relative_to(ROOT)} imports {imported}")
+    assert not upward
+
+
+def test_every_room_has_its_place_on_the_ladder() -> None:
+    rooms = {room_of(path) for path in ROOT.rglob("*.py")}
+    assert rooms - APART <= set(LEVEL)
+
+
+def test_every_grader_type_stands_in_the_register_and_in_a_file_of_its_own() -> None:
+    def leaves(spec: type[GraderSpec]) -> set[type[GraderSpec]]:
+        below = spec.__subclasses__()
+        return {leaf for sub in below for leaf in leaves(sub)} if below else {spec}
+
+    assert leaves(GraderSpec) == set(MODELS.values())
+    for name, model in MODELS.items():
+        assert model.__module__ == f"graders_engine.graders.{name}"
+        assert model.model_fields["type"].annotation.__args__ == (name,)  # type: ignore[union-attr] # a Literal
+
+
+def test_every_reason_for_no_reward_raises_a_flag() -> None:
+    def walk(error: type[Exception]) -> set[type[Exception]]:
+        return {error}.union(*(walk(sub) for sub in error.__subclasses__()))
+
+    assert walk(errors.GradingError) - {errors.GradingError} == set(_FLAGS)
+
+
+def test_every_exception_is_drawn_in_the_tree() -> None:
+    drawn = errors.__doc__ or ""
+    named = [name for name, value in vars(errors).items() if isinstance(value, type)]
+    missing = [name for name in named if name.endswith(("Error", "Row")) and name not in drawn]
+    assert not missing
+
+
+def test_the_flags_are_the_boolean_keys_of_the_wire() -> None:
+    booleans = {
+        name for name, field in GraderErrors.model_fields.items() if field.annotation is bool
+    }
+    assert {flag.value for flag in Flag} == booleans
+    assert len(GraderErrors.model_fields) == 24
+
+
+def test_every_subcommand_has_a_module() -> None:
+    for name in COMMANDS:
+        assert (ROOT / "cli" / f"{name}.py").is_file()
+
+
+def test_every_metric_of_the_format_but_cosine_is_registered() -> None:
+    schema = json.dumps(json_schema())
+    assert all(f'"{name}"' in schema or name in METRICS for name in METRICS)
+    assert len(METRICS) == 10
+
+
+def test_the_functions_of_the_formula_language_are_the_documented_ones() -> None:
+    assert set(FUNCTIONS) == {"min", "max", "abs", "floor", "ceil", "exp", "sqrt", "log"}
+
+
+def test_the_command_line_keeps_as_text_what_the_schema_says_is_text() -> None:
+    def is_text(schema: dict[str, Any]) -> bool:
+        options = schema.get("anyOf", schema.get("oneOf", [schema]))
+        if schema.get("type") == "array":
+            return is_text(schema["items"])
+        kinds = {option.get("type") for option in options}
+        return "string" in kinds
+
+    text = set()
+    for definition in json_schema()["$defs"].values():
+        text |= {key for key, field in definition["properties"].items() if is_text(field)}
+    # Message arrays take the place of a template in model graders; `content` holds text or blocks.
+    assert text | {"input", "content"} == set(TEXT_FIELDS)
+
+
+def test_files_stay_small_enough_to_read() -> None:
+    long = [
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*.py")
+        if len(path.read_text(encoding="utf-8").splitlines()) > 350
+    ]
+    assert not long

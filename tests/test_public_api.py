@@ -1,0 +1,54 @@
+"""What `import graders_engine` offers, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import graders_engine
+
+HEAVY = (
+    "openai",
+    "httpx",
+    "aiohttp",
+    "numpy",
+    "nltk",
+    "sacrebleu",
+    "rouge_score",
+    "pydantic",
+    "ray",
+)
+
+
+def test_the_public_names_are_sorted_and_exactly_these() -> None:
+    assert graders_engine.__all__ == sorted(graders_engine.__all__)
+    assert graders_engine.__all__ == [
+        "AsyncEngine", "CompiledGrader", "DataSetError", "Engine", "Failure", "Flag", "GradersError",
+        "InvalidGrader", "InvalidRequest", "InvalidRow", "LifecycleError", "Mistake", "Outcome",
+        "RowOutcome", "RunGraderResponse", "UnavailableGrader", "ValidateGraderResponse", "__version__",
+    ]  # fmt: skip
+
+
+def test_every_public_name_is_there_and_lives_where_it_says() -> None:
+    for name in graders_engine.__all__:
+        assert getattr(graders_engine, name) is not None
+    assert dir(graders_engine) == graders_engine.__all__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Motor'"):
+        graders_engine.Motor  # noqa: B018 - the access is what is tested
+
+
+@pytest.mark.parametrize(
+    "statement", ["import graders_engine", "from graders_engine import Engine"]
+)
+def test_importing_loads_nothing_heavy(statement: str) -> None:
+    program = f"import sys; {statement}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    allowed = {"pydantic"} if "Engine" in statement.split() else set()
+    assert not (set(HEAVY) & set(loaded)) - allowed
