@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 Metric = Callable[[str, str], float]
 
@@ -23,16 +23,17 @@ def direct(meteor: bool) -> dict[str, Metric]:
     from rouge_score.rouge_scorer import RougeScorer
 
     metrics: dict[str, Metric] = {
-        "fuzzy_match": lambda input, reference: fuzz.ratio(input, reference) / 100,
-        "bleu": lambda input, reference: sacrebleu.sentence_bleu(input, [reference]).score / 100,
-        "gleu": lambda input, reference: sentence_gleu([reference.split()], input.split()),
+        "fuzzy_match": lambda answer, reference: fuzz.ratio(answer, reference) / 100,
+        "bleu": lambda answer, reference: sacrebleu.sentence_bleu(answer, [reference]).score / 100,
+        "gleu": lambda answer, reference: sentence_gleu([reference.split()], answer.split()),
     }
     if meteor:
-        metrics["meteor"] = lambda input, reference: meteor_score(
-            [reference.split()], input.split()
+        metrics["meteor"] = lambda answer, reference: meteor_score(
+            [reference.split()], answer.split()
         )
+    scorer = cast("Any", RougeScorer)  # ships no types
     for name, kind in ROUGE_TYPES.items():
-        metrics[name] = _rouge(RougeScorer([kind], use_stemmer=False), kind)
+        metrics[name] = _rouge(scorer([kind], use_stemmer=False), kind)
     return metrics
 
 
@@ -40,17 +41,15 @@ def rouge_score_rs() -> dict[str, Metric]:
     """The fastest peer, a Rust extension; empty when it is not installed."""
     if importlib.util.find_spec("rouge_score_rs") is None:
         return {}
-    from rouge_score_rs import RougeScorer
-
+    scorer = importlib.import_module("rouge_score_rs").RougeScorer
     return {
-        name: _rouge(RougeScorer([kind], use_stemmer=False), kind)
-        for name, kind in ROUGE_TYPES.items()
+        name: _rouge(scorer([kind], use_stemmer=False), kind) for name, kind in ROUGE_TYPES.items()
     }
 
 
 def _rouge(scorer: Any, kind: str) -> Metric:
-    def metric(input: str, reference: str) -> float:
-        value: float = scorer.score(reference, input)[kind].fmeasure
+    def metric(answer: str, reference: str) -> float:
+        value: float = scorer.score(reference, answer)[kind].fmeasure
         return value
 
     return metric

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import accumulate
 
 _PLAIN = """the of and to a in is that it was for on are as with his they at be this from I have or by
@@ -10,7 +11,7 @@ one had not but what all were when we there can an your which their if will each
 them then she many some so these would other into has more her two him see could no than been its
 who now my over did down only way may such because through where most well also before must right
 too any same under against between both during without again here why while never off own
-""".split()
+""".split()  # noqa: SIM905 - a list of words reads best as text
 
 _NOUNS = """man year youth eye time hand head face friend day soldier night house problem idea child
 area boy woman nothing water type number kind school wife mind word room part body state tree
@@ -25,7 +26,7 @@ interest event course blood army world literature company church audience hair e
 summer statement lip employee shelter price need industry center attention river home evidence
 distance text kid finger table product experience dictionary development site point object music
 line knee individual existence earth bed afternoon report law importance emotion trial theory
-automobile beginning illness error help reply answer garden market bridge engine island""".split()
+automobile beginning illness error help reply answer garden market bridge engine island""".split()  # noqa: SIM905 - a list of words reads best as text
 
 _VERBS = """say seem know make want begin try become come hear think look provide ask get include
 let keep expect tell turn walk feel give stand start find happen leave continue require die put pay
@@ -33,13 +34,13 @@ show sit live remain lose decide build receive bring appear believe obtain add r
 return contain understand move cause explain talk determine consider run remember reach kill reduce
 buy wait exist achieve spend offer create mean take call learn teach speak remove increase enter
 attend wear stare occur choose smile send hold watch describe join base follow announce sell carry
-win play grow produce indicate assume open improve imagine""".split()
+win play grow produce indicate assume open improve imagine""".split()  # noqa: SIM905 - a list of words reads best as text
 
 _ADJECTIVES = """new good little large possible high certain four long great several whole last
 second old young big five best available next different general true social necessary few early six
 normal single third tall dead ten able better complete religious economic difficult easy white
 similar present strong ready likely modern simple low clear real late sure dominant bad public
-quick fast rapid happy glad correct""".split()
+quick fast rapid happy glad correct""".split()  # noqa: SIM905 - a list of words reads best as text
 
 
 class Texts:
@@ -82,6 +83,11 @@ class Texts:
             place = self._random.randrange(1, len(answer))
             answer[place - 1], answer[place] = answer[place], answer[place - 1]
         return " ".join(answer), " ".join(reference)
+
+    def vocabulary(self) -> Iterator[str]:
+        """Every word once, a hundred words in a text."""
+        for start in range(0, len(self._words), 100):
+            yield " ".join(self._words[start : start + 100])
 
     def characters(self, length: int) -> tuple[str, str]:
         """Two unrelated texts of so many characters each: the most costly pair of that size."""

@@ -33,9 +33,10 @@ def _chain(
         other = operand(tokens, values)
         if mark == "/" and other == 0:
             raise _Failure("zero_division")
-        value = {
-            "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
-        }[mark](value, other)  # fmt: skip
+        if mark in "+-":
+            value = value + other if mark == "+" else value - other
+        else:
+            value = value * other if mark == "*" else value / other
         _check(value)
     return value
 
@@ -72,14 +73,14 @@ def _power(tokens: list[str], values: Values) -> float:
 
 
 def _operand(tokens: list[str], values: Values) -> float:
-    token = tokens.pop(0)
-    if token == "(":
+    first = tokens.pop(0)
+    if first == "(":
         value = _sum(tokens, values)
         assert tokens.pop(0) == ")"
         return value
     if tokens and tokens[0] == "(":
-        return _call(token, tokens, values)
-    return values[token] if token in values else float(token)
+        return _call(first, tokens, values)
+    return values[first] if first in values else float(first)
 
 
 def _call(name: str, tokens: list[str], values: Values) -> float:

@@ -54,14 +54,13 @@ def imported_rooms(path: Path) -> set[str]:
 
 
 def test_imports_point_down_only() -> None:
-    upward = []
-    for path in ROOT.rglob("*.py"):
-        room = room_of(path)
-        if room in APART:
-            continue
-        for imported in imported_rooms(path) - {room}:
-            if LEVEL[imported] <= LEVEL[room]:
-                upward.append(f"{path.relative_to(ROOT)} imports {imported}")
+    upward = [
+        f"{path.relative_to(ROOT)} imports {imported}"
+        for path in ROOT.rglob("*.py")
+        if (room := room_of(path)) not in APART
+        for imported in imported_rooms(path) - {room}
+        if LEVEL[imported] <= LEVEL[room]
+    ]
     assert not upward
 
 

@@ -14,6 +14,7 @@ import click
 
 from graders_engine.cli.documents import load
 from graders_engine.errors import InvalidRequest
+from graders_engine.language.scope import kind_of
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request; a document on standard input has these, and each has a flag."""
@@ -110,7 +111,11 @@ def read_flag(key: str, value: str) -> Any:
         path = Path(value[1:])
         loaded = load(read_file(path), str(path), text_fields)
         return _with_source(loaded, path.parent) if key == "grader" else loaded
-    return _inline_all(load(value, flag, text_fields))
+    loaded = _inline_all(load(value, flag, text_fields))
+    if key == "grader" and loaded is not None and not isinstance(loaded, dict):
+        hint = f" (to read a file: {flag} @{value})" if isinstance(loaded, str) else ""
+        raise InvalidRequest(f"{flag}: a grader is an object, but this is {kind_of(loaded)}{hint}.")
+    return loaded
 
 
 def read_file(path: Path) -> str:

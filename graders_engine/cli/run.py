@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.printing import written
 from graders_engine.cli.request import read_request
 from graders_engine.errors import InvalidRequest
 
@@ -22,8 +22,18 @@ from graders_engine.errors import InvalidRequest
 @click.option(
     "--reference-answer", metavar="JSON", help="Stands for --item '{\"reference_answer\": …}'."
 )
-@click.option("--field", metavar="NAME", help="Print one value only: reward, metadata.errors, …")
-def command(field: str | None, **flags: str | None) -> None:
+@click.option(
+    "--field", "--transform", metavar="NAME", help="One value only: reward, metadata.errors, …"
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "pretty", "json", "jsonl", "raw", "yaml"]),
+    default="auto",
+    help="How to print; jsonl and raw are one line.",
+)
+@click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
+def command(field: str | None, form: str, **flags: str | None) -> None:
     r"""Grade one model output and print the response as JSON.
 
     A JSON or YAML document on standard input with the same names as the flags (grader, model_sample, item, …)
@@ -40,11 +50,7 @@ def command(field: str | None, **flags: str | None) -> None:
     for flag, details in response.flags.items():
         click.secho(f"{flag}: {details}" if details else flag, err=True, fg="yellow")
     answer = response.model_dump()
-    if field is None:
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
-    else:
-        value = _pick(answer, field)
-        click.echo(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    click.echo(written(answer if field is None else _pick(answer, field), form))
 
 
 def _pick(answer: Any, field: str) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import warn
+from graders_engine.cli.printing import written
 from graders_engine.cli.request import read_request
 
 
@@ -15,6 +14,7 @@ from graders_engine.cli.request import read_request
 @click.option(
     "--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or - for standard input."
 )
+@click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
 def command(grader: str | None) -> None:
     """Check a grader without running anything.
 
@@ -25,4 +25,4 @@ def command(grader: str | None) -> None:
         response = engine.validate(request["grader"])
     for warning in response.warnings:
         warn(warning)
-    click.echo(json.dumps(response.model_dump(), indent=2, ensure_ascii=False))
+    click.echo(written(response.model_dump(), "auto"))

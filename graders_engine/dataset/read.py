@@ -21,11 +21,20 @@ class JsonlRows:
     Attributes:
         path: the file.
         size: its bytes.
+        digest: BLAKE2b of them, the first 128 bits in hexadecimal.
+
+    Raises:
+        DataSetError: there is no such file, or it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            if path.exists() and not path.is_file():
+                raise DataSetError(
+                    f"The data set {path} is not a file: a run can only go on where it stopped if the rows "
+                    "can be read again. Save them to a file first."
+                )
             self.size = path.stat().st_size
             with path.open("rb") as file:
                 self.digest = hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -21,11 +21,17 @@ def listed(values: Sequence[str], word: str) -> str:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """The known word that a misspelt one was probably meant to be; empty when none is near."""
-    near = difflib.get_close_matches(word, known, 1)
-    if not near:
-        folded = {name.lower(): name for name in known}
-        near = [folded[match] for match in difflib.get_close_matches(word.lower(), folded, 1)]
-    return near[0] if near else ""
+    folded = {name.lower(): name for name in known}
+    typed = word.lower()
+    if near := difflib.get_close_matches(typed, folded, 1):
+        return folded[near[0]]
+    # `ref` and `equals` are too short or too long for a match by letters, but begin as the known word does.
+    begins = [
+        name
+        for name in folded
+        if len(typed) > 1 and (typed.startswith(name) or name.startswith(typed))
+    ]
+    return folded[begins[0]] if begins else ""
 
 
 def invalid_type(path: str, expected: str, value: Any) -> Mistake:

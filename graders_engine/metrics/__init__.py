@@ -1,4 +1,4 @@
-"""Text similarity: (input, reference) -> a number from 0 to 1; pure, no network, no downloads.
+"""Text similarity: (answer, reference) -> a number from 0 to 1; pure, no network, no downloads.
 
 The register below names every metric and its variants. Nothing is imported before it is asked
 for: `load` imports the one module it needs. `cosine` is not here, it needs embeddings.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Metric = Callable[[str, str], float]
-    """Called as metric(input, reference)."""
+    """Called as metric(answer, reference), the answer being the grader's `input`."""
 
 VERSIONS = {
     "nltk": "3.10.4",
@@ -102,7 +102,7 @@ def load(name: str, variant: str | None = None) -> Metric:
         variant: one of the metric's variants; None for its default.
 
     Returns:
-        A function of (input, reference) with values from 0 to 1. It keeps bounded caches and may
+        A function of (answer, reference) with values from 0 to 1. It keeps bounded caches and may
         be called from several threads.
 
     Raises:

@@ -18,13 +18,13 @@ METHOD4_K = 5
 """The constant of smoothing method 4, nltk's default."""
 
 
-def sacrebleu(input: str, reference: str) -> float:
-    """sacrebleu 2.6.0 `sentence_bleu(input, [reference]).score / 100`, 0 to 1.
+def sacrebleu(answer: str, reference: str) -> float:
+    """The value of sacrebleu 2.6.0 `sentence_bleu(answer, [reference]).score / 100`, 0 to 1.
 
     Its defaults: tokenizer 13a, exponential smoothing, effective order. Text without a match, so
     also empty text, scores 0. Time and memory grow with the length of the texts.
     """
-    mine, theirs = tokens_13a(input), tokens_13a(reference)
+    mine, theirs = tokens_13a(answer), tokens_13a(reference)
     matches = shared_by_order(mine, theirs)
     if not matches[0]:
         return 0.0
@@ -46,13 +46,13 @@ def sacrebleu(input: str, reference: str) -> float:
     return min(score / 100, 1.0)
 
 
-def nltk_method4(input: str, reference: str) -> float:
-    """nltk 3.10.4 `sentence_bleu([reference.split()], input.split())` with method4, 0 to 1.
+def nltk_method4(answer: str, reference: str) -> float:
+    """The value of nltk 3.10.4 `sentence_bleu([reference.split()], answer.split())`, 0 to 1.
 
-    Four orders with equal weights. Text without a match, so also empty text, scores 0. Time and
-    memory grow with the length of the texts.
+    With its smoothing method 4 and four orders of equal weight. Text without a match, so also empty
+    text, scores 0. Time and memory grow with the length of the texts.
     """
-    mine, theirs = input.split(), reference.split()
+    mine, theirs = answer.split(), reference.split()
     matches = shared_by_order(mine, theirs)
     if not matches[0]:
         return 0.0

@@ -1,6 +1,6 @@
 """fuzzy_match: rapidfuzz's ratio.
 
-`rapidfuzz.fuzz.ratio(input, reference) / 100` of rapidfuzz 3.14.6 without a processor: the
+`rapidfuzz.fuzz.ratio(answer, reference) / 100` of rapidfuzz 3.14.6 without a processor: the
 normalised Indel similarity, 2 * LCS / (sum of lengths) on code points. Case, white space and
 punctuation count. Two empty texts score 1.
 """
@@ -18,24 +18,24 @@ SAMPLE = 256
 """Characters at the start of both texts that the guess is made from."""
 
 
-def ratio(input: str, reference: str) -> float:
+def ratio(answer: str, reference: str) -> float:
     """Share of characters in a longest common subsequence, 0 to 1.
 
     Memory grows with the length of the texts, time with the product of their lengths divided by 64:
     100 kB each take up to a quarter of a second, 1 MB each up to half a minute.
     """
-    if len(input) >= LONG and len(reference) >= LONG:
-        return _long_ratio(input, reference)
-    return _similarity(input, reference) / 100
+    if len(answer) >= LONG and len(reference) >= LONG:
+        return _long_ratio(answer, reference)
+    return _similarity(answer, reference) / 100
 
 
-def _long_ratio(input: str, reference: str) -> float:
+def _long_ratio(answer: str, reference: str) -> float:
     # Told that only results above a cutoff matter, rapidfuzz computes no more than the band of the
     # table that can reach it, and returns the exact result or 0. So alike texts, recognised by
     # their beginnings, are compared in a fraction of the time.
-    guess = _similarity(input[:SAMPLE], reference[:SAMPLE])
+    guess = _similarity(answer[:SAMPLE], reference[:SAMPLE])
     if guess > 70:
-        found = _similarity(input, reference, score_cutoff=guess - 10)
+        found = _similarity(answer, reference, score_cutoff=guess - 10)
         if found:
             return found / 100
-    return _similarity(input, reference) / 100
+    return _similarity(answer, reference) / 100

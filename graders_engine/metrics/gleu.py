@@ -1,7 +1,7 @@
 """GLEU, "Google BLEU".
 
 Wu et al., "Google's Neural Machine Translation System" (2016), as computed by nltk 3.10.4:
-`sentence_gleu([reference.split()], input.split())`.
+`sentence_gleu([reference.split()], answer.split())`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from graders_engine.metrics.ngrams import ORDERS, shared_by_order
 
 
-def gleu(input: str, reference: str) -> float:
+def gleu(answer: str, reference: str) -> float:
     """The smaller of precision and recall over all n-grams of 1 to 4 tokens, 0 to 1.
 
     Tokens are what white space separates; case counts. Two empty texts score 0. Time and memory
     grow with the length of the texts.
     """
-    mine, theirs = input.split(), reference.split()
+    mine, theirs = answer.split(), reference.split()
     matches = sum(shared_by_order(mine, theirs))
     if not matches:
         return 0.0

@@ -2,10 +2,12 @@
 
 Lavie and Agarwal, "METEOR: An Automatic Metric for MT Evaluation with High Levels of Correlation
 with Human Judgments" (2007), as computed by nltk 3.10.4 with WordNet 3.0:
-`meteor_score([reference.split()], input.split())`.
+`meteor_score([reference.split()], answer.split())`.
 """
 
 from __future__ import annotations
+
+from operator import sub
 
 from graders_engine.metrics.porter import stem
 from graders_engine.metrics.tokens import TokenCache
@@ -16,84 +18,88 @@ BETA = 3.0
 GAMMA = 0.5
 """nltk's defaults: the weight of precision, the shape and the weight of the penalty."""
 
+_NOBODY = -2
+"""The partner of a token without one; no place, and not the neighbour of a place either."""
+
 _stems: TokenCache[str] = TokenCache(stem)
 _synonyms: TokenCache[frozenset[str]] = TokenCache(synonyms)
 
 
-def meteor(input: str, reference: str) -> float:
+def meteor(answer: str, reference: str) -> float:
     """Matches of words, of stems and of synonyms, with a penalty for broken order, 0 to 1.
 
     Tokens are what white space separates, lower-cased. Identical texts score less than 1, the less
     the shorter they are (0.5 for one token); texts without a match, and empty ones, score 0. Time
     and memory grow with the length of the texts.
     """
-    mine, theirs = input.lower().split(), reference.lower().split()
-    partners, matches = _align(mine, theirs)
+    mine, theirs = answer.lower().split(), reference.lower().split()
+    partners = _same_words(mine, theirs)
+    left = [place for place, partner in enumerate(partners) if partner == _NOBODY]
+    matches = len(mine) - len(left)
+    if left and matches < len(theirs):
+        matches += _same_meaning(mine, theirs, partners, left)
     if not matches:
         return 0.0
+    # Each match opens a chunk unless both of its tokens directly follow those of another match.
+    chunks: int = matches - [*map(sub, partners[1:], partners)].count(1)
     # The order of these operations is nltk's, for equality to the last bit.
     precision = matches / len(mine)
     recall = matches / len(theirs)
     mean = (precision * recall) / (ALPHA * precision + (1 - ALPHA) * recall)
-    chunks = _chunks(partners)
     penalty = GAMMA * (chunks / matches) ** BETA
-    return (1 - penalty) * mean
+    score: float = (1 - penalty) * mean
+    return score
 
 
-def _align(mine: list[str], theirs: list[str]) -> tuple[list[int], int]:
-    """Who goes with whom: for each token of `mine` its partner's place or -2, and how many have one.
+def _same_words(mine: list[str], theirs: list[str]) -> list[int]:
+    """For each token of `mine` the place of its partner in `theirs`, the same word.
 
-    As in nltk, three rounds (words, stems, synonyms of stems), each greedy from the end.
+    As in nltk, tokens choose from the last to the first, and each takes the last one still free.
     """
-    partners = [-2] * len(mine)
-    places: dict[str, list[int]] = {}
+    free: dict[str, int] = {}  # word -> its last free place
+    before = []  # place -> the place that is the last free one when this is taken
     for place, word in enumerate(theirs):
-        places.setdefault(word, []).append(place)
-    left = []
-    for place in range(len(mine) - 1, -1, -1):
-        free = places.get(mine[place])
-        if free:
-            partners[place] = free.pop()
+        before.append(free.get(word, _NOBODY))
+        free[word] = place
+    partners = []
+    for word in reversed(mine):
+        place = free.get(word, _NOBODY)
+        partners.append(place)
+        if place >= 0:
+            free[word] = before[place]
+    partners.reverse()
+    return partners
+
+
+def _same_meaning(mine: list[str], theirs: list[str], partners: list[int], left: list[int]) -> int:
+    """Find partners for the tokens at the places `left`; the number of partners found.
+
+    As in nltk, first by equal stems, then by WordNet's synonyms of the stem; again from the last to
+    the first, each taking the last one still free.
+    """
+    found = 0
+    free: dict[str, list[int]] = {}
+    for place in sorted(set(range(len(theirs))).difference(partners)):
+        free.setdefault(_stems[theirs[place]], []).append(place)
+    still_left = []
+    for place in reversed(left):
+        own = _stems[mine[place]]
+        if own in free:
+            partners[place] = _take(free, own)
+            found += 1
         else:
-            left.append(place)
-    matches = len(mine) - len(left)
-    if not left or matches == len(theirs):
-        return partners, matches
-
-    unused = sorted(place for free in places.values() for place in free)
-    stems: dict[str, list[int]] = {}
-    for place in unused:
-        stems.setdefault(_stems[theirs[place]], []).append(place)
-    for place in left:
-        own = _stems[mine[place]]
-        free = stems.get(own)
-        if free:
-            partners[place] = free.pop()
-            matches += 1
-    stems = {word: free for word, free in stems.items() if free}
-    for place in left:
-        if partners[place] >= 0 or not stems:
-            continue
-        own = _stems[mine[place]]
-        # Other than the stem itself, which found no partner in the round before.
+            still_left.append((place, own))
+    for place, own in still_left:
         words = _synonyms[own]
-        if stems.keys().isdisjoint(words):
-            continue
-        best = max((stems[word][-1], word) for word in words if word in stems)
-        word = best[1]
-        partners[place] = stems[word].pop()
-        if not stems[word]:
-            del stems[word]
-        matches += 1
-    return partners, matches
+        if not free.keys().isdisjoint(words):
+            partners[place] = _take(free, max(words & free.keys(), key=lambda word: free[word][-1]))
+            found += 1
+    return found
 
 
-def _chunks(partners: list[int]) -> int:
-    """The number of runs of neighbours whose partners are neighbours in the same order."""
-    chunks = 0
-    previous = -2
-    for partner in partners:
-        if partner >= 0 and (partner != previous + 1):
-            chunks += 1
-        previous = partner
-    return chunks
+def _take(free: dict[str, list[int]], word: str) -> int:
+    places = free[word]
+    place = places.pop()
+    if not places:
+        del free[word]
+    return place

@@ -9,16 +9,16 @@ counts are taken only of what does repeat.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from itertools import compress, count, pairwise, repeat
+from collections import Counter
+from itertools import compress, pairwise, repeat
 from operator import and_, sub
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
     from typing import Any
 
-Token = TypeVar("Token", str, bytes)
+Token = TypeVar("Token", bound="Hashable")
 
 ORDERS = (1, 2, 3, 4)
 """The lengths of the n-grams that BLEU and GLEU count."""
@@ -38,7 +38,17 @@ _GRAMS: dict[int, Callable[[Sequence[Any]], Iterable[Any]]] = {
 
 def shared_tokens(mine: Sequence[Token], theirs: Sequence[Token]) -> int:
     """The number of tokens of `mine` that `theirs` has too, each at most as often as there."""
-    return _clipped_matches(mine, Counter(theirs))
+    left: dict[Token, int] = {}
+    times = left.get
+    for token in theirs:
+        left[token] = times(token, 0) + 1
+    matches = 0
+    for token in mine:
+        count = times(token)
+        if count:
+            left[token] = count - 1
+            matches += 1
+    return matches
 
 
 def shared(mine: Sequence[Token], theirs: Sequence[Token], order: int) -> int:
@@ -59,7 +69,7 @@ def _clipped_matches(mine: Iterable[Any], limits: Counter[Any]) -> int:
         for gram, times in counts.items():
             if times > 1:
                 limit = limits[gram]
-                matches += (times if times < limit else limit) - 1
+                matches += (times if times < limit else limit) - 1  # noqa: FURB136 - a call each
     return matches
 
 
@@ -67,7 +77,11 @@ def shared_by_order(mine: Sequence[Token], theirs: Sequence[Token]) -> list[int]
     """The same for each of `ORDERS`."""
     found = [shared_tokens(mine, theirs)]
     while found[-1] and len(found) < len(ORDERS):
-        found += _shared_from(mine, theirs, len(found) + 1)
+        order = len(found) + 1
+        if len(theirs) <= SHORT:
+            found += _shared_from(mine, theirs, order)
+        else:
+            found.append(shared(mine, theirs, order))
     # Where no n-gram is shared, no longer one is.
     return found + [0] * (len(ORDERS) - len(found))
 
@@ -114,8 +128,12 @@ def _shared_runs(places: list[int], repeats: bool, order: int) -> list[int]:
     return [longer, longest][: ORDERS[-1] - order]
 
 
-def numbered(mine: Sequence[Token], theirs: Sequence[Token]) -> tuple[list[int], list[int]]:
-    """Both token lists as numbers, equal numbers for equal tokens only."""
-    numbers: defaultdict[Token, int] = defaultdict(count().__next__)
-    number = numbers.__getitem__
-    return [*map(number, mine)], [*map(number, theirs)]
+def numbered(mine: Iterable[Token], theirs: Iterable[Token]) -> tuple[list[int], list[int]]:
+    """Both token lists as numbers, equal numbers for equal tokens only.
+
+    Tokens of `mine` that `theirs` does not have are left out: they are part of no common sequence.
+    """
+    numbers: dict[Token, int] = {}
+    number = numbers.setdefault
+    numbered_theirs = [number(token, place) for place, token in enumerate(theirs, start=1)]
+    return [*filter(None, map(numbers.get, mine))], numbered_theirs

@@ -22,11 +22,11 @@ Metric = Callable[[str, str], float]
 _common_length = LCSseq.similarity
 
 
-def _f_measure(matches: int, input_total: int, reference_total: int) -> float:
+def _f_measure(matches: int, answer_total: int, reference_total: int) -> float:
     if not matches:
         return 0.0
     # The order of these operations is rouge_score's, for equality to the last bit.
-    precision = matches / input_total
+    precision = matches / answer_total
     recall = matches / reference_total
     return 2 * precision * recall / (precision + recall)
 
@@ -34,9 +34,9 @@ def _f_measure(matches: int, input_total: int, reference_total: int) -> float:
 def _ngram_metric(order: int, tokenize: Callable[[str], list[Token]]) -> Metric:
     dropped = order - 1
 
-    def rouge_n(input: str, reference: str) -> float:
+    def rouge_n(answer: str, reference: str) -> float:
         """Share of common n-grams, 0 to 1. Time and memory grow with the length of the texts."""
-        mine, theirs = tokenize(input), tokenize(reference)
+        mine, theirs = tokenize(answer), tokenize(reference)
         matches = shared(mine, theirs, order) if dropped else shared_tokens(mine, theirs)
         return _f_measure(matches, len(mine) - dropped, len(theirs) - dropped)
 
@@ -44,13 +44,13 @@ def _ngram_metric(order: int, tokenize: Callable[[str], list[Token]]) -> Metric:
 
 
 def _sequence_metric(tokenize: Callable[[str], list[Token]]) -> Metric:
-    def rouge_l(input: str, reference: str) -> float:
+    def rouge_l(answer: str, reference: str) -> float:
         """Share of the longest common subsequence of tokens, 0 to 1.
 
         Memory grows with the length of the texts, time with the product of their token counts
         divided by 64: 100 kB each take some 10 ms, 1 MB each about a second.
         """
-        mine, theirs = tokenize(input), tokenize(reference)
+        mine, theirs = tokenize(answer), tokenize(reference)
         # rapidfuzz compares items by their hash; a small number is its own hash, so this is exact.
         matches = _common_length(*numbered(mine, theirs))
         return _f_measure(matches, len(mine), len(theirs))

@@ -82,27 +82,18 @@ _13A = (
     (re.compile(r"([.,])([^0-9])"), r" \1 \2"),
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
-
-
-def _split_13a(token: str) -> tuple[str, ...]:
-    if token.isalnum():
-        return (token,)
-    if token[-1] in ",." and token[:-1].isalnum():
-        return (token[:-1], token[-1])
-    text = f" {token} "
-    for pattern, replacement in _13A:
-        text = pattern.sub(replacement, text)
-    return tuple(text.split())
-
-
-_13a_pieces: TokenCache[tuple[str, ...]] = TokenCache(_split_13a)
+_DIGITS = "0123456789"
+_NUMBER_SIGNS = re.compile(r"[0-9](?:[.,][0-9]|-)")
+# All the signs that are cut off wherever they stand, with . and , which are unless between digits.
+_PADDED = [(sign, f" {sign} ") for sign in '!"#$%&()*+/:;<=>?@[\\]^_`{|}~.,']
 
 
 def tokens_13a(text: str) -> list[str]:
     """The tokens of sacrebleu's default tokenizer, mteval-v13a: case kept, punctuation split off.
 
-    The substitutions look at most one character around a sign and treat every white space alike,
-    so what they do to a word does not depend on its neighbours: they are cached word by word.
+    Two shorter ways to what its four substitutions do. Without a "3.14" or "10-" every sign is cut
+    off or none. Else, as they look at most one character around a sign and treat all white space
+    alike, what they do to a word does not depend on its neighbours: it is cached word by word.
     """
     text = text.rstrip()
     if "<" in text:
@@ -113,7 +104,24 @@ def tokens_13a(text: str) -> list[str]:
         # In this order: "&amp;lt;" ends as "<".
         text = text.replace("&quot;", '"').replace("&amp;", "&")
         text = text.replace("&lt;", "<").replace("&gt;", ">")
-    return [*chain.from_iterable(map(_13a_pieces.__getitem__, text.split()))]
+    if any(map(text.__contains__, _DIGITS)) and _NUMBER_SIGNS.search(text):
+        return [*chain.from_iterable(map(_13a_pieces.__getitem__, text.split()))]
+    for sign, padded in _PADDED:
+        if sign in text:
+            text = text.replace(sign, padded)
+    return text.split()
+
+
+def _split_13a(word: str) -> tuple[str, ...]:
+    if word.isalnum():
+        return (word,)
+    text = f" {word} "
+    for pattern, replacement in _13A:
+        text = pattern.sub(replacement, text)
+    return tuple(text.split())
+
+
+_13a_pieces: TokenCache[tuple[str, ...]] = TokenCache(_split_13a)
 
 
 # Scripts written without spaces between words: each character, with the marks on it, is a token.

@@ -48,7 +48,7 @@ def synonyms(form: str) -> frozenset[str]:
 
     Equal to the names without "_" of the lemmas of `wordnet.synsets(form)` in nltk 3.10.4 on
     WordNet 3.0: inflected forms are reduced to their bases, all parts of speech count. Not cached:
-    about 10 microseconds; memory does not grow.
+    10 to 30 microseconds; memory does not grow.
     """
     form = form.lower()
     if not form.isascii() or len(form) > _LONGEST_FORM:
@@ -75,15 +75,15 @@ def _fields(form: str) -> dict[str, str]:
     low, high = 0, len(table)
     while low < high:
         start = table.rfind(b"\n", low, (low + high) // 2) + 1 or low
-        end = table.find(b"\n", start)
-        line_key = table[start : table.find(b"\t", start)]
-        if line_key == key:
-            fields = table[start:end].decode("ascii").split("\t")[1:]
-            return {field[0]: field[1:] for field in fields}
+        tab = table.find(b"\t", start)
+        line_key = table[start:tab]
         if line_key < key:
-            low = end + 1
-        else:
+            low = table.find(b"\n", tab) + 1
+        elif line_key > key:
             high = start
+        else:
+            fields = table[tab + 1 : table.find(b"\n", tab)].decode("ascii").split("\t")
+            return {field[0]: field[1:] for field in fields}
     return {}
 
 

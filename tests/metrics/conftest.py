@@ -1,0 +1,58 @@
+"""WordNet for nltk, and how many examples the property tests try."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from .wordnet_files import NoWordNet, dictionary, nltk_data
+
+EXAMPLES = int(os.environ.get("GRADERS_EXAMPLES", "150"))
+"""Pairs a property test tries."""
+
+properties = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,  # timing decides no test
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(scope="session")
+def wordnet_folder(request: pytest.FixtureRequest) -> Path:
+    """A folder that outlives the run, so that WordNet is downloaded once."""
+    cache = request.config.cache
+    assert cache is not None
+    return cache.mkdir("wordnet")
+
+
+@pytest.fixture(scope="session")
+def wordnet_dictionary(wordnet_folder: Path) -> Path:
+    """WordNet's dict files."""
+    try:
+        return dictionary(wordnet_folder)
+    except NoWordNet as problem:
+        _give_up(problem)
+
+
+@pytest.fixture(scope="session")
+def nltk_wordnet(wordnet_folder: Path) -> None:
+    """Makes WordNet known to nltk."""
+    import nltk
+
+    try:
+        nltk.data.path.insert(0, str(nltk_data(wordnet_folder)))
+    except NoWordNet as problem:
+        _give_up(problem)
+
+
+def _give_up(problem: Exception) -> NoReturn:
+    message = f"WordNet's files are neither installed nor to be had: {problem}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,70 @@
+"""The synonym table against nltk's own reader, and its making."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from nltk.corpus import wordnet
+from nltk.stem.porter import PorterStemmer
+
+from graders_engine.metrics.build_wordnet import build
+from graders_engine.metrics.wordnet import TABLE, synonyms
+
+ENDINGS = "s es ies ses xes zes ves ches shes men ed ing er est x".split()  # noqa: SIM905 - a list of words reads best as text
+
+
+def nltk_synonyms(form: str) -> set[str]:
+    lemmas = (lemma.name() for synset in wordnet.synsets(form) for lemma in synset.lemmas())
+    return {name for name in lemmas if "_" not in name}
+
+
+@pytest.mark.usefixtures("nltk_wordnet")
+def test_over_a_hundred_thousand_words_have_the_synonyms_nltk_finds() -> None:
+    dice = random.Random(3)  # noqa: S311 - words, not secrets
+    entries = set(wordnet.all_lemma_names())
+    words = entries.union(*(wordnet._exception_map[part] for part in "nvar"))
+    stem = PorterStemmer().stem
+    for entry in dice.sample(sorted(entries), 40_000):
+        words.add(entry + dice.choice(ENDINGS))
+        words.add(entry[:-1])
+        words.add(stem(entry))
+    assert len(words) > 180_000
+    assert [word for word in words if synonyms(word) != nltk_synonyms(word)] == []
+
+
+@pytest.mark.usefixtures("nltk_wordnet")
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("", "=", "n", "s", "\t", "\n", "a\tn", "a\n", "Paris", "DOGS", "\u0130", "dog\u0301"),
+        *("\ud800", "\x00", "!", "~", "\x7f", "new_york", "z" * 5000, "0", "'hood", ".22"),
+    ],
+)
+def test_an_odd_form_has_the_synonyms_nltk_finds(form: str) -> None:
+    assert synonyms(form) == nltk_synonyms(form)
+
+
+def test_the_table_is_what_the_script_makes_of_wordnet(wordnet_dictionary: Path) -> None:
+    assert build(wordnet_dictionary) == TABLE.read_bytes()
+
+
+def test_the_table_is_sorted_so_that_it_can_be_searched() -> None:
+    forms = [line.split(b"\t")[0] for line in TABLE.read_bytes().splitlines()]
+    assert len(forms) > 100_000
+    assert forms == sorted(set(forms))
+
+
+def test_synonyms_are_there_without_any_download() -> None:
+    assert synonyms("car") >= {"auto", "automobile", "motorcar"}
+    assert synonyms("mice") == synonyms("mouse") & synonyms("mice")
+    assert synonyms("nosuchword") == frozenset()
+
+
+def test_a_file_in_another_format_is_refused(tmp_path: Path) -> None:
+    for part in ("noun", "verb", "adj", "adv"):
+        for name in (f"data.{part}", f"index.{part}", f"{part}.exc"):
+            (tmp_path / name).write_text("not WordNet\n")
+    with pytest.raises(ValueError):  # noqa: PT011 - any sentence: it comes from int() or unpacking
+        build(tmp_path)

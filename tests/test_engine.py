@@ -1,0 +1,326 @@
+"""The engines: the same verbs with and without async, and a lifecycle whose misuse is a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from graders_engine import (
+    AsyncEngine,
+    Engine,
+    InvalidGrader,
+    InvalidRow,
+    LifecycleError,
+    UnavailableGrader,
+)
+from graders_engine.compiled import CompiledGrader
+from graders_engine.graders.base import Services, attempt
+from graders_engine.language.scope import Scope, scope_of
+from graders_engine.outcome import Failure, Flag, Outcome, failed, rewarded
+
+ROWS = [{"item": {"label": f"cat{n % 3}"}, "model_sample": "cat1"} for n in range(50)]
+
+
+class Waiting:
+    """An evaluator that waits, as those do which ask a judge; it notes how many rows are in flight."""
+
+    waits = True
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def evaluate(self, scope: Scope) -> Outcome:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        # Later rows are quicker, so that the order of the results is not that of the ends.
+        await asyncio.sleep(0.002 if scope.item["label"] == "cat0" else 0)
+        self.now -= 1
+        return rewarded(float(scope.item["label"][-1]))
+
+
+def waiting(compiled: CompiledGrader) -> Waiting:
+    evaluator = Waiting()
+    compiled.__dict__["evaluator"] = evaluator  # where cached_property keeps it
+    return evaluator
+
+
+def test_both_engines_give_the_same_answers(string_check: dict[str, Any]) -> None:
+    async def grade() -> tuple[Any, Any, list[Any]]:
+        async with AsyncEngine() as engine:
+            return (
+                (await engine.run(string_check, model_sample="a", item={"label": "a"})).reward,
+                (await engine.validate(string_check)).grader,
+                [row.reward async for row in engine.score(string_check, ROWS)],
+            )
+
+    with Engine() as engine:
+        blocking = (
+            engine.run(string_check, model_sample="a", item={"label": "a"}).reward,
+            engine.validate(string_check).grader,
+            [row.reward for row in engine.score(string_check, ROWS)],
+        )
+    assert asyncio.run(grade()) == blocking
+
+
+def test_rows_that_wait_run_side_by_side_and_come_in_order(string_check: dict[str, Any]) -> None:
+    expected = [float(n % 3) for n in range(50)]
+    with Engine(concurrency=8) as engine:
+        compiled = engine.compile(string_check)
+        evaluator = waiting(compiled)
+        assert [row.reward for row in engine.score(compiled, ROWS)] == expected
+        assert 1 < evaluator.most <= 8
+
+    async def grade() -> None:
+        async with AsyncEngine(concurrency=8) as engine:
+            compiled = engine.compile(string_check)
+            evaluator = waiting(compiled)
+            assert [row.reward async for row in engine.score(compiled, [*ROWS, 3])] == [
+                *expected,
+                None,
+            ]
+            assert 1 < evaluator.most <= 8
+
+    asyncio.run(grade())
+
+
+def test_whoever_stops_taking_rows_stops_the_grading(string_check: dict[str, Any]) -> None:
+    with Engine(concurrency=2) as engine:
+        compiled = engine.compile(string_check)
+        waiting(compiled)
+        rows = engine.score(compiled, ROWS)
+        assert next(rows).index == 0
+        del rows
+
+
+def test_parts_of_a_multi_that_wait_run_side_by_side(name_email: dict[str, Any]) -> None:
+    with Engine() as engine:
+        compiled = engine.compile(name_email)
+        multi: Any = compiled.evaluator
+        judge = Waiting()
+        multi._parts = (judge, judge)
+        multi.waits = True
+        row = engine.run(compiled, model_sample="{}", item={"label": "cat0"})
+        assert row.sub_rewards == {"name": 0.0, "email": 0.0}
+        assert judge.most == 2
+
+
+def test_an_outage_in_a_part_is_no_reward_inside_and_a_zero_only_on_the_wire(
+    name_email: dict[str, Any],
+) -> None:
+    class Outage:
+        waits = False
+
+        async def evaluate(self, scope: Scope) -> Outcome:
+            return failed(Failure(Flag.MODEL_SERVER, "503 from the judge", infrastructure=True))
+
+    with Engine() as engine:
+        compiled = engine.compile(name_email)
+        multi: Any = compiled.evaluator
+        multi._parts = (Outage(), multi._parts[1])
+        row = {"item": {"email": "e"}, "model_sample": '{"email": "e"}'}
+        [graded] = engine.score(compiled, [row])
+        response = engine.run(compiled, **row)
+    assert (graded.reward, graded.status) == (None, "failed")
+    assert graded.sub_rewards == {"name": None, "email": 1.0}
+    assert graded.flags == {"model_grader_server_error": "name: 503 from the judge"}
+    assert (response.reward, response.sub_rewards) == (0.5, {"name": 0.0, "email": 1.0})
+    assert response.metadata.errors.model_grader_server_error_details == "name: 503 from the judge"
+
+
+def test_an_evaluator_that_breaks_is_a_failure_of_ours_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken:
+        waits = False
+
+        async def evaluate(self, scope: Scope) -> Outcome:
+            raise KeyError("gone")
+
+    outcome = asyncio.run(attempt(Broken(), scope_of(model_sample="x")))
+    assert (outcome.reward, outcome.status) == (None, "failed")
+    assert outcome.failures[0].flag is Flag.OTHER
+    assert "an evaluator broke" in caplog.text
+
+
+def test_an_evaluator_that_waits_against_its_word_is_found_out(
+    string_check: dict[str, Any],
+) -> None:
+    with Engine() as engine:
+        compiled = engine.compile(string_check)
+        waiting(compiled).waits = False
+        with pytest.raises(RuntimeError, match="says that it does not wait, but it does"):
+            list(engine.score(compiled, ROWS))
+
+
+def test_a_compiled_grader_is_taken_in_place_of_its_json(string_check: dict[str, Any]) -> None:
+    with Engine() as engine:
+        compiled = engine.compile(string_check)
+        assert engine.compile(compiled) is compiled
+        assert engine.run(compiled, model_sample="a", item={"label": "a"}).reward == 1.0
+        assert (
+            engine.run(
+                str(string_check).replace("'", '"'), model_sample="a", item={"label": "b"}
+            ).reward
+            == 0.0
+        )
+
+
+def test_the_loop_is_left_to_others_while_rows_are_graded(string_check: dict[str, Any]) -> None:
+    async def grade() -> int:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        async with AsyncEngine() as engine:
+            async for _ in engine.score(string_check, ROWS * 400):
+                pass
+        task.cancel()
+        return turns
+
+    assert asyncio.run(grade()) > 1
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda engine: engine.run({}, model_sample="x"),
+        lambda engine: engine.validate({}),
+        lambda engine: engine.score({}, []),
+        lambda engine: engine.compile({}),
+        lambda engine: engine.__enter__(),
+    ],
+)
+def test_a_closed_engine_says_so(verb: Callable[[Engine], Any]) -> None:
+    with Engine() as engine:
+        pass
+    engine.close()
+    with pytest.raises(LifecycleError, match="engine is closed"):
+        verb(engine)
+
+
+def test_an_engine_works_without_a_with_block_until_it_is_closed(
+    string_check: dict[str, Any],
+) -> None:
+    engine = Engine()
+    assert engine.run(string_check, model_sample="a", item={"label": "a"}).reward == 1.0
+    engine.close()
+    with pytest.raises(LifecycleError):
+        engine.run(string_check, model_sample="a")
+    Engine().close()
+
+
+def test_an_engine_is_entered_once(string_check: dict[str, Any]) -> None:
+    with Engine() as engine, pytest.raises(LifecycleError, match="an engine is entered once"):
+        engine.__enter__()
+
+    async def closed() -> None:
+        async with AsyncEngine() as engine:
+            pass
+        with pytest.raises(LifecycleError, match="closed"):
+            await engine.run(string_check, model_sample="x")
+
+    asyncio.run(closed())
+
+
+def test_closing_ends_the_engines_thread(string_check: dict[str, Any]) -> None:
+    before = threading.active_count()
+    with Engine() as engine:
+        engine.validate(string_check)
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_an_engine_does_not_cross_a_fork(string_check: dict[str, Any]) -> None:
+    with Engine() as engine:
+        engine.validate(string_check)
+        engine._process = os.getpid() + 1  # as a forked child would see it
+        with pytest.raises(LifecycleError, match="made in another process"):
+            engine.validate(string_check)
+        engine._process = os.getpid()
+
+
+def test_an_engines_own_thread_cannot_wait_for_it(string_check: dict[str, Any]) -> None:
+    with Engine() as engine:
+
+        async def inside() -> None:
+            engine.validate(string_check)
+
+        with pytest.raises(LifecycleError, match="own thread"):
+            engine._call(inside())
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="concurrency must be at least 1"):
+        Engine(concurrency=0)
+
+
+def test_a_wrong_request_is_an_exception_and_not_a_result(
+    engine: Engine, string_check: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRow, match="no model output"):
+        engine.run(string_check)
+    with pytest.raises(InvalidRow, match="must be an object, but it is an array"):
+        engine.run(string_check, sample=[])
+    with pytest.raises(InvalidRow, match="give one of the two"):
+        engine.run(string_check, model_sample="x", item={}, reference_answer="y")
+    with pytest.raises(InvalidRow, match="must be a string, but it is a boolean"):
+        engine.run(string_check, sample={"output_text": True})
+    with pytest.raises(InvalidGrader, match="failed to parse JSON value"):
+        engine.run("{", model_sample="x")
+    with pytest.raises(UnavailableGrader, match="endpoint graders can be validated, but not run"):
+        engine.run({"type": "endpoint", "url": "https://example.org"}, model_sample="x")
+
+
+def test_a_grader_that_holds_itself_is_refused(engine: Engine) -> None:
+    endless: dict[str, Any] = {"type": "multi"}
+    endless["graders"] = {"a": endless}
+    with pytest.raises(InvalidGrader, match="nests too deep"):
+        engine.validate(endless)
+
+
+def test_what_cannot_be_run_here_is_a_warning_of_validate(engine: Engine) -> None:
+    [warning] = engine.validate({"type": "endpoint", "url": "https://example.org"}).warnings
+    assert "not available in this version" in warning.message
+
+
+def test_a_sample_in_a_system_message_is_a_warning(engine: Engine) -> None:
+    def grader(role: str, content: Any) -> dict[str, Any]:
+        return {"type": "score_model", "model": "m", "input": [{"role": role, "content": content}]}
+
+    blocks = [
+        "{{sample.output_text}}",
+        {"type": "input_text", "text": "{{sample.output_text}}"},
+        ["x", {"type": "input_image", "image_url": "{{sample.output_text}}"}],
+        [
+            {
+                "type": "input_audio",
+                "input_audio": {"data": "{{sample.output_audio}}", "format": "wav"},
+            }
+        ],
+    ]
+    for content in blocks:
+        warned = engine.validate(grader("system", content)).warnings
+        assert warned[0].param == "input[0]"
+        assert len(engine.validate(grader("user", content)).warnings) == len(warned) - 1
+
+
+def test_a_value_without_json_form_is_the_rows_fault(
+    engine: Engine, string_check: dict[str, Any]
+) -> None:
+    [row] = engine.score(string_check, [{"item": {"label": {1, 2}}, "model_sample": "x"}])
+    assert row.status == "invalid"
+    assert row.flags["other_error"].startswith("`{{item.label}}`: Object of type set")
+
+
+def test_services_default_to_the_metrics_own_variants() -> None:
+    assert Services().metric_variants == {}
