@@ -83,16 +83,18 @@ _13A = (
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
 _DIGITS = "0123456789"
-_NUMBER_SIGNS = re.compile(r"[0-9](?:[.,][0-9]|-)")
-# All the signs that are cut off wherever they stand, with . and , which are unless between digits.
+# Where a sign may stay with a digit: in "3.14", not in "10-", and in "..5", of whose two full stops
+# the first is taken for the context of none.
+_NUMBER_SIGNS = re.compile(r"[0-9.,][.,][0-9]|[0-9]-")
+# All the signs that are cut off wherever they stand, with . and , which are in all other places.
 _PADDED = [(sign, f" {sign} ") for sign in '!"#$%&()*+/:;<=>?@[\\]^_`{|}~.,']
 
 
 def tokens_13a(text: str) -> list[str]:
     """The tokens of sacrebleu's default tokenizer, mteval-v13a: case kept, punctuation split off.
 
-    Two shorter ways to what its four substitutions do. Without a "3.14" or "10-" every sign is cut
-    off or none. Else, as they look at most one character around a sign and treat all white space
+    Two shorter ways to what its four substitutions do. Without signs beside digits each kind of sign
+    is cut off everywhere or nowhere. Else, as they look at most one character around a sign and treat all white space
     alike, what they do to a word does not depend on its neighbours: it is cached word by word.
     """
     text = text.rstrip()

@@ -1,0 +1,46 @@
+"""What a user waits for before anything is graded: whole processes, median of ten."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.figure import Figure
+
+TIMES = 10
+CHECK = (
+    '{input: "{{sample.output_text}}", name: n, operation: eq, reference: cat, type: string_check}'
+)
+GRADERS = [sys.executable, "-m", "graders_engine"]
+ROUGE = CHECK.replace("operation: eq", "evaluation_metric: rouge_l").replace(
+    "string_check", "text_similarity"
+)
+RUN = [*GRADERS, "run", "--model-sample", "the cat sat", "--grader"]
+
+
+def wall_ms(command: list[str]) -> float:
+    walls = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        walls.append(1000 * (time.perf_counter() - began))
+    return statistics.median(walls)
+
+
+def figures() -> Iterator[Figure]:
+    yield Figure("python -c pass (the floor)", wall_ms([sys.executable, "-c", "pass"]), "ms")
+    python = [sys.executable, "-c"]
+    yield Figure(
+        "import graders_engine", wall_ms([*python, "import graders_engine"]), "ms", bar=150
+    )
+    yield Figure(
+        "from graders_engine import Engine",
+        wall_ms([*python, "from graders_engine import Engine"]),
+        "ms",
+    )
+    yield Figure("graders --help", wall_ms([*GRADERS, "--help"]), "ms", bar=200)
+    yield Figure("graders run, string_check", wall_ms([*RUN, CHECK]), "ms", bar=350)
+    yield Figure("graders run, text_similarity rouge_l", wall_ms([*RUN, ROUGE]), "ms", bar=400)
