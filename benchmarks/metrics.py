@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice, product
 from pathlib import Path
 
 from benchmarks.figure import Figure
@@ -23,9 +24,18 @@ ROUNDS = 7
 PAIRS = {20: 200, 200: 30, 2000: 4}
 """Tokens of a text -> pairs in a round."""
 
+
+def _strange_words(start: str) -> str:
+    letters = "aeiomnrstuv"
+    words = ("".join(word) for word in product(letters, repeat=4))
+    return " ".join(f"{start}{word}ses" for word in islice(words, 10_000))
+
+
 SHAPES: dict[str, Callable[[], tuple[str, str]]] = {
     "words": lambda: Texts(seed=7).characters(100_000),
     "new words": lambda: (" ".join(map(str, range(20_000))), " ".join(map(str, range(9, 20_009)))),
+    # No word twice, none known: every stem and synonym is looked up for the first time.
+    "strange words": lambda: (_strange_words("ba"), _strange_words("ne")),
     "one word": lambda: ("a " * 50_000, "b a " * 25_000),
     "one token": lambda: ("ab" * 50_000, "ba" * 50_000),
     "marks": lambda: (". " * 50_000, "1,2-" * 25_000),

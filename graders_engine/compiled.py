@@ -48,7 +48,7 @@ class CompiledGrader:
 
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably not meant."""
-        cautions = list(self.spec.cautions())
+        cautions = list(self.spec.cautions(self._services))
         try:
             _ = self.evaluator
         except UnavailableGrader as error:

@@ -12,8 +12,9 @@ from typing import Any, Protocol, Self, TypeVar
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
 from graders_engine.errors import LifecycleError
-from graders_engine.graders.base import Services
+from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS, Services
 from graders_engine.language.scope import scope_of
+from graders_engine.models.embeddings import EmbeddingBackend, Gathered, open_embeddings
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import (
     RunGraderResponse,
@@ -34,7 +35,11 @@ class AsyncEngine:
     """Runs graders; every verb is awaited. Use it as `async with AsyncEngine() as engine: ...`.
 
     Args:
-        metric_variants: for a metric's name, the variant to compute in place of the default one.
+        metric_variants: for a metric's name, the variant to compute in place of the default one, such
+            as {"bleu": "nltk_method4"}; `metrics.METRICS` has them all.
+        embeddings: what gives the vectors for cosine: "openai:MODEL", "model2vec:FOLDER-OR-NAME",
+            "lexical", or an object with the methods of `models.embeddings.EmbeddingBackend`.
+        max_text_chars: longest text that a metric compares; a row with a longer one is invalid.
         concurrency: rows in flight at once in `score`, for graders that wait for something outside
             this process; the others take the rows one after the other.
     """
@@ -43,12 +48,21 @@ class AsyncEngine:
         self,
         *,
         metric_variants: Mapping[str, str] | None = None,
+        embeddings: str | EmbeddingBackend | None = None,
+        max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, but it is {concurrency}")
         self.concurrency = concurrency
-        self._services = Services(metric_variants=dict(metric_variants or {}))
+        variants = dict(metric_variants or {})
+        for name, variant in variants.items():
+            metrics.signature(name, variant)  # raises a ValueError that lists what there is
+        self._services = Services(
+            metric_variants=variants,
+            max_text_chars=max_text_chars,
+            embeddings=None if embeddings is None else Gathered(open_embeddings(embeddings)),
+        )
         self._free = asyncio.Semaphore(concurrency)
         self._state = "new"
 
@@ -70,6 +84,8 @@ class AsyncEngine:
 
     async def close(self) -> None:
         """Give back what the engine holds; closing twice is allowed."""
+        if self._services.embeddings and self._state != "closed":
+            await self._services.embeddings.close()
         self._state = "closed"
 
     def compile(self, grader: Any) -> CompiledGrader:
@@ -92,9 +108,14 @@ class AsyncEngine:
 
     def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
         """What decides this grader's rewards besides the grader: for each metric, what its value equals."""
-        variants = self._services.metric_variants
-        names = sorted(compiled.spec.metrics())
-        return {"metrics": {name: metrics.signature(name, variants.get(name)) for name in names}}
+        services = self._services
+        signatures = {
+            name: services.embeddings.backend.signature
+            if name == "cosine" and services.embeddings
+            else metrics.signature(name, services.metric_variants.get(name))
+            for name in sorted(compiled.spec.metrics())
+        }
+        return {"metrics": signatures, "max_text_chars": services.max_text_chars}
 
     async def run(
         self,

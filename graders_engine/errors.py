@@ -13,7 +13,9 @@
         ├── UndefinedVariable     a template names what is neither in the item nor in the sample
         ├── SampleNotJson         `output_json` is wanted and the model's text is not JSON
         ├── UnrenderableValue     a template met a value that has no JSON form
-        └── FormulaFailure        `calculate_output` has no value here: zero division, domain, overflow
+        ├── FormulaFailure        `calculate_output` has no value here: zero division, domain, overflow
+        ├── TextTooLong           a text is longer than the engine was told to compare
+        └── BackendFailure        a model's backend gave no answer; nobody's row is to blame
 """
 
 from __future__ import annotations
@@ -95,6 +97,14 @@ class SampleNotJson(GradingError):
 
 class UnrenderableValue(GradingError):
     """Raised when a template meets a value that JSON cannot express."""
+
+
+class TextTooLong(GradingError):
+    """Raised when a text is longer than the engine was told to compare."""
+
+
+class BackendFailure(GradingError):
+    """Raised when a model's backend cannot be reached, or answers what cannot be used."""
 
 
 class FormulaFailure(GradingError):

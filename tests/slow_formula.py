@@ -94,8 +94,17 @@ def _call(name: str, tokens: list[str], values: Values) -> float:
         raise _Failure("overflow")
     if name in ("min", "max"):
         return sorted(arguments)[0 if name == "min" else -1]
-    return float({"abs": abs, "floor": math.floor, "ceil": math.ceil, "exp": math.exp,
-                  "sqrt": math.sqrt, "log": math.log}[name](first))  # fmt: skip
+    return float(_FUNCTIONS[name](first))
+
+
+_FUNCTIONS: dict[str, Callable[[float], float]] = {
+    "abs": abs,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "exp": math.exp,
+    "sqrt": math.sqrt,
+    "log": math.log,
+}
 
 
 def _check(value: float) -> float:

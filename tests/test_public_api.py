@@ -19,6 +19,7 @@ HEAVY = (
     "rouge_score",
     "pydantic",
     "ray",
+    "model2vec",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import written
 from graders_engine.cli.request import read_request
 from graders_engine.errors import InvalidRequest
@@ -33,7 +34,8 @@ from graders_engine.errors import InvalidRequest
     help="How to print; jsonl and raw are one line.",
 )
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
-def command(field: str | None, form: str, **flags: str | None) -> None:
+@engine_options
+def command(engine: Engine, field: str | None, form: str, **flags: str | None) -> None:
     r"""Grade one model output and print the response as JSON.
 
     A JSON or YAML document on standard input with the same names as the flags (grader, model_sample, item, …)
@@ -45,7 +47,7 @@ def command(field: str | None, form: str, **flags: str | None) -> None:
                 --model-sample cat --item '{label: cat}'
     """
     request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
-    with Engine() as engine:
+    with engine:
         response = engine.run(**request)
     for flag, details in response.flags.items():
         click.secho(f"{flag}: {details}" if details else flag, err=True, fg="yellow")

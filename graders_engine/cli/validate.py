@@ -6,6 +6,7 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import warn
+from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import written
 from graders_engine.cli.request import read_request
 
@@ -15,13 +16,14 @@ from graders_engine.cli.request import read_request
     "--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or - for standard input."
 )
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
-def command(grader: str | None) -> None:
+@engine_options
+def command(engine: Engine, grader: str | None) -> None:
     """Check a grader without running anything.
 
     Prints {"grader": …} and exits with 0, or prints every mistake at once and exits with 2.
     """
     request = read_request({"grader": grader}, needed=[("grader",)])
-    with Engine() as engine:
+    with engine:
         response = engine.validate(request["grader"])
     for warning in response.warnings:
         warn(warning)

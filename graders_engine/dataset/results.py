@@ -6,7 +6,6 @@ it. A run that finds both, and the same three, goes on behind the last whole lin
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -85,9 +84,11 @@ class ResultsFile:
         self.meta_path = path.with_name(path.name + ".meta.json")
         self._held: list[bytes] = []
         self._held_bytes = 0
+        # Whatever ends a write in the middle, a full disk or Ctrl-C, nothing may follow the torn line.
+        self._cut_off = False
         self._written_at = self._synced_at = monotonic()
         try:
-            self._file: BinaryIO = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise DataSetError(
                 f"The results cannot be written: {path}: {error.strerror}."
@@ -196,22 +197,28 @@ class ResultsFile:
         Raises:
             DataSetError: the disk is full, or gone; whole lines before that stay.
         """
+        if self._cut_off:
+            return
+        self._cut_off = True
         try:
             if self._held:
-                self._held.append(b"")
-                self._file.write(b"\n".join(self._held))
-                self._held, self._held_bytes = [], 0
-                self._file.flush()
+                held, self._held, self._held_bytes = self._held, [], 0
+                self._write(b"\n".join([*held, b""]))
             self._written_at = monotonic()
             if sync or self._written_at - self._synced_at >= SYNC_S:
                 os.fsync(self._file.fileno())
                 self._synced_at = monotonic()
         except OSError as error:
-            self._held, self._held_bytes = [], 0
             raise DataSetError(
                 f"The results cannot be written: {self.path}: {error.strerror}. "
                 "What was written before stays; the same command goes on from there."
             ) from None
+        self._cut_off = False
+
+    def _write(self, lines: bytes) -> None:
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
     def __enter__(self) -> Self:
         return self
@@ -225,6 +232,4 @@ class ResultsFile:
         try:
             self.flush(sync=True)
         finally:
-            # A failed write leaves bytes in Python's buffer, and closing would try, and fail, once more.
-            with contextlib.suppress(OSError):
-                self._file.close()
+            self._file.close()

@@ -12,9 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from graders_engine import errors
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
+from graders_engine.models.embeddings import Gathered
 from graders_engine.outcome import Failure, Flag, Outcome, failed
 
 _log = logging.getLogger("graders_engine")
+
+DEFAULT_MAX_TEXT_CHARS = 300_000
+"""Longest text that a metric compares: fuzzy_match of two such texts takes about 2 s, the others less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,13 @@ class Services:
 
     Attributes:
         metric_variants: for a metric's name, the variant to compute in place of its default.
+        max_text_chars: longest text that a metric compares, in characters.
+        embeddings: what gives the vectors for cosine; None where no backend was named.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
+    max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
+    embeddings: Gathered | None = None
 
 
 class Evaluator(Protocol):
@@ -78,7 +86,7 @@ class GraderSpec(BaseModel):
         """The text metrics that it uses."""
         return frozenset()
 
-    def cautions(self, path: str = "") -> Iterator[Mistake]:
+    def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """What is allowed but probably not meant; paths start with `path`."""
         yield from ()
 
@@ -88,6 +96,8 @@ _FLAGS: dict[type[errors.GradingError], Flag] = {
     errors.SampleNotJson: Flag.SAMPLE_PARSE,
     errors.UnrenderableValue: Flag.OTHER,
     errors.FormulaFailure: Flag.FORMULA_PARSE,
+    errors.TextTooLong: Flag.OTHER,
+    errors.BackendFailure: Flag.MODEL_SERVER,
 }
 """Which flag each reason raises; a test holds it against the tree of exceptions."""
 
@@ -97,7 +107,8 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        return failed(Failure(_FLAGS[type(error)], str(error)))
+        outage = isinstance(error, errors.BackendFailure)
+        return failed(Failure(_FLAGS[type(error)], str(error), infrastructure=outage))
     except Exception as error:  # noqa: BLE001 - the boundary: an engine's bug must not end a data set's run
         _log.exception("an evaluator broke; its row counts as failed, not as zero")
         return failed(Failure(Flag.OTHER, f"{type(error).__name__}: {error}", infrastructure=True))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Tag
 
 from graders_engine.errors import Mistake
-from graders_engine.graders.base import GraderSpec
+from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_of
 
 ROLES = ("user", "assistant", "system", "developer")
@@ -116,7 +116,7 @@ class ModelGrader(GraderSpec):
     sampling_params: SamplingParams | None = None
     sampling_parameters: SamplingParams | None = None
 
-    def cautions(self, path: str = "") -> Iterator[Mistake]:
+    def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """The model's output in a message that the judge obeys."""
         for position, message in enumerate(self.input):
             templates = _templates(message.content)

@@ -67,7 +67,7 @@ class MultiGrader(GraderSpec):
         """Its parts' metrics."""
         return frozenset().union(*(spec.metrics() for spec in self.graders.values()))
 
-    def cautions(self, path: str = "") -> Iterator[Mistake]:
+    def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """Graders that the formula leaves out, and what its parts have to say."""
         for key, spec in self.graders.items():
             where = f"graders.{key}"
@@ -79,7 +79,7 @@ class MultiGrader(GraderSpec):
                     if key.isidentifier()
                     else f"A formula cannot name '{key}': use letters, digits and _.",
                 )
-            yield from spec.cautions(f"{where}.")
+            yield from spec.cautions(services, f"{where}.")
 
 
 class Multi:

@@ -12,7 +12,7 @@ The table is ASCII, a line for each form, sorted by the form as bytes:
 A field is a letter and, joined by one space each, words. n, v, a, r (noun, verb, adjective, adverb,
 in this order): the form is an entry of WordNet in this part of speech, and these are the one-word
 members of its synsets, sorted, "=" for the form itself. N, V, A, R: the form is in this part of
-speech's list of exceptions ("mice"), and these are the members of the synsets of its base forms.
+speech's list of exceptions ("mice"), and these are its base forms.
 Forms with nothing to say are left out: entries with no one-word member and no exception.
 """
 
@@ -43,8 +43,7 @@ def build(dictionary: Path) -> bytes:
                 named = ["=" if word == form else word for word in sorted(words)]
                 fields[form].append(" ".join([letter, *named]))
         for form, bases in _exceptions(dictionary, part).items():
-            words = set().union(*(members.get(base, set()) for base in bases))
-            fields[form].append(" ".join([letter.upper(), *sorted(words)]))
+            fields[form].append(" ".join([letter.upper(), *bases]))
     lines = ("\t".join([form, *fields[form]]) + "\n" for form in sorted(fields))
     return "".join(lines).encode("ascii")
 

@@ -83,8 +83,8 @@ _13A = (
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
 _DIGITS = "0123456789"
-# Where a sign may stay with a digit: in "3.14", not in "10-", and in "..5", of whose two full stops
-# the first is taken for the context of none.
+# Where what happens to a sign depends on a digit: "3.14" stays whole, "10-" loses its dash, and in
+# "..5" the second full stop stays with the 5, because the first was used up as a match of its own.
 _NUMBER_SIGNS = re.compile(r"[0-9.,][.,][0-9]|[0-9]-")
 # All the signs that are cut off wherever they stand, with . and , which are in all other places.
 _PADDED = [(sign, f" {sign} ") for sign in '!"#$%&()*+/:;<=>?@[\\]^_`{|}~.,']
@@ -93,9 +93,9 @@ _PADDED = [(sign, f" {sign} ") for sign in '!"#$%&()*+/:;<=>?@[\\]^_`{|}~.,']
 def tokens_13a(text: str) -> list[str]:
     """The tokens of sacrebleu's default tokenizer, mteval-v13a: case kept, punctuation split off.
 
-    Two shorter ways to what its four substitutions do. Without signs beside digits each kind of sign
-    is cut off everywhere or nowhere. Else, as they look at most one character around a sign and treat all white space
-    alike, what they do to a word does not depend on its neighbours: it is cached word by word.
+    Two shorter ways to what its four substitutions do. Without signs beside digits, each kind of
+    sign is cut off everywhere or nowhere. Else, as the substitutions treat all white space alike and
+    never match across it, a word does not depend on its neighbours: it is cached word by word.
     """
     text = text.rstrip()
     if "<" in text:

@@ -37,6 +37,7 @@ _RULES = {
         ("ing", ""),
     ),
     "a": (("er", ""), ("est", ""), ("er", "e"), ("est", "e")),
+    "r": (),
 }
 
 _LONGEST_FORM = 80
@@ -54,18 +55,22 @@ def synonyms(form: str) -> frozenset[str]:
     if not form.isascii() or len(form) > _LONGEST_FORM:
         return frozenset()
     fields = _fields(form)
-    found = {
-        form if word == "=" else word for members in fields.values() for word in members.split()
-    }
+    found: set[str] = set()
     for part, rules in _RULES.items():
-        if part.upper() in fields:
-            continue  # the list of exceptions replaces the rules
-        for suffix, replacement in rules:
-            if form.endswith(suffix):
-                base = form[: -len(suffix)] + replacement
-                members = _fields(base).get(part, "").split()
-                found.update(base if word == "=" else word for word in members)
+        found.update(_members(fields, part, form))
+        exceptions = fields.get(part.upper())
+        if exceptions is None:
+            bases = [form[: -len(end)] + new for end, new in rules if form.endswith(end)]
+        else:
+            bases = exceptions.split()  # in place of the rules, be there any or none
+        for base in bases:
+            found.update(_members(_fields(base), part, base))
     return frozenset(found)
+
+
+def _members(fields: dict[str, str], part: str, form: str) -> list[str]:
+    words = fields.get(part, "").split()
+    return [form if word == "=" else word for word in words]
 
 
 def _fields(form: str) -> dict[str, str]:

@@ -21,7 +21,10 @@ from graders_engine.errors import InvalidRequest
 CASES = json.loads(
     (Path(__file__).parent.parent / "compliance" / "command_line.json").read_text(encoding="utf-8")
 )
-NEEDED = {"run": [("grader",), ("model_sample", "sample")], "validate": [("grader",)]}
+NEEDED: dict[str, list[tuple[str, ...]]] = {
+    "run": [("grader",), ("model_sample", "sample")],
+    "validate": [("grader",)],
+}
 CHECK = (
     '{input: "{{sample.output_text}}", name: n, operation: eq, reference: cat, type: string_check}'
 )

@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 
 from graders_engine import DataSetError, Engine, InvalidGrader, UnavailableGrader
-from graders_engine.dataset.results import ResultsFile
+from graders_engine.dataset.results import ResultLine, ResultsFile
 from graders_engine.dataset.score import score_file
 from graders_engine.dataset.tally import Tally
 from graders_engine.report.text import render
 
 KILLS = int(os.environ.get("GRADERS_KILLS", "4"))
 KILL_ROWS = int(os.environ.get("GRADERS_KILL_ROWS", "20000"))
+
+
+LINE = ResultLine(1, 1.0, "scored", {}, {}, 0.0)
 
 
 def write_rows(path: Path, rows: list[Any]) -> Path:
@@ -211,17 +214,41 @@ def test_files_that_cannot_be_used_are_named(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_a_sentence_and_leaves_whole_lines(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    results = ResultsFile(out, {})
-    real = results._file
-    with Path("/dev/full").open("ab") as full:
-        results._file = full
-        results._held.append(b"x" * 100_000)
-        with pytest.raises(DataSetError, match="No space left on device"):
+    with ResultsFile(out, {}) as results:
+        results.add(LINE)
+        results.flush()
+        real = results._file
+        with Path("/dev/full").open("ab", buffering=0) as full:
+            results._file = full
+            results.add(LINE)
+            with pytest.raises(DataSetError, match="No space left on device"):
+                results.flush()
+        results._file = real
+        results.add(LINE)
+    assert len(out.read_bytes().splitlines()) == 1
+
+
+def test_nothing_follows_a_line_that_was_torn_by_an_interrupt(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+
+    class Torn:
+        def write(self, lines: memoryview) -> int:
+            real.write(lines[:10])
+            raise KeyboardInterrupt
+
+    with ResultsFile(out, {}) as results:
+        real: Any = results._file
+        results.add(LINE)
+        results._file = Torn()  # type: ignore[assignment] # writes half a line, as a signal may make it
+        with pytest.raises(KeyboardInterrupt):
             results.flush()
-    results._file = real
-    with results:
-        pass
-    assert out.read_bytes() == b""
+        results._file = real
+        results.add(LINE)
+    assert out.read_bytes() == b'{"line":1,'
+    with ResultsFile(out, {}) as results:
+        results.add(LINE)
+        results.flush()
+        assert list(results.read()) == [LINE]
 
 
 def test_a_bad_grader_stops_before_any_file_is_touched(

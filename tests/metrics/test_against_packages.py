@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -29,12 +30,22 @@ from .pairs import WORDS, pairs, texts
 ROUGE = {**{f"rouge_{n}": f"rouge{n}" for n in range(1, 6)}, "rouge_l": "rougeL"}
 EQUAL = 1e-12
 
+make_tokenizer: Any = Tokenizer13a  # the package ships no types
+
 
 @properties
 @given(pairs)
 def test_fuzzy_match_is_the_ratio_of_rapidfuzz(pair: tuple[str, str]) -> None:
     answer, reference = pair
     assert load("fuzzy_match")(answer, reference) == fuzz.ratio(answer, reference) / 100
+
+
+@pytest.mark.parametrize("alike", [100, 300, 1_000, 3_000])
+def test_fuzzy_match_of_long_texts_is_exact_however_far_they_are_alike(alike: int) -> None:
+    # A guess from the beginnings chooses the way; right or wrong, it must not show.
+    text = "".join(chr(97 + number * number % 23) for number in range(3_000))
+    for other in (text[:alike] + "x" * (3_000 - alike), text[:alike][::-1] + text[alike:]):
+        assert load("fuzzy_match")(other, text) == fuzz.ratio(other, text) / 100
 
 
 @properties
@@ -48,8 +59,15 @@ def test_bleu_is_the_sentence_bleu_of_sacrebleu(pair: tuple[str, str]) -> None:
 @properties
 @given(st.one_of(texts, st.text(st.sampled_from("a1.,-$ \n"), max_size=12)))
 def test_the_13a_tokens_are_those_of_sacrebleu(text: str) -> None:
-    tokenizer: Any = Tokenizer13a
-    assert tokens_13a(text) == tokenizer()(text.rstrip()).split()
+    assert tokens_13a(text) == make_tokenizer()(text.rstrip()).split()
+
+
+def test_the_13a_tokens_of_every_short_mixture_of_signs_and_digits_are_those_of_sacrebleu() -> None:
+    tokenizer = make_tokenizer()
+    for length in range(6):
+        for signs in product("a1.,- $", repeat=length):
+            text = "".join(signs)
+            assert tokens_13a(text) == tokenizer(text.rstrip()).split(), text
 
 
 @properties

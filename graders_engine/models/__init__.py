@@ -1,0 +1,1 @@
+"""Who embeds (and judges); knows nothing of graders."""
