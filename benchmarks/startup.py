@@ -44,3 +44,5 @@ def figures() -> Iterator[Figure]:
     yield Figure("graders --help", wall_ms([*GRADERS, "--help"]), "ms", bar=200)
     yield Figure("graders run, string_check", wall_ms([*RUN, CHECK]), "ms", bar=350)
     yield Figure("graders run, text_similarity rouge_l", wall_ms([*RUN, ROUGE]), "ms", bar=400)
+    meteor = ROUGE.replace("rouge_l", "meteor")
+    yield Figure("graders run, text_similarity meteor", wall_ms([*RUN, meteor]), "ms", bar=400)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.options import engine_options
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.score import OnProgress, score_file
 from graders_engine.dataset.tally import Tally
@@ -32,8 +33,15 @@ INTERRUPTED = 130
 )
 @click.option("--overwrite", is_flag=True, help="Begin anew even if --out holds results.")
 @click.option("--quiet", is_flag=True, help="No progress, no report.")
+@engine_options
 def command(
-    grader: str, data: Path, out: Path, sample_field: str | None, overwrite: bool, quiet: bool
+    engine: Engine,
+    grader: str,
+    data: Path,
+    out: Path,
+    sample_field: str | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Grade every row of a data set, in its order, and print a report.
 
@@ -43,14 +51,12 @@ def command(
 
     The same command goes on where an interrupted one stopped.
     """
-    with (
-        Engine() as engine,
-        _progress(data, shown=not quiet and sys.stderr.isatty()) as on_progress,
-    ):
+    with engine, _progress(data, shown=not quiet and sys.stderr.isatty()) as on_progress:
+        compiled = engine.compile(read_flag("grader", grader))
         try:
             tally = score_file(
                 engine,
-                read_flag("grader", grader),
+                compiled,
                 data,
                 out,
                 sample_field=sample_field,
@@ -60,9 +66,10 @@ def command(
         except KeyboardInterrupt:
             click.echo("\nInterrupted. The same command goes on from here.", err=True)
             sys.exit(INTERRUPTED)
+        settings = engine.settings(compiled)
     if not quiet:
-        click.echo(render(tally), nl=False)
-        click.echo(f"\nresults in {out}")
+        click.echo(render(tally, settings["metrics"]))
+        click.echo(f"results in {out}")
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class TextSimilarityGrader(GraderSpec):
         if reason and services.metric_variants.get(metric) != "unicode":
             yield Mistake(f"'{metric}' {reason}.", where)
         for field in ("input", "reference"):
-            length = len(getattr(self, field).source)
+            length = getattr(self, field).literal_length
             if length > services.max_text_chars:
                 message = (
                     f"'{path}{field}' is {length} characters long; every row will fail, because"

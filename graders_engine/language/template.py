@@ -66,14 +66,16 @@ class Template:
     Attributes:
         source: the text it was compiled from.
         variables: its variables in the order they stand.
+        literal_length: characters of its literal text, which every rendering has at least.
         render: `render(scope) -> str`; raises what `Variable.render` raises.
     """
 
-    __slots__ = ("render", "source", "variables")
+    __slots__ = ("literal_length", "render", "source", "variables")
 
     def __init__(self, source: str, parts: list[str | Variable]) -> None:
         self.source = source
         self.variables = tuple(part for part in parts if isinstance(part, Variable))
+        self.literal_length = sum(len(part) for part in parts if isinstance(part, str))
         self.render: Callable[[Scope], str] = _renderer(parts)
 
     @classmethod

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from graders_engine.dataset.tally import BINS, Tally
+from graders_engine.version import __version__
 
 _BAR = 40
 """Columns of the longest bar of the histogram."""
@@ -17,9 +18,20 @@ _MEANING = {
 }
 
 
-def render(tally: Tally) -> str:
-    """The report: means, what the rows came to, histogram, sub-rewards, flags."""
-    return "\n".join(_lines(tally)) + "\n"
+def render(tally: Tally, metrics: Mapping[str, str]) -> str:
+    """The report: means, what the rows came to, histogram, sub-rewards, flags, and what gave the numbers.
+
+    Args:
+        tally: the numbers.
+        metrics: for each metric that was used, what its value equals.
+    """
+    return "\n".join([*_lines(tally), "", *_settings(metrics)])
+
+
+def _settings(metrics: Mapping[str, str]) -> Iterator[str]:
+    yield f"graders-engine {__version__}"
+    for name, signature in metrics.items():
+        yield f"  {name} as {signature.removeprefix(f'{name}: ')}"
 
 
 def _lines(tally: Tally) -> Iterator[str]:
@@ -66,8 +78,9 @@ def _histogram(counts: list[int]) -> Iterator[str]:
     yield ""
     yield "rewards"
     for position, count in enumerate(counts):
-        low, high = position / BINS, (position + 1) / BINS
-        yield f"  {low:.1f}-{high:.1f}  {_bar(count, max(counts)):<{_BAR}}  {count:,}"
+        if count:
+            low, high = position / BINS, (position + 1) / BINS
+            yield f"  {low:.1f}-{high:.1f}  {_bar(count, max(counts)):<{_BAR}}  {count:,}"
 
 
 def _bar(value: float, largest: float) -> str:

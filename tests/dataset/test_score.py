@@ -331,7 +331,7 @@ def test_the_report_tells_failures_from_zeros(
     answers = ['{"name": "Ann", "email": "a@b.c"}', '{"name": "Bob", "email": "x"}', "no JSON", ""]
     rows = [{"item": item, "model_sample": answer} for answer in answers]
     tally = score_file(engine, name_email, write_rows(tmp_path / "rows.jsonl", rows), out)
-    report = render(tally)
+    report = render(tally, engine.settings(engine.compile(name_email))["metrics"])
     assert (tally.scored, tally.invalid, tally.failed) == (2, 2, 0)
     assert "mean reward  0.5000  over 2 rows scored" in report
     assert "as served    0.2500  with the 2 invalid" in report
@@ -341,10 +341,11 @@ def test_the_report_tells_failures_from_zeros(
     )
     assert "unresponsive_reward_error  1" in report
     assert re.search(r"name +0\.5000 ", report)
+    assert re.search(r"fuzzy_match as rapidfuzz \d", report)
 
 
 def test_the_report_of_nothing_is_a_sentence() -> None:
-    assert render(Tally()).startswith("no reward: none of 0 rows was scored\n")
+    assert render(Tally(), {}).startswith("no reward: none of 0 rows was scored\n")
 
 
 def test_the_command_prints_the_report_and_where_the_results_are(

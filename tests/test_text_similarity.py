@@ -1,0 +1,111 @@
+"""Metrics as graders: variants by setting, warnings about what they cannot do, bounded texts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from graders_engine import Engine
+from graders_engine.cli.main import graders
+from graders_engine.metrics import METRICS
+
+
+def similarity(metric: str, reference: str = "{{item.text}}") -> dict[str, Any]:
+    return {
+        "type": "text_similarity",
+        "input": "{{sample.output_text}}",
+        "reference": reference,
+        "evaluation_metric": metric,
+    }
+
+
+def reward(engine: Engine, metric: str, text: str, reference: str) -> float:
+    return engine.run(similarity(metric), model_sample=text, item={"text": reference}).reward
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_runs_as_a_grader(engine: Engine, metric: str) -> None:
+    text = "the quick brown fox jumps over the lazy dog"
+    assert reward(engine, metric, text, text) == pytest.approx(1.0, abs=0.01)
+    assert reward(engine, metric, "something else", text) < 0.5
+
+
+def test_a_variant_gives_another_tools_number() -> None:
+    with (
+        Engine() as plain,
+        Engine(
+            metric_variants={"bleu": "nltk_method4", "rouge_1": "stem", "rouge_2": "unicode"}
+        ) as varied,
+    ):
+        assert reward(plain, "bleu", "the cat", "the cat") == 1.0
+        assert reward(varied, "bleu", "the cat", "the cat") == pytest.approx(0.2214, abs=1e-4)
+        assert reward(plain, "rouge_1", "running cats", "runs cat") == 0.0
+        assert reward(varied, "rouge_1", "running cats", "runs cat") == 1.0
+        assert reward(plain, "rouge_2", "今天天气很好", "今天天气很好") == 0.0
+        assert reward(varied, "rouge_2", "今天天气很好", "今天天气很好") == 1.0
+        compiled = varied.compile(similarity("bleu"))
+        assert "nltk" in varied.settings(compiled)["metrics"]["bleu"]
+
+
+@pytest.mark.parametrize("variants", [{"bleu": "nltk"}, {"blue": "sacrebleu"}])
+def test_an_unknown_variant_is_refused_with_what_there_is(variants: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="there are"):
+        Engine(metric_variants=variants)
+
+
+def run(*arguments: str, metric: str = "bleu") -> Any:
+    row = ["--model-sample", "the cat", "--item", "{text: the cat}", "--field", "reward"]
+    return CliRunner().invoke(
+        graders, ["run", "--grader", json.dumps(similarity(metric)), *row, *arguments]
+    )
+
+
+def test_variants_and_limits_are_flags() -> None:
+    assert run().stdout == "1.0\n"
+    assert run("--variant", "bleu=nltk_method4").stdout.startswith("0.2213")
+    assert "--variant: metric bleu has no variant 'x'" in run("--variant", "bleu=x").stderr
+    assert "write METRIC=NAME" in run("--variant", "bleu").stderr
+    assert (
+        "`input` is 7 characters long; at most 3 are compared"
+        in run("--max-text-chars", "3").stderr
+    )
+    assert run("--embeddings", "lexical", metric="cosine").stdout.startswith(("1.0", "0.99999"))
+
+
+def test_a_text_beyond_the_limit_is_an_invalid_row_and_not_a_long_wait() -> None:
+    with Engine(max_text_chars=1000) as engine:
+        rows = [
+            {"item": {"text": "a" * size}, "model_sample": "a"} for size in (1000, 1001, 1_000_000)
+        ]
+        graded = list(engine.score(similarity("fuzzy_match"), rows))
+    assert [row.status for row in graded] == ["scored", "invalid", "invalid"]
+    assert (
+        "`reference` is 1001 characters long; at most 1000 are compared"
+        in graded[1].flags["other_error"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("rouge_3", "text in other scripts scores 0"),
+        ("rouge_l", "text in other scripts scores 0"),
+        ("meteor", "0.5 for one word"),
+        ("cosine", "not by their reinforcement fine-tuning"),
+    ],
+)
+def test_validate_warns_of_what_a_metric_cannot_do(engine: Engine, metric: str, words: str) -> None:
+    assert words in engine.validate(similarity(metric)).warnings[0].message
+    multi = {"type": "multi", "graders": {"a": similarity(metric)}, "calculate_output": "a"}
+    warning = engine.validate(multi).warnings[0]
+    assert warning.param == "graders.a.evaluation_metric"
+
+
+def test_validate_warns_of_a_text_that_every_row_fails_on() -> None:
+    with Engine(max_text_chars=10, metric_variants={"rouge_1": "unicode"}) as engine:
+        [warning] = engine.validate(similarity("rouge_1", reference="x" * 30)).warnings
+        assert "'reference' is 30 characters long; every row will fail" in warning.message
+        assert engine.validate(similarity("bleu", reference="x")).warnings == ()
