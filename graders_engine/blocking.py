@@ -5,27 +5,38 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from graders_engine.compiled import CompiledGrader, scope_reader
 from graders_engine.engine import WINDOW, AsyncEngine, in_order
 from graders_engine.errors import LifecycleError
+from graders_engine.models.embeddings import EmbeddingBackend
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 
 T = TypeVar("T")
 
 
+class Settings(TypedDict, total=False):
+    """What an engine can be told; `AsyncEngine` says what each means, and its default."""
+
+    metric_variants: Mapping[str, str] | None
+    embeddings: str | EmbeddingBackend | None
+    max_text_chars: int
+    concurrency: int
+
+
 class Engine:
     """Runs graders. Use it as `with Engine() as engine: ...`; it may be shared by threads.
 
-    Takes the same arguments as `AsyncEngine`.
+    Args:
+        settings: those of `AsyncEngine`.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: Unpack[Settings]) -> None:
         self._engine = AsyncEngine(**settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -63,9 +74,25 @@ class Engine:
         """What decides this grader's rewards besides the grader; see `AsyncEngine.settings`."""
         return self._engine.settings(compiled)
 
-    def run(self, grader: Any, **row: Any) -> RunGraderResponse:
+    def run(
+        self,
+        grader: Any,
+        *,
+        model_sample: str | None = None,
+        item: Any = None,
+        sample: dict[str, Any] | None = None,
+        reference_answer: Any = None,
+    ) -> RunGraderResponse:
         """Grade one model output; see `AsyncEngine.run`."""
-        return self._call(self._engine.run(grader, **row))
+        return self._call(
+            self._engine.run(
+                grader,
+                model_sample=model_sample,
+                item=item,
+                sample=sample,
+                reference_answer=reference_answer,
+            )
+        )
 
     def validate(self, grader: Any) -> ValidateGraderResponse:
         """Check a grader without running anything; see `AsyncEngine.validate`."""

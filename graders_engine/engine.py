@@ -64,6 +64,7 @@ class AsyncEngine:
             embeddings=None if embeddings is None else Gathered(open_embeddings(embeddings)),
         )
         self._free = asyncio.Semaphore(concurrency)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._state = "new"
 
     async def __aenter__(self) -> Self:
@@ -106,6 +107,14 @@ class AsyncEngine:
             return grader
         return CompiledGrader(grader, self._services)
 
+    def _stay_on_one_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise LifecycleError(
+                "This engine belongs to another event loop: make one in each loop."
+            )
+        self._loop = loop
+
     def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
         """What decides this grader's rewards besides the grader: for each metric, what its value equals."""
         services = self._services
@@ -142,9 +151,9 @@ class AsyncEngine:
             LifecycleError: the engine is closed.
         """
         compiled = self.compile(grader)
-        _ = (
-            compiled.evaluator
-        )  # what the engine has no means to run, it says before it looks at the row
+        self._stay_on_one_loop()
+        # What the engine has no means to run, it says before it looks at the row.
+        _ = compiled.evaluator
         scope = scope_of(
             item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
         )
@@ -178,6 +187,7 @@ class AsyncEngine:
             LifecycleError: the engine is closed.
         """
         compiled = self.compile(grader)
+        self._stay_on_one_loop()
         scope = scope_reader(sample_field)
         if compiled.evaluator.waits:
 

@@ -122,7 +122,7 @@ def test_an_outage_in_a_part_is_no_reward_inside_and_a_zero_only_on_the_wire(
         compiled = engine.compile(name_email)
         multi: Any = compiled.evaluator
         multi._parts = (Outage(), multi._parts[1])
-        row = {"item": {"email": "e"}, "model_sample": '{"email": "e"}'}
+        row: dict[str, Any] = {"item": {"email": "e"}, "model_sample": '{"email": "e"}'}
         [graded] = engine.score(compiled, [row])
         response = engine.run(compiled, **row)
     assert (graded.reward, graded.status) == (None, "failed")
@@ -232,6 +232,13 @@ def test_an_engine_is_entered_once(string_check: dict[str, Any]) -> None:
     asyncio.run(closed())
 
 
+def test_an_engine_stays_on_one_event_loop(string_check: dict[str, Any]) -> None:
+    engine = AsyncEngine()
+    asyncio.run(engine.run(string_check, model_sample="x", item={"label": "x"}))
+    with pytest.raises(LifecycleError, match="belongs to another event loop"):
+        asyncio.run(engine.run(string_check, model_sample="x"))
+
+
 def test_closing_ends_the_engines_thread(string_check: dict[str, Any]) -> None:
     before = threading.active_count()
     with Engine() as engine:
@@ -270,7 +277,7 @@ def test_a_wrong_request_is_an_exception_and_not_a_result(
     with pytest.raises(InvalidRow, match="no model output"):
         engine.run(string_check)
     with pytest.raises(InvalidRow, match="must be an object, but it is an array"):
-        engine.run(string_check, sample=[])
+        engine.run(string_check, sample=[])  # type: ignore[arg-type] # what a caller without types may do
     with pytest.raises(InvalidRow, match="give one of the two"):
         engine.run(string_check, model_sample="x", item={}, reference_answer="y")
     with pytest.raises(InvalidRow, match="must be a string, but it is a boolean"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graders_engine.blocking import Engine
+from graders_engine.blocking import Engine, Settings
 from graders_engine.errors import InvalidRequest
 
 
@@ -32,7 +32,7 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_engine(
         variants: tuple[str, ...], embeddings: str | None, max_text_chars: int | None, **rest: Any
     ) -> None:
-        settings: dict[str, Any] = {
+        settings: Settings = {
             "metric_variants": dict(_pair(variant) for variant in variants),
             "embeddings": embeddings,
         }
