@@ -130,17 +130,14 @@ class Gathered:
 
     async def _ask(self, wanted: dict[bytes, tuple[str, asyncio.Future[array[float]]]]) -> None:
         try:
-            vectors = await self.backend.embed([text for text, _ in wanted.values()])
-            self._check(vectors, len(wanted))
-        except BaseException as error:  # noqa: BLE001 - the boundary: whoever waits gets the error, whatever it is
-            for key, (_, future) in wanted.items():
-                del self._asked[key]
-                if not future.done():
-                    future.set_exception(error)
-                    future.exception()  # read, so that a row that gave up leaves no warning behind
+            rows = await self.backend.embed([text for text, _ in wanted.values()])
+            self._check(rows, len(wanted))
+            vectors = [normalised(row) for row in rows]
+        except Exception as error:  # noqa: BLE001 - the boundary: whoever waits gets the error, whatever it is
+            for key in wanted:
+                _fail(self._asked.pop(key), error)
             return
-        for (key, (_, future)), values in zip(wanted.items(), vectors, strict=True):
-            vector = normalised(values)
+        for (key, (_, future)), vector in zip(wanted.items(), vectors, strict=True):
             self._remember(key, vector)
             del self._asked[key]
             if not future.done():
@@ -169,7 +166,15 @@ class Gathered:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for future in self._asked.values():
+            _fail(future, BackendFailure("the engine was closed before the vector came"))
         await self.backend.close()
+
+
+def _fail(future: asyncio.Future[array[float]], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # read, so that a row that gave up leaves no warning behind
 
 
 def normalised(values: Sequence[float]) -> array[float]:

@@ -9,6 +9,8 @@ from typing import Any
 from graders_engine.errors import BackendFailure, InvalidRequest
 from graders_engine.models.http import HttpClient
 
+LARGEST = 1e150
+"""Beyond this a vector's length is no double any more."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
