@@ -83,8 +83,8 @@ class OpenAIEmbeddings:
 
 
 def _is_vector(vector: Any) -> bool:
-    return (
-        isinstance(vector, list)
-        and bool(vector)
-        and all(type(value) in (float, int) for value in vector)
-    )
+    return isinstance(vector, list) and bool(vector) and all(map(_is_number, vector))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (float, int) and abs(value) < LARGEST
