@@ -16,6 +16,7 @@ from graders_engine.errors import LifecycleError
 from graders_engine.models.embeddings import EmbeddingBackend
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
+from graders_engine.sandbox.base import Limits, Sandbox
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ class Settings(TypedDict, total=False):
     metric_variants: Mapping[str, str] | None
     embeddings: str | EmbeddingBackend | None
     max_text_chars: int
+    sandbox: str | Sandbox
+    limits: Limits | None
     concurrency: int
 
 

@@ -27,9 +27,9 @@ class CompiledGrader:
         spec: its parsed form.
     """
 
-    def __init__(self, grader: Any, services: Services) -> None:
+    def __init__(self, grader: Any, services: Services, *, check_sources: bool = True) -> None:
         self.given: dict[str, Any] = read(grader)
-        self.spec: GraderSpec = parse(self.given)
+        self.spec: GraderSpec = parse(self.given, check_sources=check_sources)
         self._services = services
 
     @functools.cached_property

@@ -22,6 +22,7 @@ from graders_engine.response import (
     present_run,
     present_validation,
 )
+from graders_engine.sandbox.base import Limits, Sandbox
 
 DEFAULT_CONCURRENCY = 64
 """Rows in flight at once, where grading a row waits for something outside this process."""
@@ -40,6 +41,10 @@ class AsyncEngine:
         embeddings: what gives the vectors for cosine: "openai:MODEL", "model2vec:FOLDER-OR-NAME",
             "lexical", or an object with the methods of `models.embeddings.EmbeddingBackend`.
         max_text_chars: longest text that a metric compares; a row with a longer one is invalid.
+        sandbox: where python graders run: "auto" (the strongest that this machine gives), "namespaces",
+            "landlock", "none" (no walls at all: only for sources and outputs that you trust), or an
+            object with the methods of `sandbox.base.Sandbox`.
+        limits: of one call of a python grader; the API's own when left out.
         concurrency: rows in flight at once in `score`, for graders that wait for something outside
             this process; the others take the rows one after the other.
     """
@@ -50,6 +55,8 @@ class AsyncEngine:
         metric_variants: Mapping[str, str] | None = None,
         embeddings: str | EmbeddingBackend | None = None,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+        sandbox: str | Sandbox = "auto",
+        limits: Limits | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         if concurrency < 1:
@@ -62,6 +69,7 @@ class AsyncEngine:
             metric_variants=variants,
             max_text_chars=max_text_chars,
             embeddings=None if embeddings is None else Gathered(open_embeddings(embeddings)),
+            sandbox=_sandbox(sandbox, limits),
         )
         self._free = asyncio.Semaphore(concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,8 +93,10 @@ class AsyncEngine:
 
     async def close(self) -> None:
         """Give back what the engine holds; closing twice is allowed."""
-        if self._services.embeddings and self._state != "closed":
-            await self._services.embeddings.close()
+        if self._state != "closed":
+            for service in (self._services.embeddings, self._services.sandbox):
+                if service is not None:
+                    await service.close()
         self._state = "closed"
 
     def compile(self, grader: Any) -> CompiledGrader:
@@ -99,13 +109,16 @@ class AsyncEngine:
             InvalidGrader: with every mistake.
             LifecycleError: the engine is closed.
         """
+        return self._compile(grader, check_sources=True)
+
+    def _compile(self, grader: Any, *, check_sources: bool) -> CompiledGrader:
         if self._state == "closed":
             raise LifecycleError(
                 "This engine is closed: grade inside its `with` block, or make another one."
             )
         if isinstance(grader, CompiledGrader):
             return grader
-        return CompiledGrader(grader, self._services)
+        return CompiledGrader(grader, self._services, check_sources=check_sources)
 
     def _stay_on_one_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -150,7 +163,8 @@ class AsyncEngine:
                 response with reward 0.0 and a flag instead.
             LifecycleError: the engine is closed.
         """
-        compiled = self.compile(grader)
+        # A python source that cannot run is answered as the service does: reward 0.0 and a flag.
+        compiled = self._compile(grader, check_sources=False)
         self._stay_on_one_loop()
         # What the engine has no means to run, it says before it looks at the row.
         _ = compiled.evaluator
@@ -210,6 +224,14 @@ class AsyncEngine:
         """Grade one row as soon as fewer than `concurrency` others are in flight."""
         async with self._free:
             return await compiled.grade_row(index, row, scope)
+
+
+def _sandbox(sandbox: str | Sandbox, limits: Limits | None) -> Sandbox:
+    if not isinstance(sandbox, str):
+        return sandbox
+    from graders_engine.sandbox.pool import Pool
+
+    return Pool(sandbox, limits)
 
 
 class Begun(Protocol):

@@ -14,6 +14,7 @@
         ├── SampleNotJson         `output_json` is wanted and the model's text is not JSON
         ├── UnrenderableValue     a template met a value that has no JSON form
         ├── FormulaFailure        `calculate_output` has no value here: zero division, domain, overflow
+        ├── NoSandbox             there is no sandbox to run graded code in, or it broke
         ├── TextTooLong           a text is longer than the engine was told to compare
         └── BackendFailure        a model's backend gave no answer; nobody's row is to blame
 """
@@ -97,6 +98,10 @@ class SampleNotJson(GradingError):
 
 class UnrenderableValue(GradingError):
     """Raised when a template meets a value that JSON cannot express."""
+
+
+class NoSandbox(GradingError):
+    """Raised when graded python code cannot be run at all; its message starts with a short type."""
 
 
 class TextTooLong(GradingError):

@@ -63,6 +63,7 @@ class Outcome(msgspec.Struct, frozen=True):
         failures: every failure, sub-graders' included; empty when all went well.
         sub_rewards: of a multi, each sub-grader's reward by key; None for one that failed.
         scores: of a multi, each sub-grader's raw score by key; None for one that failed.
+        printed: what python graders printed, by "stdout" and "stderr" (of a multi: "key.stdout").
     """
 
     reward: float | None
@@ -70,6 +71,7 @@ class Outcome(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
     sub_rewards: dict[str, float | None] = {}
     scores: dict[str, float | None] = {}
+    printed: dict[str, str] = {}
 
     @property
     def status(self) -> Status:

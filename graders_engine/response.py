@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from graders_engine.errors import Mistake
-from graders_engine.outcome import RowOutcome, flags_of
+from graders_engine.outcome import Flag, RowOutcome, flags_of
 
 _ALPHANUMERICS = string.ascii_letters + string.digits
 
@@ -80,6 +80,11 @@ class RunGraderResponse(_Wire):
         """The flags that are set, with details, also for those whose details the wire has no key for."""
         return self._row.flags
 
+    @property
+    def printed(self) -> dict[str, str]:
+        """What python graders printed: "stdout" and "stderr", of a multi "key.stdout"; not on the wire."""
+        return self._row.outcome.printed
+
 
 class ValidateGraderResponse(_Wire):
     """The answer to "validate grader": what was given, with a name.
@@ -111,9 +116,11 @@ def present_run(row: RowOutcome, *, name: str | None, type_: str) -> RunGraderRe
     flags: dict[str, Any] = {}
     for flag, details in flags_of(outcome.failures, row.sample_flags).items():
         flags[flag] = True
-        for key in (f"{flag}_details", f"{flag}_type"):
-            if key in GraderErrors.model_fields:
-                flags[key] = details or None
+        if f"{flag}_details" in GraderErrors.model_fields:
+            flags[f"{flag}_details"] = details or None
+    for failure in outcome.failures:
+        if failure.flag is Flag.PYTHON_SERVER:  # its details start with a short word, the type
+            flags["python_grader_server_error_type"] = failure.details.partition(":")[0]
     response = RunGraderResponse(
         reward=outcome.served,
         metadata=GraderMetadata(

@@ -14,6 +14,8 @@ COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
     "validate": "Check a grader without running anything; prints every mistake at once.",
     "score": "Grade every row of a data set and print a report.",
+    "sandbox": "Show where python graders can run on this machine, and prove it.",
+    "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
 }
 """Subcommand -> its line in `graders --help`; the code is in the module of that name beside this one."""

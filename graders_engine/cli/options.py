@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from graders_engine.blocking import Engine, Settings
 from graders_engine.errors import InvalidRequest
+from graders_engine.sandbox.base import Limits
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -28,14 +30,36 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--max-text-chars", metavar="N", type=click.IntRange(1), help="Longest text to compare."
     )
+    @click.option(
+        "--sandbox",
+        type=click.Choice(["auto", "namespaces", "landlock", "none"]),
+        default="auto",
+        help="Where python graders run; none is no walls at all.",
+    )
+    @click.option(
+        "--limit",
+        "limits",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Of a python grader's call: wall_s=120, memory_bytes=2147483648, disk_bytes, cpus, …",
+    )
     @functools.wraps(command)
     def with_engine(
-        variants: tuple[str, ...], embeddings: str | None, max_text_chars: int | None, **rest: Any
+        variants: tuple[str, ...],
+        embeddings: str | None,
+        max_text_chars: int | None,
+        sandbox: str,
+        limits: tuple[str, ...],
+        **rest: Any,
     ) -> None:
         settings: Settings = {
-            "metric_variants": dict(_pair(variant) for variant in variants),
+            "metric_variants": dict(_pair("--variant", given) for given in variants),
             "embeddings": embeddings,
+            "sandbox": sandbox,
+            "limits": _limits(limits),
         }
+        if sandbox == "none":
+            click.secho("warning: python graders run without a sandbox.", err=True, fg="yellow")
         if max_text_chars is not None:
             settings["max_text_chars"] = max_text_chars
         try:
@@ -47,8 +71,25 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_engine
 
 
-def _pair(variant: str) -> tuple[str, str]:
-    metric, equals, name = variant.partition("=")
+def _pair(flag: str, given: str) -> tuple[str, str]:
+    name, equals, value = given.partition("=")
     if not equals:
-        raise InvalidRequest(f"--variant {variant}: write METRIC=NAME, such as bleu=nltk_method4.")
-    return metric, name
+        raise InvalidRequest(f"{flag} {given}: write NAME=VALUE.")
+    return name, value
+
+
+def _limits(given: tuple[str, ...]) -> Limits:
+    known = dataclasses.asdict(Limits())
+    limits: dict[str, Any] = {}
+    for pair in given:
+        name, value = _pair("--limit", pair)
+        if name not in known:
+            raise InvalidRequest(f"--limit {pair}: there are {', '.join(known)}.")
+        try:
+            limits[name] = type(known[name])(value)
+        except ValueError:
+            raise InvalidRequest(f"--limit {pair}: '{value}' is no such number.") from None
+    try:
+        return Limits(**limits)
+    except ValueError as error:
+        raise InvalidRequest(f"--limit: {error}.") from None

@@ -33,9 +33,14 @@ from graders_engine.errors import InvalidRequest
     default="auto",
     help="How to print; jsonl and raw are one line.",
 )
+@click.option(
+    "--show-output", is_flag=True, help="Print what python graders printed, on standard error."
+)
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
 @engine_options
-def command(engine: Engine, field: str | None, form: str, **flags: str | None) -> None:
+def command(
+    engine: Engine, field: str | None, form: str, show_output: bool, **flags: str | None
+) -> None:
     r"""Grade one model output and print the response as JSON.
 
     A JSON or YAML document on standard input with the same names as the flags (grader, model_sample, item, …)
@@ -51,6 +56,10 @@ def command(engine: Engine, field: str | None, form: str, **flags: str | None) -
         response = engine.run(**request)
     for flag, details in response.flags.items():
         click.secho(f"{flag}: {details}" if details else flag, err=True, fg="yellow")
+    if show_output:
+        for name, text in response.printed.items():
+            click.secho(f"{name}:", err=True, bold=True)
+            click.echo(text, err=True)
     answer = response.model_dump()
     click.echo(written(answer if field is None else _pick(answer, field), form))
 

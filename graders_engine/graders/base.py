@@ -14,6 +14,7 @@ from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
 from graders_engine.models.embeddings import Gathered
 from graders_engine.outcome import Failure, Flag, Outcome, failed
+from graders_engine.sandbox.base import Sandbox
 
 _log = logging.getLogger("graders_engine")
 
@@ -29,11 +30,13 @@ class Services:
         metric_variants: for a metric's name, the variant to compute in place of its default.
         max_text_chars: longest text that a metric compares, in characters.
         embeddings: what gives the vectors for cosine; None where no backend was named.
+        sandbox: where python graders run; None where nobody may run any.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
     embeddings: Gathered | None = None
+    sandbox: Sandbox | None = None
 
 
 class Evaluator(Protocol):
@@ -97,6 +100,7 @@ _FLAGS: dict[type[errors.GradingError], Flag] = {
     errors.UnrenderableValue: Flag.OTHER,
     errors.FormulaFailure: Flag.FORMULA_PARSE,
     errors.TextTooLong: Flag.OTHER,
+    errors.NoSandbox: Flag.PYTHON_SERVER,
     errors.BackendFailure: Flag.MODEL_SERVER,
 }
 """Which flag each reason raises; a test holds it against the tree of exceptions."""
@@ -107,7 +111,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        outage = isinstance(error, errors.BackendFailure)
+        outage = isinstance(error, (errors.BackendFailure, errors.NoSandbox))
         return failed(Failure(_FLAGS[type(error)], str(error), infrastructure=outage))
     except Exception as error:  # noqa: BLE001 - the boundary: an engine's bug must not end a data set's run
         _log.exception("an evaluator broke; its row counts as failed, not as zero")

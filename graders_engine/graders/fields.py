@@ -7,6 +7,7 @@ come out together, each with its path.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, PlainValidator, ValidationInfo
@@ -18,10 +19,30 @@ from graders_engine.language.formula import Formula
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a field's check needs to know of the whole grader; pydantic hands it down as the context.
+
+    Attributes:
+        keys: the names that a formula may use; None to let every name pass.
+        check_sources: whether a python source that cannot run is a mistake. Where it is not, running
+            it fails, as it does at the hosted service.
+    """
+
+    keys: tuple[str, ...] | None = None
+    check_sources: bool = True
+
+
 FOUND = "found"
 """The error type under which `found` carries our own mistakes through pydantic."""
 TYPE, SHAPE = "by_type", "by_shape"
 """The error types of the two kinds of union below, when no member fits."""
+
+
+def reading(info: ValidationInfo) -> Reading:
+    """The context of a check; the most lenient formulas, and checked sources, where there is none."""
+    return info.context if isinstance(info.context, Reading) else Reading()
 
 
 def found(describe: Callable[[str], Iterable[Mistake]]) -> PydanticCustomError:
@@ -43,7 +64,7 @@ def _formula(value: Any, info: ValidationInfo) -> Formula:
     if not isinstance(value, str):
         raise found(lambda path: [wording.invalid_type(path, "a string", value)])
     try:
-        return Formula.compile(value, info.context)
+        return Formula.compile(value, reading(info).keys)
     except SourceError as error:
         faults = error.faults
         raise found(lambda path: wording.invalid_source(path, faults)) from None
@@ -53,7 +74,7 @@ TemplateField = Annotated[Template, PlainValidator(_template, json_schema_input_
 """A string that is a template."""
 
 FormulaField = Annotated[Formula, PlainValidator(_formula, json_schema_input_type=str)]
-"""A string that is a formula over the keys that the validation context holds."""
+"""A string that is a formula over the keys that the context (`Reading`) holds."""
 
 
 def one_of(*supported: str, also: Sequence[str] = ()) -> BeforeValidator:

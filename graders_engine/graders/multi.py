@@ -104,6 +104,11 @@ class Multi:
             for key, outcome in zip(self._keys, outcomes, strict=True)
             for failure in outcome.failures
         ]
+        printed = {
+            f"{key}.{name}": text
+            for key, outcome in zip(self._keys, outcomes, strict=True)
+            for name, text in outcome.printed.items()
+        }
         rewards: dict[str, float | None] = dict(served)
         for failure in failures:
             rewards[failure.grader] = None
@@ -112,9 +117,9 @@ class Multi:
         except FormulaFailure as error:
             failures.append(Failure(Flag.FORMULA_PARSE, str(error)))
             grade = self._invalid_grade
-            return Outcome(grade, grade or 0.0, tuple(failures), rewards, rewards)
+            return Outcome(grade, grade or 0.0, tuple(failures), rewards, rewards, printed)
         if failures and self._invalid_grade is not None:
             value = self._invalid_grade
         # An outage is not a zero: the number goes over the wire, but no reward is claimed.
         outage = any(failure.infrastructure for failure in failures)
-        return Outcome(None if outage else value, value, tuple(failures), rewards, rewards)
+        return Outcome(None if outage else value, value, tuple(failures), rewards, rewards, printed)

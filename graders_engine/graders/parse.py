@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from graders_engine.errors import InvalidGrader, Mistake
 from graders_engine.graders import wording
 from graders_engine.graders.base import GraderSpec
-from graders_engine.graders.fields import FOUND, SHAPE, TYPE, by_type
+from graders_engine.graders.fields import FOUND, SHAPE, TYPE, Reading, by_type
 from graders_engine.graders.leaf import LEAF_MODELS, LEAF_TYPES, Leaf
 from graders_engine.graders.messages import SamplingParams
 from graders_engine.graders.multi import MultiGrader, keyed, unnamed
@@ -53,8 +53,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def parse(grader: Any) -> GraderSpec:
+def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
     """Check a grader's form and compile its templates and formula; it is JSON values, as `read` gives them.
+
+    Args:
+        grader: the JSON values.
+        check_sources: whether a python source that cannot run is a mistake.
 
     Raises:
         InvalidGrader: with every mistake.
@@ -68,7 +72,7 @@ def parse(grader: Any) -> GraderSpec:
     sound = isinstance(graders, dict) and all(isinstance(part, dict) for part in graders.values())
     names = tuple(graders) if graders and sound else None
     try:
-        spec = _adapter().validate_python(grader, context=names)
+        spec = _adapter().validate_python(grader, context=Reading(names, check_sources))
     except ValidationError as error:
         for details in error.errors(include_url=False):
             mistakes += _mistakes(details, grader)

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import ast
+import logging
 import warnings
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
+from graders_engine.errors import Mistake, NoSandbox, UnavailableGrader, UnrenderableValue
 from graders_engine.graders import wording
-from graders_engine.graders.base import GraderSpec
-from graders_engine.graders.fields import found
+from graders_engine.graders.base import GraderSpec, Services
+from graders_engine.graders.fields import found, reading
+from graders_engine.language import strict_json
+from graders_engine.language.scope import Scope
 from graders_engine.language.span import Span
+from graders_engine.outcome import Failure, Flag, Outcome
+from graders_engine.sandbox import images
+from graders_engine.sandbox.base import Kind, Program, Sandbox, SandboxError
+
+_log = logging.getLogger("graders_engine")
 
 MAX_SOURCE_BYTES = 256 * 1024
 """The API guide's limit on a source."""
 
 
-def _runnable(source: str) -> str:
+def _runnable(source: str, info: ValidationInfo) -> str:
     """Check a source without running a line of it."""
     size = len(source.encode("utf-8", "surrogatepass"))
     if size >= MAX_SOURCE_BYTES:
         reason = f"the source is {size} bytes long; it must stay below {MAX_SOURCE_BYTES}."
         raise found(lambda path: [wording.invalid(path, reason)])
+    if not reading(info).check_sources:
+        return source
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -89,3 +101,67 @@ class PythonGrader(GraderSpec):
     type: Literal["python"]
     source: Annotated[str, AfterValidator(_runnable)]
     image_tag: str | None = Field(None, description="The environment to run in.")
+
+    def compile(self, services: Services) -> Python:
+        """Make the evaluator.
+
+        Raises:
+            UnavailableGrader: the engine has no sandbox.
+        """
+        if services.sandbox is None:
+            raise UnavailableGrader(
+                "python graders are not run here: the engine was given no sandbox."
+            )
+        return Python(self, services.sandbox)
+
+    def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
+        """An image that is not there."""
+        if self.image_tag and not images.find(self.image_tag):
+            yield Mistake(
+                f"The image '{self.image_tag}' is not built here: the engine's own Python runs the grader.",
+                f"{path}image_tag",
+                hint=_how_to_build(self.image_tag),
+            )
+
+
+def _how_to_build(tag: str) -> str:
+    known = tag in images.DOCUMENTED or tag in images.ALIASES
+    return f"graders image build {tag}" if known else "No image of this name is known."
+
+
+class Python:
+    """Evaluates a `PythonGrader`."""
+
+    waits = True
+
+    def __init__(self, spec: PythonGrader, sandbox: Sandbox) -> None:
+        image = images.find(spec.image_tag) if spec.image_tag else None
+        if spec.image_tag and not image:
+            _log.warning(
+                "the image %r is not built here; the engine's own Python runs the grader. %s",
+                spec.image_tag,
+                _how_to_build(spec.image_tag),
+            )
+        self._program = Program(spec.source, interpreter=image.interpreter if image else None)
+        self._sandbox = sandbox
+
+    async def evaluate(self, scope: Scope) -> Outcome:
+        """What `grade` returned; a fault of the code's own is no reward."""
+        try:
+            sample, item = strict_json.encode(scope.sample()), strict_json.encode(scope.item)
+        except ValueError as error:
+            raise UnrenderableValue(str(error)) from None
+        try:
+            verdict = await self._sandbox.grade(self._program, sample, item)
+        except SandboxError as error:
+            raise NoSandbox(f"{error.kind}: {error}") from None
+        printed = {name: text for name in ("stdout", "stderr") if (text := getattr(verdict, name))}
+        if verdict.kind is Kind.VALUE and verdict.reward is not None:
+            return Outcome(verdict.reward, verdict.reward, printed=printed)
+        details = verdict.details or verdict.kind.value
+        if details.rpartition("\n")[2].startswith("ModuleNotFoundError"):
+            details += (
+                "\nThe engine's own Python has no such module; `graders image build 2025-05-08` makes an "
+                "environment with the documented packages, and `image_tag` picks it."
+            )
+        return Outcome(None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details),), printed=printed)

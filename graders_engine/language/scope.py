@@ -78,6 +78,21 @@ class Scope:
         # A sample that says null although its text is JSON is taken at its word.
         return None if self._sample and "output_json" in self._sample else value
 
+    def sample(self) -> dict[str, Any]:
+        """The whole sample as python graders see it; `output_json` is null when the text is not JSON."""
+        try:
+            output_json = self.output_json()
+        except SampleNotJson:
+            output_json = None
+        whole = {
+            key: output_json if key == "output_json" else self.sample_value(key)
+            for key in _NAMESPACE
+        }
+        return {
+            **whole,
+            **{key: part for key, part in (self._sample or {}).items() if key not in whole},
+        }
+
     def flags(self) -> tuple[Flag, ...]:
         """What the sample itself says: cut off, or nothing there to grade. The graders run all the same."""
         if self._sample is None:

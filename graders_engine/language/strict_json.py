@@ -28,3 +28,18 @@ def decode(text: str | bytes) -> Any:
             return json.loads(text, parse_constant=_refuse)
         except RecursionError:
             raise ValueError("the JSON text nests too deep") from None
+
+
+def encode(value: Any) -> bytes:
+    """JSON text of values, whatever `decode` can give included; what JSON cannot express becomes null.
+
+    Raises:
+        ValueError: the values nest too deep, or are no JSON values at all.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, UnicodeError, RecursionError):
+        try:
+            return json.dumps(value).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"the row cannot be written as JSON: {error}") from None

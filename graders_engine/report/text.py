@@ -9,8 +9,8 @@ from graders_engine.version import __version__
 
 _BAR = 40
 """Columns of the longest bar of the histogram."""
-_DETAILS = 110
-"""Columns of an example's details."""
+_WIDTH = 130
+"""Columns of a line that quotes a row's details."""
 _MEANING = {
     "scored": "",
     "invalid": "the row's or the grader's fault",
@@ -66,12 +66,8 @@ def _lines(tally: Tally) -> Iterator[str]:
         yield "flags"
         for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
             line, details = tally.examples[flag]
-            yield f"  {flag}  {count:,}"
-            yield (
-                f"    first on line {line}: {_short(details)}"
-                if details
-                else f"    first on line {line}"
-            )
+            first = f"first on line {line}" + (f": {details}" if details else "")
+            yield _short(f"  {flag}  {count:,}, {first}")
 
 
 def _histogram(counts: list[int]) -> Iterator[str]:
@@ -93,6 +89,6 @@ def _rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def _short(details: str) -> str:
-    first = details.splitlines()[0]
-    return first if len(first) <= _DETAILS else first[: _DETAILS - 1] + "…"
+def _short(line: str) -> str:
+    first = line.splitlines()[0]
+    return first if len(first) <= _WIDTH else first[: _WIDTH - 1] + "…"

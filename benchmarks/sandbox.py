@@ -1,0 +1,219 @@
+"""The sandbox against its floor, against a subprocess per grade and against no isolation at all.
+
+The floor is what the machine asks for a process: `fork`, `_exit`, `waitpid` in a bare interpreter of
+the same flags, with the same imports. It and the grades are measured in turns, so that a noisy
+neighbour meets both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.figure import Figure
+from graders_engine.sandbox.base import Program, SandboxUnavailable
+from graders_engine.sandbox.pool import Pool
+
+TURNS = 5
+CALLS = 200
+THROUGHPUT_CALLS = 3000
+CORES = 2
+SIMPLE = """
+def grade(sample, item):
+    return 1.0 if sample["output_text"] == item["reference"] else 0.0
+"""
+NUMPY = """
+import numpy as np
+
+def grade(sample, item):
+    return 1.0 if np.float64(sample["output_text"]) == np.float64(item["reference"]) else 0.0
+"""
+ALLCLOSE = """
+import numpy as np
+
+def grade(sample, item):
+    return 1.0 if np.allclose(float(sample["output_text"]), float(item["reference"])) else 0.0
+"""
+SAMPLE = {"output_text": "42", "output_json": 42}
+ITEM = {"reference": "42"}
+SAMPLE_JSON, ITEM_JSON = json.dumps(SAMPLE).encode(), json.dumps(ITEM).encode()
+FLOOR = """
+import gc, os, sys, time
+sys.path[:] = {path!r}
+{imports}
+gc.freeze()
+for line in sys.stdin:
+    took = []
+    for _ in range(int(line)):
+        began = time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        took.append(time.perf_counter() - began)
+    print(1000 * sorted(took)[len(took) // 2], flush=True)
+"""
+
+
+class Floor:
+    """A bare interpreter that forks on demand."""
+
+    def __init__(self, imports: str) -> None:
+        code = FLOOR.format(path=sys.path, imports=imports)
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-P", "-s", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def median_ms(self, times: int) -> float:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{times}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds: of warm grades one by one, of the floor, and of the very first grade."""
+
+    median: float
+    mean: float
+    late: float
+    floor: float
+    cold: float
+
+
+async def latency(tier: str, source: str, imports: str) -> Latency:
+    pool, floor = Pool(tier, concurrency=1), Floor(imports)
+    floors, took = [], []
+    try:
+        began = time.perf_counter()
+        await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
+        cold = 1000 * (time.perf_counter() - began)
+        for _ in range(TURNS):
+            floors.append(floor.median_ms(CALLS))
+            for _ in range(CALLS):
+                began = time.perf_counter()
+                verdict = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
+                took.append(1000 * (time.perf_counter() - began))
+                assert verdict.reward == 1.0, verdict
+    finally:
+        await pool.close()
+        floor.close()
+    took.sort()
+    late = took[int(len(took) * 0.95)]
+    floor_ms = statistics.median(floors)
+    return Latency(statistics.median(took), statistics.mean(took), late, floor_ms, cold)
+
+
+async def throughput(tier: str, source: str, calls: int) -> float:
+    """Grades a second with all workers busy."""
+    pool = Pool(tier, concurrency=CORES)
+    program = Program(source)
+    numbers = iter(range(calls))
+
+    async def crew() -> None:
+        for _ in numbers:
+            verdict = await pool.grade(program, SAMPLE_JSON, ITEM_JSON)
+            assert verdict.reward == 1.0, verdict
+
+    try:
+        await asyncio.gather(
+            *(pool.grade(program, SAMPLE_JSON, ITEM_JSON) for _ in range(2 * CORES))
+        )
+        began = time.perf_counter()
+        await asyncio.gather(*(crew() for _ in range(2 * CORES)))
+        return calls / (time.perf_counter() - began)
+    finally:
+        await pool.close()
+
+
+def subprocess_throughput(source: str, calls: int) -> float:
+    """Grades a second with a fresh `python -c` for each, as many at a time as there are cores."""
+    code = f"{source}\nprint(grade({SAMPLE!r}, {ITEM!r}))"
+
+    def one(_: int) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert float(done.stdout) == 1.0
+
+    with ThreadPoolExecutor(CORES) as threads:
+        began = time.perf_counter()
+        list(threads.map(one, range(calls)))
+        return calls / (time.perf_counter() - began)
+
+
+def in_process(source: str) -> float:
+    names: dict[str, object] = {}
+    exec(source, names)  # noqa: S102 - our own source, to compare with
+    grade = names["grade"]
+    assert callable(grade)
+    return float(grade(json.loads(SAMPLE_JSON), json.loads(ITEM_JSON)))
+
+
+def pool_throughput(source: str, calls: int, tasks_per_child: int | None) -> float:
+    """Grades a second through a process pool, without any isolation."""
+    context = multiprocessing.get_context("fork")
+    with context.Pool(CORES, maxtasksperchild=tasks_per_child) as processes:
+        processes.map(in_process, [source] * CORES, chunksize=1)
+        began = time.perf_counter()
+        rewards = processes.map(in_process, [source] * calls, chunksize=1)
+        took = time.perf_counter() - began
+    assert set(rewards) == {1.0}
+    return calls / took
+
+
+def figures() -> Iterator[Figure]:
+    for tier, strongest in (("namespaces", True), ("landlock", False)):
+        try:
+            yield from tier_figures(tier, strongest)
+        except SandboxUnavailable:
+            continue
+    for what, each in (("kept processes", None), ("a process per grade", 1)):
+        rate = pool_throughput(SIMPLE, 2000, each)
+        yield Figure(f"no isolation, process pool, {what}, simple", rate, "grades/s")
+
+
+def tier_figures(tier: str, strongest: bool) -> Iterator[Figure]:
+    for name, source, imports, most in (
+        ("simple", SIMPLE, "", 2.5),
+        ("numpy", NUMPY, "import numpy", 4.0),
+    ):
+        found = asyncio.run(latency(tier, source, imports))
+        yield Figure(f"{tier}, {name}: floor", found.floor, "ms")
+        yield Figure(f"{tier}, {name}: one grade, warm, median", found.median, "ms")
+        yield Figure(f"{tier}, {name}: one grade, warm, mean", found.mean, "ms")
+        yield Figure(f"{tier}, {name}: one grade, warm, p95", found.late, "ms")
+        bar = most if strongest else None
+        yield Figure(f"{tier}, {name}: median over floor", found.median / found.floor, "x", bar=bar)
+        yield Figure(f"{tier}, {name}: mean over floor", found.mean / found.floor, "x")
+        is_bare = strongest and name == "simple"
+        yield Figure(
+            f"{tier}, {name}: first grade, cold", found.cold, "ms", bar=150 if is_bare else None
+        )
+    for name, source, least in (("simple", SIMPLE, 1100), ("numpy", NUMPY, 600)):
+        rate = asyncio.run(throughput(tier, source, THROUGHPUT_CALLS))
+        bar = least if strongest else None
+        yield Figure(f"{tier}, {name}: {CORES} cores", rate, "grades/s", bar=bar, at_least=True)
+    rate_allclose = asyncio.run(throughput(tier, ALLCLOSE, THROUGHPUT_CALLS // 2))
+    yield Figure(f"{tier}, numpy.allclose: {CORES} cores", rate_allclose, "grades/s")
+    alone = subprocess_throughput(NUMPY, 40)
+    yield Figure("python -c per grade, numpy", alone, "grades/s")
+    bar = 60 if strongest else None
+    yield Figure(f"{tier}, numpy: over python -c", rate / alone, "x", bar=bar, at_least=True)

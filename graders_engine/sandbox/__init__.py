@@ -1,0 +1,1 @@
+"""Where untrusted python runs; knows nothing of graders."""

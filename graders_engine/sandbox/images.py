@@ -1,0 +1,235 @@
+"""Images: named environments that graders run in, built once and kept in the user's data folder.
+
+An image is a virtual environment with exactly the packages that its definition names, and data for
+NLTK. `uv` builds it if it is there, `venv` and `pip` otherwise. What could not be had is said and
+recorded: an image without its NLTK data works for all that does not need them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graders_engine.sandbox.base import SandboxError
+
+_RECORD = "image.json"  # written last: a folder without it is a build that did not end
+_BUILD_TIMEOUT_S = 3600
+_NLTK_TIMEOUT_S = 60
+_DOWNLOAD = (
+    "import nltk, sys; sys.exit(0 if nltk.download(sys.argv[1], download_dir=sys.argv[2], quiet=True)"
+    " else 1)"
+)
+
+
+class ImageError(SandboxError):
+    """An image is not known, not built, or cannot be built here."""
+
+    kind = "image_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What an image holds.
+
+    Attributes:
+        packages: requirements, pinned as the definition wants them.
+        nltk_data: names of NLTK's data packages.
+        pythons: the versions for which there are wheels of all packages, the best first.
+    """
+
+    packages: tuple[str, ...]
+    nltk_data: tuple[str, ...] = ()
+    pythons: tuple[str, ...] = ("3.11", "3.12", "3.13")
+
+
+#: the documented images (API reference, "Python grader": the list of packages)
+DOCUMENTED = {
+    "2025-05-08": Definition(
+        packages=(
+            *("numpy==2.2.4", "scipy==1.15.2", "sympy==1.13.3", "pandas==2.2.3"),
+            *("rapidfuzz==3.10.1", "scikit-learn==1.6.1", "rouge-score==0.1.2", "deepdiff==8.4.2"),
+            *("jsonschema==4.23.0", "pydantic==2.10.6", "pyyaml==6.0.2", "nltk==3.9.1"),
+            *("sqlparse==0.5.3", "rdkit==2024.9.6", "scikit-bio==0.6.3", "ast-grep-py==0.36.2"),
+        ),
+        nltk_data=("punkt", "stopwords", "wordnet", "omw-1.4", "names"),
+    )
+}
+ALIASES = {"alpha": "2025-05-08"}
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that has been built.
+
+    Attributes:
+        tag: its name.
+        folder: where it stands.
+        interpreter: its Python; what a `Program` is given.
+        python: that Python's version.
+        missing_data: NLTK data that could not be had when it was built.
+    """
+
+    tag: str
+    folder: str
+    interpreter: str
+    python: str
+    missing_data: tuple[str, ...] = ()
+
+
+def home() -> Path:
+    """Where images are kept: GRADERS_DATA, else the user's data folder."""
+    base = os.environ.get("GRADERS_DATA")
+    if base:
+        return Path(base) / "images"
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "graders-engine" / "images"
+
+
+def definition(tag: str, own: Mapping[str, Definition] | None = None) -> Definition:
+    """What is known of a tag; the user's `own` definitions come first."""
+    tag = ALIASES.get(tag, tag)
+    found = (own or {}).get(tag) or DOCUMENTED.get(tag)
+    if found is None:
+        known = ", ".join(sorted({*DOCUMENTED, *ALIASES, *(own or {})}))
+        raise ImageError(f"no image is called {tag!r}; known are {known}")
+    return found
+
+
+def find(tag: str) -> Image | None:
+    """The image of that tag if it has been built."""
+    folder = home() / ALIASES.get(tag, tag)
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    python = str(folder / "bin" / "python")
+    return Image(folder.name, str(folder), python, record["python"], tuple(record["missing_data"]))
+
+
+def built() -> list[Image]:
+    """All images that have been built, by tag."""
+    folders = sorted(home().iterdir()) if home().is_dir() else []
+    return [image for f in folders if (image := find(f.name)) is not None]
+
+
+def remove(tag: str) -> None:
+    """Take an image away; ImageError when there is none of that tag."""
+    folder = home() / ALIASES.get(tag, tag)
+    if not tag or not folder.is_dir() or folder.parent != home():
+        raise ImageError(f"no image {tag!r} has been built")
+    shutil.rmtree(folder)
+
+
+def build(
+    tag: str,
+    own: Mapping[str, Definition] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Image:
+    """Build an image, from the start; `say` is told each step.
+
+    Raises:
+        ImageError: it is not known, or there is no Python or no wheel for it here.
+    """
+    wanted = definition(tag, own)
+    folder = home() / ALIASES.get(tag, tag)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+        try:
+            python = _make(folder, wanted, say)
+            missing = tuple(n for n in wanted.nltk_data if not _fetch(folder, n, say))
+            record = {"python": python, "missing_data": missing, "packages": wanted.packages}
+            (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return Image(folder.name, str(folder), str(folder / "bin" / "python"), python, missing)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    import fcntl  # not on Windows, where there is no sandbox to use an image in
+
+    with open(folder.with_name(f".{folder.name}.lock"), "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ImageError(f"the image {folder.name} is being built by another process") from None
+        yield
+
+
+def _make(folder: Path, wanted: Definition, say: Callable[[str], None]) -> str:
+    uv = shutil.which("uv")
+    python, version = _python_for(wanted, uv)
+    say(f"environment for Python {version} in {folder}")
+    if uv:
+        _run([uv, "venv", "--quiet", "--python", python, str(folder)])
+        install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python")]
+        install += ["--compile-bytecode"]
+    else:
+        _run([python, "-m", "venv", *([] if wanted.packages else ["--without-pip"]), str(folder)])
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        install += ["--disable-pip-version-check"]
+    if wanted.packages:
+        say(f"{len(wanted.packages)} packages with {'uv' if uv else 'pip'}")
+        _run([*install, *wanted.packages])
+    return version
+
+
+def _python_for(wanted: Definition, uv: str | None) -> tuple[str, str]:
+    """A Python of a version that has wheels for all packages."""
+    mine = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if mine in wanted.pythons:
+        return os.path.realpath(sys.executable), mine
+    for version in wanted.pythons:
+        found = shutil.which(f"python{version}")
+        if found:
+            return found, version
+    if uv:
+        return wanted.pythons[0], wanted.pythons[0]  # uv brings its own
+    raise ImageError(
+        f"this image needs Python {' or '.join(wanted.pythons)}: the packages have no wheels for {mine}."
+        " Install one of them, or uv, which brings its own"
+    )
+
+
+def _run(command: list[str]) -> None:
+    try:
+        subprocess.run(  # noqa: S603 - uv, pip or venv, with the definition's packages
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_BUILD_TIMEOUT_S,
+            umask=0o022,  # graded code is another user, and must be able to read it
+        )
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr or error.stdout).strip().splitlines()[-5:]
+        raise ImageError(f"{' '.join(command[:4])} ... failed:\n" + "\n".join(last)) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ImageError(f"{command[0]} could not be run: {error}") from None
+
+
+def _fetch(folder: Path, name: str, say: Callable[[str], None]) -> bool:
+    """Download one of NLTK's data packages; whether it came."""
+    target = folder / "nltk_data"
+    target.mkdir(exist_ok=True)
+    command = [str(folder / "bin" / "python"), "-c", _DOWNLOAD, name, str(target)]
+    try:
+        done = subprocess.run(  # noqa: S603 - the image's own Python
+            command, capture_output=True, timeout=_NLTK_TIMEOUT_S, umask=0o022, check=False
+        )
+        came = done.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        came = False
+    if not came:
+        say(f"NLTK data {name!r} could not be downloaded; graders that need it will say so")
+    return came

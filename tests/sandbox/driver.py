@@ -1,0 +1,39 @@
+"""A process that owns a sandbox, so that the tests can have one as another user.
+
+    python driver.py '{"tier": ..., "limits": {...}}'
+
+Reads one JSON request per line, {"source", "sample", "item"}, and writes one JSON line each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from typing import Any
+
+from graders_engine.sandbox.base import Limits, Program, SandboxError
+from graders_engine.sandbox.pool import Pool
+
+
+async def serve(tier: str, limits: Limits) -> None:
+    pool = Pool(tier, limits, concurrency=1)
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps(await answer(pool, json.loads(line))), flush=True)  # noqa: T201 - the channel
+    await pool.close()
+
+
+async def answer(pool: Pool, request: dict[str, Any]) -> dict[str, Any]:
+    program = Program(request["source"])
+    sample, item = (json.dumps(request[k]).encode() for k in ("sample", "item"))
+    try:
+        return dataclasses.asdict(await pool.grade(program, sample, item))
+    except SandboxError as error:
+        return {"kind": error.kind, "details": str(error), "reward": None}
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    asyncio.run(serve(told["tier"], Limits(**told["limits"])))

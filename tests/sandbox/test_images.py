@@ -1,0 +1,113 @@
+"""Images are built, found, used and removed; what cannot be had is said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from graders_engine.sandbox import images, interpreter
+from graders_engine.sandbox.base import Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.images import Definition, ImageError
+from graders_engine.sandbox.pool import Pool
+
+OWN = {"bare": Definition(packages=())}
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GRADERS_DATA", str(tmp_path))
+    return tmp_path / "images"
+
+
+def test_an_image_is_built_found_listed_and_removed(data: Path) -> None:
+    said: list[str] = []
+    image = images.build("bare", OWN, said.append)
+    assert Path(image.interpreter).is_relative_to(data)
+    assert images.find("bare") == image
+    assert images.built() == [image]
+    assert any("environment for Python" in line for line in said)
+    images.remove("bare")
+    assert images.find("bare") is None
+    assert images.built() == []
+
+
+def test_a_grader_runs_in_its_image(data: Path) -> None:
+    image = images.build("bare", OWN)
+    packages = Path(image.folder, "lib", f"python{image.python}", "site-packages")
+    (packages / "only_here.py").write_text("VALUE = 0.75\n")
+    source = (
+        "import sys, only_here\ndef grade(s, i):\n    print(sys.prefix)\n    return only_here.VALUE"
+    )
+
+    async def run() -> Verdict:
+        pool = Pool(concurrency=1)
+        try:
+            return await pool.grade(Program(source, interpreter=image.interpreter), b"1", b"1")
+        finally:
+            await pool.close()
+
+    try:
+        verdict = asyncio.run(run())
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    assert (verdict.reward, verdict.stdout.strip()) == (0.75, image.folder)
+
+
+def test_imports_that_an_image_lacks_are_found_without_running_it(data: Path) -> None:
+    image = images.build("bare", OWN)
+    wanted = ["json", "numpy.linalg", "os.path", "no_such_package"]
+    assert interpreter.missing(image.interpreter, wanted) == ["numpy", "no_such_package"]
+
+
+def test_a_build_that_fails_leaves_nothing_and_says_why(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(command: list[str], **_: object) -> None:
+        os.makedirs(data / "broken")
+        raise subprocess.CalledProcessError(1, command, "", "no matching distribution\n")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(ImageError, match="no matching distribution"):
+        images.build("broken", {"broken": Definition(packages=("nothing==1",))})
+    assert not (data / "broken").exists()
+
+
+def test_nltk_data_that_does_not_come_is_recorded(data: Path) -> None:
+    said: list[str] = []
+    image = images.build("bare", {"bare": Definition((), nltk_data=("no-such-data",))}, said.append)
+    assert image.missing_data == ("no-such-data",)
+    found = images.find("bare")
+    assert found is not None
+    assert found.missing_data == ("no-such-data",)
+    assert any("no-such-data" in line for line in said)
+
+
+def test_the_documented_image_has_an_alias() -> None:
+    assert images.definition("alpha") is images.definition("2025-05-08")
+    assert len(images.definition("alpha").packages) == 16
+
+
+def test_an_own_definition_comes_first() -> None:
+    mine = Definition(("numpy",))
+    assert images.definition("2025-05-08", {"2025-05-08": mine}) is mine
+
+
+@pytest.mark.parametrize("tag", ["nothing", "../escape", ""])
+def test_an_unknown_image_is_refused_in_words(data: Path, tag: str) -> None:
+    with pytest.raises(ImageError, match="2025-05-08"):
+        images.build(tag)
+    with pytest.raises(ImageError, match="built"):
+        images.remove(tag)
+
+
+def test_a_python_without_wheels_is_said_to_be_none(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(ImageError, match=r"needs Python 3\.4"):
+        images.build("old", {"old": Definition(("x",), pythons=("3.4",))})

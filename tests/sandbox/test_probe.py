@@ -1,0 +1,130 @@
+"""What the machine gives is found by trying, and said in words."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from graders_engine.sandbox import advice, probe, process
+from graders_engine.sandbox.base import Program, SandboxUnavailable
+from graders_engine.sandbox.plan import Plan
+from graders_engine.sandbox.pool import Pool
+from graders_engine.sandbox.process import Worker
+
+
+@pytest.fixture(scope="module")
+def tiers() -> list[probe.Tier]:
+    return probe.report()
+
+
+def test_the_tiers_come_in_order_of_strength(tiers: list[probe.Tier]) -> None:
+    assert [t.name for t in tiers] == ["namespaces", "landlock"]
+
+
+def test_what_is_available_has_proved_itself(tiers: list[probe.Tier]) -> None:
+    for tier in tiers:
+        if tier.available:
+            assert len(tier.checks) == 10
+            assert [c for c in tier.checks if not c.held] == []
+            assert tier.proved
+        else:
+            assert tier.missing
+
+
+def test_each_tier_says_what_it_covers_and_what_not(tiers: list[probe.Tier]) -> None:
+    for tier in tiers:
+        assert len(tier.covers) >= 5
+        assert len(tier.does_not_cover) >= 3
+
+
+async def first_tier(tier: str) -> str:
+    pool = Pool(tier, concurrency=2)
+    try:
+        calls = [pool.grade(Program("def grade(s, i): return 1.0"), b"1", b"1") for _ in range(4)]
+        assert all(v.reward == 1.0 for v in await asyncio.gather(*calls))
+        return pool.tier
+    finally:
+        await pool.close()
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *refused: str) -> None:
+    """As if this machine had no such tiers."""
+    start = Worker.start
+
+    async def start_or_refuse(self: Worker) -> None:
+        if self.plan.tier in refused:
+            self.discard()
+            raise SandboxUnavailable(f"unshare: no {self.plan.tier}")
+        await start(self)
+
+    monkeypatch.setattr(process.Worker, "start", start_or_refuse)
+
+
+def test_auto_takes_the_strongest_that_is_there(tiers: list[probe.Tier]) -> None:
+    available = [t.name for t in tiers if t.available]
+    if not available:
+        pytest.skip("this machine has no sandbox")
+    assert asyncio.run(first_tier("auto")) == available[0]
+
+
+def test_auto_takes_the_weaker_where_the_stronger_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tiers: list[probe.Tier]
+) -> None:
+    if not tiers[1].available:
+        pytest.skip("this machine has no Landlock")
+    refuse(monkeypatch, "namespaces")
+    assert asyncio.run(first_tier("auto")) == "landlock"
+
+
+def test_auto_never_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "namespaces", "landlock")
+    with pytest.raises(SandboxUnavailable) as caught:
+        asyncio.run(first_tier("auto"))
+    said = str(caught.value)
+    assert "no sandbox for python graders can be had here" in said
+    assert "namespaces: unshare" in said
+    assert "landlock: unshare" in said
+    assert "--sandbox none" in said
+
+
+def test_none_is_given_to_who_asks_for_it() -> None:
+    assert asyncio.run(first_tier("none")) == "none"
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_other_systems_are_refused_with_advice(
+    monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    said = str(advice.unavailable({}))
+    assert "need Linux" in said
+    assert "container" in said
+    assert "WSL" in said
+
+
+def test_an_unknown_tier_is_refused_at_once() -> None:
+    async def make() -> None:
+        Pool("paper")
+
+    with pytest.raises(ValueError, match="paper"):
+        asyncio.run(make())
+
+
+def test_a_plan_is_sent_as_it_is() -> None:
+    plan = Plan(
+        tier="none",
+        readable=[],
+        module_path=[],
+        prefix="",
+        folder="",
+        host_id=0,
+        affinity=[],
+        memory_bytes=1,
+        disk_bytes=1,
+        output_bytes=1,
+        processes=1,
+        cpu_s=1,
+    )
+    assert vars(Plan(**vars(plan))) == vars(plan)

@@ -1,0 +1,183 @@
+"""The host as the attacks see it: things to reach for, and sandboxes run by root and by a user."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import graders_engine
+
+ENGINE = str(Path(graders_engine.__file__).parent.parent)
+ORDINARY_ID = 41_414
+ROLES = ("root", "user")
+TIERS = ("namespaces", "landlock")
+MIB = 1 << 20
+
+
+def interpreter_for(role: str) -> str:
+    """A Python that the role may run and that our packages fit; skips where there is none."""
+    mine = os.path.realpath(sys.executable)
+    if role == "root" or os.geteuid() or _open_to_all(mine):
+        return mine
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    if os.path.exists(system):
+        return os.path.realpath(system)
+    pytest.skip("no Python of this version that an ordinary user can run")
+
+
+def _open_to_all(path: str) -> bool:
+    parents = [Path(path), *Path(path).parents]
+    return all(p.stat().st_mode & 0o005 == 0o005 for p in parents)
+
+
+def skip_unless_possible(role: str) -> None:
+    if role == "root" and os.geteuid():
+        pytest.skip("needs root")
+
+
+class World:
+    """Files, sockets and a process of the role, for attacks to aim at."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.user = ORDINARY_ID if role == "user" and not os.geteuid() else None
+        self.base = Path(tempfile.mkdtemp(prefix="world-", dir="/var/tmp"))
+        self.python = self._make_environment()
+        self.own = self.base / "env" / "lib" / "own.txt"
+        self.dummy = self.base / "home" / "dummy.txt"
+        self.dummy.parent.mkdir()
+        for file in (self.own, self.dummy):
+            file.write_text("untouched")
+        self._listeners = self._listen()
+        if self.user is not None:
+            for path in [self.base, *self.base.rglob("*")]:
+                os.chown(path, self.user, self.user, follow_symlinks=False)
+        self.base.chmod(0o755)
+        self.bystander = self.start(["/bin/sleep", "1000"])
+
+    def _make_environment(self) -> str:
+        """A virtual environment that the role owns, with the packages of this one."""
+        home = interpreter_for(self.role)
+        env = self.base / "env"
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        (env / "bin").mkdir(parents=True)
+        (env / "lib" / version).mkdir(parents=True)
+        (env / "bin" / "python").symlink_to(home)
+        (env / "lib" / version / "site-packages").symlink_to(
+            os.path.realpath(sysconfig.get_path("purelib"))
+        )
+        (env / "pyvenv.cfg").write_text(f"home = {os.path.dirname(home)}\n")
+        return str(env / "bin" / "python")
+
+    def _listen(self) -> list[socket.socket]:
+        tcp, path, name = (
+            socket.socket(),
+            socket.socket(socket.AF_UNIX),
+            socket.socket(socket.AF_UNIX),
+        )
+        tcp.bind(("127.0.0.1", 0))
+        path.bind(str(self.base / "host.sock"))
+        (self.base / "host.sock").chmod(0o777)
+        name.bind(self.abstract)
+        for listener in (tcp, path, name):
+            listener.listen()
+            listener.setblocking(False)
+        return [tcp, path, name]
+
+    @property
+    def abstract(self) -> str:
+        return f"\0graders-{self.base.name}"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "PORT": self._listeners[0].getsockname()[1],
+            "SOCKET": str(self.base / "host.sock"),
+            "ABSTRACT": self.abstract,
+            "HOST_PID": self.bystander.pid,
+            "DUMMY": str(self.dummy),
+            "OWN": str(self.own),
+            "HOME": str(self.dummy.parent),
+            "ENGINE": ENGINE,
+            "DISK": 24 * MIB,
+        }
+
+    def start(self, command: list[str], **more: Any) -> subprocess.Popen[str]:
+        who: dict[str, Any] = {}
+        if self.user is not None:
+            who = {"user": self.user, "group": self.user, "extra_groups": []}
+        environment = {
+            "PYTHONPATH": ENGINE,
+            "GRADERS_SECRET": "GRADERS_SECRET",
+            "PATH": "/usr/bin:/bin",
+        }
+        return subprocess.Popen(command, text=True, cwd="/", env=environment, **who, **more)
+
+    def assert_untouched(self) -> None:
+        assert self.bystander.poll() is None, "a process of the host was ended"
+        with open(f"/proc/{self.bystander.pid}/stat", encoding="ascii") as file:
+            assert file.read().rpartition(")")[2].split()[0] == "S", (
+                "a process of the host was stopped"
+            )
+        for file_path in (self.own, self.dummy):
+            assert file_path.read_text() == "untouched"
+        status = self.own.stat()
+        assert status.st_mode & 0o777 == 0o644
+        assert status.st_mtime > 1e9
+        for listener in self._listeners:
+            with contextlib.suppress(BlockingIOError):
+                listener.accept()[0].close()
+                raise AssertionError("somebody connected to the host")
+
+    def close(self) -> None:
+        self.bystander.kill()
+        self.bystander.wait()
+        for listener in self._listeners:
+            listener.close()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+class Driven:
+    """A sandbox in a process of the world's role."""
+
+    def __init__(self, world: World, tier: str, **limits: float) -> None:
+        self.world = world
+        driver = str(Path(__file__).with_name("driver.py"))
+        told = json.dumps({"tier": tier, "limits": limits})
+        self._process = world.start(
+            [world.python, driver, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        if self.grade("def grade(s, i): return 1.0")["kind"] == "sandbox_unavailable":
+            self.close()
+            pytest.skip(f"this machine has no {tier} tier for {world.role}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def grade(self, source: str, sample: Any = None, item: Any = None) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        request = {"source": source, "sample": sample or {}, "item": item or {}}
+        stdin.write(json.dumps(request) + "\n")
+        stdin.flush()
+        answer: dict[str, Any] = json.loads(stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=20)
