@@ -67,7 +67,7 @@ def test_variants_and_limits_are_flags() -> None:
     assert run().stdout == "1.0\n"
     assert run("--variant", "bleu=nltk_method4").stdout.startswith("0.2213")
     assert "--variant: metric bleu has no variant 'x'" in run("--variant", "bleu=x").stderr
-    assert "write METRIC=NAME" in run("--variant", "bleu").stderr
+    assert "write NAME=VALUE" in run("--variant", "bleu").stderr
     assert (
         "`input` is 7 characters long; at most 3 are compared"
         in run("--max-text-chars", "3").stderr

@@ -13,7 +13,6 @@ import contextlib
 import itertools
 import os
 import sys
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -32,9 +31,9 @@ from graders_engine.sandbox.base import (
     WorkerLost,
     available_cpus,
 )
+from graders_engine.sandbox.folders import Folders, remove
 from graders_engine.sandbox.interpreter import locate
 from graders_engine.sandbox.process import Worker
-from graders_engine.sandbox.scratch import Crowded, empty
 from graders_engine.sandbox.verdicts import verdict
 from graders_engine.sandbox.watchdog import Watchdog, resident_bytes
 
@@ -91,7 +90,7 @@ class Pool:
         self._leaving: list[Worker] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._watchdog: Watchdog | None = None
-        self._folder: str | None = None
+        self._folders: Folders | None = None
         self._closed = False
 
     @property
@@ -202,9 +201,9 @@ class Pool:
         )
 
     def _new_folder(self) -> str:
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="graders-")
-        return tempfile.mkdtemp(dir=self._folder)
+        if self._folders is None:
+            self._folders = Folders()
+        return self._folders.new()
 
     def _make_room(self) -> None:
         """End the longest unused worker when there are as many as there may be."""
@@ -239,7 +238,7 @@ class Pool:
         for worker in [w for w in self._leaving if w.gone()]:
             self._leaving.remove(worker)
             if worker.plan.folder:
-                _remove(worker.plan.folder)
+                remove(worker.plan.folder)
 
     def _learn(self, warm: _Warm, late: list[str]) -> None:
         new = [n for n in late if n not in warm.learned][: _MAX_LEARNED - len(warm.learned)]
@@ -296,9 +295,9 @@ class Pool:
         while self._leaving and time.monotonic() < deadline:
             self._reap()
             await asyncio.sleep(0.005)
-        if self._folder is not None:
-            _remove(self._folder)
-            self._folder = None
+        if self._folders is not None:
+            self._folders.close()
+            self._folders = None
 
 
 def _too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:
@@ -330,19 +329,3 @@ def _affinity(cpus: int, number: int) -> list[int]:
         return []
     first = number * cpus
     return [mine[(first + k) % len(mine)] for k in range(cpus)]
-
-
-def _remove(folder: str) -> None:
-    """Remove a scratch folder on the host, whatever was left in it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            while True:
-                try:
-                    empty(descriptor)
-                    break
-                except Crowded:
-                    continue
-        finally:
-            os.close(descriptor)
-        os.rmdir(folder)

@@ -9,12 +9,15 @@ import asyncio
 import glob
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxUnavailable
+from graders_engine.sandbox.folders import Folders
 from graders_engine.sandbox.plan import SPARES
 from graders_engine.sandbox.pool import Pool
 
@@ -139,8 +142,6 @@ def test_everything_ends_with_an_engine_that_is_killed(tier: str) -> None:
     )
 
     async def main() -> set[int]:
-        import sys
-
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -163,6 +164,28 @@ def test_everything_ends_with_an_engine_that_is_killed(tier: str) -> None:
         return left
 
     assert asyncio.run(main()) == set()
+
+
+def test_what_a_killed_engine_has_left_is_cleared_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, signal, sys, tempfile\n"
+        "tempfile.tempdir = sys.argv[1]\n"
+        "from graders_engine.sandbox.folders import Folders\n"
+        "open(Folders().new() + '/litter', 'w').close()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    mine = Folders()
+    assert not left.exists()
+    other = Folders()
+    assert len(list(tmp_path.iterdir())) == 2, "one that lives is left alone"
+    mine.close()
+    other.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def alive(pid: int) -> bool:
