@@ -203,6 +203,22 @@ def test_an_image_that_is_not_built_is_a_warning(
     assert "the image '2025-05-08' is not built here" in caplog.text
 
 
+def test_an_import_that_the_environment_lacks_is_a_warning(module_engine: Engine) -> None:
+    source = "import os, json.decoder\nfrom nosuch.part import x\n" + EXACT["source"]
+    [warning] = module_engine.validate(python(source)).warnings
+    assert warning.message == "The source imports 'nosuch', which its environment does not have."
+
+
+def test_a_slow_import_is_remarked_on_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graders_engine.sandbox.process._SLOW_IMPORT_S", -1.0)
+    with Engine() as engine:
+        rows = [{"item": {"label": "a"}, "model_sample": "a"}] * 20
+        assert all(row.reward == 1.0 for row in engine.score(EXACT, rows))
+    assert caplog.text.count("which every new worker pays") == 1
+
+
 def run(*arguments: str, source: str = EXACT["source"]) -> Any:
     command = [
         "run",

@@ -20,6 +20,7 @@ from graders_engine.language.span import Span
 from graders_engine.outcome import Failure, Flag, Outcome
 from graders_engine.sandbox import images
 from graders_engine.sandbox.base import Kind, Program, Sandbox, SandboxError
+from graders_engine.sandbox.interpreter import missing
 
 _log = logging.getLogger("graders_engine")
 
@@ -115,13 +116,38 @@ class PythonGrader(GraderSpec):
         return Python(self, services.sandbox)
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """An image that is not there."""
-        if self.image_tag and not images.find(self.image_tag):
+        """An image that is not there, and modules that the environment does not have."""
+        image = images.find(self.image_tag) if self.image_tag else None
+        lacking = missing(image.interpreter if image else None, sorted(_imported(self.source)))
+        for name in lacking:
+            yield Mistake(
+                f"The source imports '{name}', which its environment does not have.",
+                f"{path}source",
+                hint=_BUILD_HINT,
+            )
+        if self.image_tag and not image:
             yield Mistake(
                 f"The image '{self.image_tag}' is not built here: the engine's own Python runs the grader.",
                 f"{path}image_tag",
                 hint=_how_to_build(self.image_tag),
             )
+
+
+_BUILD_HINT = (
+    "`graders image build 2025-05-08` makes an environment with the documented packages, and `image_tag` "
+    "picks it."
+)
+
+
+def _imported(source: str) -> set[str]:
+    """The modules that a source names in an import, wherever it stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return names
 
 
 def _how_to_build(tag: str) -> str:
@@ -160,8 +186,5 @@ class Python:
             return Outcome(verdict.reward, verdict.reward, printed=printed)
         details = verdict.details or verdict.kind.value
         if details.rpartition("\n")[2].startswith("ModuleNotFoundError"):
-            details += (
-                "\nThe engine's own Python has no such module; `graders image build 2025-05-08` makes an "
-                "environment with the documented packages, and `image_tag` picks it."
-            )
+            details += f"\n{_BUILD_HINT}"
         return Outcome(None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details),), printed=printed)

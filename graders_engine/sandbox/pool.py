@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import sys
 import time
@@ -36,6 +37,8 @@ from graders_engine.sandbox.interpreter import locate
 from graders_engine.sandbox.process import Worker
 from graders_engine.sandbox.verdicts import verdict
 from graders_engine.sandbox.watchdog import Watchdog, resident_bytes
+
+_log = logging.getLogger("graders_engine")
 
 _FORKS = 20_000  # grades of one template before it is replaced
 _FORK_S = 0.01  # what one of them may cost the template, for its own processor limit
@@ -179,7 +182,10 @@ class Pool:
             worker.discard()
             self._part_with(worker)
             raise
-        warm.remarks = worker.remarks()
+        if not warm.remarks:
+            warm.remarks = worker.remarks()
+            for remark in warm.remarks:
+                _log.warning("a python grader: %s", remark)
         return worker
 
     def _plan(self, tier: str, program: Program) -> plan.Plan:
