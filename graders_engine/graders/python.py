@@ -54,6 +54,12 @@ def _runnable(source: str, info: ValidationInfo) -> str:
     return source
 
 
+def _parsed(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape in a user's string is not our warning
+        return ast.parse(source)
+
+
 def _located(source: str, error: SyntaxError) -> tuple[str, str]:
     """What Python says, with the place; and the line with a caret."""
     line, column = error.lineno or 1, error.offset or 1
@@ -142,7 +148,7 @@ _BUILD_HINT = (
 def _imported(source: str) -> set[str]:
     """The modules that a source names in an import, wherever it stands."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
