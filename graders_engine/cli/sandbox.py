@@ -7,6 +7,7 @@ import sys
 import click
 
 from graders_engine.cli.failing import FAILED
+from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.probe import report
 
 
@@ -30,5 +31,11 @@ def command() -> None:
             mark, color = ("held", "green") if check.held else ("BROKEN", "red")
             click.secho(f"    {mark:<7}", fg=color, nl=False)
             click.echo(f"{check.name}" + (f" ({check.said})" if check.said else ""))
+    made = (
+        "made around each worker"
+        if cgroup.home()
+        else "not permitted; limits a process and a watchdog"
+    )
+    click.echo(f"memory groups of the kernel (cgroup): {made}")
     if not any(tier.proved for tier in tiers):
         sys.exit(FAILED)

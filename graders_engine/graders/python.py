@@ -76,7 +76,7 @@ def _lacks_grade(tree: ast.Module) -> str:
     if defined and isinstance(defined[-1], ast.AsyncFunctionDef):
         return "`grade` is async: it must return a number, not a coroutine."
     if defined and isinstance(defined[-1], ast.FunctionDef):
-        return _unfit(defined[-1].args)
+        return _unfit(defined[-1].args) or _generates(defined[-1])
     stack: list[ast.AST] = list(tree.body)
     while stack:
         node = stack.pop()
@@ -90,6 +90,18 @@ def _lacks_grade(tree: ast.Module) -> str:
             return ""
         stack.extend(ast.iter_child_nodes(node))
     return "the source defines no function `grade`."
+
+
+def _generates(function: ast.FunctionDef) -> str:
+    """Why a function gives no number but a generator; empty when it does not."""
+    stack: list[ast.AST] = list(function.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return "`grade` is a generator: it must return a number, not yield."
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack.extend(ast.iter_child_nodes(node))
+    return ""
 
 
 def _unfit(arguments: ast.arguments) -> str:

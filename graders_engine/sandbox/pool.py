@@ -20,7 +20,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.sandbox import plan, wire
+from graders_engine.sandbox import cgroup, plan, wire
 from graders_engine.sandbox.advice import unavailable
 from graders_engine.sandbox.base import (
     Kind,
@@ -165,6 +165,9 @@ class Pool:
         program = warm.program
         worker = Worker(self._plan(tier, program), locate(program.interpreter))
         self._workers.add(worker)
+        # Before it is told its plan: what it starts from then on is inside.
+        limits = self.limits
+        worker.group = cgroup.enclose(worker.pid, limits.memory_bytes, limits.disk_bytes)
         worker.lesson = warm.lesson
         learned = list(warm.learned)
         try:
@@ -243,6 +246,8 @@ class Pool:
     def _reap(self) -> None:
         for worker in [w for w in self._leaving if w.gone()]:
             self._leaving.remove(worker)
+            if worker.group is not None:
+                worker.group.close()
             if worker.plan.folder:
                 remove(worker.plan.folder)
 

@@ -11,6 +11,7 @@ import time
 
 from graders_engine.sandbox import wire
 from graders_engine.sandbox.base import SandboxUnavailable, WorkerLost
+from graders_engine.sandbox.cgroup import Group
 from graders_engine.sandbox.interpreter import Interpreter
 from graders_engine.sandbox.plan import Plan, Task
 
@@ -55,6 +56,7 @@ class Worker:
         self.first_size = 0
         self.served = 0
         self.notes: wire.Frame = {}
+        self.group: Group | None = None  # the kernel's, where one may be made
         self._rows, rows_end = socket.socketpair()
         self._control, control_end = socket.socketpair()
         with rows_end, control_end:

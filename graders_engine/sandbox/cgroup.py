@@ -1,0 +1,90 @@
+"""A memory group of the kernel's around a worker and all that it starts, where this process may make one.
+
+It is a wall behind the others: the limit of one process (RLIMIT_AS) and the watchdog's sum over a
+grade's processes come first and name the culprit; the group ends what outruns both. It holds the
+whole worker, so its limit has room for the scratch folder's pages and for the template. Most users
+may make no group (a container mounts them read-only, a session delegates none); then there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import logging
+import os
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+_ROOT = Path("/sys/fs/cgroup")
+_TEMPLATE_BYTES = 1 << 30  # what a template and the grades forked ahead may hold of their own
+_NAME = "graders-"
+
+_numbers = itertools.count()
+
+
+class Group:
+    """One group; `close` takes it away when its processes have ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def close(self) -> None:
+        """Remove the group; a group whose processes are still ending is left to the next start."""
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+
+def enclose(pid: int, memory_bytes: int, disk_bytes: int) -> Group | None:
+    """Put a process, and with it all that it will start, into a group; None where that is not permitted."""
+    found = home()
+    if found is None:
+        return None
+    parent, limit = found
+    folder = parent / f"{_NAME}{os.getpid()}-{next(_numbers)}"
+    try:
+        folder.mkdir()
+        (folder / limit).write_text(str(memory_bytes + disk_bytes + _TEMPLATE_BYTES))
+        (folder / "cgroup.procs").write_text(str(pid))
+    except OSError as error:
+        _LOG.debug("no memory group for worker %s: %s", pid, error)
+        Group(folder).close()
+        return None
+    return Group(folder)
+
+
+@functools.cache
+def home() -> tuple[Path, str] | None:
+    """The group in which this process may make others, and the file that takes their limit."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        parent, limit = None, ""
+        if number == "0":  # cgroup v2: memory must be handed down to the groups inside
+            parent, limit = _ROOT / path.lstrip("/"), "memory.max"
+            if "memory" not in _read(parent / "cgroup.subtree_control").split():
+                continue
+        elif "memory" in controllers.split(","):
+            parent, limit = _ROOT / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
+        if parent is not None and os.access(parent, os.W_OK):
+            _sweep(parent)
+            return parent, limit
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the groups of engines that were killed."""
+    for folder in parent.glob(f"{_NAME}*"):
+        pid = folder.name.removeprefix(_NAME).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            Group(folder).close()
