@@ -23,6 +23,7 @@ from graders_engine.response import (
     present_validation,
 )
 from graders_engine.sandbox.base import Limits, Sandbox
+from graders_engine.sandbox.ondemand import OnDemand
 
 DEFAULT_CONCURRENCY = 64
 """Rows in flight at once, where grading a row waits for something outside this process."""
@@ -69,7 +70,7 @@ class AsyncEngine:
             metric_variants=variants,
             max_text_chars=max_text_chars,
             embeddings=None if embeddings is None else Gathered(open_embeddings(embeddings)),
-            sandbox=_sandbox(sandbox, limits),
+            sandbox=OnDemand(sandbox, limits) if isinstance(sandbox, str) else sandbox,
         )
         self._free = asyncio.Semaphore(concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -224,14 +225,6 @@ class AsyncEngine:
         """Grade one row as soon as fewer than `concurrency` others are in flight."""
         async with self._free:
             return await compiled.grade_row(index, row, scope)
-
-
-def _sandbox(sandbox: str | Sandbox, limits: Limits | None) -> Sandbox:
-    if not isinstance(sandbox, str):
-        return sandbox
-    from graders_engine.sandbox.pool import Pool
-
-    return Pool(sandbox, limits)
 
 
 class Begun(Protocol):

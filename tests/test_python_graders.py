@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -187,6 +188,18 @@ def test_without_a_sandbox_nothing_runs_and_nothing_is_a_zero() -> None:
     assert (row.reward, row.status) == (None, "failed")
     with pytest.raises(UnavailableGrader, match="no sandbox"):
         _ = CompiledGrader(EXACT, Services()).evaluator
+
+
+def test_no_sandbox_is_made_before_one_is_needed(string_check: dict[str, Any]) -> None:
+    engine = Engine()
+    engine.run(string_check, model_sample="x", item={"label": "x"})
+    sandbox: Any = engine._engine._services.sandbox
+    assert sandbox._pool is None
+    engine.close()
+    with pytest.raises(SandboxUnavailable, match="has been closed"):
+        asyncio.run(sandbox.grade(Program(EXACT["source"]), b"{}", b"{}"))
+    with pytest.raises(ValueError, match="no sandbox named 'docker'"):
+        Engine(sandbox="docker")
 
 
 def test_an_image_that_is_not_built_is_a_warning(

@@ -1,0 +1,46 @@
+"""A sandbox that is made when the first python grader runs: most engines never need one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graders_engine.sandbox.base import Limits, Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.plan import AUTO, NONE, STRENGTH
+
+if TYPE_CHECKING:
+    from graders_engine.sandbox.pool import Pool
+
+
+class OnDemand:
+    """A `Sandbox`: a `Pool` of this tier, from the first grade on.
+
+    Args:
+        tier: "auto", "namespaces", "landlock" or "none".
+        limits: of one call; the API's own when left out.
+
+    Raises:
+        ValueError: there is no such tier.
+    """
+
+    def __init__(self, tier: str = AUTO, limits: Limits | None = None) -> None:
+        if tier not in (AUTO, NONE, *STRENGTH):
+            raise ValueError(f"there is no sandbox named {tier!r}")
+        self._tier, self._limits = tier, limits
+        self._pool: Pool | None = None
+        self._closed = False
+
+    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+        """Run the program on one row; see the port."""
+        if self._closed:
+            raise SandboxUnavailable("this sandbox has been closed")
+        if self._pool is None:
+            from graders_engine.sandbox.pool import Pool
+
+            self._pool = Pool(self._tier, self._limits)
+        return await self._pool.grade(program, sample_json, item_json)
+
+    async def close(self) -> None:
+        """End every process; later calls are refused."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.close()
