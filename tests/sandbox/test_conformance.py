@@ -173,14 +173,14 @@ def test_an_exception_ends_with_the_traceback_of_user_code_and_nothing_of_ours(r
         verdict = await grade(pool, source)
         assert verdict.kind is Kind.EXCEPTION
         assert verdict.reward is None
-        assert verdict.details.splitlines() == [
+        # Where the carets stand, and whether there are any, differs between versions of Python.
+        lines = [line for line in verdict.details.splitlines() if line.strip(" ^~")]
+        assert lines == [
             "Traceback (most recent call last):",
             '  File "grader.py", line 2, in grade',
             "    return inner()",
-            "           ^^^^^^^",
             '  File "grader.py", line 4, in inner',
             "    return 1 / 0",
-            "           ~~^~~",
             "ZeroDivisionError: division by zero",
         ]
 
@@ -458,7 +458,7 @@ def test_what_is_too_large_is_a_verdict_in_words(run: Run) -> None:
 def test_the_engines_side_can_be_imported_where_there_is_no_sandbox(platform: str) -> None:
     """Imported as if on another system: without `resource` and `fcntl`, and with no C library."""
     code = (
-        "import sys, asyncio, ctypes\n"
+        "import sys, asyncio, ctypes, shutil\n"  # which looks for Windows' own modules there
         f"sys.platform = {platform!r}\n"
         "sys.modules['resource'] = sys.modules['fcntl'] = None\n"
         "ctypes.CDLL = None\n"
