@@ -12,6 +12,7 @@ import msgspec
 from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import parse, read
+from graders_engine.graders.python import PythonGrader
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 
@@ -45,6 +46,11 @@ class CompiledGrader:
     def type(self) -> str:
         """The grader's `type`."""
         return str(self.given["type"])
+
+    def runs_python(self) -> bool:
+        """Whether it, or one of its parts, is a python grader."""
+        parts = getattr(self.spec, "graders", {}).values()
+        return any(isinstance(spec, PythonGrader) for spec in (self.spec, *parts))
 
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably not meant."""

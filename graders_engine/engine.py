@@ -138,7 +138,14 @@ class AsyncEngine:
             else metrics.signature(name, services.metric_variants.get(name))
             for name in sorted(compiled.spec.metrics())
         }
-        return {"metrics": signatures, "max_text_chars": services.max_text_chars}
+        settings: dict[str, Any] = {
+            "metrics": signatures,
+            "max_text_chars": services.max_text_chars,
+        }
+        if compiled.runs_python():
+            sandbox = services.sandbox
+            settings["sandbox"] = getattr(sandbox, "tier", type(sandbox).__name__)
+        return settings
 
     async def run(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -240,11 +239,12 @@ def test_an_engine_stays_on_one_event_loop(string_check: dict[str, Any]) -> None
 
 
 def test_closing_ends_the_engines_thread(string_check: dict[str, Any]) -> None:
-    before = threading.active_count()
     with Engine() as engine:
         engine.validate(string_check)
-        assert threading.active_count() == before + 1
-    assert threading.active_count() == before
+        thread = engine._thread
+        assert thread is not None
+        assert thread.is_alive()
+    assert not thread.is_alive()
 
 
 def test_an_engine_does_not_cross_a_fork(string_check: dict[str, Any]) -> None:

@@ -257,6 +257,23 @@ def test_limits_and_tiers_are_flags() -> None:
     assert "without a sandbox" in without.stderr
 
 
+@pytest.mark.parametrize(
+    ("sandbox", "words"),
+    [("none", "python graders WITHOUT a sandbox"), ("auto", "python graders in the sandbox ")],
+)
+def test_a_report_says_what_kept_the_graded_code_in(
+    tmp_path: Path, sandbox: str, words: str
+) -> None:
+    data, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_text('{"item": {"label": "a"}, "model_sample": "a"}\n')
+    command = ["score", "--grader", json.dumps(EXACT), "--data", str(data), "--out", str(out)]
+    ended = CliRunner().invoke(graders, [*command, "--sandbox", sandbox])
+    assert words in ended.stdout
+    assert "mean reward  1.0000" in ended.stdout
+    again = CliRunner().invoke(graders, [*command, "--sandbox", sandbox])
+    assert again.exit_code == 0
+
+
 def test_what_was_printed_is_shown_when_asked_for() -> None:
     source = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n" + EXACT["source"]
     assert "out" not in run(source=source).stderr

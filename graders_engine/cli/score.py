@@ -68,7 +68,7 @@ def command(
             sys.exit(INTERRUPTED)
         settings = engine.settings(compiled)
     if not quiet:
-        click.echo(render(tally, settings["metrics"]))
+        click.echo(render(tally, settings))
         click.echo(f"results in {out}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from graders_engine.dataset.tally import BINS, Tally
 from graders_engine.version import __version__
@@ -18,20 +19,23 @@ _MEANING = {
 }
 
 
-def render(tally: Tally, metrics: Mapping[str, str]) -> str:
+def render(tally: Tally, settings: Mapping[str, Any]) -> str:
     """The report: means, what the rows came to, histogram, sub-rewards, flags, and what gave the numbers.
 
     Args:
         tally: the numbers.
-        metrics: for each metric that was used, what its value equals.
+        settings: what decided the rewards besides the grader (`Engine.settings`).
     """
-    return "\n".join([*_lines(tally), "", *_settings(metrics)])
+    return "\n".join([*_lines(tally), "", *_settings(settings)])
 
 
-def _settings(metrics: Mapping[str, str]) -> Iterator[str]:
+def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
     yield f"graders-engine {__version__}"
-    for name, signature in metrics.items():
+    for name, signature in settings.get("metrics", {}).items():
         yield f"  {name} as {signature.removeprefix(f'{name}: ')}"
+    if sandbox := settings.get("sandbox"):
+        none = "WITHOUT a sandbox: nothing kept the graded code in"
+        yield f"  python graders {none if sandbox == 'none' else f'in the sandbox {sandbox}'}"
 
 
 def _lines(tally: Tally) -> Iterator[str]:

@@ -29,6 +29,11 @@ class OnDemand:
         self._pool: Pool | None = None
         self._closed = False
 
+    @property
+    def tier(self) -> str:
+        """The tier that was asked for; from the first grade on, the one that was found."""
+        return self._tier if self._pool is None else self._pool.tier
+
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
         """Run the program on one row; see the port."""
         if self._closed:
