@@ -8,7 +8,6 @@ may make no group (a container mounts them read-only, a session delegates none);
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import logging
@@ -29,10 +28,15 @@ class Group:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def close(self) -> None:
-        """Remove the group; a group whose processes are still ending is left to the next start."""
-        with contextlib.suppress(OSError):
+    def close(self) -> bool:
+        """Remove the group; False as long as processes in it are still ending."""
+        try:
             self._folder.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def enclose(pid: int, memory_bytes: int, disk_bytes: int) -> Group | None:

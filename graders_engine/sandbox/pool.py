@@ -91,6 +91,7 @@ class Pool:
         self._programs: OrderedDict[Program, _Warm] = OrderedDict()
         self._workers: set[Worker] = set()
         self._leaving: list[Worker] = []
+        self._groups: list[cgroup.Group] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._watchdog: Watchdog | None = None
         self._folders: Folders | None = None
@@ -247,9 +248,12 @@ class Pool:
         for worker in [w for w in self._leaving if w.gone()]:
             self._leaving.remove(worker)
             if worker.group is not None:
-                worker.group.close()
+                self._groups.append(worker.group)
             if worker.plan.folder:
                 remove(worker.plan.folder)
+
+        # The kernel keeps a group until the last process in it is gone, a moment after the worker.
+        self._groups = [group for group in self._groups if not group.close()]
 
     def _learn(self, warm: _Warm, late: list[str]) -> None:
         new = [n for n in late if n not in warm.learned][: _MAX_LEARNED - len(warm.learned)]
@@ -303,7 +307,7 @@ class Pool:
             self._part_with(worker)
         self._programs.clear()
         deadline = time.monotonic() + _REAP_S
-        while self._leaving and time.monotonic() < deadline:
+        while (self._leaving or self._groups) and time.monotonic() < deadline:
             self._reap()
             await asyncio.sleep(0.005)
         if self._folders is not None:

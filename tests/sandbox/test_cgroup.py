@@ -32,6 +32,8 @@ def test_a_worker_and_all_that_it_starts_are_in_a_group_that_goes_with_it() -> N
             verdict = await pool.grade(Program(SOURCE), b"{}", b"{}")
             assert verdict.reward == 1.0
             [group] = groups()
+            busy = cgroup.Group(group)
+            assert not busy.close()
             inside = (group / "cgroup.procs").read_text().split()
             assert str(pool.workers[0].pid) in inside
             assert len(inside) > 1
@@ -53,7 +55,8 @@ def test_the_kernel_ends_what_outgrows_its_group(monkeypatch: pytest.MonkeyPatch
         assert group is not None
         printed, _ = process.communicate(timeout=60)
     assert (printed, process.returncode) == ("", -9)
-    group.close()
+    assert group.close()
+    assert group.close()
     assert groups() == []
 
 
