@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome
     from graders_engine.response import RunGraderResponse, ValidateGraderResponse
+    from graders_engine.sandbox.base import Limits
 
 _HOMES = {
     "AsyncEngine": "engine",
@@ -38,6 +39,7 @@ _HOMES = {
     "InvalidRequest": "errors",
     "InvalidRow": "errors",
     "LifecycleError": "errors",
+    "Limits": "sandbox.base",
     "Mistake": "errors",
     "Outcome": "outcome",
     "RowOutcome": "outcome",
@@ -58,6 +60,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidRow",
     "LifecycleError",
+    "Limits",
     "Mistake",
     "Outcome",
     "RowOutcome",
