@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal
 
@@ -53,6 +54,40 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
         return f"{self.grader}: {self.details}" if self.grader else self.details
 
 
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens that a model took and gave (API reference: `model_grader_token_usage_per_model`).
+
+    Attributes:
+        prompt_tokens: read by the model.
+        total_tokens: read and written.
+        completion_tokens: written by the model.
+        cached_tokens: those of the prompt that the endpoint had read before.
+    """
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.total_tokens + other.total_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+def added(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
+    """Several models' tokens together, by the model's name."""
+    total: dict[str, Usage] = {}
+    for usage in usages:
+        for model, tokens in usage.items():
+            total[model] = total[model] + tokens if model in total else tokens
+    return total
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What evaluating one row came to.
 
@@ -64,6 +99,9 @@ class Outcome(msgspec.Struct, frozen=True):
         sub_rewards: of a multi, each sub-grader's reward by key; None for one that failed.
         scores: of a multi, each sub-grader's raw score by key; None for one that failed.
         printed: what python graders printed, by "stdout" and "stderr" (of a multi: "key.stdout").
+        usage: the tokens that judges took and gave, by the name that the endpoint gives the model.
+        repeats: where a judge was asked several times, each answer's reward, by the grader's key ("" for
+            a single grader).
     """
 
     reward: float | None
@@ -72,6 +110,8 @@ class Outcome(msgspec.Struct, frozen=True):
     sub_rewards: dict[str, float | None] = {}
     scores: dict[str, float | None] = {}
     printed: dict[str, str] = {}
+    usage: dict[str, Usage] = {}
+    repeats: dict[str, list[float]] = {}
 
     @property
     def status(self) -> Status:

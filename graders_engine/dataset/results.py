@@ -18,7 +18,7 @@ from typing import Any, Self
 import msgspec
 
 from graders_engine.errors import DataSetError
-from graders_engine.outcome import RowOutcome, Status
+from graders_engine.outcome import RowOutcome, Status, Usage
 
 WRITE_BYTES = 1 << 18
 """Results held back before they are written, at most."""
@@ -28,7 +28,7 @@ SYNC_S = 2.0
 """Seconds between two syncs to the disk; a power cut loses what came after the last one."""
 
 
-class ResultLine(msgspec.Struct, frozen=True):
+class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of a results file.
 
     Attributes:
@@ -38,6 +38,10 @@ class ResultLine(msgspec.Struct, frozen=True):
         sub_rewards: of a multi, by key.
         flags: the flags that are set, by wire name, with details.
         seconds: wall time of the grading.
+        sample: place of the sample among those of its line, from 0; not written for the first.
+        group: what the samples of one prompt have in common; not written where there is one a prompt.
+        usage: the tokens of judges, by model; not written where there were none.
+        repeats: where a judge was asked several times, each answer's reward, by the grader's key.
     """
 
     line: int
@@ -46,13 +50,28 @@ class ResultLine(msgspec.Struct, frozen=True):
     sub_rewards: dict[str, float | None]
     flags: dict[str, str]
     seconds: float
+    sample: int = 0
+    group: str | None = None
+    usage: dict[str, Usage] = {}
+    repeats: dict[str, list[float]] = {}
 
 
-def result_line(line: int, row: RowOutcome) -> ResultLine:
+def result_line(
+    line: int, row: RowOutcome, sample: int = 0, group: str | None = None
+) -> ResultLine:
     """The line for one graded row."""
     outcome = row.outcome
     return ResultLine(
-        line, outcome.reward, outcome.status, outcome.sub_rewards, row.flags, row.seconds
+        line,
+        outcome.reward,
+        outcome.status,
+        outcome.sub_rewards,
+        row.flags,
+        row.seconds,
+        sample,
+        group,
+        outcome.usage,
+        outcome.repeats,
     )
 
 
