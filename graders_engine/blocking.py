@@ -37,9 +37,13 @@ class Engine:
 
     Args:
         settings: those of `AsyncEngine`.
+
+    Attributes:
+        made_with: the settings as they were given, for making an equal engine in another process.
     """
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
+        self.made_with = settings
         self._engine = AsyncEngine(**settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
