@@ -13,7 +13,10 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 from graders_engine.compiled import CompiledGrader, scope_reader
 from graders_engine.engine import WINDOW, AsyncEngine, in_order
 from graders_engine.errors import LifecycleError
+from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
+from graders_engine.models.judges import Judging
+from graders_engine.models.policies import Observer, Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.sandbox.base import Limits, Sandbox
@@ -30,6 +33,9 @@ class Settings(TypedDict, total=False):
     sandbox: str | Sandbox
     limits: Limits | None
     concurrency: int
+    judges: str | ModelBackend | Judging | None
+    observe: Observer | None
+    allow_endpoints: bool
 
 
 class Engine:
@@ -80,6 +86,14 @@ class Engine:
     def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
         """What decides this grader's rewards besides the grader; see `AsyncEngine.settings`."""
         return self._engine.settings(compiled)
+
+    def spending(self) -> dict[str, Any]:
+        """What judges took so far; see `AsyncEngine.spending`."""
+        return self._engine.spending()
+
+    def prices(self) -> dict[str, Price]:
+        """What models cost; see `AsyncEngine.prices`."""
+        return self._engine.prices()
 
     def run(
         self,

@@ -42,6 +42,11 @@ class CompiledGrader:
         """
         return self.spec.compile(self._services)
 
+    @functools.cached_property
+    def shown(self) -> dict[str, Any]:
+        """The grader as files and reports show it: the values of an endpoint's headers are secrets."""
+        return _masked(self.given)
+
     @property
     def type(self) -> str:
         """The grader's `type`."""
@@ -86,6 +91,20 @@ class CompiledGrader:
         raise RuntimeError(
             f"{type(self.evaluator).__name__} says that it does not wait, but it does"
         )
+
+
+def _masked(grader: Any) -> Any:
+    if not isinstance(grader, dict):
+        return grader
+    shown = {**grader}
+    if isinstance(shown.get("headers"), dict):
+        shown["headers"] = dict.fromkeys(shown["headers"], "***")
+    parts = shown.get("graders")
+    if isinstance(parts, dict):
+        shown["graders"] = {key: _masked(part) for key, part in parts.items()}
+    elif isinstance(parts, list):
+        shown["graders"] = [_masked(part) for part in parts]
+    return shown
 
 
 def invalid_row(index: int, reason: str) -> RowOutcome:

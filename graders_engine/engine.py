@@ -7,14 +7,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
 from graders_engine.errors import LifecycleError
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS, Services
+from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.language.scope import scope_of
+from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend, Gathered, open_embeddings
+from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
+from graders_engine.models.judges import Judges, Judging
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import (
     RunGraderResponse,
@@ -24,6 +28,9 @@ from graders_engine.response import (
 )
 from graders_engine.sandbox.base import Limits, Sandbox
 from graders_engine.sandbox.ondemand import OnDemand
+
+if TYPE_CHECKING:
+    from graders_engine.models.policies import Observer, Price
 
 DEFAULT_CONCURRENCY = 64
 """Rows in flight at once, where grading a row waits for something outside this process."""
@@ -48,6 +55,11 @@ class AsyncEngine:
         limits: of one call of a python grader; the API's own when left out.
         concurrency: rows in flight at once in `score`, for graders that wait for something outside
             this process; the others take the rows one after the other.
+        judges: where model graders ask: an endpoint's address, a backend (an object with the methods of
+            `models.base.ModelBackend`), or a `Judging` with all there is to say. When left out, the
+            endpoint in OPENAI_BASE_URL, or OpenAI's own where there is an OPENAI_API_KEY.
+        observe: called with each request to a judge, and its reply or the exception in its place.
+        allow_endpoints: whether endpoint graders may run: they send rows to the address in the grader.
     """
 
     def __init__(
@@ -59,6 +71,9 @@ class AsyncEngine:
         sandbox: str | Sandbox = "auto",
         limits: Limits | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
+        judges: str | ModelBackend | Judging | None = None,
+        observe: Observer | None = None,
+        allow_endpoints: bool = True,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, but it is {concurrency}")
@@ -71,6 +86,8 @@ class AsyncEngine:
             max_text_chars=max_text_chars,
             embeddings=None if embeddings is None else Gathered(open_embeddings(embeddings)),
             sandbox=OnDemand(sandbox, limits) if isinstance(sandbox, str) else sandbox,
+            judges=Judges(_judging(judges, concurrency), observe),
+            endpoints=endpoint_client() if allow_endpoints else None,
         )
         self._free = asyncio.Semaphore(concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,7 +112,9 @@ class AsyncEngine:
     async def close(self) -> None:
         """Give back what the engine holds; closing twice is allowed."""
         if self._state != "closed":
-            for service in (self._services.embeddings, self._services.sandbox):
+            services = self._services
+            ports = (services.embeddings, services.sandbox, services.judges, services.endpoints)
+            for service in ports:
                 if service is not None:
                     await service.close()
         self._state = "closed"
@@ -145,7 +164,18 @@ class AsyncEngine:
         if compiled.runs_python():
             sandbox = services.sandbox
             settings["sandbox"] = getattr(sandbox, "tier", type(sandbox).__name__)
+        if services.judges and (models := sorted(compiled.spec.judge_models())):
+            settings["judges"] = {model: services.judges.find(model).signature for model in models}
+            settings["judge_repeats"] = services.judges.repeats
         return settings
+
+    def spending(self) -> dict[str, Any]:
+        """What judges took since the engine was made, but for kept replies: `tokens`, and `cost`."""
+        return self._services.judges.spent() if self._services.judges else {}
+
+    def prices(self) -> dict[str, Price]:
+        """What models cost, by the names that endpoints know them by; from graders.toml and the settings."""
+        return self._services.judges.prices() if self._services.judges else {}
 
     async def run(
         self,
@@ -232,6 +262,13 @@ class AsyncEngine:
         """Grade one row as soon as fewer than `concurrency` others are in flight."""
         async with self._free:
             return await compiled.grade_row(index, row, scope)
+
+
+def _judging(judges: str | ModelBackend | Judging | None, concurrency: int) -> Judging:
+    if isinstance(judges, Judging):
+        return judges
+    endpoints = {} if judges is None else {DEFAULT_ENDPOINT: judges}
+    return Judging(endpoints=endpoints, concurrency=concurrency)
 
 
 class Begun(Protocol):

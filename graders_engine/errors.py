@@ -8,6 +8,7 @@
     │   ├── UnavailableGrader     the grader is sound, but this engine has no means to run it
     │   └── InvalidRow            a row that is not an item with a model's output
     ├── DataSetError              a data set or its results file cannot be used as asked
+    ├── BudgetSpent               the money or the tokens set aside for judges are used up
     ├── LifecycleError            an engine used before it was opened or after it was closed
     └── GradingError              this row has no reward; `graders.base.attempt` turns it into a Failure
         ├── UndefinedVariable     a template names what is neither in the item nor in the sample
@@ -16,13 +17,24 @@
         ├── FormulaFailure        `calculate_output` has no value here: zero division, domain, overflow
         ├── NoSandbox             there is no sandbox to run graded code in, or it broke
         ├── TextTooLong           a text is longer than the engine was told to compare
-        └── BackendFailure        a model's backend gave no answer; nobody's row is to blame
+        ├── BackendFailure        a model's backend gave no answer; nobody's row is to blame
+        │   ├── BackendBusy       another try may help: no connection, a time-out, 429, a server's error
+        │   └── BackendRejected   the endpoint says that the request itself is wrong
+        ├── JudgeRefused          the judge declined to answer
+        ├── JudgeCutOff           the judge's answer ended before its end
+        ├── JudgeUnparsable       the judge's answer is not the verdict that was asked for
+        ├── EndpointFailure       an endpoint grader's server gave no answer; nobody's row is to blame
+        └── EndpointUnparsable    an endpoint grader's server answered without a score
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graders_engine.outcome import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +92,24 @@ class DataSetError(GradersError):
     """Raised when a data set or a results file cannot be read, written or resumed."""
 
 
+class BudgetSpent(GradersError):
+    """Raised when asking a judge once more would pass the budget; what was scored before stays."""
+
+
 class LifecycleError(GradersError):
     """Raised when an engine is used before it was opened or after it was closed."""
 
 
 class GradingError(GradersError):
-    """Raised below `attempt` when a row gets no reward; never seen by a caller."""
+    """Raised below `attempt` when a row gets no reward; never seen by a caller.
+
+    Attributes:
+        usage: the tokens that were spent all the same, by model.
+        infrastructure: whether neither the row nor the grader is to blame.
+    """
+
+    usage: Mapping[str, Usage] = {}
+    infrastructure = False
 
 
 class UndefinedVariable(GradingError):
@@ -103,6 +127,8 @@ class UnrenderableValue(GradingError):
 class NoSandbox(GradingError):
     """Raised when graded python code cannot be run at all; its message starts with a short type."""
 
+    infrastructure = True
+
 
 class TextTooLong(GradingError):
     """Raised when a text is longer than the engine was told to compare."""
@@ -110,6 +136,58 @@ class TextTooLong(GradingError):
 
 class BackendFailure(GradingError):
     """Raised when a model's backend cannot be reached, or answers what cannot be used."""
+
+    infrastructure = True
+
+
+class BackendBusy(BackendFailure):
+    """Raised for one try that failed where another may succeed.
+
+    Attributes:
+        wait_s: seconds to wait before it, where the server says so.
+        overloaded: whether the server asked for fewer requests (429, 503).
+    """
+
+    def __init__(
+        self, message: str, wait_s: float | None = None, *, overloaded: bool = False
+    ) -> None:
+        self.wait_s = wait_s
+        self.overloaded = overloaded
+        super().__init__(message)
+
+
+class BackendRejected(BackendFailure):
+    """Raised when the endpoint answers that the request is wrong (400, 404, 422, ...).
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class JudgeRefused(GradingError):
+    """Raised when a judge declines to answer."""
+
+
+class JudgeCutOff(GradingError):
+    """Raised when a judge's answer reached the most tokens it may have."""
+
+
+class JudgeUnparsable(GradingError):
+    """Raised when a judge's answer is not the JSON that was asked for, or has no number or label."""
+
+
+class EndpointFailure(GradingError):
+    """Raised when an endpoint grader's server cannot be reached or answers an error."""
+
+    infrastructure = True
+
+
+class EndpointUnparsable(GradingError):
+    """Raised when an endpoint grader's server answers without a finite number as `score`."""
 
 
 class FormulaFailure(GradingError):

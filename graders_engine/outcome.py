@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -98,6 +99,7 @@ class Outcome(msgspec.Struct, frozen=True):
         failures: every failure, sub-graders' included; empty when all went well.
         sub_rewards: of a multi, each sub-grader's reward by key; None for one that failed.
         scores: of a multi, each sub-grader's raw score by key; None for one that failed.
+        score: what a judge gave before it was clamped to the grader's range; None where that is no other.
         printed: what python graders printed, by "stdout" and "stderr" (of a multi: "key.stdout").
         usage: the tokens that judges took and gave, by the name that the endpoint gives the model.
         repeats: where a judge was asked several times, each answer's reward, by the grader's key ("" for
@@ -109,6 +111,7 @@ class Outcome(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
     sub_rewards: dict[str, float | None] = {}
     scores: dict[str, float | None] = {}
+    score: float | None = None
     printed: dict[str, str] = {}
     usage: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}
@@ -128,9 +131,9 @@ def rewarded(reward: float) -> Outcome:
     return Outcome(reward, reward)
 
 
-def failed(failure: Failure) -> Outcome:
-    """The outcome of a single grader that gave none."""
-    return Outcome(None, 0.0, (failure,))
+def failed(failure: Failure, usage: Mapping[str, Usage] = MappingProxyType({})) -> Outcome:
+    """The outcome of a single grader that gave none, whatever it spent."""
+    return Outcome(None, 0.0, (failure,), usage=dict(usage))
 
 
 class RowOutcome(msgspec.Struct, frozen=True):

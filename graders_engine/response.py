@@ -6,6 +6,7 @@ import secrets
 import string
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from graders_engine.errors import Mistake
@@ -129,9 +130,15 @@ def present_run(row: RowOutcome, *, name: str | None, type_: str) -> RunGraderRe
             errors=GraderErrors(**flags),
             execution_time=row.seconds,
             scores=_served(outcome.scores),
+            token_usage=sum(used.total_tokens for used in outcome.usage.values())
+            if outcome.usage
+            else None,
+            sampled_model_name=", ".join(outcome.usage) or None,
         ),
         sub_rewards=_served(outcome.sub_rewards),
-        model_grader_token_usage_per_model={},
+        model_grader_token_usage_per_model={
+            model: msgspec.structs.asdict(used) for model, used in outcome.usage.items()
+        },
     )
     response._row = row
     return response

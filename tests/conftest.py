@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import runpy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,22 @@ STRING_CHECK: dict[str, Any] = {
     "reference": "{{item.label}}",
     "operation": "eq",
 }
+
+
+OFFLINE = Path(__file__).parent / "offline"
+# Pythons that a test starts find `sitecustomize` there by themselves.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])
+)
+runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+
+
+@pytest.fixture(autouse=True)
+def no_judge_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
+    """What the environment says of judges stays out, and what tests keep stays out of the home folder."""
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GRADERS_CACHE", str(tmp_path_factory.mktemp("kept") / "replies.sqlite"))
 
 
 @pytest.fixture

@@ -23,13 +23,14 @@ LADDER = [
     {"cli", "server", "adapters"},
     {"report", "preflight"},
     {"dataset"},
-    {"blocking"},
+    {"blocking", "statistics"},
     {"engine"},
     {"response", "compiled"},
     {"graders"},
     {"models", "sandbox"},
     {"language", "metrics"},
-    {"errors", "outcome", "version"},
+    {"errors"},
+    {"outcome", "version"},
 ]
 """From the top down; a room may import what stands below it, and itself."""
 APART = {"__init__", "__main__"}

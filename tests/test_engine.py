@@ -22,6 +22,11 @@ from graders_engine.graders.base import Services, attempt
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.outcome import Failure, Flag, Outcome, failed, rewarded
 
+JUDGED: dict[str, Any] = {
+    "type": "score_model",
+    "model": "gpt-4o",
+    "input": [{"role": "user", "content": "Rate: {{sample.output_text}}"}],
+}
 ROWS = [{"item": {"label": f"cat{n % 3}"}, "model_sample": "cat1"} for n in range(50)]
 
 
@@ -284,8 +289,8 @@ def test_a_wrong_request_is_an_exception_and_not_a_result(
         engine.run(string_check, sample={"output_text": True})
     with pytest.raises(InvalidGrader, match="failed to parse JSON value"):
         engine.run("{", model_sample="x")
-    with pytest.raises(UnavailableGrader, match="endpoint graders can be validated, but not run"):
-        engine.run({"type": "endpoint", "url": "https://example.org"}, model_sample="x")
+    with pytest.raises(UnavailableGrader, match="'gpt-4o' has no endpoint"):
+        engine.run(JUDGED, model_sample="x")
 
 
 def test_a_grader_that_holds_itself_is_refused(engine: Engine) -> None:
@@ -296,8 +301,11 @@ def test_a_grader_that_holds_itself_is_refused(engine: Engine) -> None:
 
 
 def test_what_cannot_be_run_here_is_a_warning_of_validate(engine: Engine) -> None:
-    [warning] = engine.validate({"type": "endpoint", "url": "https://example.org"}).warnings
-    assert "not available in this version" in warning.message
+    [warning] = engine.validate(JUDGED).warnings
+    assert "--map gpt-4o=MODEL" in warning.message
+    with Engine(allow_endpoints=False) as strict:
+        [warning] = strict.validate({"type": "endpoint", "url": "https://example.org"}).warnings
+    assert "endpoint graders are not run here" in warning.message
 
 
 def test_a_sample_in_a_system_message_is_a_warning(engine: Engine) -> None:

@@ -17,14 +17,14 @@ CONFIG = Path("graders.toml")
 
 @click.group("image")
 def command() -> None:
-    r"""Environments for python graders, picked by their `image_tag`.
+    """Environments for python graders, picked by their `image_tag`.
 
     2025-05-08 is the documented set of packages. Others stand in graders.toml in the working folder:
 
     \b
     [images.mine]
     packages = ["numpy==2.2.4", "my-checker"]
-    """
+    """  # noqa: D301 - \b is the character by which click keeps lines apart
 
 
 @command.command("build")

@@ -37,11 +37,11 @@ from graders_engine.errors import InvalidRequest
     "--show-output", is_flag=True, help="Print what python graders printed, on standard error."
 )
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
-@engine_options
+@engine_options()
 def command(
     engine: Engine, field: str | None, form: str, show_output: bool, **flags: str | None
 ) -> None:
-    r"""Grade one model output and print the response as JSON.
+    """Grade one model output and print the response as JSON.
 
     A JSON or YAML document on standard input with the same names as the flags (grader, model_sample, item, …)
     is merged under them. In YAML, put templates in quotes.
@@ -50,7 +50,7 @@ def command(
     graders run --grader '{type: string_check, operation: eq,
                            input: "{{sample.output_text}}", reference: "{{item.label}}"}' \\
                 --model-sample cat --item '{label: cat}'
-    """
+    """  # noqa: D301 - \b is the character by which click keeps lines apart
     request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
     with engine:
         response = engine.run(**request)

@@ -33,7 +33,7 @@ INTERRUPTED = 130
 )
 @click.option("--overwrite", is_flag=True, help="Begin anew even if --out holds results.")
 @click.option("--quiet", is_flag=True, help="No progress, no report.")
-@engine_options
+@engine_options(keep_replies=True)
 def command(
     engine: Engine,
     grader: str,

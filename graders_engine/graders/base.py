@@ -13,6 +13,8 @@ from graders_engine import errors
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
 from graders_engine.models.embeddings import Gathered
+from graders_engine.models.http import HttpClient
+from graders_engine.models.judges import Judges
 from graders_engine.outcome import Failure, Flag, Outcome, failed
 from graders_engine.sandbox.base import Sandbox
 
@@ -31,12 +33,16 @@ class Services:
         max_text_chars: longest text that a metric compares, in characters.
         embeddings: what gives the vectors for cosine; None where no backend was named.
         sandbox: where python graders run; None where nobody may run any.
+        judges: what answers for models; None where there is nobody to ask.
+        endpoints: what sends rows to endpoint graders' addresses; None where nothing may be sent.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
     embeddings: Gathered | None = None
     sandbox: Sandbox | None = None
+    judges: Judges | None = None
+    endpoints: HttpClient | None = None
 
 
 class Evaluator(Protocol):
@@ -89,6 +95,10 @@ class GraderSpec(BaseModel):
         """The text metrics that it uses."""
         return frozenset()
 
+    def judge_models(self) -> frozenset[str]:
+        """The models that it asks."""
+        return frozenset()
+
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """What is allowed but probably not meant; paths start with `path`."""
         yield from ()
@@ -102,6 +112,13 @@ _FLAGS: dict[type[errors.GradingError], Flag] = {
     errors.TextTooLong: Flag.OTHER,
     errors.NoSandbox: Flag.PYTHON_SERVER,
     errors.BackendFailure: Flag.MODEL_SERVER,
+    errors.BackendBusy: Flag.MODEL_SERVER,
+    errors.BackendRejected: Flag.MODEL_SERVER,
+    errors.JudgeRefused: Flag.MODEL_REFUSAL,
+    errors.JudgeCutOff: Flag.MODEL_EXCEEDED_MAX_TOKENS,
+    errors.JudgeUnparsable: Flag.MODEL_PARSE,
+    errors.EndpointFailure: Flag.ENDPOINT_SERVER,
+    errors.EndpointUnparsable: Flag.ENDPOINT_INTERNAL,
 }
 """Which flag each reason raises; a test holds it against the tree of exceptions."""
 
@@ -111,8 +128,10 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        outage = isinstance(error, (errors.BackendFailure, errors.NoSandbox))
-        return failed(Failure(_FLAGS[type(error)], str(error), infrastructure=outage))
+        failure = Failure(_FLAGS[type(error)], str(error), infrastructure=error.infrastructure)
+        return failed(failure, error.usage)
+    except (errors.BudgetSpent, errors.DataSetError):
+        raise  # no row's failure: the run stops, and goes on when that is mended
     except Exception as error:  # noqa: BLE001 - the boundary: an engine's bug must not end a data set's run
         _log.exception("an evaluator broke; its row counts as failed, not as zero")
         return failed(Failure(Flag.OTHER, f"{type(error).__name__}: {error}", infrastructure=True))

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+import uuid
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from graders_engine.errors import (
+    BackendFailure,
+    EndpointFailure,
+    EndpointUnparsable,
+    UnavailableGrader,
+    UnrenderableValue,
+)
 from graders_engine.graders import wording
-from graders_engine.graders.base import GraderSpec
+from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import found
+from graders_engine.language import strict_json
+from graders_engine.language.scope import Scope
+from graders_engine.models.http import HttpClient, Patience
+from graders_engine.models.pace import Pace
+from graders_engine.outcome import Outcome, rewarded
+
+
+def endpoint_client() -> HttpClient:
+    """What sends rows to endpoints: three retries, and answers of 1 MB at most, as Azure has it."""
+    return HttpClient(Patience(attempts=4), max_answer_bytes=1 << 20)
 
 
 def _http(url: str) -> str:
@@ -24,4 +43,57 @@ class EndpointGrader(GraderSpec):
     type: Literal["endpoint"]
     url: Annotated[str, AfterValidator(_http)]
     headers: dict[str, str] | None = None
-    rate_limit: Annotated[float, Field(ge=0.0)] | None = None
+    rate_limit: Annotated[float, Field(ge=0.0)] | None = Field(
+        None, description="Requests a minute; 0 is no limit."
+    )
+
+    def compile(self, services: Services) -> Endpoint:
+        """Make the evaluator.
+
+        Raises:
+            UnavailableGrader: this engine sends nothing to addresses that graders name.
+        """
+        if services.endpoints is None:
+            raise UnavailableGrader(
+                "endpoint graders are not run here: they send rows to the address that the grader names."
+            )
+        return Endpoint(self, services.endpoints)
+
+
+class Endpoint:
+    """Evaluates an `EndpointGrader`."""
+
+    waits = True
+
+    def __init__(self, spec: EndpointGrader, client: HttpClient) -> None:
+        self._url = spec.url
+        self._headers = dict(spec.headers or {})
+        self._pace = Pace(spec.rate_limit or None)
+        self._client = client
+
+    async def evaluate(self, scope: Scope) -> Outcome:
+        """The score that the server gives."""
+        row = {"sample": scope.sample(), "item": scope.item, "trace_id": str(uuid.uuid4())}
+        try:
+            body = strict_json.encode(row)
+        except ValueError as error:
+            raise UnrenderableValue(str(error)) from None
+
+        async def once() -> Any:
+            await self._pace.wait()
+            return await self._client.send(self._url, body, self._headers)
+
+        try:
+            answer = await self._client.patience.apply(once)
+        except BackendFailure as error:
+            raise EndpointFailure(str(error)) from None
+        score = answer.get("score") if isinstance(answer, dict) else None
+        if (
+            isinstance(score, bool)
+            or not isinstance(score, int | float)
+            or not math.isfinite(score)
+        ):
+            raise EndpointUnparsable(
+                f"{self._url} answered without a number as `score`: {str(answer)[:200]}"
+            )
+        return rewarded(float(score))

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from graders_engine.graders import wording
+from graders_engine.graders import verdict, wording
+from graders_engine.graders.asking import Judged
+from graders_engine.graders.base import Services
 from graders_engine.graders.fields import found
 from graders_engine.graders.messages import ModelGrader
 
@@ -34,3 +36,15 @@ class LabelModelGrader(ModelGrader):
     type: Literal["label_model"]
     labels: Annotated[list[str], Field(min_length=1)]
     passing_labels: Annotated[list[str], Field(min_length=1), AfterValidator(_known)]
+
+    def compile(self, services: Services) -> Judged[str]:
+        """Make the evaluator."""
+        passing = frozenset(self.passing_labels)
+        labels = list(dict.fromkeys(self.labels))
+
+        def passes(label: str) -> float:
+            return 1.0 if label in passing else 0.0
+
+        schema = {"type": "string", "enum": labels}
+        label = verdict.one_of(labels)
+        return Judged(self, services, schema, label, verdict.most_frequent, passes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Tag
@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, Tag
 from graders_engine.errors import Mistake
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_of
+from graders_engine.language.scope import Scope
+from graders_engine.models.base import Audio, Image, ModelMessage, Sampling, Text
 
 ROLES = ("user", "assistant", "system", "developer")
 BLOCKS = ("input_text", "output_text", "input_image", "input_audio")
@@ -107,6 +109,11 @@ class SamplingParams(BaseModel):
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     top_p: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
 
+    def sampling(self) -> Sampling:
+        """As a request has it."""
+        most = self.max_completions_tokens or self.max_completion_tokens or self.max_tokens
+        return Sampling(most, self.reasoning_effort, self.seed, self.temperature, self.top_p)
+
 
 class ModelGrader(GraderSpec):
     """What the two graders that ask a model share."""
@@ -115,6 +122,10 @@ class ModelGrader(GraderSpec):
     input: Annotated[list[Message], Field(min_length=1)]
     sampling_params: SamplingParams | None = None
     sampling_parameters: SamplingParams | None = None
+
+    def judge_models(self) -> frozenset[str]:
+        """The model that it asks."""
+        return frozenset({self.model})
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """The model's output in a message that the judge obeys."""
@@ -129,6 +140,26 @@ class ModelGrader(GraderSpec):
                     where,
                     hint="Move {{sample.…}} into a user message.",
                 )
+
+
+def rendered(messages: Sequence[Message], scope: Scope) -> tuple[ModelMessage, ...]:
+    """The messages of one row; what a variable gives is data, and never read as a template again."""
+    return tuple(
+        ModelMessage(message.role, tuple(_part(part, scope) for part in _parts(message.content)))
+        for message in messages
+    )
+
+
+def _parts(content: Any) -> Sequence[Any]:
+    return content if isinstance(content, list) else [content]
+
+
+def _part(part: Any, scope: Scope) -> Text | Image | Audio:
+    if isinstance(part, InputImage):
+        return Image(part.image_url.render(scope), part.detail)
+    if isinstance(part, InputAudio):
+        return Audio(part.input_audio.data.render(scope), part.input_audio.format)
+    return Text(getattr(part, "text", part).render(scope))
 
 
 def _templates(content: Any) -> Iterator[Any]:

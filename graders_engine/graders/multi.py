@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BeforeValidator, Field
 
 from graders_engine.errors import FormulaFailure, Mistake
@@ -14,7 +15,7 @@ from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.fields import FormulaField, found
 from graders_engine.graders.leaf import LeafGrader
 from graders_engine.language.scope import Scope
-from graders_engine.outcome import Failure, Flag, Outcome
+from graders_engine.outcome import Failure, Flag, Outcome, added
 
 
 def keyed(graders: list[Any]) -> dict[str, Any]:
@@ -67,6 +68,10 @@ class MultiGrader(GraderSpec):
         """Its parts' metrics."""
         return frozenset().union(*(spec.metrics() for spec in self.graders.values()))
 
+    def judge_models(self) -> frozenset[str]:
+        """The models that its parts ask."""
+        return frozenset().union(*(spec.judge_models() for spec in self.graders.values()))
+
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """Graders that the formula leaves out, and what its parts have to say."""
         for key, spec in self.graders.items():
@@ -104,22 +109,36 @@ class Multi:
             for key, outcome in zip(self._keys, outcomes, strict=True)
             for failure in outcome.failures
         ]
-        printed = {
-            f"{key}.{name}": text
+        rewards = {
+            key: None if outcome.failures else outcome.served
             for key, outcome in zip(self._keys, outcomes, strict=True)
-            for name, text in outcome.printed.items()
         }
-        rewards: dict[str, float | None] = dict(served)
-        for failure in failures:
-            rewards[failure.grader] = None
+        scores = {
+            key: reward if outcome.score is None else outcome.score
+            for (key, reward), outcome in zip(rewards.items(), outcomes, strict=True)
+        }
+        reward: float | None
         try:
-            value = self._formula.evaluate(served)
+            reward = self._formula.evaluate(served)
         except FormulaFailure as error:
             failures.append(Failure(Flag.FORMULA_PARSE, str(error)))
-            grade = self._invalid_grade
-            return Outcome(grade, grade or 0.0, tuple(failures), rewards, rewards, printed)
+            reward = None
         if failures and self._invalid_grade is not None:
-            value = self._invalid_grade
-        # An outage is not a zero: the number goes over the wire, but no reward is claimed.
-        outage = any(failure.infrastructure for failure in failures)
-        return Outcome(None if outage else value, value, tuple(failures), rewards, rewards, printed)
+            reward = self._invalid_grade
+        shown = 0.0 if reward is None else reward
+        if any(failure.infrastructure for failure in failures):
+            reward = None  # an outage is not a zero: the number is served, but no reward is claimed
+        outcome = Outcome(reward, shown, tuple(failures), rewards, scores)
+        return self._with_traces(outcome, outcomes) if self.waits else outcome
+
+    def _with_traces(self, outcome: Outcome, parts: Sequence[Outcome]) -> Outcome:
+        """What the parts printed and spent, by their keys."""
+        keyed = list(zip(self._keys, parts, strict=True))
+        return msgspec.structs.replace(
+            outcome,
+            printed={
+                f"{key}.{name}": text for key, part in keyed for name, text in part.printed.items()
+            },
+            usage=added(part.usage for part in parts),
+            repeats={key: part.repeats[""] for key, part in keyed if part.repeats},
+        )

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from graders_engine.graders import wording
+from graders_engine.graders import verdict, wording
+from graders_engine.graders.asking import Judged
+from graders_engine.graders.base import Services
 from graders_engine.graders.fields import found
 from graders_engine.graders.messages import ModelGrader
 
@@ -25,3 +27,12 @@ class ScoreModelGrader(ModelGrader):
     range: (
         Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)] | None
     ) = Field(None, description="Lowest and highest score; [0, 1] when left out.")
+
+    def compile(self, services: Services) -> Judged[float]:
+        """Make the evaluator."""
+        lowest, highest = self.range or (0.0, 1.0)
+
+        def clamped(score: float) -> float:
+            return min(max(score, lowest), highest)
+
+        return Judged(self, services, {"type": "number"}, verdict.number, verdict.middle, clamped)

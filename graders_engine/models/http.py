@@ -1,25 +1,35 @@
-"""POST of JSON with retries: what the API-speaking backends share. aiohttp is imported on first use."""
+"""POST of JSON, and patience with whoever answers it: what the API-speaking backends share.
+
+aiohttp is imported on first use.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from graders_engine.errors import BackendFailure
+from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected
 from graders_engine.language import strict_json
 
 if TYPE_CHECKING:
     import aiohttp
 
+T = TypeVar("T")
+
 RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Answers that another try may better; the stock SDKs retry the same ones."""
+OVERLOADED_STATUS = frozenset({429, 503})
+"""Answers that ask for fewer requests."""
 MAX_ANSWER_BYTES = 64 << 20
 """An answer longer than this is an error, not a memory problem."""
-_SHOWN = 200
+CONNECT_S = 10.0
+"""Seconds for reaching a server; one that is there answers far sooner."""
+_SHOWN = 300
 """Characters of an error's body that a message repeats."""
 
 
@@ -41,103 +51,147 @@ class Patience:
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
 
-
-class HttpClient:
-    """Sends JSON and reads JSON, over connections that are kept. Use it from one event loop.
-
-    Args:
-        patience: how long and how often to try.
-    """
-
-    def __init__(self, patience: Patience | None = None) -> None:
-        self.patience = patience or Patience()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def post(self, url: str, body: Any, headers: Mapping[str, str]) -> Any:
-        """Send a body, and return the answer's JSON values.
+    async def apply(self, once: Callable[[], Awaitable[T]]) -> T:
+        """Try until it succeeds, fails for good, or the tries or the time are used up.
 
         Raises:
-            BackendFailure: no tries are left, or the answer is one that no further try can better.
-                The message never repeats the headers, which hold the key.
+            BackendFailure: whatever `once` raised last; only a `BackendBusy` is tried again.
         """
         began = time.monotonic()
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._try(url, body, headers)
-            except _Again as reason:
+                return await once()
+            except BackendBusy as reason:
                 wait = self._wait(attempt, reason.wait_s)
                 spent = time.monotonic() - began
-                if attempt >= self.patience.attempts or spent + wait > self.patience.total_s:
+                if attempt >= self.attempts or spent + wait > self.total_s:
                     tries = f"{attempt} tries in {spent:.1f} s" if attempt > 1 else "one try"
-                    raise BackendFailure(f"{url}: {reason} ({tries})") from None
-                await asyncio.sleep(wait)
-
-    async def _try(self, url: str, body: Any, headers: Mapping[str, str]) -> Any:
-        import aiohttp
-
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self.patience.attempt_s)
-            )
-        try:
-            # A redirect would carry the key to another host.
-            async with self._session.post(
-                url, json=body, headers=headers, allow_redirects=False
-            ) as answer:
-                text = bytearray()
-                async for chunk in answer.content.iter_any():
-                    text += chunk
-                    if len(text) > MAX_ANSWER_BYTES:
-                        raise BackendFailure(
-                            f"{url}: the answer is longer than {MAX_ANSWER_BYTES} bytes"
-                        )
-                status, retry_after = answer.status, answer.headers.get("Retry-After", "")
-        except TimeoutError:
-            raise _Again(f"no answer within {self.patience.attempt_s:g} s") from None
-        except aiohttp.InvalidURL:
-            raise BackendFailure(f"'{url}' is not an address") from None
-        except aiohttp.ClientError as error:
-            raise _Again(f"{type(error).__name__}: {error}") from None
-        return _read(url, status, retry_after, bytes(text))
+                    raise BackendFailure(f"{reason} ({tries})") from None
+            await asyncio.sleep(wait)
 
     def _wait(self, attempt: int, asked_s: float | None) -> float:
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         if asked_s is not None:
-            return min(asked_s, self.patience.longest_wait_s)
-        longest = min(
-            self.patience.first_wait_s * 2.0 ** (attempt - 1), self.patience.longest_wait_s
+            # A little later than asked, and not all at once, or the same crowd is refused again.
+            return min(asked_s * (1.5 - 0.5 * jitter), self.longest_wait_s)
+        return min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s) * jitter
+
+
+class HttpClient:
+    """Sends JSON and reads JSON, over connections that are kept. Use it from one event loop.
+
+    Args:
+        patience: how long and how often to try.
+        max_answer_bytes: an answer longer than this is an error.
+    """
+
+    def __init__(
+        self, patience: Patience | None = None, max_answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> None:
+        self.patience = patience or Patience()
+        self._max_answer_bytes = max_answer_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, url: str, body: Any, headers: Mapping[str, str]) -> Any:
+        """Send a body as often as patience allows, and return the answer's JSON values.
+
+        Raises:
+            BackendFailure: no tries are left, or the answer is one that no further try can better.
+                The message never repeats the headers, which hold the key.
+        """
+        text = strict_json.encode(body)
+        return await self.patience.apply(lambda: self.send(url, text, headers))
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """Send a body, JSON already, once.
+
+        Raises:
+            BackendBusy: another try may help.
+            BackendRejected: the server answers that the request is wrong.
+            BackendFailure: the answer cannot be used.
+        """
+        import aiohttp
+
+        session = self._session or self._open()
+        shown_url = url.partition("?")[0]
+        try:
+            # A redirect would carry the key to another host.
+            async with session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                text = await self._body(answer, shown_url)
+                status, retry_after = answer.status, _retry_after(answer.headers)
+        except TimeoutError:
+            reason = f"no answer within {self.patience.attempt_s:g} s"
+            raise BackendBusy(f"{shown_url}: {reason}") from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
+            raise BackendFailure(f"'{shown_url}' is not an address") from None
+        except aiohttp.ClientSSLError as error:  # a wrong certificate stays wrong
+            raise BackendFailure(f"{shown_url}: {type(error).__name__}: {error}") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise BackendBusy(f"{shown_url}: {type(error).__name__}: {error}") from None
+        return _read(shown_url, status, retry_after, text)
+
+    def _open(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        session = aiohttp.ClientSession(
+            # The policies hold the number of requests; a second limit here would only hide theirs.
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            headers={"Content-Type": "application/json"},
+            timeout=aiohttp.ClientTimeout(
+                total=self.patience.attempt_s, sock_connect=min(CONNECT_S, self.patience.attempt_s)
+            ),
+            # Cookies would tie rows together.
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+        self._session = session
+        return session
+
+    async def _body(self, answer: aiohttp.ClientResponse, url: str) -> bytes:
+        text = bytearray()
+        async for chunk in answer.content.iter_any():
+            text += chunk
+            if len(text) > self._max_answer_bytes:
+                raise BackendFailure(
+                    f"{url}: the answer is longer than {self._max_answer_bytes} bytes"
+                )
+        return bytes(text)
 
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+            self._session = None
 
 
-class _Again(Exception):
-    """Another try may help; after `wait_s`, where the server says so."""
-
-    def __init__(self, reason: str, wait_s: float | None = None) -> None:
-        self.wait_s = wait_s
-        super().__init__(reason)
-
-
-def _read(url: str, status: int, retry_after: str, text: bytes) -> Any:
-    shown = text[:_SHOWN].decode("utf-8", "replace").strip()
+def _read(url: str, status: int, retry_after: float | None, text: bytes) -> Any:
+    shown = " ".join(text[:_SHOWN].decode("utf-8", "replace").split())
     if status in RETRIED_STATUS:
-        raise _Again(f"HTTP {status}: {shown}", _seconds(retry_after))
+        raise BackendBusy(
+            f"{url}: HTTP {status}: {shown}", retry_after, overloaded=status in OVERLOADED_STATUS
+        )
+    if 300 <= status < 400:
+        raise BackendFailure(f"{url}: HTTP {status}: a redirect is not followed")
     if status != 200:
-        raise BackendFailure(f"{url}: HTTP {status}: {shown}")
+        raise BackendRejected(f"{url}: HTTP {status}: {shown}", status)
     try:
         return strict_json.decode(text)
     except ValueError:
         raise BackendFailure(f"{url}: the answer is not JSON: {shown}") from None
 
 
-def _seconds(retry_after: str) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as the server asks for them: in milliseconds, in seconds, or as a date."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(float(headers.get(name, "")) * unit, 0.0)
+        except ValueError:
+            continue
     try:
-        return max(float(retry_after), 0.0)
-    except ValueError:  # absent, or a date, which the usual backing off serves as well
+        then = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(then.timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError):
         return None

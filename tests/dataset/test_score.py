@@ -257,7 +257,8 @@ def test_a_bad_grader_stops_before_any_file_is_touched(
     with pytest.raises(InvalidGrader):
         score_file(engine, {"type": "string_check"}, data, out)
     with pytest.raises(UnavailableGrader):
-        score_file(engine, {"type": "endpoint", "url": "http://localhost"}, data, out)
+        judged = {"type": "score_model", "model": "m", "input": [{"role": "user", "content": "?"}]}
+        score_file(engine, judged, data, out)
     assert not out.exists()
 
 

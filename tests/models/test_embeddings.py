@@ -243,11 +243,11 @@ def test_a_server_that_never_answers_is_given_up(server: Endpoint) -> None:
 
 
 def test_an_answer_without_end_is_cut_off(
-    server: Endpoint, monkeypatch: pytest.MonkeyPatch
+    server: Endpoint,
 ) -> None:
-    monkeypatch.setattr("graders_engine.models.http.MAX_ANSWER_BYTES", 1000)
     server.reply = lambda body: (200, {}, b" " * 100_000)
-    with Engine(embeddings=client_of(server)) as engine:
+    backend = OpenAIEmbeddings("letters", base_url=server.url, client=HttpClient(HASTY, 1000))
+    with Engine(embeddings=backend) as engine:
         [row] = engine.score(COSINE, rows(("abc", "xyz")))
     assert "longer than 1000 bytes" in row.flags["model_grader_server_error"]
 

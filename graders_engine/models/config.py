@@ -1,0 +1,109 @@
+"""graders.toml: where judges are asked, under which names, at what price."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from graders_engine.errors import InvalidRequest
+from graders_engine.models.openai import EndpointSettings
+from graders_engine.models.policies import Price
+
+T = TypeVar("T")
+
+TABLES = ("endpoints", "models", "prices", "images")
+"""The tables of the file; `images` is for `graders image`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the file says.
+
+    Attributes:
+        endpoints: by name; the one called `default` is for models that are not mapped.
+        models: from the name in a grader to "MODEL@ENDPOINT", or "MODEL" at the default endpoint.
+        prices: by the model's name at the endpoint.
+    """
+
+    endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+
+def read_config(path: Path) -> Config:
+    """Read a graders.toml.
+
+    Raises:
+        InvalidRequest: it cannot be read, or has what it cannot have; all mistakes at once.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidRequest(f"{path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{path}: {error}.") from None
+    mistakes = [
+        f"unknown table [{name}]; there are {', '.join(TABLES)}"
+        for name in tables
+        if name not in TABLES
+    ]
+    config = Config(
+        _records(tables, "endpoints", _endpoint, mistakes),
+        _records(tables, "models", _model, mistakes),
+        _records(tables, "prices", _price, mistakes),
+    )
+    if mistakes:
+        raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))
+    return config
+
+
+def _records(
+    tables: dict[str, Any], table: str, make: Callable[[Any], T], mistakes: list[str]
+) -> dict[str, T]:
+    records = {}
+    given = tables.get(table, {})
+    if not isinstance(given, dict):
+        mistakes.append(f"[{table}] is a table")
+        return {}
+    for name, value in given.items():
+        try:
+            records[name] = make(value)
+        except (TypeError, ValueError) as error:
+            mistakes.append(f"[{table}] {name}: {error}")
+    return records
+
+
+def _endpoint(value: Any) -> EndpointSettings:
+    return EndpointSettings(**_fields(EndpointSettings, value))
+
+
+def _price(value: Any) -> Price:
+    fields = _fields(Price, value)
+    for name, amount in fields.items():
+        if type(amount) not in (int, float) or amount < 0:
+            raise ValueError(f"{name} is money per million tokens, not {amount!r}")
+    if missing := {"input", "output"} - set(fields):
+        raise ValueError(f"{' and '.join(sorted(missing))} must be there too")
+    return Price(**fields)
+
+
+def _model(value: Any) -> str:
+    if not isinstance(value, str) or not value.partition("@")[0]:
+        raise ValueError('write "MODEL@ENDPOINT", or "MODEL" at the default endpoint')
+    return value
+
+
+def _fields(record: type[Any], value: Any) -> dict[str, Any]:
+    known = [entry.name for entry in dataclasses.fields(record)]
+    if not isinstance(value, dict):
+        raise TypeError(f"a table with {', '.join(known)}")
+    if "api_key" in value:
+        raise ValueError("a key has no place in a file: name its variable with api_key_env")
+    strange = [name for name in value if name not in known]
+    if strange:
+        raise ValueError(f"unknown key {strange[0]}; there are {', '.join(known)}")
+    return value

@@ -1,0 +1,239 @@
+"""The two request forms of OpenAI-compatible endpoints: chat completions, and responses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from graders_engine.errors import BackendFailure
+from graders_engine.models.base import Audio, Image, ModelMessage, ModelReply, ModelRequest, Text
+from graders_engine.outcome import Usage
+
+Binding = Literal["json_schema", "json_object", "text"]
+"""How an endpoint is told the form of the answer, from the strictest to none."""
+BINDINGS: tuple[Binding, ...] = ("json_schema", "json_object", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What an endpoint was found to know.
+
+    Attributes:
+        binding: how it is told the form of the answer.
+        max_tokens: its name for the most tokens of an answer.
+        developer: whether it knows the role `developer`; where not, such a message is a system one.
+    """
+
+    binding: Binding = "json_schema"
+    max_tokens: str = "max_completion_tokens"
+    developer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One request form.
+
+    Attributes:
+        path: where requests go, after the base URL.
+        body: the body of a request, in a dialect.
+        reply: what an answer's JSON says; raises BackendFailure when it says nothing.
+    """
+
+    path: str
+    body: Callable[[ModelRequest, Dialect], dict[str, Any]]
+    reply: Callable[[Any], ModelReply]
+
+
+def _instruction(schema: dict[str, Any]) -> str:
+    """What a model is told where the endpoint takes no schema."""
+    return (
+        "Answer with one JSON object and nothing else. It must match this JSON Schema:\n"
+        + json.dumps(schema)
+    )
+
+
+def _messages(request: ModelRequest, dialect: Dialect) -> list[ModelMessage]:
+    """The conversation; where the schema cannot be sent, its words head it."""
+    messages = list(request.messages)
+    if not dialect.developer:
+        messages = [
+            ModelMessage("system" if message.role == "developer" else message.role, message.parts)
+            for message in messages
+        ]
+    if dialect.binding == "json_schema":
+        return messages
+    instruction = Text(_instruction(request.schema))
+    if messages[0].role == "system":  # many chat templates allow one system message, the first
+        parts = (instruction, Text("\n\n"), *messages[0].parts)
+        return [ModelMessage("system", parts), *messages[1:]]
+    return [ModelMessage("system", (instruction,)), *messages]
+
+
+def _content(parts: Sequence[Any], block: Callable[[Any], dict[str, Any]]) -> Any:
+    """Text alone goes as a string, which every endpoint takes; anything else as blocks."""
+    if all(isinstance(part, Text) for part in parts):
+        return "".join(part.text for part in parts)
+    return [block(part) for part in parts]
+
+
+def _chat_block(part: Text | Image | Audio) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        image = {"url": part.url} | ({"detail": part.detail} if part.detail else {})
+        return {"type": "image_url", "image_url": image}
+    return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+
+
+def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [
+            {"role": message.role, "content": _content(message.parts, _chat_block)}
+            for message in _messages(request, dialect)
+        ],
+    }
+    if dialect.binding == "json_schema":
+        named = {"name": "verdict", "strict": True, "schema": request.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    elif dialect.binding == "json_object":
+        body["response_format"] = {"type": "json_object"}
+    options = {
+        dialect.max_tokens: sampling.max_tokens,
+        "reasoning_effort": sampling.reasoning_effort,
+        "seed": sampling.seed,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    }
+    return body | {name: value for name, value in options.items() if value is not None}
+
+
+def _chat_reply(answer: Any) -> ModelReply:
+    message = answer["choices"][0]["message"]
+    finish = answer["choices"][0].get("finish_reason")
+    usage = answer.get("usage") or {}
+    refusal = message.get("refusal")
+    if refusal is None and finish == "content_filter":
+        refusal = "stopped by the endpoint's content filter"
+    return ModelReply(
+        text=_text(message.get("content")),
+        model=_text(answer.get("model")),
+        usage=_usage(
+            usage, "prompt_tokens", "completion_tokens", usage.get("prompt_tokens_details")
+        ),
+        finish="length" if finish == "length" else "stop",
+        refusal=refusal,
+    )
+
+
+def _response_block(role: str) -> Callable[[Any], dict[str, Any]]:
+    def block(part: Text | Image | Audio) -> dict[str, Any]:
+        if isinstance(part, Text):
+            kind = "output_text" if role == "assistant" else "input_text"
+            return {"type": kind, "text": part.text}
+        if isinstance(part, Image):
+            return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+
+    return block
+
+
+def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "model": request.model,
+        "input": [
+            {
+                "role": message.role,
+                "content": _content(message.parts, _response_block(message.role)),
+            }
+            for message in _messages(request, dialect)
+        ],
+        "store": False,
+    }
+    if dialect.binding == "json_schema":
+        form = {"type": "json_schema", "name": "verdict", "strict": True, "schema": request.schema}
+        body["text"] = {"format": form}
+    elif dialect.binding == "json_object":
+        body["text"] = {"format": {"type": "json_object"}}
+    effort = sampling.reasoning_effort
+    options = {  # this form has no seed
+        "max_output_tokens": sampling.max_tokens,
+        "reasoning": None if effort is None else {"effort": effort},
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    }
+    return body | {name: value for name, value in options.items() if value is not None}
+
+
+def _responses_reply(answer: Any) -> ModelReply:
+    if answer.get("status") in ("failed", "cancelled"):
+        raise BackendFailure(f"the endpoint answered with {_short(answer.get('error'))}")
+    blocks = [
+        block
+        for entry in answer["output"]
+        if entry.get("type") == "message"
+        for block in entry["content"]
+    ]
+    refusals = [block["refusal"] for block in blocks if block.get("type") == "refusal"]
+    reason = (answer.get("incomplete_details") or {}).get("reason")
+    if reason == "content_filter":
+        refusals.append("stopped by the endpoint's content filter")
+    if not blocks and reason is None:
+        raise KeyError("message")
+    usage = answer.get("usage") or {}
+    return ModelReply(
+        text="".join(block["text"] for block in blocks if block.get("type") == "output_text"),
+        model=_text(answer.get("model")),
+        usage=_usage(usage, "input_tokens", "output_tokens", usage.get("input_tokens_details")),
+        finish="length" if reason == "max_output_tokens" else "stop",
+        refusal="\n".join(refusals) if refusals else None,
+    )
+
+
+CHAT = Wire("/chat/completions", _chat_body, _chat_reply)
+RESPONSES = Wire("/responses", _responses_body, _responses_reply)
+WIRES = {"chat": CHAT, "responses": RESPONSES}
+
+
+def read(wire: Wire, answer: Any) -> ModelReply:
+    """What an answer says.
+
+    Raises:
+        BackendFailure: it does not have the form of an answer.
+    """
+    try:
+        return wire.reply(answer)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        raise BackendFailure(f"the endpoint answered without a message: {_short(answer)}") from None
+
+
+def _text(value: Any) -> str:
+    """A text, with null for none.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _usage(usage: Any, prompt: str, completion: str, details: Any) -> Usage:
+    read_, written = _count(usage.get(prompt)), _count(usage.get(completion))
+    total = _count(usage.get("total_tokens")) or read_ + written
+    return Usage(read_, total, written, _count((details or {}).get("cached_tokens")))
+
+
+def _count(value: Any) -> int:
+    """A number of tokens; endpoints leave out what they do not count."""
+    return value if type(value) is int and value > 0 else 0
+
+
+def _short(answer: Any) -> str:
+    return json.dumps(answer)[:200]
