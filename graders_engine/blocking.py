@@ -7,11 +7,12 @@ import os
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from graders_engine.compiled import CompiledGrader, scope_reader
-from graders_engine.engine import WINDOW, AsyncEngine, in_order
+from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
+from graders_engine.engine import WINDOW, AsyncEngine, Supply, graded
 from graders_engine.errors import LifecycleError
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
@@ -22,6 +23,9 @@ from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.sandbox.base import Limits, Sandbox
 
 T = TypeVar("T")
+
+LOOK_S = 1.0
+"""How often a thread that waits for an outcome looks whether the engine is still there."""
 
 
 class Settings(TypedDict, total=False):
@@ -131,11 +135,33 @@ class Engine:
         if not compiled.evaluator.waits:
             return (compiled.grade_row_now(index, row, scope) for index, row in enumerate(rows))
 
-        def begin(index: int, row: Any) -> Future[RowOutcome]:
-            return self._begin(self._engine.grade_waiting(compiled, index, row, scope))
+        return self._score_waiting(compiled, rows, scope)
 
-        window = self._engine.concurrency * WINDOW
-        return (begun.result() for begun in in_order(begin, rows, window))
+    def _score_waiting(
+        self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
+    ) -> Iterator[RowOutcome]:
+        loop = self._running_loop()
+        ready: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
+        crew = self._engine.crew(compiled, scope, ready.put)
+        supply = Supply(rows, self._engine.concurrency * WINDOW)
+        try:
+            while (
+                supply.refill(lambda portion: loop.call_soon_threadsafe(crew.feed, portion))
+                or supply.in_flight
+            ):
+                outcome = self._taken(ready)
+                supply.in_flight -= 1
+                yield graded(outcome)
+        finally:
+            if not self._closed:
+                self._call(crew.end())
+
+    def _taken(self, ready: SimpleQueue[RowOutcome | BaseException]) -> RowOutcome | BaseException:
+        while True:
+            try:
+                return ready.get(timeout=LOOK_S)
+            except Empty:
+                self._check()  # another thread may have closed the engine; nothing comes then
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._begin(coroutine).result()

@@ -93,9 +93,7 @@ class CompiledGrader:
         )
 
 
-def _masked(grader: Any) -> Any:
-    if not isinstance(grader, dict):
-        return grader
+def _masked(grader: dict[str, Any]) -> dict[str, Any]:
     shown = {**grader}
     if isinstance(shown.get("headers"), dict):
         shown["headers"] = dict.fromkeys(shown["headers"], "***")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
+from graders_engine.crew import Crew, Deliver
 from graders_engine.errors import LifecycleError
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS, Services
 from graders_engine.graders.endpoint import endpoint_client
@@ -36,6 +38,8 @@ DEFAULT_CONCURRENCY = 64
 """Rows in flight at once, where grading a row waits for something outside this process."""
 WINDOW = 4
 """Rows begun ahead of the oldest unfinished one, as a multiple of the concurrency."""
+PORTION = 32
+"""Rows taken at a time: handing them on one by one costs more than cheap rows themselves."""
 BREATH_S = 0.01
 """Longest time a data set's rows keep the event loop from its other tasks."""
 
@@ -242,12 +246,8 @@ class AsyncEngine:
         self._stay_on_one_loop()
         scope = scope_reader(sample_field)
         if compiled.evaluator.waits:
-
-            def begin(index: int, row: Any) -> asyncio.Task[RowOutcome]:
-                return asyncio.create_task(self.grade_waiting(compiled, index, row, scope))
-
-            for task in in_order(begin, rows, self.concurrency * WINDOW):
-                yield await task
+            async for outcome in self._score_waiting(compiled, rows, scope):
+                yield outcome
             return
         breath = perf_counter() + BREATH_S
         for index, row in enumerate(rows):
@@ -256,12 +256,78 @@ class AsyncEngine:
                 await asyncio.sleep(0)
                 breath = perf_counter() + BREATH_S
 
+    async def _score_waiting(
+        self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
+    ) -> AsyncIterator[RowOutcome]:
+        ready: deque[RowOutcome | BaseException] = deque()
+        some = asyncio.Event()
+
+        def deliver(outcome: RowOutcome | BaseException) -> None:
+            ready.append(outcome)
+            some.set()
+
+        crew = self.crew(compiled, scope, deliver)
+        supply = Supply(rows, self.concurrency * WINDOW)
+        try:
+            while supply.refill(crew.feed) or supply.in_flight:
+                await some.wait()
+                some.clear()
+                while ready:
+                    supply.in_flight -= 1
+                    yield graded(ready.popleft())
+        finally:
+            await crew.end()
+
+    def crew(self, compiled: CompiledGrader, scope: ScopeOf, deliver: Deliver) -> Crew:
+        """What drains a data set of a grader that waits; `concurrency` holds for all of them together."""
+
+        async def grade(index: int, row: Any) -> RowOutcome:
+            return await self.grade_waiting(compiled, index, row, scope)
+
+        return Crew(grade, self.concurrency, deliver)
+
     async def grade_waiting(
         self, compiled: CompiledGrader, index: int, row: Any, scope: ScopeOf
     ) -> RowOutcome:
         """Grade one row as soon as fewer than `concurrency` others are in flight."""
         async with self._free:
             return await compiled.grade_row(index, row, scope)
+
+
+class Supply:
+    """Hands rows on in portions, so that only so many are in flight.
+
+    Args:
+        rows: where they come from.
+        window: rows in flight, at most.
+
+    Attributes:
+        in_flight: rows that were handed on and are not back.
+    """
+
+    def __init__(self, rows: Iterable[Any], window: int) -> None:
+        self._rows = enumerate(rows)
+        self._window = window
+        self._portion = min(PORTION, window)
+        self._over = False
+        self.in_flight = 0
+
+    def refill(self, feed: Callable[[list[tuple[int, Any]]], object]) -> bool:
+        """Hand on as many as fit, a portion at a time; tells whether there may be more."""
+        while not self._over and self.in_flight <= self._window - self._portion:
+            portion = list(islice(self._rows, self._portion))
+            self._over = len(portion) < self._portion
+            self.in_flight += len(portion)
+            if portion:
+                feed(portion)
+        return not self._over
+
+
+def graded(delivered: RowOutcome | BaseException) -> RowOutcome:
+    """What a crew delivered; an exception is raised."""
+    if isinstance(delivered, BaseException):
+        raise delivered
+    return delivered
 
 
 def _judging(judges: str | ModelBackend | Judging | None, concurrency: int) -> Judging:

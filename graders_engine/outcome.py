@@ -104,6 +104,7 @@ class Outcome(msgspec.Struct, frozen=True):
         usage: the tokens that judges took and gave, by the name that the endpoint gives the model.
         repeats: where a judge was asked several times, each answer's reward, by the grader's key ("" for
             a single grader).
+        labels: of label_model graders, the label of each answer, by the grader's key likewise.
     """
 
     reward: float | None
@@ -115,6 +116,7 @@ class Outcome(msgspec.Struct, frozen=True):
     printed: dict[str, str] = {}
     usage: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}
+    labels: dict[str, list[str]] = {}
 
     @property
     def status(self) -> Status:

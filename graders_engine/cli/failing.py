@@ -7,12 +7,12 @@ from typing import NoReturn
 
 import click
 
-from graders_engine.errors import DataSetError, GradersError, InvalidGrader, Mistake
+from graders_engine.errors import BudgetSpent, DataSetError, GradersError, InvalidGrader, Mistake
 
 WRONG_REQUEST = 2
 """Exit code for a wrong request: a grader, a row or a flag that cannot be used."""
 FAILED = 1
-"""Exit code when the request is right but the data or the results cannot be read or written."""
+"""Exit code when the request is right, but a file cannot be read or written, or the budget is spent."""
 
 
 def report_and_exit(error: GradersError) -> NoReturn:
@@ -27,7 +27,7 @@ def report_and_exit(error: GradersError) -> NoReturn:
             show(mistake)
     else:
         click.secho(str(error), err=True, fg="red")
-    sys.exit(FAILED if isinstance(error, DataSetError) else WRONG_REQUEST)
+    sys.exit(FAILED if isinstance(error, DataSetError | BudgetSpent) else WRONG_REQUEST)
 
 
 def warn(mistake: Mistake) -> None:

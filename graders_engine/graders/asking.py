@@ -11,7 +11,7 @@ import msgspec
 from graders_engine.errors import GradingError, UnavailableGrader
 from graders_engine.graders import verdict
 from graders_engine.graders.base import Services
-from graders_engine.graders.messages import ModelGrader, SamplingParams, rendered
+from graders_engine.graders.messages import ModelGrader, SamplingParams, renderer
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import Outcome, Usage, added
@@ -47,7 +47,7 @@ class Judged(Generic[T]):
     ) -> None:
         if services.judges is None:
             raise UnavailableGrader(f"This engine has nobody to ask: '{spec.model}' needs a judge.")
-        self._messages = spec.input
+        self._messages = renderer(spec.input)
         self._judge = services.judges.find(spec.model)
         self._repeats = services.judges.repeats
         self._blank = ModelRequest(
@@ -60,11 +60,11 @@ class Judged(Generic[T]):
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The reward for the judge's verdict on this row."""
-        request = msgspec.structs.replace(self._blank, messages=rendered(self._messages, scope))
+        request = msgspec.structs.replace(self._blank, messages=self._messages(scope))
         if self._repeats == 1:
             reply = await self._judge.ask(request)
             usage = {reply.model: reply.usage}
-            return self._outcome(self._read(reply, usage), usage)
+            return self._outcome([self._read(reply, usage)], usage)
         return await self._repeated(request)
 
     async def _repeated(self, request: ModelRequest) -> Outcome:
@@ -88,13 +88,16 @@ class Judged(Generic[T]):
         if 2 * len(results) <= len(replies):
             raise failures[0]
         given = [self._reward_of(result) for result in results]
-        outcome = self._outcome(self._together(results), usage)
-        return msgspec.structs.replace(outcome, repeats={"": given})
+        return msgspec.structs.replace(self._outcome(results, usage), repeats={"": given})
 
-    def _outcome(self, result: T, usage: dict[str, Usage]) -> Outcome:
+    def _outcome(self, results: list[T], usage: dict[str, Usage]) -> Outcome:
+        result = results[0] if len(results) == 1 else self._together(results)
         reward = self._reward_of(result)
-        raw = None if isinstance(result, str) or result == reward else result
-        return Outcome(reward, reward, score=raw, usage=usage)
+        if isinstance(result, str):
+            return Outcome(
+                reward, reward, usage=usage, labels={"": [str(label) for label in results]}
+            )
+        return Outcome(reward, reward, score=None if result == reward else result, usage=usage)
 
     def _read(self, reply: ModelReply, usage: dict[str, Usage]) -> T:
         try:

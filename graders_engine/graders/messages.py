@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Tag
@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, Tag
 from graders_engine.errors import Mistake
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_of
-from graders_engine.language.scope import Scope
+from graders_engine.language.scope import Scope, scope_of
 from graders_engine.models.base import Audio, Image, ModelMessage, Sampling, Text
 
 ROLES = ("user", "assistant", "system", "developer")
 BLOCKS = ("input_text", "output_text", "input_image", "input_audio")
+NOTHING = scope_of(None, model_sample="")
+"""For what names no variable."""
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -142,12 +144,21 @@ class ModelGrader(GraderSpec):
                 )
 
 
-def rendered(messages: Sequence[Message], scope: Scope) -> tuple[ModelMessage, ...]:
-    """The messages of one row; what a variable gives is data, and never read as a template again."""
-    return tuple(
-        ModelMessage(message.role, tuple(_part(part, scope) for part in _parts(message.content)))
-        for message in messages
-    )
+def renderer(messages: Sequence[Message]) -> Callable[[Scope], tuple[ModelMessage, ...]]:
+    """What renders the messages for a row.
+
+    What a variable gives is data: it is never read as a template again.
+    """
+    writers = [_writer(message) for message in messages]
+    return lambda scope: tuple([writer(scope) for writer in writers])
+
+
+def _writer(message: Message) -> Callable[[Scope], ModelMessage]:
+    role, parts = message.role, _parts(message.content)
+    if not any(template.variables for template in _templates(message.content)):
+        always = ModelMessage(role, tuple(_part(part, NOTHING) for part in parts))
+        return lambda scope: always
+    return lambda scope: ModelMessage(role, tuple([_part(part, scope) for part in parts]))
 
 
 def _parts(content: Any) -> Sequence[Any]:

@@ -141,4 +141,5 @@ class Multi:
             },
             usage=added(part.usage for part in parts),
             repeats={key: part.repeats[""] for key, part in keyed if part.repeats},
+            labels={key: part.labels[""] for key, part in keyed if part.labels},
         )

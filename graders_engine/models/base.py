@@ -7,11 +7,14 @@ one, so retries, limits, caches and budgets stack in any order.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from graders_engine.language import strict_json
 from graders_engine.outcome import Usage
+
+T = TypeVar("T")
 
 Role = Literal["user", "assistant", "system", "developer"]
 
@@ -125,11 +128,23 @@ def fingerprint(request: ModelRequest, signature: str = "") -> str:
     return hashed.hexdigest()
 
 
-def encoded(request: ModelRequest) -> bytes:
-    """A request as JSON, always the same for the same request; lone surrogates are escaped."""
+def encoded(record: msgspec.Struct) -> bytes:
+    """A record as JSON, always the same for the same one; lone surrogates are escaped."""
     try:
-        return _encode(request)
+        return _encode(record)
     except UnicodeEncodeError:
         import json
 
-        return json.dumps(msgspec.to_builtins(request), sort_keys=True).encode()
+        return json.dumps(msgspec.to_builtins(record), sort_keys=True).encode()
+
+
+def decoded(text: bytes, kind: type[T]) -> T:
+    """The record that `encoded` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except ValueError:  # a lone surrogate, or a mistake, which the second try finds again
+        return msgspec.convert(strict_json.decode(text), kind)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from graders_engine.errors import DataSetError
-from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, fingerprint
+from graders_engine.models.base import (
+    ModelBackend,
+    ModelReply,
+    ModelRequest,
+    decoded,
+    encoded,
+    fingerprint,
+)
 from graders_engine.models.policies import Policy
 
 VERSION = 1
 """Of the file's tables, and of what a key stands for."""
+MAPPED_BYTES = 1 << 30
+"""Of the file, read as memory and not by calls."""
+GLANCE_S = 0.02
+"""How long a look at the file may serve: what others write in between is seen after it."""
 WAIT_S = 30.0
 """Seconds to wait for another process that is writing."""
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(ModelReply).decode
 
 
 def default_path() -> Path:
@@ -64,30 +71,35 @@ class ReplyStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._looking = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Replies quote the rows: nobody else reads them.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._file = sqlite3.connect(
-                path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
-            )
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = NORMAL")
-            self._make_tables()
         except OSError as error:
             raise DataSetError(
                 f"The cache cannot be opened: {path}: {error.strerror}. Name another with --cache, "
                 "or go without by --no-cache."
             ) from None
-        except sqlite3.Error as error:
+        self._file = sqlite3.connect(
+            path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._make_tables()
+        except (sqlite3.Error, DataSetError) as error:
+            self._file.close()
             raise DataSetError(f"The cache cannot be used: {path}: {error}.") from None
+        self._file.execute("PRAGMA synchronous = NORMAL")
+        self._file.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
 
     def _make_tables(self) -> None:
+        others = "SELECT 1 FROM sqlite_master WHERE tbl_name != 'replies'"
+        if self._file.execute(others).fetchone():
+            raise DataSetError("it is the database of another program; name another file")
         version = self._file.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
-            raise DataSetError(
-                f"The cache {self.path} is of another version of graders-engine: name another file."
-            )
+            raise DataSetError("it is of another version of graders-engine; name another file")
+        self._file.execute("PRAGMA journal_mode = WAL")
         self._file.execute(
             "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply BLOB NOT NULL, "
             "model TEXT NOT NULL, tokens INTEGER NOT NULL, kept_at REAL NOT NULL) WITHOUT ROWID"
@@ -101,10 +113,28 @@ class ReplyStore:
             DataSetError: the file cannot be read.
         """
         try:
+            self._look()
             found = self._file.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-            return None if found is None else _decode(found[0])
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            return None if found is None else decoded(found[0], ModelReply)
+        except (sqlite3.Error, ValueError) as error:
             raise DataSetError(f"The cache {self.path} cannot be read: {error}.") from None
+
+    def _look(self) -> None:
+        """Read many replies under one lock: taking it costs more than reading one."""
+        if self._looking:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nothing would end the look: each reading takes a lock of its own
+            return
+        self._file.execute("BEGIN")
+        self._looking = True
+        loop.call_later(GLANCE_S, self._look_away)
+
+    def _look_away(self) -> None:
+        if self._looking:
+            self._looking = False
+            self._file.execute("COMMIT")
 
     def put(self, key: str, reply: ModelReply) -> None:
         """Keep a reply; one that is there already stays.
@@ -112,14 +142,16 @@ class ReplyStore:
         Raises:
             DataSetError: the file cannot be written.
         """
-        row = (key, _encode(reply), reply.model, reply.usage.total_tokens, time.time())
+        row = (key, encoded(reply), reply.model, reply.usage.total_tokens, time.time())
         try:
+            self._look_away()
             self._file.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
             raise DataSetError(f"The cache {self.path} cannot be written: {error}.") from None
 
     def info(self) -> CacheInfo:
         """What is in it."""
+        self._look_away()
         replies, tokens, oldest = self._file.execute(
             "SELECT COUNT(*), COALESCE(SUM(tokens), 0), MIN(kept_at) FROM replies"
         ).fetchone()
@@ -130,12 +162,14 @@ class ReplyStore:
 
     def clear(self) -> int:
         """Delete every reply, and say how many there were."""
+        self._look_away()
         deleted = self._file.execute("DELETE FROM replies").rowcount
         self._file.execute("VACUUM")
         return deleted
 
     def close(self) -> None:
         """Close the file."""
+        self._look_away()
         self._file.close()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.models.openai import EndpointSettings
@@ -84,7 +86,7 @@ def _endpoint(value: Any) -> EndpointSettings:
 def _price(value: Any) -> Price:
     fields = _fields(Price, value)
     for name, amount in fields.items():
-        if type(amount) not in (int, float) or amount < 0:
+        if not 0 <= amount < math.inf:
             raise ValueError(f"{name} is money per million tokens, not {amount!r}")
     if missing := {"input", "output"} - set(fields):
         raise ValueError(f"{' and '.join(sorted(missing))} must be there too")
@@ -98,12 +100,21 @@ def _model(value: Any) -> str:
 
 
 def _fields(record: type[Any], value: Any) -> dict[str, Any]:
-    known = [entry.name for entry in dataclasses.fields(record)]
+    """The keys of a table that are a record's, each of its kind."""
+    known = get_type_hints(record)
     if not isinstance(value, dict):
         raise TypeError(f"a table with {', '.join(known)}")
+    mistakes = []
     if "api_key" in value:
-        raise ValueError("a key has no place in a file: name its variable with api_key_env")
-    strange = [name for name in value if name not in known]
+        mistakes.append("a key has no place in a file: name its variable with api_key_env")
+    strange = sorted(value.keys() - {*known, "api_key"})
     if strange:
-        raise ValueError(f"unknown key {strange[0]}; there are {', '.join(known)}")
+        mistakes.append(f"unknown key {', '.join(strange)}; there are {', '.join(known)}")
+    for name in filter(known.__contains__, value):
+        try:
+            msgspec.convert(value[name], known[name])
+        except msgspec.ValidationError as error:
+            mistakes.append(f"{name}: {error}")
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
     return value

@@ -6,6 +6,7 @@ aiohttp is imported on first use.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -187,11 +188,12 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, as the server asks for them: in milliseconds, in seconds, or as a date."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(float(headers.get(name, "")) * unit, 0.0)
+            seconds = float(headers.get(name, "")) * unit
         except ValueError:
             continue
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     try:
         then = parsedate_to_datetime(headers.get("retry-after", ""))
         return max(then.timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

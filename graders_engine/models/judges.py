@@ -145,8 +145,9 @@ class Judges:
 
     def _mapped(self, model: str) -> tuple[str, str]:
         """The model's name at an endpoint, and the endpoint's name."""
-        models = {**self._read_config().models, **self.judging.models}
-        target = models.get(model) or models.get("*") or model
+        maps = (self.judging.models, self._read_config().models)
+        targets = (of.get(model) or of.get("*") for of in maps)
+        target = next(filter(None, targets), model)
         name, at, endpoint = target.rpartition("@")
         # A name may hold an @ itself: what follows is an endpoint only if the map put it there.
         if not at or target == model:

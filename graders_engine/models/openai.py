@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,8 @@ class EndpointSettings:
                 raise ValueError(f"{name} must be above 0, but it is {value!r}")
         if not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url must start with http:// or https://, not {self.base_url!r}")
+        if not urlsplit(self.base_url).hostname:
+            raise ValueError(f"base_url is the address of no host: {self.base_url!r}")
         if "@" in urlsplit(self.base_url).netloc:
             raise ValueError("base_url must not hold a password: put the key into api_key_env")
 
@@ -105,6 +108,10 @@ class OpenAIBackend:
         self.signature = f"openai-compatible {self.settings.api} at {address}"
         if self.settings.structured != "auto":
             self.signature += f", {self.settings.structured}"
+        if more := [dict(part) for part in (self.settings.query, self.settings.extra_body) if part]:
+            # They may change the answers; as a hash, since an address may hold a key.
+            hashed = hashlib.blake2b(strict_json.encode(more), digest_size=4)
+            self.signature += f", options {hashed.hexdigest()}"
         query = urlencode(self.settings.query)
         self._url = address + self._wire.path + (f"?{query}" if query else "")
         self._headers = dict(self.settings.headers) | self._authorisation(api_key)
@@ -112,9 +119,14 @@ class OpenAIBackend:
         self._dialects: dict[str, Dialect] = {}
 
     def _authorisation(self, api_key: str | None) -> dict[str, str]:
-        key = api_key or os.environ.get(self.settings.api_key_env)
+        key = (api_key or os.environ.get(self.settings.api_key_env, "")).strip()
         if not key:
             return {}
+        if not (key.isascii() and key.isprintable()):
+            raise InvalidRequest(
+                f"The endpoint's key, in {self.settings.api_key_env} or given as api_key, cannot be sent: "
+                "it has characters that no header may have."
+            )
         if self.settings.auth == "api-key":
             return {"api-key": key}
         return {"Authorization": f"Bearer {key}"}

@@ -114,16 +114,13 @@ def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
 def _chat_reply(answer: Any) -> ModelReply:
     message = answer["choices"][0]["message"]
     finish = answer["choices"][0].get("finish_reason")
-    usage = answer.get("usage") or {}
-    refusal = message.get("refusal")
+    refusal = None if message.get("refusal") is None else _text(message["refusal"])
     if refusal is None and finish == "content_filter":
         refusal = "stopped by the endpoint's content filter"
     return ModelReply(
         text=_text(message.get("content")),
         model=_text(answer.get("model")),
-        usage=_usage(
-            usage, "prompt_tokens", "completion_tokens", usage.get("prompt_tokens_details")
-        ),
+        usage=_usage(answer.get("usage"), "prompt_tokens", "completion_tokens"),
         finish="length" if finish == "length" else "stop",
         refusal=refusal,
     )
@@ -184,11 +181,10 @@ def _responses_reply(answer: Any) -> ModelReply:
         refusals.append("stopped by the endpoint's content filter")
     if not blocks and reason is None:
         raise KeyError("message")
-    usage = answer.get("usage") or {}
     return ModelReply(
         text="".join(block["text"] for block in blocks if block.get("type") == "output_text"),
         model=_text(answer.get("model")),
-        usage=_usage(usage, "input_tokens", "output_tokens", usage.get("input_tokens_details")),
+        usage=_usage(answer.get("usage"), "input_tokens", "output_tokens"),
         finish="length" if reason == "max_output_tokens" else "stop",
         refusal="\n".join(refusals) if refusals else None,
     )
@@ -224,10 +220,15 @@ def _text(value: Any) -> str:
     return value
 
 
-def _usage(usage: Any, prompt: str, completion: str, details: Any) -> Usage:
+def _usage(usage: Any, prompt: str, completion: str) -> Usage:
+    """The tokens; a verdict is not thrown away because its endpoint counts in a form of its own."""
+    if not isinstance(usage, dict):
+        return Usage()
     read_, written = _count(usage.get(prompt)), _count(usage.get(completion))
     total = _count(usage.get("total_tokens")) or read_ + written
-    return Usage(read_, total, written, _count((details or {}).get("cached_tokens")))
+    details = usage.get(f"{prompt}_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(read_, total, written, _count(cached))
 
 
 def _count(value: Any) -> int:

@@ -19,7 +19,7 @@ CREEP_PER_S = 0.004
 """Relative growth of the rate a second just after a refusal; it doubles every `CALM_S` without another."""
 CALM_S = 8.0
 RECOVERY_PER_S = 0.5
-"""Relative growth a second, at most, and far below what was borne before."""
+"""Relative growth a second, at most; far below what was borne before, and while that is not known."""
 SLACK_S = 0.01
 """How late a request may go without the next one going later: timers are no finer than this."""
 LOOK_S = 0.25
@@ -29,10 +29,11 @@ LOOK_S = 0.25
 class Pace:
     """Spaces requests out.
 
-    Without limits nothing waits. The first refusal (429, 503) sets the rate to what was accepted in the last
-    second; from there it creeps up, the faster the longer nothing is refused, and each further refusal
-    cuts it: increase and multiplicative decrease as in Chiu and Jain (1989), relative in both, so that
-    it fits endpoints that bear one request a second and a thousand. Use it from one event loop.
+    Without limits nothing waits. The first refusal (429, 503) sets the rate to what was accepted around it;
+    from there it grows fast up to the second one. Each further refusal cuts it, and in between it creeps
+    up, the faster the longer nothing is refused: increase and multiplicative decrease as in Chiu and
+    Jain (1989), relative in both, so that it fits endpoints that bear one request a second and a
+    thousand. Use it from one event loop.
 
     Args:
         requests_per_minute: never more than this.
@@ -109,15 +110,20 @@ class Pace:
             self._turn_at = now + WINDOW_S
             return
         borne = self._recently(now, WINDOW_S)
-        self._borne = borne if borne > STEEPEST_CUT * self.rate else 0.9 * self._borne
+        if borne > STEEPEST_CUT * self.rate:
+            self._borne = borne
+        else:  # an outage, or answers that take much longer than refusals
+            self._borne = 0.9 * (self.rate if self._borne == math.inf else self._borne)
         self.rate = max(BELOW * min(borne, self.rate), STEEPEST_CUT * self.rate, LEAST_PER_S)
 
     def _settle(self) -> None:
         """Take what was accepted around the first refusal for what the endpoint bears."""
         if self._settling:
             self._settling = False
-            self._borne = self._recently(self._cut_at + WINDOW_S, 2 * WINDOW_S)
-            self.rate = min(max(BELOW * self._borne, 1.0), self._most)
+            borne = self._recently(self._cut_at + WINDOW_S, 2 * WINDOW_S)
+            # An endpoint that allows no bursts takes only the first of a crowd: this is the least that it
+            # bears, so the rate grows fast until a refusal says what the most is.
+            self.rate = min(max(BELOW * borne, 1.0), self._most)
             self._turn_at = -math.inf
 
     def _recently(self, now: float, seconds: float) -> float:

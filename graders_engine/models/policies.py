@@ -218,7 +218,8 @@ class Budgeted(Policy):
         """
         if self.budget.blind:
             async with self.budget.first:
-                return await self._ask(request)
+                if self.budget.blind:
+                    return await self._ask(request)
         return await self._ask(request)
 
     async def _ask(self, request: ModelRequest) -> ModelReply:

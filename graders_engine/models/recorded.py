@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from io import RawIOBase
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from graders_engine.errors import BackendFailure, InvalidRequest
-from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, encoded, fingerprint
+from graders_engine.models.base import (
+    ModelBackend,
+    ModelReply,
+    ModelRequest,
+    decoded,
+    encoded,
+    fingerprint,
+)
 from graders_engine.models.policies import Policy
 
 TRANSCRIPT = "transcript.jsonl"
 """The file in the folder: one request with its reply a line."""
-
-_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -28,7 +34,7 @@ class Exchange(msgspec.Struct, frozen=True):
     """
 
     key: str
-    request: msgspec.Raw
+    request: Any
     reply: ModelReply
 
 
@@ -46,19 +52,19 @@ class Transcript:
         path = folder / TRANSCRIPT
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._seen = {exchange.key for exchange in _read(path)} if path.exists() else set()
             self._file = path.open("a+b", buffering=0)
             self._file.truncate(_whole_lines(self._file))
         except OSError as error:
             raise InvalidRequest(f"--record {folder}: {error.strerror}.") from None
-        self._seen = {exchange.key for exchange in _read(path)}
 
     def add(self, request: ModelRequest, reply: ModelReply) -> None:
         """Write an exchange down, unless the same request is there already."""
         key = fingerprint(request)
         if key not in self._seen:
             self._seen.add(key)
-            exchange = Exchange(key, _raw(encoded(request)), reply)
-            self._file.write(msgspec.json.encode(exchange) + b"\n")
+            exchange = Exchange(key, msgspec.to_builtins(request), reply)
+            self._file.write(encoded(exchange) + b"\n")
 
     def close(self) -> None:
         """Bring it to the disk."""
@@ -134,8 +140,8 @@ def _read(path: Path) -> list[Exchange]:
     for number, line in enumerate(lines, 1):
         try:
             if line.strip():
-                exchanges.append(msgspec.json.decode(line, type=Exchange))
-        except msgspec.MsgspecError as error:
+                exchanges.append(decoded(line, Exchange))
+        except ValueError as error:
             if number == len(lines):  # torn by a kill
                 continue
             raise InvalidRequest(f"{path}, line {number}, is no exchange: {error}.") from None

@@ -7,10 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from graders_engine.errors import BackendFailure
-from graders_engine.models.base import ModelReply, ModelRequest, Text
+from graders_engine.models.base import ModelReply, ModelRequest, Text, encoded
 from graders_engine.outcome import Usage
 
 Answer = float | str | dict[str, Any] | ModelReply | Exception
@@ -59,7 +57,7 @@ class Scripted:
         if isinstance(answer, ModelReply):
             return answer
         text = answer if isinstance(answer, str) and answer.startswith("{") else _verdict(answer)
-        asked = len(msgspec.json.encode(request.messages)) // 4
+        asked = len(encoded(request)) // 4
         usage = Usage(asked, asked + len(text) // 4, len(text) // 4)
         return ModelReply(text, self._name or request.model, usage)
 

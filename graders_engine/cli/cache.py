@@ -1,0 +1,60 @@
+"""`graders cache`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from graders_engine.models.cache import CacheInfo, ReplyStore, default_path
+
+_CACHE = click.option(
+    "--cache",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Another than the usual.",
+)
+
+
+@click.group("cache")
+def command() -> None:
+    """Judges' replies that are kept on disk, so that nothing is paid twice."""
+
+
+@command.command("info")
+@_CACHE
+def info(path: Path | None) -> None:
+    """Show what is kept, and where."""
+    path = path or default_path()
+    if not path.exists():
+        click.echo(f"{path}: nothing is kept")
+        return
+    store = ReplyStore(path)
+    found = store.info()
+    store.close()
+    _show(found)
+
+
+@command.command("clear")
+@_CACHE
+def clear(path: Path | None) -> None:
+    """Forget every reply; what was paid for is paid again."""
+    path = path or default_path()
+    if not path.exists():
+        click.echo(f"{path}: nothing was kept")
+        return
+    store = ReplyStore(path)
+    replies = store.clear()
+    store.close()
+    click.echo(f"{path}: forgot {replies:,} replies")
+
+
+def _show(found: CacheInfo) -> None:
+    click.echo(f"{found.path}: {found.file_bytes / 1e6:,.1f} MB")
+    click.echo(f"replies  {found.replies:,}, which took {found.total_tokens:,} tokens")
+    for model, replies in found.models.items():
+        click.echo(f"  {model}  {replies:,}")
+    if found.oldest is not None:
+        click.echo(f"oldest   {datetime.fromtimestamp(found.oldest).astimezone():%Y-%m-%d %H:%M}")
