@@ -1,0 +1,77 @@
+"""A judge held against people: its figures, beside those of no judge at all, and how they are shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from graders_engine.dataset.agreement import judge_agreement
+from graders_engine.errors import DataSetError
+from graders_engine.report.agreement_text import render
+
+
+def test_labels_are_matched_by_the_most_frequent_answer() -> None:
+    answers = [["good", "bad", "good"], ["bad"] * 3, ["good"] * 3, ["bad", "bad", "good"], []]
+    found = judge_agreement(answers, ["good", "bad", "good", "good", "bad"])
+    assert (found.rows, found.unanswered) == (4, 1)
+    assert found.matching is not None
+    assert found.matching.agreement.value == 0.75
+    assert found.matching.kappa == pytest.approx((0.75 - 0.5) / 0.5)
+    assert (found.matching.constant, found.matching.constant_agreement) == ("good", 0.75)
+    assert found.matching.confusion[0] == ("good", "good", 2)
+    assert found.flips is not None
+    assert found.flips.flipped == 0.5
+    assert found.distance is None
+
+
+def test_a_judge_that_agrees_no_more_than_a_constant_is_shown_beside_it() -> None:
+    shown = render(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"]))
+    assert "agreement   90.0 %, 95 % interval 0.5958 to 0.9821, Cohen's kappa 0.00\n" in shown
+    assert "90.0 %, kappa 0, for a judge that always says 'good'\n" in shown
+
+
+def test_numbers_are_held_against_numbers_by_distance_and_by_what_passes() -> None:
+    answers = [[0.9, 0.7, 0.8], [0.2, 0.2, 0.3], [0.6, 0.6, 0.6], [0.1, 0.0, 0.1]]
+    found = judge_agreement(answers, [1.0, 0.0, 0.0, 0.0], passing=0.5)
+    assert found.distance is not None
+    assert found.distance.absolute_error.value == pytest.approx((0.2 + 0.2 + 0.6 + 0.1) / 4)
+    assert found.distance.bias.value == pytest.approx((-0.2 + 0.2 + 0.6 + 0.1) / 4)
+    assert (found.distance.constant, found.distance.constant_error) == (0.0, 0.25)
+    assert found.matching is not None
+    assert found.matching.agreement.value == 0.75
+    assert found.alpha is not None
+    shown = render(found)
+    assert "75.0 % on what passes (at least 0.5)" in shown
+    assert "calibration, expected error" in shown
+
+
+def test_zeros_and_ones_are_passed_or_not_without_asking() -> None:
+    found = judge_agreement([[1, 1], [0, 1], [0, 0]], [1, 0, 0])
+    assert found.passing == 1
+    assert found.matching is not None
+    # the median of 0 and 1 does not pass
+    assert found.matching.agreement.value == 1.0
+    assert judge_agreement([[0.5], [1.0]], [1, 0]).matching is None
+
+
+def test_one_row_has_figures_or_none_and_a_page_all_the_same() -> None:
+    shown = render(judge_agreement([[1.0]], [1.0]))
+    assert shown.startswith("1 row with the judge's answer and a label of people\n")
+    assert "nan" not in shown
+    assert "repeats" not in shown
+
+
+@pytest.mark.parametrize(
+    ("answers", "human", "reason"),
+    [
+        ([[1.0]], [], "answered 1 rows, but people 0"),
+        ([[], []], [1.0, 0.0], "No row has both"),
+        ([], [], "No row has both"),
+        ([[1.0]], ["good"], "all numbers or all text"),
+        ([["good"], ["bad"]], ["good", 0.0], "all numbers or all text"),
+    ],
+)
+def test_what_cannot_be_held_against_each_other_is_refused(
+    answers: list[list[float]], human: list[float], reason: str
+) -> None:
+    with pytest.raises(DataSetError, match=reason):
+        judge_agreement(answers, human)

@@ -1,0 +1,93 @@
+"""Several samples of a prompt: against Chen et al.'s own code, and against trying every choice."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graders_engine.statistics.samples import best_of, pass_at, unvarying
+
+prompts = st.lists(
+    st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=6), min_size=1, max_size=5
+)
+
+
+def flat(groups: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
+    values = np.array([value for group in groups for value in group])
+    return values, np.array([place for place, group in enumerate(groups) for _ in group])
+
+
+def chen(samples: int, correct: int, k: int) -> float:
+    """The estimator as printed in arXiv:2107.03374, figure 3."""
+    if samples - correct < k:
+        return 1.0
+    return float(1.0 - np.prod(1.0 - k / np.arange(samples - correct + 1, samples + 1)))
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.data())
+def test_pass_at_k_is_the_published_estimator(samples: int, k: int, data: st.DataObject) -> None:
+    correct = data.draw(st.integers(0, samples))
+    found = pass_at(np.repeat([1.0, 0.0], [correct, samples - correct]), np.zeros(samples), k)
+    if k > samples:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.value == pytest.approx(chen(samples, correct, k), abs=1e-9)
+
+
+@given(prompts, st.integers(1, 4))
+def test_best_of_k_is_the_mean_over_every_choice(groups: list[list[float]], k: int) -> None:
+    found = best_of(*flat(groups), k)
+    bests = [
+        np.mean([max(choice) for choice in combinations(group, k)])
+        for group in groups
+        if len(group) >= k
+    ]
+    if not bests:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.value == pytest.approx(np.mean(bests), abs=1e-9)
+        assert found.groups == len(bests)
+
+
+@given(prompts)
+def test_prompts_without_variance_are_counted(groups: list[list[float]]) -> None:
+    several = [group for group in groups if len(group) > 1]
+    found = unvarying(*flat(groups))
+    if not several:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.value == pytest.approx(np.mean([len(set(group)) == 1 for group in several]))
+
+
+def test_what_passes_can_be_said() -> None:
+    found = pass_at(np.array([0.2, 0.6, 0.1, 0.3]), np.array([1, 1, 2, 2]), 2, passing=0.6)
+    assert found is not None
+    assert found.value == 0.5
+
+
+def test_no_samples_at_all_are_refused() -> None:
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        best_of(np.array([1.0]), np.array([1]), 0)
+
+
+def test_a_hundred_thousand_prompts_of_uneven_size_are_no_burden() -> None:
+    """The same as prompt by prompt, where that is looked at."""
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100_000), random.integers(1, 9, 100_000))
+    values = (random.random(len(groups)) < 0.3).astype(np.float64)
+    found = pass_at(values, groups, 4)
+    assert found is not None
+    sizes, correct = np.bincount(groups), np.bincount(groups, values)
+    slow = [
+        chen(int(size), int(right), 4)
+        for size, right in zip(sizes, correct, strict=True)
+        if size >= 4
+    ]
+    assert found.value == pytest.approx(np.mean(slow), abs=1e-9)
