@@ -1,6 +1,7 @@
-"""A judge on loopback, as cheap as a server can be: a fixed verdict after a fixed latency, and a limit on request.
+"""A judge on loopback, as cheap as a server can be: a fixed verdict after a fixed latency.
 
-`python -m benchmarks.judge_server --latency 0.1 --per-second 20` prints its port. GET answers with what it counted.
+`python -m benchmarks.judge_server --latency 0.1 --per-second 20` prints its port and answers 429 above that
+rate. GET answers with what it counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judges behind HTTP on loopback, in a process of their own: throughput, the pace that is found, what is kept."""
+"""Judges behind HTTP on loopback, in their own process: throughput, the pace found, what is kept."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from graders_engine.compiled import CompiledGrader
     from graders_engine.engine import AsyncEngine
     from graders_engine.errors import (
+        BudgetSpent,
         DataSetError,
         GradersError,
         InvalidGrader,
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
         Mistake,
         UnavailableGrader,
     )
-    from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome
+    from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
+    from graders_engine.models.judges import Judging
+    from graders_engine.models.policies import Price
+    from graders_engine.models.scripted import Scripted
+    from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
     from graders_engine.response import RunGraderResponse, ValidateGraderResponse
     from graders_engine.sandbox.base import Limits
 
 _HOMES = {
     "AsyncEngine": "engine",
+    "BudgetSpent": "errors",
     "CompiledGrader": "compiled",
     "DataSetError": "errors",
     "Engine": "blocking",
@@ -38,18 +44,26 @@ _HOMES = {
     "InvalidGrader": "errors",
     "InvalidRequest": "errors",
     "InvalidRow": "errors",
+    "Judging": "models.judges",
     "LifecycleError": "errors",
     "Limits": "sandbox.base",
     "Mistake": "errors",
+    "ModelBackend": "models.base",
+    "ModelReply": "models.base",
+    "ModelRequest": "models.base",
     "Outcome": "outcome",
+    "Price": "models.policies",
     "RowOutcome": "outcome",
     "RunGraderResponse": "response",
+    "Scripted": "models.scripted",
     "UnavailableGrader": "errors",
+    "Usage": "outcome",
     "ValidateGraderResponse": "response",
 }
 
 __all__ = [
     "AsyncEngine",
+    "BudgetSpent",
     "CompiledGrader",
     "DataSetError",
     "Engine",
@@ -59,13 +73,20 @@ __all__ = [
     "InvalidGrader",
     "InvalidRequest",
     "InvalidRow",
+    "Judging",
     "LifecycleError",
     "Limits",
     "Mistake",
+    "ModelBackend",
+    "ModelReply",
+    "ModelRequest",
     "Outcome",
+    "Price",
     "RowOutcome",
     "RunGraderResponse",
+    "Scripted",
     "UnavailableGrader",
+    "Usage",
     "ValidateGraderResponse",
     "__version__",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from itertools import islice
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
@@ -171,6 +172,9 @@ class AsyncEngine:
         if services.judges and (models := sorted(compiled.spec.judge_models())):
             settings["judges"] = {model: services.judges.find(model).signature for model in models}
             settings["judge_repeats"] = services.judges.repeats
+            settings["prices"] = {
+                model: dataclasses.asdict(price) for model, price in self.prices().items()
+            }
         return settings
 
     def spending(self) -> dict[str, Any]:
@@ -282,16 +286,10 @@ class AsyncEngine:
         """What drains a data set of a grader that waits; `concurrency` holds for all of them together."""
 
         async def grade(index: int, row: Any) -> RowOutcome:
-            return await self.grade_waiting(compiled, index, row, scope)
+            async with self._free:
+                return await compiled.grade_row(index, row, scope)
 
         return Crew(grade, self.concurrency, deliver)
-
-    async def grade_waiting(
-        self, compiled: CompiledGrader, index: int, row: Any, scope: ScopeOf
-    ) -> RowOutcome:
-        """Grade one row as soon as fewer than `concurrency` others are in flight."""
-        async with self._free:
-            return await compiled.grade_row(index, row, scope)
 
 
 class Supply:
@@ -335,34 +333,3 @@ def _judging(judges: str | ModelBackend | Judging | None, concurrency: int) -> J
         return judges
     endpoints = {} if judges is None else {DEFAULT_ENDPOINT: judges}
     return Judging(endpoints=endpoints, concurrency=concurrency)
-
-
-class Begun(Protocol):
-    """A task or a future: what `in_order` needs of either."""
-
-    def cancel(self) -> bool:
-        """Stop it, if it still runs."""
-        ...
-
-
-F = TypeVar("F", bound=Begun)
-
-
-def in_order(begin: Callable[[int, Any], F], rows: Iterable[Any], window: int) -> Iterator[F]:
-    """Begin the rows, at most `window` ahead, and hand them back in their order.
-
-    Whoever takes from it waits for each. What was begun and not taken is cancelled at the end.
-    """
-    begun: deque[F] = deque()
-    try:
-        for index, row in enumerate(rows):
-            begun.append(begin(index, row))
-            if len(begun) >= window:
-                yield begun[0]
-                begun.popleft()
-        while begun:
-            yield begun[0]
-            begun.popleft()
-    finally:
-        for unfinished in begun:
-            unfinished.cancel()

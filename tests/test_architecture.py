@@ -9,7 +9,7 @@ from typing import Any
 
 import graders_engine
 from graders_engine import errors
-from graders_engine.cli.main import COMMANDS
+from graders_engine.cli.main import COMMANDS, module_of
 from graders_engine.cli.request import TEXT_FIELDS
 from graders_engine.graders.base import _FLAGS, GraderSpec
 from graders_engine.graders.parse import MODELS, json_schema
@@ -20,12 +20,13 @@ from graders_engine.response import GraderErrors
 
 ROOT = Path(graders_engine.__file__).parent
 LADDER = [
-    {"cli", "server", "adapters"},
+    {"cli"},
+    {"server", "adapters"},
     {"report", "preflight"},
     {"dataset"},
     {"blocking", "statistics"},
     {"engine"},
-    {"response", "compiled"},
+    {"response", "compiled", "crew"},
     {"graders"},
     {"models", "sandbox"},
     {"language", "metrics"},
@@ -105,7 +106,7 @@ def test_the_flags_are_the_boolean_keys_of_the_wire() -> None:
 
 def test_every_subcommand_has_a_module() -> None:
     for name in COMMANDS:
-        assert (ROOT / "cli" / f"{name}.py").is_file()
+        assert (ROOT / "cli" / f"{module_of(name)}.py").is_file()
 
 
 def test_every_metric_of_the_format_but_cosine_is_registered() -> None:

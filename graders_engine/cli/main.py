@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -14,11 +15,25 @@ COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
     "validate": "Check a grader without running anything; prints every mistake at once.",
     "score": "Grade every row of a data set and print a report.",
+    "report": "Show what a results file says, here and as an HTML file.",
+    "explain": "Show one row from end to end: templates, judges, formula, reward.",
+    "compare": "Hold two results files over the same rows against each other.",
+    "diff-graders": "Score stored outputs with two versions of a grader, and compare.",
+    "serve": "Serve the hosted API's grader routes over HTTP, and batches.",
+    "import": "Bring graders and rows over from the hosted evals.",
+    "judge-check": "Hold a judge against people's labels, and against itself.",
+    "cache": "Show or forget the judges' replies that are kept.",
     "sandbox": "Show where python graders can run on this machine, and prove it.",
     "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
 }
 """Subcommand -> its line in `graders --help`; the code is in the module of that name beside this one."""
+
+
+def module_of(name: str) -> str:
+    """The module of a subcommand: its name with `_` for `-`, and behind it where Python has that word."""
+    name = name.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
 
 
 class _Lazy(click.Group):
@@ -30,7 +45,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"graders_engine.cli.{cmd_name}").command
+        module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,58 +1,87 @@
-"""JSONL in: one row a line, read as a stream."""
+"""A data set as a run needs it: its rows, their shape, and what it is known again by."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from graders_engine.compiled import Unreadable
-from graders_engine.errors import DataSetError
-from graders_engine.language import strict_json
+from graders_engine.dataset.formats import open_records
+from graders_engine.dataset.join import joined
+from graders_engine.dataset.records import Records
+from graders_engine.dataset.shapes import Shape, detect, shape_named
+from graders_engine.dataset.source import HEAD_BYTES, STDIN, unreadable_disk
+from graders_engine.errors import InvalidRequest
 
-_BUFFER_BYTES = 1 << 20
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-
-class JsonlRows:
-    """The rows of a JSONL file; blank lines are none.
+class DataSet(NamedTuple):
+    """A data set that was opened.
 
     Attributes:
-        path: the file.
-        size: its bytes.
-        digest: BLAKE2b of them, the first 128 bits in hexadecimal.
-
-    Raises:
-        DataSetError: there is no such file, or it cannot be read.
+        records: its raw rows.
+        shape: how to take a raw row apart.
+        identity: JSON values that are others for another data set, but for `path`, which says where
+            it was; whether its rows are the same, the index tells.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            if path.exists() and not path.is_file():
-                raise DataSetError(
-                    f"The data set {path} is not a file: a run can only go on where it stopped if the rows "
-                    "can be read again. Save them to a file first."
-                )
-            self.size = path.stat().st_size
-            with path.open("rb") as file:
-                self.digest = hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-        except OSError as error:
-            raise DataSetError(f"The data set cannot be read: {path}: {error.strerror}.") from None
+    records: Records
+    shape: Shape
+    identity: dict[str, Any]
 
-    def read(self, after_line: int = 0) -> Iterator[tuple[int, int, Any]]:
-        """(line number from 1, bytes read so far, row); a line that is no JSON gives an `Unreadable`."""
-        at = 0
-        with self.path.open("rb", buffering=_BUFFER_BYTES) as file:
-            for number, line in enumerate(file, 1):
-                at += len(line)
-                if number <= after_line:
-                    continue
-                if number == 1:
-                    line = line.removeprefix(_BYTE_ORDER_MARK)
-                try:
-                    yield number, at, strict_json.decode(line)
-                except ValueError as error:
-                    if line.strip():
-                        yield number, at, Unreadable(f"The line is not JSON: {error}.")
+
+class Reading(TypedDict, total=False):
+    """How to read a data set; what is left out, or None, is found out.
+
+    Attributes:
+        form: as for `formats.open_records`.
+        shape: one of `shapes.NAMES`.
+        sample_field: the field with the model's output, of flat rows or of the outputs.
+        outputs: a file with the outputs of the rows.
+        join_on: as for `join.joined`.
+    """
+
+    form: str | None
+    shape: str | None
+    sample_field: str | None
+    outputs: Path | str | None
+    join_on: str | None
+
+
+def open_data(data: Path | str | Records, **reading: Unpack[Reading]) -> DataSet:
+    """Open a data set, with the model outputs of another file if there are any.
+
+    Args:
+        data: a file, "-" for standard input, or records that are open already.
+        reading: how to read it.
+
+    Raises:
+        InvalidRequest: the ways do not go together, or the rows have no shape that is known.
+        DataSetError: a file cannot be read.
+    """
+    shape, sample_field = reading.get("shape"), reading.get("sample_field")
+    outputs, join_on = reading.get("outputs"), reading.get("join_on")
+    records = data if isinstance(data, Records) else open_records(data, reading.get("form"))
+    identity = _identity(records)
+    if outputs is None:
+        if join_on is not None:
+            raise InvalidRequest("--join-on needs --outputs: the file to join the rows with.")
+        found = (
+            detect(records.head(), sample_field)
+            if shape is None
+            else shape_named(shape, sample_field)
+        )
+        return DataSet(records, found, identity)
+    if shape is not None:
+        raise InvalidRequest("--shape says where a row's outputs are, but here --outputs has them.")
+    other = open_records(outputs)
+    both = joined(records, other, join_on, sample_field)
+    return DataSet(both, both.shape, {**identity, "outputs": _identity(other), "join_on": join_on})
+
+
+def _identity(records: Records) -> dict[str, Any]:
+    path = records.path if records.path == STDIN else records.path.absolute()
+    identity = {"path": str(path), "form": records.form, "size": records.size}
+    if records.path.is_file():
+        with unreadable_disk(records.path), records.path.open("rb") as file:
+            identity["head"] = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()[:32]
+    return identity

@@ -58,6 +58,21 @@ class Tally:
             self.flags[flag] = self.flags.get(flag, 0) + 1
             self.examples.setdefault(flag, (result.line, details))
 
+    def merge(self, later: Tally) -> None:
+        """Count the rows of a tally of later lines, too."""
+        self.rows += later.rows
+        self.scored += later.scored
+        self.invalid += later.invalid
+        self.failed += later.failed
+        self.reward_sum += later.reward_sum
+        self.served_sum += later.served_sum
+        for flag, count in later.flags.items():
+            self.flags[flag] = self.flags.get(flag, 0) + count
+            self.examples.setdefault(flag, later.examples[flag])
+        for key, total in later.sub_reward_sums.items():
+            self.sub_reward_sums[key] = self.sub_reward_sums.get(key, 0.0) + total
+        self.histogram = [sum(pair) for pair in zip(self.histogram, later.histogram, strict=True)]
+
     @property
     def mean(self) -> float | None:
         """Mean reward of the scored rows; None when there are none."""

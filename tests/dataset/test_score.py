@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-import os
-import random
 import re
-import signal
 import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graders_engine import DataSetError, Engine, InvalidGrader, UnavailableGrader
-from graders_engine.dataset.results import ResultLine, ResultsFile
+from graders_engine import (
+    DataSetError,
+    Engine,
+    InvalidGrader,
+    InvalidRequest,
+    UnavailableGrader,
+)
+from graders_engine.dataset import score as scoring
+from graders_engine.dataset.results import ResultLine
+from graders_engine.dataset.results_file import ResultsFile
 from graders_engine.dataset.score import score_file
 from graders_engine.dataset.tally import Tally
 from graders_engine.report.text import render
-
-KILLS = int(os.environ.get("GRADERS_KILLS", "4"))
-KILL_ROWS = int(os.environ.get("GRADERS_KILL_ROWS", "20000"))
-
+from tests.dataset.files import cats, command, results, timeless, write_rows
 
 LINE = ResultLine(1, 1.0, "scored", {}, {}, 0.0)
-
-
-def write_rows(path: Path, rows: list[Any]) -> Path:
-    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def cats(count: int) -> list[Any]:
-    return [{"item": {"label": f"cat{n % 7}"}, "model_sample": f"cat{n % 3}"} for n in range(count)]
-
-
-def results(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def timeless(path: Path) -> bytes:
-    return re.sub(rb'"seconds":[^}]*', b"", path.read_bytes())
 
 
 @pytest.fixture
@@ -115,6 +99,89 @@ def test_flat_rows_take_the_output_from_a_field_and_the_rest_is_the_item(
     assert "no field `answer` (its keys: label)" in results(out)[2]["flags"]["other_error"]
 
 
+def gzipped(rows: list[Any], folder: Path) -> Path:
+    path = folder / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(write_rows(folder / "plain", rows).read_bytes()))
+    return path
+
+
+def array(rows: list[Any], folder: Path) -> Path:
+    path = folder / "rows.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def table(rows: list[Any], folder: Path) -> Path:
+    pyarrow: Any = pytest.importorskip("pyarrow")
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
+    path = folder / "rows.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.mark.parametrize("write", [gzipped, array, table])
+def test_other_forms_give_what_plain_lines_give(
+    write: Callable[[list[Any], Path], Path],
+    engine: Engine,
+    string_check: dict[str, Any],
+    tmp_path: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = cats(3000)
+    plain = tmp_path / "plain.out"
+    score_file(engine, string_check, write_rows(tmp_path / "rows.jsonl", rows), plain)
+    monkeypatch.setattr(scoring, "SMALL_BYTES", 0)  # so that workers take part
+    data = write(rows, tmp_path)
+    first = score_file(engine, string_check, data, out, workers=2)
+    assert timeless(out) == timeless(plain)
+    assert score_file(engine, string_check, data, out).rows == first.rows == 3000
+
+
+def test_several_samples_of_a_row_are_results_of_one_group(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path, out: Path
+) -> None:
+    rows = [{"id": "x", "item": {"label": "a"}, "samples": ["a", "b"]}]
+    rows.append({"item": {"label": "b"}, "samples": ["b"]})
+    score_file(engine, string_check, write_rows(tmp_path / "rows.jsonl", rows), out)
+    found = [
+        (result["line"], result.get("sample", 0), result["group"], result["reward"])
+        for result in results(out)
+    ]
+    assert found == [(1, 0, "x", 1.0), (1, 1, "x", 0.0), (2, 0, "2", 1.0)]
+
+
+def test_rows_are_joined_with_a_file_of_outputs_and_both_must_stay_the_same(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path, out: Path
+) -> None:
+    rows = [{"id": n, "messages": [], "label": f"cat{n % 2}"} for n in range(6)]
+    outputs = [{"key": n, "output": "cat0"} for n in reversed(range(6))]
+    data = write_rows(tmp_path / "rows.jsonl", rows)
+    other = write_rows(tmp_path / "outputs.jsonl", outputs)
+
+    def score() -> Tally:
+        return score_file(engine, string_check, data, out, outputs=other, join_on="id=key")
+
+    first = score()
+    assert [result["reward"] for result in results(out)] == [1.0, 0.0] * 3
+    other = other.rename(tmp_path / "moved.jsonl")
+    assert score() == first
+    other.write_bytes(other.read_bytes().replace(b"cat0", b"cat1"))
+    with pytest.raises(DataSetError, match="other data"):
+        score()
+    with pytest.raises(InvalidRequest, match="--join-on needs --outputs"):
+        score_file(engine, string_check, data, out, join_on="id")
+    with pytest.raises(InvalidRequest, match="--shape says"):
+        score_file(engine, string_check, data, out, outputs=other, shape="rows")
+
+
+def test_there_must_be_a_worker(
+    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match="at least 1 worker"):
+        score_file(engine, string_check, data, out, workers=0)
+
+
 def test_a_byte_order_mark_and_foreign_line_ends_are_no_part_of_a_row(
     engine: Engine, string_check: dict[str, Any], tmp_path: Path, out: Path
 ) -> None:
@@ -169,6 +236,18 @@ def test_results_of_another_run_are_never_mixed_or_lost(
     assert score_file(engine, string_check, data, out, overwrite=True).rows == 11
 
 
+def test_every_part_of_a_grader_counts_whatever_its_name(
+    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
+) -> None:
+    def grader(operation: str) -> dict[str, Any]:
+        parts = {"path": {**string_check, "operation": operation}}
+        return {"type": "multi", "graders": parts, "calculate_output": "path"}
+
+    score_file(engine, grader("eq"), data, out)
+    with pytest.raises(DataSetError, match="another run: other grader"):
+        score_file(engine, grader("ne"), data, out)
+
+
 def test_a_file_that_is_no_results_file_is_not_touched(
     engine: Engine, string_check: dict[str, Any], data: Path, out: Path
 ) -> None:
@@ -200,7 +279,7 @@ def test_files_that_cannot_be_used_are_named(
 ) -> None:
     with pytest.raises(DataSetError, match=r"cannot be read: .*none"):
         score_file(engine, string_check, tmp_path / "none.jsonl", tmp_path / "out.jsonl")
-    with pytest.raises(DataSetError, match="is not a file"):
+    with pytest.raises(DataSetError, match="it is a folder"):
         score_file(engine, string_check, tmp_path, tmp_path / "out.jsonl")
     with pytest.raises(DataSetError, match="is the data set itself"):
         score_file(engine, string_check, data, data)
@@ -248,7 +327,16 @@ def test_nothing_follows_a_line_that_was_torn_by_an_interrupt(tmp_path: Path) ->
     with ResultsFile(out, {}) as results:
         results.add(LINE)
         results.flush()
-        assert list(results.read()) == [LINE]
+        assert [result for _, result in results.read()] == [LINE]
+
+
+def test_text_that_was_no_unicode_does_not_stop_a_run_from_going_on(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path, out: Path
+) -> None:
+    grader = {**string_check, "reference": "{{sample.output_json.x}}"}
+    row = '{"item": {}, "model_sample": "\\ud800 is not JSON"}'
+    data = write_rows(tmp_path / "rows.jsonl", [row])
+    assert score_file(engine, grader, data, out) == score_file(engine, grader, data, out)
 
 
 def test_a_bad_grader_stops_before_any_file_is_touched(
@@ -256,8 +344,8 @@ def test_a_bad_grader_stops_before_any_file_is_touched(
 ) -> None:
     with pytest.raises(InvalidGrader):
         score_file(engine, {"type": "string_check"}, data, out)
+    judged = {"type": "score_model", "model": "m", "input": [{"role": "user", "content": "?"}]}
     with pytest.raises(UnavailableGrader):
-        judged = {"type": "score_model", "model": "m", "input": [{"role": "user", "content": "?"}]}
         score_file(engine, judged, data, out)
     assert not out.exists()
 
@@ -266,67 +354,17 @@ def test_progress_is_told_and_ends_at_the_end(
     engine: Engine, string_check: dict[str, Any], tmp_path: Path, out: Path
 ) -> None:
     data = write_rows(tmp_path / "rows.jsonl", cats(1000))
-    told: list[tuple[int, int]] = []
+    size = data.stat().st_size
+    told: list[tuple[int, int | None, int]] = []
     score_file(
         engine,
         string_check,
         data,
         out,
-        on_progress=lambda done, tally: told.append((done, tally.rows)),
+        on_progress=lambda done, size, tally: told.append((done, size, tally.rows)),
     )
     assert told == sorted(told)
-    assert told[-1] == (data.stat().st_size, 1000)
-    assert len(told) == 4
-
-
-def command(grader: Path, data: Path, out: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "graders_engine", "score",
-        "--grader", f"@{grader}", "--data", str(data), "--out", str(out), *more,
-    ]  # fmt: skip
-
-
-def test_killed_at_random_moments_the_results_are_those_of_an_undisturbed_run(
-    string_check: dict[str, Any], tmp_path: Path
-) -> None:
-    grader = tmp_path / "grader.json"
-    grader.write_text(json.dumps(string_check))
-    data = write_rows(tmp_path / "rows.jsonl", cats(KILL_ROWS))
-    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
-    began = time.monotonic()
-    subprocess.run(command(grader, data, whole, "--quiet"), check=True, timeout=300)
-    duration = time.monotonic() - began
-    moments = random.Random(7)  # noqa: S311 - moments to kill at, no secrets
-    for _ in range(KILLS):
-        process = subprocess.Popen(command(grader, data, broken, "--quiet"))
-        time.sleep(moments.uniform(0, duration))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command(grader, data, broken, "--quiet"), check=True, timeout=300)
-    assert timeless(broken) == timeless(whole)
-
-
-def test_interrupted_from_the_keyboard_it_keeps_what_was_scored(
-    string_check: dict[str, Any], tmp_path: Path, out: Path
-) -> None:
-    grader = tmp_path / "grader.json"
-    grader.write_text(json.dumps(string_check))
-    data = write_rows(tmp_path / "rows.jsonl", cats(300_000))
-    # Without coverage's hooks: an interrupt inside their lock leaves it closed for ever.
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    with subprocess.Popen(
-        command(grader, data, out), stderr=subprocess.PIPE, text=True, env=unmeasured
-    ) as process:
-        while not (out.exists() and out.stat().st_size):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors == "\nInterrupted. The same command goes on from here.\n"
-    lines = [result["line"] for result in results(out)]
-    assert lines == list(range(1, len(lines) + 1))
-    assert 0 < len(lines) < 300_000
+    assert told[-1] == (size, size, 1000)
 
 
 def test_the_report_tells_failures_from_zeros(
@@ -365,23 +403,3 @@ def test_the_command_prints_the_report_and_where_the_results_are(
     again = subprocess.run(command(grader, data, data), capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "is the data set itself" in again.stderr
-
-
-def test_on_a_terminal_there_is_a_bar(
-    string_check: dict[str, Any], tmp_path: Path, out: Path
-) -> None:
-    import pty
-
-    grader = tmp_path / "grader.json"
-    grader.write_text(json.dumps(string_check))
-    data = write_rows(tmp_path / "rows.jsonl", cats(5000))
-    ours, theirs = pty.openpty()
-    ended = subprocess.run(
-        command(grader, data, out), stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=60
-    )
-    shown = os.read(ours, 1 << 20).decode()
-    os.close(ours)
-    os.close(theirs)
-    assert "scoring" in shown
-    assert "100%" in shown
-    assert b"mean reward" in ended.stdout

@@ -1,0 +1,64 @@
+"""Rewards for rows that are in Ray Data.
+
+::
+
+    rows.map_batches(GradeBatch, fn_constructor_args=(grader,), concurrency=4)
+
+Give it fewer actors than the cluster has cores: where they take every core, Ray Data has none left to read
+with and waits for ever, without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graders_engine.blocking import Engine
+from graders_engine.language import strict_json
+
+
+class GradeBatch:
+    """A callable class for `Dataset.map_batches`, in its batch format "numpy": adds columns to a batch.
+
+    The columns are `reward` (NaN where there is none), `status` ("scored", "invalid", "failed") and `flags`
+    (a JSON object: the flags that are set, with details). A row has a column `model_sample` (or `sample`)
+    and a column `item`; or it is flat, with `sample_field`.
+
+    Args:
+        grader: as for `Engine.compile`.
+        sample_field: for flat rows, the column with the model's output; the others are the item.
+        settings: those of the engine that each actor makes for itself.
+
+    Raises:
+        InvalidRequest: the grader cannot be used.
+    """
+
+    def __init__(self, grader: Any, *, sample_field: str | None = None, **settings: Any) -> None:
+        self._engine = Engine(**settings)
+        self._compiled = self._engine.compile(grader)
+        self._sample_field = sample_field
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch with the columns added."""
+        columns = [_plain(column) for column in batch.values()]
+        rows = (dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True))
+        graded = list(self._engine.score(self._compiled, rows, sample_field=self._sample_field))
+        rewards = [np.nan if row.reward is None else row.reward for row in graded]
+        return {
+            **batch,
+            "reward": np.array(rewards, dtype=np.float64),
+            "status": np.array([row.status for row in graded], dtype=object),
+            "flags": np.array(
+                [strict_json.encode(row.flags).decode() for row in graded], dtype=object
+            ),
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Python's own values in place of numpy's, however deep."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,49 @@
+"""What differs between two JSON values, by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Literal
+
+_ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference.
+
+    Attributes:
+        path: where: `graders.name.input`, `input[0].content`; empty for the whole value.
+        kind: "added", "removed" or "changed".
+        before: the old value; None where it was added.
+        after: the new value; None where it was removed.
+    """
+
+    path: str
+    kind: Literal["added", "removed", "changed"]
+    before: Any
+    after: Any
+
+
+def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
+    """The differences of two JSON values, in their order; a number is the same with or without `.0`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys((*before, *after)):
+            yield from changes(before.get(key, _ABSENT), after.get(key, _ABSENT), _step(path, key))
+    elif isinstance(before, list) and isinstance(after, list):
+        for place, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
+            yield from changes(old, new, f"{path}[{place}]")
+    elif before is _ABSENT:
+        yield Change(path, "added", None, after)
+    elif after is _ABSENT:
+        yield Change(path, "removed", before, None)
+    elif before != after or isinstance(before, bool) != isinstance(after, bool):
+        yield Change(path, "changed", before, after)
+
+
+def _step(path: str, key: str) -> str:
+    if not key.isidentifier():
+        return f'{path}["{key}"]'
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,168 @@
+"""A model's output in the forms that people keep it in, made a text or a sample object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graders_engine.compiled import Unreadable
+from graders_engine.errors import InvalidRow
+from graders_engine.language.scope import kind_of
+
+SAMPLE_KEYS = (
+    "choices",
+    "output_text",
+    "output_json",
+    "output_tools",
+    "output_reasoning_summary",
+    "output_audio",
+)
+"""The keys of a sample object."""
+_HOLDERS = ("model_sample", "sample", "samples", "model_samples", "output", "outputs", "text")
+"""Keys under which an object may hold an output; the first one that is there counts."""
+_MAX_DEPTH = 8
+"""Lists and objects around an output."""
+_COMPLETION_KEYS = frozenset(
+    {"choices", "created", "id", "model", "object", "service_tier", "system_fingerprint", "usage"}
+)
+
+
+def output_of(value: Any, depth: int = 0) -> Any:
+    """A text, a sample object, or a list of such, out of one of the forms of an output.
+
+    Those are: text; a sample object; a chat completion or a line of the Batch API's output (several
+    choices are several samples); a chat message; a list of chat messages (one sample: their last text);
+    an object that holds one of these as `model_sample`, `sample`, `output` or `text`; a list of any of these
+    (several samples, an `Unreadable` in place of one that is none).
+
+    Args:
+        value: the output.
+        depth: the lists and objects around it.
+
+    Raises:
+        InvalidRow: it is none of these.
+    """
+    if isinstance(value, (str, Unreadable)):
+        return value
+    if depth > _MAX_DEPTH:
+        raise InvalidRow("The output nests too deep.")
+    if isinstance(value, list):
+        return _of_list(value, depth)
+    if not isinstance(value, Mapping):
+        raise InvalidRow(f"The output must be text or an object, but it is {kind_of(value)}.")
+    if _is_message(value):
+        return from_messages([value])
+    completion, _ = completion_in(value)
+    if completion is not None:
+        return samples_in(completion)
+    if not value or any(key in value for key in SAMPLE_KEYS):
+        return dict(value)
+    for key in _HOLDERS:
+        if value.get(key) is not None:
+            return output_of(value[key], depth + 1)
+    raise InvalidRow(_no_output(value))
+
+
+def _of_list(values: list[Any], depth: int) -> Any:
+    if values and all(map(_is_message, values)):
+        return from_messages(values)
+    several = (_or_why_not(one, depth + 1) for one in values)
+    return [one for output in several for one in (output if type(output) is list else [output])]
+
+
+def _or_why_not(value: Any, depth: int) -> Any:
+    try:
+        return output_of(value, depth)
+    except InvalidRow as error:
+        return Unreadable(str(error))
+
+
+def _no_output(value: Mapping[str, Any]) -> str:
+    failure = value.get("error") or _get(_get(value.get("response"), "body"), "error")
+    if failure:
+        said = str(_get(failure, "message") or failure).rstrip(".")
+        return f"There is no output, but an error: {said}."
+    return f"The output is an object without one (its keys: {', '.join(map(str, value))})."
+
+
+def completion_in(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
+    """A chat completion within an object, or None, and what else the object says.
+
+    It may be the object itself, or stand in `response`, `response.body` (the Batch API) or `sample`.
+    """
+    if _is_completion(raw):
+        drop = _COMPLETION_KEYS if raw.get("object") == "chat.completion" else {"choices"}
+        return raw, {key: value for key, value in raw.items() if key not in drop}
+    response, sample = raw.get("response"), raw.get("sample")
+    beside = {key: value for key, value in raw.items() if key not in ("response", "sample")}
+    for completion in (response, sample, _get(response, "body")):
+        if isinstance(completion, Mapping) and _is_completion(completion):
+            return completion, beside
+    return None, beside
+
+
+def _is_completion(value: Mapping[str, Any]) -> bool:
+    choices = value.get("choices")
+    return (
+        isinstance(choices, list)
+        and bool(choices)
+        and all(isinstance(choice, Mapping) and "message" in choice for choice in choices)
+    )
+
+
+def samples_in(completion: Mapping[str, Any]) -> Any:
+    """The sample of a chat completion, or a list of them where it has several choices."""
+    choices = completion["choices"]
+    if len(choices) > 1:
+        return [{"choices": [choice]} for choice in choices]
+    return {key: completion[key] for key in SAMPLE_KEYS if key in completion}
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and "role" in value and "choices" not in value
+
+
+def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -> dict[str, Any]:
+    """A sample of what a model said in several messages: the last text, and all tool calls."""
+    told = [message for message in messages if message.get("role") in ("assistant", None)]
+    texts = [message["content"] for message in told if message.get("content")]
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": texts[-1] if texts else None,
+        "tool_calls": [call for message in told for call in _list(message.get("tool_calls"))],
+    }
+    sounds = [message["audio"] for message in told if message.get("audio")]
+    if sounds:
+        message["audio"] = sounds[-1]
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+
+
+def hosted_sample(sample: Any) -> dict[str, Any] | None:
+    """A sample object from the `sample` of a hosted run's output item; None where it holds no output.
+
+    Raises:
+        InvalidRow: the hosted run had an error in place of an output.
+    """
+    if not isinstance(sample, Mapping):
+        return None
+    ready = {key: sample[key] for key in SAMPLE_KEYS if sample.get(key) is not None}
+    if "choices" in ready or "output_text" in ready:
+        return ready
+    output = sample.get("output")
+    messages = [part for part in _list(output) if isinstance(part, Mapping)]
+    if messages:
+        return {**from_messages(messages, str(sample.get("finish_reason") or "stop")), **ready}
+    if isinstance(output, str) and output:
+        return {"output_text": output, **ready}
+    error = sample.get("error")
+    if reason := _get(error, "message") or _get(error, "code"):
+        raise InvalidRow(f"The hosted run has no output here, but an error: {reason}.")
+    return None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _get(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None

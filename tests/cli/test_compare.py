@@ -1,0 +1,330 @@
+"""`graders compare` and `graders diff-graders`: what differs, how sure that is, and what CI is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from graders_engine import Engine
+from graders_engine.cli import main as cli
+from graders_engine.dataset.compare import compare
+from graders_engine.dataset.results import ResultLine, encoded
+from graders_engine.dataset.score import score_file
+from graders_engine.errors import DataSetError
+
+FUZZY = {
+    "type": "text_similarity",
+    "name": "close",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.label}}",
+    "evaluation_metric": "fuzzy_match",
+}
+EXACT = {
+    "type": "string_check",
+    "name": "exact",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.label}}",
+    "operation": "eq",
+}
+DATA = {"form": "jsonl", "size": 1, "head": "0"}
+
+
+def graders(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.graders, list(map(str, arguments)))
+
+
+def write_results(path: Path, results: Iterable[ResultLine], **meta: Any) -> Path:
+    path.write_bytes(encoded(list(results)))
+    given_meta = {"engine": "1", "grader": {}, "data": {**DATA, "path": str(path)}, "settings": {}}
+    path.with_name(path.name + ".meta.json").write_text(json.dumps({**given_meta, **meta}))
+    return path
+
+
+def scored(line: int, reward: float, **rest: Any) -> ResultLine:
+    return ResultLine(line, reward, "scored", {}, {}, 0.0, **rest)
+
+
+def invalid(line: int) -> ResultLine:
+    return ResultLine(line, None, "invalid", {}, {"sample_parse_error": "it is no JSON"}, 0.0)
+
+
+def failed(line: int) -> ResultLine:
+    return ResultLine(line, None, "failed", {}, {"model_grader_server_error": "it is down"}, 0.0)
+
+
+def run_of(path: Path, rewards: Iterable[float]) -> Path:
+    return write_results(path, (scored(line, reward) for line, reward in enumerate(rewards, 1)))
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    labels = ["cat", "dog", "cow", "hen", "owl"] * 8
+    path.write_text(
+        "".join(
+            json.dumps({"item": {"label": label}, "model_sample": label if n % 4 else f"{label}s"})
+            + "\n"
+            for n, label in enumerate(labels)
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def two_runs(engine: Engine, rows: Path, tmp_path: Path) -> tuple[Path, Path]:
+    paths = tmp_path / "fuzzy.jsonl", tmp_path / "exact.jsonl"
+    for grader, out in zip((FUZZY, EXACT), paths, strict=True):
+        score_file(engine, grader, rows, out)
+    return paths
+
+
+def test_two_graders_over_the_same_rows_are_held_against_each_other(
+    two_runs: tuple[Path, Path],
+) -> None:
+    ended = graders("compare", *two_runs, "--top", 2)
+    assert ended.exit_code == 0, ended.output
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith(f"A  {two_runs[0]}  mean 0.9643, 95 % interval ")
+    assert "  mean 0.7500, 95 % interval 0.5981 to 0.8581  (40 scored)" in lines[1]  # Wilson's
+    assert lines[3].startswith("difference  -0.2143  95 % interval -0.")
+    assert "over 40 rows scored in both: B is lower" in lines[4]
+    assert "B higher on 0, the same on 30, lower on 10" in lines[5]
+    assert "such rows show a true difference of 0." in lines[6]
+    assert lines[8:11] == [
+        "changed most",
+        "  line 1  0.8571 -> 0",
+        "  line 5  0.8571 -> 0",
+    ]
+    assert '  type  "text_similarity" -> "string_check"' in lines
+    assert '  operation  added, "eq"' in lines
+
+
+def test_the_same_run_twice_shows_no_difference(two_runs: tuple[Path, Path]) -> None:
+    ended = graders("compare", two_runs[0], two_runs[0], "--fail-if-worse")
+    assert ended.exit_code == 0
+    assert "difference  none: the same reward on all 40 rows" in ended.stdout
+    assert "changed" not in ended.stdout
+    assert "differences" not in ended.stdout
+
+
+def test_json_has_the_same_numbers(two_runs: tuple[Path, Path]) -> None:
+    printed = json.loads(graders("compare", *two_runs, "--json", "--top", 1).stdout)
+    found = compare(*two_runs, top=1)
+    assert found.rewards is not None
+    assert printed["rewards"]["difference"]["value"] == found.rewards.difference.value
+    assert printed["rewards"]["p_value"] == found.rewards.p_value
+    assert printed["changed_most"][0]["before"]["line"] == 1
+    assert printed["grader_changes"][0]["path"] == "type"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "flag", "code"),
+    [
+        ([1.0] * 20, [0.0] * 10 + [1.0] * 10, "--fail-if-worse", 3),
+        ([1.0] * 20, [0.0] * 10 + [1.0] * 10, "--fail-if-worse=0.1", 3),
+        ([1.0] * 20, [0.0] * 10 + [1.0] * 10, "--fail-if-worse=0.6", 0),
+        ([1.0] * 20, [0.0] * 10 + [1.0] * 10, "--top=3", 0),
+        ([0.0] * 10 + [1.0] * 10, [1.0] * 20, "--fail-if-worse", 0),
+        ([1.0] * 20, [0.0] * 2 + [1.0] * 18, "--fail-if-worse", 0),
+        ([0.9] * 20, [0.4] * 20, "--fail-if-worse", 3),
+        ([0.9] * 3, [0.4] * 3, "--fail-if-worse", 0),
+    ],
+    ids=[
+        "half are wrong now",
+        "by more than the margin",
+        "by less than the margin",
+        "nobody asked",
+        "it is better",
+        "two rows show nothing",
+        "all moved by the same",
+        "three rows show nothing",
+    ],
+)
+def test_ci_is_told_by_the_exit_code_when_the_second_run_is_worse(
+    before: list[float], after: list[float], flag: str, code: int, tmp_path: Path
+) -> None:
+    paths = run_of(tmp_path / "a.jsonl", before), run_of(tmp_path / "b.jsonl", after)
+    for arguments in ((flag, *paths), (*paths, flag)):
+        ended = graders("compare", *arguments)
+        assert ended.exit_code == code, ended.output
+        assert ("B is worse than A" in ended.stderr) == (code == 3)
+
+
+def test_a_model_whose_answers_cannot_be_graded_any_more_is_worse(tmp_path: Path) -> None:
+    """The rows scored in both are the same; the others are zeros where it is served."""
+    before = run_of(tmp_path / "a.jsonl", [0.9, 1.0] * 20)
+    after = write_results(
+        tmp_path / "b.jsonl",
+        [invalid(n) if n % 3 == 0 else scored(n, 1.0 - 0.1 * (n % 2)) for n in range(1, 41)],
+    )
+    ended = graders("compare", before, after, "--fail-if-worse")
+    assert ended.exit_code == 3
+    assert "difference  none: the same reward on all 27 rows" in ended.stdout
+    assert "over 40 rows, the invalid ones at what the hosted API gives for them" in ended.stdout
+    assert "  13 scored -> invalid" in ended.stdout
+    assert "  line 3   0.9 -> invalid      B: sample_parse_error, it is no JSON" in ended.stdout
+
+
+def test_rows_that_failed_or_stand_in_one_file_only_are_counted_apart(tmp_path: Path) -> None:
+    before = write_results(tmp_path / "a.jsonl", [scored(1, 1.0), failed(2), scored(3, 0.5)])
+    after = write_results(
+        tmp_path / "b.jsonl", [scored(4, 1.0), scored(3, 0.5), scored(2, 0.0), scored(1, 1.0)]
+    )
+    found = compare(before, after)
+    assert (found.matched, found.only_before, found.only_after) == (3, 0, 1)
+    assert found.unscored == {"failed -> scored": 1}
+    assert found.rewards is not None
+    assert (found.rewards.ties, found.served) == (2, None)
+    ended = graders("compare", before, after)
+    assert "  1 failed -> scored\n  1 only in B\n" in ended.stdout
+    assert "(2 scored, 1 failed)" in ended.stdout
+
+
+def test_where_no_row_is_scored_in_both_there_is_no_number(tmp_path: Path) -> None:
+    before = write_results(tmp_path / "a.jsonl", [failed(1), scored(2, 1.0)])
+    after = write_results(tmp_path / "b.jsonl", [scored(1, 1.0), failed(2)])
+    ended = graders("compare", before, after, "--fail-if-worse")
+    assert ended.exit_code == 0
+    assert "no difference to show: no row is scored in both" in ended.stdout
+
+
+def test_samples_of_a_prompt_are_matched_by_their_place_and_count_as_one_draw(
+    tmp_path: Path,
+) -> None:
+    def run(path: Path, shift: float) -> Path:
+        samples = [
+            scored(line, 0.5 + shift * (1 + line % 3), sample=sample, group=f"p{line % 6}")
+            for line in range(1, 13)
+            for sample in range(4)
+        ]
+        return write_results(path, samples)
+
+    found = compare(run(tmp_path / "a.jsonl", 0.0), run(tmp_path / "b.jsonl", 0.1)).rewards
+    assert found is not None
+    assert (found.difference.rows, found.difference.groups) == (48, 6)
+    assert found.p_value == 2 / 2**6
+
+
+def test_sub_rewards_say_which_part_moved(tmp_path: Path) -> None:
+    def run(path: Path, date: float) -> Path:
+        return write_results(
+            path,
+            [
+                ResultLine(n, n / 20, "scored", {"total": 1.0, "date": date * (n % 2)}, {}, 0.0)
+                for n in range(1, 20)
+            ],
+        )
+
+    ended = graders("compare", run(tmp_path / "a.jsonl", 1.0), run(tmp_path / "b.jsonl", 0.5))
+    assert "  total  1.0000  1.0000  the same\n" in ended.stdout
+    assert "  date   0.5263  0.2632  -0.2632  -0." in ended.stdout
+
+
+def test_other_rows_are_refused_and_other_outputs_of_the_same_rows_are_not(tmp_path: Path) -> None:
+    here, moved, other, bare = (
+        run_of(tmp_path / f"{name}.jsonl", [0.5, 1.0]) for name in ("a", "b", "c", "d")
+    )
+    write_results(moved, [scored(1, 1.0)], data={**DATA, "path": "z", "outputs": {"head": "1"}})
+    write_results(other, [scored(1, 1.0)], data={**DATA, "head": "1"})
+    bare.with_name("d.jsonl.meta.json").unlink()
+    allowed = graders("compare", here, moved)
+    assert allowed.exit_code == 0
+    assert "outputs  null -> " in allowed.stdout
+    for second, reason in (
+        (other, "are of different data sets (other head)"),
+        (bare, "Nothing beside"),
+    ):
+        refused = graders("compare", here, second)
+        assert refused.exit_code == 1
+        assert reason in refused.stderr
+        assert graders("compare", here, second, "--force").exit_code == 0
+
+
+def test_files_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    here = run_of(tmp_path / "a.jsonl", [0.5, 1.0])
+    twice = write_results(tmp_path / "b.jsonl", [scored(7, 1.0), scored(7, 0.0)])
+    apart = write_results(tmp_path / "c.jsonl", [scored(9, 1.0)])
+    for second, reason in (
+        (twice, "has two results for line 7"),
+        (apart, "have no row in common"),
+        (tmp_path / "none.jsonl", "No such file"),
+        (run_of(tmp_path / "empty.jsonl", []), "have no row in common"),
+    ):
+        with pytest.raises(DataSetError, match=reason):
+            compare(here, second, force=True)
+
+
+def test_a_torn_last_line_is_left_out(two_runs: tuple[Path, Path]) -> None:
+    with two_runs[1].open("r+b") as file:
+        file.truncate(two_runs[1].stat().st_size - 9)
+    found = compare(*two_runs)
+    assert (found.matched, found.only_before) == (39, 1)
+
+
+def test_text_from_rows_cannot_move_the_terminals_cursor(tmp_path: Path) -> None:
+    evil = ResultLine(1, None, "invalid", {}, {"other_error": "\x1b[2J\nB is better"}, 0.0)
+    paths = run_of(tmp_path / "a.jsonl", [1.0]), write_results(tmp_path / "b.jsonl", [evil])
+    shown = graders("compare", *paths).stdout
+    assert "\x1b" not in shown
+    assert "\nB is better" not in shown
+
+
+def test_two_versions_of_a_grader_are_scored_and_compared(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(json.dumps(FUZZY))
+    ended = graders(
+        "diff-graders", tmp_path / "old.json", json.dumps(EXACT), "--data", rows, "--fail-if-worse"
+    )
+    assert ended.exit_code == 3
+    assert ended.stdout.startswith("A  OLD  mean 0.9643")
+    assert "evaluation_metric  removed, it was" in ended.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.json", "rows.jsonl"]
+
+
+def test_python_sources_are_shown_as_the_lines_that_changed(rows: Path) -> None:
+    source = "def grade(sample, item):\n    label = item['label']\n    return {}\n"
+    old, new = (
+        {"type": "python", "name": "p", "source": source.format(value)}
+        for value in ("1.0", "float(sample['output_text'] == label)")
+    )
+    ended = graders("diff-graders", json.dumps(old), json.dumps(new), "--data", rows)
+    assert ended.exit_code == 0, ended.output
+    assert (
+        "    -    return 1.0\n    +    return float(sample['output_text'] == label)\n"
+        in ended.stdout
+    )
+    assert "settings" not in ended.stdout
+
+
+def test_kept_results_are_gone_on_with(rows: Path, tmp_path: Path) -> None:
+    arguments = [
+        "diff-graders", json.dumps(FUZZY), json.dumps(EXACT), "--data", rows, "--out-dir", tmp_path / "kept",
+    ]  # fmt: skip
+    first = graders(*arguments)
+    assert first.exit_code == 0, first.output
+    new = tmp_path / "kept" / "new.jsonl"
+    whole = new.read_bytes().splitlines()
+    new.write_bytes(b"\n".join(whole[:7]) + b"\n")
+    again = graders(*arguments)
+    assert again.exit_code == 0, again.output
+    assert again.stdout == first.stdout
+    assert new.read_bytes().splitlines()[:7] == whole[:7]
+    assert graders("compare", tmp_path / "kept" / "old.jsonl", new).stdout == first.stdout
+
+
+def test_a_wrong_request_is_said_before_anything_is_scored(rows: Path, tmp_path: Path) -> None:
+    wrong = {**EXACT, "operation": "equals"}
+    out = tmp_path / "kept"
+    for arguments, reason in (
+        ((json.dumps(EXACT), json.dumps(wrong), "--data", rows, "--out-dir", out), "Did you mean"),
+        ((json.dumps(EXACT), json.dumps(EXACT), "--data", "-"), "The rows are read twice"),
+        ((json.dumps(EXACT), "nwe.json", "--data", rows), "nwe.json: there is no such file"),
+    ):
+        ended = graders("diff-graders", *arguments)
+        assert ended.exit_code == 2
+        assert reason in ended.stderr
+    assert not out.exists()

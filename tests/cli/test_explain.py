@@ -1,0 +1,77 @@
+"""`graders explain` finds a row and shows it from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_command_line import CHECK, graders
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        '{"item": {}, "model_sample": "cat"}\n{torn\n{"item": {}, "samples": ["dog", "cat"]}\n'
+    )
+    out = tmp_path / "results.jsonl"
+    ended = graders("score", "--grader", CHECK, "--data", str(rows), "--out", str(out), "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    return out
+
+
+def test_a_row_of_a_run_is_found_again(results: Path) -> None:
+    ended = graders("explain", str(results), "3")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("line 3\nreward   0.0  scored\nrecorded 0.0  scored\n")
+    assert 'sample.output_text = "dog"' in ended.stdout
+    ended = graders("explain", str(results), "3", "--sample", "2", "--json")
+    shown = json.loads(ended.stdout)
+    assert (shown["sample"], shown["reward"], shown["recorded"]["reward"]) == (1, 1.0, 1.0)
+    assert shown["recorded"]["group"] == "3"
+
+
+def test_a_row_of_a_data_set_needs_no_results(results: Path, tmp_path: Path) -> None:
+    ended = graders(
+        "explain", "--grader", CHECK, "--data", str(tmp_path / "rows.jsonl"), "--row", "1"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("line 1\nreward   1.0  scored\n\n")
+    flat = tmp_path / "flat.jsonl"
+    flat.write_text('{"out": "cat"}\n')
+    flags = ["--grader", CHECK, "--data", str(flat), "--row", "1", "--sample-field", "out"]
+    assert "reward   1.0" in graders("explain", *flags).stdout
+
+
+def test_a_line_that_is_no_row_is_explained(results: Path) -> None:
+    ended = graders("explain", str(results), "2")
+    assert ended.returncode == 0, ended.stderr
+    assert "reward   none  invalid" in ended.stdout
+    assert "The line is not JSON" in ended.stdout
+
+
+def test_a_result_that_comes_out_otherwise_says_so(results: Path) -> None:
+    dog = CHECK.replace("cat", "dog")
+    ended = graders("explain", str(results), "1", "--grader", dog)
+    assert "reward   0.0  scored\nrecorded 1.0  scored\nThey differ" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Give RESULTS and a line, or --grader, --data and --row."),
+        (["{results}"], "RESULTS needs a line"),
+        (["{results}", "9"], "has no result of line 9."),
+        (["{results}", "3", "--sample", "3"], "has no result of line 3, sample 3."),
+        (["--row", "1"], "--row needs the grader"),
+        (["--row", "1", "--grader", CHECK], "Name the data set with --data."),
+        (["--row", "9", "--grader", CHECK, "--data", "{data}"], "has no row on line 9."),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_said(arguments: list[str], sentence: str, results: Path) -> None:
+    names = {"{results}": str(results), "{data}": str(results.with_name("rows.jsonl"))}
+    ended = graders("explain", *(names.get(argument, argument) for argument in arguments))
+    assert ended.returncode == 2
+    assert sentence in ended.stderr

@@ -1,0 +1,87 @@
+"""`graders report` prints a results file's numbers and writes them as a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_command_line import CHECK, graders
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    rows = tmp_path / "rows.jsonl"
+    samples = [
+        {"item": {"n": n}, "model_sample": ["cat", "dog", "cat"][: n % 3 + 1]} for n in range(12)
+    ]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in samples))
+    out = tmp_path / "results.jsonl"
+    ended = graders("score", "--grader", CHECK, "--data", str(rows), "--out", str(out), "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    return out
+
+
+def test_it_prints_the_numbers_and_writes_a_page_beside_the_results(results: Path) -> None:
+    ended = graders("report", str(results))
+    assert ended.returncode == 0, ended.stderr
+    page = results.with_name("results.jsonl.html")
+    assert ended.stdout.startswith("mean reward  0.6667  over 24 rows scored, 95 % interval ")
+    assert "12 prompts with 1 to 3 scored samples each" in ended.stdout
+    assert "lowest rewards\n  line 2 #2  0       dog\n" in ended.stdout
+    assert ended.stdout.endswith(f"\nreport in {page}\n")
+    assert ended.stderr == ""
+    text = page.read_text(encoding="utf-8")
+    assert "0.6667" in text
+    assert "dog" in text
+
+
+def test_the_page_goes_where_it_is_told_or_nowhere(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "elsewhere.html"
+    assert graders("report", str(results), "--out", str(out)).returncode == 0
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "report in" not in graders("report", str(results), "--no-html").stdout
+    assert not results.with_name("results.jsonl.html").exists()
+    ended = graders("report", str(results), "--out", str(tmp_path / "no" / "report.html"))
+    assert ended.returncode == 1
+    assert "The report cannot be written" in ended.stderr
+    ended = graders("report", str(results), "--out", str(results))
+    assert ended.returncode == 2
+    assert "these are the results" in ended.stderr
+
+
+def test_a_data_set_that_was_moved_is_named_or_the_texts_are_left_out(
+    results: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    moved = rows.rename(tmp_path / "moved.jsonl")
+    ended = graders("report", str(results))
+    assert ended.returncode == 0
+    assert "Texts are not shown." in ended.stdout
+    assert "dog" not in ended.stdout
+    assert "Texts are not shown." in results.with_name("results.jsonl.html").read_text(
+        encoding="utf-8"
+    )
+    assert "dog" in graders("report", str(results), "--data", str(moved)).stdout
+    moved.write_text(moved.read_text().replace("dog", "cow"))
+    assert (
+        "is not the data set of these results"
+        in graders("report", str(results), "--data", str(moved)).stdout
+    )
+
+
+def test_from_which_reward_on_a_sample_passes_can_be_said(results: Path) -> None:
+    assert "reward of at least 1)" in graders("report", str(results), "--no-html").stdout
+    ended = graders("report", str(results), "--no-html", "--passing", "0")
+    assert "pass@k (reward of at least 0)" in ended.stdout
+    assert "1  1.0000" in ended.stdout
+
+
+def test_a_file_that_is_no_results_file_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"a": 1}\n')
+    ended = graders("report", str(path))
+    assert ended.returncode == 1
+    assert "other.jsonl, line 1, is not a result" in ended.stderr
+    assert graders("report", str(tmp_path / "none.jsonl")).returncode == 1

@@ -1,0 +1,38 @@
+"""Data sets and results of these tests."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def write_rows(path: Path, rows: list[Any]) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def cats(count: int, padding: str = "") -> list[Any]:
+    return [
+        {"item": {"label": f"cat{n % 7}", "padding": padding}, "model_sample": f"cat{n % 3}"}
+        for n in range(count)
+    ]
+
+
+def results(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def timeless(path: Path) -> bytes:
+    """The bytes of a results file but for the time that rows took."""
+    return re.sub(rb'"seconds":[^,}]*', b"", path.read_bytes())
+
+
+def command(grader: Path, data: Path | str, out: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "graders_engine", "score",
+        "--grader", f"@{grader}", "--data", str(data), "--out", str(out), *more,
+    ]  # fmt: skip

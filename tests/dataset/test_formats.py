@@ -1,0 +1,391 @@
+"""Every form of a data set gives the same rows, as a stream, from wherever it is told to begin."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import random
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graders_engine.compiled import Unreadable
+from graders_engine.dataset import json_array, lines, source
+from graders_engine.dataset.formats import open_records
+from graders_engine.errors import DataSetError, InvalidRequest
+
+ROWS = [
+    {
+        "item": {"label": f"cat{n}", "text": 'a "quoted" \\ [bracket], {brace}\n'},
+        "model_sample": f"cat{n % 3}",
+    }
+    for n in range(3000)
+]
+
+
+def jsonl(rows: list[Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def parquet(rows: list[Any], group: int = 700) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink, row_group_size=group)
+    return sink.getvalue()
+
+
+def csv_text(rows: list[Any]) -> bytes:
+    sink = io.StringIO(newline="")
+    table = csv.writer(sink)
+    table.writerow(rows[0])
+    table.writerows(row.values() for row in rows)
+    return sink.getvalue().encode()
+
+
+FORMS: dict[str, Callable[[list[Any]], bytes]] = {
+    "rows.jsonl": jsonl,
+    "rows.ndjson": jsonl,
+    "rows.jsonl.gz": lambda rows: gzip.compress(jsonl(rows)),
+    "rows.jsonl.zst": lambda rows: zstandard.compress(jsonl(rows)),
+    "rows.json": lambda rows: json.dumps(rows, indent=1).encode(),
+    "one-line.json": lambda rows: json.dumps(rows).encode(),
+    "lines.json": jsonl,
+    "rows.json.gz": lambda rows: gzip.compress(json.dumps(rows).encode()),
+    "rows.parquet": parquet,
+    "array.jsonl": lambda rows: json.dumps(rows, indent=1).encode(),
+    "misnamed.jsonl": lambda rows: gzip.compress(jsonl(rows)),
+    "nameless": jsonl,
+    "two-frames.jsonl.zst": lambda rows: (
+        zstandard.compress(jsonl(rows[:10])) + zstandard.compress(jsonl(rows[10:]))
+    ),
+    "two-members.jsonl.gz": lambda rows: (
+        gzip.compress(jsonl(rows[:10])) + gzip.compress(jsonl(rows[10:]))
+    ),
+}
+
+
+def write(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_gives_the_same_rows(name: str, tmp_path: Path) -> None:
+    records = open_records(write(tmp_path, name, FORMS[name](ROWS)))
+    read = list(records.read())
+    assert [row for _, _, row in read] == ROWS
+    assert [number for number, _, _ in read] == list(range(1, len(ROWS) + 1))
+    assert records.head(3) == ROWS[:3]
+    positions = [at for _, at, _ in read]
+    assert positions == sorted(positions)
+    assert positions[-1] == records.size
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_reading_goes_on_behind_any_line(name: str, tmp_path: Path) -> None:
+    records = open_records(write(tmp_path, name, FORMS[name](ROWS)))
+    for line in (1, 699, 700, 701, len(ROWS) - 1, len(ROWS), len(ROWS) + 5):
+        assert [number for number, _, _ in records.read(line)] == list(
+            range(line + 1, len(ROWS) + 1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "splittable"),
+    [
+        ("rows.jsonl", "jsonl", True),
+        ("rows.jsonl.gz", "jsonl.gz", False),
+        ("rows.jsonl.zst", "jsonl.zst", False),
+        ("rows.json", "json", False),
+        ("rows.parquet", "parquet", False),
+        ("misnamed.jsonl", "jsonl.gz", False),
+    ],
+)
+def test_the_form_is_told(name: str, form: str, splittable: bool, tmp_path: Path) -> None:
+    records = open_records(write(tmp_path, name, FORMS[name](ROWS)))
+    assert (records.form, records.splittable) == (form, splittable)
+
+
+@pytest.mark.parametrize(
+    "name", ["rows.jsonl", "rows.jsonl.gz", "rows.jsonl.zst", "rows.json", "one-line.json"]
+)
+def test_standard_input_is_read_once_and_its_first_rows_are_not_lost(name: str) -> None:
+    program = (
+        "from graders_engine.dataset.formats import open_records\n"
+        "from graders_engine.errors import DataSetError\n"
+        "records = open_records('-')\n"
+        "head, rows = records.head(3), list(records.read(after_line=1))\n"
+        "try:\n    list(records.read())\n"
+        "except DataSetError as error:\n    again = str(error)\n"
+        "import json, sys\n"
+        "json.dump([records.size, records.splittable, head, [row for _, _, row in rows], again], sys.stdout)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        input=FORMS[name](ROWS),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    size, splittable, head, rows, again = json.loads(run.stdout)
+    assert (size, splittable, head, rows) == (None, False, ROWS[:3], ROWS[1:])
+    assert "can be read once" in again
+
+
+def test_csv_cells_are_text_under_the_names_of_the_header(tmp_path: Path) -> None:
+    flat = [
+        {"label": "a,b", "n": 1.50, "text": 'two\nlines "quoted"'},
+        {"label": "", "n": "007", "text": "é"},
+    ]
+    path = write(tmp_path, "rows.csv", b"\xef\xbb\xbf" + csv_text(flat))
+    rows = list(open_records(path).read())
+    assert [(number, row) for number, _, row in rows] == [
+        (2, {"label": "a,b", "n": "1.5", "text": 'two\nlines "quoted"'}),
+        (4, {"label": "", "n": "007", "text": "é"}),
+    ]
+    assert [number for number, _, _ in open_records(path).read(after_line=2)] == [4]
+
+
+def test_parquet_values_that_json_does_not_know_are_text(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "when": pa.array([0], pa.timestamp("s")),
+            "price": pa.array(["1.10"]).cast(pa.decimal128(5, 2)),
+            "raw": pa.array([b"abc"]),
+            "item": pa.array([{"a": [1, None]}]),
+        }
+    )
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table, path)
+    ((_, _, row),) = open_records(path).read()
+    assert row == {
+        "when": "1970-01-01T00:00:00",
+        "price": "1.10",
+        "raw": "YWJj",
+        "item": {"a": [1, None]},
+    }
+
+
+def test_a_form_can_be_named_where_the_name_says_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.data", b"label,text\na,b\n")
+    with pytest.raises(DataSetError, match="name it, one of jsonl, json, csv, parquet"):
+        open_records(path)
+    assert [row for _, _, row in open_records(path, "csv").read()] == [{"label": "a", "text": "b"}]
+    with pytest.raises(InvalidRequest, match="There is no form 'xml'"):
+        open_records(path, "xml")
+
+
+def test_of_a_key_that_stands_twice_the_last_value_counts(tmp_path: Path) -> None:
+    text = b'{"a": 1, "a": 2}'
+    for name in ("twice.jsonl", "twice.json"):
+        path = write(tmp_path, name, text if name.endswith("l") else b"[" + text + b"]")
+        assert [row for _, _, row in open_records(path).read()] == [{"a": 2}]
+
+
+def test_a_missing_package_is_a_sentence_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = write(tmp_path, "rows.jsonl.zst", FORMS["rows.jsonl.zst"](ROWS))
+    table = write(tmp_path, "rows.parquet", FORMS["rows.parquet"](ROWS))
+    for module in ("zstandard", "pyarrow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for path in (packed, table):
+        with pytest.raises(DataSetError, match=r"pip install 'graders-engine\[files\]'"):
+            list(open_records(path).read())
+
+
+def test_a_line_that_is_too_long_is_not_held(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"n": 1}\n{"text": "')
+        for _ in range(300):
+            file.write(b"x" * (1 << 20))
+        file.write(b'"}\n{"n": 3}\n')
+    tracemalloc.start()
+    try:
+        rows = list(open_records(path).read())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == [
+        (1, 9, {"n": 1}),
+        (2, path.stat().st_size - 9, rows[1][2]),
+        (3, path.stat().st_size, {"n": 3}),
+    ]
+    assert rows[1][2] == Unreadable("The line is longer than 67108864 bytes.")
+    assert peak < 160 << 20
+
+
+@pytest.mark.parametrize(
+    "element", [b'"' + b"x" * 20_000_000 + b'"', b"[" + b"1234567890, " * 2_000_000 + b"1]"]
+)
+def test_an_element_that_is_too_long_is_not_held(
+    element: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_array, "MAX_ROW_BYTES", 1 << 20)
+    path = write(tmp_path, "rows.json", b"[1, " + element + b", 3]")
+    tracemalloc.start()
+    try:
+        rows = [row for _, _, row in open_records(path).read()]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == [1, Unreadable("The element is longer than 1048576 bytes."), 3]
+    assert peak < 8 << 20
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl.zst", "rows.json.gz", "rows.csv.gz"])
+def test_the_row_behind_the_last_whole_one_says_that_the_file_is_cut_off(
+    name: str, tmp_path: Path
+) -> None:
+    content = {"j": json.dumps(ROWS).encode(), "c": b"n\n" + b"1\n" * 3000, "l": jsonl(ROWS)}
+    text = content["j" if ".json." in name else "c" if ".csv" in name else "l"]
+    packed = zstandard.compress(text) + b"\0" if name.endswith("zst") else gzip.compress(text)[:-1]
+    records = open_records(write(tmp_path, name, packed))
+    read = list(records.read())
+    numbers = [number for number, _, _ in read]
+    assert numbers == list(range(numbers[0], numbers[0] + 3001))
+    assert "cut off or damaged" in read[-1][2].reason
+    assert [number for number, _, _ in records.read(numbers[-2])] == [numbers[-1]]
+    assert list(records.read(numbers[-1])) == []
+
+
+def incompressible(count: int) -> list[Any]:
+    randbytes = random.Random(0).randbytes  # noqa: S311 - no secret
+    return [{"label": f"cat{n}", "text": randbytes(1000).hex()} for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    "name", ["rows.jsonl", "rows.jsonl.gz", "rows.jsonl.zst", "rows.json", "rows.csv"]
+)
+def test_memory_does_not_grow_with_the_data(name: str, tmp_path: Path) -> None:
+    rows = incompressible(10_000)
+    content = csv_text(rows) if name == "rows.csv" else FORMS[name](rows)
+    records = open_records(write(tmp_path, name, content))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in records.read()) == 10_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 << 20 < len(rows) * 2000
+
+
+def test_the_memory_for_parquet_does_not_grow_with_a_row_group(tmp_path: Path) -> None:
+    rows = incompressible(40_000)
+    path = write(tmp_path, "rows.parquet", parquet(rows, group=len(rows)))
+    program = (
+        "import pyarrow, sys\n"
+        "from graders_engine.dataset.formats import open_records\n"
+        "rows = sum(1 for _ in open_records(sys.argv[1]).read())\n"
+        "print(rows, pyarrow.default_memory_pool().max_memory())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, check=True, timeout=60
+    )
+    count, most = map(int, run.stdout.split())
+    assert count == len(rows)
+    assert most < 50 << 20 < len(rows) * 2000
+
+
+@pytest.mark.parametrize("filler", ['"', "[", "{}", "1, 2, ", '"\\"" '])
+@pytest.mark.parametrize("name", ["rows.json", "rows.json.gz"])
+def test_an_element_that_is_too_long_does_not_hide_the_next(
+    name: str, filler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_array, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(json_array, "_CHUNK_BYTES", 100)
+    long = json.dumps([filler * 600])
+    content = f"[1, {long}, 3, [{long}, {long}], 5]".encode()
+    path = write(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+    rows = [row for _, _, row in open_records(path).read()]
+    too_long = Unreadable("The element is longer than 1000 bytes.")
+    assert rows == [1, too_long if len(long) > 1000 else [filler * 600], 3, too_long, 5]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(VALUES, max_size=12),
+    st.sampled_from([None, 1, "\t"]),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_the_elements_of_an_array_are_those_that_json_reads(
+    values: list[Any], indent: Any, chunk: int, ascii_only: bool
+) -> None:
+    content = json.dumps(values, indent=indent, ensure_ascii=ascii_only).encode(
+        "utf-8", "surrogatepass"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_array, "_CHUNK_BYTES", chunk)
+        elements = list(json_array._elements(io.BytesIO(content)))
+    assert [json.loads(element) for element in elements if isinstance(element, bytes)] == values
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_break_an_array_and_each_of_them_ends(content: bytes) -> None:
+    for element in json_array._elements(io.BytesIO(b"[" + content)):
+        assert isinstance(element, (bytes, Unreadable))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=6),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_csv_rows_are_those_that_the_csv_module_wrote(cells: list[str]) -> None:
+    sink = io.StringIO(newline="")
+    table = csv.writer(sink)
+    table.writerows([[f"f{n}" for n in range(len(cells))], cells])
+    from graders_engine.dataset.csv_table import _Table
+
+    table_read = _Table(io.BytesIO(sink.getvalue().encode()))
+    fields = table_read.header("t.csv")
+    expected = (
+        []
+        if cells == [""] and sink.getvalue().endswith("\r\n\r\n")
+        else [dict(zip(fields, cells, strict=True))]
+    )
+    assert [row for _, row in table_read.rows(fields)] == expected
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=30), max_size=8), st.integers(0, 9))
+def test_lines_are_numbered_and_placed_by_their_bytes(parts: list[bytes], after: int) -> None:
+    content = b"\n".join(parts)
+    stream = io.BytesIO(content)
+    starts = [0, *(at + 1 for at, byte in enumerate(content) if byte == 10), len(content)]
+    for number, at, _ in lines.rows_of(stream, after_line=after):
+        assert number > after
+        assert at == min(starts[number], len(content))
+
+
+def test_zstd_is_unpacked_in_small_steps() -> None:
+    bomb = zstandard.compress(b"\0" * (64 << 20))
+    stream = source._Zstd(io.BytesIO(bomb), zstandard)
+    assert sum(len(part) for part in iter(lambda: stream.read(1 << 20), b"")) == 64 << 20

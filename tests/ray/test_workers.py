@@ -1,0 +1,81 @@
+"""Ray actors are workers as they should be, and what they give is what this machine alone gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders_engine import Engine
+from graders_engine.dataset import score as scoring
+from graders_engine.dataset import shards as sizes
+from graders_engine.dataset.grading import Job
+from graders_engine.dataset.ray_workers import RayWorkers
+from graders_engine.dataset.score import score_file
+from graders_engine.dataset.tally import Tally
+from graders_engine.dataset.workers import Workers
+from tests.dataset.workers_conformance import Start, WorkersConformance, timeless, write
+
+ROWS = 40_000
+
+
+@pytest.fixture
+def start(two_nodes: Any) -> Start:
+    def two(job: Job, path: Path) -> Workers:
+        return RayWorkers(job, path, 2, None)
+
+    return two
+
+
+class TestRayWorkers(WorkersConformance):
+    pass
+
+
+def test_a_file_that_the_actors_do_not_see_is_sent_to_them(
+    two_nodes: Any, string_check: dict[str, Any], tmp_path: Path
+) -> None:
+    from graders_engine.dataset.formats import open_records
+    from graders_engine.dataset.order import given_up, in_input_order
+    from graders_engine.dataset.shapes import ROWS as PLAIN
+    from graders_engine.dataset.shards import cut
+
+    path = write(tmp_path / "rows.jsonl", set())
+    job = Job(string_check, {}, PLAIN)
+    with RayWorkers(job, tmp_path / "elsewhere.jsonl", 2, None) as workers:
+        shards = cut(open_records(path)).rest()
+        done = list(in_input_order(workers, shards, lambda shard: given_up(shard, PLAIN)))
+    assert sum(scored.tally.scored for _, scored in done) == 300
+
+
+def test_a_node_that_is_taken_away_in_the_middle_costs_nothing(
+    two_nodes: Any,
+    engine: Engine,
+    string_check: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sizes, "SHARD_BYTES", 1 << 16)
+    monkeypatch.setattr(scoring, "SMALL_BYTES", 0)
+    data = tmp_path / "rows.jsonl"
+    lines = write(tmp_path / "few.jsonl", set()).read_bytes()
+    data.write_bytes(lines * (ROWS // 300))
+    alone, there = tmp_path / "alone.jsonl", tmp_path / "there.jsonl"
+    expected = score_file(engine, string_check, data, alone, workers=1)
+    doomed = two_nodes.add_node(num_cpus=2)
+    two_nodes.wait_for_nodes()
+    told: list[int] = []
+
+    def lose_a_node(done: int, size: int | None, tally: Tally) -> None:
+        told.append(done)
+        if len(told) == 8:
+            two_nodes.remove_node(doomed, allow_graceful=False)
+
+    tally = score_file(
+        engine, string_check, data, there, backend="ray", workers=4, on_progress=lose_a_node
+    )
+    assert len(told) > 16
+    assert (tally.rows, tally.scored) == (expected.rows, expected.scored)
+    assert timeless(there.read_bytes()) == timeless(alone.read_bytes())
+    meta = (tmp_path / "alone.jsonl.meta.json").read_bytes()
+    assert (tmp_path / "there.jsonl.meta.json").read_bytes() == meta

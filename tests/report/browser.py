@@ -1,0 +1,128 @@
+"""A real browser, driven over its own protocol (Chrome DevTools Protocol) on the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
+)  # fmt: skip
+PATIENCE_S = 60.0
+"""Until the browser is there, or answers; a busy machine is slow."""
+
+
+def find_browser() -> str | None:
+    """Where a browser of the Chromium family is; None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Page:
+    """One page of the browser.
+
+    Attributes:
+        messages: what the page's console, its exceptions, the browser's log and failed requests said.
+        requested: the addresses that were asked for.
+    """
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._last = 0
+        self._events: list[dict[str, Any]] = []
+        self.messages: list[str] = []
+        self.requested: list[str] = []
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Call a method of the protocol, and wait for its result."""
+        self._last += 1
+        await self._socket.send_json({"id": self._last, "method": method, "params": arguments})
+        while True:
+            message = await self._next()
+            if message.get("id") == self._last:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
+                return result
+
+    async def open(self, path: Path) -> dict[str, float]:
+        """Load a file and wait until it is drawn; returns the browser's own timing, in milliseconds."""
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self.call(f"{domain}.enable")
+        await self.call("Page.navigate", url=path.resolve().as_uri())
+        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+            await self._next()
+        # Two frames later everything has been laid out and painted.
+        await self.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+        timing: dict[str, float] = await self.evaluate(
+            "({loaded: performance.getEntriesByType('navigation')[0].loadEventEnd,"
+            " painted: performance.now()})"
+        )
+        return timing
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression; a promise's is waited for."""
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    async def _next(self) -> dict[str, Any]:
+        message = await asyncio.wait_for(self._socket.receive(), PATIENCE_S)
+        event: dict[str, Any] = json.loads(message.data)
+        if "method" in event:
+            self._events.append(event)
+            self._note(event["method"], event["params"])
+        return event
+
+    def _note(self, method: str, said: dict[str, Any]) -> None:
+        if method == "Network.requestWillBeSent":
+            self.requested.append(said["request"]["url"])
+        elif method in (
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+            "Log.entryAdded",
+            "Network.loadingFailed",
+        ):
+            self.messages.append(json.dumps(said))
+
+
+@asynccontextmanager
+async def opened(browser: str, profile: Path) -> AsyncIterator[Page]:
+    """A browser with one empty page; it ends with the block."""
+    process = subprocess.Popen(
+        [browser, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        port = await _port(profile / "DevToolsActivePort", process)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                targets = await answer.json()
+            address = next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page")
+            async with session.ws_connect(address, max_msg_size=0) as socket:
+                yield Page(socket)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+async def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
+    async with asyncio.timeout(PATIENCE_S):
+        while not (file.exists() and "\n" in (text := file.read_text())):
+            assert process.poll() is None, "the browser ended"
+            await asyncio.sleep(0.05)
+    return int(text.partition("\n")[0])

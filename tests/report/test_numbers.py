@@ -1,0 +1,215 @@
+"""A report's numbers: what is kept of a run is what a look at all of it would find."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graders_engine import DataSetError
+from graders_engine.dataset.digest import (
+    EXTREMES,
+    FLAGGED,
+    SAMPLED,
+    Digest,
+    Drawn,
+    Foremost,
+    digest,
+    read_meta,
+)
+from graders_engine.dataset.results import ResultLine
+from graders_engine.outcome import Usage
+from graders_engine.report.histogram import histogram
+from graders_engine.report.numbers import numbers_of
+from tests.report.conftest import LARGE_ROWS, Run
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+def scored(line: int, reward: float, **rest: object) -> ResultLine:
+    plain = ResultLine(line, reward, "scored", {}, {}, 0.0)
+    return msgspec.structs.replace(plain, **rest)
+
+
+def digested(results: list[ResultLine]) -> Digest:
+    taken = Digest()
+    for result in results:
+        taken.add(result)
+    return taken
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 8))
+def test_the_foremost_are_those_of_a_stable_sort(rewards: list[int], most: int) -> None:
+    results = [scored(line, reward) for line, reward in enumerate(rewards, 1)]
+    foremost = Foremost(most, lambda result: result.reward or 0.0)
+    for result in results:
+        foremost.add(result)
+    assert foremost.rows() == sorted(results, key=lambda result: result.reward or 0.0)[:most]
+
+
+def test_each_row_is_drawn_with_the_same_chance() -> None:
+    drawn = Drawn(1000)
+    for line in range(10_000):
+        drawn.add(scored(line, 0.0))
+    lines = {row.line for row in drawn.rows}
+    assert len(lines) == 1000
+    # The mean place of 1,000 of 10,000 rows has a standard deviation of about 87.
+    assert abs(sum(lines) / 1000 - 5000) < 400
+
+
+def test_what_is_kept_does_not_grow_with_the_run(large: Run) -> None:
+    kept = large.numbers.digest.kept()
+    assert large.numbers.digest.tally.rows == LARGE_ROWS
+    assert len(kept) <= 3 * EXTREMES + FLAGGED * len(large.numbers.digest.flagged) + SAMPLED
+    assert len(set(large.texts.texts)) == len(kept)
+    places = [(row.line, row.sample) for row in kept]
+    assert places == sorted(set(places))
+
+
+@given(st.lists(FINITE, max_size=80), st.integers(1, 60))
+def test_every_value_is_in_one_bin(values: list[float], most: int) -> None:
+    shown = histogram(values, most)
+    if shown is None:
+        assert not values
+        return
+    assert sum(shown.counts) == len(values)
+    if len(shown.edges) == len(shown.counts):
+        assert list(shown.edges) == sorted(set(values))
+        return
+    assert len(shown.counts) <= max(most, 2)
+    assert list(shown.edges) == sorted(set(shown.edges))
+    assert shown.edges[0] <= min(values)
+    assert max(values) <= shown.edges[-1]
+    for place, count in enumerate(shown.counts):
+        low, high = shown.edges[place], shown.edges[place + 1]
+        last = place == len(shown.counts) - 1
+        assert count == sum(low <= value < high or (last and value == high) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "edges"),
+    [
+        ([n / 100 for n in range(101)], 50, [n / 50 for n in range(51)]),
+        ([n / 100 for n in range(101)], 10, [n / 10 for n in range(11)]),
+        ([10 + n / 7 for n in range(15)], 4, [10, 10.5, 11, 11.5, 12]),
+        ([-3 + n / 2 for n in range(13)], 3, [-5, 0, 5]),
+        ([0, 1, 1], 50, [0, 1]),
+    ],
+)
+def test_bins_begin_at_round_numbers(values: list[float], most: int, edges: list[float]) -> None:
+    shown = histogram(values, most)
+    assert shown is not None
+    assert list(shown.edges) == edges
+
+
+def test_sub_rewards_that_a_row_lacks_are_left_out_of_their_numbers() -> None:
+    run = digested(
+        [
+            scored(1, 1.0, sub_rewards={"a": 1.0}),
+            scored(2, 0.0, sub_rewards={"a": 0.5, "b": 0.25}),
+            scored(3, 0.5, sub_rewards={"b": None}),
+        ]
+    )
+    numbers = numbers_of(run, {})
+    means = {part.key: (part.mean.value, part.mean.rows) for part in numbers.sub_rewards}
+    assert means == {"a": (0.75, 2), "b": (0.25, 1)}
+    assert [key for key, _ in numbers.correlations] == ["reward", "a", "b"]
+
+
+def test_rows_without_a_reward_are_in_no_mean() -> None:
+    rows = [scored(1, 0.25), scored(2, 0.75)]
+    rows.append(ResultLine(3, 0.0, "invalid", {}, {"other_error": "broken"}, 0.0))
+    rows.append(ResultLine(4, None, "failed", {}, {"model_grader_server_error": "away"}, 0.0))
+    numbers = numbers_of(digested(rows), {})
+    assert numbers.mean is not None
+    assert (numbers.mean.value, numbers.mean.rows) == (0.5, 2)
+    assert numbers.quantiles == (0.25, 0.375, 0.5, 0.625, 0.75)
+    assert [row.line for row in numbers.digest.worst.rows()] == [1, 2]
+    assert numbers.digest.tally.flags == {"other_error": 1, "model_grader_server_error": 1}
+
+
+def test_samples_of_a_prompt_are_taken_together() -> None:
+    rewards = {"a": [0.0, 1.0], "b": [1.0, 1.0], "c": [0.0, 0.5]}
+    rows = [
+        scored(line, reward, group=group, sample=sample)
+        for line, (group, given_) in enumerate(rewards.items(), 1)
+        for sample, reward in enumerate(given_)
+    ]
+    groups = numbers_of(digested(rows), {}).groups
+    assert groups is not None
+    assert (groups.count, groups.sizes, groups.passing) == (3, (2, 2), 1.0)
+    assert groups.unvarying is not None
+    assert groups.unvarying.value == pytest.approx(1 / 3)
+    at = {row.k: (row.passing.value, row.best.value) for row in groups.at}
+    assert at == {1: pytest.approx((0.5, 7 / 12)), 2: pytest.approx((2 / 3, 2.5 / 3))}
+    assert numbers_of(digested(rows), {"grader": {"pass_threshold": 0.5}}).groups.passing == 0.5  # type: ignore[union-attr] # as above
+    assert numbers_of(digested(rows), {}, 0.25).groups.passing == 0.25  # type: ignore[union-attr] # as above
+    assert numbers_of(digested([scored(1, 1.0)]), {}).groups is None
+
+
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [
+        ("judge", 3.0),
+        ("judge-2026-01-31", 3.0),
+        ("judge-mini", None),
+        ("judge-mini-0613", 30.0),
+        ("other", None),
+    ],
+)
+def test_a_dated_model_has_the_price_of_its_name(model: str, cost: float | None) -> None:
+    prices = {
+        "judge": {"input": 1.0, "output": 2.0},
+        "judge-mini-0613": {"input": 10.0, "output": 20.0},
+    }
+    usage = {model: Usage(1_000_000, 2_000_000, 1_000_000)}
+    numbers = numbers_of(digested([scored(1, 1.0, usage=usage)]), {"settings": {"prices": prices}})
+    assert [spent.cost for spent in numbers.spending] == [cost]
+
+
+def test_answers_to_the_same_row_are_held_against_each_other() -> None:
+    rows = [
+        scored(1, 0.5, repeats={"a": [0.5, 0.5, 0.5]}),
+        scored(2, 0.5, repeats={"a": [0.0, 0.5, 1.0]}),
+        scored(3, 0.5, repeats={"a": [1.0]}),
+    ]
+    repeats = digested(rows).repeats["a"]
+    assert (repeats.rows, repeats.answers, repeats.differing) == (2, 6, 1)
+    assert math.isclose(repeats.deviation_sum, 0.5)
+    assert (repeats.widest, repeats.widest_line) == (1.0, 2)
+
+
+def test_a_run_that_is_still_written_is_read_to_its_last_whole_line(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    results.write_bytes(msgspec.json.encode(scored(1, 1.0)) + b'\n{"line":2,')
+    assert digest(results).tally.rows == 1
+    assert read_meta(results) == {}
+
+
+def test_results_as_a_table_are_read_from_the_lines_beside_them(tmp_path: Path) -> None:
+    lines = tmp_path / "results.parquet.jsonl"
+    lines.write_bytes(msgspec.json.encode(scored(1, 1.0)) + b"\n")
+    lines.with_name(f"{lines.name}.meta.json").write_text('{"engine": "1"}')
+    table = tmp_path / "results.parquet"
+    assert digest(table).tally.rows == 1
+    assert read_meta(table) == {"engine": "1"}
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    with pytest.raises(DataSetError, match=r"cannot be read: .*results.jsonl: No such file"):
+        digest(results)
+    results.write_text("{}\n")
+    with pytest.raises(DataSetError, match=r"results.jsonl, line 1, is not a result"):
+        digest(results)
+    meta = tmp_path / "results.jsonl.meta.json"
+    meta.write_text("[]")
+    with pytest.raises(DataSetError, match="does not hold an object"):
+        read_meta(results)
+    meta.write_text("{")
+    with pytest.raises(DataSetError, match="is not JSON"):
+        read_meta(results)

@@ -1,0 +1,85 @@
+"""The report in the terminal, and texts made safe for one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graders_engine.report.row_texts import readable
+from graders_engine.report.text import render_numbers
+from graders_engine.report.visible import cut, one_line, visible
+from tests.report.conftest import LARGE_ROWS, Run
+
+UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+
+
+@given(ANY_TEXT)
+def test_visible_text_moves_nothing_and_can_be_encoded(text: str) -> None:
+    shown = visible(text)
+    assert not UNSAFE.search(shown)
+    shown.encode()
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)))
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    assert visible(text) == text
+    assert visible(f"{text}\n\tß漢👩\u200d🚀") == f"{text}\n\tß漢👩\u200d🚀"
+
+
+@given(ANY_TEXT, st.integers(1, 50))
+def test_a_text_is_never_longer_than_its_room(text: str, most: int) -> None:
+    line = one_line(text, most)
+    assert len(line) <= most
+    assert "\n" not in line
+    shown, left_out = cut(text, most)
+    assert len(shown) <= most
+    assert left_out or shown == visible(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\nb", "a\nb"),
+        ({"a": 1, "b": None, "c": {}}, "a: 1\nb: null\nc: {}"),
+        ({"a": {"b": ["x", "y\nz"]}}, "a:\n  b:\n    - x\n    -\n      y\n      z"),
+        ([{"role": "user", "content": "hi"}], "- role: user\n  content: hi"),
+        (1.5, "1.5"),
+    ],
+)
+def test_an_item_is_shown_with_its_texts_as_they_are(value: object, text: str) -> None:
+    assert readable(value) == text
+
+
+def test_the_terminal_shows_what_the_page_shows(large: Run) -> None:
+    text = render_numbers(large.numbers, large.made_by, large.texts)
+    tally, mean = large.numbers.digest.tally, large.numbers.mean
+    assert mean is not None
+    assert f"mean reward  {mean.value:.4f}" in text
+    assert f"95 % interval {mean.low:.4f} to {mean.high:.4f}" in text
+    assert f"failed  {tally.failed:>9,}" in text
+    for part in large.numbers.sub_rewards:
+        assert f"  {part.key:<5}  {part.mean.value:.4f}  {part.mean.low:.4f} to " in text
+    assert f"{LARGE_ROWS // 4:,} prompts with" in text
+    for heading in (
+        "correlations",
+        "flags",
+        "pass@k",
+        "judges",
+        "lowest rewards",
+        "the slowest rows",
+    ):
+        assert heading in text
+    assert f"cost {large.numbers.spending[0].cost:,.4g}" in text
+    assert max(map(len, text.splitlines())) <= 140
+
+
+def test_hostile_texts_do_nothing_to_the_terminal(hostile: Run) -> None:
+    text = render_numbers(hostile.numbers, hostile.made_by, hostile.texts)
+    assert not UNSAFE.search(text)
+    assert "\\x1b[31m" in text
