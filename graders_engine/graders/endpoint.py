@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,7 @@ from graders_engine.errors import (
     UnavailableGrader,
     UnrenderableValue,
 )
-from graders_engine.graders import wording
+from graders_engine.graders import verdict, wording
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import found
 from graders_engine.language import strict_json
@@ -87,13 +86,9 @@ class Endpoint:
             answer = await self._client.patience.apply(once)
         except BackendFailure as error:
             raise EndpointFailure(str(error)) from None
-        score = answer.get("score") if isinstance(answer, dict) else None
-        if (
-            isinstance(score, bool)
-            or not isinstance(score, int | float)
-            or not math.isfinite(score)
-        ):
+        try:
+            return rewarded(verdict.number(answer["score"]))
+        except (LookupError, TypeError, ValueError, OverflowError):
             raise EndpointUnparsable(
                 f"{self._url} answered without a number as `score`: {str(answer)[:200]}"
-            )
-        return rewarded(float(score))
+            ) from None

@@ -19,6 +19,8 @@ MOST_BRACES = 2_000
 """Places at which a verdict is looked for in an answer with prose round it, from its end."""
 TAIL_CHARS = 200_000
 """Of such an answer, what is looked at."""
+MOST_PARSED = 10 * TAIL_CHARS
+"""Characters parsed in all: objects in objects are parsed again and again, and a row may have planted them."""
 _SHOWN = 200
 
 
@@ -45,8 +47,8 @@ def read(reply: ModelReply, result_of: Callable[[Any], T]) -> T:
     """The result in a reply.
 
     Where the endpoint took the schema, the whole answer is the verdict: prose round it is not read, so
-    that no verdict that a row planted can be found there. Where it did not, the last well-formed verdict
-    counts.
+    that no verdict that a row planted can be found there. Where it did not, the last object with a
+    `result` counts, and none before it, which may be one that a row planted.
 
     Args:
         reply: what the judge answered.
@@ -114,34 +116,35 @@ def _result(answer: Any, result_of: Callable[[Any], T]) -> T:
 
 
 def _last(text: str, result_of: Callable[[Any], T]) -> T:
-    """The last object in a text that is a verdict with a proper result."""
-    tail = text[-TAIL_CHARS:]
-    for answer in _objects_from_the_end(tail):
-        if isinstance(answer, dict) and "result" in answer:
-            try:
-                return result_of(answer["result"])
-            except (ValueError, OverflowError):
-                continue
+    """The result of the last object in a text that has one."""
+    for answer in _objects_from_the_end(text[-TAIL_CHARS:]):
+        if "result" in answer:
+            return _result(answer, result_of)
     raise JudgeUnparsable(f"the judge's answer has no verdict in it: {_short(text)}")
 
 
-def _objects_from_the_end(text: str) -> Iterator[Any]:
+def _objects_from_the_end(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects that do not stand inside another one, the last one first."""
     decoder = json.JSONDecoder(parse_constant=_refuse)
-    found: list[tuple[int, int, Any]] = []
-    at = len(text)
+    found: list[tuple[int, dict[str, Any]]] = []
+    at, parsed = len(text), 0
     for _ in range(MOST_BRACES):
         at = text.rfind("{", 0, at)
-        if at < 0:
+        if at < 0 or parsed > MOST_PARSED:
             break
         try:
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
+        except json.JSONDecodeError as error:
+            parsed += error.pos - at
             continue
+        except (ValueError, RecursionError):
+            parsed += len(text) - at
+            continue
+        parsed += end - at
         # An object that holds those found so far takes their place: they were parts of it.
         found = [one for one in found if one[0] >= end]
-        found.append((at, end, value))
-    for _, _, value in found:
+        found.append((at, value))
+    for _, value in found:
         yield value
 
 
@@ -150,5 +153,8 @@ def _refuse(literal: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:
+        text = "JSON that nests too deep to be shown"
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

@@ -237,4 +237,7 @@ def _count(value: Any) -> int:
 
 
 def _short(answer: Any) -> str:
-    return json.dumps(answer)[:200]
+    try:
+        return json.dumps(answer)[:200]
+    except RecursionError:
+        return "JSON that nests too deep to be shown"

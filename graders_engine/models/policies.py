@@ -163,6 +163,7 @@ class Budget:
         self.cost, self.tokens = 0.0, 0
         self._replies = 0
         self._in_flight = 0
+        self._over: str | None = None
         self.first = asyncio.Lock()
 
     @property
@@ -174,19 +175,28 @@ class Budget:
         """Set aside what one more request may take.
 
         Raises:
-            BudgetSpent: there is not so much left.
+            BudgetSpent: there is not so much left, or there was not for an earlier one: what is asked behind
+                a row that got no answer would be paid for and lost.
         """
+        if self._over is None:
+            self._over = self._overdrawn()
+        if self._over is not None:
+            raise BudgetSpent(self._over)
+        self._in_flight += 1
+
+    def _overdrawn(self) -> str | None:
         ahead = (self._in_flight + 1) / self._replies if self._replies else 0.0
         for name, most, spent in (
             ("cost", self._max_cost, self.cost),
             ("number of tokens", self._max_tokens, self.tokens),
         ):
             if most is not None and (spent >= most or spent * (1 + ahead) > most):
-                raise BudgetSpent(
-                    f"The budget for judges is spent: a {name} of {spent:,.10g} of {most:,.10g}. "
+                return (
+                    f"The budget for judges is spent: a {name} of {spent:,.10g} of {most:,.10g}, and "
+                    f"{self._in_flight} requests under way. "
                     "What was scored stays; the same command with a larger budget goes on from there."
                 )
-        self._in_flight += 1
+        return None
 
     def end(self, model: str, usage: Usage | None) -> None:
         """Count what it took."""
