@@ -124,19 +124,18 @@ class AsyncEngine:
                     await service.close()
         self._state = "closed"
 
-    def compile(self, grader: Any) -> CompiledGrader:
+    def compile(self, grader: Any, *, check_sources: bool = True) -> CompiledGrader:
         """Parse and compile a grader.
 
         Args:
             grader: a dict, JSON text, an object of the `openai` package, or a compiled grader.
+            check_sources: whether a python source that cannot run is a mistake; where not, its rows
+                have no reward, as `run` has it.
 
         Raises:
             InvalidGrader: with every mistake.
             LifecycleError: the engine is closed.
         """
-        return self._compile(grader, check_sources=True)
-
-    def _compile(self, grader: Any, *, check_sources: bool) -> CompiledGrader:
         if self._state == "closed":
             raise LifecycleError(
                 "This engine is closed: grade inside its `with` block, or make another one."
@@ -210,7 +209,7 @@ class AsyncEngine:
             LifecycleError: the engine is closed.
         """
         # A python source that cannot run is answered as the service does: reward 0.0 and a flag.
-        compiled = self._compile(grader, check_sources=False)
+        compiled = self.compile(grader, check_sources=False)
         self._stay_on_one_loop()
         # What the engine has no means to run, it says before it looks at the row.
         _ = compiled.evaluator

@@ -40,6 +40,6 @@ def encode(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, UnicodeError, RecursionError):
         try:
-            return json.dumps(value).encode()
+            return json.dumps(value, allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"the row cannot be written as JSON: {error}") from None

@@ -14,6 +14,9 @@ _similarity = fuzz.ratio
 LONG = 1024
 """Characters, of the shorter text. From here a guess at the result pays for itself."""
 
+SLOW_PRODUCT = 400_000_000
+"""Product of two lengths from which a comparison takes more than some 10 ms."""
+
 SAMPLE = 256
 """Characters at the start of both texts that the guess is made from."""
 
@@ -38,4 +41,11 @@ def _long_ratio(answer: str, reference: str) -> float:
         found = _similarity(answer, reference, score_cutoff=guess - 10)
         if found:
             return found / 100
-    return _similarity(answer, reference) / 100
+    if len(answer) * len(reference) < SLOW_PRODUCT:
+        return _similarity(answer, reference) / 100
+    # The same function, called so that it lets other threads run meanwhile.
+    import numpy
+    from rapidfuzz.process import cpdist
+
+    pair = cpdist([answer], [reference], scorer=_similarity, dtype=numpy.float64, workers=1)
+    return float(pair[0]) / 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rapidfuzz import fuzz
 
 from graders_engine.metrics import METRICS, load
 from graders_engine.metrics.tokens import latin_tokens, unicode_tokens
@@ -92,3 +93,10 @@ def test_unicode_tokens(text: str, tokens: list[str]) -> None:
 )
 def test_latin_tokens(text: str, tokens: list[bytes]) -> None:
     assert latin_tokens(text) == tokens
+
+
+@pytest.mark.parametrize("length", [20_001, 30_000])
+def test_long_texts_that_differ_are_compared_as_rapidfuzz_does(length: int) -> None:
+    answer = "".join("abcdé漢 "[n * n % 7] for n in range(length))
+    reference = "".join("xyzdé漢 "[(n * n + n // 3) % 7] for n in range(length + 17))
+    assert load("fuzzy_match")(answer, reference) == fuzz.ratio(answer, reference) / 100

@@ -1,0 +1,124 @@
+"""What goes back over the wire: a graded row's bytes, and the error object of a refused request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from graders_engine.errors import (
+    BudgetSpent,
+    DataSetError,
+    InvalidGrader,
+    InvalidRequest,
+    LifecycleError,
+    Mistake,
+)
+from graders_engine.language import strict_json
+from graders_engine.outcome import RowOutcome
+from graders_engine.response import GraderErrors, made_up_name, present_run
+
+NO_RETRY = {"x-should-retry": "false"}
+"""Tells the SDKs, which try 409, 429 and 5xx again, that the same request would fail the same way."""
+_TYPES = {429: "rate_limit_error"}
+_NO_FLAGS = msgspec.json.encode(GraderErrors().model_dump())
+_TAIL = (
+    b',"scores":{},"token_usage":null,"sampled_model_name":null},"sub_rewards":{},'
+    b'"model_grader_token_usage_per_model":{}}'
+)
+_encode = msgspec.json.encode
+
+
+class Refused(Exception):
+    """Raised when a request's answer is an error.
+
+    Attributes:
+        status: the HTTP status, 400 to 599.
+        mistake: what is wrong, in the fields of the API's error object.
+        headers: further headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, mistake: Mistake, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(mistake.message)
+        self.status, self.mistake, self.headers = status, mistake, headers or {}
+
+
+class ClientGone(Exception):
+    """Raised when the client has closed the connection: nobody waits for an answer."""
+
+
+def refusal(error: Exception) -> Refused | None:
+    """The answer to a request that raised this; None when it is a fault of the service's own."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, InvalidGrader):
+        return Refused(400, error.mistakes[0])
+    if isinstance(error, InvalidRequest):
+        return Refused(400, Mistake(str(error)))
+    if isinstance(error, BudgetSpent):
+        return Refused(429, Mistake(str(error), code="insufficient_quota"), NO_RETRY)
+    if isinstance(error, DataSetError):  # what judges have answered cannot be read or written
+        return Refused(500, Mistake(str(error), code="storage_error"), NO_RETRY)
+    if isinstance(error, LifecycleError):
+        return Refused(503, Mistake("The server is shutting down.", code="shutting_down"))
+    return None
+
+
+def error_body(status: int, mistake: Mistake) -> bytes:
+    """The error object: `{"error": {"message", "type", "param", "code"}}`."""
+    default = "invalid_request_error" if status < 500 else "server_error"
+    error = {
+        "message": mistake.message,
+        "type": _TYPES.get(status, default),
+        "param": mistake.param,
+        "code": mistake.code,
+    }
+    return strict_json.encode({"error": error})
+
+
+class Presenter:
+    """Writes graded rows of one grader as JSON: what `present_run` says, several times faster.
+
+    Of a row without failures only the numbers differ from the next one's; the rest is written once.
+
+    Args:
+        name: the grader's name; one is made up for all the rows when it is None.
+        type_: the grader's `type`.
+    """
+
+    __slots__ = ("_head", "_name", "_type")
+
+    def __init__(self, name: str | None, type_: str) -> None:
+        self._name = made_up_name() if name is None else name
+        self._type = type_
+        about = strict_json.encode({"name": self._name, "type": type_})
+        self._head = (
+            b',"metadata":' + about[:-1] + b',"errors":' + _NO_FLAGS + b',"execution_time":'
+        )
+
+    def __call__(self, row: RowOutcome) -> bytes:
+        """The response to one row."""
+        outcome = row.outcome
+        if (
+            outcome.failures
+            or outcome.sub_rewards
+            or outcome.scores
+            or outcome.usage
+            or row.sample_flags
+        ):
+            response: dict[str, Any] = present_run(
+                row, name=self._name, type_=self._type
+            ).model_dump()
+            return strict_json.encode(response)
+        return b"".join(
+            (
+                b'{"reward":',
+                _encode(float(outcome.served)),
+                self._head,
+                _encode(row.seconds),
+                _TAIL,
+            )
+        )

@@ -1,0 +1,149 @@
+"""The bodies of requests, split into a grader and its rows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from graders_engine.errors import Mistake
+from graders_engine.graders import wording
+from graders_engine.language import strict_json
+from graders_engine.server.answers import Refused
+
+ABSENT = msgspec.Raw(b"null")
+MAX_GRADER_BYTES = 4 << 20
+"""Longest grader, as JSON; a python source may have 256 KiB, which escapes can make six times as long."""
+
+
+class RunBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A request to grade one row; the grader is not decoded, for its text is the key of the cache."""
+
+    grader: msgspec.Raw
+    model_sample: Any = None
+    item: Any = None
+    sample: Any = None
+    reference_answer: Any = None
+
+
+class _RawRunBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The same with every value left as text, to be measured before it is decoded."""
+
+    grader: msgspec.Raw
+    model_sample: msgspec.Raw = ABSENT
+    item: msgspec.Raw = ABSENT
+    sample: msgspec.Raw = ABSENT
+    reference_answer: msgspec.Raw = ABSENT
+
+
+class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A request to grade many rows; each is decoded, or refused, on its own."""
+
+    grader: msgspec.Raw
+    rows: list[msgspec.Raw]
+
+
+class ValidateBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A request to check a grader."""
+
+    grader: msgspec.Raw
+
+
+_ROW_KEYS = ("model_sample", "item", "sample", "reference_answer")
+_UNREAD = (msgspec.DecodeError, UnicodeError, RecursionError)
+_run = msgspec.json.Decoder(RunBody).decode
+_raw_run = msgspec.json.Decoder(_RawRunBody).decode
+_batch = msgspec.json.Decoder(BatchBody).decode
+_validate = msgspec.json.Decoder(ValidateBody).decode
+
+
+def run_body(body: bytes, max_row_bytes: int) -> RunBody:
+    """Split the body of a run.
+
+    Raises:
+        Refused: it is not JSON, not such an object, or the row in it is too long.
+    """
+    if len(body) <= max_row_bytes:
+        with contextlib.suppress(*_UNREAD):
+            return _run(body)
+    try:
+        raw = _raw_run(body)
+    except _UNREAD:
+        parts = _parts(body, ("grader",), _ROW_KEYS)
+        raw = _RawRunBody(**{key: _text(part) for key, part in parts.items()})
+    texts = [bytes(getattr(raw, key)) for key in _ROW_KEYS]
+    if mistake := too_long("item", sum(map(len, texts)), max_row_bytes):
+        raise Refused(413, mistake)
+    try:
+        return RunBody(raw.grader, *map(strict_json.decode, texts))
+    except ValueError as error:
+        raise Refused(400, wording.unreadable_body(str(error))) from None
+
+
+def batch_body(body: bytes) -> BatchBody:
+    """Split the body of a batch.
+
+    Raises:
+        Refused: it is not JSON, or not such an object.
+    """
+    try:
+        return _batch(body)
+    except _UNREAD:
+        parts = _parts(body, ("grader", "rows"), ())
+    if not isinstance(parts["rows"], list):
+        raise Refused(400, wording.invalid_type("rows", "an array", parts["rows"]))
+    return BatchBody(_text(parts["grader"]), [_text(row) for row in parts["rows"]])
+
+
+def validate_body(body: bytes) -> ValidateBody:
+    """Split the body of a validation.
+
+    Raises:
+        Refused: it is not JSON, or not such an object.
+    """
+    try:
+        return _validate(body)
+    except _UNREAD:
+        return ValidateBody(_text(_parts(body, ("grader",), ())["grader"]))
+
+
+def too_long(param: str, size: int, most: int) -> Mistake | None:
+    """What is wrong with a row of this many bytes, if anything."""
+    if size <= most:
+        return None
+    text = (
+        f"Invalid '{param}': with its sample it is {size} bytes of JSON; at most {most} are taken."
+    )
+    return Mistake(text, param, "row_too_large")
+
+
+def _parts(body: bytes, needed: Collection[str], optional: Collection[str]) -> dict[str, Any]:
+    """The values in a body that msgspec refuses: the standard library reads a few more.
+
+    Raises:
+        Refused: it is not JSON either, or not an object of these keys.
+    """
+    try:
+        value = strict_json.decode(body)
+    except ValueError as error:
+        raise Refused(400, wording.unreadable_body(str(error))) from None
+    if not isinstance(value, dict):
+        raise Refused(400, wording.invalid_type("body", "an object", value))
+    for key in needed:
+        if key not in value:
+            raise Refused(400, wording.missing(key))
+    known = (*needed, *optional)
+    for key in value:
+        if key not in known:
+            raise Refused(400, wording.unknown(key, key, known))
+    return value
+
+
+def _text(value: Any) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(json.dumps(value).encode())
+    except RecursionError:
+        raise Refused(400, wording.unreadable_body("it nests too deep")) from None

@@ -1,0 +1,36 @@
+"""What a server can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How much a server takes on, and from whom.
+
+    Attributes:
+        api_key: what `Authorization: Bearer` must carry; None when nothing is asked for.
+        hosts: the names by which requests may call this server (their `Host`); None for any name. A
+            server without a key knows only loopback names, so that no page in a browser reaches it
+            under a name of its own (DNS rebinding).
+        max_body_bytes: longest body of a request.
+        max_row_bytes: longest item together with its sample, as JSON.
+        max_queue: requests that may wait for grading to begin or end; one more is answered 429.
+        deadline_s: longest time a request is worked on. The SDKs wait 600 s, then ask again.
+        read_timeout_s: longest time a client may take to send a request, or to read on in an answer.
+        cache_bytes: memory for compiled graders, measured as their JSON.
+        log_bodies: whether requests and responses are logged whole; they hold users' data.
+    """
+
+    api_key: str | None = None
+    hosts: frozenset[str] | None = None
+    max_body_bytes: int = 32 * MEBIBYTE
+    max_row_bytes: int = 4 * MEBIBYTE
+    max_queue: int = 1024
+    deadline_s: float = 540.0
+    read_timeout_s: float = 60.0
+    cache_bytes: int = 16 * MEBIBYTE
+    log_bodies: bool = False

@@ -1,0 +1,167 @@
+"""`run_batch`: one grader, many rows, results in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graders_engine.compiled import scope_reader
+from graders_engine.errors import InvalidRow
+from graders_engine.language.scope import Scope
+from graders_engine.server.batch import scope_of_text
+from tests.server.serving import (
+    BATCH,
+    CHECK,
+    RUN,
+    SLEEPER,
+    Server,
+    eventually,
+    python,
+    raw_request,
+    serving,
+)
+
+SUM = python("return item['n'] + len(sample['output_text'])")
+NDJSON = "application/x-ndjson"
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    return [
+        {"item": {"n": n, "label": "cat"}, "model_sample": "cat" * (n % 2)} for n in range(count)
+    ]
+
+
+def rewards(results: list[dict[str, Any]]) -> list[float]:
+    return [result["reward"] for result in results]
+
+
+VALUES = st.none() | st.integers(0, 9) | st.text(max_size=3) | st.just({"output_text": "x"})
+KEYS = st.sampled_from(["item", "model_sample", "sample", "reference_answer", "other"])
+
+
+def read_by(reader: Callable[[Any], Scope], row: Any) -> Any:
+    try:
+        scope = reader(row)
+    except InvalidRow as error:
+        return str(error)
+    return scope.item, scope.output_text, scope.sample()
+
+
+@given(st.dictionaries(KEYS, VALUES) | VALUES)
+def test_a_row_is_read_as_data_sets_read_it(row: Any) -> None:
+    text = msgspec.Raw(json.dumps(row).encode())
+    assert read_by(scope_of_text, text) == read_by(scope_reader(None), row)
+
+
+@pytest.mark.parametrize("grader", [CHECK, SUM], ids=["at once", "waiting"])
+def test_the_results_are_those_of_single_runs_in_the_rows_order(
+    server: Server, grader: dict[str, Any]
+) -> None:
+    rows = rows_of(40)
+    singles = [server.post(RUN, {"grader": grader, **row}).json["reward"] for row in rows]
+    answer = server.post(BATCH, {"grader": grader, "rows": rows})
+    assert answer.status == 200
+    assert rewards(answer.json["results"]) == singles
+
+
+@pytest.mark.parametrize("grader", [CHECK, SUM], ids=["at once", "waiting"])
+def test_asked_for_ndjson_it_sends_a_line_a_row(server: Server, grader: dict[str, Any]) -> None:
+    rows = rows_of(300)
+    whole = server.post(BATCH, {"grader": grader, "rows": rows}).json["results"]
+    answer = server.post(BATCH, {"grader": grader, "rows": rows}, accept=NDJSON)
+    assert answer.headers["content-type"] == NDJSON
+    assert answer.headers["x-request-id"].startswith("req_")
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    assert rewards(lines) == rewards(whole)
+    assert all(list(line) == list(whole[0]) for line in lines)
+
+
+def test_lines_come_while_later_rows_are_still_graded(server: Server) -> None:
+    body = json.dumps({"grader": SLEEPER, "rows": [
+        {"item": {"seconds": 0}, "model_sample": ""}, {"item": {"seconds": 60}, "model_sample": ""},
+    ]}).encode()  # fmt: skip
+    with server.connect(timeout_s=30) as connection:  # long before the second row is done
+        connection.sendall(raw_request(BATCH, body, f"Accept: {NDJSON}"))
+        received = b""
+        while b'"reward":1.0' not in received:
+            received += connection.recv(65_536)
+        assert received.count(b'"reward"') == 1
+    assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+
+
+def test_a_row_that_is_none_has_an_error_for_a_result_and_the_others_keep_theirs(
+    server: Server,
+) -> None:
+    good = {"item": {"label": "cat"}, "model_sample": "cat"}
+    rows = [good, 7, {"item": {}}, {**good, "sample": {}}, {**good, "model_sample": 5}, good]
+    for grader in (CHECK, python("return 1.0")):
+        results = server.post(BATCH, {"grader": grader, "rows": rows}).json["results"]
+        assert [result.get("reward") for result in results] == [1.0, None, None, None, None, 1.0]
+        assert [result["error"]["param"] for result in results[1:5]] == [
+            f"rows[{index}]" for index in range(1, 5)
+        ]
+        assert "but this is an integer" in results[1]["error"]["message"]
+
+
+def test_a_row_that_only_the_standard_library_can_read_is_graded(server: Server) -> None:
+    row = b'{"item": {"label": "\\ud800"}, "model_sample": "\\ud800"}'
+    body = b'{"grader": %b, "rows": [%b]}' % (json.dumps(CHECK).encode(), row)
+    assert rewards(server.post(BATCH, body).json["results"]) == [1.0]
+
+
+def test_no_rows_are_no_results(server: Server) -> None:
+    assert server.post(BATCH, {"grader": CHECK, "rows": []}).body == b'{"results":[]}'
+    assert server.post(BATCH, {"grader": CHECK, "rows": []}, accept=NDJSON).body == b""
+
+
+def test_a_wrong_grader_refuses_the_whole_batch_before_its_first_row(server: Server) -> None:
+    for grader in ({**CHECK, "operation": "bogus"}, python("return ((")):
+        answer = server.post(BATCH, {"grader": grader, "rows": rows_of(3)}, accept=NDJSON)
+        assert answer.status == 400
+        assert answer.error["code"] == "invalid_value"
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "code"),
+    [
+        ({"grader": CHECK}, "rows", "missing_required_parameter"),
+        ({"rows": []}, "grader", "missing_required_parameter"),
+        ({"grader": CHECK, "rows": {}}, "rows", "invalid_type"),
+        ({"grader": CHECK, "rows": [], "row": 1}, "row", "unknown_parameter"),
+        ([], "body", "invalid_type"),
+    ],
+    ids=str,
+)
+def test_a_body_of_another_shape_is_refused(
+    server: Server, body: Any, param: str, code: str
+) -> None:
+    answer = server.post(BATCH, body)
+    assert answer.status == 400
+    assert (answer.error["param"], answer.error["code"]) == (param, code)
+
+
+@pytest.mark.parametrize("accept", ["application/json", NDJSON])
+def test_the_deadline_leaves_an_error_for_each_row_that_it_cuts_off(
+    tmp_path: Path, accept: str
+) -> None:
+    seconds = (0, 60, 60)
+    rows = [{"item": {"seconds": s}, "model_sample": ""} for s in seconds]
+    with serving(tmp_path, "--deadline-s", "3") as server:
+        answer = server.post(BATCH, {"grader": SLEEPER, "rows": rows}, accept=accept)
+        results = (
+            [json.loads(line) for line in answer.body.splitlines()]
+            if accept == NDJSON
+            else answer.json["results"]
+        )
+        assert answer.status == 200
+        assert results[0]["reward"] == 1.0
+        assert [result["error"]["code"] for result in results[1:]] == ["deadline_exceeded"] * 2
+        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+        assert server.is_well()

@@ -1,0 +1,73 @@
+"""The unmodified `openai` package of npm against the server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.server.serving import Server
+from tests.server.test_sdk_clients import TYPES
+
+PACKAGE = "openai@6.49.0"
+LOCAL = ["string_check", "text_similarity", "python", "multi"]
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client, beside the package that it imports."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("node and npm are not on this machine")
+    folder = tmp_path_factory.mktemp("node")
+    install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
+    try:
+        done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm's registry did not answer")
+    if not (folder / "node_modules" / "openai").is_dir():
+        pytest.skip(f"npm could not install {PACKAGE}: {done.stderr.strip()[-300:]}")
+    return Path(shutil.copy(Path(__file__).with_name("client.mjs"), folder))
+
+
+def test_the_package_runs_and_validates_and_throws_its_own_errors(
+    server: Server, script: Path
+) -> None:
+    graders = [TYPES[type_][0] for type_ in LOCAL]
+    done = subprocess.run(
+        ["node", str(script), server.url, json.dumps(graders)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    came = json.loads(done.stdout)
+    assert came["rewards"] == [TYPES[type_][1] for type_ in LOCAL]
+    assert came["echoes"] == graders
+    assert came["errors"] == [
+        {
+            "class": "BadRequestError",
+            "status": 400,
+            "code": "invalid_value",
+            "param": "operation",
+            "type": "invalid_request_error",
+            "id": "string",
+        },
+        {
+            "class": "BadRequestError",
+            "status": 400,
+            "code": "invalid_type",
+            "param": "graders",
+            "type": "invalid_request_error",
+            "id": "string",
+        },
+        {
+            "class": "NotFoundError",
+            "status": 404,
+            "code": "unknown_url",
+            "param": None,
+            "type": "invalid_request_error",
+            "id": "string",
+        },
+    ]

@@ -1,0 +1,73 @@
+"""The OpenAPI document is what the server does: schemathesis makes requests of it, and reads the answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from graders_engine.graders.parse import TYPES
+from graders_engine.server.openapi import document
+from tests.server.serving import BATCH, CHECK, GOOD, RUN, VALIDATE, Server
+
+API = schemathesis.openapi.from_dict(json.loads(document()))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+
+
+@API.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
+    server: Server, case: schemathesis.Case[Any]
+) -> None:
+    case.call_and_validate(base_url=f"{server.url}/v1", checks=CHECKS)
+
+
+def test_the_document_served_is_this_one(server: Server) -> None:
+    answer = server.ask("GET", "/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.body == document()
+
+
+def test_the_document_knows_every_grader_type_and_every_route() -> None:
+    whole = json.loads(document())
+    assert {f"/v1{path}" for path in whole["paths"]} == {RUN, VALIDATE, BATCH}
+    consts = {
+        schema["properties"]["type"].get("const")
+        for schema in whole["components"]["schemas"].values()
+        if "type" in schema.get("properties", {})
+    }
+    assert set(TYPES) <= consts
+    references = {
+        reference
+        for reference in json.dumps(whole).split('"')
+        if reference.startswith("#/components/schemas/")
+    }
+    known = {f"#/components/schemas/{name}" for name in whole["components"]["schemas"]}
+    assert references <= known
+
+
+@pytest.mark.parametrize("path", [RUN, VALIDATE, BATCH])
+def test_a_good_request_is_answered_as_declared(server: Server, path: str) -> None:
+    rows = {"rows": [{"item": {"label": "cat"}, "model_sample": "cat"}, 5]}
+    body: dict[str, Any] = {"grader": CHECK} | {RUN: GOOD, BATCH: rows}.get(path, {})
+    operation = API[path.removeprefix("/v1")]["POST"]
+    answer = operation.Case(body=body, media_type="application/json").call_and_validate(
+        base_url=f"{server.url}/v1", checks=CHECKS
+    )
+    assert answer.status_code == 200

@@ -1,0 +1,148 @@
+"""SIGTERM under load: every accepted request is answered, nothing stays behind, the port is free."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.serving import (
+    GOOD,
+    RUN,
+    SLEEPER,
+    Server,
+    eventually,
+    raw_request,
+    read_answer,
+    serving,
+)
+
+BODY = json.dumps(GOOD).encode()
+
+
+class Client(threading.Thread):
+    """Asks without a pause until the server is gone; counts what was answered and what was not."""
+
+    def __init__(self, server: Server, *, keep: bool) -> None:
+        super().__init__(daemon=True)
+        self._server, self._keep = server, keep
+        self.answered = self.unanswered = 0
+
+    def run(self) -> None:
+        connection: socket.socket | None = None
+        while True:
+            if connection is None:
+                try:
+                    connection = self._server.connect()
+                except ConnectionError:  # never accepted
+                    return
+            try:
+                connection.sendall(raw_request(RUN, BODY))
+            except ConnectionError:  # it had said that it would close
+                return
+            try:
+                answer = read_answer(connection)
+            except (ConnectionError, ValueError, OSError):
+                self.unanswered += 1
+                return
+            assert answer.status == 200
+            self.answered += 1
+            if not self._keep or answer.headers.get("connection") == "close":
+                connection.close()
+                connection = None
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "one request each"])
+def test_under_load_every_accepted_request_is_answered(tmp_path: Path, keep: bool) -> None:
+    with serving(tmp_path) as server:
+        clients = [Client(server, keep=keep) for _ in range(16)]
+        for client in clients:
+            client.start()
+        assert eventually(lambda: sum(client.answered for client in clients) > 500)
+        assert server.terminate() == 0
+        for client in clients:
+            client.join(30)
+    assert [client.unanswered for client in clients] == [0] * 16
+    answered = sum(client.answered for client in clients)
+    assert [line["status"] for line in server.log] == [200] * answered
+
+
+def test_what_is_being_graded_is_finished_and_the_port_is_free_at_once(tmp_path: Path) -> None:
+    body = json.dumps({"grader": SLEEPER, "item": {"seconds": 1.5}, "model_sample": ""}).encode()
+    with serving(tmp_path) as server:
+        idle = server.connect()
+        with server.connect() as connection:
+            connection.sendall(raw_request(RUN, body))
+            assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 1)
+            server.process.send_signal(signal.SIGTERM)
+            assert eventually(lambda: _refused(server))
+            answer = read_answer(connection)
+            assert answer.json["reward"] == 1.0
+            assert answer.headers["connection"] == "close"
+        assert server.process.wait(30) == 0
+        idle.close()
+    with serving(tmp_path, "--port", str(server.port)) as second:
+        assert second.port == server.port
+        assert second.is_well()
+
+
+def _refused(server: Server) -> bool:
+    try:
+        server.connect().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_request_on_an_open_connection_is_still_answered_just_after_the_signal(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path) as server, server.connect() as connection:
+        connection.sendall(raw_request(RUN, BODY))
+        assert read_answer(connection).status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: _refused(server))
+        connection.sendall(raw_request(RUN, BODY))
+        assert read_answer(connection).headers["connection"] == "close"
+
+
+def children_of(process_id: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process_id)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_no_process_is_left_behind(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path) as server:
+        grader: dict[str, Any] = {**SLEEPER, "name": "leaves nothing"}
+        assert (
+            server.post(RUN, {"grader": grader, "item": {"seconds": 0}, "model_sample": ""}).status
+            == 200
+        )
+        children = children_of(server.process.pid)
+        assert children
+        server.process.send_signal(number)
+        assert server.process.wait(30) == 0
+    assert eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+    body = json.dumps({"grader": SLEEPER, "item": {"seconds": 100}, "model_sample": ""}).encode()
+    with serving(tmp_path) as server, server.connect() as connection:
+        connection.sendall(raw_request(RUN, body))
+        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 1)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        assert eventually(lambda: _refused(server))
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(60)
+        assert time.monotonic() - began < 60
