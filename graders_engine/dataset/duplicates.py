@@ -61,13 +61,13 @@ class Once:
         self._outcomes[key] = mine
         try:
             outcome = await self._evaluator.evaluate(scope)
-        except asyncio.CancelledError:
-            mine.cancel()
-            raise
         except BaseException as error:
             self._outcomes.pop(key, None)
-            mine.set_exception(error)
-            mine.exception()  # there may be nobody to tell it to
+            if isinstance(error, asyncio.CancelledError):
+                mine.cancel()
+            else:
+                mine.set_exception(error)
+                mine.exception()  # there may be nobody to tell it to
             raise
         mine.set_result(outcome)
         if outcome.failures:

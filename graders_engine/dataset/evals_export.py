@@ -144,7 +144,7 @@ def _add_run(found: Survey, value: dict[str, Any]) -> None:
     if isinstance(data_source, dict):
         inner = data_source.get("source")
         kinds = (data_source.get("type"), inner.get("type") if isinstance(inner, dict) else None)
-        source = " ".join(str(kind) for kind in dict.fromkeys(kinds) if kind)
+        source = " ".join(dict.fromkeys(kind for kind in kinds if isinstance(kind, str)))
     items = found.runs[own_id].items if own_id in found.runs else 0
     name = str(value.get("name") or own_id)
     found.runs[own_id] = Run(own_id, str(value.get("eval_id")), name, source, items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from graders_engine.dataset.shards import Shard
 from graders_engine.errors import DataSetError
@@ -70,6 +70,8 @@ class Index:
         try:
             try:
                 self._open()
+            except sqlite3.OperationalError:
+                raise  # the disk's fault, not the file's
             except sqlite3.DatabaseError:
                 self._remove()
                 self._open()
@@ -110,17 +112,24 @@ class Index:
         Raises:
             DataSetError: the disk is full, or gone.
         """
+        self._change("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?)", batch)
+
+    def forget(self, batch: Batch) -> None:
+        """Tell that the results of these lines, and of all that follow, are not all there.
+
+        Raises:
+            DataSetError: the disk is full, or gone.
+        """
+        self._change("DELETE FROM batch WHERE first_line >= ?", (batch.first_line,))
+
+    def _change(self, statement: str, values: tuple[Any, ...]) -> None:
         try:
-            self._database.execute("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?)", batch)
+            self._database.execute(statement, values)
         except sqlite3.Error as error:
             raise DataSetError(
                 f"The index cannot be written: {self.path}: {error}. "
                 "What was written before stays; the same command goes on from there."
             ) from None
-
-    def forget(self, batch: Batch) -> None:
-        """Tell that the results of these lines, and of all that follow, are not all there."""
-        self._database.execute("DELETE FROM batch WHERE first_line >= ?", (batch.first_line,))
 
     def __enter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ MOST_BRACES = 2_000
 TAIL_CHARS = 200_000
 """Of such an answer, what is looked at."""
 MOST_PARSED = 10 * TAIL_CHARS
-"""Characters parsed in all: objects in objects are parsed again and again, and a row may have planted them."""
+"""Characters parsed in all: objects in objects are parsed again and again, and a row may plant them."""
 _SHOWN = 200
 
 

@@ -30,8 +30,8 @@ MAX_ANSWER_BYTES = 64 << 20
 """An answer longer than this is an error, not a memory problem."""
 CONNECT_S = 10.0
 """Seconds for reaching a server; one that is there answers far sooner."""
-_SHOWN = 300
-"""Characters of an error's body that a message repeats."""
+_SHOWN = 500
+"""Characters of an error's body that a message repeats; what endpoints say of the reason stands in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,9 @@ class HttpClient:
                 url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 text = await self._body(answer, shown_url)
-                status, retry_after = answer.status, _retry_after(answer.headers)
+                status, said = answer.status, answer.headers
+        except aiohttp.ConnectionTimeoutError:
+            raise BackendBusy(f"{shown_url}: no connection within {CONNECT_S:g} s") from None
         except TimeoutError:
             reason = f"no answer within {self.patience.attempt_s:g} s"
             raise BackendBusy(f"{shown_url}: {reason}") from None
@@ -133,7 +135,9 @@ class HttpClient:
             raise BackendFailure(f"{shown_url}: {type(error).__name__}: {error}") from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise BackendBusy(f"{shown_url}: {type(error).__name__}: {error}") from None
-        return _read(shown_url, status, retry_after, text)
+        if status == 200:
+            return _decoded(shown_url, text)
+        raise _failure(shown_url, status, said, text)
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -142,9 +146,7 @@ class HttpClient:
             # The policies hold the number of requests; a second limit here would only hide theirs.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             headers={"Content-Type": "application/json"},
-            timeout=aiohttp.ClientTimeout(
-                total=self.patience.attempt_s, sock_connect=min(CONNECT_S, self.patience.attempt_s)
-            ),
+            timeout=aiohttp.ClientTimeout(total=self.patience.attempt_s, sock_connect=CONNECT_S),
             # Cookies would tie rows together.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -168,20 +170,26 @@ class HttpClient:
             self._session = None
 
 
-def _read(url: str, status: int, retry_after: float | None, text: bytes) -> Any:
-    shown = " ".join(text[:_SHOWN].decode("utf-8", "replace").split())
-    if status in RETRIED_STATUS:
-        raise BackendBusy(
-            f"{url}: HTTP {status}: {shown}", retry_after, overloaded=status in OVERLOADED_STATUS
-        )
-    if 300 <= status < 400:
-        raise BackendFailure(f"{url}: HTTP {status}: a redirect is not followed")
-    if status != 200:
-        raise BackendRejected(f"{url}: HTTP {status}: {shown}", status)
+def _decoded(url: str, text: bytes) -> Any:
     try:
         return strict_json.decode(text)
     except ValueError:
-        raise BackendFailure(f"{url}: the answer is not JSON: {shown}") from None
+        raise BackendFailure(f"{url}: the answer is not JSON: {_shown(text)}") from None
+
+
+def _failure(url: str, status: int, headers: Mapping[str, str], text: bytes) -> BackendFailure:
+    """What an answer with another status than 200 stands for."""
+    reason = f"{url}: HTTP {status}: {_shown(text)}"
+    if status in RETRIED_STATUS:
+        overloaded = status in OVERLOADED_STATUS
+        return BackendBusy(reason, _retry_after(headers), overloaded=overloaded)
+    if 300 <= status < 400:
+        return BackendFailure(f"{url}: HTTP {status}: a redirect is not followed")
+    return BackendRejected(reason, status)
+
+
+def _shown(text: bytes) -> str:
+    return " ".join(text[:_SHOWN].decode("utf-8", "replace").split())
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

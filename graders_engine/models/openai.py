@@ -15,7 +15,7 @@ from graders_engine.errors import BackendFailure, BackendRejected, InvalidReques
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.http import HttpClient, Patience
-from graders_engine.models.openai_wire import BINDINGS, WIRES, Dialect, read
+from graders_engine.models.openai_wire import BINDINGS, FILTERED, WIRES, Dialect, read
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 4 << 20
@@ -144,6 +144,8 @@ class OpenAIBackend:
             try:
                 answer = await self._client.send(self._url, strict_json.encode(body), self._headers)
             except BackendRejected as error:
+                if '"content_filter"' in str(error):  # so Azure refuses a prompt
+                    return ModelReply("", request.model, refusal=FILTERED)
                 simpler = self._simpler(dialect, error)
                 if simpler is None:
                     raise

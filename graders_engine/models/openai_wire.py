@@ -14,6 +14,7 @@ from graders_engine.outcome import Usage
 Binding = Literal["json_schema", "json_object", "text"]
 """How an endpoint is told the form of the answer, from the strictest to none."""
 BINDINGS: tuple[Binding, ...] = ("json_schema", "json_object", "text")
+FILTERED = "stopped by the endpoint's content filter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,9 @@ def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
 def _chat_reply(answer: Any) -> ModelReply:
     message = answer["choices"][0]["message"]
     finish = answer["choices"][0].get("finish_reason")
-    refusal = None if message.get("refusal") is None else _text(message["refusal"])
+    refusal = _text(message.get("refusal")) or None
     if refusal is None and finish == "content_filter":
-        refusal = "stopped by the endpoint's content filter"
+        refusal = FILTERED
     return ModelReply(
         text=_text(message.get("content")),
         model=_text(answer.get("model")),
@@ -150,6 +151,7 @@ def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
             for message in _messages(request, dialect)
         ],
         "store": False,
+        "stream": False,  # what is left out is true for some endpoints
     }
     if dialect.binding == "json_schema":
         form = {"type": "json_schema", "name": "verdict", "strict": True, "schema": request.schema}
@@ -178,7 +180,7 @@ def _responses_reply(answer: Any) -> ModelReply:
     refusals = [block["refusal"] for block in blocks if block.get("type") == "refusal"]
     reason = (answer.get("incomplete_details") or {}).get("reason")
     if reason == "content_filter":
-        refusals.append("stopped by the endpoint's content filter")
+        refusals.append(FILTERED)
     if not blocks and reason is None:
         raise KeyError("message")
     return ModelReply(

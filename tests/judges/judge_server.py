@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +50,13 @@ class JudgeServer:
     in_flight: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def saw(self, requests: int) -> bool:
+        """Whether so many requests came; a client that gives up may be faster than this server reads."""
+        until = time.monotonic() + 20
+        while len(self.asked) < requests and time.monotonic() < until:
+            time.sleep(0.01)
+        return len(self.asked) == requests
 
     def answers(self, *replies: Reply) -> None:
         """Answer with each in turn, and with the last one from there on."""

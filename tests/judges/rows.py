@@ -26,7 +26,7 @@ LABEL: dict[str, Any] = {
     "labels": ["kind", "plain", "rude"],
     "passing_labels": ["kind", "plain"],
 }
-HASTY = Patience(attempts=3, total_s=5, attempt_s=2, first_wait_s=0.01, longest_wait_s=0.1)
+HASTY = Patience(attempts=3, total_s=60, attempt_s=20, first_wait_s=0.01, longest_wait_s=0.1)
 
 
 def row(text: str = "an answer", **item: Any) -> dict[str, Any]:

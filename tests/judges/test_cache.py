@@ -149,8 +149,20 @@ def test_endpoints_and_what_is_told_to_them_keep_their_replies_apart() -> None:
         EndpointSettings(base_url=base, query={"api-version": "1"}),
     ]
     assert len({OpenAIBackend(each).signature for each in settings}) == len(settings)
-    same = [base, f"{base}/", EndpointSettings(base_url=base, concurrency=3)]
+    same: list[EndpointSettings | str] = [
+        base,
+        f"{base}/",
+        EndpointSettings(base_url=base, concurrency=3),
+    ]
     assert len({OpenAIBackend(each).signature for each in same}) == 1
+
+
+def test_another_endpoint_is_asked_for_itself(server: JudgeServer, path: Path) -> None:
+    server.answers(judge.verdict(0.25))
+    with judge_server() as other:
+        assert {one.reward for one in grade(server.url, path)} == {0.25}
+        assert {one.reward for one in grade(other.url, path)} == {1.0}
+        assert (len(server.asked), len(other.asked)) == (20, 20)
 
 
 def test_another_grader_with_the_same_question_is_not_asked_again(

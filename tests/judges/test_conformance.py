@@ -92,7 +92,7 @@ def scripted() -> Scripted:
 
 def over_http(asked: judge.Asked) -> judge.Reply:
     """The same model behind an endpoint, in both request forms."""
-    messages = asked.body.get("messages", asked.body.get("input"))
+    messages = asked.body["messages"] if "messages" in asked.body else asked.body["input"]
     reply = thought(asked.text, len(messages), asked.body["model"])
     if reply is None:
         return judge.error(400, "broken down")

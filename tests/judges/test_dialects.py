@@ -102,12 +102,16 @@ def test_an_endpoint_that_refuses_everything_is_an_outage_soon(server: JudgeServ
     assert len(server.asked) == 5
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("structured", ["json_schema", "json_object", "text"])
-def test_a_form_that_was_told_is_kept_to(server: JudgeServer, structured: str) -> None:
-    settings = EndpointSettings(base_url=server.url, structured=structured)
+def test_a_form_that_was_told_is_kept_to(server: JudgeServer, structured: str, api: str) -> None:
+    if api == "responses":
+        server.answers(answer(judge.responded(judge.spoken(judge.verdict_text(1)))))
+    settings = EndpointSettings(base_url=server.url, structured=structured, api=api)
     assert scored(OpenAIBackend(settings)).reward == 1.0
-    form = server.asked[0].body.get("response_format", {}).get("type", "text")
-    assert form == structured
+    body = server.asked[0].body
+    told = body.get("response_format") or body.get("text", {}).get("format") or {"type": "text"}
+    assert told["type"] == structured
     server.answers(error(400, "response_format is unknown"))
     assert scored(OpenAIBackend(settings)).status == "failed"
     assert len(server.asked) == 2

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-import subprocess
+import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,9 +20,18 @@ PARSE = "model_grader_parse_error"
 REFUSAL = "model_grader_refusal_error"
 CUT_OFF = "model_grader_exceeded_max_tokens_error"
 STATUS = {SERVER: "failed", PARSE: "invalid", REFUSAL: "invalid", CUT_OFF: "invalid"}
-IMPATIENT = Patience(attempts=2, total_s=5, attempt_s=0.2, first_wait_s=0.01)
+IMPATIENT = Patience(attempts=2, total_s=60, attempt_s=0.5, first_wait_s=0.01)
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 DEEP = "[" * 100_000
+AZURE_FILTER = {
+    "message": "The response was filtered due to the prompt triggering Azure OpenAI's content management "
+    "policy. Please modify your prompt and retry. To learn more about our content filtering policies "
+    "please read our documentation: \r\nhttps://go.microsoft.com/fwlink/?linkid=2198766.",
+    "type": None,
+    "param": "prompt",
+    "code": "content_filter",
+    "status": 400,
+}
 
 
 class Fault(NamedTuple):
@@ -62,8 +68,8 @@ TRIED_AGAIN = {
     ),
     "no HTTP at all": Fault(lambda to: to.write(b"hello\r\n\r\n"), SERVER, "(3 tries", 3),
     "a broken gzip": Fault(http(200, b"{}", Content_Encoding="gzip"), SERVER, "(3 tries", 3),
-    "silence": Fault(judge.silence, SERVER, "no answer within 0.2 s (2 tries", 2, IMPATIENT),
-    "a byte now and then": Fault(judge.drip, SERVER, "no answer within 0.2 s", 2, IMPATIENT),
+    "silence": Fault(judge.silence, SERVER, "no answer within 0.5 s (2 tries", 2, IMPATIENT),
+    "a byte now and then": Fault(judge.drip, SERVER, "no answer within 0.5 s", 2, IMPATIENT),
 }  # fmt: skip
 """Another try may help: each is asked for again, as often as patience allows."""
 NEVER_AN_ANSWER = {
@@ -136,6 +142,9 @@ NO_VERDICT = {
 DECLINED = {
     "a refusal": Fault(text(None, refusal="I cannot rate that."), REFUSAL, "I cannot rate that."),
     "the content filter": Fault(text("", finish="content_filter"), REFUSAL, "content filter"),
+    "Azure's filter of prompts": Fault(
+        http(400, json.dumps({"error": AZURE_FILTER}).encode()), REFUSAL, "content filter"
+    ),
     "a refusal beside a verdict": Fault(
         text(judge.verdict_text(1), refusal="No."), REFUSAL, "the judge refused: No."
     ),
@@ -145,6 +154,7 @@ DECLINED = {
         text(judge.verdict_text(1), finish="length"), CUT_OFF, "was cut off"
     ),
 }
+UNPAID = "Azure's filter of prompts"
 FAULTS = TRIED_AGAIN | NEVER_AN_ANSWER | NO_VERDICT | DECLINED
 
 
@@ -163,12 +173,10 @@ def test_a_fault_ends_in_its_flag(server: JudgeServer, fault: Fault) -> None:
     assert list(graded.flags) == [fault.flag]
     assert fault.words in graded.flags[fault.flag]
     assert len(graded.flags[fault.flag]) < 800
-    assert len(server.asked) - before == fault.requests
+    assert server.saw(before + fault.requests)
     # What was answered was paid for, whatever it was worth.
-    paid = fault.flag != SERVER
-    assert {name: used.total_tokens for name, used in graded.outcome.usage.items()} == (
-        {"judge-1-2026": 49} if paid else {}
-    )
+    paid = 49 if fault.flag != SERVER and fault is not FAULTS[UNPAID] else 0
+    assert sum(used.total_tokens for used in graded.outcome.usage.values()) == paid
 
 
 RESPONSES = {
@@ -244,17 +252,15 @@ def test_what_passes_leaves_the_reward(server: JudgeServer, first: list[Reply]) 
 
 def test_silence_that_ends_leaves_the_reward(server: JudgeServer) -> None:
     server.answers(judge.silence, verdict(0.5))
-    assert scored(server.url, patience=IMPATIENT).reward == 0.5
-
-
-def test_connections_that_the_server_closes_cost_no_row(server: JudgeServer) -> None:
-    server.answers(judge.then_close)
-    with Engine(judges=judging(server.url)) as engine:
-        graded = list(engine.score(SCORE, [row(f"{n}") for n in range(30)]))
-    assert [one.status for one in graded] == ["scored"] * 30
+    patience = Patience(attempts=2, attempt_s=1, first_wait_s=0.01)
+    assert scored(server.url, patience=patience).reward == 0.5
 
 
 ODD_BUT_SOUND = {
+    "an empty refusal": (
+        {"choices": said(judge.verdict_text(0.5), refusal="")["choices"]},
+        {"prompt": 40, "completion": 9},
+    ),
     "usage is left out": ({"usage": None}, {}),
     "usage is a string": ({"usage": "lots"}, {}),
     "usage is a list": ({"usage": [1]}, {}),
@@ -280,6 +286,7 @@ def test_an_answer_that_is_odd_beside_its_verdict_is_scored(
         tokens.get("prompt", 0),
         tokens.get("completion", 0),
     )
+    assert used.total_tokens == used.prompt_tokens + used.completion_tokens
     assert list(graded.outcome.usage) == ["judge-1" if "model" in oddity else "judge-1-2026"]
 
 
@@ -289,39 +296,6 @@ def test_a_label_that_is_none_of_the_labels_is_no_verdict(server: JudgeServer) -
         graded = scored(server.url, LABEL)
         assert list(graded.flags) == [PARSE], result
         assert "not one of the labels" in graded.flags[PARSE]
-
-
-def test_nobody_listening_is_an_outage() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    graded = scored(f"http://127.0.0.1:{port}/v1")
-    assert graded.status == "failed"
-    assert "(3 tries" in graded.flags[SERVER]
-
-
-def test_tls_to_a_plain_port_is_an_outage_that_is_not_tried_again(server: JudgeServer) -> None:
-    graded = scored(server.url.replace("http:", "https:"))
-    assert graded.status == "failed"
-    assert "SSL" in graded.flags[SERVER]
-    assert "tries" not in graded.flags[SERVER]
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
-    with judge.judge_server(tls) as server:
-        graded = scored(server.url)
-        assert graded.status == "failed"
-        assert "certificate" in graded.flags[SERVER].lower()
-        assert not server.asked
 
 
 def test_one_row_s_fault_leaves_the_others_alone(server: JudgeServer) -> None:

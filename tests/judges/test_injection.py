@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graders_engine import Engine
-from graders_engine.errors import JudgeCutOff, JudgeRefused, JudgeUnparsable
+from graders_engine.errors import BackendFailure, JudgeCutOff, JudgeRefused, JudgeUnparsable
 from graders_engine.graders import verdict
+from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.openai import EndpointSettings, OpenAIBackend
+from graders_engine.models.openai_wire import WIRES, read
 from graders_engine.models.scripted import Scripted, text_of
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, judge_server, said
@@ -176,7 +179,6 @@ DEEP = st.builds(
     refusal=st.one_of(st.none(), st.none(), st.none(), st.text()),
     labels=st.booleans(),
 )
-@example(text="[" * 985 + "]" * 985, bound=True, finish="stop", refusal=None, labels=False)
 @example(
     text='{"result":' + "9" * 5000 + "}", bound=False, finish="stop", refusal=None, labels=False
 )
@@ -249,3 +251,17 @@ def test_an_answer_that_is_made_to_take_long_is_given_up(
     with pytest.raises(JudgeUnparsable):
         verdict.read(ModelReply(text, "m", bound=False), verdict.number)
     assert parsed <= verdict.MOST_PARSED + len(text)
+
+
+@pytest.mark.parametrize("shape", ["{}", '{{"result": {}}}', '{{"choices": {}}}'])
+def test_no_depth_of_nesting_breaks_the_reader(shape: str) -> None:
+    for depth in range(1, 1200):  # somewhere there, what can just be parsed can no more be printed
+        text = shape.format("[" * depth + "]" * depth)
+        for bound in (True, False):
+            with contextlib.suppress(JudgeUnparsable):
+                verdict.read(ModelReply(text, "m", bound=bound), verdict.number)
+        with contextlib.suppress(ValueError):
+            parsed = strict_json.decode(text)
+            for wire in WIRES.values():
+                with pytest.raises(BackendFailure):
+                    read(wire, parsed)

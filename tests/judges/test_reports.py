@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graders_engine.cli.main import graders
+from graders_engine.models.cache import ReplyStore
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import USED, JudgeServer, answer, error, judge_server, said
 from tests.judges.rows import SCORE, row
@@ -141,6 +145,37 @@ def test_a_budget_stops_the_run_and_a_larger_one_goes_on_and_pays_nothing_twice(
     assert done.exit_code == 0, done.output
     assert len(results(data)) == len(server.asked) == 40
     assert results(data)[: len(kept)] == kept
+
+
+def test_a_killed_run_goes_on_without_asking_again_for_what_it_kept(
+    server: JudgeServer, tmp_path: Path
+) -> None:
+    rows = 200
+    data, out, cache = (tmp_path / name for name in ("many.jsonl", "out.jsonl", "replies.sqlite"))
+    data.write_text("".join(json.dumps(row(f"{n} x")) + "\n" for n in range(rows)))
+    enough = threading.Event()
+
+    def reply(asked: judge.Asked) -> judge.Reply:
+        if len(server.asked) == 120:
+            enough.set()
+        return judge.verdict(0.5)
+
+    server.script = reply
+    command = [sys.executable, "-m", "graders_engine", "score", "--grader", json.dumps(SCORE),
+               "--data", str(data), "--out", str(out), "--cache", str(cache),
+               "--base-url", server.url, "--concurrency", "8"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+        assert enough.wait(60)
+        run.kill()
+    store = ReplyStore(cache)
+    kept = store.info().replies
+    store.close()
+    # All that was answered, but for what was under way, is on disk.
+    assert 120 - 8 <= kept <= rows
+    server.asked.clear()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert len(server.asked) == rows - kept
+    assert [one["status"] for one in results(data)] == ["scored"] * rows
 
 
 def test_a_budget_in_money_stops_as_well(server: JudgeServer, tmp_path: Path) -> None:

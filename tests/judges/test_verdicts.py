@@ -127,6 +127,12 @@ def test_each_repeat_is_asked_with_a_seed_of_its_own(server: JudgeServer) -> Non
     assert sorted(seeds[3:]) == [40, 41, 42]
 
 
+def test_each_repeat_says_which_it_is() -> None:
+    backend = Scripted(0.5)
+    scored(backend, repeats=3)
+    assert sorted(request.repeat for request in backend.requests) == [0, 1, 2]
+
+
 def test_an_outage_of_one_repeat_fails_the_row_and_only_that_one_is_asked_again(
     server: JudgeServer, tmp_path: Path
 ) -> None:

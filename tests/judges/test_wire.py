@@ -137,6 +137,7 @@ def test_a_responses_request_with_everything(server: JudgeServer) -> None:
             "format": {"type": "json_schema", "name": "verdict", "strict": True, "schema": SCHEMA}
         },
         "store": False,
+        "stream": False,
         "max_output_tokens": 77,
         "reasoning": {"effort": "low"},
         "temperature": 0.0,
@@ -179,7 +180,7 @@ def test_parameters_left_out_are_not_sent(server: JudgeServer) -> None:
 
 
 def test_parameters_left_out_are_not_sent_in_the_responses_form(server: JudgeServer) -> None:
-    assert set(sent(server, SCORE, "responses")) == {"model", "input", "text", "store"}
+    assert set(sent(server, SCORE, "responses")) == {"model", "input", "text", "store", "stream"}
 
 
 def test_more_keys_of_every_request(server: JudgeServer) -> None:

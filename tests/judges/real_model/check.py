@@ -19,24 +19,33 @@ from tests.judges.rows import LABEL, SCORE
 
 ROWS = 10
 HONEST = {"model_grader_parse_error", "model_grader_exceeded_max_tokens_error"}
+LONG = {"max_completions_tokens": 64, "temperature": 1.0, "top_p": 0.9, "seed": 1}
 GRADERS: dict[str, dict[str, Any]] = {
-    "score_model": SCORE,
-    "score_model, cut off": {**SCORE, "sampling_params": {"max_completions_tokens": 2, "seed": 1}},
-    "label_model": {**LABEL, "sampling_params": {"temperature": 1.0, "top_p": 0.9}},
+    "score_model": {**SCORE, "sampling_params": LONG},
+    "score_model of two tokens": {**SCORE, "sampling_params": {"max_completions_tokens": 2}},
+    "label_model": {**LABEL, "sampling_params": LONG},
     "both in a multi": {
         "type": "multi",
-        "graders": {"score": SCORE, "tone": LABEL},
+        "graders": {
+            "score": {**SCORE, "sampling_params": LONG},
+            "tone": {**LABEL, "sampling_params": LONG},
+        },
         "calculate_output": "score + tone",
     },
+}
+ENDPOINTS = {
+    "chat": 'api = "chat"',
+    "chat without a schema": 'api = "chat"\nstructured = "text"',
+    "responses": 'api = "responses"',
 }
 
 
 def results_of(grader: dict[str, Any], config: Path, model: str, folder: Path) -> list[Any]:
     """The result lines of `graders score`, which must come to its end."""
     out = folder / "out.jsonl"
-    arguments = ["--grader", json.dumps(grader), "--data", folder / "data.jsonl", "--out", out,
-                 "--config", config, "--judge-model", model, "--overwrite", "--no-cache",
-                 "--concurrency", "4"]  # fmt: skip
+    arguments = ["--grader", json.dumps(grader), "--data", str(folder / "data.jsonl"),
+                 "--out", str(out), "--config", str(config), "--judge-model", model,
+                 "--overwrite", "--no-cache", "--concurrency", "4"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "graders_engine", "score", *arguments],
         capture_output=True, text=True, timeout=600, check=False,
@@ -69,19 +78,16 @@ def main(base_url: str, model: str) -> None:
         folder = Path(made)
         rows = [{"item": {}, "model_sample": f"answer {number}"} for number in range(ROWS)]
         (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        for structured in ("auto", "text"):
+        for endpoint, settings in ENDPOINTS.items():
             config = folder / "graders.toml"
-            config.write_text(
-                f'[endpoints.default]\nbase_url = "{base_url}"\nstructured = "{structured}"\n'
-            )
-            for name, grader in GRADERS.items():
+            config.write_text(f'[endpoints.default]\nbase_url = "{base_url}"\n{settings}\n')
+            for kind, grader in GRADERS.items():
                 results = results_of(grader, config, model, folder)
                 flags = Counter(flag for result in results for flag in result["flags"])
-                tokens = sum(
-                    used["total_tokens"] for one in results for used in one["usage"].values()
-                )
-                click.echo(f"== {name}, {structured}: {dict(flags)}, {tokens} tokens\n")
-                wrong += [f"{name}, {structured}: {complaint}" for complaint in complaints(results)]
+                used = [used for one in results for used in one.get("usage", {}).values()]
+                tokens = sum(each["total_tokens"] for each in used)
+                click.echo(f"== {kind} by {endpoint}: {dict(flags)}, {tokens} tokens\n")
+                wrong += [f"{kind} by {endpoint}: {each}" for each in complaints(results)]
     if wrong:
         raise SystemExit("\n".join(wrong))
     click.echo("Every row ended in an honest flag, and its tokens are counted.")
