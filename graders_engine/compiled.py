@@ -14,6 +14,7 @@ from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import parse, read
 from graders_engine.graders.python import PythonGrader
 from graders_engine.language.scope import Scope, kind_of, scope_of
+from graders_engine.models.http import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 
 ScopeOf = Callable[[Any], Scope]
@@ -44,7 +45,7 @@ class CompiledGrader:
 
     @functools.cached_property
     def shown(self) -> dict[str, Any]:
-        """The grader as files and reports show it: the values of an endpoint's headers are secrets."""
+        """The grader as files and reports show it: an endpoint's headers, and its query, may be keys."""
         return _masked(self.given)
 
     @property
@@ -97,6 +98,8 @@ def _masked(grader: dict[str, Any]) -> dict[str, Any]:
     shown = {**grader}
     if isinstance(shown.get("headers"), dict):
         shown["headers"] = dict.fromkeys(shown["headers"], "***")
+    if isinstance(shown.get("url"), str):
+        shown["url"] = without_secrets(shown["url"])
     parts = shown.get("graders")
     if isinstance(parts, dict):
         shown["graders"] = {key: _masked(part) for key, part in parts.items()}

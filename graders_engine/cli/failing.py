@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from graders_engine.errors import BudgetSpent, DataSetError, GradersError, InvalidGrader, Mistake
+from graders_engine.report.visible import visible
 
 WRONG_REQUEST = 2
 """Exit code for a wrong request: a grader, a row or a flag that cannot be used."""
@@ -26,20 +27,20 @@ def report_and_exit(error: GradersError) -> NoReturn:
         for mistake in error.mistakes:
             show(mistake)
     else:
-        click.secho(str(error), err=True, fg="red")
+        click.secho(visible(str(error)), err=True, fg="red")
     sys.exit(FAILED if isinstance(error, DataSetError | BudgetSpent) else WRONG_REQUEST)
 
 
 def warn(mistake: Mistake) -> None:
     """Print a warning on standard error."""
     click.secho("warning", err=True, fg="yellow", nl=False)
-    click.echo(f": {mistake}", err=True)
+    click.echo(visible(f": {mistake}"), err=True)
 
 
 def show(mistake: Mistake) -> None:
     """Print one mistake: path, message, the line with its caret, what to do."""
     click.echo(err=True)
     if mistake.param:
-        click.secho(mistake.param, err=True, bold=True)
-    for line in str(mistake).splitlines():
+        click.secho(visible(mistake.param), err=True, bold=True)
+    for line in visible(str(mistake)).splitlines():
         click.echo(f"  {line}", err=True)

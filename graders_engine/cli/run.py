@@ -11,6 +11,7 @@ from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import written
 from graders_engine.cli.request import read_request
 from graders_engine.errors import InvalidRequest
+from graders_engine.report.visible import visible
 
 
 @click.command("run")
@@ -55,11 +56,12 @@ def command(
     with engine:
         response = engine.run(**request)
     for flag, details in response.flags.items():
-        click.secho(f"{flag}: {details}" if details else flag, err=True, fg="yellow")
+        # Details quote what models and rows said: what would move the cursor is shown, not sent.
+        click.secho(visible(f"{flag}: {details}" if details else flag), err=True, fg="yellow")
     if show_output:
         for name, text in response.printed.items():
             click.secho(f"{name}:", err=True, bold=True)
-            click.echo(text, err=True)
+            click.echo(visible(text), err=True)
     answer = response.model_dump()
     click.echo(written(answer if field is None else _pick(answer, field), form))
 

@@ -19,7 +19,7 @@ from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import found
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
-from graders_engine.models.http import HttpClient, Patience
+from graders_engine.models.http import HttpClient, Patience, without_secrets
 from graders_engine.models.pace import Pace
 from graders_engine.outcome import Outcome, rewarded
 
@@ -90,5 +90,5 @@ class Endpoint:
             return rewarded(verdict.number(answer["score"]))
         except (LookupError, TypeError, ValueError, OverflowError):
             raise EndpointUnparsable(
-                f"{self._url} answered without a number as `score`: {str(answer)[:200]}"
+                f"{without_secrets(self._url)} answered without a number as `score`: {str(answer)[:200]}"
             ) from None

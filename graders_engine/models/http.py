@@ -80,6 +80,14 @@ class Patience:
         return min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s) * jitter
 
 
+def without_secrets(url: str) -> str:
+    """An address as messages show it: its query, and a name and password before the host, may be keys."""
+    address = url.partition("?")[0].partition("#")[0]
+    scheme, slashes, rest = address.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{place.rpartition('@')[2]}{slash}{path}" if slashes else address
+
+
 class HttpClient:
     """Sends JSON and reads JSON, over connections that are kept. Use it from one event loop.
 
@@ -116,7 +124,7 @@ class HttpClient:
         import aiohttp
 
         session = self._session or self._open()
-        shown_url = url.partition("?")[0]
+        shown_url = without_secrets(url)
         try:
             # A redirect would carry the key to another host.
             async with session.post(

@@ -218,3 +218,12 @@ def test_a_check_without_labels_says_what_to_name(judge: JudgeServer, tmp_path: 
     assert ended.exit_code == 1
     assert "has a label under 'score'" in ended.output
     assert not judge.asked
+
+
+def test_what_a_judge_says_does_not_move_the_cursor(judge: JudgeServer) -> None:
+    judge.script = lambda asked: error(400, "\x1b[2J gone")
+    ended = called(
+        "run", "--grader", json.dumps(SCORE), "--model-sample", "x", "--base-url", judge.url
+    )
+    assert "\x1b" not in ended.stderr
+    assert "gone" in ended.stderr

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from graders_engine import Engine, UnavailableGrader
 from graders_engine.cli.main import graders
+from graders_engine.models.http import without_secrets
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, error, http, judge_server
 from tests.judges.rows import row, rows
@@ -175,3 +176,21 @@ def test_the_same_endpoint_with_another_key_goes_on_with_the_results(
                      "--out", str(tmp_path / "out.jsonl")]  # fmt: skip
         assert CliRunner().invoke(graders, arguments).exit_code == 0
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/s?code=KEY", "https://a.example/s"),
+        ("https://me:KEY@a.example:8443/s#x", "https://a.example:8443/s"),
+        ("http://a.example", "http://a.example"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+    with Engine() as engine:
+        part = {"type": "endpoint", "url": url, "headers": {"x-key": "KEY"}}
+        multi = {"type": "multi", "graders": {"a": part}, "calculate_output": "a"}
+        assert engine.compile(multi).given["graders"]["a"]["url"] == url
+        assert engine.compile(multi).shown["graders"]["a"]["url"] == shown
+        assert "KEY" not in json.dumps(engine.compile(multi).shown)
