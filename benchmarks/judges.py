@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.figure import Figure
 from graders_engine import AsyncEngine
-from graders_engine.models.judges import Judging
+from graders_engine.models.judges import DEFAULT_CONCURRENCY, Judging
 
 LATENCY_S = 0.1
 ROWS = 2000
@@ -68,10 +68,10 @@ def judge(latency_s: float = LATENCY_S, per_second: int = 0) -> Iterator[Judge]:
             process.terminate()
 
 
-async def scored(judging: Judging, count: int) -> tuple[float, float]:
+async def scored(judging: Judging, count: int, at_once: int = AT_ONCE) -> tuple[float, float]:
     """Wall and CPU seconds for so many rows, start-up and shut-down apart."""
     data = rows(count)
-    async with AsyncEngine(judges=judging, concurrency=AT_ONCE) as engine:
+    async with AsyncEngine(judges=judging, concurrency=at_once) as engine:
         compiled = engine.compile(GRADER)
         await engine.run(compiled, model_sample="warm", item={"answer": "up"})
         began, cpu = time.perf_counter(), time.process_time()
@@ -123,11 +123,13 @@ def throughput() -> Iterator[Figure]:
     with judge() as answering:
         ours = [asyncio.run(scored(at(answering.url), ROWS)) for _ in range(TIMES)]
         theirs = asyncio.run(asked_by_the_sdk(answering.url, ROWS))
+        many = asyncio.run(scored(at(answering.url), 10 * ROWS))
     wall, cpu = min(ours)[0], min(spent for _, spent in ours)
     yield Figure(f"{ROWS} rows, {AT_ONCE} at once, latency {LATENCY_S} s: ideal", ideal, "s")
     yield Figure("the same, measured", wall, "s")
     yield Figure("share of the ideal throughput", 100 * ideal / wall, "%", bar=90, at_least=True)
     yield Figure("worst of the runs", 100 * ideal / max(ours)[0], "%")
+    yield Figure("share of the ideal, ten times the rows", 1e3 * ideal / many[0], "%")
     yield Figure("CPU a request", 1e3 * cpu / ROWS, "ms", bar=0.6)
     yield Figure("a bare openai.AsyncOpenAI loop: share of the ideal", 100 * ideal / theirs[0], "%")
     yield Figure("a bare openai.AsyncOpenAI loop: CPU a request", 1e3 * theirs[1] / ROWS, "ms")
@@ -148,12 +150,14 @@ def pace() -> Iterator[Figure]:
 
 def kept() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, judge() as answering:
-        judging = at(answering.url, cache=Path(folder) / "replies.sqlite")
-        first, _ = asyncio.run(scored(judging, ROWS))
+        judging = Judging(
+            endpoints={"default": answering.url}, cache=Path(folder) / "replies.sqlite"
+        )
+        first, _ = asyncio.run(scored(judging, ROWS, DEFAULT_CONCURRENCY))
         before = answering.count()["asked"]
-        second, _ = asyncio.run(scored(judging, ROWS))
+        second, _ = asyncio.run(scored(judging, ROWS, DEFAULT_CONCURRENCY))
         again = answering.count()["asked"] - before
-    yield Figure("first run, replies kept", first, "s")
+    yield Figure(f"{ROWS} rows, {DEFAULT_CONCURRENCY} at once, replies kept: first run", first, "s")
     yield Figure("second run", second, "s")
     yield Figure("requests of the second run", again, "", bar=0)
     yield Figure("first over second", first / second, "x", bar=50, at_least=True)

@@ -89,7 +89,7 @@ def added(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
     return total
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What evaluating one row came to.
 
     Attributes:
@@ -138,7 +138,7 @@ def failed(failure: Failure, usage: Mapping[str, Usage] = MappingProxyType({})) 
     return Outcome(None, 0.0, (failure,), usage=dict(usage))
 
 
-class RowOutcome(msgspec.Struct, frozen=True):
+class RowOutcome(msgspec.Struct, frozen=True, gc=False):
     """One row of a data set, graded.
 
     Attributes:

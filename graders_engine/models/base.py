@@ -19,34 +19,34 @@ T = TypeVar("T")
 Role = Literal["user", "assistant", "system", "developer"]
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
     """Text to the model."""
 
     text: str
 
 
-class Image(msgspec.Struct, frozen=True, tag="image", omit_defaults=True):
+class Image(msgspec.Struct, frozen=True, gc=False, tag="image", omit_defaults=True):
     """An image by its address, or as a data URL."""
 
     url: str
     detail: str | None = None
 
 
-class Audio(msgspec.Struct, frozen=True, tag="audio"):
+class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
     """Base64-encoded sound, as mp3 or wav."""
 
     data: str
     format: str
 
 
-class ModelMessage(msgspec.Struct, frozen=True):
+class ModelMessage(msgspec.Struct, frozen=True, gc=False):
     """One message: a role and its parts, in order."""
 
     role: Role
     parts: tuple[Text | Image | Audio, ...]
 
 
-class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+class Sampling(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How the model samples; what is None is left to the endpoint."""
 
     max_tokens: int | None = None
@@ -56,7 +56,7 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     top_p: float | None = None
 
 
-class ModelRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+class ModelRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a model is asked.
 
     Attributes:
@@ -74,7 +74,7 @@ class ModelRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     repeat: int = 0
 
 
-class ModelReply(msgspec.Struct, frozen=True, omit_defaults=True):
+class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a model answered.
 
     Attributes:
