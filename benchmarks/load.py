@@ -65,6 +65,9 @@ class _Connection(asyncio.Protocol):
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        if self.sent_at is None:  # the server ends a connection that asked nothing for long
+            self.transport.close()
+            return
         self.held += data
         if not self.needed:
             end = self.held.find(b"\r\n\r\n")
