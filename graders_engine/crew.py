@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from graders_engine.errors import LifecycleError
 from graders_engine.outcome import RowOutcome
 
 Grade = Callable[[int, Any], Awaitable[RowOutcome]]
@@ -34,6 +35,7 @@ class Crew:
         self._next = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_work = 0
+        self._ended = False
 
     def feed(self, rows: Iterable[tuple[int, Any]]) -> None:
         """Take on more rows, with their places: 0, 1, 2, ..."""
@@ -51,7 +53,10 @@ class Crew:
             try:
                 done = await self._grade(index, row)
             except asyncio.CancelledError:
-                raise
+                if self._ended:
+                    raise
+                # Not this task was cancelled, but what it waited for: without a word its taker would wait on.
+                done = LifecycleError("The engine was closed while rows were being graded.")
             except Exception as error:  # noqa: BLE001 - handed on: whoever takes the outcomes raises it
                 done = error
             self._done[index] = done
@@ -63,6 +68,7 @@ class Crew:
 
     async def end(self) -> None:
         """Stop whatever is not done."""
+        self._ended = True
         self._waiting.clear()
         tasks = list(self._tasks)
         for task in tasks:

@@ -15,6 +15,7 @@ from graders_engine import (
     InvalidGrader,
     InvalidRow,
     LifecycleError,
+    Scripted,
     UnavailableGrader,
 )
 from graders_engine.compiled import CompiledGrader
@@ -291,6 +292,19 @@ def test_a_wrong_request_is_an_exception_and_not_a_result(
         engine.run("{", model_sample="x")
     with pytest.raises(UnavailableGrader, match="'gpt-4o' has no endpoint"):
         engine.run(JUDGED, model_sample="x")
+
+
+def test_a_data_set_ends_with_a_sentence_when_the_engine_is_closed_under_it() -> None:
+    async def close_under_it() -> None:
+        engine = AsyncEngine(judges=Scripted(0.5, latency_s=60))
+        graded = engine.score(JUDGED, ROWS)
+        first = asyncio.ensure_future(anext(graded))
+        await asyncio.sleep(0.05)
+        await engine.close()
+        with pytest.raises(LifecycleError, match="closed while rows were being graded"):
+            await asyncio.wait_for(first, 10)
+
+    asyncio.run(close_under_it())
 
 
 def test_a_grader_that_holds_itself_is_refused(engine: Engine) -> None:
