@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.figure import Figure
 from graders_engine import AsyncEngine
-from graders_engine.models.judges import DEFAULT_CONCURRENCY, Judging
+from graders_engine.models.judges import DEFAULT_CONCURRENCY, JudgeSettings
 
 LATENCY_S = 0.1
 ROWS = 2000
@@ -68,7 +68,7 @@ def judge(latency_s: float = LATENCY_S, per_second: int = 0) -> Iterator[Judge]:
             process.terminate()
 
 
-async def scored(judging: Judging, count: int, at_once: int = AT_ONCE) -> tuple[float, float]:
+async def scored(judging: JudgeSettings, count: int, at_once: int = AT_ONCE) -> tuple[float, float]:
     """Wall and CPU seconds for so many rows, start-up and shut-down apart."""
     data = rows(count)
     async with AsyncEngine(judges=judging, concurrency=at_once) as engine:
@@ -114,8 +114,8 @@ async def asked_by_the_sdk(url: str, count: int) -> tuple[float, float]:
         return time.perf_counter() - began, time.process_time() - cpu
 
 
-def at(url: str, **settings: Any) -> Judging:
-    return Judging(endpoints={"default": url}, concurrency=AT_ONCE, **settings)
+def at(url: str, **settings: Any) -> JudgeSettings:
+    return JudgeSettings(endpoints={"default": url}, concurrency=AT_ONCE, **settings)
 
 
 def throughput() -> Iterator[Figure]:
@@ -150,7 +150,7 @@ def pace() -> Iterator[Figure]:
 
 def kept() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, judge() as answering:
-        judging = Judging(
+        judging = JudgeSettings(
             endpoints={"default": answering.url}, cache=Path(folder) / "replies.sqlite"
         )
         first, _ = asyncio.run(scored(judging, ROWS, DEFAULT_CONCURRENCY))

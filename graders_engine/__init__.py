@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         UnavailableGrader,
     )
     from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
-    from graders_engine.models.judges import Judging
+    from graders_engine.models.judges import JudgeSettings
     from graders_engine.models.policies import Price
     from graders_engine.models.scripted import Scripted
     from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
@@ -44,7 +44,7 @@ _HOMES = {
     "InvalidGrader": "errors",
     "InvalidRequest": "errors",
     "InvalidRow": "errors",
-    "Judging": "models.judges",
+    "JudgeSettings": "models.judges",
     "LifecycleError": "errors",
     "Limits": "sandbox.base",
     "Mistake": "errors",
@@ -73,7 +73,7 @@ __all__ = [
     "InvalidGrader",
     "InvalidRequest",
     "InvalidRow",
-    "Judging",
+    "JudgeSettings",
     "LifecycleError",
     "Limits",
     "Mistake",

@@ -16,7 +16,7 @@ from graders_engine.engine import WINDOW, AsyncEngine, Supply, graded
 from graders_engine.errors import LifecycleError
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
-from graders_engine.models.judges import Judging
+from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.policies import Observer, Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
@@ -37,7 +37,7 @@ class Settings(TypedDict, total=False):
     sandbox: str | Sandbox
     limits: Limits | None
     concurrency: int
-    judges: str | ModelBackend | Judging | None
+    judges: str | ModelBackend | JudgeSettings | None
     observe: Observer | None
     allow_endpoints: bool
 

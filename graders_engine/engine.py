@@ -19,9 +19,9 @@ from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS, Services
 from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.language.scope import scope_of
 from graders_engine.models.base import ModelBackend
-from graders_engine.models.embeddings import EmbeddingBackend, Gathered, open_embeddings
+from graders_engine.models.embeddings import BatchedEmbeddings, EmbeddingBackend, open_embeddings
 from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
-from graders_engine.models.judges import Judges, Judging
+from graders_engine.models.judges import JudgeRegistry, JudgeSettings
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import (
     RunGraderResponse,
@@ -61,7 +61,7 @@ class AsyncEngine:
         concurrency: rows in flight at once in `score`, for graders that wait for something outside
             this process; the others take the rows one after the other.
         judges: where model graders ask: an endpoint's address, a backend (an object with the methods of
-            `models.base.ModelBackend`), or a `Judging` with all there is to say. When left out, the
+            `models.base.ModelBackend`), or a `JudgeSettings` with all there is to say. When left out, the
             endpoint in OPENAI_BASE_URL, or OpenAI's own where there is an OPENAI_API_KEY.
         observe: called with each request to a judge, and its reply or the exception in its place.
         allow_endpoints: whether endpoint graders may run: they send rows to the address in the grader.
@@ -76,7 +76,7 @@ class AsyncEngine:
         sandbox: str | Sandbox = "auto",
         limits: Limits | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
-        judges: str | ModelBackend | Judging | None = None,
+        judges: str | ModelBackend | JudgeSettings | None = None,
         observe: Observer | None = None,
         allow_endpoints: bool = True,
     ) -> None:
@@ -89,9 +89,11 @@ class AsyncEngine:
         self._services = Services(
             metric_variants=variants,
             max_text_chars=max_text_chars,
-            embeddings=None if embeddings is None else Gathered(open_embeddings(embeddings)),
+            embeddings=None
+            if embeddings is None
+            else BatchedEmbeddings(open_embeddings(embeddings)),
             sandbox=OnDemand(sandbox, limits) if isinstance(sandbox, str) else sandbox,
-            judges=Judges(_judging(judges, concurrency), observe),
+            judges=JudgeRegistry(_judging(judges, concurrency), observe),
             endpoints=endpoint_client() if allow_endpoints else None,
         )
         self._free = asyncio.Semaphore(concurrency)
@@ -327,8 +329,8 @@ def graded(delivered: RowOutcome | BaseException) -> RowOutcome:
     return delivered
 
 
-def _judging(judges: str | ModelBackend | Judging | None, concurrency: int) -> Judging:
-    if isinstance(judges, Judging):
+def _judging(judges: str | ModelBackend | JudgeSettings | None, concurrency: int) -> JudgeSettings:
+    if isinstance(judges, JudgeSettings):
         return judges
     endpoints = {} if judges is None else {DEFAULT_ENDPOINT: judges}
-    return Judging(endpoints=endpoints, concurrency=concurrency)
+    return JudgeSettings(endpoints=endpoints, concurrency=concurrency)

@@ -27,7 +27,7 @@ def test_the_public_names_are_sorted_and_exactly_these() -> None:
     assert graders_engine.__all__ == sorted(graders_engine.__all__)
     assert graders_engine.__all__ == [
         "AsyncEngine", "BudgetSpent", "CompiledGrader", "DataSetError", "Engine", "Failure", "Flag",
-        "GradersError", "InvalidGrader", "InvalidRequest", "InvalidRow", "Judging", "LifecycleError",
+        "GradersError", "InvalidGrader", "InvalidRequest", "InvalidRow", "JudgeSettings", "LifecycleError",
         "Limits", "Mistake", "ModelBackend", "ModelReply", "ModelRequest", "Outcome", "Price",
         "RowOutcome", "RunGraderResponse", "Scripted", "UnavailableGrader", "Usage",
         "ValidateGraderResponse", "__version__",

@@ -12,7 +12,7 @@ import click
 from graders_engine.cli.printing import written
 
 if TYPE_CHECKING:  # what it stands on takes a while to import
-    from graders_engine.dataset.compare import Comparison
+    from graders_engine.dataset.results.compare import Comparison
 
 WORSE = 3
 """Exit code of --fail-if-worse when the second run is worse."""
@@ -57,7 +57,7 @@ def show(found: Comparison, *, as_json: bool, margin: float | None) -> None:
     """Print a comparison; ends the process with `WORSE` where that was asked for."""
     from msgspec import to_builtins
 
-    from graders_engine.report.compare_text import render
+    from graders_engine.report.terminal.compare import render
 
     click.echo(written(to_builtins(found), "json") if as_json else render(found))
     if margin is not None and found.worse(margin):
@@ -85,6 +85,6 @@ def command(
     Exit codes: 0 done, 3 B is worse (with --fail-if-worse): the 95 % interval of the difference, or that of
     the difference as served, ends below -MARGIN.
     """
-    from graders_engine.dataset.compare import compare
+    from graders_engine.dataset.results.compare import compare
 
     show(compare(a, b, top=top, force=force), as_json=as_json, margin=margin)

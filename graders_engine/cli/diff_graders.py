@@ -16,7 +16,7 @@ from graders_engine.cli.compare import FILE, WithMargin, comparison_options, sho
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
-from graders_engine.dataset.score import score_file
+from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import DataSetError, InvalidRequest
 
 
@@ -52,7 +52,7 @@ def command(
 
     With --out-dir the same command goes on where an interrupted one stopped.
     """
-    from graders_engine.dataset.compare import compare
+    from graders_engine.dataset.results.compare import compare
 
     if str(how["data"]) == "-":
         raise InvalidRequest("The rows are read twice: save standard input to a file, and name it.")

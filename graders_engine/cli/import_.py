@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.dataset.evals_api import DEFAULT_BASE_URL, EvalsApi, download
-from graders_engine.dataset.evals_check import Checked, check
-from graders_engine.dataset.evals_export import files_of
-from graders_engine.dataset.evals_import import Imported, import_evals
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.report.imported import render
+from graders_engine.evals.check import Checked, check
+from graders_engine.evals.conversion import Imported, import_evals
+from graders_engine.evals.download import DEFAULT_BASE_URL, EvalsApi, download
+from graders_engine.evals.export import files_of
+from graders_engine.evals.instructions import render
 
 SHOWN = 10
 """Lines of each list that the terminal shows; the file has all."""

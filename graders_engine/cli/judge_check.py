@@ -11,8 +11,8 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import written
 from graders_engine.cli.request import read_flag
-from graders_engine.dataset.formats import FORMS
-from graders_engine.dataset.shapes import NAMES as SHAPES
+from graders_engine.dataset.rows.formats import FORMS
+from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 
 _FILE = click.Path(path_type=Path)
 
@@ -52,9 +52,9 @@ def command(
     """
     from msgspec import to_builtins
 
-    from graders_engine.dataset.judge_check import check_judge
-    from graders_engine.dataset.read import open_data
-    from graders_engine.report.agreement_text import render
+    from graders_engine.dataset.rows.read import open_data
+    from graders_engine.dataset.scoring.judge_check import check_judge
+    from graders_engine.report.terminal.agreement import render
 
     with engine:
         compiled = engine.compile(read_flag("grader", grader))

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from graders_engine.errors import InvalidRequest
-from graders_engine.models.http import Patience
-from graders_engine.models.judges import DEFAULT, DEFAULT_CONCURRENCY, Judging
+from graders_engine.models.http import RetryPolicy
+from graders_engine.models.judges import DEFAULT, DEFAULT_CONCURRENCY, JudgeSettings
 
 CONFIG = Path("graders.toml")
 """Read when it is in the working folder, unless --config names another."""
@@ -69,7 +69,7 @@ def judge_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def judging(given: dict[str, Any], *, keep_replies: bool) -> Judging:
+def judging(given: dict[str, Any], *, keep_replies: bool) -> JudgeSettings:
     """What the flags say.
 
     Args:
@@ -84,7 +84,7 @@ def judging(given: dict[str, Any], *, keep_replies: bool) -> Judging:
         models["*"] = given["judge_model"]
     config = given["config"] or (CONFIG if CONFIG.exists() else None)
     attempts, timeout = given["judge_attempts"], given["judge_timeout"]
-    return Judging(
+    return JudgeSettings(
         endpoints={DEFAULT: given["base_url"]} if given["base_url"] else {},
         models=models,
         config=config,
@@ -92,7 +92,7 @@ def judging(given: dict[str, Any], *, keep_replies: bool) -> Judging:
         requests_per_minute=given["requests_per_minute"],
         tokens_per_minute=given["tokens_per_minute"],
         adaptive=given["adaptive"],
-        patience=Patience(attempts=attempts, attempt_s=timeout, total_s=max(300.0, 3 * timeout)),
+        retry=RetryPolicy(attempts=attempts, attempt_s=timeout, total_s=max(300.0, 3 * timeout)),
         cache=_cache(given["cache"], off=given["no_cache"], keep_replies=keep_replies),
         record=given["record"],
         replay=given["replay"],

@@ -9,8 +9,8 @@ from time import monotonic
 
 import click
 
-from graders_engine.dataset.score import OnProgress
-from graders_engine.dataset.tally import Tally
+from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.scoring.score import OnProgress
 
 REDRAW_S = 0.2
 """Seconds between two pictures of the bar, at least."""

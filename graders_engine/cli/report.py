@@ -31,12 +31,12 @@ def command(
 
     A sample passes with the grader's `pass_threshold`, or else with 1, unless --passing says otherwise.
     """
-    from graders_engine.dataset.digest import digest, lines_of, read_meta
-    from graders_engine.report.html import render
+    from graders_engine.dataset.results.digest import digest, lines_of, read_meta
+    from graders_engine.report.html.page import render
     from graders_engine.report.numbers import numbers_of
     from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import texts_of
-    from graders_engine.report.text import render_numbers
+    from graders_engine.report.terminal.report import render_numbers
 
     meta = read_meta(results)
     numbers = numbers_of(digest(results), meta, passing)

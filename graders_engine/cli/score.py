@@ -13,13 +13,13 @@ from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.digest import lines_of, read_meta
-from graders_engine.dataset.formats import FORMS
-from graders_engine.dataset.results import results_in
-from graders_engine.dataset.score import score_file
-from graders_engine.dataset.shapes import NAMES as SHAPES
+from graders_engine.dataset.results.digest import lines_of, read_meta
+from graders_engine.dataset.results.line import results_in
+from graders_engine.dataset.rows.formats import FORMS
+from graders_engine.dataset.rows.shapes import NAMES as SHAPES
+from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
-from graders_engine.report.text import render
+from graders_engine.report.terminal.report import render
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -120,8 +120,8 @@ def command(
 def _shown(engine: Engine, compiled: CompiledGrader, data: Path, out: Path, line: int) -> str:
     """The first row of a line from end to end."""
     from graders_engine.report.explain import explain
-    from graders_engine.report.explain_text import render as render_row
     from graders_engine.report.row_texts import find
+    from graders_engine.report.terminal.explain import render as render_row
 
     row = next((row for _, row in find(data, read_meta(out), [(line, 0)])), None)
     if row is None:

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from graders_engine import errors
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
-from graders_engine.models.embeddings import Gathered
+from graders_engine.models.embeddings import BatchedEmbeddings
 from graders_engine.models.http import HttpClient
-from graders_engine.models.judges import Judges
+from graders_engine.models.judges import JudgeRegistry
 from graders_engine.outcome import Failure, Flag, Outcome, failed
 from graders_engine.sandbox.base import Sandbox
 
@@ -39,9 +39,9 @@ class Services:
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
-    embeddings: Gathered | None = None
+    embeddings: BatchedEmbeddings | None = None
     sandbox: Sandbox | None = None
-    judges: Judges | None = None
+    judges: JudgeRegistry | None = None
     endpoints: HttpClient | None = None
 
 

@@ -14,25 +14,25 @@ from graders_engine.errors import (
     UnavailableGrader,
     UnrenderableValue,
 )
-from graders_engine.graders import verdict, wording
+from graders_engine.graders import mistakes, verdict
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import found
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
-from graders_engine.models.http import HttpClient, Patience, without_secrets
-from graders_engine.models.pace import Pace
+from graders_engine.models.http import HttpClient, RetryPolicy, without_secrets
+from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.outcome import Outcome, rewarded
 
 
 def endpoint_client() -> HttpClient:
     """What sends rows to endpoints: three retries, and answers of 1 MB at most, as Azure has it."""
-    return HttpClient(Patience(attempts=4), max_answer_bytes=1 << 20)
+    return HttpClient(RetryPolicy(attempts=4), max_answer_bytes=1 << 20)
 
 
 def _http(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         reason = f"'{url}' is not a URL that starts with http:// or https://."
-        raise found(lambda path: [wording.invalid(path, reason)])
+        raise found(lambda path: [mistakes.invalid(path, reason)])
     return url
 
 
@@ -67,7 +67,7 @@ class Endpoint:
     def __init__(self, spec: EndpointGrader, client: HttpClient) -> None:
         self._url = spec.url
         self._headers = dict(spec.headers or {})
-        self._pace = Pace(spec.rate_limit or None)
+        self._limiter = RateLimiter(spec.rate_limit or None)
         self._client = client
 
     async def evaluate(self, scope: Scope) -> Outcome:
@@ -79,11 +79,11 @@ class Endpoint:
             raise UnrenderableValue(str(error)) from None
 
         async def once() -> Any:
-            await self._pace.wait()
+            await self._limiter.wait()
             return await self._client.send(self._url, body, self._headers)
 
         try:
-            answer = await self._client.patience.apply(once)
+            answer = await self._client.retry.call(once)
         except BackendFailure as error:
             raise EndpointFailure(str(error)) from None
         try:

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Discriminator, PlainValidator, ValidationI
 from pydantic_core import PydanticCustomError
 
 from graders_engine.errors import Mistake
-from graders_engine.graders import wording
+from graders_engine.graders import mistakes
 from graders_engine.language.formula import Formula
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
@@ -52,22 +52,22 @@ def found(describe: Callable[[str], Iterable[Mistake]]) -> PydanticCustomError:
 
 def _template(value: Any) -> Template:
     if not isinstance(value, str):
-        raise found(lambda path: [wording.invalid_type(path, "a string", value)])
+        raise found(lambda path: [mistakes.invalid_type(path, "a string", value)])
     try:
         return Template.compile(value)
     except SourceError as error:
         faults = error.faults
-        raise found(lambda path: wording.invalid_source(path, faults)) from None
+        raise found(lambda path: mistakes.invalid_source(path, faults)) from None
 
 
 def _formula(value: Any, info: ValidationInfo) -> Formula:
     if not isinstance(value, str):
-        raise found(lambda path: [wording.invalid_type(path, "a string", value)])
+        raise found(lambda path: [mistakes.invalid_type(path, "a string", value)])
     try:
         return Formula.compile(value, reading(info).keys)
     except SourceError as error:
         faults = error.faults
-        raise found(lambda path: wording.invalid_source(path, faults)) from None
+        raise found(lambda path: mistakes.invalid_source(path, faults)) from None
 
 
 TemplateField = Annotated[Template, PlainValidator(_template, json_schema_input_type=str)]
@@ -85,9 +85,9 @@ def one_of(*supported: str, also: Sequence[str] = ()) -> BeforeValidator:
         if isinstance(value, str) and value in accepted:
             return value
         if isinstance(value, str):
-            raise found(lambda path: [wording.unsupported(path, value, supported)])
-        expected = f"one of {wording.listed(supported, 'or')}"
-        raise found(lambda path: [wording.invalid_type(path, expected, value)])
+            raise found(lambda path: [mistakes.unsupported(path, value, supported)])
+        expected = f"one of {mistakes.listed(supported, 'or')}"
+        raise found(lambda path: [mistakes.invalid_type(path, expected, value)])
 
     return BeforeValidator(check, json_schema_input_type=str)
 

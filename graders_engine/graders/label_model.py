@@ -6,21 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from graders_engine.graders import verdict, wording
-from graders_engine.graders.asking import Judged
+from graders_engine.graders import mistakes, verdict
 from graders_engine.graders.base import Services
 from graders_engine.graders.fields import found
 from graders_engine.graders.messages import ModelGrader
+from graders_engine.graders.model_evaluator import ModelEvaluator
 
 
 def _known(passing: list[str], info: ValidationInfo) -> list[str]:
     labels = info.data.get("labels")
     strange = [at for at, label in enumerate(passing) if labels and label not in labels]
     if strange:
-        supported = wording.listed(labels or [], "and")
+        supported = mistakes.listed(labels or [], "and")
         raise found(
             lambda path: [
-                wording.invalid(
+                mistakes.invalid(
                     f"{path}[{at}]",
                     f"'{passing[at]}' is not one of the labels. Supported values are: {supported}.",
                 )
@@ -37,7 +37,7 @@ class LabelModelGrader(ModelGrader):
     labels: Annotated[list[str], Field(min_length=1)]
     passing_labels: Annotated[list[str], Field(min_length=1), AfterValidator(_known)]
 
-    def compile(self, services: Services) -> Judged[str]:
+    def compile(self, services: Services) -> ModelEvaluator[str]:
         """Make the evaluator."""
         passing = frozenset(self.passing_labels)
         labels = list(dict.fromkeys(self.labels))
@@ -47,4 +47,4 @@ class LabelModelGrader(ModelGrader):
 
         schema = {"type": "string", "enum": labels}
         label = verdict.one_of(labels)
-        return Judged(self, services, schema, label, verdict.most_frequent, passes)
+        return ModelEvaluator(self, services, schema, label, verdict.most_frequent, passes)

@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BeforeValidator, Field
 
 from graders_engine.errors import FormulaFailure, Mistake
-from graders_engine.graders import wording
+from graders_engine.graders import mistakes
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.fields import FormulaField, found
 from graders_engine.graders.leaf import LeafGrader
@@ -35,10 +35,10 @@ def unnamed(graders: list[Any]) -> Iterator[Mistake]:
         path = f"graders[{position}].name"
         name = grader.get("name") if isinstance(grader, dict) else None
         if isinstance(grader, dict) and name is None:
-            yield wording.missing(path)
+            yield mistakes.missing(path)
         elif isinstance(name, str) and name in seen:
             reason = f"duplicate name '{name}'. Each grader in a list needs a name of its own."
-            yield wording.invalid(path, reason)
+            yield mistakes.invalid(path, reason)
         elif isinstance(name, str):
             seen.add(name)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from graders_engine.errors import InvalidGrader, Mistake
-from graders_engine.graders import wording
+from graders_engine.graders import mistakes
 from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.fields import FOUND, SHAPE, TYPE, Reading, by_type
 from graders_engine.graders.leaf import LEAF_MODELS, LEAF_TYPES, Leaf
@@ -36,9 +36,9 @@ def read(grader: Any) -> Any:
     try:
         return strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _plain(grader)
     except ValueError as error:
-        raise InvalidGrader([wording.unreadable_body(str(error))]) from None
+        raise InvalidGrader([mistakes.unreadable_body(str(error))]) from None
     except RecursionError:
-        raise InvalidGrader([wording.unreadable_body("it nests too deep")]) from None
+        raise InvalidGrader([mistakes.unreadable_body("it nests too deep")]) from None
 
 
 def _plain(value: Any) -> Any:
@@ -114,39 +114,39 @@ def _mistakes(error: ErrorDetails, grader: Any) -> Iterator[Mistake]:
     if kind == FOUND:
         yield from context["describe"](path)
     elif kind == SHAPE:
-        yield wording.invalid_type(path, error["msg"], value)
+        yield mistakes.invalid_type(path, error["msg"], value)
     elif kind == TYPE:
         yield _untyped(path, value, error["msg"].split(" "))
     elif kind == "missing":
-        yield wording.missing(path)
+        yield mistakes.missing(path)
     elif kind == "extra_forbidden":
-        yield wording.unknown(path, str(error["loc"][-1]), _known_keys(error["loc"]))
+        yield mistakes.unknown(path, str(error["loc"][-1]), _known_keys(error["loc"]))
     elif kind in ("greater_than_equal", "less_than_equal"):
         side, bound = ("minimum", "ge") if kind == "greater_than_equal" else ("maximum", "le")
-        yield wording.out_of_range(path, value, context[bound], side)
+        yield mistakes.out_of_range(path, value, context[bound], side)
     elif kind in ("too_short", "too_long"):
         side, bound = (
             ("minimum", "min_length") if kind == "too_short" else ("maximum", "max_length")
         )
-        yield wording.wrong_length(path, len(value), context[bound], side)
+        yield mistakes.wrong_length(path, len(value), context[bound], side)
     elif kind in _EXPECTED:
-        yield wording.invalid_type(path, _EXPECTED[kind], value)
+        yield mistakes.invalid_type(path, _EXPECTED[kind], value)
     else:
-        yield wording.invalid(path, f"{error['msg']}.")
+        yield mistakes.invalid(path, f"{error['msg']}.")
 
 
 def _untyped(path: str, value: Any, supported: list[str]) -> Mistake:
     """A value whose `type` is not one of the supported ones."""
     if not isinstance(value, dict):
-        return wording.invalid_type(path, "an object", value)
+        return mistakes.invalid_type(path, "an object", value)
     where = "type" if path == ROOT else f"{path}.type"
     if value.get("type") is None:
-        return wording.missing(where)
+        return mistakes.missing(where)
     if not isinstance(value["type"], str):
-        return wording.invalid_type(
-            where, f"one of {wording.listed(supported, 'or')}", value["type"]
+        return mistakes.invalid_type(
+            where, f"one of {mistakes.listed(supported, 'or')}", value["type"]
         )
-    mistake = wording.unsupported(where, value["type"], supported)
+    mistake = mistakes.unsupported(where, value["type"], supported)
     if value["type"] in TYPES:
         return dataclasses.replace(mistake, hint="A multi cannot stand inside a multi.")
     return mistake

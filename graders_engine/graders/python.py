@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from graders_engine.errors import Mistake, NoSandbox, UnavailableGrader, UnrenderableValue
-from graders_engine.graders import wording
+from graders_engine.graders import mistakes
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import found, reading
 from graders_engine.language import strict_json
@@ -33,7 +33,7 @@ def _runnable(source: str, info: ValidationInfo) -> str:
     size = len(source.encode("utf-8", "surrogatepass"))
     if size >= MAX_SOURCE_BYTES:
         reason = f"the source is {size} bytes long; it must stay below {MAX_SOURCE_BYTES}."
-        raise found(lambda path: [wording.invalid(path, reason)])
+        raise found(lambda path: [mistakes.invalid(path, reason)])
     if not reading(info).check_sources:
         return source
     try:
@@ -44,13 +44,13 @@ def _runnable(source: str, info: ValidationInfo) -> str:
             tree = ast.parse(source)
     except SyntaxError as error:
         reason, caret = _located(source, error)
-        raise found(lambda path: [wording.invalid(path, reason, detail=caret)]) from None
+        raise found(lambda path: [mistakes.invalid(path, reason, detail=caret)]) from None
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes; nesting without end
         reason = f"Python cannot parse the source: {error or type(error).__name__}."
-        raise found(lambda path: [wording.invalid(path, reason)]) from None
+        raise found(lambda path: [mistakes.invalid(path, reason)]) from None
     if reason := _lacks_grade(tree):
         hint = "Define it at the top level: def grade(sample, item): ..."
-        raise found(lambda path: [wording.invalid(path, reason, hint=hint)])
+        raise found(lambda path: [mistakes.invalid(path, reason, hint=hint)])
     return source
 
 

@@ -6,17 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from graders_engine.graders import verdict, wording
-from graders_engine.graders.asking import Judged
+from graders_engine.graders import mistakes, verdict
 from graders_engine.graders.base import Services
 from graders_engine.graders.fields import found
 from graders_engine.graders.messages import ModelGrader
+from graders_engine.graders.model_evaluator import ModelEvaluator
 
 
 def _ordered(bounds: list[float]) -> list[float]:
     if bounds[0] >= bounds[1]:
         reason = f"the lower bound {bounds[0]:g} is not below the upper bound {bounds[1]:g}."
-        raise found(lambda path: [wording.invalid(path, reason)])
+        raise found(lambda path: [mistakes.invalid(path, reason)])
     return bounds
 
 
@@ -28,11 +28,13 @@ class ScoreModelGrader(ModelGrader):
         Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)] | None
     ) = Field(None, description="Lowest and highest score; [0, 1] when left out.")
 
-    def compile(self, services: Services) -> Judged[float]:
+    def compile(self, services: Services) -> ModelEvaluator[float]:
         """Make the evaluator."""
         lowest, highest = self.range or (0.0, 1.0)
 
         def clamped(score: float) -> float:
             return min(max(score, lowest), highest)
 
-        return Judged(self, services, {"type": "number"}, verdict.number, verdict.middle, clamped)
+        return ModelEvaluator(
+            self, services, {"type": "number"}, verdict.number, verdict.middle, clamped
+        )

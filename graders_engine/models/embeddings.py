@@ -1,6 +1,6 @@
 """Texts to vectors: the port, the register of backends, and the gathering of requests.
 
-A backend embeds a list of texts. `Gathered` stands before it: it asks for each text once a run, as long as
+A backend embeds a list of texts. `BatchedEmbeddings` wraps it: it asks for each text once a run, as long as
 its vector is remembered, and puts what several rows want at the same time into one request.
 """
 
@@ -77,7 +77,7 @@ def open_embeddings(spec: str | EmbeddingBackend) -> EmbeddingBackend:
     return backend
 
 
-class Gathered:
+class BatchedEmbeddings:
     """A backend's vectors, each text asked for once: cached by content, gathered into batches.
 
     Vectors come out with length 1, so that a cosine is a sum of products. Use it from one event loop.

@@ -35,24 +35,24 @@ _SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long and how often to try.
 
     Attributes:
         attempts: tries of one request, the first included.
         total_s: seconds from the first try; none begins after them.
         attempt_s: seconds for one try.
-        first_wait_s: wait before the second try; it doubles with each one, with jitter.
-        longest_wait_s: longest wait between two tries, whatever the server asks for.
+        wait_initial_s: wait before the second try; it doubles with each one, with jitter.
+        wait_max_s: longest wait between two tries, whatever the server asks for.
     """
 
     attempts: int = 6
     total_s: float = 300.0
     attempt_s: float = 120.0
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 60.0
+    wait_initial_s: float = 0.5
+    wait_max_s: float = 60.0
 
-    async def apply(self, once: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, once: Callable[[], Awaitable[T]]) -> T:
         """Try until it succeeds, fails for good, or the tries or the time are used up.
 
         Raises:
@@ -76,8 +76,8 @@ class Patience:
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         if asked_s is not None:
             # A little later than asked, and not all at once, or the same crowd is refused again.
-            return min(asked_s * (1.5 - 0.5 * jitter), self.longest_wait_s)
-        return min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s) * jitter
+            return min(asked_s * (1.5 - 0.5 * jitter), self.wait_max_s)
+        return min(self.wait_initial_s * 2.0 ** (attempt - 1), self.wait_max_s) * jitter
 
 
 def without_secrets(url: str) -> str:
@@ -92,14 +92,14 @@ class HttpClient:
     """Sends JSON and reads JSON, over connections that are kept. Use it from one event loop.
 
     Args:
-        patience: how long and how often to try.
+        retry: how long and how often to try.
         max_answer_bytes: an answer longer than this is an error.
     """
 
     def __init__(
-        self, patience: Patience | None = None, max_answer_bytes: int = MAX_ANSWER_BYTES
+        self, retry: RetryPolicy | None = None, max_answer_bytes: int = MAX_ANSWER_BYTES
     ) -> None:
-        self.patience = patience or Patience()
+        self.retry = retry or RetryPolicy()
         self._max_answer_bytes = max_answer_bytes
         self._session: aiohttp.ClientSession | None = None
 
@@ -111,7 +111,7 @@ class HttpClient:
                 The message never repeats the headers, which hold the key.
         """
         text = strict_json.encode(body)
-        return await self.patience.apply(lambda: self.send(url, text, headers))
+        return await self.retry.call(lambda: self.send(url, text, headers))
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
         """Send a body, JSON already, once.
@@ -135,7 +135,7 @@ class HttpClient:
         except aiohttp.ConnectionTimeoutError:
             raise BackendBusy(f"{shown_url}: no connection within {CONNECT_S:g} s") from None
         except TimeoutError:
-            reason = f"no answer within {self.patience.attempt_s:g} s"
+            reason = f"no answer within {self.retry.attempt_s:g} s"
             raise BackendBusy(f"{shown_url}: {reason}") from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
             raise BackendFailure(f"'{shown_url}' is not an address") from None
@@ -154,7 +154,7 @@ class HttpClient:
             # The policies hold the number of requests; a second limit here would only hide theirs.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             headers={"Content-Type": "application/json"},
-            timeout=aiohttp.ClientTimeout(total=self.patience.attempt_s, sock_connect=CONNECT_S),
+            timeout=aiohttp.ClientTimeout(total=self.retry.attempt_s, sock_connect=CONNECT_S),
             # Cookies would tie rows together.
             cookie_jar=aiohttp.DummyCookieJar(),
         )

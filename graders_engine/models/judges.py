@@ -14,7 +14,7 @@ import msgspec
 
 from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
-from graders_engine.models.http import Patience
+from graders_engine.models.http import RetryPolicy
 
 if TYPE_CHECKING:
     from graders_engine.models.cache import ReplyStore
@@ -30,7 +30,7 @@ DEFAULT_CONCURRENCY = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging:
+class JudgeSettings:
     """How judges are asked.
 
     Attributes:
@@ -42,7 +42,7 @@ class Judging:
         requests_per_minute: to one endpoint, at most.
         tokens_per_minute: likewise.
         adaptive: whether an endpoint's refusals (429, 503) set the pace.
-        patience: how long and how often one request is tried.
+        retry: how long and how often one request is tried.
         cache: a file that keeps replies; None keeps none.
         record: a folder to write each request and its reply to.
         replay: a folder that `record` wrote: replies come from there, and from nowhere else.
@@ -59,7 +59,7 @@ class Judging:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     adaptive: bool = True
-    patience: Patience = field(default_factory=Patience)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     cache: Path | str | None = None
     record: Path | str | None = None
     replay: Path | str | None = None
@@ -89,7 +89,7 @@ class Judge:
         return await self._backend.complete(request)
 
 
-class Judges:
+class JudgeRegistry:
     """Finds and keeps what answers. Nothing is opened or imported before the first grader needs it.
 
     Args:
@@ -100,7 +100,7 @@ class Judges:
         InvalidRequest: graders.toml cannot be used, or a setting contradicts another.
     """
 
-    def __init__(self, judging: Judging, observer: Observer | None = None) -> None:
+    def __init__(self, judging: JudgeSettings, observer: Observer | None = None) -> None:
         if judging.repeats < 1:
             raise InvalidRequest(f"A judge is asked at least once, not {judging.repeats} times.")
         if judging.record and judging.replay:
@@ -185,7 +185,7 @@ class Judges:
             raise InvalidRequest(f"The judges' endpoint: {error}.") from None
         if settings is None:
             raise UnavailableGrader(self._how_to_map(name, model))
-        return OpenAIBackend(settings, patience=self.judging.patience), settings
+        return OpenAIBackend(settings, retry=self.judging.retry), settings
 
     def _how_to_map(self, endpoint: str, model: str) -> str:
         known = sorted({*self.judging.endpoints, *self._read_config().endpoints})
@@ -197,25 +197,25 @@ class Judges:
             )
         return (
             f"The judge '{model}' has no endpoint. Name one that has this model with OPENAI_BASE_URL (and "
-            "OPENAI_API_KEY), --base-url or Judging(endpoints=...), or map the name to a model that is "
+            "OPENAI_API_KEY), --base-url or JudgeSettings(endpoints=...), or map the name to a model that is "
             f'there: --map {model}=MODEL, or in graders.toml [models] "{model}" = "MODEL@ENDPOINT".'
         )
 
     def _wrapped(self, opened: tuple[ModelBackend, EndpointSettings | None]) -> ModelBackend:
         """The endpoint with the policies round it; the cache is the outermost."""
-        from graders_engine.models.pace import Pace
-        from graders_engine.models.policies import Budgeted, Limited, Retrying, Shared
+        from graders_engine.models.policies import Budgeted, Coalesced, Limited, Retrying
+        from graders_engine.models.rate_limiter import RateLimiter
 
         backend, own = opened
         judging = self.judging
-        pace = Pace(
+        pace = RateLimiter(
             (own and own.requests_per_minute) or judging.requests_per_minute,
             (own and own.tokens_per_minute) or judging.tokens_per_minute,
             adaptive=judging.adaptive,
         )
         limited = Limited(backend, (own and own.concurrency) or judging.concurrency, pace)
-        wrapped: ModelBackend = Retrying(limited, judging.patience)
-        wrapped = Shared(Budgeted(wrapped, self._shared_budget()))
+        wrapped: ModelBackend = Retrying(limited, judging.retry)
+        wrapped = Coalesced(Budgeted(wrapped, self._shared_budget()))
         if judging.cache is None:
             return wrapped
         from graders_engine.models.cache import Cached, ReplyStore

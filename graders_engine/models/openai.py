@@ -14,7 +14,7 @@ import msgspec
 from graders_engine.errors import BackendFailure, BackendRejected, InvalidRequest
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.http import HttpClient, Patience
+from graders_engine.models.http import HttpClient, RetryPolicy
 from graders_engine.models.openai_wire import BINDINGS, FILTERED, WIRES, Dialect, read
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
@@ -86,7 +86,7 @@ class OpenAIBackend:
     Args:
         settings: the endpoint, or its address.
         api_key: the key; from the environment when left out, and none where there is none.
-        patience: only its `attempt_s` counts here; `policies.Retrying` tries again.
+        retry: only its `attempt_s` counts here; `policies.Retrying` tries again.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class OpenAIBackend:
         settings: EndpointSettings | str,
         *,
         api_key: str | None = None,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         try:
             self.settings = (
@@ -115,7 +115,7 @@ class OpenAIBackend:
         query = urlencode(self.settings.query)
         self._url = address + self._wire.path + (f"?{query}" if query else "")
         self._headers = dict(self.settings.headers) | self._authorisation(api_key)
-        self._client = HttpClient(patience, MAX_ANSWER_BYTES)
+        self._client = HttpClient(retry, MAX_ANSWER_BYTES)
         self._dialects: dict[str, Dialect] = {}
 
     def _authorisation(self, api_key: str | None) -> dict[str, str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from graders_engine.errors import BackendBusy, BudgetSpent
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, fingerprint
-from graders_engine.models.http import Patience
-from graders_engine.models.pace import Pace
+from graders_engine.models.http import RetryPolicy
+from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.outcome import Usage
 
 Observer = Callable[[ModelRequest, ModelReply | Exception], None]
@@ -41,12 +41,12 @@ class Retrying(Policy):
 
     Args:
         backend: what it wraps.
-        patience: how long and how often.
+        retry: how long and how often.
     """
 
-    def __init__(self, backend: ModelBackend, patience: Patience | None = None) -> None:
+    def __init__(self, backend: ModelBackend, retry: RetryPolicy | None = None) -> None:
         super().__init__(backend)
-        self.patience = patience or Patience()
+        self.retry = retry or RetryPolicy()
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Ask until there is an answer, or patience ends.
@@ -54,7 +54,7 @@ class Retrying(Policy):
         Raises:
             BackendFailure: the last try's failure, with the number of tries.
         """
-        return await self.patience.apply(lambda: self.backend.complete(request))
+        return await self.retry.call(lambda: self.backend.complete(request))
 
 
 class Limited(Policy):
@@ -66,9 +66,11 @@ class Limited(Policy):
         pace: when the next one may go.
     """
 
-    def __init__(self, backend: ModelBackend, concurrency: int, pace: Pace | None = None) -> None:
+    def __init__(
+        self, backend: ModelBackend, concurrency: int, pace: RateLimiter | None = None
+    ) -> None:
         super().__init__(backend)
-        self.pace = pace or Pace()
+        self.pace = pace or RateLimiter()
         self._free = asyncio.Semaphore(concurrency)
 
     async def complete(self, request: ModelRequest) -> ModelReply:
@@ -79,13 +81,13 @@ class Limited(Policy):
                 reply = await self.backend.complete(request)
             except BackendBusy as error:
                 if error.overloaded:
-                    self.pace.refused(went_at)
+                    self.pace.on_throttled(went_at)
                 raise
-            self.pace.accepted(reply.usage.total_tokens)
+            self.pace.on_success(reply.usage.total_tokens)
             return reply
 
 
-class Shared(Policy):
+class Coalesced(Policy):
     """Sends identical requests in flight once; each asker gets the reply."""
 
     def __init__(self, backend: ModelBackend) -> None:

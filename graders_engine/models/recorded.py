@@ -24,7 +24,7 @@ TRANSCRIPT = "transcript.jsonl"
 """The file in the folder: one request with its reply a line."""
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class TranscriptLine(msgspec.Struct, frozen=True):
     """One line of a transcript.
 
     Attributes:
@@ -63,7 +63,7 @@ class Transcript:
         key = fingerprint(request)
         if key not in self._seen:
             self._seen.add(key)
-            exchange = Exchange(key, msgspec.to_builtins(request), reply)
+            exchange = TranscriptLine(key, msgspec.to_builtins(request), reply)
             self._file.write(encoded(exchange) + b"\n")
 
     def close(self) -> None:
@@ -134,13 +134,13 @@ def _whole_lines(file: RawIOBase) -> int:
     return file.readall().rfind(b"\n") + 1
 
 
-def _read(path: Path) -> list[Exchange]:
+def _read(path: Path) -> list[TranscriptLine]:
     lines = path.read_bytes().split(b"\n")
     exchanges = []
     for number, line in enumerate(lines, 1):
         try:
             if line.strip():
-                exchanges.append(decoded(line, Exchange))
+                exchanges.append(decoded(line, TranscriptLine))
         except ValueError as error:
             if number == len(lines):  # torn by a kill
                 continue

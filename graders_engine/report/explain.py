@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from graders_engine.blocking import Engine, Settings
 from graders_engine.compiled import CompiledGrader, scope_reader
-from graders_engine.dataset.results import ResultLine
+from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import GradingError, InvalidRow, UnavailableGrader
 from graders_engine.language.formula import Formula
 from graders_engine.language.scope import Scope, spell

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from graders_engine.report.wording import written
+from graders_engine.report.formatting import written
 
 if TYPE_CHECKING:  # numpy takes a while to import
     from graders_engine.statistics.estimate import Floats

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graders_engine.dataset.digest import Digest
+from graders_engine.dataset.results.digest import Digest
 from graders_engine.models.policies import Price
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import Histogram, histogram

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.compiled import Unreadable, scope_reader
-from graders_engine.dataset.read import open_data
-from graders_engine.dataset.results import ResultLine
+from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 
 Place = tuple[int, int]

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from graders_engine.sandbox import landlock
 from graders_engine.sandbox.base import SandboxUnavailable
-from graders_engine.sandbox.plan import LANDLOCK, NAMESPACES
+from graders_engine.sandbox.inside import landlock
+from graders_engine.sandbox.inside.plan import LANDLOCK, NAMESPACES
 
 #: setting -> (the value that forbids, what helps)
 _SWITCHES = {

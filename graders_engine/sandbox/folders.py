@@ -11,7 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from graders_engine.sandbox.scratch import Crowded, empty
+from graders_engine.sandbox.inside.scratch import Crowded, empty
 
 _PREFIX, _LOCK = "graders-", ".lock"
 

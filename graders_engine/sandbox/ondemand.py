@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graders_engine.sandbox.base import Limits, Program, SandboxUnavailable, Verdict
-from graders_engine.sandbox.plan import AUTO, NONE, STRENGTH
+from graders_engine.sandbox.inside.plan import AUTO, NONE, STRENGTH
 
 if TYPE_CHECKING:
     from graders_engine.sandbox.pool import Pool

@@ -20,7 +20,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.sandbox import cgroup, plan, wire
+from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.advice import unavailable
 from graders_engine.sandbox.base import (
     Kind,
@@ -33,6 +33,7 @@ from graders_engine.sandbox.base import (
     available_cpus,
 )
 from graders_engine.sandbox.folders import Folders, remove
+from graders_engine.sandbox.inside import plan, wire
 from graders_engine.sandbox.interpreter import locate
 from graders_engine.sandbox.process import Worker
 from graders_engine.sandbox.verdicts import verdict

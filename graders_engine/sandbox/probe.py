@@ -12,7 +12,7 @@ from pathlib import Path
 
 from graders_engine.sandbox.advice import advice
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxError
-from graders_engine.sandbox.plan import LANDLOCK, NAMESPACES
+from graders_engine.sandbox.inside.plan import LANDLOCK, NAMESPACES
 from graders_engine.sandbox.pool import Pool
 
 _SELF_TEST_LIMITS = Limits(wall_s=2.0, memory_bytes=64 << 20, disk_bytes=16 << 20)

@@ -9,16 +9,16 @@ import socket
 import subprocess
 import time
 
-from graders_engine.sandbox import wire
 from graders_engine.sandbox.base import SandboxUnavailable, WorkerLost
 from graders_engine.sandbox.cgroup import Group
+from graders_engine.sandbox.inside import wire
+from graders_engine.sandbox.inside.plan import Plan, Task
 from graders_engine.sandbox.interpreter import Interpreter
-from graders_engine.sandbox.plan import Plan, Task
 
 _START_TIMEOUT_S = 30.0
 _LOAD_TIMEOUT_S = 120.0
 _SLOW_IMPORT_S = 5.0
-_WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker.py")
+_WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside", "worker.py")
 _ONE_THREAD = (
     *("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     *("VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS"),

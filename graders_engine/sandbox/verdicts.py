@@ -6,8 +6,8 @@ import math
 import os
 import signal
 
-from graders_engine.sandbox import plan, wire
 from graders_engine.sandbox.base import Kind, Limits, Verdict, WorkerLost
+from graders_engine.sandbox.inside import plan, wire
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
 

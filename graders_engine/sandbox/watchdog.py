@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from graders_engine.sandbox.plan import DISK, LANDLOCK, MEMORY, NAMESPACES, NONE, TIMEOUT
+from graders_engine.sandbox.inside.plan import DISK, LANDLOCK, MEMORY, NAMESPACES, NONE, TIMEOUT
 from graders_engine.sandbox.process import Worker
 
 _LOG = logging.getLogger(__name__)

@@ -23,13 +23,13 @@ from starlette.types import Receive, Scope, Send
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import Mistake
 from graders_engine.server.answers import NO_RETRY, ClientGone, Refused, error_body, refusal
-from graders_engine.server.call import Call, Hold
-from graders_engine.server.door import Door
-from graders_engine.server.figures import Figures
+from graders_engine.server.exchange import BodyBudget, Exchange
+from graders_engine.server.guards import RequestGuard
 from graders_engine.server.logs import Log, shown, told
 from graders_engine.server.openapi import ROUTES, docs_page, document
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
+from graders_engine.server.telemetry import ServerMetrics
 
 LONG_BODIES = 8
 """Bodies of the greatest length that may be in memory at a time."""
@@ -38,7 +38,7 @@ OPEN = ("/healthz", "/docs", "/openapi.json")
 CLIENT_GONE = 499
 """Stands in the log for a status where the client did not wait for one."""
 
-_Endpoint = Callable[[Call], Awaitable[bytes | None]]
+_Endpoint = Callable[[Exchange], Awaitable[bytes | None]]
 
 
 class App:
@@ -52,12 +52,12 @@ class App:
     """
 
     def __init__(
-        self, engine: AsyncEngine, settings: ServerSettings, figures: Figures, log: Log
+        self, engine: AsyncEngine, settings: ServerSettings, figures: ServerMetrics, log: Log
     ) -> None:
         self._settings, self._figures, self._log = settings, figures, log
         self._service = Service(engine, settings, figures)
-        self._door = Door(settings)
-        self._hold = Hold(settings.max_body_bytes, LONG_BODIES * settings.max_body_bytes)
+        self._door = RequestGuard(settings)
+        self._hold = BodyBudget(settings.max_body_bytes, LONG_BODIES * settings.max_body_bytes)
         self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
         self._under_way = 0
         service = self._service
@@ -99,7 +99,7 @@ class App:
             return
         started = perf_counter()
         self._under_way += 1
-        call = Call(scope, receive, send, next(self._ids))
+        call = Exchange(scope, receive, send, next(self._ids))
         try:
             await self._answer(call)
         except ClientGone:
@@ -111,7 +111,7 @@ class App:
             self._figures.requests(call.route).add(call.status, seconds)
             self._tell(call, seconds)
 
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Exchange) -> None:
         scope = call.scope
         endpoint = self._posts.get(scope["path"])
         try:
@@ -133,7 +133,7 @@ class App:
         except Exception as error:  # noqa: BLE001 - the boundary: every request gets an answer
             await self._refuse(call, error)
 
-    async def _refuse(self, call: Call, error: Exception) -> None:
+    async def _refuse(self, call: Exchange, error: Exception) -> None:
         refused = refusal(error)
         if refused is None:
             call.facts["exception"] = told(error, message=self._settings.log_bodies)
@@ -146,7 +146,7 @@ class App:
             refused.status, error_body(refused.status, refused.mistake), refused.headers
         )
 
-    async def _page(self, call: Call) -> None:
+    async def _page(self, call: Exchange) -> None:
         path = call.scope["path"]
         if path not in OPEN:
             self._door.check_key(call.headers)
@@ -154,7 +154,7 @@ class App:
             call.route = path
         await self._pages(call.scope, call.receive, call.noted)
 
-    def _tell(self, call: Call, seconds: float) -> None:
+    def _tell(self, call: Exchange, seconds: float) -> None:
         scope = call.scope
         line = {
             "request_id": call.request_id,

@@ -15,15 +15,15 @@ import msgspec
 from graders_engine.compiled import scope_reader
 from graders_engine.engine import BREATH_S, WINDOW
 from graders_engine.errors import GradersError
-from graders_engine.graders import wording
+from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.outcome import RowOutcome
 from graders_engine.server.answers import Refused, error_body, refusal
 from graders_engine.server.bodies import too_long
-from graders_engine.server.figures import GradedRows
-from graders_engine.server.graders import Kept
-from graders_engine.server.grading import Grading, overdue
+from graders_engine.server.grader_cache import CachedGrader
+from graders_engine.server.scheduler import Scheduler, overdue
+from graders_engine.server.telemetry import GradedRows
 
 Emit = Callable[[list[bytes]], Awaitable[None]]
 """Takes the next results, each a response or an error object."""
@@ -53,9 +53,9 @@ class Batch:
 
     def __init__(
         self,
-        kept: Kept,
+        kept: CachedGrader,
         rows: list[msgspec.Raw],
-        grading: Grading,
+        grading: Scheduler,
         counted: GradedRows,
         max_row_bytes: int,
     ) -> None:
@@ -163,7 +163,7 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
     try:
         return _any_row(strict_json.decode(bytes(text)))
     except ValueError as error:
-        raise Refused(400, wording.unreadable_body(str(error))) from None
+        raise Refused(400, mistakes.unreadable_body(str(error))) from None
 
 
 def _error(index: int, error: Exception) -> bytes:

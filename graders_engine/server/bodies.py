@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from graders_engine.errors import Mistake
-from graders_engine.graders import wording
+from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
 from graders_engine.server.answers import Refused
 
@@ -80,7 +80,7 @@ def run_body(body: bytes, max_row_bytes: int) -> RunBody:
     try:
         return RunBody(raw.grader, *map(strict_json.decode, texts))
     except ValueError as error:
-        raise Refused(400, wording.unreadable_body(str(error))) from None
+        raise Refused(400, mistakes.unreadable_body(str(error))) from None
 
 
 def batch_body(body: bytes) -> BatchBody:
@@ -94,7 +94,7 @@ def batch_body(body: bytes) -> BatchBody:
     except _UNREAD:
         parts = _parts(body, ("grader", "rows"), ())
     if not isinstance(parts["rows"], list):
-        raise Refused(400, wording.invalid_type("rows", "an array", parts["rows"]))
+        raise Refused(400, mistakes.invalid_type("rows", "an array", parts["rows"]))
     return BatchBody(_text(parts["grader"]), [_text(row) for row in parts["rows"]])
 
 
@@ -129,16 +129,16 @@ def _parts(body: bytes, needed: Collection[str], optional: Collection[str]) -> d
     try:
         value = strict_json.decode(body)
     except ValueError as error:
-        raise Refused(400, wording.unreadable_body(str(error))) from None
+        raise Refused(400, mistakes.unreadable_body(str(error))) from None
     if not isinstance(value, dict):
-        raise Refused(400, wording.invalid_type("body", "an object", value))
+        raise Refused(400, mistakes.invalid_type("body", "an object", value))
     for key in needed:
         if key not in value:
-            raise Refused(400, wording.missing(key))
+            raise Refused(400, mistakes.missing(key))
     known = (*needed, *optional)
     for key in value:
         if key not in known:
-            raise Refused(400, wording.unknown(key, key, known))
+            raise Refused(400, mistakes.unknown(key, key, known))
     return value
 
 
@@ -146,4 +146,4 @@ def _text(value: Any) -> msgspec.Raw:
     try:
         return msgspec.Raw(json.dumps(value).encode())
     except RecursionError:
-        raise Refused(400, wording.unreadable_body("it nests too deep")) from None
+        raise Refused(400, mistakes.unreadable_body("it nests too deep")) from None

@@ -7,11 +7,11 @@ from graders_engine.language import strict_json
 from graders_engine.language.scope import scope_of
 from graders_engine.server.batch import Batch
 from graders_engine.server.bodies import batch_body, run_body, validate_body
-from graders_engine.server.call import Call
-from graders_engine.server.figures import Figures, GradedRows
-from graders_engine.server.graders import KeptGraders
-from graders_engine.server.grading import Grading, while_wanted
+from graders_engine.server.exchange import Exchange
+from graders_engine.server.grader_cache import GraderCache
+from graders_engine.server.scheduler import Scheduler, while_wanted
 from graders_engine.server.settings import ServerSettings
+from graders_engine.server.telemetry import GradedRows, ServerMetrics
 
 NDJSON = b"application/x-ndjson"
 
@@ -28,10 +28,12 @@ class Service:
         graders: the compiled graders.
     """
 
-    def __init__(self, engine: AsyncEngine, settings: ServerSettings, figures: Figures) -> None:
+    def __init__(
+        self, engine: AsyncEngine, settings: ServerSettings, figures: ServerMetrics
+    ) -> None:
         self._engine, self._settings, self._figures = engine, settings, figures
-        self._grading = Grading(engine, settings)
-        self.graders = KeptGraders(engine, settings.cache_bytes)
+        self._grading = Scheduler(engine, settings)
+        self.graders = GraderCache(engine, settings.cache_bytes)
 
     def close(self) -> None:
         """Let go of what the service holds besides its engine."""
@@ -41,7 +43,7 @@ class Service:
         """Rows that wait for their turn."""
         return max(0, self._grading.rows - self._engine.concurrency)
 
-    async def run(self, call: Call) -> bytes:
+    async def run(self, call: Exchange) -> bytes:
         """Grade one row.
 
         Raises:
@@ -66,7 +68,7 @@ class Service:
             call.facts["flags"] = list(row.flags)
         return kept.presenter()(row)
 
-    async def validate(self, call: Call) -> bytes:
+    async def validate(self, call: Exchange) -> bytes:
         """Check a grader without running anything.
 
         Raises:
@@ -78,7 +80,7 @@ class Service:
         response = await self._engine.validate(kept.compiled)
         return strict_json.encode(response.model_dump())
 
-    async def run_batch(self, call: Call) -> bytes | None:
+    async def run_batch(self, call: Exchange) -> bytes | None:
         """Grade many rows with one grader; a row that cannot be graded has an error for a result.
 
         Raises:
@@ -112,7 +114,7 @@ async def _whole(batch: Batch) -> bytes:
     return b'{"results":[' + b",".join(results) + b"]}"
 
 
-async def _streamed(call: Call, batch: Batch) -> None:
+async def _streamed(call: Exchange, batch: Batch) -> None:
     await call.begin(NDJSON)
 
     async def emit(more: list[bytes]) -> None:

@@ -23,10 +23,10 @@ from graders_engine.sandbox.base import Sandbox
 from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.server.app import App
 from graders_engine.server.connection import Connection
-from graders_engine.server.door import LOOPBACK_NAMES
-from graders_engine.server.figures import Counted, Figures
+from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.logs import Lines, Log
 from graders_engine.server.settings import ServerSettings
+from graders_engine.server.telemetry import Counted, ServerMetrics
 
 BACKLOG = 2048
 """Connections that the system holds until they are taken; Linux caps it at net.core.somaxconn."""
@@ -113,7 +113,7 @@ def serve(
         logging.getLogger(name).propagate = False
     _allow_many_files()
     sandbox = Counted(_sandbox(engine_settings))
-    figures = Figures(sandbox)
+    figures = ServerMetrics(sandbox)
     with_counts: Settings = {**engine_settings, "sandbox": sandbox, "observe": figures.judged}
     try:
         engine = AsyncEngine(**with_counts)

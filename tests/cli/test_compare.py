@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from graders_engine import Engine
 from graders_engine.cli import main as cli
-from graders_engine.dataset.compare import compare
-from graders_engine.dataset.results import ResultLine, encoded
-from graders_engine.dataset.score import score_file
+from graders_engine.dataset.results.compare import compare
+from graders_engine.dataset.results.line import ResultLine, encoded
+from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import DataSetError
 
 FUZZY = {

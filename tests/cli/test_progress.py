@@ -13,7 +13,7 @@ import pytest
 
 from graders_engine.cli import progress as showing
 from graders_engine.cli.progress import progress
-from graders_engine.dataset.tally import Tally
+from graders_engine.dataset.results.tally import Tally
 from tests.dataset.files import cats, command, write_rows
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.shapes import Piece
+from graders_engine.dataset.rows.shapes import Piece
 
 
 class Bomb(dict[str, Any]):

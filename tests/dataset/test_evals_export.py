@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine import Engine
-from graders_engine.dataset.evals_api import EvalsApi, download
-from graders_engine.dataset.evals_check import check
-from graders_engine.dataset.evals_export import files_of, survey
-from graders_engine.dataset.evals_import import Imported, import_evals
 from graders_engine.errors import DataSetError
-from graders_engine.models.http import Patience
-from graders_engine.report.imported import render
+from graders_engine.evals.check import check
+from graders_engine.evals.conversion import Imported, import_evals
+from graders_engine.evals.download import EvalsApi, download
+from graders_engine.evals.export import files_of, survey
+from graders_engine.evals.instructions import render
+from graders_engine.models.http import RetryPolicy
 from tests.dataset.evals_service import EVALS, ITEMS, KEY, RUNS, Service, output_item, service
 
 OBJECTS = [*EVALS, *RUNS, *ITEMS]
@@ -173,7 +173,7 @@ def test_the_arrangement_of_the_files_does_not_matter(
 def test_a_download_is_what_the_service_has(served: Service, out: Path) -> None:
     served.first = [(429, {"retry-after": "0.01"}, b"slow down"), (500, {}, b"")]
     counts = list(
-        download(EvalsApi(KEY, served.url, Patience(first_wait_s=0.01)), out / "export.jsonl")
+        download(EvalsApi(KEY, served.url, RetryPolicy(wait_initial_s=0.01)), out / "export.jsonl")
     )
     assert counts == list(range(1, len(OBJECTS) + 1))
     found = rows(out / "export.jsonl")
@@ -274,7 +274,7 @@ def test_a_list_that_never_ends_is_noticed(served: Service, out: Path) -> None:
 
 
 def test_a_service_that_is_not_there_is_a_sentence(out: Path) -> None:
-    api = EvalsApi(KEY, "http://127.0.0.1:9", Patience(attempts=2, first_wait_s=0.01))
+    api = EvalsApi(KEY, "http://127.0.0.1:9", RetryPolicy(attempts=2, wait_initial_s=0.01))
     with pytest.raises(DataSetError, match=r"The evals cannot be downloaded: .*2 tries"):
         list(download(api, out / "export.jsonl"))
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from graders_engine.dataset.formats import open_records
-from graders_engine.dataset.order import given_up
-from graders_engine.dataset.shapes import ROWS
-from graders_engine.dataset.shards import cut
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.shapes import ROWS
+from graders_engine.dataset.scoring.order import given_up
+from graders_engine.dataset.scoring.shards import cut
 from tests.dataset.files import cats, command, results, timeless, write_rows
 
 KILLS = int(os.environ.get("GRADERS_KILLS", "4"))

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset import json_array, lines, source
-from graders_engine.dataset.formats import open_records
+from graders_engine.dataset.rows import json_array, lines, source
+from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, InvalidRequest
 
 ROWS = [
@@ -123,7 +123,7 @@ def test_the_form_is_told(name: str, form: str, splittable: bool, tmp_path: Path
 )
 def test_standard_input_is_read_once_and_its_first_rows_are_not_lost(name: str) -> None:
     program = (
-        "from graders_engine.dataset.formats import open_records\n"
+        "from graders_engine.dataset.rows.formats import open_records\n"
         "from graders_engine.errors import DataSetError\n"
         "records = open_records('-')\n"
         "head, rows = records.head(3), list(records.read(after_line=1))\n"
@@ -288,7 +288,7 @@ def test_the_memory_for_parquet_does_not_grow_with_a_row_group(tmp_path: Path) -
     path = write(tmp_path, "rows.parquet", parquet(rows, group=len(rows)))
     program = (
         "import pyarrow, sys\n"
-        "from graders_engine.dataset.formats import open_records\n"
+        "from graders_engine.dataset.rows.formats import open_records\n"
         "rows = sum(1 for _ in open_records(sys.argv[1]).read())\n"
         "print(rows, pyarrow.default_memory_pool().max_memory())"
     )
@@ -362,7 +362,7 @@ def test_csv_rows_are_those_that_the_csv_module_wrote(cells: list[str]) -> None:
     sink = io.StringIO(newline="")
     table = csv.writer(sink)
     table.writerows([[f"f{n}" for n in range(len(cells))], cells])
-    from graders_engine.dataset.csv_table import _Table
+    from graders_engine.dataset.rows.csv_table import _Table
 
     table_read = _Table(io.BytesIO(sink.getvalue().encode()))
     fields = table_read.header("t.csv")

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.formats import open_records
-from graders_engine.dataset.join import joined
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.join import joined
 from graders_engine.errors import InvalidRequest
 
 TUNING = [
@@ -202,8 +202,8 @@ def test_what_cannot_be_joined_by_id_says_why(tmp_path: Path) -> None:
 
 def test_both_sides_cannot_come_from_standard_input(tmp_path: Path) -> None:
     program = (
-        "from graders_engine.dataset.formats import open_records\n"
-        "from graders_engine.dataset.join import joined\n"
+        "from graders_engine.dataset.rows.formats import open_records\n"
+        "from graders_engine.dataset.rows.join import joined\n"
         "joined(open_records('-', 'jsonl'), open_records('-', 'jsonl'))"
     )
     run = subprocess.run(

@@ -17,8 +17,8 @@ import pytest
 import zstandard
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset import csv_table, json_array, lines
-from graders_engine.dataset.score import score_file
+from graders_engine.dataset.rows import csv_table, json_array, lines
+from graders_engine.dataset.scoring.score import score_file
 
 ROW = {"item": {"label": "a"}, "model_sample": "a"}
 GOOD = json.dumps(ROW).encode()

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset import shards as sizes
-from graders_engine.dataset.index import Batch, Index
-from graders_engine.dataset.score import score_file
+from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.scoring.index import Batch, Index
+from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import cats, command, timeless, write_rows
 
 CUTS = 40

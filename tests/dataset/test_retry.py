@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine, InvalidRequest
-from graders_engine.dataset import shards as sizes
-from graders_engine.dataset.formats import open_records
-from graders_engine.dataset.order import given_up
-from graders_engine.dataset.score import score_file
-from graders_engine.dataset.shapes import ROWS
-from graders_engine.dataset.shards import cut
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.shapes import ROWS
+from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.scoring.order import given_up
+from graders_engine.dataset.scoring.score import score_file
+from graders_engine.dataset.scoring.shards import cut
 from graders_engine.errors import BackendRejected, BudgetSpent
 from graders_engine.models.base import ModelRequest
 from graders_engine.models.scripted import Answer, Scripted

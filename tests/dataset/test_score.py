@@ -19,12 +19,12 @@ from graders_engine import (
     InvalidRequest,
     UnavailableGrader,
 )
-from graders_engine.dataset import score as scoring
-from graders_engine.dataset.results import ResultLine
-from graders_engine.dataset.results_file import ResultsFile
-from graders_engine.dataset.score import score_file
-from graders_engine.dataset.tally import Tally
-from graders_engine.report.text import render
+from graders_engine.dataset.results.file import ResultsFile
+from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.scoring import score as scoring
+from graders_engine.dataset.scoring.score import score_file
+from graders_engine.report.terminal.report import render
 from tests.dataset.files import cats, command, results, timeless, write_rows
 
 LINE = ResultLine(1, 1.0, "scored", {}, {}, 0.0)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable, scope_reader
-from graders_engine.dataset.shapes import NAMES, detect, shape_named
+from graders_engine.dataset.rows.shapes import NAMES, detect, shape_named
 from graders_engine.errors import InvalidRequest, InvalidRow
 
 ITEM = {"label": "cat"}

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset import shards as sizes
-from graders_engine.dataset.formats import open_records
-from graders_engine.dataset.json_array import JsonArray
-from graders_engine.dataset.shards import Shard, cut
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.json_array import JsonArray
+from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.scoring.shards import Shard, cut
 
 LINES = st.one_of(
     st.just(b""),

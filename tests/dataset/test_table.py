@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset import table
-from graders_engine.dataset.results import ResultLine, encoded, results_in
-from graders_engine.dataset.score import score_file
-from graders_engine.dataset.table import write_table
+from graders_engine.dataset.results import table
+from graders_engine.dataset.results.line import ResultLine, encoded, results_in
+from graders_engine.dataset.results.table import write_table
+from graders_engine.dataset.scoring.score import score_file
 from graders_engine.outcome import Usage
 from tests.dataset.files import cats, write_rows
 

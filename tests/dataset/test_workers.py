@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graders_engine.dataset.grading import Job
-from graders_engine.dataset.workers import LocalWorkers, Workers
+from graders_engine.dataset.scoring.grading import Job
+from graders_engine.dataset.scoring.workers import LocalWorkers, Workers
 from tests.dataset.workers_conformance import Start, WorkersConformance
 
 REPOSITORY = Path(__file__).parent.parent.parent

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset import shards as sizes
-from graders_engine.dataset.formats import open_records
-from graders_engine.dataset.grading import Job, Scored, score_shard
-from graders_engine.dataset.order import given_up, in_input_order
-from graders_engine.dataset.results import ResultLine, decoded
-from graders_engine.dataset.shapes import ROWS, Shape
-from graders_engine.dataset.shards import Shard, cut
-from graders_engine.dataset.tally import Tally
-from graders_engine.dataset.workers import Workers
+from graders_engine.dataset.results.line import ResultLine, decoded
+from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.shapes import ROWS, Shape
+from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.scoring.grading import Job, Scored, score_shard
+from graders_engine.dataset.scoring.order import given_up, in_input_order
+from graders_engine.dataset.scoring.shards import Shard, cut
+from graders_engine.dataset.scoring.workers import Workers
 from tests.dataset.deadly import Deadly
 
 Start = Callable[[Job, Path], Workers]

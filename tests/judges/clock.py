@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from graders_engine.models import http, pace
+from graders_engine.models import http, rate_limiter
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     """Run it in a loop of its own; the policies' clocks are the loop's."""
     clock = SimpleNamespace(monotonic=now, time=now)
     with (
-        patch.object(pace, "time", clock),
+        patch.object(rate_limiter, "time", clock),
         patch.object(http, "time", clock),
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):

@@ -6,8 +6,8 @@ from typing import Any
 
 from graders_engine import Engine, RowOutcome
 from graders_engine.models.base import ModelBackend
-from graders_engine.models.http import Patience
-from graders_engine.models.judges import Judging
+from graders_engine.models.http import RetryPolicy
+from graders_engine.models.judges import JudgeSettings
 
 SCORE: dict[str, Any] = {
     "type": "score_model",
@@ -26,7 +26,7 @@ LABEL: dict[str, Any] = {
     "labels": ["kind", "plain", "rude"],
     "passing_labels": ["kind", "plain"],
 }
-HASTY = Patience(attempts=3, total_s=60, attempt_s=20, first_wait_s=0.01, longest_wait_s=0.1)
+HASTY = RetryPolicy(attempts=3, total_s=60, attempt_s=20, wait_initial_s=0.01, wait_max_s=0.1)
 
 
 def row(text: str = "an answer", **item: Any) -> dict[str, Any]:
@@ -37,10 +37,10 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [row(f"answer {number}") for number in range(count)]
 
 
-def judging(endpoint: str | ModelBackend, **settings: Any) -> Judging:
+def judging(endpoint: str | ModelBackend, **settings: Any) -> JudgeSettings:
     """How the tests ask: hastily, and at a pace that refusals do not slow down."""
-    defaults = {"endpoints": {"default": endpoint}, "patience": HASTY, "adaptive": False}
-    return Judging(**{**defaults, **settings})
+    defaults = {"endpoints": {"default": endpoint}, "retry": HASTY, "adaptive": False}
+    return JudgeSettings(**{**defaults, **settings})
 
 
 def scored(

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidRequest, UnavailableGrader
 from graders_engine.cli.main import graders
 from graders_engine.models.config import Config, read_config
-from graders_engine.models.judges import Judging
+from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.openai import EndpointSettings
 from graders_engine.models.policies import Price
 from graders_engine.models.scripted import Scripted
@@ -215,7 +215,7 @@ def test_where_a_model_is_asked(
 ) -> None:
     path = tmp_path / "graders.toml"
     path.write_text(CONFIG.format(url=server.url))
-    with Engine(judges=Judging(config=path, models=given)) as engine:
+    with Engine(judges=JudgeSettings(config=path, models=given)) as engine:
         assert engine.run({**SCORE, "model": model}, model_sample="x").reward == 1.0
         signature = engine.settings(engine.compile({**SCORE, "model": model}))["judges"][model]
     [request] = server.asked
@@ -226,7 +226,7 @@ def test_where_a_model_is_asked(
 def test_the_star_of_the_file_is_for_every_other_name(server: JudgeServer, tmp_path: Path) -> None:
     path = tmp_path / "graders.toml"
     path.write_text(CONFIG.format(url=server.url) + '"*" = "rest@local"\n')
-    with Engine(judges=Judging(config=path, models={"mine": "other"})) as engine:
+    with Engine(judges=JudgeSettings(config=path, models={"mine": "other"})) as engine:
         for model in ("any", "both", "mine"):
             engine.run({**SCORE, "model": model}, model_sample="x")
     assert [asked.body["model"] for asked in server.asked] == ["rest", "file-model", "other"]
@@ -248,7 +248,7 @@ def test_a_model_without_an_endpoint_is_refused_before_any_row_with_how_to_map_i
 
 
 def test_a_map_to_an_endpoint_that_is_not_there_names_those_that_are() -> None:
-    judges = Judging(endpoints={"here": Scripted(1.0)}, models={"judge-1": "x@there"})
+    judges = JudgeSettings(endpoints={"here": Scripted(1.0)}, models={"judge-1": "x@there"})
     with (
         Engine(judges=judges) as engine,
         pytest.raises(UnavailableGrader, match=r"'there', which is not there \(there are: here\)"),
@@ -289,7 +289,7 @@ def test_an_endpoint_s_own_limits_come_before_the_engine_s(
 ) -> None:
     path = tmp_path / "graders.toml"
     path.write_text(f'[endpoints.default]\nbase_url = "{server.url}"\nconcurrency = 2\n')
-    with Engine(judges=Judging(config=path, concurrency=50)) as engine:
+    with Engine(judges=JudgeSettings(config=path, concurrency=50)) as engine:
         assert len(list(engine.score(SCORE, rows(30)))) == 30
     assert server.most_in_flight <= 2
 

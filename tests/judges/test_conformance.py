@@ -26,7 +26,7 @@ from graders_engine.models.base import (
 )
 from graders_engine.models.cache import Cached, ReplyStore
 from graders_engine.models.openai import EndpointSettings, OpenAIBackend
-from graders_engine.models.policies import Budget, Budgeted, Limited, Observed, Retrying, Shared
+from graders_engine.models.policies import Budget, Budgeted, Coalesced, Limited, Observed, Retrying
 from graders_engine.models.recorded import Recorded, Recording, Transcript
 from graders_engine.models.scripted import Scripted, text_of
 from graders_engine.outcome import Usage
@@ -119,7 +119,7 @@ class Files:
 POLICIES: dict[str, Callable[[ModelBackend, Files], ModelBackend]] = {
     "retrying": lambda inner, _: Retrying(inner, HASTY),
     "limited": lambda inner, _: Limited(inner, 2),
-    "shared": lambda inner, _: Shared(inner),
+    "shared": lambda inner, _: Coalesced(inner),
     "budgeted": lambda inner, _: Budgeted(inner, Budget(max_tokens=10**9)),
     "observed": lambda inner, _: Observed(inner, lambda request, reply: None),
     "cached": lambda inner, files: Cached(inner, files.store),
@@ -178,7 +178,7 @@ def backend(request: Any, server: judge.JudgeServer, recorded: Path, files: File
     if kind == "all policies":
         return stacked(files)
     settings = EndpointSettings(base_url=server.url, api=kind.removeprefix("openai "))
-    return OpenAIBackend(settings, api_key=KEY, patience=HASTY)
+    return OpenAIBackend(settings, api_key=KEY, retry=HASTY)
 
 
 def check(backend: ModelBackend, promise: Callable[[ModelBackend], Awaitable[None]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from graders_engine import Engine
-from graders_engine.models.http import Patience
+from graders_engine.models.http import RetryPolicy
 from graders_engine.models.openai import EndpointSettings, OpenAIBackend
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, Reply, answer, error, http, said, verdict
@@ -20,7 +20,7 @@ PARSE = "model_grader_parse_error"
 REFUSAL = "model_grader_refusal_error"
 CUT_OFF = "model_grader_exceeded_max_tokens_error"
 STATUS = {SERVER: "failed", PARSE: "invalid", REFUSAL: "invalid", CUT_OFF: "invalid"}
-IMPATIENT = Patience(attempts=2, total_s=60, attempt_s=0.5, first_wait_s=0.01)
+IMPATIENT = RetryPolicy(attempts=2, total_s=60, attempt_s=0.5, wait_initial_s=0.01)
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 DEEP = "[" * 100_000
 AZURE_FILTER = {
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
     flag: str
     words: str
     requests: int = 1
-    patience: Patience = HASTY
+    retry: RetryPolicy = HASTY
 
 
 def text(content: Any, **more: Any) -> Reply:
@@ -168,7 +168,7 @@ def server() -> Iterator[JudgeServer]:
 def test_a_fault_ends_in_its_flag(server: JudgeServer, fault: Fault) -> None:
     server.answers(fault.reply)
     before = len(server.asked)
-    graded = scored(server.url, patience=fault.patience)
+    graded = scored(server.url, retry=fault.retry)
     assert (graded.reward, graded.status) == (None, STATUS[fault.flag])
     assert list(graded.flags) == [fault.flag]
     assert fault.words in graded.flags[fault.flag]
@@ -252,8 +252,8 @@ def test_what_passes_leaves_the_reward(server: JudgeServer, first: list[Reply]) 
 
 def test_silence_that_ends_leaves_the_reward(server: JudgeServer) -> None:
     server.answers(judge.silence, verdict(0.5))
-    patience = Patience(attempts=2, attempt_s=1, first_wait_s=0.01)
-    assert scored(server.url, patience=patience).reward == 0.5
+    retry = RetryPolicy(attempts=2, attempt_s=1, wait_initial_s=0.01)
+    assert scored(server.url, retry=retry).reward == 0.5
 
 
 ODD_BUT_SOUND = {

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from graders_engine.errors import BackendBusy
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.http import Patience
-from graders_engine.models.pace import Pace
+from graders_engine.models.http import RetryPolicy
 from graders_engine.models.policies import Limited, Retrying
+from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.outcome import Usage
 from tests.judges.clock import in_virtual_time, now
 from tests.judges.test_conformance import asking
@@ -61,15 +61,15 @@ class Endpoint:
 
 
 def run(
-    endpoint: Endpoint, requests: int, pace: Callable[[], Pace], concurrency: int = 64
+    endpoint: Endpoint, requests: int, pace: Callable[[], RateLimiter], concurrency: int = 64
 ) -> float:
     """Seconds until all are answered; none may be lost."""
 
     async def main() -> float:
         began = now()
         # A first failed row would end the crew's work: patience outlasts every refusal here.
-        patience = Patience(attempts=1000, total_s=1e6)
-        backend = Retrying(Limited(endpoint, concurrency, pace()), patience)
+        retry = RetryPolicy(attempts=1000, total_s=1e6)
+        backend = Retrying(Limited(endpoint, concurrency, pace()), retry)
         free = asyncio.Semaphore(concurrency)
 
         async def one(n: int) -> None:
@@ -96,7 +96,7 @@ def bears_all(latency_s: float = 0.2, tokens: int = 10) -> Endpoint:
 @given(per_minute=st.integers(6, 3000), requests=st.integers(1, 60))
 def test_requests_per_minute_are_held_from_the_first_on(per_minute: int, requests: int) -> None:
     endpoint = bears_all()
-    took = run(endpoint, requests, lambda: Pace(per_minute))
+    took = run(endpoint, requests, lambda: RateLimiter(per_minute))
     # Evenly, with no burst: the one that begins a window, and the slack of timers.
     for seconds in (1.0, 10.0, 60.0):
         assert most_within(endpoint, seconds) <= (seconds + 0.01) * per_minute / 60 + 1
@@ -107,7 +107,7 @@ def test_an_idle_time_is_not_saved_up() -> None:
     endpoint = bears_all(latency_s=0)
 
     async def main() -> None:
-        limited = Limited(endpoint, 64, Pace(60))
+        limited = Limited(endpoint, 64, RateLimiter(60))
         await limited.complete(asking("x"))
         await asyncio.sleep(600)
         await asyncio.gather(*(limited.complete(asking(str(n))) for n in range(10)))
@@ -121,7 +121,7 @@ def test_an_idle_time_is_not_saved_up() -> None:
 def test_tokens_per_minute_are_held_once_replies_tell_them(tokens: int, per_minute: int) -> None:
     endpoint = bears_all(tokens=tokens)
     requests = 100
-    took = run(endpoint, requests, lambda: Pace(None, per_minute), concurrency=4)
+    took = run(endpoint, requests, lambda: RateLimiter(None, per_minute), concurrency=4)
     granted = requests * tokens * 60 / per_minute
     # The last ones' tokens are waited for by nobody, the first ones' were not known.
     ahead = 8 * tokens * 60 / per_minute
@@ -130,7 +130,7 @@ def test_tokens_per_minute_are_held_once_replies_tell_them(tokens: int, per_minu
 
 
 def test_nothing_waits_while_nothing_limits() -> None:
-    assert run(bears_all(), 640, Pace) == pytest.approx(2.0, abs=0.01)
+    assert run(bears_all(), 640, RateLimiter) == pytest.approx(2.0, abs=0.01)
 
 
 def late_refusals(endpoint: Endpoint) -> float:
@@ -148,7 +148,7 @@ def late_refusals(endpoint: Endpoint) -> float:
 def test_the_pace_finds_what_an_endpoint_bears(rate: float, latency: float, burst: float) -> None:
     endpoint = Endpoint(lambda at: rate, latency, burst=max(burst * rate, 1.0))
     requests = int(40 * rate)
-    took = run(endpoint, requests, Pace, concurrency=128)
+    took = run(endpoint, requests, RateLimiter, concurrency=128)
     assert took <= 1.5 * requests / rate
     assert late_refusals(endpoint) <= 0.05 + 3 / requests
 
@@ -156,46 +156,46 @@ def test_the_pace_finds_what_an_endpoint_bears(rate: float, latency: float, burs
 @pytest.mark.parametrize("burst", [1.0, 5.0, 20.0])
 def test_a_thousand_rows_at_twenty_a_second_take_little_longer_than_they_must(burst: float) -> None:
     endpoint = Endpoint(lambda at: 20.0, 0.1, burst=burst)
-    assert run(endpoint, 1000, Pace) <= 1.25 * 50
+    assert run(endpoint, 1000, RateLimiter) <= 1.25 * 50
     assert late_refusals(endpoint) < 0.03
 
 
 def test_the_pace_follows_an_endpoint_that_comes_to_bear_more() -> None:
     steady, growing = Endpoint(lambda at: 5.0), Endpoint(lambda at: 5.0 if at < 1030 else 50.0)
-    assert run(growing, 1000, Pace) < 0.5 * run(steady, 1000, Pace)
+    assert run(growing, 1000, RateLimiter) < 0.5 * run(steady, 1000, RateLimiter)
 
 
 def test_the_pace_follows_an_endpoint_that_comes_to_bear_less() -> None:
     endpoint = Endpoint(lambda at: 50.0 if at < 1010 else 5.0)
-    run(endpoint, 700, Pace)
+    run(endpoint, 700, RateLimiter)
     late = [refused for at, refused in endpoint.went if at > 1020]
     assert sum(late) <= 0.1 * len(late)
 
 
 def test_an_outage_in_between_ends_with_it() -> None:
     endpoint = Endpoint(lambda at: 0.0 if 1010 < at < 1040 else 20.0)
-    assert run(endpoint, 600, Pace) < 30 + 30 + 60
+    assert run(endpoint, 600, RateLimiter) < 30 + 30 + 60
 
 
 def test_a_pace_that_is_not_adaptive_keeps_to_what_was_granted() -> None:
     endpoint = Endpoint(lambda at: 5.0)
-    pace = Pace(600, adaptive=False)
+    pace = RateLimiter(600, adaptive=False)
     run(endpoint, 100, lambda: pace)
     assert pace.rate == 10.0
 
 
 def test_refusals_of_requests_that_went_before_a_cut_do_not_cut_again() -> None:
     async def main() -> tuple[float, float]:
-        pace = Pace(600)
+        pace = RateLimiter(600)
         went = [await pace.wait() for _ in range(3)]
         for at in went:
-            pace.accepted(1)
+            pace.on_success(1)
             del at
         await asyncio.sleep(0.05)
-        pace.refused(went[2])
+        pace.on_throttled(went[2])
         once = pace.rate
-        pace.refused(went[0])
-        pace.refused(went[1])
+        pace.on_throttled(went[0])
+        pace.on_throttled(went[1])
         return once, pace.rate
 
     once, then = in_virtual_time(main())

@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, BudgetSpent
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
-from graders_engine.models.http import Patience
+from graders_engine.models.http import RetryPolicy
 from graders_engine.models.policies import (
     Budget,
     Budgeted,
+    Coalesced,
     Limited,
     Observed,
     Price,
     Retrying,
-    Shared,
 )
 from graders_engine.models.scripted import Scripted
 from graders_engine.outcome import Usage
 from tests.judges.clock import in_virtual_time, now
 from tests.judges.test_conformance import asking
 
-PATIENCE = Patience(attempts=5, total_s=100, first_wait_s=1, longest_wait_s=30)
+PATIENCE = RetryPolicy(attempts=5, total_s=100, wait_initial_s=1, wait_max_s=30)
 
 
 class Counting:
@@ -52,7 +52,7 @@ class Counting:
         pass
 
 
-def times_of(backend: Scripted, patience: Patience) -> list[float]:
+def times_of(backend: Scripted, retry: RetryPolicy) -> list[float]:
     """When each try of one request went, from the first; whatever came of it."""
     went: list[float] = []
 
@@ -68,7 +68,7 @@ def times_of(backend: Scripted, patience: Patience) -> list[float]:
 
     async def main() -> None:
         with pytest.raises(BackendFailure):
-            await Retrying(Timed(), patience).complete(asking("x"))
+            await Retrying(Timed(), retry).complete(asking("x"))
 
     in_virtual_time(main())
     return [at - went[0] for at in went]
@@ -94,8 +94,8 @@ def test_an_error_that_is_no_backend_s_goes_through_at_once() -> None:
     asked=st.one_of(st.none(), st.floats(0, 200)),
 )
 def test_tries_waits_and_time_are_bounded(attempts: int, total: float, asked: float | None) -> None:
-    patience = Patience(attempts=attempts, total_s=total, first_wait_s=1, longest_wait_s=20)
-    times = times_of(Scripted(BackendBusy("wait", asked)), patience)
+    retry = RetryPolicy(attempts=attempts, total_s=total, wait_initial_s=1, wait_max_s=20)
+    times = times_of(Scripted(BackendBusy("wait", asked)), retry)
     assert 1 <= len(times) <= attempts
     assert times[-1] <= total + 1e-6
     waits = [later - earlier for earlier, later in pairwise(times)]
@@ -116,7 +116,7 @@ def test_the_last_failure_tells_how_often_it_was_tried() -> None:
         return str(failed.value)
 
     assert "HTTP 503 (5 tries in" in in_virtual_time(failing(Scripted(BackendBusy("HTTP 503"))))
-    once = Retrying(Scripted(BackendBusy("HTTP 503")), Patience(attempts=1))
+    once = Retrying(Scripted(BackendBusy("HTTP 503")), RetryPolicy(attempts=1))
     assert in_virtual_time(failing(once)).startswith("HTTP 503 (one try)")
 
 
@@ -155,7 +155,7 @@ def test_a_hundred_of_the_same_in_flight_are_one_request() -> None:
     backend = Scripted(0.5, latency_s=1)
 
     async def main() -> None:
-        shared = Shared(backend)
+        shared = Coalesced(backend)
         replies = await asyncio.gather(*(shared.complete(asking("x")) for _ in range(100)))
         assert all(reply == replies[0] for reply in replies)
         assert len(backend.requests) == 1
@@ -169,7 +169,7 @@ def test_different_ones_are_not_shared() -> None:
     backend = Scripted(0.5, latency_s=1)
 
     async def main() -> None:
-        shared = Shared(backend)
+        shared = Coalesced(backend)
         kinds = [asking("x"), asking("y"), asking("x", repeat=1), asking("x", "x")]
         await asyncio.gather(*(shared.complete(request) for request in kinds))
 
@@ -182,7 +182,7 @@ def test_an_asker_that_gives_up_takes_nothing_from_the_others(first: bool) -> No
     backend = Scripted(0.5, latency_s=1)
 
     async def main() -> None:
-        shared = Shared(backend)
+        shared = Coalesced(backend)
         tasks = [asyncio.create_task(shared.complete(asking("x"))) for _ in range(5)]
         await asyncio.sleep(0.5)
         tasks.pop(0 if first else 3).cancel()
@@ -196,7 +196,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
     backend = Scripted([BackendFailure("no"), 0.5], latency_s=1)
 
     async def main() -> None:
-        shared = Shared(backend)
+        shared = Coalesced(backend)
         askers = (shared.complete(asking("x")) for _ in range(5))
         outcomes = await asyncio.gather(*askers, return_exceptions=True)
         assert all(isinstance(outcome, BackendFailure) for outcome in outcomes)
@@ -207,7 +207,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
 
 def test_a_failure_that_nobody_waits_for_any_more_leaves_no_warning() -> None:
     async def main() -> None:
-        shared = Shared(Scripted(BackendFailure("no"), latency_s=1))
+        shared = Coalesced(Scripted(BackendFailure("no"), latency_s=1))
         task = asyncio.create_task(shared.complete(asking("x")))
         await asyncio.sleep(0.5)
         task.cancel()

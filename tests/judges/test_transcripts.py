@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidRequest
 from graders_engine.cli.main import graders
 from graders_engine.errors import BackendFailure
-from graders_engine.models.judges import Judging
+from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.recorded import TRANSCRIPT, Recorded, Transcript
 from graders_engine.models.scripted import Scripted
 from tests.judges import judge_server as judge
@@ -46,7 +46,7 @@ def recorded(endpoint: Any, folder: Path, **settings: Any) -> list[Any]:
 
 
 def replayed(folder: Path, **settings: Any) -> list[Any]:
-    with Engine(judges=Judging(replay=folder, **settings)) as engine:
+    with Engine(judges=JudgeSettings(replay=folder, **settings)) as engine:
         return [one.outcome for one in engine.score(MULTI, rows(8))]
 
 
@@ -82,7 +82,7 @@ def test_what_was_not_recorded_is_a_failed_row_that_says_so(
 ) -> None:
     server.script = kind_or_number
     recorded(server.url, tmp_path)
-    with Engine(judges=Judging(replay=tmp_path)) as engine:
+    with Engine(judges=JudgeSettings(replay=tmp_path)) as engine:
         known, unknown = engine.score(MULTI, [*rows(1), row("never seen")])
     assert known.status == "scored"
     assert (unknown.status, unknown.reward) == ("failed", None)
@@ -162,14 +162,14 @@ def test_no_transcript_is_a_sentence(tmp_path: Path) -> None:
 
 def test_recording_and_replaying_at_once_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="not both at once"):
-        Engine(judges=Judging(record=tmp_path, replay=tmp_path))
+        Engine(judges=JudgeSettings(record=tmp_path, replay=tmp_path))
 
 
 def test_a_fault_in_the_transcript_s_reply_is_the_row_s_as_before(tmp_path: Path) -> None:
     faults = Scripted([BackendFailure("no"), 0.5, "prose", 0.25], name="m")
     with Engine(judges=judging(faults, record=tmp_path), concurrency=1) as engine:
         live = [(one.status, one.reward) for one in engine.score(SCORE, rows(4))]
-    with Engine(judges=Judging(replay=tmp_path)) as engine:
+    with Engine(judges=JudgeSettings(replay=tmp_path)) as engine:
         again = [(one.status, one.reward) for one in engine.score(SCORE, rows(4))]
     assert live == again
     assert [status for status, _ in live] == ["failed", "scored", "invalid", "scored"]

@@ -16,7 +16,7 @@ from graders_engine import AsyncEngine, Engine, InvalidRequest
 from graders_engine.errors import BackendFailure
 from graders_engine.graders.verdict import middle, most_frequent
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.judges import Judging
+from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.scripted import Scripted
 from graders_engine.outcome import Usage
 from tests.judges import judge_server as judge
@@ -154,7 +154,7 @@ def test_an_outage_of_one_repeat_fails_the_row_and_only_that_one_is_asked_again(
 
 def test_a_judge_is_asked_at_least_once() -> None:
     with pytest.raises(InvalidRequest, match="at least once, not 0"):
-        Engine(judges=Judging(repeats=0))
+        Engine(judges=JudgeSettings(repeats=0))
 
 
 def multi(*parts: dict[str, Any], formula: str) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from graders_engine import AsyncEngine, Engine, InvalidRequest, UnavailableGrade
 from graders_engine.cli.main import graders
 from graders_engine.errors import BackendFailure
 from graders_engine.models.embeddings import (
+    BatchedEmbeddings,
     EmbeddingBackend,
-    Gathered,
     cosine,
     normalised,
     open_embeddings,
 )
-from graders_engine.models.http import HttpClient, Patience
+from graders_engine.models.http import HttpClient, RetryPolicy
 from graders_engine.models.lexical_embeddings import LexicalEmbeddings
 from graders_engine.models.openai_embeddings import OpenAIEmbeddings
 from tests.models.endpoint import Endpoint, endpoint
@@ -33,7 +33,7 @@ COSINE = {
     "reference": "{{item.text}}",
     "evaluation_metric": "cosine",
 }
-HASTY = Patience(attempts=3, total_s=10, attempt_s=2, first_wait_s=0.01, longest_wait_s=0.2)
+HASTY = RetryPolicy(attempts=3, total_s=10, attempt_s=2, wait_initial_s=0.01, wait_max_s=0.2)
 
 
 def rows(*pairs: tuple[str, str]) -> list[dict[str, Any]]:
@@ -235,8 +235,8 @@ def test_a_server_that_never_answers_is_given_up(server: Endpoint) -> None:
         return 200, {}, b"{}"
 
     server.reply = slow
-    patience = Patience(attempts=2, total_s=5, attempt_s=0.1, first_wait_s=0.01)
-    backend = OpenAIEmbeddings("m", base_url=server.url, client=HttpClient(patience))
+    retry = RetryPolicy(attempts=2, total_s=5, attempt_s=0.1, wait_initial_s=0.01)
+    backend = OpenAIEmbeddings("m", base_url=server.url, client=HttpClient(retry))
     with Engine(embeddings=backend) as engine:
         [row] = engine.score(COSINE, rows(("abc", "xyz")))
     assert "no answer within 0.1 s (2 tries" in row.flags["model_grader_server_error"]
@@ -297,7 +297,7 @@ def test_the_memory_for_vectors_is_bounded() -> None:
 
     async def check() -> None:
         backend = Counting()
-        gathered = Gathered(backend, cache_bytes=3 * 800)
+        gathered = BatchedEmbeddings(backend, cache_bytes=3 * 800)
         for text in ["a", "b", "c", "a", "d", "a", "b"]:
             await gathered.vector(text)
         assert backend.asked == 5  # b went when d came, as it was the one not used for longest
@@ -315,14 +315,14 @@ def test_a_row_that_gives_up_does_not_take_the_vector_from_others() -> None:
             return await super().embed(texts)
 
     async def check() -> None:
-        gathered = Gathered(Slow())
+        gathered = BatchedEmbeddings(Slow())
         one = asyncio.create_task(gathered.vector("cat"))
         other = asyncio.create_task(gathered.vector("cat"))
         await asyncio.sleep(0.02)
         one.cancel()
         assert any(await other)
         for pause in (0.0, 0.01):  # still gathering, and already asked
-            gathered = Gathered(Slow())
+            gathered = BatchedEmbeddings(Slow())
             late = asyncio.create_task(gathered.vector("dog"))
             await asyncio.sleep(pause)
             await gathered.close()

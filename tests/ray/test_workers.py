@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine
-from graders_engine.dataset import score as scoring
-from graders_engine.dataset import shards as sizes
-from graders_engine.dataset.grading import Job
-from graders_engine.dataset.ray_workers import RayWorkers
-from graders_engine.dataset.score import score_file
-from graders_engine.dataset.tally import Tally
-from graders_engine.dataset.workers import Workers
+from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.scoring import score as scoring
+from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.scoring.grading import Job
+from graders_engine.dataset.scoring.ray_workers import RayWorkers
+from graders_engine.dataset.scoring.score import score_file
+from graders_engine.dataset.scoring.workers import Workers
 from tests.dataset.workers_conformance import Start, WorkersConformance, timeless, write
 
 ROWS = 40_000
@@ -35,10 +35,10 @@ class TestRayWorkers(WorkersConformance):
 def test_a_file_that_the_actors_do_not_see_is_sent_to_them(
     two_nodes: Any, string_check: dict[str, Any], tmp_path: Path
 ) -> None:
-    from graders_engine.dataset.formats import open_records
-    from graders_engine.dataset.order import given_up, in_input_order
-    from graders_engine.dataset.shapes import ROWS as PLAIN
-    from graders_engine.dataset.shards import cut
+    from graders_engine.dataset.rows.formats import open_records
+    from graders_engine.dataset.rows.shapes import ROWS as PLAIN
+    from graders_engine.dataset.scoring.order import given_up, in_input_order
+    from graders_engine.dataset.scoring.shards import cut
 
     path = write(tmp_path / "rows.jsonl", set())
     job = Job(string_check, {}, PLAIN)

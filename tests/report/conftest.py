@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from graders_engine import Engine
-from graders_engine.dataset.digest import digest, read_meta
-from graders_engine.dataset.results import ResultLine
-from graders_engine.dataset.score import score_file
+from graders_engine.dataset.results.digest import digest, read_meta
+from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.scoring.score import score_file
 from graders_engine.outcome import Usage
 from graders_engine.report.numbers import Numbers, numbers_of
 from graders_engine.report.provenance import Provenance

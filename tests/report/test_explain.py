@@ -14,7 +14,7 @@ from graders_engine.errors import FormulaFailure
 from graders_engine.language.formula import Formula
 from graders_engine.models.scripted import Scripted
 from graders_engine.report.explain import _filled, explain
-from graders_engine.report.explain_text import render
+from graders_engine.report.terminal.explain import render
 
 SOURCE = """
 def grade(sample, item):

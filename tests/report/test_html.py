@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from graders_engine.report.html import render
+from graders_engine.report.html.page import render
 from tests.report.conftest import HOSTILE, LARGE_ROWS, Run, read
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from graders_engine.report.html import render
+from graders_engine.report.html.page import render
 from tests.report.browser import Page, find_browser, opened
 from tests.report.conftest import Run
 

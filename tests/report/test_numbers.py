@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine import DataSetError
-from graders_engine.dataset.digest import (
+from graders_engine.dataset.results.digest import (
     EXTREMES,
     FLAGGED,
     SAMPLED,
     Digest,
-    Drawn,
-    Foremost,
+    Reservoir,
+    TopK,
     digest,
     read_meta,
 )
-from graders_engine.dataset.results import ResultLine
+from graders_engine.dataset.results.line import ResultLine
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import histogram
 from graders_engine.report.numbers import numbers_of
@@ -45,14 +45,14 @@ def digested(results: list[ResultLine]) -> Digest:
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 8))
 def test_the_foremost_are_those_of_a_stable_sort(rewards: list[int], most: int) -> None:
     results = [scored(line, reward) for line, reward in enumerate(rewards, 1)]
-    foremost = Foremost(most, lambda result: result.reward or 0.0)
+    foremost = TopK(most, lambda result: result.reward or 0.0)
     for result in results:
         foremost.add(result)
     assert foremost.rows() == sorted(results, key=lambda result: result.reward or 0.0)[:most]
 
 
 def test_each_row_is_drawn_with_the_same_chance() -> None:
-    drawn = Drawn(1000)
+    drawn = Reservoir(1000)
     for line in range(10_000):
         drawn.add(scored(line, 0.0))
     lines = {row.line for row in drawn.rows}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.report.row_texts import readable
-from graders_engine.report.text import render_numbers
+from graders_engine.report.terminal.report import render_numbers
 from graders_engine.report.visible import cut, one_line, visible
 from tests.report.conftest import LARGE_ROWS, Run
 

@@ -18,7 +18,7 @@ import pytest
 
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxUnavailable
 from graders_engine.sandbox.folders import Folders
-from graders_engine.sandbox.plan import SPARES
+from graders_engine.sandbox.inside.plan import SPARES
 from graders_engine.sandbox.pool import Pool
 
 CALLS = int(os.environ.get("GRADERS_LEAK_CALLS", "300"))

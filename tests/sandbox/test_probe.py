@@ -9,7 +9,7 @@ import pytest
 
 from graders_engine.sandbox import advice, probe, process
 from graders_engine.sandbox.base import Program, SandboxUnavailable
-from graders_engine.sandbox.plan import Plan
+from graders_engine.sandbox.inside.plan import Plan
 from graders_engine.sandbox.pool import Pool
 from graders_engine.sandbox.process import Worker
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from graders_engine.dataset.agreement import judge_agreement
+from graders_engine.dataset.results.agreement import judge_agreement
 from graders_engine.errors import DataSetError
-from graders_engine.report.agreement_text import render
+from graders_engine.report.terminal.agreement import render
 
 
 def test_labels_are_matched_by_the_most_frequent_answer() -> None:

@@ -1,0 +1,1 @@
+"""Results out: lines, files, tables, aggregates, comparisons."""

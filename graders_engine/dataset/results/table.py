@@ -1,0 +1,85 @@
+"""Results as a Parquet file, made from the lines of a results file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from graders_engine.dataset.results.line import ResultLine, results_in
+from graders_engine.dataset.rows.source import needed
+from graders_engine.errors import DataSetError
+
+ROWS_AT_ONCE = 20_000
+"""Rows of a row group; they are held in memory together."""
+
+
+def write_table(lines: Path, out: Path, keys: Sequence[str]) -> None:
+    """Write a results file as a Parquet file, which then stands there whole or not at all.
+
+    The columns are the fields of `ResultLine`; `sub_rewards` is a struct with a number for each key.
+
+    Args:
+        lines: the results file.
+        out: the Parquet file.
+        keys: of a multi's parts.
+
+    Raises:
+        DataSetError: pyarrow is not installed, or the file cannot be written.
+    """
+    pyarrow = needed("pyarrow", "Parquet", out)
+    parquet = needed("pyarrow.parquet", "Parquet", out)
+    schema = _schema(pyarrow, keys)
+    temporary = out.with_name(out.name + ".tmp")
+    try:
+        try:
+            with parquet.ParquetWriter(temporary, schema) as writer:
+                for rows in _groups(lines):
+                    writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+            temporary.replace(out)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataSetError(
+            f"{out} cannot be written: {error.strerror or error}. The results are in {lines}."
+        ) from None
+
+
+def _groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
+    results = (result for _, result in results_in(lines))
+    while rows := [_columns(result) for result in islice(results, ROWS_AT_ONCE)]:
+        yield rows
+
+
+def _columns(result: ResultLine) -> dict[str, Any]:
+    row = msgspec.structs.asdict(result)
+    row["usage"] = {model: msgspec.structs.asdict(usage) for model, usage in result.usage.items()}
+    return {name: list(part.items()) if name in _MAPS else part for name, part in row.items()}
+
+
+_MAPS = ("flags", "usage", "repeats", "labels")
+
+
+def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
+    text, number, count = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
+    tokens = ("prompt_tokens", "total_tokens", "completion_tokens", "cached_tokens")
+    sub_rewards = pyarrow.struct([(key, number) for key in keys])
+    return pyarrow.schema(
+        [
+            ("line", count),
+            ("reward", number),
+            ("status", pyarrow.dictionary(pyarrow.int8(), text)),
+            # Parquet has no struct without fields: of a single grader there is no such column.
+            *([("sub_rewards", sub_rewards)] if keys else []),
+            ("flags", pyarrow.map_(text, text)),
+            ("seconds", number),
+            ("sample", count),
+            ("group", text),
+            ("usage", pyarrow.map_(text, pyarrow.struct([(name, count) for name in tokens]))),
+            ("repeats", pyarrow.map_(text, pyarrow.list_(number))),
+            ("labels", pyarrow.map_(text, pyarrow.list_(text))),
+        ]
+    )

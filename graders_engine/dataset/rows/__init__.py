@@ -1,0 +1,1 @@
+"""Data in: read a file of any known form as rows."""

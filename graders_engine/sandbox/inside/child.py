@@ -1,0 +1,193 @@
+"""One grade: the process that is forked for it, from its first instruction to its last.
+
+How a reward is kept from being forged. The process reports over a socket whose packets the kernel
+signs with the sender's process id, so that a child, a grandchild or a fork that races its parent
+is not heard. The reward's packet begins with a nonce of 16 random bytes that the engine drew for
+this grade alone. The nonce is read in the middle of one expression, whose later parts run the
+user's code and whose end writes the packet: meanwhile it lies on the interpreter's value stack and
+nowhere else. It is in no variable, so that walking frames does not find it; a bytes object is not
+tracked, so that `gc` does not; and what makes the packet after the user's code has returned (convert,
+pack, write) are built-in functions that already lie on that stack too, so that patching modules,
+builtins or our own functions comes too late. Numbers printed, frames written to descriptors
+and exit codes count for nothing.
+
+What an attacker in the same process can still do, to its own grade only: be the grader (change the
+grader's functions and variables, and so what `grade` returns), or read and write raw memory through
+ctypes or a native extension until it finds the nonce. Against that only another process helps: a
+grader that runs model output in `subprocess` is out of its reach in the strong tier.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import json
+import math
+import os
+import struct
+import sys
+import traceback
+from json.scanner import make_scanner
+from types import CodeType, ModuleType, TracebackType
+
+from graders_engine.sandbox.inside import wire
+
+TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+REPORT, ROWS = 3, 4  # the descriptors a grade has, beside the standard three
+REWARD = struct.Struct("<16sd??")  # nonce, reward, whether it is a string after all, (nothing)
+LATE = b"L"  # first byte of the packet that is no verdict
+_DETAILS = 8 << 10  # characters of a failure's text that are kept, from its end
+_MAX_LATE = 200
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+_SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # what `loads` ends in; typeshed errs
+_SPARE = 300  # a descriptor that nobody has
+_EMPTY = compile("", "<rehearsal>", "exec")
+_OURS = (__file__, wire.__file__)
+
+
+class Unready(Exception):
+    """The source cannot be graded with: it defines no `grade`."""
+
+
+class Prepared:
+    """What the template has made ready: the compiled source, or why there is none."""
+
+    def __init__(self, name: str, filename: str, seed: int | None) -> None:
+        self.name = name
+        self.filename = filename
+        self.seed = seed
+        self.code: CodeType | None = None
+        self.fault: BaseException | None = None
+        self.known_modules = 0
+
+
+def main(prepared: Prepared) -> NoReturn:
+    """Grade one row and end. Confined already; REPORT and ROWS are open."""
+    # looked up now: all that the expression calls after user code must be on the value stack by then
+    send, read, scale, pack, leave = os.write, os.read, math.ldexp, REWARD.pack, os._exit
+    is_instance, text = isinstance, str
+    value: object = None
+    known = prepared.known_modules
+    try:
+        # one expression, and on purpose: see above
+        send(
+            REPORT,
+            pack(
+                read(ROWS, wire.NONCE_BYTES),
+                scale((value := _run(prepared)), 0),  # x * 2**0: the float that x stands for
+                is_instance(value, text),
+                _settle(known),
+            ),
+        )
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises is its verdict
+        _fail(error, value)
+    leave(0)
+
+
+def _run(prepared: Prepared) -> float:
+    """What `grade` returns; that it is a float is for the caller to find out."""
+    sample_json, item_json = wire.receive_row(ROWS)
+    os.close(ROWS)
+    if prepared.code is None:
+        raise prepared.fault or Unready
+    sample, item = _load(sample_json), _load(item_json)
+    del sample_json, item_json
+    module = ModuleType(prepared.name)
+    module.__file__ = prepared.filename
+    sys.modules[prepared.name] = module
+    exec(prepared.code, module.__dict__)  # noqa: S102 - this is what the sandbox is for
+    grade = module.__dict__.get("grade")
+    if grade is None:
+        raise Unready("the source defines no function named grade")
+    return grade(sample, item)  # type: ignore[no-any-return]  # the caller converts it
+
+
+def _load(data: bytes) -> object:
+    """The value of some JSON; without the detours of `json.loads`, each of which a fork pays for."""
+    text = data.decode("utf-8", "surrogatepass")
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration:
+        return json.loads(text)
+    return value if end == len(text) else json.loads(text)
+
+
+def get_ready(seed: int | None) -> None:
+    """What can be done before the row is there: fresh random numbers, unless a seed is given."""
+    if seed is not None and "random" in sys.modules:
+        sys.modules["random"].seed(seed)  # without a seed, fork has done it
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        # 32 bits, as that is what its old generator takes; asking it for entropy is three times slower
+        word = int.from_bytes(os.urandom(4), "little") if seed is None else seed & 0xFFFFFFFF
+        numpy_random.seed(word)
+    rehearse()  # what the grade will touch is copied for this process now, while nobody waits
+    gc.enable()
+
+
+def rehearse() -> None:
+    """The steps of a grade, without one: in the template so that they are warm, in a fork to own them."""
+    _load(b'{"a": [1]}')
+    module = ModuleType("rehearsal")
+    exec(_EMPTY, module.__dict__)  # noqa: S102 - an empty module of our own
+    REWARD.pack(b"", math.ldexp(1.0, 0), isinstance(module, str), _settle(sys.maxsize))
+
+
+def rehearse_descriptors() -> None:
+    """The same for what a grade does with descriptors; in the template only."""
+    ours, theirs = os.pipe()
+    os.dup2(theirs, _SPARE, inheritable=False)
+    os.closerange(_SPARE, _SPARE + 1)
+    wire.send(theirs, bytes(wire.NONCE_BYTES + 8) + b"{}")
+    os.read(ours, wire.NONCE_BYTES)
+    wire.receive_row(ours)
+    os.close(ours)
+    os.close(theirs)
+
+
+def _settle(known: int) -> bool:
+    """Write out what was printed, and name the modules that came late."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):  # the user's own stream may do anything
+            stream.flush()
+    with contextlib.suppress(BaseException):  # a hint is no reason to fail
+        if len(sys.modules) > known:
+            late = [n for n in list(sys.modules)[known:] if type(n) is str][:_MAX_LATE]
+            os.write(REPORT, LATE + json.dumps(late).encode())
+    return False
+
+
+def _fail(error: BaseException, value: object) -> None:
+    try:
+        kind, text = _describe(error, value)
+    except BaseException:  # noqa: BLE001 - an exception whose own text raises
+        kind = "memory" if isinstance(error, MemoryError) else "exception"
+        text = f"{type(error).__name__} (its text could not be had)"
+    _settle(sys.maxsize)
+    packet = json.dumps({"kind": kind, "text": text[-_DETAILS:]}).encode()
+    os.write(REPORT, packet)
+
+
+def _describe(error: BaseException, value: object) -> tuple[str, str]:
+    trace = error.__traceback__
+    if trace is not None and trace.tb_next is None and isinstance(error, TypeError | OverflowError):
+        return "bad_return", f"grade returned {type(value).__name__}: {error}"
+    if isinstance(error, MemoryError):
+        traceback.clear_frames(trace)  # what it hoarded is needed for its own traceback
+    trace = _without_ours(trace)
+    text = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
+    if isinstance(error, MemoryError):
+        return "memory", text
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return "disk", text
+    return "exception", text
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename in _OURS:
+        trace = trace.tb_next
+    return trace

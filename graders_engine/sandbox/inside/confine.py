@@ -1,0 +1,153 @@
+"""What is applied to a worker before it grades, tier by tier.
+
+`enter` runs first, in the launcher; `seal` last in the template, after its imports; `strip` in each
+grade. After `seal` nothing can be loosened.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from graders_engine.sandbox.inside import landlock, libc, limits, namespaces, seccomp
+from graders_engine.sandbox.inside.plan import DEVICES, NAMESPACES, NONE, PLACES, TMP, Plan
+
+_SIGKILL = 9
+
+
+class Unconfined(Exception):
+    """The walls cannot stand here; another tier may."""
+
+
+class Confinement:
+    """The walls of one worker."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._filter: seccomp.Filter | None = None
+        self._processes = -1  # /proc, for as long as the template is trusted alone
+        self._self: int | None = None
+
+    @property
+    def own_tree(self) -> bool:
+        """Whether each grade is process 1 of its own namespace, so that it dies as a whole."""
+        return self._plan.tier == NAMESPACES
+
+    @property
+    def places(self) -> list[str]:
+        """Where a grade may write."""
+        return list(PLACES) if self.own_tree else [self._plan.folder]
+
+    def kept(self, place: str) -> set[str]:
+        """What of a place is not the grade's, and is not to be cleared."""
+        return set(namespaces.kept_below_tmp(self._plan)) if place == TMP else set()
+
+    def enter(self) -> None:
+        """Go behind the walls that must stand before the template is forked."""
+        try:
+            self._enter()
+        except OSError as error:
+            raise Unconfined(str(error)) from error
+
+    def _enter(self) -> None:
+        if sys.platform == "linux":
+            self._processes = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+        if self._plan.tier == NAMESPACES:
+            namespaces.enter(self._plan)
+        else:
+            os.chdir(self._plan.folder)
+
+    def mapped_bytes(self) -> int:
+        """What this process maps; asked through a descriptor, as the private root has no /proc."""
+        if self._processes < 0:
+            return 0
+        with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._processes), "rb") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+    def threads(self) -> int:
+        """How many threads this process has, whoever started them."""
+        if self._processes < 0:
+            return 1
+        folder = os.open("self/task", os.O_RDONLY, dir_fd=self._processes)
+        try:
+            return len(os.listdir(folder))
+        finally:
+            os.close(folder)
+
+    def seal(self) -> None:
+        """Lock the template in; every later fork inherits it."""
+        try:
+            self._seal()
+        except OSError as error:
+            raise Unconfined(str(error)) from error
+
+    def _seal(self) -> None:
+        plan = self._plan
+        mapped = self.mapped_bytes()
+        if self._processes >= 0:
+            os.close(self._processes)
+            self._processes = -1
+        if plan.tier == NONE:
+            if sys.platform == "linux":
+                libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+                limits.apply(plan, mapped, count_processes=False)
+            return
+        libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
+        limits.apply(plan, mapped, count_processes=plan.tier == NAMESPACES)
+        if plan.tier == NAMESPACES:
+            self._self = os.pidfd_open(os.getpid())
+            if landlock.version():
+                landlock.restrict(["/"], self.places, DEVICES)
+            seccomp.Filter(seccomp.TEMPLATE).load(os.getpid())
+        else:
+            libc.drop_capabilities()
+            landlock.restrict(plan.readable, self.places, DEVICES)
+            self._filter = seccomp.Filter(seccomp.GRADE_ALONE)
+
+    def fork(self) -> int:
+        """Fork one grade; in the strong tier as process 1 of a new pid namespace."""
+        if self._self is None:
+            return os.fork()
+        libc.unshare(libc.CLONE_NEWPID)
+        pid = os.fork()
+        if pid:
+            libc.setns(self._self, libc.CLONE_NEWPID)
+        return pid
+
+    def strip(self) -> None:
+        """In the grade, before user code: give up what only the template needs."""
+        if self._plan.tier == NAMESPACES:
+            libc.drop_capabilities()
+            return
+        if sys.platform == "linux":
+            libc.prctl(
+                libc.PR_SET_PDEATHSIG, _SIGKILL
+            )  # nobody else would end it with its template
+        if self._filter is not None:
+            self._filter.load(os.getpid())
+        else:
+            os.setsid()
+
+    def sweep(self, own: set[int]) -> None:
+        """Kill what a grade has left, all but our `own` children, where no namespace does it."""
+        if self._plan.tier != NONE or sys.platform != "linux":
+            return  # alone by its filter, or nobody can say what is left
+        # those of a dead process come to us one generation after the other
+        while strays := _children_of(os.getpid()) - own:
+            for stray in strays:
+                os.kill(stray, _SIGKILL)
+                os.waitpid(stray, 0)
+
+
+def _children_of(parent: int) -> set[int]:
+    found = set()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent:
+                found.add(int(name))
+    return found

@@ -1,0 +1,39 @@
+"""Limits that the kernel keeps by itself, set once in the template and inherited by every grade.
+
+They hold per process, except the number of processes, which holds per user of the namespace.
+Memory summed over the processes of a grade, wall time and (without a file system of its own) total
+disk are the watchdog's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from graders_engine.sandbox.inside.plan import SPARES, Plan
+
+_OPEN_FILES = 1024
+_LOCKED_BYTES = 64 << 10
+_OWN = SPARES + 2  # the launcher, the template and the grades that wait count as well
+
+
+def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:
+    """Set the limits; `mapped` is what the template itself maps, granted on top of the memory."""
+    _lower(resource.RLIMIT_AS, mapped + plan.memory_bytes)
+    _lower(resource.RLIMIT_FSIZE, plan.disk_bytes)
+    _lower(resource.RLIMIT_CPU, plan.cpu_s)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower(resource.RLIMIT_MEMLOCK, _LOCKED_BYTES)
+    _lower(resource.RLIMIT_MSGQUEUE, 0)
+    if count_processes:
+        _lower(resource.RLIMIT_NPROC, plan.processes + _OWN)
+    if plan.affinity:
+        os.sched_setaffinity(0, plan.affinity)
+
+
+def _lower(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))

@@ -1,0 +1,80 @@
+"""The worker's program: run as a file by the interpreter of the image, in an empty environment.
+
+    python -S -P -s worker.py ROWS CONTROL
+
+It speaks over two inherited sockets (see `wire`). It imports the standard library and the files
+beside it, and not the package they belong to: the image's interpreter may not have its requirements.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+
+if __name__ == "__main__":
+    _HERE = os.path.dirname(os.path.abspath(__file__))
+    for _name, _folder in (
+        ("graders_engine", os.path.dirname(os.path.dirname(_HERE))),
+        ("graders_engine.sandbox", os.path.dirname(_HERE)),
+        ("graders_engine.sandbox.inside", _HERE),
+    ):
+        _package = ModuleType(_name)
+        _package.__path__ = [_folder]
+        sys.modules[_name] = _package
+
+from graders_engine.sandbox.inside import libc, wire
+from graders_engine.sandbox.inside.confine import Confinement, Unconfined
+from graders_engine.sandbox.inside.plan import Plan
+from graders_engine.sandbox.inside.template import Template
+
+
+def main(rows: int, control: int) -> None:
+    """Confine this process, fork the template from it, and wait for that to end."""
+    sys.dont_write_bytecode = True
+    try:
+        plan = Plan(**wire.receive(control))
+        walls = Confinement(plan)
+        walls.enter()
+        if walls.own_tree:
+            _leave_to_child()
+        _forget_engine(plan)
+        wire.send(control, wire.frame({"entered": True}))
+        Template(plan, walls, rows, control).run()
+    except wire.Closed:
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001 - said to the engine, which decides
+        import traceback
+
+        text = "".join(traceback.format_exception(error))
+        no_walls = isinstance(error, Unconfined)
+        said = str(error) if no_walls else f"{type(error).__name__}: {error}"
+        wire.send(control, wire.frame({"failed": said, "no_walls": no_walls, "text": text[-4096:]}))
+        os._exit(1)
+
+
+def _leave_to_child() -> None:
+    """Go on as process 1 of the new namespace; the parent only waits, and dies with it."""
+    pid = os.fork()
+    if pid:
+        os.closerange(3, 1 << 16)
+        os.waitpid(pid, 0)
+        os._exit(0)
+    libc.prctl(libc.PR_SET_PDEATHSIG, 9)
+
+
+def _forget_engine(plan: Plan) -> None:
+    """Graders are to see the interpreter and its packages, and nothing of what runs them."""
+    for name in [n for n in sys.modules if n.partition(".")[0] == "graders_engine"]:
+        del sys.modules[name]
+    sys.path[:] = plan.module_path
+    sys.prefix = sys.exec_prefix = plan.prefix
+    sys.argv[:] = [""]
+    folder = os.getcwd()
+    os.environ["HOME"] = os.environ["TMPDIR"] = folder
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as they came
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
