@@ -73,7 +73,7 @@ class EvalsApi:
             return self._get(url)
 
         try:
-            return asyncio.run(self._retry.apply(once))
+            return asyncio.run(self._retry.call(once))
         except BackendFailure as error:
             raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
 
