@@ -53,7 +53,7 @@ def compile_us(engine: Engine, grader: dict[str, Any]) -> float:
     best = float("inf")
     for _ in range(200):
         began = time.perf_counter()
-        _ = engine.compile(grader).evaluator
+        engine.compile(grader).require_runnable()
         best = min(best, time.perf_counter() - began)
     return 1e6 * best
 

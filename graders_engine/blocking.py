@@ -5,61 +5,53 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar
 
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
-from graders_engine.engine import WINDOW, AsyncEngine, Supply, graded
+from graders_engine.crew import Drain
+from graders_engine.engine import CLOSED_MESSAGE, AsyncEngine
 from graders_engine.errors import LifecycleError
-from graders_engine.models.base import ModelBackend
-from graders_engine.models.embeddings import EmbeddingBackend
-from graders_engine.models.judges import JudgeSettings
-from graders_engine.models.policies import Observer, Price
+from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
-from graders_engine.sandbox.base import Limits, Sandbox
+from graders_engine.settings import EngineSettings, keywords, takes
 
 T = TypeVar("T")
 
-LOOK_S = 1.0
-"""How often a thread that waits for an outcome looks whether the engine is still there."""
-
-
-class Settings(TypedDict, total=False):
-    """What an engine can be told; `AsyncEngine` says what each means, and its default."""
-
-    metric_variants: Mapping[str, str] | None
-    embeddings: str | EmbeddingBackend | None
-    max_text_chars: int
-    sandbox: str | Sandbox
-    limits: Limits | None
-    concurrency: int
-    judges: str | ModelBackend | JudgeSettings | None
-    observe: Observer | None
-    allow_endpoints: bool
+POLL_S = 1.0
+"""How often a thread that waits for an outcome checks that the engine is still open."""
 
 
 class Engine:
-    """Runs graders. Use it as `with Engine() as engine: ...`; it may be shared by threads.
+    """Runs graders, without async; threads may share it. Its keywords are the fields of `EngineSettings`.
 
-    Args:
-        settings: those of `AsyncEngine`.
+    Example::
+
+        with Engine(concurrency=16) as engine:
+            print(engine.run(grader, item={"label": "cat"}, model_sample="cat").reward)
 
     Attributes:
-        made_with: the settings as they were given, for making an equal engine in another process.
+        settings: what it was made with; `Engine.from_settings` makes an equal one in another process.
     """
 
-    def __init__(self, **settings: Unpack[Settings]) -> None:
-        self.made_with = settings
+    @takes(EngineSettings)
+    def __init__(self, **settings: Any) -> None:
         self._engine = AsyncEngine(**settings)
+        self.settings = self._engine.settings
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._closed = False
+
+    @classmethod
+    def from_settings(cls, settings: EngineSettings) -> Self:
+        """An engine with these settings."""
+        return cls(**keywords(settings))
 
     def __enter__(self) -> Self:
         self._call(self._engine.__aenter__())
@@ -74,7 +66,7 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Give back what the engine holds; closing twice is allowed."""
+        """Release what the engine holds; closing twice is allowed."""
         if self._loop is not None and self._thread is not None and not self._closed:
             self._call(self._engine.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -87,16 +79,16 @@ class Engine:
         self._check()
         return self._engine.compile(grader)
 
-    def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
-        """What decides this grader's rewards besides the grader; see `AsyncEngine.settings`."""
-        return self._engine.settings(compiled)
+    def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
+        """The settings that this grader's rewards depend on; see `AsyncEngine.reward_settings`."""
+        return self._engine.reward_settings(compiled)
 
     def spending(self) -> dict[str, Any]:
-        """What judges took so far; see `AsyncEngine.spending`."""
+        """What judges used so far; see `AsyncEngine.spending`."""
         return self._engine.spending()
 
     def prices(self) -> dict[str, Price]:
-        """What models cost; see `AsyncEngine.prices`."""
+        """Prices of models; see `AsyncEngine.prices`."""
         return self._engine.prices()
 
     def run(
@@ -141,32 +133,34 @@ class Engine:
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
     ) -> Iterator[RowOutcome]:
         loop = self._running_loop()
-        ready: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
-        crew = self._engine.crew(compiled, scope, ready.put)
-        supply = Supply(rows, self._engine.concurrency * WINDOW)
+        delivered: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
+        crew = self._engine.crew(compiled, scope, delivered.put)
+
+        def feed(chunk: list[tuple[int, Any]]) -> None:
+            loop.call_soon_threadsafe(crew.feed, chunk)
+
+        drain = Drain(rows, self.settings.concurrency, feed)
         try:
-            while (
-                supply.refill(lambda portion: loop.call_soon_threadsafe(crew.feed, portion))
-                or supply.in_flight
-            ):
-                outcome = self._taken(ready)
-                supply.in_flight -= 1
-                yield graded(outcome)
+            for outcome in drain.outcomes(lambda: self._next(delivered)):
+                if outcome is not None:  # `_next` waits: there is always one
+                    yield outcome
         finally:
             if not self._closed:
                 self._call(crew.end())
 
-    def _taken(self, ready: SimpleQueue[RowOutcome | BaseException]) -> RowOutcome | BaseException:
+    def _next(
+        self, delivered: SimpleQueue[RowOutcome | BaseException]
+    ) -> RowOutcome | BaseException:
         while True:
             try:
-                return ready.get(timeout=LOOK_S)
+                return delivered.get(timeout=POLL_S)
             except Empty:
-                self._check()  # another thread may have closed the engine; nothing comes then
+                self._check()  # another thread may have closed the engine; no outcome comes then
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._begin(coroutine).result()
+        return self._submit(coroutine).result()
 
-    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
         except LifecycleError:
@@ -175,9 +169,7 @@ class Engine:
 
     def _check(self) -> None:
         if self._closed:
-            raise LifecycleError(
-                "This engine is closed: grade inside its `with` block, or make another one."
-            )
+            raise LifecycleError(CLOSED_MESSAGE)
         if os.getpid() != self._process:
             raise LifecycleError(
                 "This engine was made in another process: make one in each process."

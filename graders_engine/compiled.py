@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -12,7 +13,7 @@ import msgspec
 from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import parse, read
-from graders_engine.graders.python import PythonGrader
+from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.http import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
@@ -24,45 +25,74 @@ ScopeOf = Callable[[Any], Scope]
 class CompiledGrader:
     """A grader that was parsed and compiled; give it to an engine in place of the JSON to do so only once.
 
+    Args:
+        grader: a dict, JSON text, or an object of the `openai` package.
+        services: what its evaluator may use.
+        check_sources: whether a python source that cannot run is a mistake.
+        evaluator: evaluates the rows in place of the one that the grader compiles to.
+
     Attributes:
         given: the grader as JSON values.
         spec: its parsed form.
+
+    Raises:
+        InvalidGrader: with every mistake.
     """
 
-    def __init__(self, grader: Any, services: Services, *, check_sources: bool = True) -> None:
+    def __init__(
+        self,
+        grader: Any,
+        services: Services,
+        *,
+        check_sources: bool = True,
+        evaluator: Evaluator | None = None,
+    ) -> None:
         self.given: dict[str, Any] = read(grader)
         self.spec: GraderSpec = parse(self.given, check_sources=check_sources)
         self._services = services
+        self._evaluator = evaluator
 
-    @functools.cached_property
+    @property
     def evaluator(self) -> Evaluator:
-        """What grades a row.
+        """What grades a row; made when it is first needed.
 
         Raises:
             UnavailableGrader: the engine has no means to run it.
         """
-        return self.spec.compile(self._services)
+        if self._evaluator is None:
+            self._evaluator = self.spec.compile(self._services)
+        return self._evaluator
+
+    def with_evaluator(self, evaluator: Evaluator) -> CompiledGrader:
+        """The same grader, evaluated by something else: a wrapper that remembers, or a test's own."""
+        other = copy.copy(self)
+        other._evaluator = evaluator
+        return other
+
+    def require_runnable(self) -> None:
+        """Make sure that the engine can run it.
+
+        Raises:
+            UnavailableGrader: the engine has no means to.
+        """
+        _ = self.evaluator
 
     @functools.cached_property
-    def shown(self) -> dict[str, Any]:
-        """The grader as files and reports show it: an endpoint's headers, and its query, may be keys."""
-        return _masked(self.given)
+    def masked(self) -> dict[str, Any]:
+        """The grader as files and reports show it: an endpoint's headers, and its query, may hold keys."""
+        masked: dict[str, Any] = map_parts(self.given, _mask)
+        return masked
 
     @property
     def type(self) -> str:
         """The grader's `type`."""
         return str(self.given["type"])
 
-    def runs_python(self) -> bool:
-        """Whether it, or one of its parts, is a python grader."""
-        parts = getattr(self.spec, "graders", {}).values()
-        return any(isinstance(spec, PythonGrader) for spec in (self.spec, *parts))
-
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably not meant."""
         cautions = list(self.spec.cautions(self._services))
         try:
-            _ = self.evaluator
+            self.require_runnable()
         except UnavailableGrader as error:
             cautions.append(Mistake(str(error)))
         return tuple(cautions)
@@ -94,18 +124,13 @@ class CompiledGrader:
         )
 
 
-def _masked(grader: dict[str, Any]) -> dict[str, Any]:
-    shown = {**grader}
-    if isinstance(shown.get("headers"), dict):
-        shown["headers"] = dict.fromkeys(shown["headers"], "***")
-    if isinstance(shown.get("url"), str):
-        shown["url"] = without_secrets(shown["url"])
-    parts = shown.get("graders")
-    if isinstance(parts, dict):
-        shown["graders"] = {key: _masked(part) for key, part in parts.items()}
-    elif isinstance(parts, list):
-        shown["graders"] = [_masked(part) for part in parts]
-    return shown
+def _mask(grader: dict[str, Any]) -> dict[str, Any]:
+    masked = {**grader}
+    if isinstance(masked.get("headers"), dict):
+        masked["headers"] = dict.fromkeys(masked["headers"], "***")
+    if isinstance(masked.get("url"), str):
+        masked["url"] = without_secrets(masked["url"])
+    return masked
 
 
 def invalid_row(index: int, reason: str) -> RowOutcome:
@@ -126,7 +151,7 @@ def scope_reader(sample_field: str | None) -> ScopeOf:
 
 def _paired(row: Any) -> Scope:
     if not isinstance(row, Mapping):
-        raise _no_row(row)
+        raise _not_a_row(row)
     get = row.get
     model_sample, sample = get("model_sample"), get("sample")
     if model_sample is None and sample is None:
@@ -143,7 +168,7 @@ def _paired(row: Any) -> Scope:
     )
 
 
-def _no_row(row: Any) -> InvalidRow:
+def _not_a_row(row: Any) -> InvalidRow:
     if isinstance(row, Unreadable):
         return InvalidRow(row.reason)
     return InvalidRow(f"A row must be an object, but this is {kind_of(row)}.")
@@ -151,7 +176,7 @@ def _no_row(row: Any) -> InvalidRow:
 
 def _flat(field: str, row: Any) -> Scope:
     if not isinstance(row, Mapping):
-        raise _no_row(row)
+        raise _not_a_row(row)
     if field not in row:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(f"The row has no field `{field}` (its keys: {keys}).")

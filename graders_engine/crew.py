@@ -1,47 +1,53 @@
-"""The fixed number of tasks that drain a data set."""
+"""The fixed number of tasks that drain a data set, and what keeps them supplied with rows."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from graders_engine.errors import LifecycleError
 from graders_engine.outcome import RowOutcome
 
-Grade = Callable[[int, Any], Awaitable[RowOutcome]]
-"""Grades one row, given its place and the row."""
+GradeRow = Callable[[int, Any], Awaitable[RowOutcome]]
+"""Grades one row, given its index and the row."""
 Deliver = Callable[[RowOutcome | BaseException], None]
 """Takes the outcomes in the rows' order; an exception stands for a row that ends the whole run."""
+
+ROWS_AHEAD = 4
+"""Rows started ahead of the oldest unfinished one, as a multiple of the crew's size."""
+CHUNK_ROWS = 32
+"""Rows handed to the crew at a time: handing them over one by one costs more than cheap rows themselves."""
 
 
 class Crew:
     """Grades the rows that it is fed, several at once, and delivers their outcomes in order.
 
-    A row that needs no waiting, such as one whose judge's reply was kept, costs no task of its own. Use it
-    from one event loop.
+    A row that needs no waiting, such as one whose judge's reply was cached, costs no task of its own. Use
+    it from one event loop.
 
     Args:
         grade: what is done with a row.
-        size: rows in hand at once.
+        size: rows that are graded at the same time.
         deliver: takes the outcomes.
     """
 
-    def __init__(self, grade: Grade, size: int, deliver: Deliver) -> None:
+    def __init__(self, grade: GradeRow, size: int, deliver: Deliver) -> None:
         self._grade, self._size, self._deliver = grade, size, deliver
         self._waiting: deque[tuple[int, Any]] = deque()
         self._done: dict[int, RowOutcome | BaseException] = {}
         self._next = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._at_work = 0
+        self._working = 0
         self._ended = False
 
     def feed(self, rows: Iterable[tuple[int, Any]]) -> None:
-        """Take on more rows, with their places: 0, 1, 2, ..."""
+        """Take more rows, with their indexes: 0, 1, 2, ..."""
         self._waiting.extend(rows)
-        for _ in range(min(self._size - self._at_work, len(self._waiting))):
-            self._at_work += 1
+        for _ in range(min(self._size - self._working, len(self._waiting))):
+            self._working += 1
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -55,22 +61,74 @@ class Crew:
             except asyncio.CancelledError:
                 if self._ended:
                     raise
-                # Not this task was cancelled, but what it waited for: without a word its taker would wait on.
+                # The awaited work was cancelled, not this task; deliver an error so that the consumer does
+                # not hang.
                 done = LifecycleError("The engine was closed while rows were being graded.")
-            except Exception as error:  # noqa: BLE001 - handed on: whoever takes the outcomes raises it
+            except Exception as error:  # noqa: BLE001 - delivered: the consumer of the outcomes raises it
                 done = error
             self._done[index] = done
             while self._next in self._done:
                 self._deliver(self._done.pop(self._next))
                 self._next += 1
-        # Said here and not when the task is collected: rows fed in between would wait for nobody.
-        self._at_work -= 1
+        # Counted here and not when the task is collected: rows fed in between would never be started.
+        self._working -= 1
 
     async def end(self) -> None:
-        """Stop whatever is not done."""
+        """Cancel the rows that are not done."""
         self._ended = True
         self._waiting.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Drain:
+    """The rows of a data set on their way through a crew: only so many are in flight at a time.
+
+    Args:
+        rows: where they come from; taken as they are needed, in the thread that iterates over the outcomes.
+        size: the crew's size.
+        feed: hands rows to the crew.
+    """
+
+    def __init__(
+        self, rows: Iterable[Any], size: int, feed: Callable[[list[tuple[int, Any]]], object]
+    ) -> None:
+        self._rows = enumerate(rows)
+        self._window = size * ROWS_AHEAD
+        self._chunk = min(CHUNK_ROWS, self._window)
+        self._feed = feed
+        self._exhausted = False
+        self._in_flight = 0
+
+    def outcomes(
+        self, take: Callable[[], RowOutcome | BaseException | None]
+    ) -> Iterator[RowOutcome | None]:
+        """The outcomes in the rows' order.
+
+        Args:
+            take: the next outcome that the crew delivered; None where it has not delivered one yet.
+
+        Yields:
+            An outcome, or None where the caller has to wait until the crew delivers one.
+        """
+        while self._refill() or self._in_flight:
+            delivered = take()
+            if delivered is None:
+                yield None
+                continue
+            self._in_flight -= 1
+            if isinstance(delivered, BaseException):
+                raise delivered
+            yield delivered
+
+    def _refill(self) -> bool:
+        """Feed as many rows as fit; tells whether there may be more."""
+        while not self._exhausted and self._in_flight <= self._window - self._chunk:
+            chunk = list(islice(self._rows, self._chunk))
+            self._exhausted = len(chunk) < self._chunk
+            self._in_flight += len(chunk)
+            if chunk:
+                self._feed(chunk)
+        return not self._exhausted

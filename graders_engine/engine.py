@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import AsyncIterator, Iterable
+from enum import Enum
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
-from graders_engine.crew import Crew, Deliver
+from graders_engine.crew import Crew, Deliver, Drain
 from graders_engine.errors import LifecycleError
-from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS, Services
+from graders_engine.graders.base import Services
 from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.language.scope import scope_of
-from graders_engine.models.base import ModelBackend
-from graders_engine.models.embeddings import BatchedEmbeddings, EmbeddingBackend, open_embeddings
-from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
-from graders_engine.models.judges import JudgeRegistry, JudgeSettings
+from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
+from graders_engine.models.judges import JudgeRegistry
+from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import (
     RunGraderResponse,
@@ -29,83 +28,65 @@ from graders_engine.response import (
     present_run,
     present_validation,
 )
-from graders_engine.sandbox.base import Limits, Sandbox
 from graders_engine.sandbox.ondemand import OnDemand
+from graders_engine.settings import EngineSettings, keywords, takes
 
-if TYPE_CHECKING:
-    from graders_engine.models.policies import Observer, Price
+YIELD_EVERY_S = 0.01
+"""Longest time that the rows of a data set keep the event loop from its other tasks."""
 
-DEFAULT_CONCURRENCY = 64
-"""Rows in flight at once, where grading a row waits for something outside this process."""
-WINDOW = 4
-"""Rows begun ahead of the oldest unfinished one, as a multiple of the concurrency."""
-PORTION = 32
-"""Rows taken at a time: handing them on one by one costs more than cheap rows themselves."""
-BREATH_S = 0.01
-"""Longest time a data set's rows keep the event loop from its other tasks."""
+
+class EngineState(Enum):
+    """Where an engine is in its life."""
+
+    NEW = "new"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+CLOSED_MESSAGE = "This engine is closed: grade inside its `with` block, or make another one."
 
 
 class AsyncEngine:
-    """Runs graders; every verb is awaited. Use it as `async with AsyncEngine() as engine: ...`.
+    """Runs graders; every verb is awaited. Its keywords are the fields of `EngineSettings`.
 
-    Args:
-        metric_variants: for a metric's name, the variant to compute in place of the default one, such
-            as {"bleu": "nltk_method4"}; `metrics.METRICS` has them all.
-        embeddings: what gives the vectors for cosine: "openai:MODEL", "model2vec:FOLDER-OR-NAME",
-            "lexical", or an object with the methods of `models.embeddings.EmbeddingBackend`.
-        max_text_chars: longest text that a metric compares; a row with a longer one is invalid.
-        sandbox: where python graders run: "auto" (the strongest that this machine gives), "namespaces",
-            "landlock", "none" (no walls at all: only for sources and outputs that you trust), or an
-            object with the methods of `sandbox.base.Sandbox`.
-        limits: of one call of a python grader; the API's own when left out.
-        concurrency: rows in flight at once in `score`, for graders that wait for something outside
-            this process; the others take the rows one after the other.
-        judges: where model graders ask: an endpoint's address, a backend (an object with the methods of
-            `models.base.ModelBackend`), or a `JudgeSettings` with all there is to say. When left out, the
-            endpoint in OPENAI_BASE_URL, or OpenAI's own where there is an OPENAI_API_KEY.
-        observe: called with each request to a judge, and its reply or the exception in its place.
-        allow_endpoints: whether endpoint graders may run: they send rows to the address in the grader.
+    Example::
+
+        async with AsyncEngine(judges="http://127.0.0.1:8001/v1") as engine:
+            response = await engine.run(grader, item=item, model_sample=text)
+
+    Attributes:
+        settings: what it was made with.
     """
 
-    def __init__(
-        self,
-        *,
-        metric_variants: Mapping[str, str] | None = None,
-        embeddings: str | EmbeddingBackend | None = None,
-        max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
-        sandbox: str | Sandbox = "auto",
-        limits: Limits | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
-        judges: str | ModelBackend | JudgeSettings | None = None,
-        observe: Observer | None = None,
-        allow_endpoints: bool = True,
-    ) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, but it is {concurrency}")
-        self.concurrency = concurrency
-        variants = dict(metric_variants or {})
-        for name, variant in variants.items():
-            metrics.signature(name, variant)  # raises a ValueError that lists what there is
+    @takes(EngineSettings)
+    def __init__(self, **settings: Any) -> None:
+        self.settings = given = EngineSettings(**settings)
+        sandbox, embeddings = given.sandbox, given.embeddings
         self._services = Services(
-            metric_variants=variants,
-            max_text_chars=max_text_chars,
+            metric_variants=given.metric_variants,
+            max_text_chars=given.max_text_chars,
             embeddings=None
             if embeddings is None
             else BatchedEmbeddings(open_embeddings(embeddings)),
-            sandbox=OnDemand(sandbox, limits) if isinstance(sandbox, str) else sandbox,
-            judges=JudgeRegistry(_judging(judges, concurrency), observe),
-            endpoints=endpoint_client() if allow_endpoints else None,
+            sandbox=OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox,
+            judges=JudgeRegistry(given.judge_settings(), given.observe),
+            endpoints=endpoint_client() if given.allow_endpoints else None,
         )
-        self._free = asyncio.Semaphore(concurrency)
+        self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._state = "new"
+        self._state = EngineState.NEW
+
+    @classmethod
+    def from_settings(cls, settings: EngineSettings) -> Self:
+        """An engine with these settings."""
+        return cls(**keywords(settings))
 
     async def __aenter__(self) -> Self:
-        if self._state != "new":
+        if self._state is not EngineState.NEW:
             raise LifecycleError(
-                f"This engine is {self._state}: an engine is entered once. Make another one."
+                f"This engine is {self._state.value}: an engine is entered once. Make another one."
             )
-        self._state = "open"
+        self._state = EngineState.OPEN
         return self
 
     async def __aexit__(
@@ -117,14 +98,18 @@ class AsyncEngine:
         await self.close()
 
     async def close(self) -> None:
-        """Give back what the engine holds; closing twice is allowed."""
-        if self._state != "closed":
+        """Release what the engine holds; closing twice is allowed."""
+        if self._state is not EngineState.CLOSED:
             services = self._services
-            ports = (services.embeddings, services.sandbox, services.judges, services.endpoints)
-            for service in ports:
+            for service in (
+                services.embeddings,
+                services.sandbox,
+                services.judges,
+                services.endpoints,
+            ):
                 if service is not None:
                     await service.close()
-        self._state = "closed"
+        self._state = EngineState.CLOSED
 
     def compile(self, grader: Any, *, check_sources: bool = True) -> CompiledGrader:
         """Parse and compile a grader.
@@ -138,10 +123,8 @@ class AsyncEngine:
             InvalidGrader: with every mistake.
             LifecycleError: the engine is closed.
         """
-        if self._state == "closed":
-            raise LifecycleError(
-                "This engine is closed: grade inside its `with` block, or make another one."
-            )
+        if self._state is EngineState.CLOSED:
+            raise LifecycleError(CLOSED_MESSAGE)
         if isinstance(grader, CompiledGrader):
             return grader
         return CompiledGrader(grader, self._services, check_sources=check_sources)
@@ -154,8 +137,8 @@ class AsyncEngine:
             )
         self._loop = loop
 
-    def settings(self, compiled: CompiledGrader) -> dict[str, Any]:
-        """What decides this grader's rewards besides the grader: for each metric, what its value equals."""
+    def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
+        """The settings that this grader's rewards depend on, as JSON values; for metrics, what they equal."""
         services = self._services
         signatures = {
             name: services.embeddings.backend.signature
@@ -167,7 +150,7 @@ class AsyncEngine:
             "metrics": signatures,
             "max_text_chars": services.max_text_chars,
         }
-        if compiled.runs_python():
+        if compiled.spec.runs_python():
             sandbox = services.sandbox
             settings["sandbox"] = getattr(sandbox, "tier", type(sandbox).__name__)
         if services.judges and (models := sorted(compiled.spec.judge_models())):
@@ -179,11 +162,11 @@ class AsyncEngine:
         return settings
 
     def spending(self) -> dict[str, Any]:
-        """What judges took since the engine was made, but for kept replies: `tokens`, and `cost`."""
+        """What judges used since the engine was made, cached replies not counted: `tokens`, and `cost`."""
         return self._services.judges.spent() if self._services.judges else {}
 
     def prices(self) -> dict[str, Price]:
-        """What models cost, by the names that endpoints know them by; from graders.toml and the settings."""
+        """Prices by the models' names at their endpoints, from graders.toml and the settings."""
         return self._services.judges.prices() if self._services.judges else {}
 
     async def run(
@@ -210,11 +193,10 @@ class AsyncEngine:
                 response with reward 0.0 and a flag instead.
             LifecycleError: the engine is closed.
         """
-        # A python source that cannot run is answered as the service does: reward 0.0 and a flag.
+        # A python source that cannot run gets the service's answer: reward 0.0 and a flag.
         compiled = self.compile(grader, check_sources=False)
         self._stay_on_one_loop()
-        # What the engine has no means to run, it says before it looks at the row.
-        _ = compiled.evaluator
+        compiled.require_runnable()
         scope = scope_of(
             item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
         )
@@ -254,83 +236,40 @@ class AsyncEngine:
             async for outcome in self._score_waiting(compiled, rows, scope):
                 yield outcome
             return
-        breath = perf_counter() + BREATH_S
+        yield_at = perf_counter() + YIELD_EVERY_S
         for index, row in enumerate(rows):
             yield compiled.grade_row_now(index, row, scope)
-            if perf_counter() > breath:
+            if perf_counter() > yield_at:
                 await asyncio.sleep(0)
-                breath = perf_counter() + BREATH_S
+                yield_at = perf_counter() + YIELD_EVERY_S
 
     async def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
     ) -> AsyncIterator[RowOutcome]:
-        ready: deque[RowOutcome | BaseException] = deque()
-        some = asyncio.Event()
+        delivered: deque[RowOutcome | BaseException] = deque()
+        arrived = asyncio.Event()
 
         def deliver(outcome: RowOutcome | BaseException) -> None:
-            ready.append(outcome)
-            some.set()
+            delivered.append(outcome)
+            arrived.set()
 
         crew = self.crew(compiled, scope, deliver)
-        supply = Supply(rows, self.concurrency * WINDOW)
+        drain = Drain(rows, self.settings.concurrency, crew.feed)
         try:
-            while supply.refill(crew.feed) or supply.in_flight:
-                await some.wait()
-                some.clear()
-                while ready:
-                    supply.in_flight -= 1
-                    yield graded(ready.popleft())
+            for outcome in drain.outcomes(lambda: delivered.popleft() if delivered else None):
+                if outcome is None:
+                    await arrived.wait()
+                    arrived.clear()
+                else:
+                    yield outcome
         finally:
             await crew.end()
 
     def crew(self, compiled: CompiledGrader, scope: ScopeOf, deliver: Deliver) -> Crew:
-        """What drains a data set of a grader that waits; `concurrency` holds for all of them together."""
+        """The tasks that grade a data set's rows; all crews of an engine share its `concurrency`."""
 
         async def grade(index: int, row: Any) -> RowOutcome:
             async with self._free:
                 return await compiled.grade_row(index, row, scope)
 
-        return Crew(grade, self.concurrency, deliver)
-
-
-class Supply:
-    """Hands rows on in portions, so that only so many are in flight.
-
-    Args:
-        rows: where they come from.
-        window: rows in flight, at most.
-
-    Attributes:
-        in_flight: rows that were handed on and are not back.
-    """
-
-    def __init__(self, rows: Iterable[Any], window: int) -> None:
-        self._rows = enumerate(rows)
-        self._window = window
-        self._portion = min(PORTION, window)
-        self._over = False
-        self.in_flight = 0
-
-    def refill(self, feed: Callable[[list[tuple[int, Any]]], object]) -> bool:
-        """Hand on as many as fit, a portion at a time; tells whether there may be more."""
-        while not self._over and self.in_flight <= self._window - self._portion:
-            portion = list(islice(self._rows, self._portion))
-            self._over = len(portion) < self._portion
-            self.in_flight += len(portion)
-            if portion:
-                feed(portion)
-        return not self._over
-
-
-def graded(delivered: RowOutcome | BaseException) -> RowOutcome:
-    """What a crew delivered; an exception is raised."""
-    if isinstance(delivered, BaseException):
-        raise delivered
-    return delivered
-
-
-def _judging(judges: str | ModelBackend | JudgeSettings | None, concurrency: int) -> JudgeSettings:
-    if isinstance(judges, JudgeSettings):
-        return judges
-    endpoints = {} if judges is None else {DEFAULT_ENDPOINT: judges}
-    return JudgeSettings(endpoints=endpoints, concurrency=concurrency)
+        return Crew(grade, self.settings.concurrency, deliver)

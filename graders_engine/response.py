@@ -10,6 +10,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from graders_engine.errors import Mistake
+from graders_engine.graders.parts import without_nulls
 from graders_engine.outcome import Flag, RowOutcome, flags_of
 
 _ALPHANUMERICS = string.ascii_letters + string.digits
@@ -95,8 +96,6 @@ class ValidateGraderResponse(_Wire):
         warnings: what is allowed but probably not meant; not part of the wire form.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
     grader: dict[str, Any]
     _warnings: tuple[Mistake, ...] = PrivateAttr(())
 
@@ -148,22 +147,11 @@ def present_validation(
     grader: dict[str, Any], warnings: tuple[Mistake, ...]
 ) -> ValidateGraderResponse:
     """The wire form of a grader that was found valid: what was given, nulls left out, with a name."""
-    echo = _without_nulls(grader)
+    echo: dict[str, Any] = without_nulls(grader)
     echo.setdefault("name", made_up_name())
     response = ValidateGraderResponse(grader=echo)
     response._warnings = warnings
     return response
-
-
-def _without_nulls(grader: dict[str, Any]) -> dict[str, Any]:
-    """A grader without the optional keys that are null; a key of a grader with null is as if left out."""
-    echo = {key: value for key, value in grader.items() if value is not None}
-    parts = echo.get("graders")
-    if isinstance(parts, dict):
-        echo["graders"] = {key: _without_nulls(part) for key, part in parts.items()}
-    elif isinstance(parts, list):
-        echo["graders"] = [_without_nulls(part) for part in parts]
-    return echo
 
 
 def _served(rewards: dict[str, float | None]) -> dict[str, float]:

@@ -9,8 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from graders_engine import Engine
+
+# Timing decides no test: an example may take long on a busy machine. The usual run tries the same examples
+# each time; `HYPOTHESIS_PROFILE=nightly` tries new ones, and prints how to repeat one that fails.
+settings.register_profile(
+    "same",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "nightly", settings.get_profile("same"), derandomize=False, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 STRING_CHECK: dict[str, Any] = {
     "type": "string_check",

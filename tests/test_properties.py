@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graders_engine import Engine, InvalidGrader, InvalidRow, UnavailableGrader
@@ -20,11 +20,6 @@ from graders_engine.language.scope import scope_of
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 from tests.slow_formula import slow_value
-
-settings.register_profile(
-    "project", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
-settings.load_profile("project")
 
 texts = st.text(max_size=30) | st.text(st.characters(codec=None), max_size=10)
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

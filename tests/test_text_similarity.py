@@ -47,7 +47,7 @@ def test_a_variant_gives_another_tools_number() -> None:
         assert reward(plain, "rouge_2", "今天天气很好", "今天天气很好") == 0.0
         assert reward(varied, "rouge_2", "今天天气很好", "今天天气很好") == 1.0
         compiled = varied.compile(similarity("bleu"))
-        assert "nltk" in varied.settings(compiled)["metrics"]["bleu"]
+        assert "nltk" in varied.reward_settings(compiled)["metrics"]["bleu"]
 
 
 @pytest.mark.parametrize("variants", [{"bleu": "nltk"}, {"blue": "sacrebleu"}])

@@ -32,7 +32,7 @@ from graders_engine.errors import DataSetError, InvalidRequest
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @comparison_options
-@engine_options(keep_replies=True)
+@engine_options(use_cache=True)
 def command(
     engine: Engine,
     old: str,
@@ -59,14 +59,17 @@ def command(
     graders = [_read(given) for given in (old, new)]
     with engine:
         for grader in graders:  # what cannot be run is said before any row is scored
-            _ = engine.compile(grader).evaluator
+            engine.compile(grader).require_runnable()
     with ExitStack() as stack:
         folder = out_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _make(folder)
         results = [folder / "old.jsonl", folder / "new.jsonl"]
         for grader, out in zip(graders, results, strict=True):
             # An engine each: what one has found out while it ran is no difference of the other's.
-            with Engine(**engine.made_with) as its_own, progress(quiet=quiet) as on_progress:
+            with (
+                Engine.from_settings(engine.settings) as its_own,
+                progress(quiet=quiet) as on_progress,
+            ):
                 score_file(its_own, grader, out=out, on_progress=on_progress, **how)
         found = compare(*results, top=top)
     if out_dir is None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from graders_engine.blocking import Settings
 from graders_engine.cli.options import engine_settings
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.results.digest import lines_of, read_meta
@@ -17,6 +16,7 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.report.explain import explain
 from graders_engine.report.row_texts import data_path, find
 from graders_engine.report.terminal.explain import render
+from graders_engine.settings import EngineSettings
 
 _PATH = click.Path(path_type=Path)
 
@@ -34,9 +34,9 @@ _PATH = click.Path(path_type=Path)
     "--sample-field", metavar="NAME", help="Flat rows: the field with the model's output."
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-@engine_settings(keep_replies=True)
+@engine_settings(use_cache=True)
 def command(
-    settings: Settings,
+    settings: EngineSettings,
     results: Path | None,
     line: int | None,
     grader: str | None,

@@ -32,7 +32,7 @@ _FILE = click.Path(path_type=Path)
     "--sample-field", metavar="NAME", help="Flat rows: the field with the model's output."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-@engine_options(keep_replies=True)
+@engine_options(use_cache=True)
 def command(
     engine: Engine,
     grader: str,
@@ -58,7 +58,7 @@ def command(
 
     with engine:
         compiled = engine.compile(read_flag("grader", grader))
-        _ = compiled.evaluator
+        compiled.require_runnable()
         checked = check_judge(engine, compiled, open_data(data, **reading), human, passing=passing)
     if as_json:
         click.echo(written(to_builtins(checked), "json"))

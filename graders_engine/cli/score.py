@@ -80,7 +80,7 @@ _FILE = click.Path(path_type=Path)
     help="At the end, show the row of this line from end to end, as `graders explain` does.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, no report.")
-@engine_options(keep_replies=True)
+@engine_options(use_cache=True)
 def command(
     engine: Engine, grader: str, out: Path, *, explained: int | None, quiet: bool, **how: Any
 ) -> None:
@@ -108,7 +108,7 @@ def command(
         except KeyboardInterrupt:
             click.echo("\nInterrupted. The same command goes on from here.", err=True)
             sys.exit(INTERRUPTED)
-        settings = engine.settings(compiled)
+        settings = engine.reward_settings(compiled)
         shown = _shown(engine, compiled, how["data"], out, explained) if explained else ""
     if not quiet:
         click.echo(render(tally, settings))
@@ -128,5 +128,5 @@ def _shown(engine: Engine, compiled: CompiledGrader, data: Path, out: Path, line
         raise InvalidRequest(f"--explain {line}: {data} has no row on line {line}.")
     results = (result for _, result in results_in(lines_of(out)) if result.line == line)
     return render_row(
-        explain(engine.made_with, compiled.given, row, line, recorded=next(results, None))
+        explain(engine.settings, compiled.given, row, line, recorded=next(results, None))
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
-from graders_engine.blocking import Settings
 from graders_engine.cli.options import engine_settings
 from graders_engine.errors import InvalidRequest
+from graders_engine.settings import EngineSettings
 
 KEY_VARIABLE = "GRADERS_API_KEY"
 
@@ -82,7 +84,7 @@ KEY_VARIABLE = "GRADERS_API_KEY"
 @click.option("--log-bodies", is_flag=True, help="Log requests and responses whole: users' data.")
 @engine_settings()
 def command(
-    settings: Settings,
+    settings: EngineSettings,
     host: str,
     port: int,
     api_key: str | None,
@@ -122,7 +124,7 @@ def command(
     )
     guarded = serving.guarded(given, listener, no_auth=no_auth)
     address = serving.url(listener)
-    engine: Settings = {**settings, "allow_endpoints": allow_endpoints}
+    engine = replace(settings, allow_endpoints=allow_endpoints)
     serving.serve(
         engine,
         guarded,

@@ -91,13 +91,21 @@ class GraderSpec(BaseModel):
             "in this version of graders-engine."
         )
 
+    def parts(self) -> Mapping[str, GraderSpec]:
+        """The graders inside it, by key; a multi has some."""
+        return {}
+
     def metrics(self) -> frozenset[str]:
-        """The text metrics that it uses."""
-        return frozenset()
+        """The text metrics that it uses, those of its parts included."""
+        return frozenset().union(*(part.metrics() for part in self.parts().values()))
 
     def judge_models(self) -> frozenset[str]:
-        """The models that it asks."""
-        return frozenset()
+        """The models that it asks, those of its parts included."""
+        return frozenset().union(*(part.judge_models() for part in self.parts().values()))
+
+    def runs_python(self) -> bool:
+        """Whether it, or one of its parts, runs python code."""
+        return any(part.runs_python() for part in self.parts().values())
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """What is allowed but probably not meant; paths start with `path`."""

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BeforeValidator, Field
 
 from graders_engine.errors import FormulaFailure, Mistake
-from graders_engine.graders import mistakes
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.fields import FormulaField, found
 from graders_engine.graders.leaf import LeafGrader
+from graders_engine.graders.parts import keyed
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Failure, Flag, Outcome, added
-
-
-def keyed(graders: list[Any]) -> dict[str, Any]:
-    """The list form as a map: keyed by name; one with no name of its own is keyed by its place, `[2]`."""
-    by_key: dict[str, Any] = {}
-    for position, grader in enumerate(graders):
-        name = grader.get("name") if isinstance(grader, dict) else None
-        free = isinstance(name, str) and name not in by_key
-        by_key[name if isinstance(name, str) and free else f"[{position}]"] = grader
-    return by_key
-
-
-def unnamed(graders: list[Any]) -> Iterator[Mistake]:
-    """What keeps a list of graders from being a map: names that are missing or stand twice."""
-    seen = set()
-    for position, grader in enumerate(graders):
-        path = f"graders[{position}].name"
-        name = grader.get("name") if isinstance(grader, dict) else None
-        if isinstance(grader, dict) and name is None:
-            yield mistakes.missing(path)
-        elif isinstance(name, str) and name in seen:
-            reason = f"duplicate name '{name}'. Each grader in a list needs a name of its own."
-            yield mistakes.invalid(path, reason)
-        elif isinstance(name, str):
-            seen.add(name)
 
 
 def _as_map(value: Any) -> Any:
@@ -64,16 +39,12 @@ class MultiGrader(GraderSpec):
         """Make the evaluator, and those of its parts."""
         return Multi(self, {key: spec.compile(services) for key, spec in self.graders.items()})
 
-    def metrics(self) -> frozenset[str]:
-        """Its parts' metrics."""
-        return frozenset().union(*(spec.metrics() for spec in self.graders.values()))
-
-    def judge_models(self) -> frozenset[str]:
-        """The models that its parts ask."""
-        return frozenset().union(*(spec.judge_models() for spec in self.graders.values()))
+    def parts(self) -> Mapping[str, GraderSpec]:
+        """Its graders by key."""
+        return self.graders
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """Graders that the formula leaves out, and what its parts have to say."""
+        """Graders that the formula does not use, and its parts' own cautions."""
         for key, spec in self.graders.items():
             where = f"graders.{key}"
             if key not in self.calculate_output.names:
@@ -88,35 +59,46 @@ class MultiGrader(GraderSpec):
 
 
 class Multi:
-    """Evaluates a `MultiGrader`."""
+    """Evaluates a `MultiGrader`.
 
-    def __init__(self, spec: MultiGrader, parts: dict[str, Evaluator]) -> None:
+    Args:
+        spec: the grader.
+        parts: what evaluates each of its graders, by key.
+    """
+
+    def __init__(self, spec: MultiGrader, parts: Mapping[str, Evaluator]) -> None:
         self._formula = spec.calculate_output
         self._invalid_grade = spec.invalid_grade
-        self._keys = tuple(parts)
-        self._parts = tuple(parts.values())
-        self.waits = any(part.waits for part in self._parts)
+        self._parts = tuple(parts.items())
+        self.waits = any(part.waits for part in parts.values())
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The formula's value; a part that fails counts 0.0 in it and keeps its failure."""
         if self.waits:
-            outcomes = await asyncio.gather(*(attempt(part, scope) for part in self._parts))
-        else:  # a task a part would cost more than the parts do
-            outcomes = [await attempt(part, scope) for part in self._parts]
-        served = {key: outcome.served for key, outcome in zip(self._keys, outcomes, strict=True)}
-        failures = [
-            Failure(failure.flag, failure.details, failure.infrastructure, key)
-            for key, outcome in zip(self._keys, outcomes, strict=True)
-            for failure in outcome.failures
-        ]
-        rewards = {
-            key: None if outcome.failures else outcome.served
-            for key, outcome in zip(self._keys, outcomes, strict=True)
-        }
-        scores = {
-            key: reward if outcome.score is None else outcome.score
-            for (key, reward), outcome in zip(rewards.items(), outcomes, strict=True)
-        }
+            outcomes = await asyncio.gather(*(attempt(part, scope) for _, part in self._parts))
+        else:  # a task for each part would cost more than the parts do
+            outcomes = [await attempt(part, scope) for _, part in self._parts]
+        served: dict[str, float] = {}
+        rewards: dict[str, float | None] = {}
+        scores: dict[str, float | None] = {}
+        failures: list[Failure] = []
+        for (key, _), outcome in zip(self._parts, outcomes, strict=True):
+            served[key] = outcome.served
+            rewards[key] = None if outcome.failures else outcome.served
+            scores[key] = rewards[key] if outcome.score is None else outcome.score
+            failures += [
+                msgspec.structs.replace(failure, grader=key) for failure in outcome.failures
+            ]
+        outcome = self._combined(served, rewards, scores, failures)
+        return self._with_traces(outcome, outcomes) if self.waits else outcome
+
+    def _combined(
+        self,
+        served: dict[str, float],
+        rewards: dict[str, float | None],
+        scores: dict[str, float | None],
+        failures: list[Failure],
+    ) -> Outcome:
         reward: float | None
         try:
             reward = self._formula.evaluate(served)
@@ -125,21 +107,20 @@ class Multi:
             reward = None
         if failures and self._invalid_grade is not None:
             reward = self._invalid_grade
-        shown = 0.0 if reward is None else reward
+        served_reward = 0.0 if reward is None else reward
         if any(failure.infrastructure for failure in failures):
             reward = None  # an outage is not a zero: the number is served, but no reward is claimed
-        outcome = Outcome(reward, shown, tuple(failures), rewards, scores)
-        return self._with_traces(outcome, outcomes) if self.waits else outcome
+        return Outcome(reward, served_reward, tuple(failures), rewards, scores)
 
-    def _with_traces(self, outcome: Outcome, parts: Sequence[Outcome]) -> Outcome:
-        """What the parts printed and spent, by their keys."""
-        keyed = list(zip(self._keys, parts, strict=True))
+    def _with_traces(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome:
+        """What the parts printed and used, by their keys."""
+        by_key = [(key, part) for (key, _), part in zip(self._parts, outcomes, strict=True)]
         return msgspec.structs.replace(
             outcome,
             printed={
-                f"{key}.{name}": text for key, part in keyed for name, text in part.printed.items()
+                f"{key}.{name}": text for key, part in by_key for name, text in part.printed.items()
             },
-            usage=added(part.usage for part in parts),
-            repeats={key: part.repeats[""] for key, part in keyed if part.repeats},
-            labels={key: part.labels[""] for key, part in keyed if part.labels},
+            usage=added(part.usage for part in outcomes),
+            repeats={key: part.repeats[""] for key, part in by_key if part.repeats},
+            labels={key: part.labels[""] for key, part in by_key if part.labels},
         )

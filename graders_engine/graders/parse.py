@@ -16,7 +16,8 @@ from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.fields import FOUND, SHAPE, TYPE, Reading, by_type
 from graders_engine.graders.leaf import LEAF_MODELS, LEAF_TYPES, Leaf
 from graders_engine.graders.messages import SamplingParams
-from graders_engine.graders.multi import MultiGrader, keyed, unnamed
+from graders_engine.graders.multi import MultiGrader
+from graders_engine.graders.parts import keyed, unnamed
 from graders_engine.language import strict_json
 
 TYPES = (*LEAF_TYPES, "multi")

@@ -37,11 +37,7 @@ def _runnable(source: str, info: ValidationInfo) -> str:
     if not reading(info).check_sources:
         return source
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # an invalid escape in a user's string is not our warning
-            tree = ast.parse(source)
+        tree = _parsed(source)
     except SyntaxError as error:
         reason, caret = _located(source, error)
         raise found(lambda path: [mistakes.invalid(path, reason, detail=caret)]) from None
@@ -132,6 +128,10 @@ class PythonGrader(GraderSpec):
                 "python graders are not run here: the engine was given no sandbox."
             )
         return Python(self, services.sandbox)
+
+    def runs_python(self) -> bool:
+        """It does."""
+        return True
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """An image that is not there, and modules that the environment does not have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
-from graders_engine.blocking import Engine, Settings
+from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader, scope_reader
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import GradingError, InvalidRow, UnavailableGrader
@@ -19,6 +20,7 @@ from graders_engine.language.scope import Scope, spell
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import RowOutcome, Status
+from graders_engine.settings import EngineSettings
 
 
 class VariableShown(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,7 +128,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def explain(
-    settings: Settings,
+    settings: EngineSettings,
     grader: Any,
     row: Any,
     line: int,
@@ -138,7 +140,7 @@ def explain(
     """Grade one row once more and show how its reward comes about.
 
     Args:
-        settings: of the engine that grades, as `Engine.made_with` has them.
+        settings: of the engine that grades, as `Engine.settings` has them.
         grader: as for `Engine.compile`.
         row: as `Engine.score` takes rows.
         line: the row's line, to be shown.
@@ -151,8 +153,8 @@ def explain(
             as far as it can be.
     """
     calls: list[JudgeCall] = []
-    observed: Settings = {**settings, "observe": _noting(calls)}
-    with Engine(**observed) as engine:
+    observed = dataclasses.replace(settings, observe=_noting(calls))
+    with Engine.from_settings(observed) as engine:
         compiled = engine.compile(grader)
         not_run, graded = "", None
         try:

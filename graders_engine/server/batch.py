@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from graders_engine.compiled import scope_reader
-from graders_engine.engine import BREATH_S, WINDOW
+from graders_engine.crew import ROWS_AHEAD
+from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import GradersError
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
@@ -61,7 +62,7 @@ class Batch:
     ) -> None:
         self._kept, self._rows, self._grading = kept, rows, grading
         self._counted, self._max_row_bytes = counted, max_row_bytes
-        self._window = grading.concurrency * WINDOW
+        self._window = grading.concurrency * ROWS_AHEAD
         self._present = kept.presenter()
 
     async def grade(self, emit: Emit) -> None:
@@ -82,7 +83,7 @@ class Batch:
         loop_time = asyncio.get_running_loop().time
         results: list[bytes] = []
         rows: list[RowOutcome] = []
-        breath = perf_counter() + BREATH_S
+        breath = perf_counter() + YIELD_EVERY_S
         for index, text in enumerate(self._rows):
             try:
                 if len(text) <= quick_bytes:
@@ -98,7 +99,7 @@ class Batch:
                 await emit(results)
                 results, rows = [], []
                 await asyncio.sleep(0)
-                breath = perf_counter() + BREATH_S
+                breath = perf_counter() + YIELD_EVERY_S
                 if loop_time() > deadline:
                     results = self._overdue(index + 1)
                     break

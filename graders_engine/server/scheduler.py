@@ -66,11 +66,11 @@ class Scheduler:
     """
 
     def __init__(self, engine: AsyncEngine, settings: ServerSettings) -> None:
-        self.queue = AdmissionQueue(engine.concurrency + settings.max_queue)
+        self.queue = AdmissionQueue(engine.settings.concurrency + settings.max_queue)
         self.rows = 0
         self.deadline_s = settings.deadline_s
-        self.concurrency = engine.concurrency
-        self._turns = asyncio.Semaphore(engine.concurrency)
+        self.concurrency = engine.settings.concurrency
+        self._turns = asyncio.Semaphore(engine.settings.concurrency)
         self._threads = ThreadPoolExecutor(available_cpus(), "grading")
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ class Service:
 
     def waiting(self) -> int:
         """Rows that wait for their turn."""
-        return max(0, self._grading.rows - self._engine.concurrency)
+        return max(0, self._grading.rows - self._engine.settings.concurrency)
 
     async def run(self, call: Exchange) -> bytes:
         """Grade one row.
@@ -53,8 +53,7 @@ class Service:
         body = run_body(call.body, self._settings.max_row_bytes)
         # A python source that cannot run is answered as the service does: reward 0.0 and a flag.
         kept = await self.graders.get(bytes(body.grader), check_sources=False)
-        # What the engine has no means to run, it says before it looks at the row.
-        _ = kept.compiled.evaluator
+        kept.compiled.require_runnable()
         scope = scope_of(
             body.item,
             model_sample=body.model_sample,

@@ -16,7 +16,6 @@ from dataclasses import replace
 
 import uvicorn
 
-from graders_engine.blocking import Settings
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox.base import Sandbox
@@ -27,6 +26,7 @@ from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.logs import Lines, Log
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import Counted, ServerMetrics
+from graders_engine.settings import EngineSettings
 
 BACKLOG = 2048
 """Connections that the system holds until they are taken; Linux caps it at net.core.somaxconn."""
@@ -93,7 +93,7 @@ def guarded(settings: ServerSettings, listener: socket.socket, *, no_auth: bool)
 
 
 def serve(
-    engine_settings: Settings,
+    engine_settings: EngineSettings,
     settings: ServerSettings,
     listener: socket.socket,
     on_ready: Callable[[], None],
@@ -114,11 +114,9 @@ def serve(
     _allow_many_files()
     sandbox = Counted(_sandbox(engine_settings))
     figures = ServerMetrics(sandbox)
-    with_counts: Settings = {**engine_settings, "sandbox": sandbox, "observe": figures.judged}
-    try:
-        engine = AsyncEngine(**with_counts)
-    except ValueError as error:  # an unknown metric or variant; the message lists what there is
-        raise InvalidRequest(f"--variant: {error}.") from None
+    engine = AsyncEngine.from_settings(
+        replace(engine_settings, sandbox=sandbox, observe=figures.judged)
+    )
     app = App(engine, settings, figures, log)
     config = uvicorn.Config(
         app,
@@ -135,9 +133,9 @@ def serve(
     asyncio.run(_Server(config, settings, on_ready).serve(sockets=[listener]))
 
 
-def _sandbox(settings: Settings) -> Sandbox:
-    given = settings.get("sandbox", "auto")
-    return OnDemand(given, settings.get("limits")) if isinstance(given, str) else given
+def _sandbox(settings: EngineSettings) -> Sandbox:
+    given = settings.sandbox
+    return OnDemand(given, settings.limits) if isinstance(given, str) else given
 
 
 class _Server(uvicorn.Server):

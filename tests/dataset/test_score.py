@@ -374,7 +374,7 @@ def test_the_report_tells_failures_from_zeros(
     answers = ['{"name": "Ann", "email": "a@b.c"}', '{"name": "Bob", "email": "x"}', "no JSON", ""]
     rows = [{"item": item, "model_sample": answer} for answer in answers]
     tally = score_file(engine, name_email, write_rows(tmp_path / "rows.jsonl", rows), out)
-    report = render(tally, engine.settings(engine.compile(name_email)))
+    report = render(tally, engine.reward_settings(engine.compile(name_email)))
     assert (tally.scored, tally.invalid, tally.failed) == (2, 2, 0)
     assert "mean reward  0.5000  over 2 rows scored" in report
     assert "as served    0.2500  with the 2 invalid" in report

@@ -217,7 +217,9 @@ def test_where_a_model_is_asked(
     path.write_text(CONFIG.format(url=server.url))
     with Engine(judges=JudgeSettings(config=path, models=given)) as engine:
         assert engine.run({**SCORE, "model": model}, model_sample="x").reward == 1.0
-        signature = engine.settings(engine.compile({**SCORE, "model": model}))["judges"][model]
+        signature = engine.reward_settings(engine.compile({**SCORE, "model": model}))["judges"][
+            model
+        ]
     [request] = server.asked
     assert (request.body["model"], request.path) == (asked, f"/v1/{endpoint}/chat/completions")
     assert signature.startswith(f"{asked}, openai-compatible chat at {server.url}/{endpoint}")
@@ -270,7 +272,7 @@ def test_the_environment_names_the_endpoint(
 def test_a_key_alone_means_the_api_s_own_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     with Engine() as engine:
-        settings = engine.settings(engine.compile(SCORE))
+        settings = engine.reward_settings(engine.compile(SCORE))
     assert settings["judges"] == {
         "judge-1": "judge-1, openai-compatible chat at https://api.openai.com/v1"
     }
@@ -328,7 +330,7 @@ def test_the_flags_map_and_name(
         (["--base-url", "nonsense"], "must start with http"),
         (["--config", "none.toml"], "No such file"),
         (["--replay", "nowhere"], "There is no transcript"),
-        (["--cache", "x", "--no-cache"], "the opposite of each other"),
+        (["--cache", "x", "--no-cache"], "contradict each other"),
         (["--record", "a", "--replay", "a"], "not both at once"),
         (["--max-cost", "1", "--base-url", "http://127.0.0.1:1/v1"], "needs the price"),
     ],

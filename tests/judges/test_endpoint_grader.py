@@ -163,7 +163,7 @@ def test_the_values_of_headers_are_left_nowhere(
     assert [path.name for path in left] == ["grader.json"]
     assert KEY not in done.output + caplog.text
     with Engine() as engine:
-        assert KEY not in json.dumps(engine.compile(one).shown)
+        assert KEY not in json.dumps(engine.compile(one).masked)
 
 
 def test_the_same_endpoint_with_another_key_goes_on_with_the_results(
@@ -192,5 +192,5 @@ def test_an_address_is_shown_without_what_may_be_a_key(url: str, shown: str) -> 
         part = {"type": "endpoint", "url": url, "headers": {"x-key": "KEY"}}
         multi = {"type": "multi", "graders": {"a": part}, "calculate_output": "a"}
         assert engine.compile(multi).given["graders"]["a"]["url"] == url
-        assert engine.compile(multi).shown["graders"]["a"]["url"] == shown
-        assert "KEY" not in json.dumps(engine.compile(multi).shown)
+        assert engine.compile(multi).masked["graders"]["a"]["url"] == shown
+        assert "KEY" not in json.dumps(engine.compile(multi).masked)

@@ -7,20 +7,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from .wordnet_files import NoWordNet, dictionary, nltk_data
 
 EXAMPLES = int(os.environ.get("GRADERS_EXAMPLES", "150"))
 """Pairs a property test tries."""
 
-properties = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,  # timing decides no test
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+properties = settings(max_examples=EXAMPLES)
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ def test_lexical_embeddings_count_shared_words() -> None:
             )
         )
         assert [row.reward for row in graded] == pytest.approx([1.0, 0.5, 0.0])
-        signature = engine.settings(engine.compile(COSINE))["metrics"]["cosine"]
+        signature = engine.reward_settings(engine.compile(COSINE))["metrics"]["cosine"]
         assert signature.startswith("lexical, signed CRC-32")
 
 
@@ -257,7 +257,7 @@ def test_the_key_is_sent_and_never_shown(server: Endpoint, monkeypatch: pytest.M
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     with Engine(embeddings="openai:letters") as engine:
         engine.run(COSINE, model_sample="a", item={"text": "b"})
-        settings = engine.settings(engine.compile(COSINE))
+        settings = engine.reward_settings(engine.compile(COSINE))
     assert server.headers[0]["Authorization"] == "Bearer sk-secret"
     assert settings["metrics"]["cosine"] == f"openai-compatible embeddings, letters at {server.url}"
 

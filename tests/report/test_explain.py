@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders_engine.blocking import Settings
 from graders_engine.errors import FormulaFailure
 from graders_engine.language.formula import Formula
 from graders_engine.models.scripted import Scripted
 from graders_engine.report.explain import _filled, explain
 from graders_engine.report.terminal.explain import render
+from graders_engine.settings import EngineSettings
 
 SOURCE = """
 def grade(sample, item):
@@ -39,8 +39,8 @@ JUDGED: dict[str, Any] = {
 ROW = {"item": {"question": "what?", "n": 3}, "model_sample": '{"a": [7, "7"]}'}
 
 
-def judged(answer: Any) -> Settings:
-    return {"judges": Scripted(answer), "sandbox": "none"}
+def judged(answer: Any) -> EngineSettings:
+    return EngineSettings(judges=Scripted(answer), sandbox="none")
 
 
 def test_a_row_is_shown_from_its_templates_to_its_reward() -> None:
@@ -105,7 +105,7 @@ def test_the_samples_own_flags_are_told_from_the_graders() -> None:
         "input": "{{sample.output_text}}",
         "reference": "",
     }
-    shown = explain({}, grader, {"item": {}, "model_sample": ""}, 1)
+    shown = explain(EngineSettings(), grader, {"item": {}, "model_sample": ""}, 1)
     assert (shown.reward, shown.sample_flags) == (1.0, ["unresponsive_reward_error"])
     assert "takes no reward away" in render(shown)
 
@@ -115,7 +115,7 @@ def test_a_grader_that_cannot_be_run_is_explained_as_far_as_it_can(
 ) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    shown = explain({}, JUDGED, ROW, 1)
+    shown = explain(EngineSettings(), JUDGED, ROW, 1)
     assert shown.status == ""
     assert "'judge' has no endpoint" in shown.not_run
     assert shown.templates[1].rendered == "To what?:"

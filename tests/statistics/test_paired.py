@@ -37,7 +37,7 @@ def test_fishers_own_example_comes_to_his_number() -> None:
 
 
 @given(st.lists(st.floats(-5, 5, allow_nan=False), min_size=2, max_size=9))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_exact_test_counts_every_way(differences: list[float]) -> None:
     differences = [0.0 if abs(one) < 1e-6 else one for one in differences]
     if all(one in (-1, 0, 1) for one in differences):
@@ -64,7 +64,6 @@ def test_drawn_ways_and_the_normal_limit_come_near_scipys_permutation_test() -> 
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 20))
-@settings(deadline=None)
 def test_0_or_1_rewards_take_mcnemars_exact_test(up: int, down: int, same: int) -> None:
     if up + down == 0:
         return
@@ -96,7 +95,6 @@ def test_the_interval_of_rewards_that_all_moved_is_the_paired_t_tests() -> None:
 
 
 @given(st.lists(st.tuples(rewards, rewards), min_size=2, max_size=30))
-@settings(deadline=None)
 def test_rank_correlations_are_scipys(pairs: list[tuple[float, float]]) -> None:
     before, after = np.array(pairs).T
     found = compared(before, after)
@@ -147,7 +145,6 @@ def test_data_that_cannot_tell_give_no_interval(differences: list[float], p_valu
 
 
 @given(st.lists(st.tuples(rewards, rewards, st.integers(0, 5)), min_size=1, max_size=25))
-@settings(deadline=None)
 def test_every_number_is_finite_or_none(rows: list[tuple[float, float, int]]) -> None:
     before, after, groups = np.array(rows).T
     found = compared(before, after, groups)

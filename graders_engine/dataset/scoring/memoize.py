@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
 from collections import OrderedDict
 
@@ -25,9 +24,7 @@ def once(compiled: CompiledGrader) -> CompiledGrader:
     """
     if not compiled.evaluator.waits:
         return compiled
-    sparing = copy.copy(compiled)
-    sparing.evaluator = Memoized(compiled.evaluator)
-    return sparing
+    return compiled.with_evaluator(Memoized(compiled.evaluator))
 
 
 class Memoized:

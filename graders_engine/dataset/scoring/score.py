@@ -25,6 +25,7 @@ from graders_engine.dataset.scoring.run import Run
 from graders_engine.dataset.scoring.shards import cut
 from graders_engine.dataset.scoring.workers import LocalWorkers, Workers, cores
 from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.settings import keywords
 from graders_engine.version import __version__
 
 OnProgress = Callable[[int, int | None, Tally], None]
@@ -77,7 +78,7 @@ def score_file(
         DataSetError: a file cannot be used.
     """
     compiled = engine.compile(grader)
-    _ = compiled.evaluator  # what cannot be run is said before any file is touched
+    compiled.require_runnable()  # before any file is touched
     if workers is not None and workers < 1:
         raise InvalidRequest(f"There must be at least 1 worker, but {workers} are asked for.")
     data_set = open_data(data, **reading)
@@ -111,7 +112,7 @@ def score_file(
         if lines != out:
             from graders_engine.dataset.results.table import write_table
 
-            write_table(lines, out, tuple(getattr(compiled.spec, "graders", ())))
+            write_table(lines, out, tuple(compiled.spec.parts()))
         tell(size or 0)
     return tally
 
@@ -129,9 +130,9 @@ def _identity(
     settings = {"shape": data_set.shape.name, "sample_field": sample_field}
     return {
         "engine": __version__,
-        "grader": compiled.shown,
+        "grader": compiled.masked,
         "data": data_set.identity,
-        "settings": {**settings, **engine.settings(compiled)},
+        "settings": {**settings, **engine.reward_settings(compiled)},
     }
 
 
@@ -153,7 +154,7 @@ def _started(
     ray_address: str | None,
     shape: Shape,
 ) -> Workers:
-    settings: dict[str, Any] = {**engine.made_with}
+    settings: dict[str, Any] = keywords(engine.settings)
     if backend == "ray":
         from graders_engine.dataset.scoring.ray_workers import RayWorkers
 
