@@ -141,7 +141,7 @@ def _hall(gathered: Clusters) -> tuple[float, float] | None:
     if error is None:
         return None
     influences, count = gathered.influences(), len(gathered.sums)
-    influences /= np.abs(influences).max()  # lest the powers leave the range of floats
+    influences /= np.abs(influences).max()  # so that the powers stay within the range of floats
     skewness = float(np.mean(influences**3) / np.mean(influences**2) ** 1.5) / math.sqrt(count)
     quantile = t_quantile(count)
     low, high = (gathered.mean - error * _unskewed(q, skewness) for q in (quantile, -quantile))

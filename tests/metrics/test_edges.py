@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rapidfuzz import fuzz
+from rouge_score import rouge_scorer
 
 from graders_engine.metrics import METRICS, load
 from graders_engine.metrics.tokens import latin_tokens, unicode_tokens
@@ -51,6 +52,15 @@ def test_a_text_shorter_than_n_scores_0_under_rouge_n(order: int) -> None:
 def test_the_stem_variant_takes_endings_for_equal() -> None:
     assert load("rouge_1")("organized cats", "organize cat") == 0.0
     assert load("rouge_1", "stem")("organized cats", "organize cat") == 1.0
+
+
+@pytest.mark.parametrize("word", ["his", "was", "bus", "ing", "its"])
+def test_the_stem_variant_leaves_words_of_three_letters_alone(word: str) -> None:
+    """As rouge-score does; Porter's algorithm alone would cut them."""
+    package = rouge_scorer.RougeScorer(["rouge1"], use_stemmer=True)
+    for other in (word[:-1], word[:1], word):
+        expected = package.score(other, word)["rouge1"].fmeasure
+        assert load("rouge_1", "stem")(word, other) == expected == float(other == word)
 
 
 def test_the_unicode_variant_ignores_case_and_width() -> None:

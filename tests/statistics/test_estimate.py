@@ -34,6 +34,23 @@ def test_of_single_0_or_1_rewards_it_is_wilsons(rows: int, data: st.DataObject) 
         assert found.high == pytest.approx(published.high, abs=1e-9)
 
 
+@given(st.integers(2, 12), st.integers(1, 6), st.integers(0, 3))
+def test_groups_never_count_for_more_rows_than_they_have(groups: int, pairs: int, odd: int) -> None:
+    """Groups that are more alike than chance would make them say no more than as many single rows."""
+    rewards, names = [], []
+    for group in range(groups):
+        inside = [0.0, 1.0] * pairs + [1.0] * (group < odd)
+        rewards += inside
+        names += [group] * len(inside)
+    values = np.array(rewards)
+    grouped, single = estimate_some(values, np.array(names)), estimate_some(values)
+    assert grouped.low is not None
+    assert grouped.high is not None
+    assert single.low is not None
+    assert single.high is not None
+    assert grouped.high - grouped.low >= single.high - single.low - 1e-12
+
+
 def test_of_rewards_it_is_the_studentized_bootstraps_but_for_the_drawing() -> None:
     """Its analytic counterpart, so the ends are the same to a small part of the width."""
     values = np.random.default_rng(7).beta(5, 0.5, 400)
