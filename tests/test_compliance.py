@@ -54,9 +54,9 @@ def test_templates(case: Case) -> None:
     if "invalid" in case:
         with pytest.raises(SourceError) as refused:
             Template.compile(case["template"])
-        fault = refused.value.faults[0]
-        assert fault.span.start == case["invalid"]["at"], str(fault)
-        assert case["invalid"].get("names", "") in fault.reason.lower()
+        issue = refused.value.issues[0]
+        assert issue.span.start == case["invalid"]["at"], str(issue)
+        assert case["invalid"].get("names", "") in issue.reason.lower()
         return
     template = Template.compile(expanded(case["template"]))
     scope = scope_of(case.get("item"), **output(case))
@@ -75,9 +75,9 @@ def test_formulas(case: Case) -> None:
     if "invalid" in case:
         with pytest.raises(SourceError) as refused:
             Formula.compile(source, values)
-        fault = refused.value.faults[0]
-        assert fault.kind == case["invalid"]["kind"], str(fault)
-        assert fault.span.start == case["invalid"].get("at", fault.span.start), str(fault)
+        issue = refused.value.issues[0]
+        assert issue.kind == case["invalid"]["kind"], str(issue)
+        assert issue.span.start == case["invalid"].get("at", issue.span.start), str(issue)
         return
     formula = Formula.compile(source, values)
     if "result" in case:

@@ -153,9 +153,9 @@ def test_any_text_is_a_template_or_has_a_fault_inside_it(source: str) -> None:
     try:
         template = Template.compile(source)
     except SourceError as error:
-        for fault in error.faults:
-            assert 0 <= fault.span.start <= len(source)
-            assert "^" in fault.span.caret()
+        for issue in error.issues:
+            assert 0 <= issue.span.start <= len(source)
+            assert "^" in issue.span.caret()
     else:
         assert ("{{" in source) == bool(template.variables)
 

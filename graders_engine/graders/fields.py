@@ -56,8 +56,8 @@ def _template(value: Any) -> Template:
     try:
         return Template.compile(value)
     except SourceError as error:
-        faults = error.faults
-        raise found(lambda path: mistakes.invalid_source(path, faults)) from None
+        issues = error.issues
+        raise found(lambda path: mistakes.invalid_source(path, issues)) from None
 
 
 def _formula(value: Any, info: ValidationInfo) -> Formula:
@@ -66,8 +66,8 @@ def _formula(value: Any, info: ValidationInfo) -> Formula:
     try:
         return Formula.compile(value, reading(info).keys)
     except SourceError as error:
-        faults = error.faults
-        raise found(lambda path: mistakes.invalid_source(path, faults)) from None
+        issues = error.issues
+        raise found(lambda path: mistakes.invalid_source(path, issues)) from None
 
 
 TemplateField = Annotated[Template, PlainValidator(_template, json_schema_input_type=str)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import kind_of
-from graders_engine.language.span import Fault
+from graders_engine.language.span import SyntaxIssue
 
 
 def listed(values: Sequence[str], word: str) -> str:
@@ -96,15 +96,15 @@ def invalid(path: str, reason: str, *, detail: str = "", hint: str = "") -> Mist
     return Mistake(f"Invalid '{path}': {reason}", path, "invalid_value", detail, hint)
 
 
-def invalid_source(path: str, faults: Sequence[Fault]) -> list[Mistake]:
-    """The faults of a template or formula, each with its line and caret."""
+def invalid_source(path: str, issues: Sequence[SyntaxIssue]) -> list[Mistake]:
+    """The issues of a template or formula, each with its line and caret."""
     return [
         invalid(
             path,
-            f"{fault.reason} (line {fault.span.line}, column {fault.span.column}).",
-            detail=fault.span.caret(),
+            f"{issue.reason} (line {issue.span.line}, column {issue.span.column}).",
+            detail=issue.span.caret(),
         )
-        for fault in faults
+        for issue in issues
     ]
 
 

@@ -1,1 +1,1 @@
-"""The two small languages graders are written in, templates and formulas; pure."""
+"""The two small languages of graders, templates and formulas; pure functions."""

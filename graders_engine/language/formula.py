@@ -1,12 +1,12 @@
-"""Formulas: `calculate_output` compiled once and evaluated once a row.
+"""Formulas: `calculate_output` compiled once and evaluated once per row.
 
-The language is the API guide's: `+ - * / ^`, parentheses, numbers, the keys of the sub-graders and a few
-functions. `^` is the power: it binds tighter than a unary minus and to the right. Every number is a double.
+The language is that of the API guide: `+ - * / ^`, parentheses, numbers, the keys of the sub-graders and a
+few functions. `^` is exponentiation: it binds tighter than unary minus and is right-associative. Every
+number is a double.
 
-simpleeval does the arithmetic, on text that this module has read token by token and written anew: numbers
-as float literals, keys as `v0`, `v1`, …, `^` as `**`. So nothing that the grammar below does not know ever
-reaches Python's parser, and no evaluation can build a big integer (simpleeval alone computes
-`4000000**4000000`)::
+simpleeval does the arithmetic, on text that this module has tokenized and rewritten: numbers as float
+literals, keys as `v0`, `v1`, …, `^` as `**`. So only the grammar below reaches Python's parser, and no
+evaluation can build a big integer (simpleeval alone would compute `4000000**4000000`)::
 
     sum      = product { ("+" | "-") product }
     product  = signed { ("*" | "/") signed }
@@ -29,22 +29,28 @@ from typing import NoReturn
 import simpleeval
 
 from graders_engine.errors import FormulaFailure
-from graders_engine.language.span import Fault, SourceError, Span
+from graders_engine.language.span import SourceError, Span, SyntaxIssue
 
 MAX_LENGTH = 10_000
-"""Characters of a formula."""
+"""Longest formula, in characters."""
 MAX_TOKENS = 1_000
-"""Tokens of a formula; keeps Python's parser far from its own limits."""
+"""Most tokens in a formula; this keeps Python's parser far from its own limits."""
 MAX_DEPTH = 120
-"""Levels of nesting, chained operators included; each takes about three stack frames of the thousand."""
+"""Deepest nesting, chained operators included; a level takes about three of Python's 1,000 stack frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the language: how many arguments it takes (`most` None: any number) and what it does."""
+    """A function of the language.
 
-    least: int
-    most: int | None
+    Attributes:
+        min_arguments: fewest arguments that it takes.
+        max_arguments: most arguments that it takes; None for any number.
+        call: computes its value.
+    """
+
+    min_arguments: int
+    max_arguments: int | None
     call: Callable[..., float]
 
 
@@ -98,7 +104,7 @@ class Formula:
 
     Attributes:
         source: the text it was compiled from.
-        names: the keys it uses, in the order they first stand.
+        names: the keys it uses, in the order of their first use.
     """
 
     __slots__ = ("_evaluator", "_tree", "_variables", "names", "source")
@@ -117,11 +123,11 @@ class Formula:
 
     @classmethod
     def compile(cls, source: str, keys: Collection[str] | None) -> Formula:
-        """Read a formula.
+        """Compile a formula.
 
         Args:
             source: the text.
-            keys: the names it may use; None to let every name pass.
+            keys: the names it may use; None allows every name.
 
         Raises:
             SourceError: with kind "syntax", "name", "function", "arity" or "too_complex".
@@ -131,19 +137,19 @@ class Formula:
                 f"the formula is {len(source)} characters long; at most {MAX_LENGTH} are allowed"
             )
             raise SourceError(
-                [Fault(reason, Span(source, MAX_LENGTH, MAX_LENGTH + 1), "too_complex")]
+                [SyntaxIssue(reason, Span(source, MAX_LENGTH, MAX_LENGTH + 1), "too_complex")]
             )
         reader = _Reader(source, keys)
         python = reader.translate()
-        if reader.faults:
-            raise SourceError(reader.faults)
+        if reader.issues:
+            raise SourceError(reader.issues)
         return cls(source, python, reader.names)
 
     def evaluate(self, values: Mapping[str, float]) -> float:
-        """The formula's value for these numbers; finite.
+        """The formula's value for these numbers, always finite.
 
         Raises:
-            FormulaFailure: it has none.
+            FormulaFailure: it has no finite value.
         """
         self._evaluator.names = {
             variable: float(values[name]) for variable, name in self._variables
@@ -173,7 +179,7 @@ def _parse(source: str, python: str) -> ast.stmt:
     level: list[ast.AST]
     try:
         tree = ast.parse(python).body[0]
-    except (MemoryError, RecursionError):  # how Python's parser says that its own stack is full
+    except (MemoryError, RecursionError):  # raised when the stack of Python's parser is full
         level = []
     else:
         level = [tree]
@@ -182,12 +188,12 @@ def _parse(source: str, python: str) -> ast.stmt:
             if not level:
                 return tree
     reason = f"the formula nests more than {MAX_DEPTH} levels deep (a chain of operators counts)"
-    raise SourceError([Fault(reason, Span(source, 0, len(source)), "too_complex")])
+    raise SourceError([SyntaxIssue(reason, Span(source, 0, len(source)), "too_complex")])
 
 
 @dataclass(slots=True)
 class _Open:
-    """An open parenthesis: where it (or the function it belongs to) starts, and that function's name."""
+    """An open parenthesis: where it, or its function's name, starts, and the function it belongs to."""
 
     start: int
     function: str
@@ -195,19 +201,19 @@ class _Open:
 
 
 class _Reader:
-    """Checks the order of the tokens, and writes each one in Python."""
+    """Checks the order of the tokens and translates each of them to Python."""
 
     def __init__(self, source: str, keys: Collection[str] | None) -> None:
         self.source, self.keys = source, keys
         self.names: list[str] = []
-        self.faults: list[Fault] = []
-        self.written: list[str] = []
+        self.issues: list[SyntaxIssue] = []
+        self.python: list[str] = []
         self.open: list[_Open] = []
         self.called: re.Match[str] | None = None
         self.wants_operand = True
 
     def translate(self) -> str:
-        """The formula in Python; only meaningful when no fault was found."""
+        """The formula in Python; only meaningful when `issues` is empty."""
         try:
             for token in self.tokens():
                 (self.operand if self.wants_operand else self.operator)(token)
@@ -219,7 +225,7 @@ class _Reader:
                 self.stop("`(` is never closed", start, start + 1)
         except _Stop:
             pass
-        return " ".join(self.written)
+        return " ".join(self.python)
 
     def tokens(self) -> Iterator[re.Match[str]]:
         count = at = 0
@@ -247,7 +253,7 @@ class _Reader:
             self.enter(token)
         elif text in "+-":
             self.write(text, wants_operand=True)
-        elif text == ")" and self.open and self.open[-1].function and self.written[-1] == "(":
+        elif text == ")" and self.open and self.open[-1].function and self.python[-1] == "(":
             self.leave(token)
         else:
             self.stop(f"a value was expected, but `{text}` was found", token.start(), token.end())
@@ -273,7 +279,7 @@ class _Reader:
                 self.note(
                     token, f"`{name}` is not a function (there are: {known})", "function", FUNCTIONS
                 )
-            # An unknown one is read on as if it were one, so that what stands inside is checked too.
+            # An unknown function is read like a known one, so that its arguments are checked too.
             self.called = token
             self.write(name, wants_operand=True)
             return
@@ -300,31 +306,33 @@ class _Reader:
         opened = self.open.pop()
         if function := FUNCTIONS.get(opened.function):
             count = opened.arguments + (not self.wants_operand)
-            if count < function.least or (function.most is not None and count > function.most):
-                wanted = "one argument" if function.most == 1 else "at least one argument"
+            if count < function.min_arguments or (
+                function.max_arguments is not None and count > function.max_arguments
+            ):
+                wanted = "one argument" if function.max_arguments == 1 else "at least one argument"
                 given = f"{count} were" if count > 1 else "none was"
                 reason = f"`{opened.function}` takes {wanted}, but {given} given"
-                self.faults.append(
-                    Fault(reason, Span(self.source, opened.start, token.end()), "arity")
+                self.issues.append(
+                    SyntaxIssue(reason, Span(self.source, opened.start, token.end()), "arity")
                 )
         self.write(")", wants_operand=False)
 
     def write(self, python: str, *, wants_operand: bool) -> None:
-        self.written.append(python)
+        self.python.append(python)
         self.wants_operand = wants_operand
 
     def note(self, token: re.Match[str], reason: str, kind: str, known: Collection[str]) -> None:
-        """A fault that does not keep the rest from being read."""
+        """Report an issue and continue."""
         near = difflib.get_close_matches(token[0], known, 1)
         if near:
             reason += f"; did you mean `{near[0]}`?"
-        self.faults.append(Fault(reason, Span(self.source, token.start(), token.end()), kind))
+        self.issues.append(SyntaxIssue(reason, Span(self.source, token.start(), token.end()), kind))
 
     def stop(self, reason: str, start: int, end: int, kind: str = "syntax") -> NoReturn:
-        """A fault behind which nothing can be read any more."""
-        self.faults.append(Fault(reason, Span(self.source, start, end), kind))
+        """Report an issue after which nothing can be read."""
+        self.issues.append(SyntaxIssue(reason, Span(self.source, start, end), kind))
         raise _Stop
 
 
 class _Stop(Exception):
-    """Ends the reading of a formula; the fault is noted."""
+    """Ends the reading of a formula; the issue was reported before."""

@@ -10,18 +10,18 @@ from graders_engine.language import strict_json
 from graders_engine.outcome import Flag
 
 Step = str | int
-"""One step of a path: a key, or an index into a list. A key of digits also steps into a list."""
+"""One step of a path: a key, or an index into a list. A key made of digits also works as an index."""
 
 _UNREAD: Any = object()
-_KEYS_SHOWN = 8
+_MAX_LISTED_KEYS = 8
 
 
 class Scope:
     """The item and sample of one row, with `output_json` parsed at most once.
 
     Attributes:
-        item: the data-set row; any JSON value, an empty object when there is none.
-        output_text: the model's text; empty when its message has none.
+        item: the data-set row: any JSON value; an empty object by default.
+        output_text: the model's text; empty when its message has no text.
     """
 
     __slots__ = ("_output_json", "_sample", "item", "output_text")
@@ -33,10 +33,10 @@ class Scope:
         self._output_json = _UNREAD
 
     def sample_value(self, key: str) -> Any:
-        """The value of `sample.KEY`, derived from the rest of the sample where it was not given.
+        """The value of `sample.KEY`, derived from the rest of the sample if it was not given.
 
         Raises:
-            SampleNotJson: `output_json` is asked for and the text is not JSON.
+            SampleNotJson: the key is `output_json`, and the text is not JSON.
             UndefinedVariable: the sample has no such key.
         """
         if key == "output_text":
@@ -52,7 +52,7 @@ class Scope:
         raise UndefinedVariable(f"`sample.{key}`: `sample` has no key `{key}` (it has: {known})")
 
     def output_json(self) -> Any:
-        """The value of the model's text read as JSON.
+        """The model's text parsed as JSON.
 
         Raises:
             SampleNotJson: the text is not JSON.
@@ -71,15 +71,16 @@ class Scope:
         try:
             value = strict_json.decode(self.output_text)
         except ValueError as error:
-            shown = self.output_text if len(self.output_text) <= 60 else self.output_text[:60] + "…"
+            text = self.output_text
+            excerpt = text if len(text) <= 60 else text[:60] + "…"
             return SampleNotJson(
-                f"`sample.output_json`: the model's text is not JSON: {shown!r} ({error})"
+                f"`sample.output_json`: the model's text is not JSON: {excerpt!r} ({error})"
             )
-        # A sample that says null although its text is JSON is taken at its word.
+        # A sample whose `output_json` is null keeps that null, even if its text is JSON.
         return None if self._sample and "output_json" in self._sample else value
 
     def sample(self) -> dict[str, Any]:
-        """The whole sample as python graders see it; `output_json` is null when the text is not JSON."""
+        """The whole sample, as python graders get it; `output_json` is null when the text is not JSON."""
         try:
             output_json = self.output_json()
         except SampleNotJson:
@@ -94,7 +95,7 @@ class Scope:
         }
 
     def flags(self) -> tuple[Flag, ...]:
-        """What the sample itself says: cut off, or nothing there to grade. The graders run all the same."""
+        """Flags of the sample itself: cut off, or nothing to grade. Graders run regardless."""
         if self._sample is None:
             return () if self.output_text else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
@@ -155,14 +156,14 @@ def scope_of(
     """Make the scope of one row.
 
     Args:
-        item: the data-set row; null counts as left out.
+        item: the data-set row; None is the same as leaving it out.
         model_sample: the model's text.
-        sample: a whole sample object instead: any subset of the namespace's keys.
-        reference_answer: stands for `item = {"reference_answer": ...}` when there is no item (the first
-            public version of the API had this field in place of `item`).
+        sample: a whole sample object in place of the text, with any of the namespace's keys.
+        reference_answer: short for `item = {"reference_answer": ...}`; the first public version of the
+            API had this field in place of `item`.
 
     Raises:
-        InvalidRow: neither or both of `model_sample` and `sample` are given, or one has the wrong type.
+        InvalidRow: neither or both of `model_sample` and `sample` were given, or one has the wrong type.
     """
     if item is None:
         item = {} if reference_answer is None else {"reference_answer": reference_answer}
@@ -192,7 +193,7 @@ def _text_of(sample: dict[str, Any]) -> str:
     text = sample.get("output_text")
     if text is None:
         text = _message(sample).get("content")
-    if isinstance(text, list):  # chat content parts: the text is the text parts, joined
+    if isinstance(text, list):  # chat content parts: the texts, joined
         parts = [part.get("text") for part in text if isinstance(part, dict)]
         return "".join(part for part in parts if isinstance(part, str))
     if text is None:
@@ -205,11 +206,11 @@ def _text_of(sample: dict[str, Any]) -> str:
 def resolve(scope: Scope, namespace: str, steps: tuple[Step, ...]) -> Any:
     """Follow a path from one of the two namespaces.
 
-    A step into a string reads the string as JSON (tool-call arguments are such strings).
+    A step into a string parses the string as JSON, since tool-call arguments are such strings.
 
     Raises:
-        UndefinedVariable: a step leads nowhere; the message says which and what is there instead.
-        SampleNotJson: the path wants `output_json` and the text is not JSON.
+        UndefinedVariable: a step cannot be followed; the message names it and lists what exists.
+        SampleNotJson: the path starts with `output_json`, and the text is not JSON.
     """
     if namespace == "item":
         value, rest = scope.item, 0
@@ -230,7 +231,7 @@ def resolve(scope: Scope, namespace: str, steps: tuple[Step, ...]) -> Any:
 
 
 def _step(value: Any, namespace: str, steps: tuple[Step, ...], position: int) -> Any:
-    """One step in the less common cases: lists, strings that hold JSON, and misses."""
+    """One step in the less common cases: lists, strings of JSON, and steps that cannot be followed."""
     step = steps[position]
     if isinstance(value, str):
         try:
@@ -241,7 +242,9 @@ def _step(value: Any, namespace: str, steps: tuple[Step, ...], position: int) ->
         if step in value:
             return value[step]
         keys = [str(key) for key in value]
-        listed = ", ".join(keys[:_KEYS_SHOWN]) + (", …" if len(keys) > _KEYS_SHOWN else "")
+        listed = ", ".join(keys[:_MAX_LISTED_KEYS]) + (
+            ", …" if len(keys) > _MAX_LISTED_KEYS else ""
+        )
         has = f" (it has: {listed})" if keys else " (it is empty)"
         what = (
             f"has no key `{step}`"
@@ -271,7 +274,7 @@ def _missing(
 
 
 def spell(namespace: str, steps: tuple[Step, ...]) -> str:
-    """A path as it is written in a template, in its shortest form."""
+    """A path in template syntax, in its shortest form."""
     spelled = namespace
     for step in steps:
         if isinstance(step, int):
@@ -284,7 +287,7 @@ def spell(namespace: str, steps: tuple[Step, ...]) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """A JSON value's type in the hosted API's words: "a string", "an integer", "null", ..."""
+    """The type of a JSON value in the hosted API's words: "a string", "an integer", "null", ..."""
     if value is None:
         return "null"
     for types, word in _KINDS:

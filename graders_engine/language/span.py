@@ -1,4 +1,4 @@
-"""Where a fault stands in a source text, and how it is shown."""
+"""Positions in a source text, and the syntax issues that are reported there."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _WIDTH = 100
-"""Columns of a source line that are shown; a longer line is cut around the fault."""
+"""Columns of a source line that are printed; a longer line is cut around the issue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a source text.
+    """A range of a source text.
 
     Attributes:
         source: the whole text.
-        start: offset of the first character at fault; the text's length when its end is at fault.
-        end: offset behind the last one.
+        start: offset of the first character; the text's length for a span at its end.
+        end: offset after the last character.
     """
 
     source: str
@@ -25,37 +25,37 @@ class Span:
 
     @property
     def line(self) -> int:
-        """Line of the fault, counted from 1."""
+        """Line of the first character, counted from 1."""
         return self.source.count("\n", 0, self.start) + 1
 
     @property
     def column(self) -> int:
-        """Column of the fault in characters, counted from 1."""
+        """Column of the first character, counted from 1."""
         return self.start - self.source.rfind("\n", 0, self.start)
 
     def caret(self) -> str:
-        """The source line with carets under the fault, cut to a screen's width."""
+        """The source line with carets under the span, cut to the width of a screen."""
         head = self.source.rfind("\n", 0, self.start) + 1
         tail = self.source.find("\n", self.start)
         line = self.source[head : tail if tail >= 0 else len(self.source)]
         at = self.start - head
         cut = max(0, at - _WIDTH // 2)
-        shown = line[cut : cut + _WIDTH]
+        excerpt = line[cut : cut + _WIDTH]
         before, after = "… " if cut else "", " …" if cut + _WIDTH < len(line) else ""
-        width = max(1, min(self.end - self.start, len(shown) - (at - cut)))
-        # A tab or a control character would move the caret: each is shown as one blank.
-        shown = "".join(char if char.isprintable() else " " for char in shown)
-        return f"{before}{shown}{after}\n{' ' * (len(before) + at - cut)}{'^' * width}"
+        width = max(1, min(self.end - self.start, len(excerpt) - (at - cut)))
+        # A tab or a control character would move the caret: each is printed as one space.
+        excerpt = "".join(char if char.isprintable() else " " for char in excerpt)
+        return f"{before}{excerpt}{after}\n{' ' * (len(before) + at - cut)}{'^' * width}"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One mistake in a source text.
+class SyntaxIssue:
+    """One thing wrong with a source text.
 
     Attributes:
-        reason: what is wrong, a clause without a full stop.
-        span: where.
-        kind: the class of the mistake, one word.
+        reason: what is wrong, as a clause without a full stop.
+        span: where it is.
+        kind: the class of the issue, one word.
     """
 
     reason: str
@@ -63,7 +63,7 @@ class Fault:
     kind: str = "syntax"
 
     def __str__(self) -> str:
-        """The reason with its place, then the line and the caret."""
+        """The reason with its line and column, then the source line with a caret."""
         return (
             f"{self.reason} (line {self.span.line}, column {self.span.column})\n{self.span.caret()}"
         )
@@ -73,9 +73,9 @@ class SourceError(ValueError):
     """Raised when a source text does not follow its language.
 
     Attributes:
-        faults: every mistake that could be told apart, at least one, in the order they stand.
+        issues: all issues that could be found, at least one, in source order.
     """
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in faults))
+    def __init__(self, issues: Sequence[SyntaxIssue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("\n".join(str(issue) for issue in issues))

@@ -1,4 +1,4 @@
-"""JSON text to values, as RFC 8259 has it: without NaN and Infinity, without ever recursing too deep."""
+"""JSON text to values and back, as in RFC 8259: no NaN, no Infinity, and no RecursionError."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ def _refuse(literal: str) -> NoReturn:
 def decode(text: str | bytes) -> Any:
     """Parse one JSON document.
 
-    msgspec reads the common case; what it refuses and the standard library allows (a lone surrogate in an
-    escape, a number beyond the range of a double) goes to the latter, so that the values are `json.loads`'s.
+    msgspec reads the common case. What it rejects but the standard library accepts (a lone surrogate in an
+    escape, a number beyond the range of a double) is read by the latter, so the values always equal those
+    of `json.loads`.
 
     Raises:
-        ValueError: the text is not JSON, or nests deeper than the interpreter can follow.
+        ValueError: the text is not JSON, or is nested deeper than the interpreter can follow.
     """
     try:
         return msgspec.json.decode(text)
@@ -31,10 +32,10 @@ def decode(text: str | bytes) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """JSON text of values, whatever `decode` can give included; what JSON cannot express becomes null.
+    """The JSON text of a value, including every value that `decode` returns; NaN and Infinity become null.
 
     Raises:
-        ValueError: the values nest too deep, or are no JSON values at all.
+        ValueError: the value is nested too deep, or is not a JSON value.
     """
     try:
         return msgspec.json.encode(value)

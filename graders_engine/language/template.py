@@ -1,4 +1,4 @@
-"""Templates: `{{ item.answer }}` compiled once and rendered once a row.
+"""Templates: `{{ item.answer }}` compiled once and rendered once per row.
 
 The grammar (the API's guide documents the two namespaces and the dotted path)::
 
@@ -6,8 +6,8 @@ The grammar (the API's guide documents the two namespaces and the dotted path)::
     variable  = ("item" | "sample") step { step }
     step      = "." key | "[" integer "]" | "[" quoted key "]"
 
-Blanks around the tokens do not matter. Of a run of three or more opening braces the last two open.
-Rendering is one pass: what a variable brings in is never looked at again.
+White space around tokens is ignored. In a run of three or more opening braces, the last two open.
+Rendering is a single pass: the value of a variable is never expanded again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from graders_engine.errors import UnrenderableValue
 from graders_engine.language.scope import Scope, Step, resolve
-from graders_engine.language.span import Fault, SourceError, Span
+from graders_engine.language.span import SourceError, Span, SyntaxIssue
 
 NAMESPACES = ("item", "sample")
 
@@ -32,7 +32,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Variable:
-    """One `{{ ... }}`: a namespace and the steps behind it."""
+    """One `{{ ... }}`: a namespace and the steps after it."""
 
     __slots__ = ("namespace", "span", "steps")
 
@@ -40,14 +40,14 @@ class Variable:
         self.namespace, self.steps, self.span = namespace, steps, span
 
     def value(self, scope: Scope) -> Any:
-        """The value for this row; see `scope.resolve` for what it raises."""
+        """The value for this row; raises what `scope.resolve` raises."""
         return resolve(scope, self.namespace, self.steps)
 
     def render(self, scope: Scope) -> str:
-        """The value as text: a string as it is, all else as JSON.
+        """The value as text: a string unchanged, anything else as JSON.
 
         Raises:
-            UnrenderableValue: the value has no JSON form (only rows from Python can hold such values).
+            UnrenderableValue: the value has no JSON form; only rows made in Python can have such values.
         """
         value = resolve(scope, self.namespace, self.steps)
         if type(value) is str:
@@ -65,8 +65,8 @@ class Template:
 
     Attributes:
         source: the text it was compiled from.
-        variables: its variables in the order they stand.
-        literal_length: characters of its literal text, which every rendering has at least.
+        variables: its variables, in source order.
+        literal_length: characters of its literal text, a lower bound for the length of every rendering.
         render: `render(scope) -> str`; raises what `Variable.render` raises.
     """
 
@@ -83,10 +83,10 @@ class Template:
         """Split a source text into literal text and variables.
 
         Raises:
-            SourceError: something between the braces is not a variable; every such place is listed.
+            SourceError: something between the braces is not a variable; all such places are listed.
         """
         parts: list[str | Variable] = []
-        faults: list[Fault] = []
+        issues: list[SyntaxIssue] = []
         text_from = at = 0
         while (at := source.find("{{", at)) >= 0:
             if source.startswith("{", at + 2):
@@ -95,7 +95,7 @@ class Template:
             try:
                 variable, end = _Reader(source, at).variable()
             except SourceError as error:
-                faults += error.faults
+                issues += error.issues
                 close = source.find("}}", at)
                 text_from = at = close + 2 if close >= 0 else len(source)
                 continue
@@ -103,8 +103,8 @@ class Template:
                 parts.append(source[text_from:at])
             parts.append(variable)
             text_from = at = end
-        if faults:
-            raise SourceError(faults)
+        if issues:
+            raise SourceError(issues)
         if text_from < len(source):
             parts.append(source[text_from:])
         return cls(source, parts)
@@ -128,7 +128,7 @@ def _renderer(parts: list[str | Variable]) -> Callable[[Scope], str]:
 
 
 class _Reader:
-    """Reads one variable from where its braces open."""
+    """Reads one variable, starting at its opening braces."""
 
     def __init__(self, source: str, opening: int) -> None:
         self.source, self.opening, self.at = source, opening, opening + 2
@@ -139,10 +139,10 @@ class _Reader:
         while not self.closes():
             steps.append(self.step())
         if not steps:
-            raise self.fault(
+            raise self.error(
                 self.at_word_end,
                 self.at_word_end + 1,
-                f"`{namespace}` alone is no variable: name a key, as in {{{{{namespace}.key}}}}",
+                f"`{namespace}` alone is not a variable: name a key, as in {{{{{namespace}.key}}}}",
             )
         end = self.at
         return Variable(namespace, tuple(steps), Span(self.source, self.opening, end)), end
@@ -151,16 +151,16 @@ class _Reader:
         self.skip_blanks()
         word = _WORD.match(self.source, self.at)
         if not word:
-            raise self.fault(self.at, self.at + 1, "a variable was expected, as in {{item.key}}")
+            raise self.error(self.at, self.at + 1, "a variable was expected, as in {{item.key}}")
         if word[0] not in NAMESPACES:
             near = difflib.get_close_matches(word[0], NAMESPACES, 1)
             advice = f"did you mean `{near[0]}`?" if near else "there are `item` and `sample`"
-            raise self.fault(word.start(), word.end(), f"unknown namespace `{word[0]}`: {advice}")
+            raise self.error(word.start(), word.end(), f"unknown namespace `{word[0]}`: {advice}")
         self.at = self.at_word_end = word.end()
         return word[0]
 
     def closes(self) -> bool:
-        """Whether the variable ends here; moves behind the closing braces if so."""
+        """Whether the variable ends here; if so, moves past the closing braces."""
         self.skip_blanks()
         if self.source.startswith("}}", self.at):
             self.at += 2
@@ -178,7 +178,7 @@ class _Reader:
             self.skip_blanks()
             return self.bracketed()
         if _WORD.match(self.source, self.at):
-            raise self.fault_at_word(
+            raise self.error_at_word(
                 'a step starts with `.` or `[`; a key with blanks is written ["like this"]'
             )
         reason = (
@@ -186,14 +186,14 @@ class _Reader:
             if mark == "|"
             else "this is not part of a variable"
         )
-        raise self.fault(self.at, self.at + 1, reason)
+        raise self.error(self.at, self.at + 1, reason)
 
     def key(self) -> str:
         word = _WORD.match(self.source, self.at)
         if not word or word[0].startswith("-"):
-            raise self.fault(self.at, self.at + 1, "a key was expected after the dot")
+            raise self.error(self.at, self.at + 1, "a key was expected after the dot")
         if word[0][0].isdigit() and not (word[0].isascii() and word[0].isdigit()):
-            raise self.fault_at_word('a key that starts with a digit is written ["like this"]')
+            raise self.error_at_word('a key that starts with a digit is written ["like this"]')
         self.at = word.end()
         return word[0]
 
@@ -204,12 +204,12 @@ class _Reader:
         elif quoted := _QUOTED.match(self.source, self.at):
             step, self.at = self.unquote(quoted), quoted.end()
         else:
-            raise self.fault(
+            raise self.error(
                 self.at, self.at + 1, 'an index or a quoted key was expected, as in [0] or ["key"]'
             )
         self.skip_blanks()
         if not self.source.startswith("]", self.at):
-            raise self.fault(self.at, self.at + 1, "`]` was expected")
+            raise self.error(self.at, self.at + 1, "`]` was expected")
         self.at += 1
         return step
 
@@ -220,7 +220,7 @@ class _Reader:
         try:
             key = json.loads(f'"{inner}"')
         except ValueError:
-            raise self.fault(
+            raise self.error(
                 quoted.start(), quoted.end(), "the quoted key is not a JSON string"
             ) from None
         return str(key)
@@ -229,12 +229,12 @@ class _Reader:
         blank = _BLANK.match(self.source, self.at)
         self.at = blank.end() if blank else self.at
 
-    def fault_at_word(self, reason: str) -> SourceError:
+    def error_at_word(self, reason: str) -> SourceError:
         word = _WORD.match(self.source, self.at)
-        return self.fault(self.at, word.end() if word else self.at + 1, reason)
+        return self.error(self.at, word.end() if word else self.at + 1, reason)
 
-    def fault(self, start: int, end: int, reason: str) -> SourceError:
-        """A fault at this place, unless the real one is that the braces are never closed."""
+    def error(self, start: int, end: int, reason: str) -> SourceError:
+        """An error here; where the braces are never closed, that is the error instead."""
         if self.source.find("}}", self.opening) < 0:
             start, end, reason = self.opening, self.opening + 2, "`{{` is never closed by `}}`"
-        return SourceError([Fault(reason, Span(self.source, start, end))])
+        return SourceError([SyntaxIssue(reason, Span(self.source, start, end))])

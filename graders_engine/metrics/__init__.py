@@ -1,7 +1,7 @@
 """Text similarity: (answer, reference) -> a number from 0 to 1; pure, no network, no downloads.
 
-The register below names every metric and its variants. Nothing is imported before it is asked
-for: `load` imports the one module it needs. `cosine` is not here, it needs embeddings.
+`METRICS` lists every metric and its variants. Modules are imported on first use: `load` imports the
+one that it needs. `cosine` is not here because it needs embeddings.
 
 The packages named in the signatures define the values; none of them is imported at run time.
 """
@@ -23,7 +23,7 @@ VERSIONS = {
     "rouge-score": "0.1.2",
     "sacrebleu": "2.6.0",
 }
-"""The package versions the test vectors and property tests hold the values against."""
+"""The package versions that the tests compare the values with."""
 
 
 class Entry(NamedTuple):
@@ -31,8 +31,8 @@ class Entry(NamedTuple):
 
     Attributes:
         target: "module:attribute" inside this package.
-        equals: what the value equals; the package's name is followed by its version when printed.
-        package: key of `VERSIONS`, or None when the definition is this project's own.
+        equals: the call that gives the same value.
+        package: the package of that call, a key of `VERSIONS`; None where this project defines the value.
     """
 
     target: str
@@ -40,13 +40,13 @@ class Entry(NamedTuple):
     package: str | None
 
 
-def _rouge(kind: str, own_name: str) -> dict[str, Entry]:
+def _rouge(kind: str, function: str) -> dict[str, Entry]:
     call = f"RougeScorer(['{kind}'], use_stemmer={{}}).score(reference, input), F-measure"
     return {
-        "default": Entry(f"rouge:{own_name}", call.format(False), "rouge-score"),
-        "stem": Entry(f"rouge:{own_name}_stem", call.format(True), "rouge-score"),
+        "default": Entry(f"rouge:{function}", call.format(False), "rouge-score"),
+        "stem": Entry(f"rouge:{function}_stem", call.format(True), "rouge-score"),
         "unicode": Entry(
-            f"rouge:{own_name}_unicode",
+            f"rouge:{function}_unicode",
             f"{kind} F-measure on graders_engine's Unicode tokens (NFKC, casefold, "
             "one token for each character of scripts without word spaces)",
             None,
@@ -91,7 +91,7 @@ METRICS: Mapping[str, Mapping[str, Entry]] = {
 
 
 class UnknownMetric(ValueError):
-    """A metric or variant name that is not in `METRICS`; the message lists the ones that are."""
+    """Raised for a metric or variant that is not in `METRICS`; the message lists those that are."""
 
 
 def load(name: str, variant: str | None = None) -> Metric:
@@ -102,11 +102,11 @@ def load(name: str, variant: str | None = None) -> Metric:
         variant: one of the metric's variants; None for its default.
 
     Returns:
-        A function of (answer, reference) with values from 0 to 1. It keeps bounded caches and may
+        A function of (answer, reference) with values from 0 to 1. Its caches are bounded, and it may
         be called from several threads.
 
     Raises:
-        UnknownMetric: no such metric or variant.
+        UnknownMetric: the metric or variant does not exist.
     """
     module, _, attribute = _entry(name, variant).target.partition(":")
     metric: Metric = getattr(import_module(f"{__name__}.{module}"), attribute)
@@ -114,14 +114,14 @@ def load(name: str, variant: str | None = None) -> Metric:
 
 
 def signature(name: str, variant: str | None = None) -> str:
-    """Which package, version and settings the metric's value equals, in one line.
+    """The package, version and settings that give the same value as the metric, in one line.
 
     Args:
         name: a key of `METRICS`.
         variant: one of the metric's variants; None for its default.
 
     Raises:
-        UnknownMetric: no such metric or variant.
+        UnknownMetric: the metric or variant does not exist.
     """
     entry = _entry(name, variant)
     source = f"{entry.package} {VERSIONS[entry.package]} " if entry.package else ""

@@ -12,12 +12,12 @@ from graders_engine.metrics.ngrams import ORDERS, shared_by_order
 def gleu(answer: str, reference: str) -> float:
     """The smaller of precision and recall over all n-grams of 1 to 4 tokens, 0 to 1.
 
-    Tokens are what white space separates; case counts. Two empty texts score 0. Time and memory
-    grow with the length of the texts.
+    Tokens are separated by white space; case is significant. Two empty texts score 0. Time and memory
+    are linear in the length of the texts.
     """
-    mine, theirs = answer.split(), reference.split()
-    matches = sum(shared_by_order(mine, theirs))
+    answer_tokens, reference_tokens = answer.split(), reference.split()
+    matches = sum(shared_by_order(answer_tokens, reference_tokens))
     if not matches:
         return 0.0
-    longer = max(len(mine), len(theirs))
+    longer = max(len(answer_tokens), len(reference_tokens))
     return matches / sum(max(longer - order + 1, 0) for order in ORDERS)

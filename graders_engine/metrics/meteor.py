@@ -16,54 +16,54 @@ from graders_engine.metrics.wordnet import synonyms
 ALPHA = 0.9
 BETA = 3.0
 GAMMA = 0.5
-"""nltk's defaults: the weight of precision, the shape and the weight of the penalty."""
+"""nltk's defaults: the weight of precision, and the exponent and weight of the penalty."""
 
-_NOBODY = -2
-"""The partner of a token without one; no place, and not the neighbour of a place either."""
+_UNMATCHED = -2
+"""The partner of a token without a match: neither a position nor next to one."""
 
 _stems: TokenCache[str] = TokenCache(stem)
 _synonyms: TokenCache[frozenset[str]] = TokenCache(synonyms)
 
 
 def meteor(answer: str, reference: str) -> float:
-    """Matches of words, of stems and of synonyms, with a penalty for broken order, 0 to 1.
+    """Matches of words, stems and synonyms, with a penalty for broken order, 0 to 1.
 
-    Tokens are what white space separates, lower-cased. Identical texts score less than 1, the less
-    the shorter they are (0.5 for one token); texts without a match, and empty ones, score 0. Time
-    and memory grow with the length of the texts.
+    Tokens are separated by white space and lower-cased. Identical texts score less than 1, shorter ones
+    lower (0.5 for one token); texts without a match, such as empty ones, score 0. Time and memory are
+    linear in the length of the texts.
     """
-    mine, theirs = answer.lower().split(), reference.lower().split()
-    partners = _same_words(mine, theirs)
-    left = [place for place, partner in enumerate(partners) if partner == _NOBODY]
-    matches = len(mine) - len(left)
-    if left and matches < len(theirs):
-        matches += _same_meaning(mine, theirs, partners, left)
+    answer_tokens, reference_tokens = answer.lower().split(), reference.lower().split()
+    partners = _same_words(answer_tokens, reference_tokens)
+    left = [place for place, partner in enumerate(partners) if partner == _UNMATCHED]
+    matches = len(answer_tokens) - len(left)
+    if left and matches < len(reference_tokens):
+        matches += _same_meaning(answer_tokens, reference_tokens, partners, left)
     if not matches:
         return 0.0
     # Each match opens a chunk unless both of its tokens directly follow those of another match.
     chunks: int = matches - [*map(sub, partners[1:], partners)].count(1)
-    # The order of these operations is nltk's, for equality to the last bit.
-    precision = matches / len(mine)
-    recall = matches / len(theirs)
+    # Operations are in the same order as in nltk, for equality to the last bit.
+    precision = matches / len(answer_tokens)
+    recall = matches / len(reference_tokens)
     mean = (precision * recall) / (ALPHA * precision + (1 - ALPHA) * recall)
     penalty = GAMMA * (chunks / matches) ** BETA
     score: float = (1 - penalty) * mean
     return score
 
 
-def _same_words(mine: list[str], theirs: list[str]) -> list[int]:
-    """For each token of `mine` the place of its partner in `theirs`, the same word.
+def _same_words(answer_tokens: list[str], reference_tokens: list[str]) -> list[int]:
+    """For each token of the answer, the place of its partner in the reference: the same word.
 
-    As in nltk, tokens choose from the last to the first, and each takes the last one still free.
+    As in nltk, tokens choose in order from the last to the first, and each takes the last free partner.
     """
     free: dict[str, int] = {}  # word -> its last free place
-    before = []  # place -> the place that is the last free one when this is taken
-    for place, word in enumerate(theirs):
-        before.append(free.get(word, _NOBODY))
+    before = []  # place -> the last free place of the same word once this one is taken
+    for place, word in enumerate(reference_tokens):
+        before.append(free.get(word, _UNMATCHED))
         free[word] = place
     partners = []
-    for word in reversed(mine):
-        place = free.get(word, _NOBODY)
+    for word in reversed(answer_tokens):
+        place = free.get(word, _UNMATCHED)
         partners.append(place)
         if place >= 0:
             free[word] = before[place]
@@ -71,26 +71,28 @@ def _same_words(mine: list[str], theirs: list[str]) -> list[int]:
     return partners
 
 
-def _same_meaning(mine: list[str], theirs: list[str], partners: list[int], left: list[int]) -> int:
-    """Find partners for the tokens at the places `left`; the number of partners found.
+def _same_meaning(
+    answer_tokens: list[str], reference_tokens: list[str], partners: list[int], left: list[int]
+) -> int:
+    """Find partners for the tokens at the places `left`; returns how many were found.
 
-    As in nltk, first by equal stems, then by WordNet's synonyms of the stem; again from the last to
-    the first, each taking the last one still free.
+    As in nltk, first by equal stems, then by WordNet's synonyms of the stem; again in order from the last
+    to the first, each taking the last free partner.
     """
     found = 0
     free: dict[str, list[int]] = {}
-    for place in sorted(set(range(len(theirs))).difference(partners)):
-        free.setdefault(_stems[theirs[place]], []).append(place)
+    for place in sorted(set(range(len(reference_tokens))).difference(partners)):
+        free.setdefault(_stems[reference_tokens[place]], []).append(place)
     still_left = []
     for place in reversed(left):
-        own = _stems[mine[place]]
-        if own in free:
-            partners[place] = _take(free, own)
+        stemmed = _stems[answer_tokens[place]]
+        if stemmed in free:
+            partners[place] = _take(free, stemmed)
             found += 1
         else:
-            still_left.append((place, own))
-    for place, own in still_left:
-        words = _synonyms[own]
+            still_left.append((place, stemmed))
+    for place, stemmed in still_left:
+        words = _synonyms[stemmed]
         if not free.keys().isdisjoint(words):
             partners[place] = _take(free, max(words & free.keys(), key=lambda word: free[word][-1]))
             found += 1

@@ -1,7 +1,7 @@
 """The Porter stemmer with nltk's extensions.
 
 Porter, "An algorithm for suffix stripping", Program 14.3 (1980), with the departures that nltk
-3.10.4 calls NLTK_EXTENSIONS: its default, and so what both METEOR and rouge_score use.
+3.10.4 calls NLTK_EXTENSIONS. They are its default, so METEOR and rouge_score use them.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _IRREGULAR = {
 _VOWELS = frozenset("aeiou")
 _VOWEL_THEN_CONSONANT = re.compile("[aeiou][^aeiou]")
 
-# Steps 2 to 4: the first suffix that fits decides, whether or not its condition holds. Grouped by
-# the last letter, in the published order inside a group.
+# Steps 2 to 4: the first matching suffix decides, whether or not its condition is met. Grouped by
+# the last letter, in the published order within a group.
 _STEP_2 = {
     "l": (("ational", "ate"), ("tional", "tion")),
     "i": (
@@ -75,7 +75,7 @@ _STEP_4 = {
 def stem(word: str) -> str:
     """The stem of a word, lower-cased. Equal to nltk 3.10.4 `PorterStemmer().stem(word)`.
 
-    Time and memory grow with the length of the word, never faster.
+    Time and memory are linear in the length of the word.
     """
     result = word.lower()
     if result in _IRREGULAR:
@@ -87,9 +87,9 @@ def stem(word: str) -> str:
 
 
 def _shape(text: str) -> str:
-    """The text with every y replaced by a vowel or a consonant, as it sounds where it stands.
+    """The text with every y replaced by a vowel or a consonant, depending on how it sounds there.
 
-    A y is a vowel after a consonant, else a consonant.
+    A y after a consonant is a vowel; any other y is a consonant.
     """
     if "y" not in text:
         return text
@@ -105,7 +105,7 @@ def _shape(text: str) -> str:
 
 
 def _measure(text: str) -> int:
-    """Porter's m: how often a vowel is followed by a consonant."""
+    """Porter's m: the number of times that a vowel is followed by a consonant."""
     return len(_VOWEL_THEN_CONSONANT.findall(_shape(text)))
 
 

@@ -1,9 +1,9 @@
 """ROUGE-1 to ROUGE-5 and ROUGE-L, F-measure.
 
 Lin, "ROUGE: a Package for Automatic Evaluation of Summaries" (2004), as computed by rouge_score
-0.1.2. The tokens of a text are those of the variant; see `tokens`. Text without a token scores 0,
-so text in other scripts than Latin does unless the variant is `unicode`; so does a text of fewer
-than n tokens under ROUGE-n. Two texts both empty score 0.
+0.1.2. The variant decides what the tokens of a text are; see `tokens`. A text without a token scores
+0, and so does text in scripts other than Latin unless the variant is `unicode`, and a text of fewer
+than n tokens under ROUGE-n. Two empty texts score 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _common_length = LCSseq.similarity
 def _f_measure(matches: int, answer_total: int, reference_total: int) -> float:
     if not matches:
         return 0.0
-    # The order of these operations is rouge_score's, for equality to the last bit.
+    # Operations are in the same order as in rouge_score, for equality to the last bit.
     precision = matches / answer_total
     recall = matches / reference_total
     return 2 * precision * recall / (precision + recall)
@@ -35,10 +35,14 @@ def _ngram_metric(order: int, tokenize: Callable[[str], list[Token]]) -> Metric:
     dropped = order - 1
 
     def rouge_n(answer: str, reference: str) -> float:
-        """Share of common n-grams, 0 to 1. Time and memory grow with the length of the texts."""
-        mine, theirs = tokenize(answer), tokenize(reference)
-        matches = shared(mine, theirs, order) if dropped else shared_tokens(mine, theirs)
-        return _f_measure(matches, len(mine) - dropped, len(theirs) - dropped)
+        """Share of common n-grams, 0 to 1. Time and memory are linear in the length of the texts."""
+        answer_tokens, reference_tokens = tokenize(answer), tokenize(reference)
+        matches = (
+            shared(answer_tokens, reference_tokens, order)
+            if dropped
+            else shared_tokens(answer_tokens, reference_tokens)
+        )
+        return _f_measure(matches, len(answer_tokens) - dropped, len(reference_tokens) - dropped)
 
     return rouge_n
 
@@ -47,13 +51,13 @@ def _sequence_metric(tokenize: Callable[[str], list[Token]]) -> Metric:
     def rouge_l(answer: str, reference: str) -> float:
         """Share of the longest common subsequence of tokens, 0 to 1.
 
-        Memory grows with the length of the texts, time with the product of their token counts
-        divided by 64: 100 kB each take some 10 ms, 1 MB each about a second.
+        Memory is linear in the length of the texts, time in the product of their token counts
+        divided by 64: 100 kB each take about 10 ms, 1 MB each about a second.
         """
-        mine, theirs = tokenize(answer), tokenize(reference)
-        # rapidfuzz compares items by their hash; a small number is its own hash, so this is exact.
-        matches = _common_length(*numbered(mine, theirs))
-        return _f_measure(matches, len(mine), len(theirs))
+        answer_tokens, reference_tokens = tokenize(answer), tokenize(reference)
+        # rapidfuzz compares items by hash; a small number is equal to its hash, so this is exact.
+        matches = _common_length(*numbered(answer_tokens, reference_tokens))
+        return _f_measure(matches, len(answer_tokens), len(reference_tokens))
 
     return rouge_l
 

@@ -1,4 +1,4 @@
-"""How the packages cut text into tokens, and the one bounded cache the metrics share."""
+"""How the packages split text into tokens, and the bounded cache that the metrics use."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 CACHE_ENTRIES = 32_768
-"""About the vocabulary of a novel three times over; the cache is emptied when it is full."""
+"""About three times the vocabulary of a novel; a full cache is emptied."""
 
 CACHE_LONGEST = 40
-"""Characters. Longer tokens are no words: they are computed each time and never kept."""
+"""Longest token that is cached, in characters; longer ones are not words."""
 
 
 class TokenCache(dict[str, Value], Generic[Value]):
-    """What `compute` made of a token, remembered.
+    """Caches what `compute` returns for a token; look it up with `cache[token]`.
 
-    Bounded both ways, so that hostile text cannot fill memory: at most `CACHE_ENTRIES` tokens, each
-    of at most `CACHE_LONGEST` characters. Emptying beats evicting one by one: words follow Zipf's
-    law, so the useful entries are back after a few texts, and a hit stays a plain dict look-up.
-    Looked up with `cache[token]`; safe between threads, which at worst compute a value twice.
+    It holds at most `CACHE_ENTRIES` tokens of at most `CACHE_LONGEST` characters, so that hostile text
+    cannot fill memory. Emptying is cheaper than evicting entries one by one: words follow Zipf's law,
+    so the useful entries are back after a few texts, and a hit remains a plain dict look-up. Safe
+    between threads, which at worst compute a value twice.
     """
 
     __slots__ = ("_compute",)
@@ -46,16 +46,16 @@ class TokenCache(dict[str, Value], Generic[Value]):
         return value
 
 
-# ASCII letters in lower case and digits; a space for any other byte.
+# ASCII letters, lower-cased, and digits; a space for any other byte.
 _LATIN = bytes(ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(128))
 _LATIN += b" " * 128
 
 
 def latin_tokens(text: str) -> list[bytes]:
-    """rouge_score's tokens: lower-cased runs of a-z and 0-9; all other characters separate.
+    """rouge_score's tokens: lower-cased runs of a-z and 0-9; all other characters are separators.
 
-    As in rouge_score 0.1.2, lower-casing comes first, so that the Kelvin sign becomes a k and a
-    dotted capital I an i, and text in other scripts has no tokens at all.
+    As in rouge_score 0.1.2, lower-casing is done first: the Kelvin sign becomes a k, and a dotted
+    capital I an i. Text in other scripts has no tokens at all.
     """
     return _latin_bytes(text).split()
 
@@ -63,7 +63,7 @@ def latin_tokens(text: str) -> list[bytes]:
 def _latin_bytes(text: str) -> bytes:
     if not text.isascii():
         text = text.lower()
-    # Characters beyond ASCII are encoded as "?", which separates like any other sign.
+    # Characters outside ASCII are encoded as "?", a separator like any other sign.
     return text.encode("ascii", "replace").translate(_LATIN)
 
 
@@ -83,19 +83,20 @@ _13A = (
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
 _DIGITS = "0123456789"
-# Where what happens to a sign depends on a digit: "3.14" stays whole, "10-" loses its dash, and in
-# "..5" the second full stop stays with the 5, because the first was used up as a match of its own.
+# Signs whose treatment depends on a digit: "3.14" stays whole, "10-" loses its dash, and in "..5"
+# the second full stop stays with the 5, because the first was consumed by a match before.
 _NUMBER_SIGNS = re.compile(r"[0-9.,][.,][0-9]|[0-9]-")
-# All the signs that are cut off wherever they stand, with . and , which are in all other places.
+# Signs that are always split off; . and , are too, where `_NUMBER_SIGNS` does not match.
 _PADDED = [(sign, f" {sign} ") for sign in '!"#$%&()*+/:;<=>?@[\\]^_`{|}~.,']
 
 
 def tokens_13a(text: str) -> list[str]:
-    """The tokens of sacrebleu's default tokenizer, mteval-v13a: case kept, punctuation split off.
+    """The tokens of sacrebleu's default tokenizer, mteval-v13a: case preserved, punctuation split off.
 
-    Two shorter ways to what its four substitutions do. Without signs beside digits, each kind of
-    sign is cut off everywhere or nowhere. Else, as the substitutions treat all white space alike and
-    never match across it, a word does not depend on its neighbours: it is cached word by word.
+    The effect of its four substitutions is computed in one of two faster ways. Without signs next to
+    digits, each kind of sign is split off everywhere or nowhere. Otherwise the text is split word by
+    word, with a cache: the substitutions treat all white space alike and never match across it, so a
+    word does not depend on its neighbours.
     """
     text = text.rstrip()
     if "<" in text:
@@ -126,7 +127,7 @@ def _split_13a(word: str) -> tuple[str, ...]:
 _13a_pieces: TokenCache[tuple[str, ...]] = TokenCache(_split_13a)
 
 
-# Scripts written without spaces between words: each character, with the marks on it, is a token.
+# Scripts without spaces between words: each character, with its combining marks, is a token.
 _UNSPACED = (
     "\u0e01-\u0e2e\u0e2f-\u0e3a\u0e40-\u0e46"  # Thai
     "\u0e81-\u0ec6\u0edc-\u0edf"  # Lao
@@ -139,8 +140,8 @@ _UNSPACED = (
 
 @lru_cache(maxsize=1)
 def _unicode_words() -> re.Pattern[str]:
-    # `\w` leaves out combining marks, which would cut Hindi or pointed Hebrew words in pieces.
-    # All of Unicode's marks lie in planes 0 and 1, but for variation selectors, which say nothing.
+    # `\w` does not match combining marks, so Hindi or pointed Hebrew words would be split. All of
+    # Unicode's marks are in planes 0 and 1, except variation selectors, which carry no meaning.
     mark_class = "".join(
         re.escape(chr(code))
         for code in range(0x300, 0x20000)
@@ -150,11 +151,11 @@ def _unicode_words() -> re.Pattern[str]:
 
 
 def unicode_tokens(text: str) -> list[str]:
-    """Tokens for any script; this project's own definition, equal to no package.
+    """Tokens for any script; defined by this project, so equal to those of no package.
 
-    The text is brought to NFKC and case-folded. A token is then a run of Unicode letters, digits
-    and the combining marks on them; in scripts written without spaces between words (Chinese,
-    Japanese kana, Thai, Lao, Khmer, Burmese) every character with its marks is a token of its own.
-    Korean is written with spaces and is cut there. All else separates.
+    The text is normalised to NFKC and case-folded. A token is then a run of Unicode letters, digits
+    and their combining marks; in scripts without spaces between words (Chinese, Japanese kana, Thai,
+    Lao, Khmer, Burmese) every character with its marks is a separate token. Korean has spaces and is
+    split at them. All other characters are separators.
     """
     return _unicode_words().findall(unicodedata.normalize("NFKC", text).casefold())

@@ -1,7 +1,7 @@
 """Synonyms from WordNet 3.0, looked up in a sorted table that is mapped into memory.
 
-The table lies beside this file and is made by `build_wordnet`, whose docstring has the format. It
-needs no loading: a look-up is a binary search that touches about 18 lines of the file. WordNet's
+The table is in the same folder as this file. `.ci/build_wordnet.py` makes it, and documents its format.
+Nothing is loaded: a look-up is a binary search that touches about 18 lines of the file. WordNet's
 licence is in `graders_engine/licenses/WORDNET_LICENSE.txt`.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 TABLE = Path(__file__).with_name("wordnet.tsv")
 
-# The suffixes WordNet's morphology takes off a form and what it puts in their place.
+# The suffixes that WordNet's morphology removes from a form, and their replacements.
 _RULES = {
     "n": (
         ("s", ""),
@@ -41,15 +41,15 @@ _RULES = {
 }
 
 _LONGEST_FORM = 80
-"""Characters. WordNet's longest entry has 71, and no rule makes a form shorter by more than 3."""
+"""In characters. WordNet's longest entry has 71, and no rule shortens a form by more than 3."""
 
 
 def synonyms(form: str) -> frozenset[str]:
     """The one-word members of all synsets of a form, in WordNet's spelling.
 
-    Equal to the names without "_" of the lemmas of `wordnet.synsets(form)` in nltk 3.10.4 on
-    WordNet 3.0: inflected forms are reduced to their bases, all parts of speech count. Not cached:
-    10 to 30 microseconds; memory does not grow.
+    Equal to the names without "_" of the lemmas of `wordnet.synsets(form)` in nltk 3.10.4 with
+    WordNet 3.0: inflected forms are reduced to their bases, and all parts of speech are included. Not
+    cached; a call takes 10 to 30 microseconds.
     """
     form = form.lower()
     if not form.isascii() or len(form) > _LONGEST_FORM:
@@ -62,7 +62,7 @@ def synonyms(form: str) -> frozenset[str]:
         if exceptions is None:
             bases = [form[: -len(end)] + new for end, new in rules if form.endswith(end)]
         else:
-            bases = exceptions.split()  # in place of the rules, be there any or none
+            bases = exceptions.split()  # exceptions replace the rules, even an empty list of them
         for base in bases:
             found.update(_members(_fields(base), part, base))
     return frozenset(found)
@@ -74,7 +74,7 @@ def _members(fields: dict[str, str], part: str, form: str) -> list[str]:
 
 
 def _fields(form: str) -> dict[str, str]:
-    """The fields of a form's line, letter -> words; empty when the table has no such form."""
+    """The fields of a form's line, letter -> words; empty when the form is not in the table."""
     table = _table()
     key = form.encode("ascii")
     low, high = 0, len(table)
@@ -94,6 +94,6 @@ def _fields(form: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _table() -> mmap.mmap:
-    # Mapped for the life of the process: the pages belong to the file and are shared by processes.
+    # Mapped for the life of the process: its pages are those of the file, shared between processes.
     with TABLE.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,1 +1,1 @@
-"""What the numbers mean: intervals, paired tests, samples of a prompt, agreement. Pure functions."""
+"""Intervals, paired tests, several samples per prompt, agreement; pure functions."""

@@ -1,4 +1,4 @@
-"""How far two readers agree: a judge with people, and a judge with itself."""
+"""How far raters agree: a judge with human labels, and a judge with itself."""
 
 from __future__ import annotations
 
@@ -12,55 +12,54 @@ import numpy as np
 from graders_engine.statistics.estimate import ROUNDING, Floats
 
 BINS = 10
-"""Bins of the calibration."""
+"""Number of bins of a calibration."""
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Cohen's kappa of two readers' labels: the agreement beyond what their habits alone would give.
+    """Cohen's kappa of two raters' labels: their agreement beyond chance.
 
-    1 is full agreement, 0 is what guessing by habit would get. Source: Cohen 1960, Educ. Psychol. Meas.
-    20(1).
+    1 is full agreement; 0 is the agreement expected by chance from how often each rater gives each label.
+    Source: Cohen 1960, Educ. Psychol. Meas. 20(1).
 
     Returns:
-        None without labels, and where both always give one and the same label.
+        None without labels, or if both raters always give the same single label.
     """
     if not first:
         return None
     count = len(first)
     agreed = sum(map(lambda one, other: one == other, first, second)) / count
-    habits, others = Counter(first), Counter(second)
-    by_habit = sum(habits[label] * others[label] for label in habits) / count**2
-    return None if by_habit == 1 else (agreed - by_habit) / (1 - by_habit)
+    first_counts, second_counts = Counter(first), Counter(second)
+    by_chance = sum(first_counts[label] * second_counts[label] for label in first_counts) / count**2
+    return None if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
 
 
 def quadratic_kappa(first: Floats, second: Floats) -> float | None:
-    """Cohen's kappa of numbers, a disagreement weighing its distance squared.
+    """Cohen's kappa of numbers, with disagreements weighted by their squared distance.
 
-    Over the values as they are, so that no bins have to be chosen; it then equals Lin's concordance
-    correlation. Source: Cohen 1968, Psychol. Bull. 70(4); Lin 1989, Biometrics 45(1).
+    It is computed over the values themselves, so that no bins have to be chosen; it then equals Lin's
+    concordance correlation. Source: Cohen 1968, Psychol. Bull. 70(4); Lin 1989, Biometrics 45(1).
 
     Returns:
-        None without numbers, and where both are always one and the same number.
+        None without numbers, or if both are always the same single number.
     """
     scale = max(float(np.abs(values).max(initial=0)) for values in (first, second))
     if not scale:
         return None
     first, second = first / scale, second / scale
-    by_habit = float(first.var() + second.var() + (first.mean() - second.mean()) ** 2)
-    if by_habit <= ROUNDING**2:
+    by_chance = float(first.var() + second.var() + (first.mean() - second.mean()) ** 2)
+    if by_chance <= ROUNDING**2:
         return None
-    return 1 - float(np.mean((first - second) ** 2)) / by_habit
+    return 1 - float(np.mean((first - second) ** 2)) / by_chance
 
 
 def nominal_alpha(units: Sequence[Sequence[Hashable]]) -> float | None:
     """Krippendorff's alpha of labels.
 
     Args:
-        units: of each row, the labels that it was given; rows with fewer than two say nothing and are
-            left out.
+        units: for each row, the labels that it was given; rows with fewer than two are left out.
 
     Returns:
-        1 for full agreement, 0 for chance; None where the labels never differ, or there are none.
+        1 for full agreement, 0 for chance; None without labels, or if they never differ.
 
     Source: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, sections C and D.
     """
@@ -79,30 +78,30 @@ def _unlike(counts: Counter[Hashable]) -> int:
 
 
 def interval_alpha(units: Sequence[Sequence[float]]) -> float | None:
-    """Krippendorff's alpha of numbers, a disagreement weighing its distance squared.
+    """Krippendorff's alpha of numbers, with disagreements weighted by their squared distance.
 
     Args, Returns and Source: as `nominal_alpha`.
     """
-    kept = [np.asarray(unit, dtype=np.float64) for unit in units if len(unit) > 1]
-    if not kept:
+    arrays = [np.asarray(unit, dtype=np.float64) for unit in units if len(unit) > 1]
+    if not arrays:
         return None
-    every = np.concatenate(kept)
-    if np.ptp(every) <= ROUNDING * np.abs(every).max():
+    pooled = np.concatenate(arrays)
+    if np.ptp(pooled) <= ROUNDING * np.abs(pooled).max():
         return None
     # The squared distances of all ordered pairs of m numbers sum to 2 m^2 times their variance.
-    count = len(every)
-    observed = sum(2 * len(u) ** 2 * float(u.var()) / (len(u) - 1) for u in kept) / count
-    return 1 - observed / (2 * count**2 * float(every.var()) / (count * (count - 1)))
+    count = len(pooled)
+    observed = sum(2 * len(u) ** 2 * float(u.var()) / (len(u) - 1) for u in arrays) / count
+    return 1 - observed / (2 * count**2 * float(pooled.var()) / (count * (count - 1)))
 
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """How far a judge that is asked the same several times answers the same.
+    """How consistently a judge answers when asked the same several times.
 
     Attributes:
-        rows: rows that were asked more than once.
+        rows: rows that were asked about more than once.
         flipped: share of them whose answers do not all agree.
-        against_majority: of a row's answers, the share that is not its most frequent one; mean over rows.
+        against_majority: share of a row's answers that differ from its most frequent one; mean over rows.
     """
 
     rows: int
@@ -111,7 +110,7 @@ class Flips:
 
 
 def flips(units: Sequence[Sequence[Hashable]]) -> Flips | None:
-    """How often repeats differ; None where no row was asked more than once."""
+    """How often repeats differ; None if no row was asked about more than once."""
     units = [unit for unit in units if len(unit) > 1]
     if not units:
         return None
@@ -123,14 +122,13 @@ def flips(units: Sequence[Sequence[Hashable]]) -> Flips | None:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The rows whose judge's reward lies in one bin.
+    """The rows whose reward by the judge is in one bin.
 
     Attributes:
-        low: lower edge, in the bin.
-        high: upper edge, in the next bin, except for the last.
-        rows: how many.
+        low: lower edge, included.
+        high: upper edge, excluded except in the last bin.
         judge: mean of the judge's rewards.
-        human: mean of the people's.
+        human: mean of the human rewards.
     """
 
     low: float
@@ -142,12 +140,12 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Whether a judge's number means what it says.
+    """How well a judge's rewards match human ones, by bin.
 
     Attributes:
-        bins: those with rows, in rising order.
-        expected_error: distance of the two means in a bin, by its share of the rows: the expected
-            calibration error (Naeini, Cooper and Hauskrecht 2015, AAAI 29).
+        bins: bins with rows, in rising order.
+        expected_error: distance between the two means of a bin, weighted by the bin's share of the rows:
+            the expected calibration error (Naeini, Cooper and Hauskrecht 2015, AAAI 29).
     """
 
     bins: tuple[Bin, ...]
@@ -155,20 +153,20 @@ class Calibration:
 
 
 def calibration(judge: Floats, human: Floats) -> Calibration:
-    """Hold a judge's rewards against people's, by equal bins of the judge's.
+    """Compare a judge's rewards with human ones, in bins of equal width over the judge's rewards.
 
-    The bins span 0 to 1 where the judge's rewards do, else from the lowest to the highest.
+    The bins cover 0 to 1 if the judge's rewards are in that range, else lowest to highest reward.
 
     Raises:
         ValueError: there are no rows.
     """
     if not len(judge):
-        raise ValueError("there is no calibration of no rows")
+        raise ValueError("a calibration needs at least one row")
     lowest, highest = float(judge.min()), float(judge.max())
     if lowest >= 0 and highest <= 1:
         lowest, highest = 0.0, 1.0
     edges = np.linspace(lowest, highest, BINS + 1)
-    # A reward that stands on an edge but for its last bits is in the bin above it.
+    # A reward that differs from an edge in its last bits only belongs to the bin above.
     places = np.searchsorted(edges[1:-1], judge + ROUNDING * (highest - lowest), side="right")
     bins = []
     for place, (low, high) in enumerate(pairwise(edges.tolist())):

@@ -1,4 +1,4 @@
-"""How two columns of numbers go together."""
+"""Correlations of two columns of numbers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from graders_engine.statistics.estimate import Floats
 
 
 def pearson(first: Floats, second: Floats) -> float | None:
-    """Pearson's correlation of the rows on which both are numbers; None where one does not vary.
+    """Pearson's correlation over the rows where both have a number; None if one of them does not vary.
 
     Args:
-        first: one number a row, NaN for a missing one.
-        second: the same of the other column.
+        first: one number per row, NaN for a missing one.
+        second: the other column, in the same form.
     """
     both = ~(np.isnan(first) | np.isnan(second))
     first, second = first[both], second[both]
@@ -22,16 +22,16 @@ def pearson(first: Floats, second: Floats) -> float | None:
 
 
 def pearson_matrix(columns: list[Floats]) -> list[list[float | None]]:
-    """Pearson's correlation of each column with each; a missing number leaves out that pair's row only."""
+    """Pearson's correlation of each pair of columns; a missing number excludes the row for its pairs only."""
     table: list[list[float | None]] = [[None] * len(columns) for _ in columns]
     for at, column in enumerate(columns):
-        for beside in range(at, len(columns)):
-            table[at][beside] = table[beside][at] = pearson(column, columns[beside])
+        for other in range(at, len(columns)):
+            table[at][other] = table[other][at] = pearson(column, columns[other])
     return table
 
 
 def spearman(first: Floats, second: Floats) -> float | None:
-    """Spearman's rank correlation, ties at their mean rank; None where one does not vary."""
+    """Spearman's rank correlation, with mean ranks for ties; None if one of them does not vary."""
     if not (_varies(first) and _varies(second)):
         return None
     from scipy import stats  # type: ignore[import-untyped]  # takes half a second to import
@@ -40,7 +40,7 @@ def spearman(first: Floats, second: Floats) -> float | None:
 
 
 def kendall(first: Floats, second: Floats) -> float | None:
-    """Kendall's tau-b, as `scipy.stats.kendalltau`; None where one does not vary."""
+    """Kendall's tau-b, as in `scipy.stats.kendalltau`; None if one of them does not vary."""
     if not (_varies(first) and _varies(second)):
         return None
     from scipy import stats
@@ -49,7 +49,7 @@ def kendall(first: Floats, second: Floats) -> float | None:
 
 
 def _standard(values: Floats) -> Floats:
-    """Centred, and of length 1; scaled first, so that no square leaves the range of floats."""
+    """The values centred, at length 1; scaled first so that no square overflows."""
     centred: Floats = values - values.mean()
     centred = centred / np.abs(centred).max()
     return centred / float(np.linalg.norm(centred))

@@ -1,7 +1,7 @@
-"""A mean and its 95 % interval, by group: the rows of a group are one draw, not several.
+"""A mean and its 95 % interval, clustered by group: the rows of a group are not independent.
 
 The intervals are formulas, not resampling: the same data give the same numbers, 100,000 rows take
-milliseconds, and with few groups they cover better than a percentile or BCa bootstrap
+milliseconds, and with few groups the coverage is better than that of a percentile or BCa bootstrap
 (`python -m benchmarks intervals` shows both).
 """
 
@@ -19,22 +19,22 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 COVERED = 0.975
-"""Quantile of the upper end of an interval that covers 95 %."""
+"""Quantile of the upper end of a 95 % interval."""
 ROUNDING = 1e-9
-"""Two rewards nearer than this are the same: another machine's or library's last bits make no difference."""
+"""Rewards closer than this are equal: last bits may differ between machines and library versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean, and where the true one lies with 95 % confidence.
+    """A mean with its 95 % confidence interval.
 
     Attributes:
         value: the mean over the rows.
-        low: lower end; None where the data cannot tell: one group, or all rewards equal (unless they
-            are 0 or 1).
-        high: upper end; None with `low`.
-        rows: rows it is over.
-        groups: groups they are in.
+        low: lower end; None if the data do not determine it: one group, or all rewards equal (unless
+            they are 0 or 1).
+        high: upper end; None if `low` is.
+        rows: number of rows.
+        groups: number of groups.
     """
 
     value: float
@@ -46,11 +46,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Values gathered by group.
+    """Values summed by group.
 
     Attributes:
-        sums: of each group's values.
-        sizes: how many each group has.
+        sums: the sum of each group's values.
+        sizes: the number of values of each group.
     """
 
     sums: Floats
@@ -63,24 +63,24 @@ class Clusters:
 
     @property
     def single(self) -> bool:
-        """Whether each group is one value."""
+        """Whether every group has one value."""
         return bool(self.sizes.max() == 1)
 
     def influences(self) -> Floats:
-        """What each group adds to the mean's error: the residuals of the ratio estimator.
+        """What each group contributes to the error of the mean: the residuals of the ratio estimator.
 
         Source: Cochran, Sampling Techniques, 3rd ed. 1977, section 6.3 (linearised ratio); Cameron and
-        Miller 2015, J. Human Resources 50(2), for the cluster-robust variance that their squares give.
+        Miller 2015, J. Human Resources 50(2), for the cluster-robust variance, the mean of their squares.
         """
         return (self.sums - self.mean * self.sizes) / float(self.sizes.mean())
 
 
 def clusters(values: Floats, groups: NDArray[Any] | None = None) -> Clusters:
-    """Gather values by group.
+    """Sum values by group.
 
     Args:
-        values: one a row.
-        groups: of each row, what its group is called; None where each row is a group.
+        values: one per row.
+        groups: the name of each row's group; None if every row is a group.
     """
     if groups is None:
         return Clusters(values.astype(np.float64), np.ones(len(values)))
@@ -91,81 +91,81 @@ def clusters(values: Floats, groups: NDArray[Any] | None = None) -> Clusters:
 
 
 def numbered(groups: NDArray[Any]) -> Ints:
-    """The groups' names as numbers from 0, none left out."""
+    """The names of the groups as consecutive numbers from 0."""
     return np.unique(groups, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def estimate(values: Floats, groups: NDArray[Any] | None = None) -> Estimate | None:
     """The mean with its interval; None without values.
 
-    Rewards that are all 0 or 1 take Wilson's interval, with as many rows as would be worth these groups
+    Rewards that are all 0 or 1 get Wilson's interval, with the effective number of rows of these groups
     (Wilson 1927, JASA 22; Korn and Graubard 1998, Survey Methodology 24(2), for the effective number and
-    its t quantile). All others take Student's t with the skewness removed by Hall's cubic transformation
+    its t quantile). Others get Student's t with the skewness removed by Hall's cubic transformation
     (Hall 1992, J. R. Statist. Soc. B 54(1)), the analytic counterpart of the studentized bootstrap.
 
     Args:
-        values: finite rewards, one a row.
-        groups: of each row, what its group is called; None where each row is a group.
+        values: finite rewards, one per row.
+        groups: the name of each row's group; None if every row is a group.
     """
     return estimate_some(values, groups) if len(values) else None
 
 
 def estimate_some(values: Floats, groups: NDArray[Any] | None = None) -> Estimate:
-    """As `estimate`, of at least one value."""
-    gathered = clusters(values, groups)
-    count = len(gathered.sums)
+    """As `estimate`, for at least one value."""
+    clustered = clusters(values, groups)
+    count = len(clustered.sums)
     ends = None
     if count > 1:
         binary = bool(np.isin(values, (0.0, 1.0)).all())
-        ends = _wilson(gathered) if binary else _hall(gathered)
+        ends = _wilson(clustered) if binary else _hall(clustered)
     low, high = ends or (None, None)
-    return Estimate(gathered.mean, low, high, len(values), count)
+    return Estimate(clustered.mean, low, high, len(values), count)
 
 
-def _wilson(gathered: Clusters) -> tuple[float, float]:
-    mean, count, rows = gathered.mean, len(gathered.sums), float(gathered.sizes.sum())
-    variance, error = mean * (1 - mean), standard_error(gathered)
-    if variance == 0:  # all 0 or all 1 says as much as there are groups
+def _wilson(clustered: Clusters) -> tuple[float, float]:
+    mean, count, rows = clustered.mean, len(clustered.sums), float(clustered.sizes.sum())
+    variance, error = mean * (1 - mean), standard_error(clustered)
+    if variance == 0:  # all 0 or all 1: each group is one observation
         effective = float(count)
     else:
-        effective = min(variance / error**2, rows) if error and not gathered.single else rows
-    z = float(special.ndtri(COVERED)) if gathered.single else t_quantile(count)
+        effective = min(variance / error**2, rows) if error and not clustered.single else rows
+    z = float(special.ndtri(COVERED)) if clustered.single else t_quantile(count)
     shrink = 1 + z**2 / effective
     centre = (mean + z**2 / (2 * effective)) / shrink
     half = z / shrink * math.sqrt(variance / effective + z**2 / (4 * effective**2))
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _hall(gathered: Clusters) -> tuple[float, float] | None:
-    error = standard_error(gathered)
+def _hall(clustered: Clusters) -> tuple[float, float] | None:
+    error = standard_error(clustered)
     if error is None:
         return None
-    influences, count = gathered.influences(), len(gathered.sums)
-    influences /= np.abs(influences).max()  # so that the powers stay within the range of floats
+    influences, count = clustered.influences(), len(clustered.sums)
+    influences /= np.abs(influences).max()  # so that their powers do not overflow
     skewness = float(np.mean(influences**3) / np.mean(influences**2) ** 1.5) / math.sqrt(count)
     quantile = t_quantile(count)
-    low, high = (gathered.mean - error * _unskewed(q, skewness) for q in (quantile, -quantile))
+    low, high = (clustered.mean - error * _unskewed(q, skewness) for q in (quantile, -quantile))
     return low, high
 
 
 def _unskewed(quantile: float, skewness: float) -> float:
-    """The studentized error whose transform is this quantile: Hall's cubic, inverted."""
-    if abs(skewness) < ROUNDING:  # the limit; the quotient below would lose every digit
+    """The studentized error whose transform is this quantile: the inverse of Hall's cubic."""
+    if abs(skewness) < ROUNDING:  # the limit; the quotient below would lose all digits
         return quantile
     return 3 / skewness * (float(np.cbrt(1 + skewness * (quantile - skewness / 6))) - 1)
 
 
-def standard_error(gathered: Clusters) -> float | None:
-    """Standard error of the mean, robust to whatever the rows of a group have in common; None without any."""
-    count = len(gathered.sums)
-    influences = gathered.influences()
-    if count < 2 or np.abs(influences).max() <= ROUNDING * np.abs(gathered.sums).max():
+def standard_error(clustered: Clusters) -> float | None:
+    """Cluster-robust standard error of the mean; None if there is one group, or no variation."""
+    count = len(clustered.sums)
+    influences = clustered.influences()
+    if count < 2 or np.abs(influences).max() <= ROUNDING * np.abs(clustered.sums).max():
         return None
     return root_mean_square(influences) / math.sqrt(count - 1)
 
 
 def root_mean_square(values: Floats) -> float:
-    """Of values that are not all 0, whatever their size."""
+    """The root mean square of values that are not all 0, without overflow or underflow."""
     largest = float(np.abs(values).max())
     return largest * math.sqrt(float(np.mean((values / largest) ** 2)))
 

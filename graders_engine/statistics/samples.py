@@ -1,4 +1,4 @@
-"""Several samples of one prompt: what the best of k would get, and which prompts teach nothing."""
+"""Several samples per prompt: the reward of the best of k, and prompts without variation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from graders_engine.statistics.estimate import ROUNDING, Estimate, Floats, estim
 
 
 def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
-    """The reward expected of the best of `k` samples of a prompt, unbiased; mean over the prompts.
+    """The expected reward of the best of `k` samples of a prompt, unbiased; mean over the prompts.
 
-    Each k of a prompt's n samples are as likely: the i-th lowest is their best with the chance
-    C(i-1, k-1) / C(n, k). On 0/1 rewards this is pass@k as in Chen et al. 2021, arXiv:2107.03374.
+    All choices of k of a prompt's n samples are equally likely: the i-th lowest is their best with
+    probability C(i-1, k-1) / C(n, k). On 0/1 rewards this is pass@k as in Chen et al. 2021,
+    arXiv:2107.03374.
 
     Args:
-        values: finite rewards, one a sample.
-        groups: of each sample, what its prompt is called.
-        k: how many samples are taken, from 1.
+        values: finite rewards, one per sample.
+        groups: the name of each sample's prompt.
+        k: number of samples, at least 1.
 
     Returns:
-        Over the prompts with at least `k` samples; None where there are none.
+        The mean over the prompts with at least `k` samples; None if no prompt has that many.
 
     Raises:
         ValueError: `k` is below 1.
@@ -41,7 +42,7 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
 
 
 def pass_at(values: Floats, groups: NDArray[Any], k: int, passing: float = 1.0) -> Estimate | None:
-    """pass@k: the chance that one of `k` samples of a prompt has at least the reward `passing`.
+    """pass@k: the probability that one of `k` samples of a prompt has a reward of at least `passing`.
 
     Args and Returns: as `best_of`.
     """
@@ -49,7 +50,7 @@ def pass_at(values: Floats, groups: NDArray[Any], k: int, passing: float = 1.0) 
 
 
 def _chances(size: int, k: int) -> Floats:
-    """Of each of `size` samples in rising order, the chance to be the best of `k`."""
+    """The probability of each of `size` samples, in rising order, of being the best of `k`."""
     chances = np.zeros(size)
     chance = k / size
     for place in range(size, k - 1, -1):
@@ -60,10 +61,10 @@ def _chances(size: int, k: int) -> Floats:
 
 
 def unvarying(values: Floats, groups: NDArray[Any]) -> Estimate | None:
-    """Share of the prompts whose samples all have the same reward: training learns nothing from them.
+    """Share of the prompts whose samples all have the same reward; training cannot learn from them.
 
     Returns:
-        Over the prompts with several samples; None where there are none.
+        The share among prompts with several samples; None if no prompt has several.
     """
     codes = numbered(groups)
     sizes = np.bincount(codes)

@@ -1,4 +1,4 @@
-"""WordNet for nltk, and how many examples the property tests try."""
+"""WordNet for nltk, and the number of examples of the property tests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hypothesis import settings
 from .wordnet_files import NoWordNet, dictionary, nltk_data
 
 EXAMPLES = int(os.environ.get("GRADERS_EXAMPLES", "150"))
-"""Pairs a property test tries."""
+"""Pairs that a property test tries."""
 
 properties = settings(max_examples=EXAMPLES)
 
 
 @pytest.fixture(scope="session")
 def wordnet_folder(request: pytest.FixtureRequest) -> Path:
-    """A folder that outlives the run, so that WordNet is downloaded once."""
+    """A folder that outlives the test run, so that WordNet is downloaded once."""
     cache = request.config.cache
     assert cache is not None
     return cache.mkdir("wordnet")
@@ -46,7 +46,7 @@ def nltk_wordnet(wordnet_folder: Path) -> None:
 
 
 def _give_up(problem: Exception) -> NoReturn:
-    message = f"WordNet's files are neither installed nor to be had: {problem}"
+    message = f"WordNet's files are not installed and cannot be downloaded: {problem}"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

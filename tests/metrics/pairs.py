@@ -16,7 +16,7 @@ x^2 a_b __ $5 50% @me #tag {x} ~ ` | \\ / * + = ? : naïve café CAFÉ Straße �
 кошка Кошка 今天 天气 今天天气很好 😀 👍🏽 é e\u0301 हिन्दी ไทย 한국어 yyyy sky yes\u200bno
 new_york New_York z-z aaaa aaaaa""".split()  # noqa: SIM905 - a list of words reads best as text
 
-# What str.split takes for white space, and some signs that only look like it.
+# What str.split treats as white space, and some signs that only look like it.
 BLANKS = [
     *([" "] * 8),
     "  ",
@@ -58,7 +58,7 @@ def joined(draw: st.DrawFn, parts: st.SearchStrategy[list[str]]) -> str:
 
 @st.composite
 def edited(draw: st.DrawFn) -> tuple[str, str]:
-    """A text and an edited copy of it, up to some hundred words: the long ways of the metrics."""
+    """A text and an edited copy of it, of up to a few hundred words, for the code for long texts."""
     dice = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 - texts, not secrets
     pool = dice.sample(WORDS, dice.choice((3, 10, 40, len(WORDS))))
     length = dice.choice((5, 20, 60, 200, 300))

@@ -1,4 +1,4 @@
-"""The values against the packages that define them, on generated pairs.
+"""The values compared with those of the packages that define them, on generated pairs.
 
 `GRADERS_EXAMPLES=5000 pytest tests/metrics/test_against_packages.py` tries more of them.
 """
@@ -41,8 +41,8 @@ def test_fuzzy_match_is_the_ratio_of_rapidfuzz(pair: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("alike", [100, 300, 1_000, 3_000])
-def test_fuzzy_match_of_long_texts_is_exact_however_far_they_are_alike(alike: int) -> None:
-    # A guess from the beginnings chooses the way; right or wrong, it must not show.
+def test_fuzzy_match_of_long_texts_is_exact_however_much_they_have_in_common(alike: int) -> None:
+    # An estimate from the beginnings chooses the algorithm; it must not change the value.
     text = "".join(chr(97 + number * number % 23) for number in range(3_000))
     for other in (text[:alike] + "x" * (3_000 - alike), text[:alike][::-1] + text[alike:]):
         assert load("fuzzy_match")(other, text) == fuzz.ratio(other, text) / 100

@@ -1,4 +1,4 @@
-"""What a user may stumble over, said out loud."""
+"""Values that may surprise a user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graders_engine.metrics.tokens import latin_tokens, unicode_tokens
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_two_empty_texts_score_0_but_for_fuzzy_match(name: str) -> None:
+def test_two_empty_texts_score_0_except_under_fuzzy_match(name: str) -> None:
     assert load(name)("", "") == (1.0 if name == "fuzzy_match" else 0.0)
 
 
@@ -49,7 +49,7 @@ def test_a_text_shorter_than_n_scores_0_under_rouge_n(order: int) -> None:
     assert load(f"rouge_{order}")(words + " z", words + " z") == 1.0
 
 
-def test_the_stem_variant_takes_endings_for_equal() -> None:
+def test_the_stem_variant_ignores_endings() -> None:
     assert load("rouge_1")("organized cats", "organize cat") == 0.0
     assert load("rouge_1", "stem")("organized cats", "organize cat") == 1.0
 

@@ -1,4 +1,4 @@
-"""Long texts end, caches stay small, threads do not disturb each other."""
+"""Long texts are scored, caches stay bounded, threads do not affect each other."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def test_texts_of_1_mb_are_scored(name: str) -> None:
     assert 0.0 <= load(name)(random_words(1, 10 * LENGTH), random_words(2, 10 * LENGTH)) <= 1.0
 
 
-def test_fuzzy_match_of_alike_texts_of_1_mb_ends_soon() -> None:
+def test_fuzzy_match_scores_similar_texts_of_1_mb() -> None:
     text = random_words(1, 10 * LENGTH)
     assert load("fuzzy_match")(text, text[:-10]) > 0.99
 
 
-def test_a_cache_forgets_when_it_is_full() -> None:
+def test_a_full_cache_is_emptied() -> None:
     cache: TokenCache[int] = TokenCache(len)
     for number in range(3 * CACHE_ENTRIES):
         assert cache[str(number)] == len(str(number))
         assert len(cache) <= CACHE_ENTRIES
 
 
-def test_a_cache_keeps_no_long_token() -> None:
+def test_a_long_token_is_not_cached() -> None:
     cache: TokenCache[int] = TokenCache(len)
     assert cache["x" * CACHE_LONGEST] == CACHE_LONGEST
     assert cache["x" * (CACHE_LONGEST + 1)] == CACHE_LONGEST + 1
@@ -70,7 +70,7 @@ def test_a_cache_computes_a_token_once() -> None:
     assert asked == ["word"]
 
 
-def test_values_do_not_depend_on_what_a_cache_has_forgotten(
+def test_values_do_not_depend_on_what_is_cached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pairs = [(random_words(seed, 400), random_words(seed + 1, 400)) for seed in range(5)]

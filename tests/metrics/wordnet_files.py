@@ -1,6 +1,6 @@
-"""WordNet 3.0's dict files, which nltk needs and this project's table was made from.
+"""WordNet 3.0's dict files, which nltk needs and from which this project's table is made.
 
-Taken from Debian's `wordnet-base`: as installed, else downloaded and unpacked without root.
+They are those of Debian's `wordnet-base`: installed, or downloaded and unpacked without root.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class NoWordNet(Exception):
 
 
 def dictionary(folder: Path) -> Path:
-    """The folder with WordNet's dict files; kept in `folder` when they had to be downloaded.
+    """The folder with WordNet's dict files; downloads them to `folder` if they are not installed.
 
     Raises:
-        NoWordNet: with what went wrong.
+        NoWordNet: with the reason.
     """
-    kept = folder / "dict"
-    for place in (INSTALLED, kept):
+    downloaded = folder / "dict"
+    for place in (INSTALLED, downloaded):
         if (place / "data.noun").exists():
             return place
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,24 +43,24 @@ def dictionary(folder: Path) -> Path:
         try:
             _run(work, "apt-get", "download", "wordnet-base")
         except NoWordNet:
-            # A fresh machine knows no packages yet; without root this fails, and says so.
+            # A fresh machine has no package lists yet; without root this fails with a message.
             _run(work, "apt-get", "update")
             _run(work, "apt-get", "download", "wordnet-base")
         (package,) = Path(work).glob("wordnet-base_*.deb")
         _run(work, "dpkg-deb", "-x", str(package), "unpacked")
         try:
-            os.replace(Path(work) / "unpacked/usr/share/wordnet", kept)
+            os.replace(Path(work) / "unpacked/usr/share/wordnet", downloaded)
         except OSError:
-            if not (kept / "data.noun").exists():  # another process may have been faster
+            if not (downloaded / "data.noun").exists():  # another process may have been faster
                 raise
-    return kept
+    return downloaded
 
 
 def nltk_data(folder: Path) -> Path:
     """A folder for `nltk.data.path` that has WordNet.
 
     Raises:
-        NoWordNet: with what went wrong.
+        NoWordNet: with the reason.
     """
     source = dictionary(folder)
     corpus = folder / "nltk_data/corpora/wordnet"
@@ -70,7 +70,7 @@ def nltk_data(folder: Path) -> Path:
             made = Path(work) / "wordnet"
             shutil.copytree(source, made)
             (made / "lexnames").write_text(_lexnames())
-            # Only needed to translate between WordNet's versions, but opened all the same.
+            # Needed only to translate between versions of WordNet, but nltk opens it regardless.
             (made / "index.sense").touch()
             try:
                 os.replace(made, corpus)

@@ -1,4 +1,4 @@
-"""How far two readers agree: published examples, and slow definitions written out."""
+"""How far raters agree, compared with published examples and with slow definitions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def units_of(observers: list[str]) -> list[list[float]]:
     return [[float(value) for value in column if value != "."] for column in columns]
 
 
-def test_alpha_is_that_of_the_published_examples() -> None:
+def test_alpha_equals_the_published_examples() -> None:
     four = units_of(KRIPPENDORFF)
     assert nominal_alpha(four) == pytest.approx(0.743, abs=0.0005)
     assert interval_alpha(four) == pytest.approx(0.849, abs=0.0005)
@@ -51,20 +51,20 @@ def test_alpha_is_that_of_the_published_examples() -> None:
 def defined(
     given_units: list[list[float]], distance: Callable[[float, float], float]
 ) -> float | None:
-    """Alpha by its definition: every pair within a row, and every pair at all."""
-    kept = [unit for unit in given_units if len(unit) > 1]
-    every = [value for unit in kept for value in unit]
-    if len(set(every)) < 2:
+    """Alpha by its definition: over all pairs within a row, and over all pairs."""
+    several = [unit for unit in given_units if len(unit) > 1]
+    pooled = [value for unit in several for value in unit]
+    if len(set(pooled)) < 2:
         return None
     within = sum(
-        sum(distance(*pair) for pair in permutations(unit, 2)) / (len(unit) - 1) for unit in kept
+        sum(distance(*pair) for pair in permutations(unit, 2)) / (len(unit) - 1) for unit in several
     )
-    among = sum(distance(*pair) for pair in permutations(every, 2)) / (len(every) - 1)
+    among = sum(distance(*pair) for pair in permutations(pooled, 2)) / (len(pooled) - 1)
     return 1 - within / among
 
 
 @given(units)
-def test_alpha_is_its_definition(given_units: list[list[float]]) -> None:
+def test_alpha_equals_its_definition(given_units: list[list[float]]) -> None:
     for ours, distance in (
         (nominal_alpha, lambda one, other: float(one != other)),
         (interval_alpha, lambda one, other: (one - other) ** 2),
@@ -74,8 +74,8 @@ def test_alpha_is_its_definition(given_units: list[list[float]]) -> None:
         assert found is None if expected is None else found == pytest.approx(expected, abs=1e-9)
 
 
-def confused(table: list[list[int]]) -> tuple[list[int], list[int]]:
-    """Two readers' labels out of their table."""
+def labels_of(table: list[list[int]]) -> tuple[list[int], list[int]]:
+    """Two raters' labels from their confusion table."""
     pairs = [
         (one, other)
         for one, row in enumerate(table)
@@ -86,33 +86,33 @@ def confused(table: list[list[int]]) -> tuple[list[int], list[int]]:
     return list(first), list(second)
 
 
-def test_kappa_is_that_of_the_published_example() -> None:
+def test_kappa_equals_the_published_example() -> None:
     """Cohen 1960, table 1: 0.70 agreed and 0.41 by chance, kappa 0.492."""
-    first, second = confused([[88, 14, 18], [10, 40, 10], [2, 6, 12]])
+    first, second = labels_of([[88, 14, 18], [10, 40, 10], [2, 6, 12]])
     assert cohen_kappa(first, second) == pytest.approx((0.70 - 0.41) / (1 - 0.41), abs=1e-9)
 
 
 @given(numbers)
-def test_quadratic_kappa_is_its_definition(pairs: list[tuple[int, int]]) -> None:
-    """One minus the mean square distance over that of every value with every other's."""
+def test_quadratic_kappa_equals_its_definition(pairs: list[tuple[int, int]]) -> None:
+    """One minus the mean squared distance of the pairs over that of all combinations."""
     first, second = map(np.array, zip(*pairs, strict=True))
-    by_habit = np.mean([(one - other) ** 2 for one, other in product(first, second)])
+    by_chance = np.mean([(one - other) ** 2 for one, other in product(first, second)])
     found = quadratic_kappa(first.astype(np.float64), second.astype(np.float64))
-    if by_habit == 0:
+    if by_chance == 0:
         assert found is None
     else:
-        assert found == pytest.approx(1 - np.mean((first - second) ** 2) / by_habit, abs=1e-9)
+        assert found == pytest.approx(1 - np.mean((first - second) ** 2) / by_chance, abs=1e-9)
 
 
 @given(numbers)
-def test_on_two_values_both_kappas_are_one(pairs: list[tuple[int, int]]) -> None:
+def test_on_two_values_both_kappas_are_equal(pairs: list[tuple[int, int]]) -> None:
     first, second = (np.array(column) % 2 for column in zip(*pairs, strict=True))
     plain, quadratic = cohen_kappa(first.tolist(), second.tolist()), quadratic_kappa(first, second)
     assert (plain is None) == (quadratic is None)
     assert plain is None or quadratic == pytest.approx(plain, abs=1e-9)
 
 
-def test_a_judge_that_always_says_the_same_has_no_kappa_beyond_chance() -> None:
+def test_a_judge_that_always_gives_one_label_agrees_by_chance_only() -> None:
     assert cohen_kappa(["good"] * 4, ["good", "good", "bad", "good"]) == 0
     assert cohen_kappa(["good"] * 4, ["good"] * 4) is None
 
@@ -126,7 +126,7 @@ def test_flips_count_rows_and_answers() -> None:
     assert flips([["a"], []]) is None
 
 
-def test_calibration_puts_means_side_by_side() -> None:
+def test_calibration_gives_both_means_of_each_bin() -> None:
     found = calibration(np.array([0.05, 0.1, 0.15, 0.95, 1.0]), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
     assert [(bin_.low, bin_.rows, bin_.human) for bin_ in found.bins] == [
         (0.0, 1, 0.0),
@@ -136,7 +136,7 @@ def test_calibration_puts_means_side_by_side() -> None:
     assert found.expected_error == pytest.approx((0.05 + 2 * 0.375 + 2 * 0.475) / 5, abs=1e-9)
 
 
-def test_calibration_of_other_scales_spans_the_judges_numbers() -> None:
+def test_calibration_on_another_scale_covers_the_judges_rewards() -> None:
     found = calibration(np.array([1.0, 5.0, 10.0]), np.array([1.0, 5.0, 10.0]))
     assert (found.bins[0].low, found.bins[-1].high) == (1.0, 10.0)
     assert found.expected_error == 0
@@ -150,7 +150,7 @@ def test_calibration_loses_no_row(values: list[float]) -> None:
     assert found.expected_error == pytest.approx(0, abs=1e-9)
 
 
-def test_correlations_leave_out_missing_numbers_pair_by_pair() -> None:
+def test_a_missing_number_excludes_its_row_from_its_own_pairs_only() -> None:
     nan = float("nan")
     columns = [np.array(column) for column in ([1, 2, 3, nan], [2, 4, 7, 1], [5.0, 5, 5, 5])]
     table = pearson_matrix(columns)
@@ -161,5 +161,5 @@ def test_correlations_leave_out_missing_numbers_pair_by_pair() -> None:
 
 
 @pytest.mark.parametrize("column", [[], [1.0], [float("nan")] * 3])
-def test_a_column_that_says_nothing_has_no_correlation(column: list[Any]) -> None:
+def test_a_column_without_variation_has_no_correlation(column: list[Any]) -> None:
     assert pearson(np.array(column), np.array(column)) is None

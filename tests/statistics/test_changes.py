@@ -1,4 +1,4 @@
-"""What differs between two graders, by path: everything that differs, and nothing else."""
+"""The differences of two graders, by path: all of them and nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ json_values = st.recursive(
 
 
 @given(json_values, json_values)
-def test_changes_are_there_exactly_where_values_differ(old: Any, new: Any) -> None:
+def test_there_are_changes_exactly_when_values_differ(old: Any, new: Any) -> None:
     assert not list(changes(old, old))
     one, other = (json.dumps(value, sort_keys=True) for value in (old, new))
     assert bool(list(changes(old, new))) == (one != other)

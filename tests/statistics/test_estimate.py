@@ -1,4 +1,4 @@
-"""A mean's interval: it covers, it counts groups and not rows, and it says when the data cannot tell."""
+"""A mean's interval: its coverage, its clustering by group, and data that determine no interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.interval_cases import CASES, Case, beta_samples, covered, ours
 from graders_engine.statistics.estimate import Floats, clusters, estimate, estimate_some
 
 DATA_SETS = 4_000
-"""The simulation's own error is then 0.35 %; `python -m benchmarks intervals` prints the table."""
+"""The simulation's error is then 0.35 %; `python -m benchmarks intervals` prints the table."""
 
 
 @pytest.mark.parametrize("groups", [20, 50, 200])
@@ -23,7 +23,9 @@ def test_intervals_cover_95_percent(case: Case, groups: int) -> None:
 
 
 @given(st.integers(1, 400), st.data())
-def test_of_single_0_or_1_rewards_it_is_wilsons(rows: int, data: st.DataObject) -> None:
+def test_the_interval_of_ungrouped_0_or_1_rewards_is_wilsons(
+    rows: int, data: st.DataObject
+) -> None:
     ones = data.draw(st.integers(0, rows))
     found = estimate_some(np.repeat([1.0, 0.0], [ones, rows - ones]))
     published = stats.binomtest(ones, rows).proportion_ci(method="wilson")
@@ -35,8 +37,8 @@ def test_of_single_0_or_1_rewards_it_is_wilsons(rows: int, data: st.DataObject) 
 
 
 @given(st.integers(2, 12), st.integers(1, 6), st.integers(0, 3))
-def test_groups_never_count_for_more_rows_than_they_have(groups: int, pairs: int, odd: int) -> None:
-    """Groups that are more alike than chance would make them say no more than as many single rows."""
+def test_groups_never_count_as_more_rows_than_they_have(groups: int, pairs: int, odd: int) -> None:
+    """Groups that are more similar than by chance are worth no more than as many single rows."""
     rewards, names = [], []
     for group in range(groups):
         inside = [0.0, 1.0] * pairs + [1.0] * (group < odd)
@@ -51,8 +53,8 @@ def test_groups_never_count_for_more_rows_than_they_have(groups: int, pairs: int
     assert grouped.high - grouped.low >= single.high - single.low - 1e-12
 
 
-def test_of_rewards_it_is_the_studentized_bootstraps_but_for_the_drawing() -> None:
-    """Its analytic counterpart, so the ends are the same to a small part of the width."""
+def test_the_interval_of_rewards_is_close_to_the_studentized_bootstrap() -> None:
+    """It is the analytic counterpart, so the ends differ by a small part of the width."""
     values = np.random.default_rng(7).beta(5, 0.5, 400)
     found = estimate_some(values)
     low, high = bootstrapped(values, np.random.default_rng(8))
@@ -65,9 +67,9 @@ def test_of_rewards_it_is_the_studentized_bootstraps_but_for_the_drawing() -> No
 
 def bootstrapped(values: Floats, random: np.random.Generator) -> tuple[float, float]:
     """Efron and Tibshirani 1993, section 12.5: the slow reference."""
-    drawn = values[random.integers(0, len(values), (20_000, len(values)))]
-    errors = drawn.std(1, ddof=1) / np.sqrt(len(values))
-    low, high = np.quantile((drawn.mean(1) - values.mean()) / errors, (0.975, 0.025))
+    resamples = values[random.integers(0, len(values), (20_000, len(values)))]
+    errors = resamples.std(1, ddof=1) / np.sqrt(len(values))
+    low, high = np.quantile((resamples.mean(1) - values.mean()) / errors, (0.975, 0.025))
     error = values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - low * error), float(values.mean() - high * error)
 
@@ -79,19 +81,19 @@ def bootstrapped(values: Floats, random: np.random.Generator) -> tuple[float, fl
         max_size=9,
     )
 )
-def test_groups_are_gathered_as_one_by_one(groups: list[list[float]]) -> None:
+def test_clusters_are_the_sums_of_each_group(groups: list[list[float]]) -> None:
     values = np.array([value for group in groups for value in group])
     names = np.array([f"g{place}" for place, group in enumerate(groups) for _ in group])
     order = np.random.default_rng(0).permutation(len(values))
-    gathered = clusters(values[order], names[order])
+    clustered = clusters(values[order], names[order])
     mean = sum(map(sum, groups)) / len(values)
     size = len(values) / len(groups)
     residuals = [(sum(group) - mean * len(group)) / size for group in groups]
-    assert gathered.mean == pytest.approx(mean, abs=1e-9)
-    assert gathered.influences() == pytest.approx(residuals, abs=1e-9)
+    assert clustered.mean == pytest.approx(mean, abs=1e-9)
+    assert clustered.influences() == pytest.approx(residuals, abs=1e-9)
 
 
-def test_samples_of_a_group_count_as_one_draw() -> None:
+def test_samples_of_a_group_count_as_one_observation() -> None:
     """Ten copies of each row make no interval narrower."""
     values = np.random.default_rng(1).beta(2, 2, 40)
     alone, copied = estimate_some(values), estimate_some(values.repeat(10), np.arange(400) // 10)
@@ -100,14 +102,14 @@ def test_samples_of_a_group_count_as_one_draw() -> None:
 
 
 def test_the_order_of_rows_makes_no_difference() -> None:
-    drawn = beta_samples(np.random.default_rng(2), 30)
-    assert drawn.groups is not None
-    order = np.random.default_rng(3).permutation(len(drawn.values))
+    sampled = beta_samples(np.random.default_rng(2), 30)
+    assert sampled.groups is not None
+    order = np.random.default_rng(3).permutation(len(sampled.values))
     one, other = (
         estimate_some(values, groups)
         for values, groups in (
-            (drawn.values, drawn.groups),
-            (drawn.values[order], drawn.groups[order]),
+            (sampled.values, sampled.groups),
+            (sampled.values[order], sampled.groups[order]),
         )
     )
     assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=1e-12)
@@ -123,9 +125,7 @@ def test_the_order_of_rows_makes_no_difference() -> None:
     ],
     ids=["one row", "all the same", "one group", "groups with the same mean"],
 )
-def test_data_that_cannot_tell_give_no_interval(
-    values: list[float], groups: list[int] | None
-) -> None:
+def test_some_data_determine_no_interval(values: list[float], groups: list[int] | None) -> None:
     found = estimate_some(np.array(values), None if groups is None else np.array(groups))
     assert (found.low, found.high) == (None, None)
     assert found.value == pytest.approx(np.mean(values))
@@ -135,14 +135,14 @@ def test_no_rows_have_no_mean() -> None:
     assert estimate(np.array([])) is None
 
 
-def test_all_right_on_few_rows_is_not_certainty() -> None:
+def test_an_interval_of_a_few_rewards_of_1_starts_below_1() -> None:
     found = estimate_some(np.ones(20))
     assert found.low == pytest.approx(0.8389, abs=1e-4)
     assert found.high == 1.0
 
 
 @given(st.lists(st.floats(-1e300, 1e300, allow_nan=False), min_size=1, max_size=40), st.booleans())
-def test_an_interval_has_numbers_for_ends_or_none(values: list[float], grouped: bool) -> None:
+def test_an_interval_has_two_finite_ends_or_none(values: list[float], grouped: bool) -> None:
     groups = np.arange(len(values)) // 2 if grouped else None
     found = estimate_some(np.array(values), groups)
     assert (found.low is None) == (found.high is None)

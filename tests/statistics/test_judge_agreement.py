@@ -1,4 +1,4 @@
-"""A judge held against people: its figures, beside those of no judge at all, and how they are shown."""
+"""A judge compared with human labels and with a constant judge, and how the report shows it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_labels_are_matched_by_the_most_frequent_answer() -> None:
     assert found.distance is None
 
 
-def test_a_judge_that_agrees_no_more_than_a_constant_is_shown_beside_it() -> None:
-    shown = render(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"]))
-    assert "agreement   90.0 %, 95 % interval 0.5958 to 0.9821, Cohen's kappa 0.00\n" in shown
-    assert "90.0 %, kappa 0, for a judge that always says 'good'\n" in shown
+def test_the_report_shows_the_agreement_of_a_constant_judge() -> None:
+    report = render(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"]))
+    assert "agreement   90.0 %, 95 % interval 0.5958 to 0.9821, Cohen's kappa 0.00\n" in report
+    assert "90.0 %, kappa 0, for a judge that always says 'good'\n" in report
 
 
-def test_numbers_are_held_against_numbers_by_distance_and_by_what_passes() -> None:
+def test_numbers_are_compared_by_distance_and_by_what_passes() -> None:
     answers = [[0.9, 0.7, 0.8], [0.2, 0.2, 0.3], [0.6, 0.6, 0.6], [0.1, 0.0, 0.1]]
     found = judge_agreement(answers, [1.0, 0.0, 0.0, 0.0], passing=0.5)
     assert found.distance is not None
@@ -39,12 +39,12 @@ def test_numbers_are_held_against_numbers_by_distance_and_by_what_passes() -> No
     assert found.matching is not None
     assert found.matching.agreement.value == 0.75
     assert found.alpha is not None
-    shown = render(found)
-    assert "75.0 % on what passes (at least 0.5)" in shown
-    assert "calibration, expected error" in shown
+    report = render(found)
+    assert "75.0 % on what passes (at least 0.5)" in report
+    assert "calibration, expected error" in report
 
 
-def test_zeros_and_ones_are_passed_or_not_without_asking() -> None:
+def test_rewards_of_0_and_1_are_matched_without_a_passing_reward() -> None:
     found = judge_agreement([[1, 1], [0, 1], [0, 0]], [1, 0, 0])
     assert found.passing == 1
     assert found.matching is not None
@@ -53,11 +53,11 @@ def test_zeros_and_ones_are_passed_or_not_without_asking() -> None:
     assert judge_agreement([[0.5], [1.0]], [1, 0]).matching is None
 
 
-def test_one_row_has_figures_or_none_and_a_page_all_the_same() -> None:
-    shown = render(judge_agreement([[1.0]], [1.0]))
-    assert shown.startswith("1 row with the judge's answer and a label of people\n")
-    assert "nan" not in shown
-    assert "repeats" not in shown
+def test_one_row_makes_a_report() -> None:
+    report = render(judge_agreement([[1.0]], [1.0]))
+    assert report.startswith("1 row with the judge's answer and a label of people\n")
+    assert "nan" not in report
+    assert "repeats" not in report
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_one_row_has_figures_or_none_and_a_page_all_the_same() -> None:
         ([["good"], ["bad"]], ["good", 0.0], "all numbers or all text"),
     ],
 )
-def test_what_cannot_be_held_against_each_other_is_refused(
+def test_labels_that_cannot_be_compared_are_rejected(
     answers: list[list[float]], human: list[float], reason: str
 ) -> None:
     with pytest.raises(DataSetError, match=reason):

@@ -1,4 +1,4 @@
-"""Two runs over the same rows: each number against scipy or a published example."""
+"""Two runs over the same rows: each number compared with scipy or a published example."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no type information
 
 from graders_engine.statistics.estimate import Floats
-from graders_engine.statistics.paired import DRAWN_GROUPS, Paired, estimate_difference, paired
+from graders_engine.statistics.paired import SAMPLED_GROUPS, Paired, estimate_difference, paired
 
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Crossed minus self-fertilised maize, eighths of an inch (Fisher, The Design of Experiments, 1935)."""
@@ -30,7 +30,7 @@ def moved(differences: list[float]) -> Paired:
     return compared(np.zeros(len(differences)), np.array(differences, dtype=np.float64))
 
 
-def test_fishers_own_example_comes_to_his_number() -> None:
+def test_fishers_example_gives_his_p_value() -> None:
     found = moved(list(map(float, DARWIN)))
     assert found.test == "exact sign-flip test"
     assert found.p_value == 1726 / 32768  # section 21: 863 of 32,768 on each side
@@ -38,22 +38,22 @@ def test_fishers_own_example_comes_to_his_number() -> None:
 
 @given(st.lists(st.floats(-5, 5, allow_nan=False), min_size=2, max_size=9))
 @settings(max_examples=50)
-def test_the_exact_test_counts_every_way(differences: list[float]) -> None:
+def test_the_exact_test_counts_all_sign_assignments(differences: list[float]) -> None:
     differences = [0.0 if abs(one) < 1e-6 else one for one in differences]
     if all(one in (-1, 0, 1) for one in differences):
         return
     total, scale = abs(sum(differences)), sum(map(abs, differences))
-    ways = [
+    totals = [
         abs(sum(sign * one for sign, one in zip(signs, differences, strict=True)))
         for signs in product((1, -1), repeat=len(differences))
     ]
-    as_far = sum(way >= total - 1e-9 * scale for way in ways)
-    assert moved(differences).p_value == pytest.approx(as_far / len(ways), abs=1e-9)
+    as_far = sum(other >= total - 1e-9 * scale for other in totals)
+    assert moved(differences).p_value == pytest.approx(as_far / len(totals), abs=1e-9)
 
 
-def test_drawn_ways_and_the_normal_limit_come_near_scipys_permutation_test() -> None:
+def test_sampled_signs_and_the_normal_limit_are_close_to_scipys_permutation_test() -> None:
     random = np.random.default_rng(4)
-    for count, bound in ((40, 0.02), (DRAWN_GROUPS + 500, 0.02)):
+    for count, bound in ((40, 0.02), (SAMPLED_GROUPS + 500, 0.02)):
         differences = random.normal(1.5 / np.sqrt(count), 1, count)
         published = stats.permutation_test(
             (differences,), np.sum, permutation_type="samples", n_resamples=9_999, batch=500
@@ -64,7 +64,7 @@ def test_drawn_ways_and_the_normal_limit_come_near_scipys_permutation_test() -> 
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 20))
-def test_0_or_1_rewards_take_mcnemars_exact_test(up: int, down: int, same: int) -> None:
+def test_0_or_1_rewards_get_mcnemars_exact_test(up: int, down: int, same: int) -> None:
     if up + down == 0:
         return
     found = moved([1.0] * up + [-1.0] * down + [0.0] * same)
@@ -73,7 +73,7 @@ def test_0_or_1_rewards_take_mcnemars_exact_test(up: int, down: int, same: int) 
 
 
 def test_the_interval_of_0_or_1_differences_is_bonett_and_prices() -> None:
-    """With Student's t in place of the normal quantile; their formula, written out."""
+    """Their formula, with Student's t in place of the normal quantile."""
     up, down, rows = 14, 6, 80
     found = moved([1.0] * up + [-1.0] * down + [0.0] * (rows - up - down)).difference
     one, other = (up + 1) / (rows + 2), (down + 1) / (rows + 2)
@@ -110,15 +110,15 @@ def test_wins_ties_and_losses_do_not_count_rounding() -> None:
     assert (found.wins, found.ties, found.losses) == (2, 1, 1)
 
 
-def test_groups_that_move_together_are_one_draw() -> None:
-    """Twelve rows of three prompts: what looks like twelve wins is three."""
+def test_rows_of_a_group_count_as_one_observation() -> None:
+    """Twelve rows of three prompts are three wins, not twelve."""
     before, after = np.zeros(12), np.full(12, 0.3)
     groups = np.arange(12) // 4
     assert moved([0.3] * 12).p_value == 2 / 2**12
     assert compared(before, after, groups).p_value == 2 / 2**3
 
 
-def test_the_difference_that_can_be_detected_is_found_four_times_out_of_five() -> None:
+def test_the_detectable_difference_is_detected_four_times_out_of_five() -> None:
     random = np.random.default_rng(6)
     _, detectable = estimate_difference(random.normal(0, 0.3, 400))
     assert detectable is not None
@@ -138,7 +138,7 @@ def test_no_rows_make_no_comparison() -> None:
     [([0.0], 1.0), ([0.0] * 20, 1.0), ([0.4], 1.0), ([-0.3] * 5, 2 / 2**5)],
     ids=["one row", "no row differs", "one row differs", "every row moves by the same"],
 )
-def test_data_that_cannot_tell_give_no_interval(differences: list[float], p_value: float) -> None:
+def test_some_data_determine_no_interval(differences: list[float], p_value: float) -> None:
     found = moved(differences)
     assert found.p_value == p_value
     assert found.difference.low is found.difference.high is found.detectable is None

@@ -1,4 +1,4 @@
-"""Several samples of a prompt: against Chen et al.'s own code, and against trying every choice."""
+"""Several samples per prompt, compared with the code of Chen et al. and with all choices of k."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def chen(samples: int, correct: int, k: int) -> float:
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.data())
-def test_pass_at_k_is_the_published_estimator(samples: int, k: int, data: st.DataObject) -> None:
+def test_pass_at_k_equals_the_published_estimator(
+    samples: int, k: int, data: st.DataObject
+) -> None:
     correct = data.draw(st.integers(0, samples))
     found = pass_at(np.repeat([1.0, 0.0], [correct, samples - correct]), np.zeros(samples), k)
     if k > samples:
@@ -40,7 +42,7 @@ def test_pass_at_k_is_the_published_estimator(samples: int, k: int, data: st.Dat
 
 
 @given(prompts, st.integers(1, 4))
-def test_best_of_k_is_the_mean_over_every_choice(groups: list[list[float]], k: int) -> None:
+def test_best_of_k_is_the_mean_over_all_choices(groups: list[list[float]], k: int) -> None:
     found = best_of(*flat(groups), k)
     bests = [
         np.mean([max(choice) for choice in combinations(group, k)])
@@ -66,19 +68,18 @@ def test_prompts_without_variance_are_counted(groups: list[list[float]]) -> None
         assert found.value == pytest.approx(np.mean([len(set(group)) == 1 for group in several]))
 
 
-def test_what_passes_can_be_said() -> None:
+def test_the_passing_reward_can_be_chosen() -> None:
     found = pass_at(np.array([0.2, 0.6, 0.1, 0.3]), np.array([1, 1, 2, 2]), 2, passing=0.6)
     assert found is not None
     assert found.value == 0.5
 
 
-def test_no_samples_at_all_are_refused() -> None:
+def test_k_below_1_is_rejected() -> None:
     with pytest.raises(ValueError, match="k must be at least 1"):
         best_of(np.array([1.0]), np.array([1]), 0)
 
 
-def test_a_hundred_thousand_prompts_of_uneven_size_are_no_burden() -> None:
-    """The same as prompt by prompt, where that is looked at."""
+def test_pass_at_k_of_many_prompts_of_uneven_size_is_their_mean() -> None:
     random = np.random.default_rng(0)
     groups = np.repeat(np.arange(100_000), random.integers(1, 9, 100_000))
     values = (random.random(len(groups)) < 0.3).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The register: names, variants, signatures, and what an import costs."""
+"""Names, variants and signatures of the metrics, and what importing them loads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def imported_after(code: str) -> set[str]:
     return {module.split(".")[0] for module in printed.split()}
 
 
-def test_the_metrics_are_those_of_the_grader_but_cosine() -> None:
+def test_the_metrics_are_those_of_the_grader_except_cosine() -> None:
     assert list(METRICS) == [
         *("fuzzy_match", "bleu", "gleu", "meteor"),
         *("rouge_1", "rouge_2", "rouge_3", "rouge_4", "rouge_5", "rouge_l"),
@@ -42,12 +42,12 @@ def test_the_first_variant_is_the_default(name: str) -> None:
     assert signature(name) == signature(name, first)
 
 
-def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
+def test_an_unknown_metric_is_rejected_with_a_list_of_those_that_exist() -> None:
     with pytest.raises(UnknownMetric, match=re.escape("no metric 'cosin'; there are fuzzy_match,")):
         load("cosin")
 
 
-def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
+def test_an_unknown_variant_is_rejected_with_a_list_of_those_that_exist() -> None:
     sentence = "metric bleu has no variant 'nltk'; there are sacrebleu, nltk_method4"
     with pytest.raises(ValueError, match=re.escape(sentence)):
         signature("bleu", "nltk")
@@ -72,14 +72,14 @@ def test_a_signature_is_one_line(name: str, variant: str) -> None:
 
 
 @pytest.mark.parametrize("package", VERSIONS)
-def test_the_packages_compared_with_are_not_older_than_the_signature_says(package: str) -> None:
+def test_the_installed_packages_are_not_older_than_the_signatures_say(package: str) -> None:
     def numbers(text: str) -> list[int]:
         return [int(part) for part in re.findall(r"\d+", text)]
 
     assert numbers(version(package)) >= numbers(VERSIONS[package])
 
 
-def test_the_register_imports_no_library() -> None:
+def test_importing_the_metrics_loads_no_library() -> None:
     assert imported_after("import graders_engine.metrics").isdisjoint(
         {"rapidfuzz", "numpy", "nltk", "sacrebleu", "rouge_score", "mmap"}
     )

@@ -1,19 +1,19 @@
 """Make the synonym table from WordNet's dict files.
 
-    python -m graders_engine.metrics.build_wordnet DICT_DIR OUT
+    python .ci/build_wordnet.py DICT_DIR OUT
 
-DICT_DIR holds WordNet 3.0's index.*, data.* and *.exc, as in Debian's `wordnet-base`. The same
-input gives the same bytes.
+DICT_DIR contains WordNet 3.0's index.*, data.* and *.exc, as in Debian's `wordnet-base`. The output is
+`graders_engine/metrics/wordnet.tsv`. The same input gives the same bytes.
 
-The table is ASCII, a line for each form, sorted by the form as bytes:
+The table is ASCII text, with one line per form, sorted by the form as bytes:
 
     form TAB field TAB field ...
 
-A field is a letter and, joined by one space each, words. n, v, a, r (noun, verb, adjective, adverb,
-in this order): the form is an entry of WordNet in this part of speech, and these are the one-word
-members of its synsets, sorted, "=" for the form itself. N, V, A, R: the form is in this part of
-speech's list of exceptions ("mice"), and these are its base forms.
-Forms with nothing to say are left out: entries with no one-word member and no exception.
+A field is a letter followed by words, joined by single spaces. n, v, a, r (noun, verb, adjective,
+adverb, in this order): the form is an entry of WordNet in this part of speech, and the words are the
+one-word members of its synsets, sorted, with "=" for the form itself. N, V, A, R: the form is in the
+list of exceptions of this part of speech ("mice"), and the words are its base forms.
+Entries with no one-word member and no exception are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 
 
 def build(dictionary: Path) -> bytes:
-    """The table's content.
+    """The content of the table.
 
     Args:
         dictionary: the folder with WordNet's dict files.
@@ -52,13 +52,13 @@ def _members(dictionary: Path, part: str) -> dict[str, set[str]]:
     """Form -> the one-word members of its synsets."""
     synsets: dict[int, list[str]] = {}
     for line in _lines(dictionary / f"data.{part}"):
-        # offset, file number, part of speech, count in hexadecimal, then word and id in turns
+        # offset, file number, part of speech, count in hexadecimal, then pairs of a word and an id
         offset, _, _, count, *rest = line.split("|")[0].split()
         words = (word.partition("(")[0] for word in rest[: 2 * int(count, 16) : 2])
         synsets[int(offset)] = [word for word in words if "_" not in word]
     members: dict[str, set[str]] = {}
     for line in _lines(dictionary / f"index.{part}"):
-        # form, part of speech, number of synsets, ...; the offsets stand last
+        # form, part of speech, number of synsets, ...; the offsets are last
         form, _, count, *rest = line.split()
         offsets = map(int, rest[-int(count) :])
         members[form] = {word for offset in offsets for word in synsets[offset]}
@@ -66,18 +66,18 @@ def _members(dictionary: Path, part: str) -> dict[str, set[str]]:
 
 
 def _exceptions(dictionary: Path, part: str) -> dict[str, list[str]]:
-    """Irregular form -> base forms. Of two lines for one form the last one counts, as in nltk."""
+    """Irregular form -> base forms. The last line of a form wins, as in nltk."""
     lines = (line.split() for line in _lines(dictionary / f"{part}.exc"))
     return {form: bases for form, *bases in lines}
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines but the licence, which is indented."""
+    """All lines except the licence, which is indented."""
     text = path.read_text(encoding="ascii")
     return [line for line in text.split("\n") if line and not line.startswith(" ")]
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
-        sys.exit("usage: python -m graders_engine.metrics.build_wordnet DICT_DIR OUT")
+        sys.exit("usage: python .ci/build_wordnet.py DICT_DIR OUT")
     Path(sys.argv[2]).write_bytes(build(Path(sys.argv[1])))
