@@ -1,4 +1,4 @@
-"""The engine for code without async: the same verbs, one loop thread for its life."""
+"""The engine for code without async: the same methods, over one thread with an event loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
@@ -23,11 +22,11 @@ from graders_engine.settings import EngineSettings, keywords, takes
 T = TypeVar("T")
 
 POLL_S = 1.0
-"""How often a thread that waits for an outcome checks that the engine is still open."""
+"""How often a thread that waits for an outcome checks whether the engine is still open."""
 
 
 class Engine:
-    """Runs graders, without async; threads may share it. Its keywords are the fields of `EngineSettings`.
+    """Runs graders, without async; threads may share it. Takes the fields of `EngineSettings` as keywords.
 
     Example::
 
@@ -35,7 +34,7 @@ class Engine:
             print(engine.run(grader, item={"label": "cat"}, model_sample="cat").reward)
 
     Attributes:
-        settings: what it was made with; `Engine.from_settings` makes an equal one in another process.
+        settings: the settings; `Engine.from_settings` makes an equal engine in another process.
     """
 
     @takes(EngineSettings)
@@ -57,16 +56,11 @@ class Engine:
         self._call(self._engine.__aenter__())
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Release what the engine holds; closing twice is allowed."""
+        """Release all resources; closing twice is allowed."""
         if self._loop is not None and self._thread is not None and not self._closed:
             self._call(self._engine.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -88,7 +82,7 @@ class Engine:
         return self._engine.spending()
 
     def prices(self) -> dict[str, Price]:
-        """Prices of models; see `AsyncEngine.prices`."""
+        """Prices by model; see `AsyncEngine.prices`."""
         return self._engine.prices()
 
     def run(
@@ -118,9 +112,9 @@ class Engine:
     def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
     ) -> Iterator[RowOutcome]:
-        """Grade every row of a data set, in its order; see `AsyncEngine.score`.
+        """Grade all rows of a data set; see `AsyncEngine.score`.
 
-        The rows are taken in the calling thread, as they are needed. The grader is compiled at once.
+        The grader is compiled immediately. The rows are consumed in the calling thread, as needed.
         """
         compiled = self.compile(grader)
         scope = scope_reader(sample_field)
@@ -142,7 +136,7 @@ class Engine:
         drain = Drain(rows, self.settings.concurrency, feed)
         try:
             for outcome in drain.outcomes(lambda: self._next(delivered)):
-                if outcome is not None:  # `_next` waits: there is always one
+                if outcome is not None:  # never None, because `_next` waits
                     yield outcome
         finally:
             if not self._closed:
@@ -155,7 +149,7 @@ class Engine:
             try:
                 return delivered.get(timeout=POLL_S)
             except Empty:
-                self._check()  # another thread may have closed the engine; no outcome comes then
+                self._check()  # no outcome will arrive if another thread closed the engine
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._submit(coroutine).result()

@@ -1,4 +1,4 @@
-"""A grader made ready to grade rows."""
+"""A compiled grader, and how it reads and grades rows."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ import msgspec
 
 from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
-from graders_engine.graders.parse import parse, read
+from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.http import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 
 ScopeOf = Callable[[Any], Scope]
-"""From a data set's row to a scope; raises InvalidRow."""
+"""Makes the scope of a data set's row; raises InvalidRow."""
 
 
 class CompiledGrader:
-    """A grader that was parsed and compiled; give it to an engine in place of the JSON to do so only once.
+    """A parsed and compiled grader. Pass it to an engine in place of the JSON, to compile it only once.
+
+    Example::
+
+        compiled = engine.compile(grader)
+        for sample in samples:
+            print(engine.run(compiled, item=item, model_sample=sample).reward)
 
     Args:
         grader: a dict, JSON text, or an object of the `openai` package.
         services: what its evaluator may use.
         check_sources: whether a python source that cannot run is a mistake.
-        evaluator: evaluates the rows in place of the one that the grader compiles to.
+        evaluator: evaluates the rows in place of the evaluator that the grader compiles to.
 
     Attributes:
         given: the grader as JSON values.
-        spec: its parsed form.
+        spec: the parsed grader.
 
     Raises:
-        InvalidGrader: with every mistake.
+        InvalidGrader: with all mistakes.
     """
 
     def __init__(
@@ -47,39 +53,39 @@ class CompiledGrader:
         check_sources: bool = True,
         evaluator: Evaluator | None = None,
     ) -> None:
-        self.given: dict[str, Any] = read(grader)
+        self.given: dict[str, Any] = json_values(grader)
         self.spec: GraderSpec = parse(self.given, check_sources=check_sources)
         self._services = services
         self._evaluator = evaluator
 
     @property
     def evaluator(self) -> Evaluator:
-        """What grades a row; made when it is first needed.
+        """Evaluates rows; created on first use.
 
         Raises:
-            UnavailableGrader: the engine has no means to run it.
+            UnavailableGrader: the engine cannot run the grader.
         """
         if self._evaluator is None:
             self._evaluator = self.spec.compile(self._services)
         return self._evaluator
 
     def with_evaluator(self, evaluator: Evaluator) -> CompiledGrader:
-        """The same grader, evaluated by something else: a wrapper that remembers, or a test's own."""
+        """The same grader with another evaluator, such as one with a cache."""
         other = copy.copy(self)
         other._evaluator = evaluator
         return other
 
     def require_runnable(self) -> None:
-        """Make sure that the engine can run it.
+        """Make sure that the engine can run the grader.
 
         Raises:
-            UnavailableGrader: the engine has no means to.
+            UnavailableGrader: it cannot.
         """
         _ = self.evaluator
 
     @functools.cached_property
     def masked(self) -> dict[str, Any]:
-        """The grader as files and reports show it: an endpoint's headers, and its query, may hold keys."""
+        """The grader for files and reports: endpoint headers and queries, which may contain keys, are masked."""
         masked: dict[str, Any] = map_parts(self.given, _mask)
         return masked
 
@@ -89,7 +95,7 @@ class CompiledGrader:
         return str(self.given["type"])
 
     def warnings(self) -> tuple[Mistake, ...]:
-        """What is allowed but probably not meant."""
+        """What is allowed but probably unintended."""
         cautions = list(self.spec.cautions(self._services))
         try:
             self.require_runnable()
@@ -104,7 +110,7 @@ class CompiledGrader:
         return RowOutcome(index, outcome, scope.flags(), perf_counter() - started)
 
     async def grade_row(self, index: int, row: Any, scope: ScopeOf) -> RowOutcome:
-        """Grade one row of a data set; one that cannot be read as a row is an outcome too."""
+        """Grade one row of a data set; an invalid row gives an outcome too."""
         try:
             return await self.grade(index, scope(row))
         except InvalidRow as error:
@@ -134,22 +140,22 @@ def _mask(grader: dict[str, Any]) -> dict[str, Any]:
 
 
 def invalid_row(index: int, reason: str) -> RowOutcome:
-    """The outcome of what cannot be read as a row."""
+    """The outcome of an invalid row."""
     return RowOutcome(index, failed(Failure(Flag.OTHER, reason)))
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Stands in a data set for a row that could not be read; it is graded as invalid, for this reason."""
+    """Replaces a row of a data set that could not be read; it is graded as invalid, for this reason."""
 
     reason: str
 
 
 def scope_reader(sample_field: str | None) -> ScopeOf:
-    """How to read rows: `{"item", "model_sample" | "sample"}`, or flat ones with the output in a field."""
-    return _paired if sample_field is None else functools.partial(_flat, sample_field)
+    """Reads rows: `{"item", "model_sample" | "sample"}`, or flat ones with the model's output in a field."""
+    return _item_and_sample if sample_field is None else functools.partial(_flat, sample_field)
 
 
-def _paired(row: Any) -> Scope:
+def _item_and_sample(row: Any) -> Scope:
     if not isinstance(row, Mapping):
         raise _not_a_row(row)
     get = row.get
@@ -158,7 +164,7 @@ def _paired(row: Any) -> Scope:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(
             f"The row has neither `model_sample` nor `sample` (its keys: {keys}). "
-            "Where the model's output stands in another field of a flat row, name it as the sample field."
+            "If the model's output is in another field of a flat row, name it as the sample field."
         )
     return scope_of(
         get("item"),

@@ -1,4 +1,4 @@
-"""The fixed number of tasks that drain a data set, and what keeps them supplied with rows."""
+"""The fixed number of tasks that drain a data set, and the supply of rows for them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from graders_engine.outcome import RowOutcome
 GradeRow = Callable[[int, Any], Awaitable[RowOutcome]]
 """Grades one row, given its index and the row."""
 Deliver = Callable[[RowOutcome | BaseException], None]
-"""Takes the outcomes in the rows' order; an exception stands for a row that ends the whole run."""
+"""Receives the outcomes in row order; an exception takes the place of a row that ends the whole run."""
 
 ROWS_AHEAD = 4
 """Rows started ahead of the oldest unfinished one, as a multiple of the crew's size."""
 CHUNK_ROWS = 32
-"""Rows handed to the crew at a time: handing them over one by one costs more than cheap rows themselves."""
+"""Rows passed to the crew at a time: passing them one by one costs more than grading cheap rows."""
 
 
 class Crew:
     """Grades the rows that it is fed, several at once, and delivers their outcomes in order.
 
-    A row that needs no waiting, such as one whose judge's reply was cached, costs no task of its own. Use
-    it from one event loop.
+    A row that does not wait, such as one whose judge's reply is cached, costs no task of its own. Use it
+    in one event loop only.
 
     Args:
-        grade: what is done with a row.
+        grade: grades one row.
         size: rows that are graded at the same time.
-        deliver: takes the outcomes.
+        deliver: receives the outcomes.
     """
 
     def __init__(self, grade: GradeRow, size: int, deliver: Deliver) -> None:
@@ -44,7 +44,7 @@ class Crew:
         self._ended = False
 
     def feed(self, rows: Iterable[tuple[int, Any]]) -> None:
-        """Take more rows, with their indexes: 0, 1, 2, ..."""
+        """Add rows with their indexes: 0, 1, 2, ..."""
         self._waiting.extend(rows)
         for _ in range(min(self._size - self._working, len(self._waiting))):
             self._working += 1
@@ -70,11 +70,11 @@ class Crew:
             while self._next in self._done:
                 self._deliver(self._done.pop(self._next))
                 self._next += 1
-        # Counted here and not when the task is collected: rows fed in between would never be started.
+        # Counted here, not when the task is collected: rows fed in between would never be started.
         self._working -= 1
 
     async def end(self) -> None:
-        """Cancel the rows that are not done."""
+        """Cancel the rows that are not finished."""
         self._ended = True
         self._waiting.clear()
         tasks = list(self._tasks)
@@ -84,12 +84,12 @@ class Crew:
 
 
 class Drain:
-    """The rows of a data set on their way through a crew: only so many are in flight at a time.
+    """Feeds a data set to a crew with a bounded number of rows in flight, and yields their outcomes.
 
     Args:
-        rows: where they come from; taken as they are needed, in the thread that iterates over the outcomes.
+        rows: consumed as needed, in the thread that iterates over the outcomes.
         size: the crew's size.
-        feed: hands rows to the crew.
+        feed: passes rows to the crew.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class Drain:
     def outcomes(
         self, take: Callable[[], RowOutcome | BaseException | None]
     ) -> Iterator[RowOutcome | None]:
-        """The outcomes in the rows' order.
+        """The outcomes in row order.
 
         Args:
-            take: the next outcome that the crew delivered; None where it has not delivered one yet.
+            take: returns the next delivered outcome, or None if there is none yet.
 
         Yields:
-            An outcome, or None where the caller has to wait until the crew delivers one.
+            An outcome, or None if the caller must wait until the crew delivers one.
         """
         while self._refill() or self._in_flight:
             delivered = take()
@@ -124,7 +124,7 @@ class Drain:
             yield delivered
 
     def _refill(self) -> bool:
-        """Feed as many rows as fit; tells whether there may be more."""
+        """Feed as many rows as fit; returns whether there may be more."""
         while not self._exhausted and self._in_flight <= self._window - self._chunk:
             chunk = list(islice(self._rows, self._chunk))
             self._exhausted = len(chunk) < self._chunk

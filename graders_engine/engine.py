@@ -1,4 +1,4 @@
-"""The engine: owns what graders need, compiles them, runs them."""
+"""The engine: owns what graders need, compiles them and runs them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from enum import Enum
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Self
 
 from graders_engine import metrics
@@ -32,11 +31,11 @@ from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.settings import EngineSettings, keywords, takes
 
 YIELD_EVERY_S = 0.01
-"""Longest time that the rows of a data set keep the event loop from its other tasks."""
+"""Longest time for which grading a data set blocks other tasks of the event loop."""
 
 
 class EngineState(Enum):
-    """Where an engine is in its life."""
+    """The stages of an engine's life."""
 
     NEW = "new"
     OPEN = "open"
@@ -47,15 +46,14 @@ CLOSED_MESSAGE = "This engine is closed: grade inside its `with` block, or make 
 
 
 class AsyncEngine:
-    """Runs graders; every verb is awaited. Its keywords are the fields of `EngineSettings`.
+    """Runs graders; its verbs are coroutines. Takes the fields of `EngineSettings` as keywords.
 
     Example::
 
         async with AsyncEngine(judges="http://127.0.0.1:8001/v1") as engine:
             response = await engine.run(grader, item=item, model_sample=text)
-
-    Attributes:
-        settings: what it was made with.
+            async for row in engine.score(grader, rows):
+                print(row.index, row.reward)
     """
 
     @takes(EngineSettings)
@@ -89,16 +87,11 @@ class AsyncEngine:
         self._state = EngineState.OPEN
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Release what the engine holds; closing twice is allowed."""
+        """Release all resources; closing twice is allowed."""
         if self._state is not EngineState.CLOSED:
             services = self._services
             for service in (
@@ -116,11 +109,11 @@ class AsyncEngine:
 
         Args:
             grader: a dict, JSON text, an object of the `openai` package, or a compiled grader.
-            check_sources: whether a python source that cannot run is a mistake; where not, its rows
-                have no reward, as `run` has it.
+            check_sources: whether a python source that cannot run is a mistake. If not, its rows get no
+                reward, as in `run`.
 
         Raises:
-            InvalidGrader: with every mistake.
+            InvalidGrader: with all mistakes.
             LifecycleError: the engine is closed.
         """
         if self._state is EngineState.CLOSED:
@@ -138,7 +131,7 @@ class AsyncEngine:
         self._loop = loop
 
     def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
-        """The settings that this grader's rewards depend on, as JSON values; for metrics, what they equal."""
+        """The settings that this grader's rewards depend on, as JSON values; metrics by their signatures."""
         services = self._services
         signatures = {
             name: services.embeddings.backend.signature
@@ -162,11 +155,11 @@ class AsyncEngine:
         return settings
 
     def spending(self) -> dict[str, Any]:
-        """What judges used since the engine was made, cached replies not counted: `tokens`, and `cost`."""
+        """What judges used so far, without cached replies: `tokens`, and `cost` if prices are known."""
         return self._services.judges.spent() if self._services.judges else {}
 
     def prices(self) -> dict[str, Price]:
-        """Prices by the models' names at their endpoints, from graders.toml and the settings."""
+        """Prices by the names that models have at their endpoints, from graders.toml and the settings."""
         return self._services.judges.prices() if self._services.judges else {}
 
     async def run(
@@ -183,17 +176,17 @@ class AsyncEngine:
         Args:
             grader: as for `compile`.
             model_sample: the model's text.
-            item: the data-set row that templates see as `item`.
-            sample: in place of `model_sample`, a whole sample: any of choices, output_text, output_json,
-                output_tools, output_reasoning_summary, output_audio; what is missing is derived.
-            reference_answer: stands for `item={"reference_answer": ...}`.
+            item: the data-set row, which templates use as `item`.
+            sample: a whole sample in place of `model_sample`, with any of choices, output_text, output_json,
+                output_tools, output_reasoning_summary, output_audio; missing keys are derived.
+            reference_answer: short for `item={"reference_answer": ...}`.
 
         Raises:
-            InvalidRequest: the grader or the row cannot be used; a grader that fails on the row is a
-                response with reward 0.0 and a flag instead.
+            InvalidRequest: the grader or the row cannot be used. A grader that fails on the row does not
+                raise: the response has reward 0.0 and a flag.
             LifecycleError: the engine is closed.
         """
-        # A python source that cannot run gets the service's answer: reward 0.0 and a flag.
+        # A python source that cannot run gives the same answer as the service: reward 0.0 and a flag.
         compiled = self.compile(grader, check_sources=False)
         self._stay_on_one_loop()
         compiled.require_runnable()
@@ -207,7 +200,7 @@ class AsyncEngine:
         """Check a grader without running anything.
 
         Raises:
-            InvalidGrader: with every mistake.
+            InvalidGrader: with all mistakes.
             LifecycleError: the engine is closed.
         """
         compiled = self.compile(grader)
@@ -216,14 +209,14 @@ class AsyncEngine:
     async def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
     ) -> AsyncIterator[RowOutcome]:
-        """Grade every row of a data set, in its order.
+        """Grade all rows of a data set and yield their outcomes in the same order.
 
         Args:
             grader: as for `compile`.
-            rows: objects with `item` and `model_sample` or `sample`. A row that is none gives an outcome
-                with status "invalid"; it does not stop the others.
-            sample_field: for flat rows, the field with the model's output (text, or a sample object);
-                the rest of the row is the item.
+            rows: objects with `item` and `model_sample` or `sample`. An invalid row gives an outcome with
+                status "invalid" and does not stop the others.
+            sample_field: for flat rows, the field with the model's output (text or a sample object); the
+                rest of the row is the item.
 
         Raises:
             InvalidRequest: the grader cannot be used.
@@ -266,7 +259,7 @@ class AsyncEngine:
             await crew.end()
 
     def crew(self, compiled: CompiledGrader, scope: ScopeOf, deliver: Deliver) -> Crew:
-        """The tasks that grade a data set's rows; all crews of an engine share its `concurrency`."""
+        """A crew for one data set; all crews of an engine share its `concurrency`."""
 
         async def grade(index: int, row: Any) -> RowOutcome:
             async with self._free:

@@ -1,29 +1,29 @@
-"""Every exception of the package, drawn as a tree.
+"""The exceptions of the package, as a tree.
 
 ::
 
     GradersError
     ├── InvalidRequest            the caller's request is wrong (exit code 2, HTTP 400)
-    │   ├── InvalidGrader         the grader cannot be parsed or compiled; carries every mistake
-    │   ├── UnavailableGrader     the grader is sound, but this engine has no means to run it
+    │   ├── InvalidGrader         the grader cannot be parsed or compiled; lists all mistakes
+    │   ├── UnavailableGrader     the grader is valid, but this engine cannot run it
     │   └── InvalidRow            a row that is not an item with a model's output
     ├── DataSetError              a data set or its results file cannot be used as asked
-    ├── BudgetSpent               the money or the tokens set aside for judges are used up
+    ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
     ├── LifecycleError            an engine used before it was opened or after it was closed
     └── GradingError              this row has no reward; `graders.base.attempt` turns it into a Failure
-        ├── UndefinedVariable     a template names what is neither in the item nor in the sample
-        ├── SampleNotJson         `output_json` is wanted and the model's text is not JSON
-        ├── UnrenderableValue     a template met a value that has no JSON form
-        ├── FormulaFailure        `calculate_output` has no value here: zero division, domain, overflow
-        ├── NoSandbox             there is no sandbox to run graded code in, or it broke
-        ├── TextTooLong           a text is longer than the engine was told to compare
-        ├── BackendFailure        a model's backend gave no answer; nobody's row is to blame
-        │   ├── BackendBusy       another try may help: no connection, a time-out, 429, a server's error
-        │   └── BackendRejected   the endpoint says that the request itself is wrong
+        ├── UndefinedVariable     a template names a value that the item or sample does not have
+        ├── SampleNotJson         `output_json` is needed, but the model's text is not JSON
+        ├── UnrenderableValue     a template was given a value that has no JSON form
+        ├── FormulaFailure        `calculate_output` has no value: zero division, domain, overflow
+        ├── NoSandbox             no sandbox is available to run graded code, or it failed
+        ├── TextTooLong           a text is longer than the engine's limit for comparisons
+        ├── BackendFailure        a model's backend gave no answer; not the row's fault
+        │   ├── BackendBusy       a retry may help: no connection, a timeout, 429, a server error
+        │   └── BackendRejected   the endpoint rejected the request as invalid
         ├── JudgeRefused          the judge declined to answer
-        ├── JudgeCutOff           the judge's answer ended before its end
-        ├── JudgeUnparsable       the judge's answer is not the verdict that was asked for
-        ├── EndpointFailure       an endpoint grader's server gave no answer; nobody's row is to blame
+        ├── JudgeCutOff           the judge's answer was cut off
+        ├── JudgeUnparsable       the judge's answer is not a verdict of the requested form
+        ├── EndpointFailure       an endpoint grader's server gave no answer; not the row's fault
         └── EndpointUnparsable    an endpoint grader's server answered without a score
 """
 
@@ -43,10 +43,10 @@ class Mistake:
 
     Attributes:
         message: one sentence; the `message` of the API's error object.
-        param: path of the fault, relative to the grader (`graders.name.input`); None for the whole body.
-        code: the API's code for this kind of mistake; None where the API has none.
-        detail: further lines for a person: the source line and a caret under the fault.
-        hint: what to do, one sentence.
+        param: path of the wrong value inside the grader (`graders.name.input`); None for the whole body.
+        code: the API's code for this kind of mistake; None if it has none.
+        detail: more lines for people: the source line, with a caret under what is wrong.
+        hint: how to correct it, one sentence.
     """
 
     message: str
@@ -56,23 +56,23 @@ class Mistake:
     hint: str = ""
 
     def __str__(self) -> str:
-        """The message, the caret and the hint, each on lines of their own."""
+        """The message, the detail and the hint, on separate lines."""
         return "\n".join(part for part in (self.message, self.detail, self.hint) if part)
 
 
 class GradersError(Exception):
-    """Base of all that this package raises on purpose."""
+    """Base of all exceptions that this package raises on purpose."""
 
 
 class InvalidRequest(GradersError):
-    """Raised when the caller's request cannot be served as it stands."""
+    """Raised when the caller's request cannot be served."""
 
 
 class InvalidGrader(InvalidRequest):
     """Raised when a grader cannot be parsed or compiled.
 
     Attributes:
-        mistakes: all of them, at least one, in the order of the grader's fields.
+        mistakes: all mistakes, at least one, in the order of the grader's fields.
     """
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
@@ -81,7 +81,7 @@ class InvalidGrader(InvalidRequest):
 
 
 class UnavailableGrader(InvalidRequest):
-    """Raised when a sound grader needs something that this engine does not have."""
+    """Raised when a valid grader needs something that this engine does not have."""
 
 
 class InvalidRow(InvalidRequest):
@@ -93,7 +93,7 @@ class DataSetError(GradersError):
 
 
 class BudgetSpent(GradersError):
-    """Raised when asking a judge once more would pass the budget; what was scored before stays."""
+    """Raised when another judge request would exceed the budget; rows scored before are kept."""
 
 
 class LifecycleError(GradersError):
@@ -101,11 +101,11 @@ class LifecycleError(GradersError):
 
 
 class GradingError(GradersError):
-    """Raised below `attempt` when a row gets no reward; never seen by a caller.
+    """Raised below `attempt` when a row gets no reward; callers never see it.
 
     Attributes:
         usage: the tokens that were spent all the same, by model.
-        infrastructure: whether neither the row nor the grader is to blame.
+        infrastructure: True if neither the row nor the grader is at fault.
     """
 
     usage: Mapping[str, Usage] = {}
@@ -113,25 +113,25 @@ class GradingError(GradersError):
 
 
 class UndefinedVariable(GradingError):
-    """Raised when a template names what is neither in the item nor in the sample."""
+    """Raised when a template names a value that the item or sample does not have."""
 
 
 class SampleNotJson(GradingError):
-    """Raised when `output_json` is wanted and the model's text is not JSON."""
+    """Raised when `output_json` is needed, but the model's text is not JSON."""
 
 
 class UnrenderableValue(GradingError):
-    """Raised when a template meets a value that JSON cannot express."""
+    """Raised when a template is given a value that JSON cannot express."""
 
 
 class NoSandbox(GradingError):
-    """Raised when graded python code cannot be run at all; its message starts with a short type."""
+    """Raised when graded python code cannot be run; the message starts with a short error type."""
 
     infrastructure = True
 
 
 class TextTooLong(GradingError):
-    """Raised when a text is longer than the engine was told to compare."""
+    """Raised when a text is longer than the engine's limit for comparisons."""
 
 
 class BackendFailure(GradingError):
@@ -173,15 +173,15 @@ class JudgeRefused(GradingError):
 
 
 class JudgeCutOff(GradingError):
-    """Raised when a judge's answer reached the most tokens it may have."""
+    """Raised when a judge's answer was cut off at its token limit."""
 
 
 class JudgeUnparsable(GradingError):
-    """Raised when a judge's answer is not the JSON that was asked for, or has no number or label."""
+    """Raised when a judge's answer is not JSON of the requested form, or has no number or label."""
 
 
 class EndpointFailure(GradingError):
-    """Raised when an endpoint grader's server cannot be reached or answers an error."""
+    """Raised when an endpoint grader's server cannot be reached or answers with an error."""
 
     infrastructure = True
 

@@ -1,4 +1,4 @@
-"""What grading a row came to: a reward, or the reasons why there is none."""
+"""The outcome of grading a row: a reward, or the reasons why it has none."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Flag(StrEnum):
     ENDPOINT_SAFETY_CHECK = "endpoint_grader_safety_check_error"
 
 
-# Records made once a row are msgspec structs: several times cheaper to make than a frozen dataclass.
+# Records of each row are msgspec structs: several times cheaper to create than frozen dataclasses.
 class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why a grader gave no reward.
 
     Attributes:
-        flag: the wire flag that it raises.
-        details: one or more lines for a person.
-        infrastructure: True when neither the row nor the grader is to blame, so that trying again
-            may help; such a failure is never reported as a zero.
+        flag: the flag that it sets on the wire.
+        details: one or more lines for people.
+        infrastructure: True if neither the row nor the grader is at fault, so that a retry may help;
+            such a failure is never reported as a zero.
         grader: key of the sub-grader that failed; empty for a single grader.
     """
 
@@ -51,18 +51,18 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     grader: str = ""
 
     def __str__(self) -> str:
-        """The details, headed by the sub-grader's key."""
+        """The details, after the sub-grader's key if there is one."""
         return f"{self.grader}: {self.details}" if self.grader else self.details
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens that a model took and gave (API reference: `model_grader_token_usage_per_model`).
+    """Tokens that a model used (API reference: `model_grader_token_usage_per_model`).
 
     Attributes:
-        prompt_tokens: read by the model.
-        total_tokens: read and written.
-        completion_tokens: written by the model.
-        cached_tokens: those of the prompt that the endpoint had read before.
+        prompt_tokens: tokens of the prompt.
+        total_tokens: tokens of the prompt and the completion.
+        completion_tokens: tokens of the completion.
+        cached_tokens: tokens of the prompt that the endpoint took from its cache.
     """
 
     prompt_tokens: int = 0
@@ -71,7 +71,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        """Both together."""
+        """The sum of both."""
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.total_tokens + other.total_tokens,
@@ -80,8 +80,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-def added(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
-    """Several models' tokens together, by the model's name."""
+def total_usage(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
+    """The sums of several usages, by the model's name."""
     total: dict[str, Usage] = {}
     for usage in usages:
         for model, tokens in usage.items():
@@ -90,21 +90,22 @@ def added(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What evaluating one row came to.
+    """The result of evaluating one row.
 
     Attributes:
-        reward: the reward; None when there is none.
-        served: what the wire form shows as the reward: the same number, or 0.0 (a multi's
-            `invalid_grade`, if it has one) where there is none.
-        failures: every failure, sub-graders' included; empty when all went well.
-        sub_rewards: of a multi, each sub-grader's reward by key; None for one that failed.
-        scores: of a multi, each sub-grader's raw score by key; None for one that failed.
-        score: what a judge gave before it was clamped to the grader's range; None where that is no other.
-        printed: what python graders printed, by "stdout" and "stderr" (of a multi: "key.stdout").
-        usage: the tokens that judges took and gave, by the name that the endpoint gives the model.
-        repeats: where a judge was asked several times, each answer's reward, by the grader's key ("" for
-            a single grader).
-        labels: of label_model graders, the label of each answer, by the grader's key likewise.
+        reward: the reward; None if grading failed.
+        served: the reward on the wire: the same number, or where there is none 0.0 or a multi's
+            `invalid_grade`.
+        failures: all failures, including those of sub-graders.
+        sub_rewards: for a multi, each sub-grader's reward by key; None for one that failed.
+        scores: for a multi, each sub-grader's raw score by key; None for one that failed.
+        score: a judge's number before it was clamped to the grader's range; None if clamping did not
+            change it.
+        printed: the output of python graders, by "stdout" and "stderr" (for a multi: "key.stdout").
+        usage: tokens that judges used, by the endpoint's name of the model.
+        repeats: the reward of each answer, if a judge was asked several times; by the grader's key (""
+            for a single grader).
+        labels: the label of each answer of a label_model grader; by the grader's key in the same way.
     """
 
     reward: float | None
@@ -120,7 +121,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def status(self) -> Status:
-        """Which of the three this row counts as; a multi with a failing part is not `scored`."""
+        """`scored`, `invalid` or `failed`; a multi with a failed part is not `scored`."""
         if not self.failures:
             return "scored"
         if any(failure.infrastructure for failure in self.failures):
@@ -134,18 +135,24 @@ def rewarded(reward: float) -> Outcome:
 
 
 def failed(failure: Failure, usage: Mapping[str, Usage] = MappingProxyType({})) -> Outcome:
-    """The outcome of a single grader that gave none, whatever it spent."""
+    """The outcome of a single grader that failed, with the tokens that it used."""
     return Outcome(None, 0.0, (failure,), usage=dict(usage))
 
 
 class RowOutcome(msgspec.Struct, frozen=True, gc=False):
-    """One row of a data set, graded.
+    """The outcome of one row of a data set.
+
+    Example::
+
+        for row in engine.score(grader, rows):
+            if row.status != "scored":
+                print(row.index, row.status, row.flags)
 
     Attributes:
-        index: the row's place among the rows, from 0.
-        outcome: what grading it came to.
-        sample_flags: what the sample itself says (cut off, nothing to grade); they take no reward away.
-        seconds: wall time of the grading.
+        index: the position of the row, from 0.
+        outcome: the result of grading it.
+        sample_flags: flags of the sample itself (cut off, nothing to grade); they do not change the reward.
+        seconds: wall time of grading.
     """
 
     index: int
@@ -155,7 +162,7 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def reward(self) -> float | None:
-        """The reward; None when there is none."""
+        """The reward; None if grading failed."""
         return self.outcome.reward
 
     @property
@@ -165,17 +172,17 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def sub_rewards(self) -> dict[str, float | None]:
-        """Of a multi, each sub-grader's reward by key."""
+        """For a multi, each sub-grader's reward by key."""
         return self.outcome.sub_rewards
 
     @property
     def flags(self) -> dict[str, str]:
-        """The flags that are set, by their wire names, with details where there are any."""
+        """The flags that are set, by their wire names, with their details (which may be empty)."""
         return flags_of(self.outcome.failures, self.sample_flags)
 
 
 def flags_of(failures: tuple[Failure, ...], sample_flags: tuple[Flag, ...]) -> dict[str, str]:
-    """The flags that are set; several failures under one flag share its details."""
+    """The flags that are set, with their details; failures with the same flag are joined by newlines."""
     details: dict[str, list[str]] = {flag.value: [] for flag in sample_flags}
     for failure in failures:
         details.setdefault(failure.flag.value, []).append(str(failure))

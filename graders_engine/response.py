@@ -1,4 +1,4 @@
-"""The hosted API's form of an outcome: every key present, in the served order, nulls written."""
+"""An outcome in the hosted API's form: all keys, in the same order as there, including nulls."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class GraderErrors(_Wire):
 
 
 class GraderMetadata(_Wire):
-    """What goes with a reward."""
+    """The metadata of a reward."""
 
     name: str
     type: str
@@ -62,12 +62,18 @@ class GraderMetadata(_Wire):
 
 
 class RunGraderResponse(_Wire):
-    """The answer to "run grader".
+    """The answer to "run grader", as the hosted API gives it.
+
+    Example::
+
+        response = engine.run(grader, item={"label": "cat"}, model_sample="cat")
+        print(response.reward, response.flags)
+        print(response.model_dump_json())
 
     Attributes:
-        reward: the reward; 0.0 when the grader failed (a flag in `metadata.errors` says so).
-        metadata: name, type, flags, wall seconds, raw scores of a multi's parts, tokens.
-        sub_rewards: of a multi, the reward of each part by key.
+        reward: the reward; 0.0 if the grader failed, which a flag in `metadata.errors` reports.
+        metadata: name, type, flags, wall time in seconds, raw scores of a multi's parts, tokens.
+        sub_rewards: for a multi, the reward of each part by key.
         model_grader_token_usage_per_model: tokens by model.
     """
 
@@ -79,34 +85,29 @@ class RunGraderResponse(_Wire):
 
     @property
     def flags(self) -> dict[str, str]:
-        """The flags that are set, with details, also for those whose details the wire has no key for."""
+        """The flags that are set, with details, including details for which the wire form has no key."""
         return self._row.flags
 
     @property
     def printed(self) -> dict[str, str]:
-        """What python graders printed: "stdout" and "stderr", of a multi "key.stdout"; not on the wire."""
+        """The output of python graders: "stdout" and "stderr", for a multi "key.stdout"; not on the wire."""
         return self._row.outcome.printed
 
 
 class ValidateGraderResponse(_Wire):
-    """The answer to "validate grader": what was given, with a name.
-
-    Attributes:
-        grader: the grader.
-        warnings: what is allowed but probably not meant; not part of the wire form.
-    """
+    """The answer to "validate grader": the given grader, with a name."""
 
     grader: dict[str, Any]
     _warnings: tuple[Mistake, ...] = PrivateAttr(())
 
     @property
     def warnings(self) -> tuple[Mistake, ...]:
-        """What is allowed but probably not meant; not part of the wire form."""
+        """What is allowed but probably unintended; not part of the wire form."""
         return self._warnings
 
 
 def made_up_name() -> str:
-    """A name for a grader that has none: `grader-` and 12 alphanumerics, another one on each call."""
+    """A random name for a grader without one: `grader-` and 12 alphanumerics."""
     return "grader-" + "".join(secrets.choice(_ALPHANUMERICS) for _ in range(12))
 
 
@@ -119,7 +120,7 @@ def present_run(row: RowOutcome, *, name: str | None, type_: str) -> RunGraderRe
         if f"{flag}_details" in GraderErrors.model_fields:
             flags[f"{flag}_details"] = details or None
     for failure in outcome.failures:
-        if failure.flag is Flag.PYTHON_SERVER:  # its details start with a short word, the type
+        if failure.flag is Flag.PYTHON_SERVER:  # its details start with the error type
             flags["python_grader_server_error_type"] = failure.details.partition(":")[0]
     response = RunGraderResponse(
         reward=outcome.served,
@@ -146,7 +147,7 @@ def present_run(row: RowOutcome, *, name: str | None, type_: str) -> RunGraderRe
 def present_validation(
     grader: dict[str, Any], warnings: tuple[Mistake, ...]
 ) -> ValidateGraderResponse:
-    """The wire form of a grader that was found valid: what was given, nulls left out, with a name."""
+    """The wire form of a valid grader: as given, without nulls, with a name."""
     echo: dict[str, Any] = without_nulls(grader)
     echo.setdefault("name", made_up_name())
     response = ValidateGraderResponse(grader=echo)

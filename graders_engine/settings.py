@@ -1,4 +1,4 @@
-"""What an engine is made with: one record, whose fields are the keywords of both engines."""
+"""The settings of an engine: one record, whose fields are the keywords of both engines."""
 
 from __future__ import annotations
 
@@ -19,34 +19,41 @@ from graders_engine.sandbox.base import Limits, Sandbox
 P = ParamSpec("P")
 
 DEFAULT_CONCURRENCY = 64
-"""Rows in flight at once, where grading a row waits for something outside this process."""
+"""Rows in flight at once, if grading a row waits for something outside this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """What an engine is made with. `Engine` and `AsyncEngine` take the same names as keywords.
+    """The settings of an engine. `Engine` and `AsyncEngine` take the same names as keywords.
+
+    Example::
+
+        settings = EngineSettings(concurrency=16, metric_variants={"bleu": "nltk_method4"})
+        with Engine.from_settings(settings) as engine:
+            print(engine.run(grader, item=item, model_sample=text).reward)
 
     Attributes:
-        metric_variants: for a metric's name, the variant to compute in place of the default one, such
-            as {"bleu": "nltk_method4"}; `metrics.METRICS` lists them.
+        metric_variants: by metric, the variant to compute in place of the default, such as {"bleu":
+            "nltk_method4"}; `metrics.METRICS` lists all variants.
         embeddings: the source of vectors for cosine: "openai:MODEL", "model2vec:FOLDER-OR-NAME",
             "lexical", or an object with the methods of `models.embeddings.EmbeddingBackend`.
-        max_text_chars: longest text that a metric compares; a row with a longer one is invalid.
-        sandbox: where python graders run: "auto" (the strongest that this machine has), "namespaces",
-            "landlock", "none" (no isolation: only for sources and outputs that you trust), or an
-            object with the methods of `sandbox.base.Sandbox`.
-        limits: of one call of a python grader; the API's limits when left out.
-        concurrency: rows in flight at once in `score`, for graders that wait for something outside
-            this process; the others grade row after row.
-        judges: what model graders ask: an endpoint's address, a backend (an object with the methods of
-            `models.base.ModelBackend`), or a `JudgeSettings`. When left out, the endpoint in
-            OPENAI_BASE_URL, or OpenAI's where OPENAI_API_KEY is set.
-        observe: called with each request to a judge, and its reply or the exception in its place.
-        allow_endpoints: whether endpoint graders may run: they send rows to the address in the grader.
+        max_text_chars: longest text that a metric compares, in characters; a row with a longer one is
+            invalid.
+        sandbox: where python graders run: "auto" (the strongest available on this machine), "namespaces",
+            "landlock", "none" (no isolation: only for sources and outputs that you trust), or an object
+            with the methods of `sandbox.base.Sandbox`.
+        limits: limits on each call of a python grader; the API's limits by default.
+        concurrency: rows in flight at once in `score`, for graders that wait for something outside this
+            process; other graders grade one row after the other.
+        judges: what model graders ask: the address of an endpoint, a backend (an object with the methods
+            of `models.base.ModelBackend`), or a `JudgeSettings`. By default the endpoint in
+            OPENAI_BASE_URL, or OpenAI's if OPENAI_API_KEY is set.
+        observe: called with each request to a judge, and with its reply or exception.
+        allow_endpoints: whether endpoint graders may run; they send rows to the address in the grader.
 
     Raises:
         ValueError: a value is out of range, or a metric or variant does not exist; the message lists
-            those that do.
+            those that exist.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +73,7 @@ class EngineSettings:
             metrics.signature(metric, variant)
 
     def judge_settings(self) -> JudgeSettings:
-        """`judges` in its full form."""
+        """`judges` as a `JudgeSettings`."""
         if isinstance(self.judges, JudgeSettings):
             return self.judges
         endpoints = {} if self.judges is None else {DEFAULT_ENDPOINT: self.judges}
@@ -81,5 +88,5 @@ def keywords(settings: EngineSettings) -> dict[str, Any]:
 def takes(
     record: Callable[P, object],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
-    """Types an `__init__` as one that takes the same keywords as a record."""
+    """Gives an `__init__` the type of a record's constructor: the same keywords."""
     return lambda init: init

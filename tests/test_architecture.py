@@ -13,7 +13,7 @@ from graders_engine import errors
 from graders_engine.cli.main import COMMANDS, module_of
 from graders_engine.cli.request import TEXT_FIELDS
 from graders_engine.graders.base import _FLAGS, GraderSpec
-from graders_engine.graders.parse import MODELS, json_schema
+from graders_engine.graders.parse import SPECS, json_schema
 from graders_engine.graders.text_similarity import METRIC_NAMES
 from graders_engine.language.formula import FUNCTIONS
 from graders_engine.metrics import METRICS
@@ -89,8 +89,8 @@ def test_every_grader_type_stands_in_the_register_and_in_a_file_of_its_own() -> 
         below = spec.__subclasses__()
         return {leaf for sub in below for leaf in leaves(sub)} if below else {spec}
 
-    assert leaves(GraderSpec) == set(MODELS.values())
-    for name, model in MODELS.items():
+    assert leaves(GraderSpec) == set(SPECS.values())
+    for name, model in SPECS.items():
         assert model.__module__ == f"graders_engine.graders.{name}"
         assert model.model_fields["type"].annotation.__args__ == (name,)  # type: ignore[union-attr] # a Literal
 

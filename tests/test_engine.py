@@ -158,7 +158,7 @@ def test_an_evaluator_that_breaks_is_a_failure_of_ours_and_is_logged(
     outcome = asyncio.run(attempt(Broken(), scope_of(model_sample="x")))
     assert (outcome.reward, outcome.status) == (None, "failed")
     assert outcome.failures[0].flag is Flag.OTHER
-    assert "an evaluator broke" in caplog.text
+    assert "an evaluator raised an unexpected exception" in caplog.text
 
 
 def test_an_evaluator_that_waits_although_it_says_that_it_does_not_is_an_error(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graders_engine import Engine, InvalidGrader, InvalidRow, UnavailableGrader
 from graders_engine.errors import FormulaFailure, GradersError
-from graders_engine.graders.parse import MODELS
+from graders_engine.graders.parse import SPECS
 from graders_engine.language import strict_json
 from graders_engine.language.formula import Formula
 from graders_engine.language.scope import scope_of
@@ -30,12 +30,12 @@ json_values = st.recursive(
 )
 keys = st.sampled_from(
     sorted(
-        {name for model in MODELS.values() for name in model.model_fields}
+        {name for model in SPECS.values() for name in model.model_fields}
         | {"role", "content", "text"}
     )
 )
 words = st.sampled_from(
-    [*MODELS, "eq", "ne", "fuzzy_match", "user", "input_text", "a + b", "{{item.a}}"]
+    [*SPECS, "eq", "ne", "fuzzy_match", "user", "input_text", "a + b", "{{item.a}}"]
 )
 nearly_graders = st.recursive(
     json_values | words,

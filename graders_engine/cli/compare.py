@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graders_engine.cli.printing import written
+from graders_engine.cli.printing import format_value
 
 if TYPE_CHECKING:  # what it stands on takes a while to import
     from graders_engine.dataset.results.compare import Comparison
@@ -59,7 +59,7 @@ def show(found: Comparison, *, as_json: bool, margin: float | None) -> None:
 
     from graders_engine.report.terminal.compare import render
 
-    click.echo(written(to_builtins(found), "json") if as_json else render(found))
+    click.echo(format_value(to_builtins(found), "json") if as_json else render(found))
     if margin is not None and found.worse(margin):
         by = f" by more than {margin:g}" if margin else ""
         click.secho(f"\nB is worse than A{by}.", err=True, fg="red")

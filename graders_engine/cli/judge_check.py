@@ -9,7 +9,7 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
-from graders_engine.cli.printing import written
+from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
@@ -61,7 +61,7 @@ def command(
         compiled.require_runnable()
         checked = check_judge(engine, compiled, open_data(data, **reading), human, passing=passing)
     if as_json:
-        click.echo(written(to_builtins(checked), "json"))
+        click.echo(format_value(to_builtins(checked), "json"))
         return
     click.echo(render(checked.agreement))
     if checked.unlabelled:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 
-def written(value: Any, form: str) -> str:
+def format_value(value: Any, form: str) -> str:
     """A value in one of the forms: "jsonl" and "raw" are one line, "yaml" is YAML, all else is indented.
 
     A text alone is written bare, as shells want it.

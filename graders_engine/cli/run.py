@@ -8,7 +8,7 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
-from graders_engine.cli.printing import written
+from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_request
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.visible import visible
@@ -63,7 +63,7 @@ def command(
             click.secho(f"{name}:", err=True, bold=True)
             click.echo(visible(text), err=True)
     answer = response.model_dump()
-    click.echo(written(answer if field is None else _pick(answer, field), form))
+    click.echo(format_value(answer if field is None else _pick(answer, field), form))
 
 
 def _pick(answer: Any, field: str) -> Any:

@@ -7,7 +7,7 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import warn
 from graders_engine.cli.options import engine_options
-from graders_engine.cli.printing import written
+from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_request
 
 
@@ -27,4 +27,4 @@ def command(engine: Engine, grader: str | None) -> None:
         response = engine.validate(request["grader"])
     for warning in response.warnings:
         warn(warning)
-    click.echo(written(response.model_dump(), "auto"))
+    click.echo(format_value(response.model_dump(), "auto"))

@@ -1,1 +1,1 @@
-"""What may be asked: one file per grader type, the spec beside its evaluator."""
+"""The grader types: one file per type, with its spec and its evaluator."""

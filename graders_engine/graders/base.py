@@ -1,4 +1,4 @@
-"""What every grader type is made of: a spec, an evaluator, the services it may use, and `attempt`."""
+"""What every grader type consists of: a spec, an evaluator, the services it uses, and `attempt`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from graders_engine.sandbox.base import Sandbox
 _log = logging.getLogger("graders_engine")
 
 DEFAULT_MAX_TEXT_CHARS = 300_000
-"""Longest text that a metric compares: fuzzy_match of two such texts takes about 2 s, the others less."""
+"""Longest text that a metric compares; fuzzy_match of two such texts takes about 2 s, others less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an engine lends to its evaluators.
+    """What an engine provides to its evaluators.
 
     Attributes:
-        metric_variants: for a metric's name, the variant to compute in place of its default.
+        metric_variants: by metric, the variant to compute in place of the default.
         max_text_chars: longest text that a metric compares, in characters.
-        embeddings: what gives the vectors for cosine; None where no backend was named.
-        sandbox: where python graders run; None where nobody may run any.
-        judges: what answers for models; None where there is nobody to ask.
-        endpoints: what sends rows to endpoint graders' addresses; None where nothing may be sent.
+        embeddings: computes the vectors for cosine; None if no backend was given.
+        sandbox: where python graders run; None if they may not run.
+        judges: the models that graders can ask; None if there are none.
+        endpoints: sends rows to the addresses of endpoint graders; None if that is not allowed.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
@@ -49,19 +49,19 @@ class Evaluator(Protocol):
     """A compiled grader."""
 
     waits: bool
-    """Whether `evaluate` waits for something outside this process (a judge, a sandbox)."""
+    """Whether `evaluate` waits for something outside this process, such as a judge or a sandbox."""
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """Grade one row.
 
         Raises:
-            GradingError: the row gets no reward. Only `attempt` calls this, and it turns that into a Failure.
+            GradingError: the row gets no reward; `attempt`, the only caller, turns it into a Failure.
         """
         ...
 
 
 class GraderSpec(BaseModel):
-    """The keys that every grader type shares; `type` tells them apart."""
+    """The keys that all grader types have; `type` distinguishes the types."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -92,23 +92,23 @@ class GraderSpec(BaseModel):
         )
 
     def parts(self) -> Mapping[str, GraderSpec]:
-        """The graders inside it, by key; a multi has some."""
+        """The graders inside it, by key; only a multi has any."""
         return {}
 
     def metrics(self) -> frozenset[str]:
-        """The text metrics that it uses, those of its parts included."""
+        """The text metrics that it and its parts use."""
         return frozenset().union(*(part.metrics() for part in self.parts().values()))
 
     def judge_models(self) -> frozenset[str]:
-        """The models that it asks, those of its parts included."""
+        """The models that it and its parts ask."""
         return frozenset().union(*(part.judge_models() for part in self.parts().values()))
 
     def runs_python(self) -> bool:
-        """Whether it, or one of its parts, runs python code."""
+        """Whether it or one of its parts runs python code."""
         return any(part.runs_python() for part in self.parts().values())
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """What is allowed but probably not meant; paths start with `path`."""
+        """What is allowed but probably unintended; the paths start with `path`."""
         yield from ()
 
 
@@ -128,18 +128,20 @@ _FLAGS: dict[type[errors.GradingError], Flag] = {
     errors.EndpointFailure: Flag.ENDPOINT_SERVER,
     errors.EndpointUnparsable: Flag.ENDPOINT_INTERNAL,
 }
-"""Which flag each reason raises; a test holds it against the tree of exceptions."""
+"""The flag of each exception; a test checks that none is missing."""
 
 
 async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
-    """Grade one row and always come back: the one place where an exception becomes a Failure."""
+    """Grade one row; the one place where an exception becomes a Failure."""
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
         failure = Failure(_FLAGS[type(error)], str(error), infrastructure=error.infrastructure)
         return failed(failure, error.usage)
     except (errors.BudgetSpent, errors.DataSetError):
-        raise  # no row's failure: the run stops, and goes on when that is mended
-    except Exception as error:  # noqa: BLE001 - the boundary: an engine's bug must not end a data set's run
-        _log.exception("an evaluator broke; its row counts as failed, not as zero")
+        raise  # not the row's fault: stop the run so that it can be resumed
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug of the engine must not end a whole run
+        _log.exception(
+            "an evaluator raised an unexpected exception; the row counts as failed, not as zero"
+        )
         return failed(Failure(Flag.OTHER, f"{type(error).__name__}: {error}", infrastructure=True))

@@ -16,7 +16,7 @@ from graders_engine.errors import (
 )
 from graders_engine.graders import mistakes, verdict
 from graders_engine.graders.base import GraderSpec, Services
-from graders_engine.graders.fields import found
+from graders_engine.graders.fields import field_error
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.models.http import HttpClient, RetryPolicy, without_secrets
@@ -32,7 +32,7 @@ def endpoint_client() -> HttpClient:
 def _http(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         reason = f"'{url}' is not a URL that starts with http:// or https://."
-        raise found(lambda path: [mistakes.invalid(path, reason)])
+        raise field_error(lambda path: [mistakes.invalid(path, reason)])
     return url
 
 

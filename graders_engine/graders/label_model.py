@@ -8,34 +8,34 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from graders_engine.graders import mistakes, verdict
 from graders_engine.graders.base import Services
-from graders_engine.graders.fields import found
+from graders_engine.graders.fields import field_error
 from graders_engine.graders.messages import ModelGrader
 from graders_engine.graders.model_evaluator import ModelEvaluator
 
 
-def _known(passing: list[str], info: ValidationInfo) -> list[str]:
+def _check_known(passing: list[str], info: ValidationInfo) -> list[str]:
     labels = info.data.get("labels")
-    strange = [at for at, label in enumerate(passing) if labels and label not in labels]
-    if strange:
+    unknown = [at for at, label in enumerate(passing) if labels and label not in labels]
+    if unknown:
         supported = mistakes.listed(labels or [], "and")
-        raise found(
+        raise field_error(
             lambda path: [
                 mistakes.invalid(
                     f"{path}[{at}]",
                     f"'{passing[at]}' is not one of the labels. Supported values are: {supported}.",
                 )
-                for at in strange
+                for at in unknown
             ]
         )
     return passing
 
 
 class LabelModelGrader(ModelGrader):
-    """Asks a model for one of `labels`: 1.0 when it is one of `passing_labels`, else 0.0."""
+    """Asks a model for one of `labels`: 1.0 if it is one of `passing_labels`, else 0.0."""
 
     type: Literal["label_model"]
     labels: Annotated[list[str], Field(min_length=1)]
-    passing_labels: Annotated[list[str], Field(min_length=1), AfterValidator(_known)]
+    passing_labels: Annotated[list[str], Field(min_length=1), AfterValidator(_check_known)]
 
     def compile(self, services: Services) -> ModelEvaluator[str]:
         """Make the evaluator."""

@@ -1,4 +1,4 @@
-"""THE REGISTER: every grader type but multi, which is made of these."""
+"""All grader types except multi, which combines these. A new type is added here, in both lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graders_engine.graders.score_model import ScoreModelGrader
 from graders_engine.graders.string_check import StringCheckGrader
 from graders_engine.graders.text_similarity import TextSimilarityGrader
 
-LEAF_MODELS: dict[str, type[GraderSpec]] = {
+LEAF_SPECS: dict[str, type[GraderSpec]] = {
     "string_check": StringCheckGrader,
     "text_similarity": TextSimilarityGrader,
     "python": PythonGrader,
@@ -23,7 +23,7 @@ LEAF_MODELS: dict[str, type[GraderSpec]] = {
     "label_model": LabelModelGrader,
     "endpoint": EndpointGrader,
 }
-LEAF_TYPES = tuple(LEAF_MODELS)
+LEAF_TYPES = tuple(LEAF_SPECS)
 
 Leaf = (
     Annotated[StringCheckGrader, Tag("<string_check>")]

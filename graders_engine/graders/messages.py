@@ -13,51 +13,54 @@ from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.models.base import Audio, Image, ModelMessage, Sampling, Text
 
-ROLES = ("user", "assistant", "system", "developer")
+Role = Literal["user", "assistant", "system", "developer"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Detail = Literal["low", "high", "auto"]
+AudioFormat = Literal["mp3", "wav"]
+MessageType = Literal["message"]
 BLOCKS = ("input_text", "output_text", "input_image", "input_audio")
-NOTHING = scope_of(None, model_sample="")
-"""For what names no variable."""
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+EMPTY_SCOPE = scope_of(None, model_sample="")
+"""For templates without variables."""
 
 
 class _Part(BaseModel):
-    # Requests in the API's own documentation carry keys such as `file_id: null`: unknown ones pass.
+    # Requests in the API's documentation have keys such as `file_id: null`: unknown keys are ignored.
     model_config = ConfigDict(
         extra="ignore", strict=True, frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True
     )
 
 
 class InputText(_Part):
-    """Text to the judge."""
+    """Text for the judge."""
 
     type: Literal["input_text"]
     text: TemplateField
 
 
 class OutputText(_Part):
-    """Text that a model gave."""
+    """Text from a model."""
 
     type: Literal["output_text"]
     text: TemplateField
 
 
 class InputImage(_Part):
-    """An image by its address, or as a data URL."""
+    """An image: its address or a data URL."""
 
     type: Literal["input_image"]
     image_url: TemplateField
-    detail: Annotated[Literal["low", "high", "auto"], one_of("low", "high", "auto")] | None = None
+    detail: Annotated[Detail, one_of(Detail)] | None = None
 
 
 class AudioData(_Part):
-    """Base64-encoded sound."""
+    """Base64-encoded audio."""
 
     data: TemplateField
-    format: Annotated[Literal["mp3", "wav"], one_of("mp3", "wav")]
+    format: Annotated[AudioFormat, one_of(AudioFormat)]
 
 
 class InputAudio(_Part):
-    """Sound to the judge."""
+    """Audio for the judge."""
 
     type: Literal["input_audio"]
     input_audio: AudioData
@@ -86,13 +89,13 @@ Content = Annotated[
 class Message(_Part):
     """One message to the judge."""
 
-    role: Annotated[Literal["user", "assistant", "system", "developer"], one_of(*ROLES)]
+    role: Annotated[Role, one_of(Role)]
     content: Content
-    type: Annotated[Literal["message"], one_of("message")] | None = None
+    type: Annotated[MessageType, one_of(MessageType)] | None = None
 
 
 class SamplingParams(BaseModel):
-    """How the judge samples; nulls are as if left out."""
+    """How the judge samples; a null means the same as a missing key."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -101,24 +104,19 @@ class SamplingParams(BaseModel):
     )
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    reasoning_effort: (
-        Annotated[
-            Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"], one_of(*EFFORTS)
-        ]
-        | None
-    ) = None
+    reasoning_effort: Annotated[Effort, one_of(Effort)] | None = None
     seed: int | None = None
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     top_p: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
 
     def sampling(self) -> Sampling:
-        """As a request has it."""
-        most = self.max_completions_tokens or self.max_completion_tokens or self.max_tokens
-        return Sampling(most, self.reasoning_effort, self.seed, self.temperature, self.top_p)
+        """The parameters in the form that a request has."""
+        max_tokens = self.max_completions_tokens or self.max_completion_tokens or self.max_tokens
+        return Sampling(max_tokens, self.reasoning_effort, self.seed, self.temperature, self.top_p)
 
 
 class ModelGrader(GraderSpec):
-    """What the two graders that ask a model share."""
+    """The keys that both graders with a judge have."""
 
     model: str
     input: Annotated[list[Message], Field(min_length=1)]
@@ -126,13 +124,13 @@ class ModelGrader(GraderSpec):
     sampling_parameters: SamplingParams | None = None
 
     def judge_models(self) -> frozenset[str]:
-        """The model that it asks."""
+        """The model that it names."""
         return frozenset({self.model})
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """The model's output in a message that the judge obeys."""
+        """Messages that put the model's output where a judge reads instructions."""
         for position, message in enumerate(self.input):
-            templates = _templates(message.content)
+            templates = _content_templates(message.content)
             names = (var.namespace for template in templates for var in template.variables)
             if message.role in ("system", "developer") and "sample" in names:
                 where = f"{path}input[{position}]"
@@ -145,27 +143,24 @@ class ModelGrader(GraderSpec):
 
 
 def renderer(messages: Sequence[Message]) -> Callable[[Scope], tuple[ModelMessage, ...]]:
-    """What renders the messages for a row.
+    """A function that renders the messages for a row.
 
-    What a variable gives is data: it is never read as a template again.
+    The value of a variable is data: it is never expanded as a template.
     """
-    writers = [_writer(message) for message in messages]
-    return lambda scope: tuple([writer(scope) for writer in writers])
+    renderers = [_message_renderer(message) for message in messages]
+    return lambda scope: tuple([render(scope) for render in renderers])
 
 
-def _writer(message: Message) -> Callable[[Scope], ModelMessage]:
-    role, parts = message.role, _parts(message.content)
-    if not any(template.variables for template in _templates(message.content)):
-        always = ModelMessage(role, tuple(_part(part, NOTHING) for part in parts))
-        return lambda scope: always
-    return lambda scope: ModelMessage(role, tuple([_part(part, scope) for part in parts]))
+def _message_renderer(message: Message) -> Callable[[Scope], ModelMessage]:
+    role, content = message.role, message.content
+    parts = content if isinstance(content, list) else [content]
+    if not any(template.variables for template in _content_templates(content)):
+        constant = ModelMessage(role, tuple(_render_part(part, EMPTY_SCOPE) for part in parts))
+        return lambda scope: constant
+    return lambda scope: ModelMessage(role, tuple([_render_part(part, scope) for part in parts]))
 
 
-def _parts(content: Any) -> Sequence[Any]:
-    return content if isinstance(content, list) else [content]
-
-
-def _part(part: Any, scope: Scope) -> Text | Image | Audio:
+def _render_part(part: Any, scope: Scope) -> Text | Image | Audio:
     if isinstance(part, InputImage):
         return Image(part.image_url.render(scope), part.detail)
     if isinstance(part, InputAudio):
@@ -173,11 +168,11 @@ def _part(part: Any, scope: Scope) -> Text | Image | Audio:
     return Text(getattr(part, "text", part).render(scope))
 
 
-def _templates(content: Any) -> Iterator[Any]:
-    """All templates of a message's content."""
+def _content_templates(content: Any) -> Iterator[Any]:
+    """All templates in the content of a message."""
     if isinstance(content, list):
         for part in content:
-            yield from _templates(part)
+            yield from _content_templates(part)
     elif isinstance(content, InputAudio):
         yield content.input_audio.data
     elif isinstance(content, InputImage):

@@ -1,4 +1,4 @@
-"""The hosted API's sentences about a bad request, each with its code."""
+"""The hosted API's messages about an invalid request, each with its code."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def listed(values: Sequence[str], word: str) -> str:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """The known word that a misspelt one was probably meant to be; empty when none is near."""
+    """The known word that a misspelt one probably stands for; empty if no word is close."""
     folded = {name.lower(): name for name in known}
     typed = word.lower()
     if near := difflib.get_close_matches(typed, folded, 1):
         return folded[near[0]]
-    # `ref` and `equals` are too short or too long for a match by letters, but begin as the known word does.
-    begins = [
+    # `ref` and `equals` are too short or too long to match by letters, but have a common prefix.
+    prefixed = [
         name
         for name in folded
         if len(typed) > 1 and (typed.startswith(name) or name.startswith(typed))
     ]
-    return folded[begins[0]] if begins else ""
+    return folded[prefixed[0]] if prefixed else ""
 
 
 def invalid_type(path: str, expected: str, value: Any) -> Mistake:
@@ -41,19 +41,19 @@ def invalid_type(path: str, expected: str, value: Any) -> Mistake:
 
 
 def missing(path: str) -> Mistake:
-    """A required key that is not there."""
+    """A required key that is missing."""
     return Mistake(f"Missing required parameter: '{path}'.", path, "missing_required_parameter")
 
 
 def unknown(path: str, key: str, known: Collection[str]) -> Mistake:
-    """A key that means nothing here."""
+    """A key that does not exist here."""
     near = nearest(key, known)
     advice = f" Did you mean '{near}'?" if near else ""
     return Mistake(f"Unknown parameter: '{path}'.{advice}", path, "unknown_parameter")
 
 
 def unsupported(path: str, value: str, supported: Sequence[str]) -> Mistake:
-    """A word that is not one of the supported ones."""
+    """A word that is not supported."""
     near = nearest(value, supported)
     return Mistake(
         f"Invalid value: '{value}'. Supported values are: {listed(supported, 'and')}.",
@@ -92,12 +92,12 @@ def wrong_length(path: str, length: int, bound: int, side: str) -> Mistake:
 
 
 def invalid(path: str, reason: str, *, detail: str = "", hint: str = "") -> Mistake:
-    """A value of the right type that cannot stand."""
+    """A value of the right type that is not allowed."""
     return Mistake(f"Invalid '{path}': {reason}", path, "invalid_value", detail, hint)
 
 
 def invalid_source(path: str, issues: Sequence[SyntaxIssue]) -> list[Mistake]:
-    """The issues of a template or formula, each with its line and caret."""
+    """The issues of a template or formula, each with its line and a caret."""
     return [
         invalid(
             path,

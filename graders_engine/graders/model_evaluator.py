@@ -14,7 +14,7 @@ from graders_engine.graders.base import Services
 from graders_engine.graders.messages import ModelGrader, SamplingParams, renderer
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.outcome import Outcome, Usage, added
+from graders_engine.outcome import Outcome, Usage, total_usage
 
 T = TypeVar("T", bound=float | str)
 
@@ -78,7 +78,7 @@ class ModelEvaluator(Generic[T]):
             if isinstance(answer, BaseException):
                 raise answer  # an outage: with the others kept, trying again costs only this one
             replies.append(answer)
-        usage = added({reply.model: reply.usage} for reply in replies)
+        usage = total_usage({reply.model: reply.usage} for reply in replies)
         results, failures = [], []
         for reply in replies:
             try:

@@ -1,4 +1,4 @@
-"""multi: several graders, one formula over their rewards."""
+"""multi: several graders and a formula over their rewards."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from pydantic import BeforeValidator, Field
 
 from graders_engine.errors import FormulaFailure, Mistake
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
-from graders_engine.graders.fields import FormulaField, found
+from graders_engine.graders.fields import FormulaField, field_error
 from graders_engine.graders.leaf import LeafGrader
-from graders_engine.graders.parts import keyed
+from graders_engine.graders.parts import by_name
 from graders_engine.language.scope import Scope
-from graders_engine.outcome import Failure, Flag, Outcome, added
+from graders_engine.outcome import Failure, Flag, Outcome, total_usage
 
 
-def _as_map(value: Any) -> Any:
-    graders = keyed(value) if isinstance(value, list) else value
+def _keyed_graders(value: Any) -> Any:
+    graders = by_name(value) if isinstance(value, list) else value
     if graders == {}:
         message = (
             "empty object. Expected an object with minimum 1 key, but got an empty object instead."
         )
-        raise found(lambda path: [Mistake(f"Invalid '{path}': {message}", path, "empty_object")])
+        raise field_error(
+            lambda path: [Mistake(f"Invalid '{path}': {message}", path, "empty_object")]
+        )
     return graders
 
 
 class MultiGrader(GraderSpec):
-    """Runs every one of `graders` and puts their rewards into `calculate_output`."""
+    """Runs all `graders` and computes `calculate_output` from their rewards."""
 
     type: Literal["multi"]
-    graders: Annotated[dict[str, LeafGrader], BeforeValidator(_as_map)]
+    graders: Annotated[dict[str, LeafGrader], BeforeValidator(_keyed_graders)]
     calculate_output: FormulaField = Field(description="The reward, from the graders' keys.")
 
     def compile(self, services: Services) -> Multi:
-        """Make the evaluator, and those of its parts."""
+        """Make the evaluator and those of its parts."""
         return Multi(self, {key: spec.compile(services) for key, spec in self.graders.items()})
 
     def parts(self) -> Mapping[str, GraderSpec]:
@@ -44,7 +46,7 @@ class MultiGrader(GraderSpec):
         return self.graders
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """Graders that the formula does not use, and its parts' own cautions."""
+        """Graders that the formula does not use, and the cautions of the parts."""
         for key, spec in self.graders.items():
             where = f"graders.{key}"
             if key not in self.calculate_output.names:
@@ -73,10 +75,10 @@ class Multi:
         self.waits = any(part.waits for part in parts.values())
 
     async def evaluate(self, scope: Scope) -> Outcome:
-        """The formula's value; a part that fails counts 0.0 in it and keeps its failure."""
+        """The formula's value; a part that fails is 0.0 in it, and its failure is passed on."""
         if self.waits:
             outcomes = await asyncio.gather(*(attempt(part, scope) for _, part in self._parts))
-        else:  # a task for each part would cost more than the parts do
+        else:  # a task per part would cost more than the parts themselves
             outcomes = [await attempt(part, scope) for _, part in self._parts]
         served: dict[str, float] = {}
         rewards: dict[str, float | None] = {}
@@ -109,18 +111,18 @@ class Multi:
             reward = self._invalid_grade
         served_reward = 0.0 if reward is None else reward
         if any(failure.infrastructure for failure in failures):
-            reward = None  # an outage is not a zero: the number is served, but no reward is claimed
+            reward = None  # an outage is not a zero: only the wire form has a number
         return Outcome(reward, served_reward, tuple(failures), rewards, scores)
 
     def _with_traces(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome:
-        """What the parts printed and used, by their keys."""
+        """Add what the parts printed, used and answered, by their keys."""
         by_key = [(key, part) for (key, _), part in zip(self._parts, outcomes, strict=True)]
         return msgspec.structs.replace(
             outcome,
             printed={
                 f"{key}.{name}": text for key, part in by_key for name, text in part.printed.items()
             },
-            usage=added(part.usage for part in outcomes),
+            usage=total_usage(part.usage for part in outcomes),
             repeats={key: part.repeats[""] for key, part in by_key if part.repeats},
             labels={key: part.labels[""] for key, part in by_key if part.labels},
         )

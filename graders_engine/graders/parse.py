@@ -1,10 +1,10 @@
-"""From what the caller gave to a spec, with every mistake at once."""
+"""From a grader's JSON to its spec, with all mistakes at once."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
@@ -13,40 +13,42 @@ from pydantic_core import ErrorDetails
 from graders_engine.errors import InvalidGrader, Mistake
 from graders_engine.graders import mistakes
 from graders_engine.graders.base import GraderSpec
-from graders_engine.graders.fields import FOUND, SHAPE, TYPE, Reading, by_type
-from graders_engine.graders.leaf import LEAF_MODELS, LEAF_TYPES, Leaf
+from graders_engine.graders.fields import BY_SHAPE, BY_TYPE, OWN_MISTAKES, ParseOptions, by_type
+from graders_engine.graders.leaf import LEAF_SPECS, LEAF_TYPES, Leaf
 from graders_engine.graders.messages import SamplingParams
 from graders_engine.graders.multi import MultiGrader
-from graders_engine.graders.parts import keyed, unnamed
+from graders_engine.graders.parts import by_name, name_mistakes
 from graders_engine.language import strict_json
 
 TYPES = (*LEAF_TYPES, "multi")
 ROOT = "grader"
-"""The path of the grader itself."""
+"""The path of the whole grader."""
 
-MODELS: dict[str, type[GraderSpec]] = {**LEAF_MODELS, "multi": MultiGrader}
+SPECS: dict[str, type[GraderSpec]] = {**LEAF_SPECS, "multi": MultiGrader}
 Grader = Annotated[Leaf | Annotated[MultiGrader, Tag("<multi>")], by_type(*TYPES)]
 
 
-def read(grader: Any) -> Any:
+def json_values(grader: Any) -> Any:
     """The grader as JSON values, from JSON text, a dict, or objects of the `openai` package.
 
     Raises:
-        InvalidGrader: it is text that is not JSON, or nests without end.
+        InvalidGrader: the text is not JSON, or the grader contains itself.
     """
     try:
-        return strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _plain(grader)
+        return (
+            strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _json_value(grader)
+        )
     except ValueError as error:
         raise InvalidGrader([mistakes.unreadable_body(str(error))]) from None
     except RecursionError:
         raise InvalidGrader([mistakes.unreadable_body("it nests too deep")]) from None
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: _json_value(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [_json_value(part) for part in value]
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, BaseModel):
@@ -55,30 +57,32 @@ def _plain(value: Any) -> Any:
 
 
 def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
-    """Check a grader's form and compile its templates and formula; it is JSON values, as `read` gives them.
+    """Check a grader's form and compile its templates and formula.
 
     Args:
-        grader: the JSON values.
+        grader: the grader's JSON values, as `json_values` returns them.
         check_sources: whether a python source that cannot run is a mistake.
 
     Raises:
-        InvalidGrader: with every mistake.
+        InvalidGrader: with all mistakes.
     """
-    mistakes: list[Mistake] = []
+    found: list[Mistake] = []
     graders = grader.get("graders") if isinstance(grader, dict) else None
     if isinstance(graders, list):
-        mistakes += unnamed(graders)
-        graders = keyed(graders)
-    # Names are held against the keys only where those are graders; else one mistake would be told twice.
+        found += name_mistakes(graders)
+        graders = by_name(graders)
+    # The formula's names are compared with the keys only if all of those are graders; otherwise the same
+    # mistake would be reported twice.
     sound = isinstance(graders, dict) and all(isinstance(part, dict) for part in graders.values())
     names = tuple(graders) if graders and sound else None
     try:
-        spec = _adapter().validate_python(grader, context=Reading(names, check_sources))
+        spec = _adapter().validate_python(grader, context=ParseOptions(names, check_sources))
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            mistakes += _mistakes(details, grader)
-    if mistakes:
-        raise InvalidGrader(mistakes)
+            describe = _DESCRIBE.get(details["type"], _invalid)
+            found += describe(details, _path(details["loc"], grader))
+    if found:
+        raise InvalidGrader(found)
     return spec
 
 
@@ -93,6 +97,9 @@ def _adapter() -> TypeAdapter[GraderSpec]:
     return TypeAdapter(Grader)
 
 
+Describe = Callable[[ErrorDetails, str], Iterable[Mistake]]
+"""Describes one of pydantic's errors in the API's words, given its path."""
+
 _EXPECTED = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -105,38 +112,55 @@ _EXPECTED = {
     "model_attributes_type": "an object",
     "list_type": "an array",
 }
-"""pydantic's error types that say that a value has the wrong type, in the API's words."""
+"""pydantic's error types for a value of the wrong type, with the expected type in the API's words."""
 
 
-def _mistakes(error: ErrorDetails, grader: Any) -> Iterator[Mistake]:
-    """One of pydantic's errors in the API's words."""
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    path = _path(error["loc"], grader)
-    if kind == FOUND:
-        yield from context["describe"](path)
-    elif kind == SHAPE:
-        yield mistakes.invalid_type(path, error["msg"], value)
-    elif kind == TYPE:
-        yield _untyped(path, value, error["msg"].split(" "))
-    elif kind == "missing":
-        yield mistakes.missing(path)
-    elif kind == "extra_forbidden":
-        yield mistakes.unknown(path, str(error["loc"][-1]), _known_keys(error["loc"]))
-    elif kind in ("greater_than_equal", "less_than_equal"):
-        side, bound = ("minimum", "ge") if kind == "greater_than_equal" else ("maximum", "le")
-        yield mistakes.out_of_range(path, value, context[bound], side)
-    elif kind in ("too_short", "too_long"):
-        side, bound = (
-            ("minimum", "min_length") if kind == "too_short" else ("maximum", "max_length")
-        )
-        yield mistakes.wrong_length(path, len(value), context[bound], side)
-    elif kind in _EXPECTED:
-        yield mistakes.invalid_type(path, _EXPECTED[kind], value)
-    else:
-        yield mistakes.invalid(path, f"{error['msg']}.")
+def _invalid(error: ErrorDetails, path: str) -> list[Mistake]:
+    return [mistakes.invalid(path, f"{error['msg']}.")]
 
 
-def _untyped(path: str, value: Any, supported: list[str]) -> Mistake:
+def _own_mistakes(error: ErrorDetails, path: str) -> Iterable[Mistake]:
+    described: Iterable[Mistake] = error["ctx"]["describe"](path)
+    return described
+
+
+def _unknown_key(error: ErrorDetails, path: str) -> list[Mistake]:
+    location = error["loc"]
+    return [mistakes.unknown(path, str(location[-1]), _known_keys(location))]
+
+
+def _wrong_type(expected: str) -> Describe:
+    return lambda error, path: [mistakes.invalid_type(path, expected, error["input"])]
+
+
+def _out_of_range(side: str, bound: str) -> Describe:
+    return lambda error, path: [
+        mistakes.out_of_range(path, error["input"], error["ctx"][bound], side)
+    ]
+
+
+def _wrong_length(side: str, bound: str) -> Describe:
+    return lambda error, path: [
+        mistakes.wrong_length(path, len(error["input"]), error["ctx"][bound], side)
+    ]
+
+
+_DESCRIBE: dict[str, Describe] = {
+    OWN_MISTAKES: _own_mistakes,
+    BY_SHAPE: lambda error, path: [mistakes.invalid_type(path, error["msg"], error["input"])],
+    BY_TYPE: lambda error, path: [_unknown_type(path, error["input"], error["msg"].split(" "))],
+    "missing": lambda error, path: [mistakes.missing(path)],
+    "extra_forbidden": _unknown_key,
+    "greater_than_equal": _out_of_range("minimum", "ge"),
+    "less_than_equal": _out_of_range("maximum", "le"),
+    "too_short": _wrong_length("minimum", "min_length"),
+    "too_long": _wrong_length("maximum", "max_length"),
+    **{kind: _wrong_type(expected) for kind, expected in _EXPECTED.items()},
+}
+"""By pydantic's error type; any other error is described in pydantic's words."""
+
+
+def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
     """A value whose `type` is not one of the supported ones."""
     if not isinstance(value, dict):
         return mistakes.invalid_type(path, "an object", value)
@@ -149,31 +173,31 @@ def _untyped(path: str, value: Any, supported: list[str]) -> Mistake:
         )
     mistake = mistakes.unsupported(where, value["type"], supported)
     if value["type"] in TYPES:
-        return dataclasses.replace(mistake, hint="A multi cannot stand inside a multi.")
+        return dataclasses.replace(mistake, hint="A multi cannot contain another multi.")
     return mistake
 
 
 def _path(location: tuple[int | str, ...], grader: Any) -> str:
-    """A location of pydantic's as a path of the API: `graders.name.input`, `input[0].content`."""
+    """A location in pydantic's form as a path of the API: `graders.name.input`, `input[0].content`."""
     path = ""
     listed = isinstance(grader, dict) and isinstance(grader.get("graders"), list)
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
         elif path == "graders" and listed:
-            path += f"[{list(keyed(grader['graders'])).index(step)}]"
+            path += f"[{list(by_name(grader['graders'])).index(step)}]"
         elif not _is_tag(step):
             path += f".{step}" if path else step
     return path or ROOT
 
 
 def _known_keys(location: tuple[int | str, ...]) -> Collection[str]:
-    """The keys of the object that this location's last step is a key of."""
+    """The keys of the object that contains this location."""
     holder = str(location[-2])
     return (
         SamplingParams.model_fields
         if holder.startswith("sampling")
-        else MODELS[holder.strip("<>")].model_fields
+        else SPECS[holder.strip("<>")].model_fields
     )
 
 

@@ -12,7 +12,7 @@ from graders_engine.graders import mistakes
 def map_parts(grader: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
     """A copy of a grader's JSON in which `change` was applied to it and to every grader inside it.
 
-    What is not an object is left as it is: the JSON need not be a valid grader.
+    Values that are not objects are left unchanged: the JSON need not be a valid grader.
     """
     if not isinstance(grader, dict):
         return grader
@@ -26,14 +26,14 @@ def map_parts(grader: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -
 
 
 def without_nulls(grader: Any) -> Any:
-    """A grader's JSON without its keys that are null: for the API they are as if left out."""
+    """A grader's JSON without null values: to the API a null is the same as a missing key."""
     return map_parts(
         grader, lambda part: {key: value for key, value in part.items() if value is not None}
     )
 
 
-def keyed(graders: list[Any]) -> dict[str, Any]:
-    """The list form of a multi's graders as a map by name; one without a name gets its index, `[2]`."""
+def by_name(graders: list[Any]) -> dict[str, Any]:
+    """The list form of a multi's graders as a map by name; a grader without a name gets its index, `[2]`."""
     by_key: dict[str, Any] = {}
     for position, grader in enumerate(graders):
         name = grader.get("name") if isinstance(grader, dict) else None
@@ -42,8 +42,8 @@ def keyed(graders: list[Any]) -> dict[str, Any]:
     return by_key
 
 
-def unnamed(graders: list[Any]) -> Iterator[Mistake]:
-    """Why a list of graders cannot become a map: names that are missing or used twice."""
+def name_mistakes(graders: list[Any]) -> Iterator[Mistake]:
+    """Mistakes in the names of a list of graders: missing names and duplicates."""
     seen = set()
     for position, grader in enumerate(graders):
         path = f"graders[{position}].name"

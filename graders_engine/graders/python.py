@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from graders_engine.errors import Mistake, NoSandbox, UnavailableGrader, UnrenderableValue
 from graders_engine.graders import mistakes
 from graders_engine.graders.base import GraderSpec, Services
-from graders_engine.graders.fields import found, reading
+from graders_engine.graders.fields import field_error, parse_options
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.language.span import Span
@@ -33,20 +33,20 @@ def _runnable(source: str, info: ValidationInfo) -> str:
     size = len(source.encode("utf-8", "surrogatepass"))
     if size >= MAX_SOURCE_BYTES:
         reason = f"the source is {size} bytes long; it must stay below {MAX_SOURCE_BYTES}."
-        raise found(lambda path: [mistakes.invalid(path, reason)])
-    if not reading(info).check_sources:
+        raise field_error(lambda path: [mistakes.invalid(path, reason)])
+    if not parse_options(info).check_sources:
         return source
     try:
         tree = _parsed(source)
     except SyntaxError as error:
         reason, caret = _located(source, error)
-        raise found(lambda path: [mistakes.invalid(path, reason, detail=caret)]) from None
+        raise field_error(lambda path: [mistakes.invalid(path, reason, detail=caret)]) from None
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes; nesting without end
         reason = f"Python cannot parse the source: {error or type(error).__name__}."
-        raise found(lambda path: [mistakes.invalid(path, reason)]) from None
+        raise field_error(lambda path: [mistakes.invalid(path, reason)]) from None
     if reason := _lacks_grade(tree):
         hint = "Define it at the top level: def grade(sample, item): ..."
-        raise found(lambda path: [mistakes.invalid(path, reason, hint=hint)])
+        raise field_error(lambda path: [mistakes.invalid(path, reason, hint=hint)])
     return source
 
 

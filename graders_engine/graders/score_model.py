@@ -8,24 +8,25 @@ from pydantic import AfterValidator, Field
 
 from graders_engine.graders import mistakes, verdict
 from graders_engine.graders.base import Services
-from graders_engine.graders.fields import found
+from graders_engine.graders.fields import field_error
 from graders_engine.graders.messages import ModelGrader
 from graders_engine.graders.model_evaluator import ModelEvaluator
 
 
-def _ordered(bounds: list[float]) -> list[float]:
+def _check_order(bounds: list[float]) -> list[float]:
     if bounds[0] >= bounds[1]:
         reason = f"the lower bound {bounds[0]:g} is not below the upper bound {bounds[1]:g}."
-        raise found(lambda path: [mistakes.invalid(path, reason)])
+        raise field_error(lambda path: [mistakes.invalid(path, reason)])
     return bounds
 
 
 class ScoreModelGrader(ModelGrader):
-    """Asks a model for a number, and clamps it to `range`."""
+    """Asks a model for a number and clamps it to `range`."""
 
     type: Literal["score_model"]
     range: (
-        Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)] | None
+        Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_check_order)]
+        | None
     ) = Field(None, description="Lowest and highest score; [0, 1] when left out.")
 
     def compile(self, services: Services) -> ModelEvaluator[float]:

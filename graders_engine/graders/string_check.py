@@ -20,14 +20,15 @@ def _contains_ignoring_case(text: str, part: str) -> bool:
     return part.lower() in text.lower()
 
 
-OPERATIONS: dict[str, Callable[[str, str], bool]] = {
+Operation = Literal["eq", "ne", "like", "ilike", "neq"]
+OPERATIONS: dict[Operation, Callable[[str, str], bool]] = {
     "eq": operator.eq,
     "ne": operator.ne,
     "like": _contains,
     "ilike": _contains_ignoring_case,
     "neq": operator.ne,
 }
-"""(input, reference) -> pass. No trimming, no normalisation, no wildcards (API guide; an Azure run)."""
+"""(input, reference) -> pass, without trimming, normalisation or wildcards (API guide; an Azure run)."""
 
 _PASS, _NO_PASS = rewarded(1.0), rewarded(0.0)
 
@@ -37,10 +38,7 @@ class StringCheckGrader(GraderSpec):
 
     type: Literal["string_check"]
     input: TemplateField
-    operation: Annotated[
-        Literal["eq", "ne", "like", "ilike", "neq"],
-        one_of("eq", "ne", "like", "ilike", also=("neq",)),
-    ]
+    operation: Annotated[Operation, one_of(Operation, unlisted=("neq",))]
     reference: TemplateField
 
     def compile(self, services: Services) -> StringCheck:
@@ -59,5 +57,5 @@ class StringCheck:
         self._reference = spec.reference.render
 
     async def evaluate(self, scope: Scope) -> Outcome:
-        """1.0 when the operation holds, else 0.0."""
+        """1.0 if the comparison is true, else 0.0."""
         return _PASS if self._passes(self._input(scope), self._reference(scope)) else _NO_PASS

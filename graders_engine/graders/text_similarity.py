@@ -1,10 +1,10 @@
-"""text_similarity: how alike two texts are, by one of the field's metrics."""
+"""text_similarity: how similar two texts are, by one of several metrics."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from graders_engine import metrics
 from graders_engine.errors import Mistake, TextTooLong, UnavailableGrader
@@ -18,21 +18,17 @@ MetricName = Literal[
     "cosine", "fuzzy_match", "bleu", "gleu", "meteor",
     "rouge_1", "rouge_2", "rouge_3", "rouge_4", "rouge_5", "rouge_l",
 ]  # fmt: skip
-METRIC_NAMES = (
-    "cosine", "fuzzy_match", "bleu", "gleu", "meteor",
-    "rouge_1", "rouge_2", "rouge_3", "rouge_4", "rouge_5", "rouge_l",
-)  # fmt: skip
-
+METRIC_NAMES: tuple[str, ...] = get_args(MetricName)
 
 _CAUTIONS = {
-    "rouge": "counts the letters a-z and the digits only: text in other scripts scores 0, even when it is "
-    "the same. The variant `unicode` takes every script; its numbers are no other tool's",
-    "meteor": "gives less than 1.0 for the same text twice when it is short: 0.5 for one word, 0.9375 "
-    "for two",
-    "cosine": "is accepted by the hosted evals, but not by their reinforcement fine-tuning; its numbers are "
-    "those of the embedding model that is asked",
+    "rouge": "sees the letters a-z and the digits only: text in other scripts scores 0, even when both texts "
+    "are the same. The variant `unicode` supports every script; its numbers differ from those of other tools",
+    "meteor": "gives less than 1.0 for two identical texts if they are short: 0.5 for one word, 0.9375 for "
+    "two",
+    "cosine": "is accepted by the hosted evals, but not by their reinforcement fine-tuning; its numbers "
+    "depend on the embedding model",
 }
-"""What a user may not expect of a metric, by the first part of its name."""
+"""What may surprise a user of a metric, by the first part of the metric's name."""
 
 
 class TextSimilarityGrader(GraderSpec):
@@ -41,17 +37,17 @@ class TextSimilarityGrader(GraderSpec):
     type: Literal["text_similarity"]
     input: TemplateField
     reference: TemplateField
-    evaluation_metric: Annotated[MetricName, one_of(*METRIC_NAMES)]
+    evaluation_metric: Annotated[MetricName, one_of(MetricName)]
 
     def metrics(self) -> frozenset[str]:
-        """Its metric."""
+        """Its one metric."""
         return frozenset({self.evaluation_metric})
 
     def compile(self, services: Services) -> TextSimilarity | Cosine:
         """Make the evaluator.
 
         Raises:
-            UnavailableGrader: the metric is cosine, and no embedding backend was named.
+            UnavailableGrader: the metric is cosine, and the engine has no embedding backend.
         """
         if self.evaluation_metric != "cosine":
             return TextSimilarity(self, services)
@@ -60,7 +56,7 @@ class TextSimilarityGrader(GraderSpec):
         return Cosine(self, services, services.embeddings)
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """What the metric cannot do, and texts that are too long in any row."""
+        """Limits of the metric, and literal texts that are too long in every row."""
         metric, where = self.evaluation_metric, f"{path}evaluation_metric"
         reason = _CAUTIONS.get(metric.partition("_")[0])
         if reason and services.metric_variants.get(metric) != "unicode":
@@ -77,21 +73,21 @@ class TextSimilarityGrader(GraderSpec):
 
 
 class _Pair:
-    """The two texts of a row, rendered, and bounded in length."""
+    """Renders the two texts of a row and checks their length."""
 
     def __init__(self, spec: TextSimilarityGrader, services: Services) -> None:
         self._input = spec.input.render
         self._reference = spec.reference.render
-        self._longest = services.max_text_chars
+        self._max_chars = services.max_text_chars
 
     def render(self, scope: Scope) -> tuple[str, str]:
         left, right = self._input(scope), self._reference(scope)
-        if len(left) > self._longest or len(right) > self._longest:
+        if len(left) > self._max_chars or len(right) > self._max_chars:
             side, length = max(
                 ("input", len(left)), ("reference", len(right)), key=lambda pair: pair[1]
             )
             raise TextTooLong(
-                f"`{side}` is {length} characters long; at most {self._longest} are compared "
+                f"`{side}` is {length} characters long; at most {self._max_chars} are compared "
                 "(the setting max_text_chars)"
             )
         return left, right
@@ -124,7 +120,7 @@ class Cosine:
         self._embeddings = embeddings
 
     async def evaluate(self, scope: Scope) -> Outcome:
-        """The cosine of the two texts' vectors; an empty text has none, and equals only another one."""
+        """The cosine of the two texts' vectors; an empty text has no vector and equals only an empty one."""
         left, right = self._render(scope)
         if not left or not right:
             return rewarded(float(left == right))

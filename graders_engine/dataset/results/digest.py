@@ -13,7 +13,7 @@ from typing import Any
 from graders_engine.dataset.results.line import ResultLine, results_in
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.errors import DataSetError
-from graders_engine.outcome import Usage, added
+from graders_engine.outcome import Usage, total_usage
 
 EXTREMES = 40
 """Rows kept from each end of the rewards, and of the slowest."""
@@ -173,7 +173,7 @@ class Digest:
             if len(rows) < FLAGGED:
                 rows.append(result)
         if result.usage:
-            self.usage = added((self.usage, result.usage))
+            self.usage = total_usage((self.usage, result.usage))
         for key, rewards in result.repeats.items():
             self.repeats.setdefault(key, Repeats()).add(result.line, rewards)
 

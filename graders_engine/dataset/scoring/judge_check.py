@@ -14,7 +14,7 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.scoring.grading import Place, graded
 from graders_engine.errors import DataSetError
-from graders_engine.outcome import Usage, added
+from graders_engine.outcome import Usage, total_usage
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def check_judge(
         )
     agreement = judge_agreement([_answers(result) for result in results], labels, passing=passing)
     failed = sum(result.status == "failed" for result in results)
-    return Checked(agreement, unlabelled, failed, added(result.usage for result in results))
+    return Checked(agreement, unlabelled, failed, total_usage(result.usage for result in results))
 
 
 def _answers(result: ResultLine) -> list[float] | list[str]:
