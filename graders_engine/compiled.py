@@ -85,7 +85,7 @@ class CompiledGrader:
 
     @functools.cached_property
     def masked(self) -> dict[str, Any]:
-        """The grader for files and reports: endpoint headers and queries, which may contain keys, are masked."""
+        """The grader for files and reports, with the headers and queries of endpoints masked."""
         masked: dict[str, Any] = map_parts(self.given, _mask)
         return masked
 

@@ -1,4 +1,4 @@
-"""The engines: the same verbs with and without async, and a lifecycle whose misuse is a sentence."""
+"""The engines: the same methods with and without async, and errors for misuse of their lifecycle."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from graders_engine import (
     InvalidGrader,
     InvalidRow,
     LifecycleError,
+    ModelReply,
+    ModelRequest,
     Scripted,
     UnavailableGrader,
 )
@@ -37,20 +39,21 @@ ROWS = [{"item": {"label": f"cat{n % 3}"}, "model_sample": "cat1"} for n in rang
 
 
 class Waiting:
-    """An evaluator that waits, as those that ask a judge do; it counts the rows, and those in flight."""
+    """An evaluator that waits, like one that asks a judge; it counts rows, and rows in flight."""
 
     waits = True
 
     def __init__(self) -> None:
-        self.now = self.most = self.rows = 0
+        self.in_flight = self.max_in_flight = self.rows = 0
 
     async def evaluate(self, scope: Scope) -> Outcome:
         self.rows += 1
-        self.now += 1
-        self.most = max(self.most, self.now)
-        # Later rows are quicker, so that the order of the results is not that of the ends.
-        await asyncio.sleep(0.002 if scope.item["label"] == "cat0" else 0)
-        self.now -= 1
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        # Some rows give way to later ones, so that rows do not finish in their order.
+        for _ in range(5 if scope.item["label"] == "cat0" else 1):
+            await asyncio.sleep(0)
+        self.in_flight -= 1
         return rewarded(float(scope.item["label"][-1]))
 
 
@@ -72,13 +75,15 @@ def test_both_engines_give_the_same_answers(string_check: dict[str, Any]) -> Non
     assert asyncio.run(grade()) == blocking
 
 
-def test_rows_that_wait_run_side_by_side_and_come_in_order(string_check: dict[str, Any]) -> None:
+def test_rows_that_wait_are_graded_concurrently_and_returned_in_order(
+    string_check: dict[str, Any],
+) -> None:
     expected = [float(n % 3) for n in range(50)]
     with Engine(concurrency=8) as engine:
         evaluator = Waiting()
         compiled = engine.compile(string_check).with_evaluator(evaluator)
         assert [row.reward for row in engine.score(compiled, ROWS)] == expected
-        assert 1 < evaluator.most <= 8
+        assert 1 < evaluator.max_in_flight <= 8
 
     async def grade() -> None:
         async with AsyncEngine(concurrency=8) as engine:
@@ -88,7 +93,7 @@ def test_rows_that_wait_run_side_by_side_and_come_in_order(string_check: dict[st
                 *expected,
                 None,
             ]
-            assert 1 < evaluator.most <= 8
+            assert 1 < evaluator.max_in_flight <= 8
 
     asyncio.run(grade())
 
@@ -101,8 +106,8 @@ def test_a_caller_who_stops_taking_rows_stops_the_grading(string_check: dict[str
         assert next(rows).index == 0
         rows.close()  # type: ignore[attr-defined] # a generator
         graded = evaluator.rows
-        assert graded <= 100  # of rows without end
-        # The engine's one thread would grade on before it answers the next call.
+        assert graded <= 100  # of an endless number
+        # The engine's one thread would grade further rows before it answers the next call.
         engine.run(string_check, model_sample="x", item={"label": "x"})
         assert evaluator.rows == graded
 
@@ -112,17 +117,17 @@ def multi_of(compiled: CompiledGrader) -> MultiGrader:
     return compiled.spec
 
 
-def test_parts_of_a_multi_that_wait_run_side_by_side(name_email: dict[str, Any]) -> None:
+def test_parts_of_a_multi_that_wait_run_concurrently(name_email: dict[str, Any]) -> None:
     with Engine() as engine:
         compiled = engine.compile(name_email)
         judge = Waiting()
         multi = Multi(multi_of(compiled), {"name": judge, "email": judge})
         row = engine.run(compiled.with_evaluator(multi), model_sample="{}", item={"label": "cat0"})
         assert row.sub_rewards == {"name": 0.0, "email": 0.0}
-        assert judge.most == 2
+        assert judge.max_in_flight == 2
 
 
-def test_an_outage_in_a_part_is_no_reward_inside_and_a_zero_only_on_the_wire(
+def test_an_outage_in_a_part_gives_no_reward_and_a_zero_on_the_wire_only(
     name_email: dict[str, Any],
 ) -> None:
     class Outage:
@@ -146,7 +151,7 @@ def test_an_outage_in_a_part_is_no_reward_inside_and_a_zero_only_on_the_wire(
     assert response.metadata.errors.model_grader_server_error_details == "name: 503 from the judge"
 
 
-def test_an_evaluator_that_breaks_is_a_failure_of_ours_and_is_logged(
+def test_an_unexpected_exception_of_an_evaluator_is_a_logged_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Broken:
@@ -161,7 +166,7 @@ def test_an_evaluator_that_breaks_is_a_failure_of_ours_and_is_logged(
     assert "an evaluator raised an unexpected exception" in caplog.text
 
 
-def test_an_evaluator_that_waits_although_it_says_that_it_does_not_is_an_error(
+def test_an_evaluator_that_waits_without_declaring_it_is_an_error(
     string_check: dict[str, Any],
 ) -> None:
     evaluator = Waiting()
@@ -172,7 +177,7 @@ def test_an_evaluator_that_waits_although_it_says_that_it_does_not_is_an_error(
             list(engine.score(compiled, ROWS))
 
 
-def test_a_compiled_grader_is_taken_in_place_of_its_json(string_check: dict[str, Any]) -> None:
+def test_a_compiled_grader_is_accepted_in_place_of_its_json(string_check: dict[str, Any]) -> None:
     with Engine() as engine:
         compiled = engine.compile(string_check)
         assert engine.compile(compiled) is compiled
@@ -185,7 +190,7 @@ def test_a_compiled_grader_is_taken_in_place_of_its_json(string_check: dict[str,
         )
 
 
-def test_the_loop_is_left_to_others_while_rows_are_graded(string_check: dict[str, Any]) -> None:
+def test_other_tasks_of_the_loop_run_while_rows_are_graded(string_check: dict[str, Any]) -> None:
     async def grade() -> int:
         turns = 0
 
@@ -215,7 +220,7 @@ def test_the_loop_is_left_to_others_while_rows_are_graded(string_check: dict[str
         lambda engine: engine.__enter__(),
     ],
 )
-def test_a_closed_engine_says_so(verb: Callable[[Engine], Any]) -> None:
+def test_a_closed_engine_raises_a_lifecycle_error(verb: Callable[[Engine], Any]) -> None:
     with Engine() as engine:
         pass
     engine.close()
@@ -283,7 +288,7 @@ with Engine() as engine:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_an_engine_does_not_cross_a_fork() -> None:
-    # Python 3.12 and later warn of a fork beside threads, which is what is tried here.
+    # Python 3.12 and later warn of a fork with running threads, which is what is tested here.
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=60
     )
@@ -291,7 +296,7 @@ def test_an_engine_does_not_cross_a_fork() -> None:
     assert "made in another process" in ended.stdout
 
 
-def test_an_engines_own_thread_cannot_wait_for_it(string_check: dict[str, Any]) -> None:
+def test_the_thread_of_an_engine_cannot_wait_for_that_engine(string_check: dict[str, Any]) -> None:
     class Inside:
         waits = True
 
@@ -306,12 +311,12 @@ def test_an_engines_own_thread_cannot_wait_for_it(string_check: dict[str, Any]) 
     assert "own thread" in row.flags["other_error"]
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_settings_out_of_range_are_rejected() -> None:
     with pytest.raises(ValueError, match="concurrency must be at least 1"):
         Engine(concurrency=0)
 
 
-def test_a_wrong_request_is_an_exception_and_not_a_result(
+def test_an_invalid_request_raises_an_exception(
     engine: Engine, string_check: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRow, match="no model output"):
@@ -328,27 +333,39 @@ def test_a_wrong_request_is_an_exception_and_not_a_result(
         engine.run(JUDGED, model_sample="x")
 
 
-def test_a_data_set_ends_with_a_sentence_when_the_engine_is_closed_under_it() -> None:
-    async def close_under_it() -> None:
-        engine = AsyncEngine(judges=Scripted(0.5, latency_s=60))
-        graded = engine.score(JUDGED, ROWS)
-        first = asyncio.ensure_future(anext(graded))
-        await asyncio.sleep(0.05)
+def test_closing_an_engine_ends_the_data_set_that_it_grades_with_an_error() -> None:
+    class Endless(Scripted):
+        """A judge that never answers; it reports its first request."""
+
+        def __init__(self) -> None:
+            super().__init__(1.0)
+            self.was_asked = asyncio.Event()
+
+        async def complete(self, request: ModelRequest) -> ModelReply:
+            self.was_asked.set()
+            await asyncio.Event().wait()
+            return await super().complete(request)
+
+    async def close_while_grading() -> None:
+        judge = Endless()
+        engine = AsyncEngine(judges=judge)
+        first = asyncio.ensure_future(anext(engine.score(JUDGED, ROWS)))
+        await judge.was_asked.wait()
         await engine.close()
         with pytest.raises(LifecycleError, match="closed while rows were being graded"):
-            await asyncio.wait_for(first, 10)
+            await first
 
-    asyncio.run(close_under_it())
+    asyncio.run(close_while_grading())
 
 
-def test_a_grader_that_holds_itself_is_refused(engine: Engine) -> None:
+def test_a_grader_that_contains_itself_is_rejected(engine: Engine) -> None:
     endless: dict[str, Any] = {"type": "multi"}
     endless["graders"] = {"a": endless}
     with pytest.raises(InvalidGrader, match="nests too deep"):
         engine.validate(endless)
 
 
-def test_what_cannot_be_run_here_is_a_warning_of_validate(engine: Engine) -> None:
+def test_validate_warns_of_a_grader_that_cannot_be_run_here(engine: Engine) -> None:
     [warning] = engine.validate(JUDGED).warnings
     assert "--map gpt-4o=MODEL" in warning.message
     with Engine(allow_endpoints=False) as strict:
@@ -356,7 +373,7 @@ def test_what_cannot_be_run_here_is_a_warning_of_validate(engine: Engine) -> Non
     assert "endpoint graders are not run here" in warning.message
 
 
-def test_a_sample_in_a_system_message_is_a_warning(engine: Engine) -> None:
+def test_validate_warns_of_a_sample_in_a_system_message(engine: Engine) -> None:
     def grader(role: str, content: Any) -> dict[str, Any]:
         return {"type": "score_model", "model": "m", "input": [{"role": role, "content": content}]}
 
@@ -377,7 +394,7 @@ def test_a_sample_in_a_system_message_is_a_warning(engine: Engine) -> None:
         assert len(engine.validate(grader("user", content)).warnings) == len(warned) - 1
 
 
-def test_a_value_without_json_form_is_the_rows_fault(
+def test_a_value_without_a_json_form_makes_its_row_invalid(
     engine: Engine, string_check: dict[str, Any]
 ) -> None:
     [row] = engine.score(string_check, [{"item": {"label": {1, 2}}, "model_sample": "x"}])

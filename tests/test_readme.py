@@ -50,7 +50,7 @@ def shell(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess
     )
 
 
-def test_the_first_command_shows_what_the_readme_shows(clone: Path) -> None:
+def test_the_first_command_prints_what_the_readme_shows(clone: Path) -> None:
     ended = shell(blocks("sh")[0], clone, GRADERS_TESTS_ONLINE="1")  # it installs packages
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip() == blocks("text")[0].strip()

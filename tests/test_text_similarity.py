@@ -51,7 +51,9 @@ def test_a_variant_gives_another_tools_number() -> None:
 
 
 @pytest.mark.parametrize("variants", [{"bleu": "nltk"}, {"blue": "sacrebleu"}])
-def test_an_unknown_variant_is_refused_with_what_there_is(variants: dict[str, str]) -> None:
+def test_an_unknown_variant_is_rejected_with_a_list_of_those_that_exist(
+    variants: dict[str, str],
+) -> None:
     with pytest.raises(ValueError, match="there are"):
         Engine(metric_variants=variants)
 
@@ -75,7 +77,7 @@ def test_variants_and_limits_are_flags() -> None:
     assert run("--embeddings", "lexical", metric="cosine").stdout.startswith(("1.0", "0.99999"))
 
 
-def test_a_text_beyond_the_limit_is_an_invalid_row_and_not_a_long_wait() -> None:
+def test_a_text_beyond_the_limit_is_an_invalid_row() -> None:
     with Engine(max_text_chars=1000) as engine:
         rows = [
             {"item": {"text": "a" * size}, "model_sample": "a"} for size in (1000, 1001, 1_000_000)
@@ -97,14 +99,14 @@ def test_a_text_beyond_the_limit_is_an_invalid_row_and_not_a_long_wait() -> None
         ("cosine", "not by their reinforcement fine-tuning"),
     ],
 )
-def test_validate_warns_of_what_a_metric_cannot_do(engine: Engine, metric: str, words: str) -> None:
+def test_validate_warns_of_the_limits_of_a_metric(engine: Engine, metric: str, words: str) -> None:
     assert words in engine.validate(similarity(metric)).warnings[0].message
     multi = {"type": "multi", "graders": {"a": similarity(metric)}, "calculate_output": "a"}
     warning = engine.validate(multi).warnings[0]
     assert warning.param == "graders.a.evaluation_metric"
 
 
-def test_validate_warns_of_a_text_that_every_row_fails_on() -> None:
+def test_validate_warns_of_a_text_that_fails_on_every_row() -> None:
     with Engine(max_text_chars=10, metric_variants={"rouge_1": "unicode"}) as engine:
         [warning] = engine.validate(similarity("rouge_1", reference="x" * 30)).warnings
         assert "'reference' is 30 characters long; every row will fail" in warning.message

@@ -1,8 +1,8 @@
-"""What people type: JSON or YAML 1.2 text to JSON values.
+"""JSON or YAML 1.2 text that users type, to JSON values.
 
-The rules are the official command line's (goccy/go-yaml): `yes` and `2024-01-01` are text, `0777` is
-octal, an integer beyond 64 bits is text, a key must not stand twice, there is no infinity. One is ours: a
-scalar for a field that holds text keeps its source text, so `reference: 1.50` is "1.50".
+The rules are those of the official command line (goccy/go-yaml): `yes` and `2024-01-01` are text, `0777`
+is octal, an integer of more than 64 bits is text, duplicate keys and infinity are errors. One rule is
+ours: a scalar in a text field stays as it was typed, so `reference: 1.50` is "1.50".
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.language.span import Span
 
 MAX_NODES = 200_000
-"""Values in one YAML document, aliases counted each time; ends what would otherwise grow without end."""
+"""Most values in one YAML document, each use of an alias counted; bounds what aliases can expand to."""
 MAX_DEPTH = 100
-"""Levels of nesting in one document."""
+"""Deepest nesting of one document."""
 
 _TAG = "tag:yaml.org,2002:"
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -30,22 +30,22 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 class InvalidDocument(InvalidRequest):
-    """Raised when a text is neither JSON nor YAML that stands for JSON values."""
+    """Raised when a text is neither JSON nor YAML with JSON values only."""
 
 
 class _Number(str):
-    """A JSON number that still has its source text."""
+    """A JSON number as its source text."""
 
     __slots__ = ()
 
 
 def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
-    """Read a document.
+    """Parse a document.
 
     Args:
         text: JSON or YAML.
-        what: where it comes from, for messages: "--grader".
-        text_fields: keys whose scalars are kept as text.
+        what: its origin, for messages: "--grader".
+        text_fields: keys whose scalars stay text.
 
     Raises:
         InvalidDocument: with the line and a caret.
@@ -59,9 +59,9 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
                 parse_constant=lambda name: _refuse_number(name, what),
                 object_pairs_hook=lambda pairs: _without_duplicates(pairs, what),
             )
-            return _typed(value, text_fields, keep=False)
+            return _with_numbers(value, text_fields, as_text=False)
         except (ValueError, RecursionError):
-            pass  # most YAML flow mappings are no JSON; what is neither gets YAML's message
+            pass  # may be a YAML flow mapping; if it is neither, YAML's message is used
     return _Yaml(text, what, text_fields).load()
 
 
@@ -70,29 +70,30 @@ def _without_duplicates(pairs: list[tuple[str, Any]], what: str) -> dict[str, An
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidDocument(f"{what}: the key '{twice}' stands twice in one object.")
+        raise InvalidDocument(f"{what}: the key '{twice}' is used twice in one object.")
     return mapping
 
 
 def _refuse_number(name: str, what: str) -> NoReturn:
-    raise InvalidDocument(f"{what}: {name} is not a number that JSON knows.")
+    raise InvalidDocument(f"{what}: {name} is not a JSON number.")
 
 
-def _typed(value: Any, text_fields: Collection[str], *, keep: bool) -> Any:
-    """JSON values with each number made one, or left as its source text where `keep` says so."""
+def _with_numbers(value: Any, text_fields: Collection[str], *, as_text: bool) -> Any:
+    """JSON values with their numbers parsed, or left as source text inside text fields."""
     if isinstance(value, dict):
         return {
-            key: _typed(part, text_fields, keep=key in text_fields) for key, part in value.items()
+            key: _with_numbers(part, text_fields, as_text=key in text_fields)
+            for key, part in value.items()
         }
     if isinstance(value, list):
-        return [_typed(part, text_fields, keep=keep) for part in value]
+        return [_with_numbers(part, text_fields, as_text=as_text) for part in value]
     if isinstance(value, _Number):
-        return str(value) if keep else json.loads(value)
-    return json.dumps(value) if keep and isinstance(value, bool) else value
+        return str(value) if as_text else json.loads(value)
+    return json.dumps(value) if as_text and isinstance(value, bool) else value
 
 
 class _Yaml:
-    """Reads one YAML document by way of its nodes, which still have their source text."""
+    """Converts one YAML document from its nodes, which still have their source text."""
 
     def __init__(self, text: str, what: str, text_fields: Collection[str]) -> None:
         self.text, self.what, self.text_fields = text, what, text_fields
@@ -112,19 +113,19 @@ class _Yaml:
             self.fail(str(error).splitlines()[0], getattr(error, "position", 0))
         except RecursionError:
             self.fail(f"it nests more than {MAX_DEPTH} levels deep", 0)
-        return None if root is None else self.value(root, keep=False, depth=0)
+        return None if root is None else self.value(root, as_text=False, depth=0)
 
-    def value(self, node: Any, *, keep: bool, depth: int) -> Any:
+    def value(self, node: Any, *, as_text: bool, depth: int) -> Any:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             self.fail(f"it has more than {MAX_NODES} values, repeated aliases included", 0)
         if depth > MAX_DEPTH:
             self.fail(f"it nests more than {MAX_DEPTH} levels deep", node.start_mark.index)
         if node.id == "sequence":
-            return [self.value(part, keep=keep, depth=depth + 1) for part in node.value]
+            return [self.value(part, as_text=as_text, depth=depth + 1) for part in node.value]
         if node.id == "mapping":
             return self.mapping(node, depth)
-        return self.scalar(node, keep=keep)
+        return self.scalar(node, as_text=as_text)
 
     def mapping(self, node: Any, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -134,11 +135,11 @@ class _Yaml:
                 self.fail("a key must be a word", at)
             key = str(key_node.value)
             if key in mapping:
-                self.fail(f"the key '{key}' stands twice in one mapping", at)
-            mapping[key] = self.value(value_node, keep=key in self.text_fields, depth=depth + 1)
+                self.fail(f"the key '{key}' is used twice in one mapping", at)
+            mapping[key] = self.value(value_node, as_text=key in self.text_fields, depth=depth + 1)
         return mapping
 
-    def scalar(self, node: Any, *, keep: bool) -> Any:
+    def scalar(self, node: Any, *, as_text: bool) -> Any:
         text, at = str(node.value), node.start_mark.index
         tag = str(node.tag).removeprefix(_TAG)
         if tag not in ("str", "int", "float", "bool", "null", "timestamp"):
@@ -147,7 +148,7 @@ class _Yaml:
             return text
         if _NULL.fullmatch(text):
             return None
-        if keep:
+        if as_text:
             return text
         if boolean := _BOOLEAN.fullmatch(text):
             return bool(boolean[1])
@@ -156,16 +157,14 @@ class _Yaml:
         if _DECIMAL.fullmatch(text):
             return float(text.replace("_", ""))
         if _NOT_FINITE.fullmatch(text):
-            self.fail(f"{text} is not a number that JSON knows", at)
+            self.fail(f"{text} is not a JSON number", at)
         return text
 
     def fail(self, reason: str, at: int) -> NoReturn:
         span = Span(self.text, min(at, len(self.text)), at + 1)
         lines = [f"{self.what}: {reason} (line {span.line}, column {span.column}).", span.caret()]
         if "{{" in self.text:
-            lines.append(
-                'A template must stand in quotes, as in {input: "{{sample.output_text}}"}.'
-            )
+            lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')
         raise InvalidDocument("\n".join(lines))
 
 

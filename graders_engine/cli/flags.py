@@ -1,4 +1,4 @@
-"""Flags for the fields of a settings record: a flag has its field's name and default."""
+"""Flags made from the fields of a settings record: a flag has the name and default of its field."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from graders_engine.errors import InvalidRequest
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-def flag(record: type, name: str, *declarations: str, **how: Any) -> Decorator:
+def flag(record: type, name: str, *declarations: str, **options: Any) -> Decorator:
     """A click option for one field of a dataclass.
 
     Args:
         record: the dataclass.
         name: the field; the command gets the flag's value under this name.
-        declarations: how the flag is spelled; `--name-of-field` when left out.
-        how: as for `click.option`.
+        declarations: the flag's spellings; `--name-of-field` by default.
+        options: as for `click.option`.
     """
     default = next(entry.default for entry in dataclasses.fields(record) if entry.name == name)
-    how.setdefault("default", None if default is dataclasses.MISSING else default)
-    spelled = declarations or (f"--{name.replace('_', '-')}",)
-    return click.option(*spelled, name, **how)
+    options.setdefault("default", None if default is dataclasses.MISSING else default)
+    spellings = declarations or (f"--{name.replace('_', '-')}",)
+    return click.option(*spellings, name, **options)
 
 
 def with_flags(command: Callable[..., None], flags: dict[str, Decorator]) -> Callable[..., None]:
-    """Give a command several flags; its help lists them in this order."""
+    """Add several flags to a command; its help lists them in this order."""
     for decorate in reversed(flags.values()):
         command = decorate(command)
     return command
@@ -39,7 +39,7 @@ def pair(name: str, given: str, form: str = "NAME=VALUE") -> tuple[str, str]:
     """The two sides of a flag's value.
 
     Raises:
-        InvalidRequest: a side is missing.
+        InvalidRequest: one side is missing.
     """
     left, equals, right = given.partition("=")
     if not (left and equals and right):

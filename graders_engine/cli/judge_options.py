@@ -1,4 +1,4 @@
-"""The flags that say where judges are asked, and how."""
+"""The flags for the settings of judges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graders_engine.models.http import RetryPolicy
 from graders_engine.models.judges import DEFAULT, JudgeSettings
 
 CONFIG = Path("graders.toml")
-"""Read when it is in the working folder, unless --config names another."""
+"""Read if it is in the working folder and --config names no other file."""
 
 _PATH = click.Path(path_type=Path)
 _ABOVE_ZERO = click.FloatRange(0, min_open=True)
@@ -22,14 +22,14 @@ _AT_LEAST_ONE = click.IntRange(1)
 
 JUDGE_FLAGS: dict[str, Decorator] = {
     "base_url": click.option(
-        "--base-url", metavar="URL", help="OpenAI-compatible endpoint that judges are asked at.",
+        "--base-url", metavar="URL", help="OpenAI-compatible endpoint for judges.",
     ),
     "judge_model": click.option(
-        "--judge-model", metavar="NAME", help="Ask this model, whatever the grader names.",
+        "--judge-model", metavar="NAME", help="Ask this model, regardless of the model in the grader.",
     ),
     "models": flag(
         JudgeSettings, "models", "--map", metavar="OLD=NEW", multiple=True,
-        help="Ask NEW for graders that name OLD; NEW@ENDPOINT for an endpoint of graders.toml.",
+        help="Ask NEW in place of the grader's model OLD; NEW@ENDPOINT for an endpoint in graders.toml.",
     ),
     "config": flag(
         JudgeSettings, "config", metavar="FILE", type=_PATH,
@@ -37,7 +37,7 @@ JUDGE_FLAGS: dict[str, Decorator] = {
     ),
     "concurrency": flag(
         JudgeSettings, "concurrency", metavar="N", type=_AT_LEAST_ONE, show_default=True,
-        help="Rows in flight at once, and requests to one endpoint.",
+        help="Limit on rows in flight, and on concurrent requests to one endpoint.",
     ),
     "requests_per_minute": flag(
         JudgeSettings, "requests_per_minute", metavar="N", type=_ABOVE_ZERO,
@@ -61,21 +61,21 @@ JUDGE_FLAGS: dict[str, Decorator] = {
     ),
     "repeats": flag(
         JudgeSettings, "repeats", "--judge-repeats", metavar="K", type=_AT_LEAST_ONE,
-        help="Ask K times per row; the median, or the majority's label, counts.",
+        help="Ask K times per row; the result is the median, or the most frequent label.",
     ),
     "cache": flag(
-        JudgeSettings, "cache", metavar="FILE", type=_PATH, help="File that replies are cached in.",
+        JudgeSettings, "cache", metavar="FILE", type=_PATH, help="File of the cache of replies.",
     ),
     "no_cache": click.option(
-        "--no-cache", is_flag=True, help="Neither use nor write the cache of replies.",
+        "--no-cache", is_flag=True, help="Do not use the cache of replies.",
     ),
     "record": flag(
         JudgeSettings, "record", metavar="DIR", type=_PATH,
-        help="Write each request and its reply to this folder.",
+        help="Folder to write each request and its reply to.",
     ),
     "replay": flag(
         JudgeSettings, "replay", metavar="DIR", type=_PATH,
-        help="Take replies from this folder only, without any network.",
+        help="Folder to take all replies from, without network access.",
     ),
     "max_cost": flag(
         JudgeSettings, "max_cost", metavar="MONEY", type=_ABOVE_ZERO,
@@ -86,15 +86,15 @@ JUDGE_FLAGS: dict[str, Decorator] = {
         help="Stop before judges use more tokens.",
     ),
 }  # fmt: skip
-"""By the names that a command gets their values under."""
+"""By the names of the command's parameters."""
 
 
 def judge_settings(given: dict[str, Any], *, use_cache: bool) -> JudgeSettings:
-    """The settings that the flags stand for.
+    """The settings that the flags make.
 
     Args:
         given: the flags' values, by the names in `JUDGE_FLAGS`.
-        use_cache: whether replies are cached when no flag says so.
+        use_cache: whether replies are cached by default.
 
     Raises:
         InvalidRequest: a flag cannot be used.

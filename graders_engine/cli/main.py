@@ -1,4 +1,4 @@
-"""The command `graders`; each subcommand is imported when it is called."""
+"""The command `graders`; each subcommand is imported when it is used."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from graders_engine.version import __version__
 
 COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
-    "validate": "Check a grader without running anything; prints every mistake at once.",
-    "score": "Grade every row of a data set and print a report.",
-    "report": "Show what a results file says, here and as an HTML file.",
-    "explain": "Show one row from end to end: templates, judges, formula, reward.",
-    "compare": "Hold two results files over the same rows against each other.",
-    "diff-graders": "Score stored outputs with two versions of a grader, and compare.",
-    "serve": "Serve the hosted API's grader routes over HTTP, and batches.",
-    "import": "Bring graders and rows over from the hosted evals.",
-    "judge-check": "Hold a judge against people's labels, and against itself.",
-    "cache": "Show or forget the judges' replies that are kept.",
-    "sandbox": "Show where python graders can run on this machine, and prove it.",
+    "validate": "Check a grader without running it; prints all mistakes at once.",
+    "score": "Grade all rows of a data set and print a report.",
+    "report": "Print the report of a results file, or write it as HTML.",
+    "explain": "Show step by step how one row is graded: templates, judges, formula, reward.",
+    "compare": "Compare two results files over the same rows.",
+    "diff-graders": "Score stored outputs with two versions of a grader and compare the results.",
+    "serve": "Serve the hosted API's grader routes, and batches, over HTTP.",
+    "import": "Import graders and rows from the hosted evals.",
+    "judge-check": "Measure a judge's agreement with human labels and with itself.",
+    "cache": "Show or clear the cache of judges' replies.",
+    "sandbox": "Show which sandboxes work on this machine, and test them.",
     "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
 }
-"""Subcommand -> its line in `graders --help`; the code is in the module of that name beside this one."""
+"""Subcommand -> its line in `graders --help`; its code is in the module of that name in this folder."""
 
 
 def module_of(name: str) -> str:
-    """The module of a subcommand: its name with `_` for `-`, and behind it where Python has that word."""
+    """The module of a subcommand: its name with `_` for `-`, and with a final `_` if it is a keyword."""
     name = name.replace("-", "_")
     return f"{name}_" if iskeyword(name) else name
 
 
 class _Lazy(click.Group):
-    """Knows its subcommands by name, and imports one when it is called."""
+    """A group that knows its subcommands by name and imports one when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -71,7 +71,7 @@ def graders() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # A row's text may hold what the terminal's encoding has no sign for: it is shown escaped.
+    # Characters of a row that the encoding of the terminal does not have are printed escaped.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file here
     graders()

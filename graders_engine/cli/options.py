@@ -1,4 +1,4 @@
-"""The flags that set an engine, shared by the commands that make one."""
+"""The flags for the settings of an engine, shared by the commands that use one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from graders_engine.settings import EngineSettings
 _ENGINE_FLAGS: dict[str, Decorator] = {
     "metric_variants": flag(
         EngineSettings, "metric_variants", "--variant", metavar="METRIC=NAME", multiple=True,
-        help="Compute a metric as another tool does: bleu=nltk_method4, rouge_l=stem, rouge_1=unicode.",
+        help="Compute a variant of a metric: bleu=nltk_method4, rouge_l=stem, rouge_1=unicode.",
     ),
     "embeddings": flag(
         EngineSettings, "embeddings", metavar="WHAT",
-        help="Vectors for cosine: openai:MODEL, model2vec:FOLDER or lexical.",
+        help="Source of vectors for cosine: openai:MODEL, model2vec:FOLDER or lexical.",
     ),
     "max_text_chars": flag(
         EngineSettings, "max_text_chars", metavar="N", type=click.IntRange(1),
@@ -41,10 +41,10 @@ _ENGINE_FLAGS: dict[str, Decorator] = {
 
 
 def engine_options(*, use_cache: bool = False) -> Decorator:
-    """Give a command the engine's flags; it is called with an `engine` that is not open yet.
+    """Add the engine's flags to a command, which is called with an `engine` that is not open yet.
 
     Args:
-        use_cache: whether judges' replies are cached on disk when no flag says so.
+        use_cache: whether judges' replies are cached on disk by default.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -59,7 +59,7 @@ def engine_options(*, use_cache: bool = False) -> Decorator:
 
 
 def engine_settings(*, use_cache: bool = False) -> Decorator:
-    """Give a command the engine's flags; it is called with the `settings` that they stand for."""
+    """Add the engine's flags to a command, which is called with the `settings` that they make."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -94,7 +94,7 @@ def _limits(given: tuple[str, ...]) -> Limits:
     for text in given:
         name, value = pair("--limit", text)
         if name not in known:
-            raise InvalidRequest(f"--limit {text}: unknown limit; known are {', '.join(known)}.")
+            raise InvalidRequest(f"--limit {text}: unknown limit; there are {', '.join(known)}.")
         try:
             limits[name] = type(known[name])(value)
         except ValueError:

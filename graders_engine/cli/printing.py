@@ -1,4 +1,4 @@
-"""How JSON values are written to a terminal or a pipe."""
+"""The output formats of JSON values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def format_value(value: Any, form: str) -> str:
-    """A value in one of the forms: "jsonl" and "raw" are one line, "yaml" is YAML, all else is indented.
+    """A value in an output format: "jsonl" and "raw" are one line, "yaml" is YAML, others indented JSON.
 
-    A text alone is written bare, as shells want it.
+    A string is printed without quotes, for use in shells.
     """
     if isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""From flags, files and standard input to one request."""
+"""Reads one request from flags, files and standard input."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import click
 
 from graders_engine.cli.documents import load
 from graders_engine.errors import InvalidRequest
+from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import kind_of
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
-"""The keys of a request; a document on standard input has these, and each has a flag."""
+"""The keys of a request: those of a document on standard input, each with a flag of the same name."""
 
 TEXT_FIELDS = frozenset(
     {
@@ -45,23 +46,23 @@ TEXT_FIELDS = frozenset(
         "url",
     }
 )
-"""The keys of a grader that hold text; a test holds them against the grader's JSON Schema."""
+"""The text fields of a grader; a test compares them with the JSON Schema, which is too slow to use here."""
 
-PATIENCE_S = 1.0
-"""How long a silent pipe on standard input is waited for when the flags already make a whole request."""
+STDIN_TIMEOUT_S = 1.0
+"""How long to wait for a silent pipe on standard input if the flags already make a complete request."""
 
 
 def read_request(
     flags: Mapping[str, str | None], needed: Sequence[tuple[str, ...]]
 ) -> dict[str, Any]:
-    """Merge the flags over a document on standard input.
+    """Read the flags, and a document on standard input, over which flags take precedence.
 
     Args:
-        flags: by key, what was typed; None for a flag that was not given.
-        needed: what makes a request whole: of each tuple, one of the keys.
+        flags: the text of each flag by key; None for a flag that was not given.
+        needed: what makes a request complete: one key of each tuple.
 
     Returns:
-        What was given, by key.
+        The values by key.
 
     Raises:
         InvalidRequest: something cannot be read, or is missing.
@@ -70,11 +71,11 @@ def read_request(
     dashes = [flag_name(key) for key, value in typed.items() if value == "-"]
     if len(dashes) > 1:
         raise InvalidRequest(
-            f"Standard input can stand for one flag only, not for {' and '.join(dashes)}."
+            f"Standard input can be the value of one flag only, not of {' and '.join(dashes)}."
         )
     given: dict[str, Any] = {}
-    whole = all(any(key in typed for key in keys) for keys in needed)
-    if not dashes and stdin_has_document(whole=whole):
+    complete = all(any(key in typed for key in keys) for keys in needed)
+    if not dashes and stdin_has_document(complete=complete):
         given = _document(sys.stdin.read())
     given |= {key: read_flag(key, value) for key, value in typed.items()}
     missing = [
@@ -90,19 +91,19 @@ def read_request(
 
 
 def flag_name(key: str) -> str:
-    """The flag for a request's key."""
+    """The flag for a key of the request."""
     return f"--{key.replace('_', '-')}"
 
 
 def read_flag(key: str, value: str) -> Any:
-    """The value of one flag: what was typed, `@FILE`, or `-` for standard input.
+    """The value of one flag, given as text, as `@FILE`, or as `-` for standard input.
 
     Raises:
         InvalidRequest: the file or the text cannot be read.
     """
     flag = flag_name(key)
     if key == "model_sample":
-        return sys.stdin.read() if value == "-" else inlined(value, Path())
+        return sys.stdin.read() if value == "-" else expand_file(value, Path())
     text_fields = TEXT_FIELDS if key == "grader" else frozenset[str]()
     if value == "-":
         loaded = load(sys.stdin.read(), f"{flag} (standard input)", text_fields)
@@ -111,7 +112,7 @@ def read_flag(key: str, value: str) -> Any:
         path = Path(value[1:])
         loaded = load(read_file(path), str(path), text_fields)
         return _with_source(loaded, path.parent) if key == "grader" else loaded
-    loaded = _inline_all(load(value, flag, text_fields))
+    loaded = _expand_files(load(value, flag, text_fields))
     if key == "grader" and loaded is not None and not isinstance(loaded, dict):
         hint = f" (to read a file: {flag} @{value})" if isinstance(loaded, str) else ""
         raise InvalidRequest(f"{flag}: a grader is an object, but this is {kind_of(loaded)}{hint}.")
@@ -119,10 +120,10 @@ def read_flag(key: str, value: str) -> Any:
 
 
 def read_file(path: Path) -> str:
-    """A file's text.
+    """The text of a file.
 
     Raises:
-        InvalidRequest: there is no such file, or it is not UTF-8.
+        InvalidRequest: the file cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -133,10 +134,10 @@ def read_file(path: Path) -> str:
         raise InvalidRequest(f"{path}: not UTF-8 text (byte {error.start}).") from None
 
 
-def inlined(text: str, folder: Path) -> str:
-    r"""A text that may name a file: `@FILE` is the file's text, `\@x` is `@x`.
+def expand_file(text: str, folder: Path) -> str:
+    r"""The text, or the content of the file that it names: `@FILE` is the file's text, `\@x` is `@x`.
 
-    As in the official command line, a word without a dot or a slash that is no file stays as it is.
+    As in the official command line, `@word` without a dot or slash is text if that file does not exist.
 
     Raises:
         InvalidRequest: the file cannot be read.
@@ -151,30 +152,24 @@ def inlined(text: str, folder: Path) -> str:
     return read_file(path)
 
 
-def _inline_all(value: Any) -> Any:
+def _expand_files(value: Any) -> Any:
     if isinstance(value, str):
-        return inlined(value, Path())
+        return expand_file(value, Path())
     if isinstance(value, dict):
-        return {key: _inline_all(part) for key, part in value.items()}
+        return {key: _expand_files(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_inline_all(part) for part in value]
+        return [_expand_files(part) for part in value]
     return value
 
 
 def _with_source(grader: Any, folder: Path) -> Any:
-    """A grader from a file: only `source` names files in it, next to it. Its texts are data."""
-    if not isinstance(grader, dict):
-        return grader
-    grader = {
-        key: inlined(value, folder) if key == "source" and isinstance(value, str) else value
-        for key, value in grader.items()
-    }
-    parts = grader.get("graders")
-    if isinstance(parts, dict):
-        grader["graders"] = {key: _with_source(part, folder) for key, part in parts.items()}
-    elif isinstance(parts, list):
-        grader["graders"] = [_with_source(part, folder) for part in parts]
-    return grader
+    """A grader from a file: only its `source` may name a file, relative to the folder; other text is data."""
+
+    def expand_source(part: dict[str, Any]) -> dict[str, Any]:
+        source = part.get("source")
+        return {**part, "source": expand_file(source, folder)} if isinstance(source, str) else part
+
+    return map_parts(grader, expand_source)
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -182,13 +177,13 @@ def _document(text: str) -> dict[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise InvalidRequest(f"standard input: an object with {', '.join(KEYS)} was expected.")
-    strange = [key for key in document if key not in KEYS]
-    if strange:
+        raise InvalidRequest(f"standard input: expected an object with {', '.join(KEYS)}.")
+    unknown = [key for key in document if key not in KEYS]
+    if unknown:
         raise InvalidRequest(
-            f"standard input: unknown key '{strange[0]}'; a request has {', '.join(KEYS)}."
+            f"standard input: unknown key '{unknown[0]}'; a request has {', '.join(KEYS)}."
         )
-    # The item is data: its numbers are numbers, whatever its keys are called.
+    # The item is data: its numbers stay numbers, even under keys that are text fields of a grader.
     plain = load(text, "standard input")
     document |= {key: plain[key] for key in ("item", "sample", "reference_answer") if key in plain}
     if "grader" in document:
@@ -196,11 +191,11 @@ def _document(text: str) -> dict[str, Any]:
     return document
 
 
-def stdin_has_document(*, whole: bool) -> bool:
-    """Whether there is something to read on standard input: a file or a pipe, not a terminal.
+def stdin_has_document(*, complete: bool) -> bool:
+    """Whether there is a document to read on standard input: a file or a pipe, not a terminal.
 
-    A pipe that stays open and silent is waited for if the flags do not make a whole request; else only
-    for a moment, so that a caller's forgotten pipe does not hang the command.
+    Waits for a silent pipe if the flags do not make a complete request; else only briefly, so that a pipe
+    that the caller forgot to close does not hang the command.
     """
     try:
         descriptor = sys.stdin.fileno()
@@ -209,19 +204,19 @@ def stdin_has_document(*, whole: bool) -> bool:
         OSError,
         ValueError,
         AttributeError,
-    ):  # closed, or replaced by something that is no file
+    ):  # closed, or replaced by an object that is not a file
         return False
     if stat.S_ISREG(mode):
         return True
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return False
-    if not whole:
+    if not complete:
         return True
-    if select.select([descriptor], [], [], PATIENCE_S)[0]:
+    if select.select([descriptor], [], [], STDIN_TIMEOUT_S)[0]:
         return True
     click.echo(
-        "graders: standard input is open but silent; going on without it "
-        "(close it with </dev/null, or name it with '-' to wait for it).",
+        "graders: standard input is open but silent; it is not read "
+        "(close it with </dev/null, or pass '-' as a flag's value to wait for it).",
         err=True,
     )
     return False

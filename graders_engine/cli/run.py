@@ -22,20 +22,23 @@ from graders_engine.report.visible import visible
 @click.option("--item", metavar="I", help="The data-set row: JSON or YAML, @FILE, or -.")
 @click.option("--sample", metavar="JSON", help="A whole sample object, in place of --model-sample.")
 @click.option(
-    "--reference-answer", metavar="JSON", help="Stands for --item '{\"reference_answer\": …}'."
+    "--reference-answer", metavar="JSON", help="Short for --item '{\"reference_answer\": …}'."
 )
 @click.option(
-    "--field", "--transform", metavar="NAME", help="One value only: reward, metadata.errors, …"
+    "--field",
+    "--transform",
+    metavar="NAME",
+    help="Print only one value: reward, metadata.errors, …",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(["auto", "pretty", "json", "jsonl", "raw", "yaml"]),
     default="auto",
-    help="How to print; jsonl and raw are one line.",
+    help="Output format; jsonl and raw are one line.",
 )
 @click.option(
-    "--show-output", is_flag=True, help="Print what python graders printed, on standard error."
+    "--show-output", is_flag=True, help="Print the output of python graders on standard error."
 )
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
 @engine_options()
@@ -44,19 +47,19 @@ def command(
 ) -> None:
     """Grade one model output and print the response as JSON.
 
-    A JSON or YAML document on standard input with the same names as the flags (grader, model_sample, item, …)
-    is merged under them. In YAML, put templates in quotes.
+    A JSON or YAML document on standard input can have the same keys as the flags (grader, model_sample, item,
+    …); flags take precedence. In YAML, put templates in quotes.
 
     \b
     graders run --grader '{type: string_check, operation: eq,
                            input: "{{sample.output_text}}", reference: "{{item.label}}"}' \\
                 --model-sample cat --item '{label: cat}'
-    """  # noqa: D301 - \b is the character by which click keeps lines apart
+    """  # noqa: D301 - \b is the character that makes click keep line breaks
     request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
     with engine:
         response = engine.run(**request)
     for flag, details in response.flags.items():
-        # Details quote what models and rows said: what would move the cursor is shown, not sent.
+        # Details quote models and rows, so control characters are made visible.
         click.secho(visible(f"{flag}: {details}" if details else flag), err=True, fg="yellow")
     if show_output:
         for name, text in response.printed.items():

@@ -18,9 +18,9 @@ from graders_engine.cli.request import read_request
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
 @engine_options()
 def command(engine: Engine, grader: str | None) -> None:
-    """Check a grader without running anything.
+    """Check a grader without running it.
 
-    Prints {"grader": …} and exits with 0, or prints every mistake at once and exits with 2.
+    Prints {"grader": …} and exits with 0, or prints all mistakes at once and exits with 2.
     """
     request = read_request({"grader": grader}, needed=[("grader",)])
     with engine:

@@ -1,4 +1,4 @@
-"""The command line understands what the official one sends, and says what is wrong in sentences."""
+"""The command line understands what the official one sends, and reports mistakes in sentences."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def graders(*arguments: str, stdin: str | None = None) -> subprocess.CompletedPr
 
 
 def understood(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
-    """The request that our flags and standard input come to; None when they are refused."""
+    """The request that our flags and standard input make; None if they are rejected."""
     stdin = folder / "stdin"
     stdin.write_text(case.get("stdin", ""), encoding="utf-8")
     name, *arguments = case["arguments"]
@@ -89,7 +89,7 @@ def test_a_command_is_understood_as_by_the_official_one(
 def test_the_real_command_fails_where_the_official_one_does(
     case: dict[str, Any], folder: Path
 ) -> None:
-    """And it answers where the grader that was understood is one."""
+    """It succeeds if the document is a valid grader."""
     ended = graders(*case["arguments"], stdin=case.get("stdin"))
     sound = case["sent"] and (case["sent"]["grader"] or {}).get("operation")
     assert ended.returncode == (0 if sound else 2)
@@ -140,7 +140,7 @@ def test_yaml_output_reads_back_as_the_same_response() -> None:
 
 
 @pytest.mark.parametrize("field", ["rewards", "reward.x", "metadata.nam"])
-def test_a_field_that_is_not_there_is_named(field: str) -> None:
+def test_a_missing_field_is_named_in_the_error(field: str) -> None:
     ended = CliRunner().invoke(
         cli.graders, ["run", "--grader", CHECK, "--model-sample", "x", "--field", field]
     )
@@ -148,7 +148,7 @@ def test_a_field_that_is_not_there_is_named(field: str) -> None:
     assert f"--field {field}: the response has no" in ended.stderr
 
 
-def test_a_grader_that_fails_on_the_row_is_a_result_and_says_why() -> None:
+def test_a_grader_that_fails_on_the_row_gives_a_result_with_the_reason() -> None:
     grader = CHECK.replace("reference: cat", 'reference: "{{item.label}}"')
     ended = CliRunner().invoke(
         cli.graders, ["run", "--grader", grader, "--model-sample", "", "--field", "reward"]
@@ -212,17 +212,16 @@ def test_validate_prints_every_mistake_with_path_caret_and_suggestion() -> None:
     )
 
 
-def test_an_unquoted_template_is_answered_with_how_to_quote_it() -> None:
+def test_the_error_about_an_unquoted_template_shows_how_to_quote_it() -> None:
     for grader in ("{input: {{sample.output_text}}}", "input: {{item.a}} and more"):
         ended = CliRunner().invoke(cli.graders, ["validate", "--grader", grader])
         assert ended.exit_code == 2
         assert (
-            'A template must stand in quotes, as in {input: "{{sample.output_text}}"}.'
-            in ended.stderr
+            'A template must be in quotes, as in {input: "{{sample.output_text}}"}.' in ended.stderr
         )
 
 
-def test_an_alias_bomb_is_refused_before_it_grows() -> None:
+def test_an_alias_bomb_is_rejected_before_it_expands() -> None:
     bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
     for before, name in zip("abcdefg", "bcdefgh", strict=True):
         bomb += f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
@@ -246,11 +245,11 @@ def test_help_names_every_command() -> None:
         assert CliRunner().invoke(cli.graders, [name, "--help"]).exit_code == 0
 
 
-def test_an_unknown_command_is_refused() -> None:
+def test_an_unknown_command_is_rejected() -> None:
     assert CliRunner().invoke(cli.graders, ["evaluate"]).exit_code == 2
 
 
-def test_a_silent_pipe_does_not_hang_a_whole_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_pipe_does_not_hang_a_complete_request(monkeypatch: pytest.MonkeyPatch) -> None:
     program = [
         sys.executable,
         "-m",
@@ -272,15 +271,15 @@ def test_a_silent_pipe_does_not_hang_a_whole_request(monkeypatch: pytest.MonkeyP
     assert "standard input is open but silent" in warning
 
 
-def test_standard_input_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_that_is_not_a_file_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
-    assert not request.stdin_has_document(whole=False)
+    assert not request.stdin_has_document(complete=False)
     with Path("/dev/null").open(encoding="utf-8") as null:
         monkeypatch.setattr(sys, "stdin", null)
-        assert not request.stdin_has_document(whole=False)
+        assert not request.stdin_has_document(complete=False)
 
 
-def test_text_that_the_terminal_cannot_show_is_escaped() -> None:
+def test_text_that_the_terminal_cannot_print_is_escaped() -> None:
     grader = json.dumps(
         {"type": "string_check", "input": "{{item.\ud800}}", "reference": "", "operation": "eq"}
     )
