@@ -249,7 +249,7 @@ def test_limits_and_tiers_are_flags() -> None:
     slow = "import time\ndef grade(sample, item):\n    time.sleep(5)\n"
     assert "killed after 0.3 s" in run("--limit", "wall_s=0.3", source=slow).stderr
     assert "there are wall_s, memory_bytes" in run("--limit", "wall=3").stderr
-    assert "'x' is no such number" in run("--limit", "cpus=x").stderr
+    assert "'x' is not a number of this kind" in run("--limit", "cpus=x").stderr
     assert "must be above zero" in run("--limit", "cpus=0").stderr
     assert "write NAME=VALUE" in run("--limit", "cpus").stderr
     without = run("--sandbox", "none")
