@@ -115,7 +115,7 @@ def test_every_exception_is_drawn_in_the_tree_under_its_parent() -> None:
         tree[name] = parents[-1][1] if parents else "Exception"
         parents.append((depth, name))
     defined = {
-        name: value.__base__.__name__
+        name: value.__mro__[1].__name__
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, Exception)
     }
