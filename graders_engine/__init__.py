@@ -1,105 +1,83 @@
 """Run OpenAI-style graders on your own machine: grader JSON in, reward out.
 
-The names below are imported on first use, so that `import graders_engine` costs next to nothing.
+The public names are imported on first use, so that `import graders_engine` is fast.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from graders_engine.version import __version__
+from graders_engine.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from graders_engine.blocking import Engine
-    from graders_engine.compiled import CompiledGrader
-    from graders_engine.engine import AsyncEngine
-    from graders_engine.errors import (
-        BudgetSpent,
-        DataSetError,
-        GradersError,
-        InvalidGrader,
-        InvalidRequest,
-        InvalidRow,
-        LifecycleError,
-        Mistake,
-        UnavailableGrader,
-    )
-    from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
-    from graders_engine.models.judges import JudgeSettings
-    from graders_engine.models.policies import Price
-    from graders_engine.models.scripted import Scripted
-    from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
-    from graders_engine.response import RunGraderResponse, ValidateGraderResponse
-    from graders_engine.sandbox.base import Limits
-
-_HOMES = {
-    "AsyncEngine": "engine",
-    "BudgetSpent": "errors",
-    "CompiledGrader": "compiled",
-    "DataSetError": "errors",
-    "Engine": "blocking",
-    "Failure": "outcome",
-    "Flag": "outcome",
-    "GradersError": "errors",
-    "InvalidGrader": "errors",
-    "InvalidRequest": "errors",
-    "InvalidRow": "errors",
-    "JudgeSettings": "models.judges",
-    "LifecycleError": "errors",
-    "Limits": "sandbox.base",
-    "Mistake": "errors",
-    "ModelBackend": "models.base",
-    "ModelReply": "models.base",
-    "ModelRequest": "models.base",
-    "Outcome": "outcome",
-    "Price": "models.policies",
-    "RowOutcome": "outcome",
-    "RunGraderResponse": "response",
-    "Scripted": "models.scripted",
-    "UnavailableGrader": "errors",
-    "Usage": "outcome",
-    "ValidateGraderResponse": "response",
+_EXPORTS = {
+    "blocking": ("Engine",),
+    "compiled": ("CompiledGrader",),
+    "engine": ("AsyncEngine",),
+    "errors": (
+        "BudgetSpent",
+        "DataSetError",
+        "GradersError",
+        "InvalidGrader",
+        "InvalidRequest",
+        "InvalidRow",
+        "LifecycleError",
+        "Mistake",
+        "UnavailableGrader",
+    ),
+    "models.base": ("ModelBackend", "ModelReply", "ModelRequest"),
+    "models.http": ("RetryPolicy",),
+    "models.judges": ("JudgeSettings",),
+    "models.policies": ("Price",),
+    "models.scripted": ("Scripted",),
+    "outcome": ("Failure", "Flag", "Outcome", "RowOutcome", "Usage"),
+    "response": ("RunGraderResponse", "ValidateGraderResponse"),
+    "sandbox.base": ("Limits",),
+    "settings": ("EngineSettings",),
 }
+"""Module -> its public names."""
+_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__ = [
-    "AsyncEngine",
-    "BudgetSpent",
-    "CompiledGrader",
-    "DataSetError",
-    "Engine",
-    "Failure",
-    "Flag",
-    "GradersError",
-    "InvalidGrader",
-    "InvalidRequest",
-    "InvalidRow",
-    "JudgeSettings",
-    "LifecycleError",
-    "Limits",
-    "Mistake",
-    "ModelBackend",
-    "ModelReply",
-    "ModelRequest",
-    "Outcome",
-    "Price",
-    "RowOutcome",
-    "RunGraderResponse",
-    "Scripted",
-    "UnavailableGrader",
-    "Usage",
-    "ValidateGraderResponse",
-    "__version__",
-]
+__all__ = sorted([*_MODULES, "__version__"])
 
+if TYPE_CHECKING:  # the same names for type checkers; "X as X" marks them as public
+    from graders_engine.blocking import Engine as Engine
+    from graders_engine.compiled import CompiledGrader as CompiledGrader
+    from graders_engine.engine import AsyncEngine as AsyncEngine
+    from graders_engine.errors import BudgetSpent as BudgetSpent
+    from graders_engine.errors import DataSetError as DataSetError
+    from graders_engine.errors import GradersError as GradersError
+    from graders_engine.errors import InvalidGrader as InvalidGrader
+    from graders_engine.errors import InvalidRequest as InvalidRequest
+    from graders_engine.errors import InvalidRow as InvalidRow
+    from graders_engine.errors import LifecycleError as LifecycleError
+    from graders_engine.errors import Mistake as Mistake
+    from graders_engine.errors import UnavailableGrader as UnavailableGrader
+    from graders_engine.models.base import ModelBackend as ModelBackend
+    from graders_engine.models.base import ModelReply as ModelReply
+    from graders_engine.models.base import ModelRequest as ModelRequest
+    from graders_engine.models.http import RetryPolicy as RetryPolicy
+    from graders_engine.models.judges import JudgeSettings as JudgeSettings
+    from graders_engine.models.policies import Price as Price
+    from graders_engine.models.scripted import Scripted as Scripted
+    from graders_engine.outcome import Failure as Failure
+    from graders_engine.outcome import Flag as Flag
+    from graders_engine.outcome import Outcome as Outcome
+    from graders_engine.outcome import RowOutcome as RowOutcome
+    from graders_engine.outcome import Usage as Usage
+    from graders_engine.response import RunGraderResponse as RunGraderResponse
+    from graders_engine.response import ValidateGraderResponse as ValidateGraderResponse
+    from graders_engine.sandbox.base import Limits as Limits
+    from graders_engine.settings import EngineSettings as EngineSettings
+else:  # hidden from type checkers, which would accept any name
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
