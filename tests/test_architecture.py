@@ -6,7 +6,7 @@ import ast
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import graders_engine
 from graders_engine import errors
@@ -14,7 +14,7 @@ from graders_engine.cli.main import COMMANDS, module_of
 from graders_engine.cli.request import TEXT_FIELDS
 from graders_engine.graders.base import _FLAGS, GraderSpec
 from graders_engine.graders.parse import SPECS, json_schema
-from graders_engine.graders.text_similarity import METRIC_NAMES
+from graders_engine.graders.text_similarity import MetricName
 from graders_engine.language.formula import FUNCTIONS
 from graders_engine.metrics import METRICS
 from graders_engine.outcome import Flag
@@ -136,7 +136,7 @@ def test_every_subcommand_has_a_module() -> None:
 
 
 def test_every_metric_of_the_format_but_cosine_is_registered() -> None:
-    assert {*METRICS, "cosine"} == {*METRIC_NAMES}
+    assert {*METRICS, "cosine"} == {*get_args(MetricName)}
 
 
 def test_the_functions_of_the_formula_language_are_the_documented_ones() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from graders_engine import metrics
 from graders_engine.errors import Mistake, TextTooLong, UnavailableGrader
@@ -18,7 +18,6 @@ MetricName = Literal[
     "cosine", "fuzzy_match", "bleu", "gleu", "meteor",
     "rouge_1", "rouge_2", "rouge_3", "rouge_4", "rouge_5", "rouge_l",
 ]  # fmt: skip
-METRIC_NAMES: tuple[str, ...] = get_args(MetricName)
 
 _CAUTIONS = {
     "rouge": "sees the letters a-z and the digits only: text in other scripts scores 0, even when both texts "

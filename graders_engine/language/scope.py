@@ -48,7 +48,7 @@ class Scope:
             return given[key]
         if key in _DERIVED:
             return _DERIVED[key](self)
-        known = ", ".join(dict.fromkeys([*_NAMESPACE, *given]))
+        known = ", ".join(dict.fromkeys([*SAMPLE_KEYS, *given]))
         raise UndefinedVariable(f"`sample.{key}`: `sample` has no key `{key}` (it has: {known})")
 
     def output_json(self) -> Any:
@@ -87,7 +87,7 @@ class Scope:
             output_json = None
         whole = {
             key: output_json if key == "output_json" else self.sample_value(key)
-            for key in _NAMESPACE
+            for key in SAMPLE_KEYS
         }
         return {
             **whole,
@@ -129,7 +129,7 @@ _DERIVED: dict[str, Callable[[Scope], Any]] = {
     "output_reasoning_summary": lambda scope: None,
     "output_audio": lambda scope: _message(scope._sample).get("audio"),
 }
-_NAMESPACE = (
+SAMPLE_KEYS = (
     "choices",
     "output_text",
     "output_json",
@@ -137,6 +137,7 @@ _NAMESPACE = (
     "output_reasoning_summary",
     "output_audio",
 )
+"""The keys of a sample object, which templates use as `sample.KEY`."""
 
 
 def _first_choice(sample: dict[str, Any] | None) -> dict[str, Any]:

@@ -7,17 +7,8 @@ from typing import Any
 
 from graders_engine.compiled import Unreadable
 from graders_engine.errors import InvalidRow
-from graders_engine.language.scope import kind_of
+from graders_engine.language.scope import SAMPLE_KEYS, kind_of
 
-SAMPLE_KEYS = (
-    "choices",
-    "output_text",
-    "output_json",
-    "output_tools",
-    "output_reasoning_summary",
-    "output_audio",
-)
-"""The keys of a sample object."""
 _HOLDERS = ("model_sample", "sample", "samples", "model_samples", "output", "outputs", "text")
 """Keys under which an object may hold an output; the first one that is there counts."""
 _MAX_DEPTH = 8
