@@ -2,8 +2,8 @@
 
 One limiter bounds the grades that run at a time. Each program has workers of its own, whose
 templates stay while they are used: the least recently used are ended when there are too many. A
-worker that has forked often, has grown, or lacks modules that its grades keep importing is replaced
-in the background. A row whose worker is lost is tried once more on a new one.
+worker that has forked often or has grown is replaced in the background. A row whose worker is lost
+is tried once more on a new one.
 """
 
 from __future__ import annotations
@@ -45,9 +45,6 @@ _FORKS = 20_000  # grades of one template before it is replaced
 _FORK_S = 0.01  # what one of them may cost the template, for its own processor limit
 _GROWTH_BYTES = 256 << 20  # and what it may grow by
 _LOOK_EVERY = 1_000  # grades between two looks at its size
-_LEARN_AFTER = 3  # grades of a template before a lesson replaces it
-_LESSONS = 4  # how often a program may teach
-_MAX_LEARNED = 300
 _HOST_IDS = 0x6F000000  # user ids far from what any system gives out
 _WORKERS_PER_SLOT = 4
 _PROGRAMS_PER_WORKER = 4
@@ -59,12 +56,10 @@ _numbers = itertools.count(os.getpid() % 10_000 * 1_000)
 
 @dataclass(slots=True, eq=False)
 class _Warm:
-    """A program's workers that are free, and what its grades have taught."""
+    """A program's workers that are free."""
 
     program: Program
     free: list[Worker] = field(default_factory=list)
-    learned: dict[str, None] = field(default_factory=dict)
-    lesson: int = 0
     remarks: list[str] = field(default_factory=list)
     replacing: bool = False
 
@@ -137,9 +132,7 @@ class Pool:
         finally:
             self._keep(warm, worker)
         seconds = time.monotonic() - started
-        if "late" in frame:
-            self._learn(warm, frame["late"])
-        if worker.served >= _LEARN_AFTER and self._is_stale(warm, worker):
+        if self._is_stale(worker):
             self._replace_soon(warm, worker)
         return verdict(frame, self.limits, seconds)
 
@@ -170,8 +163,6 @@ class Pool:
         # Before it is told its plan: what it starts from then on is inside.
         limits = self.limits
         worker.group = cgroup.enclose(worker.pid, limits.memory_bytes, limits.disk_bytes)
-        worker.lesson = warm.lesson
-        learned = list(warm.learned)
         try:
             await worker.start()
             await worker.load(
@@ -180,7 +171,6 @@ class Pool:
                     name=program.name,
                     filename=program.filename,
                     seed=program.seed,
-                    learned=learned,
                 )
             )
         except BaseException:
@@ -231,7 +221,7 @@ class Pool:
             program, warm = next(iter(self._programs.items()))
             if warm.free:
                 return
-            del self._programs[program]  # only what it has taught is forgotten
+            del self._programs[program]  # only its remarks are forgotten
 
     def _keep(self, warm: _Warm, worker: Worker) -> None:
         if worker.retired:
@@ -256,14 +246,8 @@ class Pool:
         # The kernel keeps a group until the last process in it is gone, a moment after the worker.
         self._groups = [group for group in self._groups if not group.close()]
 
-    def _learn(self, warm: _Warm, late: list[str]) -> None:
-        new = [n for n in late if n not in warm.learned][: _MAX_LEARNED - len(warm.learned)]
-        if new and warm.lesson < _LESSONS:
-            warm.learned.update(dict.fromkeys(new))
-            warm.lesson += 1
-
-    def _is_stale(self, warm: _Warm, worker: Worker) -> bool:
-        if worker.lesson < warm.lesson or worker.served >= _FORKS:
+    def _is_stale(self, worker: Worker) -> bool:
+        if worker.served >= _FORKS:
             return True
         if worker.served % _LOOK_EVERY == 0:
             now = resident_bytes(worker)

@@ -52,7 +52,6 @@ class Worker:
         self.ordered: int | None = None  # the reason of the last order to kill
         self.lost = False
         self.retired = False  # to be given up when it is next free
-        self.lesson = 0  # how much of what its program has taught it knows
         self.first_size = 0
         self.served = 0
         self.notes: wire.Frame = {}

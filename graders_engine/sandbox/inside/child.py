@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 REPORT, ROWS = 3, 4  # the descriptors a grade has, beside the standard three
 REWARD = struct.Struct("<16sd??")  # nonce, reward, whether it is a string after all, (nothing)
-LATE = b"L"  # first byte of the packet that is no verdict
 _DETAILS = 8 << 10  # characters of a failure's text that are kept, from its end
-_MAX_LATE = 200
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # what `loads` ends in; typeshed errs
 _SPARE = 300  # a descriptor that nobody has
@@ -62,7 +60,6 @@ class Prepared:
         self.seed = seed
         self.code: CodeType | None = None
         self.fault: BaseException | None = None
-        self.known_modules = 0
 
 
 def main(prepared: Prepared) -> NoReturn:
@@ -71,7 +68,6 @@ def main(prepared: Prepared) -> NoReturn:
     send, read, scale, pack, leave = os.write, os.read, math.ldexp, REWARD.pack, os._exit
     is_instance, text = isinstance, str
     value: object = None
-    known = prepared.known_modules
     try:
         # one expression, and on purpose: see above
         send(
@@ -80,7 +76,7 @@ def main(prepared: Prepared) -> NoReturn:
                 read(ROWS, wire.NONCE_BYTES),
                 scale((value := _run(prepared)), 0),  # x * 2**0: the float that x stands for
                 is_instance(value, text),
-                _settle(known),
+                _flush(),
             ),
         )
     except BaseException as error:  # noqa: BLE001 - whatever user code raises is its verdict
@@ -134,7 +130,7 @@ def rehearse() -> None:
     _load(b'{"a": [1]}')
     module = ModuleType("rehearsal")
     exec(_EMPTY, module.__dict__)  # noqa: S102 - an empty module of our own
-    REWARD.pack(b"", math.ldexp(1.0, 0), isinstance(module, str), _settle(sys.maxsize))
+    REWARD.pack(b"", math.ldexp(1.0, 0), isinstance(module, str), _flush())
 
 
 def rehearse_descriptors() -> None:
@@ -149,15 +145,11 @@ def rehearse_descriptors() -> None:
     os.close(theirs)
 
 
-def _settle(known: int) -> bool:
-    """Write out what was printed, and name the modules that came late."""
+def _flush() -> bool:
+    """Write out what was printed."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):  # the user's own stream may do anything
             stream.flush()
-    with contextlib.suppress(BaseException):  # a hint is no reason to fail
-        if len(sys.modules) > known:
-            late = [n for n in list(sys.modules)[known:] if type(n) is str][:_MAX_LATE]
-            os.write(REPORT, LATE + json.dumps(late).encode())
     return False
 
 
@@ -167,7 +159,7 @@ def _fail(error: BaseException, value: object) -> None:
     except BaseException:  # noqa: BLE001 - an exception whose own text raises
         kind = "memory" if isinstance(error, MemoryError) else "exception"
         text = f"{type(error).__name__} (its text could not be had)"
-    _settle(sys.maxsize)
+    _flush()
     packet = json.dumps({"kind": kind, "text": text[-_DETAILS:]}).encode()
     os.write(REPORT, packet)
 

@@ -74,14 +74,10 @@ class Task:
         name: its name.
         filename: what tracebacks call it.
         seed: for random numbers; None for fresh entropy in each grade.
-        learned: modules that earlier grades imported late.
     """
 
-    def __init__(
-        self, *, source: str, name: str, filename: str, seed: int | None, learned: list[str]
-    ) -> None:
+    def __init__(self, *, source: str, name: str, filename: str, seed: int | None) -> None:
         self.source = source
         self.name = name
         self.filename = filename
         self.seed = seed
-        self.learned = learned

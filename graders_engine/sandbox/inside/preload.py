@@ -22,6 +22,7 @@ from graders_engine.sandbox.inside.plan import Task
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _ENVIRONMENT = {"PATH", "LANG", "HOME", "TMPDIR", "PYTHONUTF8"}  # what a grade finds
@@ -43,7 +44,8 @@ def prepare(task: Task, walls: Confinement) -> tuple[child.Prepared, dict[str, A
             for name in names[-2:]:
                 _import(name)
         warm.warm(sys.modules)
-        _import_late(task.learned, names)
+        for chain in attributes(tree):
+            _look_up(chain)
     notes = {
         "ready": True,
         "import_s": time.monotonic() - started,
@@ -58,7 +60,6 @@ def prepare(task: Task, walls: Confinement) -> tuple[child.Prepared, dict[str, A
     linecache.cache[task.filename] = (len(task.source), None, lines, task.filename)
     sys.modules[task.name] = ModuleType(task.name)  # its place; each grade puts its own there
     sys.modules["__main__"] = ModuleType("__main__")
-    prepared.known_modules = len(sys.modules)
     return prepared, notes
 
 
@@ -81,20 +82,61 @@ def _compile(task: Task, prepared: child.Prepared) -> None:
         prepared.fault = error.with_traceback(None)
 
 
-def imports(tree: Any) -> list[str]:
-    """The modules a syntax tree names, in its order, each once."""
-    found: dict[str, None] = {}
+def _walk(tree: Any) -> Iterator[Any]:
+    """The nodes of a syntax tree, in the order of the source."""
     pending = [tree]
     while pending:
         node = pending.pop()
         if isinstance(node, list):
             pending.extend(reversed(node))
-            continue
-        if not hasattr(node, "_fields"):
-            continue
-        found.update(dict.fromkeys(_named_by(node)))
-        pending.extend(getattr(node, f, None) for f in reversed(node._fields))
-    return list(found)
+        elif hasattr(node, "_fields"):
+            yield node
+            pending.extend(getattr(node, f, None) for f in reversed(node._fields))
+
+
+def imports(tree: Any) -> list[str]:
+    """The modules a syntax tree names, in its order, each once."""
+    return list(dict.fromkeys(name for node in _walk(tree) for name in _named_by(node)))
+
+
+def attributes(tree: Any) -> list[list[str]]:
+    """Dotted names that start at an imported module, as `np.testing.assert_allclose`: module, attributes.
+
+    Packages such as numpy and scipy import some submodules when the attribute is first looked up.
+    """
+    imported: dict[str, str] = {}
+    chains = []
+    for node in _walk(tree):
+        kind = type(node).__name__
+        if kind == "Import":
+            for alias in node.names:
+                root = alias.name.partition(".")[0]
+                imported[alias.asname or root] = alias.name if alias.asname else root
+        elif kind == "ImportFrom" and not node.level and node.module:
+            for alias in node.names:
+                imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif kind == "Attribute" and (chain := _chain(node)):
+            chains.append(chain)
+    return [[imported[first], *rest] for first, *rest in chains if first in imported]
+
+
+def _chain(node: Any) -> list[str]:
+    """The parts of `a.b.c`; empty when it does not start with a name."""
+    parts: list[str] = []
+    while type(node).__name__ == "Attribute":
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if type(node).__name__ == "Name" else []
+
+
+def _look_up(chain: list[str]) -> None:
+    """Look up attributes of modules as the source will; the modules may import more for it."""
+    found: Any = sys.modules.get(chain[0])
+    with contextlib.suppress(BaseException):  # the grade will meet the same and report it
+        for name in chain[1:]:
+            if not isinstance(found, ModuleType):
+                return
+            found = getattr(found, name)
 
 
 def _named_by(node: Any) -> list[str]:
@@ -120,15 +162,3 @@ def _import(name: str) -> None:
         return  # `from module import name`, and the name is there, or cannot be a module
     with contextlib.suppress(BaseException):  # the grade will meet the same and report it
         importlib.import_module(name)
-
-
-def _import_late(learned: list[str], named: list[str]) -> None:
-    """Modules that grades imported late: only below packages that are here or that are named.
-
-    The names come from graded code, so they may choose among the submodules of installed packages
-    which the source itself brought in, and nothing else.
-    """
-    roots = {n.partition(".")[0] for n in [*sys.modules, *named]}
-    for name in learned:
-        if name not in sys.modules and name.partition(".")[0] in roots:
-            _import(name)

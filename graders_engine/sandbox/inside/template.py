@@ -82,7 +82,6 @@ class Grade:
         self.report = report
         self.streams = streams
         self.captures = (Capture(), Capture())
-        self.late: list[str] = []
 
     def close(self) -> None:
         """Let go of its descriptors."""
@@ -212,12 +211,9 @@ class Template:
             nonce, value, is_text, _ = child.REWARD.unpack(data)
             return {"kind": "value", "nonce": nonce.hex(), "value": value, "text": is_text}
         try:
-            message = json.loads(data[1:] if data[:1] == child.LATE else data)
+            message = json.loads(data)
         except ValueError:
             message = None
-        if data[:1] == child.LATE:
-            grade.late = [str(n)[:200] for n in message][:200] if isinstance(message, list) else []
-            return None
         if not isinstance(message, dict) or message.keys() != {"kind", "text"}:
             return {"kind": "forged"}
         return {"kind": "failure", "type": str(message["kind"]), "text": str(message["text"])}
@@ -251,6 +247,4 @@ class Template:
         for name, capture in zip(("stdout", "stderr"), grade.captures, strict=True):
             if capture.total:
                 answer[name] = capture.text()
-        if grade.late:
-            answer["late"] = grade.late
         grade.close()
