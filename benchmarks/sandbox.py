@@ -110,9 +110,9 @@ async def latency(tier: str, source: str, imports: str) -> Latency:
             floors.append(floor.median_ms(CALLS))
             for _ in range(CALLS):
                 began = time.perf_counter()
-                verdict = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
+                result = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
                 took.append(1000 * (time.perf_counter() - began))
-                assert verdict.reward == 1.0, verdict
+                assert result.reward == 1.0, result
     finally:
         await pool.close()
         floor.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from graders_engine.cli.main import graders
 from graders_engine.compiled import CompiledGrader
 from graders_engine.graders.base import Services
 from graders_engine.sandbox import images
-from graders_engine.sandbox.base import Limits, Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.base import GradeResult, Limits, Program, SandboxUnavailable
+from graders_engine.sandbox.ondemand import OnDemand
+from graders_engine.sandbox.pool import Pool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
 
@@ -174,7 +177,9 @@ def test_the_guides_tool_and_gate_graders_work_in_a_multi(module_engine: Engine)
 
 def test_without_a_sandbox_nothing_runs_and_nothing_is_a_zero() -> None:
     class Gone:
-        async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+        async def grade(
+            self, program: Program, sample_json: bytes, item_json: bytes
+        ) -> GradeResult:
             raise SandboxUnavailable("no user namespaces, no Landlock")
 
         async def close(self) -> None:
@@ -191,13 +196,28 @@ def test_without_a_sandbox_nothing_runs_and_nothing_is_a_zero() -> None:
 
 
 def test_no_sandbox_is_made_before_one_is_needed(string_check: dict[str, Any]) -> None:
-    engine = Engine()
-    engine.run(string_check, model_sample="x", item={"label": "x"})
-    sandbox: Any = engine._engine._services.sandbox
-    assert sandbox._pool is None
-    engine.close()
+    code = (
+        "import sys, threading\n"
+        "from graders_engine import Engine\n"
+        "with Engine() as engine:\n"
+        f"    engine.run({string_check!r}, model_sample='x', item={{'label': 'x'}})\n"
+        "    print('graders_engine.sandbox.pool' in sys.modules)\n"
+        f"    engine.run({EXACT!r}, model_sample='x', item={{'label': 'x'}})\n"
+        "    print('graders_engine.sandbox.pool' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\nTrue\n", done.stderr
+
+
+def test_a_sandbox_is_closed_with_its_engine_and_says_so(string_check: dict[str, Any]) -> None:
+    sandbox = OnDemand()
+    with Engine(sandbox=sandbox) as engine:
+        engine.run(string_check, model_sample="x", item={"label": "x"})
     with pytest.raises(SandboxUnavailable, match="has been closed"):
         asyncio.run(sandbox.grade(Program(EXACT["source"]), b"{}", b"{}"))
+
+
+def test_an_unknown_sandbox_is_refused() -> None:
     with pytest.raises(ValueError, match="no sandbox named 'docker'"):
         Engine(sandbox="docker")
 
@@ -222,11 +242,8 @@ def test_an_import_that_the_environment_lacks_is_a_warning(module_engine: Engine
     assert warning.message == "The source imports 'nosuch', which its environment does not have."
 
 
-def test_a_slow_import_is_remarked_on_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("graders_engine.sandbox.process._SLOW_IMPORT_S", -1.0)
-    with Engine() as engine:
+def test_a_slow_import_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with Engine(sandbox=Pool(concurrency=2, slow_import_s=-1.0)) as engine:
         rows = [{"item": {"label": "a"}, "model_sample": "a"}] * 20
         assert all(row.reward == 1.0 for row in engine.score(EXACT, rows))
     assert caplog.text.count("which every new worker pays") == 1

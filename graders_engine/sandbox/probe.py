@@ -113,10 +113,10 @@ async def self_test(tier: str) -> tuple[Check, ...]:
             checks = []
             for name, (kinds, reward) in _EXPECTED.items():
                 sample = json.dumps({"output_text": name}).encode()
-                verdict = await pool.grade(program, sample, json.dumps(item).encode())
-                held = verdict.kind in kinds and verdict.reward in (reward, None)
-                last = verdict.details.splitlines()[-1] if verdict.details else ""
-                checks.append(Check(name, held, last or f"reward {verdict.reward}"))
+                result = await pool.grade(program, sample, json.dumps(item).encode())
+                held = result.kind in kinds and result.reward in (reward, None)
+                last = result.details.splitlines()[-1] if result.details else ""
+                checks.append(Check(name, held, last or f"reward {result.reward}"))
             return tuple(checks)
         finally:
             await pool.close()

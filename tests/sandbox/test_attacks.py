@@ -106,12 +106,12 @@ def test_an_attack_gains_nothing(
 ) -> None:
     sandbox = sandboxes(tier, role)
 
-    verdict = perform(sandbox, attack)
+    result = perform(sandbox, attack)
 
-    assert verdict["kind"] in attack["ends"], verdict
-    expected = attack["ends"][verdict["kind"]]
+    assert result["kind"] in attack["ends"], result
+    expected = attack["ends"][result["kind"]]
     if expected is not None:
-        assert verdict["reward"] == expected, verdict
+        assert result["reward"] == expected, result
     innocent = sandbox.grade(
         STAGE, {"text": "ROW-OF-ANOTHER-SECRET"}, {"how": "innocent", "kept": ["dev"]}
     )

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from graders_engine.sandbox.base import (
+    GradeResult,
     Kind,
     Limits,
     Program,
     SandboxUnavailable,
-    Verdict,
     WorkerLost,
 )
 from graders_engine.sandbox.pool import Pool
@@ -66,7 +66,7 @@ def available(tier: str) -> bool:
     return asyncio.run(attempt())
 
 
-async def grade(pool: Pool, source: str, item: Any = None, **more: Any) -> Verdict:
+async def grade(pool: Pool, source: str, item: Any = None, **more: Any) -> GradeResult:
     return await pool.grade(
         Program(source, **more), b'{"output_text": "x"}', json.dumps(item).encode()
     )
@@ -133,10 +133,10 @@ Run = Callable[..., None]
 def test_a_reward_is_the_float_that_grade_returned(run: Run) -> None:
     async def body(pool: Pool) -> None:
         for want in (0.1, -2.5, 1e300, 5e-324, 0.0, 1):
-            verdict = await grade(pool, ECHO, {"want": want})
-            assert verdict.kind is Kind.VALUE
-            assert verdict.reward == want
-            assert verdict.seconds > 0
+            result = await grade(pool, ECHO, {"want": want})
+            assert result.kind is Kind.VALUE
+            assert result.reward == want
+            assert result.seconds > 0
 
     run(body)
 
@@ -163,8 +163,8 @@ def test_a_large_row_comes_through(run: Run) -> None:
 
 def test_a_row_that_is_not_read_does_no_harm(run: Run) -> None:
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, "syntax error", "x" * (5 * MIB))
-        assert verdict.kind is Kind.EXCEPTION
+        result = await grade(pool, "syntax error", "x" * (5 * MIB))
+        assert result.kind is Kind.EXCEPTION
         assert (await grade(pool, "syntax error", 1)).kind is Kind.EXCEPTION
 
     run(body)
@@ -195,11 +195,11 @@ def test_an_exception_ends_with_the_traceback_of_user_code_and_nothing_of_ours(r
     source = "def grade(sample, item):\n    return inner()\ndef inner():\n    return 1 / 0\n"
 
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, source)
-        assert verdict.kind is Kind.EXCEPTION
-        assert verdict.reward is None
+        result = await grade(pool, source)
+        assert result.kind is Kind.EXCEPTION
+        assert result.reward is None
         # Where the carets stand, and whether there are any, differs between versions of Python.
-        lines = [line for line in verdict.details.splitlines() if line.strip(" ^~")]
+        lines = [line for line in result.details.splitlines() if line.strip(" ^~")]
         assert lines == [
             "Traceback (most recent call last):",
             '  File "grader.py", line 2, in grade',
@@ -214,10 +214,10 @@ def test_an_exception_ends_with_the_traceback_of_user_code_and_nothing_of_ours(r
 
 def test_a_syntax_error_shows_its_caret(run: Run) -> None:
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, "def grade(sample, item) return 1")
-        assert verdict.kind is Kind.EXCEPTION
-        assert "    def grade(sample, item) return 1\n" in verdict.details
-        assert "^" in verdict.details
+        result = await grade(pool, "def grade(sample, item) return 1")
+        assert result.kind is Kind.EXCEPTION
+        assert "    def grade(sample, item) return 1\n" in result.details
+        assert "^" in result.details
 
     run(body)
 
@@ -237,9 +237,9 @@ def test_a_syntax_error_shows_its_caret(run: Run) -> None:
 )
 def test_a_bad_return_says_what_came(run: Run, source: str, words: str) -> None:
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, source)
-        assert verdict.kind is Kind.BAD_RETURN
-        assert words in verdict.details
+        result = await grade(pool, source)
+        assert result.kind is Kind.BAD_RETURN
+        assert words in result.details
 
     run(body)
 
@@ -252,9 +252,9 @@ def test_each_limit_has_its_own_words(run: Run) -> None:
             ("open('f', 'wb').write(b'x' * (9 << 20))", Kind.DISK, "disk limit of 8 MiB passed"),
             ("while True: print('x' * 9999)", Kind.OUTPUT, "output limit of 1 MiB passed"),
         ):
-            verdict = await grade(pool, f"{source}\ndef grade(s, i): return 1.0")
-            assert (verdict.kind, verdict.reward) == (kind, None), verdict
-            assert verdict.details.startswith(words)
+            result = await grade(pool, f"{source}\ndef grade(s, i): return 1.0")
+            assert (result.kind, result.reward) == (kind, None), result
+            assert result.details.startswith(words)
 
     limits = Limits(wall_s=0.5, memory_bytes=128 * MIB, disk_bytes=8 * MIB, output_bytes=MIB)
     run(body, limits)
@@ -275,8 +275,8 @@ def test_what_is_printed_is_kept_apart_and_never_counts(run: Run) -> None:
     source = "import sys\nprint('top')\ndef grade(s, i):\n    print('0.9', file=sys.stderr)\n    return 0.5"
 
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, source)
-        assert (verdict.reward, verdict.stdout, verdict.stderr) == (0.5, "top\n", "0.9\n")
+        result = await grade(pool, source)
+        assert (result.reward, result.stdout, result.stderr) == (0.5, "top\n", "0.9\n")
 
     run(body)
 
@@ -285,20 +285,20 @@ def test_beginning_and_end_of_much_output_are_kept(run: Run) -> None:
     source = "def grade(s, i):\n    for k in range(100_000): print(k)\n    return 1.0"
 
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, source)
-        assert verdict.reward == 1.0
-        assert verdict.stdout.startswith("0\n1\n")
-        assert verdict.stdout.endswith("99998\n99999\n")
-        assert "bytes left out" in verdict.stdout
-        assert len(verdict.stdout) < 2 * 8192 + 100
+        result = await grade(pool, source)
+        assert result.reward == 1.0
+        assert result.stdout.startswith("0\n1\n")
+        assert result.stdout.endswith("99998\n99999\n")
+        assert "bytes left out" in result.stdout
+        assert len(result.stdout) < 2 * 8192 + 100
 
     run(body)
 
 
 def test_what_was_printed_before_the_end_is_not_lost(run: Run) -> None:
     async def body(pool: Pool) -> None:
-        verdict = await grade(pool, "print('here')\nwhile True: pass")
-        assert (verdict.kind, verdict.stdout) == (Kind.TIMEOUT, "here\n")
+        result = await grade(pool, "print('here')\nwhile True: pass")
+        assert (result.kind, result.stdout) == (Kind.TIMEOUT, "here\n")
 
     run(body, Limits(wall_s=0.3))
 
@@ -338,8 +338,8 @@ def test_many_programs_share_few_workers(run: Run) -> None:
     async def body(pool: Pool) -> None:
         for _ in range(2):
             for k in range(12):
-                verdict = await grade(pool, f"def grade(s, i): return {k}")
-                assert verdict.reward == k
+                result = await grade(pool, f"def grade(s, i): return {k}")
+                assert result.reward == k
         assert len(pool.workers) <= 4
 
     run(body)
@@ -449,14 +449,14 @@ def test_a_sandbox_closed_under_a_call_ends_the_call(run: Run) -> None:
     run(body)
 
 
-def test_imports_that_start_threads_get_a_remark(run: Run, environment: Environment) -> None:
+def test_imports_that_start_threads_get_a_warning(run: Run, environment: Environment) -> None:
     thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     interpreter = environment.with_modules({"threaded.py": thread})
 
     async def body(pool: Pool) -> None:
         program = Program("import threaded\ndef grade(s, i): return 1.0", interpreter=interpreter)
         assert (await pool.grade(program, b"1", b"1")).reward == 1.0
-        assert pool.remarks(program) == [
+        assert pool.warnings(program) == [
             "its imports left threads running (1), which grades do not have: they may hang"
         ]
 
@@ -485,7 +485,7 @@ def test_a_limit_of_nothing_is_refused(field: str) -> None:
         Limits(**{field: 0})
 
 
-def test_what_is_too_large_is_a_verdict_in_words(run: Run) -> None:
+def test_what_is_too_large_is_a_result_in_words(run: Run) -> None:
     async def body(pool: Pool) -> None:
         source = await grade(pool, "#" * (1 << 20) + "\ndef grade(s, i): return 1.0")
         assert (source.kind, source.reward) == (Kind.EXCEPTION, None)

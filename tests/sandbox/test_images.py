@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from graders_engine.sandbox import images, interpreter
-from graders_engine.sandbox.base import Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.base import GradeResult, Program, SandboxUnavailable
 from graders_engine.sandbox.images import Definition, ImageError
 from graders_engine.sandbox.pool import Pool
 
@@ -44,7 +44,7 @@ def test_a_grader_runs_in_its_image(data: Path) -> None:
         "import sys, only_here\ndef grade(s, i):\n    print(sys.prefix)\n    return only_here.VALUE"
     )
 
-    async def run() -> Verdict:
+    async def run() -> GradeResult:
         pool = Pool(concurrency=1)
         try:
             return await pool.grade(Program(source, interpreter=image.interpreter), b"1", b"1")
@@ -52,10 +52,10 @@ def test_a_grader_runs_in_its_image(data: Path) -> None:
             await pool.close()
 
     try:
-        verdict = asyncio.run(run())
+        result = asyncio.run(run())
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-    assert (verdict.reward, verdict.stdout.strip()) == (0.75, image.folder)
+    assert (result.reward, result.stdout.strip()) == (0.75, image.folder)
 
 
 def test_imports_that_an_image_lacks_are_found_without_running_it(data: Path) -> None:

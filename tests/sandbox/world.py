@@ -153,9 +153,9 @@ class Driven:
     def __init__(self, world: World, tier: str, **limits: float) -> None:
         self.world = world
         driver = str(Path(__file__).with_name("driver.py"))
-        told = json.dumps({"tier": tier, "limits": limits})
+        setup = json.dumps({"tier": tier, "limits": limits})
         self._process = world.start(
-            [world.python, driver, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [world.python, driver, setup], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         if self.grade("def grade(s, i): return 1.0")["kind"] == "sandbox_unavailable":
             self.close()

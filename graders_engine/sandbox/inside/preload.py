@@ -1,8 +1,8 @@
-"""Make a template ready: import what the source names, warm it, lock the door, compile.
+"""Prepare a template: import what the source names, warm it up, seal the confinement, compile.
 
 Only installed packages are imported; the source itself is parsed and compiled, never run. Its
-imports are found in its syntax tree at any depth, walked without the `ast` module, whose import
-costs more than the walk.
+imports are found at any depth of its syntax tree. The tree is walked without the `ast` module, whose
+import costs more than the walk.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 _NEVER = {"__main__", "antigravity", "this", "idlelib", "turtledemo", "test"}
 
 
-def prepare(task: Task, walls: Confinement) -> tuple[child.Prepared, dict[str, Any]]:
-    """Everything up to the first fork; also what the engine should know about it."""
+def prepare(task: Task, confinement: Confinement) -> tuple[child.Prepared, dict[str, Any]]:
+    """Do everything up to the first fork; also the report on it for the engine."""
     prepared = child.Prepared(task.name, task.filename, task.seed)
     started = time.monotonic()
     tree = _parse(task, prepared)
@@ -39,28 +39,24 @@ def prepare(task: Task, walls: Confinement) -> tuple[child.Prepared, dict[str, A
         names = imports(tree)
         for name in names:
             _import(name)
-        if task.seed is not None:  # what is to be seeded must be here
+        if task.seed is not None:  # what is seeded must be imported
             names += ["random", *(["numpy.random"] if "numpy" in sys.modules else [])]
             for name in names[-2:]:
                 _import(name)
         warm.warm(sys.modules)
         for chain in attributes(tree):
             _look_up(chain)
-    notes = {
-        "ready": True,
-        "import_s": time.monotonic() - started,
-        "threads": walls.threads(),
-    }
+    report = {"import_s": time.monotonic() - started, "threads": confinement.threads()}
     for name in set(os.environ) - _ENVIRONMENT:
-        del os.environ[name]  # told to libraries as they were imported, and to nobody else
-    walls.seal()
+        del os.environ[name]  # meant for libraries while they are imported, not for grades
+    confinement.seal()
     if tree is not None:
         _compile(task, prepared)
     lines = task.source.splitlines(keepends=True)
     linecache.cache[task.filename] = (len(task.source), None, lines, task.filename)
-    sys.modules[task.name] = ModuleType(task.name)  # its place; each grade puts its own there
+    sys.modules[task.name] = ModuleType(task.name)  # a placeholder; each grade replaces it
     sys.modules["__main__"] = ModuleType("__main__")
-    return prepared, notes
+    return prepared, report
 
 
 def _parse(task: Task, prepared: child.Prepared) -> Any:
@@ -68,7 +64,7 @@ def _parse(task: Task, prepared: child.Prepared) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return compile(task.source, task.filename, "exec", _ONLY_AST, dont_inherit=True)
-    except Exception as error:  # noqa: BLE001 - whatever the compiler says is the source's verdict
+    except Exception as error:  # noqa: BLE001 - whatever the compiler raises is the grade's result
         prepared.fault = error.with_traceback(None)
         return None
 
@@ -78,7 +74,7 @@ def _compile(task: Task, prepared: child.Prepared) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             prepared.code = compile(task.source, task.filename, "exec", dont_inherit=True)
-    except Exception as error:  # noqa: BLE001 - whatever the compiler says is the source's verdict
+    except Exception as error:  # noqa: BLE001 - whatever the compiler raises is the grade's result
         prepared.fault = error.with_traceback(None)
 
 
@@ -95,7 +91,7 @@ def _walk(tree: Any) -> Iterator[Any]:
 
 
 def imports(tree: Any) -> list[str]:
-    """The modules a syntax tree names, in its order, each once."""
+    """The modules that a syntax tree names, in its order, each once."""
     return list(dict.fromkeys(name for node in _walk(tree) for name in _named_by(node)))
 
 
@@ -132,7 +128,7 @@ def _chain(node: Any) -> list[str]:
 def _look_up(chain: list[str]) -> None:
     """Look up attributes of modules as the source will; the modules may import more for it."""
     found: Any = sys.modules.get(chain[0])
-    with contextlib.suppress(BaseException):  # the grade will meet the same and report it
+    with contextlib.suppress(BaseException):  # the grade will get the same and report it
         for name in chain[1:]:
             if not isinstance(found, ModuleType):
                 return
@@ -160,5 +156,5 @@ def _import(name: str) -> None:
     parent = sys.modules.get(".".join(parts[:-1]))
     if parent is not None and (hasattr(parent, parts[-1]) or not hasattr(parent, "__path__")):
         return  # `from module import name`, and the name is there, or cannot be a module
-    with contextlib.suppress(BaseException):  # the grade will meet the same and report it
+    with contextlib.suppress(BaseException):  # the grade will get the same and report it
         importlib.import_module(name)
