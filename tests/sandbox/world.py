@@ -18,11 +18,13 @@ import pytest
 
 import graders_engine
 
-ENGINE = str(Path(graders_engine.__file__).parent.parent)
+PACKAGE = Path(graders_engine.__file__).parent
+PACKAGES = os.path.realpath(sysconfig.get_path("purelib"))
 ORDINARY_ID = 41_414
 ROLES = ("root", "user")
 TIERS = ("namespaces", "landlock")
 MIB = 1 << 20
+_NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 
 
 def interpreter_for(role: str) -> str:
@@ -44,16 +46,25 @@ def _open_to_all(path: str) -> bool:
 def skip_unless_possible(role: str) -> None:
     if role == "root" and os.geteuid():
         pytest.skip("needs root")
+    if role == "user" and not os.geteuid() and not _open_to_all(PACKAGES):
+        pytest.skip("the packages are in a folder that an ordinary user cannot read")
 
 
 class World:
-    """Files, sockets and a process of the role, for attacks to aim at."""
+    """Files, sockets and a process of the role, for attacks to aim at.
+
+    The engine that runs the sandbox is a copy in the role's own folder, so that neither its place nor
+    its permissions depend on where the tests are.
+    """
 
     def __init__(self, role: str) -> None:
         self.role = role
         self.user = ORDINARY_ID if role == "user" and not os.geteuid() else None
         self.base = Path(tempfile.mkdtemp(prefix="world-", dir="/var/tmp"))
         self.python = self._make_environment()
+        self.engine = str(self.base / "engine")
+        shutil.copytree(PACKAGE, self.base / "engine" / PACKAGE.name, ignore=_NO_BYTECODE)
+        shutil.copy(Path(__file__).with_name("driver.py"), self.base / "engine")
         self.own = self.base / "env" / "lib" / "own.txt"
         self.dummy = self.base / "home" / "dummy.txt"
         self.dummy.parent.mkdir()
@@ -74,9 +85,7 @@ class World:
         (env / "bin").mkdir(parents=True)
         (env / "lib" / version).mkdir(parents=True)
         (env / "bin" / "python").symlink_to(home)
-        (env / "lib" / version / "site-packages").symlink_to(
-            os.path.realpath(sysconfig.get_path("purelib"))
-        )
+        (env / "lib" / version / "site-packages").symlink_to(PACKAGES)
         (env / "pyvenv.cfg").write_text(f"home = {os.path.dirname(home)}\n")
         return str(env / "bin" / "python")
 
@@ -108,16 +117,22 @@ class World:
             "DUMMY": str(self.dummy),
             "OWN": str(self.own),
             "HOME": str(self.dummy.parent),
-            "ENGINE": ENGINE,
+            "ENGINE": self.engine,
             "DISK": 24 * MIB,
         }
+
+    def shown_below_tmp(self) -> list[str]:
+        """The entries of /tmp that a sandbox must show: those with the interpreter or the packages."""
+        shown = [os.path.realpath(self.python), PACKAGES, sysconfig.get_path("stdlib")]
+        parts = [Path(path).parts for path in shown]
+        return sorted({p[2] for p in parts if p[:2] == ("/", "tmp")})
 
     def start(self, command: list[str], **more: Any) -> subprocess.Popen[str]:
         who: dict[str, Any] = {}
         if self.user is not None:
             who = {"user": self.user, "group": self.user, "extra_groups": []}
         environment = {
-            "PYTHONPATH": ENGINE,
+            "PYTHONPATH": self.engine,
             "GRADERS_SECRET": "GRADERS_SECRET",
             "PATH": "/usr/bin:/bin",
         }
@@ -152,7 +167,7 @@ class Driven:
 
     def __init__(self, world: World, tier: str, **limits: float) -> None:
         self.world = world
-        driver = str(Path(__file__).with_name("driver.py"))
+        driver = str(Path(world.engine, "driver.py"))
         setup = json.dumps({"tier": tier, "limits": limits})
         self._process = world.start(
             [world.python, driver, setup], stdin=subprocess.PIPE, stdout=subprocess.PIPE
