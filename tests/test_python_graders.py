@@ -187,9 +187,12 @@ def test_without_a_sandbox_nothing_runs_and_nothing_is_a_zero() -> None:
 
     with Engine(sandbox=Gone()) as engine:
         response = engine.run(EXACT, model_sample="x", item={"label": "x"})
+        multi = {"type": "multi", "graders": {"p": EXACT}, "calculate_output": "p"}
+        within = engine.run(multi, model_sample="x", item={"label": "x"}).metadata.errors
         [row] = engine.score(EXACT, [{"item": {"label": "x"}, "model_sample": "x"}])
     assert response.metadata.errors.python_grader_server_error
     assert response.metadata.errors.python_grader_server_error_type == "sandbox_unavailable"
+    assert within.python_grader_server_error_type == "sandbox_unavailable"
     assert (row.reward, row.status) == (None, "failed")
     with pytest.raises(UnavailableGrader, match="no sandbox"):
         _ = CompiledGrader(EXACT, Services()).evaluator

@@ -128,7 +128,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        failure = Failure(_FLAGS[type(error)], str(error), infrastructure=error.infrastructure)
+        failure = Failure(_FLAGS[type(error)], str(error), error.infrastructure, type=error.type)
         return failed(failure, error.usage)
     except (errors.BudgetSpent, errors.DataSetError):
         raise  # no row's failure: the run stops, and goes on when that is mended

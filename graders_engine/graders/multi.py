@@ -105,7 +105,7 @@ class Multi:
             outcomes = [await attempt(part, scope) for part in self._parts]
         served = {key: outcome.served for key, outcome in zip(self._keys, outcomes, strict=True)}
         failures = [
-            Failure(failure.flag, failure.details, failure.infrastructure, key)
+            Failure(failure.flag, failure.details, failure.infrastructure, key, failure.type)
             for key, outcome in zip(self._keys, outcomes, strict=True)
             for failure in outcome.failures
         ]

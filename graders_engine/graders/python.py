@@ -198,13 +198,12 @@ class Python:
         try:
             result = await self._sandbox.grade(self._program, sample, item)
         except SandboxError as error:
-            raise NoSandbox(f"{error.type}: {error}") from None
+            raise NoSandbox(str(error), error.type) from None
         printed = {name: text for name in ("stdout", "stderr") if (text := getattr(result, name))}
         if result.kind is Kind.VALUE and result.reward is not None:
             return Outcome(result.reward, result.reward, printed=printed)
         details = result.details or result.kind.value
-        if (
-            result.exception == ModuleNotFoundError.__name__
-        ):  # graded code may lie: it is only a hint
+        # Graded code chooses this name, so it may decide a hint, and nothing else.
+        if result.exception == ModuleNotFoundError.__name__:
             details += f"\n{_BUILD_HINT}"
         return Outcome(None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details),), printed=printed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from graders_engine.sandbox.base import GradeResult, Limits, Program
+from graders_engine.sandbox.base import GradeResult, Kind, Limits, Program
 from graders_engine.sandbox.pool import Pool
 from graders_engine.sandbox.process import WorkerState
 from graders_engine.sandbox.replacement import ReplacementPolicy
@@ -150,3 +150,19 @@ def test_a_pool_leaves_no_process() -> None:
     for pid in asyncio.run(check()):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_grade_that_stops_its_template_is_killed_with_it_and_is_not_tried_again() -> None:
+    stop = (
+        "import os, signal\ndef grade(sample, item):\n"
+        "    os.kill(os.getppid(), signal.SIGSTOP)\n    while True: pass"
+    )
+
+    async def check() -> None:
+        async with opened(Pool("none", Limits(wall_s=0.3), concurrency=1)) as pool:
+            result = await grade(pool, Program(stop), 1)
+            assert (result.kind, result.reward) == (Kind.TIMEOUT, None)
+            assert result.details == "killed after 0.3 s"
+            assert (await grade(pool, ECHO, 2)).reward == 2
+
+    asyncio.run(check())
