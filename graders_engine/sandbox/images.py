@@ -96,7 +96,7 @@ def definition(tag: str, custom: Mapping[str, Definition] | None = None) -> Defi
     """The definition of a tag; the user's `custom` ones come first.
 
     Raises:
-        ImageError: there is none of that tag.
+        ImageError: the tag is unknown.
     """
     tag = ALIASES.get(tag, tag)
     found = (custom or {}).get(tag) or DOCUMENTED.get(tag)

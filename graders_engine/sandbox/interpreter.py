@@ -68,8 +68,10 @@ def locate(executable: str | None) -> Interpreter:
     modules = [p for p in module_path if (p and _inside(p, folders)) or _is_packages(p)]
     # an environment may link to the packages of another: the links are shown as well
     links = [link for p in modules for link in (p, *_links(p), os.path.realpath(p))]
-    shown = [p for p in dict.fromkeys([*folders, *links]) if os.path.lexists(p)]
-    readable = tuple(p for p in shown if not _inside(p, [other for other in shown if other != p]))
+    visible = [p for p in dict.fromkeys([*folders, *links]) if os.path.lexists(p)]
+    readable = tuple(
+        p for p in visible if not _inside(p, [other for other in visible if other != p])
+    )
     return Interpreter(path, prefix, tuple(modules), readable)
 
 

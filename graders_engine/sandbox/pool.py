@@ -315,7 +315,7 @@ def _too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:
 
 
 def _unused_id(number: int) -> int:
-    """A user id that no account has, for the worker of that number; 0 when there is none to give."""
+    """A user id that no account has, for the worker of that number; 0 when no id is left."""
     wanted = _HOST_IDS + number % 0x100000
     with contextlib.suppress(OSError), open("/proc/self/uid_map", encoding="ascii") as ranges:
         ends = [int(r.split()[0]) + int(r.split()[2]) for r in ranges]

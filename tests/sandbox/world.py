@@ -28,7 +28,7 @@ _NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 
 
 def interpreter_for(role: str) -> str:
-    """A Python that the role may run and that our packages fit; skips where there is none."""
+    """A Python that the role may run and that our packages fit; skips without one."""
     mine = os.path.realpath(sys.executable)
     if role == "root" or os.geteuid() or _open_to_all(mine):
         return mine
@@ -65,10 +65,10 @@ class World:
         self.engine = str(self.base / "engine")
         shutil.copytree(PACKAGE, self.base / "engine" / PACKAGE.name, ignore=_NO_BYTECODE)
         shutil.copy(Path(__file__).with_name("driver.py"), self.base / "engine")
-        self.own = self.base / "env" / "lib" / "own.txt"
+        self.readable = self.base / "env" / "lib" / "own.txt"
         self.dummy = self.base / "home" / "dummy.txt"
         self.dummy.parent.mkdir()
-        for file in (self.own, self.dummy):
+        for file in (self.readable, self.dummy):
             file.write_text("untouched")
         self._listeners = self._listen()
         if self.user is not None:
@@ -115,7 +115,7 @@ class World:
             "ABSTRACT": self.abstract,
             "HOST_PID": self.bystander.pid,
             "DUMMY": str(self.dummy),
-            "OWN": str(self.own),
+            "OWN": str(self.readable),
             "HOME": str(self.dummy.parent),
             "ENGINE": self.engine,
             "DISK": 24 * MIB,
@@ -123,8 +123,8 @@ class World:
 
     def shown_below_tmp(self) -> list[str]:
         """The entries of /tmp that a sandbox must show: those with the interpreter or the packages."""
-        shown = [os.path.realpath(self.python), PACKAGES, sysconfig.get_path("stdlib")]
-        parts = [Path(path).parts for path in shown]
+        paths = [os.path.realpath(self.python), PACKAGES, sysconfig.get_path("stdlib")]
+        parts = [Path(path).parts for path in paths]
         return sorted({p[2] for p in parts if p[:2] == ("/", "tmp")})
 
     def start(self, command: list[str], **more: Any) -> subprocess.Popen[str]:
@@ -144,9 +144,9 @@ class World:
             assert file.read().rpartition(")")[2].split()[0] == "S", (
                 "a process of the host was stopped"
             )
-        for file_path in (self.own, self.dummy):
+        for file_path in (self.readable, self.dummy):
             assert file_path.read_text() == "untouched"
-        status = self.own.stat()
+        status = self.readable.stat()
         assert status.st_mode & 0o777 == 0o644
         assert status.st_mtime > 1e9
         for listener in self._listeners:

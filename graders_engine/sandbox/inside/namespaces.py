@@ -68,15 +68,15 @@ def _map_ids(processes: int, user: int, group: int) -> None:
 
 
 def _build_root(plan: Plan, owner: int) -> None:
-    shown = [p for p in plan.readable if os.path.lexists(p)]
+    visible = [p for p in plan.readable if os.path.lexists(p)]
     base = next(
         s
         for s in _MOUNT_POINTS
-        if os.path.isdir(s) and not any(f"{p}/".startswith(f"{s}/") for p in shown)
+        if os.path.isdir(s) and not any(f"{p}/".startswith(f"{s}/") for p in visible)
     )
     libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
     libc.mount("none", base, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, "mode=755,size=4m")
-    for path in shown:
+    for path in visible:
         _show(path, base)
     for device in DEVICES:
         _bind(device, base)

@@ -114,7 +114,7 @@ MACHINES: dict[str, tuple[int, dict[str, int]]] = {
 
 
 def native() -> tuple[int, dict[str, int]]:
-    """The audit word and the table of this machine; OSError where there is none."""
+    """The audit word and the table of this machine; OSError for an unknown machine."""
     machine = os.uname().machine
     if machine not in MACHINES:
         raise OSError(f"no system call table for {machine}")

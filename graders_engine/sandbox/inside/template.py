@@ -195,9 +195,7 @@ class TemplateProcess:
             answer["status"] = _status_within(grade.pid, _EXIT_S)
         if answer.get("status") is None:
             os.kill(grade.pid, _SIGKILL)
-            os.waitpid(
-                grade.pid, 0
-            )  # in its own namespace: returns when all that it started is gone
+            os.waitpid(grade.pid, 0)  # in its own namespace it returns when all it started is gone
         if not self._confinement.has_pid_namespace:
             self._confinement.kill_strays(others)
         self._finish(grade, answer, poll)
