@@ -106,10 +106,12 @@ class GradingError(GradersError):
     Attributes:
         usage: the tokens that were spent all the same, by model.
         infrastructure: True if neither the row nor the grader is at fault.
+        type: a short word for programs, where the wire has one.
     """
 
     usage: Mapping[str, Usage] = {}
     infrastructure = False
+    type = ""
 
 
 class UndefinedVariable(GradingError):
@@ -125,9 +127,13 @@ class UnrenderableValue(GradingError):
 
 
 class NoSandbox(GradingError):
-    """Raised when graded python code cannot be run; the message starts with a short error type."""
+    """Raised when graded python code cannot be run at all; `type` is that of the sandbox's error."""
 
     infrastructure = True
+
+    def __init__(self, message: str, type: str) -> None:  # noqa: A002 - the wire's word
+        self.type = type
+        super().__init__(f"{type}: {message}")
 
 
 class TextTooLong(GradingError):
