@@ -61,12 +61,12 @@ def test_a_result_that_comes_out_otherwise_says_so(results: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Give RESULTS and a line, or --grader, --data and --row."),
+        ([], "Pass RESULTS and a line, or --grader, --data and --row."),
         (["{results}"], "RESULTS needs a line"),
-        (["{results}", "9"], "has no result of line 9."),
-        (["{results}", "3", "--sample", "3"], "has no result of line 3, sample 3."),
+        (["{results}", "9"], "has no result for line 9."),
+        (["{results}", "3", "--sample", "3"], "has no result for line 3, sample 3."),
         (["--row", "1"], "--row needs the grader"),
-        (["--row", "1", "--grader", CHECK], "Name the data set with --data."),
+        (["--row", "1", "--grader", CHECK], "Pass the data set with --data."),
         (["--row", "9", "--grader", CHECK, "--data", "{data}"], "has no row on line 9."),
     ],
 )  # fmt: skip

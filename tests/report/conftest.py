@@ -63,7 +63,7 @@ class Run(NamedTuple):
 
     results: Path
     numbers: Numbers
-    made_by: Provenance
+    provenance: Provenance
     texts: RowTexts
 
 

@@ -13,8 +13,8 @@ from graders_engine.blocking import Settings
 from graders_engine.errors import FormulaFailure
 from graders_engine.language.formula import Formula
 from graders_engine.models.scripted import Scripted
-from graders_engine.report.explain import _filled, explain
-from graders_engine.report.terminal.explain import render
+from graders_engine.report.explain import explain, explain_formula
+from graders_engine.report.terminal.explain import explanation_text
 
 SOURCE = """
 def grade(sample, item):
@@ -63,7 +63,7 @@ def test_a_row_is_shown_from_its_templates_to_its_reward() -> None:
     assert call.request.model == "judge"
     assert call.reply is not None
     assert json.loads(call.reply.text)["result"] == 0.5
-    text = render(shown)
+    text = explanation_text(shown)
     for line in (
         "    rendered: To what?:",
         "    sample.output_json.a[0] = 7",
@@ -85,9 +85,9 @@ def test_what_cannot_be_rendered_or_asked_says_why() -> None:
     assert shown.formula is not None
     assert shown.formula.filled == "0.0 ^ 2 + 0.5"
     assert "sample_parse_error" in shown.flags
-    text = render(shown)
+    text = explanation_text(shown)
     assert "not rendered" in text
-    assert "none (counts 0)" in text
+    assert "none (counts as 0)" in text
 
 
 def test_a_judge_that_fails_is_shown_with_what_it_was_asked() -> None:
@@ -95,7 +95,7 @@ def test_a_judge_that_fails_is_shown_with_what_it_was_asked() -> None:
     assert "model_grader_parse_error" in shown.flags
     assert shown.judges[0].reply is not None
     assert shown.judges[0].reply.text == "{torn"
-    assert "answer: {torn" in render(shown)
+    assert "answer: {torn" in explanation_text(shown)
 
 
 def test_the_samples_own_flags_are_told_from_the_graders() -> None:
@@ -107,7 +107,7 @@ def test_the_samples_own_flags_are_told_from_the_graders() -> None:
     }
     shown = explain({}, grader, {"item": {}, "model_sample": ""}, 1)
     assert (shown.reward, shown.sample_flags) == (1.0, ["unresponsive_reward_error"])
-    assert "takes no reward away" in render(shown)
+    assert "does not change the reward" in explanation_text(shown)
 
 
 def test_a_grader_that_cannot_be_run_is_explained_as_far_as_it_can(
@@ -119,19 +119,19 @@ def test_a_grader_that_cannot_be_run_is_explained_as_far_as_it_can(
     assert shown.status == ""
     assert "'judge' has no endpoint" in shown.not_run
     assert shown.templates[1].rendered == "To what?:"
-    assert "not run:" in render(shown)
+    assert "not run:" in explanation_text(shown)
 
 
 def test_a_row_that_is_none_is_explained() -> None:
     shown = explain(judged(0.5), JUDGED, [1], 1)
     assert (shown.status, shown.templates) == ("invalid", [])
-    assert "A row must be an object" in render(shown)
+    assert "A row must be an object" in explanation_text(shown)
 
 
 def test_long_texts_are_cut_on_the_terminal_and_whole_in_json() -> None:
     row = {"item": {"question": "\x1b" + "why " * 2000, "n": 1}, "model_sample": '{"a": [1]}'}
     shown = explain(judged(0.5), JUDGED, row, 1)
-    text = render(shown)
+    text = explanation_text(shown)
     assert "more characters; --json has all" in text
     assert "\x1b" not in text
     whole = json.loads(shown.as_json())
@@ -157,7 +157,7 @@ def test_a_formula_with_its_numbers_put_in_has_the_same_value(
         f" {sign} {token}" for sign, token in zip(signs, tokens[1:], strict=False)
     )
     formula = Formula.compile(source, list(values))
-    shown = _filled(formula, values)
+    shown = explain_formula(formula, values)
     plain = Formula.compile(shown.filled, [])
     if shown.problem:
         with pytest.raises(FormulaFailure):

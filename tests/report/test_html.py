@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from graders_engine.report.html.page import render
+from graders_engine.report.html.page import report_page
 from tests.report.conftest import HOSTILE, LARGE_ROWS, Run, read
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -75,7 +75,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(hostile: Run) -> str:
-    return render(hostile.numbers, hostile.made_by, hostile.texts)
+    return report_page(hostile.numbers, hostile.provenance, hostile.texts)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_numbers_stand_as_text(hostile: Run, read_page: Reader) -> None:
     assert f"{tally.invalid:,} invalid" in shown
     for flag, count in tally.flags.items():
         assert re.search(f"{flag}{count:,}", shown)
-    assert json.dumps(hostile.made_by.grader["calculate_output"]) in shown
+    assert json.dumps(hostile.provenance.grader["calculate_output"]) in shown
 
 
 def test_every_row_of_a_small_run_is_in_the_table(hostile: Run, read_page: Reader) -> None:
@@ -204,7 +204,7 @@ def test_every_row_of_a_small_run_is_in_the_table(hostile: Run, read_page: Reade
 
 
 def test_a_run_of_100_000_rows_is_a_small_page(large: Run) -> None:
-    page = render(large.numbers, large.made_by, large.texts)
+    page = report_page(large.numbers, large.provenance, large.texts)
     assert len(page.encode()) < 500_000
     shown = Reader(page).text()
     assert f"of {LARGE_ROWS:,} rows: the 40 with the lowest and the highest rewards" in shown
@@ -237,7 +237,7 @@ def test_the_worst_texts_keep_the_page_small(tmp_path: Path) -> None:
     data.write_text(f"{row}\n" * 2000, encoding="utf-8")
     run = read(results, data)
     assert not run.texts.why_none
-    page = render(run.numbers, run.made_by, run.texts)
+    page = report_page(run.numbers, run.provenance, run.texts)
     Reader(page)
     assert len(page.encode()) < 500_000
 
@@ -248,7 +248,9 @@ def test_a_run_without_a_reward_has_a_page(tmp_path: Path) -> None:
         '{"line":1,"reward":null,"status":"failed","sub_rewards":{},"flags":{},"seconds":1}\n'
     )
     run = read(results)
-    assert "No row has a reward." in Reader(render(run.numbers, run.made_by, run.texts)).text()
+    assert (
+        "No row has a reward." in Reader(report_page(run.numbers, run.provenance, run.texts)).text()
+    )
     results.write_text("")
     run = read(results)
-    Reader(render(run.numbers, run.made_by, run.texts))
+    Reader(report_page(run.numbers, run.provenance, run.texts))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from graders_engine.report.html.page import render
+from graders_engine.report.html.page import report_page
 from tests.report.browser import Page, find_browser, opened
 from tests.report.conftest import Run
 
@@ -23,7 +23,7 @@ SHOWN = "[...document.querySelectorAll('#rows tbody tr')].filter(row => !row.hid
 @pytest.fixture(scope="module")
 def page_file(large: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render(large.numbers, large.made_by, large.texts), encoding="utf-8")
+    path.write_text(report_page(large.numbers, large.provenance, large.texts), encoding="utf-8")
     return path
 
 
@@ -43,7 +43,9 @@ def looking(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> 
 
 def test_hostile_texts_change_nothing(hostile: Run, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render(hostile.numbers, hostile.made_by, hostile.texts), encoding="utf-8")
+    path.write_text(
+        report_page(hostile.numbers, hostile.provenance, hostile.texts), encoding="utf-8"
+    )
 
     async def look(page: Page) -> tuple[str, int]:
         title = await page.evaluate("document.title")

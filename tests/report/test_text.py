@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.report.row_texts import readable
-from graders_engine.report.terminal.report import render_numbers
+from graders_engine.report.terminal.report import report_text
 from graders_engine.report.visible import cut, one_line, visible
 from tests.report.conftest import LARGE_ROWS, Run
 
@@ -33,12 +33,12 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
 
 
 @given(ANY_TEXT, st.integers(1, 50))
-def test_a_text_is_never_longer_than_its_room(text: str, most: int) -> None:
-    line = one_line(text, most)
-    assert len(line) <= most
+def test_a_text_is_never_longer_than_its_room(text: str, max_chars: int) -> None:
+    line = one_line(text, max_chars)
+    assert len(line) <= max_chars
     assert "\n" not in line
-    shown, left_out = cut(text, most)
-    assert len(shown) <= most
+    shown, left_out = cut(text, max_chars)
+    assert len(shown) <= max_chars
     assert left_out or shown == visible(text)
 
 
@@ -57,7 +57,7 @@ def test_an_item_is_shown_with_its_texts_as_they_are(value: object, text: str) -
 
 
 def test_the_terminal_shows_what_the_page_shows(large: Run) -> None:
-    text = render_numbers(large.numbers, large.made_by, large.texts)
+    text = report_text(large.numbers, large.provenance, large.texts)
     tally, mean = large.numbers.digest.tally, large.numbers.mean
     assert mean is not None
     assert f"mean reward  {mean.value:.4f}" in text
@@ -80,6 +80,6 @@ def test_the_terminal_shows_what_the_page_shows(large: Run) -> None:
 
 
 def test_hostile_texts_do_nothing_to_the_terminal(hostile: Run) -> None:
-    text = render_numbers(hostile.numbers, hostile.made_by, hostile.texts)
+    text = report_text(hostile.numbers, hostile.provenance, hostile.texts)
     assert not UNSAFE.search(text)
     assert "\\x1b[31m" in text

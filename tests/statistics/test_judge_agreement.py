@@ -6,7 +6,7 @@ import pytest
 
 from graders_engine.dataset.results.agreement import judge_agreement
 from graders_engine.errors import DataSetError
-from graders_engine.report.terminal.agreement import render
+from graders_engine.report.terminal.agreement import agreement_text
 
 
 def test_labels_are_matched_by_the_most_frequent_answer() -> None:
@@ -24,7 +24,7 @@ def test_labels_are_matched_by_the_most_frequent_answer() -> None:
 
 
 def test_a_judge_that_agrees_no_more_than_a_constant_is_shown_beside_it() -> None:
-    shown = render(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"]))
+    shown = agreement_text(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"]))
     assert "agreement   90.0 %, 95 % interval 0.5958 to 0.9821, Cohen's kappa 0.00\n" in shown
     assert "90.0 %, kappa 0, for a judge that always says 'good'\n" in shown
 
@@ -39,8 +39,8 @@ def test_numbers_are_held_against_numbers_by_distance_and_by_what_passes() -> No
     assert found.matching is not None
     assert found.matching.agreement.value == 0.75
     assert found.alpha is not None
-    shown = render(found)
-    assert "75.0 % on what passes (at least 0.5)" in shown
+    shown = agreement_text(found)
+    assert "75.0 % on pass or fail (at least 0.5)" in shown
     assert "calibration, expected error" in shown
 
 
@@ -54,8 +54,8 @@ def test_zeros_and_ones_are_passed_or_not_without_asking() -> None:
 
 
 def test_one_row_has_figures_or_none_and_a_page_all_the_same() -> None:
-    shown = render(judge_agreement([[1.0]], [1.0]))
-    assert shown.startswith("1 row with the judge's answer and a label of people\n")
+    shown = agreement_text(judge_agreement([[1.0]], [1.0]))
+    assert shown.startswith("1 row with an answer of the judge and a human label\n")
     assert "nan" not in shown
     assert "repeats" not in shown
 
