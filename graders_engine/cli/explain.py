@@ -68,16 +68,16 @@ def command(
         meta = read_meta(results)
         recorded = _find_result(results, RowKey(number, sample - 1))
         unknown = f"The grader that produced {results} is not known: pass it with --grader."
-        given = read_flag("grader", grader) if grader else _require(meta.get("grader"), unknown)
+        source = read_flag("grader", grader) if grader else _require(meta.get("grader"), unknown)
     else:
         number = _require(row, "Pass RESULTS and a line, or --grader, --data and --row.")
-        given = read_flag("grader", _require(grader, "--row needs the grader: pass --grader."))
+        source = read_flag("grader", _require(grader, "--row needs the grader: pass --grader."))
         meta = {"settings": {"sample_field": sample_field}}
     key = RowKey(number, sample - 1)
     path = data or _require(data_path(meta), "Pass the data set with --data.")
     explanation = explain(
         settings,
-        given,
+        source,
         _find_row(path, meta, key),
         key.line,
         sample=key.sample,

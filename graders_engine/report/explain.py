@@ -73,8 +73,8 @@ class JudgeCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request to a judge.
 
     Attributes:
-        request: what was sent.
-        reply: what came back.
+        request: the request.
+        reply: the reply.
         problem: why there is no reply; empty if there is one.
     """
 

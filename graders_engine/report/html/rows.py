@@ -33,7 +33,7 @@ class RowText:
     Attributes:
         name: "Item" or "Sample".
         text: its start, safe to display.
-        is_cut: whether the text goes on.
+        is_cut: whether `text` is not all of it.
     """
 
     name: str
