@@ -17,7 +17,7 @@ DATA_SETS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
+class SimulatedData:
     """One data set: its rows, their groups, and the mean of the distribution that they come from."""
 
     values: Floats
@@ -39,59 +39,61 @@ class Case:
     """
 
     name: str
-    draw: Callable[[np.random.Generator, int], DataSet]
+    draw: Callable[[np.random.Generator, int], SimulatedData]
     differences: bool = False
     exact: bool = True
 
 
-def binary(chance: float | None) -> Callable[[np.random.Generator, int], DataSet]:
-    def draw(random: np.random.Generator, count: int) -> DataSet:
+def binary(chance: float | None) -> Callable[[np.random.Generator, int], SimulatedData]:
+    def draw(random: np.random.Generator, count: int) -> SimulatedData:
         mean = float(random.uniform(0.05, 0.95)) if chance is None else chance
-        return DataSet((random.random(count) < mean).astype(np.float64), None, mean)
+        return SimulatedData((random.random(count) < mean).astype(np.float64), None, mean)
 
     return draw
 
 
-def beta(up: float, down: float) -> Callable[[np.random.Generator, int], DataSet]:
-    return lambda random, count: DataSet(random.beta(up, down, count), None, up / (up + down))
+def beta(up: float, down: float) -> Callable[[np.random.Generator, int], SimulatedData]:
+    return lambda random, count: SimulatedData(random.beta(up, down, count), None, up / (up + down))
 
 
-def partial(random: np.random.Generator, count: int) -> DataSet:
+def partial(random: np.random.Generator, count: int) -> SimulatedData:
     """Seven of ten rows are right; the others get partial credit."""
     values = np.where(random.random(count) < 0.7, 1.0, random.beta(2, 2, count))
-    return DataSet(values, None, 0.85)
+    return SimulatedData(values, None, 0.85)
 
 
-def binary_samples(random: np.random.Generator, count: int) -> DataSet:
+def binary_samples(random: np.random.Generator, count: int) -> SimulatedData:
     """Rewards of 0 or 1, one to eight samples per prompt, prompts of different difficulty."""
     sizes = random.integers(1, 9, count)
     chances = random.beta(1.4, 0.6, count)
     groups = np.repeat(np.arange(count), sizes)
-    return DataSet((random.random(len(groups)) < chances[groups]).astype(np.float64), groups, 0.7)
+    return SimulatedData(
+        (random.random(len(groups)) < chances[groups]).astype(np.float64), groups, 0.7
+    )
 
 
-def beta_samples(random: np.random.Generator, count: int) -> DataSet:
+def beta_samples(random: np.random.Generator, count: int) -> SimulatedData:
     """Rewards of four samples per prompt, similar within a prompt."""
     centres = random.beta(8, 2, count)
     groups = np.repeat(np.arange(count), 4)
-    return DataSet(random.beta(5 * centres[groups], 5 * (1 - centres[groups])), groups, 0.8)
+    return SimulatedData(random.beta(5 * centres[groups], 5 * (1 - centres[groups])), groups, 0.8)
 
 
-def steps(up: float, down: float) -> Callable[[np.random.Generator, int], DataSet]:
+def steps(up: float, down: float) -> Callable[[np.random.Generator, int], SimulatedData]:
     """Differences of two runs of 0/1 rewards."""
 
-    def draw(random: np.random.Generator, count: int) -> DataSet:
+    def draw(random: np.random.Generator, count: int) -> SimulatedData:
         values = random.choice([1.0, -1.0, 0.0], count, p=[up, down, 1 - up - down])
-        return DataSet(values, None, up - down)
+        return SimulatedData(values, None, up - down)
 
     return draw
 
 
-def shifts(random: np.random.Generator, count: int) -> DataSet:
+def shifts(random: np.random.Generator, count: int) -> SimulatedData:
     """Differences of two runs with similar rewards within a row."""
     common = random.beta(8, 2, count)
     values = random.beta(6 * common, 6 * (1 - common)) - random.beta(4 * common, 4 * (1 - common))
-    return DataSet(values, None, 0.0)
+    return SimulatedData(values, None, 0.0)
 
 
 CASES = [

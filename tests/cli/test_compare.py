@@ -94,8 +94,8 @@ def test_two_graders_over_the_same_rows_are_compared(
     assert lines[3].startswith("difference  -0.2143  95 % interval -0.")
     assert "over 40 rows scored in both: B is lower" in lines[4]
     assert "B higher on 0, the same on 30, lower on 10" in lines[5]
-    assert "this many rows detect a true difference of 0." in lines[6]
-    assert lines[8:11] == [
+    assert "such rows detect a true difference of 0." in lines[7]
+    assert lines[9:12] == [
         "changed most",
         "  line 1  0.8571 -> 0",
         "  line 5  0.8571 -> 0",
@@ -165,9 +165,7 @@ def test_a_model_whose_answers_cannot_be_graded_any_more_is_worse(tmp_path: Path
     ended = graders("compare", before, after, "--fail-if-worse")
     assert ended.exit_code == 3
     assert "difference  none: the same reward on all 27 rows" in ended.stdout
-    assert (
-        "over 40 rows, invalid rows with the reward that the hosted API gives them" in ended.stdout
-    )
+    assert "over 40 rows, invalid ones as the hosted API counts them" in ended.stdout
     assert "  13 scored -> invalid" in ended.stdout
     assert "  line 3   0.9 -> invalid      B: sample_parse_error, it is no JSON" in ended.stdout
 

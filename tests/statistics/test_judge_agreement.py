@@ -40,7 +40,8 @@ def test_numbers_are_held_against_numbers_by_distance_and_by_what_passes() -> No
     assert found.matching.agreement.value == 0.75
     assert found.alpha is not None
     shown = agreement_text(found)
-    assert "75.0 % on pass or fail (at least 0.5)" in shown
+    assert "agreement   75.0 %, " in shown
+    assert "on whether a number passes: it is at least 0.5\n" in shown
     assert "calibration, expected error" in shown
 
 
@@ -55,7 +56,7 @@ def test_zeros_and_ones_are_passed_or_not_without_asking() -> None:
 
 def test_one_row_has_figures_or_none_and_a_page_all_the_same() -> None:
     shown = agreement_text(judge_agreement([[1.0]], [1.0]))
-    assert shown.startswith("1 row with an answer of the judge and a human label\n")
+    assert shown.startswith("1 row with a judge answer and a human label\n")
     assert "nan" not in shown
     assert "repeats" not in shown
 

@@ -35,19 +35,19 @@ def agreement_text(agreement: JudgeAgreement) -> str:
 
 def _rows(agreement: JudgeAgreement) -> Iterator[str]:
     without = f"; {agreement.unanswered:,} more without an answer" if agreement.unanswered else ""
-    yield f"{format_rows(agreement.rows)} with an answer of the judge and a human label{without}"
+    yield f"{format_rows(agreement.rows)} with a judge answer and a human label{without}"
 
 
 def _matching(matching: Matching, passing: float | None) -> Iterator[str]:
-    on_passing = "" if passing is None else f" on pass or fail (at least {format_number(passing)})"
     agreement = matching.agreement
     constant = one_line(matching.constant, _LABEL_WIDTH)
     yield ""
     yield (
-        f"agreement   {format_percent(agreement.value)}{on_passing}, "
-        f"95 % interval {format_interval(agreement)}, "
+        f"agreement   {format_percent(agreement.value)}, 95 % interval {format_interval(agreement)}, "
         f"Cohen's kappa {format_correlation(matching.kappa)}"
     )
+    if passing is not None:
+        yield f"            on whether a number passes: it is at least {format_number(passing)}"
     yield (
         f"            {format_percent(matching.constant_agreement)}, kappa 0, "
         f"for a judge that always says '{constant}'"
@@ -68,10 +68,8 @@ def _matching(matching: Matching, passing: float | None) -> Iterator[str]:
 def _distance(distance: Distance) -> Iterator[str]:
     error, bias = distance.absolute_error, distance.bias
     yield ""
-    yield (
-        f"distance    {format_number(error.value)} on average, 95 % interval {format_interval(error)}, "
-        f"quadratic kappa {format_correlation(distance.kappa)}"
-    )
+    yield f"distance    {format_number(error.value)} on average, 95 % interval {format_interval(error)}"
+    yield f"            quadratic kappa {format_correlation(distance.kappa)}"
     yield (
         f"            {format_number(distance.constant_error)}, kappa 0, "
         f"for a judge that always says {format_number(distance.constant)}"
@@ -88,10 +86,9 @@ def _repeats(agreement: JudgeAgreement) -> Iterator[str]:
         return
     flips = agreement.flips
     yield ""
-    yield (
-        f"repeats     the answers differ on {format_percent(flips.flipped)} of {format_rows(flips.rows)}; "
-        f"{format_percent(flips.against_majority)} of a row's answers are not its most frequent one"
-    )
+    yield f"repeats     answers differ on {format_percent(flips.flipped)} of {format_rows(flips.rows)}"
+    against_majority = format_percent(flips.against_majority)
+    yield f"            {against_majority} of a row's answers are not its most frequent one"
     alpha = (
         "unknown: all answers are the same" if agreement.alpha is None else f"{agreement.alpha:.2f}"
     )

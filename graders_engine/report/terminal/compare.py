@@ -72,17 +72,14 @@ def _difference(name: str, pair: Paired | None) -> Iterator[str]:
         return
     difference, margin = pair.difference, " " * 11
     grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
-    yield f"{margin} over {format_rows(difference.rows)}{grouped} scored in both: B is {_verdict(pair)}"
-    yield (
-        f"{margin} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}; "
-        f"rank correlation {format_correlation(pair.spearman)} (Spearman), "
-        f"{format_correlation(pair.kendall)} (Kendall)"
-    )
+    rows = f"{format_rows(difference.rows)}{grouped}"
+    yield f"{margin} over {rows} scored in both: B is {_verdict(pair)} ({pair.test})"
+    yield f"{margin} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
+    spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
+    yield f"{margin} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
     if pair.detectable is not None:
-        yield (
-            f"{margin} this many rows detect a true difference of {format_number(pair.detectable)} "
-            "four times out of five, a smaller one less often"
-        )
+        smallest = format_number(pair.detectable)
+        yield f"{margin} such rows detect a true difference of {smallest} four times out of five"
 
 
 def _served_difference(name: str, pair: Paired) -> Iterator[str]:
@@ -90,7 +87,7 @@ def _served_difference(name: str, pair: Paired) -> Iterator[str]:
     yield _first_line(name, pair)
     if pair.wins or pair.losses:
         rows = format_rows(pair.difference.rows)
-        yield f"{' ' * 11} over {rows}, invalid rows with the reward that the hosted API gives them"
+        yield f"{' ' * 11} over {rows}, invalid ones as the hosted API counts them ({pair.test})"
 
 
 def _first_line(name: str, pair: Paired) -> str:
@@ -99,7 +96,7 @@ def _first_line(name: str, pair: Paired) -> str:
         return f"{name:<11} none: the same reward on all {format_rows(difference.rows)}"
     p = "p < 0.0001" if pair.p_value < 0.0001 else f"p = {format_number(pair.p_value)}"
     interval = f"95 % interval {format_interval(difference)}"
-    return f"{name:<11} {difference.value:+.4f}  {interval}, {p} ({pair.test})"
+    return f"{name:<11} {difference.value:+.4f}  {interval}, {p}"
 
 
 def _verdict(pair: Paired) -> str:

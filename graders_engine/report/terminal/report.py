@@ -32,6 +32,8 @@ _BAR_WIDTH = 40
 """The longest bar of a histogram, in columns."""
 _WIDTH = 130
 """Columns of a line that quotes a row's details."""
+_EXCERPT_CHARS = 56
+"""Characters of a row's text: with its line and reward they fit into 80 columns."""
 _MAX_ROWS = 3
 """Rows printed from either end of the rewards, and of the slowest."""
 _KEY_WIDTH = 24
@@ -108,7 +110,7 @@ def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     if tally.invalid:
         yield (
             f"as served    {tally.served_mean:.4f}  "
-            f"with the {tally.invalid:,} invalid at the reward that the hosted API gives them"
+            f"with the {tally.invalid:,} invalid as the hosted API counts them"
         )
 
 
@@ -219,16 +221,14 @@ def _judges(numbers: Numbers) -> Iterator[str]:
     for spent in numbers.spending:
         usage = spent.usage
         cost = "" if spent.cost is None else f", cost {spent.cost:,.4g}"
-        yield (
-            f"  {spent.model}  {usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached), "
-            f"{usage.completion_tokens:,} completion tokens{cost}"
-        )
+        yield f"  {spent.model}  {usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached)"
+        yield f"  {'':<{len(spent.model)}}  {usage.completion_tokens:,} completion tokens{cost}"
     for key, repeats in numbers.repeated.items():
-        yield (
-            f"  {key or 'the grader'}  {repeats.answers / repeats.rows:.1f} answers per row, "
-            f"which differ on {format_share(repeats.differing, repeats.rows)} of the rows; "
-            f"mean standard deviation {repeats.deviation_sum / repeats.rows:.4f}"
-        )
+        name, answers = key or "the grader", repeats.answers / repeats.rows
+        differing = format_share(repeats.differing, repeats.rows)
+        deviation = repeats.deviation_sum / repeats.rows
+        yield f"  {name}  {answers:.1f} answers per row, which differ on {differing} of the rows"
+        yield f"  {'':<{len(name)}}  mean standard deviation {deviation:.4f}"
 
 
 def _rows(title: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterator[str]:
@@ -236,21 +236,25 @@ def _rows(title: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterato
         return
     yield ""
     yield title
-    names = [row_name(result) for result in results[:_MAX_ROWS]]
-    width = max(map(len, names))
-    for name, result in zip(names, results, strict=False):
-        text = one_line(texts.of(result)[1], 80)
-        yield f"  line {name:<{width}}  {format_number(result.reward or 0.0):<6}  {text}".rstrip()
+    for name, result in _named(results):
+        text = one_line(texts.of(result)[1], _EXCERPT_CHARS)
+        yield f"  {name}  {format_number(result.reward or 0.0):<6}  {text}".rstrip()
 
 
 def _slowest(results: Sequence[ResultLine], total: float) -> Iterator[str]:
     if results:
-        rows = (
-            f"line {row_name(result)} {1000 * result.seconds:,.1f} ms"
-            for result in results[:_MAX_ROWS]
-        )
         yield ""
-        yield f"{total:,.1f} s of grading; the slowest rows: {', '.join(rows)}"
+        yield f"{total:,.1f} s of grading; the slowest rows"
+        for name, result in _named(results):
+            yield f"  {name}  {1000 * result.seconds:,.1f} ms"
+
+
+def _named(results: Sequence[ResultLine]) -> Iterator[tuple[str, ResultLine]]:
+    """The first rows, each with its name; the names have the same width."""
+    names = [f"line {row_name(result)}" for result in results[:_MAX_ROWS]]
+    width = max(map(len, names))
+    for name, result in zip(names, results, strict=False):
+        yield f"{name:<{width}}", result
 
 
 def _bar(value: float, largest: float) -> str:
