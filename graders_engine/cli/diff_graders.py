@@ -47,7 +47,7 @@ def command(
     margin: float | None,
     **how: Any,
 ) -> None:
-    """Score stored outputs with two versions of a grader, and compare the results.
+    """Score stored outputs with two versions of a grader and compare the results.
 
     OLD and NEW are graders: JSON or YAML, @FILE, or the name of a file. Prints the same as `graders compare`
     does, with OLD as A and NEW as B, including the differences between the two graders.

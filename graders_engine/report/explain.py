@@ -75,7 +75,7 @@ class JudgeCall(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         request: the request.
         reply: the reply.
-        problem: why there is no reply; empty if there is one.
+        problem: why the judge did not reply; empty if it did.
     """
 
     request: ModelRequest
@@ -90,7 +90,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
         line: its line in the data set, from 1.
         sample: its position among the samples of the line, from 0.
         output_text: the model's output as text.
-        reward: the reward; None if there is none.
+        reward: the reward; None if the row has no reward.
         status: "scored", "invalid" or "failed"; "" if the grader was not run.
         not_run: why the grader was not run; empty if it was.
         sub_rewards: the rewards of a multi grader's parts, by key.

@@ -35,7 +35,7 @@ def format_mean(value: float) -> str:
 
 
 def format_reward(value: float | None) -> str:
-    """A reward, or a dash if there is none."""
+    """A reward, or a dash for None."""
     return "-" if value is None else format_number(value)
 
 

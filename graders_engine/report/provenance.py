@@ -18,7 +18,7 @@ class Provenance:
 
     Attributes:
         results: the results file.
-        meta: the content of its `.meta.json` file; empty if there is none.
+        meta: the content of its `.meta.json` file; empty if it does not exist.
     """
 
     results: Path

@@ -30,7 +30,7 @@ class RowTexts:
 
     Attributes:
         texts: the item, as readable text, and the sample's text of each row.
-        why_none: a sentence that says why there are no texts; empty if there are.
+        why_none: a sentence that says why the texts are missing; empty if they are not.
     """
 
     texts: dict[RowKey, tuple[str, str]] = field(default_factory=dict)

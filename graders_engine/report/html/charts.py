@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from graders_engine.report.histogram import Histogram
 
 WIDTH, HEIGHT = 720, 220
-"""Size of a bar chart, in SVG units; its numbers are below, its bars above the axis."""
+"""Size of a bar chart, in SVG units; the numbers are below the axis, the bars above."""
 AXIS = HEIGHT - 26
 """Distance of the axis from the top."""
 _HEADROOM = 16
 """Distance of the highest bar from the top."""
 _MAX_STEP = 80
-"""Largest distance between two bars: a chart of a few values must not be made of blocks."""
+"""Largest distance between two bars, so that a chart of a few values does not consist of blocks."""
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 """Size of a sparkline, in SVG units."""
 
@@ -34,7 +34,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A number below the axis: its text, its place, and which part of the text stands there."""
+    """A number below the axis: its text, its position, and the SVG `text-anchor` at that position."""
 
     text: str
     x: str

@@ -35,7 +35,7 @@ _FILTERS: tuple[Callable[..., str], ...] = (
     formatting.format_share,
     one_line,
 )
-"""The functions that templates use as filters, each by its own name."""
+"""The functions that the templates use as filters, under the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Section:
 def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> str:
     """The whole page, as text to be encoded as UTF-8.
 
-    Nothing in it runs but its own script, and it loads nothing: its content security policy allows exactly
-    the script and the style that stand in it, by their hashes.
+    It loads nothing: its content security policy allows only the script and the style that it contains, which
+    the policy identifies by their hashes.
 
     Args:
         numbers: the run in numbers.
@@ -90,12 +90,12 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         script=script,
         script_hash=_hash(script),
     )
-    # Jinja has escaped what is markup; no other character may hide or change how the page is displayed.
+    # Jinja has escaped markup; this makes characters visible that are hidden or change how others are displayed.
     return visible(page)
 
 
 def _sections(numbers: Numbers) -> Iterator[Section]:
-    """The sections that have something to show, in their order."""
+    """The sections that are not empty, in the order of the page."""
     tally = numbers.digest.tally
     for id_, heading, shown_if in (
         ("rewards", "Rewards", numbers.histogram),
