@@ -90,7 +90,7 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         script=script,
         script_hash=_hash(script),
     )
-    # Jinja has escaped markup; this makes characters visible that are hidden or change how others are displayed.
+    # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
     return visible(page)
 
 
