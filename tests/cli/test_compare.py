@@ -93,9 +93,9 @@ def test_two_graders_over_the_same_rows_are_compared(
     assert "  mean 0.7500, 95 % interval 0.5981 to 0.8581  (40 scored)" in lines[1]  # Wilson's
     assert lines[3].startswith("difference  -0.2143  95 % interval -0.")
     assert "over 40 rows scored in both: B is lower" in lines[4]
-    assert "B higher on 0, the same on 30, lower on 10" in lines[5]
-    assert "such rows detect a true difference of 0." in lines[7]
-    assert lines[9:12] == [
+    assert "B higher on 0, the same on 30, lower on 10" in lines[6]
+    assert "such rows detect a true difference of 0." in lines[8]
+    assert lines[10:13] == [
         "changed most",
         "  line 1  0.8571 -> 0",
         "  line 5  0.8571 -> 0",

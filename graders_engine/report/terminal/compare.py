@@ -73,7 +73,8 @@ def _difference(name: str, pair: Paired | None) -> Iterator[str]:
     difference, margin = pair.difference, " " * 11
     grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
     rows = f"{format_rows(difference.rows)}{grouped}"
-    yield f"{margin} over {rows} scored in both: B is {_verdict(pair)} ({pair.test})"
+    yield f"{margin} over {rows} scored in both: B is {_verdict(pair)}"
+    yield f"{margin} {_p_value(pair)}"
     yield f"{margin} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
     spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
     yield f"{margin} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
@@ -87,16 +88,20 @@ def _served_difference(name: str, pair: Paired) -> Iterator[str]:
     yield _first_line(name, pair)
     if pair.wins or pair.losses:
         rows = format_rows(pair.difference.rows)
-        yield f"{' ' * 11} over {rows}, invalid ones as the hosted API counts them ({pair.test})"
+        yield f"{' ' * 11} over {rows}, invalid ones as the hosted API counts them"
+        yield f"{' ' * 11} {_p_value(pair)}"
 
 
 def _first_line(name: str, pair: Paired) -> str:
     difference = pair.difference
     if not (pair.wins or pair.losses):
         return f"{name:<11} none: the same reward on all {format_rows(difference.rows)}"
+    return f"{name:<11} {difference.value:+.4f}  95 % interval {format_interval(difference)}"
+
+
+def _p_value(pair: Paired) -> str:
     p = "p < 0.0001" if pair.p_value < 0.0001 else f"p = {format_number(pair.p_value)}"
-    interval = f"95 % interval {format_interval(difference)}"
-    return f"{name:<11} {difference.value:+.4f}  {interval}, {p}"
+    return f"{p} ({pair.test})"
 
 
 def _verdict(pair: Paired) -> str:
