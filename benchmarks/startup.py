@@ -1,4 +1,4 @@
-"""What a user waits for before anything is graded: whole processes, median of ten."""
+"""The start-up time of whole processes; median of ten."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ RUN = [*GRADERS, "run", "--model-sample", "the cat sat", "--grader"]
 
 
 def wall_ms(command: list[str]) -> float:
-    walls = []
+    times_ms = []
     for _ in range(TIMES):
         began = time.perf_counter()
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        walls.append(1000 * (time.perf_counter() - began))
-    return statistics.median(walls)
+        times_ms.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times_ms)
 
 
 def figures() -> Iterator[Figure]:

@@ -72,12 +72,10 @@ class GraderSpec(BaseModel):
         protected_namespaces=(),
     )
 
-    name: str | None = Field(None, description="Shown in the response; made up when left out.")
-    pass_threshold: float | None = Field(None, description="Accepted; never changes the reward.")
-    invalid_grade: float | None = Field(
-        None, description="Of a multi: its reward when a part fails."
-    )
-    id: str | None = Field(None, description="Accepted; the hosted evals add it.")
+    name: str | None = Field(None, description="Shown in the response; generated if missing.")
+    pass_threshold: float | None = Field(None, description="Accepted; does not change the reward.")
+    invalid_grade: float | None = Field(None, description="The reward of a multi if a part fails.")
+    id: str | None = Field(None, description="Accepted; hosted evals add it.")
     sampling_parameters: Any = Field(None, description="Older spelling of `sampling_params`.")
 
     def compile(self, services: Services) -> Evaluator:
