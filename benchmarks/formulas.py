@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from graders_engine.errors import FormulaFailure
 from graders_engine.language.formula import Formula
 from graders_engine.language.span import SourceError
@@ -40,15 +40,15 @@ def expand(formula: Any) -> str:
     )
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     cases = json.loads(CASES.read_text(encoding="utf-8"))
     refused = [case for case in cases if "result" not in case]
     times = [milliseconds(expand(case["formula"]), case.get("values", {})) for case in refused]
     times += [milliseconds(source, {"a": 1.0}) for source in HOSTILE]
-    yield Figure(f"slowest of {len(times)} hostile formulas", max(times), "ms", bar=20)
+    yield Measurement(f"slowest of {len(times)} hostile formulas", max(times), "ms", bar=20)
     formula = Formula.compile("(name + email) / 2", ["name", "email"])
     values = {"name": 0.5, "email": 1.0}
     began = time.perf_counter()
     for _ in range(100_000):
         formula.evaluate(values)
-    yield Figure("(name + email) / 2, compiled", 10 * (time.perf_counter() - began), "us")
+    yield Measurement("(name + email) / 2, compiled", 10 * (time.perf_counter() - began), "us")

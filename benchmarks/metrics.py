@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice, product
 from pathlib import Path
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from benchmarks.metrics_peers import Metric, direct, find_wordnet, rouge_score_rs
 from benchmarks.metrics_texts import Texts
 from graders_engine.metrics import METRICS, load
@@ -56,8 +56,8 @@ print(time.perf_counter() - start)
 """
 
 
-def figures() -> Iterator[Figure]:
-    """All figures; half a minute to a minute."""
+def measurements() -> Iterator[Measurement]:
+    """All measurements; takes half a minute to a minute."""
     problem = find_wordnet()
     if problem:
         print(f"METEOR is not compared: {problem}", file=sys.stderr)
@@ -77,7 +77,7 @@ def figures() -> Iterator[Figure]:
     yield _cold_meteor()
 
 
-def _against_packages(peers: dict[str, Metric], texts: Texts) -> Iterator[Figure]:
+def _against_packages(peers: dict[str, Metric], texts: Texts) -> Iterator[Measurement]:
     ratios, slowest = [], []
     for tokens, pairs in PAIRS.items():
         for name, peer in peers.items():
@@ -89,19 +89,21 @@ def _against_packages(peers: dict[str, Metric], texts: Texts) -> Iterator[Figure
             ratios.append(ratio)
             slowest += [ratio] if name != "fuzzy_match" else []
             bar = NOISE if name == "fuzzy_match" else 500.0 if slow else 1.0
-            yield Figure(f"{name}, {tokens} tokens", ours_us, "us/pair")
-            yield Figure(f"{name}, {tokens} tokens, package / ours", ratio, "x", bar, True)
+            yield Measurement(f"{name}, {tokens} tokens", ours_us, "us/pair")
+            yield Measurement(f"{name}, {tokens} tokens, package / ours", ratio, "x", bar, True)
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    yield Figure(f"geometric mean of {len(ratios)} ratios", mean, "x", 6.0, True)
-    yield Figure("smallest ratio except fuzzy_match", min(slowest), "x", 1.0, True)
+    yield Measurement(f"geometric mean of {len(ratios)} ratios", mean, "x", 6.0, True)
+    yield Measurement("smallest ratio except fuzzy_match", min(slowest), "x", 1.0, True)
 
 
-def _against_rust(texts: Texts) -> Iterator[Figure]:
+def _against_rust(texts: Texts) -> Iterator[Measurement]:
     peers = rouge_score_rs()
     for tokens, pairs in PAIRS.items():
         for name, peer in peers.items():
             ours_us, peer_us = _race(load(name), peer, texts, tokens, pairs, ROUNDS)
-            yield Figure(f"{name}, {tokens} tokens, rouge-score-rs / ours", peer_us / ours_us, "x")
+            yield Measurement(
+                f"{name}, {tokens} tokens, rouge-score-rs / ours", peer_us / ours_us, "x"
+            )
 
 
 def _race(
@@ -126,7 +128,7 @@ def _timed(metric: Metric, batch: list[tuple[str, str]]) -> tuple[float, list[fl
     return (time.process_time_ns() - start) / 1e9, values
 
 
-def _large() -> Iterator[Figure]:
+def _large() -> Iterator[Measurement]:
     """The worst of several shapes of text, each in its own process, to measure its peak memory."""
     for name in METRICS:
         worst_s = worst_mb = 0.0
@@ -134,8 +136,8 @@ def _large() -> Iterator[Figure]:
             command = [sys.executable, "-m", "benchmarks.metrics", name, shape]
             seconds, megabytes = map(float, subprocess.check_output(command).split())
             worst_s, worst_mb = max(worst_s, seconds), max(worst_mb, megabytes)
-        yield Figure(f"{name}, 100 kB and 100 kB", worst_s, "s", 0.5)
-        yield Figure(f"{name}, 100 kB and 100 kB, additional memory", worst_mb, "MB", 200.0)
+        yield Measurement(f"{name}, 100 kB and 100 kB", worst_s, "s", 0.5)
+        yield Measurement(f"{name}, 100 kB and 100 kB, additional memory", worst_mb, "MB", 200.0)
 
 
 def _measure(name: str, shape: str) -> tuple[float, float]:
@@ -156,10 +158,10 @@ def _peak_mb() -> float:
     return int(line.split()[1]) / 1e3
 
 
-def _cold_meteor() -> Figure:
+def _cold_meteor() -> Measurement:
     command = [sys.executable, "-c", COLD_METEOR]
     seconds = min(float(subprocess.check_output(command)) for _ in range(3))
-    return Figure("first METEOR score in a fresh process, with the import", seconds, "s", 0.4)
+    return Measurement("first METEOR score in a fresh process, with the import", seconds, "s", 0.4)
 
 
 if __name__ == "__main__":
