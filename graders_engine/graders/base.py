@@ -110,7 +110,7 @@ class GraderSpec(BaseModel):
         yield from ()
 
 
-_FLAGS: dict[type[errors.GradingError], Flag] = {
+FLAG_OF: dict[type[errors.GradingError], Flag] = {
     errors.UndefinedVariable: Flag.INVALID_VARIABLE,
     errors.SampleNotJson: Flag.SAMPLE_PARSE,
     errors.UnrenderableValue: Flag.OTHER,
@@ -134,7 +134,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        failure = Failure(_FLAGS[type(error)], str(error), infrastructure=error.infrastructure)
+        failure = Failure(FLAG_OF[type(error)], str(error), infrastructure=error.infrastructure)
         return failed(failure, error.usage)
     except (errors.BudgetSpent, errors.DataSetError):
         raise  # not the row's fault: stop the run so that it can be resumed
