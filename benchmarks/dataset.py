@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from benchmarks.rows import CHECK, NAME_EMAIL
 
 ROWS = 1_000_000
@@ -111,7 +111,7 @@ def scored(rows: Path, grader: dict[str, Any], workers: int, *more: str) -> tupl
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         checks, few, people = folder / "checks", folder / "few", folder / "people"
@@ -129,13 +129,15 @@ def figures() -> Iterator[Figure]:
             two.append(scored(people, NAME_EMAIL, 2, "--overwrite")[0])
         again = min(scored(checks, CHECK, 2)[0] for _ in range(TIMES))
         _, peak_few = scored(few, CHECK, 2, "--overwrite")
-    yield Figure("1,000,000 string_check rows of 500 bytes, 2 workers", min(ours), "s")
-    yield Figure("the floor, with the standard library's json", min(plain), "s")
-    yield Figure("over that floor", min(ours) / min(plain), "x", bar=1.6)
-    yield Figure("the floor, with msgspec", min(quick), "s")
-    yield Figure("over that floor", min(ours) / min(quick), "x")
-    yield Figure("peak memory of any process", max(peaks), "MB", bar=200)
-    yield Figure("growth of the peak from 10,000 rows", max(peaks) - peak_few, "MB", bar=30)
-    yield Figure("the same command again: nothing left to score", again, "s")
-    yield Figure("1,000,000 rows of the name/email multi, 1 worker", min(one), "s")
-    yield Figure("its rows a second with 2 workers", min(one) / min(two), "x", 1.8, at_least=True)
+    yield Measurement("1,000,000 string_check rows of 500 bytes, 2 workers", min(ours), "s")
+    yield Measurement("the floor, with the standard library's json", min(plain), "s")
+    yield Measurement("over that floor", min(ours) / min(plain), "x", bar=1.6)
+    yield Measurement("the floor, with msgspec", min(quick), "s")
+    yield Measurement("over that floor", min(ours) / min(quick), "x")
+    yield Measurement("peak memory of any process", max(peaks), "MB", bar=200)
+    yield Measurement("growth of the peak from 10,000 rows", max(peaks) - peak_few, "MB", bar=30)
+    yield Measurement("the same command again: nothing left to score", again, "s")
+    yield Measurement("1,000,000 rows of the name/email multi, 1 worker", min(one), "s")
+    yield Measurement(
+        "its rows a second with 2 workers", min(one) / min(two), "x", 1.8, at_least=True
+    )

@@ -1,4 +1,4 @@
-"""Formulas: the usual one's cost a row, and the longest time that any hostile one takes. Best of three."""
+"""Formulas: the cost of a usual one per row, and the time of the slowest hostile one; best of three."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from graders_engine.errors import FormulaFailure
 from graders_engine.language.formula import Formula
 from graders_engine.language.span import SourceError
@@ -32,7 +32,7 @@ def milliseconds(source: str, values: dict[str, float]) -> float:
     return best
 
 
-def written_out(formula: Any) -> str:
+def expand(formula: Any) -> str:
     if isinstance(formula, str):
         return formula
     return str(
@@ -40,15 +40,15 @@ def written_out(formula: Any) -> str:
     )
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     cases = json.loads(CASES.read_text(encoding="utf-8"))
     refused = [case for case in cases if "result" not in case]
-    times = [milliseconds(written_out(case["formula"]), case.get("values", {})) for case in refused]
+    times = [milliseconds(expand(case["formula"]), case.get("values", {})) for case in refused]
     times += [milliseconds(source, {"a": 1.0}) for source in HOSTILE]
-    yield Figure(f"slowest of {len(times)} hostile formulas", max(times), "ms", bar=20)
+    yield Measurement(f"slowest of {len(times)} hostile formulas", max(times), "ms", bar=20)
     formula = Formula.compile("(name + email) / 2", ["name", "email"])
     values = {"name": 0.5, "email": 1.0}
     began = time.perf_counter()
     for _ in range(100_000):
         formula.evaluate(values)
-    yield Figure("(name + email) / 2, compiled", 10 * (time.perf_counter() - began), "us")
+    yield Measurement("(name + email) / 2, compiled", 10 * (time.perf_counter() - began), "us")

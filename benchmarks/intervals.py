@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # type: ignore[import-untyped]  # scipy ships no type information
 
-from benchmarks.figure import Figure
 from benchmarks.interval_cases import CASES, Ends, covered, ours
+from benchmarks.measurement import Measurement
 from graders_engine.statistics.estimate import Floats, clusters, estimate
 from graders_engine.statistics.paired import paired
 
@@ -60,13 +60,13 @@ def milliseconds(rows: int, size: int) -> tuple[float, float]:
     return 1000 * (between - began), 1000 * (time.perf_counter() - between)
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     for count in GROUPS:
         for case in CASES:
             name = f"{count} groups, {case.name}"
-            yield Figure(name, covered(case, count, ours(case)), "%")
-            yield Figure("  percentile bootstrap", covered(case, count, percentile), "%")
-            yield Figure("  BCa bootstrap", covered(case, count, bca), "%")
+            yield Measurement(name, covered(case, count, ours(case)), "%")
+            yield Measurement("  percentile bootstrap", covered(case, count, percentile), "%")
+            yield Measurement("  BCa bootstrap", covered(case, count, bca), "%")
     mean, difference = milliseconds(100_000, 4)
-    yield Figure("mean of 100,000 rows in 25,000 groups", mean, "ms")
-    yield Figure("the whole comparison of 100,000 pairs", difference, "ms")
+    yield Measurement("mean of 100,000 rows in 25,000 groups", mean, "ms")
+    yield Measurement("the whole comparison of 100,000 pairs", difference, "ms")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from graders_engine import AsyncEngine
 from graders_engine.models.judges import DEFAULT_CONCURRENCY, JudgeSettings
 
@@ -118,37 +118,41 @@ def at(url: str, **settings: Any) -> JudgeSettings:
     return JudgeSettings(endpoints={"default": url}, concurrency=AT_ONCE, **settings)
 
 
-def throughput() -> Iterator[Figure]:
+def throughput() -> Iterator[Measurement]:
     ideal = ROWS * LATENCY_S / AT_ONCE
     with judge() as answering:
         ours = [asyncio.run(scored(at(answering.url), ROWS)) for _ in range(TIMES)]
         theirs = asyncio.run(asked_by_the_sdk(answering.url, ROWS))
         many = asyncio.run(scored(at(answering.url), 10 * ROWS))
     wall, cpu = min(ours)[0], min(spent for _, spent in ours)
-    yield Figure(f"{ROWS} rows, {AT_ONCE} at once, latency {LATENCY_S} s: ideal", ideal, "s")
-    yield Figure("the same, measured", wall, "s")
-    yield Figure("share of the ideal throughput", 100 * ideal / wall, "%", bar=90, at_least=True)
-    yield Figure("worst of the runs", 100 * ideal / max(ours)[0], "%")
-    yield Figure("share of the ideal, ten times the rows", 1e3 * ideal / many[0], "%")
-    yield Figure("CPU a request", 1e3 * cpu / ROWS, "ms", bar=0.6)
-    yield Figure("a bare openai.AsyncOpenAI loop: share of the ideal", 100 * ideal / theirs[0], "%")
-    yield Figure("a bare openai.AsyncOpenAI loop: CPU a request", 1e3 * theirs[1] / ROWS, "ms")
+    yield Measurement(f"{ROWS} rows, {AT_ONCE} at once, latency {LATENCY_S} s: ideal", ideal, "s")
+    yield Measurement("the same, measured", wall, "s")
+    yield Measurement(
+        "share of the ideal throughput", 100 * ideal / wall, "%", bar=90, at_least=True
+    )
+    yield Measurement("worst of the runs", 100 * ideal / max(ours)[0], "%")
+    yield Measurement("share of the ideal, ten times the rows", 1e3 * ideal / many[0], "%")
+    yield Measurement("CPU a request", 1e3 * cpu / ROWS, "ms", bar=0.6)
+    yield Measurement(
+        "a bare openai.AsyncOpenAI loop: share of the ideal", 100 * ideal / theirs[0], "%"
+    )
+    yield Measurement("a bare openai.AsyncOpenAI loop: CPU a request", 1e3 * theirs[1] / ROWS, "ms")
 
 
-def pace() -> Iterator[Figure]:
+def pace() -> Iterator[Measurement]:
     ideal = PACED_ROWS / PER_SECOND
     with judge(0.05, PER_SECOND) as answering:
         wall, _ = asyncio.run(scored(at(answering.url), PACED_ROWS))
         counted = answering.count()
     late = 100 * counted["refused_after_5_s"] / counted["asked_after_5_s"]
-    yield Figure(f"{PACED_ROWS} rows, {PER_SECOND} a second allowed", wall, "s")
-    yield Figure("over the ideal time", wall / ideal, "x", bar=1.25)
-    yield Figure("requests refused after 5 s", late, "%", bar=3)
-    yield Figure("requests refused in all", counted["refused"], "")
-    yield Figure("rows lost", PACED_ROWS + 1 - counted["answered"], "", bar=0)
+    yield Measurement(f"{PACED_ROWS} rows, {PER_SECOND} a second allowed", wall, "s")
+    yield Measurement("over the ideal time", wall / ideal, "x", bar=1.25)
+    yield Measurement("requests refused after 5 s", late, "%", bar=3)
+    yield Measurement("requests refused in all", counted["refused"], "")
+    yield Measurement("rows lost", PACED_ROWS + 1 - counted["answered"], "", bar=0)
 
 
-def kept() -> Iterator[Figure]:
+def kept() -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as folder, judge() as answering:
         judging = JudgeSettings(
             endpoints={"default": answering.url}, cache=Path(folder) / "replies.sqlite"
@@ -157,14 +161,16 @@ def kept() -> Iterator[Figure]:
         before = answering.count()["asked"]
         later = [asyncio.run(scored(judging, ROWS, DEFAULT_CONCURRENCY)) for _ in range(TIMES)]
         again = answering.count()["asked"] - before
-    yield Figure(f"{ROWS} rows, {DEFAULT_CONCURRENCY} at once, replies kept: first run", first, "s")
+    yield Measurement(
+        f"{ROWS} rows, {DEFAULT_CONCURRENCY} at once, replies kept: first run", first, "s"
+    )
     second = min(later)[0]
-    yield Figure(f"best of {TIMES} later runs", second, "s")
-    yield Figure("requests of the later runs", again, "", bar=0)
-    yield Figure("first over later", first / second, "x", bar=50, at_least=True)
+    yield Measurement(f"best of {TIMES} later runs", second, "s")
+    yield Measurement("requests of the later runs", again, "", bar=0)
+    yield Measurement("first over later", first / second, "x", bar=50, at_least=True)
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     yield from throughput()
     yield from kept()
     yield from pace()

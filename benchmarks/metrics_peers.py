@@ -1,4 +1,4 @@
-"""The packages called directly, as a user of them would write it: (input, reference) -> value."""
+"""The packages, called as their users would call them: (input, reference) -> value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUGE_TYPES = {**{f"rouge_{n}": f"rouge{n}" for n in range(1, 6)}, "rouge_l": "r
 
 
 def direct(meteor: bool) -> dict[str, Metric]:
-    """Metric name -> the package that defines it; METEOR only where nltk finds WordNet."""
+    """Metric name -> a call of the package that defines it; METEOR only if nltk finds WordNet."""
     import sacrebleu
     from nltk.translate.gleu_score import sentence_gleu
     from nltk.translate.meteor_score import meteor_score
@@ -38,7 +38,7 @@ def direct(meteor: bool) -> dict[str, Metric]:
 
 
 def rouge_score_rs() -> dict[str, Metric]:
-    """The fastest peer, a Rust extension; empty when it is not installed."""
+    """The fastest peer, a Rust extension; empty if it is not installed."""
     if importlib.util.find_spec("rouge_score_rs") is None:
         return {}
     scorer = importlib.import_module("rouge_score_rs").RougeScorer
@@ -56,7 +56,7 @@ def _rouge(scorer: Any, kind: str) -> Metric:
 
 
 def find_wordnet() -> str | None:
-    """Make WordNet known to nltk; None when done, else why it could not be."""
+    """Make WordNet available to nltk; returns None, or the reason why that failed."""
     import nltk
 
     try:

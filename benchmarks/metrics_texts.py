@@ -1,4 +1,4 @@
-"""Text pairs for the metric benchmarks: English-like, seeded, made here from a short word list."""
+"""Text pairs for the metric benchmarks: seeded, like English, generated from a short word list."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Texts:
         self._weights = [*accumulate(1 / (rank + 2.7) for rank in range(len(self._words)))]
 
     def pair(self, tokens: int) -> tuple[str, str]:
-        """A reference of so many tokens and an answer to it; a tenth of the answers are unrelated.
+        """A reference of this many tokens and an answer; a tenth of the answers are unrelated to it.
 
         The others lose 6 % of the words, change 10 %, gain 4 % and swap 5 %.
         """
@@ -85,12 +85,12 @@ class Texts:
         return " ".join(answer), " ".join(reference)
 
     def vocabulary(self) -> Iterator[str]:
-        """Every word once, a hundred words in a text."""
+        """All words, a hundred per text."""
         for start in range(0, len(self._words), 100):
             yield " ".join(self._words[start : start + 100])
 
     def characters(self, length: int) -> tuple[str, str]:
-        """Two unrelated texts of so many characters each: the most costly pair of that size."""
+        """Two unrelated texts of this many characters each, the most expensive pair of that size."""
         one, other = (" ".join(self._text(length // 4))[:length] for _ in range(2))
         return one, other
 
@@ -101,9 +101,9 @@ class Texts:
         words = self._random.choices(self._words, cum_weights=self._weights, k=tokens)
         start = True
         for place, word in enumerate(words):
-            shown = word.capitalize() if start else word
+            spelled = word.capitalize() if start else word
             dice = self._random.random()
             start = dice < 0.06
             ending = "." if start else "," if dice < 0.12 else ";" if dice < 0.125 else ""
-            words[place] = f"({shown}){ending}" if dice > 0.99 else shown + ending
+            words[place] = f"({spelled}){ending}" if dice > 0.99 else spelled + ending
         return words

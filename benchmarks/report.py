@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from benchmarks.rows import NAME_EMAIL
 from tests.report.browser import find_browser, open_browser
 
@@ -74,26 +74,26 @@ async def load_ms(browser: str, page_file: Path, profile: Path) -> tuple[float, 
         return timing["painted"], len(page.messages)
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for count in (ROWS, 10 * ROWS):
             page = folder / f"report{count}.html"
             seconds, peak = time_report(score_rows(folder, count), page)
-            yield Figure(f"graders report, {count:,} rows", seconds, "s")
-            yield Figure(f"peak memory, {count:,} rows", peak, "MB")
+            yield Measurement(f"graders report, {count:,} rows", seconds, "s")
+            yield Measurement(f"peak memory, {count:,} rows", peak, "MB")
         page = folder / f"report{ROWS}.html"
-        yield Figure("the page of 100,000 rows", page.stat().st_size / 1000, "kB", bar=500)
+        yield Measurement("the page of 100,000 rows", page.stat().st_size / 1000, "kB", bar=500)
         browser = find_browser()
         if browser is None:
             return
         loads = [asyncio.run(load_ms(browser, page, folder / f"profile{n}")) for n in range(TIMES)]
         times, messages = zip(*loads, strict=True)
-        yield Figure(
+        yield Measurement(
             "painted in headless Chromium, median of 5",
             median(times),
             "ms",
             bar=1000,
         )
-        yield Figure("the same, slowest of 5", max(times), "ms")
-        yield Figure("console messages", sum(messages), "", bar=0)
+        yield Measurement("the same, slowest of 5", max(times), "ms")
+        yield Measurement("console messages", sum(messages), "", bar=0)

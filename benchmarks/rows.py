@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from graders_engine import Engine
 
 ROWS = 50_000
@@ -58,7 +58,7 @@ def compile_us(engine: Engine, grader: dict[str, Any]) -> float:
     return 1e6 * best
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     cats = [{"item": {"label": f"cat{n % 7}"}, "model_sample": "cat1"} for n in range(ROWS)]
     people = [
         {
@@ -68,10 +68,10 @@ def figures() -> Iterator[Figure]:
         for n in range(ROWS)
     ]
     with Engine() as engine:
-        yield Figure(
+        yield Measurement(
             "string_check through engine.score", us_per_row(engine, CHECK, cats), "us/row", bar=12
         )
-        figure = us_per_row(engine, NAME_EMAIL, people)
-        yield Figure("name/email multi through engine.score", figure, "us/row", bar=45)
-        yield Figure("compile a string_check", compile_us(engine, CHECK), "us")
-        yield Figure("compile the name/email multi", compile_us(engine, NAME_EMAIL), "us")
+        time_us = us_per_row(engine, NAME_EMAIL, people)
+        yield Measurement("name/email multi through engine.score", time_us, "us/row", bar=45)
+        yield Measurement("compile a string_check", compile_us(engine, CHECK), "us")
+        yield Measurement("compile the name/email multi", compile_us(engine, NAME_EMAIL), "us")

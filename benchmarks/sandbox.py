@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from graders_engine import Engine
 from graders_engine.sandbox.base import Program, SandboxUnavailable
 from graders_engine.sandbox.pool import Pool
@@ -169,7 +169,7 @@ def pool_throughput(source: str, calls: int, tasks_per_child: int | None) -> flo
     return calls / took
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     for tier, strongest in (("namespaces", True), ("landlock", False)):
         try:
             yield from tier_figures(tier, strongest)
@@ -177,30 +177,32 @@ def figures() -> Iterator[Figure]:
             continue
     for what, each in (("kept processes", None), ("a process per grade", 1)):
         rate = pool_throughput(SIMPLE, 2000, each)
-        yield Figure(f"no isolation, process pool, {what}, simple", rate, "grades/s")
+        yield Measurement(f"no isolation, process pool, {what}, simple", rate, "grades/s")
 
 
-def tier_figures(tier: str, strongest: bool) -> Iterator[Figure]:
+def tier_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
     for name, source, imports, at_most in (
         ("simple", SIMPLE, "", 2.5),
         ("numpy", NUMPY, "import numpy", 4.0),
     ):
         found = asyncio.run(latency(tier, source, imports))
-        yield Figure(f"{tier}, {name}: floor", found.floor, "ms")
-        yield Figure(f"{tier}, {name}: one grade, warm, median", found.median, "ms")
-        yield Figure(f"{tier}, {name}: one grade, warm, mean", found.mean, "ms")
-        yield Figure(f"{tier}, {name}: one grade, warm, p95", found.late, "ms")
+        yield Measurement(f"{tier}, {name}: floor", found.floor, "ms")
+        yield Measurement(f"{tier}, {name}: one grade, warm, median", found.median, "ms")
+        yield Measurement(f"{tier}, {name}: one grade, warm, mean", found.mean, "ms")
+        yield Measurement(f"{tier}, {name}: one grade, warm, p95", found.late, "ms")
         bar = at_most if strongest else None
-        yield Figure(f"{tier}, {name}: median over floor", found.median / found.floor, "x", bar=bar)
-        yield Figure(f"{tier}, {name}: mean over floor", found.mean / found.floor, "x")
+        yield Measurement(
+            f"{tier}, {name}: median over floor", found.median / found.floor, "x", bar=bar
+        )
+        yield Measurement(f"{tier}, {name}: mean over floor", found.mean / found.floor, "x")
         is_bare = strongest and name == "simple"
-        yield Figure(
+        yield Measurement(
             f"{tier}, {name}: first grade, cold", found.cold, "ms", bar=150 if is_bare else None
         )
     for name, source, at_least in (("simple", SIMPLE, 1100), ("numpy", NUMPY, 600)):
         rate = throughput(tier, source, THROUGHPUT_CALLS)
         bar = at_least if strongest else None
-        yield Figure(
+        yield Measurement(
             f"{tier}, {name}: engine.score on {CORES} cores",
             rate,
             "grades/s",
@@ -208,10 +210,10 @@ def tier_figures(tier: str, strongest: bool) -> Iterator[Figure]:
             at_least=True,
         )
     rate_allclose = throughput(tier, ALLCLOSE, THROUGHPUT_CALLS // 2)
-    yield Figure(
+    yield Measurement(
         f"{tier}, numpy.allclose: engine.score on {CORES} cores", rate_allclose, "grades/s"
     )
     alone = subprocess_throughput(NUMPY, 40)
-    yield Figure("python -c per grade, numpy", alone, "grades/s")
+    yield Measurement("python -c per grade, numpy", alone, "grades/s")
     bar = 60 if strongest else None
-    yield Figure(f"{tier}, numpy: over python -c", rate / alone, "x", bar=bar, at_least=True)
+    yield Measurement(f"{tier}, numpy: over python -c", rate / alone, "x", bar=bar, at_least=True)

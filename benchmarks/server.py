@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.figure import Figure
 from benchmarks.load import load
+from benchmarks.measurement import Measurement
 
 ROUNDS = 5
 SECONDS = 3.0
@@ -64,7 +64,7 @@ def per_second(port: int, path: str, body: Any, connections: int = 32) -> float:
     return came.per_second
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     echoes, singles, batches = [], [], []
     with echo_server() as echo, server() as (port, _):
         for _ in range(ROUNDS):
@@ -74,10 +74,12 @@ def figures() -> Iterator[Figure]:
     against_echo = [single / echo for single, echo in zip(singles, echoes, strict=True)]
     against_single = [batch / single for batch, single in zip(batches, singles, strict=True)]
     middle = statistics.median
-    yield Figure("JSON echo of the same stack", middle(echoes), "req/s")
-    yield Figure("run, string_check", middle(singles), "req/s")
-    yield Figure(
+    yield Measurement("JSON echo of the same stack", middle(echoes), "req/s")
+    yield Measurement("run, string_check", middle(singles), "req/s")
+    yield Measurement(
         "run, string_check, of the echo", middle(against_echo), "x", bar=0.6, at_least=True
     )
-    yield Figure(f"run_batch of {ROWS} rows, string_check", middle(batches), "rows/s")
-    yield Figure("run_batch, of single runs", middle(against_single), "x", bar=15, at_least=True)
+    yield Measurement(f"run_batch of {ROWS} rows, string_check", middle(batches), "rows/s")
+    yield Measurement(
+        "run_batch, of single runs", middle(against_single), "x", bar=15, at_least=True
+    )

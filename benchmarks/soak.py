@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import row
-from benchmarks.figure import Figure
 from benchmarks.load import Came, load
+from benchmarks.measurement import Measurement
 from benchmarks.server import BATCH, ROUTES, SINGLE, server
 
 SHARE = 0.8
@@ -134,14 +134,14 @@ def look(process_id: int) -> Look:
     return Look(rss_kb / 1024, files, len(descendants(process_id)))
 
 
-def soak(seconds: float) -> Iterator[Figure]:
+def soak(seconds: float) -> Iterator[Measurement]:
     requests = mix()
     # The judge's faults come by chance: slowing down, as for a judge that is too busy, would not help.
     flags = ("--no-adaptive", "--no-cache", "--judge-attempts", "2", "--judge-timeout", "1")
     with faulty_judge() as judge, server("--base-url", judge, *flags) as (port, process):
         load(port, requests, connections=CONNECTIONS, seconds=min(10.0, seconds / 10))  # warm up
         most = load(port, requests, connections=CONNECTIONS, seconds=min(30.0, seconds / 4))
-        yield Figure("the mix, as much as is answered", most.per_second, "req/s")
+        yield Measurement("the mix, as much as is answered", most.per_second, "req/s")
         idle = at_rest(process.pid)
         came: list[Came] = []
         pace = SHARE * most.per_second
@@ -158,16 +158,18 @@ def soak(seconds: float) -> Iterator[Figure]:
         loading.join()
         yield from told(came[0], early, late)
         after = at_rest(process.pid)
-        yield Figure("open files more than before", after.files - idle.files, "", bar=SPARE_FILES)
-        yield Figure("processes more than before", after.processes - idle.processes, "", bar=0)
+        yield Measurement(
+            "open files more than before", after.files - idle.files, "", bar=SPARE_FILES
+        )
+        yield Measurement("processes more than before", after.processes - idle.processes, "", bar=0)
         family = descendants(process.pid)
         process.terminate()
-        yield Figure("exit code after SIGTERM", process.wait(60), "", bar=0)
+        yield Measurement("exit code after SIGTERM", process.wait(60), "", bar=0)
     left = [one for one in family if Path(f"/proc/{one}").exists()]
     for _ in range(50):  # the system takes a moment to end a namespace
         left = [one for one in left if Path(f"/proc/{one}").exists()]
         time.sleep(0.1)
-    yield Figure("processes left behind", len(left), "", bar=0)
+    yield Measurement("processes left behind", len(left), "", bar=0)
 
 
 def at_rest(process_id: int) -> Look:
@@ -176,25 +178,25 @@ def at_rest(process_id: int) -> Look:
     return look(process_id)
 
 
-def told(came: Came, early: Look, late: Look) -> Iterator[Figure]:
+def told(came: Came, early: Look, late: Look) -> Iterator[Measurement]:
     for wrong in came.wrong:
         print(wrong)
-    yield Figure("requests answered", came.statuses["200"], "")
-    yield Figure("errors that are not the grader's", came.errors, "", bar=0)
-    yield Figure("requests that found no free connection", came.late, "")
-    yield Figure("longest answer", came.longest_s, "s")
-    yield Figure("memory at minute 2 of ten", early.rss_mb, "MB")
-    yield Figure("memory at the end, of minute 2", late.rss_mb / early.rss_mb, "x", bar=1.15)
+    yield Measurement("requests answered", came.statuses["200"], "")
+    yield Measurement("errors that are not the grader's", came.errors, "", bar=0)
+    yield Measurement("requests that found no free connection", came.late, "")
+    yield Measurement("longest answer", came.longest_s, "s")
+    yield Measurement("memory at minute 2 of ten", early.rss_mb, "MB")
+    yield Measurement("memory at the end, of minute 2", late.rss_mb / early.rss_mb, "x", bar=1.15)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
-    held = True
-    for figure in soak(parser.parse_args().seconds):
-        print(row(figure), flush=True)
-        held = held and figure.held is not False
-    sys.exit(not held)
+    met = True
+    for measurement in soak(parser.parse_args().seconds):
+        print(row(measurement), flush=True)
+        met = met and measurement.meets_bar is not False
+    sys.exit(not met)
 
 
 if __name__ == "__main__":

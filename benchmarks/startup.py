@@ -1,4 +1,4 @@
-"""What a user waits for before anything is graded: whole processes, median of ten."""
+"""The start-up time of whole processes; median of ten."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 
 TIMES = 10
 CHECK = (
@@ -22,27 +22,27 @@ RUN = [*GRADERS, "run", "--model-sample", "the cat sat", "--grader"]
 
 
 def wall_ms(command: list[str]) -> float:
-    walls = []
+    times_ms = []
     for _ in range(TIMES):
         began = time.perf_counter()
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        walls.append(1000 * (time.perf_counter() - began))
-    return statistics.median(walls)
+        times_ms.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times_ms)
 
 
-def figures() -> Iterator[Figure]:
-    yield Figure("python -c pass (the floor)", wall_ms([sys.executable, "-c", "pass"]), "ms")
+def measurements() -> Iterator[Measurement]:
+    yield Measurement("python -c pass (the floor)", wall_ms([sys.executable, "-c", "pass"]), "ms")
     python = [sys.executable, "-c"]
-    yield Figure(
+    yield Measurement(
         "import graders_engine", wall_ms([*python, "import graders_engine"]), "ms", bar=150
     )
-    yield Figure(
+    yield Measurement(
         "from graders_engine import Engine",
         wall_ms([*python, "from graders_engine import Engine"]),
         "ms",
     )
-    yield Figure("graders --help", wall_ms([*GRADERS, "--help"]), "ms", bar=200)
-    yield Figure("graders run, string_check", wall_ms([*RUN, CHECK]), "ms", bar=350)
-    yield Figure("graders run, text_similarity rouge_l", wall_ms([*RUN, ROUGE]), "ms", bar=400)
+    yield Measurement("graders --help", wall_ms([*GRADERS, "--help"]), "ms", bar=200)
+    yield Measurement("graders run, string_check", wall_ms([*RUN, CHECK]), "ms", bar=350)
+    yield Measurement("graders run, text_similarity rouge_l", wall_ms([*RUN, ROUGE]), "ms", bar=400)
     meteor = ROUGE.replace("rouge_l", "meteor")
-    yield Figure("graders run, text_similarity meteor", wall_ms([*RUN, meteor]), "ms", bar=400)
+    yield Measurement("graders run, text_similarity meteor", wall_ms([*RUN, meteor]), "ms", bar=400)

@@ -70,7 +70,7 @@ class Engine:
 
     def compile(self, grader: Any) -> CompiledGrader:
         """Parse and compile a grader; see `AsyncEngine.compile`."""
-        self._check()
+        self._require_usable()
         return self._engine.compile(grader)
 
     def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
@@ -135,21 +135,21 @@ class Engine:
 
         drain = Drain(rows, self.settings.concurrency, feed)
         try:
-            for outcome in drain.outcomes(lambda: self._next(delivered)):
-                if outcome is not None:  # never None, because `_next` waits
+            for outcome in drain.outcomes(lambda: self._wait_for_outcome(delivered)):
+                if outcome is not None:  # never None, because `_wait_for_outcome` waits
                     yield outcome
         finally:
             if not self._closed:
                 self._call(crew.end())
 
-    def _next(
+    def _wait_for_outcome(
         self, delivered: SimpleQueue[RowOutcome | BaseException]
     ) -> RowOutcome | BaseException:
         while True:
             try:
                 return delivered.get(timeout=POLL_S)
             except Empty:
-                self._check()  # no outcome will arrive if another thread closed the engine
+                self._require_usable()  # no outcome will arrive if another thread closed the engine
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._submit(coroutine).result()
@@ -161,7 +161,7 @@ class Engine:
             coroutine.close()
             raise
 
-    def _check(self) -> None:
+    def _require_usable(self) -> None:
         if self._closed:
             raise LifecycleError(CLOSED_MESSAGE)
         if os.getpid() != self._process:
@@ -174,7 +174,7 @@ class Engine:
             )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        self._check()
+        self._require_usable()
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()

@@ -152,7 +152,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 def scope_reader(sample_field: str | None) -> ScopeOf:
     """Reads rows: `{"item", "model_sample" | "sample"}`, or flat ones with the model's output in a field."""
-    return _item_and_sample if sample_field is None else functools.partial(_flat, sample_field)
+    return _item_and_sample if sample_field is None else functools.partial(_flat_row, sample_field)
 
 
 def _item_and_sample(row: Any) -> Scope:
@@ -180,7 +180,7 @@ def _not_a_row(row: Any) -> InvalidRow:
     return InvalidRow(f"A row must be an object, but this is {kind_of(row)}.")
 
 
-def _flat(field: str, row: Any) -> Scope:
+def _flat_row(field: str, row: Any) -> Scope:
     if not isinstance(row, Mapping):
         raise _not_a_row(row)
     if field not in row:

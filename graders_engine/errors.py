@@ -104,7 +104,7 @@ class GradingError(GradersError):
     """Raised below `attempt` when a row gets no reward; callers never see it.
 
     Attributes:
-        usage: the tokens that were spent all the same, by model.
+        usage: the tokens that were used nonetheless, by model.
         infrastructure: True if neither the row nor the grader is at fault.
         type: a short word for programs, where the wire has one.
     """

@@ -12,7 +12,7 @@ import graders_engine
 from graders_engine import errors
 from graders_engine.cli.main import COMMANDS, module_of
 from graders_engine.cli.request import TEXT_FIELDS
-from graders_engine.graders.base import _FLAGS, GraderSpec
+from graders_engine.graders.base import FLAG_OF, GraderSpec
 from graders_engine.graders.parse import SPECS, json_schema
 from graders_engine.graders.text_similarity import MetricName
 from graders_engine.language.formula import FUNCTIONS
@@ -99,7 +99,7 @@ def test_every_reason_for_no_reward_raises_a_flag() -> None:
     def walk(error: type[Exception]) -> set[type[Exception]]:
         return {error}.union(*(walk(sub) for sub in error.__subclasses__()))
 
-    assert walk(errors.GradingError) - {errors.GradingError} == set(_FLAGS)
+    assert walk(errors.GradingError) - {errors.GradingError} == set(FLAG_OF)
 
 
 def test_every_exception_is_drawn_in_the_tree_under_its_parent() -> None:

@@ -65,14 +65,14 @@ def engine_settings(*, use_cache: bool = False) -> Decorator:
         @functools.wraps(command)
         def with_settings(**given: Any) -> None:
             flags = {name: given.pop(name) for name in (*_ENGINE_FLAGS, *JUDGE_FLAGS)}
-            command(settings=_settings(flags, use_cache=use_cache), **given)
+            command(settings=_settings_from_flags(flags, use_cache=use_cache), **given)
 
         return with_flags(with_settings, {**_ENGINE_FLAGS, **JUDGE_FLAGS})
 
     return decorate
 
 
-def _settings(flags: dict[str, Any], *, use_cache: bool) -> EngineSettings:
+def _settings_from_flags(flags: dict[str, Any], *, use_cache: bool) -> EngineSettings:
     names = {entry.name for entry in dataclasses.fields(EngineSettings)}
     settings = {name: value for name, value in flags.items() if name in names}
     settings["metric_variants"] = dict(

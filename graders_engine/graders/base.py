@@ -72,12 +72,10 @@ class GraderSpec(BaseModel):
         protected_namespaces=(),
     )
 
-    name: str | None = Field(None, description="Shown in the response; made up when left out.")
-    pass_threshold: float | None = Field(None, description="Accepted; never changes the reward.")
-    invalid_grade: float | None = Field(
-        None, description="Of a multi: its reward when a part fails."
-    )
-    id: str | None = Field(None, description="Accepted; the hosted evals add it.")
+    name: str | None = Field(None, description="Shown in the response; generated if missing.")
+    pass_threshold: float | None = Field(None, description="Accepted; does not change the reward.")
+    invalid_grade: float | None = Field(None, description="The reward of a multi if a part fails.")
+    id: str | None = Field(None, description="Accepted; hosted evals add it.")
     sampling_parameters: Any = Field(None, description="Older spelling of `sampling_params`.")
 
     def compile(self, services: Services) -> Evaluator:
@@ -112,7 +110,7 @@ class GraderSpec(BaseModel):
         yield from ()
 
 
-_FLAGS: dict[type[errors.GradingError], Flag] = {
+FLAG_OF: dict[type[errors.GradingError], Flag] = {
     errors.UndefinedVariable: Flag.INVALID_VARIABLE,
     errors.SampleNotJson: Flag.SAMPLE_PARSE,
     errors.UnrenderableValue: Flag.OTHER,
@@ -136,7 +134,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        failure = Failure(_FLAGS[type(error)], str(error), error.infrastructure, type=error.type)
+        failure = Failure(FLAG_OF[type(error)], str(error), error.infrastructure, type=error.type)
         return failed(failure, error.usage)
     except (errors.BudgetSpent, errors.DataSetError):
         raise  # not the row's fault: stop the run so that it can be resumed

@@ -50,7 +50,7 @@ def field_error(describe: Callable[[str], Iterable[Mistake]]) -> PydanticCustomE
     return PydanticCustomError(OWN_MISTAKES, "mistakes of our own", {"describe": describe})
 
 
-def _template(value: Any) -> Template:
+def _compile_template(value: Any) -> Template:
     if not isinstance(value, str):
         raise field_error(lambda path: [mistakes.invalid_type(path, "a string", value)])
     try:
@@ -60,7 +60,7 @@ def _template(value: Any) -> Template:
         raise field_error(lambda path: mistakes.invalid_source(path, issues)) from None
 
 
-def _formula(value: Any, info: ValidationInfo) -> Formula:
+def _compile_formula(value: Any, info: ValidationInfo) -> Formula:
     if not isinstance(value, str):
         raise field_error(lambda path: [mistakes.invalid_type(path, "a string", value)])
     try:
@@ -70,10 +70,10 @@ def _formula(value: Any, info: ValidationInfo) -> Formula:
         raise field_error(lambda path: mistakes.invalid_source(path, issues)) from None
 
 
-TemplateField = Annotated[Template, PlainValidator(_template, json_schema_input_type=str)]
+TemplateField = Annotated[Template, PlainValidator(_compile_template, json_schema_input_type=str)]
 """A string that is a template."""
 
-FormulaField = Annotated[Formula, PlainValidator(_formula, json_schema_input_type=str)]
+FormulaField = Annotated[Formula, PlainValidator(_compile_formula, json_schema_input_type=str)]
 """A string that is a formula over the keys in the context (`ParseOptions`)."""
 
 

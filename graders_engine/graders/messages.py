@@ -100,7 +100,7 @@ class SamplingParams(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     max_completions_tokens: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="The API's own spelling; the two common ones are accepted too."
+        None, description="The API's spelling; the two common spellings are also accepted."
     )
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None

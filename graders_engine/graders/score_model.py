@@ -27,7 +27,7 @@ class ScoreModelGrader(ModelGrader):
     range: (
         Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_check_order)]
         | None
-    ) = Field(None, description="Lowest and highest score; [0, 1] when left out.")
+    ) = Field(None, description="Lowest and highest score; [0, 1] by default.")
 
     def compile(self, services: Services) -> ModelEvaluator[float]:
         """Make the evaluator."""

@@ -113,7 +113,7 @@ class Formula:
         self.source = source
         self.names = tuple(names)
         self._variables = [(f"v{position}", name) for position, name in enumerate(names)]
-        self._tree = _parse(source, python)
+        self._tree = _syntax_tree(source, python)
         self._evaluator = simpleeval.SimpleEval(
             operators=_OPERATORS,
             functions={name: function.call for name, function in FUNCTIONS.items()},
@@ -157,16 +157,16 @@ class Formula:
         try:
             value: float = self._evaluator.eval(self.source, previously_parsed=self._tree)
         except ZeroDivisionError:
-            raise self._failure("zero_division", "a division by zero", values) from None
+            raise self._no_value("zero_division", "a division by zero", values) from None
         except OverflowError:
-            raise self._failure(
+            raise self._no_value(
                 "overflow", "a number beyond the range of a double", values
             ) from None
         except ValueError:  # what the math module raises for sqrt(-1), log(0), (-8)^0.5
-            raise self._failure("domain", "a function outside its domain", values) from None
+            raise self._no_value("domain", "a function outside its domain", values) from None
         return value
 
-    def _failure(self, kind: str, what: str, values: Mapping[str, float]) -> FormulaFailure:
+    def _no_value(self, kind: str, what: str, values: Mapping[str, float]) -> FormulaFailure:
         numbers = ", ".join(f"{name} = {values[name]!r}" for name in self.names)
         where = f" with {numbers}" if numbers else ""
         return FormulaFailure(kind, f"`{self.source}` has no value{where}: {what}")
@@ -175,7 +175,7 @@ class Formula:
         return f"Formula({self.source!r})"
 
 
-def _parse(source: str, python: str) -> ast.stmt:
+def _syntax_tree(source: str, python: str) -> ast.stmt:
     level: list[ast.AST]
     try:
         tree = ast.parse(python).body[0]

@@ -227,11 +227,11 @@ def resolve(scope: Scope, namespace: str, steps: tuple[Step, ...]) -> Any:
         if type(value) is dict and type(step) is str and step in value:
             value = value[step]
         else:
-            value = _step(value, namespace, steps, position)
+            value = _follow_step(value, namespace, steps, position)
     return value
 
 
-def _step(value: Any, namespace: str, steps: tuple[Step, ...], position: int) -> Any:
+def _follow_step(value: Any, namespace: str, steps: tuple[Step, ...], position: int) -> Any:
     """One step in the less common cases: lists, strings of JSON, and steps that cannot be followed."""
     step = steps[position]
     if isinstance(value, str):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import msgspec
 
 
-def _refuse(literal: str) -> NoReturn:
+def _reject_constant(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is not JSON")
 
 
@@ -26,7 +26,7 @@ def decode(text: str | bytes) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         try:
-            return json.loads(text, parse_constant=_refuse)
+            return json.loads(text, parse_constant=_reject_constant)
         except RecursionError:
             raise ValueError("the JSON text nests too deep") from None
 

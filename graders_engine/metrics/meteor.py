@@ -87,19 +87,21 @@ def _same_meaning(
     for place in reversed(left):
         stemmed = _stems[answer_tokens[place]]
         if stemmed in free:
-            partners[place] = _take(free, stemmed)
+            partners[place] = _take_last(free, stemmed)
             found += 1
         else:
             still_left.append((place, stemmed))
     for place, stemmed in still_left:
         words = _synonyms[stemmed]
         if not free.keys().isdisjoint(words):
-            partners[place] = _take(free, max(words & free.keys(), key=lambda word: free[word][-1]))
+            partners[place] = _take_last(
+                free, max(words & free.keys(), key=lambda word: free[word][-1])
+            )
             found += 1
     return found
 
 
-def _take(free: dict[str, list[int]], word: str) -> int:
+def _take_last(free: dict[str, list[int]], word: str) -> int:
     places = free[word]
     place = places.pop()
     if not places:

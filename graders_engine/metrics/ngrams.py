@@ -128,7 +128,7 @@ def _shared_runs(places: list[int], repeats: bool, order: int) -> list[int]:
     return [longer, longest][: ORDERS[-1] - order]
 
 
-def numbered(answer: Iterable[Token], reference: Iterable[Token]) -> tuple[list[int], list[int]]:
+def as_numbers(answer: Iterable[Token], reference: Iterable[Token]) -> tuple[list[int], list[int]]:
     """Both token lists as numbers, equal numbers for equal tokens only.
 
     Tokens of `answer` that are not in `reference` are left out: no common sequence contains them.

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from rapidfuzz.distance import LCSseq
 
-from graders_engine.metrics.ngrams import numbered, shared, shared_tokens
+from graders_engine.metrics.ngrams import as_numbers, shared, shared_tokens
 from graders_engine.metrics.tokens import latin_tokens, stemmed_latin_tokens, unicode_tokens
 
 Token = TypeVar("Token", str, bytes)
@@ -56,7 +56,7 @@ def _sequence_metric(tokenize: Callable[[str], list[Token]]) -> Metric:
         """
         answer_tokens, reference_tokens = tokenize(answer), tokenize(reference)
         # rapidfuzz compares items by hash; a small number is equal to its hash, so this is exact.
-        matches = _common_length(*numbered(answer_tokens, reference_tokens))
+        matches = _common_length(*as_numbers(answer_tokens, reference_tokens))
         return _f_measure(matches, len(answer_tokens), len(reference_tokens))
 
     return rouge_l

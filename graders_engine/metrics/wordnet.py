@@ -54,7 +54,7 @@ def synonyms(form: str) -> frozenset[str]:
     form = form.lower()
     if not form.isascii() or len(form) > _LONGEST_FORM:
         return frozenset()
-    fields = _fields(form)
+    fields = _fields_of_form(form)
     found: set[str] = set()
     for part, rules in _RULES.items():
         found.update(_members(fields, part, form))
@@ -64,7 +64,7 @@ def synonyms(form: str) -> frozenset[str]:
         else:
             bases = exceptions.split()  # exceptions replace the rules, even an empty list of them
         for base in bases:
-            found.update(_members(_fields(base), part, base))
+            found.update(_members(_fields_of_form(base), part, base))
     return frozenset(found)
 
 
@@ -73,7 +73,7 @@ def _members(fields: dict[str, str], part: str, form: str) -> list[str]:
     return [form if word == "=" else word for word in words]
 
 
-def _fields(form: str) -> dict[str, str]:
+def _fields_of_form(form: str) -> dict[str, str]:
     """The fields of a form's line, letter -> words; empty when the form is not in the table."""
     table = _table()
     key = form.encode("ascii")

@@ -84,13 +84,13 @@ def clusters(values: Floats, groups: NDArray[Any] | None = None) -> Clusters:
     """
     if groups is None:
         return Clusters(values.astype(np.float64), np.ones(len(values)))
-    places = numbered(groups)
+    places = group_numbers(groups)
     return Clusters(
         np.bincount(places, values).astype(np.float64), np.bincount(places).astype(np.float64)
     )
 
 
-def numbered(groups: NDArray[Any]) -> Ints:
+def group_numbers(groups: NDArray[Any]) -> Ints:
     """The names of the groups as consecutive numbers from 0."""
     return np.unique(groups, return_inverse=True)[1].ravel().astype(np.int64)
 

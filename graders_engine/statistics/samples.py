@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graders_engine.statistics.estimate import ROUNDING, Estimate, Floats, estimate, numbered
+from graders_engine.statistics.estimate import ROUNDING, Estimate, Floats, estimate, group_numbers
 
 
 def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
@@ -30,7 +30,7 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, but it is {k}")
-    codes = numbered(groups)
+    codes = group_numbers(groups)
     ordered = values[np.lexsort((values, codes))]
     sizes = np.bincount(codes)
     starts = np.cumsum(sizes) - sizes
@@ -66,7 +66,7 @@ def unvarying(values: Floats, groups: NDArray[Any]) -> Estimate | None:
     Returns:
         The share among prompts with several samples; None if no prompt has several.
     """
-    codes = numbered(groups)
+    codes = group_numbers(groups)
     sizes = np.bincount(codes)
     lowest, highest = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
     np.minimum.at(lowest, codes, values)

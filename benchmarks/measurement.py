@@ -1,4 +1,4 @@
-"""What a benchmark reports: one number, its unit, and the bar it is held against."""
+"""What a benchmark reports: a number, its unit, and the bar that it should meet."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Measurement:
     """One measured number.
 
     Attributes:
         name: what was measured, in a few words.
         value: the number, in `unit`.
         unit: "ms", "us/row", "x" (a ratio), "MB", "rows/s", ...
-        bar: the limit the project sets itself, in `unit`; None where there is none.
-        at_least: True when the value must not fall below the bar, False when it must not exceed it.
+        bar: the project's limit for the value, in `unit`; None for no limit.
+        at_least: True if the bar is a lower limit, False if it is an upper limit.
     """
 
     name: str
@@ -24,8 +24,8 @@ class Figure:
     at_least: bool = False
 
     @property
-    def held(self) -> bool | None:
-        """Whether the bar is met; None without a bar."""
+    def meets_bar(self) -> bool | None:
+        """Whether the value meets the bar; None without a bar."""
         if self.bar is None:
             return None
         return self.value >= self.bar if self.at_least else self.value <= self.bar
