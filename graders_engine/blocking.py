@@ -18,6 +18,7 @@ from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.policies import Observer, Price
+from graders_engine.models.retry import OnRetry
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.sandbox.base import Limits, Sandbox
@@ -39,6 +40,7 @@ class Settings(TypedDict, total=False):
     concurrency: int
     judges: str | ModelBackend | JudgeSettings | None
     observe: Observer | None
+    on_retry: OnRetry | None
     allow_endpoints: bool
 
 

@@ -20,8 +20,8 @@ from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.language.scope import scope_of
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import BatchedEmbeddings, EmbeddingBackend, open_embeddings
-from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.models.judges import JudgeRegistry, JudgeSettings
+from graders_engine.models.routes import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import (
     RunGraderResponse,
@@ -34,6 +34,7 @@ from graders_engine.sandbox.ondemand import OnDemand
 
 if TYPE_CHECKING:
     from graders_engine.models.policies import Observer, Price
+    from graders_engine.models.retry import OnRetry
 
 DEFAULT_CONCURRENCY = 64
 """Rows in flight at once, where grading a row waits for something outside this process."""
@@ -64,6 +65,8 @@ class AsyncEngine:
             `models.base.ModelBackend`), or a `JudgeSettings` with all there is to say. When left out, the
             endpoint in OPENAI_BASE_URL, or OpenAI's own where there is an OPENAI_API_KEY.
         observe: called with each request to a judge, and its reply or the exception in its place.
+        on_retry: called before each further attempt of a request to a judge, for embeddings or to a grader's
+            endpoint.
         allow_endpoints: whether endpoint graders may run: they send rows to the address in the grader.
     """
 
@@ -78,6 +81,7 @@ class AsyncEngine:
         concurrency: int = DEFAULT_CONCURRENCY,
         judges: str | ModelBackend | JudgeSettings | None = None,
         observe: Observer | None = None,
+        on_retry: OnRetry | None = None,
         allow_endpoints: bool = True,
     ) -> None:
         if concurrency < 1:
@@ -86,15 +90,16 @@ class AsyncEngine:
         variants = dict(metric_variants or {})
         for name, variant in variants.items():
             metrics.signature(name, variant)  # raises a ValueError that lists what there is
+        registry = JudgeRegistry(_judging(judges, concurrency), observe, on_retry)
         self._services = Services(
             metric_variants=variants,
             max_text_chars=max_text_chars,
             embeddings=None
             if embeddings is None
-            else BatchedEmbeddings(open_embeddings(embeddings)),
+            else BatchedEmbeddings(open_embeddings(embeddings, registry.endpoint)),
             sandbox=OnDemand(sandbox, limits) if isinstance(sandbox, str) else sandbox,
-            judges=JudgeRegistry(_judging(judges, concurrency), observe),
-            endpoints=endpoint_client() if allow_endpoints else None,
+            judges=registry,
+            endpoints=endpoint_client(on_retry) if allow_endpoints else None,
         )
         self._free = asyncio.Semaphore(concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None

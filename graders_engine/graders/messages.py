@@ -11,7 +11,7 @@ from graders_engine.errors import Mistake
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_of
 from graders_engine.language.scope import Scope, scope_of
-from graders_engine.models.base import Audio, Image, ModelMessage, Sampling, Text
+from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, Sampling, TextPart
 
 ROLES = ("user", "assistant", "system", "developer")
 BLOCKS = ("input_text", "output_text", "input_image", "input_audio")
@@ -165,12 +165,12 @@ def _parts(content: Any) -> Sequence[Any]:
     return content if isinstance(content, list) else [content]
 
 
-def _part(part: Any, scope: Scope) -> Text | Image | Audio:
+def _part(part: Any, scope: Scope) -> TextPart | ImagePart | AudioPart:
     if isinstance(part, InputImage):
-        return Image(part.image_url.render(scope), part.detail)
+        return ImagePart(part.image_url.render(scope), part.detail)
     if isinstance(part, InputAudio):
-        return Audio(part.input_audio.data.render(scope), part.input_audio.format)
-    return Text(getattr(part, "text", part).render(scope))
+        return AudioPart(part.input_audio.data.render(scope), part.input_audio.format)
+    return TextPart(getattr(part, "text", part).render(scope))
 
 
 def _templates(content: Any) -> Iterator[Any]:

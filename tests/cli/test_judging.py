@@ -72,13 +72,13 @@ def test_a_second_run_asks_nobody(judge: JudgeServer, tmp_path: Path) -> None:
 def test_what_is_kept_is_shown_and_forgotten(judge: JudgeServer, tmp_path: Path) -> None:
     judge.script = by_number
     cache = tmp_path / "kept.sqlite"
-    assert "nothing is kept" in called("cache", "info", "--cache", cache).output
+    assert "no replies are kept" in called("cache", "info", "--cache", cache).output
     run = ["run", "--grader", json.dumps(SCORE), "--model-sample", "answer <3>", "--cache", cache]
     assert called(*run, "--base-url", judge.url, "--field", "reward").output == "0.3\n"
     shown = called("cache", "info", "--cache", cache).output
     assert "replies  1, which took 49 tokens" in shown
     assert "judge-1-2026  1" in shown
-    assert "forgot 1 replies" in called("cache", "clear", "--cache", cache).output
+    assert "deleted 1 replies" in called("cache", "clear", "--cache", cache).output
     assert "replies  0" in called("cache", "info", "--cache", cache).output
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from graders_engine.models.base import Audio, Image, ModelMessage, Text
+from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, TextPart
 from graders_engine.report.explain import (
     Explanation,
     FormulaShown,
@@ -122,10 +122,10 @@ def _said(message: ModelMessage) -> str:
     return "\n".join(_part(part) for part in message.parts)
 
 
-def _part(part: Text | Image | Audio) -> str:
-    if isinstance(part, Text):
+def _part(part: TextPart | ImagePart | AudioPart) -> str:
+    if isinstance(part, TextPart):
         return part.text
-    if isinstance(part, Image):
+    if isinstance(part, ImagePart):
         return f"[image {part.url[:200]}]"
     return f"[{part.format} sound, {len(part.data):,} characters of base64]"
 
