@@ -1,7 +1,7 @@
 """Replies kept on disk, so that nothing is paid twice: one SQLite file, shared safely by several processes.
 
-Nothing here waits in the event loop. Reads use a connection that never waits for a lock, and one thread does
-everything that may wait: writes, and those reads that meet a lock.
+Nothing here waits in the event loop: reads use a connection that never waits for a lock, one thread does all
+writing, and what meets another process's lock is repeated in a thread until the file is free.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Event
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,6 +33,7 @@ from graders_engine.models.base import (
 from graders_engine.models.policies import Policy
 
 T = TypeVar("T")
+Row = tuple[str, bytes, str, int, float]
 
 VERSION = 1
 """Of the file's tables, and of what a key stands for."""
@@ -40,6 +43,10 @@ WAIT_S = 30.0
 """Seconds to wait for another process that is writing."""
 POLL_S = 0.02
 """Seconds between two attempts to get a lock."""
+SELECT = "SELECT reply FROM replies WHERE key = ?"
+INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)"
+_LOCKED = object()
+"""In place of a row: the file is locked."""
 
 
 def default_path() -> Path:
@@ -84,7 +91,11 @@ class ReplyStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._unwritten: dict[str, ModelReply] = {}
+        self._writer: _Writer | None = None
         self._closed = Event()
+        self._preparing = asyncio.Lock()
+        self._ready = False
+        self._in_transaction = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Replies quote the rows: only the owner may read them.
@@ -94,16 +105,13 @@ class ReplyStore:
                 f"The cache cannot be opened: {path}: {error.strerror}. Name another file with --cache, "
                 "or use --no-cache."
             ) from None
-        self._reader = _connected(path, 0.0)
-        self._writer = _connected(path, POLL_S)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="graders-engine-cache")
-        self._ready = False
+        self._reader = _connected(path)
         try:
             self._prepare()
         except (sqlite3.Error, DataSetError) as error:
-            # Where another process is writing just now, the thread prepares the file when it is free.
+            # If another process is writing just now, a thread prepares the file when it is free.
             if not _is_locked(error):
-                self.close()
+                self._reader.close()
                 raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> DataSetError:
@@ -111,10 +119,16 @@ class ReplyStore:
 
     def _prepare(self) -> None:
         _make_tables(self._reader)
-        for file in (self._reader, self._writer):
-            file.execute("PRAGMA synchronous = NORMAL")
-            file.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+        self._reader.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         self._ready = True
+
+    async def _prepare_when_free(self) -> None:
+        async with self._preparing:
+            if not self._ready:
+                try:
+                    await asyncio.to_thread(_when_free, self._prepare, self._closed)
+                except (sqlite3.Error, DataSetError) as error:
+                    raise self._unusable(error) from None
 
     async def get(self, key: str) -> ModelReply | None:
         """The reply under a key, marked as kept; None without one.
@@ -122,24 +136,44 @@ class ReplyStore:
         Raises:
             DataSetError: the file cannot be read.
         """
+        if not self._ready:
+            await self._prepare_when_free()
         reply = self._unwritten.get(key)
         if reply is None:
             try:
-                row = await self._select(key)
-                reply = None if row is None else decoded(row[0], ModelReply)
+                row = self._select(key)
+                if row is _LOCKED:
+                    row = await asyncio.to_thread(
+                        _when_free, partial(self._select_by_itself, key), self._closed
+                    )
+                if row is None:
+                    return None
+                reply = decoded(row[0], ModelReply)
             except (sqlite3.Error, ValueError) as error:
                 raise DataSetError(f"The cache {self.path} cannot be read: {error}.") from None
-        return None if reply is None else msgspec.structs.replace(reply, kept=True)
+        return msgspec.structs.replace(reply, kept=True)
 
-    async def _select(self, key: str) -> Any:
-        query = ("SELECT reply FROM replies WHERE key = ?", (key,))
+    def _select(self, key: str) -> Any:
         try:
-            if self._ready:
-                return self._reader.execute(*query).fetchone()
+            if not self._in_transaction:
+                # Taking a lock costs more than reading a reply: the reads of one turn of the loop share it.
+                self._reader.execute("BEGIN")
+                self._in_transaction = True
+                asyncio.get_running_loop().call_soon(self._end_transaction)
+            return self._reader.execute(SELECT, (key,)).fetchone()
         except sqlite3.OperationalError as error:
-            if not _is_locked(error):
-                raise
-        return await self._in_thread(lambda: self._writer.execute(*query).fetchone())
+            if _is_locked(error):
+                return _LOCKED
+            raise
+
+    def _select_by_itself(self, key: str) -> Any:
+        with closing(_connected(self.path)) as file:
+            return file.execute(SELECT, (key,)).fetchone()
+
+    def _end_transaction(self) -> None:
+        if self._in_transaction:
+            self._in_transaction = False
+            self._reader.execute("COMMIT")
 
     async def put(self, key: str, reply: ModelReply) -> None:
         """Keep a reply; one that is there already stays.
@@ -147,71 +181,133 @@ class ReplyStore:
         Raises:
             DataSetError: the file cannot be written.
         """
-        reply = msgspec.structs.replace(reply, kept=False)
+        if not self._ready:
+            await self._prepare_when_free()
+        if self._writer is None:
+            self._writer = _Writer(self.path, self._closed)
         row = (key, encoded(reply), reply.model, reply.usage.total_tokens, time.time())
-        insert = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)"
         # Equal requests that arrive meanwhile find it here, or they would be paid again.
         self._unwritten[key] = reply
         try:
-            await self._in_thread(lambda: self._writer.execute(insert, row))
+            await self._writer.write(row)
         except sqlite3.Error as error:
             raise DataSetError(f"The cache {self.path} cannot be written: {error}.") from None
         finally:
             self._unwritten.pop(key, None)
 
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        """What a function gives that may wait for a lock; a caller that gives up does not stop it."""
-        done = asyncio.wrap_future(self._submit(function))
-        done.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(done)
-
-    def _submit(self, function: Callable[[], T]) -> Future[T]:
-        return self._thread.submit(self._when_free, function, time.monotonic() + WAIT_S)
-
-    def _when_free(self, function: Callable[[], T], until: float) -> T:
-        """Call it until the file is not locked, the time is over, or the store is closed."""
-        while True:
-            try:
-                if not self._ready:
-                    self._prepare()
-                return function()
-            except DataSetError as error:
-                raise self._unusable(error) from None
-            except sqlite3.OperationalError as error:
-                if not _is_locked(error) or time.monotonic() > until or self._closed.is_set():
-                    raise
-                time.sleep(POLL_S)
-
     def info(self) -> CacheInfo:
-        """What is in it; waits where another process writes."""
-        replies, tokens, oldest = self._now(
-            "SELECT COUNT(*), COALESCE(SUM(tokens), 0), MIN(kept_at) FROM replies"
-        )[0]
-        models = dict(
-            self._now("SELECT model, COUNT(*) FROM replies GROUP BY model ORDER BY model")
-        )
+        """What is in it; waits while another process writes."""
+        with closing(_connected(self.path, WAIT_S)) as file:
+            replies, tokens, oldest = file.execute(
+                "SELECT COUNT(*), COALESCE(SUM(tokens), 0), MIN(kept_at) FROM replies"
+            ).fetchone()
+            models = dict(
+                file.execute("SELECT model, COUNT(*) FROM replies GROUP BY model ORDER BY model")
+            )
         return CacheInfo(self.path, replies, self.path.stat().st_size, tokens, models, oldest)
 
     def clear(self) -> int:
-        """Delete every reply; gives their number. Waits where another process writes."""
-        [(replies,)] = self._now("SELECT COUNT(*) FROM replies")
-        self._now("DELETE FROM replies")
-        self._now("VACUUM")
-        return int(replies)
-
-    def _now(self, statement: str) -> list[Any]:
-        return self._submit(lambda: self._writer.execute(statement).fetchall()).result()
+        """Delete every reply; gives their number. Waits while another process writes."""
+        self._end_transaction()
+        with closing(_connected(self.path, WAIT_S)) as file:
+            deleted = file.execute("DELETE FROM replies").rowcount
+            file.execute("VACUUM")
+        return deleted
 
     def close(self) -> None:
-        """Close the file; waits no longer for another process that is writing. Closing twice is allowed."""
+        """Close the file, and stop waiting for another process that is writing. Closing twice is allowed."""
         self._closed.set()
-        self._thread.shutdown()
+        if self._writer is not None:
+            self._writer.close()
+        self._in_transaction = False
         self._reader.close()
-        self._writer.close()
 
 
-def _connected(path: Path, timeout_s: float) -> sqlite3.Connection:
+class _Writer:
+    """Writes rows in a thread of its own; rows that arrive meanwhile share the next transaction.
+
+    Args:
+        path: the file.
+        closed: is set when nothing may wait for a lock any more.
+    """
+
+    def __init__(self, path: Path, closed: Event) -> None:
+        self._closed = closed
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._file = _connected(path, POLL_S)
+        self._thread = Thread(target=self._work, name="graders-engine-cache", daemon=True)
+        self._thread.start()
+
+    async def write(self, row: Row) -> None:
+        """Write a row, and wait until it is committed; a cancelled caller does not stop it.
+
+        Raises:
+            sqlite3.Error: it cannot be written.
+        """
+        loop = asyncio.get_running_loop()
+        write = _Write(row, time.monotonic() + WAIT_S, loop, loop.create_future())
+        self._queue.put(write)
+        await write.done
+
+    def _work(self) -> None:
+        self._file.execute("PRAGMA synchronous = NORMAL")
+        while (first := self._queue.get()) is not None:
+            writes: list[_Write] = [first]
+            while not self._queue.empty() and (write := self._queue.get()) is not None:
+                writes.append(write)
+            error = None
+            try:
+                rows = [write.row for write in writes]
+                _when_free(partial(self._insert, rows), self._closed, first.until)
+            except sqlite3.Error as failure:
+                error = failure
+            for loop in {write.loop for write in writes}:
+                done = [write.done for write in writes if write.loop is loop]
+                with suppress(RuntimeError):  # the loop is closed: its rows have ended
+                    loop.call_soon_threadsafe(_finish, done, error)
+
+    def _insert(self, rows: list[Row]) -> None:
+        with self._file:
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.executemany(INSERT, rows)
+
+    def close(self) -> None:
+        """Write what is waiting, if the file is free, and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+        self._file.close()
+
+
+class _Write(NamedTuple):
+    row: Row
+    until: float
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[None]
+
+
+def _finish(futures: list[asyncio.Future[None]], error: sqlite3.Error | None) -> None:
+    for future in futures:
+        if future.done():  # its row was cancelled
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _connected(path: Path, timeout_s: float = 0.0) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def _when_free(function: Callable[[], T], closed: Event, until: float | None = None) -> T:
+    """Call a function until the file is not locked, the time is over, or the store is closed."""
+    until = time.monotonic() + WAIT_S if until is None else until
+    while True:
+        try:
+            return function()
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error) or time.monotonic() > until or closed.wait(POLL_S):
+                raise
 
 
 def _make_tables(file: sqlite3.Connection) -> None:

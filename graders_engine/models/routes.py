@@ -116,5 +116,5 @@ def how_to_map(endpoint: str, model: str, known: Iterable[str]) -> str:
     return (
         f"The judge '{model}' has no endpoint. Set OPENAI_BASE_URL (and OPENAI_API_KEY) to an endpoint that "
         "serves this model, use --base-url or JudgeSettings(endpoints=...), or map the name to a model that "
-        f'your endpoint serves: --map {model}=MODEL, or in graders.toml [models] "{model}" = "MODEL@ENDPOINT".'
+        f'it serves: --map {model}=MODEL, or [models] "{model}" = "MODEL@ENDPOINT" in graders.toml.'
     )
