@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from graders_engine.outcome import Usage
@@ -109,9 +109,12 @@ class GradingError(GradersError):
         type: a short word for programs, where the wire has one.
     """
 
-    usage: Mapping[str, Usage] = {}
     infrastructure = False
     type = ""
+
+    def __init__(self, text: str, usage: Mapping[str, Usage] | None = None) -> None:
+        self.usage: Mapping[str, Usage] = usage or {}
+        super().__init__(text)
 
 
 class UndefinedVariable(GradingError):
@@ -140,14 +143,43 @@ class TextTooLong(GradingError):
     """Raised when a text is longer than the engine's limit for comparisons."""
 
 
+class ErrorFields(TypedDict, total=False):
+    """What an HTTP answer says of an error; `models.error_body` reads it."""
+
+    status: int | None
+    code: str | None
+    param: str | None
+    message: str | None
+
+
 class BackendFailure(GradingError):
-    """Raised when a model's backend cannot be reached, or answers what cannot be used."""
+    """Raised when a model's backend cannot be reached, or answers what cannot be used.
+
+    Attributes:
+        status: the HTTP status; None where there was no answer.
+        code: the endpoint's code for the error, such as "content_filter".
+        param: the field of the request that the endpoint names as wrong.
+        message: the endpoint's own message, without the address.
+    """
 
     infrastructure = True
 
+    def __init__(self, text: str, **answer: Unpack[ErrorFields]) -> None:
+        self.status = answer.get("status")
+        self.code = answer.get("code")
+        self.param = answer.get("param")
+        self.message = answer.get("message")
+        super().__init__(text)
+
+    def answer(self) -> ErrorFields:
+        """The fields again, for an exception that replaces this one."""
+        return ErrorFields(
+            status=self.status, code=self.code, param=self.param, message=self.message
+        )
+
 
 class BackendBusy(BackendFailure):
-    """Raised for one try that failed where another may succeed.
+    """Raised for one attempt that failed where another may succeed.
 
     Attributes:
         wait_s: seconds to wait before it, where the server says so.
@@ -155,23 +187,20 @@ class BackendBusy(BackendFailure):
     """
 
     def __init__(
-        self, message: str, wait_s: float | None = None, *, overloaded: bool = False
+        self,
+        text: str,
+        wait_s: float | None = None,
+        *,
+        overloaded: bool = False,
+        **answer: Unpack[ErrorFields],
     ) -> None:
         self.wait_s = wait_s
         self.overloaded = overloaded
-        super().__init__(message)
+        super().__init__(text, **answer)
 
 
 class BackendRejected(BackendFailure):
-    """Raised when the endpoint answers that the request is wrong (400, 404, 422, ...).
-
-    Attributes:
-        status: the HTTP status.
-    """
-
-    def __init__(self, message: str, status: int) -> None:
-        self.status = status
-        super().__init__(message)
+    """Raised when the endpoint answers that the request is wrong (400, 404, 422, ...)."""
 
 
 class JudgeRefused(GradingError):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from graders_engine.models.base import Audio, Image, ModelMessage, Text
+from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, TextPart
 from graders_engine.report.explain import (
     ExplainedFormula,
     ExplainedTemplate,
@@ -122,10 +122,10 @@ def _message_text(message: ModelMessage) -> str:
     return "\n".join(_part_text(part) for part in message.parts)
 
 
-def _part_text(part: Text | Image | Audio) -> str:
-    if isinstance(part, Text):
+def _part_text(part: TextPart | ImagePart | AudioPart) -> str:
+    if isinstance(part, TextPart):
         return part.text
-    if isinstance(part, Image):
+    if isinstance(part, ImagePart):
         return f"[image {part.url[:200]}]"
     return f"[{part.format} audio, {len(part.data):,} characters of base64]"
 
