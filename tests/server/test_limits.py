@@ -164,14 +164,14 @@ def test_one_grader_sent_many_times_is_compiled_once(tmp_path: Path) -> None:
             assert server.is_well()
         assert server.post(VALIDATE, {"grader": CHECK}).status == 200
         assert server.figure("graders_compiled_total") == 2  # one to run, one to validate
-        assert server.figure("graders_kept_graders") == 2
+        assert server.figure("graders_cached_graders") == 2
 
 
 def test_many_graders_do_not_fill_the_memory(server: Server) -> None:
     for number in range(40):  # 40 MB of graders where 16 MiB are kept
         grader = {**CHECK, "name": f"{number}" + "n" * 1_000_000}
         assert server.post(VALIDATE, {"grader": grader}).status == 200
-    assert server.figure("graders_kept_graders") < 20
+    assert server.figure("graders_cached_graders") < 20
 
 
 def test_a_long_comparison_leaves_the_server_to_the_others(server: Server) -> None:
@@ -255,14 +255,14 @@ def test_the_figures_count_requests_rows_rewards_flags_and_calls(tmp_path: Path)
         for name, due in {
             f'graders_requests_total{{route="{short}",status="200"}}': 4,
             f'graders_requests_total{{route="{short}",status="400"}}': 1,
-            f'graders_request_seconds_count{{route="{short}"}}': 5,
+            f'graders_http_request_duration_seconds_count{{route="{short}"}}': 5,
             'graders_rows_total{grader_type="string_check",status="scored"}': 4,
             'graders_rows_total{grader_type="string_check",status="invalid"}': 1,
             'graders_flags_total{flag="invalid_variable_error",grader_type="string_check"}': 1,
             'graders_reward_sum{grader_type="string_check"}': 3,
             'graders_reward_count{grader_type="string_check"}': 4,
             'graders_reward_sum{grader_type="python"}': 0.5,
-            'graders_sandbox_calls_total{came="value"}': 1,
+            'graders_sandbox_calls_total{outcome="value"}': 1,
             "graders_sandbox_seconds_count": 1,
             "graders_queue_depth": 0,
         }.items():

@@ -108,7 +108,7 @@ def test_every_type_is_run(judging: Server, type_: str) -> None:
     used = answer.api_model_grader_token_usage_per_model
     assert ("judge-1" in used) == ("model" in grader)
     assert answer.metadata.token_usage == (15 if "model" in grader else None)
-    asked = judging.figure('graders_judge_requests_total{came="replied",model="judge"}')
+    asked = judging.figure('graders_judge_requests_total{model="judge",outcome="replied"}')
     tokens = judging.figure('graders_judge_tokens_total{kind="completion",model="judge-1"}')
     assert tokens == 4 * asked
     assert asked > 0 or "model" not in grader
