@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from graders_engine.sandbox.base import Sandbox
 from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.server.app import App
 from graders_engine.server.guards import LOOPBACK_NAMES
+from graders_engine.server.listener import is_loopback
 from graders_engine.server.logs import Log, LogHandler
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import CountingSandbox, ServerMetrics
@@ -35,43 +35,6 @@ KEEP_ALIVE_S = 65
 """How long an idle connection stays open: longer than the SDKs keep theirs open, so that they close first."""
 OPEN_FILES = 65_536
 """Each connection is an open file; many systems allow 1,024 unless a process asks for more."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind to an address.
-
-    Args:
-        host: an address, or a name that has one.
-        port: 0 for any free port.
-
-    Raises:
-        InvalidRequest: the address cannot be used.
-    """
-    try:
-        family, type_, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # asyncio sets TCP_NODELAY only where the protocol is named.
-        listener = socket.socket(family, type_, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        return listener
-    except (OSError, UnicodeError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequest(
-            f"Cannot listen on {host} port {port}: {reason}. Choose others with --host and --port."
-        ) from None
-
-
-def is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine can reach it."""
-    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-
-
-def url(listener: socket.socket) -> str:
-    """Its address, as clients write it."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def guarded(settings: ServerSettings, listener: socket.socket, *, no_auth: bool) -> ServerSettings:

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from graders_engine.errors import Mistake
+from graders_engine.server.listener import accept_last
 from graders_engine.server.responses import error_body
 
 MAX_HEAD_BYTES = 64 << 10
@@ -186,9 +187,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the connections that wait in the system's queue, close the listener, answer all requests."""
         loop = asyncio.get_running_loop()
-        accepted = [connection for listener in sockets or () for connection in _waiting(listener)]
-        for server in self.servers:  # at once: a connection that is made between the two is reset
-            server.close()
+        accepted = [
+            connection for listener in sockets or () for connection in accept_last(listener)
+        ]
         arrivals = [
             loop.create_task(loop.connect_accepted_socket(self._last_connection, connection))
             for connection in accepted
@@ -220,15 +221,3 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """The connections that the system has accepted and this process has not: closing would reset them."""
-    listener.setblocking(False)
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:  # the queue is empty
-            return
-        connection.setblocking(False)
-        yield connection
