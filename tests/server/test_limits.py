@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import threading
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.server.serving import (
     eventually,
     python,
     raw_request,
+    read_answer,
     serving,
 )
 
@@ -174,7 +176,7 @@ def test_many_graders_do_not_fill_the_memory(server: Server) -> None:
     assert server.figure("graders_cached_graders") < 20
 
 
-def test_a_long_comparison_leaves_the_server_to_the_others(server: Server) -> None:
+def test_a_long_comparison_leaves_the_server_to_the_others(tmp_path: Path) -> None:
     words = " ".join(f"word{number % 997}" for number in range(40_000))
     grader = {
         "type": "text_similarity",
@@ -183,17 +185,60 @@ def test_a_long_comparison_leaves_the_server_to_the_others(server: Server) -> No
         "reference": "{{item.text}}",
         "evaluation_metric": "meteor",
     }
-    answers: list[float] = []
     body = {"grader": grader, "model_sample": words, "item": {"text": words[::-1]}}
-    long = threading.Thread(target=lambda: answers.append(server.post(RUN, body).json["reward"]))
-    long.start()
-    between = 0
-    while long.is_alive():
+    answers: list[float] = []
+    seen = threading.Event()
+
+    def compare() -> None:
+        while not answers or not seen.is_set():
+            answers.append(server.post(RUN, body).json["reward"])
+
+    with serving(tmp_path, "--concurrency", "1") as server:
+        clients = [threading.Thread(target=compare) for _ in range(2)]
+        for client in clients:
+            client.start()
+        # Seen only if `/metrics` is answered while both comparisons run; one is counted as waiting.
+        waiting = eventually(lambda: server.figure("graders_queue_depth") == 1)
         assert server.is_well()
-        between += 1
-    long.join()
-    assert len(answers) == 1
-    assert between > 1
+        seen.set()
+        for client in clients:
+            client.join()
+    assert waiting
+    assert len(answers) > 1
+
+
+def large_body() -> bytes:
+    """A good request of 900 kB: the row, and blanks that are no part of it."""
+    return json.dumps(GOOD).encode().ljust(900_000)
+
+
+def test_large_bodies_beyond_the_bound_on_all_are_refused_until_others_are_answered(
+    tmp_path: Path,
+) -> None:
+    """Eight of the longest bodies may be in memory; nine of 900 kB without their ends are more."""
+    body = large_body()
+    request = raw_request(RUN, body)
+    with serving(tmp_path, "--max-body-bytes", "1000000") as server:
+        for _ in range(
+            3
+        ):  # a server that did not free the memory would refuse all in the next round
+            connections = [server.connect() for _ in range(9)]
+            for connection in connections:
+                connection.sendall(request[:-1000])
+            ready, _, _ = select.select(connections, [], [], 60)
+            (refused,) = ready
+            answer = read_answer(refused)
+            assert (answer.status, answer.error["code"]) == (429, "busy")
+            assert answer.error["message"] == (
+                "Too many large request bodies in memory; retry later."
+            )
+            assert answer.headers["retry-after"] == "1"
+            assert server.is_well()  # its body is short
+            for connection in connections:
+                if connection is not refused:
+                    connection.sendall(request[-1000:])
+                    assert read_answer(connection).json["reward"] == 1.0
+                connection.close()
 
 
 def test_endpoint_graders_do_not_run_unless_that_is_said(server: Server, tmp_path: Path) -> None:
