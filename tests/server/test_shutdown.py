@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
+from graders_engine.server import uvicorn_protocol
 from graders_engine.server.listener import accept_last, listen
 from tests.server.serving import (
     GOOD,
@@ -146,6 +149,30 @@ def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(250) == 0
         assert read_answer(connection).status == 500  # cut off: to be graded it had 100 s to go
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def test_a_connection_that_the_server_has_not_accepted_yet_is_still_answered() -> None:
+    """It waits in the system's queue when the server stops; closing the listener would reset it."""
+    listener = listen("127.0.0.1", 0)
+    with socket.socket() as client:
+
+        def ask_and_stop() -> None:
+            client.connect(listener.getsockname())
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            stopping.should_exit = True  # before the event loop can accept anything
+
+        config = uvicorn.Config(
+            hello, http=uvicorn_protocol.Connection, ws="none", lifespan="off", log_config=None
+        )
+        stopping = uvicorn_protocol.Server(config, 60.0, ask_and_stop)
+        asyncio.run(stopping.serve(sockets=[listener]))
+        answer = read_answer(client)
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_between_the_last_accept_and_the_close_no_client_gets_a_connection() -> None:
