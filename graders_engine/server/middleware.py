@@ -23,14 +23,14 @@ CLIENT_GONE = 499
 
 
 def apply(layers: Sequence[Middleware], handler: Handler) -> Handler:
-    """A handler with layers around it, the first one outermost."""
+    """The handler with these layers around it, the first one outermost."""
     for layer in reversed(layers):
         handler = layer(handler)
     return handler
 
 
 def before(*steps: Callable[[Exchange], None]) -> Middleware:
-    """Takes these steps in their order first; what one raises ends the request."""
+    """Calls these functions first, in this order; what one raises ends the request."""
 
     def layer(handler: Handler) -> Handler:
         async def checked(exchange: Exchange) -> None:
@@ -44,7 +44,7 @@ def before(*steps: Callable[[Exchange], None]) -> Middleware:
 
 
 def request_ids() -> Callable[[Exchange], None]:
-    """A step that gives each request an id, which its response carries as `x-request-id`."""
+    """For `before`: gives each request an id, which its response carries as `x-request-id`."""
     ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
 
     def identify(exchange: Exchange) -> None:
@@ -55,7 +55,7 @@ def request_ids() -> Callable[[Exchange], None]:
 
 
 def find_route(table: RouteTable) -> Callable[[Exchange], None]:
-    """A step that finds the route of each request."""
+    """For `before`: finds the route of each request."""
 
     def find(exchange: Exchange) -> None:
         scope = exchange.scope

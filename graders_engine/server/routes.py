@@ -56,7 +56,6 @@ class Route:
     Attributes:
         method: GET serves HEAD too.
         pattern: a path; each `{name}` in it stands for one segment.
-        handler: handles the requests.
         needs_key: whether requests must carry the API key, where the server has one.
         body: how the request's body is read.
         versioned: whether the path is served below `/v1` too.
@@ -139,7 +138,7 @@ class RouteTable:
         ]
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
-        """The route of a request and its path parameters; one that refuses it where the table has none."""
+        """The route of a request and its path parameters; a route that refuses it, if no other matches."""
         resource = self._exact.get(path)
         if resource is not None:
             return resource.find(method), _NO_PARAMETERS
@@ -149,7 +148,7 @@ class RouteTable:
                 return route, dict(zip(route.parameters, match.groups(), strict=True))
         page = self._exact.get(path.removesuffix("/"))
         is_page = page is not None and "GET" in page.by_method
-        return (_WITH_SLASH if is_page else UNKNOWN), _NO_PARAMETERS
+        return (_REDIRECT if is_page else UNKNOWN), _NO_PARAMETERS
 
 
 def _expression(path: str) -> str:
@@ -169,7 +168,7 @@ async def _refuse_method(allowed: str, exchange: Exchange) -> None:
 
 
 async def _redirect(exchange: Exchange) -> None:
-    """Send the client to the page whose path it wrote with a slash at the end."""
+    """Send the client to the same path without the slash at its end."""
     scope = exchange.scope
     host = exchange.headers.get(b"host", b"").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
@@ -180,5 +179,5 @@ async def _redirect(exchange: Exchange) -> None:
 
 UNKNOWN = Route("", "other", _refuse_path)
 """The route of a path that the table does not have; "other" is its name in the metrics."""
-_WITH_SLASH = Route("", "other", _redirect)
+_REDIRECT = Route("", "other", _redirect)
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})

@@ -38,7 +38,7 @@ class JudgeRetry(Protocol):
 
     @property
     def target(self) -> str:
-        """What was asked: a model."""
+        """What was asked: the name of an endpoint, or an address without its secrets."""
 
     @property
     def error(self) -> Exception:
@@ -209,7 +209,7 @@ class ServerMetrics:
         )
         self._judge_retries = counter(
             "graders_judge_retries",
-            "Requests to judges that were sent again, by the error before.",
+            "Requests to judges and other endpoints that were sent again, by the error before.",
             "target",
             "error",
         )
@@ -262,12 +262,12 @@ class ServerMetrics:
         self._judge_tokens.labels(answering, "completion").inc(reply.usage.completion_tokens)
 
     def retried(self, retry: JudgeRetry) -> None:
-        """Count a request to a judge that is sent again; an engine's `on_retry`."""
+        """Count a request that is sent again; an engine's `on_retry`."""
         target = self._known("target", retry.target)
         self._judge_retries.labels(target, type(retry.error).__name__).inc()
 
     def _known(self, label: str, name: str) -> str:
-        # Requests name the models, and each name takes memory: no client may fill it.
+        # Requests name the models, and each name takes memory: clients must not be able to fill it.
         names = self._names[label]
         if len(names) < MAX_NAMES:
             names.add(name)

@@ -93,7 +93,7 @@ def test_lines_come_while_later_rows_are_still_graded(server: Server) -> None:
         while b'"reward":1.0' not in received:
             received += connection.recv(65_536)
         assert received.count(b'"reward"') == 1
-    assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+    assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
 
 
 def test_a_row_that_is_none_has_an_error_for_a_result_and_the_others_keep_theirs(
@@ -163,7 +163,7 @@ def test_the_deadline_leaves_an_error_for_each_row_that_it_cuts_off(
         assert answer.status == 200
         assert results[0]["reward"] == 1.0
         assert [result["error"]["code"] for result in results[1:]] == ["deadline_exceeded"] * 2
-        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+        assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
         assert server.is_well()
 
 

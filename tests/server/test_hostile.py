@@ -229,9 +229,9 @@ def test_clients_that_hang_up_at_any_point_are_let_go(server: Server) -> None:
                 socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
             )  # a reset
     assert eventually(
-        lambda: server.figure("graders_http_requests_in_progress") == 1
+        lambda: server.metric("graders_http_requests_in_progress") == 1
     )  # which asks for it
-    assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+    assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
     assert eventually(lambda: server.open_files() <= files + 20)  # a sandbox may have been started
 
 

@@ -1,4 +1,4 @@
-"""Bounds and manners: keys, names, bodies, queue, deadline, hanging up, the cache, the log, the figures."""
+"""Bounds and manners: keys, names, bodies, queue, deadline, hanging up, the cache, the log, the metrics."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_busy_server_refuses_what_must_wait_and_serves_what_need_not(tmp_path:
         waiting = [server.connect() for _ in range(2)]
         for connection in waiting:
             connection.sendall(raw_request(RUN, body))
-        assert eventually(lambda: server.figure("graders_queue_depth") == 1)
+        assert eventually(lambda: server.metric("graders_queue_depth") == 1)
         refused = server.post(RUN, {"grader": python("return 1"), "model_sample": ""})
         assert (refused.status, refused.error["type"]) == (429, "rate_limit_error")
         assert refused.headers["retry-after"] == "1"
@@ -146,7 +146,7 @@ def test_a_busy_server_refuses_what_must_wait_and_serves_what_need_not(tmp_path:
         assert server.is_well()
         for connection in waiting:  # hanging up gives the places back
             connection.close()
-        assert eventually(lambda: server.figure("graders_queue_depth") == 0)
+        assert eventually(lambda: server.metric("graders_queue_depth") == 0)
         again = server.post(RUN, {"grader": python("return 1"), "model_sample": ""})
         assert again.json["reward"] == 1.0
 
@@ -157,7 +157,7 @@ def test_work_past_the_deadline_is_given_up_and_not_to_be_tried_again(tmp_path: 
         answer = server.post(RUN, body)
         assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
         assert answer.headers["x-should-retry"] == "false"
-        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+        assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
 
 
 def test_one_grader_sent_many_times_is_compiled_once(tmp_path: Path) -> None:
@@ -165,15 +165,15 @@ def test_one_grader_sent_many_times_is_compiled_once(tmp_path: Path) -> None:
         for _ in range(20):
             assert server.is_well()
         assert server.post(VALIDATE, {"grader": CHECK}).status == 200
-        assert server.figure("graders_compiled_total") == 2  # one to run, one to validate
-        assert server.figure("graders_cached_graders") == 2
+        assert server.metric("graders_compiled_total") == 2  # one to run, one to validate
+        assert server.metric("graders_cached_graders") == 2
 
 
 def test_many_graders_do_not_fill_the_memory(server: Server) -> None:
     for number in range(40):  # 40 MB of graders where 16 MiB are kept
         grader = {**CHECK, "name": f"{number}" + "n" * 1_000_000}
         assert server.post(VALIDATE, {"grader": grader}).status == 200
-    assert server.figure("graders_cached_graders") < 20
+    assert server.metric("graders_cached_graders") < 20
 
 
 def test_a_long_comparison_leaves_the_server_to_the_others(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_long_comparison_leaves_the_server_to_the_others(tmp_path: Path) -> No
         for client in clients:
             client.start()
         # Seen only if `/metrics` is answered while both comparisons run; one is counted as waiting.
-        waiting = eventually(lambda: server.figure("graders_queue_depth") == 1)
+        waiting = eventually(lambda: server.metric("graders_queue_depth") == 1)
         assert server.is_well()
         seen.set()
         for client in clients:
@@ -288,7 +288,7 @@ def test_bodies_are_logged_when_that_is_said(tmp_path: Path) -> None:
     assert "sk-key" not in server.log_file.read_text()
 
 
-def test_the_figures_count_requests_rows_rewards_flags_and_calls(tmp_path: Path) -> None:
+def test_the_metrics_count_requests_rows_rewards_flags_and_calls(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.post(RUN, GOOD)
         server.post(RUN, {**GOOD, "model_sample": "dog"})
@@ -311,7 +311,7 @@ def test_the_figures_count_requests_rows_rewards_flags_and_calls(tmp_path: Path)
             "graders_sandbox_seconds_count": 1,
             "graders_queue_depth": 0,
         }.items():
-            assert server.figure(name) == due, name
+            assert server.metric(name) == due, name
 
 
 def test_the_pages_are_there_and_ask_nobody_else(server: Server) -> None:
