@@ -1,6 +1,6 @@
-"""What the server is held against: its stack, Starlette on uvicorn with httptools, with nothing to do.
+"""What the server is compared with: an ordinary Starlette application on uvicorn that has nothing to do.
 
-`python -m benchmarks.echo_server` prints its port. POST /echo answers with the JSON that it was sent.
+`python -m benchmarks.echo_server` prints its port. POST /echo sends back the JSON that it receives.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Requests over kept connections, as cheaply as Python can: as many as are answered, or at a fixed pace.
+"""Requests over kept connections, as cheaply as Python can send them: at full speed, or at a fixed pace.
 
 `python -m benchmarks.load PORT FILE --connections 32 --seconds 4 [--pace 500]` sends the requests in the
-file, each a JSON line {"path", "body"}, one after the other and again, and prints what came as JSON.
+file, each a JSON line {"path", "body"}, one after the other and again, and prints the result as JSON.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ TICK_S = 0.005
 
 
 @dataclass
-class Came:
-    """What came of a load.
+class LoadResult:
+    """How a server bore a load.
 
     Attributes:
-        seconds: how long it was.
-        statuses: answers by HTTP status, "broken" where a connection ended before its answer.
-        longest_s: the longest time that an answer took.
+        seconds: how long the load lasted.
+        statuses: responses by HTTP status, "broken" where a connection ended without one.
+        longest_s: the longest time that a response took.
         late: requests that a paced load could not send when they were due.
-        wrong: the beginning of some answers that were not 200.
+        wrong: the beginning of some responses that were not 200.
     """
 
     seconds: float = 0.0
@@ -65,7 +65,7 @@ class _Connection(asyncio.Protocol):
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        if self.sent_at is None:  # the server ends a connection that asked nothing for long
+        if self.sent_at is None:  # the server closes a connection that is idle for long
             self.transport.close()
             return
         self.held += data
@@ -83,7 +83,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.sent_at is not None:
-            self.load.came.statuses["broken"] += 1
+            self.load.result.statuses["broken"] += 1
         self.load.lost(self)
 
 
@@ -91,7 +91,7 @@ class _Load:
     def __init__(self, requests: Sequence[bytes], pace: float) -> None:
         self.requests = itertools.cycle(requests)
         self.pace = pace
-        self.came = Came()
+        self.result = LoadResult()
         self.idle: list[_Connection] = []
         self.busy = 0
         self.stopped = False
@@ -108,13 +108,13 @@ class _Load:
 
     def answered(self, connection: _Connection) -> None:
         assert connection.sent_at is not None
-        self.came.longest_s = max(self.came.longest_s, perf_counter() - connection.sent_at)
+        self.result.longest_s = max(self.result.longest_s, perf_counter() - connection.sent_at)
         connection.sent_at = None
         self.busy -= 1
         status = connection.held[9:12].decode()
-        self.came.statuses[status] += 1
-        if status != "200" and len(self.came.wrong) < 5:
-            self.came.wrong.append(connection.held[:2000].decode("utf-8", "replace"))
+        self.result.statuses[status] += 1
+        if status != "200" and len(self.result.wrong) < 5:
+            self.result.wrong.append(connection.held[:2000].decode("utf-8", "replace"))
 
     def lost(self, connection: _Connection) -> None:
         if connection in self.idle:
@@ -122,7 +122,7 @@ class _Load:
         elif connection.sent_at is not None:
             self.busy -= 1
 
-    async def run(self, port: int, connections: int, seconds: float) -> Came:
+    async def run(self, port: int, connections: int, seconds: float) -> LoadResult:
         loop = asyncio.get_running_loop()
         began = perf_counter()
         for _ in range(connections):
@@ -133,16 +133,16 @@ class _Load:
             ready = min(due, len(self.idle)) if self.pace else 0
             for _ in range(ready):
                 self.give(self.idle.pop())
-            self.came.late += max(0, due - ready)
+            self.result.late += max(0, due - ready)
             sent += max(due, 0)
             await asyncio.sleep(TICK_S if self.pace else seconds - now)
-        self.came.seconds = perf_counter() - began
-        counted = Counter(self.came.statuses)
+        self.result.seconds = perf_counter() - began
+        counted = Counter(self.result.statuses)
         self.stopped = True
-        while self.busy:  # what is on its way is waited for, not counted in the throughput
+        while self.busy:  # requests in flight are waited for, but not counted in the throughput
             await asyncio.sleep(TICK_S)
-        self.came.statuses = self.came.statuses if self.pace else counted
-        return self.came
+        self.result.statuses = self.result.statuses if self.pace else counted
+        return self.result
 
 
 def request_of(path: str, body: Any) -> bytes:
@@ -159,15 +159,15 @@ def load(
     connections: int,
     seconds: float,
     pace: float = 0.0,
-) -> Came:
+) -> LoadResult:
     """Put a server under load from a process of its own.
 
     Args:
-        port: where it listens on loopback.
+        port: its port on loopback.
         requests: paths and bodies.
-        connections: kept open.
+        connections: how many are kept open.
         seconds: how long.
-        pace: requests a second; as many as are answered when it is 0.
+        pace: requests a second; 0 for as many as are answered.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         for path, body in requests:
@@ -178,8 +178,8 @@ def load(
             "--connections", str(connections), "--seconds", str(seconds), "--pace", str(pace),
         ]  # fmt: skip
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    came = json.loads(done.stdout)
-    return Came(**{**came, "statuses": Counter(came["statuses"])})
+    fields = json.loads(done.stdout)
+    return LoadResult(**{**fields, "statuses": Counter(fields["statuses"])})
 
 
 def main() -> None:
@@ -192,10 +192,10 @@ def main() -> None:
     given = parser.parse_args()
     lines = given.file.read_text(encoding="utf-8").splitlines()
     requests = [request_of(**json.loads(line)) for line in lines]
-    came = asyncio.run(
+    result = asyncio.run(
         _Load(requests, given.pace).run(given.port, given.connections, given.seconds)
     )
-    print(json.dumps(vars(came)))
+    print(json.dumps(vars(result)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Mixed load at 80 % of what the server answers, for a long time: does it stay as it was?
+"""Mixed load at 80 % of the server's capacity, for a long time: do its memory and files stay bounded?
 
 `python -m benchmarks.soak --seconds 600` starts a server and a judge with faults, measures how much of the
-mix is answered when as much is sent as is answered, then sends 80 % of that, and holds the bars: no error
-that is not the grader's, memory at the end within 15 % of minute 2, no process or open file left behind.
+mix the server answers under full load, then sends 80 % of that. The bars: no error that is not the grader's,
+memory at the end within 15 % of minute 2, no process or open file left behind.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import row
-from benchmarks.load import Came, load
+from benchmarks.load import LoadResult, load
 from benchmarks.measurement import Measurement
 from benchmarks.server import BATCH, ROUTES, SINGLE, server
 
 SHARE = 0.8
 CONNECTIONS = 64
 MINUTE_2 = 0.2
-"""Where in the run the memory is first looked at: minute 2 of ten."""
+"""Where in the run the memory is measured first: minute 2 of ten."""
 SPARE_FILES = 4
 """Open files that may come and go with the sandbox's workers."""
 WORDS = [f"word{number}" for number in range(500)]
@@ -72,7 +72,7 @@ MULTI = {
 
 
 def mix() -> list[tuple[str, Any]]:
-    """Requests in the proportions of the mix; each is another row."""
+    """Requests in the proportions of the mix, each with a row of its own."""
     graders = [SINGLE["grader"]] * 8 + [similarity("fuzzy_match"), similarity("rouge_l")] * 3
     graders += [similarity("meteor"), PYTHON, PYTHON, MULTI, JUDGE, JUDGE]
     requests: list[tuple[str, Any]] = [
@@ -110,8 +110,8 @@ def faulty_judge() -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the system says of the server."""
+class Usage:
+    """What the server takes of the system."""
 
     rss_mb: float
     files: int
@@ -127,36 +127,36 @@ def descendants(process_id: int) -> set[int]:
     return children.union(*map(descendants, children))
 
 
-def look(process_id: int) -> Look:
+def usage(process_id: int) -> Usage:
     status = Path(f"/proc/{process_id}/status").read_text(encoding="utf-8")
     rss_kb = int(status.partition("VmRSS:")[2].split()[0])
     files = len(list(Path(f"/proc/{process_id}/fd").iterdir()))
-    return Look(rss_kb / 1024, files, len(descendants(process_id)))
+    return Usage(rss_kb / 1024, files, len(descendants(process_id)))
 
 
 def soak(seconds: float) -> Iterator[Measurement]:
     requests = mix()
-    # The judge's faults come by chance: slowing down, as for a judge that is too busy, would not help.
+    # The judge's faults are random: slowing down, as for a judge that is overloaded, would not help.
     flags = ("--no-adaptive", "--no-cache", "--judge-attempts", "2", "--judge-timeout", "1")
     with faulty_judge() as judge, server("--base-url", judge, *flags) as (port, process):
         load(port, requests, connections=CONNECTIONS, seconds=min(10.0, seconds / 10))  # warm up
-        most = load(port, requests, connections=CONNECTIONS, seconds=min(30.0, seconds / 4))
-        yield Measurement("the mix, as much as is answered", most.per_second, "req/s")
+        full = load(port, requests, connections=CONNECTIONS, seconds=min(30.0, seconds / 4))
+        yield Measurement("the mix, under full load", full.per_second, "req/s")
         idle = at_rest(process.pid)
-        came: list[Came] = []
-        pace = SHARE * most.per_second
+        results: list[LoadResult] = []
+        pace = SHARE * full.per_second
         loading = threading.Thread(
-            target=lambda: came.append(
+            target=lambda: results.append(
                 load(port, requests, connections=4 * CONNECTIONS, seconds=seconds, pace=pace)
             )
         )
         loading.start()
         time.sleep(MINUTE_2 * seconds)
-        early = look(process.pid)
+        early = usage(process.pid)
         loading.join(seconds * (1 - MINUTE_2) - 2)
-        late = look(process.pid)
+        late = usage(process.pid)
         loading.join()
-        yield from told(came[0], early, late)
+        yield from compare(results[0], early, late)
         after = at_rest(process.pid)
         yield Measurement(
             "open files more than before", after.files - idle.files, "", bar=SPARE_FILES
@@ -165,26 +165,26 @@ def soak(seconds: float) -> Iterator[Measurement]:
         family = descendants(process.pid)
         process.terminate()
         yield Measurement("exit code after SIGTERM", process.wait(60), "", bar=0)
-    left = [one for one in family if Path(f"/proc/{one}").exists()]
+    left = [child for child in family if Path(f"/proc/{child}").exists()]
     for _ in range(50):  # the system takes a moment to end a namespace
-        left = [one for one in left if Path(f"/proc/{one}").exists()]
+        left = [child for child in left if Path(f"/proc/{child}").exists()]
         time.sleep(0.1)
     yield Measurement("processes left behind", len(left), "", bar=0)
 
 
-def at_rest(process_id: int) -> Look:
-    """What is left when the load is gone."""
+def at_rest(process_id: int) -> Usage:
+    """What it takes when the load is gone."""
     time.sleep(3)
-    return look(process_id)
+    return usage(process_id)
 
 
-def told(came: Came, early: Look, late: Look) -> Iterator[Measurement]:
-    for wrong in came.wrong:
+def compare(result: LoadResult, early: Usage, late: Usage) -> Iterator[Measurement]:
+    for wrong in result.wrong:
         print(wrong)
-    yield Measurement("requests answered", came.statuses["200"], "")
-    yield Measurement("errors that are not the grader's", came.errors, "", bar=0)
-    yield Measurement("requests that found no free connection", came.late, "")
-    yield Measurement("longest answer", came.longest_s, "s")
+    yield Measurement("requests answered", result.statuses["200"], "")
+    yield Measurement("errors that are not the grader's", result.errors, "", bar=0)
+    yield Measurement("requests that found no free connection", result.late, "")
+    yield Measurement("longest answer", result.longest_s, "s")
     yield Measurement("memory at minute 2 of ten", early.rss_mb, "MB")
     yield Measurement("memory at the end, of minute 2", late.rss_mb / early.rss_mb, "x", bar=1.15)
 

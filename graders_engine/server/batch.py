@@ -1,11 +1,11 @@
-"""Many rows in one request: graded in order, answered whole or as NDJSON while they come."""
+"""Many rows in one request: graded in order; the results go out together, or as NDJSON while they come."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -20,11 +20,11 @@ from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.outcome import RowOutcome
-from graders_engine.server.answers import Refused, error_body, refusal
 from graders_engine.server.bodies import too_long
 from graders_engine.server.grader_cache import CachedGrader
-from graders_engine.server.scheduler import Scheduler, overdue
-from graders_engine.server.telemetry import GradedRows
+from graders_engine.server.responses import Refused, error_body, refusal
+from graders_engine.server.scheduler import Scheduler, deadline_exceeded
+from graders_engine.server.telemetry import RowMetrics
 
 Emit = Callable[[list[bytes]], Awaitable[None]]
 """Takes the next results, each a response or an error object."""
@@ -45,103 +45,120 @@ class Batch:
     """The rows of one request.
 
     Args:
-        kept: the grader.
+        cached: the grader.
         rows: their JSON.
-        grading: grades them.
-        counted: where each is counted.
+        scheduler: grades what cannot be graded on the event loop.
+        metrics: counts the graded rows.
         max_row_bytes: longest row.
+
+    Attributes:
+        statuses: graded rows by status.
     """
 
     def __init__(
         self,
-        kept: CachedGrader,
+        cached: CachedGrader,
         rows: list[msgspec.Raw],
-        grading: Scheduler,
-        counted: GradedRows,
+        scheduler: Scheduler,
+        metrics: RowMetrics,
         max_row_bytes: int,
     ) -> None:
-        self._kept, self._rows, self._grading = kept, rows, grading
-        self._counted, self._max_row_bytes = counted, max_row_bytes
-        self._window = grading.concurrency * ROWS_AHEAD
-        self._present = kept.presenter()
+        self._cached, self._rows, self._scheduler = cached, rows, scheduler
+        self._metrics, self._max_row_bytes = metrics, max_row_bytes
+        self._window = scheduler.concurrency * ROWS_AHEAD
+        self._present = cached.presenter()
+        self.statuses: Counter[str] = Counter(scored=0, invalid=0, failed=0)
 
     async def grade(self, emit: Emit) -> None:
-        """Grade them all and hand on the results in order.
+        """Grade all rows, and hand on the results in order.
 
-        A row that is none, or that the deadline comes before, has an error object for a result; the others
+        A row that cannot be read, or that the deadline cuts off, has an error object for a result; the others
         keep theirs.
         """
-        deadline = asyncio.get_running_loop().time() + self._grading.deadline_s
-        if self._kept.compiled.evaluator.waits:
-            await self._waiting(emit, deadline)
+        deadline = asyncio.get_running_loop().time() + self._scheduler.deadline_s
+        if self._cached.compiled.evaluator.waits:
+            await self._grade_concurrently(emit, deadline)
         else:
-            await self._at_once(emit, deadline)
+            await self._grade_in_turn(emit, deadline)
 
-    async def _at_once(self, emit: Emit, deadline: float) -> None:
-        grade, present = self._kept.compiled.grade, self._present
-        quick_bytes = min(self._kept.quick_bytes(), self._max_row_bytes)
+    async def _grade_in_turn(self, emit: Emit, deadline: float) -> None:
+        """Grade the rows one after the other, with pauses in which the event loop serves other requests."""
         loop_time = asyncio.get_running_loop().time
+        done = 0
+        while True:
+            results = await self._next_results(done)
+            done += len(results)
+            await emit(results)
+            if done == len(self._rows):
+                return
+            await asyncio.sleep(0)
+            if loop_time() > deadline:
+                await emit(self._cut_off(done))
+                return
+
+    async def _next_results(self, begin: int) -> list[bytes]:
+        """Grade rows from this one on until it is time for a pause."""
+        grade, present = self._cached.compiled.grade, self._present
+        inline_limit = min(self._cached.inline_limit_bytes(), self._max_row_bytes)
         results: list[bytes] = []
-        rows: list[RowOutcome] = []
-        breath = perf_counter() + YIELD_EVERY_S
-        for index, text in enumerate(self._rows):
+        graded: list[RowOutcome] = []
+        pause_at = perf_counter() + YIELD_EVERY_S
+        for index, text in enumerate(islice(self._rows, begin, None), begin):
             try:
-                if len(text) <= quick_bytes:
+                if len(text) <= inline_limit:
                     row = await grade(index, scope_of_text(text))  # never waits
-                    rows.append(row)
+                    graded.append(row)
                     results.append(present(row))
                 else:
-                    results.append(await self._later(index, text))
+                    results.append(await self._grade_queued(index, text))
             except (GradersError, Refused) as error:
                 results.append(_error(index, error))
-            if perf_counter() > breath:
-                self._counted.add(rows)
-                await emit(results)
-                results, rows = [], []
-                await asyncio.sleep(0)
-                breath = perf_counter() + YIELD_EVERY_S
-                if loop_time() > deadline:
-                    results = self._overdue(index + 1)
-                    break
-        self._counted.add(rows)
-        await emit(results)
+            if perf_counter() > pause_at:
+                break
+        self._count(graded)
+        return results
 
-    async def _waiting(self, emit: Emit, deadline: float) -> None:
-        begun: deque[asyncio.Task[bytes]] = deque()
+    async def _grade_concurrently(self, emit: Emit, deadline: float) -> None:
+        """Grade the rows as tasks, of which a window is begun ahead of the oldest unfinished one."""
+        tasks: deque[asyncio.Task[bytes]] = deque()
         done = 0
         rest = enumerate(self._rows)
         try:
             async with asyncio.timeout_at(deadline):
                 while done < len(self._rows):
-                    for index, text in islice(rest, self._window - len(begun)):
-                        begun.append(asyncio.create_task(self._result(index, text)))
-                    await emit([await begun[0]])
-                    begun.popleft()
+                    for index, text in islice(rest, self._window - len(tasks)):
+                        tasks.append(asyncio.create_task(self._result(index, text)))
+                    await emit([await tasks[0]])
+                    tasks.popleft()
                     done += 1
         except TimeoutError:
-            await emit(self._overdue(done))
+            await emit(self._cut_off(done))
         finally:
-            for task in begun:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _result(self, index: int, text: msgspec.Raw) -> bytes:
         try:
-            return await self._later(index, text)
+            return await self._grade_queued(index, text)
         except (GradersError, Refused) as error:
             return _error(index, error)
 
-    async def _later(self, index: int, text: msgspec.Raw) -> bytes:
+    async def _grade_queued(self, index: int, text: msgspec.Raw) -> bytes:
         if mistake := too_long("item", len(text), self._max_row_bytes):
             raise Refused(413, mistake)
-        self._grading.check(self._kept, len(text))
-        row = await self._grading.later(self._kept, index, scope_of_text(text))
-        self._counted.add((row,))
+        self._scheduler.check_memory(self._cached, len(text))
+        row = await self._scheduler.run_queued(self._cached, index, scope_of_text(text))
+        self._count((row,))
         return self._present(row)
 
-    def _overdue(self, begin: int) -> list[bytes]:
+    def _count(self, rows: Sequence[RowOutcome]) -> None:
+        self.statuses.update(self._metrics.add(rows))
+
+    def _cut_off(self, begin: int) -> list[bytes]:
+        """The results of the rows from this one on, which the deadline has cut off."""
         return [
-            error_body(504, overdue(self._grading.deadline_s, f"rows[{index}]"))
+            error_body(504, deadline_exceeded(self._scheduler.deadline_s, f"rows[{index}]"))
             for index in range(begin, len(self._rows))
         ]
 
@@ -150,8 +167,8 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
     """What the templates see of a row.
 
     Raises:
-        InvalidRow: it is no row.
-        Refused: it is not even JSON.
+        InvalidRow: it is JSON, but not a row.
+        Refused: it is not JSON.
     """
     try:
         row = _plain_row(text)
@@ -160,7 +177,7 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
                 row.item, model_sample=row.model_sample, reference_answer=row.reference_answer
             )
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass  # the standard library may read it
+        pass  # the standard library may be able to read it
     try:
         return _any_row(strict_json.decode(bytes(text)))
     except ValueError as error:

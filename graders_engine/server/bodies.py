@@ -12,15 +12,15 @@ import msgspec
 from graders_engine.errors import Mistake
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
-from graders_engine.server.answers import Refused
+from graders_engine.server.responses import Refused
 
 ABSENT = msgspec.Raw(b"null")
 MAX_GRADER_BYTES = 4 << 20
-"""Longest grader, as JSON; a python source may have 256 KiB, which escapes can make six times as long."""
+"""Longest grader, as JSON; a python source may have 256 KiB, and escapes can make it six times as long."""
 
 
 class RunBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A request to grade one row; the grader is not decoded, for its text is the key of the cache."""
+    """A request to grade one row; the grader is not decoded: its text is the key in the cache."""
 
     grader: msgspec.Raw
     model_sample: Any = None
@@ -30,7 +30,7 @@ class RunBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _RawRunBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The same with every value left as text, to be measured before it is decoded."""
+    """The same with every value left as text, so that its length is known before it is decoded."""
 
     grader: msgspec.Raw
     model_sample: msgspec.Raw = ABSENT
@@ -110,18 +110,16 @@ def validate_body(body: bytes) -> ValidateBody:
         return ValidateBody(_text(_parts(body, ("grader",), ())["grader"]))
 
 
-def too_long(param: str, size: int, most: int) -> Mistake | None:
-    """What is wrong with a row of this many bytes, if anything."""
-    if size <= most:
+def too_long(param: str, size: int, max_bytes: int) -> Mistake | None:
+    """The mistake in a row of this many bytes, if it is too long."""
+    if size <= max_bytes:
         return None
-    text = (
-        f"Invalid '{param}': with its sample it is {size} bytes of JSON; at most {most} are taken."
-    )
+    text = f"Invalid '{param}': with its sample it is {size} bytes of JSON; at most {max_bytes} are taken."
     return Mistake(text, param, "row_too_large")
 
 
 def _parts(body: bytes, needed: Collection[str], optional: Collection[str]) -> dict[str, Any]:
-    """The values in a body that msgspec refuses: the standard library reads a few more.
+    """The values in a body that msgspec refuses; the standard library can read some of these.
 
     Raises:
         Refused: it is not JSON either, or not an object of these keys.

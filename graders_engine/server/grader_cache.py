@@ -1,79 +1,82 @@
-"""Compiled graders, kept by their JSON: a training loop that sends one grader for ever compiles it once."""
+"""Compiled graders, cached by their JSON: a training loop sends one grader many times."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import contextlib
+
+from cachetools import LRUCache
 
 from graders_engine.compiled import CompiledGrader
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import Mistake
 from graders_engine.language import strict_json
-from graders_engine.server.answers import Presenter, Refused
 from graders_engine.server.bodies import MAX_GRADER_BYTES
+from graders_engine.server.responses import Presenter, Refused
+from graders_engine.server.telemetry import ServerMetrics
 
-LONG_GRADER_BYTES = 64 << 10
+LARGE_GRADER_BYTES = 64 << 10
 """From here a grader is compiled in a thread: a python source of this size takes tens of milliseconds."""
-QUICK_CHARS = 16_000
-"""Text that is compared while other requests stand still: meteor, the slowest metric, takes 15 ms for it."""
+INLINE_CHARS = 16_000
+"""Longest text that is compared on the event loop: meteor, the slowest metric, takes 15 ms for it."""
 OVERHEAD_BYTES = 4096
-"""What a compiled grader takes beyond its JSON, roughly."""
+"""What a compiled grader takes in memory beyond its JSON, roughly."""
 
 
 class CachedGrader:
-    """A compiled grader and what is derived from it once.
+    """A compiled grader, and what is derived from it once.
+
+    Args:
+        compiled: the grader.
+        text: its JSON.
 
     Attributes:
-        compiled: the grader.
-        size: bytes of its JSON.
-        variables: how many templates' variables it has, at most.
-        present: writes its rows; None when it has no name, so that every request makes one up.
+        size_bytes: the length of its JSON.
+        variables: the most variables that its templates can have.
     """
 
-    __slots__ = ("_present", "compiled", "size", "variables")
+    __slots__ = ("_presenter", "compiled", "size_bytes", "variables")
 
     def __init__(self, compiled: CompiledGrader, text: bytes) -> None:
         self.compiled = compiled
-        self.size = len(text)
-        # Counted in JSON of our own making: in the request's a brace may be written as an escape.
+        self.size_bytes = len(text)
+        # Counted in JSON that we encoded: in the request's a brace may be written as an escape.
         self.variables = strict_json.encode(compiled.given).count(b"{{")
         name = compiled.spec.name
-        self._present = None if name is None else Presenter(name, compiled.type)
+        self._presenter = None if name is None else Presenter(name, compiled.type)
 
     def presenter(self) -> Presenter:
-        """What writes the rows of one request; a grader without a name gets one for the request."""
-        return self._present or Presenter(None, self.compiled.type)
+        """Writes the rows of one request; a grader without a name gets one for the request."""
+        return self._presenter or Presenter(None, self.compiled.type)
 
-    def quick_bytes(self) -> int:
-        """The longest row that is graded between two other requests; -1 when none is."""
+    def inline_limit_bytes(self) -> int:
+        """The longest row that is graded on the event loop; -1 when every row has to be queued."""
         if self.compiled.evaluator.waits:
             return -1
-        return (QUICK_CHARS - self.size) // (self.variables or 1)
+        return (INLINE_CHARS - self.size_bytes) // (self.variables or 1)
 
-    def weight(self, row_bytes: int) -> int:
-        """The characters that a row may come to when every variable brings in the whole of it."""
-        return self.size + self.variables * row_bytes
+    def worst_case_chars(self, row_bytes: int) -> int:
+        """How long a row's rendered templates can be in all, when every variable stands for the whole row."""
+        return self.size_bytes + self.variables * row_bytes
 
 
 class GraderCache:
-    """The graders compiled last.
+    """The graders that were used last.
 
     Args:
         engine: compiles them.
-        most_bytes: of all their JSON together; the least recently used go first.
-
-    Attributes:
-        found: how often a grader was found here.
-        made: how often one was compiled.
+        max_bytes: bound on their JSON in all; the least recently used are dropped first.
+        metrics: counts what was compiled and what was reused.
     """
 
-    def __init__(self, engine: AsyncEngine, most_bytes: int) -> None:
-        self._engine, self._most = engine, most_bytes
-        self._kept: OrderedDict[tuple[bytes, bool], CachedGrader] = OrderedDict()
-        self._bytes = self.found = self.made = 0
+    def __init__(self, engine: AsyncEngine, max_bytes: int, metrics: ServerMetrics) -> None:
+        self._engine, self._metrics = engine, metrics
+        self._cached: LRUCache[tuple[bytes, bool], CachedGrader] = LRUCache(
+            max_bytes, getsizeof=lambda cached: cached.size_bytes + OVERHEAD_BYTES
+        )
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._cached)
 
     async def get(self, text: bytes, *, check_sources: bool) -> CachedGrader:
         """The compiled grader of this JSON.
@@ -87,30 +90,22 @@ class GraderCache:
             Refused: the grader is too long.
         """
         key = (text, check_sources)
-        kept = self._kept.get(key)
-        if kept is not None:
-            self.found += 1
-            self._kept.move_to_end(key)
-            return kept
+        cached = self._cached.get(key)
+        if cached is not None:
+            self._metrics.graders_reused.inc()
+            return cached
         if len(text) > MAX_GRADER_BYTES:
-            reason = f"Invalid 'grader': it is {len(text)} bytes long; at most {MAX_GRADER_BYTES} are taken."
-            raise Refused(413, Mistake(reason, "grader", "grader_too_large"))
-        kept = (
-            self._make(text, check_sources)
-            if len(text) < LONG_GRADER_BYTES
-            else await asyncio.to_thread(self._make, text, check_sources)
+            message = f"Invalid 'grader': it is {len(text)} bytes long; at most {MAX_GRADER_BYTES} are taken."
+            raise Refused(413, Mistake(message, "grader", "grader_too_large"))
+        cached = (
+            self._compile(text, check_sources)
+            if len(text) < LARGE_GRADER_BYTES
+            else await asyncio.to_thread(self._compile, text, check_sources)
         )
-        self.made += 1
-        self._keep(key, kept)
-        return kept
+        self._metrics.graders_compiled.inc()
+        with contextlib.suppress(ValueError):  # it alone is larger than the cache
+            self._cached[key] = cached
+        return cached
 
-    def _make(self, text: bytes, check_sources: bool) -> CachedGrader:
+    def _compile(self, text: bytes, check_sources: bool) -> CachedGrader:
         return CachedGrader(self._engine.compile(text, check_sources=check_sources), text)
-
-    def _keep(self, key: tuple[bytes, bool], kept: CachedGrader) -> None:
-        if key not in self._kept:  # another request may have been faster
-            self._bytes += kept.size + OVERHEAD_BYTES
-        self._kept[key] = kept
-        while self._bytes > self._most:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= oldest.size + OVERHEAD_BYTES

@@ -1,25 +1,24 @@
-"""Who may come in: the key, the name the server is called by, and the form of a body."""
+"""What a request's headers must show before the request is handled: the host name, the key, a JSON body."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 
 from graders_engine.errors import Mistake
-from graders_engine.server.answers import Refused
+from graders_engine.server.exchange import JSON, Exchange
+from graders_engine.server.responses import Refused
+from graders_engine.server.routes import Body
 from graders_engine.server.settings import ServerSettings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""How a server on loopback is called."""
-
-_JSON = b"application/json"
+"""The names of a server that listens on loopback."""
 
 
 class RequestGuard:
-    """Looks at a request's headers before anything else is done.
+    """Checks the headers of requests.
 
     Args:
-        settings: the key, and the names that a request may call this server by.
+        settings: the key, and the host names that requests may use.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -27,32 +26,35 @@ class RequestGuard:
         self._bearer = None if key is None else b"Bearer " + key.encode()
         self._hosts = settings.hosts
 
-    def check_host(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse a request for a name that is not this server's.
+    def check_host(self, exchange: Exchange) -> None:
+        """Refuse a request to a host name that is not this server's.
+
+        Without this, a page in a browser could reach a server on loopback under a name of its choice (DNS
+        rebinding). Clients that send no `Host`, as HTTP/1.0 allows, are not browsers, and pass.
 
         Raises:
-            Refused: a page in a browser may have brought it here under a name of its own.
+            Refused: the `Host` header has another name.
         """
         if self._hosts is None:
             return
-        host = headers.get(b"host", b"").decode("latin-1").lower()
+        host = exchange.headers.get(b"host", b"").decode("latin-1").lower()
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if name and name not in self._hosts:
             message = (
                 "This server has no API key, so it answers to loopback names only. "
-                "Call it by its address, or start it with --api-key."
+                "Use a loopback host name, or start the server with --api-key."
             )
             raise Refused(403, Mistake(message, code="unknown_host"))
 
-    def check_key(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse a request without the key.
+    def check_key(self, exchange: Exchange) -> None:
+        """Refuse a request without the key, unless its route is open. The time does not depend on the key.
 
         Raises:
-            Refused: there is another key, or none. How long this takes does not depend on the key.
+            Refused: the key is wrong or missing.
         """
-        if self._bearer is None:
+        if self._bearer is None or not exchange.route.needs_key:
             return
-        given = headers.get(b"authorization", b"")
+        given = exchange.headers.get(b"authorization", b"")
         if not hmac.compare_digest(given, self._bearer):
             message = (
                 "Incorrect API key provided."
@@ -63,18 +65,21 @@ class RequestGuard:
                 401, Mistake(message, code="invalid_api_key"), {"www-authenticate": "Bearer"}
             )
 
-    def check_form(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse a body that does not say it is JSON.
+    def check_form(self, exchange: Exchange) -> None:
+        """Refuse a body that does not say that it is JSON, where the route wants JSON.
 
-        A page in a browser can send any other body without asking first.
+        A page in a browser can send any other type without asking the server first.
 
         Raises:
-            Refused: it says something else, or nothing.
+            Refused: the body has another type, none, or an encoding.
         """
+        if exchange.route.body is not Body.JSON:
+            return
+        headers = exchange.headers
         type_ = headers.get(b"content-type", b"")
-        if type_ != _JSON and type_.partition(b";")[0].strip().lower() != _JSON:
+        if type_ != JSON and type_.partition(b";")[0].strip().lower() != JSON:
             message = "The body must be JSON: send it with `Content-Type: application/json`."
             raise Refused(415, Mistake(message, code="unsupported_media_type"))
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            message = "The body must be sent as it is: a `Content-Encoding` is not understood."
+            message = "The body must not be encoded: send it without `Content-Encoding`."
             raise Refused(415, Mistake(message, code="unsupported_encoding"))

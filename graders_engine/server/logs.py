@@ -1,7 +1,7 @@
-"""The log: one JSON line a request on standard error, without what users sent.
+"""The log: one JSON line per request on standard error, without what users sent.
 
-Neither samples nor items nor keys are written, nor messages of exceptions, which may quote them; with
-`log_bodies` requests and responses are.
+Samples, items and keys are not logged, nor are the messages of exceptions, which may quote them. With
+`log_bodies`, requests and responses are logged, and so are these messages.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from typing import Any, BinaryIO
 
 from graders_engine.language import strict_json
 
-MAX_SHOWN = 64 << 10
-"""Of one body, in bytes."""
+MAX_BODY_BYTES = 64 << 10
+"""How much of a body is logged."""
 
 
 class Log:
     """Writes lines.
 
     Args:
-        stream: where to; standard error when left out.
+        stream: where to; standard error by default.
     """
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
         self._stream = stream or sys.stderr.buffer
 
     def write(self, line: dict[str, Any]) -> None:
-        """Write one line, headed by the time."""
+        """Write one line; the time comes first."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
             self._stream.write(strict_json.encode({"time": time, **line}) + b"\n")
             self._stream.flush()
-        except OSError:  # nobody reads it any more; serving goes on
+        except OSError:  # nothing reads it any more, which is no reason to stop serving
             pass
 
 
-class Lines(logging.Handler):
-    """Python's log records, of this package and the server's, as lines of the same log.
+class LogHandler(logging.Handler):
+    """Writes Python's log records as lines of the same log.
 
     Args:
-        log: where they go.
-        messages: whether exceptions' messages are written; they may quote what users sent.
+        log: where to.
+        messages: whether the messages of exceptions are written; they may quote what users sent.
     """
 
     def __init__(self, log: Log, *, messages: bool) -> None:
@@ -58,20 +58,22 @@ class Lines(logging.Handler):
             "message": record.getMessage(),
         }
         if record.exc_info and record.exc_info[1] is not None:
-            line["exception"] = told(record.exc_info[1], message=self._messages)
+            line["exception"] = describe_exception(record.exc_info[1], with_message=self._messages)
         self._log.write(line)
 
 
-def told(error: BaseException, *, message: bool) -> dict[str, Any]:
+def describe_exception(error: BaseException, *, with_message: bool) -> dict[str, Any]:
     """An exception for the log: its type and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    about: dict[str, Any] = {"type": type(error).__name__, "frames": where}
-    if message:
-        about["message"] = str(error)
-    return about
+    description: dict[str, Any] = {
+        "type": type(error).__name__,
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    if with_message:
+        description["message"] = str(error)
+    return description
 
 
-def shown(body: bytes) -> str:
+def body_text(body: bytes) -> str:
     """The beginning of a body."""
-    return body[:MAX_SHOWN].decode("utf-8", "replace")
+    return body[:MAX_BODY_BYTES].decode("utf-8", "replace")

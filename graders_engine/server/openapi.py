@@ -1,17 +1,19 @@
-"""The OpenAPI document, made of the models that requests and responses are made of, and its page."""
+"""The OpenAPI document, made from the table of routes and the models of responses, and its page."""
 
 from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from graders_engine.graders.parse import json_schema
 from graders_engine.response import RunGraderResponse
+from graders_engine.server.routes import Operation, Route
 from graders_engine.version import __version__
 
-PREFIX = "/fine_tuning/alpha/graders"
 _COMPONENTS = "#/components/schemas/"
 _TEXT_OR_NULL = {"type": ["string", "null"]}
 
@@ -27,9 +29,9 @@ _ROW = {
     "sample": {
         "type": ["object", "null"],
         "description": "In place of `model_sample`, a whole sample: any of choices, output_text, "
-        "output_json, output_tools, output_reasoning_summary, output_audio; what is missing is derived.",
+        "output_json, output_tools, output_reasoning_summary, output_audio; missing keys are derived.",
     },
-    "reference_answer": {"description": 'Stands for `item: {"reference_answer": ...}`.'},
+    "reference_answer": {"description": 'Short for `item: {"reference_answer": ...}`.'},
 }
 _GRADER = {"grader": _reference("Grader")}
 
@@ -72,35 +74,29 @@ _SCHEMAS = {
     "ValidateResponse": _object({"grader": {"type": "object"}}, "grader"),
 }
 
-_BATCH = (
-    "Grade many model outputs with one grader. The results stand in the order of the rows, each a response "
-    "or an error; with `Accept: application/x-ndjson` they come a line each, as they are made."
+RUN = Operation("run", "Grade one model output.", "RunRequest", "RunGraderResponse")
+VALIDATE = Operation(
+    "validate", "Check a grader without running anything.", "ValidateRequest", "ValidateResponse"
 )
-ROUTES = {
-    f"{PREFIX}/run": ("Grade one model output.", "RunRequest", "RunGraderResponse"),
-    f"{PREFIX}/validate": (
-        "Check a grader without running anything.",
-        "ValidateRequest",
-        "ValidateResponse",
-    ),
-    f"{PREFIX}/run_batch": (
-        _BATCH,
-        "BatchRequest",
-        "BatchResponse",
-    ),
-}
-"""The routes of the grader service, with and without /v1: what each does, takes and gives."""
+RUN_BATCH = Operation(
+    "run_batch",
+    "Grade many model outputs with one grader. The results stand in the order of the rows, each a response "
+    "or an error; with `Accept: application/x-ndjson` they come as one line each, as soon as they are there.",
+    "BatchRequest",
+    "BatchResponse",
+    lines="Result",
+)
 
 _ERRORS = {
     "400": "The grader or the row cannot be used.",
     "401": "The API key is missing or wrong.",
-    "403": "The server is called by a name that is not its own.",
-    "405": "The route takes POST only.",
-    "408": "The request did not come in time.",
+    "403": "The `Host` header has a name that is not this server's.",
+    "405": "The route does not take this method.",
+    "408": "The client took too long to send the request.",
     "413": "The body, the grader or the row is too long.",
     "415": "The body is not JSON.",
     "429": "The server is busy; `Retry-After` says when to try again.",
-    "500": "The server has a fault.",
+    "500": "Internal error.",
     "503": "The server is shutting down.",
     "504": "The deadline passed before the row was graded.",
 }
@@ -110,35 +106,50 @@ def _content(schema: str) -> dict[str, Any]:
     return {"application/json": {"schema": _reference(schema)}}
 
 
-def _operation(path: str, text: str, takes: str, gives: str) -> dict[str, Any]:
-    answers: dict[str, Any] = {
-        "200": {"description": "Done.", "content": _content(gives)},
+def _operation(route: Route, operation: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        "200": {"description": "Done.", "content": _content(operation.response)},
         **{
-            status: {"description": what, "content": _content("Error")}
-            for status, what in _ERRORS.items()
+            status: {"description": text, "content": _content("Error")}
+            for status, text in _ERRORS.items()
         },
     }
-    if gives == "BatchResponse":
-        answers["200"]["content"]["application/x-ndjson"] = {"schema": _reference("Result")}
-    return {
-        "operationId": path.rpartition("/")[2],
-        "summary": text.partition(". ")[0].removesuffix(".") + ".",
-        "description": text,
-        "requestBody": {"required": True, "content": _content(takes)},
-        "responses": answers,
-        "security": [{}, {"key": []}],
+    if operation.lines:
+        lines = {"schema": _reference(operation.lines)}
+        responses["200"]["content"]["application/x-ndjson"] = lines
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.description.partition(". ")[0].removesuffix(".") + ".",
+        "description": operation.description,
     }
+    if route.parameters:
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in route.parameters
+        ]
+    if operation.request:
+        described["requestBody"] = {"required": True, "content": _content(operation.request)}
+    return {**described, "responses": responses, "security": [{}, {"key": []}]}
 
 
-@functools.cache
-def document() -> bytes:
-    """The document, as JSON."""
+def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """The document, as JSON.
+
+    Args:
+        routes: the table's entries; those without an operation are left out.
+        schemas: what their operations name, beyond the graders' own schemas.
+    """
     graders = json_schema()
     definitions = graders.pop("$defs")
     graders.pop("$schema")
     response = RunGraderResponse.model_json_schema(mode="serialization")
     definitions |= response.pop("$defs")
-    schemas = {**definitions, "Grader": graders, "RunGraderResponse": response, **_SCHEMAS}
+    known = {**definitions, "Grader": graders, "RunGraderResponse": response, **_SCHEMAS, **schemas}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if route.operation is not None:
+            methods = paths.setdefault(route.pattern, {})
+            methods[route.method.lower()] = _operation(route, route.operation)
     whole = {
         "openapi": "3.1.0",
         "info": {
@@ -148,19 +159,17 @@ def document() -> bytes:
             "and without `/v1`.",
         },
         "servers": [{"url": "/v1"}],
-        "paths": {
-            path: {"post": _operation(path, *described)} for path, described in ROUTES.items()
-        },
+        "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": known,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
-    # Where pydantic says where a definition stands, it is another place here.
+    # pydantic's references point to where its definitions stand, which is another place here.
     return json.dumps(whole).replace('"#/$defs/', f'"{_COMPONENTS}').encode()
 
 
 @functools.cache
-def docs_page() -> str:
-    """The page that shows the document in a browser, with nothing from elsewhere."""
-    return Path(__file__).with_name("docs.html").read_text(encoding="utf-8")
+def docs_page() -> bytes:
+    """The page that shows the document in a browser; it loads nothing from elsewhere."""
+    return Path(__file__).with_name("docs.html").read_bytes()

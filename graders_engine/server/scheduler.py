@@ -1,4 +1,4 @@
-"""How a request's rows are graded: at once, in a thread, or waiting their turn while the client waits."""
+"""When and where rows are graded: on the event loop, in a thread, or queued while the client waits."""
 
 from __future__ import annotations
 
@@ -8,137 +8,142 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from starlette.types import Receive
-
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import RowOutcome
 from graders_engine.sandbox.base import available_cpus
-from graders_engine.server.answers import NO_RETRY, ClientGone, Refused
+from graders_engine.server.exchange import Receive
 from graders_engine.server.grader_cache import CachedGrader
+from graders_engine.server.responses import NO_RETRY, ClientGone, Refused
 from graders_engine.server.settings import ServerSettings
 
 T = TypeVar("T")
 
 MAX_CHARS = 1 << 30
-"""Text that a row's templates may come to in memory."""
+"""Bound on the text that a row's templates can become in memory."""
 RETRY_AFTER_S = 1
 
 
 class AdmissionQueue:
-    """The bounded queue: how many requests may be in it, and how many are.
+    """Bounds the requests that are graded, or wait for it, at a time.
 
     Args:
-        most: requests at a time whose grading waits for something, or takes long.
+        max_requests: the bound; requests that are graded on the event loop do not count.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most, self.taken = most, 0
+    def __init__(self, max_requests: int) -> None:
+        self._max, self._admitted = max_requests, 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place in the queue for as long as the block runs.
+    def admit(self) -> Iterator[None]:
+        """Hold one of the places for as long as the block runs.
 
         Raises:
-            Refused: all are taken.
+            Refused: all places are taken.
         """
-        if self.taken >= self.most:
-            message = f"The server is busy with {self.taken} requests. Try again later."
+        if self._admitted >= self._max:
+            message = f"The server is busy with {self._admitted} requests. Try again later."
             raise Refused(429, Mistake(message, code="busy"), {"retry-after": str(RETRY_AFTER_S)})
-        self.taken += 1
+        self._admitted += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self._admitted -= 1
 
 
 class Scheduler:
     """Grades rows for requests.
 
     Args:
-        engine: whose graders they are.
+        engine: the owner of the graders.
         settings: the queue's length and the deadline.
 
     Attributes:
-        queue: the requests that are being waited for.
-        rows: rows begun and not done; those beyond the engine's concurrency wait.
+        queue: admits requests.
+        concurrency: rows graded at a time, where grading waits for something.
+        deadline_s: longest time that a request is worked on.
     """
 
     def __init__(self, engine: AsyncEngine, settings: ServerSettings) -> None:
         self.queue = AdmissionQueue(engine.settings.concurrency + settings.max_queue)
-        self.rows = 0
         self.deadline_s = settings.deadline_s
         self.concurrency = engine.settings.concurrency
+        self._in_flight = 0
         self._turns = asyncio.Semaphore(engine.settings.concurrency)
         self._threads = ThreadPoolExecutor(available_cpus(), "grading")
+
+    @property
+    def queued(self) -> int:
+        """Rows that wait for their turn."""
+        return max(0, self._in_flight - self.concurrency)
 
     def close(self) -> None:
         """Let the threads go; what runs in one ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def check(self, kept: CachedGrader, row_bytes: int) -> None:
-        """Refuse what could take all of the memory.
+    def check_memory(self, cached: CachedGrader, row_bytes: int) -> None:
+        """Refuse a row that could fill the memory.
 
         Raises:
-            Refused: templates repeat a long row too often.
+            Refused: the templates could repeat the row too often.
         """
-        if kept.weight(row_bytes) > MAX_CHARS:
+        if cached.worst_case_chars(row_bytes) > MAX_CHARS:
             message = (
-                f"Invalid 'item': the grader's {kept.variables} variables and a row of {row_bytes} bytes "
+                f"Invalid 'item': the grader's {cached.variables} variables and a row of {row_bytes} bytes "
                 f"may come to more than {MAX_CHARS} characters."
             )
             raise Refused(413, Mistake(message, "item", "row_too_large"))
 
-    async def later(self, kept: CachedGrader, index: int, scope: Scope) -> RowOutcome:
-        """Grade a row that waits for something, or takes long."""
-        self.rows += 1
+    async def run_queued(self, cached: CachedGrader, index: int, scope: Scope) -> RowOutcome:
+        """Grade a row whose grading waits for something, or takes long."""
+        self._in_flight += 1
         try:
-            compiled = kept.compiled
+            compiled = cached.compiled
             if compiled.evaluator.waits:
                 async with self._turns:
                     return await compiled.grade(index, scope)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
-                self._threads, compiled.grade_row_now, index, scope, itself
+                self._threads, compiled.grade_row_now, index, scope, _unchanged
             )
         finally:
-            self.rows -= 1
+            self._in_flight -= 1
 
-    async def one(
-        self, kept: CachedGrader, scope: Scope, row_bytes: int, receive: Receive
+    async def run_one(
+        self, cached: CachedGrader, scope: Scope, row_bytes: int, receive: Receive
     ) -> RowOutcome:
-        """Grade the row of a request.
+        """Grade the row of a request, on the event loop where that is quick.
 
         Raises:
             Refused: the queue is full, the row too long, or the deadline has passed.
-            ClientGone: nobody waits for it any more.
+            ClientGone: the client has closed the connection.
         """
-        if row_bytes <= kept.quick_bytes():
-            return await kept.compiled.grade(0, scope)  # never waits
-        self.check(kept, row_bytes)
-        with self.queue.place():
+        if row_bytes <= cached.inline_limit_bytes():
+            return await cached.compiled.grade(0, scope)  # never waits
+        self.check_memory(cached, row_bytes)
+        with self.queue.admit():
             try:
                 async with asyncio.timeout(self.deadline_s):
-                    return await while_wanted(self.later(kept, 0, scope), receive)
+                    return await while_connected(self.run_queued(cached, 0, scope), receive)
             except TimeoutError:
-                raise Refused(504, overdue(self.deadline_s, None), NO_RETRY) from None
+                raise Refused(504, deadline_exceeded(self.deadline_s, None), NO_RETRY) from None
 
 
-def overdue(deadline_s: float, param: str | None) -> Mistake:
-    """What is said of a row that was not graded in time."""
-    text = f"The server's deadline of {deadline_s:g} s passed before this was graded."
-    return Mistake(text, param, "deadline_exceeded")
+def deadline_exceeded(deadline_s: float, param: str | None) -> Mistake:
+    """The error of a row that was not graded in time."""
+    message = f"The server's deadline of {deadline_s:g} s passed before this was graded."
+    return Mistake(message, param, "deadline_exceeded")
 
 
-async def while_wanted(work: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """Do the work for as long as the client stays on the line.
+async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+    """Do the work for as long as the client stays connected.
 
     Raises:
-        ClientGone: it has hung up; the work was cancelled.
+        ClientGone: the client has closed the connection; the work was cancelled.
     """
     task = asyncio.create_task(work)
-    gone = asyncio.create_task(_gone(receive))
+    gone = asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -150,11 +155,11 @@ async def while_wanted(work: Coroutine[Any, Any, T], receive: Receive) -> T:
         await asyncio.gather(task, gone, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def itself(scope: Scope) -> Scope:
-    """How a scope is read from a row that is one."""
+def _unchanged(scope: Scope) -> Scope:
+    """Reads a scope from a row that is one already."""
     return scope

@@ -1,109 +1,132 @@
-"""The routes: run, validate, run_batch."""
+"""The grader service's routes: run, validate, run_batch."""
 
 from __future__ import annotations
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.language import strict_json
 from graders_engine.language.scope import scope_of
+from graders_engine.server import openapi
 from graders_engine.server.batch import Batch
 from graders_engine.server.bodies import batch_body, run_body, validate_body
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.grader_cache import GraderCache
-from graders_engine.server.scheduler import Scheduler, while_wanted
+from graders_engine.server.routes import Body, Handler, Operation, Route
+from graders_engine.server.scheduler import Scheduler, while_connected
 from graders_engine.server.settings import ServerSettings
-from graders_engine.server.telemetry import GradedRows, ServerMetrics
+from graders_engine.server.telemetry import ServerMetrics
 
+PREFIX = "/fine_tuning/alpha/graders"
 NDJSON = b"application/x-ndjson"
 
 
 class Service:
-    """What the routes do. Each takes a call and gives the answer's body; None when it has sent it.
+    """Handles the requests to the grader routes.
 
     Args:
         engine: grades.
-        settings: how much is taken on.
-        figures: where rows are counted.
-
-    Attributes:
-        graders: the compiled graders.
+        settings: how much the server takes on.
+        metrics: counts rows and graders.
     """
 
     def __init__(
-        self, engine: AsyncEngine, settings: ServerSettings, figures: ServerMetrics
+        self, engine: AsyncEngine, settings: ServerSettings, metrics: ServerMetrics
     ) -> None:
-        self._engine, self._settings, self._figures = engine, settings, figures
-        self._grading = Scheduler(engine, settings)
-        self.graders = GraderCache(engine, settings.cache_bytes)
+        self._engine, self._settings, self._metrics = engine, settings, metrics
+        self._scheduler = Scheduler(engine, settings)
+        self._graders = GraderCache(engine, settings.cache_bytes, metrics)
+        metrics.add_gauge(
+            "graders_queue_depth",
+            "Rows that wait for their turn.",
+            lambda: self._scheduler.queued,
+        )
+        metrics.add_gauge(
+            "graders_cached_graders", "Compiled graders in memory.", lambda: len(self._graders)
+        )
+
+    def routes(self) -> list[Route]:
+        """The service's entries of the table of routes."""
+
+        def entry(handler: Handler, name: str, operation: Operation) -> Route:
+            return Route("POST", f"{PREFIX}/{name}", handler, body=Body.JSON, operation=operation)
+
+        return [
+            entry(self.run, "run", openapi.RUN),
+            entry(self.validate, "validate", openapi.VALIDATE),
+            entry(self.run_batch, "run_batch", openapi.RUN_BATCH),
+        ]
 
     def close(self) -> None:
-        """Let go of what the service holds besides its engine."""
-        self._grading.close()
+        """Release what the service holds besides its engine."""
+        self._scheduler.close()
 
-    def waiting(self) -> int:
-        """Rows that wait for their turn."""
-        return max(0, self._grading.rows - self._engine.settings.concurrency)
-
-    async def run(self, call: Exchange) -> bytes:
+    async def run(self, exchange: Exchange) -> None:
         """Grade one row.
 
         Raises:
             InvalidRequest: the grader or the row cannot be used.
             Refused: the body cannot be read, or the server cannot take it on.
         """
-        body = run_body(call.body, self._settings.max_row_bytes)
-        # A python source that cannot run is answered as the service does: reward 0.0 and a flag.
-        kept = await self.graders.get(bytes(body.grader), check_sources=False)
-        kept.compiled.require_runnable()
+        body = run_body(exchange.body, self._settings.max_row_bytes)
+        # A python source that cannot run is answered as the hosted service does: reward 0.0 and a flag.
+        cached = await self._graders.get(bytes(body.grader), check_sources=False)
+        # What the engine has no means to run is refused before the row is looked at.
+        cached.compiled.require_runnable()
         scope = scope_of(
             body.item,
             model_sample=body.model_sample,
             sample=body.sample,
             reference_answer=body.reference_answer,
         )
-        row = await self._grading.one(kept, scope, len(call.body) - kept.size, call.receive)
-        self._figures.graded(kept.compiled.type).add((row,))
-        call.facts |= {"grader_type": kept.compiled.type, "reward": row.reward}
+        row_bytes = len(exchange.body) - cached.size_bytes
+        row = await self._scheduler.run_one(cached, scope, row_bytes, exchange.receive)
+        self._metrics.rows(cached.compiled.type).add_one(row)
+        exchange.log_fields |= {"grader_type": cached.compiled.type, "reward": row.reward}
         if row.outcome.failures or row.sample_flags:
-            call.facts["flags"] = list(row.flags)
-        return kept.presenter()(row)
+            exchange.log_fields["flags"] = list(row.flags)
+        await exchange.respond(200, cached.presenter()(row))
 
-    async def validate(self, call: Exchange) -> bytes:
+    async def validate(self, exchange: Exchange) -> None:
         """Check a grader without running anything.
 
         Raises:
             InvalidGrader: with every mistake.
         """
-        body = validate_body(call.body)
-        kept = await self.graders.get(bytes(body.grader), check_sources=True)
-        call.facts["grader_type"] = kept.compiled.type
-        response = await self._engine.validate(kept.compiled)
-        return strict_json.encode(response.model_dump())
+        body = validate_body(exchange.body)
+        cached = await self._graders.get(bytes(body.grader), check_sources=True)
+        exchange.log_fields["grader_type"] = cached.compiled.type
+        response = await self._engine.validate(cached.compiled)
+        await exchange.respond(200, strict_json.encode(response.model_dump()))
 
-    async def run_batch(self, call: Exchange) -> bytes | None:
+    async def run_batch(self, exchange: Exchange) -> None:
         """Grade many rows with one grader; a row that cannot be graded has an error for a result.
 
         Raises:
             InvalidRequest: the grader cannot be used.
             Refused: the body cannot be read, or the server cannot take it on.
         """
-        body = batch_body(call.body)
-        kept = await self.graders.get(bytes(body.grader), check_sources=True)
-        type_ = kept.compiled.type
-        counted = GradedRows()
-        batch = Batch(kept, body.rows, self._grading, counted, self._settings.max_row_bytes)
-        call.facts |= {"grader_type": type_, "rows": len(body.rows)}
+        body = batch_body(exchange.body)
+        cached = await self._graders.get(bytes(body.grader), check_sources=True)
+        type_ = cached.compiled.type
+        batch = Batch(
+            cached,
+            body.rows,
+            self._scheduler,
+            self._metrics.rows(type_),
+            self._settings.max_row_bytes,
+        )
+        exchange.log_fields |= {"grader_type": type_, "rows": len(body.rows)}
         try:
-            with self._grading.queue.place():
-                if NDJSON in call.headers.get(b"accept", b""):
-                    await while_wanted(_streamed(call, batch), call.receive)
-                    return None
-                return await while_wanted(_whole(batch), call.receive)
+            with self._scheduler.queue.admit():
+                if NDJSON in exchange.headers.get(b"accept", b""):
+                    await while_connected(_stream(exchange, batch), exchange.receive)
+                    return
+                whole = await while_connected(_collect(batch), exchange.receive)
+            await exchange.respond(200, whole)
         finally:
-            self._figures.graded(type_).merge(counted)
-            call.facts |= counted.statuses
+            exchange.log_fields |= batch.statuses
 
 
-async def _whole(batch: Batch) -> bytes:
+async def _collect(batch: Batch) -> bytes:
     results: list[bytes] = []
 
     async def emit(more: list[bytes]) -> None:
@@ -113,12 +136,12 @@ async def _whole(batch: Batch) -> bytes:
     return b'{"results":[' + b",".join(results) + b"]}"
 
 
-async def _streamed(call: Exchange, batch: Batch) -> None:
-    await call.begin(NDJSON)
+async def _stream(exchange: Exchange, batch: Batch) -> None:
+    await exchange.start_response(NDJSON)
 
     async def emit(more: list[bytes]) -> None:
         if more:
-            await call.piece(b"\n".join(more) + b"\n")
+            await exchange.send_chunk(b"\n".join(more) + b"\n")
 
     await batch.grade(emit)
-    await call.piece(b"", last=True)
+    await exchange.send_chunk(b"", last=True)

@@ -1,4 +1,4 @@
-"""What a server can be told."""
+"""The settings of a server, with their defaults."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ class ServerSettings:
     """How much a server takes on, and from whom.
 
     Attributes:
-        api_key: what `Authorization: Bearer` must carry; None when nothing is asked for.
-        hosts: the names by which requests may call this server (their `Host`); None for any name. A
-            server without a key knows only loopback names, so that no page in a browser reaches it
-            under a name of its own (DNS rebinding).
+        api_key: what `Authorization: Bearer` must carry; None when no key is needed.
+        hosts: the names that a request's `Host` may have; None for any name. A server without a key accepts
+            loopback names only, so that no page in a browser can reach it under another name (DNS rebinding).
         max_body_bytes: longest body of a request.
         max_row_bytes: longest item together with its sample, as JSON.
-        max_queue: requests that may wait for grading to begin or end; one more is answered 429.
-        deadline_s: longest time a request is worked on. The SDKs wait 600 s, then ask again.
-        read_timeout_s: longest time a client may take to send a request, or to read on in an answer.
-        cache_bytes: memory for compiled graders, measured as their JSON.
+        max_queue: requests that may wait beyond those that are graded; one more is answered 429.
+        deadline_s: longest time that a request is worked on. The SDKs wait 600 s, then send it again.
+        read_timeout_s: longest time a client may take to send a request, or to read on in a response.
+        cache_bytes: bound on the JSON of the compiled graders that are kept in memory.
         log_bodies: whether requests and responses are logged whole; they hold users' data.
     """
 

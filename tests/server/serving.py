@@ -63,7 +63,7 @@ def _no_constant(name: str) -> None:
 
 @dataclass
 class Server:
-    """The process, where it listens and what it has said."""
+    """The process, its address and its log."""
 
     process: subprocess.Popen[str]
     url: str
@@ -102,8 +102,8 @@ class Server:
         answer = self.post(RUN, GOOD)
         return answer.status == 200 and answer.json["reward"] == 1.0
 
-    def figure(self, name: str) -> float:
-        """One sample of /metrics, by its name with labels."""
+    def metric(self, name: str) -> float:
+        """One sample of /metrics, by its name with labels; 0.0 where it is not shown."""
         for line in self.ask("GET", "/metrics").body.decode().splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split(" ")[-1])
@@ -140,7 +140,7 @@ def command(*flags: str) -> list[str]:
 
 @contextmanager
 def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
-    """Start a server, and end it as its users do; it must end well."""
+    """Start a server, and stop it as its users do; its exit code must be 0."""
     log_file = folder / f"server-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -150,9 +150,9 @@ def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
     assert process.stdout is not None
     with process:
         try:
-            said = process.stdout.readline()
-            assert said.startswith("Serving graders on http://"), log_file.read_text()
-            yield Server(process, said.split(" ")[3], log_file)
+            line = process.stdout.readline()
+            assert line.startswith("Serving graders on http://"), log_file.read_text()
+            yield Server(process, line.split(" ")[3], log_file)
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0, log_file.read_text()
@@ -161,7 +161,7 @@ def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
 
 
 def eventually(holds: Any, seconds: float = 30.0) -> bool:
-    """Whether it comes to hold; how soon decides nothing."""
+    """Whether the condition becomes true; how soon decides nothing."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if holds():

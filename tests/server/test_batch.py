@@ -93,7 +93,7 @@ def test_lines_come_while_later_rows_are_still_graded(server: Server) -> None:
         while b'"reward":1.0' not in received:
             received += connection.recv(65_536)
         assert received.count(b'"reward"') == 1
-    assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+    assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
 
 
 def test_a_row_that_is_none_has_an_error_for_a_result_and_the_others_keep_theirs(
@@ -163,5 +163,34 @@ def test_the_deadline_leaves_an_error_for_each_row_that_it_cuts_off(
         assert answer.status == 200
         assert results[0]["reward"] == 1.0
         assert [result["error"]["code"] for result in results[1:]] == ["deadline_exceeded"] * 2
-        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+        assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
         assert server.is_well()
+
+
+@pytest.mark.parametrize("accept", ["application/json", NDJSON])
+def test_a_batch_graded_in_turn_has_one_result_a_row_when_the_deadline_cuts_it_off(
+    tmp_path: Path, accept: str
+) -> None:
+    """The deadline has passed when it is looked at first, which is after the rows of the first 10 ms."""
+    words = " ".join(f"word{number}" for number in range(800))
+    grader = {
+        "type": "text_similarity",
+        "name": "slow",
+        "input": "{{sample.output_text}}",
+        "reference": "{{item.text}}",
+        "evaluation_metric": "meteor",
+    }
+    rows = [{"item": {"text": words[::-1]}, "model_sample": words}] * 400
+    with serving(tmp_path, "--deadline-s", "0.000001") as server:
+        answer = server.post(BATCH, {"grader": grader, "rows": rows}, accept=accept)
+        results = (
+            [json.loads(line) for line in answer.body.splitlines()]
+            if accept == NDJSON
+            else answer.json["results"]
+        )
+    graded = [index for index, result in enumerate(results) if "reward" in result]
+    cut_off = [result["error"]["param"] for result in results if "error" in result]
+    assert graded == list(range(len(graded)))
+    assert graded
+    assert cut_off == [f"rows[{index}]" for index in range(len(graded), len(rows))]
+    assert cut_off

@@ -191,6 +191,23 @@ def test_requests_in_one_packet_are_answered_one_after_the_other(server: Server)
         assert received.count(b"HTTP/1.1 200 OK") == 20
 
 
+def test_a_kept_connection_may_carry_any_number_of_long_heads(server: Server) -> None:
+    padded = raw_request(RUN, json.dumps(GOOD).encode(), "X-Padding: " + "x" * 20_000)
+    with server.connect() as connection:
+        for _ in range(10):  # 200 kB in all, where one head may have 64 KiB
+            connection.sendall(padded)
+            assert read_answer(connection).status == 200
+
+
+@pytest.mark.parametrize("host", [b"", b"Host:\r\n"], ids=["none", "empty"])
+def test_a_client_of_http_1_0_needs_no_host(server: Server, host: bytes) -> None:
+    request = raw_request(RUN, json.dumps(GOOD).encode())
+    request = request.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: 127.0.0.1\r\n", host)
+    with server.connect() as connection:
+        connection.sendall(request)
+        assert read_answer(connection).json["reward"] == 1.0
+
+
 def test_a_request_that_comes_byte_by_byte_is_answered(server: Server) -> None:
     with server.connect() as connection:
         for byte in raw_request(RUN, json.dumps(GOOD).encode()):
@@ -211,8 +228,10 @@ def test_clients_that_hang_up_at_any_point_are_let_go(server: Server) -> None:
             connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
             )  # a reset
-    assert eventually(lambda: server.figure("graders_requests_under_way") == 1)  # which asks for it
-    assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+    assert eventually(
+        lambda: server.metric("graders_http_requests_in_progress") == 1
+    )  # which asks for it
+    assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
     assert eventually(lambda: server.open_files() <= files + 20)  # a sandbox may have been started
 
 

@@ -1,9 +1,10 @@
-"""Bounds and manners: keys, names, bodies, queue, deadline, hanging up, the cache, the log, the figures."""
+"""Bounds and manners: keys, names, bodies, queue, deadline, hanging up, the cache, the log, the metrics."""
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import threading
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.server.serving import (
     eventually,
     python,
     raw_request,
+    read_answer,
     serving,
 )
 
@@ -136,7 +138,7 @@ def test_a_busy_server_refuses_what_must_wait_and_serves_what_need_not(tmp_path:
         waiting = [server.connect() for _ in range(2)]
         for connection in waiting:
             connection.sendall(raw_request(RUN, body))
-        assert eventually(lambda: server.figure("graders_queue_depth") == 1)
+        assert eventually(lambda: server.metric("graders_queue_depth") == 1)
         refused = server.post(RUN, {"grader": python("return 1"), "model_sample": ""})
         assert (refused.status, refused.error["type"]) == (429, "rate_limit_error")
         assert refused.headers["retry-after"] == "1"
@@ -144,7 +146,7 @@ def test_a_busy_server_refuses_what_must_wait_and_serves_what_need_not(tmp_path:
         assert server.is_well()
         for connection in waiting:  # hanging up gives the places back
             connection.close()
-        assert eventually(lambda: server.figure("graders_queue_depth") == 0)
+        assert eventually(lambda: server.metric("graders_queue_depth") == 0)
         again = server.post(RUN, {"grader": python("return 1"), "model_sample": ""})
         assert again.json["reward"] == 1.0
 
@@ -155,7 +157,7 @@ def test_work_past_the_deadline_is_given_up_and_not_to_be_tried_again(tmp_path: 
         answer = server.post(RUN, body)
         assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
         assert answer.headers["x-should-retry"] == "false"
-        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 0)
+        assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 0)
 
 
 def test_one_grader_sent_many_times_is_compiled_once(tmp_path: Path) -> None:
@@ -163,18 +165,18 @@ def test_one_grader_sent_many_times_is_compiled_once(tmp_path: Path) -> None:
         for _ in range(20):
             assert server.is_well()
         assert server.post(VALIDATE, {"grader": CHECK}).status == 200
-        assert server.figure("graders_compiled_total") == 2  # one to run, one to validate
-        assert server.figure("graders_kept_graders") == 2
+        assert server.metric("graders_compiled_total") == 2  # one to run, one to validate
+        assert server.metric("graders_cached_graders") == 2
 
 
 def test_many_graders_do_not_fill_the_memory(server: Server) -> None:
     for number in range(40):  # 40 MB of graders where 16 MiB are kept
         grader = {**CHECK, "name": f"{number}" + "n" * 1_000_000}
         assert server.post(VALIDATE, {"grader": grader}).status == 200
-    assert server.figure("graders_kept_graders") < 20
+    assert server.metric("graders_cached_graders") < 20
 
 
-def test_a_long_comparison_leaves_the_server_to_the_others(server: Server) -> None:
+def test_a_long_comparison_leaves_the_server_to_the_others(tmp_path: Path) -> None:
     words = " ".join(f"word{number % 997}" for number in range(40_000))
     grader = {
         "type": "text_similarity",
@@ -183,17 +185,60 @@ def test_a_long_comparison_leaves_the_server_to_the_others(server: Server) -> No
         "reference": "{{item.text}}",
         "evaluation_metric": "meteor",
     }
-    answers: list[float] = []
     body = {"grader": grader, "model_sample": words, "item": {"text": words[::-1]}}
-    long = threading.Thread(target=lambda: answers.append(server.post(RUN, body).json["reward"]))
-    long.start()
-    between = 0
-    while long.is_alive():
+    answers: list[float] = []
+    seen = threading.Event()
+
+    def compare() -> None:
+        while not answers or not seen.is_set():
+            answers.append(server.post(RUN, body).json["reward"])
+
+    with serving(tmp_path, "--concurrency", "1") as server:
+        clients = [threading.Thread(target=compare) for _ in range(2)]
+        for client in clients:
+            client.start()
+        # Seen only if `/metrics` is answered while both comparisons run; one is counted as waiting.
+        waiting = eventually(lambda: server.metric("graders_queue_depth") == 1)
         assert server.is_well()
-        between += 1
-    long.join()
-    assert len(answers) == 1
-    assert between > 1
+        seen.set()
+        for client in clients:
+            client.join()
+    assert waiting
+    assert len(answers) > 1
+
+
+def large_body() -> bytes:
+    """A good request of 900 kB: the row, and blanks that are no part of it."""
+    return json.dumps(GOOD).encode().ljust(900_000)
+
+
+def test_large_bodies_beyond_the_bound_on_all_are_refused_until_others_are_answered(
+    tmp_path: Path,
+) -> None:
+    """Eight of the longest bodies may be in memory; nine of 900 kB without their ends are more."""
+    body = large_body()
+    request = raw_request(RUN, body)
+    with serving(tmp_path, "--max-body-bytes", "1000000") as server:
+        for _ in range(
+            3
+        ):  # a server that did not free the memory would refuse all in the next round
+            connections = [server.connect() for _ in range(9)]
+            for connection in connections:
+                connection.sendall(request[:-1000])
+            ready, _, _ = select.select(connections, [], [], 60)
+            (refused,) = ready
+            answer = read_answer(refused)
+            assert (answer.status, answer.error["code"]) == (429, "busy")
+            assert answer.error["message"] == (
+                "Too many large request bodies in memory; retry later."
+            )
+            assert answer.headers["retry-after"] == "1"
+            assert server.is_well()  # its body is short
+            for connection in connections:
+                if connection is not refused:
+                    connection.sendall(request[-1000:])
+                    assert read_answer(connection).json["reward"] == 1.0
+                connection.close()
 
 
 def test_endpoint_graders_do_not_run_unless_that_is_said(server: Server, tmp_path: Path) -> None:
@@ -243,7 +288,7 @@ def test_bodies_are_logged_when_that_is_said(tmp_path: Path) -> None:
     assert "sk-key" not in server.log_file.read_text()
 
 
-def test_the_figures_count_requests_rows_rewards_flags_and_calls(tmp_path: Path) -> None:
+def test_the_metrics_count_requests_rows_rewards_flags_and_calls(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.post(RUN, GOOD)
         server.post(RUN, {**GOOD, "model_sample": "dog"})
@@ -255,18 +300,18 @@ def test_the_figures_count_requests_rows_rewards_flags_and_calls(tmp_path: Path)
         for name, due in {
             f'graders_requests_total{{route="{short}",status="200"}}': 4,
             f'graders_requests_total{{route="{short}",status="400"}}': 1,
-            f'graders_request_seconds_count{{route="{short}"}}': 5,
+            f'graders_http_request_duration_seconds_count{{route="{short}"}}': 5,
             'graders_rows_total{grader_type="string_check",status="scored"}': 4,
             'graders_rows_total{grader_type="string_check",status="invalid"}': 1,
             'graders_flags_total{flag="invalid_variable_error",grader_type="string_check"}': 1,
             'graders_reward_sum{grader_type="string_check"}': 3,
             'graders_reward_count{grader_type="string_check"}': 4,
             'graders_reward_sum{grader_type="python"}': 0.5,
-            'graders_sandbox_calls_total{came="value"}': 1,
+            'graders_sandbox_calls_total{outcome="value"}': 1,
             "graders_sandbox_seconds_count": 1,
             "graders_queue_depth": 0,
         }.items():
-            assert server.figure(name) == due, name
+            assert server.metric(name) == due, name
 
 
 def test_the_pages_are_there_and_ask_nobody_else(server: Server) -> None:

@@ -42,10 +42,10 @@ def test_the_package_runs_and_validates_and_throws_its_own_errors(
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    came = json.loads(done.stdout)
-    assert came["rewards"] == [TYPES[type_][1] for type_ in LOCAL]
-    assert came["echoes"] == graders
-    assert came["errors"] == [
+    results = json.loads(done.stdout)
+    assert results["rewards"] == [TYPES[type_][1] for type_ in LOCAL]
+    assert results["echoes"] == graders
+    assert results["errors"] == [
         {
             "class": "BadRequestError",
             "status": 400,

@@ -73,10 +73,10 @@ def judged(body: dict[str, Any]) -> Reply:
 
 
 @pytest.fixture(scope="module")
-def judging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def judged_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with endpoint() as judge:
         judge.reply = judged
-        folder = tmp_path_factory.mktemp("judging")
+        folder = tmp_path_factory.mktemp("judged")
         with serving(
             folder, "--base-url", judge.url, "--no-cache", OPENAI_API_KEY="sk-j"
         ) as running:
@@ -93,9 +93,9 @@ def graders_of(client: openai.OpenAI | openai.AsyncOpenAI) -> Any:
 
 
 @pytest.mark.parametrize("type_", TYPES)
-def test_every_type_is_run(judging: Server, type_: str) -> None:
+def test_every_type_is_run(judged_server: Server, type_: str) -> None:
     grader, reward = TYPES[type_]
-    with client_of(judging) as client:
+    with client_of(judged_server) as client:
         answer = graders_of(client).run(
             grader=grader,
             model_sample="cat",
@@ -108,25 +108,27 @@ def test_every_type_is_run(judging: Server, type_: str) -> None:
     used = answer.api_model_grader_token_usage_per_model
     assert ("judge-1" in used) == ("model" in grader)
     assert answer.metadata.token_usage == (15 if "model" in grader else None)
-    asked = judging.figure('graders_judge_requests_total{came="replied",model="judge"}')
-    tokens = judging.figure('graders_judge_tokens_total{kind="completion",model="judge-1"}')
+    asked = judged_server.metric('graders_judge_requests_total{model="judge",outcome="replied"}')
+    tokens = judged_server.metric('graders_judge_tokens_total{kind="completion",model="judge-1"}')
     assert tokens == 4 * asked
     assert asked > 0 or "model" not in grader
 
 
 @pytest.mark.parametrize("type_", TYPES)
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the package's own, of a multi
-def test_every_type_is_validated_and_comes_back_as_it_was(judging: Server, type_: str) -> None:
+def test_every_type_is_validated_and_comes_back_as_it_was(
+    judged_server: Server, type_: str
+) -> None:
     grader, _ = TYPES[type_]
-    with client_of(judging) as client:
+    with client_of(judged_server) as client:
         answer = graders_of(client).validate(grader=grader)
     assert answer.grader is not None
     assert answer.grader.to_dict() == grader
 
 
-def test_the_async_client_runs_and_validates(judging: Server) -> None:
+def test_the_async_client_runs_and_validates(judged_server: Server) -> None:
     async def both() -> list[float]:
-        async with openai.AsyncOpenAI(base_url=f"{judging.url}/v1", api_key="x") as client:
+        async with openai.AsyncOpenAI(base_url=f"{judged_server.url}/v1", api_key="x") as client:
             graders = graders_of(client)
             echo = await graders.validate(grader=CHECK)
             assert echo.grader is not None
@@ -217,7 +219,7 @@ def test_the_package_tries_again_what_a_busy_server_refused(tmp_path: Path) -> N
 
         first = threading.Thread(target=occupy)
         first.start()
-        assert eventually(lambda: server.figure("graders_sandbox_calls_running") == 1)
+        assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 1)
         with (
             client_of(server, max_retries=0) as client,
             pytest.raises(openai.RateLimitError) as raised,

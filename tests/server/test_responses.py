@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graders_engine.errors import InvalidRow, LifecycleError, Mistake
 from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
 from graders_engine.response import present_run
-from graders_engine.server.answers import Presenter, error_body, refusal
+from graders_engine.server.responses import Presenter, error_body, refusal
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=8)

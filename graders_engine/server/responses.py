@@ -1,4 +1,4 @@
-"""What goes back over the wire: a graded row's bytes, and the error object of a refused request."""
+"""What goes back over the wire: a graded row's JSON, and the error object of a refused request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graders_engine.outcome import RowOutcome
 from graders_engine.response import GraderErrors, made_up_name, present_run
 
 NO_RETRY = {"x-should-retry": "false"}
-"""Tells the SDKs, which try 409, 429 and 5xx again, that the same request would fail the same way."""
+"""Tells the SDKs, which retry 409, 429 and 5xx, that the same request would fail the same way."""
 _TYPES = {429: "rate_limit_error"}
 _NO_FLAGS = msgspec.json.encode(GraderErrors().model_dump())
 _TAIL = (
@@ -31,12 +31,12 @@ _encode = msgspec.json.encode
 
 
 class Refused(Exception):
-    """Raised when a request's answer is an error.
+    """Raised when the response to a request is an error.
 
     Attributes:
         status: the HTTP status, 400 to 599.
         mistake: what is wrong, in the fields of the API's error object.
-        headers: further headers of the answer.
+        headers: further headers of the response.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Refused(Exception):
 
 
 class ClientGone(Exception):
-    """Raised when the client has closed the connection: nobody waits for an answer."""
+    """Raised when the client has closed the connection and no longer waits for the response."""
 
 
 def refusal(error: Exception) -> Refused | None:
-    """The answer to a request that raised this; None when it is a fault of the service's own."""
+    """The response to a request that raised this; None when it is a bug of ours."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, InvalidGrader):
@@ -60,7 +60,7 @@ def refusal(error: Exception) -> Refused | None:
         return Refused(400, Mistake(str(error)))
     if isinstance(error, BudgetSpent):
         return Refused(429, Mistake(str(error), code="insufficient_quota"), NO_RETRY)
-    if isinstance(error, DataSetError):  # what judges have answered cannot be read or written
+    if isinstance(error, DataSetError):  # the cache of judges' replies cannot be read or written
         return Refused(500, Mistake(str(error), code="storage_error"), NO_RETRY)
     if isinstance(error, LifecycleError):
         return Refused(503, Mistake("The server is shutting down.", code="shutting_down"))
@@ -80,12 +80,12 @@ def error_body(status: int, mistake: Mistake) -> bytes:
 
 
 class Presenter:
-    """Writes graded rows of one grader as JSON: what `present_run` says, several times faster.
+    """Writes graded rows of one grader as JSON: the same as `present_run`, several times faster.
 
-    Of a row without failures only the numbers differ from the next one's; the rest is written once.
+    Rows without failures differ in their numbers only, so the rest is written once.
 
     Args:
-        name: the grader's name; one is made up for all the rows when it is None.
+        name: the grader's name; when it is None, one name is made up for all rows.
         type_: the grader's `type`.
     """
 

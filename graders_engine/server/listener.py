@@ -1,0 +1,83 @@
+"""The socket that a server listens on."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+from graders_engine.errors import InvalidRequest
+
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_BPF_RETURN = 0x06  # BPF_RET | BPF_K of linux/bpf_common.h
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind to an address.
+
+    Args:
+        host: an address, or a name that has one.
+        port: 0 for any free port.
+
+    Raises:
+        InvalidRequest: the address cannot be used.
+    """
+    try:
+        family, type_, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # asyncio sets TCP_NODELAY only where the protocol is named.
+        listener = socket.socket(family, type_, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        return listener
+    except (OSError, UnicodeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidRequest(
+            f"Cannot listen on {host} port {port}: {reason}. Choose others with --host and --port."
+        ) from None
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach it."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def url(listener: socket.socket) -> str:
+    """Its address, as clients write it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def accept_last(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait in the system's queue; no further ones get into it.
+
+    Closing the listener would reset them, although their clients may have sent a request.
+    """
+    _drop_packets(listener)
+    listener.setblocking(False)
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # the queue is empty
+            return
+        connection.setblocking(False)
+        yield connection
+
+
+def _drop_packets(listener: socket.socket) -> None:
+    """Let the system ignore clients that connect from now on; they try again, and are refused.
+
+    Without this, a client that connects between the last `accept` and the close is reset. It is done by a
+    socket filter (socket(7), SO_ATTACH_FILTER) of one instruction: keep 0 bytes. Only Linux has these.
+    """
+    if sys.platform != "linux":
+        return
+    instruction = array.array("B", struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+    program = struct.pack("HP", 1, instruction.buffer_info()[0])
+    with contextlib.suppress(OSError):  # where the system refuses filters, the reset may happen
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

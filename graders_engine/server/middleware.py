@@ -1,0 +1,171 @@
+"""What surrounds every handler: ids, counts, the log, errors, guards, bodies. `App` has their order."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from graders_engine.errors import Mistake
+from graders_engine.server.body_budget import BodyBudget
+from graders_engine.server.exchange import Exchange
+from graders_engine.server.logs import Log, body_text, describe_exception
+from graders_engine.server.responses import NO_RETRY, ClientGone, Refused, error_body, refusal
+from graders_engine.server.routes import Body, Handler, RouteTable
+from graders_engine.server.telemetry import ServerMetrics
+
+Middleware = Callable[[Handler], Handler]
+"""Takes what handles a request next, and gives a handler with something done around it."""
+
+CLIENT_GONE = 499
+"""Logged as the status of a request whose client did not wait for the response."""
+
+
+def apply(layers: Sequence[Middleware], handler: Handler) -> Handler:
+    """The handler with these layers around it, the first one outermost."""
+    for layer in reversed(layers):
+        handler = layer(handler)
+    return handler
+
+
+def before(*steps: Callable[[Exchange], None]) -> Middleware:
+    """Calls these functions first, in this order; what one raises ends the request."""
+
+    def layer(handler: Handler) -> Handler:
+        async def checked(exchange: Exchange) -> None:
+            for step in steps:
+                step(exchange)
+            await handler(exchange)
+
+        return checked
+
+    return layer
+
+
+def request_ids() -> Callable[[Exchange], None]:
+    """For `before`: gives each request an id, which its response carries as `x-request-id`."""
+    ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
+
+    def identify(exchange: Exchange) -> None:
+        exchange.request_id = next(ids)
+        exchange.response_headers.append((b"x-request-id", exchange.request_id.encode()))
+
+    return identify
+
+
+def find_route(table: RouteTable) -> Callable[[Exchange], None]:
+    """For `before`: finds the route of each request."""
+
+    def find(exchange: Exchange) -> None:
+        scope = exchange.scope
+        exchange.route, exchange.path_parameters = table.find(scope["method"], scope["path"])
+
+    return find
+
+
+def count(metrics: ServerMetrics) -> Middleware:
+    """Counts requests, those in progress and those that ended, with their durations."""
+
+    def layer(handler: Handler) -> Handler:
+        async def counted(exchange: Exchange) -> None:
+            started = perf_counter()
+            metrics.in_flight += 1
+            try:
+                await handler(exchange)
+            finally:
+                metrics.in_flight -= 1
+                seconds = perf_counter() - started
+                metrics.request_ended(exchange.route.pattern, exchange.status, seconds)
+
+        return counted
+
+    return layer
+
+
+def write_log(log: Log, *, bodies: bool) -> Middleware:
+    """Logs each request when it has ended.
+
+    Args:
+        log: where to.
+        bodies: whether the bodies of requests and responses are logged.
+    """
+
+    def layer(handler: Handler) -> Handler:
+        async def logged(exchange: Exchange) -> None:
+            started = perf_counter()
+            try:
+                await handler(exchange)
+            except ClientGone:
+                exchange.status = CLIENT_GONE
+            finally:
+                seconds = perf_counter() - started
+                line = {
+                    "request_id": exchange.request_id,
+                    "method": exchange.scope["method"],
+                    "path": exchange.scope["path"][:200],
+                    "status": exchange.status,
+                    "seconds": round(seconds, 6),
+                    **exchange.log_fields,
+                }
+                if bodies:
+                    line["request"] = body_text(exchange.body)
+                    line["response"] = body_text(exchange.response_body)
+                log.write(line)
+
+        return logged
+
+    return layer
+
+
+def answer_errors(*, log_messages: bool) -> Middleware:
+    """Answers exceptions with the API's error object.
+
+    Args:
+        log_messages: whether the message of an unexpected exception is logged; it may quote what users sent.
+    """
+
+    def layer(handler: Handler) -> Handler:
+        async def answered(exchange: Exchange) -> None:
+            try:
+                await handler(exchange)
+            except ClientGone:
+                raise
+            except Exception as error:
+                refused = refusal(error)
+                if refused is None:
+                    exchange.log_fields["exception"] = describe_exception(
+                        error, with_message=log_messages
+                    )
+                    message = (
+                        f"Internal error; the server's log has more under {exchange.request_id}."
+                    )
+                    refused = Refused(500, Mistake(message, code="internal_error"), NO_RETRY)
+                exchange.log_fields["error"] = refused.mistake.code
+                if exchange.started:  # it cannot be taken back: raising closes the connection
+                    raise
+                body = error_body(refused.status, refused.mistake)
+                await exchange.respond(refused.status, body, refused.headers)
+
+        return answered
+
+    return layer
+
+
+def read_body(budget: BodyBudget) -> Middleware:
+    """Reads the body where the route wants JSON, and frees it when the request is answered."""
+
+    def layer(handler: Handler) -> Handler:
+        async def with_body(exchange: Exchange) -> None:
+            if exchange.route.body is Body.JSON:
+                try:
+                    await budget.read(exchange)
+                    await handler(exchange)
+                finally:
+                    budget.release(exchange)
+            else:
+                await handler(exchange)
+
+        return with_body
+
+    return layer

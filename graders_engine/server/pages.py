@@ -1,0 +1,58 @@
+"""The pages beside the grader service: health, metrics, the OpenAPI document and its page."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from graders_engine.server.exchange import Exchange
+from graders_engine.server.openapi import docs_page, document
+from graders_engine.server.routes import Route
+from graders_engine.server.telemetry import ServerMetrics
+
+_DOCS_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+)
+
+
+def page_routes(
+    described: Sequence[Route], schemas: Mapping[str, Any], metrics: ServerMetrics
+) -> list[Route]:
+    """The routes of the pages. All but the metrics are open: they show nothing of the users'.
+
+    Args:
+        described: the routes that the OpenAPI document describes.
+        schemas: the schemas that these name, beyond the graders' own.
+        metrics: what `/metrics` shows.
+    """
+
+    @functools.cache
+    def openapi() -> bytes:
+        return document(described, schemas)
+
+    async def health(exchange: Exchange) -> None:
+        await exchange.respond(200, b"ok\n", media_type=b"text/plain; charset=utf-8")
+
+    async def show_metrics(exchange: Exchange) -> None:
+        await exchange.respond(200, metrics.text(), media_type=CONTENT_TYPE_LATEST.encode())
+
+    async def show_document(exchange: Exchange) -> None:
+        await exchange.respond(200, openapi())
+
+    async def docs(exchange: Exchange) -> None:
+        await exchange.respond(
+            200,
+            docs_page(),
+            {"content-security-policy": _DOCS_POLICY},
+            media_type=b"text/html; charset=utf-8",
+        )
+
+    return [
+        Route("GET", "/healthz", health, needs_key=False, versioned=False),
+        Route("GET", "/metrics", show_metrics, versioned=False),
+        Route("GET", "/docs", docs, needs_key=False, versioned=False),
+        Route("GET", "/openapi.json", show_document, needs_key=False, versioned=False),
+    ]

@@ -1,0 +1,183 @@
+"""The table of routes: which handler serves a method and a path, and what it needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from types import MappingProxyType
+
+from graders_engine.errors import Mistake
+from graders_engine.server.exchange import Exchange
+from graders_engine.server.responses import Refused
+
+Handler = Callable[[Exchange], Awaitable[None]]
+"""Handles a request and sends its response; what it raises is answered with an error object."""
+
+_NAME = re.compile(r"{(\w+)}")
+
+
+class Body(Enum):
+    """How a route's request body is read."""
+
+    NONE = "none"
+    """Not at all."""
+    JSON = "json"
+    """Whole, into `Exchange.body`, within the server's bounds; the request has to say that it is JSON."""
+    STREAM = "stream"
+    """By the handler, with `Exchange.read_chunk`; the handler bounds its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the OpenAPI document says about a route.
+
+    Attributes:
+        id: its name in clients that are made from the document.
+        description: what it does; the first sentence is the summary.
+        request: the schema of the body, by name; empty when there is no body.
+        response: the schema of the response, by name.
+        lines: the schema of one line, where the response may be NDJSON.
+    """
+
+    id: str
+    description: str
+    request: str
+    response: str
+    lines: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of the table.
+
+    Attributes:
+        method: GET serves HEAD too.
+        pattern: a path; each `{name}` in it stands for one segment.
+        needs_key: whether requests must carry the API key, where the server has one.
+        body: how the request's body is read.
+        versioned: whether the path is served below `/v1` too.
+        operation: its description in the OpenAPI document; None to leave it out.
+    """
+
+    method: str
+    pattern: str
+    handler: Handler
+    needs_key: bool = True
+    body: Body = Body.NONE
+    versioned: bool = True
+    operation: Operation | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in its pattern."""
+        return tuple(_NAME.findall(self.pattern))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The patterns of all the paths it is served at."""
+        return (self.pattern, f"/v1{self.pattern}") if self.versioned else (self.pattern,)
+
+
+@dataclass(slots=True)
+class _Resource:
+    """The routes of one path, by method."""
+
+    by_method: dict[str, Route] = field(default_factory=dict)
+
+    def add(self, route: Route) -> None:
+        for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            if method in self.by_method:
+                raise ValueError(f"{method} {route.pattern} has two routes")
+            self.by_method[method] = route
+
+    def find(self, method: str) -> Route:
+        return self.by_method.get(method) or self._not_allowed()
+
+    def _not_allowed(self) -> Route:
+        routes = self.by_method.values()
+        return Route(
+            "",
+            next(iter(routes)).pattern,
+            partial(_refuse_method, ", ".join(self.by_method)),
+            needs_key=any(route.needs_key for route in routes),
+        )
+
+
+class RouteTable:
+    """Finds the route of a request: a look-up for a path without parameters, a search for the others.
+
+    Args:
+        routes: the entries. Of two patterns that match a path, the first one wins.
+
+    Raises:
+        ValueError: a method and path have two routes.
+
+    Example:
+        >>> async def cancel(exchange: Exchange) -> None:
+        ...     await exchange.respond(200, exchange.path_parameters["job_id"].encode())
+        >>> table = RouteTable([Route("POST", "/jobs/{job_id}/cancel", cancel)])
+        >>> route, parameters = table.find("POST", "/v1/jobs/7/cancel")
+        >>> parameters
+        {'job_id': '7'}
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, _Resource] = {}
+        by_expression: dict[str, _Resource] = {}
+        for route in routes:
+            for path in route.paths:
+                if route.parameters:
+                    by_expression.setdefault(_expression(path), _Resource()).add(route)
+                else:
+                    self._exact.setdefault(path, _Resource()).add(route)
+        self._patterns = [
+            (re.compile(expression), resource) for expression, resource in by_expression.items()
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        """The route of a request and its path parameters; a route that refuses it, if no other matches."""
+        resource = self._exact.get(path)
+        if resource is not None:
+            return resource.find(method), _NO_PARAMETERS
+        for expression, candidate in self._patterns:
+            if match := expression.fullmatch(path):
+                route = candidate.find(method)
+                return route, dict(zip(route.parameters, match.groups(), strict=True))
+        page = self._exact.get(path.removesuffix("/"))
+        is_page = page is not None and "GET" in page.by_method
+        return (_REDIRECT if is_page else UNKNOWN), _NO_PARAMETERS
+
+
+def _expression(path: str) -> str:
+    """A pattern as a regular expression. Without names: each method of a path may name them differently."""
+    return "([^/]+)".join(map(re.escape, re.split(r"{\w+}", path)))
+
+
+async def _refuse_path(exchange: Exchange) -> None:
+    method, path = exchange.scope["method"], exchange.scope["path"]
+    message = f"Unknown request URL: {method} {path}. /docs lists the routes."
+    raise Refused(404, Mistake(message, code="unknown_url"))
+
+
+async def _refuse_method(allowed: str, exchange: Exchange) -> None:
+    message = f"Not allowed method ({exchange.scope['method']}). Use {allowed}."
+    raise Refused(405, Mistake(message, code="method_not_allowed"), {"allow": allowed})
+
+
+async def _redirect(exchange: Exchange) -> None:
+    """Send the client to the same path without the slash at its end."""
+    scope = exchange.scope
+    host = exchange.headers.get(b"host", b"").decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
+    location = f"{scope['scheme']}://{host}" if host else ""
+    location += scope["path"].removesuffix("/") + (f"?{query}" if query else "")
+    await exchange.respond(307, b"", {"location": location}, media_type=b"")
+
+
+UNKNOWN = Route("", "other", _refuse_path)
+"""The route of a path that the table does not have; "other" is its name in the metrics."""
+_REDIRECT = Route("", "other", _redirect)
+_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
