@@ -251,20 +251,28 @@ class _Writer:
 
     def _work(self) -> None:
         self._file.execute("PRAGMA synchronous = NORMAL")
-        while (first := self._queue.get()) is not None:
-            writes: list[_Write] = [first]
-            while not self._queue.empty() and (write := self._queue.get()) is not None:
-                writes.append(write)
+        while writes := self._next_writes():
             error = None
             try:
                 rows = [write.row for write in writes]
-                _when_free(partial(self._insert, rows), self._closed, first.until)
+                _when_free(partial(self._insert, rows), self._closed, writes[0].until)
             except sqlite3.Error as failure:
                 error = failure
             for loop in {write.loop for write in writes}:
                 done = [write.done for write in writes if write.loop is loop]
                 with suppress(RuntimeError):  # the loop is closed: its rows have ended
                     loop.call_soon_threadsafe(_finish, done, error)
+
+    def _next_writes(self) -> list[_Write]:
+        """All that wait, at least one; none when the store is closed and everything is written."""
+        writes: list[_Write] = []
+        while not writes or not self._queue.empty():
+            write = self._queue.get()
+            if write is None:
+                self._queue.put(None)  # the next call ends as well
+                break
+            writes.append(write)
+        return writes
 
     def _insert(self, rows: list[Row]) -> None:
         with self._file:
