@@ -16,7 +16,16 @@ from graders_engine import Engine, InvalidRequest, JudgeSettings
 from graders_engine.cli.main import graders
 from graders_engine.errors import BackendFailure
 from graders_engine.models.embeddings import BatchedEmbeddings
-from tests.judges.judge_server import Asked, JudgeServer, Reply, answer, error, judge_server
+from graders_engine.models.judges import JudgeRegistry
+from tests.judges.judge_server import (
+    Asked,
+    Conversation,
+    JudgeServer,
+    Reply,
+    answer,
+    error,
+    judge_server,
+)
 
 KEY = "sk-secret-0123456789"
 COSINE = {
@@ -114,22 +123,43 @@ def test_the_judges_address_is_not_that_of_embeddings(
 
 
 def test_no_more_requests_are_in_flight_than_the_endpoint_allows(server: JudgeServer) -> None:
-    config = configured(server, concurrency=1)
-    with Engine(embeddings="openai:letters@azure", judges=JudgeSettings(config=config)) as engine:
-        rows = [{"item": {"text": f"{n}"}, "model_sample": f"text {n}"} for n in range(600)]
-        assert all(one.reward == 1.0 for one in engine.score(COSINE, rows))
-    assert len(server.asked) > 1
-    assert server.most_in_flight == 1
+    def script(asked: Asked) -> Reply:
+        def reply(conversation: Conversation) -> None:
+            time.sleep(0.02)
+            embedded(asked)(conversation)
+
+        return reply
+
+    server.script = script
+    post_all(configured(server, concurrency=2), endpoints=1, requests=12)
+    assert len(server.asked) == 12
+    assert server.most_in_flight <= 2
 
 
-def test_requests_keep_to_the_granted_pace(server: JudgeServer) -> None:
+def test_requests_keep_to_the_granted_pace_of_the_endpoint_whoever_sends_them(
+    server: JudgeServer,
+) -> None:
     config = configured(server, requests_per_minute=600)
-    with Engine(embeddings="openai:letters@azure", judges=JudgeSettings(config=config)) as engine:
-        began = time.monotonic()
-        for n in range(4):
-            engine.run(COSINE, model_sample=f"text {n}", item={"text": "x"})
-        assert time.monotonic() - began >= 0.25  # ten a second, so the fourth waits for 0.3 s
+    began = time.monotonic()
+    post_all(config, endpoints=2, requests=2)
+    assert time.monotonic() - began >= 0.25  # ten a second, so the fourth waits for 0.3 s
     assert len(server.asked) == 4
+
+
+def post_all(config: Path, endpoints: int, requests: int) -> None:
+    """Send requests at once, over several endpoints that are found by one name."""
+
+    async def main() -> None:
+        registry = JudgeRegistry(JudgeSettings(config=config))
+        opened = [registry.endpoint("azure")[0] for _ in range(endpoints)]
+        body = json.dumps({"input": ["x"]}).encode()
+        await asyncio.gather(
+            *(endpoint.post("/embeddings", body) for endpoint in opened for _ in range(requests))
+        )
+        for endpoint in opened:
+            await endpoint.close()
+
+    asyncio.run(main())
 
 
 def test_the_flags_say_how_often_it_is_tried(server: JudgeServer) -> None:
