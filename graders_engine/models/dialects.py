@@ -1,7 +1,7 @@
 """What endpoints do not support: read from their errors, and remembered for each model.
 
-OpenAI-compatible endpoints differ in three things: how they are told the form of the answer, what they call
-the limit on its tokens, and whether they know the role `developer`. The full form is tried first. What the
+OpenAI-compatible endpoints differ in three things: how the form of the answer is requested, what the limit
+on its tokens is called, and whether the role `developer` is known. The full form is tried first. What the
 endpoint names as unsupported is left out, and what worked once is never left out again.
 """
 
@@ -50,7 +50,7 @@ class Dialects:
     """The dialects of one endpoint, by model.
 
     Args:
-        binding: how the endpoint is told the form of the answer; found out when left out.
+        binding: how the form of the answer is requested; discovered when left out.
     """
 
     def __init__(self, binding: str | None = None) -> None:

@@ -132,7 +132,7 @@ class BatchedEmbeddings:
         """The text's vector, of length 1 (or 0, where the backend gives nothing but zeros).
 
         Raises:
-            BackendFailure: there is none.
+            BackendFailure: the backend gives none.
         """
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         vector = self._vectors.get(key)

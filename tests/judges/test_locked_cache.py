@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.models import cache
+from graders_engine.models import sqlite_file
 from graders_engine.models.base import ModelReply, encoded
 from graders_engine.models.cache import Cached, ReplyStore
 from graders_engine.models.scripted import Scripted
@@ -87,7 +87,7 @@ def test_a_file_that_stays_locked_ends_the_run_with_a_sentence(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ReplyStore(path).close()
-    monkeypatch.setattr(cache, "WAIT_S", 0.1)
+    monkeypatch.setattr(sqlite_file, "WAIT_S", 0.1)
     with (
         locked(path),
         Engine(judges=judging(Scripted(0.5), cache=path)) as engine,
