@@ -15,6 +15,7 @@ from graders_engine import DataSetError, Engine
 from graders_engine.models import sqlite_file
 from graders_engine.models.base import ModelReply, encoded
 from graders_engine.models.cache import Cached, ReplyStore
+from graders_engine.models.recorded import TRANSCRIPT
 from graders_engine.models.scripted import Scripted
 from tests.judges.rows import SCORE, judging, rows
 from tests.judges.test_conformance import asking, content
@@ -162,6 +163,34 @@ def test_a_caller_that_is_cancelled_does_not_lose_the_reply(path: Path) -> None:
 
     asyncio.run(main())
     assert kept_in(path) == 1
+
+
+def test_an_observer_hears_which_replies_were_kept_and_only_the_others_are_spent(
+    path: Path,
+) -> None:
+    heard: list[ModelReply] = []
+    spent = []
+    for _ in range(2):
+        settings = judging(Scripted(0.5), cache=path)
+        with Engine(judges=settings, observe=lambda _, reply: heard.append(reply)) as engine:  # type: ignore[arg-type] # no failure here
+            assert engine.run(SCORE, model_sample="x").reward == 0.5
+            spent.append(engine.spending()["tokens"])
+    assert [reply.kept for reply in heard] == [False, True]
+    assert spent == [heard[0].usage.total_tokens, 0]
+
+
+def test_a_replayed_reply_is_marked_and_the_mark_is_not_recorded(tmp_path: Path) -> None:
+    heard: list[ModelReply] = []
+    cache = tmp_path / "replies.sqlite"
+    ways: list[dict[str, Path]] = [
+        {"cache": cache}, {"cache": cache, "record": tmp_path}, {"replay": tmp_path},
+    ]  # fmt: skip
+    for way in ways:
+        settings = judging(Scripted(0.5), **way)
+        with Engine(judges=settings, observe=lambda _, reply: heard.append(reply)) as engine:  # type: ignore[arg-type] # no failure here
+            engine.run(SCORE, model_sample="x")
+    assert [reply.kept for reply in heard] == [False, True, True]
+    assert "kept" not in (tmp_path / TRANSCRIPT).read_text()
 
 
 def test_a_kept_reply_is_marked_and_the_mark_is_not_stored(path: Path) -> None:
