@@ -16,7 +16,7 @@ SHARE = 0.2
 LATENCY_S = 0.02
 
 
-def said(content: str | None, refusal: str | None = None) -> bytes:
+def reply_with(content: str | None, refusal: str | None = None) -> bytes:
     reply = json.loads(REPLY)
     reply["choices"][0]["message"] |= {"content": content, "refusal": refusal}
     return json.dumps(reply).encode()
@@ -43,8 +43,8 @@ class Faulty(Judge):
 ANSWERS = {
     "": REPLY,
     "nonsense": b"<html>",
-    "refusal": said(None, "I will not."),
-    "no number": said('{"steps": [], "result": "good"}'),
+    "refusal": reply_with(None, "I will not."),
+    "no number": reply_with('{"steps": [], "result": "good"}'),
 }
 
 

@@ -53,7 +53,7 @@ class Count:
         self.recent.append(now)
         return True
 
-    def told(self) -> bytes:
+    def counts(self) -> bytes:
         began = self.asked[0] if self.asked else 0.0
         late = [at for at in self.asked if at - began > 5.0]
         refused_late = [at for at in self.refused if at - began > 5.0]
@@ -91,7 +91,7 @@ class Judge(asyncio.Protocol):
 
     def asked(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"get"):
-            self.send(b"200 OK", self.count.told())
+            self.send(b"200 OK", self.count.counts())
             return
         now = time.monotonic()
         self.count.asked.append(now)

@@ -1,4 +1,4 @@
-"""Judges behind HTTP on loopback, in their own process: throughput, the pace found, what is kept."""
+"""Judges behind HTTP on loopback, in their own process: throughput, the rate that is found, kept replies."""
 
 from __future__ import annotations
 
@@ -68,10 +68,12 @@ def judge(latency_s: float = LATENCY_S, per_second: int = 0) -> Iterator[Judge]:
             process.terminate()
 
 
-async def scored(judging: JudgeSettings, count: int, at_once: int = AT_ONCE) -> tuple[float, float]:
-    """Wall and CPU seconds for so many rows, start-up and shut-down apart."""
+async def scored(
+    settings: JudgeSettings, count: int, at_once: int = AT_ONCE
+) -> tuple[float, float]:
+    """Wall and CPU seconds for a number of rows, without start-up and shut-down."""
     data = rows(count)
-    async with AsyncEngine(judges=judging, concurrency=at_once) as engine:
+    async with AsyncEngine(judges=settings, concurrency=at_once) as engine:
         compiled = engine.compile(GRADER)
         await engine.run(compiled, model_sample="warm", item={"answer": "up"})
         began, cpu = time.perf_counter(), time.process_time()
@@ -154,12 +156,12 @@ def pace() -> Iterator[Measurement]:
 
 def kept() -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as folder, judge() as answering:
-        judging = JudgeSettings(
+        settings = JudgeSettings(
             endpoints={"default": answering.url}, cache=Path(folder) / "replies.sqlite"
         )
-        first, _ = asyncio.run(scored(judging, ROWS, DEFAULT_CONCURRENCY))
+        first, _ = asyncio.run(scored(settings, ROWS, DEFAULT_CONCURRENCY))
         before = answering.count()["asked"]
-        later = [asyncio.run(scored(judging, ROWS, DEFAULT_CONCURRENCY)) for _ in range(TIMES)]
+        later = [asyncio.run(scored(settings, ROWS, DEFAULT_CONCURRENCY)) for _ in range(TIMES)]
         again = answering.count()["asked"] - before
     yield Measurement(
         f"{ROWS} rows, {DEFAULT_CONCURRENCY} at once, replies kept: first run", first, "s"

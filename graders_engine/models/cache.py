@@ -10,14 +10,12 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event, Thread
-from typing import Any, NamedTuple, TypeVar
+from threading import Event
+from typing import Any
 
 import msgspec
 
@@ -31,18 +29,12 @@ from graders_engine.models.base import (
     fingerprint,
 )
 from graders_engine.models.policies import Policy
-
-T = TypeVar("T")
-Row = tuple[str, bytes, str, int, float]
+from graders_engine.models.sqlite_file import WAIT_S, Writer, connected, is_locked, when_free
 
 VERSION = 1
-"""Of the file's tables, and of what a key stands for."""
+"""Version of the file's tables and of what a key stands for."""
 MAPPED_BYTES = 1 << 30
-"""Of the file that are read through a memory map."""
-WAIT_S = 30.0
-"""Seconds to wait for another process that is writing."""
-POLL_S = 0.02
-"""Seconds between two attempts to get a lock."""
+"""Bytes of the file that are read through a memory map."""
 SELECT = "SELECT reply FROM replies WHERE key = ?"
 INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)"
 _LOCKED = object()
@@ -91,7 +83,7 @@ class ReplyStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._unwritten: dict[str, ModelReply] = {}
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
         self._closed = Event()
         self._preparing = asyncio.Lock()
         self._ready = False
@@ -105,12 +97,12 @@ class ReplyStore:
                 f"The cache cannot be opened: {path}: {error.strerror}. Name another file with --cache, "
                 "or use --no-cache."
             ) from None
-        self._reader = _connected(path)
+        self._reader = connected(path)
         try:
             self._prepare()
         except (sqlite3.Error, DataSetError) as error:
             # If another process is writing just now, a thread prepares the file when it is free.
-            if not _is_locked(error):
+            if not is_locked(error):
                 self._reader.close()
                 raise self._unusable(error) from None
 
@@ -126,7 +118,7 @@ class ReplyStore:
         async with self._preparing:
             if not self._ready:
                 try:
-                    await asyncio.to_thread(_when_free, self._prepare, self._closed)
+                    await asyncio.to_thread(when_free, self._prepare, self._closed)
                 except (sqlite3.Error, DataSetError) as error:
                     raise self._unusable(error) from None
 
@@ -144,7 +136,7 @@ class ReplyStore:
                 row = self._select(key)
                 if row is _LOCKED:
                     row = await asyncio.to_thread(
-                        _when_free, partial(self._select_by_itself, key), self._closed
+                        when_free, partial(self._select_by_itself, key), self._closed
                     )
                 if row is None:
                     return None
@@ -162,12 +154,12 @@ class ReplyStore:
                 asyncio.get_running_loop().call_soon(self._end_transaction)
             return self._reader.execute(SELECT, (key,)).fetchone()
         except sqlite3.OperationalError as error:
-            if _is_locked(error):
+            if is_locked(error):
                 return _LOCKED
             raise
 
     def _select_by_itself(self, key: str) -> Any:
-        with closing(_connected(self.path)) as file:
+        with closing(connected(self.path)) as file:
             return file.execute(SELECT, (key,)).fetchone()
 
     def _end_transaction(self) -> None:
@@ -184,8 +176,9 @@ class ReplyStore:
         if not self._ready:
             await self._prepare_when_free()
         if self._writer is None:
-            self._writer = _Writer(self.path, self._closed)
-        row = (key, encoded(reply), reply.model, reply.usage.total_tokens, time.time())
+            self._writer = Writer(self.path, INSERT, self._closed)
+        model = reply.model.encode("utf-8", "replace").decode()  # SQLite stores no lone surrogates
+        row = (key, encoded(reply), model, reply.usage.total_tokens, time.time())
         # Equal requests that arrive meanwhile find it here, or they would be paid again.
         self._unwritten[key] = reply
         try:
@@ -197,7 +190,7 @@ class ReplyStore:
 
     def info(self) -> CacheInfo:
         """What is in it; waits while another process writes."""
-        with closing(_connected(self.path, WAIT_S)) as file:
+        with closing(connected(self.path, WAIT_S)) as file:
             replies, tokens, oldest = file.execute(
                 "SELECT COUNT(*), COALESCE(SUM(tokens), 0), MIN(kept_at) FROM replies"
             ).fetchone()
@@ -209,7 +202,7 @@ class ReplyStore:
     def clear(self) -> int:
         """Delete every reply; gives their number. Waits while another process writes."""
         self._end_transaction()
-        with closing(_connected(self.path, WAIT_S)) as file:
+        with closing(connected(self.path, WAIT_S)) as file:
             deleted = file.execute("DELETE FROM replies").rowcount
             file.execute("VACUUM")
         return deleted
@@ -221,93 +214,6 @@ class ReplyStore:
             self._writer.close()
         self._in_transaction = False
         self._reader.close()
-
-
-class _Writer:
-    """Writes rows in a thread of its own; rows that arrive meanwhile share the next transaction.
-
-    Args:
-        path: the file.
-        closed: is set when nothing may wait for a lock any more.
-    """
-
-    def __init__(self, path: Path, closed: Event) -> None:
-        self._closed = closed
-        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
-        self._file = _connected(path, POLL_S)
-        self._thread = Thread(target=self._work, name="graders-engine-cache", daemon=True)
-        self._thread.start()
-
-    async def write(self, row: Row) -> None:
-        """Write a row, and wait until it is committed; a cancelled caller does not stop it.
-
-        Raises:
-            sqlite3.Error: it cannot be written.
-        """
-        loop = asyncio.get_running_loop()
-        write = _Write(row, time.monotonic() + WAIT_S, loop, loop.create_future())
-        self._queue.put(write)
-        await write.done
-
-    def _work(self) -> None:
-        self._file.execute("PRAGMA synchronous = NORMAL")
-        while (first := self._queue.get()) is not None:
-            writes: list[_Write] = [first]
-            while not self._queue.empty() and (write := self._queue.get()) is not None:
-                writes.append(write)
-            error = None
-            try:
-                rows = [write.row for write in writes]
-                _when_free(partial(self._insert, rows), self._closed, first.until)
-            except sqlite3.Error as failure:
-                error = failure
-            for loop in {write.loop for write in writes}:
-                done = [write.done for write in writes if write.loop is loop]
-                with suppress(RuntimeError):  # the loop is closed: its rows have ended
-                    loop.call_soon_threadsafe(_finish, done, error)
-
-    def _insert(self, rows: list[Row]) -> None:
-        with self._file:
-            self._file.execute("BEGIN IMMEDIATE")
-            self._file.executemany(INSERT, rows)
-
-    def close(self) -> None:
-        """Write what is waiting, if the file is free, and end the thread."""
-        self._queue.put(None)
-        self._thread.join()
-        self._file.close()
-
-
-class _Write(NamedTuple):
-    row: Row
-    until: float
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[None]
-
-
-def _finish(futures: list[asyncio.Future[None]], error: sqlite3.Error | None) -> None:
-    for future in futures:
-        if future.done():  # its row was cancelled
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-
-def _connected(path: Path, timeout_s: float = 0.0) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-
-
-def _when_free(function: Callable[[], T], closed: Event, until: float | None = None) -> T:
-    """Call a function until the file is not locked, the time is over, or the store is closed."""
-    until = time.monotonic() + WAIT_S if until is None else until
-    while True:
-        try:
-            return function()
-        except sqlite3.OperationalError as error:
-            if not _is_locked(error) or time.monotonic() > until or closed.wait(POLL_S):
-                raise
 
 
 def _make_tables(file: sqlite3.Connection) -> None:
@@ -324,11 +230,6 @@ def _make_tables(file: sqlite3.Connection) -> None:
             "model TEXT NOT NULL, tokens INTEGER NOT NULL, kept_at REAL NOT NULL) WITHOUT ROWID"
         )
         file.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _is_locked(error: Exception) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0)  # what the module raises by itself has none
-    return isinstance(error, sqlite3.OperationalError) and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class Cached(Policy):

@@ -1,7 +1,7 @@
 """What endpoints do not support: read from their errors, and remembered for each model.
 
-OpenAI-compatible endpoints differ in three things: how they are told the form of the answer, what they call
-the limit on its tokens, and whether they know the role `developer`. The full form is tried first. What the
+OpenAI-compatible endpoints differ in three things: how the form of the answer is requested, what the limit
+on its tokens is called, and whether the role `developer` is known. The full form is tried first. What the
 endpoint names as unsupported is left out, and what worked once is never left out again.
 """
 
@@ -50,7 +50,7 @@ class Dialects:
     """The dialects of one endpoint, by model.
 
     Args:
-        binding: how the endpoint is told the form of the answer; found out when left out.
+        binding: how the form of the answer is requested; discovered when left out.
     """
 
     def __init__(self, binding: str | None = None) -> None:
@@ -106,7 +106,7 @@ def _unsupported(asked: Asked, error: BackendRejected) -> Iterator[str]:
     # A parameter that is a field of the body decides; only without one the message is searched.
     text = "" if field in asked.body else _evidence(error.message or "", asked)
     names_binding = any(name in param or name in text for name in _BINDING_NAMES)
-    if field in ("messages", "input") and "role" not in param:
+    if re.fullmatch(r"(messages|input)(\W\d+\W?)?", param):  # it may be the role of one of them
         text = _evidence(error.message or "", asked)
     names_role = "role" in param or ("role" in text and "developer" in text)
     named = {
@@ -121,7 +121,8 @@ def _evidence(message: str, asked: Asked) -> str:
     """Its message without addresses, the name of the model and what it quotes of the request."""
     address = asked.url.lower().partition("://")[2].partition("?")[0]
     segments = set(address.split("/"))
-    words = message.lower().replace(asked.request.model.lower(), " ").split()
+    model = re.escape(asked.request.model.lower())
+    words = re.sub(rf"(?<!\w){model}(?!\w)", " ", message.lower()).split()
     text = " ".join(
         word for word in words if "/" not in word and word.strip(_PUNCTUATION) not in segments
     )
@@ -141,14 +142,13 @@ def _without_quotes(text: str, quoted: str) -> str:
     """The text without a whole quote, and without names in the same words as in what may be quoted."""
     if quoted and len(quoted) <= len(text):
         text = re.sub(rf"(?<!\w){re.escape(quoted)}(?!\w)", " ", text)
-    for name in _NAMES:
-        if name in quoted:
-            spans = [match.span() for match in re.finditer(re.escape(name), text)]
-            for begin, end in reversed(spans):
-                around = (
-                    text[max(begin - _CONTEXT_CHARS, 0) : end],
-                    text[begin : end + _CONTEXT_CHARS],
-                )
-                if any(len(part) > len(name) + 5 and part in quoted for part in around):
-                    text = f"{text[:begin]} {text[end:]}"
+    matches = [
+        match for name in _NAMES if name in quoted for match in re.finditer(re.escape(name), text)
+    ]
+    for match in sorted(matches, key=lambda match: match.start(), reverse=True):
+        before = match.string[max(match.start() - _CONTEXT_CHARS, 0) : match.end()]
+        after = match.string[match.start() : match.end() + _CONTEXT_CHARS]
+        min_chars = len(match[0]) + _CONTEXT_CHARS // 2
+        if any(len(part) >= min_chars and part in quoted for part in (before, after)):
+            text = f"{text[: match.start()]} {text[match.end() :]}"
     return text

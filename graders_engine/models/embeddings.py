@@ -33,6 +33,7 @@ CACHE_BYTES = 256 << 20
 """Memory for vectors; the least recently used ones are dropped."""
 BATCH_WAIT_S = 0.002
 """How long the first text of a request waits for others."""
+CLOSED = "the engine was closed before the vector arrived"
 
 
 class EmbeddingBackend(Protocol):
@@ -125,17 +126,20 @@ class BatchedEmbeddings:
         self._waiting: dict[bytes, tuple[str, asyncio.Future[array[float]]]] = {}
         self._pending: dict[bytes, asyncio.Future[array[float]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def vector(self, text: str) -> array[float]:
         """The text's vector, of length 1 (or 0, where the backend gives nothing but zeros).
 
         Raises:
-            BackendFailure: there is none.
+            BackendFailure: the backend gives none.
         """
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         vector = self._vectors.get(key)
         if vector is not None:
             return vector
+        if self._closed:
+            raise BackendFailure(CLOSED)
         if key not in self._pending:
             if not self._waiting:
                 self._begin(self._send_soon())
@@ -190,11 +194,12 @@ class BatchedEmbeddings:
 
     async def close(self) -> None:
         """Cancel the requests in flight and close the backend."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for future in self._pending.values():
-            _fail(future, BackendFailure("the engine was closed before the vector arrived"))
+            _fail(future, BackendFailure(CLOSED))
         await self.backend.close()
 
 

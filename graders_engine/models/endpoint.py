@@ -32,9 +32,9 @@ class EndpointSettings:
         auth: how the key is sent: "bearer" (Authorization), or "api-key" (Azure's header).
         headers: more headers.
         query: parameters of the address, such as Azure's {"api-version": ...}.
-        structured: how it is told the form of the answer; "auto" tries the strictest first.
+        structured: how the form of the answer is requested; "auto" tries the strictest way first.
         extra_body: more keys of every request.
-        concurrency: requests in flight at once; the engine's own number when left out.
+        concurrency: requests in flight at once; the engine's number when left out.
         requests_per_minute: as the endpoint's owner grants them; no limit when left out.
         tokens_per_minute: likewise.
 
@@ -132,10 +132,10 @@ class Endpoint:
         limiter: RateLimiter | None = None,
         concurrency: int | None = None,
     ) -> None:
-        base, _, own_query = base_url.partition("#")[0].partition("?")
+        base, _, base_query = base_url.partition("#")[0].partition("?")
         self.address = without_secrets(base)
         self._base = base
-        self._query = "&".join(filter(None, (own_query, urlencode(query or {}))))
+        self._query = "&".join(filter(None, (base_query, urlencode(query or {}))))
         self._headers = dict(headers or {})
         self._client = client
         self._limiter = limiter or RateLimiter()

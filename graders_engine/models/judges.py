@@ -269,7 +269,7 @@ def build_backend(
     target: str,
     on_retry: OnRetry | None,
 ) -> ModelBackend:
-    """The policies around an endpoint's backend; the cache is the outermost, so a kept reply meets no other.
+    """The policies around an endpoint's backend; the cache is the outermost: a kept reply passes no other.
 
     Args:
         backend: makes one attempt.

@@ -20,7 +20,7 @@ _FILTER_CODES = frozenset({"content_filter", "ResponsibleAIPolicyViolation"})
 
 
 class OpenAIBackend:
-    """Asks an endpoint over HTTP; what it does not support is found out and remembered, by model.
+    """Asks an endpoint over HTTP; what it does not support is discovered and remembered, by model.
 
     Each call is one attempt: `policies.Retrying` and `policies.Limited` add retries and limits.
 

@@ -19,7 +19,7 @@ from graders_engine.models.base import (
 from graders_engine.outcome import Usage
 
 Binding = Literal["json_schema", "json_object", "text"]
-"""How an endpoint is told the form of the answer, from the strictest to none."""
+"""How the form of the answer is requested, from the strictest way to none."""
 BINDINGS: tuple[Binding, ...] = ("json_schema", "json_object", "text")
 FILTERED = "stopped by the endpoint's content filter"
 
@@ -29,7 +29,7 @@ class Dialect:
     """What an endpoint supports.
 
     Attributes:
-        binding: how it is told the form of the answer.
+        binding: how the form of the answer is requested.
         max_tokens: its name for the limit on an answer's tokens.
         developer: whether it knows the role `developer`; if not, such a message is sent as a system message.
     """

@@ -149,7 +149,7 @@ class Price:
     cached_input: float | None = None
 
     def of(self, usage: Usage) -> float:
-        """The cost of so many tokens."""
+        """The cost of these tokens."""
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         cached_price = self.input if self.cached_input is None else self.cached_input
         fresh = usage.prompt_tokens - cached

@@ -112,7 +112,7 @@ class RateLimiter:
             return now
 
     def on_success(self, tokens: int) -> None:
-        """A request was answered, and took so many tokens."""
+        """A request was answered, and took this many tokens."""
         now = time.monotonic()
         if self.adaptive:
             self._accepted_at.append(now)

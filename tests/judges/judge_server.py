@@ -71,7 +71,7 @@ class Conversation(BaseHTTPRequestHandler):
     state: JudgeServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         asked = Asked(
             self.path, {name.lower(): value for name, value in self.headers.items()}, body
         )
@@ -87,6 +87,8 @@ class Conversation(BaseHTTPRequestHandler):
         finally:
             with self.state.lock:
                 self.state.in_flight -= 1
+
+    do_GET = do_POST  # noqa: N815 - the standard library's name
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""

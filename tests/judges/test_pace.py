@@ -61,7 +61,7 @@ class Endpoint:
 
 
 def run(
-    endpoint: Endpoint, requests: int, pace: Callable[[], RateLimiter], concurrency: int = 64
+    endpoint: Endpoint, requests: int, limiter: Callable[[], RateLimiter], concurrency: int = 64
 ) -> float:
     """Seconds until all are answered; none may be lost."""
 
@@ -69,7 +69,7 @@ def run(
         began = now()
         # A first failed row would end the crew's work: patience outlasts every refusal here.
         retry = RetryPolicy(attempts=1000, total_s=1e6)
-        backend = Retrying(Limited(endpoint, concurrency, pace()), retry)
+        backend = Retrying(Limited(endpoint, concurrency, limiter()), retry)
         free = asyncio.Semaphore(concurrency)
 
         async def one(n: int) -> None:
@@ -179,24 +179,24 @@ def test_an_outage_in_between_ends_with_it() -> None:
 
 def test_a_pace_that_is_not_adaptive_keeps_to_what_was_granted() -> None:
     endpoint = Endpoint(lambda at: 5.0)
-    pace = RateLimiter(600, adaptive=False)
-    run(endpoint, 100, lambda: pace)
-    assert pace.rate == 10.0
+    limiter = RateLimiter(600, adaptive=False)
+    run(endpoint, 100, lambda: limiter)
+    assert limiter.rate == 10.0
 
 
 def test_refusals_of_requests_that_went_before_a_cut_do_not_cut_again() -> None:
     async def main() -> tuple[float, float]:
-        pace = RateLimiter(600)
-        went = [await pace.wait() for _ in range(3)]
+        limiter = RateLimiter(600)
+        went = [await limiter.wait() for _ in range(3)]
         for at in went:
-            pace.on_success(1)
+            limiter.on_success(1)
             del at
         await asyncio.sleep(0.05)
-        pace.on_throttled(went[2])
-        once = pace.rate
-        pace.on_throttled(went[0])
-        pace.on_throttled(went[1])
-        return once, pace.rate
+        limiter.on_throttled(went[2])
+        once = limiter.rate
+        limiter.on_throttled(went[0])
+        limiter.on_throttled(went[1])
+        return once, limiter.rate
 
     once, then = in_virtual_time(main())
     assert once == then < 10.0

@@ -27,7 +27,7 @@ from graders_engine.outcome import Usage
 from tests.judges.clock import in_virtual_time, now
 from tests.judges.test_conformance import asking
 
-PATIENCE = RetryPolicy(attempts=5, total_s=100, wait_initial_s=1, wait_max_s=30)
+RETRY = RetryPolicy(attempts=5, total_s=100, wait_initial_s=1, wait_max_s=30)
 
 
 class Counting:
@@ -76,14 +76,14 @@ def times_of(backend: Scripted, retry: RetryPolicy) -> list[float]:
 
 def test_only_what_may_pass_is_tried_again() -> None:
     for failure in (BackendFailure("no"), BackendRejected("no", status=400)):
-        assert len(times_of(Scripted(failure), PATIENCE)) == 1
-    assert len(times_of(Scripted(BackendBusy("wait")), PATIENCE)) == 5
+        assert len(times_of(Scripted(failure), RETRY)) == 1
+    assert len(times_of(Scripted(BackendBusy("wait")), RETRY)) == 5
 
 
 def test_an_error_that_is_no_backend_s_goes_through_at_once() -> None:
     backend = Scripted([KeyError("a bug"), 1.0])
     with pytest.raises(KeyError):
-        in_virtual_time(Retrying(backend, PATIENCE).complete(asking("x")))
+        in_virtual_time(Retrying(backend, RETRY).complete(asking("x")))
     assert len(backend.requests) == 1
 
 
@@ -112,7 +112,7 @@ def test_tries_waits_and_time_are_bounded(attempts: int, total: float, asked: fl
 def test_the_last_failure_tells_how_often_it_was_tried() -> None:
     async def failing(backend: ModelBackend) -> str:
         with pytest.raises(BackendFailure) as failed:
-            await Retrying(backend, PATIENCE).complete(asking("x"))
+            await Retrying(backend, RETRY).complete(asking("x"))
         return str(failed.value)
 
     assert "HTTP 503 (5 tries in" in in_virtual_time(failing(Scripted(BackendBusy("HTTP 503"))))
