@@ -1,8 +1,8 @@
-"""The sandbox against its floor, against a subprocess per grade and against no isolation at all.
+"""The sandbox compared with its floor, with a subprocess per grade and with no isolation at all.
 
-The floor is what the machine asks for a process: `fork`, `_exit`, `waitpid` in a bare interpreter of
-the same flags, with the same imports. It and the grades are measured in turns, so that a noisy
-neighbour meets both.
+The floor is what a process costs on this machine: `fork`, `_exit`, `waitpid` in a bare interpreter
+with the same flags and imports. Floor and grades are measured in turns, so that other load on the
+machine affects both.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds: of warm grades one by one, of the floor, and of the very first grade."""
+    """Milliseconds: of warm grades one by one, of the floor, and of the first grade."""
 
     median: float
     mean: float

@@ -190,7 +190,7 @@ class Python:
         self._sandbox = sandbox
 
     async def evaluate(self, scope: Scope) -> Outcome:
-        """What `grade` returned; a fault of the code's own is no reward."""
+        """The reward that `grade` returned, or a failure when the code did not return a number."""
         try:
             sample, item = strict_json.encode(scope.sample()), strict_json.encode(scope.item)
         except ValueError as error:

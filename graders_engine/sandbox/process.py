@@ -236,9 +236,8 @@ class Worker:
             raise WorkerLost(f"the worker went away: {error}") from None
 
     async def _finish_sending(self, rest: asyncio.Task[None]) -> None:
-        if (
-            not rest.done()
-        ):  # answered before the whole row was read: the next row would not be found
+        # Answered before the whole row was read: the next row would not be found in the stream.
+        if not rest.done():
             rest.cancel()
             self.discard()
         await asyncio.gather(rest, return_exceptions=True)

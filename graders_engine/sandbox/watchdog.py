@@ -61,21 +61,21 @@ class Watchdog:
         if grade.kill_reason is None:
             if seconds > self._wall_s:
                 worker.kill_grade(grade, TIMEOUT)
-        elif seconds > self._wall_s + _GRACE_S:
+        elif seconds > self._wall_s + _GRACE_S and worker.running is grade:
             worker.kill()
 
 
 def _check_memory_and_disk(busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
     tree = _children()
     for worker, grade in busy:
-        if grade.kill_reason is None and (reason := _passed_limit(tree, worker)):
+        if grade.kill_reason is None and (reason := _exceeded_limit(tree, worker)):
             worker.kill_grade(grade, reason)
 
 
-def _passed_limit(tree: dict[int, list[int]], worker: Worker) -> int | None:
-    """Which of memory and disk a worker's grades have too much of; the exact sum only if needed."""
-    plan, pids = worker.plan, _grades(tree, worker)
-    limit = plan.memory_bytes
+def _exceeded_limit(tree: dict[int, list[int]], worker: Worker) -> int | None:
+    """The reason to kill a grade that exceeds its memory or disk; None when it does not."""
+    plan, pids = worker.plan, _grade_pids(tree, worker)
+    limit = plan.memory_bytes  # the second sum is exact but slow to read
     if sum(map(_resident, pids)) > limit and sum(map(_proportional, pids)) > limit:
         return MEMORY
     if plan.tier in (LANDLOCK, NONE) and _disk_usage(plan.folder) > plan.disk_bytes:
@@ -97,7 +97,7 @@ def _children() -> dict[int, list[int]]:
     return tree
 
 
-def _grades(tree: dict[int, list[int]], worker: Worker) -> list[int]:
+def _grade_pids(tree: dict[int, list[int]], worker: Worker) -> list[int]:
     """The processes below a worker's template."""
     templates = tree.get(worker.pid, []) if worker.plan.tier == NAMESPACES else [worker.pid]
     pending = [c for t in templates for c in tree.get(t, [])]

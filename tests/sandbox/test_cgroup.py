@@ -69,7 +69,7 @@ def test_groups_of_engines_that_were_killed_are_removed() -> None:
     assert not left.exists()
 
 
-def test_where_no_group_may_be_made_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_group_can_be_made_workers_run_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "home", lambda: None)
     assert cgroup.enclose(os.getpid(), 1) is None
     monkeypatch.setattr(cgroup, "home", lambda: (Path("/proc"), "memory.max"))

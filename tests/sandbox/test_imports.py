@@ -69,7 +69,7 @@ def test_imports_that_start_threads_get_a_warning(run: Run, environment: Environ
     run(body)
 
 
-def test_an_interpreter_that_does_not_run_is_said_to(run: Run) -> None:
+def test_an_interpreter_that_does_not_run_is_an_error(run: Run) -> None:
     async def body(pool: Pool) -> None:
         with pytest.raises(SandboxUnavailable, match="/nowhere/python"):
             await grade(pool, ECHO, {"want": 1}, interpreter="/nowhere/python")

@@ -1,7 +1,7 @@
 """Graders as people write them: they must keep working. `ordinary.json` has them.
 
-Those marked `only: namespaces` need what the weaker tier refuses (other processes, folders beside
-their own); there they must fail in words, and never give a wrong number.
+Those marked `only: namespaces` need what the weaker tier refuses (other processes, other folders);
+there they must fail with an explanation, and never give a wrong number.
 """
 
 from __future__ import annotations
