@@ -70,10 +70,10 @@ def test_shell_blocks_run(script: str, clone: Path) -> None:
 
 
 @pytest.mark.parametrize("session", blocks("console"))
-def test_sessions_print_what_is_shown(session: str, clone: Path) -> None:
-    command, _, shown = session.partition("\n")
+def test_sessions_print_the_output_in_the_readme(session: str, clone: Path) -> None:
+    command, _, output = session.partition("\n")
     ended = shell(command.removeprefix("$ "), clone)
-    assert (ended.stdout + ended.stderr).strip() == shown.strip()
+    assert (ended.stdout + ended.stderr).strip() == output.strip()
 
 
 @pytest.mark.parametrize("program", blocks("python"))

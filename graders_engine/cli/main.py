@@ -13,12 +13,12 @@ from graders_engine.version import __version__
 
 COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
-    "validate": "Check a grader without running it; prints all mistakes at once.",
+    "validate": "Check a grader without running it and print all mistakes.",
     "score": "Grade all rows of a data set and print a report.",
-    "report": "Print the report of a results file and write it as an HTML page.",
-    "explain": "Show step by step how one row is graded: templates, judges, formula, reward.",
+    "report": "Print the report of a results file and write it as HTML.",
+    "explain": "Show step by step how one row is graded.",
     "compare": "Compare two results files over the same rows.",
-    "diff-graders": "Score stored outputs with two versions of a grader and compare the results.",
+    "diff-graders": "Compare two versions of a grader on the same outputs.",
     "serve": "Serve the hosted API's grader routes, and batches, over HTTP.",
     "import": "Import graders and rows from the hosted evals.",
     "judge-check": "Measure a judge's agreement with human labels and with itself.",

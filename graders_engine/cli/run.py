@@ -40,7 +40,7 @@ from graders_engine.report.visible import visible
 @click.option(
     "--show-output", is_flag=True, help="Print the output of python graders on standard error."
 )
-@click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
+@click.option("--api-key", hidden=True, expose_value=False, help="Accepted and ignored.")
 @engine_options()
 def command(
     engine: Engine, field: str | None, form: str, show_output: bool, **flags: str | None

@@ -15,7 +15,7 @@ from graders_engine.cli.request import read_request
 @click.option(
     "--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or - for standard input."
 )
-@click.option("--api-key", hidden=True, expose_value=False, help="Accepted and not used.")
+@click.option("--api-key", hidden=True, expose_value=False, help="Accepted and ignored.")
 @engine_options()
 def command(engine: Engine, grader: str | None) -> None:
     """Check a grader without running it.

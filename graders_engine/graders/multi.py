@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -71,58 +71,54 @@ class Multi:
     def __init__(self, spec: MultiGrader, parts: Mapping[str, Evaluator]) -> None:
         self._formula = spec.calculate_output
         self._invalid_grade = spec.invalid_grade
-        self._parts = tuple(parts.items())
+        self._evaluators = dict(parts)
         self.waits = any(part.waits for part in parts.values())
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The formula's value; a part that fails is 0.0 in it, and its failure is passed on."""
-        if self.waits:
-            outcomes = await asyncio.gather(*(attempt(part, scope) for _, part in self._parts))
-        else:  # a task per part would cost more than the parts themselves
-            outcomes = [await attempt(part, scope) for _, part in self._parts]
-        served: dict[str, float] = {}
-        rewards: dict[str, float | None] = {}
-        scores: dict[str, float | None] = {}
-        failures: list[Failure] = []
-        for (key, _), outcome in zip(self._parts, outcomes, strict=True):
-            served[key] = outcome.served
-            rewards[key] = None if outcome.failures else outcome.served
-            scores[key] = rewards[key] if outcome.score is None else outcome.score
-            failures += [
-                msgspec.structs.replace(failure, grader=key) for failure in outcome.failures
-            ]
-        outcome = self._combined(served, rewards, scores, failures)
-        return self._with_traces(outcome, outcomes) if self.waits else outcome
+        evaluators = self._evaluators.values()
+        if not self.waits:  # a task per part would cost more than the parts themselves
+            outcomes = [await attempt(part, scope) for part in evaluators]
+            return self._combine(dict(zip(self._evaluators, outcomes, strict=True)))
+        outcomes = await asyncio.gather(*(attempt(part, scope) for part in evaluators))
+        parts = dict(zip(self._evaluators, outcomes, strict=True))
+        return _with_traces(self._combine(parts), parts)
 
-    def _combined(
-        self,
-        served: dict[str, float],
-        rewards: dict[str, float | None],
-        scores: dict[str, float | None],
-        failures: list[Failure],
-    ) -> Outcome:
+    def _combine(self, parts: Mapping[str, Outcome]) -> Outcome:
+        """The outcome of the multi, given those of its parts by key."""
+        failures = [
+            msgspec.structs.replace(failure, grader=key)
+            for key, part in parts.items()
+            for failure in part.failures
+        ]
+        rewards = {key: None if part.failures else part.served for key, part in parts.items()}
+        scores = {
+            key: rewards[key] if part.score is None else part.score for key, part in parts.items()
+        }
         reward: float | None
         try:
-            reward = self._formula.evaluate(served)
+            reward = self._formula.evaluate({key: part.served for key, part in parts.items()})
         except FormulaFailure as error:
             failures.append(Failure(Flag.FORMULA_PARSE, str(error)))
             reward = None
         if failures and self._invalid_grade is not None:
             reward = self._invalid_grade
-        served_reward = 0.0 if reward is None else reward
+        served = 0.0 if reward is None else reward
         if any(failure.infrastructure for failure in failures):
             reward = None  # an outage is not a zero: only the wire form has a number
-        return Outcome(reward, served_reward, tuple(failures), rewards, scores)
+        return Outcome(reward, served, tuple(failures), rewards, scores)
 
-    def _with_traces(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome:
-        """Add what the parts printed, used and answered, by their keys."""
-        by_key = [(key, part) for (key, _), part in zip(self._parts, outcomes, strict=True)]
-        return msgspec.structs.replace(
-            outcome,
-            printed={
-                f"{key}.{name}": text for key, part in by_key for name, text in part.printed.items()
-            },
-            usage=total_usage(part.usage for part in outcomes),
-            repeats={key: part.repeats[""] for key, part in by_key if part.repeats},
-            labels={key: part.labels[""] for key, part in by_key if part.labels},
-        )
+
+def _with_traces(outcome: Outcome, parts: Mapping[str, Outcome]) -> Outcome:
+    """Add what the parts printed, used and answered, by their keys."""
+    return msgspec.structs.replace(
+        outcome,
+        printed={
+            f"{key}.{name}": text
+            for key, part in parts.items()
+            for name, text in part.printed.items()
+        },
+        usage=total_usage(part.usage for part in parts.values()),
+        repeats={key: part.repeats[""] for key, part in parts.items() if part.repeats},
+        labels={key: part.labels[""] for key, part in parts.items() if part.labels},
+    )

@@ -192,14 +192,14 @@ class ServerMetrics:
         )
         self._judge_kept = counter(
             "graders_judge_kept_replies",
-            "Replies of judges that were kept from before, and cost nothing.",
+            "Replies of judges that came from the cache and cost nothing.",
             "model",
         )
         self._judge_retries = counter(
             "graders_judge_retries",
-            "Requests to judges and other endpoints that were sent again, by the error before.",
+            "Requests to judges and other endpoints that were sent again, by the HTTP status before.",
             "target",
-            "error",
+            "status",
         )
 
     def add_gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -240,7 +240,7 @@ class ServerMetrics:
         if isinstance(reply, Exception):
             self._judge_requests.labels(model, type(reply).__name__).inc()
             return
-        if getattr(reply, "kept", False):
+        if reply.kept:
             self._judge_kept.labels(model).inc()
             return
         outcome = "refused" if reply.refusal is not None else "replied"
@@ -252,7 +252,7 @@ class ServerMetrics:
     def retried(self, retry: Retry) -> None:
         """Count a request that is sent again; an engine's `on_retry`."""
         target = self._known("target", retry.target)
-        self._judge_retries.labels(target, type(retry.error).__name__).inc()
+        self._judge_retries.labels(target, str(retry.error.status or "no answer")).inc()
 
     def _known(self, label: str, name: str) -> str:
         # Requests name the models, and each name takes memory: clients must not be able to fill it.

@@ -128,11 +128,11 @@ def estimate_difference(
 
 
 def _adjusted(clustered: Clusters, differences: Floats) -> Clusters:
-    """The clusters, with two groups added (one up, one down) if few rows changed or all changes are 1.
+    """The clusters, with one up and one down added if few rows changed or all differences are 0 or ±1.
 
     A few changes say little about their spread, so an unadjusted interval would be too narrow. Source:
-    Bonett and Price 2012, J. Educ. Behav. Stat. 37(4), for 0/1 rewards with one row per group; for other
-    rewards, the added groups differ by the root mean square of the changes.
+    Bonett and Price 2012, J. Educ. Behav. Stat. 37(4), for 0/1 rewards with one row per group. In general,
+    the size of the added differences is the root mean square of the changes.
     """
     changed = clustered.sums[np.abs(clustered.sums) > ROUNDING]
     sparse = 2 * len(changed) <= len(clustered.sums)

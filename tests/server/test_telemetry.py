@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graders_engine.errors import BackendBusy
 from graders_engine.models.base import ModelReply, ModelRequest
+from graders_engine.models.retry import Retry
 from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
 from graders_engine.server.telemetry import MAX_NAMES, REWARDS, ServerMetrics
 
@@ -16,20 +16,7 @@ REQUEST = ModelRequest("judge", (), {})
 REPLY = ModelReply("7", "judge-1", Usage(11, 15, 4))
 
 
-class KeptReply(ModelReply, frozen=True, gc=False, omit_defaults=True):
-    """A reply from the cache."""
-
-    kept: bool = True
-
-
-@dataclass(frozen=True)
-class Retry:
-    """What an engine's `on_retry` is called with."""
-
-    target: str
-    attempt: int
-    wait_s: float
-    error: Exception
+KEPT = ModelReply(REPLY.text, REPLY.model, REPLY.usage, kept=True)
 
 
 def samples(metrics: ServerMetrics) -> dict[str, float]:
@@ -40,8 +27,8 @@ def samples(metrics: ServerMetrics) -> dict[str, float]:
 def test_a_kept_reply_is_counted_apart_and_its_tokens_are_not() -> None:
     metrics = ServerMetrics()
     metrics.judged(REQUEST, REPLY)
-    metrics.judged(REQUEST, KeptReply(REPLY.text, REPLY.model, REPLY.usage))
-    metrics.judged(REQUEST, KeptReply(REPLY.text, REPLY.model, REPLY.usage))
+    metrics.judged(REQUEST, KEPT)
+    metrics.judged(REQUEST, KEPT)
     found = samples(metrics)
     assert found['graders_judge_kept_replies_total{model="judge"}'] == 2
     assert found['graders_judge_requests_total{model="judge",outcome="replied"}'] == 1
@@ -58,25 +45,25 @@ def test_judges_are_counted_by_outcome() -> None:
     assert found['graders_judge_requests_total{model="judge",outcome="TimeoutError"}'] == 1
 
 
-def test_retries_are_counted_by_target_and_error() -> None:
+def test_retries_are_counted_by_target_and_status() -> None:
     metrics = ServerMetrics()
     for attempt in (1, 2):
-        metrics.retried(Retry("judge", attempt, 0.5, TimeoutError()))
-    metrics.retried(Retry("judge", 3, 0.5, ConnectionError()))
+        metrics.retried(Retry("judge", attempt, 0.5, BackendBusy("too many", status=429)))
+    metrics.retried(Retry("judge", 3, 0.5, BackendBusy("no connection")))
     found = samples(metrics)
-    assert found['graders_judge_retries_total{error="TimeoutError",target="judge"}'] == 2
-    assert found['graders_judge_retries_total{error="ConnectionError",target="judge"}'] == 1
+    assert found['graders_judge_retries_total{status="429",target="judge"}'] == 2
+    assert found['graders_judge_retries_total{status="no answer",target="judge"}'] == 1
 
 
 def test_requests_cannot_fill_the_memory_with_the_names_of_models() -> None:
     metrics = ServerMetrics()
     for number in range(MAX_NAMES + 50):
         metrics.judged(ModelRequest(f"m{number}", (), {}), TimeoutError())
-        metrics.retried(Retry(f"m{number}", 1, 0.0, TimeoutError()))
+        metrics.retried(Retry(f"m{number}", 1, 0.0, BackendBusy("late")))
     found = samples(metrics)
     others = 'graders_judge_requests_total{model="others",outcome="TimeoutError"}'
     assert found[others] == 50
-    assert found['graders_judge_retries_total{error="TimeoutError",target="others"}'] == 50
+    assert found['graders_judge_retries_total{status="no answer",target="others"}'] == 50
     assert len([name for name in found if "_total{" in name]) == 2 * MAX_NAMES + 2
 
 
