@@ -70,7 +70,7 @@ def graded(spec: str, texts: Sequence[str] = ("a",), **settings: Any) -> list[An
 
 def signature(spec: str, **settings: Any) -> str:
     with Engine(embeddings=spec, judges=JudgeSettings(**settings)) as engine:
-        found: str = engine.settings(engine.compile(COSINE))["metrics"]["cosine"]
+        found: str = engine.reward_settings(engine.compile(COSINE))["metrics"]["cosine"]
     return found
 
 
