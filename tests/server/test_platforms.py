@@ -50,3 +50,20 @@ def test_a_system_without_resource_and_the_loops_signal_handlers_is_served(
         finally:
             process.kill()
     assert [json.loads(entry)["status"] for entry in log_file.read_text().splitlines()] == [200]
+
+
+def test_the_commands_help_needs_none_of_the_servers_packages() -> None:
+    code = (
+        "import sys\n"
+        "for name in 'uvicorn', 'httptools', 'prometheus_client', 'starlette':\n"
+        "    sys.modules[name] = None\n"
+        "from graders_engine.cli.main import main\n"
+        "main()\n"
+    )
+    asked = [sys.executable, "-c", code, "serve"]
+    shown = subprocess.run([*asked, "--help"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "33554432" in shown.stdout
+    refused = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "pip install 'graders-engine[server]'" in refused.stderr

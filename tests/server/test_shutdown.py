@@ -167,16 +167,16 @@ def test_a_connection_that_the_server_has_not_accepted_yet_is_still_answered() -
     listener = listen("127.0.0.1", 0)
     with socket.socket() as client:
 
-        def ask_and_stop() -> None:
-            client.connect(listener.getsockname())
-            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            stopping.should_exit = True  # before the event loop can accept anything
+        class Stopping(uvicorn_protocol.Server):
+            async def on_tick(self, counter: int) -> bool:
+                client.connect(listener.getsockname())
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                return True  # so it stops, before the event loop can accept anything
 
         config = uvicorn.Config(
             hello, http=uvicorn_protocol.Connection, ws="none", lifespan="off", log_config=None
         )
-        stopping = uvicorn_protocol.Server(config, 60.0, ask_and_stop)
-        asyncio.run(stopping.serve(sockets=[listener]))
+        asyncio.run(Stopping(config, 60.0, lambda: None).serve(sockets=[listener]))
         answer = read_answer(client)
     assert (answer.status, answer.headers["connection"]) == (200, "close")
 
