@@ -1,4 +1,4 @@
-"""Data sets with a known mean, for counting how often a 95 % interval covers it."""
+"""Simulated data sets with a known mean, for counting how often a 95 % interval covers it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DATA_SETS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """One data set: its rows, their groups, and the mean that they were drawn with."""
+class SimulatedData:
+    """One data set: its rows, their groups, and the mean of the distribution that they come from."""
 
     values: Floats
     groups: NDArray[np.int64] | None
@@ -30,68 +30,70 @@ class Case:
     """A kind of data set.
 
     Attributes:
-        name: what is drawn.
-        draw: from a generator and a number of groups to one data set.
+        name: the distribution of the values, and how they are grouped.
+        draw: makes a data set from a random generator and a number of groups.
         differences: whether the values are differences of two runs.
-        exact: whether 95 % +- 1.5 % can be asked at 20, 50 and 200 groups. Not where so few outcomes are
-            possible that every interval covers in jumps, and not where only a handful of rows changed:
-            there, covering more is all right.
+        exact: whether coverage must be 95 % +- 1.5 % at 20, 50 and 200 groups. It cannot be if so few
+            outcomes are possible that the coverage of every interval is discrete, or if only a handful of
+            rows change; there a higher coverage is fine.
     """
 
     name: str
-    draw: Callable[[np.random.Generator, int], Drawn]
+    draw: Callable[[np.random.Generator, int], SimulatedData]
     differences: bool = False
     exact: bool = True
 
 
-def binary(chance: float | None) -> Callable[[np.random.Generator, int], Drawn]:
-    def draw(random: np.random.Generator, count: int) -> Drawn:
+def binary(chance: float | None) -> Callable[[np.random.Generator, int], SimulatedData]:
+    def draw(random: np.random.Generator, count: int) -> SimulatedData:
         mean = float(random.uniform(0.05, 0.95)) if chance is None else chance
-        return Drawn((random.random(count) < mean).astype(np.float64), None, mean)
+        return SimulatedData((random.random(count) < mean).astype(np.float64), None, mean)
 
     return draw
 
 
-def beta(up: float, down: float) -> Callable[[np.random.Generator, int], Drawn]:
-    return lambda random, count: Drawn(random.beta(up, down, count), None, up / (up + down))
+def beta(up: float, down: float) -> Callable[[np.random.Generator, int], SimulatedData]:
+    return lambda random, count: SimulatedData(random.beta(up, down, count), None, up / (up + down))
 
 
-def partial(random: np.random.Generator, count: int) -> Drawn:
-    """Seven rows in ten are right, the others get partial credit."""
+def partial(random: np.random.Generator, count: int) -> SimulatedData:
+    """Seven of ten rows are right; the others get partial credit."""
     values = np.where(random.random(count) < 0.7, 1.0, random.beta(2, 2, count))
-    return Drawn(values, None, 0.85)
+    return SimulatedData(values, None, 0.85)
 
 
-def binary_samples(random: np.random.Generator, count: int) -> Drawn:
-    """0/1 rewards, one to eight samples a prompt, prompts of different difficulty."""
+def binary_samples(random: np.random.Generator, count: int) -> SimulatedData:
+    """Rewards of 0 or 1, one to eight samples per prompt, prompts of different difficulty."""
     sizes = random.integers(1, 9, count)
     chances = random.beta(1.4, 0.6, count)
     groups = np.repeat(np.arange(count), sizes)
-    return Drawn((random.random(len(groups)) < chances[groups]).astype(np.float64), groups, 0.7)
+    return SimulatedData(
+        (random.random(len(groups)) < chances[groups]).astype(np.float64), groups, 0.7
+    )
 
 
-def beta_samples(random: np.random.Generator, count: int) -> Drawn:
-    """Rewards of four samples a prompt, alike within a prompt."""
+def beta_samples(random: np.random.Generator, count: int) -> SimulatedData:
+    """Rewards of four samples per prompt, similar within a prompt."""
     centres = random.beta(8, 2, count)
     groups = np.repeat(np.arange(count), 4)
-    return Drawn(random.beta(5 * centres[groups], 5 * (1 - centres[groups])), groups, 0.8)
+    return SimulatedData(random.beta(5 * centres[groups], 5 * (1 - centres[groups])), groups, 0.8)
 
 
-def steps(up: float, down: float) -> Callable[[np.random.Generator, int], Drawn]:
+def steps(up: float, down: float) -> Callable[[np.random.Generator, int], SimulatedData]:
     """Differences of two runs of 0/1 rewards."""
 
-    def draw(random: np.random.Generator, count: int) -> Drawn:
+    def draw(random: np.random.Generator, count: int) -> SimulatedData:
         values = random.choice([1.0, -1.0, 0.0], count, p=[up, down, 1 - up - down])
-        return Drawn(values, None, up - down)
+        return SimulatedData(values, None, up - down)
 
     return draw
 
 
-def shifts(random: np.random.Generator, count: int) -> Drawn:
-    """Differences of two runs that are alike within a row."""
+def shifts(random: np.random.Generator, count: int) -> SimulatedData:
+    """Differences of two runs with similar rewards within a row."""
     common = random.beta(8, 2, count)
     values = random.beta(6 * common, 6 * (1 - common)) - random.beta(4 * common, 4 * (1 - common))
-    return Drawn(values, None, 0.0)
+    return SimulatedData(values, None, 0.0)
 
 
 CASES = [
@@ -112,7 +114,7 @@ CASES = [
 
 
 def ours(case: Case) -> Interval:
-    """The interval that the engine shows for such data."""
+    """The interval that the engine computes for such data."""
 
     def of_mean(values: Floats, groups: NDArray[np.int64] | None) -> Ends:
         found = estimate_some(values, groups)
@@ -126,7 +128,7 @@ def ours(case: Case) -> Interval:
 
 
 def covered(case: Case, count: int, interval: Interval, data_sets: int = DATA_SETS) -> float:
-    """Percent of the data sets whose interval covers; one without an interval is not counted."""
+    """Percentage of the data sets whose interval covers the mean; those without an interval do not count."""
     random = np.random.default_rng(count)
     hits = list(_hits(case, count, interval, data_sets, random))
     return 100 * sum(hits) / len(hits)
@@ -136,7 +138,7 @@ def _hits(
     case: Case, count: int, interval: Interval, data_sets: int, random: np.random.Generator
 ) -> Iterator[bool]:
     for _ in range(data_sets):
-        drawn = case.draw(random, count)
-        low, high = interval(drawn.values, drawn.groups)
+        data = case.draw(random, count)
+        low, high = interval(data.values, data.groups)
         if low is not None and high is not None:
-            yield low <= drawn.mean <= high
+            yield low <= data.mean <= high

@@ -1,4 +1,4 @@
-"""How often 95 % intervals cover, ours and two bootstraps by group, over 2,000 data sets; what ours cost."""
+"""Coverage of 95 % intervals over 2,000 data sets: ours and two group bootstraps; the time that ours take."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RESAMPLES = 499
 def resampled(
     values: Floats, groups: NDArray[np.int64] | None, random: np.random.Generator
 ) -> Floats:
-    """Means of so many draws of the groups, with replacement."""
-    gathered = clusters(values, groups)
-    count = len(gathered.sums)
-    drawn = random.integers(0, count, (RESAMPLES, count))
-    means: Floats = gathered.sums[drawn].sum(1) / gathered.sizes[drawn].sum(1)
+    """The means of `RESAMPLES` samples of the groups, taken with replacement."""
+    clustered = clusters(values, groups)
+    count = len(clustered.sums)
+    chosen = random.integers(0, count, (RESAMPLES, count))
+    means: Floats = clustered.sums[chosen].sum(1) / clustered.sizes[chosen].sum(1)
     return means
 
 
@@ -37,11 +37,11 @@ def percentile(values: Floats, groups: NDArray[np.int64] | None) -> Ends:
 def bca(values: Floats, groups: NDArray[np.int64] | None) -> Ends:
     """Efron 1987, JASA 82: bias-corrected and accelerated."""
     means = resampled(values, groups, np.random.default_rng(0))
-    gathered = clusters(values, groups)
-    parts = gathered.influences()
+    clustered = clusters(values, groups)
+    parts = clustered.influences()
     if not parts.any():
-        return gathered.mean, gathered.mean
-    below = np.mean(means < gathered.mean) + 0.5 * np.mean(means == gathered.mean)
+        return clustered.mean, clustered.mean
+    below = np.mean(means < clustered.mean) + 0.5 * np.mean(means == clustered.mean)
     bias = special.ndtri(np.clip(below, 1e-3, 1 - 1e-3))
     pull = np.sum(parts**3) / (6 * np.sum(parts**2) ** 1.5)
     ends = bias + special.ndtri((0.025, 0.975))

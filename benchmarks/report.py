@@ -1,4 +1,4 @@
-"""The report on 100,000 rows, four samples a prompt: how soon it is made, how large, how soon open."""
+"""The report of 100,000 rows, four samples per prompt: time to write it, its size, time to open it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from statistics import median
 
 from benchmarks.measurement import Measurement
 from benchmarks.rows import NAME_EMAIL
-from tests.report.browser import find_browser, opened
+from tests.report.browser import find_browser, open_browser
 
 ROWS, SAMPLES = 100_000, 4
 TIMES = 5
@@ -24,20 +24,21 @@ GRADERS = [sys.executable, "-m", "graders_engine"]
 
 
 def write_rows(path: Path, count: int) -> None:
-    chance = random.Random(7)  # noqa: S311 - made-up rows, no secret
+    chance = random.Random(7)  # noqa: S311 - made-up rows, not a secret
     with path.open("w", encoding="utf-8") as file:
         for n in range(count // SAMPLES):
             name, email = f"Jane {n} Roe", f"jane{n}@example.org"
-            given = [
+            answers = [
                 {"name": name[: chance.randint(3, len(name))], "email": chance.choice([email, "?"])}
                 for _ in range(SAMPLES)
             ]
-            texts = ["no JSON" if chance.random() < 0.02 else json.dumps(one) for one in given]
+            texts = ["no JSON" if chance.random() < 0.02 else json.dumps(one) for one in answers]
             row = {"item": {"name": name, "email": email}, "samples": texts}
             file.write(json.dumps(row) + "\n")
 
 
-def scored(folder: Path, count: int) -> Path:
+def score_rows(folder: Path, count: int) -> Path:
+    """A results file of so many rows."""
     rows, results = folder / f"rows{count}.jsonl", folder / f"results{count}.jsonl"
     write_rows(rows, count)
     score = [
@@ -54,8 +55,8 @@ def scored(folder: Path, count: int) -> Path:
     return results
 
 
-def reported(results: Path, page: Path) -> tuple[float, float]:
-    """Wall seconds and peak megabytes of making a report."""
+def time_report(results: Path, page: Path) -> tuple[float, float]:
+    """Wall seconds and peak memory, in megabytes, of `graders report`."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [*GRADERS, "report", str(results), "--out", str(page)], stdout=subprocess.DEVNULL
@@ -67,8 +68,8 @@ def reported(results: Path, page: Path) -> tuple[float, float]:
 
 
 async def load_ms(browser: str, page_file: Path, profile: Path) -> tuple[float, int]:
-    """Milliseconds until the page is drawn, and what the console had to say."""
-    async with opened(browser, profile) as page:
+    """Milliseconds until the page is painted, and how many console messages there were."""
+    async with open_browser(browser, profile) as page:
         timing = await page.open(page_file)
         return timing["painted"], len(page.messages)
 
@@ -78,7 +79,7 @@ def measurements() -> Iterator[Measurement]:
         folder = Path(temporary)
         for count in (ROWS, 10 * ROWS):
             page = folder / f"report{count}.html"
-            seconds, peak = reported(scored(folder, count), page)
+            seconds, peak = time_report(score_rows(folder, count), page)
             yield Measurement(f"graders report, {count:,} rows", seconds, "s")
             yield Measurement(f"peak memory, {count:,} rows", peak, "MB")
         page = folder / f"report{ROWS}.html"
@@ -89,7 +90,7 @@ def measurements() -> Iterator[Measurement]:
         loads = [asyncio.run(load_ms(browser, page, folder / f"profile{n}")) for n in range(TIMES)]
         times, messages = zip(*loads, strict=True)
         yield Measurement(
-            "drawn in headless Chromium, median of 5",
+            "painted in headless Chromium, median of 5",
             median(times),
             "ms",
             bar=1000,

@@ -110,9 +110,9 @@ async def latency(tier: str, source: str, imports: str) -> Latency:
             floors.append(floor.median_ms(CALLS))
             for _ in range(CALLS):
                 began = time.perf_counter()
-                verdict = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
+                result = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
                 took.append(1000 * (time.perf_counter() - began))
-                assert verdict.reward == 1.0, verdict
+                assert result.reward == 1.0, result
     finally:
         await pool.close()
         floor.close()
@@ -181,7 +181,7 @@ def measurements() -> Iterator[Measurement]:
 
 
 def tier_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
-    for name, source, imports, most in (
+    for name, source, imports, at_most in (
         ("simple", SIMPLE, "", 2.5),
         ("numpy", NUMPY, "import numpy", 4.0),
     ):
@@ -190,7 +190,7 @@ def tier_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
         yield Measurement(f"{tier}, {name}: one grade, warm, median", found.median, "ms")
         yield Measurement(f"{tier}, {name}: one grade, warm, mean", found.mean, "ms")
         yield Measurement(f"{tier}, {name}: one grade, warm, p95", found.late, "ms")
-        bar = most if strongest else None
+        bar = at_most if strongest else None
         yield Measurement(
             f"{tier}, {name}: median over floor", found.median / found.floor, "x", bar=bar
         )
@@ -199,9 +199,9 @@ def tier_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
         yield Measurement(
             f"{tier}, {name}: first grade, cold", found.cold, "ms", bar=150 if is_bare else None
         )
-    for name, source, least in (("simple", SIMPLE, 1100), ("numpy", NUMPY, 600)):
+    for name, source, at_least in (("simple", SIMPLE, 1100), ("numpy", NUMPY, 600)):
         rate = throughput(tier, source, THROUGHPUT_CALLS)
-        bar = least if strongest else None
+        bar = at_least if strongest else None
         yield Measurement(
             f"{tier}, {name}: engine.score on {CORES} cores",
             rate,

@@ -25,7 +25,7 @@ _EXPORTS = {
         "UnavailableGrader",
     ),
     "models.base": ("ModelBackend", "ModelReply", "ModelRequest"),
-    "models.http": ("RetryPolicy",),
+    "models.retry": ("RetryPolicy",),
     "models.judges": ("JudgeSettings",),
     "models.policies": ("Price",),
     "models.scripted": ("Scripted",),
@@ -55,9 +55,9 @@ if TYPE_CHECKING:  # the same names for type checkers; "X as X" marks them as pu
     from graders_engine.models.base import ModelBackend as ModelBackend
     from graders_engine.models.base import ModelReply as ModelReply
     from graders_engine.models.base import ModelRequest as ModelRequest
-    from graders_engine.models.http import RetryPolicy as RetryPolicy
     from graders_engine.models.judges import JudgeSettings as JudgeSettings
     from graders_engine.models.policies import Price as Price
+    from graders_engine.models.retry import RetryPolicy as RetryPolicy
     from graders_engine.models.scripted import Scripted as Scripted
     from graders_engine.outcome import Failure as Failure
     from graders_engine.outcome import Flag as Flag

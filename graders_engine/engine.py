@@ -60,15 +60,16 @@ class AsyncEngine:
     def __init__(self, **settings: Any) -> None:
         self.settings = given = EngineSettings(**settings)
         sandbox, embeddings = given.sandbox, given.embeddings
+        registry = JudgeRegistry(given.judge_settings(), given.observe, given.on_retry)
         self._services = Services(
             metric_variants=given.metric_variants,
             max_text_chars=given.max_text_chars,
             embeddings=None
             if embeddings is None
-            else BatchedEmbeddings(open_embeddings(embeddings)),
+            else BatchedEmbeddings(open_embeddings(embeddings, registry.endpoint)),
             sandbox=OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox,
-            judges=JudgeRegistry(given.judge_settings(), given.observe),
-            endpoints=endpoint_client() if given.allow_endpoints else None,
+            judges=registry,
+            endpoints=endpoint_client(given.on_retry) if given.allow_endpoints else None,
         )
         self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from graders_engine.outcome import Usage
@@ -106,10 +106,15 @@ class GradingError(GradersError):
     Attributes:
         usage: the tokens that were used nonetheless, by model.
         infrastructure: True if neither the row nor the grader is at fault.
+        type: a short word for programs, where the wire has one.
     """
 
-    usage: Mapping[str, Usage] = {}
     infrastructure = False
+    type = ""
+
+    def __init__(self, text: str, usage: Mapping[str, Usage] | None = None) -> None:
+        self.usage: Mapping[str, Usage] = usage or {}
+        super().__init__(text)
 
 
 class UndefinedVariable(GradingError):
@@ -125,23 +130,56 @@ class UnrenderableValue(GradingError):
 
 
 class NoSandbox(GradingError):
-    """Raised when graded python code cannot be run; the message starts with a short error type."""
+    """Raised when graded python code cannot be run at all; `type` is that of the sandbox's error."""
 
     infrastructure = True
+
+    def __init__(self, message: str, type: str) -> None:  # noqa: A002 - the wire's word
+        self.type = type
+        super().__init__(f"{type}: {message}")
 
 
 class TextTooLong(GradingError):
     """Raised when a text is longer than the engine's limit for comparisons."""
 
 
+class ErrorFields(TypedDict, total=False):
+    """What an HTTP answer says of an error; `models.error_body` reads it."""
+
+    status: int | None
+    code: str | None
+    param: str | None
+    message: str | None
+
+
 class BackendFailure(GradingError):
-    """Raised when a model's backend cannot be reached, or answers what cannot be used."""
+    """Raised when a model's backend cannot be reached, or answers what cannot be used.
+
+    Attributes:
+        status: the HTTP status; None where there was no answer.
+        code: the endpoint's code for the error, such as "content_filter".
+        param: the field of the request that the endpoint names as wrong.
+        message: the endpoint's own message, without the address.
+    """
 
     infrastructure = True
 
+    def __init__(self, text: str, **answer: Unpack[ErrorFields]) -> None:
+        self.status = answer.get("status")
+        self.code = answer.get("code")
+        self.param = answer.get("param")
+        self.message = answer.get("message")
+        super().__init__(text)
+
+    def answer(self) -> ErrorFields:
+        """The fields again, for an exception that replaces this one."""
+        return ErrorFields(
+            status=self.status, code=self.code, param=self.param, message=self.message
+        )
+
 
 class BackendBusy(BackendFailure):
-    """Raised for one try that failed where another may succeed.
+    """Raised for one attempt that failed where another may succeed.
 
     Attributes:
         wait_s: seconds to wait before it, where the server says so.
@@ -149,23 +187,20 @@ class BackendBusy(BackendFailure):
     """
 
     def __init__(
-        self, message: str, wait_s: float | None = None, *, overloaded: bool = False
+        self,
+        text: str,
+        wait_s: float | None = None,
+        *,
+        overloaded: bool = False,
+        **answer: Unpack[ErrorFields],
     ) -> None:
         self.wait_s = wait_s
         self.overloaded = overloaded
-        super().__init__(message)
+        super().__init__(text, **answer)
 
 
 class BackendRejected(BackendFailure):
-    """Raised when the endpoint answers that the request is wrong (400, 404, 422, ...).
-
-    Attributes:
-        status: the HTTP status.
-    """
-
-    def __init__(self, message: str, status: int) -> None:
-        self.status = status
-        super().__init__(message)
+    """Raised when the endpoint answers that the request is wrong (400, 404, 422, ...)."""
 
 
 class JudgeRefused(GradingError):

@@ -43,12 +43,14 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
         infrastructure: True if neither the row nor the grader is at fault, so that a retry may help;
             such a failure is never reported as a zero.
         grader: key of the sub-grader that failed; empty for a single grader.
+        type: a short word for programs, for the flags whose wire form has one.
     """
 
     flag: Flag
     details: str
     infrastructure: bool = False
     grader: str = ""
+    type: str = ""
 
     def __str__(self) -> str:
         """The details, after the sub-grader's key if there is one."""

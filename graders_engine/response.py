@@ -120,8 +120,8 @@ def present_run(row: RowOutcome, *, name: str | None, type_: str) -> RunGraderRe
         if f"{flag}_details" in GraderErrors.model_fields:
             flags[f"{flag}_details"] = details or None
     for failure in outcome.failures:
-        if failure.flag is Flag.PYTHON_SERVER:  # its details start with the error type
-            flags["python_grader_server_error_type"] = failure.details.partition(":")[0]
+        if failure.flag is Flag.PYTHON_SERVER:
+            flags["python_grader_server_error_type"] = failure.type
     response = RunGraderResponse(
         reward=outcome.served,
         metadata=GraderMetadata(

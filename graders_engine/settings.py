@@ -11,9 +11,10 @@ from graders_engine import metrics
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
-from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.policies import Observer
+from graders_engine.models.retry import OnRetry
+from graders_engine.models.routes import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.sandbox.base import Limits, Sandbox
 
 P = ParamSpec("P")
@@ -49,6 +50,8 @@ class EngineSettings:
             of `models.base.ModelBackend`), or a `JudgeSettings`. By default the endpoint in
             OPENAI_BASE_URL, or OpenAI's if OPENAI_API_KEY is set.
         observe: called with each request to a judge, and with its reply or exception.
+        on_retry: called before each retry of a request to a judge, an embedding model or the endpoint of an
+            endpoint grader.
         allow_endpoints: whether endpoint graders may run; they send rows to the address in the grader.
 
     Raises:
@@ -64,6 +67,7 @@ class EngineSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     judges: str | ModelBackend | JudgeSettings | None = None
     observe: Observer | None = None
+    on_retry: OnRetry | None = None
     allow_endpoints: bool = True
 
     def __post_init__(self) -> None:

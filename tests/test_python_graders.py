@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from graders_engine.cli.main import graders
 from graders_engine.compiled import CompiledGrader
 from graders_engine.graders.base import Services
 from graders_engine.sandbox import images
-from graders_engine.sandbox.base import Limits, Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.base import GradeResult, Limits, Program, SandboxUnavailable
+from graders_engine.sandbox.ondemand import OnDemand
+from graders_engine.sandbox.pool import Pool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
 
@@ -139,7 +142,7 @@ def test_rows_that_cannot_be_json_are_the_rows_fault(module_engine: Engine) -> N
         module_engine.run(EXACT)
 
 
-def test_scores_come_in_order_and_every_worker_is_busy(module_engine: Engine) -> None:
+def test_scores_come_in_the_order_of_the_rows(module_engine: Engine) -> None:
     rows = [{"item": {"label": str(n % 3)}, "model_sample": "1"} for n in range(200)]
     graded = list(module_engine.score(EXACT, rows))
     assert [row.reward for row in graded] == [float(n % 3 == 1) for n in range(200)]
@@ -174,7 +177,9 @@ def test_the_guides_tool_and_gate_graders_work_in_a_multi(module_engine: Engine)
 
 def test_without_a_sandbox_nothing_runs_and_nothing_is_a_zero() -> None:
     class Gone:
-        async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+        async def grade(
+            self, program: Program, sample_json: bytes, item_json: bytes
+        ) -> GradeResult:
             raise SandboxUnavailable("no user namespaces, no Landlock")
 
         async def close(self) -> None:
@@ -182,22 +187,40 @@ def test_without_a_sandbox_nothing_runs_and_nothing_is_a_zero() -> None:
 
     with Engine(sandbox=Gone()) as engine:
         response = engine.run(EXACT, model_sample="x", item={"label": "x"})
+        multi = {"type": "multi", "graders": {"p": EXACT}, "calculate_output": "p"}
+        within = engine.run(multi, model_sample="x", item={"label": "x"}).metadata.errors
         [row] = engine.score(EXACT, [{"item": {"label": "x"}, "model_sample": "x"}])
     assert response.metadata.errors.python_grader_server_error
     assert response.metadata.errors.python_grader_server_error_type == "sandbox_unavailable"
+    assert within.python_grader_server_error_type == "sandbox_unavailable"
     assert (row.reward, row.status) == (None, "failed")
     with pytest.raises(UnavailableGrader, match="no sandbox"):
         _ = CompiledGrader(EXACT, Services()).evaluator
 
 
 def test_no_sandbox_is_made_before_one_is_needed(string_check: dict[str, Any]) -> None:
-    engine = Engine()
-    engine.run(string_check, model_sample="x", item={"label": "x"})
-    sandbox: Any = engine._engine._services.sandbox
-    assert sandbox._pool is None
-    engine.close()
+    code = (
+        "import sys, threading\n"
+        "from graders_engine import Engine\n"
+        "with Engine() as engine:\n"
+        f"    engine.run({string_check!r}, model_sample='x', item={{'label': 'x'}})\n"
+        "    print('graders_engine.sandbox.pool' in sys.modules)\n"
+        f"    engine.run({EXACT!r}, model_sample='x', item={{'label': 'x'}})\n"
+        "    print('graders_engine.sandbox.pool' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\nTrue\n", done.stderr
+
+
+def test_a_sandbox_is_closed_with_its_engine_and_says_so(string_check: dict[str, Any]) -> None:
+    sandbox = OnDemand()
+    with Engine(sandbox=sandbox) as engine:
+        engine.run(string_check, model_sample="x", item={"label": "x"})
     with pytest.raises(SandboxUnavailable, match="has been closed"):
         asyncio.run(sandbox.grade(Program(EXACT["source"]), b"{}", b"{}"))
+
+
+def test_an_unknown_sandbox_is_refused() -> None:
     with pytest.raises(ValueError, match="no sandbox named 'docker'"):
         Engine(sandbox="docker")
 
@@ -222,11 +245,8 @@ def test_an_import_that_the_environment_lacks_is_a_warning(module_engine: Engine
     assert warning.message == "The source imports 'nosuch', which its environment does not have."
 
 
-def test_a_slow_import_is_remarked_on_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("graders_engine.sandbox.process._SLOW_IMPORT_S", -1.0)
-    with Engine() as engine:
+def test_a_slow_import_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with Engine(sandbox=Pool(concurrency=2, slow_import_s=-1.0)) as engine:
         rows = [{"item": {"label": "a"}, "model_sample": "a"}] * 20
         assert all(row.reward == 1.0 for row in engine.score(EXACT, rows))
     assert caplog.text.count("which every new worker pays") == 1
@@ -285,7 +305,8 @@ def test_what_was_printed_is_shown_when_asked_for() -> None:
 def test_the_sandbox_command_proves_the_tiers() -> None:
     ended = CliRunner().invoke(graders, ["sandbox"])
     assert "self-test" in ended.stdout
-    assert "BROKEN" not in ended.stdout
+    assert "FAILED" not in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 80
     assert ended.exit_code == 0
 
 
@@ -302,6 +323,9 @@ def test_users_define_images_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_p
         response = engine.run({**EXACT, "image_tag": "bare"}, model_sample="a", item={"label": "a"})
         assert (response.reward, response.flags) == (1.0, {})
     assert images.find("bare") is not None
+    record = tmp_path / "data" / "images" / "bare" / "image.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "missing_data": ["punkt"]}))
+    assert "without NLTK data: punkt" in invoke(graders, ["image", "list"]).stdout
     assert invoke(graders, ["image", "remove", "bare"]).exit_code == 0
     assert "no image 'bare' has been built" in invoke(graders, ["image", "remove", "bare"]).stderr
     assert "no image is called 'x'" in invoke(graders, ["image", "build", "x"]).stderr

@@ -14,22 +14,22 @@ _CACHE = click.option(
     "path",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Another than the usual.",
+    help="Cache file (default: GRADERS_CACHE, or the user's cache folder).",
 )
 
 
 @click.group("cache")
 def command() -> None:
-    """Judges' replies that are kept on disk, so that nothing is paid twice."""
+    """Show or clear the judges' replies that are kept on disk, so that nothing is paid twice."""
 
 
 @command.command("info")
 @_CACHE
 def info(path: Path | None) -> None:
-    """Show what is kept, and where."""
+    """Show which replies are kept, and where."""
     path = path or default_path()
     if not path.exists():
-        click.echo(f"{path}: nothing is kept")
+        click.echo(f"{path}: no replies are kept")
         return
     store = ReplyStore(path)
     found = store.info()
@@ -40,15 +40,15 @@ def info(path: Path | None) -> None:
 @command.command("clear")
 @_CACHE
 def clear(path: Path | None) -> None:
-    """Forget every reply; what was paid for is paid again."""
+    """Delete every kept reply. Equal requests are sent, and paid for, again."""
     path = path or default_path()
     if not path.exists():
-        click.echo(f"{path}: nothing was kept")
+        click.echo(f"{path}: no replies were kept")
         return
     store = ReplyStore(path)
     replies = store.clear()
     store.close()
-    click.echo(f"{path}: forgot {replies:,} replies")
+    click.echo(f"{path}: deleted {replies:,} replies")
 
 
 def _show(found: CacheInfo) -> None:

@@ -11,56 +11,58 @@ import click
 
 from graders_engine.cli.printing import format_value
 
-if TYPE_CHECKING:  # what it stands on takes a while to import
+if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.dataset.results.compare import Comparison
 
 WORSE = 3
-"""Exit code of --fail-if-worse when the second run is worse."""
+"""Exit code of --fail-if-worse if B is worse than A."""
 FAIL_IF_WORSE = "--fail-if-worse"
 FILE = click.Path(path_type=Path)
 
 
 class WithMargin(click.Command):
-    """A command whose --fail-if-worse may stand alone or with a margin behind `=`, never behind a blank."""
+    """A command whose --fail-if-worse takes an optional margin, as in `--fail-if-worse=0.1`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Spell out the margin of 0."""
+        """Parse the arguments; the flag alone means a margin of 0."""
         return super().parse_args(
             ctx, [f"{FAIL_IF_WORSE}=0" if arg == FAIL_IF_WORSE else arg for arg in args]
         )
 
 
 def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags for showing a comparison."""
+    """Add the flags for printing a comparison to a command."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print it as JSON."),
+        click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON."),
         click.option(
             "--top",
             metavar="N",
             type=click.IntRange(0),
             default=10,
-            help="Changed rows to show; 10.",
+            help="Changed rows to print (default: 10).",
         ),
         click.option(
             FAIL_IF_WORSE,
             "margin",
             metavar="[=MARGIN]",
             type=click.FloatRange(0),
-            help="Exit with 3 if B is shown to be worse than A, by more than MARGIN (0 when left out).",
+            help="Exit with code 3 if B is worse than A by more than MARGIN (default: 0).",
         ),
     ):
         command = option(command)
     return command
 
 
-def show(found: Comparison, *, as_json: bool, margin: float | None) -> None:
-    """Print a comparison; ends the process with `WORSE` where that was asked for."""
+def print_comparison(comparison: Comparison, *, as_json: bool, margin: float | None) -> None:
+    """Print a comparison; with a margin, exit with `WORSE` if B is worse by more than that."""
     from msgspec import to_builtins
 
-    from graders_engine.report.terminal.compare import render
+    from graders_engine.report.terminal.compare import comparison_text
 
-    click.echo(format_value(to_builtins(found), "json") if as_json else render(found))
-    if margin is not None and found.worse(margin):
+    click.echo(
+        format_value(to_builtins(comparison), "json") if as_json else comparison_text(comparison)
+    )
+    if margin is not None and comparison.worse(margin):
         by = f" by more than {margin:g}" if margin else ""
         click.secho(f"\nB is worse than A{by}.", err=True, fg="red")
         sys.exit(WORSE)
@@ -70,21 +72,24 @@ def show(found: Comparison, *, as_json: bool, margin: float | None) -> None:
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option(
-    "--force", is_flag=True, help="Even if the files do not say that the rows are the same."
+    "--force",
+    is_flag=True,
+    help="Compare even if the files do not show that the rows are the same.",
 )
 @comparison_options
 def command(
     a: Path, b: Path, *, force: bool, as_json: bool, top: int, margin: float | None
 ) -> None:
-    """Hold two results files over the same rows against each other.
+    """Compare two results files over the same rows.
 
-    A and B are what `graders score` wrote: the same rows under two graders, or two models. Rows are matched
-    by line and sample. The difference is over those scored in both, samples of one prompt counting as one
-    draw; where rows are invalid, it is also shown as the hosted API would serve them.
+    A and B are files that `graders score` has written for the same rows, with two graders or with the outputs
+    of two models. Rows are matched by line and sample. The difference is over the rows that are scored in
+    both; the samples of a prompt count as one draw. If rows are invalid, there is also the difference as
+    served, in which they have the reward that the hosted API gives them.
 
-    Exit codes: 0 done, 3 B is worse (with --fail-if-worse): the 95 % interval of the difference, or that of
-    the difference as served, ends below -MARGIN.
+    Exit codes: 0 done, 3 B is worse (with --fail-if-worse): the 95 % interval of the difference, or of the
+    difference as served, ends below -MARGIN.
     """
     from graders_engine.dataset.results.compare import compare
 
-    show(compare(a, b, top=top, force=force), as_json=as_json, margin=margin)
+    print_comparison(compare(a, b, top=top, force=force), as_json=as_json, margin=margin)

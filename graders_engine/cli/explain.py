@@ -14,8 +14,8 @@ from graders_engine.dataset.results.digest import lines_of, read_meta
 from graders_engine.dataset.results.line import ResultLine, results_in
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.explain import explain
-from graders_engine.report.row_texts import data_path, find
-from graders_engine.report.terminal.explain import render
+from graders_engine.report.row_texts import RowKey, data_path, find_rows
+from graders_engine.report.terminal.explain import explanation_text
 from graders_engine.settings import EngineSettings
 
 _PATH = click.Path(path_type=Path)
@@ -26,14 +26,20 @@ _PATH = click.Path(path_type=Path)
 @click.argument("line", type=click.IntRange(1), required=False)
 @click.option("--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or -.")
 @click.option(
-    "--data", metavar="FILE", type=_PATH, help="The data set; with RESULTS, if it was moved."
+    "--data", metavar="FILE", type=_PATH, help="The data set; with RESULTS only if it was moved."
 )
 @click.option("--row", metavar="N", type=click.IntRange(1), help="The row's line in the data set.")
-@click.option("--sample", metavar="N", type=click.IntRange(1), default=1, help="Of several, which.")
 @click.option(
-    "--sample-field", metavar="NAME", help="Flat rows: the field with the model's output."
+    "--sample",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    help="Which of the line's samples (default: 1).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@click.option(
+    "--sample-field", metavar="NAME", help="Field with the model output, if rows are flat."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole explanation as JSON.")
 @engine_settings(use_cache=True)
 def command(
     settings: EngineSettings,
@@ -46,55 +52,59 @@ def command(
     sample_field: str | None,
     as_json: bool,
 ) -> None:
-    """Grade one row once more and show it from end to end.
+    """Grade one row again and show it from end to end.
 
-    Either `graders explain RESULTS LINE`, with the grader and the data set that gave the results, or
+    Use either `graders explain RESULTS LINE`, which takes the grader and the data set from the results, or
     `graders explain --grader G --data FILE --row N`.
 
     Shows each template with the values of its variables, the sub-rewards, the formula with the numbers
-    put in, what judges were asked and answered, what the python printed, and the flags. The flags that
-    set an engine are not kept with results: give them again.
+    filled in, the requests to judges and their replies, what python graders printed, and the flags. Options
+    of the engine are not stored with the results: pass the same ones again.
     """
     recorded: ResultLine | None = None
     meta: Mapping[str, Any]
     if results is not None:
-        number = _only(line or row, "RESULTS needs a line: graders explain RESULTS LINE.")
+        number = _require(line or row, "RESULTS needs a line: graders explain RESULTS LINE.")
         meta = read_meta(results)
-        recorded = _recorded(results, (number, sample - 1))
-        otherwise = f"{results} does not say which grader gave it: use --grader."
-        given = read_flag("grader", grader) if grader else _only(meta.get("grader"), otherwise)
+        recorded = _find_result(results, RowKey(number, sample - 1))
+        unknown = f"The grader that produced {results} is not known: pass it with --grader."
+        source = read_flag("grader", grader) if grader else _require(meta.get("grader"), unknown)
     else:
-        number = _only(row, "Give RESULTS and a line, or --grader, --data and --row.")
-        given = read_flag("grader", _only(grader, "--row needs the grader: --grader."))
+        number = _require(row, "Pass RESULTS and a line, or --grader, --data and --row.")
+        source = read_flag("grader", _require(grader, "--row needs the grader: pass --grader."))
         meta = {"settings": {"sample_field": sample_field}}
-    path = data or _only(data_path(meta), "Name the data set with --data.")
-    shown = explain(
+    key = RowKey(number, sample - 1)
+    path = data or _require(data_path(meta), "Pass the data set with --data.")
+    explanation = explain(
         settings,
-        given,
-        _row(path, meta, (number, sample - 1)),
-        number,
-        sample=sample - 1,
+        source,
+        _find_row(path, meta, key),
+        key.line,
+        sample=key.sample,
         recorded=recorded,
     )
-    click.echo(shown.as_json() if as_json else render(shown))
+    click.echo(explanation.as_json() if as_json else explanation_text(explanation))
 
 
-def _only(value: Any, otherwise: str) -> Any:
+def _require(value: Any, message: str) -> Any:
+    """The value; without one the request is refused with this message."""
     if value is None:
-        raise InvalidRequest(otherwise)
+        raise InvalidRequest(message)
     return value
 
 
-def _row(path: Path, meta: Mapping[str, Any], place: tuple[int, int]) -> Any:
-    for _, row in find(path, meta, [place]):
+def _find_row(path: Path, meta: Mapping[str, Any], key: RowKey) -> Any:
+    for _, row in find_rows(path, meta, [key]):
         return row
-    which = f", sample {place[1] + 1}" if place[1] else ""
-    raise InvalidRequest(f"{path} has no row on line {place[0]}{which}.")
+    raise InvalidRequest(f"{path} has no row on {_name(key)}.")
 
 
-def _recorded(results: Path, place: tuple[int, int]) -> ResultLine:
+def _find_result(results: Path, key: RowKey) -> ResultLine:
     for _, result in results_in(lines_of(results)):
-        if (result.line, result.sample) == place:
+        if (result.line, result.sample) == key:
             return result
-    which = f", sample {place[1] + 1}" if place[1] else ""
-    raise InvalidRequest(f"{results} has no result of line {place[0]}{which}.")
+    raise InvalidRequest(f"{results} has no result for {_name(key)}.")
+
+
+def _name(key: RowKey) -> str:
+    return f"line {key.line}" + (f", sample {key.sample + 1}" if key.sample else "")

@@ -12,14 +12,15 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox import images
 
 CONFIG = Path("graders.toml")
-"""Where users define images: a table `[images.NAME]` with `packages`, and `nltk_data`, `pythons`."""
+"""Users define images here: tables `[images.NAME]` with `packages`, and optionally `nltk_data`, `pythons`."""
 
 
 @click.group("image")
 def command() -> None:
-    """Environments for python graders, picked by their `image_tag`.
+    """Manage environments for python graders.
 
-    2025-05-08 is the documented set of packages. Others stand in graders.toml in the working folder:
+    A grader names its environment in `image_tag`. 2025-05-08 has the packages that the API documents.
+    Define others in graders.toml in the working folder:
 
     \b
     [images.mine]
@@ -30,40 +31,47 @@ def command() -> None:
 @command.command("build")
 @click.argument("tag")
 def build(tag: str) -> None:
-    """Make an environment with exactly the packages that TAG stands for; takes minutes."""
+    """Build the image TAG: an environment with exactly its packages. Takes minutes."""
     try:
-        image = images.build(tag, own=_own(), say=lambda step: click.echo(step, err=True))
+        image = images.build(tag, _custom(), on_step=lambda step: click.echo(step, err=True))
     except images.ImageError as error:
         raise InvalidRequest(f"{error}.") from None
-    click.echo(f"{image.tag}: Python {image.python} in {image.folder}")
+    click.echo(_described(image))
 
 
 @command.command("list")
 def list_() -> None:
-    """Show the images that are built, and those that could be."""
+    """Show the images that are built, and those that can be built."""
     built = {image.tag: image for image in images.built()}
-    for tag in dict.fromkeys([*built, *images.DOCUMENTED, *_own()]):
+    for tag in dict.fromkeys([*built, *images.DOCUMENTED, *_custom()]):
         image = built.get(tag)
-        click.echo(
-            f"{tag}: Python {image.python} in {image.folder}" if image else f"{tag}: not built"
+        click.echo(_described(image) if image else f"{tag}: not built")
+
+
+def _described(image: images.Image) -> str:
+    lines = [f"{image.tag}: Python {image.python} in {image.folder}"]
+    if image.missing_data:
+        lines.append(
+            f"  without NLTK data: {', '.join(image.missing_data)} (build it again to retry)"
         )
+    return "\n".join(lines)
 
 
 @command.command("remove")
 @click.argument("tag")
 def remove(tag: str) -> None:
-    """Delete an image that is built."""
+    """Delete the image TAG."""
     try:
         images.remove(tag)
     except images.ImageError as error:
         raise InvalidRequest(f"{error}.") from None
 
 
-def _own() -> dict[str, images.Definition]:
+def _custom() -> dict[str, images.Definition]:
     """The images that graders.toml defines.
 
     Raises:
-        InvalidRequest: it is no TOML, or an image in it has other keys than these.
+        InvalidRequest: it is not TOML, or an image in it has an unknown key.
     """
     if not CONFIG.exists():
         return {}

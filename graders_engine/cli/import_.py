@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from graders_engine.blocking import Engine
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.evals.check import Checked, check
 from graders_engine.evals.conversion import Imported, import_evals
-from graders_engine.evals.download import DEFAULT_BASE_URL, EvalsApi, download
+from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of
 from graders_engine.evals.instructions import render
+from graders_engine.models.endpoint import DEFAULT_BASE_URL
 
 SHOWN = 10
 """Lines of each list that the terminal shows; the file has all."""
@@ -32,7 +34,9 @@ def command() -> None:
     "--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where to write."
 )
 @click.option(
-    "--from-api", is_flag=True, help="Download everything to DIR/export.jsonl first, with your key."
+    "--from-api",
+    is_flag=True,
+    help="Download everything to DIR/export.jsonl first, with your key (possible until 30 November 2026).",
 )
 @click.option(
     "--check", "checked", is_flag=True,
@@ -104,10 +108,14 @@ def _downloaded(path: Path) -> Path:
     key = os.environ.get("OPENAI_API_KEY")
     if not key:
         raise InvalidRequest("--from-api needs the key in the environment: OPENAI_API_KEY.")
-    api = EvalsApi(key, os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
-    for count in download(api, path):
-        if sys.stderr.isatty():
-            click.echo(f"\r{count:,} objects downloaded", nl=False, err=True)
+
+    async def show_progress() -> None:
+        api = EvalsApi(key, os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+        async for count in download(api, path):
+            if sys.stderr.isatty():
+                click.echo(f"\r{count:,} objects downloaded", nl=False, err=True)
+
+    asyncio.run(show_progress())
     if sys.stderr.isatty():
         click.echo(err=True)
     return path

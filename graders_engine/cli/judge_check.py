@@ -19,19 +19,26 @@ _FILE = click.Path(path_type=Path)
 
 @click.command("judge-check")
 @click.option("--grader", metavar="G", required=True, help="The grader: JSON or YAML, @FILE, or -.")
+@click.option("--data", metavar="FILE", required=True, type=_FILE, help="Rows with human labels.")
 @click.option(
-    "--data", metavar="FILE", required=True, type=_FILE, help="Rows with people's labels."
+    "--human",
+    metavar="FIELD",
+    required=True,
+    help="Field with the human label, in the row or in its item.",
 )
 @click.option(
-    "--human", metavar="FIELD", required=True, help="The field with them, in the row or its item."
+    "--passing", metavar="X", type=float, help="Lowest number that passes, for numeric labels."
 )
-@click.option("--passing", metavar="X", type=float, help="Of numbers, the least that passes.")
-@click.option("--format", "form", type=click.Choice(FORMS), help="Of --data; as for score.")
-@click.option("--shape", type=click.Choice(SHAPES), help="Of the rows; as for score.")
 @click.option(
-    "--sample-field", metavar="NAME", help="Flat rows: the field with the model's output."
+    "--format", "form", type=click.Choice(FORMS), help="Format of --data; as for `graders score`."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option(
+    "--shape", type=click.Choice(SHAPES), help="Shape of the rows; as for `graders score`."
+)
+@click.option(
+    "--sample-field", metavar="NAME", help="Field with the model output, if rows are flat."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @engine_options(use_cache=True)
 def command(
     engine: Engine,
@@ -43,18 +50,18 @@ def command(
     as_json: bool,
     **reading: Any,
 ) -> None:
-    """Hold a judge against people's labels, and, with --judge-repeats K, against itself.
+    """Measure a judge's agreement with human labels and with itself.
 
-    Prints the agreement with its 95 % interval, Cohen's kappa beside a judge that always says the same,
-    Krippendorff's alpha and the flip rate over the repeats, and the calibration by bins. A label_model
-    grader's labels are compared with people's labels, any other grader's rewards with people's numbers.
-    Rows without a label are left out.
+    Prints the agreement with its 95 % interval, Cohen's kappa, the same for a judge that always gives the
+    same answer, and the calibration by bins; with --judge-repeats K also how often repeated answers differ
+    and Krippendorff's alpha. The labels of a label_model grader are compared with human labels, the rewards
+    of any other grader with human numbers. Rows without a human label are left out.
     """
     from msgspec import to_builtins
 
     from graders_engine.dataset.rows.read import open_data
     from graders_engine.dataset.scoring.judge_check import check_judge
-    from graders_engine.report.terminal.agreement import render
+    from graders_engine.report.terminal.agreement import agreement_text
 
     with engine:
         compiled = engine.compile(read_flag("grader", grader))
@@ -63,10 +70,12 @@ def command(
     if as_json:
         click.echo(format_value(to_builtins(checked), "json"))
         return
-    click.echo(render(checked.agreement))
+    click.echo(agreement_text(checked.agreement))
     if checked.unlabelled:
-        click.echo(f"{checked.unlabelled:,} rows without a label of people were left out")
+        click.echo(f"{checked.unlabelled:,} rows without a human label were left out")
     if checked.failed:
-        click.secho(f"{checked.failed:,} rows failed (infrastructure); run it again", fg="yellow")
+        click.secho(
+            f"{checked.failed:,} rows failed (infrastructure); run the command again", fg="yellow"
+        )
     for model, usage in checked.usage.items():
         click.echo(f"{model}: {usage.total_tokens:,} tokens")

@@ -8,34 +8,51 @@ import click
 
 from graders_engine.cli.failing import FAILED
 from graders_engine.sandbox import cgroup
-from graders_engine.sandbox.probe import report
+from graders_engine.sandbox.probe import Tier, report
+
+_COLUMNS = 80
 
 
 @click.command("sandbox")
 def command() -> None:
-    """Show tier by tier what keeps python graders in on this machine, and prove it by a self-test.
+    """Show how python graders are confined on this machine, and test it.
 
-    Exits with 1 when there is no tier that holds.
+    Exits with 1 when no tier is available, or none passes its self-test.
     """
     tiers = report()
     for tier in tiers:
-        click.secho(tier.name, bold=True, nl=False)
-        click.echo(": available" if tier.available else f": not available; {tier.missing}")
-        for heading, lines in (("covers", tier.covers), ("does not cover", tier.does_not_cover)):
-            click.echo(f"  {heading}")
-            for line in lines:
-                click.echo(f"    - {line}")
-        if tier.checks:
-            click.echo("  self-test")
-        for check in tier.checks:
-            mark, color = ("held", "green") if check.held else ("BROKEN", "red")
-            click.secho(f"    {mark:<7}", fg=color, nl=False)
-            click.echo(f"{check.name}" + (f" ({check.said})" if check.said else ""))
-    made = (
-        "made around each worker"
-        if cgroup.home()
-        else "not permitted; limits a process and a watchdog"
+        _show(tier)
+    permitted = cgroup.home() is not None
+    click.echo(
+        "memory cgroup: one around each worker"
+        if permitted
+        else "memory cgroup: not permitted; limits on processes and a watchdog take its place"
     )
-    click.echo(f"memory groups of the kernel (cgroup): {made}")
-    if not any(tier.proved for tier in tiers):
+    if not any(tier.is_proved for tier in tiers):
         sys.exit(FAILED)
+
+
+def _show(tier: Tier) -> None:
+    """Print what one tier covers and does not cover, and its self-test."""
+    click.secho(tier.name, bold=True, nl=False)
+    click.echo(": available" if tier.available else ": not available")
+    if not tier.available:
+        click.echo(_wrapped(tier.unavailable_because, "  "))
+    for heading, lines in (("covers", tier.covers), ("does not cover", tier.does_not_cover)):
+        click.echo(f"  {heading}")
+        for line in lines:
+            click.echo(_wrapped(line, "    - "))
+    if tier.checks:
+        click.echo("  self-test")
+    for check in tier.checks:
+        mark, color = ("passed", "green") if check.passed else ("FAILED", "red")
+        click.secho(f"    {mark}  ", fg=color, nl=False)
+        detail = f" ({check.detail})" if check.detail else ""
+        click.echo(_wrapped(f"{check.name}{detail}", " " * 12).lstrip())
+
+
+def _wrapped(text: str, indent: str) -> str:
+    """Text in lines of 80 columns; the first begins with `indent`, the others are blank to there."""
+    return click.wrap_text(
+        text, _COLUMNS, initial_indent=indent, subsequent_indent=" " * len(indent)
+    )

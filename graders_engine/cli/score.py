@@ -19,7 +19,7 @@ from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
-from graders_engine.report.terminal.report import render
+from graders_engine.report.terminal.report import tally_text
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -111,7 +111,7 @@ def command(
         settings = engine.reward_settings(compiled)
         shown = _shown(engine, compiled, how["data"], out, explained) if explained else ""
     if not quiet:
-        click.echo(render(tally, settings))
+        click.echo(tally_text(tally, settings))
         click.echo(f"results in {out}")
     if shown:
         click.echo(f"\n{shown}" if not quiet else shown)
@@ -120,13 +120,13 @@ def command(
 def _shown(engine: Engine, compiled: CompiledGrader, data: Path, out: Path, line: int) -> str:
     """The first row of a line from end to end."""
     from graders_engine.report.explain import explain
-    from graders_engine.report.row_texts import find
-    from graders_engine.report.terminal.explain import render as render_row
+    from graders_engine.report.row_texts import RowKey, find_rows
+    from graders_engine.report.terminal.explain import explanation_text
 
-    row = next((row for _, row in find(data, read_meta(out), [(line, 0)])), None)
+    row = next((row for _, row in find_rows(data, read_meta(out), [RowKey(line, 0)])), None)
     if row is None:
         raise InvalidRequest(f"--explain {line}: {data} has no row on line {line}.")
     results = (result for _, result in results_in(lines_of(out)) if result.line == line)
-    return render_row(
+    return explanation_text(
         explain(engine.settings, compiled.given, row, line, recorded=next(results, None))
     )

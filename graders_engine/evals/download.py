@@ -1,117 +1,110 @@
-"""Download of all hosted evals with their runs and output items, while the service is there."""
+"""Downloads all hosted evals with their runs and output items.
+
+The hosted evals end on 30 November 2026; after that this module and `graders import evals --from-api` have
+nothing to download and can be removed.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from http.client import HTTPException
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from graders_engine.errors import BackendBusy, BackendFailure, DataSetError
+from graders_engine.errors import BackendFailure, DataSetError
 from graders_engine.language import strict_json
-from graders_engine.models.http import RETRIED_STATUS, RetryPolicy
+from graders_engine.models.endpoint import DEFAULT_BASE_URL, Endpoint, EndpointSettings
+from graders_engine.models.http import HttpClient
+from graders_engine.models.retry import RetryPolicy
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
-PAGE = 100
-"""Objects in one answer; the API's own upper bound."""
+PAGE_SIZE = 100
+"""Objects in one answer; the API's upper bound."""
+MAX_PAGE_BYTES = 1 << 30
+"""A page of output items holds whole conversations."""
+RETRY = RetryPolicy(attempt_s=600.0)
 
 
 class EvalsApi:
-    """The list endpoints of the evals API (API reference: evals).
+    """The list endpoints of the evals API (API reference: evals), until 30 November 2026.
 
     Args:
         api_key: the key; never written down, and sent to this address only.
         base_url: the address, with the version.
-        retry: how long and how often to try.
+        retry: how often and how long to try.
+
+    Raises:
+        DataSetError: the address cannot be used.
+        InvalidRequest: the key cannot be sent.
     """
 
     def __init__(
         self, api_key: str, base_url: str = DEFAULT_BASE_URL, retry: RetryPolicy | None = None
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
-        self._retry = retry or RetryPolicy()
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        try:
+            settings = EndpointSettings(base_url=base_url)
+        except ValueError as error:
+            raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
+        client = HttpClient(retry or RETRY, MAX_PAGE_BYTES, proxy=_proxy_for(settings.address))
+        self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
 
-    def objects(self) -> Iterator[dict[str, Any]]:
+    async def objects(self) -> AsyncIterator[dict[str, Any]]:
         """Every eval, each followed by its runs, each followed by its output items.
 
         Raises:
-            DataSetError: the service cannot be reached, or its answer is no list.
+            DataSetError: the service cannot be reached, or its answer is not a list.
         """
-        for own in self._listed("evals"):
-            yield own
-            runs = f"evals/{quote(str(own['id']), safe='')}/runs"
-            for run in self._listed(runs):
+        async for eval_ in self.listed("evals"):
+            yield eval_
+            runs = f"evals/{quote(str(eval_['id']), safe='')}/runs"
+            async for run in self.listed(runs):
                 yield run
-                yield from self._listed(f"{runs}/{quote(str(run['id']), safe='')}/output_items")
+                items = f"{runs}/{quote(str(run['id']), safe='')}/output_items"
+                async for item in self.listed(items):
+                    yield item
 
-    def _listed(self, path: str) -> Iterator[dict[str, Any]]:
+    async def listed(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        """The objects of a list, page by page.
+
+        Raises:
+            DataSetError: the service cannot be reached, or its answer is not a list.
+        """
+        address = f"{self._endpoint.address}/{path}"
         after = ""
         while True:
-            query = {"limit": PAGE, "order": "asc", **({"after": after} if after else {})}
-            url = f"{self._base_url}/{path}?{urlencode(query)}"
-            page = self._page(url)
+            query = {"limit": str(PAGE_SIZE), "order": "asc"} | ({"after": after} if after else {})
+            try:
+                page = await self._endpoint.get(f"/{path}", query)
+            except BackendFailure as error:
+                raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
             data = page.get("data") if isinstance(page, dict) else None
-            if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
-                raise DataSetError(f"{self._base_url}/{path}: the answer is no list of objects.")
-            yield from data
+            if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
+                raise DataSetError(f"{address}: the answer is not a list of objects.")
+            for each in data:
+                yield each
             before, after = after, str(data[-1].get("id", "")) if data else ""
             if not page.get("has_more") or not after:
                 return
             if after == before:
-                raise DataSetError(
-                    f"{self._base_url}/{path}: the list does not go on behind {after}."
-                )
+                raise DataSetError(f"{address}: the list repeats itself after {after}.")
 
-    def _page(self, url: str) -> Any:
-        async def once() -> Any:
-            return self._get(url)
-
-        try:
-            return asyncio.run(self._retry.call(once))
-        except BackendFailure as error:
-            raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
-
-    def _get(self, url: str) -> Any:
-        request = urllib.request.Request(url, headers=self._headers)  # noqa: S310 - the caller's address
-        try:
-            with self._opener.open(request, timeout=self._retry.attempt_s) as answer:
-                return strict_json.decode(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                said = " ".join(error.read(300).decode("utf-8", "replace").split())
-            if error.code in RETRIED_STATUS:
-                raise BackendBusy(f"{url}: HTTP {error.code}: {said}", _wait_s(error)) from None
-            raise BackendFailure(f"{url}: HTTP {error.code}: {said}") from None
-        except (OSError, HTTPException) as error:
-            raise BackendBusy(f"{url}: {error}") from None
-        except ValueError as error:
-            raise BackendFailure(f"{url}: the answer is not JSON: {error}") from None
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._endpoint.close()
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to another address; it is an error."""
-
-    def redirect_request(self, *_: Any) -> None:
+def _proxy_for(address: str) -> str | None:
+    """The proxy that the environment names for an address."""
+    parts = urlsplit(address)
+    if parts.hostname is None or proxy_bypass(parts.netloc):
         return None
+    return getproxies().get(parts.scheme)
 
 
-def _wait_s(error: urllib.error.HTTPError) -> float | None:
-    try:
-        return max(float(error.headers.get("retry-after", "")), 0.0)
-    except ValueError:
-        return None
+async def download(api: EvalsApi, path: Path) -> AsyncIterator[int]:
+    """Write everything to a file, one object on a line; gives the number of objects after each one.
 
-
-def download(api: EvalsApi, path: Path) -> Iterator[int]:
-    """Write everything to a file, one object a line; gives the number of objects after each one.
-
-    The file appears when it is whole; until then its name ends with ".part".
+    The file appears when it is complete; until then its name ends with ".part". The API is closed at the end.
 
     Raises:
         DataSetError: the service cannot be reached, or the file cannot be written.
@@ -120,9 +113,13 @@ def download(api: EvalsApi, path: Path) -> Iterator[int]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            for count, one in enumerate(api.objects(), 1):
-                file.write(strict_json.encode(one) + b"\n")
+            count = 0
+            async for each in api.objects():
+                file.write(strict_json.encode(each) + b"\n")
+                count += 1
                 yield count
         part.replace(path)
     except OSError as error:
         raise DataSetError(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        await api.close()

@@ -134,7 +134,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        failure = Failure(FLAG_OF[type(error)], str(error), infrastructure=error.infrastructure)
+        failure = Failure(FLAG_OF[type(error)], str(error), error.infrastructure, type=error.type)
         return failed(failure, error.usage)
     except (errors.BudgetSpent, errors.DataSetError):
         raise  # not the row's fault: stop the run so that it can be resumed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -19,14 +19,16 @@ from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import field_error
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
-from graders_engine.models.http import HttpClient, RetryPolicy, without_secrets
+from graders_engine.models.endpoint import Endpoint
+from graders_engine.models.http import HttpClient
 from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Outcome, rewarded
 
 
-def endpoint_client() -> HttpClient:
-    """What sends rows to endpoints: three retries, and answers of 1 MB at most, as Azure has it."""
-    return HttpClient(RetryPolicy(attempts=4), max_answer_bytes=1 << 20)
+def endpoint_client(on_retry: OnRetry | None = None) -> HttpClient:
+    """What sends rows to endpoints: three retries, and answers of 1 MB at most, as in Azure."""
+    return HttpClient(RetryPolicy(attempts=4), max_answer_bytes=1 << 20, on_retry=on_retry)
 
 
 def _http(url: str) -> str:
@@ -37,7 +39,7 @@ def _http(url: str) -> str:
 
 
 class EndpointGrader(GraderSpec):
-    """Sends sample and item to `url` and takes the score that comes back."""
+    """Sends sample and item to `url` and takes the score from the answer."""
 
     type: Literal["endpoint"]
     url: Annotated[str, AfterValidator(_http)]
@@ -46,7 +48,7 @@ class EndpointGrader(GraderSpec):
         None, description="Requests a minute; 0 is no limit."
     )
 
-    def compile(self, services: Services) -> Endpoint:
+    def compile(self, services: Services) -> EndpointEvaluator:
         """Make the evaluator.
 
         Raises:
@@ -56,19 +58,17 @@ class EndpointGrader(GraderSpec):
             raise UnavailableGrader(
                 "endpoint graders are not run here: they send rows to the address that the grader names."
             )
-        return Endpoint(self, services.endpoints)
+        return EndpointEvaluator(self, services.endpoints)
 
 
-class Endpoint:
+class EndpointEvaluator:
     """Evaluates an `EndpointGrader`."""
 
     waits = True
 
     def __init__(self, spec: EndpointGrader, client: HttpClient) -> None:
-        self._url = spec.url
-        self._headers = dict(spec.headers or {})
-        self._limiter = RateLimiter(spec.rate_limit or None)
-        self._client = client
+        limiter = RateLimiter(spec.rate_limit or None, adaptive=False)
+        self._endpoint = Endpoint(spec.url, client, headers=spec.headers, limiter=limiter)
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The score that the server gives."""
@@ -77,18 +77,13 @@ class Endpoint:
             body = strict_json.encode(row)
         except ValueError as error:
             raise UnrenderableValue(str(error)) from None
-
-        async def once() -> Any:
-            await self._limiter.wait()
-            return await self._client.send(self._url, body, self._headers)
-
         try:
-            answer = await self._client.retry.call(once)
+            answer = await self._endpoint.post("", body)
         except BackendFailure as error:
             raise EndpointFailure(str(error)) from None
         try:
             return rewarded(verdict.number(answer["score"]))
         except (LookupError, TypeError, ValueError, OverflowError):
             raise EndpointUnparsable(
-                f"{without_secrets(self._url)} answered without a number as `score`: {str(answer)[:200]}"
+                f"{self._endpoint.address} answered without a number as `score`: {str(answer)[:200]}"
             ) from None

@@ -11,7 +11,7 @@ from graders_engine.errors import Mistake
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_of
 from graders_engine.language.scope import Scope, scope_of
-from graders_engine.models.base import Audio, Image, ModelMessage, Sampling, Text
+from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, Sampling, TextPart
 
 Role = Literal["user", "assistant", "system", "developer"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -160,12 +160,12 @@ def _message_renderer(message: Message) -> Callable[[Scope], ModelMessage]:
     return lambda scope: ModelMessage(role, tuple([_render_part(part, scope) for part in parts]))
 
 
-def _render_part(part: Any, scope: Scope) -> Text | Image | Audio:
+def _render_part(part: Any, scope: Scope) -> TextPart | ImagePart | AudioPart:
     if isinstance(part, InputImage):
-        return Image(part.image_url.render(scope), part.detail)
+        return ImagePart(part.image_url.render(scope), part.detail)
     if isinstance(part, InputAudio):
-        return Audio(part.input_audio.data.render(scope), part.input_audio.format)
-    return Text(getattr(part, "text", part).render(scope))
+        return AudioPart(part.input_audio.data.render(scope), part.input_audio.format)
+    return TextPart(getattr(part, "text", part).render(scope))
 
 
 def _content_templates(content: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Asking a judge about one row: once or several times, and one verdict from its answers."""
+"""Asks a judge about one row, once or several times, and makes one verdict of its answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graders_engine.graders import verdict
 from graders_engine.graders.base import Services
 from graders_engine.graders.messages import ModelGrader, SamplingParams, renderer
 from graders_engine.language.scope import Scope
-from graders_engine.models.base import ModelReply, ModelRequest
+from graders_engine.models.base import ModelRequest
 from graders_engine.outcome import Outcome, Usage, total_usage
 
 T = TypeVar("T", bound=float | str)
@@ -24,10 +24,10 @@ class ModelEvaluator(Generic[T]):
 
     Args:
         spec: the grader.
-        services: lends the judges.
+        services: has the judges.
         result_schema: JSON Schema of the verdict's `result`.
         result_of: checks a `result`.
-        together: one result from those of several askings.
+        combine: makes one result of several.
         reward_of: the reward for a result.
 
     Raises:
@@ -42,11 +42,11 @@ class ModelEvaluator(Generic[T]):
         services: Services,
         result_schema: dict[str, Any],
         result_of: Callable[[Any], T],
-        together: Callable[[Sequence[T]], T],
+        combine: Callable[[Sequence[T]], T],
         reward_of: Callable[[T], float],
     ) -> None:
         if services.judges is None:
-            raise UnavailableGrader(f"This engine has nobody to ask: '{spec.model}' needs a judge.")
+            raise UnavailableGrader(f"This engine has no judges, but '{spec.model}' needs one.")
         self._messages = renderer(spec.input)
         self._judge = services.judges.find(spec.model)
         self._repeats = services.judges.repeats
@@ -56,42 +56,42 @@ class ModelEvaluator(Generic[T]):
             verdict.schema(result_schema),
             (spec.sampling_params or spec.sampling_parameters or SamplingParams()).sampling(),
         )
-        self._result_of, self._together, self._reward_of = result_of, together, reward_of
+        self._result_of, self._combine, self._reward_of = result_of, combine, reward_of
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The reward for the judge's verdict on this row."""
         request = msgspec.structs.replace(self._blank, messages=self._messages(scope))
         if self._repeats == 1:
-            reply = await self._judge.ask(request)
-            usage = {reply.model: reply.usage}
-            return self._outcome([self._read(reply, usage)], usage)
+            reply = await self._judge.complete(request)
+            result = verdict.read_verdict(reply, self._result_of)
+            return self._outcome([result], {reply.model: reply.usage})
         return await self._repeated(request)
 
     async def _repeated(self, request: ModelRequest) -> Outcome:
-        """One reward from several answers; there must be a proper one from more than half of them."""
+        """One reward from several answers; more than half of them must have a usable result."""
         answers = await asyncio.gather(
-            *(self._judge.ask(_again(request, repeat)) for repeat in range(self._repeats)),
+            *(self._judge.complete(_again(request, repeat)) for repeat in range(self._repeats)),
             return_exceptions=True,
         )
         replies = []
         for answer in answers:
             if isinstance(answer, BaseException):
-                raise answer  # an outage: with the others kept, trying again costs only this one
+                raise answer  # an outage: the cache has the others, so another attempt costs only this one
             replies.append(answer)
         usage = total_usage({reply.model: reply.usage} for reply in replies)
         results, failures = [], []
         for reply in replies:
             try:
-                results.append(self._read(reply, usage))
+                results.append(verdict.read_verdict(reply, self._result_of, usage))
             except GradingError as error:
                 failures.append(error)
         if 2 * len(results) <= len(replies):
             raise failures[0]
-        given = [self._reward_of(result) for result in results]
-        return msgspec.structs.replace(self._outcome(results, usage), repeats={"": given})
+        rewards = [self._reward_of(result) for result in results]
+        return msgspec.structs.replace(self._outcome(results, usage), repeats={"": rewards})
 
     def _outcome(self, results: list[T], usage: dict[str, Usage]) -> Outcome:
-        result = results[0] if len(results) == 1 else self._together(results)
+        result = results[0] if len(results) == 1 else self._combine(results)
         reward = self._reward_of(result)
         if isinstance(result, str):
             return Outcome(
@@ -99,15 +99,8 @@ class ModelEvaluator(Generic[T]):
             )
         return Outcome(reward, reward, score=None if result == reward else result, usage=usage)
 
-    def _read(self, reply: ModelReply, usage: dict[str, Usage]) -> T:
-        try:
-            return verdict.read(reply, self._result_of)
-        except GradingError as error:
-            error.usage = usage  # it was paid for all the same
-            raise
-
 
 def _again(request: ModelRequest, repeat: int) -> ModelRequest:
-    """The same question, with a seed and a key of its own."""
+    """The same question with another seed; its reply is cached separately."""
     sampling = msgspec.structs.replace(request.sampling, seed=(request.sampling.seed or 0) + repeat)
     return msgspec.structs.replace(request, sampling=sampling, repeat=repeat)

@@ -196,13 +196,14 @@ class Python:
         except ValueError as error:
             raise UnrenderableValue(str(error)) from None
         try:
-            verdict = await self._sandbox.grade(self._program, sample, item)
+            result = await self._sandbox.grade(self._program, sample, item)
         except SandboxError as error:
-            raise NoSandbox(f"{error.kind}: {error}") from None
-        printed = {name: text for name in ("stdout", "stderr") if (text := getattr(verdict, name))}
-        if verdict.kind is Kind.VALUE and verdict.reward is not None:
-            return Outcome(verdict.reward, verdict.reward, printed=printed)
-        details = verdict.details or verdict.kind.value
-        if details.rpartition("\n")[2].startswith("ModuleNotFoundError"):
+            raise NoSandbox(str(error), error.type) from None
+        printed = {name: text for name in ("stdout", "stderr") if (text := getattr(result, name))}
+        if result.kind is Kind.VALUE and result.reward is not None:
+            return Outcome(result.reward, result.reward, printed=printed)
+        details = result.details or result.kind.value
+        # Graded code chooses this name, so it may decide a hint, and nothing else.
+        if result.exception == ModuleNotFoundError.__name__:
             details += f"\n{_BUILD_HINT}"
         return Outcome(None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details),), printed=printed)

@@ -1,12 +1,13 @@
-"""What answers for a model: the port, and the request and the reply that cross it.
+"""What answers for a model: the protocol of a backend, its request and its reply.
 
-A backend is an object with one method. Policies (`models.policies`, `models.cache`) are backends that wrap
-one, so retries, limits, caches and budgets stack in any order.
+Policies (`models.policies`, `models.cache`) are backends that wrap a backend, so retries, limits, caches and
+budgets can be combined in any order.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -19,20 +20,20 @@ T = TypeVar("T")
 Role = Literal["user", "assistant", "system", "developer"]
 
 
-class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
+class TextPart(msgspec.Struct, frozen=True, gc=False, tag="text"):
     """Text to the model."""
 
     text: str
 
 
-class Image(msgspec.Struct, frozen=True, gc=False, tag="image", omit_defaults=True):
+class ImagePart(msgspec.Struct, frozen=True, gc=False, tag="image", omit_defaults=True):
     """An image by its address, or as a data URL."""
 
     url: str
     detail: str | None = None
 
 
-class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
+class AudioPart(msgspec.Struct, frozen=True, gc=False, tag="audio"):
     """Base64-encoded sound, as mp3 or wav."""
 
     data: str
@@ -40,14 +41,14 @@ class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
 
 
 class ModelMessage(msgspec.Struct, frozen=True, gc=False):
-    """One message: a role and its parts, in order."""
+    """One message to the model."""
 
     role: Role
-    parts: tuple[Text | Image | Audio, ...]
+    parts: tuple[TextPart | ImagePart | AudioPart, ...]
 
 
 class Sampling(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """How the model samples; what is None is left to the endpoint."""
+    """How the model samples; None leaves the choice to the endpoint."""
 
     max_tokens: int | None = None
     reasoning_effort: str | None = None
@@ -64,7 +65,7 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         messages: the conversation.
         schema: JSON Schema of the answer.
         sampling: how to sample.
-        repeat: which of several askings of the same this is; it sets their cached replies apart.
+        repeat: tells several requests for the same question apart, in the cache too.
     """
 
     model: str
@@ -81,9 +82,10 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         text: the answer; empty for a refusal.
         model: the name that the endpoint gives the model.
         usage: the tokens that it took.
-        finish: "stop" when the model came to its end, "length" when the answer was cut off.
-        refusal: the model's words when it refused (may be empty); None when it did not.
-        bound: whether the endpoint took the schema; where not, the answer may have prose around it.
+        finish: "stop" when the answer is complete, "length" when it was cut off.
+        refusal: the model's reason for refusing (may be empty); None when it did not refuse.
+        bound: whether the endpoint enforced the schema; if not, the answer may have prose around it.
+        kept: whether it was kept from an earlier request, so that it cost nothing this time; never stored.
     """
 
     text: str
@@ -92,14 +94,27 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     finish: Literal["stop", "length"] = "stop"
     refusal: str | None = None
     bound: bool = True
+    kept: bool = False
 
 
 class ModelBackend(Protocol):
     """Answers for models.
 
+    Example::
+
+        class Echo:
+            signature = "echo"
+
+            async def complete(self, request: ModelRequest) -> ModelReply:
+                return ModelReply('{"steps": [], "result": 1}', request.model)
+
+            async def close(self) -> None: ...
+
+        engine = Engine(judges=Echo())
+
     Attributes:
-        signature: what decides the answers besides the request, such as the endpoint's address; part of
-            a cached reply's key and of reports. No secrets.
+        signature: what decides the answers besides the request, such as the endpoint's address. It is part of
+            a cached reply's key and of reports, so it holds no secrets.
     """
 
     signature: str
@@ -108,12 +123,12 @@ class ModelBackend(Protocol):
         """Ask the model.
 
         Raises:
-            BackendFailure: there is no answer to be had; `BackendBusy` where another try may help.
+            BackendFailure: there is no answer; `BackendBusy` where another attempt may succeed.
         """
         ...
 
     async def close(self) -> None:
-        """Give back what the backend holds; closing twice is allowed."""
+        """Release what the backend holds; closing twice is allowed."""
         ...
 
 
@@ -129,12 +144,10 @@ def fingerprint(request: ModelRequest, signature: str = "") -> str:
 
 
 def encoded(record: msgspec.Struct) -> bytes:
-    """A record as JSON, always the same for the same one; lone surrogates are escaped."""
+    """A record as JSON, always the same for equal records; lone surrogates are escaped."""
     try:
         return _encode(record)
     except UnicodeEncodeError:
-        import json
-
         return json.dumps(msgspec.to_builtins(record), sort_keys=True).encode()
 
 
@@ -146,5 +159,5 @@ def decoded(text: bytes, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(text, type=kind)
-    except ValueError:  # a lone surrogate, or a mistake, which the second try finds again
+    except ValueError:  # a lone surrogate, or a mistake, which the second attempt finds again
         return msgspec.convert(strict_json.decode(text), kind)

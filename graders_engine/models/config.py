@@ -1,9 +1,8 @@
-"""graders.toml: where judges are asked, under which names, at what price."""
+"""graders.toml: where models are asked, under which names, and what they cost."""
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from graders_engine.errors import InvalidRequest
-from graders_engine.models.openai import EndpointSettings
+from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.policies import Price
 
 T = TypeVar("T")
@@ -40,8 +39,10 @@ def read_config(path: Path) -> Config:
     """Read a graders.toml.
 
     Raises:
-        InvalidRequest: it cannot be read, or has what it cannot have; all mistakes at once.
+        InvalidRequest: it cannot be read, or has mistakes; all of them at once.
     """
+    import tomllib  # takes some milliseconds, which runs without the file save
+
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -49,7 +50,7 @@ def read_config(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path}: {error}.") from None
     mistakes = [
-        f"unknown table [{name}]; there are {', '.join(TABLES)}"
+        f"unknown table [{name}]; the tables are {', '.join(TABLES)}"
         for name in tables
         if name not in TABLES
     ]
@@ -69,7 +70,7 @@ def _records(
     records = {}
     given = tables.get(table, {})
     if not isinstance(given, dict):
-        mistakes.append(f"[{table}] is a table")
+        mistakes.append(f"[{table}] must be a table")
         return {}
     for name, value in given.items():
         try:

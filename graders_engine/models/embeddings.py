@@ -1,7 +1,7 @@
-"""Texts to vectors: the port, the register of backends, and the gathering of requests.
+"""Texts to vectors: the protocol of a backend, the backends by name, and requests in batches.
 
-A backend embeds a list of texts. `BatchedEmbeddings` wraps it: it asks for each text once a run, as long as
-its vector is remembered, and puts what several rows want at the same time into one request.
+A backend embeds a list of texts. `BatchedEmbeddings` wraps it: it asks for each text once, as long as its
+vector is remembered, and puts the texts that several rows need at the same time into one request.
 """
 
 from __future__ import annotations
@@ -9,31 +9,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from array import array
-from collections import OrderedDict
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from graders_engine.errors import BackendFailure, InvalidRequest
+from cachetools import LRUCache
 
-BACKENDS = {
-    "openai": "graders_engine.models.openai_embeddings:OpenAIEmbeddings",
-    "model2vec": "graders_engine.models.static_embeddings:StaticEmbeddings",
-    "lexical": "graders_engine.models.lexical_embeddings:LexicalEmbeddings",
-}
-"""Scheme -> "module:Class", imported on first use; the class is called with what follows the colon."""
+from graders_engine.errors import BackendFailure, InvalidRequest
+from graders_engine.models.endpoint import Endpoint, EndpointSettings
+
+FindEndpoint = Callable[[str], tuple[Endpoint, EndpointSettings]]
+"""Gives the endpoint with a name or an address; the default one for an empty text."""
 
 HOW = (
-    "name an embedding backend: 'openai:MODEL' (any OpenAI-compatible endpoint; the address in "
-    "OPENAI_BASE_URL or as 'openai:MODEL@https://host/v1', the key in OPENAI_API_KEY), "
+    "name an embedding backend: 'openai:MODEL' (any OpenAI-compatible endpoint: the default one of "
+    "graders.toml, or the address in OPENAI_BASE_URL; 'openai:MODEL@ENDPOINT' for another one of "
+    "graders.toml, 'openai:MODEL@https://host/v1' for an address; the key in OPENAI_API_KEY), "
     "'model2vec:FOLDER-OR-HUB-NAME' (on this machine; pip install 'graders-engine[embeddings]'), "
     "or 'lexical' (hashed words: same words, not same meaning)"
 )
-"""What to do when there is no backend."""
+"""What to do without a backend."""
 
 CACHE_BYTES = 256 << 20
-"""Vectors that are remembered, at most; the least recently used go first."""
-GATHER_S = 0.002
+"""Memory for vectors; the least recently used ones are dropped."""
+BATCH_WAIT_S = 0.002
 """How long the first text of a request waits for others."""
 
 
@@ -49,104 +47,140 @@ class EmbeddingBackend(Protocol):
     batch: int
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """One vector a text, all of one length. The texts are distinct and none is empty.
+        """One vector for each text, all of one length. The texts are distinct and none is empty.
 
         Raises:
-            BackendFailure: there are no vectors to be had.
+            BackendFailure: there are no vectors.
         """
         ...
 
     async def close(self) -> None:
-        """Give back what the backend holds."""
+        """Release what the backend holds."""
         ...
 
 
-def open_embeddings(spec: str | EmbeddingBackend) -> EmbeddingBackend:
-    """The backend for a spec such as "openai:text-embedding-3-large"; a backend itself is let through.
+def _openai(argument: str, find_endpoint: FindEndpoint) -> EmbeddingBackend:
+    from graders_engine.models.openai_embeddings import OpenAIEmbeddings
+
+    model, _, place = argument.partition("@")
+    if not model:
+        raise InvalidRequest(
+            "Which model? Write 'openai:MODEL', such as 'openai:text-embedding-3-large'."
+        )
+    return OpenAIEmbeddings(model, *find_endpoint(place))
+
+
+def _model2vec(argument: str, find_endpoint: FindEndpoint) -> EmbeddingBackend:
+    from graders_engine.models.static_embeddings import StaticEmbeddings
+
+    return StaticEmbeddings(argument)
+
+
+def _lexical(argument: str, find_endpoint: FindEndpoint) -> EmbeddingBackend:
+    from graders_engine.models.lexical_embeddings import LexicalEmbeddings
+
+    return LexicalEmbeddings(argument)
+
+
+BACKENDS: dict[str, Callable[[str, FindEndpoint], EmbeddingBackend]] = {
+    "openai": _openai,
+    "model2vec": _model2vec,
+    "lexical": _lexical,
+}
+"""By the first word of a spec; each is called with what follows the colon, and imports what it needs."""
+
+
+def open_embeddings(spec: str | EmbeddingBackend, find_endpoint: FindEndpoint) -> EmbeddingBackend:
+    """The backend for a spec such as "openai:text-embedding-3-large"; a backend is returned as it is.
+
+    Args:
+        spec: what to open.
+        find_endpoint: knows graders.toml and the settings of requests.
 
     Raises:
         InvalidRequest: there is no such backend, or it cannot be made.
     """
     if not isinstance(spec, str):
         return spec
-    scheme, _, rest = spec.partition(":")
+    scheme, _, argument = spec.partition(":")
     if scheme not in BACKENDS:
         raise InvalidRequest(f"There is no embedding backend '{scheme}': {HOW}.")
-    module, _, name = BACKENDS[scheme].partition(":")
-    backend: EmbeddingBackend = getattr(import_module(module), name)(rest)
-    return backend
+    return BACKENDS[scheme](argument, find_endpoint)
 
 
 class BatchedEmbeddings:
-    """A backend's vectors, each text asked for once: cached by content, gathered into batches.
+    """A backend's vectors: each text is asked for once, and texts needed at the same time in one request.
 
-    Vectors come out with length 1, so that a cosine is a sum of products. Use it from one event loop.
+    Vectors are scaled to length 1, so that a cosine is a sum of products. Use it from one event loop.
+
+    Args:
+        backend: what embeds.
+        cache_bytes: memory for the vectors that are remembered.
     """
 
     def __init__(self, backend: EmbeddingBackend, cache_bytes: int = CACHE_BYTES) -> None:
         self.backend = backend
-        self._cache_bytes = cache_bytes
-        self._held_bytes = 0
         self._dimensions: set[int] = set()
-        self._vectors: OrderedDict[bytes, array[float]] = OrderedDict()
-        self._wanted: dict[bytes, tuple[str, asyncio.Future[array[float]]]] = {}
-        self._asked: dict[bytes, asyncio.Future[array[float]]] = {}
+        self._vectors: LRUCache[bytes, array[float]] = LRUCache(cache_bytes, getsizeof=_size_bytes)
+        self._waiting: dict[bytes, tuple[str, asyncio.Future[array[float]]]] = {}
+        self._pending: dict[bytes, asyncio.Future[array[float]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def vector(self, text: str) -> array[float]:
         """The text's vector, of length 1 (or 0, where the backend gives nothing but zeros).
 
         Raises:
-            BackendFailure: there is none to be had.
+            BackendFailure: there is none.
         """
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        if key in self._vectors:
-            self._vectors.move_to_end(key)
-            return self._vectors[key]
-        if key not in self._asked:
-            if not self._wanted:
+        vector = self._vectors.get(key)
+        if vector is not None:
+            return vector
+        if key not in self._pending:
+            if not self._waiting:
                 self._begin(self._send_soon())
             future: asyncio.Future[array[float]] = asyncio.get_running_loop().create_future()
-            self._wanted[key] = (text, future)
-            self._asked[key] = future
-            if len(self._wanted) >= self.backend.batch:
+            self._waiting[key] = (text, future)
+            self._pending[key] = future
+            if len(self._waiting) >= self.backend.batch:
                 self._send()
-        # Several rows may wait for one text: one that gives up must not take it from the others.
-        return await asyncio.shield(self._asked[key])
+        # Several rows may wait for one text: one that is cancelled must not take it from the others.
+        return await asyncio.shield(self._pending[key])
 
     async def _send_soon(self) -> None:
-        await asyncio.sleep(GATHER_S)
+        await asyncio.sleep(BATCH_WAIT_S)
         self._send()
 
     def _send(self) -> None:
-        wanted, self._wanted = self._wanted, {}
-        if wanted:
-            self._begin(self._ask(wanted))
+        batch, self._waiting = self._waiting, {}
+        if batch:
+            self._begin(self._ask(batch))
 
-    def _begin(self, coroutine: Any) -> None:
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)  # the loop itself holds tasks weakly
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, wanted: dict[bytes, tuple[str, asyncio.Future[array[float]]]]) -> None:
+    async def _ask(self, batch: dict[bytes, tuple[str, asyncio.Future[array[float]]]]) -> None:
         try:
-            rows = await self.backend.embed([text for text, _ in wanted.values()])
-            self._check(rows, len(wanted))
+            rows = await self.backend.embed([text for text, _ in batch.values()])
+            self._check(rows, len(batch))
             vectors = [normalised(row) for row in rows]
-        except Exception as error:  # noqa: BLE001 - the boundary: whoever waits gets the error, whatever it is
-            for key in wanted:
-                _fail(self._asked.pop(key), error)
+        except Exception as error:  # noqa: BLE001 - the boundary: those that wait get the error, whatever it is
+            for key in batch:
+                _fail(self._pending.pop(key), error)
             return
-        for (key, (_, future)), vector in zip(wanted.items(), vectors, strict=True):
-            self._remember(key, vector)
-            del self._asked[key]
+        for (key, (_, future)), vector in zip(batch.items(), vectors, strict=True):
+            if _size_bytes(vector) <= self._vectors.maxsize:
+                self._vectors[key] = vector
+            del self._pending[key]
             if not future.done():
                 future.set_result(vector)
 
-    def _check(self, vectors: Sequence[Sequence[float]], wanted: int) -> None:
-        if len(vectors) != wanted:
+    def _check(self, vectors: Sequence[Sequence[float]], texts: int) -> None:
+        if len(vectors) != texts:
             raise BackendFailure(
-                f"{self.backend.signature} gave {len(vectors)} vectors for {wanted} texts"
+                f"{self.backend.signature} gave {len(vectors)} vectors for {texts} texts"
             )
         lengths = sorted({len(vector) for vector in vectors} | self._dimensions)
         if len(lengths) > 1:
@@ -154,27 +188,24 @@ class BatchedEmbeddings:
             raise BackendFailure(f"{self.backend.signature} gave vectors of {listed} dimensions")
         self._dimensions = set(lengths)
 
-    def _remember(self, key: bytes, vector: array[float]) -> None:
-        self._vectors[key] = vector
-        self._held_bytes += len(vector) * vector.itemsize
-        while self._held_bytes > self._cache_bytes and len(self._vectors) > 1:
-            _, oldest = self._vectors.popitem(last=False)
-            self._held_bytes -= len(oldest) * oldest.itemsize
-
     async def close(self) -> None:
-        """End what is under way and close the backend."""
+        """Cancel the requests in flight and close the backend."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for future in self._asked.values():
-            _fail(future, BackendFailure("the engine was closed before the vector came"))
+        for future in self._pending.values():
+            _fail(future, BackendFailure("the engine was closed before the vector arrived"))
         await self.backend.close()
+
+
+def _size_bytes(vector: array[float]) -> int:
+    return len(vector) * vector.itemsize
 
 
 def _fail(future: asyncio.Future[array[float]], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-        future.exception()  # read, so that a row that gave up leaves no warning behind
+        future.exception()  # read, so that a row that was cancelled leaves no warning behind
 
 
 def normalised(values: Sequence[float]) -> array[float]:

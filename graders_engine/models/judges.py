@@ -1,30 +1,44 @@
-"""From a grader's model name to what answers for it: endpoints, the model map, the policies round them."""
+"""From a grader's model name to what answers for it: endpoints, the model map, the policies around them."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from graders_engine.errors import InvalidRequest, UnavailableGrader
-from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
-from graders_engine.models.http import RetryPolicy
+from graders_engine.models.base import ModelBackend
+from graders_engine.models.config import Config, read_config
+from graders_engine.models.endpoint import Endpoint, EndpointSettings
+from graders_engine.models.http import HttpClient
+from graders_engine.models.openai import OpenAIBackend
+from graders_engine.models.policies import (
+    Budget,
+    Budgeted,
+    Coalesced,
+    Limited,
+    Observed,
+    Observer,
+    Policy,
+    Price,
+    Renamed,
+    Retrying,
+)
+from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.recorded import Recorded, Recording, Transcript
+from graders_engine.models.retry import OnRetry, RetryPolicy
+from graders_engine.models.routes import (
+    embedding_settings,
+    endpoint_settings,
+    how_to_map,
+    route_of,
+)
 
 if TYPE_CHECKING:
     from graders_engine.models.cache import ReplyStore
-    from graders_engine.models.config import Config
-    from graders_engine.models.openai import EndpointSettings
-    from graders_engine.models.policies import Budget, Observer, Price
-    from graders_engine.models.recorded import Recorded, Transcript
 
-DEFAULT = "default"
-"""The endpoint for models that are not mapped to another one."""
 DEFAULT_CONCURRENCY = 64
 """Requests in flight at once to one endpoint."""
 
@@ -33,19 +47,28 @@ DEFAULT_CONCURRENCY = 64
 class JudgeSettings:
     """How judges are asked.
 
+    Example::
+
+        JudgeSettings(
+            endpoints={"default": "http://127.0.0.1:8000/v1"},
+            models={"gpt-4o": "qwen3:8b"},
+            cache="replies.sqlite",
+            max_tokens=1_000_000,
+        )
+
     Attributes:
         endpoints: by name, an address or a backend; `default` is for models that are not mapped.
         models: from a grader's model name to "MODEL@ENDPOINT"; the key "*" stands for every other name.
         prices: by the model's name at its endpoint, per million tokens.
-        config: a graders.toml with the same three; what is given here comes first.
+        config: a graders.toml with the same three; what is given here takes precedence.
         concurrency: requests in flight at once to one endpoint.
-        requests_per_minute: to one endpoint, at most.
-        tokens_per_minute: likewise.
-        adaptive: whether an endpoint's refusals (429, 503) set the pace.
-        retry: how long and how often one request is tried.
+        requests_per_minute: upper limit for one endpoint.
+        tokens_per_minute: upper limit for one endpoint.
+        adaptive: whether an endpoint's refusals (429, 503) slow requests down.
+        retry: how often and how long one request is tried.
         cache: a file that keeps replies; None keeps none.
         record: a folder to write each request and its reply to.
-        replay: a folder that `record` wrote: replies come from there, and from nowhere else.
+        replay: a folder that `record` wrote: replies are taken from it, and no endpoint is asked.
         max_cost: money that may be spent, in the prices' unit.
         max_tokens: tokens that may be spent.
         repeats: how often a judge is asked for each row: the reward is the median, or the majority's.
@@ -68,221 +91,201 @@ class JudgeSettings:
     repeats: int = 1
 
 
-class Judge:
-    """Answers for one model name of a grader.
-
-    Attributes:
-        signature: the model that is asked, and where.
-    """
-
-    def __init__(self, backend: ModelBackend, signature: str) -> None:
-        self._backend = backend
-        self.signature = signature
-
-    async def ask(self, request: ModelRequest) -> ModelReply:
-        """The judge's reply.
-
-        Raises:
-            BackendFailure: there is none.
-            BudgetSpent: the budget is used up.
-        """
-        return await self._backend.complete(request)
-
-
 class JudgeRegistry:
-    """Finds and keeps what answers. Nothing is opened or imported before the first grader needs it.
+    """Finds what answers for a model, and keeps it. Nothing is opened before the first grader needs it.
 
     Args:
-        judging: how they are asked.
-        observer: told of each request to a judge and its reply.
+        settings: how judges are asked.
+        observer: called with each request to a judge and its reply.
+        on_retry: called before each further attempt of a request.
 
     Raises:
-        InvalidRequest: graders.toml cannot be used, or a setting contradicts another.
+        InvalidRequest: a setting contradicts another.
     """
 
-    def __init__(self, judging: JudgeSettings, observer: Observer | None = None) -> None:
-        if judging.repeats < 1:
-            raise InvalidRequest(f"A judge is asked at least once, not {judging.repeats} times.")
-        if judging.record and judging.replay:
+    def __init__(
+        self,
+        settings: JudgeSettings,
+        observer: Observer | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        if settings.repeats < 1:
+            raise InvalidRequest(f"A judge is asked at least once, not {settings.repeats} times.")
+        if settings.record and settings.replay:
             raise InvalidRequest("Replies are either recorded or replayed, not both at once.")
-        self.judging = judging
-        self.repeats = judging.repeats
+        self.settings = settings
+        self.repeats = settings.repeats
         self._observer = observer
+        self._on_retry = on_retry
         self._config: Config | None = None
+        self._limiters: dict[str, RateLimiter] = {}
         self._endpoints: dict[str, ModelBackend] = {}
-        self._judges: dict[str, Judge] = {}
+        self._judges: dict[str, ModelBackend] = {}
         self._store: ReplyStore | None = None
         self._budget: Budget | None = None
         self._replayed: Recorded | None = None
         self._transcript: Transcript | None = None
 
-    def find(self, model: str) -> Judge:
+    def find(self, model: str) -> ModelBackend:
         """What answers for a model that a grader names.
+
+        Its signature names the model that is asked, and where.
 
         Raises:
             UnavailableGrader: nothing does; it says how to map the name.
             InvalidRequest: graders.toml or another setting cannot be used.
         """
         if model not in self._judges:
-            self._judges[model] = self._found(model)
+            backend = self._replayer(model) if self.settings.replay else self._asker(model)
+            if self._observer is not None:
+                backend = Observed(backend, self._observer)
+            self._judges[model] = backend
         return self._judges[model]
 
-    def _found(self, model: str) -> Judge:
-        from graders_engine.models.policies import Observed
+    def _replayer(self, model: str) -> ModelBackend:
+        if self._replayed is None:
+            self._replayed = Recorded(Path(self.settings.replay or ""))
+        return Policy(self._replayed, f"{model}, replayed")
 
-        if self.judging.replay:
-            backend: ModelBackend = self._recorded()
-            signature = f"{model}, replayed"
-        else:
-            name, endpoint = self._mapped(model)
-            inner = self._endpoint(endpoint, model)
-            self._check_price(name)
-            signature = f"{name}, {inner.signature}"
-            backend = self._recording(_Named(inner, name))
-        if self._observer is not None:
-            backend = Observed(backend, self._observer)
-        return Judge(backend, signature)
+    def _asker(self, model: str) -> ModelBackend:
+        route = route_of(model, (self.settings.models, self._read_config().models))
+        backend: ModelBackend = Renamed(self._find_endpoint(route.endpoint, model), route.model)
+        if self.settings.max_cost is not None and route.model not in self.prices():
+            raise UnavailableGrader(
+                f"A budget in money needs the price of '{route.model}': "
+                f'[prices."{route.model}"] input = ..., output = ... in graders.toml, per million tokens; '
+                "or limit the tokens instead."
+            )
+        if self.settings.record:
+            if self._transcript is None:
+                self._transcript = Transcript(Path(self.settings.record))
+            backend = Recording(backend, self._transcript)
+        return backend
 
-    def _mapped(self, model: str) -> tuple[str, str]:
-        """The model's name at an endpoint, and the endpoint's name."""
-        maps = (self.judging.models, self._read_config().models)
-        targets = (of.get(model) or of.get("*") for of in maps)
-        target = next(filter(None, targets), model)
-        name, at, endpoint = target.rpartition("@")
-        # A name may hold an @ itself: what follows is an endpoint only if the map put it there.
-        if not at or target == model:
-            return target, DEFAULT
-        return name, endpoint
+    def _find_endpoint(self, name: str, model: str) -> ModelBackend:
+        if name not in self._endpoints:
+            settings = self.settings
+            backend, endpoint, target = self._open_endpoint(name, model)
+            self._endpoints[name] = build_backend(
+                backend,
+                retry=settings.retry,
+                concurrency=endpoint.concurrency or settings.concurrency,
+                limiter=self._limiter(name, endpoint),
+                budget=self._open_budget(),
+                store=self._open_store(),
+                target=target,
+                on_retry=self._on_retry,
+            )
+        return self._endpoints[name]
+
+    def _open_endpoint(self, name: str, model: str) -> tuple[ModelBackend, EndpointSettings, str]:
+        """What makes one attempt, its settings, and what retries call it."""
+        given = self.settings.endpoints.get(name)
+        if given is not None and not isinstance(given, str):
+            return given, EndpointSettings(), name
+        config = self._read_config()
+        settings = endpoint_settings(name, given, config)
+        if settings is None:
+            raise UnavailableGrader(
+                how_to_map(name, model, {*self.settings.endpoints, *config.endpoints})
+            )
+        return OpenAIBackend(settings, retry=self.settings.retry), settings, settings.address
+
+    def endpoint(self, place: str) -> tuple[Endpoint, EndpointSettings]:
+        """An endpoint for embeddings, with its key, limits and retries from graders.toml and the settings.
+
+        Args:
+            place: its name, its address, or nothing for the default one.
+
+        Raises:
+            InvalidRequest: there is no such endpoint, or graders.toml cannot be used.
+        """
+        name, settings = embedding_settings(place, self.settings.endpoints, self._read_config())
+        client = HttpClient(self.settings.retry, on_retry=self._on_retry)
+        endpoint = Endpoint.from_settings(
+            settings,
+            client,
+            limiter=self._limiter(name, settings),
+            concurrency=settings.concurrency or self.settings.concurrency,
+        )
+        return endpoint, settings
+
+    def _limiter(self, name: str, endpoint: EndpointSettings) -> RateLimiter:
+        """One for judges and embeddings at the same endpoint."""
+        if name not in self._limiters:
+            self._limiters[name] = RateLimiter(
+                endpoint.requests_per_minute or self.settings.requests_per_minute,
+                endpoint.tokens_per_minute or self.settings.tokens_per_minute,
+                adaptive=self.settings.adaptive,
+            )
+        return self._limiters[name]
 
     def _read_config(self) -> Config:
         if self._config is None:
-            from graders_engine.models.config import Config, read_config
-
-            path = self.judging.config
+            path = self.settings.config
             self._config = Config() if path is None else read_config(Path(path))
         return self._config
 
-    def _endpoint(self, name: str, model: str) -> ModelBackend:
-        if name not in self._endpoints:
-            self._endpoints[name] = self._wrapped(self._opened(name, model))
-        return self._endpoints[name]
-
-    def _opened(self, name: str, model: str) -> tuple[ModelBackend, EndpointSettings | None]:
-        given = self.judging.endpoints.get(name)
-        if given is not None and not isinstance(given, str):
-            return given, None
-        from graders_engine.models.openai import EndpointSettings, OpenAIBackend
-
-        settings = self._read_config().endpoints.get(name)
-        try:
-            if given is not None:
-                settings = dataclasses.replace(settings or EndpointSettings(), base_url=given)
-            elif settings is None and name == DEFAULT and os.environ.get("OPENAI_BASE_URL"):
-                settings = EndpointSettings(base_url=os.environ["OPENAI_BASE_URL"])
-            elif settings is None and name == DEFAULT and os.environ.get("OPENAI_API_KEY"):
-                settings = EndpointSettings()
-        except ValueError as error:
-            raise InvalidRequest(f"The judges' endpoint: {error}.") from None
-        if settings is None:
-            raise UnavailableGrader(self._how_to_map(name, model))
-        return OpenAIBackend(settings, retry=self.judging.retry), settings
-
-    def _how_to_map(self, endpoint: str, model: str) -> str:
-        known = sorted({*self.judging.endpoints, *self._read_config().endpoints})
-        if endpoint != DEFAULT:
-            there = ", ".join(known) or "none"
-            return (
-                f"The model '{model}' is mapped to the endpoint '{endpoint}', which is not there "
-                f"(there are: {there}). Define it in graders.toml: [endpoints.{endpoint}] base_url = ..."
-            )
-        return (
-            f"The judge '{model}' has no endpoint. Name one that has this model with OPENAI_BASE_URL (and "
-            "OPENAI_API_KEY), --base-url or JudgeSettings(endpoints=...), or map the name to a model that is "
-            f'there: --map {model}=MODEL, or in graders.toml [models] "{model}" = "MODEL@ENDPOINT".'
-        )
-
-    def _wrapped(self, opened: tuple[ModelBackend, EndpointSettings | None]) -> ModelBackend:
-        """The endpoint with the policies round it; the cache is the outermost."""
-        from graders_engine.models.policies import Budgeted, Coalesced, Limited, Retrying
-        from graders_engine.models.rate_limiter import RateLimiter
-
-        backend, own = opened
-        judging = self.judging
-        pace = RateLimiter(
-            (own and own.requests_per_minute) or judging.requests_per_minute,
-            (own and own.tokens_per_minute) or judging.tokens_per_minute,
-            adaptive=judging.adaptive,
-        )
-        limited = Limited(backend, (own and own.concurrency) or judging.concurrency, pace)
-        wrapped: ModelBackend = Retrying(limited, judging.retry)
-        wrapped = Coalesced(Budgeted(wrapped, self._shared_budget()))
-        if judging.cache is None:
-            return wrapped
-        from graders_engine.models.cache import Cached, ReplyStore
-
-        if self._store is None:
-            self._store = ReplyStore(Path(judging.cache))
-        return Cached(wrapped, self._store)
-
-    def _shared_budget(self) -> Budget:
-        from graders_engine.models.policies import Budget
-
+    def _open_budget(self) -> Budget:
         if self._budget is None:
-            judging = self.judging
-            self._budget = Budget(judging.max_cost, judging.max_tokens, self.prices())
+            settings = self.settings
+            self._budget = Budget(settings.max_cost, settings.max_tokens, self.prices())
         return self._budget
+
+    def _open_store(self) -> ReplyStore | None:
+        if self._store is None and self.settings.cache is not None:
+            from graders_engine.models.cache import ReplyStore  # SQLite takes 5 ms to import
+
+            self._store = ReplyStore(Path(self.settings.cache))
+        return self._store
 
     def prices(self) -> dict[str, Price]:
         """What models cost, by their names at their endpoints."""
-        return {**self._read_config().prices, **self.judging.prices}
-
-    def _check_price(self, name: str) -> None:
-        if self.judging.max_cost is not None and name not in self.prices():
-            raise UnavailableGrader(
-                f"A budget in money needs the price of '{name}': [prices.\"{name}\"] input = ..., "
-                "output = ... in graders.toml, per million tokens; or limit the tokens instead."
-            )
-
-    def _recorded(self) -> Recorded:
-        from graders_engine.models.recorded import Recorded
-
-        if self._replayed is None:
-            self._replayed = Recorded(Path(self.judging.replay or ""))
-        return self._replayed
-
-    def _recording(self, backend: ModelBackend) -> ModelBackend:
-        from graders_engine.models.recorded import Recording, Transcript
-
-        if not self.judging.record:
-            return backend
-        if self._transcript is None:
-            self._transcript = Transcript(Path(self.judging.record))
-        return Recording(backend, self._transcript)
+        return {**self._read_config().prices, **self.settings.prices}
 
     def spent(self) -> dict[str, Any]:
-        """What was spent so far, cached replies apart: `tokens`, and `cost` where prices are known."""
+        """What was spent so far, without kept replies: `tokens`, and `cost` where prices are known."""
         if self._budget is None:
             return {"tokens": 0, "cost": 0.0}
         return {"tokens": self._budget.tokens, "cost": self._budget.cost}
 
     async def close(self) -> None:
-        """Give back what was opened."""
+        """Release what was opened."""
         await asyncio.gather(*(backend.close() for backend in self._endpoints.values()))
         if self._transcript is not None:
             self._transcript.close()
         if self._store is not None:
-            self._store.close()
+            await asyncio.to_thread(self._store.close)
 
 
-class _Named:
-    """Asks under the name that the endpoint knows the model by."""
+def build_backend(
+    backend: ModelBackend,
+    *,
+    retry: RetryPolicy,
+    concurrency: int,
+    limiter: RateLimiter,
+    budget: Budget,
+    store: ReplyStore | None,
+    target: str,
+    on_retry: OnRetry | None,
+) -> ModelBackend:
+    """The policies around an endpoint's backend; the cache is the outermost, so a kept reply meets no other.
 
-    def __init__(self, backend: ModelBackend, name: str) -> None:
-        self._backend, self._name = backend, name
-        self.signature = backend.signature
+    Args:
+        backend: makes one attempt.
+        retry: how often and how long to try.
+        concurrency: requests in flight at once.
+        limiter: when the next one may go.
+        budget: what may be spent.
+        store: keeps replies; None keeps none.
+        target: the endpoint as retries name it.
+        on_retry: called before each further attempt.
+    """
+    limited = Limited(backend, concurrency, limiter)
+    retrying = Retrying(limited, retry, target=target, on_retry=on_retry)
+    coalesced = Coalesced(Budgeted(retrying, budget))
+    if store is None:
+        return coalesced
+    from graders_engine.models.cache import Cached  # it is loaded already: there is a store
 
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        return await self._backend.complete(msgspec.structs.replace(request, model=self._name))
-
-    async def close(self) -> None:
-        await self._backend.close()
+    return Cached(coalesced, store)

@@ -1,7 +1,7 @@
-"""Embeddings without a model: each word hashed to a place in the vector.
+"""Embeddings without a model: each word is hashed to a position in the vector.
 
-They tell shared words, not shared meaning ("a dog barks" and "no dog barks" are nearly the same), and are
-used only when asked for by name. The method is feature hashing (Weinberger et al., ICML 2009).
+They measure shared words, not shared meaning ("a dog barks" and "no dog barks" are nearly the same), and are
+used only when named explicitly. The method is feature hashing (Weinberger et al., ICML 2009).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ class LexicalEmbeddings:
     signature = f"lexical, signed CRC-32 hashing of lower-cased words, {DIMENSIONS} dimensions"
     batch = 1
 
-    def __init__(self, rest: str = "") -> None:
-        if rest:
+    def __init__(self, argument: str = "") -> None:
+        if argument:
             raise InvalidRequest(
-                f"The embedding backend 'lexical' takes no argument, but has '{rest}'."
+                f"The embedding backend 'lexical' takes no argument, but has '{argument}'."
             )
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector a text; a text without a word gives zeros."""
-        return [_embedded(text) for text in texts]
+        """One vector for each text; a text without words gives zeros."""
+        return [_vector(text) for text in texts]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to close."""
 
 
-def _embedded(text: str) -> list[float]:
+def _vector(text: str) -> list[float]:
     vector = [0.0] * DIMENSIONS
     for word in _WORD.findall(text.lower()):
         hashed = zlib.crc32(word.encode("utf-8", "surrogatepass"))

@@ -2,84 +2,71 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
-from graders_engine.errors import BackendFailure, InvalidRequest
-from graders_engine.models.http import HttpClient
+from graders_engine.errors import BackendFailure
+from graders_engine.language import strict_json
+from graders_engine.models.endpoint import Endpoint, EndpointSettings
 
-LARGEST = 1e150
-"""Beyond this a vector's length is no double any more."""
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
+MAX_COMPONENT = 1e150
+"""The length of a vector with larger components cannot be computed in doubles."""
 
 
 class OpenAIEmbeddings:
-    """A model behind an endpoint.
+    """A model behind an endpoint; requests keep to its limits and are tried again.
 
     Args:
-        spec: the model's name, or "MODEL@BASE_URL".
-        base_url: the endpoint; from the environment's OPENAI_BASE_URL when left out, else OpenAI's own.
-        api_key: sent as a bearer token; from OPENAI_API_KEY when left out. None where there is neither.
-        client: what sends the requests.
-
-    Raises:
-        InvalidRequest: no model is named, or the endpoint is no http address.
+        model: its name at the endpoint.
+        endpoint: where it is asked.
+        settings: what describes the endpoint, for the signature and the keys of each request.
     """
 
     batch = (
         256  # the API takes 2,048 texts and 300,000 tokens; long texts reach the second limit first
     )
 
-    def __init__(
-        self,
-        spec: str,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        client: HttpClient | None = None,
-    ) -> None:
-        model, _, address = spec.partition("@")
-        if not model:
-            raise InvalidRequest(
-                "Which model? Write 'openai:MODEL', such as 'openai:text-embedding-3-large'."
-            )
-        url = base_url or address or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        if not url.startswith(("http://", "https://")):
-            raise InvalidRequest(
-                f"The embedding endpoint '{url}' must start with http:// or https://."
-            )
+    def __init__(self, model: str, endpoint: Endpoint, settings: EndpointSettings) -> None:
         self.model = model
-        self.signature = f"openai-compatible embeddings, {model} at {url}"
-        self._url = url.rstrip("/") + "/embeddings"
-        key = api_key or os.environ.get("OPENAI_API_KEY")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = client or HttpClient()
+        self.signature = f"openai-compatible embeddings, {model} at {endpoint.address}"
+        if options := settings.options():
+            self.signature += f", options {options}"
+        self._endpoint = endpoint
+        self._extra_body = dict(settings.extra_body)
 
     async def embed(self, texts: Sequence[str]) -> list[Any]:
-        """One vector a text.
+        """One vector for each text.
 
         Raises:
             BackendFailure: the endpoint did not answer, or not with vectors.
         """
         body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
-        answer = await self._client.post(self._url, body, self._headers)
+        answer = await self._endpoint.post(
+            "/embeddings", strict_json.encode(body | self._extra_body), _tokens_of
+        )
+        address = f"{self._endpoint.address}/embeddings"
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])
             vectors = [row["embedding"] for row in rows]
         except (KeyError, TypeError):
             raise BackendFailure(
-                f"{self._url} answered without embeddings: {str(answer)[:200]}"
+                f"{address} answered without embeddings: {str(answer)[:200]}"
             ) from None
         if not all(_is_vector(vector) for vector in vectors):
             raise BackendFailure(
-                f"{self._url} answered with embeddings that are not lists of numbers"
+                f"{address} answered with embeddings that are not lists of numbers"
             )
         return vectors
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._endpoint.close()
+
+
+def _tokens_of(answer: Any) -> int:
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return tokens if type(tokens) is int and tokens > 0 else 0
 
 
 def _is_vector(vector: Any) -> bool:
@@ -87,4 +74,4 @@ def _is_vector(vector: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (float, int) and abs(value) < LARGEST
+    return type(value) in (float, int) and abs(value) < MAX_COMPONENT

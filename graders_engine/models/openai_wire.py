@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from graders_engine.errors import BackendFailure
-from graders_engine.models.base import Audio, Image, ModelMessage, ModelReply, ModelRequest, Text
+from graders_engine.models.base import (
+    AudioPart,
+    ImagePart,
+    ModelMessage,
+    ModelReply,
+    ModelRequest,
+    TextPart,
+)
 from graders_engine.outcome import Usage
 
 Binding = Literal["json_schema", "json_object", "text"]
@@ -19,12 +26,12 @@ FILTERED = "stopped by the endpoint's content filter"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What an endpoint was found to know.
+    """What an endpoint supports.
 
     Attributes:
         binding: how it is told the form of the answer.
-        max_tokens: its name for the most tokens of an answer.
-        developer: whether it knows the role `developer`; where not, such a message is a system one.
+        max_tokens: its name for the limit on an answer's tokens.
+        developer: whether it knows the role `developer`; if not, such a message is sent as a system message.
     """
 
     binding: Binding = "json_schema"
@@ -39,7 +46,7 @@ class Wire:
     Attributes:
         path: where requests go, after the base URL.
         body: the body of a request, in a dialect.
-        reply: what an answer's JSON says; raises BackendFailure when it says nothing.
+        reply: reads an answer's JSON; raises BackendFailure if it has no message.
     """
 
     path: str
@@ -48,7 +55,7 @@ class Wire:
 
 
 def _instruction(schema: dict[str, Any]) -> str:
-    """What a model is told where the endpoint takes no schema."""
+    """The instruction for a model whose endpoint takes no schema."""
     return (
         "Answer with one JSON object and nothing else. It must match this JSON Schema:\n"
         + json.dumps(schema)
@@ -56,7 +63,7 @@ def _instruction(schema: dict[str, Any]) -> str:
 
 
 def _messages(request: ModelRequest, dialect: Dialect) -> list[ModelMessage]:
-    """The conversation; where the schema cannot be sent, its words head it."""
+    """The conversation; without schema support, the schema is prepended as an instruction."""
     messages = list(request.messages)
     if not dialect.developer:
         messages = [
@@ -65,24 +72,24 @@ def _messages(request: ModelRequest, dialect: Dialect) -> list[ModelMessage]:
         ]
     if dialect.binding == "json_schema":
         return messages
-    instruction = Text(_instruction(request.schema))
+    instruction = TextPart(_instruction(request.schema))
     if messages[0].role == "system":  # many chat templates allow one system message, the first
-        parts = (instruction, Text("\n\n"), *messages[0].parts)
+        parts = (instruction, TextPart("\n\n"), *messages[0].parts)
         return [ModelMessage("system", parts), *messages[1:]]
     return [ModelMessage("system", (instruction,)), *messages]
 
 
 def _content(parts: Sequence[Any], block: Callable[[Any], dict[str, Any]]) -> Any:
-    """Text alone goes as a string, which every endpoint takes; anything else as blocks."""
-    if all(isinstance(part, Text) for part in parts):
+    """Text alone is sent as a string, which every endpoint accepts; anything else as blocks."""
+    if all(isinstance(part, TextPart) for part in parts):
         return "".join(part.text for part in parts)
     return [block(part) for part in parts]
 
 
-def _chat_block(part: Text | Image | Audio) -> dict[str, Any]:
-    if isinstance(part, Text):
+def _chat_block(part: TextPart | ImagePart | AudioPart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
-    if isinstance(part, Image):
+    if isinstance(part, ImagePart):
         image = {"url": part.url} | ({"detail": part.detail} if part.detail else {})
         return {"type": "image_url", "image_url": image}
     return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
@@ -128,11 +135,11 @@ def _chat_reply(answer: Any) -> ModelReply:
 
 
 def _response_block(role: str) -> Callable[[Any], dict[str, Any]]:
-    def block(part: Text | Image | Audio) -> dict[str, Any]:
-        if isinstance(part, Text):
+    def block(part: TextPart | ImagePart | AudioPart) -> dict[str, Any]:
+        if isinstance(part, TextPart):
             kind = "output_text" if role == "assistant" else "input_text"
             return {"type": kind, "text": part.text}
-        if isinstance(part, Image):
+        if isinstance(part, ImagePart):
             return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
         return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
 
@@ -151,7 +158,7 @@ def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
             for message in _messages(request, dialect)
         ],
         "store": False,
-        "stream": False,  # what is left out is true for some endpoints
+        "stream": False,  # some endpoints stream when it is left out
     }
     if dialect.binding == "json_schema":
         form = {"type": "json_schema", "name": "verdict", "strict": True, "schema": request.schema}
@@ -159,7 +166,7 @@ def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
     elif dialect.binding == "json_object":
         body["text"] = {"format": {"type": "json_object"}}
     effort = sampling.reasoning_effort
-    options = {  # this form has no seed
+    options = {  # the responses form has no seed
         "max_output_tokens": sampling.max_tokens,
         "reasoning": None if effort is None else {"effort": effort},
         "temperature": sampling.temperature,
@@ -197,8 +204,8 @@ RESPONSES = Wire("/responses", _responses_body, _responses_reply)
 WIRES = {"chat": CHAT, "responses": RESPONSES}
 
 
-def read(wire: Wire, answer: Any) -> ModelReply:
-    """What an answer says.
+def parse_reply(wire: Wire, answer: Any) -> ModelReply:
+    """The reply in an answer.
 
     Raises:
         BackendFailure: it does not have the form of an answer.
@@ -210,7 +217,7 @@ def read(wire: Wire, answer: Any) -> ModelReply:
 
 
 def _text(value: Any) -> str:
-    """A text, with null for none.
+    """A text; null is an empty one.
 
     Raises:
         TypeError: it is something else.
@@ -223,18 +230,18 @@ def _text(value: Any) -> str:
 
 
 def _usage(usage: Any, prompt: str, completion: str) -> Usage:
-    """The tokens; a verdict is not thrown away because its endpoint counts in a form of its own."""
+    """The tokens; a verdict is not lost because its endpoint counts in another form."""
     if not isinstance(usage, dict):
         return Usage()
-    read_, written = _count(usage.get(prompt)), _count(usage.get(completion))
-    total = _count(usage.get("total_tokens")) or read_ + written
+    prompt_tokens, completion_tokens = _count(usage.get(prompt)), _count(usage.get(completion))
+    total = _count(usage.get("total_tokens")) or prompt_tokens + completion_tokens
     details = usage.get(f"{prompt}_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(read_, total, written, _count(cached))
+    return Usage(prompt_tokens, total, completion_tokens, _count(cached))
 
 
 def _count(value: Any) -> int:
-    """A number of tokens; endpoints leave out what they do not count."""
+    """A number of tokens; 0 where the endpoint does not count them."""
     return value if type(value) is int and value > 0 else 0
 
 

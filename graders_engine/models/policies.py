@@ -1,4 +1,4 @@
-"""Backends that wrap a backend: retries, limits, one asking for all who want the same, a budget."""
+"""Backends that wrap a backend: retries, limits, one request for equal ones, a budget, another name."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from graders_engine.errors import BackendBusy, BudgetSpent
+import msgspec
+
+from graders_engine.errors import BudgetSpent
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, fingerprint
-from graders_engine.models.http import RetryPolicy
 from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Usage
 
 Observer = Callable[[ModelRequest, ModelReply | Exception], None]
-"""Called with each request to a judge, and its reply or why there is none."""
+"""Called with each request to a judge, and its reply or the exception in its place.
+
+A reply with `kept` cost nothing this time.
+"""
 
 
 class Policy:
-    """A backend that is another one, but for what it overrides.
+    """A backend that behaves as the one it wraps, except for what a subclass overrides.
 
     Args:
         backend: what it wraps.
+        signature: the wrapped backend's when left out.
     """
 
-    def __init__(self, backend: ModelBackend) -> None:
+    def __init__(self, backend: ModelBackend, signature: str | None = None) -> None:
         self.backend = backend
-        self.signature = backend.signature
+        self.signature = backend.signature if signature is None else signature
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """As the wrapped backend."""
@@ -37,82 +43,91 @@ class Policy:
 
 
 class Retrying(Policy):
-    """Asks again where that may help (`BackendBusy`), and only there.
+    """Asks again after a `BackendBusy`, and after nothing else.
 
     Args:
         backend: what it wraps.
-        retry: how long and how often.
+        retry: how often and how long.
+        target: what is asked, for `on_retry` and the log; the backend's signature when left out.
+        on_retry: called before each further attempt.
     """
 
-    def __init__(self, backend: ModelBackend, retry: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        backend: ModelBackend,
+        retry: RetryPolicy | None = None,
+        *,
+        target: str | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> None:
         super().__init__(backend)
-        self.retry = retry or RetryPolicy()
+        self._retry = retry or RetryPolicy()
+        self._target = target or backend.signature
+        self._on_retry = on_retry
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask until there is an answer, or patience ends.
+        """Ask until there is an answer, or the retry policy gives up.
 
         Raises:
-            BackendFailure: the last try's failure, with the number of tries.
+            BackendFailure: the last attempt's failure, with the number of attempts.
         """
-        return await self.retry.call(lambda: self.backend.complete(request))
+        return await self._retry.call(
+            lambda: self.backend.complete(request), target=self._target, on_retry=self._on_retry
+        )
 
 
 class Limited(Policy):
-    """Holds the number of requests in flight, and their pace.
+    """Limits the number of requests in flight, and their rate.
 
     Args:
         backend: what it wraps.
         concurrency: requests in flight at once.
-        pace: when the next one may go.
+        limiter: when the next one may go.
     """
 
     def __init__(
-        self, backend: ModelBackend, concurrency: int, pace: RateLimiter | None = None
+        self, backend: ModelBackend, concurrency: int, limiter: RateLimiter | None = None
     ) -> None:
         super().__init__(backend)
-        self.pace = pace or RateLimiter()
+        self._limiter = limiter or RateLimiter()
         self._free = asyncio.Semaphore(concurrency)
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Wait for a place and a turn, then ask."""
+        """Wait until a request may go, then ask."""
         async with self._free:
-            went_at = await self.pace.wait()
-            try:
-                reply = await self.backend.complete(request)
-            except BackendBusy as error:
-                if error.overloaded:
-                    self.pace.on_throttled(went_at)
-                raise
-            self.pace.on_success(reply.usage.total_tokens)
-            return reply
+            return await self._limiter.call(lambda: self.backend.complete(request), _tokens_of)
+
+
+def _tokens_of(reply: ModelReply) -> int:
+    return reply.usage.total_tokens
 
 
 class Coalesced(Policy):
-    """Sends identical requests in flight once; each asker gets the reply."""
+    """Sends equal requests that are in flight at the same time once; each caller gets the reply."""
 
     def __init__(self, backend: ModelBackend) -> None:
         super().__init__(backend)
-        self._asked: dict[str, asyncio.Task[ModelReply]] = {}
+        self._in_flight: dict[str, asyncio.Task[ModelReply]] = {}
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask, or wait for the reply to whoever asked the same."""
+        """Ask, or wait for the reply to an equal request."""
         key = fingerprint(request)
-        task = self._asked.get(key)
+        task = self._in_flight.get(key)
         if task is None:
             task = asyncio.create_task(self.backend.complete(request))
-            self._asked[key] = task
+            self._in_flight[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
-        # An asker that gives up must not take the reply from the others.
+        # A caller that is cancelled must not take the reply from the others.
         return await asyncio.shield(task)
 
     def _forget(self, key: str, done: asyncio.Task[ModelReply]) -> None:
-        del self._asked[key]
+        del self._in_flight[key]
         if not done.cancelled():
-            done.exception()  # read, so that a failure nobody waited for leaves no warning behind
+            done.exception()  # read, so that a failure without a caller left leaves no warning behind
 
     async def close(self) -> None:
-        """End what is in flight, and close the wrapped backend."""
-        tasks = list(self._asked.values())
+        """Cancel what is in flight, and close the wrapped backend."""
+        tasks = list(self._in_flight.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -121,12 +136,12 @@ class Coalesced(Policy):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What a model costs, in a currency's units (usually US dollars) a million tokens.
+    """What a model costs, in a currency's units (usually US dollars) for a million tokens.
 
     Attributes:
         input: of the prompt's tokens.
         output: of the answer's tokens.
-        cached_input: of the prompt's tokens that the endpoint had read before; as `input` when left out.
+        cached_input: of prompt tokens that the endpoint has in its own cache; as `input` when left out.
     """
 
     input: float
@@ -145,12 +160,12 @@ class Price:
 class Budget:
     """Money and tokens for all of an engine's judges together.
 
-    What is in flight counts as what a request took on average so far; the first one goes alone. So the budget
-    is passed by what single requests take beyond the average, not by a whole crowd of them.
+    A request in flight counts as the average of the earlier ones, and the first one goes alone. So the budget
+    can only be exceeded by what single requests take beyond the average, not by a whole crowd of them.
 
     Args:
         max_cost: money, in the unit of the prices; no limit when left out.
-        max_tokens: tokens; no limit when left out.
+        max_tokens: no limit when left out.
         prices: by model, as requests name it.
     """
 
@@ -165,38 +180,38 @@ class Budget:
         self.cost, self.tokens = 0.0, 0
         self._replies = 0
         self._in_flight = 0
-        self._over: str | None = None
+        self._exhausted: str | None = None
         self.first = asyncio.Lock()
 
     @property
     def blind(self) -> bool:
-        """Whether there is a limit, and no reply yet that would tell what a request takes."""
+        """Whether there is a limit, and no reply yet that shows what a request takes."""
         return not self._replies and (self._max_cost is not None or self._max_tokens is not None)
 
     def begin(self) -> None:
-        """Set aside what one more request may take.
+        """Reserve what one more request may take.
 
         Raises:
-            BudgetSpent: there is not so much left, or there was not for an earlier one: what is asked behind
-                a row that got no answer would be paid for and lost.
+            BudgetSpent: too little is left, or was left for an earlier request: replies to later rows would
+                be paid for and lost behind a row without one.
         """
-        if self._over is None:
-            self._over = self._overdrawn()
-        if self._over is not None:
-            raise BudgetSpent(self._over)
+        if self._exhausted is None:
+            self._exhausted = self._find_exhausted()
+        if self._exhausted is not None:
+            raise BudgetSpent(self._exhausted)
         self._in_flight += 1
 
-    def _overdrawn(self) -> str | None:
-        ahead = (self._in_flight + 1) / self._replies if self._replies else 0.0
-        for name, most, spent in (
+    def _find_exhausted(self) -> str | None:
+        reserved = (self._in_flight + 1) / self._replies if self._replies else 0.0
+        for name, limit, spent in (
             ("cost", self._max_cost, self.cost),
             ("number of tokens", self._max_tokens, self.tokens),
         ):
-            if most is not None and (spent >= most or spent * (1 + ahead) > most):
+            if limit is not None and (spent >= limit or spent * (1 + reserved) > limit):
                 return (
-                    f"The budget for judges is spent: a {name} of {spent:,.10g} of {most:,.10g}, and "
-                    f"{self._in_flight} requests under way. "
-                    "What was scored stays; the same command with a larger budget goes on from there."
+                    f"The budget for judges is spent: a {name} of {spent:,.10g} of {limit:,.10g}, and "
+                    f"{self._in_flight} requests in flight. "
+                    "Scored rows are kept; run the same command with a larger budget to resume."
                 )
         return None
 
@@ -211,7 +226,7 @@ class Budget:
 
 
 class Budgeted(Policy):
-    """Stops asking when the budget is spent.
+    """Stops asking when the budget is spent. A reply that was kept takes nothing from it.
 
     Args:
         backend: what it wraps.
@@ -220,37 +235,56 @@ class Budgeted(Policy):
 
     def __init__(self, backend: ModelBackend, budget: Budget) -> None:
         super().__init__(backend)
-        self.budget = budget
+        self._budget = budget
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask, if there is budget left.
+        """Ask, if enough of the budget is left.
 
         Raises:
-            BudgetSpent: there is none.
+            BudgetSpent: too little is left.
         """
-        if self.budget.blind:
-            async with self.budget.first:
-                if self.budget.blind:
+        if self._budget.blind:
+            async with self._budget.first:
+                if self._budget.blind:
                     return await self._ask(request)
         return await self._ask(request)
 
     async def _ask(self, request: ModelRequest) -> ModelReply:
-        self.budget.begin()
+        self._budget.begin()
         usage = None
         try:
             reply = await self.backend.complete(request)
-            usage = reply.usage
+            usage = None if reply.kept else reply.usage
             return reply
         finally:
-            self.budget.end(request.model, usage)
+            self._budget.end(request.model, usage)
 
 
-class Observed(Policy):
-    """Tells an observer of each request and its reply, cached ones included.
+class Renamed(Policy):
+    """Asks for a model by the name that its endpoint uses.
 
     Args:
         backend: what it wraps.
-        observer: who is told.
+        model: the name.
+    """
+
+    def __init__(self, backend: ModelBackend, model: str) -> None:
+        super().__init__(backend, f"{model}, {backend.signature}")
+        self._model = model
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Ask for that model."""
+        if request.model != self._model:
+            request = msgspec.structs.replace(request, model=self._model)
+        return await self.backend.complete(request)
+
+
+class Observed(Policy):
+    """Passes each request and its reply to an observer, kept replies included.
+
+    Args:
+        backend: what it wraps.
+        observer: is called with them.
     """
 
     def __init__(self, backend: ModelBackend, observer: Observer) -> None:
@@ -258,7 +292,7 @@ class Observed(Policy):
         self._observer = observer
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask, and tell."""
+        """Ask, and tell the observer."""
         try:
             reply = await self.backend.complete(request)
         except Exception as error:

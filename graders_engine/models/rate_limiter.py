@@ -1,4 +1,4 @@
-"""When the next request may go: what the endpoint's owner grants, and what it turns out to bear."""
+"""When the next request may go: at the rate that was granted, and at the rate that an endpoint accepts."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ import asyncio
 import math
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from graders_engine.errors import BackendBusy
+
+T = TypeVar("T")
 
 WINDOW_S = 1.0
-"""Over this, accepted requests are counted; and so long nothing goes after the first refusal."""
-BELOW = 0.95
-"""Share of the rate that was just borne which is kept to after a refusal."""
+"""Accepted requests are counted over this time; after the first refusal nothing is sent for as long."""
+MARGIN = 0.95
+"""After a refusal, the share of the rate accepted just before that is kept."""
 STEEPEST_CUT = 0.5
-"""Of the rate, at least this is left by one refusal."""
-LEAST_PER_S = 0.2
-"""Requests a second at least: who refuses these has an outage, which the retries bear."""
+"""One refusal leaves at least this share of the rate."""
+MIN_PER_S = 0.2
+"""Lowest rate; an endpoint that rejects even this one is down, and retries handle that."""
 CREEP_PER_S = 0.004
 """Relative growth of the rate a second just after a refusal; it doubles every `CALM_S` without another."""
 CALM_S = 8.0
 RECOVERY_PER_S = 0.5
-"""Relative growth a second, at most; far below what was borne before, and while that is not known."""
+"""Largest relative growth a second; used far below the rate accepted before, and while that is unknown."""
 SLACK_S = 0.01
-"""How late a request may go without the next one going later: timers are no finer than this."""
-LOOK_S = 0.25
-"""How often a waiting request looks whether its turn has moved."""
+"""How late a request may go without delaying the next one: timers are no finer than this."""
+POLL_S = 0.25
+"""How often a waiting request checks whether its turn has moved."""
 
 
 class RateLimiter:
@@ -31,14 +37,14 @@ class RateLimiter:
 
     Without limits nothing waits. The first refusal (429, 503) sets the rate to what was accepted around it;
     from there it grows fast up to the second one. Each further refusal cuts it, and in between it creeps
-    up, the faster the longer nothing is refused: increase and multiplicative decrease as in Chiu and
-    Jain (1989), relative in both, so that it fits endpoints that bear one request a second and a
-    thousand. Use it from one event loop.
+    up, faster the longer nothing is refused: additive increase and multiplicative decrease as in Chiu and
+    Jain (1989), but relative in both, so that it suits endpoints that accept one request a second and
+    those that accept a thousand. Use it from one event loop.
 
     Args:
-        requests_per_minute: never more than this.
-        tokens_per_minute: likewise, of the tokens that the replies say they took; the first ones are sent
-            before anything is known.
+        requests_per_minute: upper limit.
+        tokens_per_minute: upper limit on the tokens that replies say they took; the first requests are
+            sent before anything is known.
         adaptive: whether refusals change the rate.
 
     Attributes:
@@ -53,17 +59,37 @@ class RateLimiter:
         adaptive: bool = True,
     ) -> None:
         self.adaptive = adaptive
-        self._most = math.inf if requests_per_minute is None else requests_per_minute / 60.0
+        self._max_rate = math.inf if requests_per_minute is None else requests_per_minute / 60.0
         self._tokens_per_s = math.inf if tokens_per_minute is None else tokens_per_minute / 60.0
-        self.rate = self._most
-        self._borne = math.inf
+        self.rate = self._max_rate
+        self._accepted_rate = math.inf
         self._settling = False
         self._turn_at = -math.inf
         self._tokens_at = -math.inf
         self._typical_tokens = 0.0
         self._cut_at = self._grown_at = -math.inf
-        self._accepted: deque[float] = deque()
+        self._accepted_at: deque[float] = deque()
         self._queue = asyncio.Lock()
+
+    async def call(self, once: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int]) -> T:
+        """Wait for a turn, send a request, and learn from what comes back.
+
+        Args:
+            once: sends it.
+            tokens_of: how many tokens its answer says it took.
+
+        Raises:
+            BackendFailure: as `once` raises it; only a refusal of an overloaded endpoint changes the rate.
+        """
+        sent_at = await self.wait()
+        try:
+            answer = await once()
+        except BackendBusy as error:
+            if error.overloaded:
+                self.on_throttled(sent_at)
+            raise
+        self.on_success(tokens_of(answer))
+        return answer
 
     async def wait(self) -> float:
         """Wait for a turn, first come, first served; gives the time at which the request goes."""
@@ -75,7 +101,7 @@ class RateLimiter:
                 turn = max(self._turn_at, self._tokens_at)
                 if turn <= now:
                     break
-                await asyncio.sleep(min(turn - now, LOOK_S))
+                await asyncio.sleep(min(turn - now, POLL_S))
             self._settle()
             self._grow(now)
             if self.rate < math.inf:
@@ -89,54 +115,55 @@ class RateLimiter:
         """A request was answered, and took so many tokens."""
         now = time.monotonic()
         if self.adaptive:
-            self._accepted.append(now)
-            while self._accepted[0] < now - 2 * WINDOW_S:
-                self._accepted.popleft()
+            self._accepted_at.append(now)
+            while self._accepted_at[0] < now - 2 * WINDOW_S:
+                self._accepted_at.popleft()
         if self._tokens_per_s < math.inf:
-            # What the reply took beyond the guess made for it is waited for by the ones that follow.
+            # The tokens that the reply took beyond the estimate delay the requests that follow.
             beyond = (tokens - self._typical_tokens) / self._tokens_per_s
             self._tokens_at = max(self._tokens_at, now - SLACK_S) + beyond
             self._typical_tokens += 0.1 * (tokens - self._typical_tokens)
 
-    def on_throttled(self, went_at: float) -> None:
-        """A request that went at that time was answered with 429 or 503."""
-        if not self.adaptive or went_at <= self._cut_at:
-            return  # it went before the rate was cut
+    def on_throttled(self, sent_at: float) -> None:
+        """A request sent at that time was answered with 429 or 503."""
+        if not self.adaptive or sent_at <= self._cut_at:
+            return  # it was sent before the rate was cut
         now = time.monotonic()
         self._cut_at = self._grown_at = now
         if self.rate == math.inf or self._settling:
-            # Refusals come back sooner than answers: what was borne is counted when those are in.
+            # Refusals come back sooner than answers: count what was accepted once those are in.
             self._settling = True
             self._turn_at = now + WINDOW_S
             return
-        borne = self._recently(now, WINDOW_S)
-        if borne > STEEPEST_CUT * self.rate:
-            self._borne = borne
+        accepted = self._recently(now, WINDOW_S)
+        if accepted > STEEPEST_CUT * self.rate:
+            self._accepted_rate = accepted
         else:  # an outage, or answers that take much longer than refusals
-            self._borne = 0.9 * (self.rate if self._borne == math.inf else self._borne)
-        self.rate = max(BELOW * min(borne, self.rate), STEEPEST_CUT * self.rate, LEAST_PER_S)
+            unknown = self._accepted_rate == math.inf
+            self._accepted_rate = 0.9 * (self.rate if unknown else self._accepted_rate)
+        self.rate = max(MARGIN * min(accepted, self.rate), STEEPEST_CUT * self.rate, MIN_PER_S)
 
     def _settle(self) -> None:
-        """Take what was accepted around the first refusal for what the endpoint bears."""
+        """Set the rate to what was accepted around the first refusal."""
         if self._settling:
             self._settling = False
-            borne = self._recently(self._cut_at + WINDOW_S, 2 * WINDOW_S)
-            # An endpoint that allows no bursts takes only the first of a crowd: this is the least that it
-            # bears, so the rate grows fast until a refusal says what the most is.
-            self.rate = min(max(BELOW * borne, 1.0), self._most)
+            accepted = self._recently(self._cut_at + WINDOW_S, 2 * WINDOW_S)
+            # An endpoint that allows no bursts accepts only the first of a crowd: this is a lower bound,
+            # so the rate grows fast until a refusal shows the upper one.
+            self.rate = min(max(MARGIN * accepted, 1.0), self._max_rate)
             self._turn_at = -math.inf
 
     def _recently(self, now: float, seconds: float) -> float:
-        return sum(at >= now - seconds for at in self._accepted) / WINDOW_S
+        return sum(at >= now - seconds for at in self._accepted_at) / WINDOW_S
 
     def _grow(self, now: float) -> None:
         if self._cut_at == -math.inf or self.rate == math.inf:
             return
-        if self.rate < 0.8 * self._borne:
+        if self.rate < 0.8 * self._accepted_rate:
             growth = RECOVERY_PER_S
         else:
             calm = min((now - self._cut_at) / CALM_S, 16.0)
             growth = min(CREEP_PER_S * 2.0**calm, RECOVERY_PER_S)
         elapsed = min(now - self._grown_at, WINDOW_S)
-        self.rate = min(self.rate * math.exp(growth * elapsed), self._most)
+        self.rate = min(self.rate * math.exp(growth * elapsed), self._max_rate)
         self._grown_at = now

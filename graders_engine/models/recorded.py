@@ -1,4 +1,4 @@
-"""Judges' replies written to a folder, and given back from it without any network: for tests and CI."""
+"""Judges' replies written to a folder, and read from it without any network: for tests and CI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graders_engine.models.base import (
 from graders_engine.models.policies import Policy
 
 TRANSCRIPT = "transcript.jsonl"
-"""The file in the folder: one request with its reply a line."""
+"""The file in the folder; each line is one request with its reply."""
 
 
 class TranscriptLine(msgspec.Struct, frozen=True):
@@ -29,8 +29,8 @@ class TranscriptLine(msgspec.Struct, frozen=True):
 
     Attributes:
         key: hash of the request.
-        request: what was asked, with the model's name as the grader has it.
-        reply: what was answered. Neither ever holds a key or a header.
+        request: what was asked, with the model's name as in the grader.
+        reply: what was answered. Neither holds an API key or a header.
     """
 
     key: str
@@ -39,10 +39,10 @@ class TranscriptLine(msgspec.Struct, frozen=True):
 
 
 class Transcript:
-    """The file of a folder, open for more; a line a time, so a killed run loses none.
+    """The file of a folder, open for appending; it is written line by line, so a killed run loses none.
 
     Args:
-        folder: made when there is none; a transcript that is there is added to.
+        folder: is created if needed; an existing transcript is continued.
 
     Raises:
         InvalidRequest: the folder cannot be written, or what is there cannot be read.
@@ -59,15 +59,16 @@ class Transcript:
             raise InvalidRequest(f"--record {folder}: {error.strerror}.") from None
 
     def add(self, request: ModelRequest, reply: ModelReply) -> None:
-        """Write an exchange down, unless the same request is there already."""
+        """Write an exchange, unless the same request is there already."""
         key = fingerprint(request)
         if key not in self._seen:
             self._seen.add(key)
+            reply = msgspec.structs.replace(reply, kept=False)
             exchange = TranscriptLine(key, msgspec.to_builtins(request), reply)
             self._file.write(encoded(exchange) + b"\n")
 
     def close(self) -> None:
-        """Bring it to the disk."""
+        """Write it to the disk and close it."""
         if not self._file.closed:
             os.fsync(self._file.fileno())
             self._file.close()
@@ -78,7 +79,7 @@ class Recording(Policy):
 
     Args:
         backend: what it wraps.
-        transcript: where to.
+        transcript: where they are written.
     """
 
     def __init__(self, backend: ModelBackend, transcript: Transcript) -> None:
@@ -86,20 +87,20 @@ class Recording(Policy):
         self._transcript = transcript
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask, and write it down."""
+        """Ask, and write the exchange."""
         reply = await self.backend.complete(request)
         self._transcript.add(request, reply)
         return reply
 
 
 class Recorded:
-    """Answers from a transcript, and from nothing else.
+    """Answers from a transcript alone. Its replies are marked as kept.
 
     Args:
         folder: what `Recording` wrote.
 
     Raises:
-        InvalidRequest: there is no transcript, or it cannot be read.
+        InvalidRequest: the transcript is missing or cannot be read.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -119,17 +120,17 @@ class Recorded:
         reply = self._replies.get(fingerprint(request))
         if reply is None:
             raise BackendFailure(
-                f"{self._path} has no reply to this request: the grader, the row or a setting is another "
-                "one than when it was recorded"
+                f"{self._path} has no reply to this request: the grader, the row or a setting has changed "
+                "since it was recorded"
             )
-        return reply
+        return msgspec.structs.replace(reply, kept=True)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to close."""
 
 
 def _whole_lines(file: RawIOBase) -> int:
-    """Bytes up to the last line's end; what a kill tore off behind it is asked for again."""
+    """Bytes up to the end of the last whole line; a line cut off by a kill is asked for again."""
     file.seek(0)
     return file.readall().rfind(b"\n") + 1
 
@@ -142,7 +143,7 @@ def _read(path: Path) -> list[TranscriptLine]:
             if line.strip():
                 exchanges.append(decoded(line, TranscriptLine))
         except ValueError as error:
-            if number == len(lines):  # torn by a kill
+            if number == len(lines):  # cut off by a kill
                 continue
-            raise InvalidRequest(f"{path}, line {number}, is no exchange: {error}.") from None
+            raise InvalidRequest(f"{path}, line {number}, is not an exchange: {error}.") from None
     return exchanges

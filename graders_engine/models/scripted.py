@@ -1,4 +1,4 @@
-"""A judge whose answers the caller writes: for tests of graders, and of what uses them. No network."""
+"""A judge whose answers the caller writes: for tests of graders and of programs that use them. No network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from graders_engine.errors import BackendFailure
-from graders_engine.models.base import ModelReply, ModelRequest, Text, encoded
+from graders_engine.models.base import ModelReply, ModelRequest, encoded
 from graders_engine.outcome import Usage
 
 Answer = float | str | dict[str, Any] | ModelReply | Exception
@@ -16,14 +16,20 @@ Answer = float | str | dict[str, Any] | ModelReply | Exception
 
 
 class Scripted:
-    """Answers as it is told.
+    """Gives the answers of a script.
+
+    Example::
+
+        judge = Scripted(lambda request: 1.0 if "Paris" in str(request.messages) else 0.0)
+        with Engine(judges=judge) as engine:
+            assert engine.run(grader, model_sample="It is Paris.").reward == 1.0
 
     Args:
-        answers: what to answer: one answer for all, several, one a request in turn, or a function of the
-            request. A number or a label is wrapped into a verdict; text that starts with `{` is the
-            answer's text as it stands.
+        answers: one answer for all requests, one after the other for each request, or a function of the
+            request. A number or a label is wrapped into a verdict; text that starts with `{` is used as it
+            stands.
         latency_s: seconds that an answer takes.
-        name: the model's name in replies; the request's own when left out.
+        name: the model's name in replies; the one in the request when left out.
 
     Attributes:
         requests: what it was asked, in order.
@@ -47,7 +53,8 @@ class Scripted:
         """The next answer, after the latency.
 
         Raises:
-            BackendFailure: the answers are used up. And whatever failure the script has here.
+            BackendFailure: the answers are used up.
+            Exception: the script has a failure here.
         """
         self.requests.append(request)
         answer = self._answer(request)
@@ -57,18 +64,12 @@ class Scripted:
         if isinstance(answer, ModelReply):
             return answer
         text = answer if isinstance(answer, str) and answer.startswith("{") else _verdict(answer)
-        asked = len(encoded(request)) // 4
-        usage = Usage(asked, asked + len(text) // 4, len(text) // 4)
+        prompt_tokens = len(encoded(request)) // 4
+        usage = Usage(prompt_tokens, prompt_tokens + len(text) // 4, len(text) // 4)
         return ModelReply(text, self._name or request.model, usage)
 
     async def close(self) -> None:
-        """Nothing is held."""
-
-
-def text_of(request: ModelRequest) -> str:
-    """All text of a request's messages, for functions that compute an answer."""
-    parts = (part for message in request.messages for part in message.parts)
-    return "\n".join(part.text for part in parts if isinstance(part, Text))
+        """Does nothing: there is nothing to close."""
 
 
 def _as_function(

@@ -14,10 +14,10 @@ class StaticEmbeddings:
     """A model2vec model from a folder or by its name on the Hugging Face hub.
 
     Args:
-        path: the folder or name. A name is downloaded once, by model2vec's own means.
+        path: the folder or name. The package downloads a name once.
 
     Raises:
-        InvalidRequest: the package or the model is not there.
+        InvalidRequest: the package is not installed, or the model cannot be loaded.
     """
 
     batch = 1024
@@ -39,15 +39,15 @@ class StaticEmbeddings:
         self.signature = f"model2vec {version('model2vec')}, {path}"
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector a text, computed in a thread."""
+        """One vector for each text, computed in a thread."""
         return await asyncio.to_thread(self._embed, list(texts))
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
-        # Its tokenizer refuses lone surrogates; they carry no meaning that a word table could hold.
+        # Its tokenizer rejects lone surrogates, which mean nothing to a table of words.
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         vectors: list[list[float]] = self._model.encode(clean, use_multiprocessing=False).tolist()
         return vectors
 
     async def close(self) -> None:
-        """Let the model go."""
+        """Release the model."""
         self._model = None

@@ -1,4 +1,4 @@
-"""One row from end to end: what its templates became, what judges said, how the reward came about."""
+"""One row from end to end: its rendered templates, what judges replied, how the reward is computed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from graders_engine.outcome import RowOutcome, Status
 from graders_engine.settings import EngineSettings
 
 
-class VariableShown(msgspec.Struct, frozen=True, omit_defaults=True):
+class ExplainedVariable(msgspec.Struct, frozen=True, omit_defaults=True):
     """A variable of a template.
 
     Attributes:
-        name: its path, as in `item.answer`.
+        name: its path, such as `item.answer`.
         value: its value for the row, any JSON value.
-        problem: why it has none; empty where it has one.
+        problem: why it has no value; empty if it has one.
     """
 
     name: str
@@ -37,32 +37,32 @@ class VariableShown(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: str = ""
 
 
-class TemplateShown(msgspec.Struct, frozen=True, omit_defaults=True):
+class ExplainedTemplate(msgspec.Struct, frozen=True, omit_defaults=True):
     """A template of the grader.
 
     Attributes:
-        path: where in the grader it stands.
+        path: its path in the grader's JSON.
         source: its text.
-        variables: in the order they stand.
-        rendered: what it became.
-        problem: why it could not be rendered; empty where it could.
+        variables: in the order in which they occur.
+        rendered: the text with the row's values.
+        problem: why it could not be rendered; empty if it could.
     """
 
     path: str
     source: str
-    variables: list[VariableShown]
+    variables: list[ExplainedVariable]
     rendered: str | None = None
     problem: str = ""
 
 
-class FormulaShown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A multi's formula.
+class ExplainedFormula(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The formula of a multi grader.
 
     Attributes:
         source: its text.
-        filled: the text with the sub-rewards put in; a part without one counts as 0.
+        filled: the text with the sub-rewards in place of their keys; a part without one counts as 0.
         value: its value.
-        problem: why it has none; empty where it has one.
+        problem: why it has no value; empty if it has one.
     """
 
     source: str
@@ -75,9 +75,9 @@ class JudgeCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request to a judge.
 
     Attributes:
-        request: what was asked.
-        reply: what was answered.
-        problem: why there is no reply; empty where there is one.
+        request: the request.
+        reply: the reply.
+        problem: why the judge did not reply; empty if it did.
     """
 
     request: ModelRequest
@@ -90,20 +90,20 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         line: its line in the data set, from 1.
-        sample: its place among the samples of the line, from 0.
-        output_text: the model's text.
-        reward: the reward; None where there is none.
-        status: "scored", "invalid" or "failed"; "" where the grader was not run.
-        not_run: why the grader was not run; empty where it was.
-        sub_rewards: of a multi, by key.
-        flags: those that are set, with details; the sample's own among them.
-        sample_flags: those that the sample itself raises; they take no reward away.
-        templates: all of the grader's.
-        formula: of a multi.
-        judges: what judges were asked, and what they answered, in the order that the answers came.
+        sample: its position among the samples of the line, from 0.
+        output_text: the model's output as text.
+        reward: the reward; None if the row has no reward.
+        status: "scored", "invalid" or "failed"; "" if the grader was not run.
+        not_run: why the grader was not run; empty if it was.
+        sub_rewards: the rewards of a multi grader's parts, by key.
+        flags: the flags that are set, with details, including those of the sample itself.
+        sample_flags: the flags of the sample itself; they do not change the reward.
+        templates: every template of the grader.
+        formula: the formula of a multi grader.
+        judges: the requests to judges and the replies, in the order in which the replies arrived.
         printed: what python graders printed.
         seconds: wall time of the grading.
-        recorded: what a results file says about the row.
+        recorded: the row's line in a results file.
     """
 
     line: int
@@ -115,16 +115,16 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     sub_rewards: dict[str, float | None] = {}
     flags: dict[str, str] = {}
     sample_flags: list[str] = []
-    templates: list[TemplateShown] = []
-    formula: FormulaShown | None = None
+    templates: list[ExplainedTemplate] = []
+    formula: ExplainedFormula | None = None
     judges: list[JudgeCall] = []
     printed: dict[str, str] = {}
     seconds: float = 0.0
     recorded: ResultLine | None = None
 
     def as_json(self) -> str:
-        """The whole as JSON, for programs; every key is there."""
-        return json.dumps(_whole(self), indent=2, ensure_ascii=False)
+        """The explanation as JSON, for programs; every key is present, also those with a default."""
+        return json.dumps(_with_defaults(self), indent=2, ensure_ascii=False)
 
 
 def explain(
@@ -137,33 +137,35 @@ def explain(
     sample_field: str | None = None,
     recorded: ResultLine | None = None,
 ) -> Explanation:
-    """Grade one row once more and show how its reward comes about.
+    """Grade one row again and explain how its reward is computed.
+
+    A grader that this engine cannot run, for example because a judge has no endpoint, is explained as far
+    as that is possible without running it.
 
     Args:
-        settings: of the engine that grades, as `Engine.settings` has them.
+        settings: the settings of the engine that grades.
         grader: as for `Engine.compile`.
         row: as `Engine.score` takes rows.
-        line: the row's line, to be shown.
-        sample: the row's place among the samples of the line, to be shown.
+        line: the row's line in the data set; only copied to the explanation.
+        sample: the row's position among the samples of the line; only copied to the explanation.
         sample_field: as for `Engine.score`.
-        recorded: what a results file says about the row, to be shown beside.
+        recorded: the row's line in a results file, to compare with.
 
     Raises:
-        InvalidRequest: the grader cannot be used. One that this engine has no means to run is explained
-            as far as it can be.
+        InvalidRequest: the grader is not valid.
     """
     calls: list[JudgeCall] = []
-    observed = dataclasses.replace(settings, observe=_noting(calls))
+    observed = dataclasses.replace(settings, observe=_recorder(calls))
     with Engine.from_settings(observed) as engine:
         compiled = engine.compile(grader)
-        not_run, graded = "", None
+        not_run, outcome = "", None
         try:
-            (graded,) = engine.score(compiled, [row], sample_field=sample_field)
+            (outcome,) = engine.score(compiled, [row], sample_field=sample_field)
         except UnavailableGrader as error:
             not_run = str(error)
     try:
         scope: Scope | None = scope_reader(sample_field)(row)
-    except InvalidRow:  # the flags say so
+    except InvalidRow:  # the flags say why
         scope = None
     return Explanation(
         line,
@@ -172,38 +174,38 @@ def explain(
         not_run=not_run,
         templates=[]
         if scope is None
-        else [_shown(path, t, scope) for path, t in _templates(compiled)],
+        else [_explained(path, t, scope) for path, t in _templates(compiled.spec)],
         judges=calls,
         recorded=recorded,
-        **(_graded(compiled, graded) if graded else _recorded(compiled, recorded)),
+        **(_from_outcome(compiled, outcome) if outcome else _from_results(compiled, recorded)),
     )
 
 
-def _noting(calls: list[JudgeCall]) -> Callable[[ModelRequest, ModelReply | Exception], None]:
-    def note(request: ModelRequest, reply: ModelReply | Exception) -> None:
+def _recorder(calls: list[JudgeCall]) -> Callable[[ModelRequest, ModelReply | Exception], None]:
+    def record(request: ModelRequest, reply: ModelReply | Exception) -> None:
         if isinstance(reply, ModelReply):
             calls.append(JudgeCall(request, reply))
         else:
             calls.append(JudgeCall(request, problem=str(reply)))
 
-    return note
+    return record
 
 
-def _graded(compiled: CompiledGrader, graded: RowOutcome) -> dict[str, Any]:
+def _from_outcome(compiled: CompiledGrader, row: RowOutcome) -> dict[str, Any]:
     return {
-        "reward": graded.reward,
-        "status": graded.status,
-        "sub_rewards": graded.sub_rewards,
-        "flags": graded.flags,
-        "sample_flags": [flag.value for flag in graded.sample_flags],
-        "formula": _formula(compiled, graded.sub_rewards),
-        "printed": graded.outcome.printed,
-        "seconds": graded.seconds,
+        "reward": row.reward,
+        "status": row.status,
+        "sub_rewards": row.sub_rewards,
+        "flags": row.flags,
+        "sample_flags": [flag.value for flag in row.sample_flags],
+        "formula": _formula(compiled, row.sub_rewards),
+        "printed": row.outcome.printed,
+        "seconds": row.seconds,
     }
 
 
-def _recorded(compiled: CompiledGrader, recorded: ResultLine | None) -> dict[str, Any]:
-    """What is known of a row that is not graded once more."""
+def _from_results(compiled: CompiledGrader, recorded: ResultLine | None) -> dict[str, Any]:
+    """What is known about a row that could not be graded again."""
     if recorded is None:
         return {}
     return {
@@ -215,65 +217,68 @@ def _recorded(compiled: CompiledGrader, recorded: ResultLine | None) -> dict[str
 
 def _formula(
     compiled: CompiledGrader, sub_rewards: Mapping[str, float | None]
-) -> FormulaShown | None:
+) -> ExplainedFormula | None:
     formula = getattr(compiled.spec, "calculate_output", None)
-    return _filled(formula, sub_rewards) if sub_rewards and formula else None
+    return explain_formula(formula, sub_rewards) if sub_rewards and formula else None
 
 
-def _templates(compiled: CompiledGrader) -> Iterator[tuple[str, Template]]:
-    """Every template of a grader, with its path."""
-    yield from _within(compiled.spec, "")
-
-
-def _within(value: Any, path: str) -> Iterator[tuple[str, Template]]:
+def _templates(value: Any, path: str = "") -> Iterator[tuple[str, Template]]:
+    """Every template in a grader's spec, or in a part of it, with its path in the grader."""
     if isinstance(value, Template):
         yield path, value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _within(getattr(value, name), f"{path}.{name}" if path else name)
+            yield from _templates(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _within(part, f"{path}.{key}")
+            yield from _templates(part, f"{path}.{key}")
     elif isinstance(value, (list, tuple)):
         for position, part in enumerate(value):
-            yield from _within(part, f"{path}[{position}]")
+            yield from _templates(part, f"{path}[{position}]")
 
 
-def _shown(path: str, template: Template, scope: Scope) -> TemplateShown:
+def _explained(path: str, template: Template, scope: Scope) -> ExplainedTemplate:
     variables = []
     for variable in template.variables:
         name = spell(variable.namespace, variable.steps)
         try:
-            variables.append(VariableShown(name, variable.value(scope)))
+            variables.append(ExplainedVariable(name, variable.value(scope)))
         except GradingError as error:
-            variables.append(VariableShown(name, problem=str(error)))
+            variables.append(ExplainedVariable(name, problem=str(error)))
     try:
-        return TemplateShown(path, template.source, variables, template.render(scope))
+        return ExplainedTemplate(path, template.source, variables, template.render(scope))
     except GradingError as error:
-        return TemplateShown(path, template.source, variables, problem=str(error))
+        return ExplainedTemplate(path, template.source, variables, problem=str(error))
 
 
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w)(?!\s*\()")
-"""A key in a formula that compiles: no function, which a parenthesis follows, and no number's exponent."""
+"""A key in a valid formula: not a function, which a parenthesis follows, nor the exponent of a number."""
 
 
-def _filled(formula: Formula, sub_rewards: Mapping[str, float | None]) -> FormulaShown:
+def explain_formula(formula: Formula, sub_rewards: Mapping[str, float | None]) -> ExplainedFormula:
+    """The formula with the sub-rewards in place of their keys, and its value.
+
+    Args:
+        formula: a compiled formula over these keys.
+        sub_rewards: by key; None counts as 0.
+    """
     values = {key: value or 0.0 for key, value in sub_rewards.items()}
-    filled = _NAME.sub(lambda name: _number(values[name[0]]), formula.source)
+    filled = _NAME.sub(lambda name: _literal(values[name[0]]), formula.source)
     try:
-        return FormulaShown(formula.source, filled, formula.evaluate(values))
+        return ExplainedFormula(formula.source, filled, formula.evaluate(values))
     except GradingError as error:
-        return FormulaShown(formula.source, filled, problem=str(error))
+        return ExplainedFormula(formula.source, filled, problem=str(error))
 
 
-def _number(value: float) -> str:
-    """As the formula's language reads it: a negative number stands in parentheses, for `^`'s sake."""
+def _literal(value: float) -> str:
+    """The number as a formula's text; a negative one in parentheses, because `^` binds tighter than `-`."""
     return f"({value!r})" if value < 0 else repr(value)
 
 
-def _whole(value: Any) -> Any:
+def _with_defaults(value: Any) -> Any:
+    """The value as plain JSON values; unlike msgspec's encoder it keeps fields that have their default."""
     if isinstance(value, msgspec.Struct):
-        return {name: _whole(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: _with_defaults(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, Mapping):
-        return {key: _whole(part) for key, part in value.items()}
-    return [_whole(part) for part in value] if isinstance(value, (list, tuple)) else value
+        return {key: _with_defaults(part) for key, part in value.items()}
+    return [_with_defaults(part) for part in value] if isinstance(value, (list, tuple)) else value

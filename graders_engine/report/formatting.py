@@ -1,4 +1,4 @@
-"""How numbers and rows are written in reports."""
+"""How reports format numbers, and how they name rows and statuses."""
 
 from __future__ import annotations
 
@@ -6,50 +6,84 @@ from typing import TYPE_CHECKING
 
 from graders_engine.dataset.results.line import ResultLine
 
-if TYPE_CHECKING:  # what it stands on takes a while to import
+if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.statistics.estimate import Estimate
 
+STATUS_MEANINGS = {
+    "scored": "with a reward",
+    "invalid": "the row's or the grader's fault",
+    "failed": "infrastructure; no reward, not a zero",
+}
+"""Each status of a row and what it means, in the order in which reports list them."""
 
-def written(value: float) -> str:
-    """A number as short as four digits behind the point allow."""
+
+def format_number(value: float) -> str:
+    """A number with up to four decimals; a very small or very large one with three significant digits."""
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
     return f"{value:.4f}".rstrip("0") if 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def reward_of(value: float | None) -> str:
-    """A reward, or a dash where there is none."""
-    return "-" if value is None else written(value)
+def format_count(count: int) -> str:
+    """A count with commas between the thousands."""
+    return f"{count:,}"
 
 
-def correlation(value: float | None) -> str:
-    """A correlation, or a dash where one of the two does not vary."""
-    # + 0.0: a minus before a 0 says nothing
+def format_mean(value: float) -> str:
+    """A mean with four decimals."""
+    return f"{value:.4f}"
+
+
+def format_reward(value: float | None) -> str:
+    """A reward, or a dash for None."""
+    return "-" if value is None else format_number(value)
+
+
+def format_correlation(value: float | None) -> str:
+    """A correlation with two decimals, or a dash if one of the two variables is constant."""
+    # + 0.0 turns -0.0 into 0.0: "-0.00" looks like a sign that means something
     return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
-def interval(estimate: Estimate) -> str:
-    """The two ends, or that the data cannot tell them."""
+def format_interval(estimate: Estimate) -> str:
+    """The ends of an estimate's interval, or "unknown" if the data do not give one."""
     if estimate.low is None or estimate.high is None:
         return "unknown"
     return f"{estimate.low:.4f} to {estimate.high:.4f}"
 
 
-def percent(share: float) -> str:
-    """A share of 1 in percent."""
+def format_percent(share: float) -> str:
+    """A share between 0 and 1 as a percentage."""
     return f"{100 * share:.1f} %"
 
 
-def share_of(count: int, total: int) -> str:
-    """A count's share of a total in percent."""
-    return percent(count / total) if total else "-"
+def format_share(count: int, total: int) -> str:
+    """A count as a percentage of a total, or a dash if the total is 0."""
+    return format_percent(count / total) if total else "-"
 
 
-def place(result: ResultLine) -> str:
-    """A row's line, and which of its samples it is."""
-    return f"{result.line}" + (f" #{result.sample + 1}" if result.sample else "")
-
-
-def money(amount: float) -> str:
-    """An amount in the prices' unit."""
+def format_cost(amount: float) -> str:
+    """An amount in the currency of the prices, which is not known here."""
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration in seconds, milliseconds or microseconds."""
+    if seconds >= 1:
+        return f"{seconds:,.2f} s"
+    return f"{1e3 * seconds:,.1f} ms" if seconds >= 1e-3 else f"{1e6 * seconds:,.1f} µs"
+
+
+def format_rows(count: int) -> str:
+    """A count of rows: "1 row", "2 rows"."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def format_range(low: int, high: int) -> str:
+    """Two counts as a range: "4", "2 to 4"."""
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def row_name(result: ResultLine) -> str:
+    """A row's line and, if it is not the line's first sample, which sample it is: "12", "12 #3"."""
+    return f"{result.line}" + (f" #{result.sample + 1}" if result.sample else "")

@@ -1,4 +1,4 @@
-"""Rewards in bins over the range that they really have."""
+"""Histograms over the range that the values really have."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from graders_engine.report.formatting import written
+from graders_engine.report.formatting import format_number
 
 if TYPE_CHECKING:  # numpy takes a while to import
     from graders_engine.statistics.estimate import Floats
 
 FEW_VALUES = 12
-"""With at most so many different rewards each has a bar of its own: 0 and 1 are no range."""
+"""Up to this many distinct rewards get a bar each: rewards of 0 and 1 are not a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,9 @@ class Histogram:
     """Counts of values.
 
     Attributes:
-        edges: the bins' edges, one more than counts; or, where there are few different values, those.
-        counts: how many values each bin holds; the last one holds its upper edge, too.
+        edges: the edges of the bins, one more than there are counts; or, if each bar stands for a single
+            value, those values.
+        counts: how many values are in each bin; the last bin includes its upper edge.
     """
 
     edges: tuple[float, ...]
@@ -32,64 +33,67 @@ class Histogram:
 
     @property
     def single(self) -> bool:
-        """Whether a bar stands for one value, not for a range."""
+        """Whether each bar stands for a single value, not for a range."""
         return len(self.edges) == len(self.counts)
 
-    def label(self, place: int) -> str:
-        """The value or the range of a bar."""
+    @property
+    def labels(self) -> list[str]:
+        """The value or the range of each bar."""
+        edges = list(map(format_number, self.edges))
         if self.single:
-            return written(self.edges[place])
-        return f"{written(self.edges[place])} to {written(self.edges[place + 1])}"
+            return edges
+        return [f"{low} to {high}" for low, high in pairwise(edges)]
 
     def ticks(self) -> list[tuple[str, float]]:
-        """What to write below the bars: (text, place in bars from the left)."""
+        """The labels of the axis: (text, position in bars from the left)."""
         if self.single:
-            return [(written(value), place + 0.5) for place, value in enumerate(self.edges)]
+            return [(format_number(value), at + 0.5) for at, value in enumerate(self.edges)]
         stride = math.ceil(len(self.counts) / 10)
-        return [(written(self.edges[at]), float(at)) for at in range(0, len(self.edges), stride)]
+        return [
+            (format_number(self.edges[at]), float(at)) for at in range(0, len(self.edges), stride)
+        ]
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """The chart in a sentence."""
-        total = sum(self.counts)
-        place = self.counts.index(max(self.counts))
+        total, largest = sum(self.counts), max(self.counts)
+        label = self.labels[self.counts.index(largest)]
         return (
-            f"{total:,} values from {written(self.edges[0])} to {written(self.edges[-1])}; "
-            f"most, {self.counts[place]:,}, at {self.label(place)}."
+            f"{total:,} values from {format_number(self.edges[0])} to {format_number(self.edges[-1])}; "
+            f"the largest bar, {label}, has {largest:,}."
         )
 
 
 def histogram(
-    values: Sequence[float] | Floats, most: int, few_values: int = FEW_VALUES
+    values: Sequence[float] | Floats, max_bins: int, few_values: int = FEW_VALUES
 ) -> Histogram | None:
-    """Count values in at most `most` bins of a round width, or one by one where few differ.
+    """Count values in bins of a round width, or one by one if there are few distinct values.
 
     Args:
-        values: finite numbers; an array counts fastest.
-        most: bins, at most; two where it is less.
-        few_values: with at most so many different values each is counted by itself.
+        values: finite numbers; an array is counted fastest.
+        max_bins: the largest number of bins; a number below 2 counts as 2.
+        few_values: up to this many distinct values are counted one by one.
 
     Returns:
-        The counts; None when there are no values.
+        The counts; None if there are no values.
     """
     import numpy as np
 
-    given: Any = np.asarray(values, dtype=np.float64)
-    if not given.size:
+    array: Any = np.asarray(values, dtype=np.float64)
+    if not array.size:
         return None
-    different, counts = np.unique(given, return_counts=True)
-    if different.size <= few_values:
-        return Histogram(tuple(different.tolist()), tuple(counts.tolist()))
-    low, high = float(different[0]), float(different[-1])
-    edges = _edges(low, high, max(most, 2))
-    counts = np.histogram(given, bins=np.asarray(edges))[0]
+    distinct, counts = np.unique(array, return_counts=True)
+    if distinct.size <= few_values:
+        return Histogram(tuple(distinct.tolist()), tuple(counts.tolist()))
+    edges = _edges(float(distinct[0]), float(distinct[-1]), max(max_bins, 2))
+    counts = np.histogram(array, bins=np.asarray(edges))[0]
     return Histogram(edges, tuple(counts.tolist()))
 
 
-def _edges(low: float, high: float, most: int) -> tuple[float, ...]:
-    """Multiples of a round width; one bin where doubles are too coarse for more."""
-    width = _round_up(high / most - low / most)
+def _edges(low: float, high: float, max_bins: int) -> tuple[float, ...]:
+    """Multiples of a round width; a single bin if doubles are too coarse for more."""
+    width = _round_up(high / max_bins - low / max_bins)
     first, last = math.floor(low / width), math.ceil(high / width)
-    while last - first > most:  # the range does not begin at a multiple of the width
+    while last - first > max_bins:  # the range does not start at a multiple of the width
         width = _round_up(width * 1.01)
         first, last = math.floor(low / width), math.ceil(high / width)
     edges = [float(f"{at * width:.15g}") for at in range(first, last + 1)]
@@ -99,7 +103,7 @@ def _edges(low: float, high: float, most: int) -> tuple[float, ...]:
 
 
 def _round_up(width: float) -> float:
-    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    """The next larger number of the form 1, 2, 2.5 or 5 times a power of ten."""
     width = max(width, sys.float_info.min)
     power = 10.0 ** math.floor(math.log10(width))
     return power * next(

@@ -1,4 +1,4 @@
-"""The numbers of a report, from a digest: intervals, histograms, correlations, groups, cost."""
+"""The numbers of a report, computed from a digest: intervals, histograms, correlations, prompts, cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graders_engine.dataset.results.digest import Digest
+from graders_engine.dataset.results.digest import Digest, Repeats
 from graders_engine.models.policies import Price
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import Histogram, histogram
@@ -18,28 +18,20 @@ from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate
 from graders_engine.statistics.samples import best_of, pass_at, unvarying
 
 BINS = 50
-"""Bins of the rewards' histogram, at most."""
+"""The largest number of bins in the histogram of the rewards."""
 SMALL_BINS = 24
-"""Bins of a sub-reward's histogram, at most."""
+"""The largest number of bins in the histogram of a sub-reward."""
 PARTS = 30
-"""Sub-rewards that are shown."""
+"""The largest number of sub-rewards in a report."""
 CORRELATED = 10
-"""Sub-rewards in the table of correlations."""
+"""The largest number of sub-rewards in the table of correlations."""
 DATED = re.compile(r"-\d{4}(-?\d{2}-?\d{2})?")
-"""What endpoints put behind a model's name: the day it is of."""
+"""The date that endpoints append to a model's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubReward:
-    """A part of a multi, over the scored rows.
-
-    Attributes:
-        key: the part's key.
-        mean: its mean.
-        low: its lowest value.
-        high: its highest.
-        histogram: all of them.
-    """
+    """A part of a multi grader, over the scored rows that have it."""
 
     key: str
     mean: Estimate
@@ -50,12 +42,12 @@ class SubReward:
 
 @dataclass(frozen=True, slots=True)
 class AtK:
-    """What `k` samples of a prompt would get.
+    """What `k` samples of a prompt are expected to give.
 
     Attributes:
-        k: how many.
-        passing: the chance that one of them passes.
-        best: the reward expected of the best of them.
+        k: the number of samples.
+        passing: the probability that at least one of them passes.
+        best: the expected reward of the best of them.
     """
 
     k: int
@@ -65,15 +57,15 @@ class AtK:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Several samples of a prompt.
+    """Prompts with several samples.
 
     Attributes:
         count: prompts with a scored sample.
-        sizes: fewest and most scored samples of one prompt.
-        unvarying: share of the prompts whose samples all have the same reward; None where each prompt
+        sizes: the fewest and the most scored samples of a prompt.
+        unvarying: the share of the prompts whose samples all have the same reward; None if each prompt
             has one scored sample.
-        passing: the reward from which on a sample passes.
-        at: for one sample, two, four, and so on.
+        passing: the lowest reward with which a sample passes.
+        at: the numbers for k = 1, 2, 4 and so on, up to the most samples.
     """
 
     count: int
@@ -88,9 +80,9 @@ class Spending:
     """One model's tokens and what they cost.
 
     Attributes:
-        model: as its endpoint calls it.
+        model: the name that its endpoint gave.
         usage: its tokens.
-        cost: at the prices that the run knew; None where it knew none.
+        cost: the cost at the prices that the run knew; None if it did not know the model's.
     """
 
     model: str
@@ -100,17 +92,19 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What a run came to.
+    """Everything that a report says about a run in numbers.
 
     Attributes:
-        digest: what they were computed from.
-        mean: mean reward of the scored rows; None without any.
-        quantiles: of the rewards: lowest, quarter, median, three quarters, highest; empty without any.
-        histogram: the rewards; None without any.
-        sub_rewards: the parts of a multi, at most `PARTS`.
-        correlations: the reward and the parts, each with each; empty for a single grader.
-        groups: None where each prompt has one sample.
-        spending: by model.
+        digest: what the numbers were computed from.
+        mean: the mean reward of the scored rows; None without scored rows.
+        quantiles: the lowest reward, first quartile, median, third quartile and highest reward; empty
+            without scored rows.
+        histogram: the rewards; None without scored rows.
+        sub_rewards: the parts of a multi grader, at most `PARTS`.
+        correlations: by row of the matrix: the reward and the parts, each with each; empty if the grader
+            is not a multi.
+        groups: the prompts; None if no row is one of several samples.
+        spending: tokens and cost by model.
     """
 
     digest: Digest
@@ -122,16 +116,32 @@ class Numbers:
     groups: Groups | None
     spending: tuple[Spending, ...]
 
+    @property
+    def repeated(self) -> dict[str, Repeats]:
+        """By grader key: how far answers to the same row differ; only graders whose judge was asked again."""
+        return {key: repeats for key, repeats in self.digest.repeats.items() if repeats.rows}
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of all models."""
+        return sum(spent.usage.total_tokens for spent in self.spending)
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of the models whose prices are known; None if no price is known."""
+        costs = [spent.cost for spent in self.spending if spent.cost is not None]
+        return sum(costs) if costs else None
+
 
 def numbers_of(digest: Digest, meta: Mapping[str, Any], passing: float | None = None) -> Numbers:
-    """Compute a report's numbers.
+    """Compute the numbers of a report.
 
     Args:
         digest: the run.
-        meta: what gave it: the grader may say from which reward on a sample passes, and the settings
-            what models cost.
-        passing: the reward from which on a sample passes; the grader's `pass_threshold`, or else 1, when
-            left out.
+        meta: what produced it: the grader, which may say with which reward a sample passes, and the
+            settings, which hold the prices of models.
+        passing: the lowest reward with which a sample passes; by default the grader's `pass_threshold`,
+            or 1 if it has none.
     """
     rewards = np.frombuffer(digest.rewards, dtype=np.float64)
     groups: Ints | None = np.frombuffer(digest.groups, dtype=np.int64) if digest.grouped else None
@@ -151,7 +161,7 @@ def numbers_of(digest: Digest, meta: Mapping[str, Any], passing: float | None = 
 
 
 def _padded(column: Any, length: int) -> Floats:
-    """The column with NaN where its last rows lack the key."""
+    """The column, filled up with NaN: it ends before the last rows if those lack the key."""
     padded = np.full(length, np.nan)
     padded[: len(column)] = column
     return padded
@@ -159,12 +169,12 @@ def _padded(column: Any, length: int) -> Floats:
 
 def _sub_rewards(columns: Mapping[str, Floats], groups: Ints | None) -> Iterator[SubReward]:
     for key, column in list(columns.items())[:PARTS]:
-        there = ~np.isnan(column)
-        values = column[there]
-        mean = estimate(values, None if groups is None else groups[there])
-        shown = histogram(values, SMALL_BINS, few_values=1)
-        if mean and shown:
-            yield SubReward(key, mean, float(values.min()), float(values.max()), shown)
+        present = ~np.isnan(column)
+        values = column[present]
+        mean = estimate(values, None if groups is None else groups[present])
+        bars = histogram(values, SMALL_BINS, few_values=1)
+        if mean and bars:
+            yield SubReward(key, mean, float(values.min()), float(values.max()), bars)
 
 
 def _correlations(
@@ -179,23 +189,22 @@ def _correlations(
 
 def _groups(rewards: Floats, groups: Ints, passing: float) -> Groups:
     sizes = np.unique(groups, return_counts=True)[1]
-    most = int(sizes.max())
+    fewest, most = int(sizes.min()), int(sizes.max())
     at = []
     for k in (2**power for power in range(most.bit_length())):
         passed, best = pass_at(rewards, groups, k, passing), best_of(rewards, groups, k)
         if passed and best:
             at.append(AtK(k, passed, best))
-    fewest = int(sizes.min())
     return Groups(len(sizes), (fewest, most), unvarying(rewards, groups), passing, tuple(at))
 
 
 def _spending(usage: Mapping[str, Usage], prices: Mapping[str, Any]) -> Iterator[Spending]:
     for model, tokens in usage.items():
-        price = next((prices[name] for name in prices if _is_of(model, name)), None)
+        price = next((prices[name] for name in prices if _is_version(model, name)), None)
         yield Spending(model, tokens, None if price is None else Price(**price).of(tokens))
 
 
-def _is_of(model: str, name: str) -> bool:
-    """Whether an endpoint's name for a model is this one, perhaps with its day behind it."""
+def _is_version(model: str, name: str) -> bool:
+    """Whether an endpoint's name for a model is this name, possibly followed by a date."""
     rest = model.removeprefix(name)
     return model.startswith(name) and (not rest or DATED.fullmatch(rest) is not None)

@@ -1,4 +1,4 @@
-"""What gave a run's numbers: grader, engine, settings, data."""
+"""What produced a run's numbers: grader, engine, settings, data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from graders_engine.report.visible import one_line
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a results file says about its origin.
+    """What is known about the origin of a results file.
 
     Attributes:
         results: the results file.
-        meta: what stands in the file beside it.
+        meta: the content of its `.meta.json` file; empty if it does not exist.
     """
 
     results: Path
@@ -26,28 +26,28 @@ class Provenance:
 
     @property
     def grader(self) -> dict[str, Any]:
-        """The grader as it was given; empty when it is not known."""
+        """The grader's JSON; empty if it is not known."""
         grader = self.meta.get("grader")
         return grader if isinstance(grader, dict) else {}
 
     @property
     def name(self) -> str:
-        """The grader's name, or else the file's."""
+        """The grader's name, or the file's if it has none; on one line."""
         return one_line(str(self.grader.get("name") or self.results.name), 120)
 
     @property
     def engine(self) -> str:
-        """The version that graded."""
-        return str(self.meta.get("engine", "of an unknown version"))
+        """The version of the engine that graded."""
+        return str(self.meta.get("engine", "(unknown version)"))
 
     @property
     def data(self) -> str:
-        """Where the data set was; empty when it is not known."""
+        """The path of the data set; empty if it is not known."""
         return str(self.meta.get("data", {}).get("path") or "")
 
     @property
     def line(self) -> str:
-        """Grader type and files on one line."""
+        """The grader's type and the files, on one line."""
         kind = self.grader.get("type")
         parts = [
             f"{kind} grader" if kind else "",
@@ -57,24 +57,24 @@ class Provenance:
         return " · ".join(one_line(part, 120) for part in parts if part)
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        """(what, value), for a table."""
+        """Everything known, as (name, value) for a table."""
         yield "engine", f"graders-engine {self.engine}"
         if self.grader:
             yield "grader", f"sha256 {grader_hash(self.grader)}"
         yield "results", str(self.results)
         for group in ("data", "settings"):
-            yield from _flat(self.meta.get(group, {}), group)
+            yield from _flatten(self.meta.get(group, {}), group)
 
 
 def grader_hash(grader: Any) -> str:
-    """SHA-256 of the grader's JSON with sorted keys and no blanks, the first 128 bits in hexadecimal."""
+    """The first 128 bits of the SHA-256 of the grader's JSON (sorted keys, no spaces), in hexadecimal."""
     text = json.dumps(grader, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
+def _flatten(value: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _flat(part, f"{name}.{key}")
+            yield from _flatten(part, f"{name}.{key}")
     elif value is not None:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The items and samples behind some lines of a results file, found again in the data set."""
+"""The items and samples of some rows of a results file, read from the data set."""
 
 from __future__ import annotations
 
@@ -6,127 +6,138 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 
-Place = tuple[int, int]
-"""A row's line, and its place among the samples of that line."""
+_IDENTITY = ("size", "head")
+"""What identifies a data set, wherever it is stored."""
+
+
+class RowKey(NamedTuple):
+    """What identifies a row: its line, from 1, and its position among the line's samples, from 0."""
+
+    line: int
+    sample: int
 
 
 @dataclass(frozen=True, slots=True)
 class RowTexts:
-    """Texts of rows.
+    """The texts of some rows.
 
     Attributes:
-        texts: by place, the item as JSON and the sample's text.
-        why_none: a sentence that says why there are no texts; empty where there are.
+        texts: the item, as readable text, and the sample's text of each row.
+        why_none: a sentence that says why the texts are missing; empty if they are not.
     """
 
-    texts: dict[Place, tuple[str, str]] = field(default_factory=dict)
+    texts: dict[RowKey, tuple[str, str]] = field(default_factory=dict)
     why_none: str = ""
 
     def of(self, result: ResultLine) -> tuple[str, str]:
-        """The item and the sample of a row; empty where they are not known."""
-        return self.texts.get((result.line, result.sample), ("", ""))
+        """The item and the sample of a row; empty if they are not known."""
+        return self.texts.get(RowKey(result.line, result.sample), ("", ""))
 
 
 def texts_of(
     results: Collection[ResultLine],
     meta: Mapping[str, Any],
     data: Path | None = None,
-    most: int = 2000,
+    max_chars: int = 2000,
 ) -> RowTexts:
-    """Read the data set once for the texts of these rows.
+    """Read the texts of these rows in one pass over the data set.
 
     Args:
         results: the rows.
-        meta: what gave them; it says where the data set was, and how its rows were read.
-        data: where the data set is, when it was moved.
-        most: characters kept of each text.
+        meta: what produced them; it says where the data set was and how its rows were read.
+        data: where the data set is now, if it was moved.
+        max_chars: characters kept of each text.
     """
     if data is None and (data := data_path(meta)) is None:
         return RowTexts(
-            why_none="The results do not say where their data set is; name it with --data."
+            why_none="The results do not say where their data set is; pass its path with --data."
         )
-    places = {(result.line, result.sample) for result in results}
+    keys = {RowKey(result.line, result.sample) for result in results}
     try:
-        return RowTexts({place: _texts(row, most) for place, row in find(data, meta, places)})
+        rows = find_rows(data, meta, keys)
+        return RowTexts({key: _texts(row, max_chars) for key, row in rows})
     except (DataSetError, InvalidRequest) as error:
-        return RowTexts(why_none=f"{error} If the data set was moved, name it with --data.")
+        return RowTexts(why_none=f"{error} If the data set was moved, pass its path with --data.")
 
 
 def data_path(meta: Mapping[str, Any]) -> Path | None:
-    """Where a run's data set was; None where nobody knows, or it came from standard input."""
+    """Where a run's data set was; None if that is not known, or if it came from standard input."""
     path = meta.get("data", {}).get("path")
     return None if path in (None, "-") else Path(path)
 
 
-def find(
-    data: Path, meta: Mapping[str, Any], places: Collection[Place]
-) -> Iterator[tuple[Place, Any]]:
-    """The rows at these places, as `compiled.scope_reader(None)` takes them.
+def find_rows(
+    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey]
+) -> Iterator[tuple[RowKey, Any]]:
+    """The rows with these keys, as `compiled.scope_reader(None)` takes them.
 
     Raises:
-        DataSetError: the data set cannot be read, or is another one than `meta` says.
-        InvalidRequest: its rows have no shape that is known.
+        DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
+        InvalidRequest: its rows have no known shape.
     """
-    given, settings = meta.get("data", {}), meta.get("settings", {})
-    outputs = given.get("outputs") or {}
+    recorded, settings = meta.get("data", {}), meta.get("settings", {})
+    outputs = recorded.get("outputs") or {}
     data_set = open_data(
         data,
-        form=given.get("form"),
+        form=recorded.get("form"),
         shape=None if outputs else settings.get("shape"),
         sample_field=settings.get("sample_field"),
         outputs=outputs.get("path"),
-        join_on=given.get("join_on"),
+        join_on=recorded.get("join_on"),
     )
+    identity = data_set.identity
     if any(
-        given.get(key, found) != found for key, found in data_set.identity.items() if key in _OWN
+        recorded.get(name, identity[name]) != identity[name]
+        for name in identity
+        if name in _IDENTITY
     ):
-        raise DataSetError(f"{data} is not the data set of these results: its bytes are others.")
-    lines = {line for line, _ in places}
+        raise DataSetError(
+            f"{data} is not the data set of these results: its content is different."
+        )
+    lines = {key.line for key in keys}
     last = max(lines, default=0)
     for line, _, raw in data_set.records.read():
         if line in lines:
             for piece in data_set.shape.pieces(raw, line):
-                if (line, piece.sample) in places:
-                    yield (line, piece.sample), piece.row
+                key = RowKey(line, piece.sample)
+                if key in keys:
+                    yield key, piece.row
         if line >= last:
             return
 
 
-_OWN = ("size", "head")
-"""What a data set is known by, wherever it is."""
-
-
-def _texts(row: Any, most: int) -> tuple[str, str]:
+def _texts(row: Any, max_chars: int) -> tuple[str, str]:
+    """The item and the sample of a row."""
     if isinstance(row, Unreadable):
         return "", ""
     try:
         scope = scope_reader(None)(row)
     except InvalidRow:
-        return readable(row)[:most], ""
+        return readable(row)[:max_chars], ""
     text = scope.output_text
     if not text and (calls := scope.sample_value("output_tools")):
         text = readable(calls)
-    return readable(scope.item)[:most], text[:most]
+    return readable(scope.item)[:max_chars], text[:max_chars]
 
 
 def readable(value: Any, margin: str = "") -> str:
-    """A JSON value for people: a line for each key, texts as they are."""
+    """A JSON value for people: one line for each key, strings without quotes and escapes."""
     if isinstance(value, str):
         return value.replace("\n", f"\n{margin}")
     if isinstance(value, dict) and value:
-        named = ((str(key), part) for key, part in value.items())
+        entries = ((str(key), part) for key, part in value.items())
     elif isinstance(value, list) and value:
-        named = (("-", part) for part in value)
+        entries = (("-", part) for part in value)
     else:
         return json.dumps(value, ensure_ascii=False, default=repr)
-    return f"\n{margin}".join(_entry(name, part, f"{margin}  ") for name, part in named)
+    return f"\n{margin}".join(_entry(name, part, f"{margin}  ") for name, part in entries)
 
 
 def _entry(name: str, value: Any, margin: str) -> str:

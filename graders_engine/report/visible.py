@@ -1,4 +1,4 @@
-"""Text from rows, made safe to look at: nothing in it moves the cursor, turns the text or hides."""
+"""Text from rows made safe to display: it cannot move the cursor, change the reading direction or hide."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import re
 
 _HIDDEN = re.compile(
     "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
-    "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # unseen; bidi marks
-    "\u2028\u2029"  # line ends of their own
-    "\ud800-\udfff\ufffe\uffff"  # lone surrogates and what is no character
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters except tab and newline
+    "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible; bidi marks
+    "\u2028\u2029"  # line and paragraph separators
+    "\ud800-\udfff\ufffe\uffff"  # lone surrogates and noncharacters
     "\U000e0000-\U000e0fff"  # tags: invisible text
     "]"
 )
 
 
 def visible(text: str) -> str:
-    r"""The text with every character that is not seen, or that changes how others are seen, as `\u202e`.
+    r"""The text with each character that is invisible, or changes how others are displayed, as `\u202e`.
 
     Tab and newline stay; "\r\n" becomes a newline.
     """
-    return _HIDDEN.sub(_escaped, text.replace("\r\n", "\n"))
+    return _HIDDEN.sub(_escape, text.replace("\r\n", "\n"))
 
 
-def one_line(text: str, most: int) -> str:
-    """The text's beginning on one line, at most `most` characters, safe to look at."""
-    shown = " ".join(visible(text[: 4 * most]).split())
-    return shown if len(shown) <= most and len(text) <= 4 * most else shown[: most - 1] + "…"
+def one_line(text: str, max_chars: int) -> str:
+    """The start of the text on one line of at most `max_chars` characters, safe to display."""
+    line = " ".join(visible(text[: 4 * max_chars]).split())
+    whole = len(line) <= max_chars and len(text) <= 4 * max_chars
+    return line if whole else line[: max_chars - 1] + "…"
 
 
-def cut(text: str, most: int) -> tuple[str, int]:
-    """The text's beginning, safe to look at, and about how many characters were left out."""
-    shown = visible(text[:most])
-    # An escape is longer than what it stands for: a text full of them is cut earlier.
-    return shown[:most], max(len(text) - most, len(shown) - most, 0)
+def cut(text: str, max_chars: int) -> tuple[str, int]:
+    """The start of the text, safe to display, and about how many characters were left out."""
+    safe = visible(text[:max_chars])
+    # An escape is longer than the character it stands for, so a text full of them is cut earlier.
+    return safe[:max_chars], max(len(text) - max_chars, len(safe) - max_chars, 0)
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x100:
         return f"\\x{code:02x}"

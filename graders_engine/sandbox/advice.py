@@ -1,4 +1,4 @@
-"""Why there is no sandbox here, and what helps."""
+"""Why a tier does not work on this machine, and what helps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graders_engine.sandbox.base import SandboxUnavailable
 from graders_engine.sandbox.inside import landlock
 from graders_engine.sandbox.inside.plan import LANDLOCK, NAMESPACES
 
-#: setting -> (the value that forbids, what helps)
+#: for each kernel setting, the value that forbids user namespaces and the remedy
 _SWITCHES = {
     "kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
     "kernel/apparmor_restrict_unprivileged_userns": (
@@ -22,13 +22,13 @@ _SWITCHES = {
 
 
 def advice(tier: str) -> str:
-    """What to do so that a tier becomes available here."""
+    """What makes a tier available on this machine."""
     if sys.platform != "linux":
-        return "use a Linux container, or WSL 2 on Windows; macOS and Windows have no such walls"
+        return "use a Linux container, or WSL 2 on Windows"
     if tier == LANDLOCK:
         if landlock.version():
-            return "Landlock is there; see the reason"
-        return "needs Linux 5.13 or newer with Landlock switched on (lsm=landlock,... at boot)"
+            return "Landlock itself is available"
+        return "needs Linux 5.13 or newer with Landlock enabled (lsm=landlock,... at boot)"
     for name, (forbids, remedy) in _SWITCHES.items():
         try:
             value = Path("/proc/sys", name).read_text(encoding="ascii").strip()
@@ -37,16 +37,16 @@ def advice(tier: str) -> str:
         if value == forbids:
             return f"{name.replace('/', '.')} is {value} here: {remedy}"
     if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
-        return "this is a container: start it with a seccomp profile that allows unshare and mount"
-    return "needs Linux 5.12 or newer and permission to make user namespaces"
+        return "start this container with a seccomp profile that allows unshare and mount"
+    return "needs Linux 5.12 or newer and permission to create user namespaces"
 
 
 def unavailable(reasons: dict[str, str]) -> SandboxUnavailable:
-    """One sentence a tier on why there is no sandbox here, and the way out."""
+    """The error for a machine without any sandbox: why each tier does not work, and what helps."""
     if sys.platform != "linux":
         return SandboxUnavailable(f"python graders need Linux: {advice(NAMESPACES)}")
-    said = "; ".join(f"{name}: {why} ({advice(name)})" for name, why in reasons.items())
+    each = "; ".join(f"{name}: {why} ({advice(name)})" for name, why in reasons.items())
     return SandboxUnavailable(
-        f"no sandbox for python graders can be had here. {said}."
-        " `--sandbox none` runs them without one: only for sources and model outputs that you trust"
+        f"no sandbox for python graders works on this machine. {each}."
+        " `--sandbox none` runs them without one; use it only for sources and model outputs that you trust"
     )

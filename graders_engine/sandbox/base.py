@@ -1,18 +1,17 @@
-"""The port: what a sandbox is asked and what it answers.
+"""The port: what a sandbox takes and what it gives back.
 
-Every sandbox promises: the source is run as it stands, as a module, in a process of its own, within
-limits; two calls share nothing; nothing outlives its call; a reward is only ever what `grade`
-returned in that process. What the graded code did to itself is a `Verdict`; what is not its doing
-is an exception.
+Every sandbox promises: the source is run unchanged, as a module, in its own process, within limits;
+two calls share nothing; nothing outlives its call; a reward is only ever what `grade` returned in
+that process. What the graded code causes is a `GradeResult`; what it does not cause is an exception.
 
 No sandbox promises: that code which a grader runs inside its own process cannot change that
-grader's own reward (`child` says how far it is kept from it); that a fault in the kernel cannot be
-used; that time is the same on a loaded machine.
+grader's own reward (`inside/child.py` says how far it is prevented); that a fault in the kernel
+cannot be exploited; that a call takes the same time on a loaded machine.
 
 Exceptions:
-    SandboxError            something that the graded code did not do
-      SandboxUnavailable    no sandbox of the wanted strength can be had here; says why and what helps
-      WorkerLost            a worker went away twice under the same row
+    SandboxError            a failure that the graded code did not cause
+      SandboxUnavailable    this machine has no sandbox of the requested tier; says why and what helps
+      WorkerLost            the worker went away twice under the same row
 """
 
 from __future__ import annotations
@@ -27,34 +26,41 @@ _GIB = 1 << 30
 
 
 class SandboxError(Exception):
-    """What went wrong is not the graded code's doing."""
+    """Raised when a call fails and the graded code did not cause it."""
 
-    kind: ClassVar[str] = "sandbox_error"
+    type: ClassVar[str] = "sandbox_error"
+    """A short word for programs; the wire's `python_grader_server_error_type`."""
 
 
 class SandboxUnavailable(SandboxError):
-    """No sandbox of the wanted strength can be had here."""
+    """Raised when this machine has no sandbox of the requested tier, or the sandbox is closed."""
 
-    kind = "sandbox_unavailable"
+    type = "sandbox_unavailable"
 
 
 class WorkerLost(SandboxError):
-    """A worker process went away before it could answer."""
+    """Raised when a worker process went away before it could answer."""
 
-    kind = "worker_lost"
+    type = "worker_lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The budgets of one call, children and grandchildren included.
+    """The limits of one call, its child processes included.
 
     Attributes:
-        wall_s: seconds from the row's arrival to its answer.
-        memory_bytes: memory of one process, and of all of a grade's processes together.
-        disk_bytes: what may be written to the scratch folder.
-        cpus: how many processors a grade may use.
-        output_bytes: what may be printed before the grade is ended.
+        wall_s: from sending the row to its result.
+        memory_bytes: of one process, and of all of a grade's processes together.
+        disk_bytes: in the scratch folder.
+        cpus: processors that a grade may use.
+        output_bytes: printed to stdout and stderr together.
         processes: processes and threads at a time.
+
+    Raises:
+        ValueError: a limit is not above zero.
+
+    Example:
+        Limits(wall_s=10.0, memory_bytes=512 << 20)
     """
 
     wall_s: float = 120.0
@@ -76,9 +82,12 @@ class Program:
 
     Attributes:
         source: the text of a whole module.
-        name: the name of that module; `__name__` to the source.
-        interpreter: the Python that runs it; None for the engine's own.
-        seed: for `random` and numpy in each call; None for fresh entropy in each.
+        name: the module's `__name__`.
+        interpreter: path of the Python that runs it; None for the engine's own.
+        seed: for `random` and numpy, in each call; None for fresh entropy in each.
+
+    Raises:
+        ValueError: the name is not an identifier, or hides a module of the standard library.
     """
 
     source: str
@@ -92,7 +101,7 @@ class Program:
 
     @property
     def filename(self) -> str:
-        """What tracebacks call the source."""
+        """The file name of the source in tracebacks."""
         return f"{self.name}.py"
 
 
@@ -110,21 +119,24 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GradeResult:
     """How one call ended.
 
     Attributes:
-        kind: VALUE, or which fault of the graded code's it was.
+        kind: VALUE, or what the graded code did instead of returning a number.
         reward: a finite float for VALUE, else None.
         details: for people; after an exception it ends with the traceback of user code.
+        exception: name of the exception's type, after an exception. The process of the graded code
+            reports it, so that code can choose it: use it for hints, never for a reward.
         stdout: what was printed, its first and last 8 KiB.
-        stderr: the same for standard error.
-        seconds: from the row's sending to the answer.
+        stderr: likewise.
+        seconds: from sending the row to the result.
     """
 
     kind: Kind
     reward: float | None = None
     details: str = ""
+    exception: str = ""
     stdout: str = ""
     stderr: str = ""
     seconds: float = 0.0
@@ -133,17 +145,17 @@ class Verdict:
 class Sandbox(Protocol):
     """Where untrusted python runs."""
 
-    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
-        """Run the program on one row.
+    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
+        """Run the program on one row, both parts of it encoded as JSON.
 
         Raises:
             SandboxUnavailable: there is no sandbox to run it in.
-            WorkerLost: the sandbox broke, twice.
+            WorkerLost: the worker was lost, and so was a second one.
         """
         ...
 
     async def close(self) -> None:
-        """End every process; later calls are refused."""
+        """End every process; later calls raise SandboxUnavailable."""
         ...
 
 

@@ -1,9 +1,10 @@
-"""A memory group of the kernel's around a worker and all that it starts, where this process may make one.
+"""A memory cgroup around a worker and all that it starts, where this process is allowed to make one.
 
-It is a wall behind the others: the limit of one process (RLIMIT_AS) and the watchdog's sum over a
-grade's processes come first and name the culprit; the group ends what outruns both. It holds the
-whole worker, so its limit has room for the scratch folder's pages and for the template. Most users
-may make no group (a container mounts them read-only, a session delegates none); then there is none.
+It stands behind two other limits: that of one process (RLIMIT_AS) and the watchdog's sum over a
+grade's processes, which come first and say which grade it was. The group ends what escapes both. It
+holds the whole worker, so its limit has room for the scratch folder's pages and for the template.
+Most users cannot make groups (a container mounts them read-only, a login session delegates none);
+their workers run without.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
 _ROOT = Path("/sys/fs/cgroup")
-_TEMPLATE_BYTES = 1 << 30  # what a template and the grades forked ahead may hold of their own
+TEMPLATE_BYTES = 1 << 30  # for a template and the grades that are forked ahead
 _NAME = "graders-"
 
 _numbers = itertools.count()
 
 
 class Group:
-    """One group; `close` takes it away when its processes have ended."""
+    """One group, to be closed when its processes have ended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def close(self) -> bool:
-        """Remove the group; False as long as processes in it are still ending."""
+        """Remove the group; False while processes in it are still ending."""
         try:
             self._folder.rmdir()
         except FileNotFoundError:
@@ -39,8 +40,8 @@ class Group:
         return True
 
 
-def enclose(pid: int, memory_bytes: int, disk_bytes: int) -> Group | None:
-    """Put a process, and with it all that it will start, into a group; None where that is not permitted."""
+def enclose(pid: int, memory_bytes: int) -> Group | None:
+    """Put a process, with all that it will start, into a new group; None where that is not allowed."""
     found = home()
     if found is None:
         return None
@@ -48,10 +49,10 @@ def enclose(pid: int, memory_bytes: int, disk_bytes: int) -> Group | None:
     folder = parent / f"{_NAME}{os.getpid()}-{next(_numbers)}"
     try:
         folder.mkdir()
-        (folder / limit).write_text(str(memory_bytes + disk_bytes + _TEMPLATE_BYTES))
+        (folder / limit).write_text(str(memory_bytes))
         (folder / "cgroup.procs").write_text(str(pid))
     except OSError as error:
-        _LOG.debug("no memory group for worker %s: %s", pid, error)
+        _LOG.debug("no memory group for process %s: %s", pid, error)
         Group(folder).close()
         return None
     return Group(folder)
@@ -59,7 +60,7 @@ def enclose(pid: int, memory_bytes: int, disk_bytes: int) -> Group | None:
 
 @functools.cache
 def home() -> tuple[Path, str] | None:
-    """The group in which this process may make others, and the file that takes their limit."""
+    """The group in which this process can make others, and the name of the file for their limit."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
@@ -74,7 +75,7 @@ def home() -> tuple[Path, str] | None:
         elif "memory" in controllers.split(","):
             parent, limit = _ROOT / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
         if parent is not None and os.access(parent, os.W_OK):
-            _sweep(parent)
+            remove_leftovers(parent)
             return parent, limit
     return None
 
@@ -86,8 +87,8 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _sweep(parent: Path) -> None:
-    """Remove the groups of engines that were killed."""
+def remove_leftovers(parent: Path) -> None:
+    """Remove the groups that killed engines left in `parent`."""
     for folder in parent.glob(f"{_NAME}*"):
         pid = folder.name.removeprefix(_NAME).partition("-")[0]
         if not Path("/proc", pid).exists():

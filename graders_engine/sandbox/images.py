@@ -1,8 +1,8 @@
 """Images: named environments that graders run in, built once and kept in the user's data folder.
 
 An image is a virtual environment with exactly the packages that its definition names, and data for
-NLTK. `uv` builds it if it is there, `venv` and `pip` otherwise. What could not be had is said and
-recorded: an image without its NLTK data works for all that does not need them.
+NLTK. It is built with `uv` if that is installed, else with `venv` and `pip`. NLTK data that cannot be
+downloaded is reported and recorded: graders that do not use it work without.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from graders_engine.sandbox.base import SandboxError
 
-_RECORD = "image.json"  # written last: a folder without it is a build that did not end
+_RECORD = "image.json"  # written last: a folder without it is an unfinished build
 _BUILD_TIMEOUT_S = 3600
 _NLTK_TIMEOUT_S = 60
 _DOWNLOAD = (
@@ -29,19 +29,19 @@ _DOWNLOAD = (
 
 
 class ImageError(SandboxError):
-    """An image is not known, not built, or cannot be built here."""
+    """Raised for an image that is unknown, not built, or cannot be built here."""
 
-    kind = "image_error"
+    type = "image_error"
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What an image holds.
+    """What an image contains.
 
     Attributes:
-        packages: requirements, pinned as the definition wants them.
-        nltk_data: names of NLTK's data packages.
-        pythons: the versions for which there are wheels of all packages, the best first.
+        packages: requirements, as pip takes them.
+        nltk_data: names of NLTK data packages.
+        pythons: the versions with wheels of all packages, the preferred one first.
     """
 
     packages: tuple[str, ...]
@@ -70,10 +70,10 @@ class Image:
 
     Attributes:
         tag: its name.
-        folder: where it stands.
-        interpreter: its Python; what a `Program` is given.
-        python: that Python's version.
-        missing_data: NLTK data that could not be had when it was built.
+        folder: its path.
+        interpreter: the path of its Python, for a `Program`.
+        python: the version of that Python.
+        missing_data: NLTK data that could not be downloaded when it was built.
     """
 
     tag: str
@@ -84,7 +84,7 @@ class Image:
 
 
 def home() -> Path:
-    """Where images are kept: GRADERS_DATA, else the user's data folder."""
+    """The folder of all images: below GRADERS_DATA, else below the user's data folder."""
     base = os.environ.get("GRADERS_DATA")
     if base:
         return Path(base) / "images"
@@ -92,18 +92,22 @@ def home() -> Path:
     return Path(data) / "graders-engine" / "images"
 
 
-def definition(tag: str, own: Mapping[str, Definition] | None = None) -> Definition:
-    """What is known of a tag; the user's `own` definitions come first."""
+def definition(tag: str, custom: Mapping[str, Definition] | None = None) -> Definition:
+    """The definition of a tag; the user's `custom` ones come first.
+
+    Raises:
+        ImageError: the tag is unknown.
+    """
     tag = ALIASES.get(tag, tag)
-    found = (own or {}).get(tag) or DOCUMENTED.get(tag)
+    found = (custom or {}).get(tag) or DOCUMENTED.get(tag)
     if found is None:
-        known = ", ".join(sorted({*DOCUMENTED, *ALIASES, *(own or {})}))
-        raise ImageError(f"no image is called {tag!r}; known are {known}")
+        known = ", ".join(sorted({*DOCUMENTED, *ALIASES, *(custom or {})}))
+        raise ImageError(f"no image is called {tag!r}; known images: {known}")
     return found
 
 
 def find(tag: str) -> Image | None:
-    """The image of that tag if it has been built."""
+    """The image of that tag or alias; None when it has not been built."""
     folder = home() / ALIASES.get(tag, tag)
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
@@ -114,13 +118,17 @@ def find(tag: str) -> Image | None:
 
 
 def built() -> list[Image]:
-    """All images that have been built, by tag."""
+    """All images that have been built, sorted by tag."""
     folders = sorted(home().iterdir()) if home().is_dir() else []
     return [image for f in folders if (image := find(f.name)) is not None]
 
 
 def remove(tag: str) -> None:
-    """Take an image away; ImageError when there is none of that tag."""
+    """Delete an image.
+
+    Raises:
+        ImageError: no image of that tag has been built.
+    """
     folder = home() / ALIASES.get(tag, tag)
     if not tag or not folder.is_dir() or folder.parent != home():
         raise ImageError(f"no image {tag!r} has been built")
@@ -129,23 +137,29 @@ def remove(tag: str) -> None:
 
 def build(
     tag: str,
-    own: Mapping[str, Definition] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    custom: Mapping[str, Definition] | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> Image:
-    """Build an image, from the start; `say` is told each step.
+    """Build an image from scratch, in place of one that is there.
+
+    Args:
+        tag: its name or alias.
+        custom: the user's definitions.
+        on_step: called with a line of text for each step.
 
     Raises:
-        ImageError: it is not known, or there is no Python or no wheel for it here.
+        ImageError: the tag is unknown, another process builds it, or this machine lacks a Python or
+            a wheel for it.
     """
-    wanted = definition(tag, own)
+    wanted = definition(tag, custom)
     folder = home() / ALIASES.get(tag, tag)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock(folder):
         if folder.exists():
             shutil.rmtree(folder)
         try:
-            python = _make(folder, wanted, say)
-            missing = tuple(n for n in wanted.nltk_data if not _fetch(folder, n, say))
+            python = _make(folder, wanted, on_step)
+            missing = tuple(n for n in wanted.nltk_data if not _fetch(folder, n, on_step))
             record = {"python": python, "missing_data": missing, "packages": wanted.packages}
             (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
         except BaseException:
@@ -156,20 +170,21 @@ def build(
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    import fcntl  # not on Windows, where there is no sandbox to use an image in
+    import fcntl  # Windows has none; nor has it a sandbox to use an image in
 
     with open(folder.with_name(f".{folder.name}.lock"), "w", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ImageError(f"the image {folder.name} is being built by another process") from None
+            raise ImageError(f"another process is building the image {folder.name}") from None
         yield
 
 
-def _make(folder: Path, wanted: Definition, say: Callable[[str], None]) -> str:
+def _make(folder: Path, wanted: Definition, on_step: Callable[[str], None]) -> str:
+    """Make the environment and install the packages; the version of its Python."""
     uv = shutil.which("uv")
     python, version = _python_for(wanted, uv)
-    say(f"environment for Python {version} in {folder}")
+    on_step(f"Creating an environment for Python {version} in {folder}")
     if uv:
         _run([uv, "venv", "--quiet", "--python", python, str(folder)])
         install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python")]
@@ -179,13 +194,13 @@ def _make(folder: Path, wanted: Definition, say: Callable[[str], None]) -> str:
         install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         install += ["--disable-pip-version-check"]
     if wanted.packages:
-        say(f"{len(wanted.packages)} packages with {'uv' if uv else 'pip'}")
+        on_step(f"Installing {len(wanted.packages)} packages with {'uv' if uv else 'pip'}")
         _run([*install, *wanted.packages])
     return version
 
 
 def _python_for(wanted: Definition, uv: str | None) -> tuple[str, str]:
-    """A Python of a version that has wheels for all packages."""
+    """A Python of a version that has wheels for all packages: its path or name, and the version."""
     mine = f"{sys.version_info.major}.{sys.version_info.minor}"
     if mine in wanted.pythons:
         return os.path.realpath(sys.executable), mine
@@ -194,10 +209,10 @@ def _python_for(wanted: Definition, uv: str | None) -> tuple[str, str]:
         if found:
             return found, version
     if uv:
-        return wanted.pythons[0], wanted.pythons[0]  # uv brings its own
+        return wanted.pythons[0], wanted.pythons[0]  # uv downloads it
     raise ImageError(
-        f"this image needs Python {' or '.join(wanted.pythons)}: the packages have no wheels for {mine}."
-        " Install one of them, or uv, which brings its own"
+        f"this image needs Python {' or '.join(wanted.pythons)}: its packages have no wheels for {mine}."
+        " Install one of these versions, or uv, which downloads one"
     )
 
 
@@ -209,7 +224,7 @@ def _run(command: list[str]) -> None:
             capture_output=True,
             text=True,
             timeout=_BUILD_TIMEOUT_S,
-            umask=0o022,  # graded code is another user, and must be able to read it
+            umask=0o022,  # graded code runs as another user, and must be able to read it
         )
     except subprocess.CalledProcessError as error:
         last = (error.stderr or error.stdout).strip().splitlines()[-5:]
@@ -218,8 +233,8 @@ def _run(command: list[str]) -> None:
         raise ImageError(f"{command[0]} could not be run: {error}") from None
 
 
-def _fetch(folder: Path, name: str, say: Callable[[str], None]) -> bool:
-    """Download one of NLTK's data packages; whether it came."""
+def _fetch(folder: Path, name: str, on_step: Callable[[str], None]) -> bool:
+    """Download one NLTK data package; whether that worked."""
     target = folder / "nltk_data"
     target.mkdir(exist_ok=True)
     command = [str(folder / "bin" / "python"), "-c", _DOWNLOAD, name, str(target)]
@@ -227,9 +242,9 @@ def _fetch(folder: Path, name: str, say: Callable[[str], None]) -> bool:
         done = subprocess.run(  # noqa: S603 - the image's own Python
             command, capture_output=True, timeout=_NLTK_TIMEOUT_S, umask=0o022, check=False
         )
-        came = done.returncode == 0
+        downloaded = done.returncode == 0
     except (OSError, subprocess.TimeoutExpired):
-        came = False
-    if not came:
-        say(f"NLTK data {name!r} could not be downloaded; graders that need it will say so")
-    return came
+        downloaded = False
+    if not downloaded:
+        on_step(f"Could not download the NLTK data {name!r}; graders that use it will fail")
+    return downloaded

@@ -1,4 +1,4 @@
-"""What of the host an interpreter needs to see: its own folders and the system's libraries."""
+"""The parts of the host that an interpreter needs: its own folders and the system's libraries."""
 
 from __future__ import annotations
 
@@ -17,33 +17,25 @@ _ASK = (
     "print(json.dumps([sys.executable, sys.prefix, sys.base_prefix, sys.path, sys.version_info[:2]]))"
 )
 _ASK_TIMEOUT_S = 30
-#: programs and libraries of the system; nothing of /home, /root, /var, /etc but what is named
+#: programs and libraries of the system; nothing else of /etc, and nothing of /home, /root, /var
 _SYSTEM = (
     *("/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/share/zoneinfo"),
-    *(
-        "/bin",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/etc/ld.so.cache",
-        "/etc/alternatives",
-        "/etc/localtime",
-    ),
+    *("/bin", "/lib", "/lib32", "/lib64"),
+    *("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"),
 )
-#: what below a prefix belongs to an interpreter
+#: the parts of a prefix that belong to an interpreter
 _PARTS = ("bin", "lib", "lib64", "include", "share", "nltk_data", "pyvenv.cfg")
 _OLDEST = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python and its surroundings.
+    """A Python and the folders that it needs.
 
     Attributes:
-        executable: its path.
-        prefix: `sys.prefix` of a process of it.
-        module_path: `sys.path`, without the folders that are not its own.
-        readable: the host's paths that are shown to graded code, none inside another.
+        prefix: its `sys.prefix`.
+        module_path: its `sys.path`, only the folders that belong to it.
+        readable: the paths of the host that are shown to graded code, none inside another.
     """
 
     executable: str
@@ -54,7 +46,11 @@ class Interpreter:
 
 @functools.cache
 def locate(executable: str | None) -> Interpreter:
-    """Look at an interpreter; the engine's own costs nothing, another one is started once."""
+    """Find out about an interpreter (None: the engine's own); another one is started once for it.
+
+    Raises:
+        SandboxUnavailable: it does not run, or it is too old.
+    """
     if executable is None or executable == sys.executable:
         version: tuple[int, ...] = sys.version_info[:2]
         path, prefix, base_prefix, module_path = (
@@ -68,17 +64,19 @@ def locate(executable: str | None) -> Interpreter:
     if tuple(version) < _OLDEST:
         found = ".".join(map(str, version))
         raise SandboxUnavailable(f"{executable} is Python {found}; graders need 3.11 or newer")
-    own = _own_folders(path, prefix, base_prefix)
-    modules = [p for p in module_path if (p and _inside(p, own)) or _is_packages(p)]
-    # an environment may link to the packages of another: the way there is shown as well
-    ways = [way for p in modules for way in (p, *_links(p), os.path.realpath(p))]
-    shown = [p for p in dict.fromkeys([*own, *ways]) if os.path.lexists(p)]
-    readable = tuple(p for p in shown if not _inside(p, [o for o in shown if o != p]))
+    folders = _folders_of(path, prefix, base_prefix)
+    modules = [p for p in module_path if (p and _inside(p, folders)) or _is_packages(p)]
+    # an environment may link to the packages of another: the links are shown as well
+    links = [link for p in modules for link in (p, *_links(p), os.path.realpath(p))]
+    visible = [p for p in dict.fromkeys([*folders, *links]) if os.path.lexists(p)]
+    readable = tuple(
+        p for p in visible if not _inside(p, [other for other in visible if other != p])
+    )
     return Interpreter(path, prefix, tuple(modules), readable)
 
 
-def _own_folders(path: str, prefix: str, base_prefix: str) -> list[str]:
-    """What belongs to an interpreter, and the system's libraries."""
+def _folders_of(path: str, prefix: str, base_prefix: str) -> list[str]:
+    """The folders of an interpreter and of the system's libraries."""
     home = os.path.dirname(os.path.realpath(path))
     roots = [r for r in dict.fromkeys([prefix, base_prefix]) if r not in ("/", "/usr")]
     parts = [os.path.join(r, p) for r in roots for p in _PARTS]
@@ -86,7 +84,7 @@ def _own_folders(path: str, prefix: str, base_prefix: str) -> list[str]:
 
 
 def missing(executable: str | None, names: list[str]) -> list[str]:
-    """Which of these modules an interpreter does not have, by their first names; nothing is run."""
+    """The top-level names of the modules that an interpreter lacks; none of them is run."""
     path = list(locate(executable).module_path)
     tops = dict.fromkeys(n.partition(".")[0] for n in names)
     return [
@@ -112,7 +110,7 @@ def _ask(executable: str) -> tuple[str, str, str, list[str], tuple[int, ...]]:
 
 
 def _links(path: str) -> list[str]:
-    """The chain of symbolic links from `path` to the file."""
+    """The chain of symbolic links from `path` to the file, both included."""
     chain: list[str] = []
     while os.path.islink(path) and len(chain) < 40:
         chain.append(path)

@@ -1,10 +1,10 @@
-"""A sandbox that is made when the first python grader runs: most engines never need one."""
+"""A sandbox that starts when the first python grader runs: most engines never need one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graders_engine.sandbox.base import Limits, Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.base import GradeResult, Limits, Program, SandboxUnavailable
 from graders_engine.sandbox.inside.plan import AUTO, NONE, STRENGTH
 
 if TYPE_CHECKING:
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class OnDemand:
-    """A `Sandbox`: a `Pool` of this tier, from the first grade on.
+    """A `Sandbox` that makes a `Pool` for the first grade.
 
     Args:
         tier: "auto", "namespaces", "landlock" or "none".
-        limits: of one call; the API's own when left out.
+        limits: of one call; by default those of the hosted API.
 
     Raises:
         ValueError: there is no such tier.
@@ -31,10 +31,10 @@ class OnDemand:
 
     @property
     def tier(self) -> str:
-        """The tier that was asked for; from the first grade on, the one that was found."""
+        """The requested tier; after the first grade, the one in use."""
         return self._tier if self._pool is None else self._pool.tier
 
-    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port."""
         if self._closed:
             raise SandboxUnavailable("this sandbox has been closed")

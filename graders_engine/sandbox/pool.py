@@ -1,9 +1,9 @@
 """A sandbox of warm workers.
 
-One limiter bounds the grades that run at a time. Each program has workers of its own, whose
-templates stay while they are used: the least recently used are ended when there are too many. A
-worker that has forked often, has grown, or lacks modules that its grades keep importing is replaced
-in the background. A row whose worker is lost is tried once more on a new one.
+One semaphore bounds the grades that run at a time. Each program has workers of its own, whose
+templates stay as long as they are used: when there are too many workers, those of the least
+recently used program end first. A worn worker is replaced in the background. A row whose worker is
+lost is tried once more on another one.
 """
 
 from __future__ import annotations
@@ -20,60 +20,69 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.advice import unavailable
 from graders_engine.sandbox.base import (
+    GradeResult,
     Kind,
     Limits,
     Program,
     SandboxError,
     SandboxUnavailable,
-    Verdict,
     WorkerLost,
     available_cpus,
 )
-from graders_engine.sandbox.folders import Folders, remove
+from graders_engine.sandbox.grade_result import result_from_frame
 from graders_engine.sandbox.inside import plan, wire
 from graders_engine.sandbox.interpreter import locate
-from graders_engine.sandbox.process import Worker
-from graders_engine.sandbox.verdicts import verdict
-from graders_engine.sandbox.watchdog import Watchdog, resident_bytes
+from graders_engine.sandbox.process import ImportReport, Worker, WorkerState
+from graders_engine.sandbox.replacement import ReplacementPolicy, Wear
+from graders_engine.sandbox.scratch_dirs import ScratchDirs
+from graders_engine.sandbox.watchdog import Watchdog
 
 _log = logging.getLogger("graders_engine")
 
-_FORKS = 20_000  # grades of one template before it is replaced
-_FORK_S = 0.01  # what one of them may cost the template, for its own processor limit
-_GROWTH_BYTES = 256 << 20  # and what it may grow by
-_LOOK_EVERY = 1_000  # grades between two looks at its size
-_LEARN_AFTER = 3  # grades of a template before a lesson replaces it
-_LESSONS = 4  # how often a program may teach
-_MAX_LEARNED = 300
-_HOST_IDS = 0x6F000000  # user ids far from what any system gives out
+_FORK_S = 0.01  # processor time that one grade may cost the template
+_HOST_IDS = 0x6F000000  # user ids far from those that systems give out
 _WORKERS_PER_SLOT = 4
 _PROGRAMS_PER_WORKER = 4
 _REAP_S = 5.0
-_MAX_SOURCE = 512 << 10  # twice what a grader may be; it must fit a frame in JSON's worst spelling
+_MAX_SOURCE = (
+    512 << 10
+)  # twice what a grader may be; it must fit a frame in JSON's longest spelling
 
 _numbers = itertools.count(os.getpid() % 10_000 * 1_000)
 
 
 @dataclass(slots=True, eq=False)
-class _Warm:
-    """A program's workers that are free, and what its grades have taught."""
+class _ProgramState:
+    """What the pool keeps of one program."""
 
-    program: Program
     free: list[Worker] = field(default_factory=list)
-    learned: dict[str, None] = field(default_factory=dict)
-    lesson: int = 0
-    remarks: list[str] = field(default_factory=list)
-    replacing: bool = False
+    warnings: list[str] = field(default_factory=list)
+    is_replacing: bool = False
 
 
 class Pool:
     """A `Sandbox` of one tier. Belongs to one event loop; workers start on first need.
 
-    With the tier "auto" it is the strongest that can be had, found when the first worker is
-    started; `tier` says which. "none" is no sandbox, for those who ask for it by name.
+    With the tier "auto" it is the strongest that this machine offers, found when the first worker
+    starts; `tier` then names it. "none" is no sandbox at all.
+
+    Args:
+        tier: "auto", "namespaces", "landlock" or "none".
+        limits: of one call.
+        concurrency: how many grades run at a time; by default as many as there are processors.
+        replacement: when a worker that still works is replaced.
+        slow_import_s: imports that take longer than this are worth a warning.
+
+    Raises:
+        ValueError: there is no such tier.
+
+    Example:
+        pool = Pool("auto", Limits(wall_s=5.0))
+        program = Program("def grade(sample, item): return float(sample == item)")
+        result = await pool.grade(program, b'"a"', b'"a"')  # result.reward == 1.0
+        await pool.close()
     """
 
     def __init__(
@@ -81,34 +90,37 @@ class Pool:
         tier: str = plan.AUTO,
         limits: Limits | None = None,
         concurrency: int | None = None,
+        replacement: ReplacementPolicy | None = None,
+        slow_import_s: float = 5.0,
     ) -> None:
         if tier not in (plan.AUTO, plan.NONE, *plan.STRENGTH):
             raise ValueError(f"there is no sandbox named {tier!r}")
         self.tier = tier
-        self._choosing = asyncio.Lock()
         self.limits = limits or Limits()
         self.concurrency = concurrency or available_cpus()
+        self._replacement = replacement or ReplacementPolicy()
+        self._slow_import_s = slow_import_s
+        self._choosing_tier = asyncio.Lock()
         self._slots = asyncio.Semaphore(self.concurrency)
-        self._programs: OrderedDict[Program, _Warm] = OrderedDict()
-        self._workers: set[Worker] = set()
-        self._leaving: list[Worker] = []
-        self._groups: list[cgroup.Group] = []
-        self._errands: set[asyncio.Task[None]] = set()
+        self._programs: OrderedDict[Program, _ProgramState] = OrderedDict()
+        self._workers: dict[Worker, Wear] = {}
+        self._discarded: list[Worker] = []
+        self._background: set[asyncio.Task[None]] = set()
         self._watchdog: Watchdog | None = None
-        self._folders: Folders | None = None
+        self._scratch_dirs: ScratchDirs | None = None
         self._closed = False
 
     @property
     def workers(self) -> list[Worker]:
-        """The workers that are up, for the curious and the tests."""
+        """The workers that are not discarded."""
         return list(self._workers)
 
-    def remarks(self, program: Program) -> list[str]:
-        """What is to be said of a program that has run: slow imports, imports that start threads."""
-        warm = self._programs.get(program)
-        return warm.remarks if warm else []
+    def warnings(self, program: Program) -> list[str]:
+        """Warnings about the imports of a program that has run: slow ones, and ones that start threads."""
+        state = self._programs.get(program)
+        return state.warnings if state else []
 
-    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port."""
         async with self._slots:
             try:
@@ -116,82 +128,93 @@ class Pool:
             except WorkerLost:
                 return await self._attempt(program, sample_json, item_json)
 
-    async def _attempt(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+    async def _attempt(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         if self._closed:
             raise SandboxUnavailable("this sandbox has been closed")
         if too_large := _too_large(program, sample_json, item_json):
-            return Verdict(Kind.EXCEPTION, details=too_large)
-        warm = self._programs.get(program)
-        if warm is None:
-            warm = self._programs[program] = _Warm(program)
-        self._programs.move_to_end(program)
-        worker = warm.free.pop() if warm.free else await self._start(warm)
+            return GradeResult(Kind.EXCEPTION, details=too_large)
+        worker = await self._take_worker(program)
         started = time.monotonic()
         try:
             frame = await worker.grade(sample_json, item_json)
-        except WorkerLost:
-            if worker.ordered is None:
-                raise
-            # it had to be killed with its worker: the row did that
-            frame = {"kind": "killed", "reason": worker.ordered}
         finally:
-            self._keep(warm, worker)
+            self._put_back(program, worker)
         seconds = time.monotonic() - started
-        if "late" in frame:
-            self._learn(warm, frame["late"])
-        if worker.served >= _LEARN_AFTER and self._is_stale(warm, worker):
-            self._replace_soon(warm, worker)
-        return verdict(frame, self.limits, seconds)
+        self._replace_if_worn(program, worker)
+        return result_from_frame(frame, self.limits, seconds)
 
-    async def _start(self, warm: _Warm) -> Worker:
-        if self.tier != plan.AUTO:
-            return await self._start_as(self.tier, warm)
-        async with self._choosing:
-            if self.tier != plan.AUTO:
-                return await self._start_as(self.tier, warm)
-            reasons: dict[str, str] = {}
-            for tier in plan.STRENGTH if sys.platform == "linux" else ():
-                try:
-                    worker = await self._start_as(tier, warm)
-                except SandboxUnavailable as error:
-                    reasons[tier] = str(error)
-                    continue
-                self.tier = tier
-                return worker
-            raise unavailable(reasons)
+    def _state_of(self, program: Program) -> _ProgramState:
+        state = self._programs.get(program)
+        if state is None:
+            state = self._programs[program] = _ProgramState()
+        return state
 
-    async def _start_as(self, tier: str, warm: _Warm) -> Worker:
+    async def _take_worker(self, program: Program) -> Worker:
+        """A free worker of the program, or a new one."""
+        state = self._state_of(program)
+        self._programs.move_to_end(program)
+        return state.free.pop() if state.free else await self._start_worker(program)
+
+    def _put_back(self, program: Program, worker: Worker) -> None:
+        """Keep a worker for the next row, unless it is lost or outdated."""
+        wear = self._workers.get(worker)
+        if worker.state is WorkerState.DISCARDED or wear is None or wear.is_outdated:
+            self._discard(worker)
+        else:
+            self._state_of(program).free.append(worker)
+
+    def _discard(self, worker: Worker) -> None:
+        worker.discard()
+        if self._workers.pop(worker, None) is not None:
+            self._discarded.append(worker)
+
+    async def _start_worker(self, program: Program) -> Worker:
+        if self.tier == plan.AUTO:
+            async with self._choosing_tier:
+                if self.tier == plan.AUTO:
+                    return await self._start_in_strongest_tier(program)
+        return await self._start_in(self.tier, program)
+
+    async def _start_in_strongest_tier(self, program: Program) -> Worker:
+        reasons: dict[str, str] = {}
+        for tier in plan.STRENGTH if sys.platform == "linux" else ():
+            try:
+                worker = await self._start_in(tier, program)
+            except SandboxUnavailable as error:
+                reasons[tier] = str(error)
+                continue
+            self.tier = tier
+            return worker
+        raise unavailable(reasons)
+
+    async def _start_in(self, tier: str, program: Program) -> Worker:
         self._make_room()
         if self._watchdog is None:
             self._watchdog = Watchdog(lambda: list(self._workers), self.limits.wall_s)
-        program = warm.program
         worker = Worker(self._plan(tier, program), locate(program.interpreter))
-        self._workers.add(worker)
-        # Before it is told its plan: what it starts from then on is inside.
-        limits = self.limits
-        worker.group = cgroup.enclose(worker.pid, limits.memory_bytes, limits.disk_bytes)
-        worker.lesson = warm.lesson
-        learned = list(warm.learned)
+        self._workers[worker] = Wear(self._replacement)
         try:
             await worker.start()
-            await worker.load(
+            report = await worker.load(
                 plan.Task(
                     source=program.source,
                     name=program.name,
                     filename=program.filename,
                     seed=program.seed,
-                    learned=learned,
                 )
             )
         except BaseException:
-            worker.discard()
-            self._part_with(worker)
+            self._discard(worker)
             raise
-        if not warm.remarks:
-            warm.remarks = worker.remarks()
-            for remark in warm.remarks:
-                _log.warning("a python grader: %s", remark)
+        self._warn_once(program, report)
         return worker
+
+    def _warn_once(self, program: Program, report: ImportReport) -> None:
+        state = self._state_of(program)
+        if not state.warnings:
+            state.warnings = report.warnings(self._slow_import_s)
+            for warning in state.warnings:
+                _log.warning("a python grader: %s", warning)
 
     def _plan(self, tier: str, program: Program) -> plan.Plan:
         interpreter, limits = locate(program.interpreter), self.limits
@@ -208,136 +231,101 @@ class Pool:
             disk_bytes=limits.disk_bytes,
             output_bytes=limits.output_bytes,
             processes=limits.processes,
-            cpu_s=int(limits.wall_s * limits.cpus + _FORKS * _FORK_S),
+            cpu_s=int(limits.wall_s * limits.cpus + self._replacement.max_grades * _FORK_S),
         )
 
     def _new_folder(self) -> str:
-        if self._folders is None:
-            self._folders = Folders()
-        return self._folders.new()
+        if self._scratch_dirs is None:
+            self._scratch_dirs = ScratchDirs()
+        return self._scratch_dirs.new()
 
     def _make_room(self) -> None:
-        """End the longest unused worker when there are as many as there may be."""
+        """End least recently used workers until there is room for one more."""
         self._reap()
-        most = self.concurrency * _WORKERS_PER_SLOT
-        while len(self._workers) >= most:
-            warm = next((w for w in self._programs.values() if w.free), None)
-            if warm is None:
+        max_workers = self.concurrency * _WORKERS_PER_SLOT
+        while len(self._workers) >= max_workers:
+            state = next((s for s in self._programs.values() if s.free), None)
+            if state is None:  # all of them are busy
                 return
-            worker = warm.free.pop(0)
-            worker.discard()
-            self._part_with(worker)
-        while len(self._programs) > _PROGRAMS_PER_WORKER * most:
-            program, warm = next(iter(self._programs.items()))
-            if warm.free:
+            self._discard(state.free.pop(0))
+        while len(self._programs) > _PROGRAMS_PER_WORKER * max_workers:
+            program, state = next(iter(self._programs.items()))
+            if state.free:
                 return
-            del self._programs[program]  # only what it has taught is forgotten
-
-    def _keep(self, warm: _Warm, worker: Worker) -> None:
-        if worker.retired:
-            worker.discard()
-        if worker.lost:
-            self._part_with(worker)
-        else:
-            warm.free.append(worker)
-
-    def _part_with(self, worker: Worker) -> None:
-        self._workers.discard(worker)
-        self._leaving.append(worker)
+            del self._programs[program]  # only its warnings are forgotten
 
     def _reap(self) -> None:
-        for worker in [w for w in self._leaving if w.gone()]:
-            self._leaving.remove(worker)
-            if worker.group is not None:
-                self._groups.append(worker.group)
-            if worker.plan.folder:
-                remove(worker.plan.folder)
+        self._discarded = [worker for worker in self._discarded if not worker.reap()]
 
-        # The kernel keeps a group until the last process in it is gone, a moment after the worker.
-        self._groups = [group for group in self._groups if not group.close()]
+    def _replace_if_worn(self, program: Program, worker: Worker) -> None:
+        wear, state = self._workers.get(worker), self._state_of(program)
+        if wear is None or not wear.add_grade(worker) or state.is_replacing or self._closed:
+            return
+        state.is_replacing = True
+        self._run_in_background(self._replace(program, state, worker))
 
-    def _learn(self, warm: _Warm, late: list[str]) -> None:
-        new = [n for n in late if n not in warm.learned][: _MAX_LEARNED - len(warm.learned)]
-        if new and warm.lesson < _LESSONS:
-            warm.learned.update(dict.fromkeys(new))
-            warm.lesson += 1
-
-    def _is_stale(self, warm: _Warm, worker: Worker) -> bool:
-        if worker.lesson < warm.lesson or worker.served >= _FORKS:
-            return True
-        if worker.served % _LOOK_EVERY == 0:
-            now = resident_bytes(worker)
-            worker.first_size = worker.first_size or now
-            return now - worker.first_size > _GROWTH_BYTES
-        return False
-
-    def _replace_soon(self, warm: _Warm, worker: Worker) -> None:
-        if not warm.replacing and not worker.retired and not self._closed:
-            warm.replacing = True
-            self._run_errand(self._replace(warm, worker))
-
-    async def _replace(self, warm: _Warm, old: Worker) -> None:
-        """Start a successor; the old one serves until it is there."""
+    async def _replace(self, program: Program, state: _ProgramState, old: Worker) -> None:
+        """Start a new worker; the old one serves until then."""
         try:
             with contextlib.suppress(SandboxError):
-                new = await self._start(warm)
-                self._keep(warm, new)
-                old.retired = True
-                if old in warm.free:
-                    warm.free.remove(old)
-                    self._keep(warm, old)
+                self._put_back(program, await self._start_worker(program))
+                if wear := self._workers.get(old):
+                    wear.is_outdated = True
+                free = self._state_of(program).free
+                if old in free:
+                    free.remove(old)
+                    self._discard(old)
         finally:
-            warm.replacing = False
+            state.is_replacing = False
 
-    def _run_errand(self, errand: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(errand)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+    def _run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def close(self) -> None:
         """End every process and remove every folder; later calls are refused."""
         self._closed = True
-        for task in list(self._errands):
+        for task in list(self._background):
             task.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._watchdog is not None:
             await asyncio.to_thread(self._watchdog.stop)
             self._watchdog = None
         for worker in self.workers:
-            worker.discard()
-            self._part_with(worker)
+            self._discard(worker)
         self._programs.clear()
         deadline = time.monotonic() + _REAP_S
-        while (self._leaving or self._groups) and time.monotonic() < deadline:
+        while self._discarded and time.monotonic() < deadline:
             self._reap()
             await asyncio.sleep(0.005)
-        if self._folders is not None:
-            self._folders.close()
-            self._folders = None
+        if self._scratch_dirs is not None:
+            self._scratch_dirs.close()
+            self._scratch_dirs = None
 
 
 def _too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:
-    """What is too large to be sent to a worker, in words; empty when nothing is."""
+    """Why a row cannot be sent to a worker; empty when it can."""
     size = len(sample_json) + len(item_json)
     if size > wire.MAX_ROW:
-        return f"a row of {size} bytes; at most {wire.MAX_ROW} are sent to a sandbox"
+        return f"the row has {size} bytes; a sandbox takes at most {wire.MAX_ROW}"
     if len(program.source) > _MAX_SOURCE:
-        return f"a source of {len(program.source)} characters; at most {_MAX_SOURCE} are run"
+        return f"the source has {len(program.source)} characters; a sandbox takes at most {_MAX_SOURCE}"
     return ""
 
 
 def _unused_id(number: int) -> int:
-    """A user id for the worker of that number that nobody has; 0 when there is none to give."""
+    """A user id that no account has, for the worker of that number; 0 when no id is left."""
     wanted = _HOST_IDS + number % 0x100000
     with contextlib.suppress(OSError), open("/proc/self/uid_map", encoding="ascii") as ranges:
         ends = [int(r.split()[0]) + int(r.split()[2]) for r in ranges]
-        if wanted >= max(ends):  # a container with few ids: the highest of them
+        if wanted >= max(ends):  # a container with few ids: one of the highest
             return max(max(ends) - 1 - number % 1000, 0)
     return wanted
 
 
 def _affinity(cpus: int, number: int) -> list[int]:
-    """Which processors the worker of that number is kept to; empty when all may be used."""
+    """The processors for the worker of that number; empty when it may use all."""
     if not hasattr(os, "sched_getaffinity"):
         return []
     mine = sorted(os.sched_getaffinity(0))

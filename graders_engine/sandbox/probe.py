@@ -1,4 +1,4 @@
-"""What this machine gives: tier by tier what each covers and what it does not, proved by a self-test."""
+"""The sandboxes of this machine: what each tier covers and does not cover, and a self-test of it."""
 
 from __future__ import annotations
 
@@ -20,72 +20,72 @@ _SELF_TEST_LIMITS = Limits(wall_s=2.0, memory_bytes=64 << 20, disk_bytes=16 << 2
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the self-test: what was tried, whether the wall held, and what was said."""
+    """One check of the self-test; `detail` says how its grade ended."""
 
     name: str
-    held: bool
-    said: str = ""
+    passed: bool
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One strength of sandbox on this machine.
+    """One tier of sandbox on this machine.
 
     Attributes:
-        name: what `tier` a pool is given.
-        available: whether it can be had here.
-        missing: if not, what is missing and what helps.
-        covers: what it keeps graded code from.
-        does_not_cover: what it does not, or what it refuses to honest graders.
+        name: the `tier` of a pool.
+        available: whether it works on this machine.
+        unavailable_because: the reason and what helps; empty for an available tier.
+        covers: what it protects against.
+        does_not_cover: what it does not protect against, and what it refuses to honest graders.
         checks: the self-test; empty when the tier is not available.
     """
 
     name: str
     available: bool
-    missing: str
+    unavailable_because: str
     covers: tuple[str, ...]
     does_not_cover: tuple[str, ...]
     checks: tuple[Check, ...]
 
     @property
-    def proved(self) -> bool:
-        """Whether it is there and every check held."""
-        return self.available and all(c.held for c in self.checks)
+    def is_proved(self) -> bool:
+        """Whether it is available and every check passed."""
+        return self.available and all(c.passed for c in self.checks)
 
 
 COVERS = {
     NAMESPACES: (
-        "files: a private read-only root with the interpreter, its packages and the system's libraries",
-        "a scratch folder (also /tmp and /dev/shm) of its own size, emptied after each call",
-        "network: none, not even the machine's own",
-        "processes: each call is process 1 of its own namespace and dies with all it started",
-        "time, memory (one process and their sum), disk, output, number of processes",
-        "privileges: no capabilities, no set-user-id, a list of allowed system calls; Landlock beneath",
-        "rewards: forged frames, forks and threads that answer in grade's place",
+        "files: a private read-only root with interpreter, packages, libraries",
+        "scratch: one small folder (and /tmp, /dev/shm), emptied after each call",
+        "network: none, not even the loopback interface of the host",
+        "processes: a call is process 1 of a namespace; all it started ends with it",
+        "limits: time, memory (each process and the sum), disk, output, processes",
+        "privileges: no capabilities, no set-user-id, few system calls, Landlock",
+        "rewards: forged frames, and forks or threads that answer for grade",
     ),
     LANDLOCK: (
-        "files: read the interpreter, its packages and the system's libraries; write one scratch folder",
+        "files: reads interpreter, packages, libraries; writes one scratch folder",
         "network: no sockets at all",
         "processes: none can be started, none can be signalled",
-        "time, memory, output; total disk by a watchdog that looks about twenty times a second",
-        "privileges: no capabilities, no set-user-id, a shorter list of allowed system calls",
-        "rewards: forged frames and threads that answer in grade's place",
+        "limits: time, memory, output; the disk is checked 20 times a second",
+        "privileges: no capabilities, no set-user-id, even fewer system calls",
+        "rewards: forged frames, and threads that answer for grade",
     ),
 }
 DOES_NOT_COVER = {
     NAMESPACES: (
-        "a fault in the kernel behind an allowed system call",
-        "a grader that executes model output in its own process: that output can change its own reward",
-        "what stands in the interpreter's and the system's folders can be read",
-        "the load of other grades on the same machine can be felt",
+        "a fault of the kernel in an allowed system call",
+        "model output that a grader executes in its own process: it can change its own reward",
+        "reading the folders of the interpreter and the system",
+        "the load of other grades on this machine, which can be measured",
     ),
     LANDLOCK: (
-        "all that the stronger tier does not cover",
-        "whether files exist on the host, and their size, can be seen by name",
-        "the host's name and process ids can be seen",
-        "refused to honest graders: subprocess, multiprocessing, os.fork, joblib with processes",
-        "refused as well: files in /tmp by that name, sockets; chmod and utime have no effect",
-        "a disk limit can be passed for a moment before the watchdog sees it",
+        "all that the namespaces tier does not cover",
+        "seeing by name whether a file of the host exists, and its size",
+        "seeing the host's name and process ids",
+        "disk limit: can be exceeded for a moment before the watchdog acts",
+        "honest graders that need subprocess, multiprocessing, os.fork, sockets or /tmp: refused",
+        "honest graders that need chmod or utime: these have no effect",
     ),
 }
 
@@ -95,13 +95,16 @@ async def _tier(name: str) -> Tier:
     try:
         checks = await self_test(name)
     except SandboxError as error:
-        missing = f"{error}; {advice(name)}"
-        return Tier(name, False, missing, covers, not_covered, ())
+        return Tier(name, False, f"{error}; {advice(name)}", covers, not_covered, ())
     return Tier(name, True, "", covers, not_covered, checks)
 
 
 async def self_test(tier: str) -> tuple[Check, ...]:
-    """Try the walls of a tier from inside; SandboxUnavailable when it cannot be had."""
+    """Run each check of `selftest` in a sandbox of a tier.
+
+    Raises:
+        SandboxUnavailable: the tier does not work on this machine.
+    """
     program = Program(Path(__file__).with_name("selftest.py").read_text(encoding="utf-8"))
     pool = Pool(tier, _SELF_TEST_LIMITS, concurrency=1)
     with (
@@ -113,16 +116,16 @@ async def self_test(tier: str) -> tuple[Check, ...]:
             checks = []
             for name, (kinds, reward) in _EXPECTED.items():
                 sample = json.dumps({"output_text": name}).encode()
-                verdict = await pool.grade(program, sample, json.dumps(item).encode())
-                held = verdict.kind in kinds and verdict.reward in (reward, None)
-                last = verdict.details.splitlines()[-1] if verdict.details else ""
-                checks.append(Check(name, held, last or f"reward {verdict.reward}"))
+                result = await pool.grade(program, sample, json.dumps(item).encode())
+                passed = result.kind in kinds and result.reward in (reward, None)
+                last = result.details.splitlines()[-1] if result.details else ""
+                checks.append(Check(name, passed, last or f"reward {result.reward}"))
             return tuple(checks)
         finally:
             await pool.close()
 
 
-#: check -> the ends that show that the wall held, and the reward if it is one
+#: for each check, the endings that pass, and the reward that a value must have
 _EXPECTED: dict[str, tuple[set[Kind], float]] = {
     **dict.fromkeys(
         ["files", "writing", "network", "processes", "privileges", "environment", "descriptors"],
@@ -135,7 +138,7 @@ _EXPECTED: dict[str, tuple[set[Kind], float]] = {
 
 
 def report() -> list[Tier]:
-    """The tiers in order of strength, each probed and tested on this machine; takes seconds."""
+    """The tiers in order of strength, each tested on this machine; takes seconds."""
 
     async def all_tiers() -> list[Tier]:
         return [await _tier(name) for name in COVERS]

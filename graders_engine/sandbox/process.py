@@ -1,24 +1,30 @@
-"""One worker, seen from the engine: start it, load a program, send rows, take answers, end it."""
+"""One worker, seen from the engine: start it, load a program, send rows, receive results, end it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 
+from graders_engine.sandbox import cgroup, scratch_dirs
 from graders_engine.sandbox.base import SandboxUnavailable, WorkerLost
-from graders_engine.sandbox.cgroup import Group
 from graders_engine.sandbox.inside import wire
 from graders_engine.sandbox.inside.plan import Plan, Task
 from graders_engine.sandbox.interpreter import Interpreter
 
 _START_TIMEOUT_S = 30.0
 _LOAD_TIMEOUT_S = 120.0
-_SLOW_IMPORT_S = 5.0
 _WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside", "worker.py")
+# Without the site module and its .pth files, the script's folder and the user's packages. Not -I: it
+# would also ignore PYTHONUTF8 and PYTHONHASHSEED, and the environment holds nothing but our own.
+_ISOLATED = ("-S", "-P", "-s")
 _ONE_THREAD = (
     *("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     *("VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS"),
@@ -26,7 +32,7 @@ _ONE_THREAD = (
 
 
 def environment(interpreter: Interpreter) -> dict[str, str]:
-    """All that a worker's environment holds; nothing is inherited."""
+    """All variables of a worker; nothing is inherited."""
     return {
         "PATH": f"{os.path.dirname(interpreter.executable)}:/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -36,43 +42,96 @@ def environment(interpreter: Interpreter) -> dict[str, str]:
     }
 
 
+class WorkerState(Enum):
+    """What a worker is doing."""
+
+    STARTING = "starting"
+    """It confines itself, then imports what its program needs."""
+    IDLE = "idle"
+    """It waits for a row."""
+    GRADING = "grading"
+    DISCARDED = "discarded"
+    """Given up: its processes are ended, and it takes no more rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """How the imports of a program went in a template.
+
+    Attributes:
+        seconds: how long they took.
+        threads: how many threads the template has after them; more than one is a danger, since a
+            fork has only the thread that forked.
+    """
+
+    seconds: float
+    threads: int
+
+    def warnings(self, slow_s: float) -> list[str]:
+        """What the author of the grader should know; imports above `slow_s` seconds are slow."""
+        found = []
+        if self.seconds > slow_s:
+            found.append(f"its imports took {self.seconds:.1f} s, which every new worker pays")
+        if self.threads > 1:
+            found.append(
+                f"its imports left threads running ({self.threads - 1}), which grades do not have: "
+                "they may hang"
+            )
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class RunningGrade:
+    """The grade that a worker is running.
+
+    Attributes:
+        sequence: its number, the same on both ends; a request to kill another number is ignored.
+        started: on the monotonic clock, in seconds.
+        kill_reason: why it is to be killed, one of the reasons in `plan`; None while it may run.
+            The watchdog alone sets it, through `Worker.kill_grade`.
+    """
+
+    sequence: int
+    started: float
+    kill_reason: int | None = None
+
+
 class Worker:
-    """A worker process. Used by one task at a time; `busy_since` and `order` also by the watchdog."""
+    """A worker process. One task uses it at a time.
+
+    The watchdog's thread reads `running`, `plan` and `pid`, and calls `kill_grade` and `kill`; the
+    rest belongs to the event loop.
+    """
 
     def __init__(self, plan: Plan, interpreter: Interpreter) -> None:
         self._plan = plan
-        self._interpreter = interpreter
         self._loop = asyncio.get_running_loop()
         self._reader = wire.Reader()
-        self._waiting: asyncio.Future[wire.Frame] | None = None
-        self._arrived: list[wire.Frame] = []
-        self._nonce = b""
-        self.busy_since: float | None = None
-        self.sequence = 0
-        self.ordered: int | None = None  # the reason of the last order to kill
-        self.lost = False
-        self.retired = False  # to be given up when it is next free
-        self.lesson = 0  # how much of what its program has taught it knows
-        self.first_size = 0
-        self.served = 0
-        self.notes: wire.Frame = {}
-        self.group: Group | None = None  # the kernel's, where one may be made
+        self._reply: asyncio.Future[wire.Frame | None] | None = None
+        self._state = WorkerState.STARTING
+        self._lost_because = ""
+        self._running: RunningGrade | None = None
+        self._sequence = 0
         self._rows, rows_end = socket.socketpair()
         self._control, control_end = socket.socketpair()
         with rows_end, control_end:
+            ends = (rows_end.fileno(), control_end.fileno())
             self._process = subprocess.Popen(  # noqa: S603 - our own program, by the image's Python
-                [interpreter.executable, "-S", "-P", "-s", _WORKER]
-                + [str(end.fileno()) for end in (rows_end, control_end)],
+                [interpreter.executable, *_ISOLATED, _WORKER, *map(str, ends)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(rows_end.fileno(), control_end.fileno()),
+                pass_fds=ends,
                 env=environment(interpreter),
                 cwd="/",
                 start_new_session=True,
             )
         self._rows.setblocking(False)
         self._control.setblocking(False)
+        # Before it gets its plan: all that it starts from then on is in the group.
+        self._group = cgroup.enclose(
+            self.pid, plan.memory_bytes + plan.disk_bytes + cgroup.TEMPLATE_BYTES
+        )
         self._loop.add_reader(self._control.fileno(), self._on_control)
 
     @property
@@ -80,79 +139,95 @@ class Worker:
         """The launcher's process id on the host."""
         return self._process.pid
 
-    def remarks(self) -> list[str]:
-        """What is to be said of the program's imports."""
-        said = []
-        if self.notes.get("import_s", 0) > _SLOW_IMPORT_S:
-            said.append(
-                f"its imports took {self.notes['import_s']:.1f} s, which every new worker pays"
-            )
-        if self.notes.get("threads", 1) > 1:
-            others = self.notes["threads"] - 1
-            said.append(
-                f"its imports left threads running ({others}), which grades do not have: they may hang"
-            )
-        return said
-
     @property
     def plan(self) -> Plan:
-        """What the worker was told."""
+        """What the worker was started with."""
         return self._plan
 
+    @property
+    def state(self) -> WorkerState:
+        """What it is doing."""
+        return self._state
+
+    @property
+    def running(self) -> RunningGrade | None:
+        """The grade that it is running."""
+        return self._running
+
     async def start(self) -> None:
-        """Send the plan; back when the walls stand.
+        """Send the plan, and wait until the worker has confined itself.
 
         Raises:
-            SandboxUnavailable: they cannot stand here.
+            SandboxUnavailable: it cannot be confined like this here.
             WorkerLost: something else went wrong.
         """
         await self._ask(wire.frame(vars(self._plan)), _START_TIMEOUT_S)
 
-    async def load(self, task: Task) -> None:
-        """Send the task; back when the template is ready to fork. Raises like `start`."""
-        self.notes = await self._ask(wire.frame(vars(task)), _LOAD_TIMEOUT_S)
+    async def load(self, task: Task) -> ImportReport:
+        """Send the task, and wait until the template is ready to fork. Raises like `start`."""
+        report = await self._ask(wire.frame(vars(task)), _LOAD_TIMEOUT_S)
+        self._become_idle()
+        return ImportReport(report["import_s"], report["threads"])
 
     async def _ask(self, data: bytes, timeout_s: float) -> wire.Frame:
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._loop.sock_sendall(self._control, data)
-                frame = await self._next()
+            with self._expect_reply() as reply:
+                async with asyncio.timeout(timeout_s):
+                    await self._loop.sock_sendall(self._control, data)
+                    frame = await self._wait_for(reply)
         except (TimeoutError, OSError) as error:
             self.discard()
-            raise WorkerLost(f"the worker did not come up: {error or 'it took too long'}") from None
+            raise WorkerLost(f"the worker did not start: {error or 'it took too long'}") from None
         if "failed" in frame:
-            kind = SandboxUnavailable if frame.get("no_walls") else WorkerLost
-            raise kind(str(frame["failed"]))
+            error_type = SandboxUnavailable if frame.get("unconfined") else WorkerLost
+            raise error_type(str(frame["failed"]))
         return frame
 
     async def grade(self, sample_json: bytes, item_json: bytes) -> wire.Frame:
-        """One row; the answer's frame. WorkerLost when the worker goes away."""
-        self._nonce = os.urandom(wire.NONCE_BYTES)
-        data = wire.row(self._nonce, sample_json, item_json)
-        self.ordered = None
-        self.busy_since = time.monotonic()
-        rest: asyncio.Task[None] | None = None
+        """Grade one row; the result's frame.
+
+        Raises:
+            WorkerLost: the worker went away, and not because the watchdog had to kill the grade.
+        """
+        nonce = os.urandom(wire.NONCE_BYTES)
+        data = wire.row(nonce, sample_json, item_json)
+        running = self._running = RunningGrade(self._sequence, time.monotonic())
         try:
-            sent = self._send_row(data)
-            if sent < len(data):
-                rest = self._loop.create_task(self._loop.sock_sendall(self._rows, data[sent:]))
-            frame = await self._next()
-        except BaseException:
-            self.discard()  # cancelled or broken: nobody knows what it is doing
-            raise
+            frame = await self._exchange(data)
+        except WorkerLost:
+            if running.kill_reason is None:
+                raise
+            # The worker had to be killed together with its grade: the row did that.
+            return {"kind": "killed", "reason": running.kill_reason}
         finally:
-            self.busy_since = None
-            if rest is not None:
-                await self._settle(rest)
-        self.served += 1
-        self.sequence = (self.sequence + 1) & 0xFFFFFFFF
-        if frame.get("last"):
-            self.discard()
-        if frame.get("kind") == "value" and frame.get("nonce") != self._nonce.hex():
+            self._running = None
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        if frame.get("kind") == "value" and frame.get("nonce") != nonce.hex():
             return {**frame, "kind": "forged"}
         return frame
 
-    def _send_row(self, data: bytes) -> int:
+    async def _exchange(self, data: bytes) -> wire.Frame:
+        """Send a row and wait for the frame that answers it; anything else ends the worker."""
+        rest: asyncio.Task[None] | None = None
+        try:
+            with self._expect_reply() as reply:
+                self._state = WorkerState.GRADING
+                sent = self._send_at_once(data)
+                if sent < len(data):
+                    rest = self._loop.create_task(self._loop.sock_sendall(self._rows, data[sent:]))
+                frame = await self._wait_for(reply)
+                self._become_idle()
+        except BaseException:
+            self.discard()  # cancelled or broken: what it is doing is not known
+            raise
+        finally:
+            if rest is not None:
+                await self._finish_sending(rest)
+        if frame.get("last"):
+            self.discard()
+        return frame
+
+    def _send_at_once(self, data: bytes) -> int:
         try:
             return self._rows.send(data)
         except BlockingIOError:
@@ -160,22 +235,34 @@ class Worker:
         except OSError as error:
             raise WorkerLost(f"the worker went away: {error}") from None
 
-    async def _settle(self, rest: asyncio.Task[None]) -> None:
-        if not rest.done():  # answered before all of the row was read: the stream is out of step
+    async def _finish_sending(self, rest: asyncio.Task[None]) -> None:
+        if (
+            not rest.done()
+        ):  # answered before the whole row was read: the next row would not be found
             rest.cancel()
             self.discard()
         await asyncio.gather(rest, return_exceptions=True)
 
-    async def _next(self) -> wire.Frame:
-        if self._arrived:
-            return self._arrived.pop(0)
-        if self.lost:
-            raise WorkerLost("the worker went away")
-        self._waiting = self._loop.create_future()
+    @contextlib.contextmanager
+    def _expect_reply(self) -> Iterator[asyncio.Future[wire.Frame | None]]:
+        """A future for the next frame; it gets None when the worker is lost."""
+        if self._state is WorkerState.DISCARDED:
+            raise WorkerLost(self._lost_because)
+        self._reply = self._loop.create_future()
         try:
-            return await self._waiting
+            yield self._reply
         finally:
-            self._waiting = None
+            self._reply = None
+
+    async def _wait_for(self, reply: asyncio.Future[wire.Frame | None]) -> wire.Frame:
+        frame = await reply
+        if frame is None:
+            raise WorkerLost(self._lost_because)
+        return frame
+
+    def _become_idle(self) -> None:
+        if self._state is not WorkerState.DISCARDED:  # by a frame that came after the reply
+            self._state = WorkerState.IDLE
 
     def _on_control(self) -> None:
         try:
@@ -190,20 +277,16 @@ class Worker:
             self.discard("the worker went away")
             return
         for frame in frames:
-            if self._waiting is not None and not self._waiting.done():
-                self._waiting.set_result(frame)
-            elif self.notes:
-                self.discard("the worker spoke out of turn")
+            if self._reply is None or self._reply.done():
+                self.discard("unexpected frame from the worker")
                 return
-            else:
-                self._arrived.append(frame)
+            self._reply.set_result(frame)
 
-    def order(self, reason: int, sequence: int) -> None:
-        """Have the grade of that number killed; safe from any thread, and ignored when late."""
-        if sequence == self.sequence:
-            self.ordered = reason
+    def kill_grade(self, grade: RunningGrade, reason: int) -> None:
+        """Have the template kill a grade; safe from any thread, and ignored when it has ended."""
+        grade.kill_reason = reason
         try:
-            self._control.send(wire.order(sequence, reason))
+            self._control.send(wire.encode_kill(grade.sequence, reason))
         except OSError:
             self.kill()
 
@@ -212,18 +295,24 @@ class Worker:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 
-    def discard(self, why: str = "the worker was given up") -> None:
-        """Give the worker up and end its processes; who waits for it is told why."""
-        if self.lost:
+    def discard(self, why: str = "the worker was discarded") -> None:
+        """Give the worker up and end its processes; a call that waits for it raises WorkerLost."""
+        if self._state is WorkerState.DISCARDED:
             return
-        self.lost = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(WorkerLost(why))
+        self._state = WorkerState.DISCARDED
+        self._lost_because = why
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(None)
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
         self._rows.close()
         self.kill()
 
-    def gone(self) -> bool:
-        """Whether a worker that was given up has ended; reaps it."""
-        return self._process.poll() is not None
+    def reap(self) -> bool:
+        """After `discard`: remove what belonged to the worker; whether all of it is gone."""
+        if self._process.poll() is None:
+            return False
+        if self._plan.folder:
+            scratch_dirs.remove(self._plan.folder)
+        # The kernel keeps a group until the last process in it is gone, a moment after the worker.
+        return self._group is None or self._group.close()

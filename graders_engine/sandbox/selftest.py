@@ -1,7 +1,7 @@
-"""A grader that tries the walls from inside: the source of `probe`'s self-test, run in the sandbox.
+"""A grader that tries to break out: the source of the self-test in `probe`, run in the sandbox.
 
-Each check returns 1.0 when the wall held. It is run as any source is: it may import the standard
-library, and nothing of the engine is in its sight.
+Each check returns 1.0 when the sandbox prevented the attempt. It runs like any other source: it can
+import the standard library and nothing of the engine.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def _processes(item: dict[str, Any]) -> bool:
 
 def _privileges(_: dict[str, Any]) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
-    own_namespace: int = libc.unshare(_CLONE_NEWUSER)
-    own_mount: int = libc.mount(b"x", b"/", b"tmpfs", 0, None)
-    return own_namespace != 0 and own_mount != 0
+    namespace: int = libc.unshare(_CLONE_NEWUSER)
+    mount: int = libc.mount(b"x", b"/", b"tmpfs", 0, None)
+    return namespace != 0 and mount != 0
 
 
 def _environment(_: dict[str, Any]) -> bool:
@@ -63,7 +63,7 @@ def _forgery(_: dict[str, Any]) -> bool:
     frame = struct.pack("<16sd??", bytes(16), 1.0, False, False)
     for descriptor in range(3, 16):
         _refused(os.write, descriptor, frame)
-    return False  # it ends in another way, or its reward is this zero
+    return False  # it must end in another way, or with this zero
 
 
 def _time(_: dict[str, Any]) -> bool:
@@ -91,5 +91,5 @@ CHECKS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 
 def grade(sample: dict[str, Any], item: dict[str, Any]) -> float:
-    """1.0 when the wall held that `item` names."""
+    """1.0 when the sandbox passes the check that the sample names."""
     return float(CHECKS[sample["output_text"]](item))

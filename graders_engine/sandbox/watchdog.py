@@ -1,7 +1,7 @@
-"""The thread that keeps the limits which the kernel does not: wall time, sums over processes, disk.
+"""The thread that enforces the limits which the kernel does not: wall time, memory in sum, disk.
 
-A thread of its own, so that a busy event loop does not stop the clock. It looks at workers only
-from outside, through the host's /proc, and only at those that have been busy for a while.
+It is a thread, so that a busy event loop does not stop the clock. It observes workers only from
+outside, through the host's /proc, and only those whose grade has run for a while.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable
 
 from graders_engine.sandbox.inside.plan import DISK, LANDLOCK, MEMORY, NAMESPACES, NONE, TIMEOUT
-from graders_engine.sandbox.process import Worker
+from graders_engine.sandbox.process import RunningGrade, Worker
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 0.05
-_GRACE_S = 2.0  # after an order to kill, before the whole worker is killed
-_SLOW_SCAN = 10  # a look at /proc may cost a tenth of the time between two looks
+_GRACE_S = 2.0  # between the request to kill a grade and the killing of its whole worker
+_SCAN_SHARE = 10  # reading /proc may take a tenth of the time between two scans
 _MAX_ENTRIES = 200_000
 _PAGE = mmap.PAGESIZE
 
@@ -31,7 +31,7 @@ class Watchdog:
         self._workers = workers
         self._wall_s = wall_s
         self._stopped = threading.Event()
-        self._next_look = 0.0
+        self._next_scan = 0.0
         self._thread = threading.Thread(target=self._run, name="sandbox-watchdog", daemon=True)
         self._thread.start()
 
@@ -43,43 +43,48 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stopped.wait(_TICK_S):
             now = time.monotonic()
-            overdue = []
-            for worker in self._workers():
-                # in this order: a number that is older than the time is of no effect
-                sequence, since = worker.sequence, worker.busy_since
-                if since is None or now - since < _TICK_S:
-                    continue
-                overdue.append((worker, sequence))
-                if now - since > self._wall_s + _GRACE_S and worker.ordered is not None:
-                    worker.kill()
-                elif now - since > self._wall_s and worker.ordered is None:
-                    worker.order(TIMEOUT, sequence)
-            if overdue and now >= self._next_look:
+            busy = [
+                (worker, grade)
+                for worker in self._workers()
+                if (grade := worker.running) is not None and now - grade.started >= _TICK_S
+            ]
+            for worker, grade in busy:
+                self._check_time(worker, grade, now - grade.started)
+            if busy and now >= self._next_scan:
                 try:
-                    self._look(overdue)
-                except Exception:  # noqa: BLE001 - a look that fails must not end the clock
-                    _LOG.exception("the sandbox's watchdog could not look at its workers")
-                took = time.monotonic() - now
-                self._next_look = now + took * _SLOW_SCAN
+                    _check_memory_and_disk(busy)
+                except Exception:  # noqa: BLE001 - a scan that fails must not end the clock
+                    _LOG.exception("the sandbox's watchdog could not inspect its workers")
+                self._next_scan = now + (time.monotonic() - now) * _SCAN_SHARE
 
-    def _look(self, workers: list[tuple[Worker, int]]) -> None:
-        tree = _children()
-        for worker, sequence in workers:
-            if worker.ordered is not None:
-                continue
-            pids = _grades(tree, worker)
-            if sum(_resident(p) for p in pids) > worker.plan.memory_bytes and (
-                sum(_proportional(p) for p in pids) > worker.plan.memory_bytes
-            ):
-                worker.order(MEMORY, sequence)
-            elif worker.plan.tier in (LANDLOCK, NONE) and (
-                _disk_usage(worker.plan.folder) > worker.plan.disk_bytes
-            ):
-                worker.order(DISK, sequence)
+    def _check_time(self, worker: Worker, grade: RunningGrade, seconds: float) -> None:
+        if grade.kill_reason is None:
+            if seconds > self._wall_s:
+                worker.kill_grade(grade, TIMEOUT)
+        elif seconds > self._wall_s + _GRACE_S:
+            worker.kill()
+
+
+def _check_memory_and_disk(busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
+    tree = _children()
+    for worker, grade in busy:
+        if grade.kill_reason is None and (reason := _passed_limit(tree, worker)):
+            worker.kill_grade(grade, reason)
+
+
+def _passed_limit(tree: dict[int, list[int]], worker: Worker) -> int | None:
+    """Which of memory and disk a worker's grades have too much of; the exact sum only if needed."""
+    plan, pids = worker.plan, _grades(tree, worker)
+    limit = plan.memory_bytes
+    if sum(map(_resident, pids)) > limit and sum(map(_proportional, pids)) > limit:
+        return MEMORY
+    if plan.tier in (LANDLOCK, NONE) and _disk_usage(plan.folder) > plan.disk_bytes:
+        return DISK
+    return None
 
 
 def _children() -> dict[int, list[int]]:
-    """Process -> its children, over the whole host."""
+    """The children of each process of the host."""
     tree: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -120,7 +125,7 @@ def _resident(pid: int) -> int:
 
 
 def _proportional(pid: int) -> int:
-    """Memory of a process, what it shares counted in shares; exact but slow to ask."""
+    """Memory of a process, with its part of what it shares with others; exact, but slow to read."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
             for line in file:

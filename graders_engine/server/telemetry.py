@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import RowOutcome
-from graders_engine.sandbox.base import Program, Sandbox, Verdict
+from graders_engine.sandbox.base import GradeResult, Program, Sandbox
 from graders_engine.version import __version__
 
 SECONDS = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
@@ -122,7 +122,7 @@ class Counted:
         """The other one's tier."""
         return str(getattr(self._sandbox, "tier", type(self._sandbox).__name__))
 
-    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> Verdict:
+    async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Grade, and count what came of it; see the port."""
         self.running += 1
         started, came = perf_counter(), "none"

@@ -1,4 +1,4 @@
-"""`graders compare` and `graders diff-graders`: what differs, how sure that is, and what CI is told."""
+"""`graders compare` and `graders diff-graders`: what differs, how certainly, and the exit code for CI."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def two_runs(engine: Engine, rows: Path, tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-def test_two_graders_over_the_same_rows_are_held_against_each_other(
+def test_two_graders_over_the_same_rows_are_compared(
     two_runs: tuple[Path, Path],
 ) -> None:
     ended = graders("compare", *two_runs, "--top", 2)
@@ -93,9 +93,9 @@ def test_two_graders_over_the_same_rows_are_held_against_each_other(
     assert "  mean 0.7500, 95 % interval 0.5981 to 0.8581  (40 scored)" in lines[1]  # Wilson's
     assert lines[3].startswith("difference  -0.2143  95 % interval -0.")
     assert "over 40 rows scored in both: B is lower" in lines[4]
-    assert "B higher on 0, the same on 30, lower on 10" in lines[5]
-    assert "such rows show a true difference of 0." in lines[6]
-    assert lines[8:11] == [
+    assert "B higher on 0, the same on 30, lower on 10" in lines[6]
+    assert "such rows detect a true difference of 0." in lines[8]
+    assert lines[10:13] == [
         "changed most",
         "  line 1  0.8571 -> 0",
         "  line 5  0.8571 -> 0",
@@ -138,14 +138,14 @@ def test_json_has_the_same_numbers(two_runs: tuple[Path, Path]) -> None:
         "half are wrong now",
         "by more than the margin",
         "by less than the margin",
-        "nobody asked",
+        "the flag is missing",
         "it is better",
         "two rows show nothing",
         "all moved by the same",
         "three rows show nothing",
     ],
 )
-def test_ci_is_told_by_the_exit_code_when_the_second_run_is_worse(
+def test_the_exit_code_says_if_the_second_run_is_worse(
     before: list[float], after: list[float], flag: str, code: int, tmp_path: Path
 ) -> None:
     paths = run_of(tmp_path / "a.jsonl", before), run_of(tmp_path / "b.jsonl", after)
@@ -156,7 +156,7 @@ def test_ci_is_told_by_the_exit_code_when_the_second_run_is_worse(
 
 
 def test_a_model_whose_answers_cannot_be_graded_any_more_is_worse(tmp_path: Path) -> None:
-    """The rows scored in both are the same; the others are zeros where it is served."""
+    """The rows scored in both are the same; the hosted API serves the others as zeros."""
     before = run_of(tmp_path / "a.jsonl", [0.9, 1.0] * 20)
     after = write_results(
         tmp_path / "b.jsonl",
@@ -165,12 +165,12 @@ def test_a_model_whose_answers_cannot_be_graded_any_more_is_worse(tmp_path: Path
     ended = graders("compare", before, after, "--fail-if-worse")
     assert ended.exit_code == 3
     assert "difference  none: the same reward on all 27 rows" in ended.stdout
-    assert "over 40 rows, the invalid ones at what the hosted API gives for them" in ended.stdout
+    assert "over 40 rows, invalid ones as the hosted API counts them" in ended.stdout
     assert "  13 scored -> invalid" in ended.stdout
     assert "  line 3   0.9 -> invalid      B: sample_parse_error, it is no JSON" in ended.stdout
 
 
-def test_rows_that_failed_or_stand_in_one_file_only_are_counted_apart(tmp_path: Path) -> None:
+def test_rows_that_failed_or_are_in_one_file_only_are_counted_separately(tmp_path: Path) -> None:
     before = write_results(tmp_path / "a.jsonl", [scored(1, 1.0), failed(2), scored(3, 0.5)])
     after = write_results(
         tmp_path / "b.jsonl", [scored(4, 1.0), scored(3, 0.5), scored(2, 0.0), scored(1, 1.0)]
@@ -185,7 +185,7 @@ def test_rows_that_failed_or_stand_in_one_file_only_are_counted_apart(tmp_path: 
     assert "(2 scored, 1 failed)" in ended.stdout
 
 
-def test_where_no_row_is_scored_in_both_there_is_no_number(tmp_path: Path) -> None:
+def test_without_a_row_scored_in_both_there_is_no_difference(tmp_path: Path) -> None:
     before = write_results(tmp_path / "a.jsonl", [failed(1), scored(2, 1.0)])
     after = write_results(tmp_path / "b.jsonl", [scored(1, 1.0), failed(2)])
     ended = graders("compare", before, after, "--fail-if-worse")
@@ -193,7 +193,7 @@ def test_where_no_row_is_scored_in_both_there_is_no_number(tmp_path: Path) -> No
     assert "no difference to show: no row is scored in both" in ended.stdout
 
 
-def test_samples_of_a_prompt_are_matched_by_their_place_and_count_as_one_draw(
+def test_samples_of_a_prompt_are_matched_by_position_and_count_as_one_draw(
     tmp_path: Path,
 ) -> None:
     def run(path: Path, shift: float) -> Path:
@@ -300,7 +300,7 @@ def test_python_sources_are_shown_as_the_lines_that_changed(rows: Path) -> None:
     assert "settings" not in ended.stdout
 
 
-def test_kept_results_are_gone_on_with(rows: Path, tmp_path: Path) -> None:
+def test_an_interrupted_comparison_is_resumed(rows: Path, tmp_path: Path) -> None:
     arguments = [
         "diff-graders", json.dumps(FUZZY), json.dumps(EXACT), "--data", rows, "--out-dir", tmp_path / "kept",
     ]  # fmt: skip
@@ -316,7 +316,7 @@ def test_kept_results_are_gone_on_with(rows: Path, tmp_path: Path) -> None:
     assert graders("compare", tmp_path / "kept" / "old.jsonl", new).stdout == first.stdout
 
 
-def test_a_wrong_request_is_said_before_anything_is_scored(rows: Path, tmp_path: Path) -> None:
+def test_a_wrong_request_is_refused_before_anything_is_scored(rows: Path, tmp_path: Path) -> None:
     wrong = {**EXACT, "operation": "equals"}
     out = tmp_path / "kept"
     for arguments, reason in (

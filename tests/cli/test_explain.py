@@ -45,14 +45,14 @@ def test_a_row_of_a_data_set_needs_no_results(results: Path, tmp_path: Path) -> 
     assert "reward   1.0" in graders("explain", *flags).stdout
 
 
-def test_a_line_that_is_no_row_is_explained(results: Path) -> None:
+def test_a_line_that_is_not_a_row_is_explained(results: Path) -> None:
     ended = graders("explain", str(results), "2")
     assert ended.returncode == 0, ended.stderr
     assert "reward   none  invalid" in ended.stdout
     assert "The line is not JSON" in ended.stdout
 
 
-def test_a_result_that_comes_out_otherwise_says_so(results: Path) -> None:
+def test_a_result_that_differs_from_the_recorded_one_says_so(results: Path) -> None:
     dog = CHECK.replace("cat", "dog")
     ended = graders("explain", str(results), "1", "--grader", dog)
     assert "reward   0.0  scored\nrecorded 1.0  scored\nThey differ" in ended.stdout
@@ -61,16 +61,16 @@ def test_a_result_that_comes_out_otherwise_says_so(results: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Give RESULTS and a line, or --grader, --data and --row."),
+        ([], "Pass RESULTS and a line, or --grader, --data and --row."),
         (["{results}"], "RESULTS needs a line"),
-        (["{results}", "9"], "has no result of line 9."),
-        (["{results}", "3", "--sample", "3"], "has no result of line 3, sample 3."),
+        (["{results}", "9"], "has no result for line 9."),
+        (["{results}", "3", "--sample", "3"], "has no result for line 3, sample 3."),
         (["--row", "1"], "--row needs the grader"),
-        (["--row", "1", "--grader", CHECK], "Name the data set with --data."),
+        (["--row", "1", "--grader", CHECK], "Pass the data set with --data."),
         (["--row", "9", "--grader", CHECK, "--data", "{data}"], "has no row on line 9."),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_said(arguments: list[str], sentence: str, results: Path) -> None:
+def test_missing_arguments_are_named(arguments: list[str], sentence: str, results: Path) -> None:
     names = {"{results}": str(results), "{data}": str(results.with_name("rows.jsonl"))}
     ended = graders("explain", *(names.get(argument, argument) for argument in arguments))
     assert ended.returncode == 2

@@ -72,14 +72,14 @@ def test_a_second_run_sends_no_request(judge: JudgeServer, tmp_path: Path) -> No
 
 def test_the_cache_is_shown_and_cleared(judge: JudgeServer, tmp_path: Path) -> None:
     judge.script = by_number
-    cache = tmp_path / "cache.sqlite"
-    assert "nothing is kept" in called("cache", "info", "--cache", cache).output
+    cache = tmp_path / "kept.sqlite"
+    assert "no replies are kept" in called("cache", "info", "--cache", cache).output
     run = ["run", "--grader", json.dumps(SCORE), "--model-sample", "answer <3>", "--cache", cache]
     assert called(*run, "--base-url", judge.url, "--field", "reward").output == "0.3\n"
-    output = called("cache", "info", "--cache", cache).output
-    assert "replies  1, which took 49 tokens" in output
-    assert "judge-1-2026  1" in output
-    assert "forgot 1 replies" in called("cache", "clear", "--cache", cache).output
+    shown = called("cache", "info", "--cache", cache).output
+    assert "replies  1, which took 49 tokens" in shown
+    assert "judge-1-2026  1" in shown
+    assert "deleted 1 replies" in called("cache", "clear", "--cache", cache).output
     assert "replies  0" in called("cache", "info", "--cache", cache).output
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ def results(tmp_path: Path) -> Path:
     return out
 
 
-def test_it_prints_the_numbers_and_writes_a_page_beside_the_results(results: Path) -> None:
+def test_it_prints_the_numbers_and_writes_a_page_next_to_the_results(results: Path) -> None:
     ended = graders("report", str(results))
     assert ended.returncode == 0, ended.stderr
     page = results.with_name("results.jsonl.html")
@@ -37,7 +39,7 @@ def test_it_prints_the_numbers_and_writes_a_page_beside_the_results(results: Pat
     assert "dog" in text
 
 
-def test_the_page_goes_where_it_is_told_or_nowhere(results: Path, tmp_path: Path) -> None:
+def test_the_page_is_written_where_out_says_or_not_at_all(results: Path, tmp_path: Path) -> None:
     out = tmp_path / "elsewhere.html"
     assert graders("report", str(results), "--out", str(out)).returncode == 0
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -51,9 +53,7 @@ def test_the_page_goes_where_it_is_told_or_nowhere(results: Path, tmp_path: Path
     assert "these are the results" in ended.stderr
 
 
-def test_a_data_set_that_was_moved_is_named_or_the_texts_are_left_out(
-    results: Path, tmp_path: Path
-) -> None:
+def test_texts_of_a_data_set_that_was_moved_need_its_path(results: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     moved = rows.rename(tmp_path / "moved.jsonl")
     ended = graders("report", str(results))
@@ -71,17 +71,30 @@ def test_a_data_set_that_was_moved_is_named_or_the_texts_are_left_out(
     )
 
 
-def test_from_which_reward_on_a_sample_passes_can_be_said(results: Path) -> None:
+def test_the_reward_with_which_a_sample_passes_can_be_set(results: Path) -> None:
     assert "reward of at least 1)" in graders("report", str(results), "--no-html").stdout
     ended = graders("report", str(results), "--no-html", "--passing", "0")
     assert "pass@k (reward of at least 0)" in ended.stdout
     assert "1  1.0000" in ended.stdout
 
 
-def test_a_file_that_is_no_results_file_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_results_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.jsonl"
     path.write_text('{"a": 1}\n')
     ended = graders("report", str(path))
     assert ended.returncode == 1
     assert "other.jsonl, line 1, is not a result" in ended.stderr
     assert graders("report", str(tmp_path / "none.jsonl")).returncode == 1
+
+
+@pytest.mark.parametrize(("flags", "loaded"), [(["--no-html"], False), ([], True)])
+def test_the_template_engine_is_loaded_only_for_a_page(
+    flags: list[str], loaded: bool, results: Path
+) -> None:
+    program = (
+        "import sys; from graders_engine.cli.main import graders\n"
+        "graders(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", program, "report", str(results), *flags]
+    modules = subprocess.check_output(command, text=True).splitlines()[-1].split()
+    assert ("jinja2" in modules) is loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -26,7 +27,7 @@ from graders_engine.evals.conversion import Imported, import_evals
 from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of, survey
 from graders_engine.evals.instructions import render
-from graders_engine.models.http import RetryPolicy
+from graders_engine.models.retry import RetryPolicy
 from tests.dataset.evals_service import EVALS, ITEMS, KEY, RUNS, Service, output_item, service
 
 OBJECTS = [*EVALS, *RUNS, *ITEMS]
@@ -55,6 +56,20 @@ def graders(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+def downloaded(api: EvalsApi, path: Path) -> list[int]:
+    async def counts() -> list[int]:
+        return [count async for count in download(api, path)]
+
+    return asyncio.run(counts())
+
+
+async def listed(api: EvalsApi, path: str) -> list[dict[str, Any]]:
+    try:
+        return [one async for one in api.listed(path)]
+    finally:
+        await api.close()
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -172,8 +187,8 @@ def test_the_arrangement_of_the_files_does_not_matter(
 
 def test_a_download_is_what_the_service_has(served: Service, out: Path) -> None:
     served.first = [(429, {"retry-after": "0.01"}, b"slow down"), (500, {}, b"")]
-    counts = list(
-        download(EvalsApi(KEY, served.url, RetryPolicy(wait_initial_s=0.01)), out / "export.jsonl")
+    counts = downloaded(
+        EvalsApi(KEY, served.url, RetryPolicy(wait_initial_s=0.01)), out / "export.jsonl"
     )
     assert counts == list(range(1, len(OBJECTS) + 1))
     found = rows(out / "export.jsonl")
@@ -251,8 +266,8 @@ def test_a_score_that_differs_is_shown(export: Path, out: Path, engine: Engine) 
         ),
         ((302, {"Location": "http://127.0.0.1:9/elsewhere"}, b""), "HTTP 302"),
         ((200, {}, b"<html>"), "the answer is not JSON"),
-        ((200, {}, b'{"object": "list"}'), "the answer is no list of objects"),
-        ((200, {}, b'{"data": [3]}'), "the answer is no list of objects"),
+        ((200, {}, b'{"object": "list"}'), "the answer is not a list of objects"),
+        ((200, {}, b'{"data": [3]}'), "the answer is not a list of objects"),
     ],
 )
 def test_an_answer_that_cannot_be_used_ends_the_download_with_a_sentence(
@@ -260,15 +275,15 @@ def test_an_answer_that_cannot_be_used_ends_the_download_with_a_sentence(
 ) -> None:
     served.first = [answer]
     with pytest.raises(DataSetError, match=words):
-        list(download(EvalsApi(KEY, served.url), out / "export.jsonl"))
+        downloaded(EvalsApi(KEY, served.url), out / "export.jsonl")
     assert not (out / "export.jsonl").exists()
 
 
-def test_a_list_that_never_ends_is_noticed(served: Service, out: Path) -> None:
+def test_a_list_that_never_ends_is_noticed(served: Service) -> None:
     served.endless = True
     try:
-        with pytest.raises(DataSetError, match="the list does not go on behind eval_2"):
-            list(EvalsApi(KEY, served.url)._listed("evals"))
+        with pytest.raises(DataSetError, match="the list repeats itself after eval_2"):
+            asyncio.run(listed(EvalsApi(KEY, served.url), "evals"))
     finally:
         served.endless = False
 
@@ -276,7 +291,7 @@ def test_a_list_that_never_ends_is_noticed(served: Service, out: Path) -> None:
 def test_a_service_that_is_not_there_is_a_sentence(out: Path) -> None:
     api = EvalsApi(KEY, "http://127.0.0.1:9", RetryPolicy(attempts=2, wait_initial_s=0.01))
     with pytest.raises(DataSetError, match=r"The evals cannot be downloaded: .*2 tries"):
-        list(download(api, out / "export.jsonl"))
+        downloaded(api, out / "export.jsonl")
 
 
 @pytest.mark.parametrize(

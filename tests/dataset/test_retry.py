@@ -41,7 +41,11 @@ class Judge:
         self.asked.append(number)
         if number == self.spent_at:
             raise BudgetSpent("The budget is spent.")
-        return BackendRejected("out of order", 400) if number in self.down else int(number) / 100
+        return (
+            BackendRejected("out of order", status=400)
+            if number in self.down
+            else int(number) / 100
+        )
 
 
 @pytest.fixture

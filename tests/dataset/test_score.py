@@ -24,7 +24,7 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.scoring import score as scoring
 from graders_engine.dataset.scoring.score import score_file
-from graders_engine.report.terminal.report import render
+from graders_engine.report.terminal.report import tally_text
 from tests.dataset.files import cats, command, results, timeless, write_rows
 
 LINE = ResultLine(1, 1.0, "scored", {}, {}, 0.0)
@@ -374,7 +374,7 @@ def test_the_report_tells_failures_from_zeros(
     answers = ['{"name": "Ann", "email": "a@b.c"}', '{"name": "Bob", "email": "x"}', "no JSON", ""]
     rows = [{"item": item, "model_sample": answer} for answer in answers]
     tally = score_file(engine, name_email, write_rows(tmp_path / "rows.jsonl", rows), out)
-    report = render(tally, engine.reward_settings(engine.compile(name_email)))
+    report = tally_text(tally, engine.reward_settings(engine.compile(name_email)))
     assert (tally.scored, tally.invalid, tally.failed) == (2, 2, 0)
     assert "mean reward  0.5000  over 2 rows scored" in report
     assert "as served    0.2500  with the 2 invalid" in report
@@ -388,7 +388,7 @@ def test_the_report_tells_failures_from_zeros(
 
 
 def test_the_report_of_nothing_is_a_sentence() -> None:
-    assert render(Tally(), {}).startswith("no reward: none of 0 rows was scored\n")
+    assert tally_text(Tally(), {}).startswith("no reward: none of 0 rows was scored\n")
 
 
 def test_the_command_prints_the_report_and_where_the_results_are(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from graders_engine.models import http, rate_limiter
+from graders_engine.models import rate_limiter, retry
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     clock = SimpleNamespace(monotonic=now, time=now)
     with (
         patch.object(rate_limiter, "time", clock),
-        patch.object(http, "time", clock),
+        patch.object(retry, "time", clock),
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):
         return runner.run(main)

@@ -6,8 +6,8 @@ from typing import Any
 
 from graders_engine import Engine, RowOutcome
 from graders_engine.models.base import ModelBackend
-from graders_engine.models.http import RetryPolicy
 from graders_engine.models.judges import JudgeSettings
+from graders_engine.models.retry import RetryPolicy
 
 SCORE: dict[str, Any] = {
     "type": "score_model",

@@ -20,15 +20,16 @@ from graders_engine import DataSetError, Engine
 from graders_engine.cli.main import graders
 from graders_engine.errors import BackendFailure
 from graders_engine.models.base import (
-    Image,
+    ImagePart,
     ModelMessage,
     ModelRequest,
     Sampling,
-    Text,
+    TextPart,
     fingerprint,
 )
 from graders_engine.models.cache import Cached, ReplyStore, default_path
-from graders_engine.models.openai import EndpointSettings, OpenAIBackend
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.openai import OpenAIBackend
 from graders_engine.models.scripted import Scripted
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, judge_server
@@ -87,7 +88,7 @@ def test_what_the_judge_made_of_a_row_is_kept_and_an_outage_is_not(
 
 REQUEST = ModelRequest(
     "judge-1",
-    (ModelMessage("user", (Text("a"), Image("data:,x", "low"))),),
+    (ModelMessage("user", (TextPart("a"), ImagePart("data:,x", "low"))),),
     {"type": "object"},
     Sampling(5, "low", 1, 0.5, 0.5),
 )
@@ -102,12 +103,12 @@ OTHERS = {
     "parts parted otherwise": msgspec.structs.replace(
         REQUEST,
         messages=(
-            ModelMessage("user", (Text("a"),)),
-            ModelMessage("user", (Image("data:,x", "low"),)),
+            ModelMessage("user", (TextPart("a"),)),
+            ModelMessage("user", (ImagePart("data:,x", "low"),)),
         ),
     ),
     "detail": msgspec.structs.replace(
-        REQUEST, messages=(ModelMessage("user", (Text("a"), Image("data:,x"))),)
+        REQUEST, messages=(ModelMessage("user", (TextPart("a"), ImagePart("data:,x"))),)
     ),
     **{
         name: msgspec.structs.replace(

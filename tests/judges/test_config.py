@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidRequest, UnavailableGrader
 from graders_engine.cli.main import graders
 from graders_engine.models.config import Config, read_config
+from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.judges import JudgeSettings
-from graders_engine.models.openai import EndpointSettings
 from graders_engine.models.policies import Price
 from graders_engine.models.scripted import Scripted
 from tests.judges.judge_server import JudgeServer, judge_server
@@ -253,7 +253,7 @@ def test_a_map_to_an_endpoint_that_is_not_there_names_those_that_are() -> None:
     judges = JudgeSettings(endpoints={"here": Scripted(1.0)}, models={"judge-1": "x@there"})
     with (
         Engine(judges=judges) as engine,
-        pytest.raises(UnavailableGrader, match=r"'there', which is not there \(there are: here\)"),
+        pytest.raises(UnavailableGrader, match=r"'there', which is not defined \(defined: here\)"),
     ):
         engine.run(SCORE, model_sample="x")
 

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from graders_engine import Engine, InvalidRequest
 from graders_engine.cli.main import graders
-from graders_engine.models.http import _retry_after
-from graders_engine.models.openai import EndpointSettings, OpenAIBackend
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.http import retry_after_s
+from graders_engine.models.openai import OpenAIBackend
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, error, judge_server, said
 from tests.judges.rows import SCORE, judging, row, scored
@@ -212,14 +213,14 @@ def test_a_run_leaves_its_keys_nowhere(
     ],
 )
 def test_how_long_a_server_asks_to_wait(headers: dict[str, str], low: float, high: float) -> None:
-    wait = _retry_after(headers)
+    wait = retry_after_s(headers)
     assert wait is not None
     assert low <= wait <= high
 
 
-def test_a_wait_that_is_none_is_left_to_patience() -> None:
+def test_a_wait_that_is_none_is_left_to_the_retry_policy() -> None:
     for text in ("", "soon", "nan", "inf", "-inf", "1e999", "Wed, 99 Oct 2015", "0 Jan 0000 0:0:0"):
-        assert _retry_after({"retry-after": text}) is None, text
+        assert retry_after_s({"retry-after": text}) is None, text
 
 
 def test_an_address_that_is_none_is_a_sentence() -> None:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from graders_engine import Engine
-from graders_engine.models.http import RetryPolicy
-from graders_engine.models.openai import EndpointSettings, OpenAIBackend
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.openai import OpenAIBackend
+from graders_engine.models.retry import RetryPolicy
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, Reply, answer, error, http, said, verdict
 from tests.judges.rows import HASTY, LABEL, SCORE, judging, row, scored

@@ -17,12 +17,14 @@ from graders_engine.errors import BackendFailure, JudgeCutOff, JudgeRefused, Jud
 from graders_engine.graders import verdict
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.openai import EndpointSettings, OpenAIBackend
-from graders_engine.models.openai_wire import WIRES, read
-from graders_engine.models.scripted import Scripted, text_of
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.openai import OpenAIBackend
+from graders_engine.models.openai_wire import WIRES, parse_reply
+from graders_engine.models.scripted import Scripted
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, judge_server, said
 from tests.judges.rows import SCORE, judging, row
+from tests.judges.test_conformance import text_of
 
 PARSE = "model_grader_parse_error"
 VERDICT = '{"steps": [], "result": 1}'
@@ -188,7 +190,7 @@ def test_any_answer_gives_a_proper_result_or_one_of_three_reasons(
     reply = ModelReply(text, "m", finish=finish, refusal=refusal, bound=bound)
     came: object
     try:
-        came = verdict.read(reply, verdict.one_of(["a", "b"]) if labels else verdict.number)
+        came = verdict.read_verdict(reply, verdict.one_of(["a", "b"]) if labels else verdict.number)
     except (JudgeRefused, JudgeCutOff, JudgeUnparsable) as reason:
         came = reason
     if refusal is not None:
@@ -213,7 +215,7 @@ def test_a_verdict_in_prose_is_found(
     own = {"steps": [{"description": "", "conclusion": conclusion}], "result": result}
     for ascii_ in (True, False):
         text = prose[0] + json.dumps(own, ensure_ascii=ascii_) + prose[1]
-        assert verdict.read(ModelReply(text, "m", bound=False), verdict.number) == result
+        assert verdict.read_verdict(ModelReply(text, "m", bound=False), verdict.number) == result
 
 
 HOSTILE = {
@@ -249,8 +251,8 @@ def test_an_answer_that_is_made_to_take_long_is_given_up(
 
     monkeypatch.setattr(json.JSONDecoder, "raw_decode", counted)
     with pytest.raises(JudgeUnparsable):
-        verdict.read(ModelReply(text, "m", bound=False), verdict.number)
-    assert parsed <= verdict.MOST_PARSED + len(text)
+        verdict.read_verdict(ModelReply(text, "m", bound=False), verdict.number)
+    assert parsed <= verdict.MAX_PARSED_CHARS + len(text)
 
 
 @pytest.mark.parametrize("shape", ["{}", '{{"result": {}}}', '{{"choices": {}}}'])
@@ -259,9 +261,9 @@ def test_no_depth_of_nesting_breaks_the_reader(shape: str) -> None:
         text = shape.format("[" * depth + "]" * depth)
         for bound in (True, False):
             with contextlib.suppress(JudgeUnparsable):
-                verdict.read(ModelReply(text, "m", bound=bound), verdict.number)
+                verdict.read_verdict(ModelReply(text, "m", bound=bound), verdict.number)
         with contextlib.suppress(ValueError):
             parsed = strict_json.decode(text)
             for wire in WIRES.values():
                 with pytest.raises(BackendFailure):
-                    read(wire, parsed)
+                    parse_reply(wire, parsed)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from graders_engine.errors import BackendBusy
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.http import RetryPolicy
 from graders_engine.models.policies import Limited, Retrying
 from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.retry import RetryPolicy
 from graders_engine.outcome import Usage
 from tests.judges.clock import in_virtual_time, now
 from tests.judges.test_conformance import asking

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, BudgetSpent
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
-from graders_engine.models.http import RetryPolicy
 from graders_engine.models.policies import (
     Budget,
     Budgeted,
@@ -22,6 +21,7 @@ from graders_engine.models.policies import (
     Price,
     Retrying,
 )
+from graders_engine.models.retry import RetryPolicy
 from graders_engine.models.scripted import Scripted
 from graders_engine.outcome import Usage
 from tests.judges.clock import in_virtual_time, now
@@ -75,7 +75,7 @@ def times_of(backend: Scripted, retry: RetryPolicy) -> list[float]:
 
 
 def test_only_what_may_pass_is_tried_again() -> None:
-    for failure in (BackendFailure("no"), BackendRejected("no", 400)):
+    for failure in (BackendFailure("no"), BackendRejected("no", status=400)):
         assert len(times_of(Scripted(failure), PATIENCE)) == 1
     assert len(times_of(Scripted(BackendBusy("wait")), PATIENCE)) == 5
 
@@ -263,7 +263,7 @@ def test_behind_the_first_that_finds_the_budget_spent_nobody_is_asked() -> None:
         await budgeted.complete(asking("x"))
         under_way = asyncio.create_task(budgeted.complete(asking("y")))
         await asyncio.sleep(0.5)
-        with pytest.raises(BudgetSpent, match="and 1 requests under way"):
+        with pytest.raises(BudgetSpent, match="and 1 requests in flight"):
             await budgeted.complete(asking("z"))
         with pytest.raises(BackendFailure):  # it cost nothing: there would be room again
             await under_way

@@ -134,7 +134,7 @@ def test_a_budget_stops_the_run_and_a_larger_one_goes_on_and_pays_nothing_twice(
     stopped = score(server, data, "--max-tokens", str(49 * 10), "--concurrency", "4")
     assert stopped.exit_code != 0
     assert "budget for judges is spent" in stopped.stderr
-    assert "the same command with a larger budget goes on" in stopped.stderr
+    assert "run the same command with a larger budget to resume" in stopped.stderr
     assert "Traceback" not in stopped.output
     assert len(server.asked) == 10
     kept = results(data)
@@ -185,5 +185,5 @@ def test_a_budget_in_money_stops_as_well(server: JudgeServer, tmp_path: Path) ->
     config = tmp_path / "prices.toml"
     config.write_text('[prices."judge-1"]\ninput = 10000\noutput = 100000\n')  # 1.30 a request
     stopped = score(server, data, "--max-cost", "8", "--config", str(config))
-    assert re.search(r"a cost of [0-9.]+ of 8, and \d+ requests under way", stopped.stderr)
+    assert re.search(r"a cost of [0-9.]+ of 8, and \d+ requests in flight", stopped.stderr)
     assert len(server.asked) == 6

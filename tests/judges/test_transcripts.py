@@ -148,7 +148,7 @@ def test_a_spoilt_line_is_a_sentence_with_its_number(tmp_path: Path, line: bytes
     good = json.dumps({"key": "k", "request": {}, "reply": {"text": "", "model": "m"}}).encode()
     (tmp_path / TRANSCRIPT).write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
     for opened in (Recorded, Transcript):
-        with pytest.raises(InvalidRequest, match="line 2, is no exchange"):
+        with pytest.raises(InvalidRequest, match="line 2, is not an exchange"):
             opened(tmp_path)
 
 

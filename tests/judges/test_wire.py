@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine
-from graders_engine.models.openai import EndpointSettings, OpenAIBackend
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.openai import OpenAIBackend
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, judge_server, responded, said, spoken
 from tests.judges.rows import LABEL, SCORE, judging

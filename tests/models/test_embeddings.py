@@ -22,9 +22,13 @@ from graders_engine.models.embeddings import (
     normalised,
     open_embeddings,
 )
-from graders_engine.models.http import HttpClient, RetryPolicy
+from graders_engine.models.endpoint import Endpoint as ApiEndpoint
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.http import HttpClient
+from graders_engine.models.judges import JudgeRegistry, JudgeSettings
 from graders_engine.models.lexical_embeddings import LexicalEmbeddings
 from graders_engine.models.openai_embeddings import OpenAIEmbeddings
+from graders_engine.models.retry import RetryPolicy
 from tests.models.endpoint import Endpoint, endpoint
 
 COSINE = {
@@ -65,8 +69,16 @@ def static_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def client_of(server: Endpoint, **options: Any) -> OpenAIEmbeddings:
-    return OpenAIEmbeddings("letters", base_url=server.url, client=HttpClient(HASTY), **options)
+def client_of(
+    url: str, client: HttpClient | None = None, api_key: str | None = None
+) -> OpenAIEmbeddings:
+    settings = EndpointSettings(base_url=url)
+    endpoint = ApiEndpoint.from_settings(settings, client or HttpClient(HASTY), api_key=api_key)
+    return OpenAIEmbeddings("letters", endpoint, settings)
+
+
+def opened(spec: str) -> EmbeddingBackend:
+    return open_embeddings(spec, JudgeRegistry(JudgeSettings()).endpoint)
 
 
 def conforms(backend: EmbeddingBackend) -> None:
@@ -87,15 +99,15 @@ def conforms(backend: EmbeddingBackend) -> None:
 
 
 def test_lexical_conforms() -> None:
-    conforms(open_embeddings("lexical"))
+    conforms(opened("lexical"))
 
 
 def test_static_conforms(static_model: Path) -> None:
-    conforms(open_embeddings(f"model2vec:{static_model}"))
+    conforms(opened(f"model2vec:{static_model}"))
 
 
 def test_openai_conforms(server: Endpoint) -> None:
-    conforms(client_of(server))
+    conforms(client_of(server.url))
 
 
 def test_without_a_backend_cosine_is_refused_with_how_to_name_one(engine: Engine) -> None:
@@ -136,7 +148,7 @@ def test_each_text_is_asked_for_once_and_an_empty_one_never(server: Endpoint) ->
         ("abc", "xyz"),
         ("cab", "abc"),
     ] * 20
-    with Engine(embeddings=client_of(server)) as engine:
+    with Engine(embeddings=client_of(server.url)) as engine:
         first = [row.reward for row in engine.score(COSINE, rows(*pairs))]
         again = [row.reward for row in engine.score(COSINE, rows(*pairs))]
     assert first[:6] == pytest.approx([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
@@ -147,7 +159,7 @@ def test_each_text_is_asked_for_once_and_an_empty_one_never(server: Endpoint) ->
 
 def test_texts_wanted_at_the_same_time_share_a_request(server: Endpoint) -> None:
     pairs = [(f"text {'abcdefgh'[n % 8]} {n}", f"other {n}") for n in range(60)]
-    with Engine(embeddings=client_of(server)) as engine:
+    with Engine(embeddings=client_of(server.url)) as engine:
         assert all(row.status == "scored" for row in engine.score(COSINE, rows(*pairs)))
     assert len(server.texts) == 120
     assert len(server.asked) <= 6
@@ -155,7 +167,7 @@ def test_texts_wanted_at_the_same_time_share_a_request(server: Endpoint) -> None
 
 def test_both_engines_embed(server: Endpoint) -> None:
     async def grade() -> list[float | None]:
-        async with AsyncEngine(embeddings=client_of(server)) as engine:
+        async with AsyncEngine(embeddings=client_of(server.url)) as engine:
             return [
                 row.reward async for row in engine.score(COSINE, rows(("abc", "bca"), ("a", "z")))
             ]
@@ -174,7 +186,7 @@ def test_both_engines_embed(server: Endpoint) -> None:
 )
 def test_what_may_pass_is_tried_again(server: Endpoint, first_replies: list[Any]) -> None:
     server.first_replies = list(first_replies)
-    with Engine(embeddings=client_of(server)) as engine:
+    with Engine(embeddings=client_of(server.url)) as engine:
         assert engine.run(COSINE, model_sample="abc", item={"text": "cba"}).reward == pytest.approx(
             1.0
         )
@@ -208,7 +220,7 @@ def test_an_outage_is_a_failed_row_and_not_a_zero(
     server: Endpoint, reply: Any, words: str, requests: int
 ) -> None:
     server.reply = lambda body: reply
-    with Engine(embeddings=client_of(server, api_key="sk-secret")) as engine:
+    with Engine(embeddings=client_of(server.url, api_key="sk-secret")) as engine:
         [row] = engine.score(COSINE, rows(("abc", "xyz")))
         response = engine.run(COSINE, model_sample="abc", item={"text": "xyz"})
     assert (row.reward, row.status) == (None, "failed")
@@ -220,7 +232,7 @@ def test_an_outage_is_a_failed_row_and_not_a_zero(
 
 
 def test_nobody_there_is_an_outage_too() -> None:
-    backend = OpenAIEmbeddings("m", base_url="http://127.0.0.1:9/v1", client=HttpClient(HASTY))
+    backend = client_of("http://127.0.0.1:9/v1")
     with Engine(embeddings=backend) as engine:
         [row] = engine.score(COSINE, rows(("abc", "xyz")))
     assert row.status == "failed"
@@ -236,7 +248,7 @@ def test_a_server_that_never_answers_is_given_up(server: Endpoint) -> None:
 
     server.reply = slow
     retry = RetryPolicy(attempts=2, total_s=5, attempt_s=0.1, wait_initial_s=0.01)
-    backend = OpenAIEmbeddings("m", base_url=server.url, client=HttpClient(retry))
+    backend = client_of(server.url, HttpClient(retry))
     with Engine(embeddings=backend) as engine:
         [row] = engine.score(COSINE, rows(("abc", "xyz")))
     assert "no answer within 0.1 s (2 tries" in row.flags["model_grader_server_error"]
@@ -246,7 +258,7 @@ def test_an_answer_without_end_is_cut_off(
     server: Endpoint,
 ) -> None:
     server.reply = lambda body: (200, {}, b" " * 100_000)
-    backend = OpenAIEmbeddings("letters", base_url=server.url, client=HttpClient(HASTY, 1000))
+    backend = client_of(server.url, HttpClient(HASTY, 1000))
     with Engine(embeddings=backend) as engine:
         [row] = engine.score(COSINE, rows(("abc", "xyz")))
     assert "longer than 1000 bytes" in row.flags["model_grader_server_error"]
@@ -297,11 +309,10 @@ def test_the_memory_for_vectors_is_bounded() -> None:
 
     async def check() -> None:
         backend = Counting()
-        gathered = BatchedEmbeddings(backend, cache_bytes=3 * 800)
+        batched = BatchedEmbeddings(backend, cache_bytes=3 * 800)
         for text in ["a", "b", "c", "a", "d", "a", "b"]:
-            await gathered.vector(text)
+            await batched.vector(text)
         assert backend.asked == 5  # b went when d came, as it was the one not used for longest
-        assert len(gathered._vectors) == 3
 
     asyncio.run(check())
 
@@ -315,18 +326,18 @@ def test_a_row_that_gives_up_does_not_take_the_vector_from_others() -> None:
             return await super().embed(texts)
 
     async def check() -> None:
-        gathered = BatchedEmbeddings(Slow())
-        one = asyncio.create_task(gathered.vector("cat"))
-        other = asyncio.create_task(gathered.vector("cat"))
+        batched = BatchedEmbeddings(Slow())
+        one = asyncio.create_task(batched.vector("cat"))
+        other = asyncio.create_task(batched.vector("cat"))
         await asyncio.sleep(0.02)
         one.cancel()
         assert any(await other)
         for pause in (0.0, 0.01):  # still gathering, and already asked
-            gathered = BatchedEmbeddings(Slow())
-            late = asyncio.create_task(gathered.vector("dog"))
+            batched = BatchedEmbeddings(Slow())
+            late = asyncio.create_task(batched.vector("dog"))
             await asyncio.sleep(pause)
-            await gathered.close()
-            with pytest.raises(BackendFailure, match="closed before the vector came"):
+            await batched.close()
+            with pytest.raises(BackendFailure, match="closed before the vector arrived"):
                 await late
 
     asyncio.run(check())

@@ -1,4 +1,4 @@
-"""A real browser, driven over its own protocol (Chrome DevTools Protocol) on the loopback."""
+"""A real browser, driven over the Chrome DevTools Protocol on the loopback interface."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
 )  # fmt: skip
-PATIENCE_S = 60.0
-"""Until the browser is there, or answers; a busy machine is slow."""
+TIMEOUT_S = 60.0
+"""How long the browser may take to start or to answer; a busy machine is slow."""
 
 
 def find_browser() -> str | None:
-    """Where a browser of the Chromium family is; None where there is none."""
+    """The path of a browser of the Chromium family; None if none is installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -32,8 +32,8 @@ class Page:
     """One page of the browser.
 
     Attributes:
-        messages: what the page's console, its exceptions, the browser's log and failed requests said.
-        requested: the addresses that were asked for.
+        messages: what was written to the page's console and the browser's log, exceptions, failed requests.
+        requested: the URLs that were requested.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -44,7 +44,7 @@ class Page:
         self.requested: list[str] = []
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """Call a method of the protocol, and wait for its result."""
+        """Call a method of the protocol and wait for its result."""
         self._last += 1
         await self._socket.send_json({"id": self._last, "method": method, "params": arguments})
         while True:
@@ -55,7 +55,7 @@ class Page:
                 return result
 
     async def open(self, path: Path) -> dict[str, float]:
-        """Load a file and wait until it is drawn; returns the browser's own timing, in milliseconds."""
+        """Load a file and wait until it is painted; returns the browser's timing, in milliseconds."""
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.call(f"{domain}.enable")
         await self.call("Page.navigate", url=path.resolve().as_uri())
@@ -72,7 +72,7 @@ class Page:
         return timing
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; a promise's is waited for."""
+        """The value of a JavaScript expression; a promise is awaited."""
         answer = await self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
@@ -80,28 +80,28 @@ class Page:
         return answer["result"].get("value")
 
     async def _next(self) -> dict[str, Any]:
-        message = await asyncio.wait_for(self._socket.receive(), PATIENCE_S)
+        message = await asyncio.wait_for(self._socket.receive(), TIMEOUT_S)
         event: dict[str, Any] = json.loads(message.data)
         if "method" in event:
             self._events.append(event)
-            self._note(event["method"], event["params"])
+            self._record(event["method"], event["params"])
         return event
 
-    def _note(self, method: str, said: dict[str, Any]) -> None:
+    def _record(self, method: str, params: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
-            self.requested.append(said["request"]["url"])
+            self.requested.append(params["request"]["url"])
         elif method in (
             "Runtime.consoleAPICalled",
             "Runtime.exceptionThrown",
             "Log.entryAdded",
             "Network.loadingFailed",
         ):
-            self.messages.append(json.dumps(said))
+            self.messages.append(json.dumps(params))
 
 
 @asynccontextmanager
-async def opened(browser: str, profile: Path) -> AsyncIterator[Page]:
-    """A browser with one empty page; it ends with the block."""
+async def open_browser(browser: str, profile: Path) -> AsyncIterator[Page]:
+    """A browser with one empty page; it is terminated at the end of the block."""
     process = subprocess.Popen(
         [browser, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
@@ -117,11 +117,11 @@ async def opened(browser: str, profile: Path) -> AsyncIterator[Page]:
                 yield Page(socket)
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
 
 
 async def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while not (file.exists() and "\n" in (text := file.read_text())):
             assert process.poll() is None, "the browser ended"
             await asyncio.sleep(0.05)

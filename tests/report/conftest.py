@@ -1,4 +1,4 @@
-"""Runs to report on: one over hostile texts, scored for real, and one that is large."""
+"""Runs to report on: one with hostile texts, which is really scored, and a large one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Run(NamedTuple):
 
     results: Path
     numbers: Numbers
-    made_by: Provenance
+    provenance: Provenance
     texts: RowTexts
 
 
@@ -77,7 +77,7 @@ def read(results: Path, data: Path | None = None) -> Run:
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Texts that would like to be a program, as items and as samples, with and without a reward."""
+    """Texts that look like markup or hide characters, as items and as samples, with and without a reward."""
     folder = tmp_path_factory.mktemp("hostile")
     grader: dict[str, Any] = json.loads(json.dumps(GRADER))
     rows = []
@@ -97,15 +97,15 @@ PRICES = {"judge": {"input": 0.25, "cached_input": 0.025, "output": 2.0}}
 
 
 def write_large(folder: Path, rows: int = LARGE_ROWS) -> Path:
-    """Results of a judged run with four samples a prompt, and the data set behind them."""
-    chance = random.Random(7)  # noqa: S311 - made-up rewards, no secret
+    """Results of a judged run with four samples per prompt, and their data set."""
+    chance = random.Random(7)  # noqa: S311 - made-up rewards, not a secret
     results, data = folder / "results.jsonl", folder / "rows.jsonl"
     usage = {"judge-2026-01-31": Usage(420, 520, 100, 128)}
     with results.open("wb") as out, data.open("w", encoding="utf-8") as prompts:
         for number in range(rows):
             line, sample = number // 4 + 1, number % 4
-            group, seconds, fate = f"prompt-{line}", 0.2 + chance.random(), chance.random()
-            if fate < 0.02:
+            group, seconds, outcome = f"prompt-{line}", 0.2 + chance.random(), chance.random()
+            if outcome < 0.02:
                 flags = {"model_grader_server_error": "the judge answered 503 after 5 tries"}
                 result = ResultLine(
                     line, None, "failed", {"facts": None}, flags, seconds, sample, group

@@ -1,4 +1,4 @@
-"""The HTML report: whole in itself, nothing of a row's text is markup, and readable without eyes."""
+"""The HTML report: one self-contained file, no text of a row becomes markup, and it is accessible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from graders_engine.report.html.page import render
+from graders_engine.report.html.page import report_page
 from tests.report.conftest import HOSTILE, LARGE_ROWS, Run, read
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -32,7 +32,7 @@ ADDRESSES = {
 
 
 class Tag(NamedTuple):
-    """An opening tag, and what stands open around it."""
+    """A start tag, and the elements that are open around it."""
 
     name: str
     attributes: dict[str, str]
@@ -40,7 +40,7 @@ class Tag(NamedTuple):
 
 
 class Reader(HTMLParser):
-    """Reads a page, and minds that every element is closed where it should be."""
+    """Reads a page and checks that every element is closed in its place."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -75,7 +75,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(hostile: Run) -> str:
-    return render(hostile.numbers, hostile.made_by, hostile.texts)
+    return report_page(hostile.numbers, hostile.provenance, hostile.texts)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def read_page(page: str) -> Reader:
     return Reader(page)
 
 
-def test_the_page_is_whole_in_itself(page: str, read_page: Reader) -> None:
+def test_the_page_refers_to_nothing_outside_of_it(page: str, read_page: Reader) -> None:
     for tag in read_page.tags:
         for name in ADDRESSES & set(tag.attributes):
             assert tag.attributes[name].startswith("#") or tag.attributes[name] == "data:,"
@@ -100,9 +100,7 @@ def test_the_page_is_whole_in_itself(page: str, read_page: Reader) -> None:
     }
 
 
-def test_the_policy_lets_exactly_this_style_and_this_script_run(
-    page: str, read_page: Reader
-) -> None:
+def test_the_policy_allows_exactly_this_style_and_this_script(page: str, read_page: Reader) -> None:
     policy = next(
         t.attributes["content"] for t in read_page.named("meta") if "http-equiv" in t.attributes
     )
@@ -112,25 +110,25 @@ def test_the_policy_lets_exactly_this_style_and_this_script_run(
         (inside,) = re.findall(f"<{name}>(.*?)</{name}>", page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy
-    # With such a policy the browser would drop these, and say so in its console.
+    # With this policy the browser ignores these and logs an error.
     assert not any(
         {"style", "onclick", "onload", "onerror"} & set(tag.attributes) for tag in read_page.tags
     )
 
 
-def test_nothing_of_a_text_is_markup_and_all_of_it_is_shown(page: str, read_page: Reader) -> None:
+def test_no_text_becomes_markup_and_all_of_it_is_readable(page: str, read_page: Reader) -> None:
     assert page.count("<script>") == page.count("</script>") == 1
-    shown = read_page.text()
-    for text in (
+    text = read_page.text()
+    for part in (
         "</script><script>document.title",
         'onerror="document.title=1">',
         "${style} $script",
     ):
-        assert text in shown
-    assert "names </title><script>1</script> \\u202e" in shown
+        assert part in text
+    assert "names </title><script>1</script> \\u202e" in text
 
 
-def test_nothing_of_a_text_moves_the_cursor_or_turns_the_reading_direction(page: str) -> None:
+def test_no_text_has_control_characters_or_changes_the_reading_direction(page: str) -> None:
     hidden = re.findall(
         r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u2028-\u202e\u2066-\u2069\ud800-\udfff]", page
     )
@@ -147,7 +145,7 @@ def test_long_texts_are_cut_and_say_so(read_page: Reader) -> None:
     assert "x" * 1100 not in read_page.text()
 
 
-def test_it_can_be_read_without_eyes(read_page: Reader) -> None:
+def test_landmarks_headings_tables_and_controls_are_labelled(read_page: Reader) -> None:
     assert {"header", "nav", "main", "footer"} <= {tag.name for tag in read_page.tags}
     assert next(read_page.named("html")).attributes["lang"] == "en"
     ids = [tag.attributes["id"] for tag in read_page.tags if "id" in tag.attributes]
@@ -161,17 +159,17 @@ def test_it_can_be_read_without_eyes(read_page: Reader) -> None:
     named += [t.attributes["href"][1:] for t in read_page.named("a")]
     assert named
     assert set(named) <= set(ids)
-    for head in read_page.named("th"):
-        assert head.attributes["scope"] in ("col", "row")
+    scopes = {head.attributes["scope"] for head in read_page.named("th")}
+    assert scopes == {"col", "row"}
     captions = [tag for tag in read_page.tags if tag.name == "caption"]
     assert len(captions) == len(list(read_page.named("table")))
-    for control in read_page.named("input", "select"):
-        assert control.around[-1] == "label"
+    controls = [control.around[-1] for control in read_page.named("input", "select")]
+    assert controls == ["label", "label"]
 
 
-def test_pictures_say_in_words_what_they_show(read_page: Reader) -> None:
-    pictures = list(read_page.named("svg"))
-    assert len(pictures) == 2 + 3
+def test_charts_say_in_words_what_they_show(read_page: Reader) -> None:
+    charts = list(read_page.named("svg"))
+    assert len(charts) == 2 + 3
     for at, tag in enumerate(read_page.tags):
         if tag.name == "svg":
             assert tag.attributes["role"] == "img"
@@ -186,15 +184,15 @@ def test_headings_go_down_one_step_at_a_time(read_page: Reader) -> None:
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_numbers_stand_as_text(hostile: Run, read_page: Reader) -> None:
-    tally, shown = hostile.numbers.digest.tally, read_page.text()
+def test_numbers_are_text(hostile: Run, read_page: Reader) -> None:
+    tally, text = hostile.numbers.digest.tally, read_page.text()
     assert tally.scored
     assert tally.invalid
-    assert f"{tally.mean:.4f}" in shown
-    assert f"{tally.invalid:,} invalid" in shown
+    assert f"{tally.mean:.4f}" in text
+    assert f"{tally.invalid:,} invalid" in text
     for flag, count in tally.flags.items():
-        assert re.search(f"{flag}{count:,}", shown)
-    assert json.dumps(hostile.made_by.grader["calculate_output"]) in shown
+        assert re.search(f"{flag}{count:,}", text)
+    assert json.dumps(hostile.provenance.grader["calculate_output"]) in text
 
 
 def test_every_row_of_a_small_run_is_in_the_table(hostile: Run, read_page: Reader) -> None:
@@ -204,24 +202,24 @@ def test_every_row_of_a_small_run_is_in_the_table(hostile: Run, read_page: Reade
 
 
 def test_a_run_of_100_000_rows_is_a_small_page(large: Run) -> None:
-    page = render(large.numbers, large.made_by, large.texts)
+    page = report_page(large.numbers, large.provenance, large.texts)
     assert len(page.encode()) < 500_000
-    shown = Reader(page).text()
-    assert f"of {LARGE_ROWS:,} rows: the 40 with the lowest and the highest rewards" in shown
+    text = Reader(page).text()
+    assert f"of {LARGE_ROWS:,} rows: the 40 with the lowest and the highest rewards" in text
     for heading in ("Rewards", "Sub-rewards", "Flags", "Prompts", "Judges", "Lowest and highest"):
-        assert f"{heading}" in shown
-    assert "pass@k" in shown
+        assert heading in text
+    assert "pass@k" in text
     cost = sum(spent.cost or 0 for spent in large.numbers.spending)
     usage = large.numbers.spending[0].usage
     fresh = usage.prompt_tokens - usage.cached_tokens
     assert cost == pytest.approx(
         (0.25 * fresh + 0.025 * usage.cached_tokens + 2 * usage.completion_tokens) / 1e6
     )
-    assert f"cost {cost:,.2f}" in shown
+    assert f"cost {cost:,.2f}" in text
 
 
 def test_the_worst_texts_keep_the_page_small(tmp_path: Path) -> None:
-    """Every character is written as several, and there are as many flags and parts as can be."""
+    """Every character is escaped to several, and there are more flags and parts than fit."""
     results = tmp_path / "results.jsonl"
     keys = [f"<&>{'&' * 50}{number}" for number in range(40)]
     flags = [f"flag_{number}_error" for number in range(15)]
@@ -237,7 +235,7 @@ def test_the_worst_texts_keep_the_page_small(tmp_path: Path) -> None:
     data.write_text(f"{row}\n" * 2000, encoding="utf-8")
     run = read(results, data)
     assert not run.texts.why_none
-    page = render(run.numbers, run.made_by, run.texts)
+    page = report_page(run.numbers, run.provenance, run.texts)
     Reader(page)
     assert len(page.encode()) < 500_000
 
@@ -248,7 +246,20 @@ def test_a_run_without_a_reward_has_a_page(tmp_path: Path) -> None:
         '{"line":1,"reward":null,"status":"failed","sub_rewards":{},"flags":{},"seconds":1}\n'
     )
     run = read(results)
-    assert "No row has a reward." in Reader(render(run.numbers, run.made_by, run.texts)).text()
+    assert (
+        "No row has a reward." in Reader(report_page(run.numbers, run.provenance, run.texts)).text()
+    )
     results.write_text("")
     run = read(results)
-    Reader(render(run.numbers, run.made_by, run.texts))
+    Reader(report_page(run.numbers, run.provenance, run.texts))
+
+
+def test_a_key_keeps_every_character_in_the_head_of_its_column(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    results.write_text(
+        '{"line":1,"reward":1,"status":"scored","sub_rewards":{"C#":1},"flags":{},"seconds":1}\n'
+    )
+    run = read(results)
+    page = Reader(report_page(run.numbers, run.provenance, run.texts))
+    assert ("th", "C#") in page.texts
+    assert "LineStatusRewardC#msFlagsSample" in page.text()

@@ -1,4 +1,4 @@
-"""A real browser opens the report: it says nothing in its console, fetches nothing, sorts and filters."""
+"""A real browser opens the report: nothing is logged or fetched, the table can be sorted and filtered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from graders_engine.report.html.page import render
-from tests.report.browser import Page, find_browser, opened
-from tests.report.conftest import Run
+from graders_engine.report.html.page import report_page
+from tests.report.browser import Page, find_browser, open_browser
+from tests.report.conftest import Run, read
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
@@ -23,15 +23,15 @@ SHOWN = "[...document.querySelectorAll('#rows tbody tr')].filter(row => !row.hid
 @pytest.fixture(scope="module")
 def page_file(large: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render(large.numbers, large.made_by, large.texts), encoding="utf-8")
+    path.write_text(report_page(large.numbers, large.provenance, large.texts), encoding="utf-8")
     return path
 
 
-def looking(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
-    """Open a page, look at it, and make sure that nothing was said or fetched meanwhile."""
+def visit(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
+    """Open a page, look at it, and check that nothing else was logged or fetched."""
 
     async def session() -> T:
-        async with opened(str(BROWSER), profile) as page:
+        async with open_browser(str(BROWSER), profile) as page:
             await page.open(path)
             found = await look(page)
             assert page.messages == []
@@ -43,15 +43,30 @@ def looking(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> 
 
 def test_hostile_texts_change_nothing(hostile: Run, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render(hostile.numbers, hostile.made_by, hostile.texts), encoding="utf-8")
+    path.write_text(
+        report_page(hostile.numbers, hostile.provenance, hostile.texts), encoding="utf-8"
+    )
 
     async def look(page: Page) -> tuple[str, int]:
         title = await page.evaluate("document.title")
         return title, await page.evaluate("document.scripts.length")
 
-    title, scripts = looking(path, look, tmp_path / "profile")
+    title, scripts = visit(path, look, tmp_path / "profile")
     assert title == "names </title><script>1</script> \\u202e: reward report"
     assert scripts == 1
+
+
+def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    results.write_text("")
+    run, path = read(results), tmp_path / "report.html"
+    path.write_text(report_page(run.numbers, run.provenance, run.texts), encoding="utf-8")
+
+    async def look(page: Page) -> int:
+        count: int = await page.evaluate("document.querySelectorAll('#rows').length")
+        return count
+
+    assert visit(path, look, tmp_path / "profile") == 0
 
 
 def test_the_table_sorts_by_any_column(page_file: Path, tmp_path: Path) -> None:
@@ -67,7 +82,7 @@ def test_the_table_sorts_by_any_column(page_file: Path, tmp_path: Path) -> None:
             found.append([await page.evaluate(order)])
         return found
 
-    rising, first, falling, second, status, _, lines, _ = looking(
+    rising, first, falling, second, status, _, lines, _ = visit(
         page_file, look, tmp_path / "profile"
     )
     assert (first, second) == (["ascending"], ["descending"])
@@ -86,7 +101,7 @@ def test_the_table_sorts_by_any_column(page_file: Path, tmp_path: Path) -> None:
 def test_the_table_filters_by_words_and_by_status(
     page_file: Path, large: Run, tmp_path: Path
 ) -> None:
-    def typed(words: str, status: str) -> str:
+    def type_in(words: str, status: str) -> str:
         return (
             f"document.querySelector('input').value = {words!r};"
             f"document.querySelector('select').value = {status!r};"
@@ -96,16 +111,16 @@ def test_the_table_filters_by_words_and_by_status(
 
     async def look(page: Page) -> list[tuple[list[str], str]]:
         tries = [("", ""), ("", "failed"), ("GRADER_SERVER model", ""), ("no such words", "")]
-        return [await page.evaluate(typed(*given)) for given in tries]
+        return [await page.evaluate(type_in(*values)) for values in tries]
 
     kept = [result.status for result in large.numbers.digest.kept()]
     failed = kept.count("failed")
     assert failed
-    (all_, said), (by_status, _), (by_words, counted), (nothing, none) = looking(
+    (every, count), (by_status, _), (by_words, counted), (nothing, none) = visit(
         page_file, look, tmp_path / "profile"
     )
-    assert sorted(all_) == sorted(kept)
-    assert said == f"{len(kept)} of {len(kept)} rows shown"
+    assert sorted(every) == sorted(kept)
+    assert count == f"{len(kept)} of {len(kept)} rows shown"
     assert by_status == by_words == ["failed"] * failed
     assert counted.startswith(f"{failed} of ")
     assert (nothing, none.partition(" ")[0]) == ([], "0")
@@ -113,7 +128,7 @@ def test_the_table_filters_by_words_and_by_status(
 
 @pytest.mark.parametrize("width", [400, 768, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_screen_is_too_narrow_and_text_stands_out(
+def test_the_page_fits_any_screen_and_its_text_has_enough_contrast(
     width: int, scheme: str, page_file: Path, tmp_path: Path
 ) -> None:
     contrast = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
@@ -128,12 +143,14 @@ def test_no_screen_is_too_narrow_and_text_stands_out(
         wide = await page.evaluate("document.documentElement.scrollWidth")
         return wide, await page.evaluate(contrast)
 
-    wide, contrasts = looking(page_file, look, tmp_path / "profile")
+    wide, contrasts = visit(page_file, look, tmp_path / "profile")
     assert wide <= width
     assert min(contrasts) >= 4.5  # WCAG 2.2, 1.4.3, level AA
 
 
-def test_on_paper_there_are_the_rows_texts_and_no_controls(page_file: Path, tmp_path: Path) -> None:
+def test_a_printed_page_has_the_texts_of_rows_and_no_controls(
+    page_file: Path, tmp_path: Path
+) -> None:
     async def look(page: Page) -> tuple[str, bool, int]:
         await page.call("Emulation.setEmulatedMedia", media="print")
         controls = await page.evaluate(
@@ -143,4 +160,4 @@ def test_on_paper_there_are_the_rows_texts_and_no_controls(page_file: Path, tmp_
         rows = f"{SHOWN}.filter(row => getComputedStyle(row).display !== 'none').length"
         return controls, await page.evaluate(texts), await page.evaluate(rows)
 
-    assert looking(page_file, look, tmp_path / "profile") == ("none", True, 40)
+    assert visit(page_file, look, tmp_path / "profile") == ("none", True, 40)

@@ -1,4 +1,4 @@
-"""A report's numbers: what is kept of a run is what a look at all of it would find."""
+"""A report's numbers: what is kept of a run gives the same numbers as all of it would."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def scored(line: int, reward: float, **rest: object) -> ResultLine:
     return msgspec.structs.replace(plain, **rest)
 
 
-def digested(results: list[ResultLine]) -> Digest:
-    taken = Digest()
+def digest_of(results: list[ResultLine]) -> Digest:
+    digest = Digest()
     for result in results:
-        taken.add(result)
-    return taken
+        digest.add(result)
+    return digest
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 8))
-def test_the_foremost_are_those_of_a_stable_sort(rewards: list[int], most: int) -> None:
+def test_the_top_k_are_those_of_a_stable_sort(rewards: list[int], k: int) -> None:
     results = [scored(line, reward) for line, reward in enumerate(rewards, 1)]
-    foremost = TopK(most, lambda result: result.reward or 0.0)
+    foremost = TopK(k, lambda result: result.reward or 0.0)
     for result in results:
         foremost.add(result)
-    assert foremost.rows() == sorted(results, key=lambda result: result.reward or 0.0)[:most]
+    assert foremost.rows() == sorted(results, key=lambda result: result.reward or 0.0)[:k]
 
 
-def test_each_row_is_drawn_with_the_same_chance() -> None:
-    drawn = Reservoir(1000)
+def test_each_row_is_sampled_with_the_same_probability() -> None:
+    reservoir = Reservoir(1000)
     for line in range(10_000):
-        drawn.add(scored(line, 0.0))
-    lines = {row.line for row in drawn.rows}
+        reservoir.add(scored(line, 0.0))
+    lines = {row.line for row in reservoir.rows}
     assert len(lines) == 1000
     # The mean place of 1,000 of 10,000 rows has a standard deviation of about 87.
     assert abs(sum(lines) / 1000 - 5000) < 400
@@ -71,27 +71,27 @@ def test_what_is_kept_does_not_grow_with_the_run(large: Run) -> None:
 
 
 @given(st.lists(FINITE, max_size=80), st.integers(1, 60))
-def test_every_value_is_in_one_bin(values: list[float], most: int) -> None:
-    shown = histogram(values, most)
-    if shown is None:
+def test_every_value_is_in_one_bin(values: list[float], max_bins: int) -> None:
+    bars = histogram(values, max_bins)
+    if bars is None:
         assert not values
         return
-    assert sum(shown.counts) == len(values)
-    if len(shown.edges) == len(shown.counts):
-        assert list(shown.edges) == sorted(set(values))
+    assert sum(bars.counts) == len(values)
+    if len(bars.edges) == len(bars.counts):
+        assert list(bars.edges) == sorted(set(values))
         return
-    assert len(shown.counts) <= max(most, 2)
-    assert list(shown.edges) == sorted(set(shown.edges))
-    assert shown.edges[0] <= min(values)
-    assert max(values) <= shown.edges[-1]
-    for place, count in enumerate(shown.counts):
-        low, high = shown.edges[place], shown.edges[place + 1]
-        last = place == len(shown.counts) - 1
+    assert len(bars.counts) <= max(max_bins, 2)
+    assert list(bars.edges) == sorted(set(bars.edges))
+    assert bars.edges[0] <= min(values)
+    assert max(values) <= bars.edges[-1]
+    for place, count in enumerate(bars.counts):
+        low, high = bars.edges[place], bars.edges[place + 1]
+        last = place == len(bars.counts) - 1
         assert count == sum(low <= value < high or (last and value == high) for value in values)
 
 
 @pytest.mark.parametrize(
-    ("values", "most", "edges"),
+    ("values", "max_bins", "edges"),
     [
         ([n / 100 for n in range(101)], 50, [n / 50 for n in range(51)]),
         ([n / 100 for n in range(101)], 10, [n / 10 for n in range(11)]),
@@ -100,14 +100,16 @@ def test_every_value_is_in_one_bin(values: list[float], most: int) -> None:
         ([0, 1, 1], 50, [0, 1]),
     ],
 )
-def test_bins_begin_at_round_numbers(values: list[float], most: int, edges: list[float]) -> None:
-    shown = histogram(values, most)
-    assert shown is not None
-    assert list(shown.edges) == edges
+def test_bins_begin_at_round_numbers(
+    values: list[float], max_bins: int, edges: list[float]
+) -> None:
+    bars = histogram(values, max_bins)
+    assert bars is not None
+    assert list(bars.edges) == edges
 
 
-def test_sub_rewards_that_a_row_lacks_are_left_out_of_their_numbers() -> None:
-    run = digested(
+def test_rows_without_a_sub_reward_are_left_out_of_its_numbers() -> None:
+    run = digest_of(
         [
             scored(1, 1.0, sub_rewards={"a": 1.0}),
             scored(2, 0.0, sub_rewards={"a": 0.5, "b": 0.25}),
@@ -124,7 +126,7 @@ def test_rows_without_a_reward_are_in_no_mean() -> None:
     rows = [scored(1, 0.25), scored(2, 0.75)]
     rows.append(ResultLine(3, 0.0, "invalid", {}, {"other_error": "broken"}, 0.0))
     rows.append(ResultLine(4, None, "failed", {}, {"model_grader_server_error": "away"}, 0.0))
-    numbers = numbers_of(digested(rows), {})
+    numbers = numbers_of(digest_of(rows), {})
     assert numbers.mean is not None
     assert (numbers.mean.value, numbers.mean.rows) == (0.5, 2)
     assert numbers.quantiles == (0.25, 0.375, 0.5, 0.625, 0.75)
@@ -132,23 +134,23 @@ def test_rows_without_a_reward_are_in_no_mean() -> None:
     assert numbers.digest.tally.flags == {"other_error": 1, "model_grader_server_error": 1}
 
 
-def test_samples_of_a_prompt_are_taken_together() -> None:
+def test_samples_of_a_prompt_are_grouped() -> None:
     rewards = {"a": [0.0, 1.0], "b": [1.0, 1.0], "c": [0.0, 0.5]}
     rows = [
         scored(line, reward, group=group, sample=sample)
         for line, (group, given_) in enumerate(rewards.items(), 1)
         for sample, reward in enumerate(given_)
     ]
-    groups = numbers_of(digested(rows), {}).groups
+    groups = numbers_of(digest_of(rows), {}).groups
     assert groups is not None
     assert (groups.count, groups.sizes, groups.passing) == (3, (2, 2), 1.0)
     assert groups.unvarying is not None
     assert groups.unvarying.value == pytest.approx(1 / 3)
     at = {row.k: (row.passing.value, row.best.value) for row in groups.at}
     assert at == {1: pytest.approx((0.5, 7 / 12)), 2: pytest.approx((2 / 3, 2.5 / 3))}
-    assert numbers_of(digested(rows), {"grader": {"pass_threshold": 0.5}}).groups.passing == 0.5  # type: ignore[union-attr] # as above
-    assert numbers_of(digested(rows), {}, 0.25).groups.passing == 0.25  # type: ignore[union-attr] # as above
-    assert numbers_of(digested([scored(1, 1.0)]), {}).groups is None
+    assert numbers_of(digest_of(rows), {"grader": {"pass_threshold": 0.5}}).groups.passing == 0.5  # type: ignore[union-attr] # as above
+    assert numbers_of(digest_of(rows), {}, 0.25).groups.passing == 0.25  # type: ignore[union-attr] # as above
+    assert numbers_of(digest_of([scored(1, 1.0)]), {}).groups is None
 
 
 @pytest.mark.parametrize(
@@ -167,30 +169,30 @@ def test_a_dated_model_has_the_price_of_its_name(model: str, cost: float | None)
         "judge-mini-0613": {"input": 10.0, "output": 20.0},
     }
     usage = {model: Usage(1_000_000, 2_000_000, 1_000_000)}
-    numbers = numbers_of(digested([scored(1, 1.0, usage=usage)]), {"settings": {"prices": prices}})
+    numbers = numbers_of(digest_of([scored(1, 1.0, usage=usage)]), {"settings": {"prices": prices}})
     assert [spent.cost for spent in numbers.spending] == [cost]
 
 
-def test_answers_to_the_same_row_are_held_against_each_other() -> None:
+def test_repeated_answers_to_a_row_are_compared() -> None:
     rows = [
         scored(1, 0.5, repeats={"a": [0.5, 0.5, 0.5]}),
         scored(2, 0.5, repeats={"a": [0.0, 0.5, 1.0]}),
         scored(3, 0.5, repeats={"a": [1.0]}),
     ]
-    repeats = digested(rows).repeats["a"]
+    repeats = digest_of(rows).repeats["a"]
     assert (repeats.rows, repeats.answers, repeats.differing) == (2, 6, 1)
     assert math.isclose(repeats.deviation_sum, 0.5)
     assert (repeats.widest, repeats.widest_line) == (1.0, 2)
 
 
-def test_a_run_that_is_still_written_is_read_to_its_last_whole_line(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_read_to_its_last_complete_line(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     results.write_bytes(msgspec.json.encode(scored(1, 1.0)) + b'\n{"line":2,')
     assert digest(results).tally.rows == 1
     assert read_meta(results) == {}
 
 
-def test_results_as_a_table_are_read_from_the_lines_beside_them(tmp_path: Path) -> None:
+def test_parquet_results_are_read_from_their_jsonl_file(tmp_path: Path) -> None:
     lines = tmp_path / "results.parquet.jsonl"
     lines.write_bytes(msgspec.json.encode(scored(1, 1.0)) + b"\n")
     lines.with_name(f"{lines.name}.meta.json").write_text('{"engine": "1"}')

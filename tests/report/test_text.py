@@ -1,4 +1,4 @@
-"""The report in the terminal, and texts made safe for one."""
+"""The report in the terminal, and texts that are made safe to display."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.report.row_texts import readable
-from graders_engine.report.terminal.report import render_numbers
+from graders_engine.report.terminal.report import report_text
 from graders_engine.report.visible import cut, one_line, visible
 from tests.report.conftest import LARGE_ROWS, Run
 
@@ -20,10 +20,10 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 
 
 @given(ANY_TEXT)
-def test_visible_text_moves_nothing_and_can_be_encoded(text: str) -> None:
-    shown = visible(text)
-    assert not UNSAFE.search(shown)
-    shown.encode()
+def test_visible_text_has_no_control_characters_and_can_be_encoded(text: str) -> None:
+    safe = visible(text)
+    assert not UNSAFE.search(safe)
+    safe.encode()
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)))
@@ -33,13 +33,13 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
 
 
 @given(ANY_TEXT, st.integers(1, 50))
-def test_a_text_is_never_longer_than_its_room(text: str, most: int) -> None:
-    line = one_line(text, most)
-    assert len(line) <= most
+def test_a_cut_text_is_never_longer_than_its_limit(text: str, max_chars: int) -> None:
+    line = one_line(text, max_chars)
+    assert len(line) <= max_chars
     assert "\n" not in line
-    shown, left_out = cut(text, most)
-    assert len(shown) <= most
-    assert left_out or shown == visible(text)
+    safe, left_out = cut(text, max_chars)
+    assert len(safe) <= max_chars
+    assert left_out or safe == visible(text)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_a_text_is_never_longer_than_its_room(text: str, most: int) -> None:
         (1.5, "1.5"),
     ],
 )
-def test_an_item_is_shown_with_its_texts_as_they_are(value: object, text: str) -> None:
+def test_an_item_is_written_with_its_strings_unquoted(value: object, text: str) -> None:
     assert readable(value) == text
 
 
-def test_the_terminal_shows_what_the_page_shows(large: Run) -> None:
-    text = render_numbers(large.numbers, large.made_by, large.texts)
+def test_the_terminal_has_the_numbers_of_the_page(large: Run) -> None:
+    text = report_text(large.numbers, large.provenance, large.texts)
     tally, mean = large.numbers.digest.tally, large.numbers.mean
     assert mean is not None
     assert f"mean reward  {mean.value:.4f}" in text
@@ -80,6 +80,6 @@ def test_the_terminal_shows_what_the_page_shows(large: Run) -> None:
 
 
 def test_hostile_texts_do_nothing_to_the_terminal(hostile: Run) -> None:
-    text = render_numbers(hostile.numbers, hostile.made_by, hostile.texts)
+    text = report_text(hostile.numbers, hostile.provenance, hostile.texts)
     assert not UNSAFE.search(text)
     assert "\\x1b[31m" in text

@@ -1,11 +1,16 @@
-"""One world per role, and one sandbox in it per tier, for the whole session."""
+"""One world per role, and one sandbox in it per tier, for the whole session; pools of each tier."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from graders_engine.sandbox.base import Limits
+from graders_engine.sandbox.pool import Pool
+from tests.sandbox.pools import Body, Environment, Run, available
 from tests.sandbox.world import MIB, Driven, World, skip_unless_possible
 
 LIMITS = {
@@ -44,3 +49,38 @@ def sandboxes(worlds: Callable[[str], World]) -> Iterator[Callable[[str, str], D
     yield sandbox
     for each in made.values():
         each.close()
+
+
+@pytest.fixture(params=["namespaces", "landlock", "none"])
+def tier(request: pytest.FixtureRequest, known: dict[str, bool]) -> str:
+    name = str(request.param)
+    if name not in known:
+        known[name] = available(name)
+    if not known[name]:
+        pytest.skip(f"this machine has no {name} tier")
+    return name
+
+
+@pytest.fixture(scope="session")
+def known() -> dict[str, bool]:
+    return {}
+
+
+@pytest.fixture
+def run(tier: str) -> Run:
+    def with_pool(body: Body, limits: Limits | None = None, concurrency: int = 1) -> None:
+        async def main() -> None:
+            pool = Pool(tier, limits or Limits(wall_s=10.0), concurrency)
+            try:
+                await body(pool)
+            finally:
+                await pool.close()
+
+        asyncio.run(main())
+
+    return with_pool
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path / "env")

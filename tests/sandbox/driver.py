@@ -31,9 +31,9 @@ async def answer(pool: Pool, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return dataclasses.asdict(await pool.grade(program, sample, item))
     except SandboxError as error:
-        return {"kind": error.kind, "details": str(error), "reward": None}
+        return {"kind": error.type, "details": str(error), "reward": None}
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    asyncio.run(serve(told["tier"], Limits(**told["limits"])))
+    setup = json.loads(sys.argv[1])
+    asyncio.run(serve(setup["tier"], Limits(**setup["limits"])))

@@ -40,7 +40,7 @@ def is_clean():
         except OSError:
             continue
         for name in left:
-            if "env" not in name and name not in KEPT:
+            if place != "/tmp" or name not in SHOWN:
                 return False
     import random, signal
     return (
@@ -52,8 +52,8 @@ def is_clean():
     )
 
 def grade(sample, item):
-    global KEPT
-    KEPT = item.get("kept", [])
+    global SHOWN
+    SHOWN = item.get("shown_below_tmp", [])
     if item["how"] == "innocent":
         return 0.625 if is_clean() and sample["text"][::-1] == "TERCES-REHTONA-FO-WOR" else -1.0
     if item["how"] == "exec":
@@ -106,14 +106,13 @@ def test_an_attack_gains_nothing(
 ) -> None:
     sandbox = sandboxes(tier, role)
 
-    verdict = perform(sandbox, attack)
+    result = perform(sandbox, attack)
 
-    assert verdict["kind"] in attack["ends"], verdict
-    expected = attack["ends"][verdict["kind"]]
+    assert result["kind"] in attack["ends"], result
+    expected = attack["ends"][result["kind"]]
     if expected is not None:
-        assert verdict["reward"] == expected, verdict
-    innocent = sandbox.grade(
-        STAGE, {"text": "ROW-OF-ANOTHER-SECRET"}, {"how": "innocent", "kept": ["dev"]}
-    )
+        assert result["reward"] == expected, result
+    item = {"how": "innocent", "shown_below_tmp": sandbox.world.shown_below_tmp()}
+    innocent = sandbox.grade(STAGE, {"text": "ROW-OF-ANOTHER-SECRET"}, item)
     assert innocent["reward"] == 0.625, innocent
     sandbox.world.assert_untouched()

@@ -1,4 +1,4 @@
-"""Images are built, found, used and removed; what cannot be had is said."""
+"""Images are built, found, used and removed; what is missing is reported."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from graders_engine.sandbox import images, interpreter
-from graders_engine.sandbox.base import Program, SandboxUnavailable, Verdict
+from graders_engine.sandbox.base import GradeResult, Program, SandboxUnavailable
 from graders_engine.sandbox.images import Definition, ImageError
 from graders_engine.sandbox.pool import Pool
 
-OWN = {"bare": Definition(packages=())}
+CUSTOM = {"bare": Definition(packages=())}
 
 
 @pytest.fixture
@@ -25,26 +25,26 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_image_is_built_found_listed_and_removed(data: Path) -> None:
-    said: list[str] = []
-    image = images.build("bare", OWN, said.append)
+    steps: list[str] = []
+    image = images.build("bare", CUSTOM, steps.append)
     assert Path(image.interpreter).is_relative_to(data)
     assert images.find("bare") == image
     assert images.built() == [image]
-    assert any("environment for Python" in line for line in said)
+    assert any("environment for Python" in line for line in steps)
     images.remove("bare")
     assert images.find("bare") is None
     assert images.built() == []
 
 
 def test_a_grader_runs_in_its_image(data: Path) -> None:
-    image = images.build("bare", OWN)
+    image = images.build("bare", CUSTOM)
     packages = Path(image.folder, "lib", f"python{image.python}", "site-packages")
     (packages / "only_here.py").write_text("VALUE = 0.75\n")
     source = (
         "import sys, only_here\ndef grade(s, i):\n    print(sys.prefix)\n    return only_here.VALUE"
     )
 
-    async def run() -> Verdict:
+    async def run() -> GradeResult:
         pool = Pool(concurrency=1)
         try:
             return await pool.grade(Program(source, interpreter=image.interpreter), b"1", b"1")
@@ -52,19 +52,19 @@ def test_a_grader_runs_in_its_image(data: Path) -> None:
             await pool.close()
 
     try:
-        verdict = asyncio.run(run())
+        result = asyncio.run(run())
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-    assert (verdict.reward, verdict.stdout.strip()) == (0.75, image.folder)
+    assert (result.reward, result.stdout.strip()) == (0.75, image.folder)
 
 
 def test_imports_that_an_image_lacks_are_found_without_running_it(data: Path) -> None:
-    image = images.build("bare", OWN)
+    image = images.build("bare", CUSTOM)
     wanted = ["json", "numpy.linalg", "os.path", "no_such_package"]
     assert interpreter.missing(image.interpreter, wanted) == ["numpy", "no_such_package"]
 
 
-def test_a_build_that_fails_leaves_nothing_and_says_why(
+def test_a_build_that_fails_leaves_nothing_and_gives_the_reason(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(command: list[str], **_: object) -> None:
@@ -77,14 +77,16 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(
     assert not (data / "broken").exists()
 
 
-def test_nltk_data_that_does_not_come_is_recorded(data: Path) -> None:
-    said: list[str] = []
-    image = images.build("bare", {"bare": Definition((), nltk_data=("no-such-data",))}, said.append)
+def test_nltk_data_that_cannot_be_downloaded_is_recorded(data: Path) -> None:
+    steps: list[str] = []
+    image = images.build(
+        "bare", {"bare": Definition((), nltk_data=("no-such-data",))}, steps.append
+    )
     assert image.missing_data == ("no-such-data",)
     found = images.find("bare")
     assert found is not None
     assert found.missing_data == ("no-such-data",)
-    assert any("no-such-data" in line for line in said)
+    assert any("no-such-data" in line for line in steps)
 
 
 def test_the_documented_image_has_an_alias() -> None:
@@ -92,20 +94,29 @@ def test_the_documented_image_has_an_alias() -> None:
     assert len(images.definition("alpha").packages) == 16
 
 
-def test_an_own_definition_comes_first() -> None:
+def test_an_image_is_found_and_removed_by_its_alias(data: Path) -> None:
+    image = images.build("alpha", {"2025-05-08": Definition(packages=())})
+    assert image.tag == "2025-05-08"
+    assert images.find("alpha") == images.find("2025-05-08") == image
+    assert images.built() == [image]
+    images.remove("alpha")
+    assert images.find("alpha") is None
+
+
+def test_a_custom_definition_comes_first() -> None:
     mine = Definition(("numpy",))
     assert images.definition("2025-05-08", {"2025-05-08": mine}) is mine
 
 
 @pytest.mark.parametrize("tag", ["nothing", "../escape", ""])
-def test_an_unknown_image_is_refused_in_words(data: Path, tag: str) -> None:
+def test_an_unknown_image_is_refused_with_the_known_ones(data: Path, tag: str) -> None:
     with pytest.raises(ImageError, match="2025-05-08"):
         images.build(tag)
     with pytest.raises(ImageError, match="built"):
         images.remove(tag)
 
 
-def test_a_python_without_wheels_is_said_to_be_none(
+def test_an_image_without_a_fitting_python_is_refused(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxUnavailable
-from graders_engine.sandbox.folders import Folders
 from graders_engine.sandbox.inside.plan import SPARES
 from graders_engine.sandbox.pool import Pool
+from graders_engine.sandbox.scratch_dirs import ScratchDirs
 
 CALLS = int(os.environ.get("GRADERS_LEAK_CALLS", "300"))
 MIB = 1 << 20
@@ -91,9 +91,9 @@ def test_nothing_is_left_after_many_calls(
     async def call(pool: Pool, number: int) -> None:
         what = what_of(number)
         item = json.dumps({"what": what, "want": number / 7}).encode()
-        verdict = await pool.grade(Program(SOURCE), b"{}", item)
-        assert verdict.kind is ENDS.get(what, Kind.VALUE), (number, verdict)
-        assert what in ENDS or verdict.reward == number / 7
+        result = await pool.grade(Program(SOURCE), b"{}", item)
+        assert result.kind is ENDS.get(what, Kind.VALUE), (number, result)
+        assert what in ENDS or result.reward == number / 7
 
     async def main() -> None:
         nonlocal early, late
@@ -173,15 +173,15 @@ def test_what_a_killed_engine_has_left_is_cleared_by_the_next(
     code = (
         "import os, signal, sys, tempfile\n"
         "tempfile.tempdir = sys.argv[1]\n"
-        "from graders_engine.sandbox.folders import Folders\n"
-        "open(Folders().new() + '/litter', 'w').close()\n"
+        "from graders_engine.sandbox.scratch_dirs import ScratchDirs\n"
+        "open(ScratchDirs().new() + '/litter', 'w').close()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     (left,) = tmp_path.iterdir()
-    mine = Folders()
+    mine = ScratchDirs()
     assert not left.exists()
-    other = Folders()
+    other = ScratchDirs()
     assert len(list(tmp_path.iterdir())) == 2, "one that lives is left alone"
     mine.close()
     other.close()

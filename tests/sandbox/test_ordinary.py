@@ -45,11 +45,11 @@ def test_an_ordinary_grader_works(
     if grader["needs"] and importlib.util.find_spec(grader["needs"]) is None:
         pytest.skip(f"{grader['needs']} is not installed")
 
-    verdict = roomy(tier, role).grade("\n".join(grader["code"]) + "\n", SAMPLE, ITEM)
+    result = roomy(tier, role).grade("\n".join(grader["code"]) + "\n", SAMPLE, ITEM)
 
     if grader["only"] in (None, tier):
-        assert verdict["kind"] == "value", verdict["details"]
-        assert verdict["reward"] == grader["reward"]
+        assert result["kind"] == "value", result["details"]
+        assert result["reward"] == grader["reward"]
     else:
-        assert verdict["kind"] != "value"
-        assert verdict["details"]
+        assert result["kind"] != "value"
+        assert result["details"]

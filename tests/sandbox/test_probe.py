@@ -1,4 +1,4 @@
-"""What the machine gives is found by trying, and said in words."""
+"""The tiers of this machine are found by trying them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def test_the_tiers_come_in_order_of_strength(tiers: list[probe.Tier]) -> None:
     assert [t.name for t in tiers] == ["namespaces", "landlock"]
 
 
-def test_what_is_available_has_proved_itself(tiers: list[probe.Tier]) -> None:
+def test_an_available_tier_has_passed_its_self_test(tiers: list[probe.Tier]) -> None:
     for tier in tiers:
         if tier.available:
             assert len(tier.checks) == 10
-            assert [c for c in tier.checks if not c.held] == []
-            assert tier.proved
+            assert [c for c in tier.checks if not c.passed] == []
+            assert tier.is_proved
         else:
-            assert tier.missing
+            assert tier.unavailable_because
 
 
-def test_each_tier_says_what_it_covers_and_what_not(tiers: list[probe.Tier]) -> None:
+def test_each_tier_lists_what_it_covers_and_what_not(tiers: list[probe.Tier]) -> None:
     for tier in tiers:
         assert len(tier.covers) >= 5
         assert len(tier.does_not_cover) >= 3
@@ -62,7 +62,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, *refused: str) -> None:
     monkeypatch.setattr(process.Worker, "start", start_or_refuse)
 
 
-def test_auto_takes_the_strongest_that_is_there(tiers: list[probe.Tier]) -> None:
+def test_auto_takes_the_strongest_available(tiers: list[probe.Tier]) -> None:
     available = [t.name for t in tiers if t.available]
     if not available:
         pytest.skip("this machine has no sandbox")
@@ -82,14 +82,14 @@ def test_auto_never_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, "namespaces", "landlock")
     with pytest.raises(SandboxUnavailable) as caught:
         asyncio.run(first_tier("auto"))
-    said = str(caught.value)
-    assert "no sandbox for python graders can be had here" in said
-    assert "namespaces: unshare" in said
-    assert "landlock: unshare" in said
-    assert "--sandbox none" in said
+    message = str(caught.value)
+    assert "no sandbox for python graders works on this machine" in message
+    assert "namespaces: unshare" in message
+    assert "landlock: unshare" in message
+    assert "--sandbox none" in message
 
 
-def test_none_is_given_to_who_asks_for_it() -> None:
+def test_none_is_used_only_by_name() -> None:
     assert asyncio.run(first_tier("none")) == "none"
 
 
@@ -98,10 +98,10 @@ def test_other_systems_are_refused_with_advice(
     monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    said = str(advice.unavailable({}))
-    assert "need Linux" in said
-    assert "container" in said
-    assert "WSL" in said
+    message = str(advice.unavailable({}))
+    assert "need Linux" in message
+    assert "container" in message
+    assert "WSL" in message
 
 
 def test_an_unknown_tier_is_refused_at_once() -> None:

@@ -115,5 +115,5 @@ def test_an_end_that_closes_in_the_middle_is_closed_and_not_a_frame() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 255))
-def test_an_order_is_read_back(sequence: int, reason: int) -> None:
-    assert wire.parse_order(wire.order(sequence, reason)) == (sequence, reason)
+def test_a_request_to_kill_is_read_back(sequence: int, reason: int) -> None:
+    assert wire.decode_kill(wire.encode_kill(sequence, reason)) == (sequence, reason)

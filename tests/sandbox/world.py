@@ -18,15 +18,17 @@ import pytest
 
 import graders_engine
 
-ENGINE = str(Path(graders_engine.__file__).parent.parent)
+PACKAGE = Path(graders_engine.__file__).parent
+PACKAGES = os.path.realpath(sysconfig.get_path("purelib"))
 ORDINARY_ID = 41_414
 ROLES = ("root", "user")
 TIERS = ("namespaces", "landlock")
 MIB = 1 << 20
+_NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 
 
 def interpreter_for(role: str) -> str:
-    """A Python that the role may run and that our packages fit; skips where there is none."""
+    """A Python that the role may run and that our packages fit; skips without one."""
     mine = os.path.realpath(sys.executable)
     if role == "root" or os.geteuid() or _open_to_all(mine):
         return mine
@@ -44,20 +46,29 @@ def _open_to_all(path: str) -> bool:
 def skip_unless_possible(role: str) -> None:
     if role == "root" and os.geteuid():
         pytest.skip("needs root")
+    if role == "user" and not os.geteuid() and not _open_to_all(PACKAGES):
+        pytest.skip("the packages are in a folder that an ordinary user cannot read")
 
 
 class World:
-    """Files, sockets and a process of the role, for attacks to aim at."""
+    """Files, sockets and a process of the role, for attacks to aim at.
+
+    The engine that runs the sandbox is a copy in the role's own folder, so that neither its place nor
+    its permissions depend on where the tests are.
+    """
 
     def __init__(self, role: str) -> None:
         self.role = role
         self.user = ORDINARY_ID if role == "user" and not os.geteuid() else None
         self.base = Path(tempfile.mkdtemp(prefix="world-", dir="/var/tmp"))
         self.python = self._make_environment()
-        self.own = self.base / "env" / "lib" / "own.txt"
+        self.engine = str(self.base / "engine")
+        shutil.copytree(PACKAGE, self.base / "engine" / PACKAGE.name, ignore=_NO_BYTECODE)
+        shutil.copy(Path(__file__).with_name("driver.py"), self.base / "engine")
+        self.readable = self.base / "env" / "lib" / "own.txt"
         self.dummy = self.base / "home" / "dummy.txt"
         self.dummy.parent.mkdir()
-        for file in (self.own, self.dummy):
+        for file in (self.readable, self.dummy):
             file.write_text("untouched")
         self._listeners = self._listen()
         if self.user is not None:
@@ -74,9 +85,7 @@ class World:
         (env / "bin").mkdir(parents=True)
         (env / "lib" / version).mkdir(parents=True)
         (env / "bin" / "python").symlink_to(home)
-        (env / "lib" / version / "site-packages").symlink_to(
-            os.path.realpath(sysconfig.get_path("purelib"))
-        )
+        (env / "lib" / version / "site-packages").symlink_to(PACKAGES)
         (env / "pyvenv.cfg").write_text(f"home = {os.path.dirname(home)}\n")
         return str(env / "bin" / "python")
 
@@ -106,18 +115,24 @@ class World:
             "ABSTRACT": self.abstract,
             "HOST_PID": self.bystander.pid,
             "DUMMY": str(self.dummy),
-            "OWN": str(self.own),
+            "OWN": str(self.readable),
             "HOME": str(self.dummy.parent),
-            "ENGINE": ENGINE,
+            "ENGINE": self.engine,
             "DISK": 24 * MIB,
         }
+
+    def shown_below_tmp(self) -> list[str]:
+        """The entries of /tmp that a sandbox must show: those with the interpreter or the packages."""
+        paths = [os.path.realpath(self.python), PACKAGES, sysconfig.get_path("stdlib")]
+        parts = [Path(path).parts for path in paths]
+        return sorted({p[2] for p in parts if p[:2] == ("/", "tmp")})
 
     def start(self, command: list[str], **more: Any) -> subprocess.Popen[str]:
         who: dict[str, Any] = {}
         if self.user is not None:
             who = {"user": self.user, "group": self.user, "extra_groups": []}
         environment = {
-            "PYTHONPATH": ENGINE,
+            "PYTHONPATH": self.engine,
             "GRADERS_SECRET": "GRADERS_SECRET",
             "PATH": "/usr/bin:/bin",
         }
@@ -129,9 +144,9 @@ class World:
             assert file.read().rpartition(")")[2].split()[0] == "S", (
                 "a process of the host was stopped"
             )
-        for file_path in (self.own, self.dummy):
+        for file_path in (self.readable, self.dummy):
             assert file_path.read_text() == "untouched"
-        status = self.own.stat()
+        status = self.readable.stat()
         assert status.st_mode & 0o777 == 0o644
         assert status.st_mtime > 1e9
         for listener in self._listeners:
@@ -152,10 +167,10 @@ class Driven:
 
     def __init__(self, world: World, tier: str, **limits: float) -> None:
         self.world = world
-        driver = str(Path(__file__).with_name("driver.py"))
-        told = json.dumps({"tier": tier, "limits": limits})
+        driver = str(Path(world.engine, "driver.py"))
+        setup = json.dumps({"tier": tier, "limits": limits})
         self._process = world.start(
-            [world.python, driver, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [world.python, driver, setup], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         if self.grade("def grade(s, i): return 1.0")["kind"] == "sandbox_unavailable":
             self.close()

@@ -1,115 +1,100 @@
-"""Charts as inline SVG: bars, a sparkline, a bar of parts. Each says in words what it shows."""
+"""The geometry of the page's charts: what the macros in `templates/charts.html.jinja` draw as SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from xml.etree.ElementTree import Element
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from graders_engine.report.histogram import Histogram
-from graders_engine.report.html.markup import el
 
-_WIDTH, _HEIGHT = 720, 220
-_FOOT = 26
-"""Height below the bars for the scale's numbers."""
-_WIDEST = 80
-"""Width of a bar, at most: a few values are no reason for blocks."""
+WIDTH, HEIGHT = 720, 220
+"""Size of a bar chart, in SVG units; the numbers are below the axis, the bars above."""
+AXIS = HEIGHT - 26
+"""Distance of the axis from the top."""
+_HEADROOM = 16
+"""Distance of the highest bar from the top."""
+_MAX_STEP = 80
+"""Largest distance between two bars, so that a chart of a few values does not consist of blocks."""
+SPARK_WIDTH, SPARK_HEIGHT = 120, 24
+"""Size of a sparkline, in SVG units."""
 
 
-def histogram(shown: Histogram, name: str) -> Element:
-    """Bars over a scale; each tells its range and count when pointed at."""
-    most = max(shown.counts)
-    step = min(_WIDTH / len(shown.counts), _WIDEST)
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A rectangle of a chart, as the values of its SVG attributes, and what it says when pointed at."""
+
+    label: str
+    count: int
+    x: str
+    width: str
+    y: str = "0"
+    height: str = "0"
+    radius: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A number below the axis: its text, its position, and the SVG `text-anchor` at that position."""
+
+    text: str
+    x: str
+    anchor: str
+
+
+def bars(histogram: Histogram) -> Iterator[Rect]:
+    """A bar for each count that is not 0."""
+    step, highest = _step(histogram), max(histogram.counts)
     gap = min(2.0, step / 6)
-    room = _HEIGHT - _FOOT - 16
-    bars = []
-    for place, count in enumerate(shown.counts):
-        height = max(room * count / most, 1.0) if count else 0.0
+    for at, (label, count) in enumerate(zip(histogram.labels, histogram.counts, strict=True)):
+        height = max((AXIS - _HEADROOM) * count / highest, 1.0)
         if count:
-            bars.append(
-                el(
-                    "rect",
-                    el("title", f"{shown.label(place)}: {count:,}"),
-                    x=_number(place * step + gap / 2),
-                    y=_number(_HEIGHT - _FOOT - height),
-                    width=_number(step - gap),
-                    height=_number(height),
-                    rx=_number(min(2.0, step / 4)),
-                )
+            yield Rect(
+                label,
+                count,
+                x=_svg(at * step + gap / 2),
+                width=_svg(step - gap),
+                y=_svg(AXIS - height),
+                height=_svg(height),
+                radius=_svg(min(2.0, step / 4)),
             )
-    return el(
-        "svg",
-        el("title", name, id="histogram-title"),
-        el("desc", shown.described(), id="histogram-desc"),
-        el("g", *bars, class_="bars"),
-        el("line", x1=0, x2=_WIDTH, y1=_HEIGHT - _FOOT, y2=_HEIGHT - _FOOT, class_="axis"),
-        *_scale(shown, step),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        aria_labelledby="histogram-title histogram-desc",
-        class_="histogram",
-    )
 
 
-def _scale(shown: Histogram, step: float) -> list[Element]:
-    """The numbers below the bars: at most eleven, at the bars' middles or at their edges."""
-    texts = []
-    for text, at in shown.ticks():
+def ticks(histogram: Histogram) -> Iterator[Tick]:
+    """The numbers below the axis: at most eleven, in the middle of the bars or at their edges."""
+    step = _step(histogram)
+    for text, at in histogram.ticks():
         x = at * step
-        anchor = "start" if x < 1 else "end" if x > _WIDTH - 1 else "middle"
-        texts.append(el("text", text, x=_number(x), y=_HEIGHT - 8, text_anchor=anchor))
-    return texts
+        yield Tick(text, _svg(x), "start" if x < 1 else "end" if x > WIDTH - 1 else "middle")
 
 
-def sparkline(shown: Histogram, name: str) -> Element:
-    """A small histogram without a scale, for a table's cell."""
-    most = max(shown.counts)
-    step = min(120 / len(shown.counts), 12)
-    path = "".join(
-        f"M{_number(place * step)} 24v-{_number(max(22 * count / most, 1))}h{_number(max(step - 1, 1))}"
-        f"V24z"
-        for place, count in enumerate(shown.counts)
+def sparkline(histogram: Histogram) -> str:
+    """A small histogram without an axis, as the data of an SVG path."""
+    highest = max(histogram.counts)
+    step = min(SPARK_WIDTH / len(histogram.counts), 12)
+    bottom = SPARK_HEIGHT
+    return "".join(
+        f"M{_svg(at * step)} {bottom}v-{_svg(max((bottom - 2) * count / highest, 1))}"
+        f"h{_svg(max(step - 1, 1))}V{bottom}z"
+        for at, count in enumerate(histogram.counts)
         if count
     )
-    return el(
-        "svg",
-        el("title", f"{name}: {shown.described()}"),
-        el("path", d=path),
-        viewBox="0 0 120 24",
-        role="img",
-        class_="sparkline",
-    )
 
 
-def parts(named: Sequence[tuple[str, int]], name: str) -> Element:
-    """One bar, divided: the share of each part."""
-    total = sum(count for _, count in named) or 1
-    pieces, x = [], 0.0
-    for part, count in named:
-        width = _WIDTH * count / total
+def shares(counts: Mapping[str, int]) -> Iterator[Rect]:
+    """One bar divided by the share of each count that is not 0."""
+    total, x = sum(counts.values()), 0.0
+    for label, count in counts.items():
         if count:
-            pieces.append(
-                el(
-                    "rect",
-                    el("title", f"{part}: {count:,}"),
-                    x=_number(x),
-                    y=0,
-                    width=_number(max(width, 1.5)),
-                    height=10,
-                    class_=part,
-                )
-            )
-        x += width
-    told = ", ".join(f"{part} {count:,}" for part, count in named)
-    return el(
-        "svg",
-        el("title", f"{name}: {told}"),
-        *pieces,
-        viewBox=f"0 0 {_WIDTH} 10",
-        preserveAspectRatio="none",
-        role="img",
-        class_="parts",
-    )
+            width = WIDTH * count / total
+            yield Rect(label, count, x=_svg(x), width=_svg(max(width, 1.5)))
+            x += width
 
 
-def _number(value: float) -> str:
+def _step(histogram: Histogram) -> float:
+    """Distance between the left edges of two bars."""
+    return min(WIDTH / len(histogram.counts), _MAX_STEP)
+
+
+def _svg(value: float) -> str:
+    """A coordinate with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,159 +1,171 @@
-"""The report's single rows: the ends of the scale with their texts, the slowest, and a table to search."""
+"""Single rows of a run as the page shows them: the lowest and highest with texts, the slowest, a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from xml.etree.ElementTree import Element
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from graders_engine.dataset.results.digest import EXTREMES, FLAGGED, SAMPLED
+from graders_engine.dataset.results.digest import EXTREMES, FLAGGED, SAMPLED, Digest
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.report.formatting import place, reward_of
-from graders_engine.report.html.markup import el, number, section, table
-from graders_engine.report.numbers import Numbers
+from graders_engine.outcome import Status
+from graders_engine.report.formatting import format_reward, row_name
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import cut, one_line
 
 WORST, BEST, SLOWEST = 10, 5, 10
-"""Rows shown with their texts from either end, and rows in the list of the slowest."""
+"""Rows with the lowest and with the highest rewards, and slowest rows, that have a place of their own."""
 TEXT_CHARS = 1000
-"""Characters shown of an item and of a sample."""
-BEGIN_CHARS = 60
-"""Characters shown of a sample in a table."""
-PARTS, LISTED = 6, 12
-"""Sub-rewards that have a column in the table, and that stand beside a row's texts."""
+"""Characters of an item, and of a sample."""
+SUMMARY_CHARS = 120
+"""Characters of a sample in the line of a card that is closed."""
+EXCERPT_CHARS = 60
+"""Characters of a sample in a table."""
+COLUMNS, LISTED = 6, 12
+"""Sub-rewards that have a column in the table, and that are listed with a row's texts."""
+PRINTED_ROWS = 40
+"""Rows of the table that are printed on paper; `page.css` has the same number."""
 
 
-def rows_sections(numbers: Numbers, texts: RowTexts) -> Iterator[Element]:
-    """The sections on single rows."""
-    digest = numbers.digest
-    if digest.tally.scored:
-        why_none = f"Texts are not shown. {texts.why_none}"
-        yield section(
-            "ends",
-            "Lowest and highest",
-            el("p", why_none, class_="note") if texts.why_none else None,
-            el("h3", "Lowest rewards"),
-            *(
-                _card(row, texts, opened=not at)
-                for at, row in enumerate(digest.worst.rows()[:WORST])
-            ),
-            el("h3", "Highest rewards"),
-            *(_card(row, texts, opened=False) for row in digest.best.rows()[:BEST]),
-        )
-    if digest.tally.rows:
-        yield _slowest(digest.slowest.rows()[:SLOWEST], texts)
-        yield _all(numbers, texts)
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """One text of a row.
+
+    Attributes:
+        name: "Item" or "Sample".
+        text: its start, safe to display.
+        is_cut: whether `text` is not all of it.
+    """
+
+    name: str
+    text: str
+    is_cut: bool
 
 
-def _card(result: ResultLine, texts: RowTexts, *, opened: bool) -> Element:
+@dataclass(frozen=True, slots=True)
+class RowCard:
+    """A row with its texts.
+
+    Attributes:
+        name: its line and sample.
+        reward: the reward, or a dash.
+        summary: the start of the sample, on one line.
+        sub_rewards: (key, reward), at most `LISTED`.
+        sub_rewards_left_out: how many more there are.
+        flags: (flag, details).
+        texts: the item and the sample; empty if neither is known.
+    """
+
+    name: str
+    reward: str
+    summary: str
+    sub_rewards: list[tuple[str, str]]
+    sub_rewards_left_out: int
+    flags: list[tuple[str, str]]
+    texts: list[RowText]
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of a table.
+
+    Attributes:
+        name: its line and sample.
+        status: its status.
+        reward: the reward, or a dash.
+        sub_rewards: one for each column of sub-rewards, or a dash.
+        ms: wall time of the grading, in milliseconds.
+        flags: its flags, separated by commas.
+        excerpt: the start of the sample, on one line.
+    """
+
+    name: str
+    status: Status
+    reward: str
+    sub_rewards: list[str]
+    ms: str
+    flags: str
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The rows with the lowest and with the highest rewards, the most extreme first."""
+
+    lowest: list[RowCard]
+    highest: list[RowCard]
+
+
+@dataclass(frozen=True, slots=True)
+class RowTable:
+    """The rows of a run that can be searched and sorted: all of a small run, a choice of a large one.
+
+    Attributes:
+        part_columns: the columns of sub-rewards, each with its kind, as the templates have them.
+        rows: in the order of the data set.
+        total: rows of the run.
+        extremes: how many of the lowest, of the highest and of the slowest rows are among `rows`.
+        flagged: how many rows of each flag are.
+        sampled: how many rows that were chosen at random are.
+        printed: rows that are printed on paper.
+    """
+
+    part_columns: list[tuple[str, str]]
+    rows: list[TableRow]
+    total: int
+    extremes: int = EXTREMES
+    flagged: int = FLAGGED
+    sampled: int = SAMPLED
+    printed: int = PRINTED_ROWS
+
+    @classmethod
+    def of(cls, digest: Digest, texts: RowTexts) -> RowTable:
+        """The table for a run."""
+        keys = list(digest.sub_rewards)[:COLUMNS]
+        rows = [_table_row(result, texts, keys) for result in digest.kept()]
+        return cls([(one_line(key, 24), "number") for key in keys], rows, digest.tally.rows)
+
+
+def ends(digest: Digest, texts: RowTexts) -> Ends:
+    """The rows with the lowest and with the highest rewards."""
+    return Ends(
+        [_card(result, texts) for result in digest.worst.rows()[:WORST]],
+        [_card(result, texts) for result in digest.best.rows()[:BEST]],
+    )
+
+
+def slowest(digest: Digest, texts: RowTexts) -> list[TableRow]:
+    """The rows whose grading took longest, the slowest first."""
+    return [_table_row(result, texts) for result in digest.slowest.rows()[:SLOWEST]]
+
+
+def _card(result: ResultLine, texts: RowTexts) -> RowCard:
     item, sample = texts.of(result)
-    parts = [
-        el("li", el("span", f"{one_line(key, 40)} ", class_="quiet"), reward_of(value))
-        for key, value in list(result.sub_rewards.items())[:LISTED]
-    ]
-    if len(result.sub_rewards) > LISTED:
-        parts.append(el("li", f"and {len(result.sub_rewards) - LISTED} more", class_="quiet"))
-    flags = [
-        el("p", el("code", flag), f" {one_line(details, 300)}", class_="flag")
-        for flag, details in result.flags.items()
-    ]
-    return el(
-        "details",
-        el(
-            "summary",
-            el("span", f"line {place(result)}"),
-            el("b", reward_of(result.reward), class_="number"),
-            el("span", one_line(sample, 120), class_="begin"),
-        ),
-        el(
-            "div",
-            el("ul", *parts) if parts else None,
-            *flags,
-            el("div", _text("Item", item), _text("Sample", sample), class_="texts")
-            if item or sample
-            else None,
-            class_="inside",
-        ),
-        **({"open": ""} if opened else {}),
+    return RowCard(
+        name=row_name(result),
+        reward=format_reward(result.reward),
+        summary=one_line(sample, SUMMARY_CHARS),
+        sub_rewards=[
+            (one_line(key, 40), format_reward(value))
+            for key, value in list(result.sub_rewards.items())[:LISTED]
+        ],
+        sub_rewards_left_out=max(len(result.sub_rewards) - LISTED, 0),
+        flags=[(flag, one_line(details, 300)) for flag, details in result.flags.items()],
+        texts=[_text("Item", item), _text("Sample", sample)] if item or sample else [],
     )
 
 
-def _text(name: str, text: str) -> Element:
-    shown, left_out = cut(text, TEXT_CHARS)
-    return el(
-        "figure",
-        el("figcaption", name + (", cut" if left_out else "")),
-        el("pre", shown + ("…" if left_out else ""), tabindex=0, aria_label=name, dir="auto"),
-    )
+def _text(name: str, text: str) -> RowText:
+    start, left_out = cut(text, TEXT_CHARS)
+    return RowText(name, start, left_out > 0)
 
 
-def _slowest(results: Sequence[ResultLine], texts: RowTexts) -> Element:
-    rows = [
-        el(
-            "tr",
-            el("th", place(result), scope="row", class_="number"),
-            number(f"{1000 * result.seconds:.3f}"),
-            number(reward_of(result.reward)),
-            el("td", result.status),
-            _begin(result, texts),
-        )
-        for result in results
-    ]
-    columns = ("Line#", "ms#", "Reward#", "Status", "Sample")
-    return section(
-        "slowest", "Slowest", table("Wall time of grading, the longest first", columns, rows)
-    )
-
-
-def _all(numbers: Numbers, texts: RowTexts) -> Element:
-    keys = list(numbers.digest.sub_rewards)[:PARTS]
-    parts = [f"{one_line(key, 24)}#" for key in keys]
-    columns = ["Line#", "Status", "Reward#", *parts, "ms#", "Flags", "Sample"]
-    kept, rows = numbers.digest.kept(), numbers.digest.tally.rows
-    shown = len(kept)
-    which = (
-        f"All {rows:,} rows."
-        if shown == rows
-        else f"{shown:,} of {rows:,} rows: the {EXTREMES} with the lowest and the highest rewards, "
-        f"the {EXTREMES} slowest, the first {FLAGGED} of each flag, and {SAMPLED} drawn from all."
-    )
-    return section(
-        "table",
-        "Rows",
-        _controls(),
-        table(which, columns, (_row(row, keys, texts) for row in kept), kind="tall", name="rows"),
-        el("p", "On paper the table ends after 40 rows.", class_="note paper")
-        if shown > 40
-        else None,
-    )
-
-
-def _row(result: ResultLine, keys: Sequence[str], texts: RowTexts) -> Element:
-    return el(
-        "tr",
-        el("th", place(result), scope="row", class_="number"),
-        el("td", result.status),
-        number(reward_of(result.reward)),
-        *(number(reward_of(result.sub_rewards.get(key))) for key in keys),
-        number(f"{1000 * result.seconds:.3f}"),
-        el("td", ", ".join(flag.removesuffix("_error") for flag in result.flags)),
-        _begin(result, texts),
-        data_status=result.status,
-    )
-
-
-def _begin(result: ResultLine, texts: RowTexts) -> Element:
-    return el("td", one_line(texts.of(result)[1], BEGIN_CHARS), class_="begin")
-
-
-def _controls() -> Element:
-    statuses = [el("option", "any", value="")]
-    statuses += [el("option", status, value=status) for status in ("scored", "invalid", "failed")]
-    return el(
-        "div",
-        el("label", "Rows with all of these words", el("input", type="search")),
-        el("label", "Status", el("select", *statuses)),
-        el("output", class_="note"),
-        class_="controls",
-        hidden="",
+def _table_row(result: ResultLine, texts: RowTexts, keys: Sequence[str] = ()) -> TableRow:
+    return TableRow(
+        name=row_name(result),
+        status=result.status,
+        reward=format_reward(result.reward),
+        sub_rewards=[format_reward(result.sub_rewards.get(key)) for key in keys],
+        ms=f"{1000 * result.seconds:.3f}",
+        flags=", ".join(flag.removesuffix("_error") for flag in result.flags),
+        excerpt=one_line(texts.of(result)[1], EXCERPT_CHARS),
     )

@@ -1,4 +1,4 @@
-"""Two runs held against each other, for a terminal."""
+"""A comparison of two runs, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,41 +10,51 @@ from typing import Any
 from graders_engine.dataset.results.changes import Change
 from graders_engine.dataset.results.compare import Comparison, RowChange, RunFacts
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.report.formatting import correlation, interval, place, reward_of, written
+from graders_engine.report.formatting import (
+    format_correlation,
+    format_interval,
+    format_number,
+    format_reward,
+    format_rows,
+    row_name,
+)
 from graders_engine.report.visible import one_line, visible
 from graders_engine.statistics.paired import Paired
 
 _WIDTH = 130
 """Columns of a line that quotes something."""
-_CHANGES = 20
-"""Changes of graders or settings that are shown."""
+_MAX_CHANGES = 20
+"""Changes of the grader, and of the settings, that are printed."""
 
 
-def render(found: Comparison) -> str:
-    """The comparison: means, the difference and how sure it is, what was left out, the rows that changed."""
+def comparison_text(comparison: Comparison) -> str:
+    """Both means, the difference and its interval, the rows left out, and the rows that changed."""
+    served = comparison.served
     lines = [
-        *_sides(found),
-        *_difference("difference", found.rewards, found),
-        *(_difference("as served", found.served, found) if found.served else ()),
-        *_parts(found),
-        *_left_out(found),
-        *_rows("changed most", found.changed_most),
-        *_rows("scored, invalid, failed: changed", found.status_changes),
-        *_changes("grader", found.grader_changes),
-        *_changes("settings", found.setting_changes),
+        *_sides(comparison),
+        *_difference("difference", comparison.rewards),
+        *(_served_difference("as served", served) if served else ()),
+        *_sub_rewards(comparison),
+        *_left_out(comparison),
+        *_changed_rows("changed most", comparison.changed_most),
+        *_changed_rows("status changed", comparison.status_changes),
+        *_changes("grader", comparison.grader_changes),
+        *_changes("settings", comparison.setting_changes),
     ]
     return visible("\n".join(lines))
 
 
-def _sides(found: Comparison) -> Iterator[str]:
-    means = found.rewards
-    width = max(len(side.name) for side in (found.before, found.after))
+def _sides(comparison: Comparison) -> Iterator[str]:
+    means = comparison.rewards
+    width = max(len(side.name) for side in (comparison.before, comparison.after))
     for name, side, mean in (
-        ("A", found.before, means and means.before),
-        ("B", found.after, means and means.after),
+        ("A", comparison.before, means and means.before),
+        ("B", comparison.after, means and means.after),
     ):
-        shown = f"mean {mean.value:.4f}, 95 % interval {interval(mean)}" if mean else "no mean"
-        yield f"{name}  {side.name:<{width}}  {shown}  {_counts(side)}"
+        text = (
+            f"mean {mean.value:.4f}, 95 % interval {format_interval(mean)}" if mean else "no mean"
+        )
+        yield f"{name}  {side.name:<{width}}  {text}  {_counts(side)}"
 
 
 def _counts(side: RunFacts) -> str:
@@ -52,35 +62,46 @@ def _counts(side: RunFacts) -> str:
     return f"({', '.join(counts) or 'no rows'})"
 
 
-def _difference(name: str, pair: Paired | None, found: Comparison) -> Iterator[str]:
+def _difference(name: str, pair: Paired | None) -> Iterator[str]:
     yield ""
     if pair is None:
         yield "no difference to show: no row is scored in both"
         return
+    yield _first_line(name, pair)
+    if not (pair.wins or pair.losses):
+        return
+    difference, margin = pair.difference, " " * 11
+    grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
+    rows = f"{format_rows(difference.rows)}{grouped}"
+    yield f"{margin} over {rows} scored in both: B is {_verdict(pair)}"
+    yield f"{margin} {_p_value(pair)}"
+    yield f"{margin} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
+    spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
+    yield f"{margin} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
+    if pair.detectable is not None:
+        smallest = format_number(pair.detectable)
+        yield f"{margin} such rows detect a true difference of {smallest} four times out of five"
+
+
+def _served_difference(name: str, pair: Paired) -> Iterator[str]:
+    yield ""
+    yield _first_line(name, pair)
+    if pair.wins or pair.losses:
+        rows = format_rows(pair.difference.rows)
+        yield f"{' ' * 11} over {rows}, invalid ones as the hosted API counts them"
+        yield f"{' ' * 11} {_p_value(pair)}"
+
+
+def _first_line(name: str, pair: Paired) -> str:
     difference = pair.difference
     if not (pair.wins or pair.losses):
-        yield f"{name:<11} none: the same reward on all {_rows_of(difference.rows)}"
-        return
-    yield (
-        f"{name:<11} {difference.value:+.4f}  95 % interval {interval(difference)}, "
-        f"{_p(pair.p_value)} ({pair.test})"
-    )
-    margin = " " * 11
-    if pair is found.served:
-        over = f"over {_rows_of(difference.rows)}"
-        yield f"{margin} {over}, the invalid ones at what the hosted API gives for them"
-        return
-    grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
-    yield f"{margin} over {_rows_of(difference.rows)}{grouped} scored in both: B is {_verdict(pair)}"
-    yield (
-        f"{margin} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}; "
-        f"rank correlation {correlation(pair.spearman)} (Spearman), {correlation(pair.kendall)} (Kendall)"
-    )
-    if pair.detectable is not None:
-        yield (
-            f"{margin} such rows show a true difference of {written(pair.detectable)} "
-            "four times out of five, a smaller one less often"
-        )
+        return f"{name:<11} none: the same reward on all {format_rows(difference.rows)}"
+    return f"{name:<11} {difference.value:+.4f}  95 % interval {format_interval(difference)}"
+
+
+def _p_value(pair: Paired) -> str:
+    p = "p < 0.0001" if pair.p_value < 0.0001 else f"p = {format_number(pair.p_value)}"
+    return f"{p} ({pair.test})"
 
 
 def _verdict(pair: Paired) -> str:
@@ -92,29 +113,22 @@ def _verdict(pair: Paired) -> str:
     return "not shown to differ"
 
 
-def _p(value: float) -> str:
-    return "p < 0.0001" if value < 0.0001 else f"p = {written(value)}"
-
-
-def _parts(found: Comparison) -> Iterator[str]:
-    if not found.sub_rewards:
+def _sub_rewards(comparison: Comparison) -> Iterator[str]:
+    if not comparison.sub_rewards:
         return
     yield ""
     yield "sub-rewards, mean in A and B, difference, 95 % interval"
-    width = max(map(len, found.sub_rewards))
-    for key, part in found.sub_rewards.items():
-        apart = part.difference
-        shown = (
-            f"{apart.value:+.4f}  {interval(apart)}"
-            if apart.low is not None or apart.value
-            else "the same"
-        )
-        yield f"  {key:<{width}}  {part.before:.4f}  {part.after:.4f}  {shown}"
+    width = max(map(len, comparison.sub_rewards))
+    for key, part in comparison.sub_rewards.items():
+        difference = part.difference
+        same = difference.low is None and not difference.value
+        change = "the same" if same else f"{difference.value:+.4f}  {format_interval(difference)}"
+        yield f"  {key:<{width}}  {part.before:.4f}  {part.after:.4f}  {change}"
 
 
-def _left_out(found: Comparison) -> Iterator[str]:
-    lines = [f"  {found.unscored[pair]:,} {pair}" for pair in found.unscored]
-    for side, count in (("A", found.only_before), ("B", found.only_after)):
+def _left_out(comparison: Comparison) -> Iterator[str]:
+    lines = [f"  {count:,} {statuses}" for statuses, count in comparison.unscored.items()]
+    for side, count in (("A", comparison.only_before), ("B", comparison.only_after)):
         if count:
             lines.append(f"  {count:,} only in {side}")
     if lines:
@@ -123,33 +137,33 @@ def _left_out(found: Comparison) -> Iterator[str]:
         yield from lines
 
 
-def _rows(title: str, rows: Sequence[RowChange]) -> Iterator[str]:
+def _changed_rows(title: str, rows: Sequence[RowChange]) -> Iterator[str]:
     if not rows:
         return
     yield ""
     yield title
-    width = max(len(place(row.before)) for row in rows)
+    width = max(len(row_name(row.before)) for row in rows)
     for row in rows:
-        moved = f"{_came_to(row.before)} -> {_came_to(row.after)}"
-        why = "; ".join(_why(row))
-        yield f"  line {place(row.before):<{width}}  {moved:<18}  {one_line(why, _WIDTH)}".rstrip()
+        change = f"{_reward_or_status(row.before)} -> {_reward_or_status(row.after)}"
+        details = one_line("; ".join(_details(row)), _WIDTH)
+        yield f"  line {row_name(row.before):<{width}}  {change:<18}  {details}".rstrip()
 
 
-def _came_to(result: ResultLine) -> str:
-    return reward_of(result.reward) if result.status == "scored" else result.status
+def _reward_or_status(result: ResultLine) -> str:
+    return format_reward(result.reward) if result.status == "scored" else result.status
 
 
-def _why(row: RowChange) -> Iterator[str]:
-    """What changed within a row: sub-rewards, and the flags that one of the two has."""
+def _details(row: RowChange) -> Iterator[str]:
+    """What changed within a row: its sub-rewards, and the flags that only one of the two runs has."""
     before, after = row.before, row.after
     for key in dict.fromkeys((*before.sub_rewards, *after.sub_rewards)):
         old, new = before.sub_rewards.get(key), after.sub_rewards.get(key)
         if old != new:
-            yield f"{key} {reward_of(old)} -> {reward_of(new)}"
-    for name, mine, other in (("A", before, after), ("B", after, before)):
-        for flag in mine.flags.keys() - other.flags.keys():
-            details = mine.flags[flag]
-            yield f"{name}: {flag}" + (f", {details}" if details else "")
+            yield f"{key} {format_reward(old)} -> {format_reward(new)}"
+    for name, flags, others in (("A", before.flags, after.flags), ("B", after.flags, before.flags)):
+        for flag, details in flags.items():
+            if flag not in others:
+                yield f"{name}: {flag}" + (f", {details}" if details else "")
 
 
 def _changes(name: str, changes: Sequence[Change]) -> Iterator[str]:
@@ -157,10 +171,10 @@ def _changes(name: str, changes: Sequence[Change]) -> Iterator[str]:
         return
     yield ""
     yield f"{name}: {len(changes)} {'difference' if len(changes) == 1 else 'differences'}"
-    for change in changes[:_CHANGES]:
+    for change in changes[:_MAX_CHANGES]:
         yield from _change(change)
-    if len(changes) > _CHANGES:
-        yield f"  and {len(changes) - _CHANGES:,} more"
+    if len(changes) > _MAX_CHANGES:
+        yield f"  and {len(changes) - _MAX_CHANGES:,} more"
 
 
 def _change(change: Change) -> Iterator[str]:
@@ -170,17 +184,13 @@ def _change(change: Change) -> Iterator[str]:
         lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
         yield from (f"    {line}" for line in list(lines)[2:])
         return
-    shown = {
+    texts = {
         "added": f"added, {_json(after)}",
         "removed": f"removed, it was {_json(before)}",
         "changed": f"{_json(before)} -> {_json(after)}",
     }
-    yield f"  {change.path or 'all of it'}  {one_line(shown[change.kind], _WIDTH)}"
+    yield f"  {change.path or 'the whole value'}  {one_line(texts[change.kind], _WIDTH)}"
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _rows_of(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"

@@ -1,4 +1,4 @@
-"""A run's numbers for a terminal."""
+"""A run's report, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,83 +8,83 @@ from typing import TYPE_CHECKING, Any
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import BINS, Tally
 from graders_engine.report.formatting import (
-    correlation,
-    interval,
-    percent,
-    place,
-    share_of,
-    written,
+    STATUS_MEANINGS,
+    format_correlation,
+    format_interval,
+    format_number,
+    format_percent,
+    format_range,
+    format_rows,
+    format_share,
+    row_name,
 )
 from graders_engine.report.histogram import Histogram, histogram
 from graders_engine.report.visible import one_line, visible
 from graders_engine.version import __version__
 
-if TYPE_CHECKING:  # what they stand on takes a while to import, and `score` prints without it
+if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints without them
     from graders_engine.report.numbers import Groups, Numbers
     from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import RowTexts
     from graders_engine.statistics.estimate import Estimate
 
-_BAR = 40
-"""Columns of the longest bar of the histogram."""
+_BAR_WIDTH = 40
+"""The longest bar of a histogram, in columns."""
 _WIDTH = 130
 """Columns of a line that quotes a row's details."""
-_ENDS = 3
-"""Rows shown from either end of the rewards, and of the slowest."""
-_KEY = 24
-"""Columns of a sub-reward's key, at most."""
-_COLUMN = 10
+_EXCERPT_CHARS = 56
+"""Characters of a row's text: with its line and reward they fit into 80 columns."""
+_MAX_ROWS = 3
+"""Rows printed from either end of the rewards, and of the slowest."""
+_KEY_WIDTH = 24
+"""The longest key of a sub-reward, in columns."""
+_CORRELATION_WIDTH = 10
 """Columns of one correlation."""
-_MEANING = {
-    "scored": "",
-    "invalid": "the row's or the grader's fault",
-    "failed": "infrastructure; no reward, not a zero",
-}
 
 
-def render(tally: Tally, settings: Mapping[str, Any]) -> str:
-    """The report: means, what the rows came to, histogram, sub-rewards, flags, and what gave the numbers.
+def tally_text(tally: Tally, settings: Mapping[str, Any]) -> str:
+    """The report of a run that has just ended: means, statuses, histogram, sub-rewards, flags, settings.
 
     Args:
-        tally: the numbers.
-        settings: what decided the rewards besides the grader (`Engine.settings`).
+        tally: the counts.
+        settings: what determined the rewards besides the grader (`Engine.settings`).
     """
     lines = [
         *_means(tally),
         *_statuses(tally),
-        *(_histogram(tally.histogram) if tally.scored else ()),
-        *_sub_rewards(tally),
+        *(_rewards_by_tenth(tally.histogram) if tally.scored else ()),
+        *_sub_reward_means(tally),
         *_flags(tally),
         *_settings(settings, __version__),
     ]
     return visible("\n".join(lines))
 
 
-def render_numbers(numbers: Numbers, made_by: Provenance, texts: RowTexts) -> str:
-    """The report on a results file: what `render` has, and intervals, correlations, prompts, judges, rows.
+def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> str:
+    """The report of a results file: as `tally_text`, with intervals, correlations, prompts, judges, rows.
 
     Args:
-        numbers: what the run came to.
-        made_by: what gave the numbers.
-        texts: the texts of the rows that are shown.
+        numbers: the run in numbers.
+        provenance: what produced the numbers.
+        texts: the texts of the rows that are quoted.
     """
     digest = numbers.digest
-    shown = histogram(digest.rewards, BINS)
+    bars = histogram(digest.rewards, BINS)
     lines = [
         *_means(digest.tally, numbers.mean),
         *_quantiles(numbers.quantiles),
         *_statuses(digest.tally),
-        *(_bars(shown) if shown else ()),
-        *_parts(numbers),
+        *(_rewards(bars) if bars else ()),
+        *_sub_rewards(numbers),
         *_correlations(numbers),
         *_flags(digest.tally),
         *(_prompts(numbers.groups) if numbers.groups else ()),
         *_judges(numbers),
-        *_ends("lowest rewards", digest.worst.rows(), texts),
-        *_ends("highest rewards", digest.best.rows(), texts),
+        *_rows("lowest rewards", digest.worst.rows(), texts),
+        *_rows("highest rewards", digest.best.rows(), texts),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
         *_slowest(digest.slowest.rows(), digest.seconds),
-        *_settings(made_by.meta.get("settings", {}), made_by.engine),
+        *_settings(provenance.meta.get("settings", {}), provenance.engine),
     ]
     return visible("\n".join(lines))
 
@@ -95,62 +95,61 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
     for name, signature in settings.get("metrics", {}).items():
         yield f"  {name} as {signature.removeprefix(f'{name}: ')}"
     if sandbox := settings.get("sandbox"):
-        none = "WITHOUT a sandbox: nothing kept the graded code in"
-        yield f"  python graders {none if sandbox == 'none' else f'in the sandbox {sandbox}'}"
+        no_sandbox = "WITHOUT a sandbox: nothing confined the graded code"
+        yield f"  python graders ran {no_sandbox if sandbox == 'none' else f'in the sandbox {sandbox}'}"
     for model, signature in settings.get("judges", {}).items():
         yield f"  {model} answered by {signature}"
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     if tally.mean is None or tally.served_mean is None:
-        yield f"no reward: none of {_rows(tally.rows)} was scored"
+        yield f"no reward: none of {format_rows(tally.rows)} was scored"
         return
-    within = f", 95 % interval {interval(mean)}" if mean else ""
-    yield f"mean reward  {tally.mean:.4f}  over {_rows(tally.scored)} scored{within}"
+    interval = f", 95 % interval {format_interval(mean)}" if mean else ""
+    yield f"mean reward  {tally.mean:.4f}  over {format_rows(tally.scored)} scored{interval}"
     if tally.invalid:
         yield (
             f"as served    {tally.served_mean:.4f}  "
-            f"with the {tally.invalid} invalid at what the hosted API gives for them"
+            f"with the {tally.invalid:,} invalid as the hosted API counts them"
         )
 
 
 def _quantiles(quantiles: tuple[float, ...]) -> Iterator[str]:
     if quantiles:
-        low, quarter, median, three_quarters, high = map(written, quantiles)
+        low, first, median, third, high = map(format_number, quantiles)
         yield (
-            f"median       {median:<6}  half of the rewards from {quarter} to {three_quarters}, "
+            f"median       {median:<6}  half of the rewards from {first} to {third}, "
             f"all from {low} to {high}"
         )
 
 
 def _statuses(tally: Tally) -> Iterator[str]:
     yield ""
-    for status, meaning in _MEANING.items():
+    for status, meaning in STATUS_MEANINGS.items():
         count = getattr(tally, status)
         share = 100 * count / tally.rows if tally.rows else 0.0
-        yield f"{status:<8}{count:>9,}{share:>7.1f} %  {meaning}".rstrip()
+        yield f"{status:<8}{count:>9,}{share:>7.1f} %  {meaning}"
 
 
-def _histogram(counts: list[int]) -> Iterator[str]:
+def _rewards_by_tenth(counts: list[int]) -> Iterator[str]:
+    labels = [f"{at / BINS:.1f}-{(at + 1) / BINS:.1f}" for at in range(BINS)]
+    return _bars(labels, counts)
+
+
+def _rewards(bars: Histogram) -> Iterator[str]:
+    return _bars(bars.labels, bars.counts)
+
+
+def _bars(labels: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
     yield ""
     yield "rewards"
-    for position, count in enumerate(counts):
-        if count:
-            low, high = position / BINS, (position + 1) / BINS
-            yield f"  {low:.1f}-{high:.1f}  {_bar(count, max(counts)):<{_BAR}}  {count:,}"
-
-
-def _bars(shown: Histogram) -> Iterator[str]:
-    yield ""
-    yield "rewards"
-    labels = [shown.label(place) for place in range(len(shown.counts))]
     width = max(map(len, labels))
-    for label, count in zip(labels, shown.counts, strict=True):
+    for label, count in zip(labels, counts, strict=True):
         if count:
-            yield f"  {label:<{width}}  {_bar(count, max(shown.counts)):<{_BAR}}  {count:,}"
+            yield f"  {label:<{width}}  {_bar(count, max(counts)):<{_BAR_WIDTH}}  {count:,}"
 
 
-def _sub_rewards(tally: Tally) -> Iterator[str]:
+def _sub_reward_means(tally: Tally) -> Iterator[str]:
     if not tally.sub_reward_sums or not tally.scored:
         return
     yield ""
@@ -161,31 +160,34 @@ def _sub_rewards(tally: Tally) -> Iterator[str]:
         yield f"  {key:<{width}}  {mean:.4f}  {_bar(mean, 1.0)}".rstrip()
 
 
-def _parts(numbers: Numbers) -> Iterator[str]:
+def _sub_rewards(numbers: Numbers) -> Iterator[str]:
     if not numbers.sub_rewards:
         return
     yield ""
     yield "sub-rewards, mean over scored, 95 % interval"
-    width = _width(part.key for part in numbers.sub_rewards)
+    width = min(max(len(part.key) for part in numbers.sub_rewards), _KEY_WIDTH)
     for part in numbers.sub_rewards:
-        bar = _bar(part.mean.value, 1.0)
-        yield f"  {_key(part.key, width)}  {part.mean.value:.4f}  {interval(part.mean):<16}  {bar}".rstrip()
+        key, mean = one_line(part.key, width), part.mean
+        interval = format_interval(mean)
+        yield f"  {key:<{width}}  {mean.value:.4f}  {interval:<16}  {_bar(mean.value, 1.0)}".rstrip()
     if (left_out := len(numbers.digest.sub_rewards) - len(numbers.sub_rewards)) > 0:
         yield f"  and {left_out:,} more"
 
 
 def _correlations(numbers: Numbers) -> Iterator[str]:
-    if len(numbers.correlations) < 3:  # one part alone goes with the reward as the formula says
+    if (
+        len(numbers.correlations) < 3
+    ):  # a single part correlates with the reward as the formula says
         return
     yield ""
     yield "correlations"
-    keys = [one_line(key, _COLUMN - 1) for key, _ in numbers.correlations]
+    keys = [one_line(key, _CORRELATION_WIDTH - 1) for key, _ in numbers.correlations]
     width = max(map(len, keys))
-    yield f"  {'':<{width}}{''.join(f'{key:>{_COLUMN}}' for key in keys[:-1])}"
-    # The matrix is the same on both sides of its diagonal: the lower left half says all.
+    yield f"  {'':<{width}}{''.join(f'{key:>{_CORRELATION_WIDTH}}' for key in keys[:-1])}"
+    # The matrix is symmetric, so its lower left half is enough.
     for row, (key, (_, values)) in enumerate(zip(keys, numbers.correlations, strict=True)):
         if row:
-            cells = (f"{correlation(value):>{_COLUMN}}" for value in values[:row])
+            cells = (f"{format_correlation(value):>{_CORRELATION_WIDTH}}" for value in values[:row])
             yield f"  {key:<{width}}{''.join(cells)}"
 
 
@@ -197,81 +199,70 @@ def _flags(tally: Tally) -> Iterator[str]:
     for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
         line, details = tally.examples[flag]
         first = f"first on line {line}" + (f": {details}" if details else "")
-        yield _short(f"  {flag}  {count:,}, {first}")
+        yield _first_line(f"  {flag}  {count:,}, {first}")
 
 
 def _prompts(groups: Groups) -> Iterator[str]:
-    fewest, most = groups.sizes
-    each = f"{most}" if fewest == most else f"{fewest} to {most}"
     same = groups.unvarying
-    alike = f", {percent(same.value)} of them without variance" if same else ""
+    alike = f", {format_percent(same.value)} of them without variance" if same else ""
     yield ""
-    yield f"{groups.count:,} prompts with {each} scored samples each{alike}"
-    yield f"      {f'pass@k (reward of at least {written(groups.passing)})':<34}  best of k"
+    yield f"{groups.count:,} prompts with {format_range(*groups.sizes)} scored samples each{alike}"
+    passing = f"pass@k (reward of at least {format_number(groups.passing)})"
+    yield f"      {passing:<34}  best of k"
     for at in groups.at:
-        passing, best = (f"{e.value:.4f}, {interval(e)}" for e in (at.passing, at.best))
-        yield f"  {at.k:>2}  {passing:<34}  {best}"
+        pass_at, best = (f"{e.value:.4f}, {format_interval(e)}" for e in (at.passing, at.best))
+        yield f"  {at.k:>2}  {pass_at:<34}  {best}"
 
 
 def _judges(numbers: Numbers) -> Iterator[str]:
-    if numbers.spending or numbers.digest.repeats:
+    if numbers.spending or numbers.repeated:
         yield ""
         yield "judges"
     for spent in numbers.spending:
         usage = spent.usage
         cost = "" if spent.cost is None else f", cost {spent.cost:,.4g}"
-        yield (
-            f"  {spent.model}  {usage.prompt_tokens:,} tokens read ({usage.cached_tokens:,} of them cached), "
-            f"{usage.completion_tokens:,} written{cost}"
-        )
-    for key, repeats in numbers.digest.repeats.items():
-        if repeats.rows:
-            yield (
-                f"  {key or 'the grader'}  asked {repeats.answers / repeats.rows:.1f} times a row: "
-                f"{share_of(repeats.differing, repeats.rows)} of the rows got different answers, "
-                f"mean deviation {repeats.deviation_sum / repeats.rows:.4f}"
-            )
+        yield f"  {spent.model}  {usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached)"
+        yield f"  {'':<{len(spent.model)}}  {usage.completion_tokens:,} completion tokens{cost}"
+    for key, repeats in numbers.repeated.items():
+        name, answers = key or "the grader", repeats.answers / repeats.rows
+        differing = format_share(repeats.differing, repeats.rows)
+        deviation = repeats.deviation_sum / repeats.rows
+        yield f"  {name}  {answers:.1f} answers per row, which differ on {differing} of the rows"
+        yield f"  {'':<{len(name)}}  mean standard deviation {deviation:.4f}"
 
 
-def _ends(name: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterator[str]:
+def _rows(title: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterator[str]:
     if not results:
         return
     yield ""
-    yield name
-    places = [place(result) for result in results[:_ENDS]]
-    width = max(map(len, places))
-    for where, result in zip(places, results, strict=False):
-        text = one_line(texts.of(result)[1], 80)
-        yield f"  line {where:<{width}}  {written(result.reward or 0.0):<6}  {text}".rstrip()
+    yield title
+    for name, result in _named(results):
+        text = one_line(texts.of(result)[1], _EXCERPT_CHARS)
+        yield f"  {name}  {format_number(result.reward or 0.0):<6}  {text}".rstrip()
 
 
 def _slowest(results: Sequence[ResultLine], total: float) -> Iterator[str]:
     if results:
-        named = (
-            f"line {place(result)} {1000 * result.seconds:,.1f} ms" for result in results[:_ENDS]
-        )
         yield ""
-        yield f"{total:,.1f} s of grading; the slowest rows: {', '.join(named)}"
+        yield f"{total:,.1f} s of grading; the slowest rows"
+        for name, result in _named(results):
+            yield f"  {name}  {1000 * result.seconds:,.1f} ms"
 
 
-def _width(keys: Iterator[str]) -> int:
-    return min(max(map(len, keys)), _KEY)
-
-
-def _key(key: str, width: int) -> str:
-    return f"{one_line(key, width):<{width}}"
+def _named(results: Sequence[ResultLine]) -> Iterator[tuple[str, ResultLine]]:
+    """The first rows, each with its name; the names have the same width."""
+    names = [f"line {row_name(result)}" for result in results[:_MAX_ROWS]]
+    width = max(map(len, names))
+    for name, result in zip(names, results, strict=False):
+        yield f"{name:<{width}}", result
 
 
 def _bar(value: float, largest: float) -> str:
-    eighths = round(8 * _BAR * max(value, 0.0) / largest) if largest else 0
-    whole, part = divmod(min(eighths, 8 * _BAR), 8)
+    eighths = round(8 * _BAR_WIDTH * max(value, 0.0) / largest) if largest else 0
+    whole, part = divmod(min(eighths, 8 * _BAR_WIDTH), 8)
     return "█" * whole + ("▏▎▍▌▋▊▉"[part - 1] if part else "")
 
 
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
-
-
-def _short(line: str) -> str:
-    first = line.splitlines()[0]
-    return first if len(first) <= _WIDTH else first[: _WIDTH - 1] + "…"
+def _first_line(text: str) -> str:
+    line = text.splitlines()[0]
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

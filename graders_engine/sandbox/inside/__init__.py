@@ -1,1 +1,1 @@
-"""The confined program: run by `python -I` in a process of its own; standard library only."""
+"""The confined program: run as a file by the image's interpreter; standard library only."""

@@ -1,20 +1,20 @@
 """One grade: the process that is forked for it, from its first instruction to its last.
 
-How a reward is kept from being forged. The process reports over a socket whose packets the kernel
-signs with the sender's process id, so that a child, a grandchild or a fork that races its parent
-is not heard. The reward's packet begins with a nonce of 16 random bytes that the engine drew for
-this grade alone. The nonce is read in the middle of one expression, whose later parts run the
-user's code and whose end writes the packet: meanwhile it lies on the interpreter's value stack and
-nowhere else. It is in no variable, so that walking frames does not find it; a bytes object is not
-tracked, so that `gc` does not; and what makes the packet after the user's code has returned (convert,
-pack, write) are built-in functions that already lie on that stack too, so that patching modules,
-builtins or our own functions comes too late. Numbers printed, frames written to descriptors
-and exit codes count for nothing.
+How forged rewards are prevented. The process reports over a socket on which the kernel adds the
+sender's process id to each packet, so that packets of a child, a grandchild or a fork that races its
+parent are ignored. The reward's packet begins with a nonce of 16 random bytes that the engine made
+for this grade alone. The nonce is read in the middle of one expression, whose later parts run the
+user's code and whose end writes the packet: meanwhile it is on the interpreter's value stack and
+nowhere else. It is in no variable, so that walking frames does not find it; `gc` does not track
+bytes objects; and the functions that make the packet after the user's code has returned (convert,
+pack, write) are built-in functions that are already on that stack too, so that patching modules,
+builtins or our own functions has no effect. Numbers printed, frames written to descriptors and exit
+codes do not count.
 
 What an attacker in the same process can still do, to its own grade only: be the grader (change the
 grader's functions and variables, and so what `grade` returns), or read and write raw memory through
-ctypes or a native extension until it finds the nonce. Against that only another process helps: a
-grader that runs model output in `subprocess` is out of its reach in the strong tier.
+ctypes or a native extension until it finds the nonce. Only another process prevents that: a grader
+that runs model output in `subprocess` is out of its reach in the strong tier.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ TYPE_CHECKING = False  # typing itself is not worth its import in a process that
 if TYPE_CHECKING:
     from typing import NoReturn
 
-REPORT, ROWS = 3, 4  # the descriptors a grade has, beside the standard three
-REWARD = struct.Struct("<16sd??")  # nonce, reward, whether it is a string after all, (nothing)
-LATE = b"L"  # first byte of the packet that is no verdict
+REPORT, ROWS = 3, 4  # the descriptors of a grade, after the standard three
+REWARD = struct.Struct("<16sd??")  # nonce, reward, whether `grade` returned a string, (unused)
+FAILURE_KEYS = {"type", "exception", "text"}  # of the JSON packet that stands for any other ending
 _DETAILS = 8 << 10  # characters of a failure's text that are kept, from its end
-_MAX_LATE = 200
+_MAX_NAME = 200
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-_SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # what `loads` ends in; typeshed errs
-_SPARE = 300  # a descriptor that nobody has
+_SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # as `loads` calls it; typeshed errs
+_SPARE = 300  # a descriptor that is not in use
 _EMPTY = compile("", "<rehearsal>", "exec")
 _OURS = (__file__, wire.__file__)
 
 
 class Unready(Exception):
-    """The source cannot be graded with: it defines no `grade`."""
+    """Raised for a source that defines no function `grade`."""
 
 
 class Prepared:
-    """What the template has made ready: the compiled source, or why there is none."""
+    """The compiled source, or the exception that the compiler raised."""
 
     def __init__(self, name: str, filename: str, seed: int | None) -> None:
         self.name = name
@@ -62,34 +62,32 @@ class Prepared:
         self.seed = seed
         self.code: CodeType | None = None
         self.fault: BaseException | None = None
-        self.known_modules = 0
 
 
 def main(prepared: Prepared) -> NoReturn:
-    """Grade one row and end. Confined already; REPORT and ROWS are open."""
-    # looked up now: all that the expression calls after user code must be on the value stack by then
+    """Grade one row and exit. The process is confined already; REPORT and ROWS are open."""
+    # looked up now: what the expression calls after user code must be on the value stack by then
     send, read, scale, pack, leave = os.write, os.read, math.ldexp, REWARD.pack, os._exit
     is_instance, text = isinstance, str
     value: object = None
-    known = prepared.known_modules
     try:
-        # one expression, and on purpose: see above
+        # one expression, on purpose: see the module's docstring
         send(
             REPORT,
             pack(
                 read(ROWS, wire.NONCE_BYTES),
                 scale((value := _run(prepared)), 0),  # x * 2**0: the float that x stands for
                 is_instance(value, text),
-                _settle(known),
+                _flush(),
             ),
         )
-    except BaseException as error:  # noqa: BLE001 - whatever user code raises is its verdict
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises is its result
         _fail(error, value)
     leave(0)
 
 
 def _run(prepared: Prepared) -> float:
-    """What `grade` returns; that it is a float is for the caller to find out."""
+    """What `grade` returns, of whatever type."""
     sample_json, item_json = wire.receive_row(ROWS)
     os.close(ROWS)
     if prepared.code is None:
@@ -107,7 +105,7 @@ def _run(prepared: Prepared) -> float:
 
 
 def _load(data: bytes) -> object:
-    """The value of some JSON; without the detours of `json.loads`, each of which a fork pays for."""
+    """Decode JSON without the extra steps of `json.loads`, each of which costs a fork some time."""
     text = data.decode("utf-8", "surrogatepass")
     try:
         value, end = _SCAN(text, 0)
@@ -117,28 +115,28 @@ def _load(data: bytes) -> object:
 
 
 def get_ready(seed: int | None) -> None:
-    """What can be done before the row is there: fresh random numbers, unless a seed is given."""
+    """Do all that can be done before the row arrives: seed the random numbers, and rehearse."""
     if seed is not None and "random" in sys.modules:
-        sys.modules["random"].seed(seed)  # without a seed, fork has done it
+        sys.modules["random"].seed(seed)  # without a seed, Python does it after a fork
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        # 32 bits, as that is what its old generator takes; asking it for entropy is three times slower
+        # its old generator takes 32 bits; having it collect entropy itself is three times slower
         word = int.from_bytes(os.urandom(4), "little") if seed is None else seed & 0xFFFFFFFF
         numpy_random.seed(word)
-    rehearse()  # what the grade will touch is copied for this process now, while nobody waits
+    rehearse()  # the pages that the grade writes to are copied now, before its call
     gc.enable()
 
 
 def rehearse() -> None:
-    """The steps of a grade, without one: in the template so that they are warm, in a fork to own them."""
+    """Run the steps of a grade on nothing: in the template to warm them up, in a fork to copy pages."""
     _load(b'{"a": [1]}')
     module = ModuleType("rehearsal")
     exec(_EMPTY, module.__dict__)  # noqa: S102 - an empty module of our own
-    REWARD.pack(b"", math.ldexp(1.0, 0), isinstance(module, str), _settle(sys.maxsize))
+    REWARD.pack(b"", math.ldexp(1.0, 0), isinstance(module, str), _flush())
 
 
 def rehearse_descriptors() -> None:
-    """The same for what a grade does with descriptors; in the template only."""
+    """The same for the steps that use descriptors; in the template only."""
     ours, theirs = os.pipe()
     os.dup2(theirs, _SPARE, inheritable=False)
     os.closerange(_SPARE, _SPARE + 1)
@@ -149,27 +147,31 @@ def rehearse_descriptors() -> None:
     os.close(theirs)
 
 
-def _settle(known: int) -> bool:
-    """Write out what was printed, and name the modules that came late."""
+def _flush() -> bool:
+    """Write out what was printed."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):  # the user's own stream may do anything
+        with contextlib.suppress(BaseException):  # user code may have replaced the stream
             stream.flush()
-    with contextlib.suppress(BaseException):  # a hint is no reason to fail
-        if len(sys.modules) > known:
-            late = [n for n in list(sys.modules)[known:] if type(n) is str][:_MAX_LATE]
-            os.write(REPORT, LATE + json.dumps(late).encode())
     return False
 
 
 def _fail(error: BaseException, value: object) -> None:
+    name = _type_name(error)
     try:
-        kind, text = _describe(error, value)
+        type_, text = _describe(error, value)
     except BaseException:  # noqa: BLE001 - an exception whose own text raises
-        kind = "memory" if isinstance(error, MemoryError) else "exception"
-        text = f"{type(error).__name__} (its text could not be had)"
-    _settle(sys.maxsize)
-    packet = json.dumps({"kind": kind, "text": text[-_DETAILS:]}).encode()
-    os.write(REPORT, packet)
+        type_ = "memory" if isinstance(error, MemoryError) else "exception"
+        text = f"{name} (its text cannot be read)"
+    _flush()
+    packet = {"type": type_, "exception": name, "text": text[-_DETAILS:]}
+    os.write(REPORT, json.dumps(packet).encode())
+
+
+def _type_name(error: BaseException) -> str:
+    try:
+        return str(type(error).__name__)[:_MAX_NAME]
+    except BaseException:  # noqa: BLE001 - a metaclass of the user's may do anything
+        return "exception"
 
 
 def _describe(error: BaseException, value: object) -> tuple[str, str]:
@@ -177,7 +179,7 @@ def _describe(error: BaseException, value: object) -> tuple[str, str]:
     if trace is not None and trace.tb_next is None and isinstance(error, TypeError | OverflowError):
         return "bad_return", f"grade returned {type(value).__name__}: {error}"
     if isinstance(error, MemoryError):
-        traceback.clear_frames(trace)  # what it hoarded is needed for its own traceback
+        traceback.clear_frames(trace)  # making the traceback needs the memory that they hold
     trace = _without_ours(trace)
     text = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
     if isinstance(error, MemoryError):

@@ -1,7 +1,7 @@
-"""What is applied to a worker before it grades, tier by tier.
+"""The confinement of a worker, tier by tier.
 
-`enter` runs first, in the launcher; `seal` last in the template, after its imports; `strip` in each
-grade. After `seal` nothing can be loosened.
+`enter` runs first, in the launcher; `seal` last in the template, after its imports; `drop_privileges`
+in each grade. Nothing can be undone after `seal`.
 """
 
 from __future__ import annotations
@@ -16,34 +16,38 @@ _SIGKILL = 9
 
 
 class Unconfined(Exception):
-    """The walls cannot stand here; another tier may."""
+    """Raised when this machine does not allow the confinement; that of another tier may work."""
 
 
 class Confinement:
-    """The walls of one worker."""
+    """The confinement of one worker."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._filter: seccomp.Filter | None = None
-        self._processes = -1  # /proc, for as long as the template is trusted alone
+        self._proc = -1  # a descriptor of /proc, until user code can run
         self._self: int | None = None
 
     @property
-    def own_tree(self) -> bool:
-        """Whether each grade is process 1 of its own namespace, so that it dies as a whole."""
+    def has_pid_namespace(self) -> bool:
+        """Whether each grade is process 1 of a namespace, so that all it started ends with it."""
         return self._plan.tier == NAMESPACES
 
     @property
     def places(self) -> list[str]:
         """Where a grade may write."""
-        return list(PLACES) if self.own_tree else [self._plan.folder]
+        return list(PLACES) if self.has_pid_namespace else [self._plan.folder]
 
     def kept(self, place: str) -> set[str]:
-        """What of a place is not the grade's, and is not to be cleared."""
+        """The entries of a place that are shown from the host, and must not be cleared."""
         return set(namespaces.kept_below_tmp(self._plan)) if place == TMP else set()
 
     def enter(self) -> None:
-        """Go behind the walls that must stand before the template is forked."""
+        """Apply what must hold before the template is forked.
+
+        Raises:
+            Unconfined: this machine does not allow it.
+        """
         try:
             self._enter()
         except OSError as error:
@@ -51,31 +55,31 @@ class Confinement:
 
     def _enter(self) -> None:
         if sys.platform == "linux":
-            self._processes = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+            self._proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         if self._plan.tier == NAMESPACES:
             namespaces.enter(self._plan)
         else:
             os.chdir(self._plan.folder)
 
     def mapped_bytes(self) -> int:
-        """What this process maps; asked through a descriptor, as the private root has no /proc."""
-        if self._processes < 0:
+        """The size of the address space; read by a descriptor, since the private root has no /proc."""
+        if self._proc < 0:
             return 0
-        with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._processes), "rb") as file:
+        with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._proc), "rb") as file:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
     def threads(self) -> int:
-        """How many threads this process has, whoever started them."""
-        if self._processes < 0:
+        """How many threads this process has, native ones included."""
+        if self._proc < 0:
             return 1
-        folder = os.open("self/task", os.O_RDONLY, dir_fd=self._processes)
+        folder = os.open("self/task", os.O_RDONLY, dir_fd=self._proc)
         try:
             return len(os.listdir(folder))
         finally:
             os.close(folder)
 
     def seal(self) -> None:
-        """Lock the template in; every later fork inherits it."""
+        """Confine the template for good; every later fork inherits it. Raises like `enter`."""
         try:
             self._seal()
         except OSError as error:
@@ -84,9 +88,9 @@ class Confinement:
     def _seal(self) -> None:
         plan = self._plan
         mapped = self.mapped_bytes()
-        if self._processes >= 0:
-            os.close(self._processes)
-            self._processes = -1
+        if self._proc >= 0:
+            os.close(self._proc)
+            self._proc = -1
         if plan.tier == NONE:
             if sys.platform == "linux":
                 libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
@@ -114,26 +118,25 @@ class Confinement:
             libc.setns(self._self, libc.CLONE_NEWPID)
         return pid
 
-    def strip(self) -> None:
+    def drop_privileges(self) -> None:
         """In the grade, before user code: give up what only the template needs."""
         if self._plan.tier == NAMESPACES:
             libc.drop_capabilities()
             return
         if sys.platform == "linux":
-            libc.prctl(
-                libc.PR_SET_PDEATHSIG, _SIGKILL
-            )  # nobody else would end it with its template
+            # without a namespace nothing else ends it together with its template
+            libc.prctl(libc.PR_SET_PDEATHSIG, _SIGKILL)
         if self._filter is not None:
             self._filter.load(os.getpid())
         else:
             os.setsid()
 
-    def sweep(self, own: set[int]) -> None:
-        """Kill what a grade has left, all but our `own` children, where no namespace does it."""
+    def kill_strays(self, kept: set[int]) -> None:
+        """Kill the processes that a grade has left, where no namespace does it; not those in `kept`."""
         if self._plan.tier != NONE or sys.platform != "linux":
-            return  # alone by its filter, or nobody can say what is left
-        # those of a dead process come to us one generation after the other
-        while strays := _children_of(os.getpid()) - own:
+            return  # its filter forbids processes; or this system cannot list them
+        # the children of a process that has ended become ours, one generation after the other
+        while strays := _children_of(os.getpid()) - kept:
             for stray in strays:
                 os.kill(stray, _SIGKILL)
                 os.waitpid(stray, 0)

@@ -1,9 +1,9 @@
 """Landlock: which files a process and its children may touch, set by the process itself.
 
 Covers opening, creating, removing and renaming files; from version 3 truncation, from 4 TCP, from
-6 signals and abstract sockets beyond the domain. Does not cover: `stat` (existence and size of any
-file can be seen), `chmod`, `chown` and times (the filter answers for those), descriptors that were
-open before.
+6 signals and abstract sockets outside the domain. Does not cover: `stat` (existence and size of any
+file can be seen), `chmod`, `chown` and times (the system call filter refuses those), and descriptors
+that were open before.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 _EXECUTE, _WRITE, _READ, _LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
-_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE  # what makes sense for a file that is no directory
+_FILES = (
+    _EXECUTE | _WRITE | _READ | _TRUNCATE
+)  # the rights that apply to a file that is not a directory
 _NET_BIND, _NET_CONNECT = 1, 2
 _SCOPE_ABSTRACT, _SCOPE_SIGNAL = 1, 2
 _PATH_BENEATH = 1
 _VERSION = 1  # flag: ask for the version instead of a ruleset
-_NEWEST = 6  # the newest version this file knows the rights of
+_NEWEST = 6  # the newest version whose rights this file knows
 
 
 def version() -> int:
-    """The kernel's Landlock version; 0 when it has none or has it switched off."""
+    """The kernel's Landlock version; 0 without Landlock, or when it is disabled."""
     try:
         return libc.syscall("landlock_create_ruleset", 0, 0, _VERSION)
     except OSError:
@@ -46,7 +48,7 @@ class _PathBeneath(ctypes.Structure):
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str], devices: Iterable[str]) -> None:
-    """From now on only these trees; no_new_privs must be set. Paths that are missing are skipped."""
+    """Allow access to these trees only, from now on; no_new_privs must be set. Skips missing paths."""
     abi = min(version(), _NEWEST)
     if abi == 0:
         raise OSError(38, "Landlock is not available")

@@ -1,6 +1,6 @@
 """The few C calls that Python's standard library lacks, through ctypes; Linux only.
 
-Errors become OSError with the name of the call. Run inside workers: standard library only.
+Errors become OSError with the name of the call.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ MS_RDONLY, MS_NOSUID, MS_NODEV = 1, 2, 4
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
-AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
 PR_SET_CHILD_SUBREAPER = 36
 SECCOMP_MODE_FILTER = 2
 
-if sys.platform == "linux":  # elsewhere this file may be imported, so that a refusal can be said
+if sys.platform == "linux":  # elsewhere this file is imported only to say that there is no sandbox
     _libc = ctypes.CDLL(None, use_errno=True)
     _libc.syscall.restype = ctypes.c_long
-    # prototypes once: without them ctypes guesses int, and guesses again on each call
+    # prototypes once: without them ctypes guesses the types again on each call
     _libc.unshare.argtypes = [ctypes.c_int]
     _libc.setns.argtypes = [ctypes.c_int, ctypes.c_int]
     _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
     _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
     _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
-    _capset = _libc.capset  # looked up once: each fork calls it, and would look it up anew
+    _capset = _libc.capset  # looked up once: otherwise each fork would look it up again
 
 _CAP_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
 _NO_CAPS = (ctypes.c_uint32 * 6)()
@@ -54,17 +54,17 @@ def _check(result: int, call: str) -> int:
 
 
 def syscall(name: str, *args: object) -> int:
-    """The system call `name`; OSError when it fails or this machine has none of that name."""
+    """Make the system call `name`; OSError when it fails or does not exist on this machine."""
     number = native()[1].get(name)
     if number is None:
         raise OSError(38, f"{name}: no such system call here")
-    # the variadic C function takes words; pointers and structures come through ctypes.byref
+    # the variadic C function takes words; pointers and structures are passed by ctypes.byref
     wide = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
     return _check(_libc.syscall(ctypes.c_long(number), *wide), name)
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces that `flags` name for new ones."""
+    """Move into new namespaces of the kinds that `flags` name."""
     _check(_libc.unshare(flags), "unshare")
 
 
@@ -74,7 +74,7 @@ def setns(descriptor: int, flags: int) -> None:
 
 
 def prctl(option: int, value: int = 0, pointer: int = 0) -> None:
-    """Set one property of this process."""
+    """Set one attribute of this process."""
     _check(_libc.prctl(option, value, pointer, 0, 0), f"prctl({option})")
 
 
@@ -89,12 +89,12 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
 
 
 def unmount(target: str) -> None:
-    """Take a mount away, lazily."""
+    """Remove a mount, lazily."""
     _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
 
 
 def pivot_root(root: str) -> None:
-    """Make the mount at `root` the root, and let go of the old one."""
+    """Make the mount at `root` the root, and unmount the old root."""
     os.chdir(root)
     dot = ctypes.c_char_p(b".")
     syscall("pivot_root", dot, dot)
@@ -103,7 +103,7 @@ def pivot_root(root: str) -> None:
 
 
 def lock_mount(target: str, attributes: int, *, recursive: bool) -> None:
-    """Add mount attributes; unlike a remount this never loosens the ones that are there."""
+    """Add mount attributes; unlike a remount this never removes existing ones."""
 
     class MountAttr(ctypes.Structure):
         _fields_ = [
@@ -117,10 +117,10 @@ def lock_mount(target: str, attributes: int, *, recursive: bool) -> None:
 
 
 def set_hostname(name: str) -> None:
-    """What `uname` answers from now on in this namespace."""
+    """Set the host name of this namespace."""
     _check(_libc.sethostname(name.encode(), len(name)), "sethostname")
 
 
 def drop_capabilities() -> None:
-    """Give up every capability for good (no_new_privs stands: nothing gives one back)."""
+    """Give up every capability for good: under no_new_privs nothing can restore one."""
     _check(_capset(_CAP_HEADER, _NO_CAPS), "capset")

@@ -1,8 +1,8 @@
-"""Limits that the kernel keeps by itself, set once in the template and inherited by every grade.
+"""Limits that the kernel enforces by itself, set once in the template and inherited by every grade.
 
-They hold per process, except the number of processes, which holds per user of the namespace.
-Memory summed over the processes of a grade, wall time and (without a file system of its own) total
-disk are the watchdog's.
+They apply to each process, except the number of processes, which applies to the user of the
+namespace. The watchdog enforces the rest: memory summed over the processes of a grade, wall time,
+and total disk where the scratch folder has no file system of its own.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from graders_engine.sandbox.inside.plan import SPARES, Plan
 
 _OPEN_FILES = 1024
 _LOCKED_BYTES = 64 << 10
-_OWN = SPARES + 2  # the launcher, the template and the grades that wait count as well
+_OURS = SPARES + 2  # the launcher, the template and the waiting grades count as well
 
 
 def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:
-    """Set the limits; `mapped` is what the template itself maps, granted on top of the memory."""
+    """Set the limits; `mapped` bytes, the template's own address space, are added to the memory."""
     _lower(resource.RLIMIT_AS, mapped + plan.memory_bytes)
     _lower(resource.RLIMIT_FSIZE, plan.disk_bytes)
     _lower(resource.RLIMIT_CPU, plan.cpu_s)
@@ -27,7 +27,7 @@ def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:
     _lower(resource.RLIMIT_MEMLOCK, _LOCKED_BYTES)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
     if count_processes:
-        _lower(resource.RLIMIT_NPROC, plan.processes + _OWN)
+        _lower(resource.RLIMIT_NPROC, plan.processes + _OURS)
     if plan.affinity:
         os.sched_setaffinity(0, plan.affinity)
 

@@ -1,9 +1,9 @@
-"""The strong tier's walls: namespaces of its own and a private, read-only root.
+"""The confinement of the strong tier: its own namespaces, and a private, read-only root.
 
-A worker started by root builds the root first (the interpreter may live where only root can look)
-and then becomes a user id that nobody else has; an ordinary user does it inside a user namespace.
+A worker started by root builds the private root first (the interpreter may be where only root can
+read) and then becomes a user id that no account has; an ordinary user does it inside a user namespace.
 
-What this does not cover: what stands in the shown folders can be read, and the kernel itself is
+What this does not cover: the contents of the shown folders can be read, and the kernel itself is
 shared with the host.
 """
 
@@ -23,8 +23,8 @@ _ALL_BUT_USER = (
     | libc.CLONE_NEWUTS
     | libc.CLONE_NEWCGROUP
 )
-# any folder to mount on that hides nothing that is to be shown
-_STANDS = ("/mnt", "/media", "/srv", "/opt", "/run", "/var", TMP)
+# folders to mount the private root on; the first that hides nothing that is to be shown
+_MOUNT_POINTS = ("/mnt", "/media", "/srv", "/opt", "/run", "/var", TMP)
 _INODES = 100_000  # files in one scratch folder
 _SETTINGS = {
     "passwd": f"grader:x:{GRADER_ID}:{GRADER_ID}::{SCRATCH}:/bin/sh\n",
@@ -35,8 +35,8 @@ _SETTINGS = {
 
 
 def enter(plan: Plan) -> None:
-    """Go into the namespaces and the private root; the next fork is process 1 of the sandbox."""
-    processes = os.open("/proc", os.O_PATH | os.O_CLOEXEC)  # still needed when it is out of sight
+    """Enter the namespaces and the private root; the next fork is process 1 of the sandbox."""
+    processes = os.open("/proc", os.O_PATH | os.O_CLOEXEC)  # the private root has no /proc
     if plan.host_id:
         libc.unshare(libc.CLONE_NEWNS)
         _build_root(plan, owner=plan.host_id)
@@ -68,15 +68,15 @@ def _map_ids(processes: int, user: int, group: int) -> None:
 
 
 def _build_root(plan: Plan, owner: int) -> None:
-    shown = [p for p in plan.readable if os.path.lexists(p)]
+    visible = [p for p in plan.readable if os.path.lexists(p)]
     base = next(
         s
-        for s in _STANDS
-        if os.path.isdir(s) and not any(f"{p}/".startswith(f"{s}/") for p in shown)
+        for s in _MOUNT_POINTS
+        if os.path.isdir(s) and not any(f"{p}/".startswith(f"{s}/") for p in visible)
     )
     libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
     libc.mount("none", base, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, "mode=755,size=4m")
-    for path in shown:
+    for path in visible:
         _show(path, base)
     for device in DEVICES:
         _bind(device, base)
@@ -116,14 +116,14 @@ def _write_settings(base: str) -> None:
 
 
 def _mount_scratch(base: str, plan: Plan, owner: int) -> None:
-    """One small file system, seen in three places: the working folder, /tmp and /dev/shm."""
+    """Mount one small file system in three places: the working folder, /tmp and /dev/shm."""
     box, under = base + "/.box", base + "/.under"
     os.mkdir(box)
     os.makedirs(base + TMP, exist_ok=True)
     options = f"size={plan.disk_bytes},nr_inodes={_INODES},mode=700,uid={owner},gid={owner}"
     libc.mount("none", box, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, options)
     kept = kept_below_tmp(plan)
-    if kept:  # what is shown below /tmp (an environment that was made there) must stay in sight
+    if kept:  # what is shown below /tmp (an environment, say) must stay visible
         os.mkdir(under)
         libc.mount(base + TMP, under, None, libc.MS_BIND | libc.MS_REC)
     for place in PLACES:
@@ -138,10 +138,10 @@ def _mount_scratch(base: str, plan: Plan, owner: int) -> None:
         libc.lock_mount(f"{base}{TMP}/{name}", libc.MOUNT_ATTR_RDONLY, recursive=True)
     if kept:
         libc.unmount(under)
-    libc.unmount(box)  # the three stay; seen as a whole it is of no use
+    libc.unmount(box)  # the three mounts stay
 
 
 def kept_below_tmp(plan: Plan) -> list[str]:
-    """The entries of /tmp that are shown; a grade can neither write nor remove nor rename them."""
+    """The entries of /tmp that are shown; a grade cannot write, remove or rename them."""
     below = [p for p in plan.readable if p.startswith(TMP + "/")]
     return sorted({p.split("/")[2] for p in below})

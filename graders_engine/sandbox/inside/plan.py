@@ -1,39 +1,35 @@
-"""What a worker is told when it starts: its tier, what it may see, its limits.
+"""What a worker gets when it starts: its tier, what it may see, its limits.
 
-Shared by both ends. Plain classes and not dataclasses or named tuples: the worker pays, in start-up
-and in every fork, for each module it imports.
+Both ends use it. Plain classes, not dataclasses or named tuples: each module that the worker imports
+costs time at its start and in every fork.
 """
 
 from __future__ import annotations
 
 NAMESPACES, LANDLOCK, NONE = "namespaces", "landlock", "none"
-AUTO = "auto"  # the strongest of the first two that can be had; never the last
+AUTO = "auto"  # the stronger of the first two that works here; never NONE
 STRENGTH = (NAMESPACES, LANDLOCK)
 SCRATCH = "/scratch"  # where a grade works in the strong tier
 TMP = "/tmp"  # noqa: S108 - the name, not a file of ours
-PLACES = (SCRATCH, TMP, "/dev/shm")  # noqa: S108 - all that a grade may write to there
+PLACES = (SCRATCH, TMP, "/dev/shm")  # noqa: S108 - where a grade may write in that tier
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 TIMEOUT, MEMORY, DISK, OUTPUT = ord("T"), ord("M"), ord("D"), ord("O")  # why a grade is killed
-SPARES = 4  # grades that are forked ahead; more would help little and make the slowest call slower
+SPARES = 4  # grades that are forked ahead; more gain little and slow the slowest call
 GRADER_ID = 1000  # user and group of a grade, as it sees itself in the strong tier
 
 
 class Plan:
-    """One worker's plan; every field is JSON, and `vars` of it is what is sent.
+    """How one worker is to run. Every field is JSON; `vars` of a plan is what is sent.
 
     Attributes:
-        tier: the walls, by name.
-        readable: what of the host is shown, read-only.
+        readable: the host's paths that are shown, read-only.
         module_path: `sys.path`.
         prefix: `sys.prefix`.
-        folder: the scratch folder on the host, for the tiers without a root of their own.
+        folder: the scratch folder on the host, in the tiers without a private root; else empty.
         host_id: the user id to become on the host; 0 keeps the caller's.
-        affinity: the processors to keep to; empty for all.
-        memory_bytes: as in `Limits`, like the next three.
-        disk_bytes: see there.
-        output_bytes: see there.
-        processes: see there.
-        cpu_s: processor seconds; a backstop only, the watchdog keeps wall time.
+        affinity: the processors it may use; empty for all.
+        memory_bytes, disk_bytes, output_bytes, processes: as in `Limits`.
+        cpu_s: processor seconds of the template with all its grades; wall time is the watchdog's.
     """
 
     def __init__(
@@ -67,21 +63,10 @@ class Plan:
 
 
 class Task:
-    """What a template is told to prepare; sent like a plan.
+    """What a template is to prepare, as in `Program`; sent like a plan."""
 
-    Attributes:
-        source: the text of the module.
-        name: its name.
-        filename: what tracebacks call it.
-        seed: for random numbers; None for fresh entropy in each grade.
-        learned: modules that earlier grades imported late.
-    """
-
-    def __init__(
-        self, *, source: str, name: str, filename: str, seed: int | None, learned: list[str]
-    ) -> None:
+    def __init__(self, *, source: str, name: str, filename: str, seed: int | None) -> None:
         self.source = source
         self.name = name
         self.filename = filename
         self.seed = seed
-        self.learned = learned

@@ -1,7 +1,7 @@
-"""A scratch folder that is as good as new after each grade.
+"""Scratch folders that are empty again after each grade.
 
-The grade may have left anything: a million files, folders nested deeper than a path can be
-written, folders without permissions. Nothing here recurses or builds a path.
+The grade may have left anything: a million files, folders nested deeper than a path can name,
+folders without permissions. Nothing here recurses or builds a path.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import stat
 
 _BLOCK = 512  # what st_blocks counts
-_TOO_MUCH = 20_000  # entries; beyond this a new worker is cheaper than cleaning
+_MAX_ENTRIES = 20_000  # beyond this a new worker is cheaper than clearing
 
 
-class Crowded(Exception):
-    """There is more left behind than is worth clearing; the worker should be replaced."""
+class TooMuchToClear(Exception):
+    """Raised when a grade has left more than is worth clearing; the worker should be replaced."""
 
 
-class Scratch:
+class ScratchSpace:
     """The folders that a grade may write to."""
 
     def __init__(self, places: dict[str, set[str]]) -> None:
@@ -27,9 +27,9 @@ class Scratch:
         self._clean = [os.fstat(f).st_ctime_ns for f in self._folders]
 
     def reset(self) -> int:
-        """Make the folders empty, ours and unmarked; how many bytes were in them.
+        """Make the folders empty and reset their mode and times; how many bytes were in them.
 
-        Costs a system call a folder when nothing happened.
+        Costs one system call for a folder that was not used.
         """
         freed = 0
         for k, folder in enumerate(self._folders):
@@ -42,18 +42,18 @@ class Scratch:
 
 
 def empty(folder: int, kept: set[str] | None = None) -> int:
-    """Remove all that is in the open folder but what is `kept`; how many bytes that freed.
+    """Remove all entries of the open folder that are not `kept`; how many bytes that freed.
 
     Raises:
-        Crowded: there is too much of it.
+        TooMuchToClear: there are too many.
     """
     removed = freed = 0
     hoisted = itertools.count()
     while names := set(os.listdir(folder)) - (kept or set()):
         for name in names:
             removed += 1
-            if removed > _TOO_MUCH:
-                raise Crowded
+            if removed > _MAX_ENTRIES:
+                raise TooMuchToClear
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 freed += _flatten(folder, name, hoisted)
@@ -64,7 +64,7 @@ def empty(folder: int, kept: set[str] | None = None) -> int:
 
 
 def _flatten(folder: int, name: str, hoisted: itertools.count[int]) -> int:
-    """Remove one folder; folders in it are lifted up beside it, to be met in the next round."""
+    """Remove one folder; the folders in it are moved up next to it, and removed in the next round."""
     freed = 0
     os.chmod(name, 0o700, dir_fd=folder)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,7 +73,7 @@ def _flatten(folder: int, name: str, hoisted: itertools.count[int]) -> int:
         for entry in os.listdir(inner):
             status = os.stat(entry, dir_fd=inner, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
-                os.chmod(entry, 0o700, dir_fd=inner)  # a folder one may not write cannot be moved
+                os.chmod(entry, 0o700, dir_fd=inner)  # without write permission it cannot be moved
                 lifted = f".lifted-{os.getpid()}-{next(hoisted)}"
                 os.rename(entry, lifted, src_dir_fd=inner, dst_dir_fd=folder)
             else:

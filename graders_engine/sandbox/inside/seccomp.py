@@ -1,9 +1,9 @@
 """System call filters: an allow-list, assembled into the kernel's packet filter language.
 
-Three policies. `TEMPLATE` is loaded once in the strong tier's template and inherited by every
-grade; what it leaves open for the template (a new pid namespace) needs a capability that the
-grade has given up. `GRADE_ALONE` is loaded by each grade in the weaker tier, where no namespace
-stands behind it: no new processes, no sockets, no signals but to itself.
+There are two policies. `TEMPLATE` is loaded once in the strong tier's template and inherited by
+every grade; what it allows for the template's sake (a new pid namespace) needs a capability that the
+grade has given up. `GRADE_ALONE` is loaded by each grade in the weaker tier, which has no namespaces:
+no new processes, no sockets, no signals except to itself.
 
 What a filter does not cover: a fault of the kernel inside a call that is allowed.
 """
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _LOAD, _JEQ, _JGE, _JGT, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06, 0x54
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCH, _ARGS = 0, 4, 16  # offsets in struct seccomp_data
-_X32 = 0x40000000  # the x32 calls are the same calls by other numbers
-_NEW_CALLS = 436  # from here on a refusal says "no such call", so that libraries fall back
+_X32 = 0x40000000  # the x32 calls are the same calls under other numbers
+_NEW_CALLS = 436  # from this number on a refusal says "no such call", so that libraries fall back
 
 _AF_UNIX = 1
 _CLONE_THREAD = 0x00010000
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _SELF = 0x5E1F5E1F  # stands for the pid of the process that loads the filter
 
-#: one argument must pass (word & mask == value) or must not
+#: index of an argument, mask, value: passes when argument & mask == value
 Test = tuple[int, int, int]
 _ANY = 0xFFFFFFFF
 
@@ -81,18 +81,18 @@ _PRCTL = (1, 2, 3, 4, 15, 16, 21, 23, 25, 29, 30, 36, 37, 38, 39, 40, 41, 42, 0x
 _PRCTL_ALONE = tuple(o for o in _PRCTL if o not in (1, 36))
 # TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD; FIOSETOWN, SIOCSPGRP; FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
 _IOCTL_REFUSED = (0x5412, 0x541C, 0x541D, 0x5423, 0x8901, 0x8902, 0x40086602, 0x401C5820)
-# F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to whom it pleases; F_SETLEASE, F_NOTIFY
+# F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to any process; F_SETLEASE, F_NOTIFY
 _FCNTL_REFUSED = (8, 10, 15, 1024, 1026)
 
 
-class Policy:
-    """What is allowed, by name; all that is not named is refused.
+class SyscallPolicy:
+    """The system calls that are allowed, by name; all others are refused.
 
     Attributes:
         allowed: without a condition.
         only_if: allowed when any of the tests passes.
         unless: refused when any of the tests passes.
-        answers: name -> errno; 0 says "done" and does nothing.
+        answers: answered with this errno; 0 reports success and does nothing.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ def _equals(argument: int, values: Iterable[int]) -> tuple[Test, ...]:
 _ALWAYS = {"clone3": errno.ENOSYS, "openat2": errno.ENOSYS}
 _ALWAYS |= dict.fromkeys(_XATTR_WRITES, errno.ENOTSUP)
 
-TEMPLATE = Policy(
+TEMPLATE = SyscallPolicy(
     allowed=_EVERYDAY + _TREE,
     only_if={
         "socket": _equals(0, [_AF_UNIX]),
@@ -135,7 +135,7 @@ TEMPLATE = Policy(
     answers=_ALWAYS,
 )
 
-GRADE_ALONE = Policy(
+GRADE_ALONE = SyscallPolicy(
     allowed=_EVERYDAY,
     only_if={
         "socketpair": _equals(0, [_AF_UNIX]),
@@ -148,7 +148,7 @@ GRADE_ALONE = Policy(
     unless={
         "ioctl": _equals(1, _IOCTL_REFUSED),
         "fcntl": _equals(1, _FCNTL_REFUSED),
-        # before Landlock's third version truncation was nobody's business but the filter's
+        # before its third version Landlock did not check truncation
         "open": ((1, _O_TRUNC | _O_ACCMODE, _O_TRUNC),),
         "openat": ((2, _O_TRUNC | _O_ACCMODE, _O_TRUNC),),
     },
@@ -165,7 +165,7 @@ def _refuse(number: int) -> bytes:
 
 
 def _tests(tests: tuple[Test, ...], when_true: bytes) -> bytes:
-    """For each test: if it passes, return `when_true`."""
+    """For each test: if it passes, `when_true`."""
     out = b""
     for argument, mask, value in tests:
         out += _instruction(
@@ -177,8 +177,8 @@ def _tests(tests: tuple[Test, ...], when_true: bytes) -> bytes:
     return out
 
 
-def _blocks(policy: Policy, numbers: dict[str, int]) -> dict[int, bytes]:
-    """Number -> the instructions that decide it, for the calls with more than a yes."""
+def _blocks(policy: SyscallPolicy, numbers: dict[str, int]) -> dict[int, bytes]:
+    """The instructions for each number of a call that is not simply allowed."""
     allow = _instruction(_RET, _ALLOW)
     blocks: dict[int, bytes] = {}
     for name, tests in policy.only_if.items():
@@ -193,7 +193,7 @@ def _blocks(policy: Policy, numbers: dict[str, int]) -> dict[int, bytes]:
     return blocks
 
 
-def assemble(policy: Policy) -> bytes:
+def assemble(policy: SyscallPolicy) -> bytes:
     """The filter program for this machine."""
     arch, numbers = native()
     blocks = _blocks(policy, numbers)
@@ -223,7 +223,7 @@ def _runs(numbers: list[int]) -> list[tuple[int, int]]:
 class Filter:
     """An assembled program, ready to be loaded into the calling process for good."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: SyscallPolicy) -> None:
         self._program = assemble(policy)
         marker = struct.pack("=I", _SELF)
         self._own_pid_at = [

@@ -1,4 +1,4 @@
-"""System call numbers, by architecture, for the names that the filters speak of.
+"""System call numbers, by architecture, for the names that the filters use.
 
 Data, taken from the kernel's own headers (`asm/unistd_64.h` and `asm-generic/unistd.h`, Linux
 6.1). A name that an architecture lacks is simply absent from its table.
@@ -106,7 +106,7 @@ AARCH64: dict[str, int] = {
 }
 # fmt: on
 
-#: machine -> (its AUDIT_ARCH word, as seccomp sees it, and its table)
+#: for each machine, its AUDIT_ARCH word (as seccomp sees it) and its table
 MACHINES: dict[str, tuple[int, dict[str, int]]] = {
     "x86_64": (0xC000003E, X86_64),
     "aarch64": (0xC00000B7, AARCH64),
@@ -114,7 +114,7 @@ MACHINES: dict[str, tuple[int, dict[str, int]]] = {
 
 
 def native() -> tuple[int, dict[str, int]]:
-    """The audit word and the table of this machine; OSError where there is none."""
+    """The audit word and the table of this machine; OSError for an unknown machine."""
     machine = os.uname().machine
     if machine not in MACHINES:
         raise OSError(f"no system call table for {machine}")

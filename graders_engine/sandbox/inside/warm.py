@@ -1,7 +1,7 @@
-"""Warming: a few trusted lines per heavy library, run in the template when the source imports it.
+"""Warming up: a few trusted lines per heavy library, run in the template when the source imports it.
 
-First calls into such libraries are slow (tables built, submodules loaded, machinery compiled), and
-a fork per grade would pay them each time. No user code and no data come near this.
+First calls into such libraries are slow (they build tables, import submodules, compile patterns),
+and a fork per grade would repeat them each time. No user code and no data are involved.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _re(m: Modules) -> None:
     m["re"].search(r"(\w+)\s*=\s*(-?\d+)", "a = 1")
 
 
-#: package -> its lines
+#: the lines for each package
 TABLE: dict[str, Callable[[Modules], None]] = {
     "re": _re,
     "numpy": _numpy,
@@ -109,7 +109,7 @@ TABLE: dict[str, Callable[[Modules], None]] = {
 
 
 def warm(modules: Modules) -> None:
-    """Warm what is there. A library that does not warm is merely slower."""
+    """Warm up the libraries that are imported. One that fails here is only slower later."""
     for name, lines in TABLE.items():
         if name in modules:
             with contextlib.suppress(Exception):

@@ -1,9 +1,10 @@
 """The frames between the engine and a worker.
 
-Two private socket pairs join them. Over `control` go length-prefixed JSON frames both ways, and
-orders to kill. Over `rows` goes one request after the other, read by the process that grades it: a
-nonce, two lengths, the JSON of the sample and of the item. Every size is bounded on arrival, and
-what is not well formed is `BadFrame`: there is no resynchronising, the worker is given up.
+Two private socket pairs connect them. `control` carries length-prefixed JSON frames both ways, and
+requests to kill a grade. `rows` carries one request after the other, each read by the process that
+grades it: a nonce, two lengths, the JSON of the sample and of the item. Every size is bounded on
+arrival. What is malformed raises `BadFrame`, and the worker is discarded: there is no way to find
+the next frame.
 
 The grade's own report to its template is not a frame but one packet (see `child`).
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Frame = dict[str, Any]
 
-#: a frame holds a source (256 KiB), or two traces and four captures, in JSON's worst spelling
+#: a frame holds a source (256 KiB) or a traceback and the output, in JSON's longest spelling
 MAX_FRAME = 4 << 20
 MAX_ROW = 256 << 20
 NONCE_BYTES = 16
@@ -28,23 +29,23 @@ NONCE_BYTES = 16
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _LENGTH = struct.Struct("<I")
 _ROW = struct.Struct("<II")
-_ORDER = struct.Struct("<IB")
-ORDER_BYTES = _ORDER.size
+_KILL = struct.Struct("<IB")
+KILL_BYTES = _KILL.size
 
 
 class BadFrame(Exception):
-    """What arrived is not a frame of ours, or is too large to be one."""
+    """Raised for bytes that are not a frame, and for a frame or row that is too large."""
 
 
 class Closed(Exception):
-    """The other end went away."""
+    """Raised when the other end is closed."""
 
 
 def frame(message: Frame) -> bytes:
-    """One message as it is sent."""
+    """The bytes of one message."""
     body = _encode(message).encode()
     if len(body) > MAX_FRAME:
-        raise BadFrame(f"a frame of {len(body)} bytes; at most {MAX_FRAME} are sent")
+        raise BadFrame(f"a frame of {len(body)} bytes is too large; at most {MAX_FRAME} are sent")
     return _LENGTH.pack(len(body)) + body
 
 
@@ -53,14 +54,14 @@ def parse(body: bytes) -> Frame:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadFrame(f"a frame that is not JSON: {error}") from None
+        raise BadFrame(f"the frame is not JSON: {error}") from None
     if not isinstance(message, dict):
-        raise BadFrame("a frame that is not a JSON object")
+        raise BadFrame("the frame is not a JSON object")
     return message
 
 
 class Reader:
-    """Frames out of a stream of bytes that arrives in any pieces."""
+    """Finds the frames in a stream of bytes, however it is cut into pieces."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -72,10 +73,7 @@ class Reader:
         at = 0
         while len(pending) - at >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(pending, at)
-            if length > MAX_FRAME:
-                raise BadFrame(
-                    f"a frame of {length} bytes is announced; at most {MAX_FRAME} may come"
-                )
+            _check_length(length)
             end = at + _LENGTH.size + length
             if len(pending) < end:
                 break
@@ -86,28 +84,28 @@ class Reader:
 
 
 def row(nonce: bytes, sample_json: bytes, item_json: bytes) -> bytes:
-    """One request."""
+    """The bytes of one request."""
     if len(nonce) != NONCE_BYTES:
-        raise BadFrame(f"a nonce has {NONCE_BYTES} bytes")
-    if len(sample_json) + len(item_json) > MAX_ROW:
-        size = len(sample_json) + len(item_json)
-        raise BadFrame(f"a row of {size} bytes; at most {MAX_ROW} are sent to a sandbox")
+        raise BadFrame(f"a nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
+    size = len(sample_json) + len(item_json)
+    if size > MAX_ROW:
+        raise BadFrame(f"a row of {size} bytes is too large; at most {MAX_ROW} are sent")
     return nonce + _ROW.pack(len(sample_json), len(item_json)) + sample_json + item_json
 
 
-def order(sequence: int, reason: int) -> bytes:
-    """The order to kill the grade of that number, and why."""
-    return _ORDER.pack(sequence & 0xFFFFFFFF, reason)
+def encode_kill(sequence: int, reason: int) -> bytes:
+    """The request to kill the grade of that number."""
+    return _KILL.pack(sequence & 0xFFFFFFFF, reason)
 
 
-def parse_order(data: bytes) -> tuple[int, int]:
-    """Number and reason."""
-    sequence, reason = _ORDER.unpack(data)
+def decode_kill(data: bytes) -> tuple[int, int]:
+    """The number of the grade and the reason."""
+    sequence, reason = _KILL.unpack(data)
     return sequence, reason
 
 
 def exactly(descriptor: int, count: int) -> bytes:
-    """That many bytes from a blocking descriptor."""
+    """Read that many bytes from a blocking descriptor; Closed when it ends before."""
     data = os.read(descriptor, count)
     if len(data) == count:
         return data
@@ -123,22 +121,26 @@ def exactly(descriptor: int, count: int) -> bytes:
 
 
 def receive(descriptor: int) -> Frame:
-    """The next frame from a blocking descriptor."""
+    """Read the next frame from a blocking descriptor."""
     (length,) = _LENGTH.unpack(exactly(descriptor, _LENGTH.size))
-    if length > MAX_FRAME:
-        raise BadFrame(f"a frame of {length} bytes is announced; at most {MAX_FRAME} may come")
+    _check_length(length)
     return parse(exactly(descriptor, length))
 
 
+def _check_length(length: int) -> None:
+    if length > MAX_FRAME:
+        raise BadFrame(f"a frame of {length} bytes is announced; at most {MAX_FRAME} are accepted")
+
+
 def receive_row(descriptor: int) -> tuple[bytes, bytes]:
-    """Sample and item of the next request, whose nonce has been read already."""
+    """Read sample and item of the next request, after its nonce."""
     sample_length, item_length = _ROW.unpack(exactly(descriptor, _ROW.size))
     sample = exactly(descriptor, sample_length) if sample_length else b""
     return sample, exactly(descriptor, item_length) if item_length else b""
 
 
 def send(descriptor: int, data: bytes) -> None:
-    """All of it, blocking."""
+    """Write all of it to a blocking descriptor."""
     sent = os.write(descriptor, data)
     while sent < len(data):
         sent += os.write(descriptor, data[sent : sent + (1 << 20)])

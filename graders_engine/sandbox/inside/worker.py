@@ -2,8 +2,9 @@
 
     python -S -P -s worker.py ROWS CONTROL
 
-It speaks over two inherited sockets (see `wire`). It imports the standard library and the files
-beside it, and not the package they belong to: the image's interpreter may not have its requirements.
+It talks to the engine over two inherited sockets (see `wire`). It imports the standard library and
+the files of its own folder, and not the package around them: the image's interpreter may lack the
+package's requirements.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if __name__ == "__main__":
 from graders_engine.sandbox.inside import libc, wire
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
 from graders_engine.sandbox.inside.plan import Plan
-from graders_engine.sandbox.inside.template import Template
+from graders_engine.sandbox.inside.template import TemplateProcess
 
 
 def main(rows: int, control: int) -> None:
@@ -34,27 +35,28 @@ def main(rows: int, control: int) -> None:
     sys.dont_write_bytecode = True
     try:
         plan = Plan(**wire.receive(control))
-        walls = Confinement(plan)
-        walls.enter()
-        if walls.own_tree:
-            _leave_to_child()
+        confinement = Confinement(plan)
+        confinement.enter()
+        if confinement.has_pid_namespace:
+            _continue_in_child()
         _forget_engine(plan)
-        wire.send(control, wire.frame({"entered": True}))
-        Template(plan, walls, rows, control).run()
+        wire.send(control, wire.frame({"confined": True}))
+        TemplateProcess(plan, confinement, rows, control).run()
     except wire.Closed:
         os._exit(0)
-    except BaseException as error:  # noqa: BLE001 - said to the engine, which decides
+    except BaseException as error:  # noqa: BLE001 - reported to the engine, which decides
         import traceback
 
         text = "".join(traceback.format_exception(error))
-        no_walls = isinstance(error, Unconfined)
-        said = str(error) if no_walls else f"{type(error).__name__}: {error}"
-        wire.send(control, wire.frame({"failed": said, "no_walls": no_walls, "text": text[-4096:]}))
+        unconfined = isinstance(error, Unconfined)
+        reason = str(error) if unconfined else f"{type(error).__name__}: {error}"
+        report = {"failed": reason, "unconfined": unconfined, "text": text[-4096:]}
+        wire.send(control, wire.frame(report))
         os._exit(1)
 
 
-def _leave_to_child() -> None:
-    """Go on as process 1 of the new namespace; the parent only waits, and dies with it."""
+def _continue_in_child() -> None:
+    """Continue as process 1 of the new namespace; the parent only waits for it."""
     pid = os.fork()
     if pid:
         os.closerange(3, 1 << 16)
@@ -64,7 +66,7 @@ def _leave_to_child() -> None:
 
 
 def _forget_engine(plan: Plan) -> None:
-    """Graders are to see the interpreter and its packages, and nothing of what runs them."""
+    """Leave graders the interpreter and its packages to see, and nothing of what runs them."""
     for name in [n for n in sys.modules if n.partition(".")[0] == "graders_engine"]:
         del sys.modules[name]
     sys.path[:] = plan.module_path
@@ -73,7 +75,7 @@ def _forget_engine(plan: Plan) -> None:
     folder = os.getcwd()
     os.environ["HOME"] = os.environ["TMPDIR"] = folder
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as they came
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # text streams, not replaced yet
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From a worker's answer to a verdict, in words."""
+"""From a worker's frame to the result of a grade."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import math
 import os
 import signal
 
-from graders_engine.sandbox.base import Kind, Limits, Verdict, WorkerLost
+from graders_engine.sandbox.base import GradeResult, Kind, Limits, WorkerLost
 from graders_engine.sandbox.inside import plan, wire
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """A number of bytes as people write it: 2 GiB, 1.5 MiB."""
     unit, name = next((u, n) for u, n in _UNITS if count >= u or u == 1)
     return f"{count / unit:.4g} {name}"
 
 
-def words(kind: Kind, limits: Limits) -> str:
-    """What is said of a limit that was passed."""
+def describe_limit(kind: Kind, limits: Limits) -> str:
+    """The sentence for a limit that was exceeded."""
     return {
         Kind.TIMEOUT: f"killed after {limits.wall_s:.1f} s",
-        Kind.MEMORY: f"memory limit of {size(limits.memory_bytes)} passed",
-        Kind.DISK: f"disk limit of {size(limits.disk_bytes)} passed",
-        Kind.OUTPUT: f"output limit of {size(limits.output_bytes)} passed",
+        Kind.MEMORY: f"memory limit of {format_bytes(limits.memory_bytes)} passed",
+        Kind.DISK: f"disk limit of {format_bytes(limits.disk_bytes)} passed",
+        Kind.OUTPUT: f"output limit of {format_bytes(limits.output_bytes)} passed",
     }[kind]
 
 
-_REASONS = {
+_KIND_BY_REASON = {
     plan.TIMEOUT: Kind.TIMEOUT,
     plan.MEMORY: Kind.MEMORY,
     plan.DISK: Kind.DISK,
@@ -36,27 +36,39 @@ _REASONS = {
 }
 
 
-def verdict(frame: wire.Frame, limits: Limits, seconds: float) -> Verdict:
-    """The verdict that a frame stands for; WorkerLost when it tells of our own failure."""
-    kind, reward, details = _read(frame, limits)
-    return Verdict(kind, reward, details, frame.get("stdout", ""), frame.get("stderr", ""), seconds)
+def result_from_frame(frame: wire.Frame, limits: Limits, seconds: float) -> GradeResult:
+    """The result that a frame stands for.
+
+    Raises:
+        WorkerLost: the frame is not one that a template sends.
+    """
+    kind, reward, details = _ending(frame, limits)
+    return GradeResult(
+        kind,
+        reward,
+        details,
+        exception=frame.get("exception", ""),
+        stdout=frame.get("stdout", ""),
+        stderr=frame.get("stderr", ""),
+        seconds=seconds,
+    )
 
 
-def _read(frame: wire.Frame, limits: Limits) -> tuple[Kind, float | None, str]:
+def _ending(frame: wire.Frame, limits: Limits) -> tuple[Kind, float | None, str]:
     match frame.get("kind"):
         case "value":
             return _value(frame)
         case "failure":
             return _failure(frame, limits)
         case "killed":
-            kind = _REASONS[frame["reason"]]
-            return kind, None, words(kind, limits)
+            kind = _KIND_BY_REASON[frame["reason"]]
+            return kind, None, describe_limit(kind, limits)
         case "gone":
             return _gone(frame["status"], limits)
         case "forged":
             return Kind.DIED, None, "the graded code wrote to the engine's channel; nothing counts"
         case _:
-            raise WorkerLost("the worker sent an unknown answer")
+            raise WorkerLost("the worker sent an unknown frame")
 
 
 def _value(frame: wire.Frame) -> tuple[Kind, float | None, str]:
@@ -74,9 +86,9 @@ def _failure(frame: wire.Frame, limits: Limits) -> tuple[Kind, float | None, str
         case "bad_return":
             return Kind.BAD_RETURN, None, f"{text}; a finite number is wanted"
         case "memory":
-            return Kind.MEMORY, None, f"{words(Kind.MEMORY, limits)}\n{text}"
+            return Kind.MEMORY, None, f"{describe_limit(Kind.MEMORY, limits)}\n{text}"
         case "disk":
-            return Kind.DISK, None, f"{words(Kind.DISK, limits)}\n{text}"
+            return Kind.DISK, None, f"{describe_limit(Kind.DISK, limits)}\n{text}"
         case _:
             return Kind.EXCEPTION, None, text
 
@@ -87,7 +99,7 @@ def _gone(status: int | None, limits: Limits) -> tuple[Kind, float | None, str]:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number == signal.SIGXCPU:
-            return Kind.TIMEOUT, None, words(Kind.TIMEOUT, limits)
+            return Kind.TIMEOUT, None, describe_limit(Kind.TIMEOUT, limits)
         try:
             name = signal.Signals(number).name
         except ValueError:

@@ -1,7 +1,7 @@
-"""Scratch folders on the host, for the tiers that have no root of their own.
+"""Scratch folders on the host, for the tiers without a private root.
 
-An engine keeps them in one folder, under a lock that it holds for its life; so the next engine can
-tell what a killed one has left behind, and clears it away.
+An engine keeps them in one folder and holds a lock in it until it ends. A folder whose lock is free
+was left by an engine that was killed; the next engine removes it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from graders_engine.sandbox.inside.scratch import Crowded, empty
+from graders_engine.sandbox.inside.scratch import TooMuchToClear, empty
 
 _PREFIX, _LOCK = "graders-", ".lock"
 
 
-class Folders:
+class ScratchDirs:
     """The scratch folders of one engine."""
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class Folders:
         unnamed = os.path.join(self._home, ".new")
         self._lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         _take(self._lock)
-        os.rename(unnamed, os.path.join(self._home, _LOCK))  # it has a name when it is locked
+        os.rename(unnamed, os.path.join(self._home, _LOCK))  # others find it only when it is locked
 
     def new(self) -> str:
-        """One more folder, empty."""
+        """Make one more folder."""
         return tempfile.mkdtemp(dir=self._home)
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ def remove(folder: str) -> None:
                 try:
                     empty(descriptor)
                     break
-                except Crowded:
+                except TooMuchToClear:
                     continue
         finally:
             os.close(descriptor)
@@ -54,7 +54,7 @@ def remove(folder: str) -> None:
 
 
 def _take(descriptor: int) -> bool:
-    import fcntl  # not on Windows, where this file is imported but never used
+    import fcntl  # Windows, where this file is imported but never used, has none
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,24 +1,24 @@
-
 "use strict";
-{
-  const table = document.querySelector("#rows");
+
+// Makes the table of rows searchable and sortable. A report without rows has no table.
+const makeInteractive = (table) => {
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const controls = document.querySelector(".controls");
-  const [words, status, shown] = controls.querySelectorAll("input, select, output");
+  const [words, status, count] = controls.querySelectorAll("input, select, output");
 
   const filter = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let count = 0;
+    let visible = 0;
     rows.forEach((row, at) => {
       row.hidden = !(
         (status.value === "" || row.dataset.status === status.value) &&
         wanted.every((word) => texts[at].includes(word))
       );
-      count += !row.hidden;
+      visible += !row.hidden;
     });
-    shown.textContent = `${count} of ${rows.length} rows shown`;
+    count.textContent = `${visible} of ${rows.length} rows shown`;
   };
 
   const compare = {
@@ -31,12 +31,13 @@
     const direction = header.ariaSort === "ascending" ? -1 : 1;
     for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
     header.ariaSort = direction === 1 ? "ascending" : "descending";
-    const ordered = compare[header.classList.contains("number") ? "number" : "text"];
+    const inOrder = compare[header.classList.contains("number") ? "number" : "text"];
     const sorted = rows
       .map((row) => [row, row.cells[column].textContent])
       .sort(
         ([, left], [, right]) =>
-          (left === "-") - (right === "-") || direction * ordered(left, right),
+          // A row without the value comes last in either direction.
+          (left === "-") - (right === "-") || direction * inOrder(left, right),
       );
     body.append(...sorted.map(([row]) => row));
   };
@@ -52,4 +53,7 @@
   status.addEventListener("input", filter);
   controls.hidden = false;
   filter();
-}
+};
+
+const table = document.querySelector("#rows");
+if (table) makeInteractive(table);

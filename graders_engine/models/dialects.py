@@ -1,0 +1,154 @@
+"""What endpoints do not support: read from their errors, and remembered for each model.
+
+OpenAI-compatible endpoints differ in three things: how they are told the form of the answer, what they call
+the limit on its tokens, and whether they know the role `developer`. The full form is tried first. What the
+endpoint names as unsupported is left out, and what worked once is never left out again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graders_engine.errors import BackendRejected
+from graders_engine.models.base import ModelRequest, TextPart
+from graders_engine.models.openai_wire import BINDINGS, Dialect
+
+_WRONG_REQUEST = frozenset({400, 404, 415, 422, 501})
+"""Answers by which endpoints say that they do not support a parameter."""
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "max_tokens": ("max_completion_tokens", "max_tokens"),
+    "developer": (True, False),
+    "binding": BINDINGS,
+}
+"""For each field of a dialect its values, the full form first."""
+_BINDING_NAMES = ("response_format", "json_schema", "json_object", "text.format", "structured")
+_NAMES = (*_BINDING_NAMES, "max_completion_tokens", "developer")
+_PUNCTUATION = "'\"`()[]{}<>,;:.!?"
+_CONTEXT_CHARS = 12
+"""So much text around a word, found in the request as well, shows that the error quotes the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it was sent.
+
+    Attributes:
+        request: what was to be asked.
+        body: what was sent for it.
+        url: where to.
+    """
+
+    request: ModelRequest
+    body: Mapping[str, Any]
+    url: str
+
+
+class Dialects:
+    """The dialects of one endpoint, by model.
+
+    Args:
+        binding: how the endpoint is told the form of the answer; found out when left out.
+    """
+
+    def __init__(self, binding: str | None = None) -> None:
+        self._fixed = {} if binding is None else {"binding": binding}
+        self._proven: dict[str, dict[str, Any]] = {}
+
+    def of(self, model: str) -> Dialect:
+        """The fullest form that is not known to fail."""
+        return Dialect(**{**self._proven.get(model, {}), **self._fixed})
+
+    def worked(self, request: ModelRequest, dialect: Dialect) -> None:
+        """Remember those parts of the dialect that this request used."""
+        proven = self._proven.setdefault(request.model, {})
+        for name in _used(request):
+            values, value = _VALUES[name], getattr(dialect, name)
+            if name not in proven or values.index(value) < values.index(proven[name]):
+                proven[name] = value
+
+    def simpler(self, dialect: Dialect, asked: Asked, error: BackendRejected) -> Dialect | None:
+        """The dialect without what the endpoint says that it does not support.
+
+        None if the endpoint complains of something else, if the part has worked for this model, or if nothing
+        simpler is left.
+        """
+        if error.status not in _WRONG_REQUEST:
+            return None
+        proven = {**self._proven.get(asked.request.model, {}), **self._fixed}
+        for name in _unsupported(asked, error):
+            value = getattr(dialect, name)
+            if name in proven:
+                # It worked, perhaps since this request was sent; then this one is sent in the same form.
+                if proven[name] != value:
+                    return replace(dialect, **{name: proven[name]})
+                continue
+            later = _VALUES[name][_VALUES[name].index(value) + 1 :]
+            if later:
+                return replace(dialect, **{name: later[0]})
+        return None
+
+
+def _used(request: ModelRequest) -> Iterator[str]:
+    if request.sampling.max_tokens is not None:
+        yield "max_tokens"
+    if any(message.role == "developer" for message in request.messages):
+        yield "developer"
+    yield "binding"
+
+
+def _unsupported(asked: Asked, error: BackendRejected) -> Iterator[str]:
+    """Fields of a dialect that an error names, among those that the request used."""
+    param = (error.param or "").lower()
+    field = re.split(r"[.\[]", param)[0]
+    # A parameter that is a field of the body decides; only without one the message is searched.
+    text = "" if field in asked.body else _evidence(error.message or "", asked)
+    names_binding = any(name in param or name in text for name in _BINDING_NAMES)
+    if field in ("messages", "input") and "role" not in param:
+        text = _evidence(error.message or "", asked)
+    names_role = "role" in param or ("role" in text and "developer" in text)
+    named = {
+        "max_tokens": "max_completion_tokens" in param or "max_completion_tokens" in text,
+        "developer": names_role,
+        "binding": names_binding or param == "text",
+    }
+    yield from (name for name in _used(asked.request) if named[name])
+
+
+def _evidence(message: str, asked: Asked) -> str:
+    """Its message without addresses, the name of the model and what it quotes of the request."""
+    address = asked.url.lower().partition("://")[2].partition("?")[0]
+    segments = set(address.split("/"))
+    words = message.lower().replace(asked.request.model.lower(), " ").split()
+    text = " ".join(
+        word for word in words if "/" not in word and word.strip(_PUNCTUATION) not in segments
+    )
+    for quoted in _texts(asked.request):
+        text = _without_quotes(text, quoted)
+    return text
+
+
+def _texts(request: ModelRequest) -> Iterator[str]:
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                yield " ".join(part.text.lower().split())
+
+
+def _without_quotes(text: str, quoted: str) -> str:
+    """The text without a whole quote, and without names in the same words as in what may be quoted."""
+    if quoted and len(quoted) <= len(text):
+        text = re.sub(rf"(?<!\w){re.escape(quoted)}(?!\w)", " ", text)
+    for name in _NAMES:
+        if name in quoted:
+            spans = [match.span() for match in re.finditer(re.escape(name), text)]
+            for begin, end in reversed(spans):
+                around = (
+                    text[max(begin - _CONTEXT_CHARS, 0) : end],
+                    text[begin : end + _CONTEXT_CHARS],
+                )
+                if any(len(part) > len(name) + 5 and part in quoted for part in around):
+                    text = f"{text[:begin]} {text[end:]}"
+    return text

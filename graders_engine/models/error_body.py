@@ -1,0 +1,115 @@
+"""What the body of an HTTP error says: the code, the parameter and the message, in any common form.
+
+- `{"error": {"message": ..., "code": ..., "param": ...}}`: OpenAI and most others; also as a list (Gemini)
+- `{"error": {"code": ..., "innererror": {"code": ...}}}`: Azure's content filter
+- `{"error": "text"}`: Ollama and others
+- `{"object": "error", "message": ..., "code": ..., "param": ...}`: vLLM
+- `{"detail": "text"}`, `{"detail": [{"loc": [...], "msg": ...}]}`: FastAPI, problem details (RFC 9457)
+- `{"message": "text"}`, `{"message": {"detail": [...]}}`: gateways, Mistral
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graders_engine.language import strict_json
+
+MAX_MESSAGE_CHARS = 500
+"""Of an error's message; endpoints give the reason within them."""
+MAX_DEPTH = 5
+"""Objects inside objects that are searched."""
+_GENERIC_CODES = frozenset(
+    {"badrequest", "bad_request", "invalid_request", "invalid_request_error"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What an endpoint says of an error.
+
+    Attributes:
+        code: its code, the most specific one, such as "content_filter".
+        param: the field of the request that is wrong, such as "response_format".
+        message: for people; the text of the body where that is not such an object.
+    """
+
+    code: str | None = None
+    param: str | None = None
+    message: str | None = None
+
+
+def read_error_body(text: bytes) -> ErrorBody:
+    """What a body says; of a body that is not an error object, only the text."""
+    try:
+        value = strict_json.decode(text)
+    except ValueError:
+        value = None
+    body = _read(value, MAX_DEPTH) if isinstance(value, (dict, list)) else None
+    return body or ErrorBody(message=shortened(text) or None)
+
+
+def shortened(text: bytes) -> str:
+    """The beginning of a text, on one line."""
+    return _one_line(text[:MAX_MESSAGE_CHARS].decode("utf-8", "replace"))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text[:MAX_MESSAGE_CHARS].split())
+
+
+def _read(value: Any, depth: int) -> ErrorBody | None:
+    if isinstance(value, str):
+        return ErrorBody(message=_one_line(value)) if value.strip() else None
+    if depth == 0:
+        return None
+    if isinstance(value, list):
+        return _read_list(value, depth - 1)
+    if not isinstance(value, dict):
+        return None
+    inner = None
+    for key in ("error", "errors", "detail", "message", "msg"):
+        inner = _read(value.get(key), depth - 1)
+        if inner is not None:
+            break
+    code, param = _code(value), _param(value)
+    if inner is None:
+        return ErrorBody(code, param) if code or param else None
+    return ErrorBody(inner.code or code, inner.param or param, inner.message)
+
+
+def _read_list(values: list[Any], depth: int) -> ErrorBody | None:
+    """Several mistakes: the first one's code and parameter, and what all of them say."""
+    bodies = [body for value in values if (body := _read(value, depth))]
+    if len(bodies) < 2:
+        return bodies[0] if bodies else None
+    parts = (": ".join(filter(None, (body.param, body.message))) for body in bodies)
+    return ErrorBody(bodies[0].code, bodies[0].param, _one_line("; ".join(parts)))
+
+
+def _code(value: dict[str, Any]) -> str | None:
+    """The outer code, unless only an inner one says more than that the request is wrong."""
+    codes = []
+    inner: Any = value
+    for _ in range(MAX_DEPTH):
+        if not isinstance(inner, dict):
+            break
+        code = inner.get("code")
+        if isinstance(code, str) and code:
+            codes.append(code)
+        elif type(code) is int:
+            codes.append(str(code))
+        inner = inner.get("innererror") or inner.get("inner_error")
+    specific = (code for code in codes if not code.isdigit() and code.lower() not in _GENERIC_CODES)
+    return next(specific, codes[0] if codes else None)
+
+
+def _param(value: dict[str, Any]) -> str | None:
+    param = value.get("param")
+    if isinstance(param, str) and param:
+        return param
+    path = value.get("loc")
+    if isinstance(path, list):
+        steps = path[1:] if path[:1] == ["body"] else path
+        return ".".join(map(str, steps)) or None
+    return None

@@ -1,0 +1,120 @@
+"""Where a model is asked: the model map, and the settings of endpoints by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from graders_engine.errors import InvalidRequest
+from graders_engine.models.base import ModelBackend
+from graders_engine.models.config import Config
+from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.http import without_secrets
+
+DEFAULT = "default"
+"""The endpoint for models that are not mapped to another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A model's name at an endpoint, and the name of the endpoint."""
+
+    model: str
+    endpoint: str
+
+
+def route_of(model: str, maps: Iterable[Mapping[str, str]]) -> Route:
+    """Where a model that a grader names is asked; the first map that has the name, or "*", decides."""
+    targets = (each.get(model) or each.get("*") for each in maps)
+    target = next(filter(None, targets), model)
+    name, at, endpoint = target.rpartition("@")
+    # A name may hold an @ itself: what follows it is an endpoint only if the map put it there.
+    if not at or target == model:
+        return Route(target, DEFAULT)
+    return Route(name, endpoint)
+
+
+def endpoint_settings(name: str, address: str | None, config: Config) -> EndpointSettings | None:
+    """The settings of an endpoint for judges; None where nothing defines it.
+
+    Args:
+        name: its name.
+        address: overrides the one in graders.toml.
+        config: graders.toml.
+
+    Raises:
+        InvalidRequest: the address cannot be used.
+    """
+    settings = config.endpoints.get(name)
+    try:
+        if address is not None:
+            return dataclasses.replace(settings or EndpointSettings(), base_url=address)
+        return settings or (_from_environment() if name == DEFAULT else None)
+    except ValueError as error:
+        raise InvalidRequest(f"The judges' endpoint: {error}.") from None
+
+
+def _from_environment() -> EndpointSettings | None:
+    if address := os.environ.get("OPENAI_BASE_URL"):
+        return EndpointSettings(base_url=address)
+    return EndpointSettings() if os.environ.get("OPENAI_API_KEY") else None
+
+
+def embedding_settings(
+    place: str, given: Mapping[str, str | ModelBackend], config: Config
+) -> tuple[str, EndpointSettings]:
+    """The name and the settings of an endpoint for embeddings.
+
+    Args:
+        place: a name, an address, or nothing: then the default endpoint of graders.toml, the one in
+            OPENAI_BASE_URL, or OpenAI's.
+        given: endpoints that were given besides graders.toml; the default one is for judges only.
+        config: graders.toml.
+
+    Raises:
+        InvalidRequest: there is no such endpoint, or the address cannot be used.
+    """
+    try:
+        if not place:
+            settings = config.endpoints.get(DEFAULT) or _from_environment() or EndpointSettings()
+            return DEFAULT, settings
+        if place in config.endpoints or isinstance(given.get(place), str):
+            address = given.get(place)
+            found = endpoint_settings(place, address if isinstance(address, str) else None, config)
+            return place, found or EndpointSettings()
+        if "://" not in place:
+            known = ", ".join(sorted(config.endpoints)) or "none"
+            raise ValueError(
+                f"graders.toml has no endpoint '{without_secrets(place)}' (it has: {known}), and an address "
+                "must start with http:// or https://"
+            )
+        settings = EndpointSettings(base_url=place)
+    except ValueError as error:
+        raise InvalidRequest(f"The embedding endpoint: {error}.") from None
+    for name, defined in config.endpoints.items():
+        if defined.address == settings.address and not settings.full_query:
+            return name, defined
+    return settings.address, settings
+
+
+def how_to_map(endpoint: str, model: str, known: Iterable[str]) -> str:
+    """What to do about a model without an endpoint.
+
+    Args:
+        endpoint: the endpoint that the model is mapped to.
+        model: the model that a grader names.
+        known: names of the endpoints that exist.
+    """
+    if endpoint != DEFAULT:
+        return (
+            f"The model '{model}' is mapped to the endpoint '{endpoint}', which is not defined "
+            f"(defined: {', '.join(sorted(known)) or 'none'}). Define it in graders.toml: "
+            f"[endpoints.{endpoint}] base_url = ..."
+        )
+    return (
+        f"The judge '{model}' has no endpoint. Set OPENAI_BASE_URL (and OPENAI_API_KEY) to an endpoint that "
+        "serves this model, use --base-url or JudgeSettings(endpoints=...), or map the name to a model that "
+        f'it serves: --map {model}=MODEL, or [models] "{model}" = "MODEL@ENDPOINT" in graders.toml.'
+    )

@@ -1,0 +1,125 @@
+"""Workers are shared, lost, cancelled and closed, in each tier."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from graders_engine.sandbox.base import SandboxUnavailable, WorkerLost
+from graders_engine.sandbox.pool import Pool
+from tests.sandbox.pools import ECHO, Run, grade
+from tests.sandbox.test_leaks import below
+
+
+def orphans() -> list[str]:
+    """Grades without a template, found by the folder they work in."""
+    links = glob.glob("/proc/[0-9]*/cwd")
+    return [f for f in map(_target, links) if "/graders-" in f and f.endswith("(deleted)")]
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("the condition does not become true")
+
+
+def test_as_many_grades_run_at_a_time_as_the_pool_allows(run: Run) -> None:
+    source = "import time\ndef grade(s, i):\n    time.sleep(0.3)\n    return 1.0"
+
+    async def body(pool: Pool) -> None:
+        calls = asyncio.gather(*(grade(pool, source) for _ in range(6)))
+        seen = set()
+        while not calls.done():
+            seen.add(sum(worker.running is not None for worker in pool.workers))
+            await asyncio.sleep(0.005)
+        assert all(result.reward == 1.0 for result in await calls)
+        assert max(seen) == 2
+
+    run(body, concurrency=2)
+
+
+def test_many_programs_share_few_workers(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        for _ in range(2):
+            for k in range(12):
+                result = await grade(pool, f"def grade(s, i): return {k}")
+                assert result.reward == k
+        assert len(pool.workers) <= 4
+
+    run(body)
+
+
+def test_a_row_whose_worker_is_lost_is_tried_again(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        assert (await grade(pool, ECHO, {"want": 1})).reward == 1.0
+        os.kill(pool.workers[0].pid, signal.SIGKILL)
+        assert (await grade(pool, ECHO, {"want": 2})).reward == 2.0
+
+    run(body)
+
+
+def test_a_row_whose_worker_is_lost_twice_is_an_error(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        async def kill_all() -> None:
+            while True:
+                await asyncio.sleep(0.02)
+                for worker in pool.workers:
+                    worker.kill()
+
+        killer = asyncio.create_task(kill_all())
+        with pytest.raises(WorkerLost):
+            await grade(pool, "import time\ndef grade(s, i):\n    time.sleep(5)\n    return 1.0")
+        killer.cancel()
+        assert (await grade(pool, ECHO, {"want": 2})).reward == 2.0
+
+    run(body)
+
+
+def test_a_call_that_is_cancelled_ends_its_grade(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        task = asyncio.create_task(grade(pool, "while True: pass"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await grade(pool, ECHO, {"want": 1})).reward == 1.0
+
+    before = below(os.getpid())
+    run(body)
+    wait_until(lambda: below(os.getpid()) <= before and not orphans())
+
+
+def test_a_closed_sandbox_refuses_calls(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.close()
+        with pytest.raises(SandboxUnavailable, match="closed"):
+            await grade(pool, ECHO, {"want": 1})
+        await pool.close()
+
+    run(body)
+
+
+def test_closing_a_sandbox_ends_its_calls(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        task = asyncio.create_task(grade(pool, "while True: pass"))
+        await asyncio.sleep(0.3)
+        await pool.close()
+        with pytest.raises(SandboxUnavailable, match="closed"):
+            await asyncio.wait_for(task, 5)
+
+    run(body)
