@@ -50,8 +50,8 @@ class EngineSettings:
             of `models.base.ModelBackend`), or a `JudgeSettings`. By default the endpoint in
             OPENAI_BASE_URL, or OpenAI's if OPENAI_API_KEY is set.
         observe: called with each request to a judge, and with its reply or exception.
-        on_retry: called before each further attempt of a request: to a judge, for embeddings, or to the
-            endpoint of an endpoint grader.
+        on_retry: called before each retry of a request to a judge, an embedding model or the endpoint of an
+            endpoint grader.
         allow_endpoints: whether endpoint graders may run; they send rows to the address in the grader.
 
     Raises:
