@@ -31,7 +31,9 @@ def command(
 
     A sample passes with the grader's `pass_threshold`, or else with 1, unless --passing says otherwise.
     """
-    from graders_engine.dataset.results.digest import digest, lines_of, read_meta
+    from graders_engine.dataset.results.digest import digest
+    from graders_engine.dataset.results.line import lines_of
+    from graders_engine.dataset.results.meta import read_meta
     from graders_engine.report.html.page import render
     from graders_engine.report.numbers import numbers_of
     from graders_engine.report.provenance import Provenance

@@ -90,12 +90,12 @@ def find(
         raise DataSetError(f"{data} is not the data set of these results: its bytes are others.")
     lines = {line for line, _ in places}
     last = max(lines, default=0)
-    for line, _, raw in data_set.records.read():
-        if line in lines:
-            for piece in data_set.shape.pieces(raw, line):
-                if (line, piece.sample) in places:
-                    yield (line, piece.sample), piece.row
-        if line >= last:
+    for raw in data_set.records.read():
+        if raw.line in lines:
+            for ref in data_set.shape.split(raw):
+                if (ref.line, ref.sample) in places:
+                    yield (ref.line, ref.sample), ref.row
+        if raw.line >= last:
             return
 
 

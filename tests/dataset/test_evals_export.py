@@ -25,7 +25,7 @@ from graders_engine.evals.check import check
 from graders_engine.evals.conversion import Imported, import_evals
 from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of, survey
-from graders_engine.evals.instructions import render
+from graders_engine.evals.instructions import import_report
 from graders_engine.models.http import RetryPolicy
 from tests.dataset.evals_service import EVALS, ITEMS, KEY, RUNS, Service, output_item, service
 
@@ -119,8 +119,8 @@ def test_what_cannot_be_carried_over_is_listed(export: Path, out: Path) -> None:
         "eval_9: the eval itself is not in the export, so there is no grader.",
         "mini: 1 output item without an output: only graders of the item can work.",
         "mini: 1 output item left out: The hosted run has no output here, but an error: The model broke.",
-        "mini: 1 output item stood in the export a second time.",
-        "evalrun_9: 1 output item with a file by its id; the file is not in the export.",
+        "mini: 1 output item repeated in the export.",
+        "evalrun_9: 1 output item with a file id; the file is not in the export.",
         "mini (evalrun_2): the run has no output items in the export. Its data source was: jsonl file_id.",
         "News / topics: the eval has no runs in the export.",
     ]
@@ -237,8 +237,9 @@ def test_a_score_that_differs_is_shown(export: Path, out: Path, engine: Engine) 
     write(path, path.read_text(encoding="utf-8").replace('"Match":1.0', '"Match":0.25'))
     (differing,) = check(engine, imported.evals[1])
     assert (differing.equal, differing.first_difference) == (0, ("outputitem_6", 1.0, 0.25))
-    assert "0 of 1 equal; the first that differs is outputitem_6: 1 here, 0.25 hosted" in render(
-        imported, [differing]
+    assert (
+        "0 of 1 equal; the first that differs is outputitem_6: 1 here, 0.25 hosted"
+        in import_report(imported, [differing])
     )
 
 
@@ -282,8 +283,8 @@ def test_a_service_that_is_not_there_is_a_sentence(out: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--out", "OUT"], 2, "Name the files or folders of the export, or say --from-api."),
-        (["--out", "OUT", "--from-api", "x.jsonl"], 2, "name no PATH with it"),
+        (["--out", "OUT"], 2, "Name the files or folders of the export, or pass --from-api."),
+        (["--out", "OUT", "--from-api", "x.jsonl"], 2, "it takes no PATH"),
         (["--out", "OUT", "--from-api"], 2, "needs the key in the environment: OPENAI_API_KEY"),
         (["--out", "OUT", "missing.jsonl"], 1, "There is no such file or folder: missing.jsonl."),
         (["--out", "NONE", "export"], 1, "cannot be written to: Not a directory."),
@@ -320,7 +321,7 @@ def test_importing_again_replaces_and_does_not_read_its_own_files(
 
 
 def test_the_lists_in_the_terminal_are_short() -> None:
-    shown = render(Imported(left_out=[f"line {n}" for n in range(20)]), most=3)
+    shown = import_report(Imported(left_out=[f"line {n}" for n in range(20)]), max_entries=3)
     assert "- line 2\n- … and 17 more" in shown
 
 

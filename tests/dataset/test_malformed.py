@@ -185,9 +185,9 @@ case(
     b"[" + GOOD + b"," + GOOD[:9],
     _2="The array ends in the middle",
 )
-case("text behind an array", "rows.json", b"[" + GOOD + b"] x", _2="behind the end of the array")
+case("text behind an array", "rows.json", b"[" + GOOD + b"] x", _2="after the end of the array")
 case(
-    "an array and a row", "rows.json", b"[" + GOOD + b"]\n" + GOOD, _2="behind the end of the array"
+    "an array and a row", "rows.json", b"[" + GOOD + b"]\n" + GOOD, _2="after the end of the array"
 )
 case("a comma before the end", "rows.json", b"[" + GOOD + b",]")
 case(
@@ -298,7 +298,7 @@ REFUSED = {
     "one object over many lines": (
         "rows.json",
         json.dumps(ROW, indent=1).encode(),
-        "neither an array nor one object",
+        "neither a JSON array nor JSONL",
     ),
     "something else": ("rows.txt", b"Dear all,\n", "name it, one of jsonl, json, csv, parquet"),
     "a field that stands twice": (

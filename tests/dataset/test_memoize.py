@@ -66,7 +66,7 @@ def test_what_was_not_used_for_the_longest_time_is_forgotten_first() -> None:
     counting = Counting()
 
     async def run() -> None:
-        once = Memoized(counting, kept=2)
+        once = Memoized(counting, max_outcomes=2)
         for scope in scopes("a", "b", "a", "c", "a", "b"):
             await once.evaluate(scope)
 

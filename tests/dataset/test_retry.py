@@ -11,7 +11,7 @@ from graders_engine import Engine, InvalidRequest
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
 from graders_engine.dataset.scoring import shards as sizes
-from graders_engine.dataset.scoring.order import given_up
+from graders_engine.dataset.scoring.order import failed_results
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.dataset.scoring.shards import cut
 from graders_engine.errors import BackendRejected, BudgetSpent
@@ -182,7 +182,7 @@ def test_a_row_that_workers_died_of_is_tried_again_by_a_worker(
         expected = timeless(out)
         lines = out.read_bytes().splitlines(keepends=True)
         (shard,) = cut(open_records(data)).rest()
-        lost = given_up(shard, ROWS).results.splitlines(keepends=True)
+        lost = failed_results(shard, ROWS).lines.splitlines(keepends=True)
         out.write_bytes(b"".join(lost[:3] + lines[3:20] + lost[20:21] + lines[21:]))
         assert score_file(engine, string_check, data, out).failed == 4
         tally = score_file(engine, string_check, data, out, retry_failed=True)

@@ -22,7 +22,7 @@ from graders_engine import (
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.scoring import score as scoring
+from graders_engine.dataset.scoring import launch
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.report.terminal.report import render
 from tests.dataset.files import cats, command, results, timeless, write_rows
@@ -131,7 +131,7 @@ def test_other_forms_give_what_plain_lines_give(
     rows = cats(3000)
     plain = tmp_path / "plain.out"
     score_file(engine, string_check, write_rows(tmp_path / "rows.jsonl", rows), plain)
-    monkeypatch.setattr(scoring, "SMALL_BYTES", 0)  # so that workers take part
+    monkeypatch.setattr(launch, "SMALL_BYTES", 0)  # so that workers take part
     data = write(rows, tmp_path)
     first = score_file(engine, string_check, data, out, workers=2)
     assert timeless(out) == timeless(plain)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable, scope_reader
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import NAMES, detect, shape_named
 from graders_engine.errors import InvalidRequest, InvalidRow
 
@@ -207,10 +208,10 @@ def test_a_row_is_told_by_its_keys_and_taken_apart(
     shape = detect([Unreadable("broken"), raw], field)
     assert shape.name == name
     assert shape_named(name, field).name == name
-    scopes = [scope_reader(None)(piece.row) for piece in shape.pieces(raw, 4)]
+    scopes = [scope_reader(None)(ref.row) for ref in shape.split(RowRef(4, raw))]
     assert [scope.item for scope in scopes] == [item] * len(texts)
     assert [scope.output_text for scope in scopes] == texts
-    assert [piece.sample for piece in shape.pieces(raw, 4)] == list(range(len(texts)))
+    assert [ref.sample for ref in shape.split(RowRef(4, raw))] == list(range(len(texts)))
 
 
 KEYS = (
@@ -232,32 +233,32 @@ ROWS = st.recursive(
 def test_no_row_breaks_a_shape(raw: Any, name: str) -> None:
     with suppress(InvalidRequest):
         assert detect([raw]).name in NAMES
-    pieces = shape_named(name, "out" if name == "flat" else None).pieces(raw, 1)
-    assert [piece.sample for piece in pieces] == list(range(len(pieces)))
-    for piece in pieces:
+    refs = shape_named(name, "out" if name == "flat" else None).split(RowRef(1, raw))
+    assert [ref.sample for ref in refs] == list(range(len(refs)))
+    for ref in refs:
         with suppress(InvalidRow):
-            assert scope_reader(None)(piece.row).output_text is not None
+            assert scope_reader(None)(ref.row).output_text is not None
 
 
 def test_nesting_without_end_is_a_sentence() -> None:
     deep: Any = "a"
     for _ in range(500):
         deep = {"sample": [deep]}
-    pieces = shape_named("samples").pieces({"samples": deep}, 1)
-    assert [piece.row for piece in pieces] == [Unreadable("The output nests too deep.")]
+    refs = shape_named("samples").split(RowRef(1, {"samples": deep}))
+    assert [ref.row for ref in refs] == [Unreadable("The output nests too deep.")]
 
 
 def test_one_sample_that_is_none_does_not_spoil_the_others() -> None:
-    pieces = shape_named("samples").pieces({"item": {}, "samples": ["a", None, "b"]}, 1)
-    assert [isinstance(piece.row, Unreadable) for piece in pieces] == [False, True, False]
+    refs = shape_named("samples").split(RowRef(1, {"item": {}, "samples": ["a", None, "b"]}))
+    assert [isinstance(ref.row, Unreadable) for ref in refs] == [False, True, False]
 
 
 def test_samples_of_one_prompt_share_the_id_of_their_row_or_else_its_line() -> None:
     shape = shape_named("samples")
-    groups = [piece.group for piece in shape.pieces({"id": 0, "samples": ["a", "b"]}, 4)]
+    groups = [ref.group for ref in shape.split(RowRef(4, {"id": 0, "samples": ["a", "b"]}))]
     assert groups == ["0", "0"]
-    assert [piece.group for piece in shape.pieces({"samples": ["a", "b"]}, 4)] == ["4", "4"]
-    assert [piece.group for piece in shape.pieces({"model_sample": "a"}, 4)] == [None]
+    assert [ref.group for ref in shape.split(RowRef(4, {"samples": ["a", "b"]}))] == ["4", "4"]
+    assert [ref.group for ref in shape.split(RowRef(4, {"model_sample": "a"}))] == [None]
 
 
 def test_one_row_with_several_samples_among_the_first_makes_the_shape() -> None:
@@ -272,8 +273,8 @@ def test_tool_calls_and_the_end_of_an_output_item_are_kept() -> None:
         [message(None, tool_calls=[CALL]), message("done", tool_calls=[CALL])],
         finish_reason="length",
     )
-    (piece,) = shape_named("evals").pieces(raw, 1)
-    scope = scope_reader(None)(piece.row)
+    (ref,) = shape_named("evals").split(RowRef(1, raw))
+    scope = scope_reader(None)(ref.row)
     assert scope.sample_value("output_tools") == [CALL, CALL]
     assert scope.output_text == "done"
     assert [flag.value for flag in scope.flags()] == ["truncated_observation_error"]
@@ -296,7 +297,7 @@ REASONS: list[tuple[str, str, Any, str]] = [
         "a field with a strange object",
         "flat",
         {"out": {"x": 1}},
-        "an object without one (its keys: x)",
+        "an object that holds no output (its keys: x)",
     ),
     ("no samples", "samples", {"item": {}}, "has no samples (its keys: item)"),
     ("an empty list", "samples", {"samples": []}, "The list of samples is empty"),
@@ -334,9 +335,9 @@ REASONS: list[tuple[str, str, Any, str]] = [
     ids=[case[0] for case in REASONS],
 )
 def test_a_row_that_cannot_be_taken_apart_says_why(name: str, raw: Any, words: str) -> None:
-    (piece,) = shape_named(name, "out" if name == "flat" else None).pieces(raw, 1)
-    assert isinstance(piece.row, Unreadable)
-    assert words in piece.row.reason
+    (ref,) = shape_named(name, "out" if name == "flat" else None).split(RowRef(1, raw))
+    assert isinstance(ref.row, Unreadable)
+    assert words in ref.row.reason
 
 
 @pytest.mark.parametrize(
