@@ -27,7 +27,16 @@ from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of, survey
 from graders_engine.evals.instructions import import_report
 from graders_engine.models.http import RetryPolicy
-from tests.dataset.evals_service import EVALS, ITEMS, KEY, RUNS, Service, output_item, service
+from tests.dataset.evals_service import (
+    CRITERIA,
+    EVALS,
+    ITEMS,
+    KEY,
+    RUNS,
+    Service,
+    output_item,
+    service,
+)
 
 OBJECTS = [*EVALS, *RUNS, *ITEMS]
 NEWS = "News-topics"
@@ -90,6 +99,19 @@ def test_each_eval_becomes_a_folder_with_graders_and_rows(export: Path, out: Pat
         multi["calculate_output"]
         == "(Match + Alike + criterion_min + Fitting + criterion_1st_score) / 5"
     )
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["criteria without ids", "no eval"])
+def test_hosted_scores_are_kept_under_the_name_of_the_criterion_without_its_uuid(
+    known: bool, tmp_path: Path, out: Path
+) -> None:
+    criterion = {key: value for key, value in CRITERIA[0].items() if key != "id"}
+    evals = [{**EVALS[0], "testing_criteria": [criterion]}] if known else []
+    item = output_item(0, "evalrun_1", "eval_1", "Markets")
+    imported = import_evals([write(tmp_path / "export.jsonl", lines([*evals, RUNS[0], item]))], out)
+    (run,) = imported.evals[0].runs
+    (row,) = rows(run.path)
+    assert row["hosted"] == {"Match": 1.0, "min": 1.0}
 
 
 def test_every_grader_that_is_written_is_valid(export: Path, out: Path, engine: Engine) -> None:

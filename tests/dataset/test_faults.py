@@ -138,6 +138,13 @@ def test_no_worker_outlives_a_run_that_is_killed(grader: Path, tmp_path: Path, o
         assert not path.exists() or b"graders_engine" not in path.read_bytes()
 
 
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("padding", PADDINGS.values(), ids=PADDINGS)
 def test_interrupted_from_the_keyboard_it_keeps_what_was_scored(
     padding: str, grader: Path, tmp_path: Path, out: Path
@@ -146,8 +153,12 @@ def test_interrupted_from_the_keyboard_it_keeps_what_was_scored(
     data = write_rows(tmp_path / "rows.jsonl", cats(count, padding))
     # Without coverage's hooks: an interrupt inside their lock leaves it closed for ever.
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    # A shell's background job, which these tests may be part of, ignores SIGINT, and so would its children.
     with subprocess.Popen(
-        command(grader, data, out), stderr=subprocess.PIPE, text=True, env=unmeasured
+        [sys.executable, "-c", INTERRUPTIBLE, *command(grader, data, out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=unmeasured,
     ) as process:
         once_results_come(process, out)
         process.send_signal(signal.SIGINT)

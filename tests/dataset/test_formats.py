@@ -149,6 +149,11 @@ def test_standard_input_is_read_once_and_its_first_rows_are_not_lost(name: str) 
     assert "can be read once" in again
 
 
+def test_a_csv_cell_may_be_longer_than_the_default_limit_of_the_csv_module(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", b"text\n" + b"x" * 200_000 + b"\n")
+    assert [ref.row for ref in open_records(path).read()] == [{"text": "x" * 200_000}]
+
+
 def test_csv_cells_are_text_under_the_names_of_the_header(tmp_path: Path) -> None:
     flat = [
         {"label": "a,b", "n": 1.50, "text": 'two\nlines "quoted"'},

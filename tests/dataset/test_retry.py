@@ -144,6 +144,16 @@ def test_progress_of_a_judged_run_is_told_between_shards(
     assert any(0 < done < told[-1] for done in told)
 
 
+def test_progress_of_a_judged_run_is_told_after_every_sixteen_rows(
+    engine: Engine, data: Path, out: Path
+) -> None:
+    told: list[int] = []
+    score_file(
+        engine, JUDGED, data, out, on_progress=lambda done, size, tally: told.append(tally.rows)
+    )
+    assert told == [16, 32, 41]
+
+
 def test_equal_rows_are_graded_once_and_each_has_its_result(
     engine: Engine, judge: Judge, tmp_path: Path, out: Path
 ) -> None:
