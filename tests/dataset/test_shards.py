@@ -159,6 +159,15 @@ def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
     assert not set(before) & set(after)
 
 
+def test_a_file_that_gets_more_lines_meanwhile_gives_no_line_twice(tmp_path: Path) -> None:
+    path = write(tmp_path, b'{"a": 1}\n' * 20)
+    shards = list(cut(open_records(path)).rest())
+    path.write_bytes(b"1\n2\n3\n456\n" * 18)
+    assert len(shards) > 1
+    lines = [line for line, _ in rows_in(shards)]
+    assert len(set(lines)) == len(lines)
+
+
 def test_a_long_line_is_one_shard_whose_bytes_are_not_held_to_cut_it(tmp_path: Path) -> None:
     path = write(tmp_path, b'{"a": 1}\n' + b'"' + b"x" * 10_000 + b'"\n{"a": 2}\n')
     shards = list(cut(open_records(path)).rest())
