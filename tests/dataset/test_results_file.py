@@ -298,15 +298,18 @@ from pathlib import Path
 from graders_engine.dataset.results.file import ResultsFile
 
 out, replace, line = Path(sys.argv[1]), sys.argv[2:5], sys.argv[5].encode()
-tried = False
+opened = tried = False
 
-def replace_now(event, arguments):
-    global tried
-    if event == "open" and str(arguments[0]) == str(out) and not tried:
+def replace_after_it_was_opened(event, arguments):
+    global opened, tried
+    if event != "open" or tried:
+        return
+    if opened:
         tried = True
         subprocess.run([sys.executable, "-c", *replace], stderr=subprocess.DEVNULL)
+    opened = str(arguments[0]) == str(out)
 
-sys.addaudithook(replace_now)
+sys.addaudithook(replace_after_it_was_opened)
 with ResultsFile(out, {}) as results:
     results.add_lines(line)
 print(tried)
