@@ -98,8 +98,8 @@ def command(
     row that cannot be read counts as invalid and does not stop the others.
 
     To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
-    says what gave the results, OUT.index.sqlite from which lines of the data they came. An OUT that ends in
-    .parquet is made at the end from the results in OUT.jsonl.
+    says what gave the results, and OUT.index.sqlite which lines of the data they belong to. An OUT that ends
+    in .parquet is made at the end from the results in OUT.jsonl.
     """
     if grader == str(options["data"]) == "-":
         raise InvalidRequest("The grader and the rows cannot both come from standard input.")

@@ -349,14 +349,14 @@ def test_the_elements_of_an_array_are_those_that_json_reads(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_array, "_CHUNK_BYTES", chunk)
-        elements = list(json_array._elements(io.BytesIO(content)))
+        elements = list(json_array.elements(io.BytesIO(content)))
     assert [json.loads(element) for element in elements if isinstance(element, bytes)] == values
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_an_array_and_each_of_them_ends(content: bytes) -> None:
-    for element in json_array._elements(io.BytesIO(b"[" + content)):
+    for element in json_array.elements(io.BytesIO(b"[" + content)):
         assert isinstance(element, (bytes, Unreadable))
 
 

@@ -191,7 +191,7 @@ def _data_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What is recorded of a run besides the grader and the rows."""
+    """What is recorded of a run apart from the grader and the rows."""
     return {
         "engine": meta.get("engine"),
         "outputs": meta.get("data", {}).get("outputs"),

@@ -190,8 +190,8 @@ class ResultsFile:
 def _lock(path: Path) -> BaseFileLock:
     """Keep other runs out, until `_unlock`.
 
-    The lock is on a file of its own, which `replace` does not touch: whoever holds it and then opens the
-    results has the current ones. It belongs to the file behind a symbolic link, whatever the link's name.
+    The lock is on a file of its own, which `replace` does not touch: results that are opened while it is held
+    are the current ones. For a symbolic link, it is the lock of the file that the link refers to.
     """
     from filelock import FileLock, Timeout  # takes 40 ms
 

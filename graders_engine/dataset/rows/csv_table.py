@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import IO
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.records import MAX_ROW_BYTES, Records, RowRef
-from graders_engine.dataset.rows.source import DAMAGE, STDIN, Source, damaged, unreadable_disk
+from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
+from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.errors import DataSetError
 
 # A process-wide limit, 131,072 by default; model outputs are often longer. It is raised once, here, and stays
@@ -18,7 +18,7 @@ from graders_engine.errors import DataSetError
 csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
 
 
-class CsvTable(Records):
+class CsvTable(StreamedRecords):
     """The rows of a CSV table (RFC 4180: commas, double quotes), numbered by their first line.
 
     Every value is the text of its cell: an empty cell is an empty string, `1.50` stays `1.50`. Templates can
@@ -28,11 +28,7 @@ class CsvTable(Records):
         source: where the bytes come from.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
-        self.head_digest = source.head_digest
-        self.form = source.form("csv")
+    uncompressed_form = "csv"
 
     def rows(self) -> Iterator[RowRef]:
         """The rows from the first one."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, why_not_json
-from graders_engine.dataset.rows.records import MAX_ROW_BYTES, Records, RowRef
-from graders_engine.dataset.rows.source import DAMAGE, STDIN, Source, damaged, unreadable_disk
+from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
+from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.language import strict_json
 
 _CHUNK_BYTES = 1 << 16
@@ -18,25 +18,21 @@ _TOKEN = re.compile(_OPEN_STRING.pattern + rb'"|["\[\]{},]', re.DOTALL)
 """A whole string, or a character with a meaning outside strings; a lone quote opens an unfinished string."""
 
 
-class JsonArray(Records):
+class JsonArray(StreamedRecords):
     """The elements of one JSON array, numbered from 1; the last value counts for a key that is repeated.
 
     Args:
         source: where the bytes come from.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
-        self.head_digest = source.head_digest
-        self.form = source.form("json")
+    uncompressed_form = "json"
 
     def rows(self) -> Iterator[RowRef]:
         """The elements from the first one."""
         number = 0
         with unreadable_disk(self.path), self._source.open() as (stream, tell):
             try:
-                for number, element in enumerate(_elements(stream), 1):
+                for number, element in enumerate(elements(stream), 1):
                     row = element if isinstance(element, Unreadable) else _parse_element(element)
                     yield RowRef(number, row, tell())
             except DAMAGE as error:
@@ -135,7 +131,12 @@ class _Text:
         self.at = len(self.held)
 
 
-def _elements(stream: io.BufferedIOBase) -> Iterator[bytes | Unreadable]:
+def elements(stream: io.BufferedIOBase) -> Iterator[bytes | Unreadable]:
+    """The JSON texts of an array's elements, not yet parsed.
+
+    Args:
+        stream: the text of the array.
+    """
     text = _Text(stream)
     more = text.more()
     text.held = text.held.removeprefix(BYTE_ORDER_MARK).lstrip()

@@ -9,11 +9,10 @@ from itertools import islice
 from typing import Any
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.records import HEAD_ROWS, MAX_ROW_BYTES, Records, RowRef
+from graders_engine.dataset.rows.records import HEAD_ROWS, MAX_ROW_BYTES, RowRef, StreamedRecords
 from graders_engine.dataset.rows.source import (
     DAMAGE,
     HEAD_BYTES,
-    STDIN,
     Source,
     damaged,
     unreadable_disk,
@@ -23,18 +22,17 @@ from graders_engine.language import strict_json
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class JsonLines(Records):
+class JsonLines(StreamedRecords):
     """The rows of JSONL; the last value counts for a key that is repeated in an object.
 
     Args:
         source: where the bytes come from.
     """
 
+    uncompressed_form = "jsonl"
+
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
-        self.head_digest = source.head_digest
-        self.form = source.form("jsonl")
+        super().__init__(source)
         self.splittable = self.form == "jsonl" and not self.once
 
     def head(self, count: int = HEAD_ROWS) -> list[Any]:

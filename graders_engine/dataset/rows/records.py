@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from graders_engine.dataset.rows.source import STDIN, Source
 from graders_engine.errors import DataSetError
 
 MAX_ROW_BYTES = 64 << 20
@@ -84,6 +85,22 @@ class Records(ABC):
     @abstractmethod
     def rows(self) -> Iterator[RowRef]:
         """The rows from the first one; callers use `read`, which also works for standard input."""
+
+
+class StreamedRecords(Records):
+    """The rows of a format that is read as a stream of bytes, which may be compressed.
+
+    Args:
+        source: where the bytes come from.
+    """
+
+    uncompressed_form: ClassVar[str]
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
+        self.head_digest = source.head_digest
+        self.form = source.form(self.uncompressed_form)
 
 
 def _used_up() -> Iterator[RowRef]:
