@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows import json_array, lines, source
+from graders_engine.dataset.rows import lines, source
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.scoring.shards import cut
@@ -149,24 +149,6 @@ def test_standard_input_is_read_once_and_its_first_rows_are_not_lost(name: str) 
     assert "can be read once" in again
 
 
-def test_a_csv_cell_may_be_longer_than_the_default_limit_of_the_csv_module(tmp_path: Path) -> None:
-    path = write(tmp_path, "rows.csv", b"text\n" + b"x" * 200_000 + b"\n")
-    assert [ref.row for ref in open_records(path).read()] == [{"text": "x" * 200_000}]
-
-
-def test_csv_cells_are_text_under_the_names_of_the_header(tmp_path: Path) -> None:
-    flat = [
-        {"label": "a,b", "n": 1.50, "text": 'two\nlines "quoted"'},
-        {"label": "", "n": "007", "text": "é"},
-    ]
-    path = write(tmp_path, "rows.csv", b"\xef\xbb\xbf" + csv_text(flat))
-    rows = list(open_records(path).read())
-    assert [(ref.line, ref.row) for ref in rows] == [
-        (2, {"label": "a,b", "n": "1.5", "text": 'two\nlines "quoted"'}),
-        (4, {"label": "", "n": "007", "text": "é"}),
-    ]
-
-
 def test_parquet_values_that_json_does_not_know_are_text(tmp_path: Path) -> None:
     table = pa.table(
         {
@@ -236,24 +218,6 @@ def test_a_line_that_is_too_long_is_not_held(tmp_path: Path) -> None:
     assert peak < 160 << 20
 
 
-@pytest.mark.parametrize(
-    "element", [b'"' + b"x" * 20_000_000 + b'"', b"[" + b"1234567890, " * 2_000_000 + b"1]"]
-)
-def test_an_element_that_is_too_long_is_not_held(
-    element: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_array, "MAX_ROW_BYTES", 1 << 20)
-    path = write(tmp_path, "rows.json", b"[1, " + element + b", 3]")
-    tracemalloc.start()
-    try:
-        rows = [ref.row for ref in open_records(path).read()]
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert rows == [1, Unreadable("The element is longer than 1048576 bytes."), 3]
-    assert peak < 8 << 20
-
-
 @pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl.zst", "rows.json.gz", "rows.csv.gz"])
 def test_the_row_behind_the_last_whole_one_says_that_the_file_is_cut_off(
     name: str, tmp_path: Path
@@ -308,80 +272,6 @@ def test_the_memory_for_parquet_does_not_grow_with_a_row_group(tmp_path: Path) -
     count, most = map(int, run.stdout.split())
     assert count == len(rows)
     assert most < 50 << 20 < len(rows) * 2000
-
-
-@pytest.mark.parametrize("filler", ['"', "[", "{}", "1, 2, ", '"\\"" '])
-@pytest.mark.parametrize("name", ["rows.json", "rows.json.gz"])
-def test_an_element_that_is_too_long_does_not_hide_the_next(
-    name: str, filler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_array, "MAX_ROW_BYTES", 1000)
-    monkeypatch.setattr(json_array, "_CHUNK_BYTES", 100)
-    long = json.dumps([filler * 600])
-    content = f"[1, {long}, 3, [{long}, {long}], 5]".encode()
-    path = write(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
-    rows = [ref.row for ref in open_records(path).read()]
-    too_long = Unreadable("The element is longer than 1000 bytes.")
-    assert rows == [1, too_long if len(long) > 1000 else [filler * 600], 3, too_long, 5]
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(VALUES, max_size=12),
-    st.sampled_from([None, 1, "\t"]),
-    st.integers(1, 40),
-    st.booleans(),
-)
-def test_the_elements_of_an_array_are_those_that_json_reads(
-    values: list[Any], indent: Any, chunk: int, ascii_only: bool
-) -> None:
-    content = json.dumps(values, indent=indent, ensure_ascii=ascii_only).encode(
-        "utf-8", "surrogatepass"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_array, "_CHUNK_BYTES", chunk)
-        elements = list(json_array.elements(io.BytesIO(content)))
-    assert [json.loads(element) for element in elements if isinstance(element, bytes)] == values
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=300))
-def test_no_bytes_break_an_array_and_each_of_them_ends(content: bytes) -> None:
-    for element in json_array.elements(io.BytesIO(b"[" + content)):
-        assert isinstance(element, (bytes, Unreadable))
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=6),
-        min_size=1,
-        max_size=5,
-    )
-)
-def test_csv_rows_are_those_that_the_csv_module_wrote(cells: list[str]) -> None:
-    sink = io.StringIO(newline="")
-    table = csv.writer(sink)
-    table.writerows([[f"f{n}" for n in range(len(cells))], cells])
-    from graders_engine.dataset.rows.csv_table import Table
-
-    table_read = Table(io.BytesIO(sink.getvalue().encode()))
-    fields = table_read.header("t.csv")
-    expected = (
-        []
-        if cells == [""] and sink.getvalue().endswith("\r\n\r\n")
-        else [dict(zip(fields, cells, strict=True))]
-    )
-    assert [row for _, row in table_read.rows(fields)] == expected
 
 
 @settings(deadline=None)
