@@ -47,7 +47,7 @@ class _Display:
         if now < self._next_at and not ended:
             return
         self._next_at = now + (REDRAW_S if self._terminal else LINE_S)
-        line = "  ".join(self._fields(now, done, size, tally))
+        line = "  ".join(self._status_fields(now, done, size, tally))
         if self._terminal:
             self._line = line
             click.echo(f"\r\x1b[K{line}", err=True, nl=False)
@@ -58,7 +58,9 @@ class _Display:
         if self._line:
             click.echo(err=True)
 
-    def _fields(self, now: float, done: int, size: int | None, tally: Tally) -> Iterator[str]:
+    def _status_fields(
+        self, now: float, done: int, size: int | None, tally: Tally
+    ) -> Iterator[str]:
         started, done_before, rows_before = self._start
         seconds = now - started
         if size:

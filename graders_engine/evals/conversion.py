@@ -151,7 +151,7 @@ def _write_graders(exported: ExportedEval, folder: Path, left_out: list[str]) ->
     for number, criterion in enumerate(exported.criteria, 1):
         name = criterion.get("name") if isinstance(criterion, dict) else None
         key = _criterion_key(str(name or ""), number, keys)
-        grader = _without_nulls(criterion)
+        grader = _drop_nulls(criterion)
         try:
             parse(grader)
         except InvalidGrader as error:
@@ -186,12 +186,12 @@ def _multi_grader(name: str, criteria: list[Criterion]) -> dict[str, Any]:
     }
 
 
-def _without_nulls(value: Any) -> Any:
+def _drop_nulls(value: Any) -> Any:
     """A value as the SDK received it: it writes null for missing fields."""
     if isinstance(value, dict):
-        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+        return {key: _drop_nulls(part) for key, part in value.items() if part is not None}
     if isinstance(value, list):
-        return [_without_nulls(part) for part in value]
+        return [_drop_nulls(part) for part in value]
     return value
 
 
@@ -262,9 +262,9 @@ class _RowWriter:
             if isinstance(ref.row, Unreadable):
                 self._notes[run.name, f"left out: {ref.row.reason}"] += 1
             else:
-                self._write(run, {"id": item_id, **ref.row, "hosted": hosted})
+                self._write_row(run, {"id": item_id, **ref.row, "hosted": hosted})
 
-    def _write(self, run: ExportedRun, row: dict[str, Any]) -> None:
+    def _write_row(self, run: ExportedRun, row: dict[str, Any]) -> None:
         text = strict_json.encode(row)
         if not row["sample"]:
             self._notes[run.name, "without an output: only graders of the item can work."] += 1

@@ -30,24 +30,24 @@ def _report_lines(
     runs = [(one, run) for one in imported.evals for run in one.runs]
     rows = sum(run.rows for _, run in runs)
     yield (
-        f"{_count(len(imported.evals), 'eval')}: {_count(graders, 'grader')}, "
-        f"{_count(len(runs), 'run')} with {_count(rows, 'row')}"
+        f"{_plural(len(imported.evals), 'eval')}: {_plural(graders, 'grader')}, "
+        f"{_plural(len(runs), 'run')} with {_plural(rows, 'row')}"
     )
     commands = [_score_command(run, one.grader) for one, run in runs if one.grader]
     if commands:
         yield from ("", "## Score them here", "")
-        yield from (f"    {line}" for line in _first(commands, max_entries))
+        yield from (f"    {line}" for line in _first_entries(commands, max_entries))
         yield from _requirements(imported)
     if checks:
         yield from ("", "## Our rewards and the hosted scores", "")
         sentences = [_comparison(one) for one in checks]
-        yield from (f"- {line}" for line in _first(sentences, max_entries))
+        yield from (f"- {line}" for line in _first_entries(sentences, max_entries))
     if imported.left_out:
         yield from ("", "## What could not be carried over", "")
-        yield from (f"- {line}" for line in _first(imported.left_out, max_entries))
+        yield from (f"- {line}" for line in _first_entries(imported.left_out, max_entries))
 
 
-def _first(lines: list[str], count: int | None) -> Iterator[str]:
+def _first_entries(lines: list[str], count: int | None) -> Iterator[str]:
     yield from lines[:count]
     if count is not None and len(lines) > count:
         yield f"… and {len(lines) - count} more"
@@ -96,5 +96,5 @@ def _comparison(one: HostedCheck) -> str:
     return sentence
 
 
-def _count(number: int, what: str) -> str:
+def _plural(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"

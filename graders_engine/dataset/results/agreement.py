@@ -149,7 +149,7 @@ def judge_agreement(
 
 def _label_agreement(answers: list[list[str]], human: list[str], unanswered: int) -> JudgeAgreement:
     judge = [Counter(repeats).most_common(1)[0][0] for repeats in answers]
-    matching = _matching(judge, human)
+    matching = _match(judge, human)
     alpha = nominal_alpha(answers)
     return JudgeAgreement(len(human), unanswered, None, matching, None, flips(answers), alpha)
 
@@ -162,7 +162,7 @@ def _number_agreement(
         passing = 1.0
     matching = None
     if passing is not None:
-        matching = _matching(_pass_labels(judge, passing), _pass_labels(human, passing))
+        matching = _match(_pass_labels(judge, passing), _pass_labels(human, passing))
     middle = float(np.median(human))
     distance = Distance(
         quadratic_kappa(judge, human),
@@ -184,7 +184,7 @@ def _pass_labels(values: Floats, passing: float) -> list[str]:
     return [PASSED if value >= passing else FAILED for value in values]
 
 
-def _matching(judge: list[str], human: list[str]) -> Matching:
+def _match(judge: list[str], human: list[str]) -> Matching:
     agreed = estimate_some(
         np.array([float(one == other) for one, other in zip(judge, human, strict=True)])
     )

@@ -30,7 +30,9 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
     """The differences of two JSON values, in their order; 1 equals 1.0."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
-            yield from changes(before.get(key, _ABSENT), after.get(key, _ABSENT), _step(path, key))
+            yield from changes(
+                before.get(key, _ABSENT), after.get(key, _ABSENT), _child_path(path, key)
+            )
     elif isinstance(before, list) and isinstance(after, list):
         for index, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
             yield from changes(old, new, f"{path}[{index}]")
@@ -42,7 +44,7 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
         yield Change(path, "changed", before, after)
 
 
-def _step(path: str, key: str) -> str:
+def _child_path(path: str, key: str) -> str:
     if not key.isidentifier():
         return f'{path}["{key}"]'
     return f"{path}.{key}" if path else key

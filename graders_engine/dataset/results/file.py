@@ -54,10 +54,10 @@ class ResultsFile:
         self._temporary = path.with_name(path.name + ".tmp")
         self._lock = _lock(path)
         try:
-            self._file = self._open()
+            self._file = self._open_file()
             try:
                 self._temporary.unlink(missing_ok=True)  # of a run that was killed in `replace`
-                self._start(identity, overwrite=overwrite)
+                self._continue_or_begin(identity, overwrite=overwrite)
             except BaseException:
                 self._file.close()
                 raise
@@ -65,7 +65,7 @@ class ResultsFile:
             _unlock(self._lock)
             raise
 
-    def _open(self) -> FileIO:
+    def _open_file(self) -> FileIO:
         try:
             return FileIO(self.path, "a+")
         except OSError as error:
@@ -75,7 +75,7 @@ class ResultsFile:
     def _unwritable(path: Path, error: OSError, hint: str = "") -> DataSetError:
         return DataSetError(f"The results cannot be written: {path}: {error.strerror}.{hint}")
 
-    def _start(self, identity: dict[str, Any], *, overwrite: bool) -> None:
+    def _continue_or_begin(self, identity: dict[str, Any], *, overwrite: bool) -> None:
         """Continue after the last whole line of the same run, or begin a new one."""
         size = os.fstat(self._file.fileno()).st_size
         if size and not overwrite:
@@ -137,7 +137,7 @@ class ResultsFile:
         try:
             if self._held:
                 held, self._held, self._held_bytes = self._held, [], 0
-                self._write(b"".join(held))
+                self._write_all(b"".join(held))
             self._written_at = monotonic()
             if sync or self._written_at - self._synced_at >= SYNC_S:
                 os.fsync(self._file.fileno())
@@ -147,7 +147,7 @@ class ResultsFile:
             raise self._unwritable(self.path, error, hint) from None
         self._torn = False
 
-    def _write(self, lines: bytes) -> None:
+    def _write_all(self, lines: bytes) -> None:
         rest = memoryview(lines)
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -171,7 +171,7 @@ class ResultsFile:
             finally:
                 self._temporary.unlink(missing_ok=True)
                 if self._file.closed:
-                    self._file = self._open()
+                    self._file = self._open_file()
         except OSError as error:
             hint = " The old ones are unchanged."
             raise self._unwritable(self._temporary, error, hint) from None
@@ -195,7 +195,7 @@ def _lock(path: Path) -> BaseFileLock:
     """
     from filelock import FileLock, Timeout  # takes 40 ms
 
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     lock = FileLock(target.with_name(target.name + ".lock"))
     try:
         os.stat(os.path.join(target.parent, ""))  # filelock would create a missing folder

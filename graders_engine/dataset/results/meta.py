@@ -71,7 +71,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     Raises:
         DataSetError: other ones gave them, or that is not recorded.
     """
-    meta = _recorded(lines)
+    meta = _require_meta(lines)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:
         meta.setdefault("results_version", 1)  # before there was one
@@ -89,7 +89,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _recorded(lines: Path) -> dict[str, Any]:
+def _require_meta(lines: Path) -> dict[str, Any]:
     path = meta_path(lines)
     try:
         meta = json.loads(path.read_bytes())

@@ -59,9 +59,9 @@ class Table:
         )
         self.line = 0
         self._too_long = 0
-        self._cells = csv.reader(self._lines(), strict=True)
+        self._cells = csv.reader(self._read_lines(), strict=True)
 
-    def _lines(self) -> Iterator[str]:
+    def _read_lines(self) -> Iterator[str]:
         readline = functools.partial(self._text.readline, MAX_ROW_BYTES)
         for line in iter(readline, ""):
             self.line += 1

@@ -78,9 +78,9 @@ def _output_or_reason(value: Any, depth: int) -> Any:
 
 
 def _no_output(value: Mapping[str, Any]) -> str:
-    failure = value.get("error") or _get(_get(value.get("response"), "body"), "error")
+    failure = value.get("error") or _field_of(_field_of(value.get("response"), "body"), "error")
     if failure:
-        message = str(_get(failure, "message") or failure).rstrip(".")
+        message = str(_field_of(failure, "message") or failure).rstrip(".")
         return f"There is no output, but an error: {message}."
     return f"The output is an object that holds no output (its keys: {', '.join(map(str, value))})."
 
@@ -95,7 +95,7 @@ def completion_in(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, dic
         return raw, {key: value for key, value in raw.items() if key not in drop}
     response, sample = raw.get("response"), raw.get("sample")
     others = {key: value for key, value in raw.items() if key not in ("response", "sample")}
-    for completion in (response, sample, _get(response, "body")):
+    for completion in (response, sample, _field_of(response, "body")):
         if isinstance(completion, Mapping) and _is_completion(completion):
             return completion, others
     return None, others
@@ -155,7 +155,7 @@ def hosted_sample(sample: Any) -> dict[str, Any] | None:
     if isinstance(output, str) and output:
         return {"output_text": output, **ready}
     error = sample.get("error")
-    if reason := _get(error, "message") or _get(error, "code"):
+    if reason := _field_of(error, "message") or _field_of(error, "code"):
         raise InvalidRow(f"The hosted run has no output here, but an error: {reason}.")
     return None
 
@@ -164,5 +164,5 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _get(value: Any, key: str) -> Any:
+def _field_of(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None

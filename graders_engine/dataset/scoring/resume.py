@@ -63,7 +63,7 @@ class _ResultCounter:
                 last_line, of_line, start = of_line[0].line, [], end_before
             of_line.append(result)
             end_before = end
-        if of_line and (plain or self._complete(of_line)):
+        if of_line and (plain or self._is_complete(of_line)):
             self._add(of_line)
             last_line = of_line[0].line
         elif of_line:  # more samples of this line may be missing
@@ -71,19 +71,19 @@ class _ResultCounter:
         self.tally.merge(self._shard_tally)
         return last_line
 
-    def _complete(self, of_line: Sequence[ResultLine]) -> bool:
+    def _is_complete(self, of_line: Sequence[ResultLine]) -> bool:
         """Whether a shard ends with this line, and has no more results."""
-        self._open(of_line[0].line)
+        self._advance_to(of_line[0].line)
         shard = self._shards[0] if self._shards else None
         rows = self._shard_tally.rows + len(of_line)
         return shard is not None and (shard.last_line, shard.results) == (of_line[0].line, rows)
 
     def _add(self, of_line: Sequence[ResultLine]) -> None:
-        self._open(of_line[0].line)
+        self._advance_to(of_line[0].line)
         for result in of_line:
             self._shard_tally.add(result)
 
-    def _open(self, line: int) -> None:
+    def _advance_to(self, line: int) -> None:
         """Continue with the shard of this line."""
         while self._shards and line > self._shards[0].last_line:
             self.tally.merge(self._shard_tally)

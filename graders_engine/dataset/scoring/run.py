@@ -183,25 +183,25 @@ class ScoringRun:
     def _grade_row_by_row(self) -> None:
         """Grade the rows of all shards as one stream, so that the engine always has rows to wait for."""
         open_shards: deque[_OpenShard] = deque()
-        for result in grade_rows(self._engine, self._memoized, self._rows_of(open_shards)):
+        for result in grade_rows(self._engine, self._memoized, self._read_shards(open_shards)):
             while result.line > open_shards[0].shard.last_line:
-                self._complete(open_shards.popleft())
+                self._finish_shard(open_shards.popleft())
             self._results.add(result)
             self.tally.add(result)
             open_shards[0].results += 1
             if self.tally.rows % PROGRESS_ROWS == 0:
                 self._report_progress(open_shards[0].position_after(result.line))
         for open_shard in open_shards:
-            self._complete(open_shard)
+            self._finish_shard(open_shard)
 
-    def _rows_of(self, open_shards: deque[_OpenShard]) -> Iterator[RowRef]:
+    def _read_shards(self, open_shards: deque[_OpenShard]) -> Iterator[RowRef]:
         for shard in self._shards.rest():
             open_shards.append(_OpenShard(shard))
             with shard.open() as reader:
                 yield from rows_to_grade(reader.rows(), self._data_set.shape)
                 open_shards[-1].digest = reader.digest()
 
-    def _complete(self, done: _OpenShard) -> None:
+    def _finish_shard(self, done: _OpenShard) -> None:
         self._results.flush()
         self._index.add(completed(done.shard, done.results, done.digest))
 
