@@ -1,7 +1,7 @@
-"""`graders score` from file to file with every core, against what no scoring can do without.
+"""`graders score` from file to file with two workers, compared with the least work that scoring needs.
 
-The floor is two processes that read, decode, encode and write the same bytes, each its half of the file,
-and do nothing else. All are taken in turns, best of three, so that a busy machine slows them alike.
+The floor is two processes that read, decode, encode and write the same bytes, each half of the file, and do
+nothing else. All are measured alternately, best of three, so that a busy machine slows them equally.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One process, a compiled grader, rows in memory: everything between a row and its outcome. Best of five."""
+"""One process, a compiled grader, rows in memory: the time from a row to its outcome, best of five."""
 
 from __future__ import annotations
 

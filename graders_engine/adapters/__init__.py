@@ -1,1 +1,1 @@
-"""Our reward as other frameworks' reward: one file each, imported by nobody here."""
+"""Our reward as the reward of other frameworks: one file each, imported by nothing in this package."""

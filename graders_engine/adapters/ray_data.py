@@ -4,8 +4,8 @@
 
     rows.map_batches(GradeBatch, fn_constructor_args=(grader,), concurrency=4)
 
-Give it fewer actors than the cluster has cores: where they take every core, Ray Data has none left to read
-with and waits for ever, without a word.
+Use fewer actors than the cluster has cores: if they take every core, Ray Data has none left for reading and
+waits for ever, silently.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from graders_engine.language import strict_json
 class GradeBatch:
     """A callable class for `Dataset.map_batches`, in its batch format "numpy": adds columns to a batch.
 
-    The columns are `reward` (NaN where there is none), `status` ("scored", "invalid", "failed") and `flags`
-    (a JSON object: the flags that are set, with details). A row has a column `model_sample` (or `sample`)
-    and a column `item`; or it is flat, with `sample_field`.
+    The columns are `reward` (NaN for rows without a reward), `status` ("scored", "invalid", "failed") and
+    `flags` (a JSON object: the flags that are set, with details). A row has a column `model_sample` (or
+    `sample`) and a column `item`; or it is flat, with `sample_field`.
 
     Args:
         grader: as for `Engine.compile`.
         sample_field: for flat rows, the column with the model's output; the others are the item.
-        settings: those of the engine that each actor makes for itself.
+        settings: of the engine that each actor makes.
 
     Raises:
         InvalidRequest: the grader cannot be used.
@@ -41,7 +41,7 @@ class GradeBatch:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch with the columns added."""
-        columns = [_plain(column) for column in batch.values()]
+        columns = [_to_python(column) for column in batch.values()]
         rows = (dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True))
         graded = list(self._engine.score(self._compiled, rows, sample_field=self._sample_field))
         rewards = [np.nan if row.reward is None else row.reward for row in graded]
@@ -55,10 +55,10 @@ class GradeBatch:
         }
 
 
-def _plain(value: Any) -> Any:
-    """Python's own values in place of numpy's, however deep."""
+def _to_python(value: Any) -> Any:
+    """Replace numpy values by Python values, at any depth."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list) else value
+        return {key: _to_python(part) for key, part in value.items()}
+    return [_to_python(part) for part in value] if isinstance(value, list) else value

@@ -10,8 +10,8 @@ import click
 
 from graders_engine.cli.options import engine_settings
 from graders_engine.cli.request import read_flag
-from graders_engine.dataset.results.digest import lines_of, read_meta
-from graders_engine.dataset.results.line import ResultLine, results_in
+from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.explain import explain
 from graders_engine.report.row_texts import RowKey, data_path, find_rows

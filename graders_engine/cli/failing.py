@@ -1,4 +1,4 @@
-"""How a command says that it cannot do what was asked."""
+"""How a command reports that a request cannot be fulfilled."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from graders_engine.report.visible import visible
 WRONG_REQUEST = 2
 """Exit code for a wrong request: a grader, a row or a flag that cannot be used."""
 FAILED = 1
-"""Exit code when the request is right, but a file cannot be read or written, or the budget is spent."""
+"""Exit code if the request is right, but a file cannot be read or written, or the budget is spent."""
 
 
 def report_and_exit(error: GradersError) -> NoReturn:
-    """Say what is wrong on standard error, and leave with the code for it."""
+    """Print what is wrong on standard error, and exit with the code for it."""
     if isinstance(error, InvalidGrader):
         count = len(error.mistakes)
         click.secho(
@@ -38,7 +38,7 @@ def warn(mistake: Mistake) -> None:
 
 
 def show(mistake: Mistake) -> None:
-    """Print one mistake: path, message, the line with its caret, what to do."""
+    """Print one mistake: path, message, the line with a caret, and what to do."""
     click.echo(err=True)
     if mistake.param:
         click.secho(visible(mistake.param), err=True, bold=True)

@@ -12,26 +12,30 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.evals.check import Checked, check
+from graders_engine.evals.check import HostedCheck, check
 from graders_engine.evals.conversion import Imported, import_evals
 from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of
-from graders_engine.evals.instructions import render
+from graders_engine.evals.instructions import import_report
 from graders_engine.models.endpoint import DEFAULT_BASE_URL
 
-SHOWN = 10
-"""Lines of each list that the terminal shows; the file has all."""
+MAX_ENTRIES = 10
+"""Entries of each list that the terminal shows; the file has all."""
 
 
 @click.group("import")
 def command() -> None:
-    """Bring graders and rows over from elsewhere."""
+    """Import graders and rows from other systems."""
 
 
 @command.command("evals")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option(
-    "--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where to write."
+    "--out",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder to write to.",
 )
 @click.option(
     "--from-api",
@@ -40,19 +44,19 @@ def command() -> None:
 )
 @click.option(
     "--check", "checked", is_flag=True,
-    help="Grade the rows at once, judges apart, and compare with the hosted scores.",
+    help="Also grade the rows, except by judges, and compare with the hosted scores.",
 )  # fmt: skip
 def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> None:
     """Make grader files and row files from an export of hosted evals.
 
-    The hosted evals end on 30 November 2026. Until then this brings everything over, with the key in
-    OPENAI_API_KEY (and OPENAI_BASE_URL, for another address):
+    The hosted evals end on 30 November 2026. Until then, this command imports everything, with the key in
+    OPENAI_API_KEY (and OPENAI_BASE_URL for another address):
 
     \b
     graders import evals --from-api --check --out evals
 
-    The raw answers stay in evals/export.jsonl. An export of your own, made with the openai package, will do
-    as well: one JSON object a line, or JSON files with objects, arrays or list pages, in any mixture:
+    The raw responses are kept in evals/export.jsonl. You can also make an export with the openai package: one
+    JSON object a line, or JSON files with objects, arrays or list pages, in any mixture:
 
     \b
     import openai
@@ -69,42 +73,44 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
     \b
     graders import evals export.jsonl --out evals
 
-    What is written, for each eval in a folder of its name:
+    This is written for each eval, to a folder of its name:
 
     \b
     grader-NAME.json    a testing criterion; its pass threshold changes nothing
-    graders.json        where there are several: all at once, their mean is the
-                        reward, and each one's number a sub-reward
+    graders.json        if there are several: a multi of all of them; the reward
+                        is their mean, and the number of each is a sub-reward
     RUN.rows.jsonl      the output items: id, item, sample, hosted scores
-    rejected-NAME.json  a criterion that no grader can be made of
+    rejected-NAME.json  a criterion that is not a valid grader
 
-    IMPORT.md, beside the folders, has the commands to run next, and says what could not be carried over. An
-    output item that holds an error in place of an output is left out, and counted. Files of an earlier import
-    are replaced.
-    """  # noqa: D301 - \b is the character by which click keeps lines apart
+    IMPORT.md, next to the folders, has the commands to run next, and says what could not be imported. Output
+    items that hold an error instead of an output are left out and counted. Files of an earlier import are
+    replaced.
+    """  # noqa: D301 - \b is the character that tells click to keep the lines
     if from_api and paths:
-        raise InvalidRequest("--from-api downloads the export: name no PATH with it.")
+        raise InvalidRequest("--from-api downloads the export: it takes no PATH.")
     if not from_api and not paths:
-        raise InvalidRequest("Name the files or folders of the export, or say --from-api.")
-    files = [_downloaded(out / "export.jsonl")] if from_api else files_of(paths, out)
+        raise InvalidRequest("Name the files or folders of the export, or pass --from-api.")
+    files = [_download_export(out / "export.jsonl")] if from_api else files_of(paths, out)
     imported = import_evals(files, out)
     checks = list(_checks(imported)) if checked else []
     report = out / "IMPORT.md"
     try:
-        report.write_text(f"# Imported evals\n\n{render(imported, checks)}\n", encoding="utf-8")
+        report.write_text(
+            f"# Imported evals\n\n{import_report(imported, checks)}\n", encoding="utf-8"
+        )
     except OSError as error:
         raise DataSetError(f"{report} cannot be written: {error.strerror}.") from None
-    click.echo(render(imported, checks, most=SHOWN))
-    click.echo(f"\nAll of it in {report}")
+    click.echo(import_report(imported, checks, MAX_ENTRIES))
+    click.echo(f"\nThe full report is in {report}")
 
 
-def _checks(imported: Imported) -> Iterator[Checked]:
+def _checks(imported: Imported) -> Iterator[HostedCheck]:
     with Engine() as engine:
-        for own in imported.evals:
-            yield from check(engine, own)
+        for imported_eval in imported.evals:
+            yield from check(engine, imported_eval)
 
 
-def _downloaded(path: Path) -> Path:
+def _download_export(path: Path) -> Path:
     key = os.environ.get("OPENAI_API_KEY")
     if not key:
         raise InvalidRequest("--from-api needs the key in the environment: OPENAI_API_KEY.")

@@ -33,7 +33,9 @@ def command(
     no other file and no network. The texts of rows are read from the data set; if it cannot be found, the
     report has no texts and says so.
     """
-    from graders_engine.dataset.results.digest import digest, lines_of, read_meta
+    from graders_engine.dataset.results.digest import digest
+    from graders_engine.dataset.results.line import lines_of
+    from graders_engine.dataset.results.meta import read_meta
     from graders_engine.report.numbers import numbers_of
     from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import texts_of

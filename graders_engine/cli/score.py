@@ -13,8 +13,8 @@ from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.results.digest import lines_of, read_meta
-from graders_engine.dataset.results.line import results_in
+from graders_engine.dataset.results.line import lines_of, results_in
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.dataset.scoring.score import score_file
@@ -22,103 +22,113 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.report.terminal.report import tally_text
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 _FILE = click.Path(path_type=Path)
 
 
 @click.command("score")
 @click.option("--grader", metavar="G", required=True, help="The grader: JSON or YAML, @FILE, or -.")
 @click.option(
-    "--data", metavar="FILE", required=True, type=_FILE, help="The rows; - is standard input."
+    "--data", metavar="FILE", required=True, type=_FILE, help="The rows; - for standard input."
 )
 @click.option(
-    "--out", metavar="FILE", required=True, type=_FILE, help="JSONL results, or .parquet."
+    "--out",
+    metavar="FILE",
+    required=True,
+    type=_FILE,
+    help="The results: JSONL, or .parquet.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(FORMS),
-    help="Of --data; found out by its name and first bytes when left out, compression always.",
+    help="Format of --data (default: from its name and first bytes; compression is always detected).",
 )
 @click.option(
     "--shape",
     type=click.Choice(SHAPES),
-    help="Of the rows; found out by the first ones when left out.",
+    help="Shape of the rows (default: detected from the first rows).",
 )
 @click.option(
     "--sample-field",
     metavar="NAME",
-    help="Flat rows, or outputs: the field with the model's output.",
+    help="Field with the model's output, in flat rows or in --outputs.",
 )
 @click.option(
-    "--outputs", metavar="FILE", type=_FILE, help="A file with the model outputs of the rows."
+    "--outputs", metavar="FILE", type=_FILE, help="File with the model outputs for the rows."
 )
 @click.option(
     "--join-on",
     metavar="KEY",
-    help="Key of rows and outputs (KEY=OTHER); left out, they go in step.",
+    help="Key that joins rows and outputs (KEY=OTHER); without it they are paired by position.",
 )
 @click.option(
     "--workers",
     metavar="N",
     type=click.IntRange(1),
-    help="Processes that grade; left out, the cores.",
+    help="Processes that grade (default: one for each core).",
 )
 @click.option(
-    "--backend", type=click.Choice(["local", "ray"]), default="local", help="Where the workers are."
+    "--backend", type=click.Choice(["local", "ray"]), default="local", help="Where the workers run."
 )
 @click.option(
-    "--ray-address", metavar="A", help="Of the Ray cluster: auto, HOST:PORT, ray://HOST:PORT."
+    "--ray-address",
+    metavar="A",
+    help="Address of the Ray cluster: auto, HOST:PORT, ray://HOST:PORT.",
 )
-@click.option("--overwrite", is_flag=True, help="Begin anew even if --out holds results.")
-@click.option("--retry-failed", is_flag=True, help="Try the rows that failed once more.")
+@click.option("--overwrite", is_flag=True, help="Start over even if --out holds results.")
+@click.option("--retry-failed", is_flag=True, help="At the end, retry the rows that failed.")
 @click.option(
     "--explain",
     "explained",
     metavar="LINE",
     type=click.IntRange(1),
-    help="At the end, show the row of this line from end to end, as `graders explain` does.",
+    help="At the end, show how the row on this line was graded, as `graders explain` does.",
 )
-@click.option("--quiet", is_flag=True, help="No progress, no report.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no report.")
 @engine_options(use_cache=True)
 def command(
-    engine: Engine, grader: str, out: Path, *, explained: int | None, quiet: bool, **how: Any
+    engine: Engine, grader: str, out: Path, *, explained: int | None, quiet: bool, **options: Any
 ) -> None:
     """Grade every row of a data set, in its order, and print a report.
 
-    A row is {"item": …, "model_sample": "…"} or {"item": …, "sample": {…}}; with --sample-field the row is
-    flat, and what is not the model's output is the item. Rows with lists of samples, chat completions and
-    hosted evals' output items are known, too. The data may be JSONL, a JSON array, CSV or Parquet. A row that
-    cannot be read counts as invalid and does not stop the others.
+    A row is {"item": …, "model_sample": "…"} or {"item": …, "sample": {…}}. With --sample-field, rows are
+    flat: all fields but the model's output are the item. Rows with lists of samples, chat completions and
+    output items of the hosted evals are also accepted. The data may be JSONL, a JSON array, CSV or Parquet. A
+    row that cannot be read counts as invalid and does not stop the others.
 
-    The same command goes on where an interrupted one stopped. Beside OUT stand OUT.meta.json, which says what
-    gave the results, and OUT.index.sqlite, which says from which lines of the data. An OUT that ends in
-    .parquet is made at the end from the results in OUT.jsonl.
+    To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
+    says what gave the results, and OUT.index.sqlite which lines of the data they belong to. An OUT that ends
+    in .parquet is made at the end from the results in OUT.jsonl.
     """
-    if grader == str(how["data"]) == "-":
+    if grader == str(options["data"]) == "-":
         raise InvalidRequest("The grader and the rows cannot both come from standard input.")
-    if explained and str(how["data"]) == "-":
+    if explained and str(options["data"]) == "-":
         raise InvalidRequest(
-            "--explain reads the row again, which standard input cannot: use a file."
+            "--explain reads the row again, which is impossible with standard input: use a file."
         )
     with engine, progress(quiet=quiet) as on_progress:
         compiled = engine.compile(read_flag("grader", grader))
         try:
-            tally = score_file(engine, compiled, out=out, on_progress=on_progress, **how)
+            tally = score_file(engine, compiled, out=out, on_progress=on_progress, **options)
         except KeyboardInterrupt:
-            click.echo("\nInterrupted. The same command goes on from here.", err=True)
+            click.echo("\nInterrupted. Run the same command again to resume.", err=True)
             sys.exit(INTERRUPTED)
         settings = engine.reward_settings(compiled)
-        shown = _shown(engine, compiled, how["data"], out, explained) if explained else ""
+        explanation = (
+            _explain_line(engine, compiled, options["data"], out, explained) if explained else ""
+        )
     if not quiet:
         click.echo(tally_text(tally, settings))
         click.echo(f"results in {out}")
-    if shown:
-        click.echo(f"\n{shown}" if not quiet else shown)
+    if explanation:
+        click.echo(f"\n{explanation}" if not quiet else explanation)
 
 
-def _shown(engine: Engine, compiled: CompiledGrader, data: Path, out: Path, line: int) -> str:
-    """The first row of a line from end to end."""
+def _explain_line(
+    engine: Engine, compiled: CompiledGrader, data: Path, out: Path, line: int
+) -> str:
+    """How the first row of a line was graded."""
     from graders_engine.report.explain import explain
     from graders_engine.report.row_texts import RowKey, find_rows
     from graders_engine.report.terminal.explain import explanation_text

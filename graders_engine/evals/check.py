@@ -1,4 +1,4 @@
-"""Our rewards beside the scores that the hosted evals gave to the same rows."""
+"""Compare our rewards with the scores that the hosted evals gave to the same rows."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from graders_engine.evals.conversion import Criterion, ImportedEval
 from graders_engine.outcome import RowOutcome
 
 TOLERANCE = 1e-9
-"""Largest difference of two equal numbers: other versions of Python and its packages sum differently."""
+"""Largest difference of equal numbers: versions of Python and of packages sum in different orders."""
 
 
 @dataclass(slots=True)
-class Checked:
-    """One criterion on one run's rows.
+class HostedCheck:
+    """One criterion on the rows of one run.
 
     Attributes:
-        criterion: the criterion.
         rows: the file of rows.
-        compared: rows with a hosted score.
-        equal: those of them with the same reward here.
-        failed: those that could not be graded here, for lack of a sandbox, say; they count as differing.
+        compared: how many rows have a hosted score.
+        equal: how many of them have the same reward here.
+        failed: how many of them could not be graded here, such as without a sandbox; they count as
+            different.
         first_difference: (id of the row, our reward as the API would serve it, the hosted score).
-        unavailable: why the criterion could not be run at all; empty when it was.
+        unavailable: why the criterion cannot be run at all; empty if it can.
     """
 
     criterion: Criterion
@@ -50,27 +50,27 @@ class Checked:
             self.first_difference = (str(row["id"]), ours, hosted)
 
 
-def check(engine: Engine, own: ImportedEval) -> Iterator[Checked]:
-    """Grade an import's rows with each criterion that asks no model, and compare with the hosted scores."""
-    for made in own.runs:
-        for criterion in own.criteria:
+def check(engine: Engine, imported: ImportedEval) -> Iterator[HostedCheck]:
+    """Grade imported rows with each criterion that asks no model, and compare with the hosted scores."""
+    for run in imported.runs:
+        for criterion in imported.criteria:
             if criterion.asks_a_model:
                 continue
-            checked = Checked(criterion, made.path)
+            result = HostedCheck(criterion, run.path)
             try:
-                _compare(engine, checked)
+                _compare(engine, result)
             except UnavailableGrader as error:
-                checked.unavailable = str(error)
-            if checked.compared or checked.unavailable:
-                yield checked
+                result.unavailable = str(error)
+            if result.compared or result.unavailable:
+                yield result
 
 
-def _compare(engine: Engine, checked: Checked) -> None:
-    def scored() -> Iterator[dict[str, Any]]:
-        for _, _, row in open_records(checked.rows, "jsonl").read():
-            if checked.criterion.key in row["hosted"]:
-                yield row
+def _compare(engine: Engine, result: HostedCheck) -> None:
+    def scored_rows() -> Iterator[dict[str, Any]]:
+        for ref in open_records(result.rows, "jsonl").read():
+            if result.criterion.key in ref.row["hosted"]:
+                yield ref.row
 
-    outcomes = engine.score(checked.criterion.grader, scored())
-    for row, graded in zip(scored(), outcomes, strict=True):
-        checked.add(row, graded)
+    outcomes = engine.score(result.criterion.grader, scored_rows())
+    for row, graded in zip(scored_rows(), outcomes, strict=True):
+        result.add(row, graded)

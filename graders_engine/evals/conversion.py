@@ -1,4 +1,4 @@
-"""An export of the hosted evals made grader files and row files."""
+"""Convert an export of the hosted evals to grader files and row files."""
 
 from __future__ import annotations
 
@@ -11,28 +11,35 @@ from pathlib import Path
 from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import BY_NAME
 from graders_engine.errors import DataSetError, InvalidGrader, Mistake
-from graders_engine.evals.export import OUTPUT_ITEM, Eval, Run, Survey, objects_in, survey
+from graders_engine.evals.export import (
+    OUTPUT_ITEM,
+    ExportedEval,
+    ExportedRun,
+    Survey,
+    objects_in,
+    survey,
+)
 from graders_engine.graders.parse import parse
 from graders_engine.language import strict_json
 from graders_engine.language.formula import FUNCTIONS
 
 _UUID = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-"""What the id of a criterion, and its name in the results of output items, have behind its name."""
+"""Follows the name of a criterion in its id, and in the results of output items."""
 _NAME_CHARS = 60
-"""Longest name of a file, without ending."""
+"""Longest name of a file, without extension."""
 _ASKS_A_MODEL = ("score_model", "label_model")
 
 
 @dataclass(slots=True)
 class Criterion:
-    """A testing criterion that became a grader.
+    """A testing criterion as a grader.
 
     Attributes:
-        key: what stands for it in file names, formulas and the rows' `hosted`.
-        grader: the grader.
-        path: the file that holds it.
+        key: its name in file names, formulas and the rows' `hosted`.
+        path: the grader's file.
     """
 
     key: str
@@ -47,33 +54,33 @@ class Criterion:
 
 @dataclass(slots=True)
 class ImportedRun:
-    """A run that became a file of rows.
+    """A run as a file of rows.
 
     Attributes:
-        run: what the export says of it.
-        path: the rows: `{"id", "item", "sample", "hosted"}`.
-        rows: how many.
+        run: its description in the export.
+        path: the file with rows `{"id", "item", "sample", "hosted"}`.
+        rows: how many rows it has.
     """
 
-    run: Run
+    run: ExportedRun
     path: Path
     rows: int = 0
 
 
 @dataclass(slots=True)
 class ImportedEval:
-    """An eval that became a folder.
+    """An eval as a folder.
 
     Attributes:
-        eval: what the export says of it.
+        eval: its description in the export.
         folder: where its files are.
         criteria: its graders.
-        multi: where it has several, one with all of them as parts and their mean as the reward: a run of
-            it gives each criterion's number as a sub-reward.
+        multi: if there are several, a multi of all of them with their mean as the reward; each criterion's
+            number is a sub-reward.
         runs: its runs that have rows.
     """
 
-    eval: Eval
+    eval: ExportedEval
     folder: Path
     criteria: list[Criterion] = field(default_factory=list)
     multi: Path | None = None
@@ -90,8 +97,8 @@ class Imported:
     """What an import made.
 
     Attributes:
-        evals: folder by folder.
-        left_out: sentences about what could not be carried over.
+        evals: one for each folder.
+        left_out: sentences about what could not be imported.
     """
 
     evals: list[ImportedEval] = field(default_factory=list)
@@ -102,26 +109,26 @@ def import_evals(files: Sequence[Path], out: Path) -> Imported:
     """Write graders and rows for each eval of an export; files of an earlier import are replaced.
 
     Args:
-        files: the export, in the form of `evals_export.objects_in`. They are read twice.
+        files: the export, as `export.objects_in` reads it. The files are read twice.
         out: the folder to write to.
 
     Raises:
-        DataSetError: a file cannot be read or written, or there is nothing of the evals API in them.
+        DataSetError: a file cannot be read or written, or they hold no objects of the evals API.
     """
     found = survey(files)
     if not found.evals:
-        shown = f" {found.unreadable[0]}" if found.unreadable else ""
+        reason = f" {found.unreadable[0]}" if found.unreadable else ""
         raise DataSetError(
-            "There is no eval, no run and no output item in the export: their key `object` says "
-            f"'eval', 'eval.run' or 'eval.run.output_item'.{shown}"
+            "There is no eval, no run and no output item in the export: their key `object` has the "
+            f"value 'eval', 'eval.run' or 'eval.run.output_item'.{reason}"
         )
     imported = Imported(left_out=list(found.unreadable))
     names: set[str] = set()
     try:
-        for own in sorted(found.evals.values(), key=lambda one: one.id):
-            folder = out / _file_name(own.name, own.id, names)
-            imported.evals.append(_write_graders(own, folder, imported.left_out))
-        with _Rows(found, imported) as rows:
+        for exported in sorted(found.evals.values(), key=lambda one: one.id):
+            folder = out / _file_name(exported.name, exported.id, names)
+            imported.evals.append(_write_graders(exported, folder, imported.left_out))
+        with _RowWriter(found, imported) as rows:
             for file in files:
                 for _, value in objects_in(file):
                     if not isinstance(value, Unreadable) and value["object"] == OUTPUT_ITEM:
@@ -132,41 +139,45 @@ def import_evals(files: Sequence[Path], out: Path) -> Imported:
     return imported
 
 
-def _write_graders(own: Eval, folder: Path, left_out: list[str]) -> ImportedEval:
-    made = ImportedEval(own, folder)
-    if not own.known:
-        left_out.append(f"{own.id}: the eval itself is not in the export, so there is no grader.")
-    elif not own.criteria:
-        left_out.append(f"{own.name}: the eval has no testing criteria.")
+def _write_graders(exported: ExportedEval, folder: Path, left_out: list[str]) -> ImportedEval:
+    imported = ImportedEval(exported, folder)
+    if not exported.known:
+        left_out.append(
+            f"{exported.id}: the eval itself is not in the export, so there is no grader."
+        )
+    elif not exported.criteria:
+        left_out.append(f"{exported.name}: the eval has no testing criteria.")
     keys: set[str] = set()
-    for number, criterion in enumerate(own.criteria, 1):
+    for number, criterion in enumerate(exported.criteria, 1):
         name = criterion.get("name") if isinstance(criterion, dict) else None
-        key = _key(str(name or ""), number, keys)
-        grader = _without_nulls(criterion)
+        key = _criterion_key(str(name or ""), number, keys)
+        grader = _drop_nulls(criterion)
         try:
             parse(grader)
         except InvalidGrader as error:
             path = folder / f"rejected-{key}.json"
             _write_json(path, criterion)
-            left_out.append(f"{own.name}: {name or key} ({path.name}): {_mistakes(error)}")
+            left_out.append(
+                f"{exported.name}: {name or key} ({path.name}): {_mistakes_text(error)}"
+            )
             continue
         path = folder / f"grader-{key}.json"
         _write_json(path, grader)
-        made.criteria.append(Criterion(key, grader, path))
-    if len(made.criteria) > 1:
-        made.multi = folder / "graders.json"
-        _write_json(made.multi, _multi(own.name, made.criteria))
-    return made
+        imported.criteria.append(Criterion(key, grader, path))
+    if len(imported.criteria) > 1:
+        imported.multi = folder / "graders.json"
+        _write_json(imported.multi, _multi_grader(exported.name, imported.criteria))
+    return imported
 
 
-def _mistakes(error: InvalidGrader) -> str:
-    def one(mistake: Mistake) -> str:
+def _mistakes_text(error: InvalidGrader) -> str:
+    def sentence(mistake: Mistake) -> str:
         return f"{mistake.param}: {mistake.message}" if mistake.param else mistake.message
 
-    return "; ".join(map(one, error.mistakes))
+    return "; ".join(map(sentence, error.mistakes))
 
 
-def _multi(name: str, criteria: list[Criterion]) -> dict[str, Any]:
+def _multi_grader(name: str, criteria: list[Criterion]) -> dict[str, Any]:
     return {
         "type": "multi",
         "name": name,
@@ -175,34 +186,34 @@ def _multi(name: str, criteria: list[Criterion]) -> dict[str, Any]:
     }
 
 
-def _without_nulls(value: Any) -> Any:
-    """A value as the SDK got it: its dumps write null for what was not there."""
+def _drop_nulls(value: Any) -> Any:
+    """A value as the SDK received it: it writes null for missing fields."""
     if isinstance(value, dict):
-        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+        return {key: _drop_nulls(part) for key, part in value.items() if part is not None}
     if isinstance(value, list):
-        return [_without_nulls(part) for part in value]
+        return [_drop_nulls(part) for part in value]
     return value
 
 
-def _key(name: str, number: int, taken: set[str]) -> str:
-    """A key for a formula: of the name what may stand there, and no other criterion's."""
+def _criterion_key(name: str, number: int, taken: set[str]) -> str:
+    """A unique key, made of the characters of a name that a formula allows."""
     key = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:_NAME_CHARS]
     if not key or key[0].isdigit() or key in FUNCTIONS:
         key = f"criterion_{key or number}"
-    return _untaken(key, "_", taken)
+    return _unique(key, "_", taken)
 
 
-def _file_name(name: str, own_id: str, taken: set[str]) -> str:
-    """A name for a file or a folder: nothing in it that a file system or a shell could take amiss."""
+def _file_name(name: str, object_id: str, taken: set[str]) -> str:
+    """A unique name for a file or a folder, without characters special to file systems or shells."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_NAME_CHARS]
-    return _untaken(plain or re.sub(r"\W+", "-", own_id).strip("-") or "unnamed", "-", taken)
+    return _unique(plain or re.sub(r"\W+", "-", object_id).strip("-") or "unnamed", "-", taken)
 
 
-def _untaken(name: str, joint: str, taken: set[str]) -> str:
+def _unique(name: str, separator: str, taken: set[str]) -> str:
     unique, count = name, 1
     while unique.casefold() in taken:
         count += 1
-        unique = f"{name}{joint}{count}"
+        unique = f"{name}{separator}{count}"
     taken.add(unique.casefold())
     return unique
 
@@ -213,21 +224,21 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-class _Rows:
-    """Writes each output item into its run's file, as they come."""
+class _RowWriter:
+    """Writes each output item to the file of its run."""
 
     def __init__(self, found: Survey, imported: Imported) -> None:
         self._found, self._imported = found, imported
-        self._by_eval = {made.eval.id: made for made in imported.evals}
-        self._names: dict[str, set[str]] = {made.eval.id: set() for made in imported.evals}
+        self._by_eval = {one.eval.id: one for one in imported.evals}
+        self._names: dict[str, set[str]] = {one.eval.id: set() for one in imported.evals}
         self._runs: dict[str, ImportedRun] = {}
-        self._keys = {made.eval.id: _result_keys(made) for made in imported.evals}
+        self._keys = {one.eval.id: _result_keys(one) for one in imported.evals}
         self._seen: set[str] = set()
         self._notes: Counter[tuple[str, str]] = Counter()
         self._file: IO[bytes] | None = None
-        self._open = ""
+        self._open_run = ""
 
-    def __enter__(self) -> _Rows:
+    def __enter__(self) -> _RowWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -239,61 +250,61 @@ class _Rows:
         ]
 
     def add(self, item: dict[str, Any]) -> None:
-        """Write one output item, unless it was there before or holds nothing to grade."""
-        own_id = str(item.get("id"))
+        """Write one output item, unless it is repeated or holds nothing to grade."""
+        item_id = str(item.get("id"))
         run = self._found.runs[str(item.get("run_id"))]
-        if own_id in self._seen:
-            self._notes[run.name, "stood in the export a second time."] += 1
+        if item_id in self._seen:
+            self._notes[run.name, "repeated in the export."] += 1
             return
-        self._seen.add(own_id)
-        hosted = dict(_scores(item.get("results"), self._keys[run.eval_id]))
-        for piece in BY_NAME["evals"].pieces(item, 0):
-            if isinstance(piece.row, Unreadable):
-                self._notes[run.name, f"left out: {piece.row.reason}"] += 1
+        self._seen.add(item_id)
+        hosted = dict(_hosted_scores(item.get("results"), self._keys[run.eval_id]))
+        for ref in BY_NAME["evals"].split(RowRef(0, item)):
+            if isinstance(ref.row, Unreadable):
+                self._notes[run.name, f"left out: {ref.row.reason}"] += 1
             else:
-                self._write(run, {"id": own_id, **piece.row, "hosted": hosted})
+                self._write_row(run, {"id": item_id, **ref.row, "hosted": hosted})
 
-    def _write(self, run: Run, row: dict[str, Any]) -> None:
+    def _write_row(self, run: ExportedRun, row: dict[str, Any]) -> None:
         text = strict_json.encode(row)
         if not row["sample"]:
             self._notes[run.name, "without an output: only graders of the item can work."] += 1
         if b'"file_id":"' in text:
-            self._notes[run.name, "with a file by its id; the file is not in the export."] += 1
-        made = self._made(run)
-        self._to(made).write(text + b"\n")
-        made.rows += 1
+            self._notes[run.name, "with a file id; the file is not in the export."] += 1
+        imported = self._imported_run(run)
+        self._file_of(imported).write(text + b"\n")
+        imported.rows += 1
 
-    def _made(self, run: Run) -> ImportedRun:
+    def _imported_run(self, run: ExportedRun) -> ImportedRun:
         if run.id not in self._runs:
-            own = self._by_eval[run.eval_id]
+            imported_eval = self._by_eval[run.eval_id]
             name = _file_name(run.name, run.id, self._names[run.eval_id])
-            made = ImportedRun(run, own.folder / f"{name}.rows.jsonl")
-            own.folder.mkdir(parents=True, exist_ok=True)
-            made.path.write_bytes(b"")
-            own.runs.append(made)
-            self._runs[run.id] = made
+            imported = ImportedRun(run, imported_eval.folder / f"{name}.rows.jsonl")
+            imported_eval.folder.mkdir(parents=True, exist_ok=True)
+            imported.path.write_bytes(b"")
+            imported_eval.runs.append(imported)
+            self._runs[run.id] = imported
         return self._runs[run.id]
 
-    def _to(self, made: ImportedRun) -> IO[bytes]:
-        """The run's file: one is open at a time, as there may be more runs than files may be open."""
-        if self._file is None or self._open != made.run.id:
+    def _file_of(self, imported: ImportedRun) -> IO[bytes]:
+        """The run's file; only one is open at a time, as a process can open only so many."""
+        if self._file is None or self._open_run != imported.run.id:
             if self._file is not None:
                 self._file.close()
-            self._file, self._open = made.path.open("ab"), made.run.id
+            self._file, self._open_run = imported.path.open("ab"), imported.run.id
         return self._file
 
 
-def _result_keys(made: ImportedEval) -> dict[str, str]:
-    """From what results call a criterion to its key: its id, its name, its name without the id's end."""
+def _result_keys(imported: ImportedEval) -> dict[str, str]:
+    """A criterion's key by the names that results have for it: its name and its id."""
     keys: dict[str, str] = {}
-    for criterion in made.criteria:
+    for criterion in imported.criteria:
         for name in (criterion.grader.get("name"), criterion.grader.get("id")):
             if isinstance(name, str):
                 keys[name] = criterion.key
     return keys
 
 
-def _scores(results: Any, keys: dict[str, str]) -> Iterator[tuple[str, float]]:
+def _hosted_scores(results: Any, keys: dict[str, str]) -> Iterator[tuple[str, float]]:
     for result in results if isinstance(results, list) else ():
         if not isinstance(result, dict):
             continue
@@ -304,13 +315,13 @@ def _scores(results: Any, keys: dict[str, str]) -> Iterator[tuple[str, float]]:
 
 
 def _without_rows(found: Survey, imported: Imported) -> Iterator[str]:
-    """Sentences about runs and evals that no rows came from."""
-    with_rows: Collection[str] = {made.run.id for own in imported.evals for made in own.runs}
+    """Sentences about runs and evals without rows."""
+    with_rows: Collection[str] = {run.run.id for one in imported.evals for run in one.runs}
     for run in found.runs.values():
         if run.id not in with_rows and not run.items:
             where = f" Its data source was: {run.source}." if run.source else ""
             yield f"{run.name} ({run.id}): the run has no output items in the export.{where}"
     runs_of = Counter(run.eval_id for run in found.runs.values())
-    for own in imported.evals:
-        if not runs_of[own.eval.id]:
-            yield f"{own.eval.name}: the eval has no runs in the export."
+    for imported_eval in imported.evals:
+        if not runs_of[imported_eval.eval.id]:
+            yield f"{imported_eval.eval.name}: the eval has no runs in the export."

@@ -1,4 +1,4 @@
-"""What an export of the hosted evals holds: evals, runs and output items, in files of any arrangement."""
+"""Read an export of the hosted evals: evals, runs and output items, however they are spread over files."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
 
 EVAL, RUN, OUTPUT_ITEM = "eval", "eval.run", "eval.run.output_item"
-"""What the key `object` says (API reference: evals)."""
-_ENDINGS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
+"""Values of the key `object` (API reference: evals)."""
+_EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 _MAX_DEPTH = 8
-"""Levels of wrapping around the objects of an export."""
+"""How many lists and objects may be around the objects of an export."""
 _BLANKS = re.compile(r"\s*")
 
 
 @dataclass(slots=True)
-class Eval:
+class ExportedEval:
     """A hosted eval.
 
     Attributes:
-        id: its id.
-        name: its name; the id where it has none.
-        criteria: its testing criteria, as they are.
-        known: whether the export holds the eval itself, and not just what refers to it.
+        name: its name; the id if it has no name.
+        criteria: its testing criteria, unchanged.
+        known: whether the export holds the eval itself, not just references to it.
     """
 
     id: str
@@ -41,15 +40,13 @@ class Eval:
 
 
 @dataclass(slots=True)
-class Run:
+class ExportedRun:
     """A run of an eval.
 
     Attributes:
-        id: its id.
-        eval_id: of its eval.
-        name: its name; the id where it has none.
+        name: its name; the id if it has no name.
         source: the type of its data source: `jsonl` with its kind, `completions`, `responses`, …
-        items: its output items in the export.
+        items: how many output items of it the export holds.
     """
 
     id: str
@@ -61,28 +58,28 @@ class Run:
 
 @dataclass(slots=True)
 class Survey:
-    """What is in an export, but for the output items.
+    """The content of an export, except the output items.
 
     Attributes:
         evals: by id.
-        runs: by id; an output item's run is there even when the export has no object for it.
+        runs: by id, including the runs of output items for which the export has no object.
         unreadable: sentences about what could not be read.
     """
 
-    evals: dict[str, Eval] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
+    evals: dict[str, ExportedEval] = field(default_factory=dict)
+    runs: dict[str, ExportedRun] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
 
-def files_of(paths: Sequence[Path], but_in: Path) -> list[Path]:
-    """The files of an export: those named, and the JSON files in folders that are.
+def files_of(paths: Sequence[Path], exclude: Path) -> list[Path]:
+    """The files of an export: the files among `paths`, and the JSON files in the folders among them.
 
     Args:
         paths: files and folders.
-        but_in: a folder that is left out: what an earlier import wrote is no export.
+        exclude: a folder to leave out: files written by an earlier import are not an export.
 
     Raises:
-        DataSetError: one does not exist, or there is no JSON file at all.
+        DataSetError: a path does not exist, or there are no JSON files at all.
     """
     files: list[Path] = []
     for path in paths:
@@ -91,16 +88,16 @@ def files_of(paths: Sequence[Path], but_in: Path) -> list[Path]:
         if path.is_file():
             files.append(path)
             continue
-        own = but_in.resolve()
+        excluded = exclude.resolve()
         files += sorted(
             file
             for file in path.rglob("*")
             if file.is_file()
-            and file.name.lower().endswith(_ENDINGS)
-            and own not in file.resolve().parents
+            and file.name.lower().endswith(_EXTENSIONS)
+            and excluded not in file.resolve().parents
         )
     if not files:
-        raise DataSetError("There is no JSON or JSONL file in what was named.")
+        raise DataSetError("There is no JSON or JSONL file in these paths.")
     return files
 
 
@@ -123,55 +120,56 @@ def survey(files: Sequence[Path]) -> Survey:
                 _count_item(found, value)
     for run in found.runs.values():
         if run.eval_id not in found.evals:
-            found.evals[run.eval_id] = Eval(run.eval_id, run.eval_id, known=False)
+            found.evals[run.eval_id] = ExportedEval(run.eval_id, run.eval_id, known=False)
     return found
 
 
 def _add_eval(found: Survey, value: dict[str, Any]) -> None:
-    own_id = str(value.get("id"))
+    eval_id = str(value.get("id"))
     criteria = value.get("testing_criteria")
-    found.evals[own_id] = Eval(
-        own_id,
-        str(value.get("name") or own_id),
+    found.evals[eval_id] = ExportedEval(
+        eval_id,
+        str(value.get("name") or eval_id),
         criteria if isinstance(criteria, list) else [],
     )
 
 
 def _add_run(found: Survey, value: dict[str, Any]) -> None:
-    own_id = str(value.get("id"))
+    run_id = str(value.get("id"))
     data_source = value.get("data_source")
     source = ""
     if isinstance(data_source, dict):
         inner = data_source.get("source")
         kinds = (data_source.get("type"), inner.get("type") if isinstance(inner, dict) else None)
         source = " ".join(dict.fromkeys(kind for kind in kinds if isinstance(kind, str)))
-    items = found.runs[own_id].items if own_id in found.runs else 0
-    name = str(value.get("name") or own_id)
-    found.runs[own_id] = Run(own_id, str(value.get("eval_id")), name, source, items)
+    items = found.runs[run_id].items if run_id in found.runs else 0
+    name = str(value.get("name") or run_id)
+    found.runs[run_id] = ExportedRun(run_id, str(value.get("eval_id")), name, source, items)
 
 
 def _count_item(found: Survey, value: dict[str, Any]) -> None:
     run_id = str(value.get("run_id"))
-    run = found.runs.setdefault(run_id, Run(run_id, str(value.get("eval_id")), run_id))
+    unnamed = ExportedRun(run_id, str(value.get("eval_id")), run_id)
+    run = found.runs.setdefault(run_id, unnamed)
     run.items += 1
 
 
 def objects_in(file: Path) -> Iterator[tuple[int, Any]]:
-    """(line, eval, run or output item) of a file, wherever in its JSON texts they stand; or an `Unreadable`.
+    """(line, eval, run or output item) of a file, wherever they are in its JSON texts; or an `Unreadable`.
 
     Raises:
         DataSetError: the file cannot be read.
     """
-    for number, value in _texts(file):
+    for number, value in _json_texts(file):
         if isinstance(value, Unreadable):
             yield number, value
         else:
-            for known in _known(value):
-                yield number, known
+            for found in _objects_within(value):
+                yield number, found
 
 
-def _known(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """The objects of the evals API in a value, also within lists, list pages and wrappers of any make."""
+def _objects_within(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """The objects of the evals API in a value, also within lists, list pages and other objects."""
     if isinstance(value, dict):
         if value.get("object") in (EVAL, RUN, OUTPUT_ITEM):
             yield value
@@ -180,15 +178,15 @@ def _known(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
     if isinstance(value, list) and depth < _MAX_DEPTH:
         for part in value:
             if isinstance(part, (dict, list)):
-                yield from _known(part, depth + 1)
+                yield from _objects_within(part, depth + 1)
 
 
-def _texts(file: Path) -> Iterator[tuple[int, Any]]:
+def _json_texts(file: Path) -> Iterator[tuple[int, Any]]:
     source = Source(file)
     head = source.head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if head.startswith(b"[") or first_line_is_json(head):
         form = "json" if head.startswith(b"[") and not first_line_is_json(head) else "jsonl"
-        yield from ((number, value) for number, _, value in open_records(file, form).read())
+        yield from ((ref.line, ref.row) for ref in open_records(file, form).read())
         return
     with source.open() as (stream, _):
         content = stream.read().removeprefix(BYTE_ORDER_MARK)
@@ -196,14 +194,14 @@ def _texts(file: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _documents(content: bytes) -> Iterator[tuple[int, Any]]:
-    """JSON texts one after the other, each over several lines; what follows a broken one cannot be found."""
+    """Consecutive JSON texts, each over several lines; after a broken one, no further ones can be found."""
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         yield content.count(b"\n", 0, error.start) + 1, Unreadable(why_not_json(error, "text"))
         return
     decoder = json.JSONDecoder()
-    at = _BLANKS.match(text).end()  # type: ignore[union-attr] # it matches nothing, too
+    at = _BLANKS.match(text).end()  # type: ignore[union-attr] # it also matches an empty text
     while at < len(text):
         number = text.count("\n", 0, at) + 1
         try:
@@ -215,4 +213,4 @@ def _documents(content: bytes) -> Iterator[tuple[int, Any]]:
             yield number, Unreadable("The text is not JSON: it nests too deep.")
             return
         yield number, value
-        at = _BLANKS.match(text, end).end()  # type: ignore[union-attr] # it matches nothing, too
+        at = _BLANKS.match(text, end).end()  # type: ignore[union-attr] # it also matches an empty text

@@ -1,4 +1,4 @@
-"""What an import of hosted evals came to: the commands to run next, and what was left out."""
+"""The report on an import of hosted evals: the commands to run next, and what was left out."""
 
 from __future__ import annotations
 
@@ -6,64 +6,70 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from graders_engine.evals.check import Checked
-from graders_engine.evals.conversion import Imported, ImportedEval, ImportedRun
+from graders_engine.evals.check import HostedCheck
+from graders_engine.evals.conversion import Imported, ImportedRun
 
 
-def render(imported: Imported, checks: Sequence[Checked] = (), most: int | None = None) -> str:
-    """Markdown that is as readable in a terminal.
+def import_report(
+    imported: Imported, checks: Sequence[HostedCheck] = (), max_entries: int | None = None
+) -> str:
+    """Markdown that is also readable in a terminal.
 
     Args:
         imported: what the import made.
-        checks: our rewards beside the hosted scores, where they were compared.
-        most: commands, comparisons and sentences of each list that are shown; all of them when None.
+        checks: comparisons of our rewards with the hosted scores.
+        max_entries: how many entries of each list to show; None for all.
     """
-    return "\n".join(_lines(imported, checks, most))
+    return "\n".join(_report_lines(imported, checks, max_entries))
 
 
-def _lines(imported: Imported, checks: Sequence[Checked], most: int | None) -> Iterator[str]:
-    graders = sum(len(own.criteria) for own in imported.evals)
-    runs = [(own, made) for own in imported.evals for made in own.runs]
-    rows = sum(made.rows for _, made in runs)
+def _report_lines(
+    imported: Imported, checks: Sequence[HostedCheck], max_entries: int | None
+) -> Iterator[str]:
+    graders = sum(len(one.criteria) for one in imported.evals)
+    runs = [(one, run) for one in imported.evals for run in one.runs]
+    rows = sum(run.rows for _, run in runs)
     yield (
-        f"{_count(len(imported.evals), 'eval')}: {_count(graders, 'grader')}, "
-        f"{_count(len(runs), 'run')} with {_count(rows, 'row')}"
+        f"{_plural(len(imported.evals), 'eval')}: {_plural(graders, 'grader')}, "
+        f"{_plural(len(runs), 'run')} with {_plural(rows, 'row')}"
     )
-    commands = [_command(own, made, own.grader) for own, made in runs if own.grader]
+    commands = [_score_command(run, one.grader) for one, run in runs if one.grader]
     if commands:
         yield from ("", "## Score them here", "")
-        yield from (f"    {line}" for line in _most(commands, most))
-        yield from _needs(imported)
+        yield from (f"    {line}" for line in _first_entries(commands, max_entries))
+        yield from _requirements(imported)
     if checks:
-        yield from ("", "## Our rewards beside the hosted scores", "")
-        yield from (f"- {line}" for line in _most([_told(one) for one in checks], most))
+        yield from ("", "## Our rewards and the hosted scores", "")
+        sentences = [_comparison(one) for one in checks]
+        yield from (f"- {line}" for line in _first_entries(sentences, max_entries))
     if imported.left_out:
         yield from ("", "## What could not be carried over", "")
-        yield from (f"- {line}" for line in _most(imported.left_out, most))
+        yield from (f"- {line}" for line in _first_entries(imported.left_out, max_entries))
 
 
-def _most(lines: list[str], most: int | None) -> Iterator[str]:
-    yield from lines[:most]
-    if most is not None and len(lines) > most:
-        yield f"… and {len(lines) - most} more"
+def _first_entries(lines: list[str], count: int | None) -> Iterator[str]:
+    yield from lines[:count]
+    if count is not None and len(lines) > count:
+        yield f"… and {len(lines) - count} more"
 
 
-def _command(own: ImportedEval, made: ImportedRun, grader: Path) -> str:
-    results = made.path.with_name(made.path.name.replace(".rows.jsonl", ".results.jsonl"))
+def _score_command(run: ImportedRun, grader: Path) -> str:
+    results = run.path.with_name(run.path.name.replace(".rows.jsonl", ".results.jsonl"))
     return (
-        f"graders score --grader {shlex.quote(f'@{grader}')} --data {shlex.quote(str(made.path))} "
+        f"graders score --grader {shlex.quote(f'@{grader}')} --data {shlex.quote(str(run.path))} "
         f"--out {shlex.quote(str(results))}"
     )
 
 
-def _needs(imported: Imported) -> Iterator[str]:
-    """What the commands need besides."""
-    criteria = [criterion for own in imported.evals for criterion in own.criteria]
-    if any(own.multi for own in imported.evals):
+def _requirements(imported: Imported) -> Iterator[str]:
+    """What one must know before running the commands."""
+    criteria = [criterion for one in imported.evals for criterion in one.criteria]
+    if any(one.multi for one in imported.evals):
         yield ""
         yield (
-            "`graders.json` holds all graders of an eval: each one's number is a sub-reward, and the "
-            "reward is their mean, which the hosted evals do not have. Each has its own file, too."
+            "`graders.json` holds all graders of an eval: the number of each is a sub-reward, and the "
+            "reward is their mean, which the hosted evals do not have. Each grader also has a file of its "
+            "own."
         )
     models = sorted({str(one.grader.get("model")) for one in criteria if one.asks_a_model})
     if models:
@@ -77,18 +83,18 @@ def _needs(imported: Imported) -> Iterator[str]:
         yield "The metric cosine needs --embeddings, such as openai:text-embedding-3-large."
 
 
-def _told(one: Checked) -> str:
+def _comparison(one: HostedCheck) -> str:
     name = f"{one.rows.name}, {one.criterion.key}"
     if one.unavailable:
         return f"{name}: not compared: {one.unavailable}"
-    told = f"{name}: {one.equal} of {one.compared} equal"
+    sentence = f"{name}: {one.equal} of {one.compared} equal"
     if one.failed:
-        told += f", {one.failed} could not be graded here"
+        sentence += f", {one.failed} could not be graded here"
     if one.first_difference:
-        own_id, ours, hosted = one.first_difference
-        told += f"; the first that differs is {own_id}: {ours:.6g} here, {hosted:.6g} hosted"
-    return told
+        row_id, ours, hosted = one.first_difference
+        sentence += f"; the first that differs is {row_id}: {ours:.6g} here, {hosted:.6g} hosted"
+    return sentence
 
 
-def _count(number: int, what: str) -> str:
+def _plural(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"

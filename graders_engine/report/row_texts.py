@@ -103,13 +103,13 @@ def find_rows(
         )
     lines = {key.line for key in keys}
     last = max(lines, default=0)
-    for line, _, raw in data_set.records.read():
-        if line in lines:
-            for piece in data_set.shape.pieces(raw, line):
-                key = RowKey(line, piece.sample)
+    for raw in data_set.records.read():
+        if raw.line in lines:
+            for ref in data_set.shape.split(raw):
+                key = RowKey(ref.line, ref.sample)
                 if key in keys:
-                    yield key, piece.row
-        if line >= last:
+                    yield key, ref.row
+        if raw.line >= last:
             return
 
 

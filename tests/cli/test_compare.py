@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from graders_engine import Engine
 from graders_engine.cli import main as cli
 from graders_engine.dataset.results.compare import compare
-from graders_engine.dataset.results.line import ResultLine, encoded
+from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import DataSetError
 
@@ -39,7 +39,7 @@ def graders(*arguments: object) -> Result:
 
 
 def write_results(path: Path, results: Iterable[ResultLine], **meta: Any) -> Path:
-    path.write_bytes(encoded(list(results)))
+    path.write_bytes(encode_results(list(results)))
     given_meta = {"engine": "1", "grader": {}, "data": {**DATA, "path": str(path)}, "settings": {}}
     path.with_name(path.name + ".meta.json").write_text(json.dumps({**given_meta, **meta}))
     return path
@@ -237,7 +237,7 @@ def test_other_rows_are_refused_and_other_outputs_of_the_same_rows_are_not(tmp_p
     assert "outputs  null -> " in allowed.stdout
     for second, reason in (
         (other, "are of different data sets (other head)"),
-        (bare, "Nothing beside"),
+        (bare, "It is not recorded which data set gave"),
     ):
         refused = graders("compare", here, second)
         assert refused.exit_code == 1

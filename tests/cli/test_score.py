@@ -48,7 +48,11 @@ def test_a_row_that_is_not_there_cannot_be_explained(
     ("grader", "more", "refusal"),
     [
         ("-", [], "The grader and the rows cannot both come from standard input."),
-        ("{}", ["--explain", "1"], "--explain reads the row again, which standard input cannot"),
+        (
+            "{}",
+            ["--explain", "1"],
+            "--explain reads the row again, which is impossible with standard input",
+        ),
         ("{}", ["--retry-failed"], "The grader has"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.rows.shapes import Piece
+from graders_engine.dataset.rows.records import RowRef
 
 
 class Bomb(dict[str, Any]):
@@ -31,12 +31,13 @@ class Deadly:
     def __init__(self, once: Path | None = None) -> None:
         self.once = once
 
-    def pieces(self, raw: Any, line: int) -> Sequence[Piece]:
-        if not raw.get("deadly"):
-            return (Piece(0, None, raw),)
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
+        if not ref.row.get("deadly"):
+            return (ref,)
+        bomb = RowRef(ref.line, Bomb(ref.row), ref.end)
         if self.once is None:
-            return (Piece(0, None, Bomb(raw)),)
+            return (bomb,)
         if self.once.exists():
-            return (Piece(0, None, raw),)
+            return (ref,)
         self.once.touch()
-        return (Piece(0, None, Bomb(raw)),)
+        return (bomb,)

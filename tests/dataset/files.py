@@ -8,11 +8,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.scoring.shards import Shard
+
 
 def write_rows(path: Path, rows: list[Any]) -> Path:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def rows_of(shard: Shard) -> list[RowRef]:
+    with shard.open() as reader:
+        return list(reader.rows())
 
 
 def cats(count: int, padding: str = "") -> list[Any]:

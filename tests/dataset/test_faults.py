@@ -17,7 +17,7 @@ import pytest
 
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
-from graders_engine.dataset.scoring.order import given_up
+from graders_engine.dataset.scoring.order import failed_results
 from graders_engine.dataset.scoring.shards import cut
 from tests.dataset.files import cats, command, results, timeless, write_rows
 
@@ -79,7 +79,7 @@ def test_killed_while_it_tries_failed_rows_again_the_old_or_the_new_results_are_
 ) -> None:
     data = write_rows(tmp_path / "rows.jsonl", cats(KILL_ROWS // 5))
     expected, _ = undisturbed(grader, data, out)
-    lost = [given_up(shard, ROWS).results for shard in cut(open_records(data)).rest()]
+    lost = [failed_results(shard, ROWS).lines for shard in cut(open_records(data)).rest()]
     old = b"".join(lost)
     again = command(grader, data, out, "--quiet", "--workers", "2", "--retry-failed")
     out.write_bytes(old)
@@ -138,6 +138,13 @@ def test_no_worker_outlives_a_run_that_is_killed(grader: Path, tmp_path: Path, o
         assert not path.exists() or b"graders_engine" not in path.read_bytes()
 
 
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("padding", PADDINGS.values(), ids=PADDINGS)
 def test_interrupted_from_the_keyboard_it_keeps_what_was_scored(
     padding: str, grader: Path, tmp_path: Path, out: Path
@@ -146,14 +153,18 @@ def test_interrupted_from_the_keyboard_it_keeps_what_was_scored(
     data = write_rows(tmp_path / "rows.jsonl", cats(count, padding))
     # Without coverage's hooks: an interrupt inside their lock leaves it closed for ever.
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    # A shell's background job, which these tests may be part of, ignores SIGINT, and so would its children.
     with subprocess.Popen(
-        command(grader, data, out), stderr=subprocess.PIPE, text=True, env=unmeasured
+        [sys.executable, "-c", INTERRUPTIBLE, *command(grader, data, out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=unmeasured,
     ) as process:
         once_results_come(process, out)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "\nInterrupted. The same command goes on from here.\n"
+    assert errors == "\nInterrupted. Run the same command again to resume.\n"
     lines = [result["line"] for result in results(out)]
     assert lines == list(range(1, len(lines) + 1))
     assert 0 < len(lines) < count

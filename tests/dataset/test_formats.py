@@ -22,9 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows import json_array, lines, source
+from graders_engine.dataset.rows import lines, source
 from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.scoring.shards import cut
 from graders_engine.errors import DataSetError, InvalidRequest
+from tests.dataset.files import rows_of
 
 ROWS = [
     {
@@ -85,10 +88,10 @@ def write(folder: Path, name: str, content: bytes) -> Path:
 def test_every_form_gives_the_same_rows(name: str, tmp_path: Path) -> None:
     records = open_records(write(tmp_path, name, FORMS[name](ROWS)))
     read = list(records.read())
-    assert [row for _, _, row in read] == ROWS
-    assert [number for number, _, _ in read] == list(range(1, len(ROWS) + 1))
+    assert [ref.row for ref in read] == ROWS
+    assert [ref.line for ref in read] == list(range(1, len(ROWS) + 1))
     assert records.head(3) == ROWS[:3]
-    positions = [at for _, at, _ in read]
+    positions = [ref.end for ref in read]
     assert positions == sorted(positions)
     assert positions[-1] == records.size
 
@@ -97,7 +100,9 @@ def test_every_form_gives_the_same_rows(name: str, tmp_path: Path) -> None:
 def test_reading_goes_on_behind_any_line(name: str, tmp_path: Path) -> None:
     records = open_records(write(tmp_path, name, FORMS[name](ROWS)))
     for line in (1, 699, 700, 701, len(ROWS) - 1, len(ROWS), len(ROWS) + 5):
-        assert [number for number, _, _ in records.read(line)] == list(
+        shards = cut(records)
+        shards.until(line)
+        assert [ref.line for shard in shards.rest() for ref in rows_of(shard)] == list(
             range(line + 1, len(ROWS) + 1)
         )
 
@@ -126,11 +131,11 @@ def test_standard_input_is_read_once_and_its_first_rows_are_not_lost(name: str) 
         "from graders_engine.dataset.rows.formats import open_records\n"
         "from graders_engine.errors import DataSetError\n"
         "records = open_records('-')\n"
-        "head, rows = records.head(3), list(records.read(after_line=1))\n"
+        "head, rows = records.head(3), list(records.read())[1:]\n"
         "try:\n    list(records.read())\n"
         "except DataSetError as error:\n    again = str(error)\n"
         "import json, sys\n"
-        "json.dump([records.size, records.splittable, head, [row for _, _, row in rows], again], sys.stdout)"
+        "json.dump([records.size, records.splittable, head, [ref.row for ref in rows], again], sys.stdout)"
     )
     run = subprocess.run(
         [sys.executable, "-c", program],
@@ -144,20 +149,6 @@ def test_standard_input_is_read_once_and_its_first_rows_are_not_lost(name: str) 
     assert "can be read once" in again
 
 
-def test_csv_cells_are_text_under_the_names_of_the_header(tmp_path: Path) -> None:
-    flat = [
-        {"label": "a,b", "n": 1.50, "text": 'two\nlines "quoted"'},
-        {"label": "", "n": "007", "text": "é"},
-    ]
-    path = write(tmp_path, "rows.csv", b"\xef\xbb\xbf" + csv_text(flat))
-    rows = list(open_records(path).read())
-    assert [(number, row) for number, _, row in rows] == [
-        (2, {"label": "a,b", "n": "1.5", "text": 'two\nlines "quoted"'}),
-        (4, {"label": "", "n": "007", "text": "é"}),
-    ]
-    assert [number for number, _, _ in open_records(path).read(after_line=2)] == [4]
-
-
 def test_parquet_values_that_json_does_not_know_are_text(tmp_path: Path) -> None:
     table = pa.table(
         {
@@ -169,7 +160,7 @@ def test_parquet_values_that_json_does_not_know_are_text(tmp_path: Path) -> None
     )
     path = tmp_path / "rows.parquet"
     pq.write_table(table, path)
-    ((_, _, row),) = open_records(path).read()
+    (row,) = [ref.row for ref in open_records(path).read()]
     assert row == {
         "when": "1970-01-01T00:00:00",
         "price": "1.10",
@@ -182,8 +173,8 @@ def test_a_form_can_be_named_where_the_name_says_nothing(tmp_path: Path) -> None
     path = write(tmp_path, "rows.data", b"label,text\na,b\n")
     with pytest.raises(DataSetError, match="name it, one of jsonl, json, csv, parquet"):
         open_records(path)
-    assert [row for _, _, row in open_records(path, "csv").read()] == [{"label": "a", "text": "b"}]
-    with pytest.raises(InvalidRequest, match="There is no form 'xml'"):
+    assert [ref.row for ref in open_records(path, "csv").read()] == [{"label": "a", "text": "b"}]
+    with pytest.raises(InvalidRequest, match="There is no format 'xml'"):
         open_records(path, "xml")
 
 
@@ -191,7 +182,7 @@ def test_of_a_key_that_stands_twice_the_last_value_counts(tmp_path: Path) -> Non
     text = b'{"a": 1, "a": 2}'
     for name in ("twice.jsonl", "twice.json"):
         path = write(tmp_path, name, text if name.endswith("l") else b"[" + text + b"]")
-        assert [row for _, _, row in open_records(path).read()] == [{"a": 2}]
+        assert [ref.row for ref in open_records(path).read()] == [{"a": 2}]
 
 
 def test_a_missing_package_is_a_sentence_with_the_remedy(
@@ -220,30 +211,11 @@ def test_a_line_that_is_too_long_is_not_held(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert rows == [
-        (1, 9, {"n": 1}),
-        (2, path.stat().st_size - 9, rows[1][2]),
-        (3, path.stat().st_size, {"n": 3}),
+        RowRef(1, {"n": 1}, 9),
+        RowRef(2, Unreadable("The line is longer than 67108864 bytes."), path.stat().st_size - 9),
+        RowRef(3, {"n": 3}, path.stat().st_size),
     ]
-    assert rows[1][2] == Unreadable("The line is longer than 67108864 bytes.")
     assert peak < 160 << 20
-
-
-@pytest.mark.parametrize(
-    "element", [b'"' + b"x" * 20_000_000 + b'"', b"[" + b"1234567890, " * 2_000_000 + b"1]"]
-)
-def test_an_element_that_is_too_long_is_not_held(
-    element: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_array, "MAX_ROW_BYTES", 1 << 20)
-    path = write(tmp_path, "rows.json", b"[1, " + element + b", 3]")
-    tracemalloc.start()
-    try:
-        rows = [row for _, _, row in open_records(path).read()]
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert rows == [1, Unreadable("The element is longer than 1048576 bytes."), 3]
-    assert peak < 8 << 20
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl.zst", "rows.json.gz", "rows.csv.gz"])
@@ -255,11 +227,13 @@ def test_the_row_behind_the_last_whole_one_says_that_the_file_is_cut_off(
     packed = zstandard.compress(text) + b"\0" if name.endswith("zst") else gzip.compress(text)[:-1]
     records = open_records(write(tmp_path, name, packed))
     read = list(records.read())
-    numbers = [number for number, _, _ in read]
+    numbers = [ref.line for ref in read]
     assert numbers == list(range(numbers[0], numbers[0] + 3001))
-    assert "cut off or damaged" in read[-1][2].reason
-    assert [number for number, _, _ in records.read(numbers[-2])] == [numbers[-1]]
-    assert list(records.read(numbers[-1])) == []
+    assert "cut off or damaged" in read[-1].row.reason
+    for last, rest in ((numbers[-2], [numbers[-1]]), (numbers[-1], [])):
+        shards = cut(records)
+        shards.until(last)
+        assert [ref.line for shard in shards.rest() for ref in rows_of(shard)] == rest
 
 
 def incompressible(count: int) -> list[Any]:
@@ -300,92 +274,17 @@ def test_the_memory_for_parquet_does_not_grow_with_a_row_group(tmp_path: Path) -
     assert most < 50 << 20 < len(rows) * 2000
 
 
-@pytest.mark.parametrize("filler", ['"', "[", "{}", "1, 2, ", '"\\"" '])
-@pytest.mark.parametrize("name", ["rows.json", "rows.json.gz"])
-def test_an_element_that_is_too_long_does_not_hide_the_next(
-    name: str, filler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_array, "MAX_ROW_BYTES", 1000)
-    monkeypatch.setattr(json_array, "_CHUNK_BYTES", 100)
-    long = json.dumps([filler * 600])
-    content = f"[1, {long}, 3, [{long}, {long}], 5]".encode()
-    path = write(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
-    rows = [row for _, _, row in open_records(path).read()]
-    too_long = Unreadable("The element is longer than 1000 bytes.")
-    assert rows == [1, too_long if len(long) > 1000 else [filler * 600], 3, too_long, 5]
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
 @settings(deadline=None)
-@given(
-    st.lists(VALUES, max_size=12),
-    st.sampled_from([None, 1, "\t"]),
-    st.integers(1, 40),
-    st.booleans(),
-)
-def test_the_elements_of_an_array_are_those_that_json_reads(
-    values: list[Any], indent: Any, chunk: int, ascii_only: bool
-) -> None:
-    content = json.dumps(values, indent=indent, ensure_ascii=ascii_only).encode(
-        "utf-8", "surrogatepass"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_array, "_CHUNK_BYTES", chunk)
-        elements = list(json_array._elements(io.BytesIO(content)))
-    assert [json.loads(element) for element in elements if isinstance(element, bytes)] == values
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=300))
-def test_no_bytes_break_an_array_and_each_of_them_ends(content: bytes) -> None:
-    for element in json_array._elements(io.BytesIO(b"[" + content)):
-        assert isinstance(element, (bytes, Unreadable))
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=6),
-        min_size=1,
-        max_size=5,
-    )
-)
-def test_csv_rows_are_those_that_the_csv_module_wrote(cells: list[str]) -> None:
-    sink = io.StringIO(newline="")
-    table = csv.writer(sink)
-    table.writerows([[f"f{n}" for n in range(len(cells))], cells])
-    from graders_engine.dataset.rows.csv_table import _Table
-
-    table_read = _Table(io.BytesIO(sink.getvalue().encode()))
-    fields = table_read.header("t.csv")
-    expected = (
-        []
-        if cells == [""] and sink.getvalue().endswith("\r\n\r\n")
-        else [dict(zip(fields, cells, strict=True))]
-    )
-    assert [row for _, row in table_read.rows(fields)] == expected
-
-
-@settings(deadline=None)
-@given(st.lists(st.binary(max_size=30), max_size=8), st.integers(0, 9))
-def test_lines_are_numbered_and_placed_by_their_bytes(parts: list[bytes], after: int) -> None:
+@given(st.lists(st.binary(max_size=30), max_size=8))
+def test_lines_are_numbered_and_placed_by_their_bytes(parts: list[bytes]) -> None:
     content = b"\n".join(parts)
     stream = io.BytesIO(content)
     starts = [0, *(at + 1 for at, byte in enumerate(content) if byte == 10), len(content)]
-    for number, at, _ in lines.rows_of(stream, after_line=after):
-        assert number > after
-        assert at == min(starts[number], len(content))
+    for ref in lines.rows_of(stream):
+        assert ref.end == min(starts[ref.line], len(content))
 
 
 def test_zstd_is_unpacked_in_small_steps() -> None:
     bomb = zstandard.compress(b"\0" * (64 << 20))
-    stream = source._Zstd(io.BytesIO(bomb), zstandard)
+    stream = source.ZstdReader(io.BytesIO(bomb), zstandard)
     assert sum(len(part) for part in iter(lambda: stream.read(1 << 20), b"")) == 64 << 20

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
-from graders_engine.dataset.rows.join import joined
+from graders_engine.dataset.rows.join import join_records
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest
 
 TUNING = [
@@ -40,31 +41,29 @@ def join(
 ) -> list[tuple[int, Any]]:
     """(number, samples, or the reason why there are none) of each joined row."""
     left = open_records(write(folder, "rows.jsonl", rows))
-    both = joined(left, open_records(write(folder, name, outputs)), **how)
+    both = join_records(left, open_records(write(folder, name, outputs)), **how)
     return [
-        (number, row.reason if isinstance(row, Unreadable) else row["samples"])
-        for number, _, row in both.read()
+        (ref.line, ref.row.reason if isinstance(ref.row, Unreadable) else ref.row["samples"])
+        for ref in both.read()
     ]
 
 
 def test_rows_and_outputs_are_joined_in_step(tmp_path: Path) -> None:
     left = open_records(write(tmp_path, "rows.jsonl", TUNING))
-    both = joined(left, open_records(write(tmp_path, "outputs.jsonl", ["a", "b", "c"])))
+    both = join_records(left, open_records(write(tmp_path, "outputs.jsonl", ["a", "b", "c"])))
     rows = list(both.read())
-    assert [(number, at) for number, at, _ in rows] == [(n, at) for n, at, _ in left.read()]
-    assert [row["item"] for _, _, row in rows] == TUNING
-    assert [row["samples"] for _, _, row in rows] == ["a", "b", "c"]
-    assert [number for number, _, _ in both.read(after_line=2)] == [3]
-    pieces = [both.shape.pieces(row, number) for number, _, row in rows]
-    assert [piece.row for (piece,) in pieces] == [
+    assert [(ref.line, ref.end) for ref in rows] == [(ref.line, ref.end) for ref in left.read()]
+    assert [ref.row["item"] for ref in rows] == TUNING
+    assert [ref.row["samples"] for ref in rows] == ["a", "b", "c"]
+    assert [ref.row for raw in rows for ref in both.shape.split(raw)] == [
         {"item": row, "model_sample": text} for row, text in zip(TUNING, "abc", strict=True)
     ]
 
 
 def test_a_row_with_an_item_gives_its_item(tmp_path: Path) -> None:
     left = open_records(write(tmp_path, "rows.jsonl", [{"item": {"label": 1}}]))
-    ((_, _, row),) = joined(left, open_records(write(tmp_path, "outputs.jsonl", ["a"]))).read()
-    assert row["item"] == {"label": 1}
+    both = join_records(left, open_records(write(tmp_path, "outputs.jsonl", ["a"])))
+    assert [ref.row["item"] for ref in both.read()] == [{"label": 1}]
 
 
 OUTPUTS: list[tuple[str, Any, Any]] = [
@@ -101,7 +100,7 @@ OUTPUTS: list[tuple[str, Any, Any]] = [
         {"custom_id": "x", "response": None, "error": {"message": "expired"}},
         "There is no output, but an error: expired.",
     ),
-    ("nothing known", {"x": 1}, "The output is an object without one (its keys: x)."),
+    ("nothing known", {"x": 1}, "The output is an object that holds no output (its keys: x)."),
     ("null", None, "The output must be text or an object, but it is null."),
     ("no JSON", BROKEN, None),
 ]
@@ -132,7 +131,7 @@ def test_files_of_other_lengths_say_so_in_the_rows(tmp_path: Path) -> None:
     assert all("There is no output for this row" in reason for _, reason in found[1:])
     found = join(tmp_path, TUNING[:1], ["a", "b", "c"])
     assert [number for number, _ in found] == [1, 2]
-    assert found[1][1].endswith("outputs.jsonl has 2 outputs more than there are rows.")
+    assert found[1][1].endswith("outputs.jsonl has 2 more outputs than there are rows.")
 
 
 @pytest.mark.parametrize("name", ["outputs.jsonl", "outputs.jsonl.gz", "outputs.json"])
@@ -157,11 +156,12 @@ def test_one_output_that_cannot_be_used_does_not_spoil_the_others(tmp_path: Path
         {"id": "r0", "role": "assistant", "content": "c"},
     ]
     left = open_records(write(tmp_path, "rows.jsonl", TUNING[:1]))
-    both = joined(left, open_records(write(tmp_path, "outputs.jsonl", outputs)), "id")
-    ((number, _, row),) = both.read()
-    first, second, third = both.shape.pieces(json.loads(json.dumps(row)), number)
+    both = join_records(left, open_records(write(tmp_path, "outputs.jsonl", outputs)), "id")
+    (raw,) = both.read()
+    raw = RowRef(raw.line, json.loads(json.dumps(raw.row)))
+    first, second, third = both.shape.split(raw)
     assert (first.group, first.row["model_sample"]) == ("r0", "a")
-    assert "an object without one (its keys: id, x)" in second.row.reason
+    assert "an object that holds no output (its keys: id, x)" in second.row.reason
     assert third.row["sample"]["choices"][0]["message"]["content"] == "c"
 
 
@@ -203,8 +203,8 @@ def test_what_cannot_be_joined_by_id_says_why(tmp_path: Path) -> None:
 def test_both_sides_cannot_come_from_standard_input(tmp_path: Path) -> None:
     program = (
         "from graders_engine.dataset.rows.formats import open_records\n"
-        "from graders_engine.dataset.rows.join import joined\n"
-        "joined(open_records('-', 'jsonl'), open_records('-', 'jsonl'))"
+        "from graders_engine.dataset.rows.join import join_records\n"
+        "join_records(open_records('-', 'jsonl'), open_records('-', 'jsonl'))"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], input=b"", capture_output=True, timeout=60, check=False

@@ -9,7 +9,9 @@ import pytest
 from graders_engine.dataset.scoring.memoize import Memoized
 from graders_engine.errors import BackendFailure
 from graders_engine.language.scope import Scope
-from graders_engine.outcome import Outcome, rewarded
+from graders_engine.outcome import Failure, Flag, Outcome, failed, rewarded
+
+FAILURE = failed(Failure(Flag.PYTHON_RUNTIME, "RuntimeError: out of luck"))
 
 
 class Counting:
@@ -19,11 +21,13 @@ class Counting:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.broken = False
+        self.broken = self.flaky = False
 
     async def evaluate(self, scope: Scope) -> Outcome:
         self.asked.append(scope.output_text)
         await asyncio.sleep(0)
+        if self.flaky:
+            return FAILURE
         if self.broken:
             raise BackendFailure("out of order")
         return rewarded(len(scope.output_text))
@@ -66,7 +70,7 @@ def test_what_was_not_used_for_the_longest_time_is_forgotten_first() -> None:
     counting = Counting()
 
     async def run() -> None:
-        once = Memoized(counting, kept=2)
+        once = Memoized(counting, max_outcomes=2)
         for scope in scopes("a", "b", "a", "c", "a", "b"):
             await once.evaluate(scope)
 
@@ -86,6 +90,21 @@ def test_a_failure_is_shared_by_those_who_wait_for_it_and_not_kept() -> None:
         assert [type(error) for error in ended] == [BackendFailure, BackendFailure]
         counting.broken = False
         assert (await once.evaluate(*scopes("a"))).reward == 1
+
+    asyncio.run(run())
+    assert counting.asked == ["a", "a"]
+
+
+def test_an_outcome_that_is_a_failure_is_not_kept_either() -> None:
+    counting = Counting()
+
+    async def run() -> None:
+        once = Memoized(counting)
+        counting.flaky = True
+        shared = await asyncio.gather(*(once.evaluate(scope) for scope in scopes("a", "a")))
+        assert shared == [FAILURE, FAILURE]
+        counting.flaky = False
+        assert [(await once.evaluate(scope)).reward for scope in scopes("a", "a")] == [1, 1]
 
     asyncio.run(run())
     assert counting.asked == ["a", "a"]

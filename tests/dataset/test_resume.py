@@ -14,7 +14,7 @@ import pytest
 
 from graders_engine import DataSetError, Engine
 from graders_engine.dataset.scoring import shards as sizes
-from graders_engine.dataset.scoring.index import Batch, Index
+from graders_engine.dataset.scoring.index import CompletedShard, Index
 from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import cats, command, timeless, write_rows
 
@@ -191,21 +191,21 @@ def test_rows_from_standard_input_go_on_when_they_come_again(
 
 def test_an_index_keeps_its_batches_in_order_and_forgets_what_follows_one(tmp_path: Path) -> None:
     batches = [
-        Batch(1, 9, 0, 90, 8, "a"),
-        Batch(10, 12, 90, 120, 3, "b"),
-        Batch(13, 13, 120, 130, 1, "c"),
+        CompletedShard(1, 9, 0, 90, 8, "a"),
+        CompletedShard(10, 12, 90, 120, 3, "b"),
+        CompletedShard(13, 13, 120, 130, 1, "c"),
     ]
     path = tmp_path / "index"
     with Index(path) as index:
         for batch in reversed(batches):
             index.add(batch)
     with Index(path) as index:
-        assert index.batches() == batches
+        assert index.shards() == batches
         index.forget(batches[1])
     with Index(path) as index:
-        assert index.batches() == batches[:1]
+        assert index.shards() == batches[:1]
     with Index(path, overwrite=True) as index:
-        assert index.batches() == []
+        assert index.shards() == []
 
 
 def test_an_index_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from graders_engine import Engine, InvalidRequest
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
 from graders_engine.dataset.scoring import shards as sizes
-from graders_engine.dataset.scoring.order import given_up
+from graders_engine.dataset.scoring.order import failed_results
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.dataset.scoring.shards import cut
 from graders_engine.errors import BackendRejected, BudgetSpent
@@ -148,6 +148,16 @@ def test_progress_of_a_judged_run_is_told_between_shards(
     assert any(0 < done < told[-1] for done in told)
 
 
+def test_progress_of_a_judged_run_is_told_after_every_sixteen_rows(
+    engine: Engine, data: Path, out: Path
+) -> None:
+    told: list[int] = []
+    score_file(
+        engine, JUDGED, data, out, on_progress=lambda done, size, tally: told.append(tally.rows)
+    )
+    assert told == [16, 32, 41]
+
+
 def test_equal_rows_are_graded_once_and_each_has_its_result(
     engine: Engine, judge: Judge, tmp_path: Path, out: Path
 ) -> None:
@@ -186,7 +196,7 @@ def test_a_row_that_workers_died_of_is_tried_again_by_a_worker(
         expected = timeless(out)
         lines = out.read_bytes().splitlines(keepends=True)
         (shard,) = cut(open_records(data)).rest()
-        lost = given_up(shard, ROWS).results.splitlines(keepends=True)
+        lost = failed_results(shard, ROWS).lines.splitlines(keepends=True)
         out.write_bytes(b"".join(lost[:3] + lines[3:20] + lost[20:21] + lines[21:]))
         assert score_file(engine, string_check, data, out).failed == 4
         tally = score_file(engine, string_check, data, out, retry_failed=True)

@@ -19,15 +19,11 @@ from graders_engine import (
     InvalidRequest,
     UnavailableGrader,
 )
-from graders_engine.dataset.results.file import ResultsFile
-from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.scoring import score as scoring
+from graders_engine.dataset.scoring import launch
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.report.terminal.report import tally_text
 from tests.dataset.files import cats, command, results, timeless, write_rows
-
-LINE = ResultLine(1, 1.0, "scored", {}, {}, 0.0)
 
 
 @pytest.fixture
@@ -131,7 +127,7 @@ def test_other_forms_give_what_plain_lines_give(
     rows = cats(3000)
     plain = tmp_path / "plain.out"
     score_file(engine, string_check, write_rows(tmp_path / "rows.jsonl", rows), plain)
-    monkeypatch.setattr(scoring, "SMALL_BYTES", 0)  # so that workers take part
+    monkeypatch.setattr(launch, "SMALL_BYTES", 0)  # so that workers take part
     data = write(rows, tmp_path)
     first = score_file(engine, string_check, data, out, workers=2)
     assert timeless(out) == timeless(plain)
@@ -222,58 +218,6 @@ def test_a_run_goes_on_behind_the_last_whole_line(
     assert timeless(out) == expected
 
 
-def test_results_of_another_run_are_never_mixed_or_lost(
-    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
-) -> None:
-    score_file(engine, string_check, data, out)
-    before = out.read_bytes()
-    with pytest.raises(DataSetError, match="another run: other grader"):
-        score_file(engine, {**string_check, "operation": "ne"}, data, out)
-    write_rows(data, cats(11))
-    with pytest.raises(DataSetError, match="another run: other data and settings"):
-        score_file(engine, string_check, data, out, sample_field="x")
-    assert out.read_bytes() == before
-    assert score_file(engine, string_check, data, out, overwrite=True).rows == 11
-
-
-def test_every_part_of_a_grader_counts_whatever_its_name(
-    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
-) -> None:
-    def grader(operation: str) -> dict[str, Any]:
-        parts = {"path": {**string_check, "operation": operation}}
-        return {"type": "multi", "graders": parts, "calculate_output": "path"}
-
-    score_file(engine, grader("eq"), data, out)
-    with pytest.raises(DataSetError, match="another run: other grader"):
-        score_file(engine, grader("ne"), data, out)
-
-
-def test_a_file_that_is_no_results_file_is_not_touched(
-    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
-) -> None:
-    out.write_text("my notes\n")
-    with pytest.raises(DataSetError, match="does not say what gave it"):
-        score_file(engine, string_check, data, out)
-    assert out.read_text() == "my notes\n"
-
-
-def test_a_results_file_with_a_foreign_line_is_refused(
-    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
-) -> None:
-    score_file(engine, string_check, data, out)
-    with out.open("a") as file:
-        file.write('{"line": "eleven"}\n')
-    with pytest.raises(DataSetError, match="line 11, is not a result"):
-        score_file(engine, string_check, data, out)
-
-
-def test_a_second_run_on_the_same_results_is_refused(
-    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
-) -> None:
-    with ResultsFile(out, {}), pytest.raises(DataSetError, match="Another run is writing"):
-        score_file(engine, string_check, data, out)
-
-
 def test_files_that_cannot_be_used_are_named(
     engine: Engine, string_check: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
@@ -288,46 +232,6 @@ def test_files_that_cannot_be_used_are_named(
     (tmp_path / "taken.jsonl.meta.json").mkdir()
     with pytest.raises(DataSetError, match=r"taken.jsonl.meta.json cannot be written"):
         score_file(engine, string_check, data, tmp_path / "taken.jsonl")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_a_sentence_and_leaves_whole_lines(tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-    with ResultsFile(out, {}) as results:
-        results.add(LINE)
-        results.flush()
-        real = results._file
-        with Path("/dev/full").open("ab", buffering=0) as full:
-            results._file = full
-            results.add(LINE)
-            with pytest.raises(DataSetError, match="No space left on device"):
-                results.flush()
-        results._file = real
-        results.add(LINE)
-    assert len(out.read_bytes().splitlines()) == 1
-
-
-def test_nothing_follows_a_line_that_was_torn_by_an_interrupt(tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-
-    class Torn:
-        def write(self, lines: memoryview) -> int:
-            real.write(lines[:10])
-            raise KeyboardInterrupt
-
-    with ResultsFile(out, {}) as results:
-        real: Any = results._file
-        results.add(LINE)
-        results._file = Torn()  # type: ignore[assignment] # writes half a line, as a signal may make it
-        with pytest.raises(KeyboardInterrupt):
-            results.flush()
-        results._file = real
-        results.add(LINE)
-    assert out.read_bytes() == b'{"line":1,'
-    with ResultsFile(out, {}) as results:
-        results.add(LINE)
-        results.flush()
-        assert [result for _, result in results.read()] == [LINE]
 
 
 def test_text_that_was_no_unicode_does_not_stop_a_run_from_going_on(

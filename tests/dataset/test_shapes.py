@@ -10,189 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable, scope_reader
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import NAMES, detect, shape_named
 from graders_engine.errors import InvalidRequest, InvalidRow
-
-ITEM = {"label": "cat"}
-CALL = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
-
-
-def message(text: str | None, **more: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": text, **more}
-
-
-def completion(*texts: str) -> dict[str, Any]:
-    choices = [
-        {"index": place, "message": message(text), "finish_reason": "length"}
-        for place, text in enumerate(texts)
-    ]
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "model": "m",
-        "created": 1,
-        "choices": choices,
-    }
-
-
-def batch_line(status: int, body: Any, error: Any = None) -> dict[str, Any]:
-    response = {"status_code": status, "request_id": "r", "body": body}
-    return {"id": "batch_req_1", "custom_id": "row-7", "response": response, "error": error}
-
-
-def output_item(output: Any, **sample: Any) -> dict[str, Any]:
-    return {
-        "object": "eval.run.output_item",
-        "id": "outputitem_1",
-        "datasource_item": ITEM,
-        "sample": {"input": [], "output": output, "finish_reason": "stop", "error": None, **sample},
-    }
-
-
-SHAPES: list[tuple[str, str, dict[str, Any], Any, list[str]]] = [
-    # what it shows, shape, raw row, item, texts
-    ("text beside an item", "rows", {"item": ITEM, "model_sample": "a"}, ITEM, ["a"]),
-    (
-        "a sample beside an item",
-        "rows",
-        {"item": ITEM, "sample": {"output_text": "a"}},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "a completion as the sample",
-        "rows",
-        {"item": ITEM, "sample": completion("a")},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "the first version's field",
-        "rows",
-        {"reference_answer": 7, "model_sample": "a"},
-        {"reference_answer": 7},
-        ["a"],
-    ),
-    (
-        "a list of texts",
-        "samples",
-        {"item": ITEM, "model_sample": ["a", "b"]},
-        ITEM,
-        ["a", "b"],
-    ),
-    (
-        "a list of samples",
-        "samples",
-        {"item": ITEM, "samples": [{"output_text": "a"}, "b"]},
-        ITEM,
-        ["a", "b"],
-    ),
-    ("a list of one", "samples", {"item": ITEM, "model_samples": ["a"]}, ITEM, ["a"]),
-    (
-        "several and a reference",
-        "samples",
-        {"reference_answer": 7, "samples": ["a"]},
-        {"reference_answer": 7},
-        ["a"],
-    ),
-    ("a field with text", "flat", {"label": "cat", "out": "a"}, ITEM, ["a"]),
-    ("a field with a list", "flat", {"label": "cat", "out": ["a", "b"]}, ITEM, ["a", "b"]),
-    (
-        "a field with a sample",
-        "flat",
-        {"label": "cat", "out": {"output_text": "a"}},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "a field with a conversation",
-        "flat",
-        {"label": "cat", "out": [{"role": "user", "content": "q"}, message("a")]},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "a field with conversations",
-        "flat",
-        {"label": "cat", "out": [[message("a")], [message("b")]]},
-        ITEM,
-        ["a", "b"],
-    ),
-    (
-        "fine-tuning rows with a field",
-        "flat",
-        {"messages": [], "label": "cat", "out": "a"},
-        {"messages": [], "label": "cat"},
-        ["a"],
-    ),
-    ("an output item", "evals", output_item([message("a")]), ITEM, ["a"]),
-    (
-        "an output item with a ready sample",
-        "evals",
-        output_item([], output_text="a"),
-        ITEM,
-        ["a"],
-    ),
-    (
-        "a wrapped item",
-        "evals",
-        {**output_item([message("a")]), "datasource_item": {"item": ITEM}},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "an item with its sample",
-        "evals",
-        {"datasource_item": {"item": ITEM, "sample": {"output_text": "a"}}, "sample": None},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "an item of that name",
-        "evals",
-        {"datasource_item": {"item": 1, "label": 2}},
-        {"item": 1, "label": 2},
-        [""],
-    ),
-    ("an output item without output", "evals", output_item([]), ITEM, [""]),
-    (
-        "the last of several messages",
-        "evals",
-        output_item([message("a"), message("b")]),
-        ITEM,
-        ["b"],
-    ),
-    ("a completion", "chat", completion("a"), {}, ["a"]),
-    ("a completion with several choices", "chat", completion("a", "b"), {}, ["a", "b"]),
-    (
-        "choices beside columns",
-        "chat",
-        {"label": "cat", "choices": completion("a")["choices"]},
-        ITEM,
-        ["a"],
-    ),
-    (
-        "a response beside an item",
-        "chat",
-        {"item": ITEM, "response": completion("a", "b")},
-        ITEM,
-        ["a", "b"],
-    ),
-    (
-        "a sample with several choices",
-        "chat",
-        {"item": ITEM, "sample": completion("a", "b")},
-        ITEM,
-        ["a", "b"],
-    ),
-    (
-        "a line of the Batch API",
-        "chat",
-        batch_line(200, completion("a")),
-        {"id": "batch_req_1", "custom_id": "row-7", "error": None},
-        ["a"],
-    ),
-]
+from tests.dataset.shapes_cases import (
+    CALL,
+    SHAPES,
+    batch_line,
+    message,
+    output_item,
+)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +34,10 @@ def test_a_row_is_told_by_its_keys_and_taken_apart(
     shape = detect([Unreadable("broken"), raw], field)
     assert shape.name == name
     assert shape_named(name, field).name == name
-    scopes = [scope_reader(None)(piece.row) for piece in shape.pieces(raw, 4)]
+    scopes = [scope_reader(None)(ref.row) for ref in shape.split(RowRef(4, raw))]
     assert [scope.item for scope in scopes] == [item] * len(texts)
     assert [scope.output_text for scope in scopes] == texts
-    assert [piece.sample for piece in shape.pieces(raw, 4)] == list(range(len(texts)))
+    assert [ref.sample for ref in shape.split(RowRef(4, raw))] == list(range(len(texts)))
 
 
 KEYS = (
@@ -232,32 +59,32 @@ ROWS = st.recursive(
 def test_no_row_breaks_a_shape(raw: Any, name: str) -> None:
     with suppress(InvalidRequest):
         assert detect([raw]).name in NAMES
-    pieces = shape_named(name, "out" if name == "flat" else None).pieces(raw, 1)
-    assert [piece.sample for piece in pieces] == list(range(len(pieces)))
-    for piece in pieces:
+    refs = shape_named(name, "out" if name == "flat" else None).split(RowRef(1, raw))
+    assert [ref.sample for ref in refs] == list(range(len(refs)))
+    for ref in refs:
         with suppress(InvalidRow):
-            assert scope_reader(None)(piece.row).output_text is not None
+            assert scope_reader(None)(ref.row).output_text is not None
 
 
 def test_nesting_without_end_is_a_sentence() -> None:
     deep: Any = "a"
     for _ in range(500):
         deep = {"sample": [deep]}
-    pieces = shape_named("samples").pieces({"samples": deep}, 1)
-    assert [piece.row for piece in pieces] == [Unreadable("The output nests too deep.")]
+    refs = shape_named("samples").split(RowRef(1, {"samples": deep}))
+    assert [ref.row for ref in refs] == [Unreadable("The output nests too deep.")]
 
 
 def test_one_sample_that_is_none_does_not_spoil_the_others() -> None:
-    pieces = shape_named("samples").pieces({"item": {}, "samples": ["a", None, "b"]}, 1)
-    assert [isinstance(piece.row, Unreadable) for piece in pieces] == [False, True, False]
+    refs = shape_named("samples").split(RowRef(1, {"item": {}, "samples": ["a", None, "b"]}))
+    assert [isinstance(ref.row, Unreadable) for ref in refs] == [False, True, False]
 
 
 def test_samples_of_one_prompt_share_the_id_of_their_row_or_else_its_line() -> None:
     shape = shape_named("samples")
-    groups = [piece.group for piece in shape.pieces({"id": 0, "samples": ["a", "b"]}, 4)]
+    groups = [ref.group for ref in shape.split(RowRef(4, {"id": 0, "samples": ["a", "b"]}))]
     assert groups == ["0", "0"]
-    assert [piece.group for piece in shape.pieces({"samples": ["a", "b"]}, 4)] == ["4", "4"]
-    assert [piece.group for piece in shape.pieces({"model_sample": "a"}, 4)] == [None]
+    assert [ref.group for ref in shape.split(RowRef(4, {"samples": ["a", "b"]}))] == ["4", "4"]
+    assert [ref.group for ref in shape.split(RowRef(4, {"model_sample": "a"}))] == [None]
 
 
 def test_one_row_with_several_samples_among_the_first_makes_the_shape() -> None:
@@ -272,8 +99,8 @@ def test_tool_calls_and_the_end_of_an_output_item_are_kept() -> None:
         [message(None, tool_calls=[CALL]), message("done", tool_calls=[CALL])],
         finish_reason="length",
     )
-    (piece,) = shape_named("evals").pieces(raw, 1)
-    scope = scope_reader(None)(piece.row)
+    (ref,) = shape_named("evals").split(RowRef(1, raw))
+    scope = scope_reader(None)(ref.row)
     assert scope.sample_value("output_tools") == [CALL, CALL]
     assert scope.output_text == "done"
     assert [flag.value for flag in scope.flags()] == ["truncated_observation_error"]
@@ -296,7 +123,7 @@ REASONS: list[tuple[str, str, Any, str]] = [
         "a field with a strange object",
         "flat",
         {"out": {"x": 1}},
-        "an object without one (its keys: x)",
+        "an object that holds no output (its keys: x)",
     ),
     ("no samples", "samples", {"item": {}}, "has no samples (its keys: item)"),
     ("an empty list", "samples", {"samples": []}, "The list of samples is empty"),
@@ -334,9 +161,9 @@ REASONS: list[tuple[str, str, Any, str]] = [
     ids=[case[0] for case in REASONS],
 )
 def test_a_row_that_cannot_be_taken_apart_says_why(name: str, raw: Any, words: str) -> None:
-    (piece,) = shape_named(name, "out" if name == "flat" else None).pieces(raw, 1)
-    assert isinstance(piece.row, Unreadable)
-    assert words in piece.row.reason
+    (ref,) = shape_named(name, "out" if name == "flat" else None).split(RowRef(1, raw))
+    assert isinstance(ref.row, Unreadable)
+    assert words in ref.row.reason
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.json_array import JsonArray
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.scoring import shards as sizes
 from graders_engine.dataset.scoring.shards import Shard, cut
+from tests.dataset.files import rows_of
 
 LINES = st.one_of(
     st.just(b""),
@@ -43,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("small")
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "FIRST_SHARD_BYTES", 16)
     monkeypatch.setattr(sizes, "SHARD_BYTES", 64)
-    monkeypatch.setattr(sizes, "_READ_BYTES", 32)
+    monkeypatch.setattr(sizes, "READ_BYTES", 32)
 
 
 def write(folder: Path, content: bytes) -> Path:
@@ -53,11 +55,11 @@ def write(folder: Path, content: bytes) -> Path:
 
 
 def whole(path: Path) -> Rows:
-    return [(line, row) for line, _, row in open_records(path, "jsonl").read()]
+    return [(ref.line, ref.row) for ref in open_records(path, "jsonl").read()]
 
 
 def rows_in(shards: list[Shard]) -> Rows:
-    return [row for shard in shards for row in shard.read()]
+    return [(ref.line, ref.row) for shard in shards for ref in rows_of(shard)]
 
 
 def halved(shard: Shard) -> list[Shard]:
@@ -89,7 +91,7 @@ def test_shards_hold_every_row_with_its_line_in_its_order(tmp_path: Path, conten
 @given(FILES)
 def test_rows_that_are_sent_along_are_the_same(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path, content)
-    carried = [shard.carried() for shard in cut(open_records(path, "jsonl")).rest()]
+    carried = [shard.with_rows() for shard in cut(open_records(path, "jsonl")).rest()]
     sent = by_value(path)
     path.rename(tmp_path / "moved")
     assert not any(shard.path for shard in (*carried, *sent))
@@ -157,6 +159,15 @@ def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
     assert not set(before) & set(after)
 
 
+def test_a_file_that_gets_more_lines_meanwhile_gives_no_line_twice(tmp_path: Path) -> None:
+    path = write(tmp_path, b'{"a": 1}\n' * 20)
+    shards = list(cut(open_records(path)).rest())
+    path.write_bytes(b"1\n2\n3\n456\n" * 18)
+    assert len(shards) > 1
+    lines = [line for line, _ in rows_in(shards)]
+    assert len(set(lines)) == len(lines)
+
+
 def test_a_long_line_is_one_shard_whose_bytes_are_not_held_to_cut_it(tmp_path: Path) -> None:
     path = write(tmp_path, b'{"a": 1}\n' + b'"' + b"x" * 10_000 + b'"\n{"a": 2}\n')
     shards = list(cut(open_records(path)).rest())
@@ -173,10 +184,10 @@ def test_a_value_that_json_has_no_word_for_is_sent_as_far_as_it_can_be(tmp_path:
         def __init__(self) -> None:
             self.path, self.size = tmp_path, None
 
-        def _rows(self, after_line: int) -> Any:
-            yield 1, 1, {"big": 2**70, "none": float("nan")}
-            yield 3, 2, Unreadable("damaged")
-            yield 4, 3, deep
+        def rows(self) -> Any:
+            yield RowRef(1, {"big": 2**70, "none": float("nan")}, 1)
+            yield RowRef(3, Unreadable("damaged"), 2)
+            yield RowRef(4, deep, 3)
 
     (rows,) = [rows_in(list(cut(Given()).rest()))]
     assert rows[:2] == [(1, {"big": 2**70, "none": None}), (3, Unreadable("damaged"))]

@@ -11,7 +11,7 @@ import pytest
 
 from graders_engine import DataSetError, Engine
 from graders_engine.dataset.results import table
-from graders_engine.dataset.results.line import ResultLine, encoded, results_in
+from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
 from graders_engine.dataset.results.table import write_table
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.outcome import Usage
@@ -37,7 +37,7 @@ FULL = ResultLine(
 def test_every_field_is_a_column_with_its_type(tmp_path: Path) -> None:
     lines, out = tmp_path / "lines.jsonl", tmp_path / "out.parquet"
     plain = ResultLine(8, 1.0, "scored", {"a": 1.0, "b c": 1.0}, {}, 0.5)
-    lines.write_bytes(encoded([FULL, plain]))
+    lines.write_bytes(encode_results([FULL, plain]))
     write_table(lines, out, ("a", "b c"))
     read = parquet.read_table(out)
     assert read.column_names == list(ResultLine.__struct_fields__)
@@ -54,7 +54,7 @@ def test_every_field_is_a_column_with_its_type(tmp_path: Path) -> None:
 def test_a_run_can_write_one_and_goes_on_from_the_lines_beside_it(
     engine: Engine, string_check: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(table, "GROUP_ROWS", 7)
     data, out = write_rows(tmp_path / "rows.jsonl", cats(30)), tmp_path / "out.parquet"
     first = score_file(engine, string_check, data, out)
     beside = tmp_path / "out.parquet.jsonl"

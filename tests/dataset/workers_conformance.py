@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset.results.line import ResultLine, decoded
+from graders_engine.dataset.results.line import ResultLine, decode_result
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS, Shape
 from graders_engine.dataset.scoring import shards as sizes
-from graders_engine.dataset.scoring.grading import Job, Scored, score_shard
-from graders_engine.dataset.scoring.order import given_up, in_input_order
+from graders_engine.dataset.scoring.grading import Job, ShardResults, score_shard
+from graders_engine.dataset.scoring.order import failed_results, in_input_order
 from graders_engine.dataset.scoring.shards import Shard, cut
 from graders_engine.dataset.scoring.workers import Workers
 from tests.dataset.deadly import Deadly
@@ -33,8 +33,8 @@ def timeless(lines: bytes) -> bytes:
     return re.sub(rb'"seconds":[^,}]*', b"", lines)
 
 
-def results_of(scored: list[Scored]) -> list[ResultLine]:
-    return [decoded(line) for part in scored for line in part.results.splitlines()]
+def results_of(scored: list[ShardResults]) -> list[ResultLine]:
+    return [decode_result(line) for part in scored for line in part.lines.splitlines()]
 
 
 def write(path: Path, deadly: set[int]) -> Path:
@@ -54,11 +54,11 @@ class WorkersConformance:
 
     def score(
         self, start: Start, grader: dict[str, Any], path: Path, shape: Shape = ROWS
-    ) -> list[Scored]:
+    ) -> list[ShardResults]:
         job = Job(grader, {}, shape)
         with start(job, path) as workers:
             shards = cut(open_records(path)).rest()
-            done = list(in_input_order(workers, shards, lambda shard: given_up(shard, shape)))
+            done = list(in_input_order(workers, shards, lambda shard: failed_results(shard, shape)))
         lines = [line for shard, _ in done for line in (shard.first_line, shard.last_line)]
         assert lines == sorted(lines)
         return [scored for _, scored in done]
@@ -73,7 +73,7 @@ class WorkersConformance:
             score_shard(engine, compiled, ROWS, shard) for shard in cut(open_records(path)).rest()
         ]
         assert len(here) > 10
-        assert [timeless(one.results) for one in scored] == [timeless(one.results) for one in here]
+        assert [timeless(one.lines) for one in scored] == [timeless(one.lines) for one in here]
         assert [one.tally for one in scored] == [one.tally for one in here]
         assert [one.digest for one in scored] == [one.digest for one in here]
 
@@ -86,8 +86,8 @@ class WorkersConformance:
         )
         by_reference = self.score(start, string_check, path)
         by_value = self.score(start, string_check, tmp_path / "rows.json")
-        assert timeless(b"".join(one.results for one in by_reference)) == timeless(
-            b"".join(one.results for one in by_value)
+        assert timeless(b"".join(one.lines for one in by_reference)) == timeless(
+            b"".join(one.lines for one in by_value)
         )
 
     def test_a_worker_that_dies_once_costs_nothing(
@@ -132,7 +132,7 @@ class WorkersConformance:
                 yield shard
 
         with start(Job(string_check, {}, ROWS), path) as workers:
-            next(in_input_order(workers, counted(), lambda shard: given_up(shard, ROWS)))
+            next(in_input_order(workers, counted(), lambda shard: failed_results(shard, ROWS)))
             assert taken <= 4 * workers.room + 1
 
     def test_what_is_still_under_way_is_dropped_at_the_end(

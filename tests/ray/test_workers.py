@@ -9,7 +9,7 @@ import pytest
 
 from graders_engine import Engine
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.scoring import score as scoring
+from graders_engine.dataset.scoring import launch
 from graders_engine.dataset.scoring import shards as sizes
 from graders_engine.dataset.scoring.grading import Job
 from graders_engine.dataset.scoring.ray_workers import RayWorkers
@@ -37,14 +37,14 @@ def test_a_file_that_the_actors_do_not_see_is_sent_to_them(
 ) -> None:
     from graders_engine.dataset.rows.formats import open_records
     from graders_engine.dataset.rows.shapes import ROWS as PLAIN
-    from graders_engine.dataset.scoring.order import given_up, in_input_order
+    from graders_engine.dataset.scoring.order import failed_results, in_input_order
     from graders_engine.dataset.scoring.shards import cut
 
     path = write(tmp_path / "rows.jsonl", set())
     job = Job(string_check, {}, PLAIN)
     with RayWorkers(job, tmp_path / "elsewhere.jsonl", 2, None) as workers:
         shards = cut(open_records(path)).rest()
-        done = list(in_input_order(workers, shards, lambda shard: given_up(shard, PLAIN)))
+        done = list(in_input_order(workers, shards, lambda shard: failed_results(shard, PLAIN)))
     assert sum(scored.tally.scored for _, scored in done) == 300
 
 
@@ -56,7 +56,7 @@ def test_a_node_that_is_taken_away_in_the_middle_costs_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sizes, "SHARD_BYTES", 1 << 16)
-    monkeypatch.setattr(scoring, "SMALL_BYTES", 0)
+    monkeypatch.setattr(launch, "SMALL_BYTES", 0)
     data = tmp_path / "rows.jsonl"
     lines = write(tmp_path / "few.jsonl", set()).read_bytes()
     data.write_bytes(lines * (ROWS // 300))

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from graders_engine import Engine
-from graders_engine.dataset.results.digest import digest, read_meta
+from graders_engine.dataset.results.digest import digest
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.outcome import Usage
 from graders_engine.report.numbers import Numbers, numbers_of

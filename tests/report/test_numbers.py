@@ -19,9 +19,9 @@ from graders_engine.dataset.results.digest import (
     Reservoir,
     TopK,
     digest,
-    read_meta,
 )
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import histogram
 from graders_engine.report.numbers import numbers_of

@@ -1,4 +1,4 @@
-"""A judge held against people, and against itself."""
+"""A judge's agreement with human labels and with itself."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from graders_engine.statistics.estimate import Estimate, Floats, estimate_some
 from graders_engine.statistics.paired import apart, estimate_difference
 
 PASSED, FAILED = "passed", "failed"
-"""What a number is matched as."""
+"""The labels that numbers are matched as."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How often a judge says the same as people.
+    """How often a judge gives the same label as people.
 
     Attributes:
-        agreement: share of rows on which both say the same.
-        kappa: Cohen's kappa; None where both always say one and the same.
-        constant: what people say most often.
-        constant_agreement: agreement of a judge that always says that, whose kappa is 0: no judge.
-        confusion: (the judge's, the people's, rows), the most frequent first.
+        agreement: share of rows with equal labels.
+        kappa: Cohen's kappa; None if both always give one and the same label.
+        constant: the most frequent human label.
+        constant_agreement: agreement of a judge that always gives it (its kappa is 0), for comparison.
+        confusion: (the judge's label, the human label, rows), the most frequent first.
     """
 
     agreement: Estimate
@@ -50,17 +50,17 @@ class Matching:
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far a judge's numbers are from people's.
+    """How far a judge's numbers are from human numbers.
 
     Attributes:
-        kappa: Cohen's kappa with quadratic weights; None where both always give one and the same number.
-        pearson: correlation; None where one of them does not vary.
-        spearman: rank correlation; None as above.
+        kappa: Cohen's kappa with quadratic weights; None if both always give one and the same number.
+        pearson: correlation; None if one of them does not vary.
+        spearman: rank correlation; None likewise.
         absolute_error: mean distance.
-        constant: people's median.
-        constant_error: mean distance of a judge that always says that, whose kappa is 0: no judge.
-        bias: mean of judge minus people.
-        calibration: people's mean beside the judge's, by bins of the judge's.
+        constant: the human median.
+        constant_error: mean distance of a judge that always gives it (its kappa is 0), for comparison.
+        bias: mean of judge minus human.
+        calibration: the human mean and the judge's, by bins of the judge's numbers.
     """
 
     kappa: float | None
@@ -75,17 +75,17 @@ class Distance:
 
 @dataclass(frozen=True, slots=True)
 class JudgeAgreement:
-    """A judge held against people's labels.
+    """A judge's agreement with human labels.
 
     Attributes:
-        rows: rows with an answer of the judge and a label of people.
-        unanswered: rows without an answer of the judge; left out of all else.
-        passing: the least number that passes, where numbers were matched as passed or not.
-        matching: labels, or passed and failed; None for numbers that were not split so.
+        rows: rows with an answer of the judge and a human label.
+        unanswered: rows without an answer of the judge, which count nowhere else.
+        passing: the smallest number that passes, if numbers were matched as passed or failed.
+        matching: of labels, or of passed and failed; None for numbers that were not matched.
         distance: of numbers; None for labels.
-        flips: how often the judge's own repeats differ; None without repeats.
+        flips: how often the judge's repeats differ; None without repeats.
         alpha: Krippendorff's alpha over the repeats, of labels or of numbers; None without repeats, and
-            where the judge's answers never differ at all.
+            if no answers of the judge differ at all.
     """
 
     rows: int
@@ -103,65 +103,66 @@ def judge_agreement(
     *,
     passing: float | None = None,
 ) -> JudgeAgreement:
-    """Hold a judge against people's labels.
+    """Measure a judge's agreement with human labels.
 
-    A row's answer is the median of the judge's numbers, or the most frequent of its labels, the first of
-    equals; its repeats are compared as they are.
+    A row's answer is the median of the judge's numbers, or the most frequent of its labels (the first of
+    equally frequent ones). Its repeats are compared unchanged.
 
     Args:
-        answers: of each row, what the judge answered each time it was asked: all finite numbers or all
-            text; empty where it gave no answer.
-        human: of each row, what people say: of the same kind.
-        passing: of numbers, the least that passes; both sides are then also matched as passed or
-            failed. Without it that is done only where all are 0 or 1.
+        answers: for each row, the judge's answers, one for each time it was asked: all finite numbers or
+            all text; empty if it gave no answer.
+        human: for each row, the human label or number: of the same type.
+        passing: the smallest number that passes; numbers are then also matched as passed or failed.
+            Without it, that is done only if all numbers are 0 or 1.
 
     Raises:
-        DataSetError: the two have not as many rows, or no row has both, or numbers meet text.
+        DataSetError: the two have different numbers of rows, or no row has both, or numbers and text are
+            mixed.
     """
     if len(answers) != len(human):
         raise DataSetError(f"The judge answered {len(answers)} rows, but people {len(human)}.")
     kept: list[tuple[list[float | str], float | str]] = [
-        ([*said], label) for said, label in zip(answers, human, strict=True) if said
+        ([*repeats], label) for repeats, label in zip(answers, human, strict=True) if repeats
     ]
     if not kept:
-        raise DataSetError("No row has both an answer of the judge and a label of people.")
-    texts = {isinstance(value, str) for said, label in kept for value in (*said, label)}
+        raise DataSetError("No row has both an answer of the judge and a human label.")
+    texts = {isinstance(value, str) for repeats, label in kept for value in (*repeats, label)}
     if len(texts) > 1:
         raise DataSetError(
-            "The judge's answers and people's labels must be all numbers or all text, but they are mixed. "
-            "Where the judge gives rewards, say people's labels as numbers."
+            "The judge's answers and the human labels must be all numbers or all text, but they are mixed. "
+            "For a judge that gives rewards, the human labels must be numbers."
         )
     unanswered = len(answers) - len(kept)
     if True in texts:
-        return _of_labels(
-            [[str(answer) for answer in said] for said, _ in kept],
+        return _label_agreement(
+            [[str(answer) for answer in repeats] for repeats, _ in kept],
             [str(label) for _, label in kept],
             unanswered,
         )
-    return _of_numbers(
-        [[float(answer) for answer in said] for said, _ in kept],
+    return _number_agreement(
+        [[float(answer) for answer in repeats] for repeats, _ in kept],
         np.array([float(label) for _, label in kept]),
         unanswered,
         passing,
     )
 
 
-def _of_labels(answers: list[list[str]], human: list[str], unanswered: int) -> JudgeAgreement:
-    judge = [Counter(said).most_common(1)[0][0] for said in answers]
-    matching = _matching(judge, human)
+def _label_agreement(answers: list[list[str]], human: list[str], unanswered: int) -> JudgeAgreement:
+    judge = [Counter(repeats).most_common(1)[0][0] for repeats in answers]
+    matching = _match(judge, human)
     alpha = nominal_alpha(answers)
     return JudgeAgreement(len(human), unanswered, None, matching, None, flips(answers), alpha)
 
 
-def _of_numbers(
+def _number_agreement(
     answers: list[list[float]], human: Floats, unanswered: int, passing: float | None
 ) -> JudgeAgreement:
-    judge = np.array([median(said) for said in answers])
+    judge = np.array([median(repeats) for repeats in answers])
     if passing is None and {0.0, 1.0}.issuperset([*human, *chain.from_iterable(answers)]):
         passing = 1.0
     matching = None
     if passing is not None:
-        matching = _matching(_passed(judge, passing), _passed(human, passing))
+        matching = _match(_pass_labels(judge, passing), _pass_labels(human, passing))
     middle = float(np.median(human))
     distance = Distance(
         quadratic_kappa(judge, human),
@@ -179,20 +180,20 @@ def _of_numbers(
     )
 
 
-def _passed(values: Floats, passing: float) -> list[str]:
+def _pass_labels(values: Floats, passing: float) -> list[str]:
     return [PASSED if value >= passing else FAILED for value in values]
 
 
-def _matching(judge: list[str], human: list[str]) -> Matching:
+def _match(judge: list[str], human: list[str]) -> Matching:
     agreed = estimate_some(
         np.array([float(one == other) for one, other in zip(judge, human, strict=True)])
     )
-    constant, often = Counter(human).most_common(1)[0]
+    constant, rows_with_it = Counter(human).most_common(1)[0]
     confusion = Counter(zip(judge, human, strict=True)).most_common()
     return Matching(
         agreed,
         cohen_kappa(judge, human),
         constant,
-        often / len(human),
+        rows_with_it / len(human),
         tuple((*pair, rows) for pair, rows in confusion),
     )

@@ -1,4 +1,4 @@
-"""What differs between two JSON values, by path."""
+"""The differences of two JSON values, by path."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ class Change:
     """One difference.
 
     Attributes:
-        path: where: `graders.name.input`, `input[0].content`; empty for the whole value.
-        kind: "added", "removed" or "changed".
-        before: the old value; None where it was added.
-        after: the new value; None where it was removed.
+        path: such as `graders.name.input` or `input[0].content`; empty for the whole value.
+        before: the old value; None if it was added.
+        after: the new value; None if it was removed.
     """
 
     path: str
@@ -28,13 +27,15 @@ class Change:
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
-    """The differences of two JSON values, in their order; a number is the same with or without `.0`."""
+    """The differences of two JSON values, in their order; 1 equals 1.0."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
-            yield from changes(before.get(key, _ABSENT), after.get(key, _ABSENT), _step(path, key))
+            yield from changes(
+                before.get(key, _ABSENT), after.get(key, _ABSENT), _child_path(path, key)
+            )
     elif isinstance(before, list) and isinstance(after, list):
-        for place, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
-            yield from changes(old, new, f"{path}[{place}]")
+        for index, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
+            yield from changes(old, new, f"{path}[{index}]")
     elif before is _ABSENT:
         yield Change(path, "added", None, after)
     elif after is _ABSENT:
@@ -43,7 +44,7 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
         yield Change(path, "changed", before, after)
 
 
-def _step(path: str, key: str) -> str:
+def _child_path(path: str, key: str) -> str:
     if not key.isidentifier():
         return f'{path}["{key}"]'
     return f"{path}.{key}" if path else key

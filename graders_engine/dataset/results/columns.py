@@ -1,4 +1,4 @@
-"""Results files as columns of numbers: what it takes to hold two of them against each other."""
+"""Results files as columns of numbers, for comparing two of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from graders_engine.dataset.results.digest import lines_of, read_meta
-from graders_engine.dataset.results.line import ResultLine, decoded, results_in
+from graders_engine.dataset.results.line import ResultLine, decode_result, lines_of, results_in
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Status
 from graders_engine.statistics.estimate import Floats, Ints
@@ -24,12 +24,12 @@ class Columns:
 
     Attributes:
         lines: the rows' lines in the data set.
-        samples: their places among the samples of their lines.
+        samples: their positions among the samples of their lines.
         groups: below zero for a named group, else the line.
-        rewards: NaN where there is none.
-        statuses: places in `STATUSES`.
-        sub_rewards: by key; NaN where there is none. Of rows behind the last with the key, nothing.
-        ends: the bytes of the file up to each row's end.
+        rewards: NaN for rows without a reward.
+        statuses: indexes into `STATUSES`.
+        sub_rewards: by key; NaN for rows without one. The column ends at the last row with the key.
+        ends: the offset in the file of each row's end.
     """
 
     lines: array[int] = field(default_factory=lambda: array("q"))
@@ -39,42 +39,43 @@ class Columns:
     statuses: array[int] = field(default_factory=lambda: array("b"))
     sub_rewards: dict[str, array[float]] = field(default_factory=dict)
     ends: array[int] = field(default_factory=lambda: array("q"))
-    _names: dict[str, int] = field(default_factory=dict)
+    _group_numbers: dict[str, int] = field(default_factory=dict)
 
     def add(self, result: ResultLine, end: int) -> None:
-        """Take in one row."""
+        """Add one row."""
         before = len(self.lines)
         self.lines.append(result.line)
         self.samples.append(result.sample)
         group = result.group
         self.groups.append(
-            result.line if group is None else ~self._names.setdefault(group, len(self._names))
+            result.line
+            if group is None
+            else ~self._group_numbers.setdefault(group, len(self._group_numbers))
         )
-        self.rewards.append(_number(result.reward))
+        self.rewards.append(_nan_if_none(result.reward))
         self.statuses.append(STATUSES.index(result.status))
         self.ends.append(end)
         for key, value in result.sub_rewards.items():
             column = self.sub_rewards.setdefault(key, array("d"))
             column.extend([math.nan] * (before - len(column)))
-            column.append(_number(value))
+            column.append(_nan_if_none(value))
 
 
-def _number(value: float | None) -> float:
+def _nan_if_none(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-class Run:
+class RunColumns:
     """A results file, read once and kept as numbers.
 
     Attributes:
-        path: the file.
-        meta: what gave it; empty when that is not known.
-        rewards: of each row; NaN where there is none.
-        statuses: of each row, its place in `STATUSES`.
+        meta: what gave the results; empty if that is not recorded.
+        rewards: of each row; NaN for rows without a reward.
+        statuses: of each row, its index in `STATUSES`.
         groups: of each row, a number that it shares with the other samples of its prompt.
 
     Raises:
-        DataSetError: the file cannot be read, is not one of results, or has a row twice.
+        DataSetError: the file cannot be read, is not a results file, or has a row twice.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,32 +96,36 @@ class Run:
         return list(self._columns.sub_rewards)
 
     def sub_rewards(self, key: str) -> Floats:
-        """Of each row; NaN where there is none."""
+        """The sub-rewards of one key, of each row; NaN for rows without one."""
         column = self._columns.sub_rewards[key]
         padded = np.full(len(self.rewards), np.nan)
         padded[: len(column)] = column
         return padded
 
-    def matched(self, other: Run) -> tuple[Ints, Ints]:
-        """The places of the rows that both have, in this run and in the other."""
-        spread = 1 + max(int(run._samples.max(initial=0)) for run in (self, other))
-        mine, theirs = (run._lines * spread + run._samples for run in (self, other))
-        for run, names in ((self, mine), (other, theirs)):
-            twice = np.flatnonzero(np.diff(np.sort(names)) == 0)
-            if len(twice):
-                line = int(np.sort(names)[twice[0]] // spread)
-                raise DataSetError(f"{run.path} has two results for line {line} of its data set.")
-        _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-        return here, there
+    def matched(self, other: RunColumns) -> tuple[Ints, Ints]:
+        """The indexes of the rows that both runs have, in this run and in the other.
 
-    def result(self, place: int) -> ResultLine:
-        """The whole result at a place, read again."""
-        start = self._columns.ends[place - 1] if place else 0
+        Raises:
+            DataSetError: a run has two results for a row.
+        """
+        spread = 1 + max(int(run._samples.max(initial=0)) for run in (self, other))
+        here, there = (run._lines * spread + run._samples for run in (self, other))
+        for run, rows in ((self, here), (other, there)):
+            repeated = np.flatnonzero(np.diff(np.sort(rows)) == 0)
+            if len(repeated):
+                line = int(np.sort(rows)[repeated[0]] // spread)
+                raise DataSetError(f"{run.path} has two results for line {line} of its data set.")
+        _, in_here, in_there = np.intersect1d(here, there, assume_unique=True, return_indices=True)
+        return in_here, in_there
+
+    def result(self, index: int) -> ResultLine:
+        """The whole result of a row, read again from the file."""
+        start = self._columns.ends[index - 1] if index else 0
         with lines_of(self.path).open("rb") as file:
             file.seek(start)
-            return decoded(file.read(self._columns.ends[place] - start))
+            return decode_result(file.read(self._columns.ends[index] - start))
 
     def counts(self) -> dict[Status, int]:
-        """How many rows came to each status."""
+        """How many rows have each status."""
         counts = np.bincount(self.statuses, minlength=len(STATUSES)).tolist()
         return dict(zip(STATUSES, counts, strict=True))

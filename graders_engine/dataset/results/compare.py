@@ -1,4 +1,4 @@
-"""Two results files over the same rows, held against each other."""
+"""Compare two results files over the same rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graders_engine.dataset.results.changes import Change, changes
-from graders_engine.dataset.results.columns import STATUSES, Run
+from graders_engine.dataset.results.columns import STATUSES, RunColumns
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Status
@@ -19,9 +19,9 @@ from graders_engine.statistics.estimate import ROUNDING, Estimate, Ints
 from graders_engine.statistics.paired import Paired, apart, estimate_difference, paired
 
 TOP = 10
-"""Rows of each kind that are shown unless told otherwise."""
-SURE = 0.05
-"""P-value under which a difference is shown, where the data give no interval."""
+"""Rows of each kind that are kept by default."""
+SIGNIFICANT = 0.05
+"""P-value under which a difference counts as shown, if the data give no interval."""
 SCORED, INVALID, FAILED = range(len(STATUSES))
 
 
@@ -30,9 +30,9 @@ class RunFacts:
     """One side of a comparison.
 
     Attributes:
-        name: what it is called: the results file.
-        rows: its rows.
-        statuses: how many rows came to each status.
+        name: the results file.
+        rows: how many rows it has.
+        statuses: how many rows have each status.
     """
 
     name: str
@@ -46,8 +46,8 @@ class PartChange:
 
     Attributes:
         before: its mean in the first run.
-        after: its mean in the second.
-        difference: the mean difference with its interval.
+        after: its mean in the second run.
+        difference: the mean difference, with its interval.
     """
 
     before: float
@@ -57,7 +57,7 @@ class PartChange:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """One row that came out otherwise: its result in the first run and in the second."""
+    """One row whose results differ: the one of the first run, and the one of the second."""
 
     before: ResultLine
     after: ResultLine
@@ -70,19 +70,19 @@ class Comparison:
     Attributes:
         before: the first run.
         after: the second run.
-        matched: rows that both have.
-        only_before: rows that only the first has.
-        only_after: rows that only the second has.
-        unscored: of the matched rows that are not scored in both, how many came to what: "scored ->
-            invalid" and the like.
-        rewards: over the rows scored in both; None where there are none.
-        served: over the rows that neither run failed on, the invalid ones at what the hosted API gives
-            for them; None where no row is invalid.
+        matched: rows that both runs have.
+        only_before: rows that only the first run has.
+        only_after: rows that only the second run has.
+        unscored: of the matched rows that are not scored in both, how many have which statuses, such as
+            "scored -> invalid".
+        rewards: over the rows scored in both; None without any.
+        served: over the rows that failed in neither run, the invalid ones with the reward that the hosted
+            API serves for them; None if no row is invalid.
         sub_rewards: by key of a multi.
         changed_most: the rows scored in both whose rewards differ most, the largest difference first.
-        status_changes: the first rows that came to another status, up to as many.
-        grader_changes: what differs in the graders.
-        setting_changes: what else differs of what gave the results: engine, settings, model outputs.
+        status_changes: the first rows whose status differs, at most as many.
+        grader_changes: the differences of the graders.
+        setting_changes: the other differences of the runs: engine, settings, model outputs.
     """
 
     before: RunFacts
@@ -102,9 +102,9 @@ class Comparison:
     def worse(self, margin: float = 0.0) -> bool:
         """Whether the second run is shown to be worse by more than `margin`.
 
-        It is when the interval of the difference ends below that. Where the data give no interval (every
-        row changed by the same), when the difference is below it and its p-value is under 5 %. The rows
-        as served count, too: a model whose answers cannot be graded any more is worse.
+        That is so if the interval of the difference ends below `-margin`; or, if the data give no interval
+        (every row changed by the same amount), if the difference is below `-margin` and its p-value under
+        5 %. The rows as served count, too: a model whose answers can no longer be graded is worse.
         """
         return any(_below(found, -margin) for found in (self.rewards, self.served) if found)
 
@@ -112,24 +112,24 @@ class Comparison:
 def _below(found: Paired, limit: float) -> bool:
     if found.difference.high is not None:
         return found.difference.high < limit
-    return found.difference.value < limit and found.p_value < SURE
+    return found.difference.value < limit and found.p_value < SIGNIFICANT
 
 
 def compare(before: Path, after: Path, *, top: int = TOP, force: bool = False) -> Comparison:
-    """Hold two results files against each other, row by row.
+    """Compare two results files row by row.
 
     Args:
-        before: the first one.
-        after: the second one.
-        top: rows of each kind that are kept.
-        force: compare even if the files do not say that their rows are the same.
+        before: the first file.
+        after: the second file.
+        top: how many rows of each kind to keep.
+        force: compare even if it is not recorded that the rows are the same.
 
     Raises:
-        DataSetError: a file cannot be used, or the rows are not the same ones.
+        DataSetError: a file cannot be used, or the rows are not the same.
     """
-    first, second = Run(before), Run(after)
+    first, second = RunColumns(before), RunColumns(after)
     if not force:
-        _same_rows(first, second)
+        _require_same_rows(first, second)
     here, there = first.matched(second)
     if not len(here):
         raise DataSetError(f"{before} and {after} have no row in common.")
@@ -139,13 +139,13 @@ def compare(before: Path, after: Path, *, top: int = TOP, force: bool = False) -
     served = (was != FAILED) & (is_ != FAILED)
     groups = first.groups[here]
 
-    def rows(places: Ints) -> tuple[RowChange, ...]:
+    def rows(indexes: Ints) -> tuple[RowChange, ...]:
         return tuple(
-            RowChange(first.result(here[place]), second.result(there[place])) for place in places
+            RowChange(first.result(here[index]), second.result(there[index])) for index in indexes
         )
 
     distance = np.where(scored, np.abs(new - old), 0.0)
-    most = np.argsort(-distance, kind="stable")[:top]
+    farthest = np.argsort(-distance, kind="stable")[:top]
     return Comparison(
         RunFacts(str(before), len(first.rewards), first.counts()),
         RunFacts(str(after), len(second.rewards), second.counts()),
@@ -157,41 +157,41 @@ def compare(before: Path, after: Path, *, top: int = TOP, force: bool = False) -
         paired(np.nan_to_num(old[served]), np.nan_to_num(new[served]), groups[served])
         if (scored != served).any()
         else None,
-        dict(_parts(first, second, here[scored], there[scored])),
-        rows(most[distance[most] > ROUNDING]),
+        dict(_sub_reward_changes(first, second, here[scored], there[scored])),
+        rows(farthest[distance[farthest] > ROUNDING]),
         rows(np.flatnonzero(was != is_)[:top]),
         tuple(changes(first.meta.get("grader"), second.meta.get("grader"))),
-        tuple(changes(_settings(first.meta), _settings(second.meta))),
+        tuple(changes(_other_facts(first.meta), _other_facts(second.meta))),
     )
 
 
-def _same_rows(first: Run, second: Run) -> None:
-    """Refuse runs over other rows; other outputs for the same rows are what may be compared.
+def _require_same_rows(first: RunColumns, second: RunColumns) -> None:
+    """Refuse runs over different rows; different outputs for the same rows may be compared.
 
     Raises:
-        DataSetError: with what differs.
+        DataSetError: says what differs.
     """
     for run in (first, second):
         if "data" not in run.meta:
             raise DataSetError(
-                f"Nothing beside {run.path} says which data set gave it. "
-                "Where the rows are the same, say --force."
+                f"It is not recorded which data set gave {run.path}. "
+                "If the rows are the same, pass --force."
             )
-    found = [change.path for change in changes(_rows(first.meta), _rows(second.meta))]
+    found = [change.path for change in changes(_data_facts(first.meta), _data_facts(second.meta))]
     if found:
         raise DataSetError(
             f"{first.path} and {second.path} are of different data sets (other {' and '.join(found)}). "
-            "Where the rows are the same and only the model's outputs differ, say --force."
+            "If the rows are the same and only the model's outputs differ, pass --force."
         )
 
 
-def _rows(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run says of its data set, but for where it was and whose outputs were joined to it."""
+def _data_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What is recorded of a run's data set, except its path and the outputs joined with it."""
     return {key: value for key, value in meta["data"].items() if key not in ("path", "outputs")}
 
 
-def _settings(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What gave a run besides the grader and the rows."""
+def _other_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What is recorded of a run apart from the grader and the rows."""
     return {
         "engine": meta.get("engine"),
         "outputs": meta.get("data", {}).get("outputs"),
@@ -206,7 +206,9 @@ def _unscored(was: Ints, is_: Ints) -> dict[str, int]:
     }
 
 
-def _parts(first: Run, second: Run, here: Ints, there: Ints) -> Iterator[tuple[str, PartChange]]:
+def _sub_reward_changes(
+    first: RunColumns, second: RunColumns, here: Ints, there: Ints
+) -> Iterator[tuple[str, PartChange]]:
     for key in first.keys:
         if key not in second.keys:
             continue

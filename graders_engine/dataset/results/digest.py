@@ -1,103 +1,86 @@
-"""A results file read once, kept as what a report needs: columns of numbers, and a bounded choice of rows."""
+"""What a report needs of a results file: columns of numbers, and a bounded selection of rows."""
 
 from __future__ import annotations
 
-import json
 import random
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from graders_engine.dataset.results.line import ResultLine, results_in
+from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.errors import DataSetError
 from graders_engine.outcome import Usage, total_usage
 
 EXTREMES = 40
-"""Rows kept from each end of the rewards, and of the slowest."""
+"""Rows kept with the smallest rewards, with the largest, and of the slowest."""
 FLAGGED = 10
-"""Rows kept of each flag."""
+"""Rows kept for each flag."""
 SAMPLED = 200
-"""Rows kept of all, each with the same chance."""
-
-
-def lines_of(results: Path) -> Path:
-    """The file with a result a line: beside a Parquet file of results, that which it was made from."""
-    return results.with_name(f"{results.name}.jsonl") if results.suffix == ".parquet" else results
-
-
-def read_meta(path: Path) -> dict[str, Any]:
-    """What gave a results file, as the file beside it says; empty where there is none.
-
-    Raises:
-        DataSetError: the file beside it is not what a run writes.
-    """
-    lines = lines_of(path)
-    meta_path = lines.with_name(lines.name + ".meta.json")
-    try:
-        meta = json.loads(meta_path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise DataSetError(f"{meta_path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise DataSetError(f"{meta_path} is not JSON: {error}.") from None
-    if not isinstance(meta, dict):
-        raise DataSetError(f"{meta_path} does not hold an object: it is not what a run writes.")
-    return meta
+"""Rows kept as a random sample of all."""
 
 
 class TopK:
-    """The `most` results with the smallest keys, in their order; of equal ones, those that came first."""
+    """The results with the smallest keys, in their order; of equal keys, the first ones.
 
-    def __init__(self, most: int, key: Callable[[ResultLine], float]) -> None:
-        self._most, self._key = most, key
+    Args:
+        size: how many to keep.
+        key: of a result.
+    """
+
+    def __init__(self, size: int, key: Callable[[ResultLine], float]) -> None:
+        self._size, self._key = size, key
         self._held: list[ResultLine] = []
         self._limit = float("inf")
 
     def add(self, result: ResultLine) -> None:
-        """Look at one more."""
+        """Consider one more result."""
         if self._key(result) < self._limit:
             self._held.append(result)
-            if len(self._held) >= 4 * self._most:
+            if len(self._held) >= 4 * self._size:
                 self._limit = self._key(self.rows()[-1])
 
     def rows(self) -> list[ResultLine]:
-        """Those that were kept."""
+        """The results that are kept."""
         self._held.sort(key=self._key)
-        del self._held[self._most :]
+        del self._held[self._size :]
         return list(self._held)
 
 
 class Reservoir:
-    """`most` results of all that come, each with the same chance (Vitter's algorithm R, seeded)."""
+    """A random sample of all results (Vitter's algorithm R, seeded).
 
-    def __init__(self, most: int) -> None:
-        self._most, self._seen = most, 0
-        self._random = random.Random(0).random  # noqa: S311 - a choice of rows to show, no secret
+    Args:
+        size: how many to keep.
+
+    Attributes:
+        rows: the results that are kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size, self._seen = size, 0
+        self._random = random.Random(0).random  # noqa: S311 - a selection of rows, not a secret
         self.rows: list[ResultLine] = []
 
     def add(self, result: ResultLine) -> None:
-        """Look at one more."""
+        """Consider one more result."""
         self._seen += 1
-        if self._seen <= self._most:
+        if self._seen <= self._size:
             self.rows.append(result)
-        elif (place := int(self._random() * self._seen)) < self._most:
-            self.rows[place] = result
+        elif (index := int(self._random() * self._seen)) < self._size:
+            self.rows[index] = result
 
 
 @dataclass(slots=True)
 class Repeats:
-    """How far a judge's answers to the same question lie apart.
+    """How much a judge's answers to the same question differ.
 
     Attributes:
-        rows: rows that were asked several times.
-        answers: all answers to them.
+        rows: rows about which the judge was asked several times.
+        answers: all answers about them.
         differing: rows whose answers are not all equal.
         deviation_sum: sum over the rows of the answers' standard deviation (n - 1).
-        widest: the largest distance between two answers to one row.
+        widest: the largest distance between two answers about one row.
         widest_line: the line of that row.
     """
 
@@ -109,7 +92,7 @@ class Repeats:
     widest_line: int = 0
 
     def add(self, line: int, rewards: list[float]) -> None:
-        """Count one row's answers; one answer alone says nothing."""
+        """Add one row's answers; a single answer is not counted."""
         if len(rewards) < 2:
             return
         self.rows += 1
@@ -129,19 +112,17 @@ class Digest:
     """What is kept of a run: 8 bytes for each number of a scored row, and a few hundred rows.
 
     Attributes:
-        tally: the counts.
-        rewards: of the scored rows, in the file's order.
+        rewards: of the scored rows, in the order of the file.
         groups: for each of `rewards`, a number that it shares with the other samples of its prompt; rows
-            without a group have one of their own, below zero.
-        sub_rewards: by key of a multi, for each of `rewards`; NaN where a row has none.
+            without a group have a number of their own, below zero.
+        sub_rewards: by key of a multi, for each of `rewards`; NaN if a row has none.
         usage: the tokens of judges, by model.
-        repeats: by grader key, where judges were asked several times.
+        repeats: of judges that are asked several times, by the grader's key.
         seconds: sum of the rows' grading times.
         worst: scored rows with the smallest rewards.
-        best: scored rows with the largest.
-        slowest: rows that took longest.
-        flagged: of each flag, its first rows.
-        drawn: rows drawn from all.
+        best: scored rows with the largest rewards.
+        flagged: the first rows of each flag.
+        sampled: a random sample of all rows.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -157,15 +138,15 @@ class Digest:
     )
     slowest: TopK = field(default_factory=lambda: TopK(EXTREMES, lambda result: -result.seconds))
     flagged: dict[str, list[ResultLine]] = field(default_factory=dict)
-    drawn: Reservoir = field(default_factory=lambda: Reservoir(SAMPLED))
+    sampled: Reservoir = field(default_factory=lambda: Reservoir(SAMPLED))
     _group_numbers: dict[str, int] = field(default_factory=dict)
 
     def add(self, result: ResultLine) -> None:
-        """Take in one row."""
+        """Add one row."""
         self.tally.add(result)
         self.seconds += result.seconds
         self.slowest.add(result)
-        self.drawn.add(result)
+        self.sampled.add(result)
         if result.status == "scored" and result.reward is not None:
             self._add_scored(result, result.reward)
         for flag in result.flags:
@@ -200,11 +181,11 @@ class Digest:
         return bool(self._group_numbers)
 
     def kept(self) -> list[ResultLine]:
-        """Every row that was kept, once, in the data set's order."""
-        rows = [*self.worst.rows(), *self.best.rows(), *self.slowest.rows(), *self.drawn.rows]
+        """All rows that are kept, each once, in the order of the data set."""
+        rows = [*self.worst.rows(), *self.best.rows(), *self.slowest.rows(), *self.sampled.rows]
         rows += [row for rows_of_flag in self.flagged.values() for row in rows_of_flag]
-        by_place = {(row.line, row.sample): row for row in rows}
-        return [by_place[place] for place in sorted(by_place)]
+        by_position = {(row.line, row.sample): row for row in rows}
+        return [by_position[position] for position in sorted(by_position)]
 
 
 def digest(path: Path) -> Digest:
@@ -213,7 +194,7 @@ def digest(path: Path) -> Digest:
     Raises:
         DataSetError: the file cannot be read, or a line is not a result.
     """
-    taken = Digest()
+    content = Digest()
     for _, result in results_in(lines_of(path)):
-        taken.add(result)
-    return taken
+        content.add(result)
+    return content

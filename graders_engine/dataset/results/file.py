@@ -1,40 +1,43 @@
-"""Results out: one line a row, append-only, so that whatever ends a run loses nothing that was written.
+"""A results file: one line a row, append-only, so that nothing written is lost however a run ends.
 
-A results file `r.jsonl` has a file `r.jsonl.meta.json` beside it: which grader, data and settings gave
-it. A run that finds both, and the same three, goes on behind the last whole line. Which bytes of the data
-the lines came from stands in `r.jsonl.index.sqlite` (`index.Index`).
+Next to a results file `r.jsonl`, `r.jsonl.meta.json` says which grader, data and settings gave it. A run that
+finds both, with the same three, resumes after the last whole line. `r.jsonl.index.sqlite` says which bytes of
+the data the lines came from (`scoring.index.Index`). While a run writes, `r.jsonl.lock` keeps other runs out.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from io import BufferedWriter, FileIO
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from graders_engine.dataset.results.line import ResultLine, encoded, results_in
+from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
+from graders_engine.dataset.results.meta import check_meta, write_meta
 from graders_engine.errors import DataSetError
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 WRITE_BYTES = 1 << 18
-"""Results held back before they are written, at most."""
+"""Results are written at the latest when they have this many bytes."""
 WRITE_S = 0.5
-"""Seconds that a result is held back, at most (looked at whenever one is added)."""
+"""Results are written at the latest after these seconds (checked whenever one is added)."""
 SYNC_S = 2.0
-"""Seconds between two syncs to the disk; a power cut loses what came after the last one."""
+"""Seconds between two syncs to the disk; a power cut loses the results after the last sync."""
 
 
 class ResultsFile:
     """An open results file; only one run may have it open.
 
     Args:
-        path: where it is.
-        identity: what gave the results: JSON values, compared with what the file says.
-        overwrite: begin anew even if there are results.
+        path: the file.
+        identity: what gives the results: JSON values, compared with those of the file.
+        overwrite: start over even if there are results.
 
     Raises:
         DataSetError: another run has it open, or it holds other results, or it cannot be written.
@@ -42,89 +45,48 @@ class ResultsFile:
 
     def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
         self.path = path
-        self.meta_path = path.with_name(path.name + ".meta.json")
         self.index_path = path.with_name(path.name + ".index.sqlite")
         self._held: list[bytes] = []
         self._held_bytes = 0
-        # Whatever ends a write in the middle, a full disk or Ctrl-C, nothing may follow the torn line.
-        self._cut_off = False
+        # After an interrupted write, append nothing more: the last line may be torn.
+        self._torn = False
         self._written_at = self._synced_at = monotonic()
         self._temporary = path.with_name(path.name + ".tmp")
-        self._file = self._locked()
+        self._lock = _lock(path)
         try:
-            self._temporary.unlink(missing_ok=True)  # of a run that was killed in `replace`
-            self._agree(identity, overwrite=overwrite)
+            self._file = self._open_file()
+            try:
+                self._temporary.unlink(missing_ok=True)  # of a run that was killed in `replace`
+                self._continue_or_begin(identity, overwrite=overwrite)
+            except BaseException:
+                self._file.close()
+                raise
         except BaseException:
-            self._file.close()
+            _unlock(self._lock)
             raise
 
-    def _locked(self) -> FileIO:
-        """The file, opened and held against other runs."""
-        while True:
-            try:
-                file = FileIO(self.path, "a+")
-            except OSError as error:
-                raise DataSetError(
-                    f"The results cannot be written: {self.path}: {error.strerror}."
-                ) from None
-            try:
-                lock(file, self.path)
-                if self.path.exists() and os.path.samestat(
-                    os.fstat(file.fileno()), self.path.stat()
-                ):
-                    return file
-            except BaseException:
-                file.close()
-                raise
-            file.close()  # another run put a new file in its place just then
+    def _open_file(self) -> FileIO:
+        try:
+            return FileIO(self.path, "a+")
+        except OSError as error:
+            raise self._unwritable(self.path, error) from None
 
-    def _agree(self, identity: dict[str, Any], *, overwrite: bool) -> None:
-        """Make sure that what is in the file came from the same grader, data and settings."""
+    @staticmethod
+    def _unwritable(path: Path, error: OSError, hint: str = "") -> DataSetError:
+        return DataSetError(f"The results cannot be written: {path}: {error.strerror}.{hint}")
+
+    def _continue_or_begin(self, identity: dict[str, Any], *, overwrite: bool) -> None:
+        """Continue after the last whole line of the same run, or begin a new one."""
         size = os.fstat(self._file.fileno()).st_size
-        if overwrite:
-            self._file.truncate(0)
-        elif size:
-            meta = self._meta()
-            differing = sorted(
-                key
-                for key in meta
-                if _known_by(key, identity.get(key)) != _known_by(key, meta[key])
-            )
-            if differing:
-                raise DataSetError(
-                    f"{self.path} holds results of another run: other {' and '.join(differing)}. "
-                    "Write to another file, or say --overwrite to begin anew."
-                )
+        if size and not overwrite:
+            check_meta(self.path, identity)
             self._cut_torn_line(size)
             return
-        self._write_meta(identity)
-
-    def _meta(self) -> dict[str, Any]:
-        try:
-            meta = json.loads(self.meta_path.read_bytes())
-        except (OSError, ValueError):
-            meta = None
-        if not isinstance(meta, dict):
-            raise DataSetError(
-                f"{self.path} exists, but {self.meta_path.name} does not say what gave it. "
-                "Write to another file, or say --overwrite to begin anew."
-            )
-        return meta
-
-    def _write_meta(self, identity: dict[str, Any]) -> None:
-        temporary = self.meta_path.with_name(self.meta_path.name + ".tmp")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(identity, file, indent=2, ensure_ascii=True)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.meta_path)
-        except OSError as error:
-            raise DataSetError(f"{self.meta_path} cannot be written: {error.strerror}.") from None
+        self._file.truncate(0)
+        write_meta(self.path, identity)
 
     def _cut_torn_line(self, size: int) -> None:
-        """End the file behind its last whole line."""
+        """End the file after its last whole line."""
         end = size
         while end:
             start = max(0, end - WRITE_BYTES)
@@ -138,122 +100,126 @@ class ResultsFile:
             self._file.truncate(end)
 
     def read(self) -> Iterator[tuple[int, ResultLine]]:
-        """The results that are in the file, each with the bytes up to its end.
+        """The results in the file, each with the offset of its end.
 
         Raises:
             DataSetError: a line is not a result.
         """
         return results_in(self.path)
 
-    def cut(self, end: int) -> None:
-        """Take away what stands behind this many bytes."""
-        self._file.truncate(end)
+    def truncate(self, size: int) -> None:
+        """Truncate to this many bytes."""
+        self._file.truncate(size)
 
     def add(self, result: ResultLine) -> None:
-        """Append a result; it is on disk after the next `flush` at the latest."""
-        self.add_lines(encoded([result]))
+        """Append a result; it is written at the latest by the next `flush`."""
+        self.add_lines(encode_results([result]))
 
     def add_lines(self, lines: bytes) -> None:
-        """Append whole lines; they are on disk after the next `flush` at the latest."""
+        """Append whole lines; they are written at the latest by the next `flush`."""
         self._held.append(lines)
         self._held_bytes += len(lines)
         if self._held_bytes >= WRITE_BYTES or monotonic() - self._written_at >= WRITE_S:
             self.flush()
 
     def flush(self, *, sync: bool = False) -> None:
-        """Write what is held back.
+        """Write the results that are held back.
+
+        Args:
+            sync: sync to the disk, too; without it, that is done every `SYNC_S` seconds.
 
         Raises:
-            DataSetError: the disk is full, or gone; whole lines before that stay.
+            DataSetError: the disk is full, or gone; the whole lines before that are kept.
         """
-        if self._cut_off:
+        if self._torn:
             return
-        self._cut_off = True
+        self._torn = True
         try:
             if self._held:
                 held, self._held, self._held_bytes = self._held, [], 0
-                self._write(b"".join(held))
+                self._write_all(b"".join(held))
             self._written_at = monotonic()
             if sync or self._written_at - self._synced_at >= SYNC_S:
                 os.fsync(self._file.fileno())
                 self._synced_at = monotonic()
         except OSError as error:
-            raise DataSetError(
-                f"The results cannot be written: {self.path}: {error.strerror}. "
-                "What was written before stays; the same command goes on from there."
-            ) from None
-        self._cut_off = False
+            hint = " Results written so far are kept; run the same command again to resume."
+            raise self._unwritable(self.path, error, hint) from None
+        self._torn = False
 
-    def _write(self, lines: bytes) -> None:
+    def _write_all(self, lines: bytes) -> None:
         rest = memoryview(lines)
         while rest:
             rest = rest[self._file.write(rest) :]
 
     def replace(self, lines: Iterable[bytes]) -> None:
-        """Put these lines in place of all results: whatever ends this leaves either the old or the new.
+        """Replace all results by these lines; however this ends, the file has either the old or the new.
 
         Raises:
             DataSetError: they cannot be written.
         """
-        temporary = self._temporary
         try:
-            file = FileIO(temporary, "w+")
             try:
-                lock(file, temporary)
-                buffered = BufferedWriter(file, WRITE_BYTES)
-                buffered.writelines(lines)
-                buffered.flush()
-                os.fsync(buffered.detach().fileno())
-                temporary.replace(self.path)
-            except BaseException:
-                file.close()
-                temporary.unlink(missing_ok=True)
-                raise
+                with FileIO(self._temporary, "w") as file:
+                    buffered = BufferedWriter(file, WRITE_BYTES)
+                    buffered.writelines(lines)
+                    buffered.flush()
+                    os.fsync(file.fileno())
+                self._file.close()  # Windows does not replace an open file
+                self._temporary.replace(self.path)
+                _sync_folder(self.path.parent)
+            finally:
+                self._temporary.unlink(missing_ok=True)
+                if self._file.closed:
+                    self._file = self._open_file()
         except OSError as error:
-            raise DataSetError(
-                f"The results cannot be written: {temporary}: {error.strerror}. "
-                "The old ones are as they were."
-            ) from None
-        self._file.close()
-        self._file = file
+            hint = " The old ones are unchanged."
+            raise self._unwritable(self._temporary, error, hint) from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.flush(sync=True)
         finally:
             self._file.close()
+            _unlock(self._lock)
 
 
-def lock(file: FileIO, path: Path) -> None:
-    """Hold a results file against other runs, until it is closed.
+def _lock(path: Path) -> BaseFileLock:
+    """Keep other runs out, until `_unlock`.
 
-    Raises:
-        DataSetError: another run holds it.
+    The lock is on a file of its own, which `replace` does not touch: results that are opened while it is held
+    are the current ones. For a symbolic link, it is the lock of the file that the link refers to.
     """
-    if sys.platform == "win32":  # no flock there; two runs at once are then the user's care
-        return
-    import fcntl
+    from filelock import FileLock, Timeout  # takes 40 ms
 
+    target = Path(os.path.realpath(path))
+    lock = FileLock(target.with_name(target.name + ".lock"))
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        os.stat(os.path.join(target.parent, ""))  # filelock would create a missing folder
+        lock.acquire(blocking=False)
+    except Timeout:
         raise DataSetError(f"Another run is writing to {path}: wait for it, or end it.") from None
+    except OSError as error:
+        raise DataSetError(f"The results cannot be written: {path}: {error.strerror}.") from None
+    return lock
 
 
-_PASSING = ("path", "prices", "sandbox")
-"""Settings that may differ: where files are, what judges cost, which walls held."""
+def _unlock(lock: BaseFileLock) -> None:
+    if sys.platform != "win32":  # there, an open file cannot be removed
+        # While it is still held: a run that opened it before finds it removed, and is refused.
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
+    lock.release()
 
 
-def _known_by(key: str, part: Any) -> Any:
-    """What of a part of the identity must be the same; of the grader it is everything."""
-    if key == "grader" or not isinstance(part, dict):
-        return part
-    return {name: _known_by(name, value) for name, value in part.items() if name not in _PASSING}
+def _sync_folder(folder: Path) -> None:
+    """Make a renamed file durable; not every system can sync a folder."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What became of a row, as a line of a results file."""
+"""The result of a row, as a line of a results file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import RowOutcome, Status, Usage
 
@@ -18,15 +19,15 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         line: number of the row's line in the data set, from 1.
-        reward: the reward; null when there is none.
+        reward: null if there is none.
         status: "scored", "invalid" (the row's or the grader's fault) or "failed" (infrastructure).
         sub_rewards: of a multi, by key.
         flags: the flags that are set, by wire name, with details.
         seconds: wall time of the grading.
-        sample: place of the sample among those of its line, from 0; not written for the first.
-        group: what the samples of one prompt have in common; not written where there is one a prompt.
-        usage: the tokens of judges, by model; not written where there were none.
-        repeats: where a judge was asked several times, each answer's reward, by the grader's key.
+        sample: position of the sample among those of its line, from 0; omitted for the first.
+        group: shared by the samples of one prompt; omitted for prompts with a single sample.
+        usage: the tokens of judges, by model; omitted without judges.
+        repeats: of judges that are asked several times, each answer's reward, by the grader's key.
         labels: of label_model graders, the label of each answer, by the grader's key.
     """
 
@@ -43,21 +44,20 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: dict[str, list[str]] = {}
 
 
-def result_line(
-    line: int, row: RowOutcome, sample: int = 0, group: str | None = None
-) -> ResultLine:
+def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
     """The line for one graded row."""
-    outcome = row.outcome
-    flagged = outcome.failures or row.sample_flags  # most rows are not, and are not asked twice
+    outcome = graded.outcome
+    # Most rows have no flags; `status` and `flags` are computed only for those that may have some.
+    flagged = outcome.failures or graded.sample_flags
     return ResultLine(
-        line,
+        ref.line,
         outcome.reward,
         outcome.status if flagged else "scored",
         outcome.sub_rewards,
-        row.flags if flagged else {},
-        row.seconds,
-        sample,
-        group,
+        graded.flags if flagged else {},
+        graded.seconds,
+        ref.sample,
+        ref.group,
         outcome.usage,
         outcome.repeats,
         outcome.labels,
@@ -65,20 +65,20 @@ def result_line(
 
 
 _encoder = msgspec.json.Encoder()
-decoded = msgspec.json.Decoder(ResultLine).decode
-"""A result from its line; a `msgspec.MsgspecError` says what is wrong with it."""
+decode_result = msgspec.json.Decoder(ResultLine).decode
+"""A result from its line; raises a `msgspec.MsgspecError` that says what is wrong with it."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def encoded(results: Sequence[ResultLine]) -> bytes:
-    """Results as their lines stand in the file."""
+def encode_results(results: Sequence[ResultLine]) -> bytes:
+    """Results as the lines of a results file."""
     try:
         return _encoder.encode_lines(results)
     except UnicodeEncodeError:  # a lone surrogate from a row, quoted in a flag's details
-        return b"".join(_escaped(result) + b"\n" for result in results)
+        return b"".join(_encode_escaped(result) + b"\n" for result in results)
 
 
-def _escaped(result: ResultLine) -> bytes:
+def _encode_escaped(result: ResultLine) -> bytes:
     try:
         return _encoder.encode(result)
     except UnicodeEncodeError:
@@ -86,8 +86,13 @@ def _escaped(result: ResultLine) -> bytes:
         return _LONE_SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()
 
 
+def lines_of(results: Path) -> Path:
+    """The file with one result a line; for Parquet output, the JSONL file it was built from."""
+    return results.with_name(f"{results.name}.jsonl") if results.suffix == ".parquet" else results
+
+
 def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:
-    """The results in a file, each with the bytes up to its end; a torn last line is left out.
+    """The results in a file, each with the offset of its end; an incomplete last line is left out.
 
     Raises:
         DataSetError: the file cannot be read, or a line is not a result.
@@ -100,7 +105,7 @@ def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:
                     return
                 end += len(line)
                 try:
-                    yield end, decoded(line)
+                    yield end, decode_result(line)
                 except msgspec.MsgspecError as error:
                     raise DataSetError(
                         f"{path}, line {number}, is not a result: {error}."

@@ -1,4 +1,4 @@
-"""Results as a Parquet file, made from the lines of a results file."""
+"""Results as a Parquet file, made from a results file."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 import msgspec
 
 from graders_engine.dataset.results.line import ResultLine, results_in
-from graders_engine.dataset.rows.source import needed
+from graders_engine.dataset.rows.source import require_module
 from graders_engine.errors import DataSetError
 
-ROWS_AT_ONCE = 20_000
-"""Rows of a row group; they are held in memory together."""
+GROUP_ROWS = 20_000
+"""Rows of a row group, which are held in memory together."""
 
 
 def write_table(lines: Path, out: Path, keys: Sequence[str]) -> None:
-    """Write a results file as a Parquet file, which then stands there whole or not at all.
+    """Write a results file as a Parquet file, completely or not at all.
 
     The columns are the fields of `ResultLine`; `sub_rewards` is a struct with a number for each key.
 
     Args:
         lines: the results file.
         out: the Parquet file.
-        keys: of a multi's parts.
+        keys: the keys of a multi's graders.
 
     Raises:
         DataSetError: pyarrow is not installed, or the file cannot be written.
     """
-    pyarrow = needed("pyarrow", "Parquet", out)
-    parquet = needed("pyarrow.parquet", "Parquet", out)
+    pyarrow = require_module("pyarrow", "Parquet", out)
+    parquet = require_module("pyarrow.parquet", "Parquet", out)
     schema = _schema(pyarrow, keys)
     temporary = out.with_name(out.name + ".tmp")
     try:
         try:
             with parquet.ParquetWriter(temporary, schema) as writer:
-                for rows in _groups(lines):
+                for rows in _row_groups(lines):
                     writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
             temporary.replace(out)
         finally:
@@ -48,13 +48,13 @@ def write_table(lines: Path, out: Path, keys: Sequence[str]) -> None:
         ) from None
 
 
-def _groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
+def _row_groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
     results = (result for _, result in results_in(lines))
-    while rows := [_columns(result) for result in islice(results, ROWS_AT_ONCE)]:
+    while rows := [_table_row(result) for result in islice(results, GROUP_ROWS)]:
         yield rows
 
 
-def _columns(result: ResultLine) -> dict[str, Any]:
+def _table_row(result: ResultLine) -> dict[str, Any]:
     row = msgspec.structs.asdict(result)
     row["usage"] = {model: msgspec.structs.asdict(usage) for model, usage in result.usage.items()}
     return {name: list(part.items()) if name in _MAPS else part for name, part in row.items()}
@@ -72,7 +72,7 @@ def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
             ("line", count),
             ("reward", number),
             ("status", pyarrow.dictionary(pyarrow.int8(), text)),
-            # Parquet has no struct without fields: of a single grader there is no such column.
+            # Parquet has no struct without fields: the table of a single grader lacks the column.
             *([("sub_rewards", sub_rewards)] if keys else []),
             ("flags", pyarrow.map_(text, text)),
             ("seconds", number),

@@ -1,4 +1,4 @@
-"""The numbers of a run, counted as its results come."""
+"""The numbers of a run, counted result by result."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from dataclasses import dataclass, field
 from graders_engine.dataset.results.line import ResultLine
 
 BINS = 10
-"""Bins of the histogram, over [0, 1]; rewards outside count in the first and the last."""
+"""Bins of the histogram over [0, 1]; rewards outside count in the first or the last."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a data set came to.
+    """The numbers of a data set.
 
     Attributes:
-        rows: all rows.
         scored: rows with a reward and no failure; the means are over these.
-        invalid: rows that the row or the grader is to blame for.
-        failed: rows that the infrastructure is to blame for.
-        reward_sum: sum of the scored rows' rewards.
-        served_sum: sum over scored and invalid rows as the hosted API serves them: no reward is 0.
+        invalid: rows without a reward for which the row or the grader is to blame.
+        failed: rows without a reward for which the infrastructure is to blame.
+        reward_sum: over the scored rows.
+        served_sum: over scored and invalid rows as the hosted API serves them: a missing reward is 0.
         flags: how often each flag was set.
-        examples: of each flag, the first line with it, and its details.
+        examples: for each flag, the first line with it, and its details.
         sub_reward_sums: by key of a multi, over the scored rows.
-        histogram: counts of the scored rows' rewards.
+        histogram: of the scored rows' rewards.
     """
 
     rows: int = 0
@@ -59,7 +58,7 @@ class Tally:
             self.examples.setdefault(flag, (result.line, details))
 
     def merge(self, later: Tally) -> None:
-        """Count the rows of a tally of later lines, too."""
+        """Add the numbers of later lines."""
         self.rows += later.rows
         self.scored += later.scored
         self.invalid += later.invalid
@@ -75,11 +74,11 @@ class Tally:
 
     @property
     def mean(self) -> float | None:
-        """Mean reward of the scored rows; None when there are none."""
+        """Mean reward of the scored rows; None without any."""
         return self.reward_sum / self.scored if self.scored else None
 
     @property
     def served_mean(self) -> float | None:
-        """Mean of what the hosted API would have served for the scored and invalid rows."""
+        """Mean reward of the scored and invalid rows as the hosted API serves them; None without any."""
         count = self.scored + self.invalid
         return self.served_sum / count if count else None

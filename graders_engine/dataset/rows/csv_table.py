@@ -1,4 +1,4 @@
-"""CSV: the header row names the fields, and every value is text."""
+"""CSV: the header row names the fields; every value is text."""
 
 from __future__ import annotations
 
@@ -9,58 +9,59 @@ from collections.abc import Iterator
 from typing import IO
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.records import MAX_ROW_BYTES, Record, Records
-from graders_engine.dataset.rows.source import DAMAGE, STDIN, Source, damaged, unreadable_disk
+from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
+from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.errors import DataSetError
 
+# A process-wide limit, 131,072 by default; model outputs are often longer. It is raised once, here, and stays
+# raised: with several threads that read tables, one that restored it would break the others' rows.
+csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
 
-class CsvTable(Records):
-    """The rows of a CSV table (RFC 4180: commas, double quotes), numbered by the line they begin on.
 
-    Every value is the text of its cell: an empty cell is an empty text, `1.50` stays `1.50`. Templates step
-    into a cell that holds JSON all the same.
+class CsvTable(StreamedRecords):
+    """The rows of a CSV table (RFC 4180: commas, double quotes), numbered by their first line.
+
+    Every value is the text of its cell: an empty cell is an empty string, `1.50` stays `1.50`. Templates can
+    still access the parts of a cell that holds JSON.
 
     Args:
         source: where the bytes come from.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
-        self.form = source.form("csv")
+    uncompressed_form = "csv"
 
-    def _rows(self, after_line: int) -> Iterator[Record]:
-        # A process-wide setting; a model's output is often longer than its default of 131,072.
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
+    def rows(self) -> Iterator[RowRef]:
+        """The rows from the first one."""
         with unreadable_disk(self.path), self._source.open() as (stream, tell):
-            table = _Table(stream)
+            table = Table(stream)
             try:
                 fields = table.header(self.path.name)
-                for number, row in table.rows(fields):
-                    if number > after_line:
-                        yield number, tell(), row
+                for line, row in table.rows(fields):
+                    yield RowRef(line, row, tell())
             except DAMAGE as error:
-                if table.line >= after_line:
-                    yield table.line + 1, tell(), damaged(error)
+                yield RowRef(table.line + 1, damaged(error), tell())
 
 
-class _Table:
-    """Cells of a stream.
+class Table:
+    """The cells of a stream.
+
+    Args:
+        stream: the decompressed bytes.
 
     Attributes:
-        line: lines that were read.
+        line: how many lines have been read.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        # Bytes that are no UTF-8 become lone surrogates, so that they spoil their own row only.
+        # Bytes that are not UTF-8 become lone surrogates, so that they affect only their own row.
         self._text = io.TextIOWrapper(
             stream, encoding="utf-8-sig", errors="surrogateescape", newline=""
         )
         self.line = 0
         self._too_long = 0
-        self._cells = csv.reader(self._lines(), strict=True)
+        self._cells = csv.reader(self._read_lines(), strict=True)
 
-    def _lines(self) -> Iterator[str]:
+    def _read_lines(self) -> Iterator[str]:
         readline = functools.partial(self._text.readline, MAX_ROW_BYTES)
         for line in iter(readline, ""):
             self.line += 1
@@ -72,10 +73,13 @@ class _Table:
             yield line
 
     def header(self, name: str) -> list[str]:
-        """The names of the fields; none where the table is empty.
+        """The names of the fields; an empty list if the table is empty.
+
+        Args:
+            name: the file's name, for the error.
 
         Raises:
-            DataSetError: two are the same, or there is no header that can be read.
+            DataSetError: two names are equal, or the header cannot be read.
         """
         try:
             fields = next((cells for cells in self._cells if cells), [])
@@ -87,7 +91,7 @@ class _Table:
         return fields
 
     def rows(self, fields: list[str]) -> Iterator[tuple[int, dict[str, str] | Unreadable]]:
-        """Line and row; a row that is not one cell for each field is unreadable."""
+        """Line and row; a row without exactly one cell for each field is unreadable."""
         while True:
             first = self.line + 1
             try:
@@ -100,10 +104,10 @@ class _Table:
             if self._too_long >= first:
                 yield first, Unreadable(f"The row is longer than {MAX_ROW_BYTES} characters.")
             elif cells:
-                yield first, _row(fields, cells)
+                yield first, _named_cells(fields, cells)
 
 
-def _row(fields: list[str], cells: list[str]) -> dict[str, str] | Unreadable:
+def _named_cells(fields: list[str], cells: list[str]) -> dict[str, str] | Unreadable:
     if len(cells) != len(fields):
         return Unreadable(f"The row has {len(cells)} cells, but the header names {len(fields)}.")
     try:

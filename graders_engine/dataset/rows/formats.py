@@ -1,4 +1,4 @@
-"""Which form a data set has, by its name and its first bytes."""
+"""The format of a data set, detected from its name and its first bytes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.language import strict_json
 
 FORMS = ("jsonl", "json", "csv", "parquet")
-"""What a data set may be: one JSON text a line, one JSON array, a table with a header row, Parquet."""
-_ENDINGS = {
+"""One JSON text a line; one JSON array; a table with a header row; Parquet."""
+_EXTENSIONS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
@@ -20,7 +20,7 @@ _ENDINGS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_PACKED = (".gz", ".zst")
+_COMPRESSED = (".gz", ".zst")
 
 
 def open_records(path: Path | str, form: str | None = None) -> Records:
@@ -28,18 +28,19 @@ def open_records(path: Path | str, form: str | None = None) -> Records:
 
     Args:
         path: a file; "-" is standard input.
-        form: one of `FORMS`; found by the name's ending, or else by the first bytes, when left out.
-            Compression (gzip, zstd) is always found by the first bytes; all but Parquet may have it.
+        form: one of `FORMS`; if None, it is detected from the file's extension, or else from the first
+            bytes. Compression (gzip, zstd) is always detected from the first bytes; every format but
+            Parquet may be compressed.
 
     Raises:
-        InvalidRequest: there is no such form.
-        DataSetError: the data set cannot be read, or its form cannot be told.
+        InvalidRequest: the format is unknown.
+        DataSetError: the data set cannot be read, or its format cannot be detected.
     """
-    wanted = None if form is None else _plain(form)
+    wanted = None if form is None else _uncompressed(form)
     if wanted is not None and wanted not in FORMS:
-        raise InvalidRequest(f"There is no form '{form}'. There are: {', '.join(FORMS)}.")
+        raise InvalidRequest(f"There is no format '{form}'. There are: {', '.join(FORMS)}.")
     source = Source(Path(path))
-    wanted = wanted or _form_of(source)
+    wanted = wanted or _detect_form(source)
     if wanted == "jsonl":
         return JsonLines(source)
     if wanted == "json":
@@ -55,17 +56,17 @@ def open_records(path: Path | str, form: str | None = None) -> Records:
     return ParquetTable(source)
 
 
-def _plain(form: str) -> str:
-    for ending in _PACKED:
+def _uncompressed(form: str) -> str:
+    for ending in _COMPRESSED:
         form = form.removesuffix(ending)
     return form
 
 
-def _form_of(source: Source) -> str:
+def _detect_form(source: Source) -> str:
     head = source.head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if head.startswith(b"PAR1"):
         return "parquet"
-    named = _ENDINGS.get(Path(_plain(source.path.name.lower())).suffix)
+    named = _EXTENSIONS.get(Path(_uncompressed(source.path.name.lower())).suffix)
     if named == "json" and not head.startswith(b"["):
         _refuse_document(source.path, head)
         return "jsonl"
@@ -78,24 +79,24 @@ def _form_of(source: Source) -> str:
     if not head or head.startswith((b"{", b'"')):
         return "jsonl"
     raise DataSetError(
-        f"Neither the name nor the first bytes of {source.path} ('-' is standard input) tell which "
-        f"form of data it is: name it, one of {', '.join(FORMS)}."
+        f"The format of {source.path} ('-' is standard input) cannot be detected from its name or its "
+        f"first bytes: name it, one of {', '.join(FORMS)}."
     )
 
 
 def first_line_is_json(head: bytes) -> bool:
-    """Whether lines are JSON texts, as far as the first bytes tell: the first line is, or is longer."""
+    """Whether the lines are JSON texts, judged by the first line; True if `head` does not hold all of it."""
     line, newline, _ = head.partition(b"\n")
     try:
         strict_json.decode(line)
     except ValueError:
-        return not newline  # longer than what was looked at
+        return not newline
     return True
 
 
 def _refuse_document(path: Path, head: bytes) -> None:
     if head.startswith(b"{") and not first_line_is_json(head):
         raise DataSetError(
-            f"{path} is neither an array nor one object a line: its rows must be the objects of one "
-            "JSON array, or stand one on each line."
+            f"{path} is neither a JSON array nor JSONL: the rows must be the objects of one JSON array, "
+            "or there must be one on each line."
         )

@@ -5,77 +5,87 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.records import MAX_ROW_BYTES, Record, Records
-from graders_engine.dataset.rows.source import DAMAGE, STDIN, Source, damaged, unreadable_disk
+from graders_engine.dataset.rows.records import HEAD_ROWS, MAX_ROW_BYTES, RowRef, StreamedRecords
+from graders_engine.dataset.rows.source import (
+    DAMAGE,
+    HEAD_BYTES,
+    Source,
+    damaged,
+    unreadable_disk,
+)
 from graders_engine.language import strict_json
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class JsonLines(Records):
-    """The rows of JSONL; of a key that stands twice in an object the last value counts.
+class JsonLines(StreamedRecords):
+    """The rows of JSONL; the last value counts for a key that is repeated in an object.
 
     Args:
         source: where the bytes come from.
     """
 
+    uncompressed_form = "jsonl"
+
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
-        self.form = source.form("jsonl")
+        super().__init__(source)
         self.splittable = self.form == "jsonl" and not self.once
 
-    def _rows(self, after_line: int) -> Iterator[Record]:
+    def head(self, count: int = HEAD_ROWS) -> list[Any]:
+        """The first rows; no more of the file is read than they need."""
+        if self.once:
+            return super().head(count)
+        with unreadable_disk(self.path), self._source.open(HEAD_BYTES) as (stream, _):
+            return [ref.row for ref in islice(rows_of(stream), count)]
+
+    def rows(self) -> Iterator[RowRef]:
+        """The rows from the first one."""
         with self._source.open() as (stream, tell):
-            rows = rows_of(stream, after_line=after_line)
+            rows = rows_of(stream)
             if self._source.compression:
-                rows = ((number, tell(), row) for number, _, row in rows)
+                rows = (RowRef(ref.line, ref.row, tell()) for ref in rows)
             with unreadable_disk(self.path):
                 yield from rows
 
 
 def rows_of(
-    stream: io.BufferedIOBase, *, after_line: int = 0, lines_before: int = 0, at: int = 0
-) -> Iterator[Record]:
-    """The rows of a stream of lines, from where it stands.
+    stream: io.BufferedIOBase, *, lines_before: int = 0, at: int = 0, lines: int | None = None
+) -> Iterator[RowRef]:
+    """The rows of a stream of lines, from its current position.
 
     Args:
         stream: what to read.
-        after_line: number of the last line to leave out; it is not even parsed.
-        lines_before: the lines that stand before the stream's place.
-        at: the bytes that do.
+        lines_before: lines of the data set before that position.
+        at: bytes of the data set before it.
+        lines: how many lines to read; all if None.
     """
     number = lines_before
     decode = strict_json.decode
+    texts = iter(functools.partial(stream.readline, MAX_ROW_BYTES + 1), b"")
     try:
-        for number, line in enumerate(
-            iter(functools.partial(stream.readline, MAX_ROW_BYTES + 1), b""), lines_before + 1
-        ):
-            at += len(line)
-            if len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
+        for number, text in enumerate(islice(texts, lines), lines_before + 1):
+            at += len(text)
+            if len(text) > MAX_ROW_BYTES and not text.endswith(b"\n"):
                 at += _skip_line(stream)
                 row: Any = Unreadable(f"The line is longer than {MAX_ROW_BYTES} bytes.")
-            elif number <= after_line:
-                continue
             else:
                 try:
-                    row = decode(line)
+                    row = decode(text)
                 except ValueError as error:
-                    if not line.removeprefix(BYTE_ORDER_MARK).strip():
+                    if not text.removeprefix(BYTE_ORDER_MARK).strip():
                         continue
                     row = Unreadable(why_not_json(error))
-            if number > after_line:
-                yield number, at, row
+            yield RowRef(number, row, at)
     except DAMAGE as error:
-        if number >= after_line:
-            yield number + 1, at, damaged(error)
+        yield RowRef(number + 1, damaged(error), at)
 
 
 def _skip_line(stream: io.BufferedIOBase) -> int:
-    """Pass over the rest of a line; returns its bytes."""
+    """Skip the rest of a line; returns its bytes."""
     skipped = 0
     for part in iter(functools.partial(stream.readline, 1 << 20), b""):
         skipped += len(part)

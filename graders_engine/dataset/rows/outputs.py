@@ -1,4 +1,4 @@
-"""A model's output in the forms that people keep it in, made a text or a sample object."""
+"""Convert a model's output from the forms in which it is commonly stored to a text or a sample object."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from graders_engine.errors import InvalidRow
 from graders_engine.language.scope import SAMPLE_KEYS, kind_of
 
 _HOLDERS = ("model_sample", "sample", "samples", "model_samples", "output", "outputs", "text")
-"""Keys under which an object may hold an output; the first one that is there counts."""
+"""Keys under which an object may hold an output; the first one present counts."""
 _MAX_DEPTH = 8
-"""Lists and objects around an output."""
+"""How many lists and objects may be around an output."""
 _COMPLETION_KEYS = frozenset(
     {"choices", "created", "id", "model", "object", "service_tier", "system_fingerprint", "usage"}
 )
 
 
 def output_of(value: Any, depth: int = 0) -> Any:
-    """A text, a sample object, or a list of such, out of one of the forms of an output.
+    """A text, a sample object, or a list of them, from an output in one of these forms.
 
-    Those are: text; a sample object; a chat completion or a line of the Batch API's output (several
-    choices are several samples); a chat message; a list of chat messages (one sample: their last text);
-    an object that holds one of these as `model_sample`, `sample`, `output` or `text`; a list of any of these
-    (several samples, an `Unreadable` in place of one that is none).
+    Text; a sample object; a chat completion or a line of the Batch API's output (several choices are
+    several samples); a chat message; a list of chat messages (one sample: their last text); an object that
+    holds one of these as `model_sample`, `sample`, `output` or `text`; a list of any of these (several
+    samples; an `Unreadable` in place of an element that has no such form).
 
     Args:
         value: the output.
-        depth: the lists and objects around it.
+        depth: how many lists and objects are around it.
 
     Raises:
-        InvalidRow: it is none of these.
+        InvalidRow: it has none of these forms.
     """
     if isinstance(value, (str, Unreadable)):
         return value
     if depth > _MAX_DEPTH:
         raise InvalidRow("The output nests too deep.")
     if isinstance(value, list):
-        return _of_list(value, depth)
+        return _outputs_of_list(value, depth)
     if not isinstance(value, Mapping):
         raise InvalidRow(f"The output must be text or an object, but it is {kind_of(value)}.")
     if _is_message(value):
@@ -54,14 +54,14 @@ def output_of(value: Any, depth: int = 0) -> Any:
     raise InvalidRow(_no_output(value))
 
 
-def _of_list(values: list[Any], depth: int) -> Any:
+def _outputs_of_list(values: list[Any], depth: int) -> Any:
     if values and all(map(_is_message, values)):
         return from_messages(values)
-    several = (_or_why_not(one, depth + 1) for one in values)
-    return [one for output in several for one in (output if type(output) is list else [output])]
+    outputs = (_output_or_reason(one, depth + 1) for one in values)
+    return [one for output in outputs for one in (output if type(output) is list else [output])]
 
 
-def _or_why_not(value: Any, depth: int) -> Any:
+def _output_or_reason(value: Any, depth: int) -> Any:
     try:
         return output_of(value, depth)
     except InvalidRow as error:
@@ -69,27 +69,27 @@ def _or_why_not(value: Any, depth: int) -> Any:
 
 
 def _no_output(value: Mapping[str, Any]) -> str:
-    failure = value.get("error") or _get(_get(value.get("response"), "body"), "error")
+    failure = value.get("error") or _field_of(_field_of(value.get("response"), "body"), "error")
     if failure:
-        said = str(_get(failure, "message") or failure).rstrip(".")
-        return f"There is no output, but an error: {said}."
-    return f"The output is an object without one (its keys: {', '.join(map(str, value))})."
+        message = str(_field_of(failure, "message") or failure).rstrip(".")
+        return f"There is no output, but an error: {message}."
+    return f"The output is an object that holds no output (its keys: {', '.join(map(str, value))})."
 
 
 def completion_in(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
-    """A chat completion within an object, or None, and what else the object says.
+    """A chat completion within an object, or None, and the object's other fields.
 
-    It may be the object itself, or stand in `response`, `response.body` (the Batch API) or `sample`.
+    It may be the object itself, or its `response`, `response.body` (the Batch API) or `sample`.
     """
     if _is_completion(raw):
         drop = _COMPLETION_KEYS if raw.get("object") == "chat.completion" else {"choices"}
         return raw, {key: value for key, value in raw.items() if key not in drop}
     response, sample = raw.get("response"), raw.get("sample")
-    beside = {key: value for key, value in raw.items() if key not in ("response", "sample")}
-    for completion in (response, sample, _get(response, "body")):
+    others = {key: value for key, value in raw.items() if key not in ("response", "sample")}
+    for completion in (response, sample, _field_of(response, "body")):
         if isinstance(completion, Mapping) and _is_completion(completion):
-            return completion, beside
-    return None, beside
+            return completion, others
+    return None, others
 
 
 def _is_completion(value: Mapping[str, Any]) -> bool:
@@ -114,25 +114,25 @@ def _is_message(value: Any) -> bool:
 
 
 def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -> dict[str, Any]:
-    """A sample of what a model said in several messages: the last text, and all tool calls."""
-    told = [message for message in messages if message.get("role") in ("assistant", None)]
-    texts = [message["content"] for message in told if message.get("content")]
+    """A sample from a model's messages: the last text, and all tool calls."""
+    replies = [message for message in messages if message.get("role") in ("assistant", None)]
+    texts = [message["content"] for message in replies if message.get("content")]
     message: dict[str, Any] = {
         "role": "assistant",
         "content": texts[-1] if texts else None,
-        "tool_calls": [call for message in told for call in _list(message.get("tool_calls"))],
+        "tool_calls": [call for message in replies for call in _list(message.get("tool_calls"))],
     }
-    sounds = [message["audio"] for message in told if message.get("audio")]
-    if sounds:
-        message["audio"] = sounds[-1]
+    audio = [message["audio"] for message in replies if message.get("audio")]
+    if audio:
+        message["audio"] = audio[-1]
     return {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
 
 
 def hosted_sample(sample: Any) -> dict[str, Any] | None:
-    """A sample object from the `sample` of a hosted run's output item; None where it holds no output.
+    """A sample object from the `sample` of a hosted run's output item; None if it holds no output.
 
     Raises:
-        InvalidRow: the hosted run had an error in place of an output.
+        InvalidRow: it holds an error instead of an output.
     """
     if not isinstance(sample, Mapping):
         return None
@@ -146,7 +146,7 @@ def hosted_sample(sample: Any) -> dict[str, Any] | None:
     if isinstance(output, str) and output:
         return {"output_text": output, **ready}
     error = sample.get("error")
-    if reason := _get(error, "message") or _get(error, "code"):
+    if reason := _field_of(error, "message") or _field_of(error, "code"):
         raise InvalidRow(f"The hosted run has no output here, but an error: {reason}.")
     return None
 
@@ -155,5 +155,5 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _get(value: Any, key: str) -> Any:
+def _field_of(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None

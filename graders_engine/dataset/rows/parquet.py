@@ -1,4 +1,4 @@
-"""Parquet: a table in columns, read in batches."""
+"""Parquet: a table of columns, read in batches."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any
 import msgspec
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.records import Record, Records
-from graders_engine.dataset.rows.source import STDIN, Source, needed
+from graders_engine.dataset.rows.records import Records, RowRef
+from graders_engine.dataset.rows.source import STDIN, Source, require_module
 from graders_engine.errors import DataSetError
 
 _BATCH_BYTES = 8 << 20
-"""Size of a batch, as far as the file's own figures tell it."""
+"""Size of a batch, estimated from the file's metadata."""
 _BATCH_ROWS = 4096
 _READ_BYTES = 1 << 20
-"""Bytes read ahead of each column; without it the whole column of a row group is held."""
+"""Bytes read ahead of each column; by default, the whole column of a row group would be held in memory."""
 
 
 class ParquetTable(Records):
     """The rows of a Parquet file, numbered from 1.
 
-    Values that JSON has no word for become text: dates and times as ISO 8601, decimals as digits, bytes
-    as base64.
+    Values that JSON cannot express become text: dates and times as ISO 8601, decimals as digits, bytes as
+    base64.
 
     Args:
         source: where the bytes come from.
 
     Raises:
-        DataSetError: it is standard input, no Parquet, or the extra `files` is missing.
+        DataSetError: it is standard input or not Parquet, or the extra `files` is missing.
     """
 
     form = "parquet"
 
     def __init__(self, source: Source) -> None:
-        self.path = source.path
+        self.path, self.head_digest = source.path, source.head_digest
         if self.path == STDIN:
             raise DataSetError("Parquet cannot be read from standard input: save it to a file.")
-        self._arrow = needed("pyarrow", "Parquet", self.path)
-        self._parquet = needed("pyarrow.parquet", "Parquet", self.path)
+        self._arrow = require_module("pyarrow", "Parquet", self.path)
+        self._parquet = require_module("pyarrow.parquet", "Parquet", self.path)
         with self._open() as file:
             self.size = file.metadata.num_rows
             names = file.schema_arrow.names
@@ -53,20 +53,19 @@ class ParquetTable(Records):
         except (self._arrow.ArrowException, OSError) as error:
             raise DataSetError(
                 f"{self.path} cannot be read as Parquet: {_sentence(error)} "
-                "The description of a Parquet file stands at its end: one that is cut off has none."
+                "A Parquet file has its metadata at the end, so a truncated file cannot be read."
             ) from None
 
-    def _rows(self, after_line: int) -> Iterator[Record]:
+    def rows(self) -> Iterator[RowRef]:
+        """The rows from the first one."""
         with self._open() as file:
             number = 0
             for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if number + rows > after_line:
-                    yield from self._group(file, group, number, after_line)
-                number += rows
+                yield from self._group_rows(file, group, number)
+                number += file.metadata.row_group(group).num_rows
 
-    def _group(self, file: Any, group: int, number: int, after_line: int) -> Iterator[Record]:
-        """The rows of one row group; damage costs the rest of the group, not the other groups."""
+    def _group_rows(self, file: Any, group: int, number: int) -> Iterator[RowRef]:
+        """The rows of one row group; after damage the rest of the group is lost, not the other groups."""
         meta = file.metadata.row_group(group)
         last = number + meta.num_rows
         per_row = meta.total_byte_size // max(meta.num_rows, 1) + 1
@@ -75,15 +74,13 @@ class ParquetTable(Records):
             for batch in file.iter_batches(batch_rows, row_groups=[group]):
                 for row in batch.to_pylist():
                     number += 1
-                    if number > after_line:
-                        yield number, number, _plain(row)
+                    yield RowRef(number, _json_values(row), number)
         except (self._arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            if number >= after_line:
-                reason = f"The rows {number + 1} to {last} cannot be read: {_sentence(error)}"
-                yield number + 1, last, Unreadable(reason)
+            reason = f"The rows {number + 1} to {last} cannot be read: {_sentence(error)}"
+            yield RowRef(number + 1, Unreadable(reason), last)
 
 
-def _plain(row: dict[str, Any]) -> Any:
+def _json_values(row: dict[str, Any]) -> Any:
     try:
         return msgspec.to_builtins(row)
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What every form of data set looks like to those who read it: a numbered stream of rows."""
+"""What all formats of data sets have in common: a numbered stream of rows."""
 
 from __future__ import annotations
 
@@ -6,69 +6,103 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import msgspec
+
+from graders_engine.dataset.rows.source import STDIN, Source
 from graders_engine.errors import DataSetError
 
-Record = tuple[int, int, Any]
-"""Line or row number from 1, position behind it in the unit of `size`, the row or an `Unreadable`."""
-
 MAX_ROW_BYTES = 64 << 20
-"""A row that is longer than this is an `Unreadable`; it is passed over without being held."""
+"""A longer row is an `Unreadable`; it is skipped without being held in memory."""
 HEAD_ROWS = 20
-"""Rows that are looked at to tell the shape of a data set."""
+"""Rows from which the shape of a data set is detected."""
+
+
+class RowRef(msgspec.Struct, frozen=True, gc=False):
+    """A row, and where it is in its data set.
+
+    Attributes:
+        line: number of its line, or of the row in formats without lines, from 1.
+        row: its JSON values, or an `Unreadable`.
+        end: position after it in the data set, in the unit of `Records.size`; 0 where unknown.
+        sample: its position among the samples of its line, from 0.
+        group: shared by the samples of a line that has a list of them: the line's `id`, or else its
+            number. None where a line holds one sample.
+    """
+
+    line: int
+    row: Any
+    end: int = 0
+    sample: int = 0
+    group: str | None = None
 
 
 class Records(ABC):
-    """The rows of a data set, read as a stream; what memory they take does not grow with the data.
+    """The rows of a data set, read as a stream: memory use does not grow with the data.
 
     Attributes:
         path: the file; "-" for standard input.
-        form: its form, as `formats.FORMS` spells it, with ".gz" or ".zst" where it is compressed.
-        size: the file's bytes, or the rows of a Parquet file; None where nobody knows.
-        splittable: whether a line can be found by its bytes: plain JSONL in a file.
-        once: whether the rows can be read a single time only, as from standard input.
+        form: its format, as in `formats.FORMS`, with ".gz" or ".zst" if it is compressed.
+        size: the file's bytes, or the rows of a Parquet file; None if unknown.
+        head_digest: SHA-256 of the file's first bytes; empty for standard input.
+        splittable: whether a line can be found by its byte offset: plain JSONL in a file.
+        once: whether the rows can be read only a single time, as from standard input.
     """
 
     path: Path
     form: str
     size: int | None
+    head_digest: str = ""
     splittable: bool = False
     once: bool = False
-    _waiting: Iterator[Record] | None = None
+    _unread: Iterator[RowRef] | None = None
 
-    def read(self, after_line: int = 0) -> Iterator[Record]:
-        """The rows behind a line, in order; blank lines are none.
-
-        Args:
-            after_line: number of the last line, or row, to leave out.
+    def read(self) -> Iterator[RowRef]:
+        """The rows in order, without blank lines.
 
         Raises:
-            DataSetError: the file cannot be read at all, or a second time; what a single row is to
-                blame for is an `Unreadable` in its place.
+            DataSetError: the file cannot be read at all, or not a second time. A single row that cannot be
+                read is an `Unreadable`.
         """
         if not self.once:
-            return self._rows(after_line)
-        rows, self._waiting = self._stream(), _used_up()
-        return (record for record in rows if record[0] > after_line)
+            return self.rows()
+        rows, self._unread = self._rest(), _used_up()
+        return rows
 
     def head(self, count: int = HEAD_ROWS) -> list[Any]:
         """The first rows; `read` gives them again."""
         if not self.once:
-            return [row for _, _, row in islice(self._rows(0), count)]
-        rows = self._stream()
+            return [ref.row for ref in islice(self.rows(), count)]
+        rows = self._rest()
         first = list(islice(rows, count))
-        self._waiting = chain(first, rows)
-        return [row for _, _, row in first]
+        self._unread = chain(first, rows)
+        return [ref.row for ref in first]
 
-    def _stream(self) -> Iterator[Record]:
-        return self._rows(0) if self._waiting is None else self._waiting
+    def _rest(self) -> Iterator[RowRef]:
+        return self.rows() if self._unread is None else self._unread
 
     @abstractmethod
-    def _rows(self, after_line: int) -> Iterator[Record]:
-        """What `read` gives."""
+    def rows(self) -> Iterator[RowRef]:
+        """The rows from the first one; callers use `read`, which also works for standard input."""
 
 
-def _used_up() -> Iterator[Record]:
-    raise DataSetError("Standard input was read already: it can be read once.")
+class StreamedRecords(Records):
+    """The rows of a format that is read as a stream of bytes, which may be compressed.
+
+    Args:
+        source: where the bytes come from.
+    """
+
+    uncompressed_form: ClassVar[str]
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.path, self.size, self.once = source.path, source.size, source.path == STDIN
+        self.head_digest = source.head_digest
+        self.form = source.form(self.uncompressed_form)
+
+
+def _used_up() -> Iterator[RowRef]:
+    raise DataSetError("Standard input was already read; it can be read once only.")
     yield

@@ -1,37 +1,23 @@
-"""What one raw row of a data set holds: from the shapes that people have to the rows that are graded."""
+"""Shapes of raw rows, and how the rows to grade are taken out of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.outputs import completion_in, hosted_sample, output_of
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest, InvalidRow
 from graders_engine.language.scope import kind_of
 
 
-class Piece(NamedTuple):
-    """One row to grade; a raw row with several samples is several.
-
-    Attributes:
-        sample: its place among the samples of the raw row, from 0.
-        group: what the samples of the raw row have in common: the row's `id`, or else its line; None
-            where the raw row holds one sample.
-        row: `{"item", "model_sample" | "sample"}`, or an `Unreadable`.
-    """
-
-    sample: int
-    group: str | None
-    row: Any
-
-
 class Shape(Protocol):
-    """How to take a raw row apart.
+    """How the rows to grade are taken out of a raw row.
 
     Attributes:
-        name: what a user calls it.
-        plain: whether the raw row is the row to grade as it stands.
+        name: as in the option `--shape`.
+        plain: whether a raw row is itself the row to grade; `split` then need not be called.
     """
 
     @property
@@ -39,8 +25,8 @@ class Shape(Protocol):
     @property
     def plain(self) -> bool: ...  # noqa: D102 - described above
 
-    def pieces(self, raw: Any, line: int) -> Sequence[Piece]:
-        """The rows to grade of one raw row, at least one; `line` is its number."""
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
+        """The rows to grade of one raw row, at least one: `{"item", "model_sample" | "sample"}` each."""
         ...
 
 
@@ -50,61 +36,65 @@ class Rows:
     name = "rows"
     plain = True
 
-    def pieces(self, raw: Any, line: int) -> Sequence[Piece]:
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
         """The raw row."""
-        return (Piece(0, None, raw),)
+        return (ref,)
 
 
-class _Taken:
-    """A shape that takes the item and the output out of a raw row."""
+class _ItemAndOutput:
+    """A shape with an item and an output, which may be several samples."""
 
     name = ""
     plain = False
 
-    def pieces(self, raw: Any, line: int) -> Sequence[Piece]:
-        """One for each sample; what cannot be taken apart is one that says why."""
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
+        """A row for each sample; a raw row without the shape becomes an `Unreadable` with the reason."""
+        raw = ref.row
         if isinstance(raw, Unreadable):
-            return (Piece(0, None, raw),)
+            return (ref,)
         try:
             if not isinstance(raw, Mapping):
                 raise InvalidRow(f"A row must be an object, but this is {kind_of(raw)}.")
-            item, output = self.taken(raw)
-            return _pieces(item, output_of(output), raw.get("id"), line)
+            item, output = self.item_and_output(raw)
+            return _split_samples(ref, item, output_of(output), raw.get("id"))
         except InvalidRow as error:
-            return (Piece(0, None, Unreadable(str(error))),)
+            return (RowRef(ref.line, Unreadable(str(error)), ref.end),)
 
-    def taken(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
+    def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The item, and the output in any form that `outputs.output_of` knows.
 
         Raises:
-            InvalidRow: there is no output to take.
+            InvalidRow: there is no output.
         """
         raise NotImplementedError
 
 
-def _pieces(item: Any, output: Any, own_id: Any, line: int) -> Sequence[Piece]:
+def _split_samples(ref: RowRef, item: Any, output: Any, row_id: Any) -> Sequence[RowRef]:
     """The rows to grade for one item; a list of outputs makes a group, even of one."""
     if not isinstance(output, list):
-        return (Piece(0, None, _row(item, output)),)
+        return (RowRef(ref.line, _row_to_grade(item, output), ref.end),)
     if not output:
         raise InvalidRow("The list of samples is empty: there is nothing to grade.")
-    group = str(line if own_id is None else own_id)
-    return [Piece(place, group, _row(item, one)) for place, one in enumerate(output)]
+    group = str(ref.line if row_id is None else row_id)
+    return [
+        RowRef(ref.line, _row_to_grade(item, one), ref.end, sample, group)
+        for sample, one in enumerate(output)
+    ]
 
 
-def _row(item: Any, output: Any) -> Any:
+def _row_to_grade(item: Any, output: Any) -> Any:
     if isinstance(output, Unreadable):
         return output
     return {"item": item, "model_sample" if isinstance(output, str) else "sample": output}
 
 
-class Samples(_Taken):
-    """Like `Rows`, but with a list of samples: in `samples`, `model_samples`, `model_sample` or `sample`."""
+class Samples(_ItemAndOutput):
+    """Like `Rows`, with a list of samples in `samples`, `model_samples`, `model_sample` or `sample`."""
 
     name = "samples"
 
-    def taken(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The item and whatever stands for the samples."""
+    def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The item, and the value of the key that holds the samples."""
         given = [key for key in _SAMPLE_KEYS if raw.get(key) is not None]
         if len(given) != 1:
             what = f"has both `{given[0]}` and `{given[1]}`" if given else "has no samples"
@@ -115,8 +105,8 @@ class Samples(_Taken):
         return item, raw[given[0]]
 
 
-class Flat(_Taken):
-    """The output in one field; the other fields are the item.
+class Flat(_ItemAndOutput):
+    """The output is in one field; the other fields are the item.
 
     Args:
         field: the field with the output.
@@ -127,50 +117,50 @@ class Flat(_Taken):
     def __init__(self, field: str) -> None:
         self.field = field
 
-    def taken(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The other fields, and the field."""
+    def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The other fields, and the value of the field."""
         if self.field not in raw:
             raise InvalidRow(f"The row has no field `{self.field}` ({_keys(raw)}).")
         item = {key: value for key, value in raw.items() if key != self.field}
         return item, raw[self.field]
 
 
-class Evals(_Taken):
-    """Output items of the hosted evals: `datasource_item`, and `sample` with the messages put out.
+class Evals(_ItemAndOutput):
+    """Output items of the hosted evals: `datasource_item`, and `sample` with the output messages.
 
-    An output item without an output (a run over stored data has none) is graded with an empty sample:
-    the graders of such a run look at the item.
+    An output item without an output (as in a run over stored data) is graded with an empty sample: the
+    graders of such a run use the item only.
     """
 
     name = "evals"
 
-    def taken(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
+    def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The data source's item, and a sample made from the messages."""
-        item, given = raw.get("datasource_item"), None
+        item, stored_sample = raw.get("datasource_item"), None
         # Some runs wrap the item as their data file does.
         if isinstance(item, Mapping) and "item" in item and not set(item) - {"item", "sample"}:
-            item, given = item["item"], item.get("sample")
-        return item, hosted_sample(raw.get("sample")) or given or {}
+            item, stored_sample = item["item"], item.get("sample")
+        return item, hosted_sample(raw.get("sample")) or stored_sample or {}
 
 
-class Chat(_Taken):
+class Chat(_ItemAndOutput):
     """A chat completion, or a line of the Batch API's output; each of its `choices` is a sample.
 
-    The item is the row's `item`, or else what stands beside the completion.
+    The item is the row's `item`, or else the fields next to the completion.
     """
 
     name = "chat"
 
-    def taken(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """What stands beside the completion, and the row, where `output_of` finds it again."""
-        _, beside = completion_in(raw)
-        return raw.get("item", beside), raw
+    def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The item, and the whole row, in which `output_of` finds the completion."""
+        _, others = completion_in(raw)
+        return raw.get("item", others), raw
 
 
 ROWS = Rows()
 SAMPLES = Samples()
 BY_NAME: dict[str, Shape] = {shape.name: shape for shape in (ROWS, SAMPLES, Evals(), Chat())}
-"""The shapes that need no further word; `flat` needs the field with the output."""
+"""The shapes without options; `flat` needs the field with the output."""
 NAMES = (*BY_NAME, Flat.name)
 
 _SAMPLE_KEYS = ("samples", "model_samples", "model_sample", "sample")
@@ -180,7 +170,7 @@ def shape_named(name: str, sample_field: str | None = None) -> Shape:
     """The shape of this name.
 
     Raises:
-        InvalidRequest: there is none, or `flat` has no field, or another one has.
+        InvalidRequest: there is no such shape, or `flat` has no field, or another shape has one.
     """
     if name not in NAMES:
         raise InvalidRequest(f"There is no shape '{name}'. There are: {', '.join(NAMES)}.")
@@ -190,21 +180,21 @@ def shape_named(name: str, sample_field: str | None = None) -> Shape:
 
 
 def detect(raw_rows: Sequence[Any], sample_field: str | None = None) -> Shape:
-    """The shape of a data set, by its first rows.
+    """Detect the shape of a data set from its first rows.
 
     Args:
-        raw_rows: the first rows, `Unreadable` ones among them.
-        sample_field: the field with the output, where a user named one: the rows are flat then.
+        raw_rows: the first rows; some may be `Unreadable`.
+        sample_field: the field with the output, if the user named one: the rows are then flat.
 
     Raises:
-        InvalidRequest: the rows have no shape that is known; it says which keys they have.
+        InvalidRequest: the shape is unknown; the message has the keys of a row.
     """
     if sample_field is not None:
         return Flat(sample_field)
     objects = [raw for raw in raw_rows if isinstance(raw, Mapping)]
     found = [name for raw in objects if (name := _shape_of(raw))]
     if found:
-        # One row with several samples is enough: the shape for those takes single ones, too.
+        # One row with several samples is enough: that shape also allows single samples.
         several = {"rows", "samples"} <= set(found)
         return SAMPLES if several else BY_NAME[found[0]]
     if objects:
@@ -228,13 +218,13 @@ def _shape_of(raw: Mapping[str, Any]) -> str:
 
 
 def _unknown(raw: Mapping[str, Any]) -> str:
-    what = (
+    content = (
         "`messages` but no model output"
         if isinstance(raw.get("messages"), list)
         else "neither `model_sample` nor `sample`"
     )
     return (
-        f"The rows have {what} ({_keys(raw)}). Name the field with the model's output "
+        f"The rows have {content} ({_keys(raw)}). Name the field with the model's output "
         "(--sample-field NAME), or join the rows with a file of outputs (--outputs FILE)."
     )
 

@@ -1,8 +1,9 @@
-"""The bytes of a data set, from a file or from standard input, decompressed on the way."""
+"""The bytes of a data set, from a file or from standard input, decompressed."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import sys
 import zlib
@@ -18,33 +19,35 @@ from graders_engine.errors import DataSetError
 STDIN = Path("-")
 """Stands for standard input."""
 HEAD_BYTES = 1 << 16
-"""Bytes that are looked at to tell the form of a data set."""
+"""Bytes from which the format of a data set is detected."""
 _BUFFER_BYTES = 1 << 20
 _ZSTD_BYTES = 4096
-"""Packed bytes that are unpacked at once: at most 32,768 times as many come out (RFC 8878, RLE blocks)."""
+"""Compressed bytes per step: they expand to at most 32,768 times as many (RFC 8878, RLE blocks)."""
 _COMPRESSION = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
-"""First bytes (RFC 1952, RFC 8878) -> the ending that a name has."""
+"""First bytes (RFC 1952, RFC 8878) -> file name extension."""
 _MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""Byte order marks of the encodings that are refused; the longer ones first."""
+"""Byte order marks of the encodings that are refused, longest first."""
 _NULS = {"0111": "UTF-32LE", "1110": "UTF-32BE", "0101": "UTF-16LE", "1010": "UTF-16BE"}
-"""Which of the first four bytes are NUL in such text without a mark, as it begins with ASCII (RFC 4627)."""
+"""Which of the first four bytes are NUL in such text without a mark: it begins with ASCII (RFC 4627)."""
 DAMAGE = (EOFError, zlib.error, OSError)
-"""What reading compressed data raises when it is cut off or damaged (an OSError then has no `errno`)."""
+"""Raised by compressed data that is truncated or damaged (an OSError then has no `errno`)."""
 
 
 class Source:
-    """Where the bytes come from; the name decides nothing here.
+    """Where the bytes come from; the file's name does not matter here.
 
     Attributes:
         path: the file; "-" for standard input.
-        size: bytes of the file, compressed as they are; None for what is not a regular file.
+        size: bytes of the file, before decompression; None for standard input.
         compression: "gz", "zst" or "".
         head: the first bytes, decompressed.
+        head_digest: SHA-256 of the file's first bytes, the first 128 bits in hexadecimal; empty for
+            standard input.
 
     Raises:
         DataSetError: it cannot be read, or is text in UTF-16 or UTF-32.
@@ -60,29 +63,39 @@ class Source:
             reason = "it is a folder" if path.is_dir() else "there is no such file"
             raise DataSetError(
                 f"The data set cannot be read: {path}: {reason}. "
-                "Data from a pipe is read from standard input, named '-'."
+                "To read from a pipe, use standard input, named '-'."
             )
-        self.compression = ""
-        self.head = self._first()
-        for magic, ending in _COMPRESSION.items():
-            if self.head.startswith(magic):
-                self.compression = ending
-                # Compressed standard input cannot be looked into twice.
-                self.head = b"" if self._stdin else self._first()
-                break
+        self.compression, self.head_digest = "", ""
+        self.head = self._stdin_head() if self._stdin else self._file_head()
+        self.compression = next(
+            (ending for magic, ending in _COMPRESSION.items() if self.head.startswith(magic)), ""
+        )
+        if self.compression:
+            # Of compressed standard input, the head would be lost to those who read it afterwards.
+            self.head = b"" if self._stdin else self._decompressed_head()
         self._refuse_wide_text()
 
     def form(self, plain: str) -> str:
-        """The name of a form, with the compression."""
+        """The name of a format, with the compression."""
         return f"{plain}.{self.compression}" if self.compression else plain
 
-    def _first(self) -> bytes:
-        with unreadable_disk(self.path), self.open() as (stream, _):
+    def _stdin_head(self) -> bytes:
+        with self.open() as (stream, _):
+            return stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+
+    def _file_head(self) -> bytes:
+        with unreadable_disk(self.path), self.path.open("rb", buffering=HEAD_BYTES) as file:
+            head = file.read(HEAD_BYTES)
+        self.head_digest = hashlib.sha256(head).hexdigest()[:32]
+        return head
+
+    def _decompressed_head(self) -> bytes:
+        with unreadable_disk(self.path), self.open(HEAD_BYTES) as (stream, _):
             try:
                 return stream.peek(HEAD_BYTES)[:HEAD_BYTES]
             except DAMAGE as error:
                 damaged(error)
-                return b""  # reading says it, with the row's number
+                return b""  # the rows report the damage, with the number of the row
 
     def _refuse_wide_text(self) -> None:
         nuls = "".join(str(int(byte == 0)) for byte in self.head[:4])
@@ -95,23 +108,28 @@ class Source:
             )
 
     @contextmanager
-    def open(self) -> Iterator[tuple[io.BufferedReader, Callable[[], int]]]:
-        """The decompressed bytes, and a function that tells how far the file was read.
+    def open(
+        self, buffer_bytes: int = _BUFFER_BYTES
+    ) -> Iterator[tuple[io.BufferedReader, Callable[[], int]]]:
+        """The decompressed bytes, and a function that returns the current position in the file.
 
-        Standard input is given as it stands: what was read of it is gone.
+        Standard input is read from its current position: bytes can be read from it once only.
+
+        Args:
+            buffer_bytes: how much to read ahead.
 
         Raises:
             DataSetError: the file cannot be opened, or the package for its compression is missing.
         """
         if self._stdin is not None:
-            yield self._decompressed(self._stdin), lambda: 0
+            yield self._decompressed(self._stdin, buffer_bytes), lambda: 0
             return
         with unreadable_disk(self.path):
-            file = self.path.open("rb", buffering=_BUFFER_BYTES)
+            file = self.path.open("rb", buffering=buffer_bytes)
         with file:
-            yield self._decompressed(file), file.tell
+            yield self._decompressed(file, buffer_bytes), file.tell
 
-    def _decompressed(self, file: Any) -> io.BufferedReader:
+    def _decompressed(self, file: Any, buffer_bytes: int) -> io.BufferedReader:
         if not self.compression:
             plain: io.BufferedReader = file
             return plain
@@ -119,12 +137,12 @@ class Source:
         if self.compression == "gz":
             read = gzip.GzipFile(fileobj=file, mode="rb").read1
         else:
-            read = _Zstd(file, needed("zstandard", "zstd", self.path)).read
-        return io.BufferedReader(_Decompressed(read), _BUFFER_BYTES)
+            read = ZstdReader(file, require_module("zstandard", "zstd", self.path)).read
+        return io.BufferedReader(_Decompressed(read), buffer_bytes)
 
 
 class _Decompressed(io.RawIOBase):
-    """A stream over a function that gives some bytes, so that what was read before damage is not lost."""
+    """A stream over a function that returns some bytes; bytes read before damage are not lost."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -138,46 +156,55 @@ class _Decompressed(io.RawIOBase):
         return len(data)
 
 
-class _Zstd:
-    """Frames of zstd, one after the other.
+class ZstdReader:
+    """Decompresses consecutive frames of zstd, in steps of bounded size.
 
-    The package's own stream is not used: it ends without a word where a frame is cut off.
+    The package's own stream is not used: it does not report a truncated frame.
+
+    Args:
+        file: the compressed bytes.
+        zstandard: the package.
     """
 
     def __init__(self, file: BinaryIO, zstandard: Any) -> None:
         self._file, self._package = file, zstandard
         self._frame: Any = None
-        self._packed = self._ready = b""
+        self._compressed = self._ready = b""
 
     def read(self, size: int) -> bytes:
+        """Up to `size` decompressed bytes; empty at the end.
+
+        Raises:
+            EOFError: the last frame is truncated, or a frame is damaged.
+        """
         while not self._ready:
-            self._packed = self._packed or self._file.read(_ZSTD_BYTES)
-            if self._packed:
-                self._ready = self._unpacked()
+            self._compressed = self._compressed or self._file.read(_ZSTD_BYTES)
+            if self._compressed:
+                self._ready = self._decompress_step()
             elif self._frame is not None:
                 raise EOFError("the last frame has no end")
             else:
                 return b""
-        given, self._ready = self._ready[:size], self._ready[size:]
-        return given
+        part, self._ready = self._ready[:size], self._ready[size:]
+        return part
 
-    def _unpacked(self) -> bytes:
-        """What the packed bytes, or those of them that belong to one frame, hold."""
+    def _decompress_step(self) -> bytes:
+        """Decompress the bytes at hand, up to the end of the current frame."""
         if self._frame is None:
             self._frame = self._package.ZstdDecompressor().decompressobj()
         try:
-            unpacked: bytes = self._frame.decompress(self._packed)
+            decompressed: bytes = self._frame.decompress(self._compressed)
         except self._package.ZstdError as error:
             raise EOFError(str(error)) from None
-        self._packed = b""
+        self._compressed = b""
         if self._frame.eof:
-            self._packed, self._frame = self._frame.unused_data, None
-        return unpacked
+            self._compressed, self._frame = self._frame.unused_data, None
+        return decompressed
 
 
 @contextmanager
 def unreadable_disk(path: Path) -> Iterator[None]:
-    """Give an error of the disk the data set's name."""
+    """Turn an error of the disk into one that names the data set."""
     try:
         yield
     except OSError as error:
@@ -185,16 +212,16 @@ def unreadable_disk(path: Path) -> Iterator[None]:
 
 
 def damaged(error: Exception) -> Unreadable:
-    """Stands for the rest of a file that cannot be decompressed; an error of the disk is raised again."""
+    """Stands for the rest of a file that cannot be decompressed; a disk error is raised again."""
     if isinstance(error, OSError) and error.errno:
         raise error
     return Unreadable(
-        f"The compressed data is cut off or damaged here ({error}); what stood behind it is lost."
+        f"The compressed data is cut off or damaged here ({error}); the rest is lost."
     )
 
 
-def needed(module: str, what: str, path: Path) -> Any:
-    """A module of the extra `files`.
+def require_module(module: str, what: str, path: Path) -> Any:
+    """Import a module of the extra `files`.
 
     Raises:
         DataSetError: it is not installed.
@@ -203,5 +230,5 @@ def needed(module: str, what: str, path: Path) -> Any:
         return import_module(module)
     except ImportError:
         raise DataSetError(
-            f"{path} is {what}; to read it: pip install 'graders-engine[files]'"
+            f"{path} is {what}: install its support with pip install 'graders-engine[files]'."
         ) from None

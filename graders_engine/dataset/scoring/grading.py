@@ -1,4 +1,4 @@
-"""Rows in, result lines out: what every way of scoring a data set has in common."""
+"""Rows in, result lines out: what all ways of scoring a data set have in common."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import msgspec
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.results.line import ResultLine, encoded, result_line
+from graders_engine.dataset.results.line import ResultLine, encode_results, result_line
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.scoring.shards import Shard
-
-Place = tuple[int, int, str | None, Any]
-"""Line, place among the line's samples, their group, and the row to grade; see `shapes.Piece`."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -25,7 +23,7 @@ class Job(msgspec.Struct, frozen=True):
     Attributes:
         grader: the grader's JSON values.
         settings: those of the worker's `Engine`.
-        shape: how to take a raw row apart.
+        shape: how the rows to grade are taken out of a raw row.
     """
 
     grader: dict[str, Any]
@@ -33,55 +31,54 @@ class Job(msgspec.Struct, frozen=True):
     shape: Shape
 
 
-class Scored(msgspec.Struct, frozen=True):
-    """What became of a shard.
+class ShardResults(msgspec.Struct, frozen=True):
+    """The results of a shard.
 
     Attributes:
-        results: its result lines, encoded.
+        lines: its result lines, encoded.
         tally: their numbers.
-        digest: `Shard.digest` of what was read.
+        digest: of the bytes that the rows were read from, as `ShardReader.digest`.
     """
 
-    results: bytes
+    lines: bytes
     tally: Tally
     digest: str
 
 
-def places_of(shard: Shard, shape: Shape) -> Iterator[Place]:
-    """The rows to grade in a shard."""
+def rows_to_grade(raw_rows: Iterator[RowRef], shape: Shape) -> Iterator[RowRef]:
+    """The rows to grade of some raw rows."""
     if shape.plain:
-        for line, row in shard.read():
-            yield line, 0, None, row
-        return
-    for line, raw in shard.read():
-        for sample, group, row in shape.pieces(raw, line):
-            yield line, sample, group, row
+        return raw_rows
+    return (ref for raw in raw_rows for ref in shape.split(raw))
 
 
-def graded(
-    engine: Engine, compiled: CompiledGrader, places: Iterable[Place]
+def grade_rows(
+    engine: Engine, compiled: CompiledGrader, refs: Iterable[RowRef]
 ) -> Iterator[ResultLine]:
     """Grade rows, in their order."""
-    begun: deque[Place] = deque()
+    in_flight: deque[RowRef] = deque()
 
     def rows() -> Iterator[Any]:
-        for place in places:
-            begun.append(place)
-            yield place[3]
+        for ref in refs:
+            in_flight.append(ref)
+            yield ref.row
 
-    for row in engine.score(compiled, rows()):
-        line, sample, group, _ = begun.popleft()
-        yield result_line(line, row, sample, group)
+    for outcome in engine.score(compiled, rows()):
+        yield result_line(in_flight.popleft(), outcome)
 
 
-def score_shard(engine: Engine, compiled: CompiledGrader, shape: Shape, shard: Shard) -> Scored:
+def score_shard(
+    engine: Engine, compiled: CompiledGrader, shape: Shape, shard: Shard
+) -> ShardResults:
     """Grade a whole shard."""
-    return scored_as(list(graded(engine, compiled, places_of(shard, shape))), shard)
+    with shard.open() as reader:
+        refs = rows_to_grade(reader.rows(), shape)
+        return shard_results(list(grade_rows(engine, compiled, refs)), reader.digest())
 
 
-def scored_as(results: Sequence[ResultLine], shard: Shard) -> Scored:
-    """What became of a shard, from its results."""
+def shard_results(results: Sequence[ResultLine], digest: str) -> ShardResults:
+    """The results of a shard, encoded and counted."""
     tally = Tally()
     for result in results:
         tally.add(result)
-    return Scored(encoded(results), tally, shard.digest())
+    return ShardResults(encode_results(results), tally, digest)

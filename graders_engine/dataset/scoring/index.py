@@ -1,10 +1,9 @@
-"""Beside the results: which lines of which data they came from, batch by batch."""
+"""An index next to the results: which lines of which data they came from, shard by shard."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from graders_engine.dataset.scoring.shards import Shard
@@ -22,16 +21,16 @@ CREATE TABLE IF NOT EXISTS batch (
 """
 
 
-class Batch(NamedTuple):
-    """Lines of the data set whose results are all written.
+class CompletedShard(NamedTuple):
+    """A shard whose results are all written.
 
     Attributes:
         first_line: number of the first line.
         last_line: number of the last line.
-        start: position in the data set before them.
-        end: position behind them.
-        results: how many results they have.
-        digest: `Shard.digest` of them.
+        start: position of the first line in the data set.
+        end: position after the last line.
+        results: how many results it has.
+        digest: `Shard.digest` of it.
     """
 
     first_line: int
@@ -42,22 +41,23 @@ class Batch(NamedTuple):
     digest: str
 
 
-def batch_of(shard: Shard, results: int, digest: str | None = None) -> Batch:
-    """The batch that a shard with so many results is; its digest is taken here unless a worker has."""
-    digest = digest or shard.digest()
-    return Batch(shard.first_line, shard.last_line, shard.start, shard.end, results, digest)
+def completed(shard: Shard, results: int, digest: str) -> CompletedShard:
+    """A shard's entry in the index."""
+    return CompletedShard(
+        shard.first_line, shard.last_line, shard.start, shard.end, results, digest
+    )
 
 
 class Index:
-    """The batches that are done, in an SQLite file.
+    """The completed shards of a run, in an SQLite file.
 
-    It proves that a data set is still the one that the results came from, without a pass over the data
-    before the first row. It can be lost: the results alone tell how far a run came. One that is damaged is
-    begun anew.
+    It proves that a data set is still the one that the results came from, without a pass over all of the data
+    before the first row. It may be lost or damaged: the results alone tell how far a run got, and a damaged
+    index is replaced.
 
     Args:
-        path: where it is.
-        overwrite: begin it anew.
+        path: the file.
+        overwrite: start with an empty index.
 
     Raises:
         DataSetError: it cannot be written.
@@ -71,7 +71,7 @@ class Index:
             try:
                 self._open()
             except sqlite3.OperationalError:
-                raise  # the disk's fault, not the file's
+                raise  # the disk is at fault, not the file
             except sqlite3.DatabaseError:
                 self._remove()
                 self._open()
@@ -81,46 +81,46 @@ class Index:
     def _open(self) -> None:
         self._database = sqlite3.connect(self.path, isolation_level=None)
         try:
-            # Only the run that holds the results' lock comes here; so no shared memory is needed, which
-            # network file systems lack.
+            # Only the run that holds the lock of the results gets here, so the index needs no shared memory,
+            # which network file systems lack.
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(_TABLE)
-            (verdict,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
+            (problem,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            if problem != "ok":
+                raise sqlite3.DatabaseError(problem)
         except BaseException:
             self._database.close()
             raise
 
     def _remove(self) -> None:
-        for ending in ("", "-wal", "-shm", "-journal"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    def batches(self) -> list[Batch]:
-        """What is done, in the data set's order."""
-        found = self._database.execute(
+    def shards(self) -> list[CompletedShard]:
+        """The completed shards, in the order of the data set."""
+        rows = self._database.execute(
             "SELECT first_line, last_line, start_at, end_at, results, digest FROM batch "
             "ORDER BY first_line"
         )
-        return [Batch(*row) for row in found]
+        return [CompletedShard(*row) for row in rows]
 
-    def add(self, batch: Batch) -> None:
-        """Tell that the results of these lines are written.
-
-        Raises:
-            DataSetError: the disk is full, or gone.
-        """
-        self._change("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?)", batch)
-
-    def forget(self, batch: Batch) -> None:
-        """Tell that the results of these lines, and of all that follow, are not all there.
+    def add(self, shard: CompletedShard) -> None:
+        """Record that all results of a shard are written.
 
         Raises:
             DataSetError: the disk is full, or gone.
         """
-        self._change("DELETE FROM batch WHERE first_line >= ?", (batch.first_line,))
+        self._change("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?)", shard)
+
+    def forget(self, shard: CompletedShard) -> None:
+        """Remove a shard, some of whose results are missing, and all that follow it.
+
+        Raises:
+            DataSetError: the disk is full, or gone.
+        """
+        self._change("DELETE FROM batch WHERE first_line >= ?", (shard.first_line,))
 
     def _change(self, statement: str, values: tuple[Any, ...]) -> None:
         try:
@@ -128,16 +128,11 @@ class Index:
         except sqlite3.Error as error:
             raise DataSetError(
                 f"The index cannot be written: {self.path}: {error}. "
-                "What was written before stays; the same command goes on from there."
+                "Results written so far are kept; run the same command again to resume."
             ) from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._database.close()

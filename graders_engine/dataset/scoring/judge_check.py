@@ -1,4 +1,4 @@
-"""A judge's answers to the rows of a data set, beside what people say of them."""
+"""Ask a judge about the rows of a data set, and compare its answers with human labels."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.agreement import JudgeAgreement, judge_agreement
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.read import DataSet
-from graders_engine.dataset.scoring.grading import Place, graded
+from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.scoring.grading import grade_rows
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Usage, total_usage
 
 
-class Checked(msgspec.Struct, frozen=True):
-    """What a judge came to.
+class JudgeCheck(msgspec.Struct, frozen=True):
+    """A judge's agreement, and the rows that are left out of it.
 
     Attributes:
-        agreement: the judge held against people, and against itself.
-        unlabelled: rows that people said nothing of; the judge was not asked about them.
+        agreement: of the judge with people, and with itself.
+        unlabelled: rows without a human label; the judge was not asked about them.
         failed: rows without an answer for which the infrastructure is to blame.
-        usage: the tokens that it took, by model.
+        usage: the tokens that the judge took, by model.
     """
 
     agreement: JudgeAgreement
@@ -40,48 +41,51 @@ def check_judge(
     human: str,
     *,
     passing: float | None = None,
-) -> Checked:
-    """Ask the judge about each row that people have labelled, and compare.
+) -> JudgeCheck:
+    """Ask a judge about each row that has a human label, and compare.
 
-    A label_model grader's labels are compared with people's labels; any other grader's rewards with
-    people's numbers.
+    The labels of a label_model grader are compared with human labels; the rewards of any other grader with
+    human numbers.
 
     Args:
         engine: what asks.
         compiled: the grader.
         data_set: the rows.
-        human: the field with people's label or number, in the row or in its item: "human",
+        human: the field with the human label or number, in the row or in its item: "human",
             "review.score".
-        passing: of numbers, the least that passes; as for `judge_agreement`.
+        passing: the smallest number that passes; as for `judge_agreement`.
 
     Raises:
-        DataSetError: no row has a label of people, or labels and answers cannot be compared.
+        DataSetError: no row has a human label, or labels and answers cannot be compared.
     """
     labels: list[float | str] = []
     unlabelled = 0
 
-    def places() -> Iterator[Place]:
+    def labelled_rows() -> Iterator[RowRef]:
         nonlocal unlabelled
-        for line, _, raw in data_set.records.read():
-            label = _label(raw, human)
-            for sample, group, row in data_set.shape.pieces(raw, line):
+        for raw in data_set.records.read():
+            label = _human_label(raw.row, human)
+            for ref in data_set.shape.split(raw):
                 if label is None:
                     unlabelled += 1
                     continue
                 labels.append(label)
-                yield line, sample, group, row
+                yield ref
 
-    results = list(graded(engine, compiled, places()))
+    results = list(grade_rows(engine, compiled, labelled_rows()))
     if not results:
         raise DataSetError(
             f"No row of {data_set.records.path} has a label under '{human}': name the field with --human."
         )
-    agreement = judge_agreement([_answers(result) for result in results], labels, passing=passing)
+    answers = [_judge_answers(result) for result in results]
+    agreement = judge_agreement(answers, labels, passing=passing)
     failed = sum(result.status == "failed" for result in results)
-    return Checked(agreement, unlabelled, failed, total_usage(result.usage for result in results))
+    return JudgeCheck(
+        agreement, unlabelled, failed, total_usage(result.usage for result in results)
+    )
 
 
-def _answers(result: ResultLine) -> list[float] | list[str]:
+def _judge_answers(result: ResultLine) -> list[float] | list[str]:
     if result.status != "scored" or result.reward is None:
         return []
     if "" in result.labels:
@@ -89,12 +93,12 @@ def _answers(result: ResultLine) -> list[float] | list[str]:
     return result.repeats.get("", [result.reward])
 
 
-def _label(raw: Any, human: str) -> float | str | None:
-    """People's label in a row, or else in its item; a field's own name may hold dots."""
+def _human_label(raw: Any, human: str) -> float | str | None:
+    """The human label in a row, or else in its item; the name of a field may contain dots."""
     item = raw.get("item") if isinstance(raw, dict) else None
-    for place in (raw, item):
+    for container in (raw, item):
         for path in ([human], human.split(".")):
-            found: Any = place
+            found: Any = container
             for key in path:
                 found = found.get(key) if isinstance(found, dict) else None
             if isinstance(found, bool):

@@ -1,10 +1,11 @@
-"""Rows that are the same are graded once, where grading one waits for something outside this process."""
+"""Grade equal rows once, if grading waits for something outside this process."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from graders_engine.compiled import CompiledGrader
 from graders_engine.graders.base import Evaluator
@@ -12,15 +13,15 @@ from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Outcome
 
-KEPT = 100_000
-"""Outcomes that are kept, the latest used: some 100 MB at the most usual sizes."""
+MAX_OUTCOMES = 100_000
+"""Outcomes kept, the most recently used ones: about 100 MB at common sizes."""
 
 
-def once(compiled: CompiledGrader) -> CompiledGrader:
-    """The same grader, but rows with an equal item and sample are graded once.
+def memoized(compiled: CompiledGrader) -> CompiledGrader:
+    """The same grader, which grades rows with an equal item and sample once.
 
-    Graders that compute in this process are given back as they are: to tell a row by its bytes takes
-    as long as to grade it.
+    Graders that compute in this process are returned unchanged: comparing rows by their bytes takes as long
+    as grading them.
     """
     if not compiled.evaluator.waits:
         return compiled
@@ -28,47 +29,45 @@ def once(compiled: CompiledGrader) -> CompiledGrader:
 
 
 class Memoized:
-    """Evaluates equal rows once; those that come while the first is under way wait for it.
+    """Evaluates equal rows once; equal rows that arrive meanwhile wait for the first one.
 
-    A failure is not kept: the next equal row is another try.
+    Failures are not kept: the next equal row is evaluated again.
 
     Args:
         evaluator: what grades.
-        kept: outcomes that are remembered.
+        max_outcomes: how many outcomes to keep; the least recently used one is dropped first.
     """
 
     waits = True
 
-    def __init__(self, evaluator: Evaluator, kept: int = KEPT) -> None:
+    def __init__(self, evaluator: Evaluator, max_outcomes: int = MAX_OUTCOMES) -> None:
         self._evaluator = evaluator
-        self._kept = kept
-        self._outcomes: OrderedDict[bytes, asyncio.Future[Outcome]] = OrderedDict()
+        self._outcomes: LRUCache[bytes, Outcome] = LRUCache(max_outcomes)
+        self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
 
     async def evaluate(self, scope: Scope) -> Outcome:
-        """The outcome of the first row that was equal, or this one's own."""
+        """The outcome of an equal row if there is one, else the outcome of this row."""
         try:
             key = hashlib.blake2b(strict_json.encode([scope.item, scope.sample()])).digest()
-        except ValueError:  # no JSON form, so nothing to compare it by
+        except ValueError:  # it has no JSON form to compare it by
             return await self._evaluator.evaluate(scope)
-        known = self._outcomes.get(key)
-        if known is not None:
-            self._outcomes.move_to_end(key)
-            return await asyncio.shield(known)
-        mine = asyncio.get_running_loop().create_future()
-        self._outcomes[key] = mine
+        if (outcome := self._outcomes.get(key)) is not None:
+            return outcome
+        if (running := self._in_flight.get(key)) is not None:
+            return await asyncio.shield(running)
+        self._in_flight[key] = running = asyncio.get_running_loop().create_future()
         try:
             outcome = await self._evaluator.evaluate(scope)
         except BaseException as error:
-            self._outcomes.pop(key, None)
             if isinstance(error, asyncio.CancelledError):
-                mine.cancel()
+                running.cancel()
             else:
-                mine.set_exception(error)
-                mine.exception()  # there may be nobody to tell it to
+                running.set_exception(error)
+                running.exception()  # marks it as retrieved: perhaps nobody waits for it
             raise
-        mine.set_result(outcome)
-        if outcome.failures:
-            self._outcomes.pop(key, None)
-        elif len(self._outcomes) > self._kept:
-            self._outcomes.popitem(last=False)
+        finally:
+            del self._in_flight[key]
+        running.set_result(outcome)
+        if not outcome.failures:
+            self._outcomes[key] = outcome
         return outcome

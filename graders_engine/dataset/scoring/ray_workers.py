@@ -1,9 +1,9 @@
-"""Workers that are Ray actors: of a cluster, or of a Ray that is started on this machine.
+"""Workers that are Ray actors, in a cluster or in a Ray that is started on this machine.
 
-Only what is asked for starts Ray: its processes listen on all interfaces of the machine. An actor gets a
-job and then references to shards where it sees the data set's file, else the rows with them. The driver
-keeps the results, and their order; nothing of Ray's own retries is used, because a row that its worker
-dies of would take its neighbours along each time.
+Ray starts only on request: its processes listen on all interfaces of the machine. An actor receives a job and
+then shards: references if it can read the data set's file, else the rows themselves. The driver keeps the
+results and their order. Ray's own retries are not used: with them, a row that kills its worker would take the
+other rows of its shard with it each time.
 """
 
 from __future__ import annotations
@@ -13,45 +13,43 @@ from collections import deque
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from graders_engine.blocking import Engine
-from graders_engine.dataset.scoring.grading import Job, Scored, score_shard
+from graders_engine.dataset.scoring.grading import Job, ShardResults, score_shard
 from graders_engine.dataset.scoring.shards import Shard
-from graders_engine.dataset.scoring.workers import STARTS
 from graders_engine.errors import DataSetError
 
-IN_FLIGHT = 2
-"""Shards that an actor has at once: one under way, and the next."""
+SHARDS_PER_ACTOR = 2
+"""Shards that an actor has at once: the one being scored, and the next."""
+STARTS_PER_ACTOR = 3
+"""Failed starts, as a multiple of the number of actors, before they are reported as an error."""
+START_TIMEOUT_S = 300.0
+"""Seconds for the cluster to start the first actor; a cluster that scales by itself needs minutes."""
 
-
-START_S = 300.0
-"""Seconds that the cluster has to start a first actor; one that grows by itself needs minutes."""
-
-File = tuple[str, int, int]
-"""Path, bytes, and time of the last change (ns): what two machines agree on if it is one file."""
+FileVersion = tuple[str, int, int]
+"""Path, bytes, and time of the last change (ns): equal on two machines if it is the same file."""
 
 
 class GraderWorker:
-    """The actor: an engine of its own, and the compiled grader."""
+    """The actor: an engine and the compiled grader."""
 
     def __init__(self, job: Job) -> None:
         self._engine = Engine(**job.settings)
         self._compiled = self._engine.compile(job.grader)
         self._shape = job.shape
 
-    def sees(self, file: File | None) -> bool:
-        """Whether the driver's file is here, too."""
-        return file is not None and file == file_of(Path(file[0]))
+    def can_read(self, file: FileVersion | None) -> bool:
+        """Whether the driver's file is also on this machine."""
+        return file is not None and file == version_of(Path(file[0]))
 
-    def score(self, shard: Shard) -> Scored:
+    def score(self, shard: Shard) -> ShardResults:
         """Score a shard."""
         return score_shard(self._engine, self._compiled, self._shape, shard)
 
 
-def file_of(path: Path) -> File | None:
-    """What tells a file from another one of its name; None where there is none."""
+def version_of(path: Path) -> FileVersion | None:
+    """Tells a file from another one of the same name; None if it does not exist."""
     if not path.is_file():
         return None
     stat = path.stat()
@@ -61,22 +59,22 @@ def file_of(path: Path) -> File | None:
 @dataclass(slots=True, eq=False)
 class _Actor:
     handle: Any
-    sees_file: bool = False
+    reads_file: bool = False
     shards: int = 0
     alone: bool = False
 
 
 class RayWorkers:
-    """Actors of one processor core each; one that is lost is replaced, wherever there is room.
+    """Actors with one processor core each; one that is lost is replaced, wherever the cluster has room.
 
     Args:
         job: what they do.
-        path: the data set's file, if shards refer to it.
-        count: how many; as many as the cluster has cores when left out.
-        address: of the cluster, as for `ray.init`, which finds one, or starts one here, when left out.
+        path: the data set's file, to which shards may refer.
+        count: how many; None for one for each core of the cluster.
+        address: of the cluster, as for `ray.init`; None to find a cluster, or start one here.
 
     Raises:
-        DataSetError: Ray is not installed, or there is no such cluster.
+        DataSetError: Ray is not installed, or the cluster cannot be reached.
     """
 
     def __init__(self, job: Job, path: Path, count: int | None, address: str | None) -> None:
@@ -97,12 +95,12 @@ class RayWorkers:
             num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
         )(GraderWorker)
         self._count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self.room = IN_FLIGHT * self._count
+        self.room = SHARDS_PER_ACTOR * self._count
         self._job = ray.put(job)
-        self._file = file_of(path)
+        self._file = version_of(path)
         self._actors: list[_Actor] = []  # that have started
-        self._starting: dict[Any, _Actor] = {}  # by the reference to their first answer
-        self._under_way: dict[Any, tuple[_Actor, Shard]] = {}
+        self._starting: dict[Any, _Actor] = {}  # by the reference to their first reply
+        self._in_flight: dict[Any, tuple[_Actor, Shard]] = {}
         self._waiting: deque[tuple[Shard, bool]] = deque()
         self._failed_starts = 0
 
@@ -111,80 +109,75 @@ class RayWorkers:
             self._start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for actor in (*self._actors, *self._starting.values()):
             self._ray.kill(actor.handle)
         if self._connected:
             self._ray.shutdown()
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
-        """Have a shard scored; with `alone`, by an actor that has no other one meanwhile."""
+        """Have a shard scored; with `alone`, by an actor that has no other shard meanwhile."""
         self._waiting.append((shard, alone))
-        self._hand_out()
+        self._assign()
 
-    def next_done(self) -> tuple[Shard, Scored | None]:
-        """Wait for any shard that was submitted."""
+    def next_done(self) -> tuple[Shard, ShardResults | None]:
+        """Wait for any submitted shard."""
         while True:
-            patience = None if self._actors else START_S
-            waited_for = [*self._under_way, *self._starting]
-            done, _ = self._ray.wait(waited_for, num_returns=1, timeout=patience)
+            timeout_s = None if self._actors else START_TIMEOUT_S
+            awaited = [*self._in_flight, *self._starting]
+            done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
             if not done:
                 raise DataSetError(
-                    f"The Ray cluster has started no worker in {START_S:.0f} s. Is a core free?"
+                    f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s. Is a core free?"
                 )
             reference = done[0]
             if reference in self._starting:
-                self._started(reference)
+                self._on_started(reference)
             else:
-                return self._taken(reference)
+                return self._receive(reference)
 
     def _start(self) -> None:
         actor = _Actor(self._class.remote(self._job))
-        self._starting[actor.handle.sees.remote(self._file)] = actor
+        self._starting[actor.handle.can_read.remote(self._file)] = actor
 
-    def _started(self, reference: Any) -> None:
+    def _on_started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
         try:
-            actor.sees_file = self._ray.get(reference)
+            actor.reads_file = self._ray.get(reference)
         except self._error as error:
             self._failed_starts += 1
-            if self._failed_starts >= STARTS * self._count:
+            if self._failed_starts >= STARTS_PER_ACTOR * self._count:
                 raise DataSetError(f"A Ray worker cannot be started: {error}") from None
             self._start()
             return
         self._failed_starts = 0
         self._actors.append(actor)
-        self._hand_out()
+        self._assign()
 
-    def _hand_out(self) -> None:
-        """Give waiting shards to actors, in order, as far as there is room."""
+    def _assign(self) -> None:
+        """Assign waiting shards to actors, in order, as far as there is room."""
         while self._waiting and self._actors:
             shard, alone = self._waiting[0]
             actor = min(self._actors, key=lambda one: (one.alone, one.shards))
-            if actor.alone or actor.shards >= (1 if alone else IN_FLIGHT):
+            if actor.alone or actor.shards >= (1 if alone else SHARDS_PER_ACTOR):
                 return
             self._waiting.popleft()
             actor.shards += 1
             actor.alone = alone
-            sent = shard if actor.sees_file else shard.carried()
-            self._under_way[actor.handle.score.remote(sent)] = (actor, shard)
+            sent = shard if actor.reads_file else shard.with_rows()
+            self._in_flight[actor.handle.score.remote(sent)] = (actor, shard)
 
-    def _taken(self, reference: Any) -> tuple[Shard, Scored | None]:
-        actor, shard = self._under_way.pop(reference)
+    def _receive(self, reference: Any) -> tuple[Shard, ShardResults | None]:
+        actor, shard = self._in_flight.pop(reference)
         actor.shards -= 1
         actor.alone = False
-        scored: Scored | None = None
+        results: ShardResults | None = None
         try:
-            scored = self._ray.get(reference)
+            results = self._ray.get(reference)
         except self._error:
-            if actor in self._actors:  # else it was replaced when its first shard was lost
+            if actor in self._actors:  # otherwise it was replaced when its first shard was lost
                 self._actors.remove(actor)
                 self._ray.kill(actor.handle)
                 self._start()
-        self._hand_out()
-        return shard, scored
+        self._assign()
+        return shard, results

@@ -1,107 +1,227 @@
-"""One run over what is left of a data set: grade, write, and tell the index what is done."""
+"""One run of a grader over a data set: open, resume, grade, retry, export."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from time import monotonic
+from typing import Any, Self
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.file import ResultsFile
+from graders_engine.dataset.results.line import lines_of
+from graders_engine.dataset.results.meta import RESULTS_VERSION
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.rows.shapes import Shape
-from graders_engine.dataset.scoring.grading import Place, Scored, graded, places_of, score_shard
-from graders_engine.dataset.scoring.index import Index, batch_of
-from graders_engine.dataset.scoring.order import given_up, in_input_order
-from graders_engine.dataset.scoring.shards import Shard, Shards
-from graders_engine.dataset.scoring.workers import Workers
+from graders_engine.dataset.rows.read import DataSet
+from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.scoring.grading import (
+    ShardResults,
+    grade_rows,
+    rows_to_grade,
+    score_shard,
+)
+from graders_engine.dataset.scoring.index import Index, completed
+from graders_engine.dataset.scoring.launch import WorkerOptions
+from graders_engine.dataset.scoring.memoize import memoized
+from graders_engine.dataset.scoring.order import failed_results, in_input_order
+from graders_engine.dataset.scoring.resume import resume
+from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
+from graders_engine.dataset.scoring.shards import Shard, Shards, cut
+from graders_engine.errors import DataSetError
+from graders_engine.version import __version__
 
+OnProgress = Callable[[int, int | None, Tally], None]
+"""Called with the position in the data set, its size in the same unit if known, and the numbers so far."""
 PROGRESS_ROWS = 16
-"""Rows between two tellings, of graders that wait; of the others it is a shard."""
+"""Rows between two calls of it for graders that wait; for others, it is called after every shard."""
 
 
-@dataclass(slots=True)
-class Run:
-    """What a run needs, and where it stands.
+class ScoringRun:
+    """One run of a grader over a data set; its files are open within a `with` block.
+
+    ::
+
+        with ScoringRun(engine, compiled, data_set, out, options, on_progress) as run:
+            run.resume()
+            run.grade()
+            run.export()
+
+    Args:
+        engine: what grades in this process.
+        compiled: the grader.
+        data_set: the rows.
+        out: the results: JSONL, or a Parquet file.
+        workers: which workers to use, if the grader does not wait.
+        on_progress: called now and then.
+        overwrite: start over even if there are results.
 
     Attributes:
-        engine: what grades in this process.
-        compiled: its grader.
-        shape: how to take a raw row apart.
-        shards: the data set, from the first line to score.
-        results: where results go.
-        index: what is told when the results of a shard are written.
         tally: the numbers so far.
-        tell: called now and then with the position in the data set.
     """
 
-    engine: Engine
-    compiled: CompiledGrader
-    shape: Shape
-    shards: Shards
-    results: ResultsFile
-    index: Index
-    tally: Tally
-    tell: Callable[[int], None]
+    def __init__(
+        self,
+        engine: Engine,
+        compiled: CompiledGrader,
+        data_set: DataSet,
+        out: Path,
+        workers: WorkerOptions,
+        on_progress: OnProgress,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self.tally = Tally()
+        self._engine, self._compiled, self._memoized = engine, compiled, memoized(compiled)
+        self._data_set, self._workers = data_set, workers
+        self._on_progress, self._overwrite = on_progress, overwrite
+        self._out, self._lines = out, lines_of(out)
+        self._here = workers.grade_here(compiled)
+        self._make_workers = partial(workers.make_workers, engine, compiled, data_set)
 
-    def by_shards(self, start: Callable[[Shape], Workers], patience_s: float) -> None:
-        """Grade shard by shard, by workers.
+    def __enter__(self) -> Self:
+        """Open the results and their index.
 
-        Args:
-            start: makes the workers.
-            patience_s: seconds that this process grades alone before any are started.
+        Raises:
+            DataSetError: they cannot be written, or belong to another run.
         """
-        shards = self.shards.rest()
-        began = monotonic()
-        while monotonic() - began < patience_s:
+        for path in (self._out, self._lines):
+            if _same_file(path, self._data_set.records.path):
+                raise DataSetError(
+                    f"{path} is the data set itself: write the results to another file."
+                )
+        with ExitStack() as files:
+            self._results = files.enter_context(
+                ResultsFile(self._lines, self._identity(), overwrite=self._overwrite)
+            )
+            self._index = files.enter_context(
+                Index(self._results.index_path, overwrite=self._overwrite)
+            )
+            self._shards: Shards = cut(self._data_set.records)
+            self._files = files.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same in a run that resumes this one."""
+        data_set = self._data_set
+        return {
+            "results_version": RESULTS_VERSION,
+            "engine": __version__,
+            "grader": self._compiled.masked,
+            "data": data_set.identity,
+            "settings": {
+                "shape": data_set.shape.name,
+                "sample_field": data_set.sample_field,
+                **self._engine.reward_settings(self._compiled),
+            },
+        }
+
+    def resume(self) -> None:
+        """Count the results that exist, and skip their rows.
+
+        Raises:
+            DataSetError: the data is not what they came from.
+        """
+        plain = self._data_set.shape.plain
+        self.tally = resume(self._results, self._index, self._shards, plain=plain)
+
+    def grade(self) -> None:
+        """Grade the other rows, in their order."""
+        if self._here:
+            self._grade_row_by_row()
+        else:
+            self._grade_by_shards()
+
+    def retry(self) -> None:
+        """Grade the rows that failed once more, and replace their results."""
+        if not self.tally.failed:
+            return
+        if self._here:
+            grade = partial(grade_rows, self._engine, self._memoized)
+        else:
+            grade = partial(grade_one_by_one, self._make_workers)
+        shards = cut(self._data_set.records)
+        self.tally = retry_rows(grade, self._data_set.shape, shards, self._results)
+
+    def export(self) -> None:
+        """Write the Parquet file, if that is what was asked for, and report that all is done."""
+        if self._lines != self._out:
+            from graders_engine.dataset.results.table import write_table
+
+            write_table(self._lines, self._out, tuple(self._compiled.spec.parts()))
+        self._report_progress(self._data_set.records.size or 0)
+
+    def _grade_by_shards(self) -> None:
+        shape = self._data_set.shape
+        shards = self._shards.rest()
+        delay_s, started = self._workers.delay_s(self._data_set.records.size), monotonic()
+        while monotonic() - started < delay_s:
             shard = next(shards, None)
             if shard is None:
                 return
-            self._keep(shard, score_shard(self.engine, self.compiled, self.shape, shard))
-        with start(self.shape) as workers:
-            for shard, scored in in_input_order(workers, shards, self._give_up):
-                self._keep(shard, scored)
+            self._keep(shard, score_shard(self._engine, self._compiled, shape, shard))
+        give_up = partial(failed_results, shape=shape)
+        with self._make_workers(shape) as workers:
+            for shard, results in in_input_order(workers, shards, give_up):
+                self._keep(shard, results)
 
-    def _give_up(self, shard: Shard) -> Scored:
-        return given_up(shard, self.shape)
+    def _keep(self, shard: Shard, results: ShardResults) -> None:
+        self._results.add_lines(results.lines)
+        self._results.flush()
+        self._index.add(completed(shard, results.tally.rows, results.digest))
+        self.tally.merge(results.tally)
+        self._report_progress(shard.end)
 
-    def _keep(self, shard: Shard, scored: Scored) -> None:
-        self.results.add_lines(scored.results)
-        self.results.flush()
-        self.index.add(batch_of(shard, scored.tally.rows, scored.digest))
-        self.tally.merge(scored.tally)
-        self.tell(shard.end)
-
-    def row_by_row(self) -> None:
-        """Grade the rows of all shards in one stream here, so that the engine always has some that wait."""
-        begun: deque[Shard] = deque()
-
-        def places() -> Iterator[Place]:
-            for shard in self.shards.rest():
-                begun.append(shard)
-                yield from places_of(shard, self.shape)
-
-        results = 0  # of the oldest shard that was begun
-        for result in graded(self.engine, self.compiled, places()):
-            while result.line > begun[0].last_line:
-                self._close(begun.popleft(), results)
-                results = 0
-            self.results.add(result)
-            results += 1
+    def _grade_row_by_row(self) -> None:
+        """Grade the rows of all shards as one stream, so that the engine always has rows to wait for."""
+        open_shards: deque[_OpenShard] = deque()
+        for result in grade_rows(self._engine, self._memoized, self._read_shards(open_shards)):
+            while result.line > open_shards[0].shard.last_line:
+                self._finish_shard(open_shards.popleft())
+            self._results.add(result)
             self.tally.add(result)
+            open_shards[0].results += 1
             if self.tally.rows % PROGRESS_ROWS == 0:
-                self.tell(_position(begun[0], result.line))
-        for shard in begun:
-            self._close(shard, results)
-            results = 0
+                self._report_progress(open_shards[0].position_after(result.line))
+        for open_shard in open_shards:
+            self._finish_shard(open_shard)
 
-    def _close(self, shard: Shard, results: int) -> None:
-        self.results.flush()
-        self.index.add(batch_of(shard, results))
+    def _read_shards(self, open_shards: deque[_OpenShard]) -> Iterator[RowRef]:
+        for shard in self._shards.rest():
+            open_shards.append(_OpenShard(shard))
+            with shard.open() as reader:
+                yield from rows_to_grade(reader.rows(), self._data_set.shape)
+                open_shards[-1].digest = reader.digest()
+
+    def _finish_shard(self, done: _OpenShard) -> None:
+        self._results.flush()
+        self._index.add(completed(done.shard, done.results, done.digest))
+
+    def _report_progress(self, position: int) -> None:
+        self._on_progress(position, self._data_set.records.size, self.tally)
 
 
-def _position(shard: Shard, line: int) -> int:
-    """About where in the data set a line of the shard ends."""
-    return shard.start + (shard.end - shard.start) * (line - shard.first_line + 1) // shard.lines
+@dataclass(slots=True)
+class _OpenShard:
+    """A shard whose rows are being graded; its digest is set when all of them have been read."""
+
+    shard: Shard
+    results: int = 0
+    digest: str = ""
+
+    def position_after(self, line: int) -> int:
+        """About where in the data set a line ends."""
+        shard = self.shard
+        lines = line - shard.first_line + 1
+        return shard.start + (shard.end - shard.start) * lines // shard.lines
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -1,6 +1,6 @@
-"""A worker process's program: a job and then shards on standard input, what they became on standard output.
+"""A worker process: reads a job and then shards from standard input, writes results to standard output.
 
-Whoever started it is the only one to write to it, and runs the same code: the messages are pickles.
+Only the process that started it writes to it, and it runs the same code: the messages are pickles.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ from graders_engine.blocking import Engine
 from graders_engine.dataset.scoring.grading import Job, score_shard
 
 READY = "ready"
-"""The first message: the job is understood, shards may come."""
+"""The first message: the job is accepted, and shards may follow."""
 
 
 def main() -> None:
     """Score shards until standard input ends."""
     messages = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints does not garble the answers
+    os.dup2(
+        sys.stderr.fileno(), sys.stdout.fileno()
+    )  # what graders print must not mix with answers
     try:
         job: Job = pickle.load(messages)  # noqa: S301 - from the process that started this one
         with Engine(**job.settings) as engine:
             compiled = engine.compile(job.grader)
             answer: object = READY
-            # A shard's rows and results live till its end; looking for cycles among them again and again
+            # The rows and results of a shard live until its end; searching them for cycles again and again
             # took a fifth of the time.
             gc.freeze()
             gc.set_threshold(50_000)
@@ -38,9 +40,8 @@ def main() -> None:
                 answer = score_shard(engine, compiled, job.shape, shard)
     except EOFError:
         return
-    except (
-        BrokenPipeError
-    ):  # killed while this worked; the answer has no reader, nor has the file's end
+    except BrokenPipeError:
+        # The process that reads the answers was killed. Closing the pipe at exit would raise again.
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Who scores shards: the port, and the processes of this machine."""
+"""Who scores shards: the port, and processes of this machine."""
 
 from __future__ import annotations
 
@@ -13,34 +13,38 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self, cast
 
 import graders_engine
-from graders_engine.dataset.scoring.grading import Job, Scored
+from graders_engine.dataset.scoring.grading import Job, ShardResults
 from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import DataSetError
 
-STARTS = 3
-"""Times that a worker is started before its end at the start is told as an error."""
+MAX_EXITS = 3
+"""How often a worker may exit by itself while it starts, before that is reported as an error."""
+MAX_KILLS = 8
+"""How often in a row a worker may be killed while it starts, such as by a system that is out of memory."""
+KILL_WAIT_S = 0.1
+"""Seconds to wait after the first such kill; twice as long after each further one, 13 s in all."""
 _GONE = (EOFError, OSError, pickle.UnpicklingError)
-"""What talking to a process that died raises; its last answer may be cut off."""
+"""Raised by talking to a process that died; its last answer may be incomplete."""
 
 
 class Workers(Protocol):
-    """Processes, here or elsewhere, that score shards of one job. Used as a `with` block.
+    """Processes, here or elsewhere, that score the shards of one job. Used as a `with` block.
 
     Attributes:
-        room: shards that should be submitted at once, so that every worker has something to do.
+        room: how many shards to submit at once, so that every worker has something to do.
     """
 
     room: int
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
-        """Have a shard scored; with `alone`, by a worker that has no other one meanwhile."""
+        """Have a shard scored; with `alone`, by a worker that has no other shard meanwhile."""
         ...
 
-    def next_done(self) -> tuple[Shard, Scored | None]:
-        """Wait for any shard that was submitted; None instead of its results when its worker was lost.
+    def next_done(self) -> tuple[Shard, ShardResults | None]:
+        """Wait for any submitted shard; its results are None if its worker was lost.
 
         Raises:
-            DataSetError: no worker can be had.
+            DataSetError: workers cannot be started.
         """
         ...
 
@@ -54,13 +58,6 @@ class Workers(Protocol):
     ) -> None: ...
 
 
-def cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class LocalWorkers:
     """Processes of this machine; one that dies is replaced.
 
@@ -70,13 +67,13 @@ class LocalWorkers:
     """
 
     def __init__(self, job: Job, count: int) -> None:
-        self.room = 2 * count  # one under way and one waiting for each
+        self.room = 2 * count  # one being scored and one waiting for each
         self._job = pickle.dumps(job)
         self._submitted: SimpleQueue[Shard | None] = SimpleQueue()
-        self._done: SimpleQueue[tuple[Shard, Scored | None] | Exception] = SimpleQueue()
-        self._under_way = 0
+        self._done: SimpleQueue[tuple[Shard, ShardResults | None] | Exception] = SimpleQueue()
+        self._in_flight = 0
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self._closing = False
+        self._closing = threading.Event()
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
 
     def __enter__(self) -> Self:
@@ -84,65 +81,68 @@ class LocalWorkers:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._closing = True
-        if self._under_way:
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        if self._in_flight:
             for process in tuple(self._processes):
                 process.kill()
-        for _ in self._threads:
+        for _thread in self._threads:
             self._submitted.put(None)
         for thread in self._threads:
             thread.join()
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
-        """Have a shard scored; every one is alone with its worker here."""
-        self._under_way += 1
+        """Have a shard scored; here, every shard is alone in its worker."""
+        self._in_flight += 1
         self._submitted.put(shard)
 
-    def next_done(self) -> tuple[Shard, Scored | None]:
-        """Wait for any shard that was submitted."""
+    def next_done(self) -> tuple[Shard, ShardResults | None]:
+        """Wait for any submitted shard."""
         done = self._done.get()
         if isinstance(done, Exception):
             raise done
-        self._under_way -= 1
+        self._in_flight -= 1
         return done
 
     def _serve(self) -> None:
-        """One worker's thread: it hands shards to a process and takes back what they became."""
+        """The thread of one worker: sends shards to a process and receives their results."""
         process = None
         try:
-            while (shard := self._submitted.get()) and not self._closing:
-                process = process or self._started()
-                scored = _asked(process, shard)
-                if scored is None:
+            while (shard := self._submitted.get()) and not self._closing.is_set():
+                process = process or self._start()
+                results = _ask(process, shard)
+                if results is None:
                     self._end(process)
                     process = None
-                self._done.put((shard, scored))
-        except Exception as error:  # noqa: BLE001 - whoever waits for the shard must not wait for ever
+                self._done.put((shard, results))
+        except Exception as error:  # noqa: BLE001 - raised by `next_done`, which must not wait for ever
             self._done.put(error)
         finally:
             if process:
                 self._end(process)
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        for _ in range(STARTS):
-            process = self._begun()
-            if _asked(process, self._job) is not None:
+    def _start(self) -> subprocess.Popen[bytes]:
+        """A process that has accepted the job.
+
+        One that exits by itself does so again; one that was killed is started again after a growing wait.
+        """
+        exits = kills = code = 0
+        while exits < MAX_EXITS and kills < MAX_KILLS and not self._closing.is_set():
+            process = self._spawn()
+            if _ask(process, self._job) is not None:
                 return process
             code = self._end(process)
-            if self._closing:
-                break
+            if code < 0:
+                self._closing.wait(KILL_WAIT_S * 2**kills)
+                kills += 1
+            else:
+                exits += 1
         raise DataSetError(
-            f"A worker process cannot be started: it ended with code {code}. What it says is above; "
-            "--workers 1 does without."
+            f"A worker process cannot be started: it ended with code {code}. Its own message is above; "
+            "--workers 1 works without worker processes."
         )
 
-    def _begun(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         root = str(Path(graders_engine.__file__).parent.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         try:
@@ -151,7 +151,7 @@ class LocalWorkers:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is for the one who asked for the work
+                start_new_session=True,  # Ctrl-C is meant for this process, which ends the workers
             )
         except OSError as error:
             raise DataSetError(f"A worker process cannot be started: {error.strerror}.") from None
@@ -159,19 +159,19 @@ class LocalWorkers:
         return process
 
     def _end(self, process: subprocess.Popen[bytes]) -> int:
-        """Close a worker's pipes, which ends it, and wait for that."""
+        """Close a worker's pipes, which ends it, and wait for its exit code."""
         self._processes.discard(process)
         for pipe in (process.stdin, process.stdout):
             try:
                 if pipe:
                     pipe.close()
-            except OSError:  # what it was sent last never reached it
+            except OSError:  # the last message to it was not delivered
                 pass
         return process.wait()
 
 
-def _asked(process: subprocess.Popen[bytes], message: Shard | bytes) -> Any:
-    """A process's answer to a shard, or to a job that is a pickle already; None when the process is gone."""
+def _ask(process: subprocess.Popen[bytes], message: Shard | bytes) -> Any:
+    """A process's answer to a shard or to a pickled job; None if the process is gone."""
     stdin, stdout = cast("tuple[IO[bytes], IO[bytes]]", (process.stdin, process.stdout))  # pipes
     try:
         stdin.write(message if isinstance(message, bytes) else pickle.dumps(message))
