@@ -54,12 +54,14 @@ class Dialects:
     """
 
     def __init__(self, binding: str | None = None) -> None:
-        self._fixed = {} if binding is None else {"binding": binding}
+        self._fixed: dict[str, Any] = {} if binding is None else {"binding": binding}
         self._proven: dict[str, dict[str, Any]] = {}
+        self._full = Dialect(**self._fixed)
+        self._dialects: dict[str, Dialect] = {}
 
     def of(self, model: str) -> Dialect:
         """The fullest form that is not known to fail."""
-        return Dialect(**{**self._proven.get(model, {}), **self._fixed})
+        return self._dialects.get(model, self._full)
 
     def worked(self, request: ModelRequest, dialect: Dialect) -> None:
         """Remember those parts of the dialect that this request used."""
@@ -68,6 +70,7 @@ class Dialects:
             values, value = _VALUES[name], getattr(dialect, name)
             if name not in proven or values.index(value) < values.index(proven[name]):
                 proven[name] = value
+                self._dialects[request.model] = replace(self._full, **{**proven, **self._fixed})
 
     def simpler(self, dialect: Dialect, asked: Asked, error: BackendRejected) -> Dialect | None:
         """The dialect without what the endpoint says that it does not support.

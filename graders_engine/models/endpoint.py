@@ -194,8 +194,9 @@ class Endpoint:
         return await self._call(lambda: self._client.get(url, self._headers), lambda answer: 0)
 
     def _url(self, path: str, query: str = "") -> str:
-        whole_query = "&".join(filter(None, (self._query, query)))
-        return f"{self._base}{path}" + (f"?{whole_query}" if whole_query else "")
+        if not (query or self._query):
+            return self._base + path
+        return f"{self._base}{path}?" + "&".join(filter(None, (self._query, query)))
 
     async def _call(self, once: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int]) -> T:
         async def attempt() -> T:
