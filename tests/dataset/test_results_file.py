@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -276,6 +277,14 @@ def test_the_results_stay_locked_after_they_were_replaced(out: Path) -> None:
         results.replace([encode_results([LINE])])
         with pytest.raises(DataSetError, match="Another run is writing"):
             ResultsFile(out, {})
+
+
+def test_a_run_may_end_in_another_thread_than_it_began(out: Path) -> None:
+    results = ResultsFile(out, {})
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(results.__exit__, None, None, None).result()
+    with ResultsFile(out, {}):
+        pass
 
 
 def test_a_lock_that_a_killed_run_left_keeps_nobody_out_and_is_removed(out: Path) -> None:

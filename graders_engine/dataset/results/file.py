@@ -196,7 +196,7 @@ def _lock(path: Path) -> BaseFileLock:
     from filelock import FileLock, Timeout  # takes 40 ms
 
     target = Path(os.path.realpath(path))
-    lock = FileLock(target.with_name(target.name + ".lock"))
+    lock = FileLock(target.with_name(target.name + ".lock"), thread_local=False)
     try:
         os.stat(os.path.join(target.parent, ""))  # filelock would create a missing folder
         lock.acquire(blocking=False)
