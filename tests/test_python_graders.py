@@ -279,7 +279,10 @@ def test_limits_and_tiers_are_flags() -> None:
 
 @pytest.mark.parametrize(
     ("sandbox", "words"),
-    [("none", "python graders WITHOUT a sandbox"), ("auto", "python graders in the sandbox ")],
+    [
+        ("none", "python graders ran WITHOUT a sandbox"),
+        ("auto", "python graders ran in the sandbox "),
+    ],
 )
 def test_a_report_says_what_kept_the_graded_code_in(
     tmp_path: Path, sandbox: str, words: str
