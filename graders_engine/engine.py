@@ -59,17 +59,21 @@ class AsyncEngine:
     @takes(EngineSettings)
     def __init__(self, **settings: Any) -> None:
         self.settings = given = EngineSettings(**settings)
-        sandbox, embeddings = given.sandbox, given.embeddings
-        registry = JudgeRegistry(given.judge_settings(), given.observe, given.on_retry)
+        self._judges = JudgeRegistry(given.judge_settings(), given.observe, given.on_retry)
+        self._embeddings: BatchedEmbeddings | None = None
+        if given.embeddings is not None:
+            backend = open_embeddings(given.embeddings, self._judges.endpoint)
+            self._embeddings = BatchedEmbeddings(backend)
+        sandbox = given.sandbox
+        self._sandbox = OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox
+        self._endpoints = endpoint_client(given.on_retry) if given.allow_endpoints else None
         self._services = Services(
             metric_variants=given.metric_variants,
             max_text_chars=given.max_text_chars,
-            embeddings=None
-            if embeddings is None
-            else BatchedEmbeddings(open_embeddings(embeddings, registry.endpoint)),
-            sandbox=OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox,
-            judges=registry,
-            endpoints=endpoint_client(given.on_retry) if given.allow_endpoints else None,
+            embeddings=self._embeddings,
+            sandbox=self._sandbox,
+            judges=self._judges,
+            endpoints=self._endpoints,
         )
         self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,13 +98,7 @@ class AsyncEngine:
     async def close(self) -> None:
         """Release all resources; closing twice is allowed."""
         if self._state is not EngineState.CLOSED:
-            services = self._services
-            for service in (
-                services.embeddings,
-                services.sandbox,
-                services.judges,
-                services.endpoints,
-            ):
+            for service in (self._embeddings, self._sandbox, self._judges, self._endpoints):
                 if service is not None:
                     await service.close()
         self._state = EngineState.CLOSED
@@ -133,23 +131,22 @@ class AsyncEngine:
 
     def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
         """The settings that this grader's rewards depend on, as JSON values; metrics by their signatures."""
-        services = self._services
+        variants = self.settings.metric_variants
         signatures = {
-            name: services.embeddings.backend.signature
-            if name == "cosine" and services.embeddings
-            else metrics.signature(name, services.metric_variants.get(name))
+            name: self._embeddings.backend.signature
+            if name == "cosine" and self._embeddings
+            else metrics.signature(name, variants.get(name))
             for name in sorted(compiled.spec.metrics())
         }
         settings: dict[str, Any] = {
             "metrics": signatures,
-            "max_text_chars": services.max_text_chars,
+            "max_text_chars": self.settings.max_text_chars,
         }
         if compiled.spec.runs_python():
-            sandbox = services.sandbox
-            settings["sandbox"] = getattr(sandbox, "tier", type(sandbox).__name__)
-        if services.judges and (models := sorted(compiled.spec.judge_models())):
-            settings["judges"] = {model: services.judges.find(model).signature for model in models}
-            settings["judge_repeats"] = services.judges.repeats
+            settings["sandbox"] = getattr(self._sandbox, "tier", type(self._sandbox).__name__)
+        if models := sorted(compiled.spec.judge_models()):
+            settings["judges"] = {model: self._judges.find(model).signature for model in models}
+            settings["judge_repeats"] = self._judges.repeats
             settings["prices"] = {
                 model: dataclasses.asdict(price) for model, price in self.prices().items()
             }
@@ -157,11 +154,11 @@ class AsyncEngine:
 
     def spending(self) -> dict[str, Any]:
         """What judges used so far, without cached replies: `tokens`, and `cost` if prices are known."""
-        return self._services.judges.spent() if self._services.judges else {}
+        return self._judges.spent()
 
     def prices(self) -> dict[str, Price]:
         """Prices by the names that models have at their endpoints, from graders.toml and the settings."""
-        return self._services.judges.prices() if self._services.judges else {}
+        return self._judges.prices()
 
     async def run(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from graders_engine import errors
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
-from graders_engine.models.embeddings import BatchedEmbeddings
-from graders_engine.models.http import HttpClient
-from graders_engine.models.judges import JudgeRegistry
+from graders_engine.models.base import ModelBackend
+from graders_engine.models.http import JsonClient
 from graders_engine.outcome import Failure, Flag, Outcome, failed
 from graders_engine.sandbox.base import Sandbox
 
@@ -22,6 +22,33 @@ _log = logging.getLogger("graders_engine")
 
 DEFAULT_MAX_TEXT_CHARS = 300_000
 """Longest text that a metric compares; fuzzy_match of two such texts takes about 2 s, others less."""
+
+
+class TextVectors(Protocol):
+    """Embeds texts."""
+
+    async def vector(self, text: str) -> array[float]:
+        """The vector of a text, of length 1.
+
+        Raises:
+            BackendFailure: there is none to be had.
+        """
+        ...
+
+
+class JudgeModels(Protocol):
+    """Finds the backends of the models that graders name."""
+
+    repeats: int
+    """How often a judge is asked for each row."""
+
+    def find(self, model: str) -> ModelBackend:
+        """What answers for a model.
+
+        Raises:
+            UnavailableGrader: nothing does.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +66,10 @@ class Services:
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
-    embeddings: BatchedEmbeddings | None = None
+    embeddings: TextVectors | None = None
     sandbox: Sandbox | None = None
-    judges: JudgeRegistry | None = None
-    endpoints: HttpClient | None = None
+    judges: JudgeModels | None = None
+    endpoints: JsonClient | None = None
 
 
 class Evaluator(Protocol):

@@ -20,7 +20,7 @@ from graders_engine.graders.fields import field_error
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.models.endpoint import Endpoint
-from graders_engine.models.http import HttpClient
+from graders_engine.models.http import HttpClient, JsonClient
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Outcome, rewarded
@@ -66,7 +66,7 @@ class EndpointEvaluator:
 
     waits = True
 
-    def __init__(self, spec: EndpointGrader, client: HttpClient) -> None:
+    def __init__(self, spec: EndpointGrader, client: JsonClient) -> None:
         limiter = RateLimiter(spec.rate_limit or None, adaptive=False)
         self._endpoint = Endpoint(spec.url, client, headers=spec.headers, limiter=limiter)
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from graders_engine import metrics
 from graders_engine.errors import Mistake, TextTooLong, UnavailableGrader
-from graders_engine.graders.base import GraderSpec, Services
+from graders_engine.graders.base import GraderSpec, Services, TextVectors
 from graders_engine.graders.fields import TemplateField, one_of
 from graders_engine.language.scope import Scope
-from graders_engine.models.embeddings import HOW, BatchedEmbeddings, cosine
+from graders_engine.models.embeddings import HOW, cosine
 from graders_engine.outcome import Outcome, rewarded
 
 MetricName = Literal[
@@ -113,7 +113,7 @@ class Cosine:
     waits = True
 
     def __init__(
-        self, spec: TextSimilarityGrader, services: Services, embeddings: BatchedEmbeddings
+        self, spec: TextSimilarityGrader, services: Services, embeddings: TextVectors
     ) -> None:
         self._render = _Pair(spec, services).render
         self._embeddings = embeddings

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.language import strict_json
-from graders_engine.models.http import HttpClient, without_secrets
+from graders_engine.models.http import JsonClient, without_secrets
 from graders_engine.models.openai_wire import BINDINGS, WIRES
 from graders_engine.models.rate_limiter import RateLimiter
 
@@ -125,7 +125,7 @@ class Endpoint:
     def __init__(
         self,
         base_url: str,
-        client: HttpClient,
+        client: JsonClient,
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
@@ -145,7 +145,7 @@ class Endpoint:
     def from_settings(
         cls,
         settings: EndpointSettings,
-        client: HttpClient,
+        client: JsonClient,
         *,
         api_key: str | None = None,
         limiter: RateLimiter | None = None,

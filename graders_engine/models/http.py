@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
 from graders_engine.language import strict_json
@@ -37,6 +37,29 @@ def without_secrets(url: str) -> str:
         scheme, rest = "", address
     host, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+
+class JsonClient(Protocol):
+    """Sends JSON to addresses and reads JSON from them."""
+
+    retry: RetryPolicy
+    on_retry: OnRetry | None
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Any:
+        """Ask once for what an address holds; raises what `post` raises."""
+        ...
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """Send a body, already JSON, once; gives the JSON of the answer.
+
+        Raises:
+            BackendFailure: there is no usable answer; `BackendBusy` if another attempt may succeed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release what the client holds; closing twice is allowed."""
+        ...
 
 
 class HttpClient:
