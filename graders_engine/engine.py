@@ -20,8 +20,8 @@ from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.language.scope import scope_of
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import BatchedEmbeddings, EmbeddingBackend, open_embeddings
+from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.models.judges import JudgeRegistry, JudgeSettings
-from graders_engine.models.routes import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import (
     RunGraderResponse,

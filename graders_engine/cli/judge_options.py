@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from graders_engine.errors import InvalidRequest
-from graders_engine.models.judges import DEFAULT_CONCURRENCY, JudgeSettings
+from graders_engine.models.judges import DEFAULT, DEFAULT_CONCURRENCY, JudgeSettings
 from graders_engine.models.retry import RetryPolicy
-from graders_engine.models.routes import DEFAULT
 
 CONFIG = Path("graders.toml")
 """Read when it is in the working folder, unless --config names another."""
