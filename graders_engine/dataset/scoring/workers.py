@@ -22,7 +22,7 @@ MAX_EXITS = 3
 MAX_KILLS = 8
 """How often in a row a worker may be killed while it starts, such as by a system that is out of memory."""
 KILL_WAIT_S = 0.1
-"""Seconds to wait after the first such kill; twice as long after each further one, 13 s in all."""
+"""Seconds to wait after the first such kill; twice as long after each further one, 25 s in all."""
 _GONE = (EOFError, OSError, pickle.UnpicklingError)
 """Raised by talking to a process that died; its last answer may be incomplete."""
 
