@@ -22,7 +22,7 @@ TOP = 10
 """Rows of each kind that are kept by default."""
 SIGNIFICANT = 0.05
 """P-value under which a difference counts as shown, if the data give no interval."""
-SCORED, INVALID, FAILED = range(len(STATUSES))
+SCORED, FAILED = STATUSES.index("scored"), STATUSES.index("failed")
 
 
 @dataclass(frozen=True, slots=True)

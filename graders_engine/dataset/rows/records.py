@@ -67,7 +67,7 @@ class Records(ABC):
         """
         if not self.once:
             return self.rows()
-        rows, self._unread = self._rest(), _used_up()
+        rows, self._unread = self._rest(), _UsedUp()
         return rows
 
     def head(self, count: int = HEAD_ROWS) -> list[Any]:
@@ -103,6 +103,8 @@ class StreamedRecords(Records):
         self.form = source.form(self.uncompressed_form)
 
 
-def _used_up() -> Iterator[RowRef]:
-    raise DataSetError("Standard input was already read; it can be read once only.")
-    yield
+class _UsedUp(Iterator[RowRef]):
+    """What a second read of standard input gives."""
+
+    def __next__(self) -> RowRef:
+        raise DataSetError("Standard input was already read; it can be read once only.")
