@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.dataset.rows.csv_table import Table
@@ -32,7 +32,6 @@ def test_csv_cells_are_text_under_the_names_of_the_header(tmp_path: Path) -> Non
     ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=6),

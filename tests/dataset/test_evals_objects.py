@@ -34,7 +34,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(ANYTHING, max_size=3),
     st.dictionaries(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
@@ -274,7 +274,6 @@ def test_the_memory_for_parquet_does_not_grow_with_a_row_group(tmp_path: Path) -
     assert most < 50 << 20 < len(rows) * 2000
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=30), max_size=8))
 def test_lines_are_numbered_and_placed_by_their_bytes(parts: list[bytes]) -> None:
     content = b"\n".join(parts)

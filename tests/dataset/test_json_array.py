@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
@@ -61,7 +61,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(VALUES, max_size=12),
     st.sampled_from([None, 1, "\t"]),
@@ -80,7 +79,6 @@ def test_the_elements_of_an_array_are_those_that_json_reads(
     assert [json.loads(element) for element in elements if isinstance(element, bytes)] == values
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_an_array_and_each_of_them_ends(content: bytes) -> None:
     for element in json_array.elements(io.BytesIO(b"[" + content)):

@@ -54,7 +54,7 @@ ROWS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(ROWS, st.sampled_from(NAMES))
 def test_no_row_breaks_a_shape(raw: Any, name: str) -> None:
     with suppress(InvalidRequest):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
@@ -72,10 +72,6 @@ def by_value(path: Path) -> list[Shard]:
     return list(cut(records).rest())
 
 
-always = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-
-
-@always
 @given(FILES)
 def test_shards_hold_every_row_with_its_line_in_its_order(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path, content)
@@ -87,7 +83,6 @@ def test_shards_hold_every_row_with_its_line_in_its_order(tmp_path: Path, conten
     assert lines == list(range(1, len(lines) + 1))
 
 
-@always
 @given(FILES)
 def test_rows_that_are_sent_along_are_the_same(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path, content)
@@ -100,7 +95,6 @@ def test_rows_that_are_sent_along_are_the_same(tmp_path: Path, content: bytes) -
     assert rows_in(sent) == expected
 
 
-@always
 @given(FILES, st.booleans())
 def test_halves_of_halves_are_the_lines_one_by_one(
     tmp_path: Path, content: bytes, send: bool
@@ -112,7 +106,6 @@ def test_halves_of_halves_are_the_lines_one_by_one(
     assert rows_in(single) == whole(path)
 
 
-@always
 @given(FILES, st.data())
 def test_what_was_passed_over_is_known_again_by_its_bytes(
     tmp_path: Path, content: bytes, data: st.DataObject

@@ -173,7 +173,7 @@ DEEP = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     text=st.one_of(st.text(), JSONISH, DEEP),
     bound=st.booleans(),
@@ -203,7 +203,7 @@ def test_any_answer_gives_a_proper_result_or_one_of_three_reasons(
     assert len(str(came)) < 2000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     prose=st.tuples(st.text(), st.text()).filter(lambda two: "{" not in "".join(two)),
     result=st.floats(allow_nan=False, allow_infinity=False),

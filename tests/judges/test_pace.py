@@ -92,7 +92,7 @@ def bears_all(latency_s: float = 0.2, tokens: int = 10) -> Endpoint:
     return Endpoint(lambda at: 0.0, latency_s, tokens, burst=math.inf)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(per_minute=st.integers(6, 3000), requests=st.integers(1, 60))
 def test_requests_per_minute_are_held_from_the_first_on(per_minute: int, requests: int) -> None:
     endpoint = bears_all()
@@ -116,7 +116,7 @@ def test_an_idle_time_is_not_saved_up() -> None:
     assert most_within(endpoint, 5.0) <= 6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(tokens=st.integers(1, 500), per_minute=st.integers(600, 60_000))
 def test_tokens_per_minute_are_held_once_replies_tell_them(tokens: int, per_minute: int) -> None:
     endpoint = bears_all(tokens=tokens)
@@ -139,7 +139,7 @@ def late_refusals(endpoint: Endpoint) -> float:
     return sum(late) / len(late)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     rate=st.floats(2.0, 40.0),
     latency=st.floats(0.02, 1.0),

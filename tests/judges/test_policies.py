@@ -87,7 +87,7 @@ def test_an_error_that_is_no_backend_s_goes_through_at_once() -> None:
     assert len(backend.requests) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     attempts=st.integers(1, 8),
     total=st.floats(0, 60),
@@ -120,7 +120,7 @@ def test_the_last_failure_tells_how_often_it_was_tried() -> None:
     assert in_virtual_time(failing(once)).startswith("HTTP 503 (one try)")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(places=st.integers(1, 20), requests=st.integers(1, 60))
 def test_no_more_are_in_flight_than_there_are_places(places: int, requests: int) -> None:
     backend = Counting()
@@ -230,7 +230,7 @@ def spend(budget: Budget, requests: int, at_once: int) -> tuple[Counting, int]:
     return backend, in_virtual_time(main())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(most=st.integers(1, 400), requests=st.integers(1, 60), at_once=st.integers(1, 60))
 def test_a_budget_of_tokens_is_kept_to(most: int, requests: int, at_once: int) -> None:
     backend, stopped = spend(Budget(max_tokens=most), requests, at_once)

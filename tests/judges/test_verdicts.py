@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine import AsyncEngine, Engine, InvalidRequest
@@ -109,7 +109,6 @@ def test_most_frequent_is_a_label_that_no_other_beats(labels: list[str]) -> None
     assert winner == level[0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1))
 def test_middle_has_as_many_above_as_below(numbers: list[float]) -> None:
     value = middle(numbers)
