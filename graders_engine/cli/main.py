@@ -15,7 +15,7 @@ COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
     "validate": "Check a grader without running it and print all mistakes.",
     "score": "Grade all rows of a data set and print a report.",
-    "report": "Print the report of a results file and write it as an HTML page.",
+    "report": "Print the report of a results file, and write it as HTML.",
     "explain": "Show step by step how one row is graded.",
     "compare": "Compare two results files over the same rows.",
     "diff-graders": "Compare two versions of a grader on the same outputs.",
