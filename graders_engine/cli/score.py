@@ -98,7 +98,7 @@ def command(
     row that cannot be read counts as invalid and does not stop the others.
 
     To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
-    says what gave the results, and OUT.index.sqlite which lines of the data they belong to. An OUT that ends
+    records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends
     in .parquet is made at the end from the results in OUT.jsonl.
     """
     if grader == str(options["data"]) == "-":

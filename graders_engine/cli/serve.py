@@ -43,7 +43,7 @@ DEFAULTS = ServerSettings()
 @click.option(
     "--no-auth",
     is_flag=True,
-    help="Listen without a key where other machines can connect: all of them can run graders, and so code.",
+    help="Listen without a key where other machines can connect: all of them can then run code here.",
 )
 @click.option(
     "--allow-endpoints",
@@ -80,7 +80,7 @@ DEFAULTS = ServerSettings()
     type=click.FloatRange(0, min_open=True),
     default=DEFAULTS.deadline_s,
     show_default=True,
-    help="Longest time that a request is worked on; the SDKs send it again after 600.",
+    help="Time limit for one request; the SDKs give up after 600 s, and retry.",
 )
 @click.option(
     "--read-timeout-s",
@@ -88,7 +88,7 @@ DEFAULTS = ServerSettings()
     type=click.FloatRange(0, min_open=True),
     default=DEFAULTS.read_timeout_s,
     show_default=True,
-    help="Longest time that a client may take to send a request, or to read on in a response.",
+    help="Longest time that a client may take to send a request, or to continue reading a response.",
 )
 @click.option(
     "--log-bodies",

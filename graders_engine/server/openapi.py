@@ -80,8 +80,8 @@ VALIDATE = Operation(
 )
 RUN_BATCH = Operation(
     "run_batch",
-    "Grade many model outputs with one grader. The results stand in the order of the rows, each a response "
-    "or an error; with `Accept: application/x-ndjson` they come as one line each, as soon as they are there.",
+    "Grade many model outputs with one grader. The results are in the order of the rows, each a response "
+    "or an error; with `Accept: application/x-ndjson` they come as one line each, as soon as they are ready.",
     "BatchRequest",
     "BatchResponse",
     lines="Result",

@@ -62,7 +62,7 @@ class Scheduler:
     Attributes:
         queue: admits requests.
         concurrency: rows graded at a time, where grading waits for something.
-        deadline_s: longest time that a request is worked on.
+        deadline_s: time limit for one request.
     """
 
     def __init__(self, engine: AsyncEngine, settings: ServerSettings) -> None:

@@ -18,8 +18,8 @@ class ServerSettings:
         max_body_bytes: longest body of a request.
         max_row_bytes: longest item together with its sample, as JSON.
         max_queue: requests that may wait beyond those that are graded; one more is answered 429.
-        deadline_s: longest time that a request is worked on. The SDKs wait 600 s, then send it again.
-        read_timeout_s: longest time a client may take to send a request, or to read on in a response.
+        deadline_s: time limit for one request. The SDKs give up after 600 s, and send it again.
+        read_timeout_s: longest time a client may take to send a request, or to continue reading a response.
         cache_bytes: bound on the JSON of the compiled graders that are kept in memory.
         log_bodies: whether requests and responses are logged whole; they hold users' data.
     """

@@ -158,7 +158,7 @@ class Server(uvicorn.Server):
 
     Args:
         config: uvicorn's, with `Connection` for its HTTP protocol.
-        read_timeout_s: longest time a client may take to send a request, or to read on in a response.
+        read_timeout_s: longest time a client may take to send a request, or to continue reading a response.
         on_ready: called when requests are taken.
     """
 

@@ -174,7 +174,7 @@ def _require_same_rows(first: RunColumns, second: RunColumns) -> None:
     for run in (first, second):
         if "data" not in run.meta:
             raise DataSetError(
-                f"It is not recorded which data set gave {run.path}. "
+                f"The data set of {run.path} is not recorded. "
                 "If the rows are the same, pass --force."
             )
     found = [change.path for change in changes(_data_facts(first.meta), _data_facts(second.meta))]

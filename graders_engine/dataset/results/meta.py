@@ -97,7 +97,7 @@ def _require_meta(lines: Path) -> dict[str, Any]:
         meta = None
     if not isinstance(meta, dict):
         raise DataSetError(
-            f"{lines} exists, but {path.name} does not say what gave it. {OVERWRITE_HINT}"
+            f"{lines} exists, but {path.name} does not say which run wrote it. {OVERWRITE_HINT}"
         )
     return meta
 

@@ -63,7 +63,7 @@ class Source:
             reason = "it is a folder" if path.is_dir() else "there is no such file"
             raise DataSetError(
                 f"The data set cannot be read: {path}: {reason}. "
-                "To read from a pipe, use standard input, named '-'."
+                "To read from a pipe, pass - for standard input."
             )
         self.compression, self.head_digest = "", ""
         self.head = self._stdin_head() if self._stdin else self._file_head()

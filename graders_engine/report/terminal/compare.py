@@ -80,7 +80,7 @@ def _difference(name: str, pair: Paired | None) -> Iterator[str]:
     yield f"{margin} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
     if pair.detectable is not None:
         smallest = format_number(pair.detectable)
-        yield f"{margin} such rows detect a true difference of {smallest} four times out of five"
+        yield f"{margin} such rows have an 80 % chance to detect a true difference of {smallest}"
 
 
 def _served_difference(name: str, pair: Paired) -> Iterator[str]:
