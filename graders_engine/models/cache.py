@@ -7,14 +7,16 @@ writing, and what meets another process's lock is repeated in a thread until the
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sqlite3
 import time
+import weakref
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import msgspec
@@ -29,7 +31,14 @@ from graders_engine.models.base import (
     fingerprint,
 )
 from graders_engine.models.policies import Policy
-from graders_engine.models.sqlite_file import WAIT_S, Writer, connected, is_locked, when_free
+from graders_engine.models.sqlite_file import (
+    POLL_S,
+    WAIT_S,
+    Writer,
+    connected,
+    is_locked,
+    when_free,
+)
 
 VERSION = 1
 """Version of the file's tables and of what a key stands for."""
@@ -83,8 +92,9 @@ class ReplyStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._unwritten: dict[str, ModelReply] = {}
+        self._writing: sqlite3.Connection | None = None
         self._writer: Writer | None = None
-        self._closed = Event()
+        self._closed = False
         self._preparing = asyncio.Lock()
         self._ready = False
         self._in_transaction = False
@@ -103,7 +113,7 @@ class ReplyStore:
         except (sqlite3.Error, DataSetError) as error:
             # If another process is writing just now, a thread prepares the file when it is free.
             if not is_locked(error):
-                self._reader.close()
+                self.close()
                 raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> DataSetError:
@@ -112,13 +122,22 @@ class ReplyStore:
     def _prepare(self) -> None:
         _make_tables(self._reader)
         self._reader.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+        # Opened now: it writes to the file that was prepared, whatever happens to its name later.
+        if self._writing is None:
+            self._writing = connected(self.path, POLL_S)
+        self._writing.execute("PRAGMA synchronous = NORMAL")
+        self._writing.execute(SELECT, ("",))
         self._ready = True
+
+    def _read_deadline(self) -> Callable[[], float]:
+        until = time.monotonic() + WAIT_S
+        return lambda: -math.inf if self._closed else until
 
     async def _prepare_when_free(self) -> None:
         async with self._preparing:
             if not self._ready:
                 try:
-                    await asyncio.to_thread(when_free, self._prepare, self._closed)
+                    await asyncio.to_thread(when_free, self._prepare, self._read_deadline())
                 except (sqlite3.Error, DataSetError) as error:
                     raise self._unusable(error) from None
 
@@ -136,7 +155,7 @@ class ReplyStore:
                 row = self._select(key)
                 if row is _LOCKED:
                     row = await asyncio.to_thread(
-                        when_free, partial(self._select_by_itself, key), self._closed
+                        when_free, partial(self._select_by_itself, key), self._read_deadline()
                     )
                 if row is None:
                     return None
@@ -175,18 +194,28 @@ class ReplyStore:
         """
         if not self._ready:
             await self._prepare_when_free()
-        if self._writer is None:
-            self._writer = Writer(self.path, INSERT, self._closed)
+        if self._writer is None and self._writing is not None:
+            self._writer = Writer(self._writing, INSERT)
+            # The thread of a store that nobody closes ends with it.
+            weakref.finalize(self, self._writer.queue.put, None)
+        if self._writer is None or self._closed:
+            raise DataSetError(f"The cache {self.path} cannot be written: it is closed.")
         model = reply.model.encode("utf-8", "replace").decode()  # SQLite stores no lone surrogates
         row = (key, encoded(reply), model, reply.usage.total_tokens, time.time())
-        # Equal requests that arrive meanwhile find it here, or they would be paid again.
+        # Equal requests that arrive meanwhile find it here, or they would be paid again; also when this
+        # caller is cancelled, for the row is written all the same.
         self._unwritten[key] = reply
+        written = self._writer.write(row)
+        written.add_done_callback(lambda done: self._forget(key, done))
         try:
-            await self._writer.write(row)
+            await asyncio.shield(written)
         except sqlite3.Error as error:
             raise DataSetError(f"The cache {self.path} cannot be written: {error}.") from None
-        finally:
-            self._unwritten.pop(key, None)
+
+    def _forget(self, key: str, done: asyncio.Future[None]) -> None:
+        self._unwritten.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # marks it as retrieved: a cancelled caller does not wait for it
 
     def info(self) -> CacheInfo:
         """What is in it; waits while another process writes."""
@@ -208,10 +237,17 @@ class ReplyStore:
         return deleted
 
     def close(self) -> None:
-        """Close the file, and stop waiting for another process that is writing. Closing twice is allowed."""
-        self._closed.set()
+        """Write what waits to be written, and close the file; closing twice is allowed.
+
+        If another process holds the file's lock, its end is waited for, but not for long.
+        """
+        if self._closed:
+            return
+        self._closed = True
         if self._writer is not None:
             self._writer.close()
+        elif self._writing is not None:
+            self._writing.close()
         self._in_transaction = False
         self._reader.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import time
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 WAIT_S = 30.0
 """Seconds to wait for another process that is writing."""
+CLOSE_WAIT_S = 5.0
+"""As long at most while closing, for the rows that are not written yet."""
 POLL_S = 0.02
 """Seconds between two attempts to get a lock."""
 
@@ -26,15 +29,15 @@ def connected(path: Path, timeout_s: float = 0.0) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
 
 
-def when_free(function: Callable[[], T], closed: Event, until: float | None = None) -> T:
-    """Call a function until the file is not locked, the time is over, or the store is closed."""
-    until = time.monotonic() + WAIT_S if until is None else until
+def when_free(function: Callable[[], T], deadline: Callable[[], float]) -> T:
+    """Call a function, again and again while the file is locked and the deadline is not over."""
     while True:
         try:
             return function()
         except sqlite3.OperationalError as error:
-            if not is_locked(error) or time.monotonic() > until or closed.wait(POLL_S):
+            if not is_locked(error) or time.monotonic() > deadline():
                 raise
+        time.sleep(POLL_S)
 
 
 def is_locked(error: Exception) -> bool:
@@ -47,37 +50,30 @@ class Writer:
     """Writes rows in a thread of its own; rows that arrive meanwhile share the next transaction.
 
     Args:
-        path: the file.
+        file: a connection for this writer alone.
         statement: writes one row.
-        closed: is set when nothing may wait for a lock any more.
     """
 
-    def __init__(self, path: Path, statement: str, closed: Event) -> None:
+    def __init__(self, file: sqlite3.Connection, statement: str) -> None:
+        self._file = file
         self._statement = statement
-        self._closed = closed
-        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
-        self._file = connected(path, POLL_S)
+        self._stop_at = math.inf
+        self.queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name="graders-engine-cache", daemon=True)
         self._thread.start()
 
-    async def write(self, row: tuple[Any, ...]) -> None:
-        """Write a row, and wait until it is committed; a cancelled caller does not stop it.
-
-        Raises:
-            sqlite3.Error: it cannot be written.
-        """
+    def write(self, row: tuple[Any, ...]) -> asyncio.Future[None]:
+        """Write a row. The future is done when the row is committed, and fails if it cannot be written."""
         loop = asyncio.get_running_loop()
         write = _Write(row, time.monotonic() + WAIT_S, loop, loop.create_future())
-        self._queue.put(write)
-        await write.done
+        self.queue.put(write)
+        return write.done
 
     def _work(self) -> None:
-        self._file.execute("PRAGMA synchronous = NORMAL")
         while writes := self._next_writes():
             error: Exception | None = None
             try:
-                rows = [write.row for write in writes]
-                when_free(partial(self._insert, rows), self._closed, writes[0].until)
+                self._insert_when_free(writes)
             except Exception as failure:  # noqa: BLE001 - the boundary: those that wait get the error, whatever it is
                 error = failure
             for loop in {write.loop for write in writes}:
@@ -85,13 +81,17 @@ class Writer:
                 with suppress(RuntimeError):  # the loop is closed: its rows have ended
                     loop.call_soon_threadsafe(_finish, done, error)
 
+    def _insert_when_free(self, writes: list[_Write]) -> None:
+        rows = [write.row for write in writes]
+        when_free(partial(self._insert, rows), lambda: min(writes[0].until, self._stop_at))
+
     def _next_writes(self) -> list[_Write]:
         """All that wait, at least one; none when the store is closed and everything is written."""
         writes: list[_Write] = []
-        while not writes or not self._queue.empty():
-            write = self._queue.get()
+        while not writes or not self.queue.empty():
+            write = self.queue.get()
             if write is None:
-                self._queue.put(None)  # the next call ends as well
+                self.queue.put(None)  # the next call ends as well
                 break
             writes.append(write)
         return writes
@@ -102,8 +102,9 @@ class Writer:
             self._file.executemany(self._statement, rows)
 
     def close(self) -> None:
-        """Write what is waiting, if the file is free, and end the thread."""
-        self._queue.put(None)
+        """Write what is waiting, and end the thread; another process's lock is waited for `CLOSE_WAIT_S`."""
+        self._stop_at = time.monotonic() + CLOSE_WAIT_S
+        self.queue.put(None)
         self._thread.join()
         self._file.close()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -137,7 +139,28 @@ def test_a_reply_is_read_when_the_file_is_free_again(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_closing_does_not_wait_for_the_file(path: Path) -> None:
+def test_closing_waits_for_the_file_so_that_no_paid_reply_is_lost(path: Path) -> None:
+    async def main() -> None:
+        store = ReplyStore(path)
+        with locked(path) as other:
+            waiting = asyncio.create_task(store.put("key", ModelReply("{}", "m")))
+            await asyncio.sleep(0)  # it begins
+            closing = asyncio.create_task(asyncio.to_thread(store.close))
+            await asyncio.sleep(0.05)
+            assert not closing.done()
+            other.execute("COMMIT")
+            await closing
+            await waiting
+
+    asyncio.run(main())
+    assert kept_in(path) == 1
+
+
+def test_closing_does_not_wait_for_a_file_that_stays_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "CLOSE_WAIT_S", 0.1)
+
     async def main() -> None:
         store = ReplyStore(path)
         with locked(path):
@@ -207,3 +230,75 @@ def test_a_kept_reply_is_marked_and_the_mark_is_not_stored(path: Path) -> None:
     file.close()
     assert "kept" not in json.loads(reply)
     assert b"kept" not in encoded(ModelReply("", "m"))
+
+
+def test_a_reply_is_not_paid_twice_when_its_row_is_cancelled_while_the_file_is_locked(
+    path: Path,
+) -> None:
+    backend = Scripted(0.5)
+
+    async def main() -> None:
+        store = ReplyStore(path)
+        cached = Cached(backend, store)
+        with locked(path) as other:
+            first = asyncio.create_task(cached.complete(asking("x")))
+            for _ in range(50):  # until the reply is there and waits for the file
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            assert first.cancelled()
+            assert (await cached.complete(asking("x"))).kept
+            other.execute("COMMIT")
+        await asyncio.to_thread(store.close)
+
+    asyncio.run(main())
+    assert len(backend.requests) == 1
+    assert kept_in(path) == 1
+
+
+def test_a_cache_that_loses_its_name_is_written_on(path: Path) -> None:
+    async def main() -> None:
+        store = ReplyStore(path)
+        cached = Cached(Scripted(0.5), store)
+        path.rename(path.with_name("moved.sqlite"))
+        for ending in ("-wal", "-shm"):
+            Path(f"{path}{ending}").unlink(missing_ok=True)
+        await cached.complete(asking("x"))
+        assert (await cached.complete(asking("x"))).kept
+        store.close()
+
+    asyncio.run(main())
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "page", [b"\0" * 4096, b"", b"no database" * 400], ids=["zeros", "empty", "text"]
+)
+def test_a_cache_that_is_damaged_while_it_is_open_ends_the_run_or_goes_on_and_never_hangs(
+    path: Path, page: bytes
+) -> None:
+    async def main() -> None:
+        store = ReplyStore(path)
+        cached = Cached(Scripted(0.5), store)
+        assert await store.get("unknown") is None
+        path.write_bytes(page)
+        with suppress(DataSetError):
+            await asyncio.wait_for(cached.complete(asking("x")), 60)
+        with suppress(DataSetError):
+            await asyncio.wait_for(cached.complete(asking("y")), 60)
+        await asyncio.to_thread(store.close)
+
+    asyncio.run(main())
+
+
+def test_the_thread_of_a_store_that_nobody_closes_ends_with_it(path: Path) -> None:
+    async def main() -> None:
+        store = ReplyStore(path)
+        await store.put("key", ModelReply("{}", "m"))
+
+    before = set(threading.enumerate())
+    asyncio.run(main())
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()

@@ -52,6 +52,8 @@ class ResultsFile:
         self._torn = False
         self._written_at = self._synced_at = monotonic()
         self._temporary = path.with_name(path.name + ".tmp")
+        if path.exists() and not path.is_file():
+            raise DataSetError(f"The results cannot be written: {path} is not a regular file.")
         self._lock = _lock(path)
         try:
             self._file = self._open_file()
@@ -67,9 +69,15 @@ class ResultsFile:
 
     def _open_file(self) -> FileIO:
         try:
-            return FileIO(self.path, "a+")
+            file = FileIO(self.path, "a+")
         except OSError as error:
             raise self._unwritable(self.path, error) from None
+        try:
+            _lock_too(file)
+        except BlockingIOError:
+            file.close()
+            raise _another_run(self.path) from None
+        return file
 
     @staticmethod
     def _unwritable(path: Path, error: OSError, hint: str = "") -> DataSetError:
@@ -82,7 +90,10 @@ class ResultsFile:
             check_meta(self.path, identity)
             self._cut_torn_line(size)
             return
-        self._file.truncate(0)
+        try:
+            self._file.truncate(0)
+        except OSError as error:  # an append-only file
+            raise self._unwritable(self.path, error) from None
         write_meta(self.path, identity)
 
     def _cut_torn_line(self, size: int) -> None:
@@ -196,15 +207,42 @@ def _lock(path: Path) -> BaseFileLock:
     from filelock import FileLock, Timeout  # takes 40 ms
 
     target = Path(os.path.realpath(path))
-    lock = FileLock(target.with_name(target.name + ".lock"), thread_local=False)
+    lock_path = target.with_name(target.name + ".lock")
+    lock = FileLock(lock_path, thread_local=False)
     try:
-        os.stat(os.path.join(target.parent, ""))  # filelock would create a missing folder
+        # filelock would create a missing folder, and takes some errors for the lock of another process.
+        os.close(os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644))
         lock.acquire(blocking=False)
     except Timeout:
-        raise DataSetError(f"Another run is writing to {path}: wait for it, or end it.") from None
+        raise _another_run(path) from None
     except OSError as error:
-        raise DataSetError(f"The results cannot be written: {path}: {error.strerror}.") from None
+        named = lock_path if lock_path.exists() else path
+        raise DataSetError(f"The results cannot be written: {named}: {error.strerror}.") from None
     return lock
+
+
+def _another_run(path: Path) -> DataSetError:
+    return DataSetError(f"Another run is writing to {path}: wait for it, or end it.")
+
+
+def _lock_too(file: FileIO) -> None:
+    """Lock the results themselves as well, where the system can.
+
+    It keeps out a run whose lock file somebody removed, and versions that lock only the results.
+
+    Raises:
+        BlockingIOError: another run has them locked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks: the lock file has to do
+        return
 
 
 def _unlock(lock: BaseFileLock) -> None:
