@@ -150,6 +150,7 @@ class ErrorFields(TypedDict, total=False):
     code: str | None
     param: str | None
     message: str | None
+    details: str
 
 
 class BackendFailure(GradingError):
@@ -160,6 +161,7 @@ class BackendFailure(GradingError):
         code: the endpoint's code for the error, such as "content_filter".
         param: the field of the request that the endpoint names as wrong.
         message: the endpoint's own message, without the address.
+        details: everything that the error object says, the message included.
     """
 
     infrastructure = True
@@ -169,12 +171,17 @@ class BackendFailure(GradingError):
         self.code = answer.get("code")
         self.param = answer.get("param")
         self.message = answer.get("message")
+        self.details = answer.get("details", "")
         super().__init__(text)
 
     def answer(self) -> ErrorFields:
         """The fields again, for an exception that replaces this one."""
         return ErrorFields(
-            status=self.status, code=self.code, param=self.param, message=self.message
+            status=self.status,
+            code=self.code,
+            param=self.param,
+            message=self.message,
+            details=self.details,
         )
 
 

@@ -54,18 +54,20 @@ class EngineSettings:
             endpoint grader.
         allow_endpoints: whether endpoint graders may run; they send rows to the address in the grader.
 
+    Addresses may hold keys, so `repr` leaves `embeddings` and `judges` out.
+
     Raises:
         ValueError: a value is out of range, or a metric or variant does not exist; the message lists
             those that exist.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
-    embeddings: str | EmbeddingBackend | None = None
+    embeddings: str | EmbeddingBackend | None = field(default=None, repr=False)
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
     sandbox: str | Sandbox = "auto"
     limits: Limits | None = None
     concurrency: int = DEFAULT_CONCURRENCY
-    judges: str | ModelBackend | JudgeSettings | None = None
+    judges: str | ModelBackend | JudgeSettings | None = field(default=None, repr=False)
     observe: Observer | None = None
     on_retry: OnRetry | None = None
     allow_endpoints: bool = True
@@ -73,7 +75,10 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, but it is {self.concurrency}")
-        for metric, variant in self.metric_variants.items():
+        # A copy: changes that a caller makes to its mapping later must not change rewards.
+        variants = dict(self.metric_variants or {})
+        object.__setattr__(self, "metric_variants", variants)
+        for metric, variant in variants.items():
             metrics.signature(metric, variant)
 
     def judge_settings(self) -> JudgeSettings:

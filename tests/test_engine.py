@@ -11,8 +11,10 @@ import pytest
 from graders_engine import (
     AsyncEngine,
     Engine,
+    EngineSettings,
     InvalidGrader,
     InvalidRow,
+    JudgeSettings,
     UnavailableGrader,
 )
 from graders_engine.compiled import CompiledGrader
@@ -269,3 +271,24 @@ def test_a_value_without_a_json_form_makes_its_row_invalid(
 
 def test_services_default_to_the_metrics_own_variants() -> None:
     assert Services().metric_variants == {}
+
+
+def test_a_mapping_that_changes_later_changes_no_reward(string_check: dict[str, Any]) -> None:
+    variants: dict[str, str] = {}
+    grader = {**string_check, "type": "text_similarity", "evaluation_metric": "bleu"}
+    del grader["operation"]
+    row: dict[str, Any] = {"model_sample": "the cat sat", "item": {"label": "a cat sat here"}}
+    with Engine(metric_variants=variants) as engine:
+        before = engine.run(grader, **row).reward
+        variants["bleu"] = "nltk_method4"
+        assert engine.run(grader, **row).reward == before
+    with Engine(metric_variants=variants) as engine:
+        assert engine.run(grader, **row).reward != before
+
+
+def test_settings_do_not_print_the_keys_that_addresses_may_hold() -> None:
+    address = "https://user:secret@example.org/v1?key=secret"
+    for judges in (address, JudgeSettings(endpoints={"default": address})):
+        printed = repr(EngineSettings(judges=judges, embeddings=f"openai:m@{address}"))
+        assert "secret" not in printed
+        assert "secret" not in repr(judges) or isinstance(judges, str)

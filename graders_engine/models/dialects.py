@@ -26,6 +26,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 """For each field of a dialect its values, the full form first."""
 _BINDING_NAMES = ("response_format", "json_schema", "json_object", "text.format", "structured")
 _NAMES = (*_BINDING_NAMES, "max_completion_tokens", "developer")
+_ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
 _PUNCTUATION = "'\"`()[]{}<>,;:.!?"
 _CONTEXT_CHARS = 12
 """So much text around a word, found in the request as well, shows that the error quotes the request."""
@@ -106,11 +107,12 @@ def _unsupported(asked: Asked, error: BackendRejected) -> Iterator[str]:
     """Fields of a dialect that an error names, among those that the request used."""
     param = (error.param or "").lower()
     field = re.split(r"[.\[]", param)[0]
-    # A parameter that is a field of the body decides; only without one the message is searched.
-    text = "" if field in asked.body else _evidence(error.message or "", asked)
+    # A parameter that is a field of the body decides, unless it is one that others do not go with.
+    decides = field in asked.body and param not in ("model", "messages", "input")
+    text = "" if decides else _evidence(error.details, asked)
     names_binding = any(name in param or name in text for name in _BINDING_NAMES)
     if re.fullmatch(r"(messages|input)(\W\d+\W?)?", param):  # it may be the role of one of them
-        text = _evidence(error.message or "", asked)
+        text = _evidence(error.details, asked)
     names_role = "role" in param or ("role" in text and "developer" in text)
     named = {
         "max_tokens": "max_completion_tokens" in param or "max_completion_tokens" in text,
@@ -120,15 +122,19 @@ def _unsupported(asked: Asked, error: BackendRejected) -> Iterator[str]:
     yield from (name for name in _used(asked.request) if named[name])
 
 
-def _evidence(message: str, asked: Asked) -> str:
-    """Its message without addresses, the name of the model and what it quotes of the request."""
-    address = asked.url.lower().partition("://")[2].partition("?")[0]
-    segments = set(address.split("/"))
+def _evidence(details: str, asked: Asked) -> str:
+    """What an error says, without addresses, the name of the model and what it quotes of the request."""
+    address = asked.url.lower().partition("?")[0]
+    place = address.partition("://")[2]
+    path = place.partition("/")[2]
+    text = details.lower()
+    for own in filter(None, (address, place, path)):
+        text = text.replace(own, " ")
+    text = _ADDRESS.sub(" ", text)
     model = re.escape(asked.request.model.lower())
-    words = re.sub(rf"(?<!\w){model}(?!\w)", " ", message.lower()).split()
-    text = " ".join(
-        word for word in words if "/" not in word and word.strip(_PUNCTUATION) not in segments
-    )
+    words = re.sub(rf"(?<!\w){model}(?!\w)", " ", text).split()
+    segments = set(place.split("/"))
+    text = " ".join(word for word in words if word.strip(_PUNCTUATION) not in segments)
     for quoted in _texts(asked.request):
         text = _without_quotes(text, quoted)
     return text

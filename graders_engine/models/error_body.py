@@ -10,14 +10,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graders_engine.language import strict_json
 
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
-MAX_DEPTH = 5
+MAX_DETAILS_CHARS = 10_000
+"""Of all texts of an error object."""
+MAX_DEPTH = 8
 """Objects inside objects that are searched."""
 _GENERIC_CODES = frozenset(
     {"badrequest", "bad_request", "invalid_request", "invalid_request_error"}
@@ -32,11 +35,13 @@ class ErrorBody:
         code: its code, the most specific one, such as "content_filter".
         param: the field of the request that is wrong, such as "response_format".
         message: for people; the text of the body where that is not such an object.
+        details: all keys and texts of the object, one after the other, or the text of the body.
     """
 
     code: str | None = None
     param: str | None = None
     message: str | None = None
+    details: str = ""
 
 
 def read_error_body(text: bytes) -> ErrorBody:
@@ -45,8 +50,24 @@ def read_error_body(text: bytes) -> ErrorBody:
         value = strict_json.decode(text)
     except ValueError:
         value = None
-    body = _read(value, MAX_DEPTH) if isinstance(value, (dict, list)) else None
-    return body or ErrorBody(message=shortened(text) or None)
+    if not isinstance(value, (dict, list)):
+        message = shortened(text)
+        return ErrorBody(message=message or None, details=message)
+    body = _read(value, MAX_DEPTH) or ErrorBody(message=shortened(text) or None)
+    details = " ".join(_texts(value, MAX_DEPTH))[:MAX_DETAILS_CHARS]
+    return replace(body, details=" ".join(details.split()))
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and depth:
+        for part in value:
+            yield from _texts(part, depth - 1)
+    elif isinstance(value, dict) and depth:
+        for key, part in value.items():
+            yield key
+            yield from _texts(part, depth - 1)
 
 
 def shortened(text: bytes) -> str:

@@ -165,7 +165,13 @@ class HttpClient:
 def _failure(address: str, status: int, headers: Mapping[str, str], text: bytes) -> BackendFailure:
     """The exception for an answer with another status than 200."""
     body = read_error_body(text)
-    answer = ErrorFields(status=status, code=body.code, param=body.param, message=body.message)
+    answer = ErrorFields(
+        status=status,
+        code=body.code,
+        param=body.param,
+        message=body.message,
+        details=body.details,
+    )
     if 300 <= status < 400:
         return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **answer)
     reason = f"{address}: HTTP {status}: {shortened(text)}"

@@ -71,7 +71,7 @@ class JudgeSettings:
         repeats: how often a judge is asked for each row: the reward is the median, or the majority's.
     """
 
-    endpoints: Mapping[str, str | ModelBackend] = field(default_factory=dict)
+    endpoints: Mapping[str, str | ModelBackend] = field(default_factory=dict, repr=False)
     models: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     config: Path | str | None = None

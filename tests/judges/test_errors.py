@@ -168,6 +168,41 @@ def test_a_row_that_an_error_quotes_costs_one_request_and_gives_nothing_up(
 
 
 UNSUPPORTED: dict[str, tuple[str, Any]] = {
+    "only in the code": ("binding", {"error": {"code": "unsupported_response_format"}}),
+    "only in the type": (
+        "binding",
+        {"error": {"message": "bad", "type": "response_format_unsupported"}},
+    ),
+    "in another key": (
+        "binding",
+        {"error": {"message": "bad request"}, "failed_field": "response_format"},
+    ),
+    "with the model as the parameter": (
+        "binding",
+        {"error": {"message": "'response_format' does not go with it", "param": "model"}},
+    ),
+    "the second of two mistakes": (
+        "binding",
+        {"detail": [{"loc": ["body", "model"], "msg": "x"},
+                    {"loc": ["body", "response_format"], "msg": "extra"}]},
+    ),
+    "OpenRouter, in what the provider said": (
+        "binding",
+        {"error": {"message": "Provider returned error",
+                   "metadata": {"raw": '{"error":{"message":"response_format is unavailable"}}'}}},
+    ),
+    "Google, in a field violation": (
+        "binding",
+        [{"error": {"message": "Invalid argument.",
+                    "details": [{"fieldViolations": [{"field": "response_format"}]}]}}],
+    ),
+    "compact JSON with an address": (
+        "binding",
+        {"error": {"message": '[{"loc":["body","response_format"],"url":"https://errors.dev/v"}]'}},
+    ),
+    "words with a slash": (
+        "binding", {"error": {"message": "response_format/json_schema unsupported"}},
+    ),
     "OpenAI, by its parameter": (
         "binding",
         {"error": {"message": "Unknown.", "param": "response_format", "code": "unknown_parameter"}},
@@ -215,7 +250,7 @@ def test_what_an_endpoint_says_that_it_does_not_support_is_left_out(
     assert changed == {key: key == what for key in changed}
 
 
-@pytest.mark.parametrize("param", ["temperature", "messages[1].content", "model"])
+@pytest.mark.parametrize("param", ["temperature", "messages[1].content"])
 def test_an_error_that_names_another_parameter_is_not_searched_for_names(
     server: JudgeServer, param: str
 ) -> None:
