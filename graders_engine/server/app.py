@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,11 +17,9 @@ from graders_engine.server.middleware import (
     answer_errors,
     apply,
     before,
-    count,
     find_route,
     read_body,
-    request_ids,
-    write_log,
+    record,
 )
 from graders_engine.server.pages import page_routes
 from graders_engine.server.routes import UNKNOWN, Route, RouteTable
@@ -54,6 +54,7 @@ class App:
         schemas: Mapping[str, Any] | None = None,
     ) -> None:
         self._engine = engine
+        self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
         self._service = Service(engine, settings, metrics)
         described = [*self._service.routes(), *routes]
         table = RouteTable([*described, *page_routes(described, schemas or {}, metrics)])
@@ -61,9 +62,7 @@ class App:
         max_bytes = settings.max_body_bytes
         self._handle = apply(
             (
-                count(metrics),
-                before(request_ids()),
-                write_log(log, bodies=settings.log_bodies),
+                record(metrics, log, bodies=settings.log_bodies),
                 answer_errors(log_messages=settings.log_bodies),
                 before(guard.check_host, find_route(table), guard.check_key, guard.check_form),
                 read_body(BodyBudget(max_bytes, MAX_LARGE_BODIES * max_bytes)),
@@ -74,7 +73,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or open and close with the server."""
         if scope["type"] == "http":
-            await self._handle(Exchange(scope, receive, send, UNKNOWN))
+            await self._handle(Exchange(scope, receive, send, UNKNOWN, next(self._ids)))
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 

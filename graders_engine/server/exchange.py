@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.server.responses import ClientGone
@@ -16,6 +17,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
+"""Of a path without names in its pattern."""
 
 
 class Exchange:
@@ -54,14 +57,16 @@ class Exchange:
 
     route: Route
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, request_id: str
+    ) -> None:
         self.scope, self.receive, self._send, self.route = scope, receive, send, route
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.request_id = ""
-        self.path_parameters: Mapping[str, str] = {}
+        self.request_id = request_id
+        self.path_parameters: Mapping[str, str] = NO_PARAMETERS
         self.body = self.response_body = b""
         self.reserved_bytes = 0
-        self.response_headers: list[tuple[bytes, bytes]] = []
+        self.response_headers = [(b"x-request-id", request_id.encode())]
         self.log_fields: dict[str, Any] = {}
         self.status = 500
         self.started = False
@@ -94,13 +99,9 @@ class Exchange:
             media_type: the body's content type; none is sent when it is empty.
         """
         self.status, self.response_body, self.started = status, body, True
-        sent = [
-            (b"content-type", media_type),
-            (b"content-length", b"%d" % len(body)),
-            *self.response_headers,
-        ]
-        if not media_type:
-            del sent[0]
+        sent = [(b"content-length", b"%d" % len(body)), *self.response_headers]
+        if media_type:
+            sent.insert(0, (b"content-type", media_type))
         if headers:
             sent += [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": sent})

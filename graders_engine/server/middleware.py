@@ -1,9 +1,7 @@
-"""What surrounds every handler: ids, counts, the log, errors, guards, bodies. `App` has their order."""
+"""What surrounds every handler: counts, the log, errors, guards, bodies. `App` has their order."""
 
 from __future__ import annotations
 
-import itertools
-import secrets
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
@@ -43,17 +41,6 @@ def before(*steps: Callable[[Exchange], None]) -> Middleware:
     return layer
 
 
-def request_ids() -> Callable[[Exchange], None]:
-    """For `before`: gives each request an id, which its response carries as `x-request-id`."""
-    ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
-
-    def identify(exchange: Exchange) -> None:
-        exchange.request_id = next(ids)
-        exchange.response_headers.append((b"x-request-id", exchange.request_id.encode()))
-
-    return identify
-
-
 def find_route(table: RouteTable) -> Callable[[Exchange], None]:
     """For `before`: finds the route of each request."""
 
@@ -64,42 +51,27 @@ def find_route(table: RouteTable) -> Callable[[Exchange], None]:
     return find
 
 
-def count(metrics: ServerMetrics) -> Middleware:
-    """Counts requests, those in progress and those that ended, with their durations."""
-
-    def layer(handler: Handler) -> Handler:
-        async def counted(exchange: Exchange) -> None:
-            started = perf_counter()
-            metrics.in_flight += 1
-            try:
-                await handler(exchange)
-            finally:
-                metrics.in_flight -= 1
-                seconds = perf_counter() - started
-                metrics.request_ended(exchange.route.pattern, exchange.status, seconds)
-
-        return counted
-
-    return layer
-
-
-def write_log(log: Log, *, bodies: bool) -> Middleware:
-    """Logs each request when it has ended.
+def record(metrics: ServerMetrics, log: Log, *, bodies: bool) -> Middleware:
+    """Counts and logs each request when it has ended.
 
     Args:
-        log: where to.
+        metrics: counts the requests in progress, and those that ended, with their durations.
+        log: where to log them.
         bodies: whether the bodies of requests and responses are logged.
     """
 
     def layer(handler: Handler) -> Handler:
-        async def logged(exchange: Exchange) -> None:
+        async def recorded(exchange: Exchange) -> None:
             started = perf_counter()
+            metrics.in_flight += 1
             try:
                 await handler(exchange)
             except ClientGone:
                 exchange.status = CLIENT_GONE
             finally:
+                metrics.in_flight -= 1
                 seconds = perf_counter() - started
+                metrics.request_ended(exchange.route.pattern, exchange.status, seconds)
                 line = {
                     "request_id": exchange.request_id,
                     "method": exchange.scope["method"],
@@ -113,7 +85,7 @@ def write_log(log: Log, *, bodies: bool) -> Middleware:
                     line["response"] = body_text(exchange.response_body)
                 log.write(line)
 
-        return logged
+        return recorded
 
     return layer
 

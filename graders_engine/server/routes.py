@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from types import MappingProxyType
 
 from graders_engine.errors import Mistake
-from graders_engine.server.exchange import Exchange
+from graders_engine.server.exchange import NO_PARAMETERS, Exchange
 from graders_engine.server.responses import Refused
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -141,14 +140,14 @@ class RouteTable:
         """The route of a request and its path parameters; a route that refuses it, if no other matches."""
         resource = self._exact.get(path)
         if resource is not None:
-            return resource.find(method), _NO_PARAMETERS
+            return resource.find(method), NO_PARAMETERS
         for expression, candidate in self._patterns:
             if match := expression.fullmatch(path):
                 route = candidate.find(method)
                 return route, dict(zip(route.parameters, match.groups(), strict=True))
         page = self._exact.get(path.removesuffix("/"))
         is_page = page is not None and "GET" in page.by_method
-        return (_REDIRECT if is_page else UNKNOWN), _NO_PARAMETERS
+        return (_REDIRECT if is_page else UNKNOWN), NO_PARAMETERS
 
 
 def _expression(path: str) -> str:
@@ -180,4 +179,3 @@ async def _redirect(exchange: Exchange) -> None:
 UNKNOWN = Route("", "other", _refuse_path)
 """The route of a path that the table does not have; "other" is its name in the metrics."""
 _REDIRECT = Route("", "other", _redirect)
-_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
