@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -97,6 +98,9 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.deadline_s + settings.read_timeout_s),
     )
+    # What is loaded now lives as long as the process: the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
     asyncio.run(Server(config, settings.read_timeout_s, on_ready).serve(sockets=[listener]))
 
 
