@@ -205,10 +205,10 @@ class ReplyStore:
         # Equal requests that arrive meanwhile find it here, or they would be paid again; also when this
         # caller is cancelled, for the row is written all the same.
         self._unwritten[key] = reply
-        written = self._writer.write(row)
-        written.add_done_callback(lambda done: self._forget(key, done))
+        commit = self._writer.write(row)
+        commit.add_done_callback(lambda done: self._forget(key, done))
         try:
-            await asyncio.shield(written)
+            await asyncio.shield(commit)
         except sqlite3.Error as error:
             raise DataSetError(f"The cache {self.path} cannot be written: {error}.") from None
 
