@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from graders_engine import DataSetError
 from graders_engine.dataset.results.file import ResultsFile
@@ -47,3 +48,13 @@ def test_results_that_are_not_a_regular_file_are_refused_with_a_sentence(tmp_pat
             ResultsFile(path, {})
     with pytest.raises(DataSetError, match=r"cannot be written: .*: No such file or directory"):
         ResultsFile(tmp_path / "none" / "out.jsonl", {})
+
+
+def test_the_lock_file_alone_keeps_others_out_where_files_cannot_be_locked(out: Path) -> None:
+    link = out.with_name("link.jsonl")
+    link.symlink_to(out)
+    with FileLock(out.with_name(out.name + ".lock")):
+        for path in (out, link):  # a link has the lock of the file that it refers to
+            with pytest.raises(DataSetError, match="Another run is writing"):
+                ResultsFile(path, {}, overwrite=True)
+    assert not out.exists()
