@@ -1,4 +1,4 @@
-"""From a worker's frame to the result of a grade."""
+"""From a worker's answer to the result of a grade."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import os
 import signal
 
-from graders_engine.sandbox.base import GradeResult, Kind, Limits, WorkerLost
+from graders_engine.sandbox.answer import Answer, Failure, Reward
+from graders_engine.sandbox.base import GradeResult, Kind, Limits
 from graders_engine.sandbox.inside import plan, wire
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
@@ -36,65 +37,59 @@ _KIND_BY_REASON = {
 }
 
 
-def result_from_frame(frame: wire.Frame, limits: Limits, seconds: float) -> GradeResult:
-    """The result that a frame stands for.
-
-    Raises:
-        WorkerLost: the frame is not one that a template sends.
-    """
-    kind, reward, details = _ending(frame, limits)
+def result_from_answer(answer: Answer, limits: Limits, seconds: float) -> GradeResult:
+    """The result that an answer stands for."""
+    kind, reward, details = _ending(answer, limits)
     return GradeResult(
         kind,
         reward,
         details,
-        exception=frame.get("exception", ""),
-        stdout=frame.get("stdout", ""),
-        stderr=frame.get("stderr", ""),
+        exception=answer.report.exception if isinstance(answer.report, Failure) else "",
+        stdout=answer.stdout,
+        stderr=answer.stderr,
         seconds=seconds,
     )
 
 
-def _ending(frame: wire.Frame, limits: Limits) -> tuple[Kind, float | None, str]:
-    match frame.get("kind"):
-        case "value":
-            return _value(frame)
-        case "failure":
-            return _failure(frame, limits)
-        case "killed":
-            kind = _KIND_BY_REASON[frame["reason"]]
-            return kind, None, describe_limit(kind, limits)
-        case "gone":
-            return _gone(frame["status"], limits)
-        case "forged":
-            return Kind.DIED, None, "the graded code wrote to the engine's channel; nothing counts"
-        case _:
-            raise WorkerLost("the worker sent an unknown frame")
+def _ending(answer: Answer, limits: Limits) -> tuple[Kind, float | None, str]:
+    if answer.kind == wire.KILLED:
+        kind = _KIND_BY_REASON[answer.detail]
+        return kind, None, describe_limit(kind, limits)
+    if answer.kind == wire.GONE:
+        return _gone(answer.detail, limits)
+    if isinstance(answer.report, Reward):
+        return _reward(answer.report)
+    if isinstance(answer.report, Failure):
+        return _failure(answer.report, limits)
+    return Kind.DIED, None, "the graded code wrote to the engine's channel; nothing counts"
 
 
-def _value(frame: wire.Frame) -> tuple[Kind, float | None, str]:
-    value = frame["value"]
-    if frame["text"]:
+def _reward(reward: Reward) -> tuple[Kind, float | None, str]:
+    if reward.is_text:
         return Kind.BAD_RETURN, None, "grade returned a string; a finite number is wanted"
-    if not math.isfinite(value):
-        return Kind.BAD_RETURN, None, f"grade returned {value}; a finite number is wanted"
-    return Kind.VALUE, value, ""
+    if not math.isfinite(reward.value):
+        return Kind.BAD_RETURN, None, f"grade returned {reward.value}; a finite number is wanted"
+    return Kind.VALUE, reward.value, ""
 
 
-def _failure(frame: wire.Frame, limits: Limits) -> tuple[Kind, float | None, str]:
-    text = frame["text"]
-    match frame["type"]:
+def _failure(failure: Failure, limits: Limits) -> tuple[Kind, float | None, str]:
+    match failure.type:
         case "bad_return":
-            return Kind.BAD_RETURN, None, f"{text}; a finite number is wanted"
+            return Kind.BAD_RETURN, None, f"{failure.text}; a finite number is wanted"
         case "memory":
-            return Kind.MEMORY, None, f"{describe_limit(Kind.MEMORY, limits)}\n{text}"
+            return Kind.MEMORY, None, _after_limit(Kind.MEMORY, failure, limits)
         case "disk":
-            return Kind.DISK, None, f"{describe_limit(Kind.DISK, limits)}\n{text}"
+            return Kind.DISK, None, _after_limit(Kind.DISK, failure, limits)
         case _:
-            return Kind.EXCEPTION, None, text
+            return Kind.EXCEPTION, None, failure.text
 
 
-def _gone(status: int | None, limits: Limits) -> tuple[Kind, float | None, str]:
-    if status is None:
+def _after_limit(kind: Kind, failure: Failure, limits: Limits) -> str:
+    return f"{describe_limit(kind, limits)}\n{failure.text}".rstrip("\n")
+
+
+def _gone(status: int, limits: Limits) -> tuple[Kind, float | None, str]:
+    if status < 0:
         return Kind.DIED, None, "the graded code closed the engine's channel before grade returned"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

@@ -31,7 +31,7 @@ from graders_engine.sandbox.base import (
     WorkerLost,
     available_cpus,
 )
-from graders_engine.sandbox.grade_result import result_from_frame
+from graders_engine.sandbox.grade_result import result_from_answer
 from graders_engine.sandbox.inside import plan, wire
 from graders_engine.sandbox.interpreter import locate
 from graders_engine.sandbox.process import ImportReport, Worker, WorkerState
@@ -136,12 +136,12 @@ class Pool:
         worker = await self._take_worker(program)
         started = time.monotonic()
         try:
-            frame = await worker.grade(sample_json, item_json)
+            answer = await worker.grade(sample_json, item_json)
         finally:
             self._put_back(program, worker)
         seconds = time.monotonic() - started
         self._replace_if_worn(program, worker)
-        return result_from_frame(frame, self.limits, seconds)
+        return result_from_answer(answer, self.limits, seconds)
 
     def _state_of(self, program: Program) -> _ProgramState:
         state = self._programs.get(program)

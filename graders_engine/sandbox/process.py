@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from graders_engine.sandbox import cgroup, scratch_dirs
+from graders_engine.sandbox.answer import Answer, read_answer
 from graders_engine.sandbox.base import SandboxUnavailable, WorkerLost
 from graders_engine.sandbox.inside import wire
 from graders_engine.sandbox.inside.plan import Plan, Task
@@ -107,7 +108,7 @@ class Worker:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._reader = wire.Reader()
-        self._reply: asyncio.Future[wire.Frame | None] | None = None
+        self._reply: asyncio.Future[bytes | None] | None = None
         self._state = WorkerState.STARTING
         self._lost_because = ""
         self._running: RunningGrade | None = None
@@ -174,8 +175,8 @@ class Worker:
             with self._expect_reply() as reply:
                 async with asyncio.timeout(timeout_s):
                     await self._loop.sock_sendall(self._control, data)
-                    frame = await self._wait_for(reply)
-        except (TimeoutError, OSError) as error:
+                    frame = wire.parse(await self._wait_for(reply))
+        except (TimeoutError, OSError, wire.BadFrame) as error:
             self.discard()
             raise WorkerLost(f"the worker did not start: {error or 'it took too long'}") from None
         if "failed" in frame:
@@ -183,8 +184,8 @@ class Worker:
             raise error_type(str(frame["failed"]))
         return frame
 
-    async def grade(self, sample_json: bytes, item_json: bytes) -> wire.Frame:
-        """Grade one row; the result's frame.
+    async def grade(self, sample_json: bytes, item_json: bytes) -> Answer:
+        """Grade one row.
 
         Raises:
             WorkerLost: the worker went away, and not because the watchdog had to kill the grade.
@@ -193,21 +194,19 @@ class Worker:
         data = wire.row(nonce, sample_json, item_json)
         running = self._running = RunningGrade(self._sequence, time.monotonic())
         try:
-            frame = await self._exchange(data)
+            answer = await self._exchange(data, nonce)
         except WorkerLost:
             if running.kill_reason is None:
                 raise
             # The worker had to be killed together with its grade: the row did that.
-            return {"kind": "killed", "reason": running.kill_reason}
+            return Answer(wire.KILLED, running.kill_reason)
         finally:
             self._running = None
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        if frame.get("kind") == "value" and frame.get("nonce") != nonce.hex():
-            return {**frame, "kind": "forged"}
-        return frame
+        return answer
 
-    async def _exchange(self, data: bytes) -> wire.Frame:
-        """Send a row and wait for the frame that answers it; anything else ends the worker."""
+    async def _exchange(self, data: bytes, nonce: bytes) -> Answer:
+        """Send a row and wait for its answer; anything else ends the worker."""
         rest: asyncio.Task[None] | None = None
         try:
             with self._expect_reply() as reply:
@@ -215,17 +214,20 @@ class Worker:
                 sent = self._send_at_once(data)
                 if sent < len(data):
                     rest = self._loop.create_task(self._loop.sock_sendall(self._rows, data[sent:]))
-                frame = await self._wait_for(reply)
+                answer = read_answer(await self._wait_for(reply), nonce)
                 self._become_idle()
+        except wire.BadFrame as error:
+            self.discard()
+            raise WorkerLost(f"the worker's answer cannot be read: {error}") from None
         except BaseException:
             self.discard()  # cancelled or broken: what it is doing is not known
             raise
         finally:
             if rest is not None:
                 await self._finish_sending(rest)
-        if frame.get("last"):
+        if answer.is_last:
             self.discard()
-        return frame
+        return answer
 
     def _send_at_once(self, data: bytes) -> int:
         try:
@@ -243,7 +245,7 @@ class Worker:
         await asyncio.gather(rest, return_exceptions=True)
 
     @contextlib.contextmanager
-    def _expect_reply(self) -> Iterator[asyncio.Future[wire.Frame | None]]:
+    def _expect_reply(self) -> Iterator[asyncio.Future[bytes | None]]:
         """A future for the next frame; it gets None when the worker is lost."""
         if self._state is WorkerState.DISCARDED:
             raise WorkerLost(self._lost_because)
@@ -253,11 +255,11 @@ class Worker:
         finally:
             self._reply = None
 
-    async def _wait_for(self, reply: asyncio.Future[wire.Frame | None]) -> wire.Frame:
-        frame = await reply
-        if frame is None:
+    async def _wait_for(self, reply: asyncio.Future[bytes | None]) -> bytes:
+        body = await reply
+        if body is None:
             raise WorkerLost(self._lost_because)
-        return frame
+        return body
 
     def _become_idle(self) -> None:
         if self._state is not WorkerState.DISCARDED:  # by a frame that came after the reply
@@ -266,7 +268,7 @@ class Worker:
     def _on_control(self) -> None:
         try:
             data = self._control.recv(1 << 16)
-            frames = self._reader.feed(data)
+            bodies = self._reader.feed(data)
         except BlockingIOError:
             return
         except (OSError, wire.BadFrame) as error:
@@ -275,11 +277,11 @@ class Worker:
         if not data:
             self.discard("the worker went away")
             return
-        for frame in frames:
+        for body in bodies:
             if self._reply is None or self._reply.done():
                 self.discard("unexpected frame from the worker")
                 return
-            self._reply.set_result(frame)
+            self._reply.set_result(body)
 
     def kill_grade(self, grade: RunningGrade, reason: int) -> None:
         """Have the template kill a grade; safe from any thread, and ignored when it has ended."""

@@ -25,7 +25,6 @@ import gc
 import json
 import math
 import os
-import struct
 import sys
 import traceback
 from json.scanner import make_scanner
@@ -38,13 +37,12 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 REPORT, ROWS = 3, 4  # the descriptors of a grade, after the standard three
-REWARD = struct.Struct("<16sd??")  # nonce, reward, whether `grade` returned a string, (unused)
-FAILURE_KEYS = {"type", "exception", "text"}  # of the JSON packet that stands for any other ending
 _DETAILS = 8 << 10  # characters of a failure's text that are kept, from its end
 _MAX_NAME = 200
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # as `loads` calls it; typeshed errs
 _SPARE = 300  # a descriptor that is not in use
+_NO_MEMORY = wire.FAILURE.pack(wire.FAILURE_TAG, wire.FAILURE_TYPES.index("memory"), 0)
 _EMPTY = compile("", "<rehearsal>", "exec")
 _OURS = (__file__, wire.__file__)
 
@@ -67,7 +65,7 @@ class Prepared:
 def main(prepared: Prepared) -> NoReturn:
     """Grade one row and exit. The process is confined already; REPORT and ROWS are open."""
     # looked up now: what the expression calls after user code must be on the value stack by then
-    send, read, scale, pack, leave = os.write, os.read, math.ldexp, REWARD.pack, os._exit
+    send, read, scale, pack, leave = os.write, os.read, math.ldexp, wire.REWARD.pack, os._exit
     is_instance, text = isinstance, str
     value: object = None
     try:
@@ -75,6 +73,7 @@ def main(prepared: Prepared) -> NoReturn:
         send(
             REPORT,
             pack(
+                wire.REWARD_TAG,
                 read(ROWS, wire.NONCE_BYTES),
                 scale((value := _run(prepared)), 0),  # x * 2**0: the float that x stands for
                 is_instance(value, text),
@@ -132,7 +131,7 @@ def rehearse() -> None:
     _load(b'{"a": [1]}')
     module = ModuleType("rehearsal")
     exec(_EMPTY, module.__dict__)  # noqa: S102 - an empty module of our own
-    REWARD.pack(b"", math.ldexp(1.0, 0), isinstance(module, str), _flush())
+    wire.REWARD.pack(b"V", b"", math.ldexp(1.0, 0), isinstance(module, str), _flush())
 
 
 def rehearse_descriptors() -> None:
@@ -156,15 +155,24 @@ def _flush() -> bool:
 
 
 def _fail(error: BaseException, value: object) -> None:
+    try:
+        packet = _failure(error, value)
+    except MemoryError:
+        packet = _NO_MEMORY
+    _flush()
+    os.write(REPORT, packet)
+
+
+def _failure(error: BaseException, value: object) -> bytes:
     name = _type_name(error)
     try:
         type_, text = _describe(error, value)
     except BaseException:  # noqa: BLE001 - an exception whose own text raises
         type_ = "memory" if isinstance(error, MemoryError) else "exception"
         text = f"{name} (its text cannot be read)"
-    _flush()
-    packet = {"type": type_, "exception": name, "text": text[-_DETAILS:]}
-    os.write(REPORT, json.dumps(packet).encode())
+    encoded = name.encode("utf-8", "backslashreplace")
+    head = wire.FAILURE.pack(wire.FAILURE_TAG, wire.FAILURE_TYPES.index(type_), len(encoded))
+    return head + encoded + text[-_DETAILS:].encode("utf-8", "backslashreplace")
 
 
 def _type_name(error: BaseException) -> str:

@@ -1,22 +1,22 @@
 """The template: imports what the source names, compiles it, and forks one process per grade.
 
-It never runs a line of the source and never holds a row: the grade reads its row itself. The next
-grades are forked while the present one runs, and wait until it is their turn, so that most of the
-cost of a process falls outside a call. They are forked a few at a time: after each fork the template
-copies every page that it writes to, and so it does that once for a few.
+It never runs a line of the source and never holds a row, nor what a row's grade said: the grade reads
+its row itself, and its answer passes through an `AnswerBuffer`. The next grades are forked while the
+present one runs, and wait until it is their turn, so that most of the cost of a process falls outside
+a call. They are forked a few at a time: after each fork the template copies every page that it writes
+to, and so it does that once for a few.
 """
 
 from __future__ import annotations
 
 import _socket
 import gc
-import json
 import os
 import select
-import sys
 import time
 
 from graders_engine.sandbox.inside import child, wire
+from graders_engine.sandbox.inside.answer_buffer import AnswerBuffer
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
 from graders_engine.sandbox.inside.plan import DISK, OUTPUT, SPARES, Plan, Task
 from graders_engine.sandbox.inside.preload import prepare
@@ -24,54 +24,28 @@ from graders_engine.sandbox.inside.scratch import ScratchSpace, TooMuchToClear
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
-_KEPT = 8 << 10  # bytes of output kept from the beginning, and as many from the end
-_CREDENTIALS = _socket.CMSG_SPACE(12)  # room for the sender's ids from the kernel, and nothing else
 _HIGH = 200  # above all descriptors that a template has
 # the interpreter specializes code that has run a few times; better here than in each fork
 _REHEARSALS = 20
 _SO_PASSCRED = 16  # Linux, every architecture that has a table here
 _SIGKILL = 9
 _READY, _GO = b"R", b"G"
-_MAX_PACKET = 1 << 18
+_MAX_MESSAGE = 4096  # of our own code, before it runs a row
+_RUNS = -1  # not an exit status
 _EXIT_S = 0.2  # a process that has closed all its descriptors ends within this time
 
 
-class Capture:
-    """The beginning and the end of a stream that a grade prints to, and its length in bytes."""
-
-    def __init__(self) -> None:
-        self.head = b""
-        self.tail = b""
-        self.total = 0
-
-    def add(self, data: bytes) -> None:
-        """Take the next bytes."""
-        self.total += len(data)
-        room = _KEPT - len(self.head)
-        if room > 0:
-            self.head += data[:room]
-            data = data[room:]
-        if data:
-            self.tail = (self.tail + data)[-_KEPT:]
-
-    def text(self) -> str:
-        """Beginning and end, with a note of how much is missing between them."""
-        missing = self.total - len(self.head) - len(self.tail)
-        note = f"\n... {missing} bytes left out ...\n".encode() if missing else b""
-        return (self.head + note + self.tail).decode("utf-8", "replace")
-
-
-def _status_within(pid: int, seconds: float) -> int | None:
-    """The exit status of a process that has closed its channel; None when it does not end."""
+def _status_within(pid: int, seconds: float) -> int:
+    """The exit status of a process that has closed its channel; _RUNS when it does not end."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return status
         time.sleep(0.001)
-    return None
+    return _RUNS
 
 
 class GradeProcess:
@@ -81,7 +55,6 @@ class GradeProcess:
         self.pid = pid
         self.report = report
         self.streams = streams
-        self.captures = (Capture(), Capture())
 
     def close(self) -> None:
         """Close its descriptors."""
@@ -99,6 +72,7 @@ class TemplateProcess:
         self._rows = rows
         self._control = control
         self._sequence = 0
+        self._answer = AnswerBuffer()
 
     def run(self) -> NoReturn:
         """Receive the task and prepare it, then grade row after row."""
@@ -120,19 +94,27 @@ class TemplateProcess:
             if not spares:
                 spares = [self._fork() for _ in range(SPARES)]
             spare = spares.pop()
-            answer = self._wait_for_grade(grade, {spare.pid, *(s.pid for s in spares)})
-            self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-            try:
-                left = self._scratch.reset()
-                if left > self._plan.disk_bytes:  # written between two checks of the watchdog
-                    answer |= {"kind": "killed", "reason": DISK}
-                self._release(spare)
-            except (TooMuchToClear, Unconfined, OSError):
-                answer["last"] = True
-            wire.send(self._control, wire.frame(answer))
-            if "last" in answer:
-                os._exit(0)
+            self._answer_row(grade, spare, {spare.pid, *(s.pid for s in spares)})
             grade = spare
+
+    def _answer_row(self, grade: GradeProcess, following: GradeProcess, others: set[int]) -> None:
+        """Send what becomes of the row that `grade` has, after letting the following grade take one.
+
+        `others` are the grades that were forked ahead.
+        """
+        kind, detail = self._wait_for_grade(grade, others)
+        is_last = self._has_left_its_row()
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        try:
+            left = self._scratch.reset()
+            if left > self._plan.disk_bytes:  # written between two checks of the watchdog
+                kind, detail = wire.KILLED, DISK
+            self._release(following)
+        except (TooMuchToClear, Unconfined, OSError):
+            is_last = True
+        self._answer.send(self._control, kind, detail, is_last=is_last)
+        if is_last:
+            os._exit(0)
 
     def _fork(self) -> GradeProcess:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
@@ -169,90 +151,69 @@ class TemplateProcess:
 
     def _release(self, grade: GradeProcess) -> None:
         """Let a waiting grade take the next row; until then it has run only our own code."""
-        message = grade.report.recv(_MAX_PACKET)
+        message = grade.report.recv(_MAX_MESSAGE)
         if message != _READY:
             raise Unconfined(f"a grade could not be confined: {message.decode('utf-8', 'replace')}")
         grade.report.send(_GO)
 
-    def _wait_for_grade(self, grade: GradeProcess, others: set[int]) -> dict[str, Any]:
+    def _wait_for_grade(self, grade: GradeProcess, others: set[int]) -> tuple[int, int]:
         """Wait until the grade has reported, ended or been killed, and remove all that is left of it.
 
-        `others` are the grades that were forked ahead.
+        The kind of its answer, and the reason of a kill or the exit status.
         """
         poll = select.poll()
         for descriptor in (grade.report.fileno(), self._control, *grade.streams):
             poll.register(descriptor, select.POLLIN)
-        answer: dict[str, Any] | None = None
-        while answer is None:
+        kind = detail = 0
+        while not kind:
             for descriptor, _ in poll.poll():
-                if descriptor == grade.report.fileno():
-                    answer = self._on_report(grade) or answer
-                elif descriptor == self._control:
-                    answer = self._on_control() or answer
-                else:
-                    answer = self._drain(grade, descriptor, poll) or answer
-        if answer["kind"] == "gone":
-            answer["status"] = _status_within(grade.pid, _EXIT_S)
-        if answer.get("status") is None:
+                kind, detail = self._on_event(grade, descriptor, poll)
+                if kind:
+                    break
+        if kind == wire.GONE:
+            detail = _status_within(grade.pid, _EXIT_S)
+        if kind != wire.GONE or detail == _RUNS:
             os.kill(grade.pid, _SIGKILL)
             os.waitpid(grade.pid, 0)  # in its own namespace it returns when all it started is gone
         if not self._confinement.has_pid_namespace:
             self._confinement.kill_strays(others)
-        self._finish(grade, answer, poll)
-        return answer
+        self._read_rest(grade, poll)
+        grade.close()
+        return kind, detail
 
-    def _on_report(self, grade: GradeProcess) -> dict[str, Any] | None:
-        """Read one packet; by the kernel's word it must come from the graded process itself."""
-        data, ancillary, flags, _ = grade.report.recvmsg(_MAX_PACKET, _CREDENTIALS)
-        if flags & _socket.MSG_CTRUNC:  # it carried descriptors, for which there is no room
-            return {"kind": "forged"}
-        if not data:
-            return {"kind": "gone"}
-        sender = int.from_bytes(ancillary[0][2][:4], sys.byteorder) if ancillary else 0
-        if sender != grade.pid:
-            return None
-        if len(data) == child.REWARD.size:
-            nonce, value, is_text, _ = child.REWARD.unpack(data)
-            return {"kind": "value", "nonce": nonce.hex(), "value": value, "text": is_text}
-        try:
-            message = json.loads(data)
-        except ValueError:
-            message = None
-        if not isinstance(message, dict) or message.keys() != child.FAILURE_KEYS:
-            return {"kind": "forged"}
-        failure = {key: str(message[key]) for key in child.FAILURE_KEYS}
-        return {"kind": "failure", **failure}
+    def _on_event(self, grade: GradeProcess, descriptor: int, poll: select.poll) -> tuple[int, int]:
+        """Read what a descriptor has; zeros while the grade runs."""
+        if descriptor == grade.report.fileno():
+            return self._answer.receive(grade.report, grade.pid), 0
+        if descriptor == self._control:
+            return self._on_control()
+        if not self._read_stream(grade, descriptor):
+            poll.unregister(descriptor)
+        is_too_much = self._answer.printed_bytes > self._plan.output_bytes
+        return (wire.KILLED, OUTPUT) if is_too_much else (0, 0)
 
-    def _on_control(self) -> dict[str, Any] | None:
-        """Read a request to kill; None when it is for a grade that has ended."""
+    def _on_control(self) -> tuple[int, int]:
+        """Read a request to kill; zeros when it is for a grade that has ended."""
         data = os.read(self._control, wire.KILL_BYTES)
         if len(data) < wire.KILL_BYTES:
             os._exit(0)  # the engine is gone; the kernel ends the grades with this process
         sequence, reason = wire.decode_kill(data)
-        return {"kind": "killed", "reason": reason} if sequence == self._sequence else None
+        return (wire.KILLED, reason) if sequence == self._sequence else (0, 0)
 
-    def _drain(
-        self, grade: GradeProcess, descriptor: int, poll: select.poll
-    ) -> dict[str, Any] | None:
-        data = os.read(descriptor, 1 << 16)
-        if not data:
-            poll.unregister(descriptor)
-            return None
-        capture = grade.captures[grade.streams.index(descriptor)]
-        capture.add(data)
-        if sum(c.total for c in grade.captures) > self._plan.output_bytes:
-            return {"kind": "killed", "reason": OUTPUT}
-        return None
+    def _read_stream(self, grade: GradeProcess, descriptor: int) -> int:
+        return self._answer.read(grade.streams.index(descriptor), descriptor)
 
-    def _finish(self, grade: GradeProcess, answer: dict[str, Any], poll: select.poll) -> None:
+    def _read_rest(self, grade: GradeProcess, poll: select.poll) -> None:
         """Take what is in the pipes now. Not to their end: a descriptor in a socket may keep one open."""
         readable = True
-        while readable:
+        while readable and self._answer.printed_bytes <= self._plan.output_bytes:
             readable = False
             for descriptor, event in poll.poll(0):
                 if descriptor in grade.streams and event & select.POLLIN:
-                    readable = self._drain(grade, descriptor, poll) is None
-        for name, capture in zip(("stdout", "stderr"), grade.captures, strict=True):
-            if capture.total:
-                answer[name] = capture.text()
-        grade.close()
+                    readable = self._read_stream(grade, descriptor) > 0
+
+    def _has_left_its_row(self) -> bool:
+        """Whether the grade ended before it had read its row, which the next one would take for its own."""
+        poll = select.poll()
+        poll.register(self._rows, select.POLLIN)
+        return bool(poll.poll(0))

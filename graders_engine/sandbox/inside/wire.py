@@ -6,7 +6,9 @@ grades it: a nonce, two lengths, the JSON of the sample and of the item. Every s
 arrival. What is malformed raises `BadFrame`, and the worker is discarded: there is no way to find
 the next frame.
 
-The grade's own report to its template is not a frame but one packet (see `child`).
+The grade's own report to its template is one packet: the reward (`REWARD`), or how it failed
+(`FAILURE`, then the exception's name and the text). The template does not read it. It forwards it in
+the frame that answers the row: `ANSWER`, the packet, and what is kept of stdout and of stderr.
 """
 
 from __future__ import annotations
@@ -26,8 +28,22 @@ MAX_FRAME = 4 << 20
 MAX_ROW = 256 << 20
 NONCE_BYTES = 16
 
+REWARD = struct.Struct(
+    "<c16sd??"
+)  # tag, nonce, reward, whether `grade` returned a string, (unused)
+FAILURE = struct.Struct("<cBH")  # tag, place in FAILURE_TYPES, bytes of the exception's name
+REWARD_TAG, FAILURE_TAG = b"V", b"F"
+FAILURE_TYPES = ("exception", "bad_return", "memory", "disk")
+MAX_REPORT = 64 << 10
+
+#: kind; whether the worker ends with it; the reason of a kill, or the exit status (-1: not known);
+#: bytes of the packet; bytes printed to stdout and to stderr
+ANSWER = struct.Struct("<BBiIQQ")
+REPORTED, GONE, KILLED, FORGED = ANSWER_KINDS = range(1, 5)
+KEPT = 8 << 10  # bytes of a stream that are kept from its beginning, and as many from its end
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_LENGTH = struct.Struct("<I")
+LENGTH = struct.Struct("<I")
 _ROW = struct.Struct("<II")
 _KILL = struct.Struct("<IB")
 KILL_BYTES = _KILL.size
@@ -46,7 +62,7 @@ def frame(message: Frame) -> bytes:
     body = _encode(message).encode()
     if len(body) > MAX_FRAME:
         raise BadFrame(f"a frame of {len(body)} bytes is too large; at most {MAX_FRAME} are sent")
-    return _LENGTH.pack(len(body)) + body
+    return LENGTH.pack(len(body)) + body
 
 
 def parse(body: bytes) -> Frame:
@@ -61,26 +77,26 @@ def parse(body: bytes) -> Frame:
 
 
 class Reader:
-    """Finds the frames in a stream of bytes, however it is cut into pieces."""
+    """Finds the bodies of frames in a stream of bytes, however it is cut into pieces."""
 
     def __init__(self) -> None:
         self._pending = b""
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that `data` completes."""
+    def feed(self, data: bytes) -> list[bytes]:
+        """The bodies of the frames that `data` completes."""
         pending = self._pending + data if self._pending else data
-        frames: list[Frame] = []
+        bodies: list[bytes] = []
         at = 0
-        while len(pending) - at >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(pending, at)
+        while len(pending) - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(pending, at)
             _check_length(length)
-            end = at + _LENGTH.size + length
+            end = at + LENGTH.size + length
             if len(pending) < end:
                 break
-            frames.append(parse(pending[at + _LENGTH.size : end]))
+            bodies.append(pending[at + LENGTH.size : end])
             at = end
         self._pending = pending[at:]
-        return frames
+        return bodies
 
 
 def row(nonce: bytes, sample_json: bytes, item_json: bytes) -> bytes:
@@ -122,7 +138,7 @@ def exactly(descriptor: int, count: int) -> bytes:
 
 def receive(descriptor: int) -> Frame:
     """Read the next frame from a blocking descriptor."""
-    (length,) = _LENGTH.unpack(exactly(descriptor, _LENGTH.size))
+    (length,) = LENGTH.unpack(exactly(descriptor, LENGTH.size))
     _check_length(length)
     return parse(exactly(descriptor, length))
 
@@ -139,7 +155,7 @@ def receive_row(descriptor: int) -> tuple[bytes, bytes]:
     return sample, exactly(descriptor, item_length) if item_length else b""
 
 
-def send(descriptor: int, data: bytes) -> None:
+def send(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of it to a blocking descriptor."""
     sent = os.write(descriptor, data)
     while sent < len(data):
