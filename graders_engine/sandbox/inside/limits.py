@@ -14,7 +14,7 @@ from graders_engine.sandbox.inside.plan import SPARES, Plan
 
 _OPEN_FILES = 1024
 _LOCKED_BYTES = 64 << 10
-_OURS = SPARES + 2  # the launcher, the template and the waiting grades count as well
+_OURS = SPARES + 3  # the launcher, the template, its cleaner and the waiting grades count as well
 
 
 def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:

@@ -176,7 +176,7 @@ class TemplateProcess:
             os.kill(grade.pid, _SIGKILL)
             os.waitpid(grade.pid, 0)  # in its own namespace it returns when all it started is gone
         if not self._confinement.has_pid_namespace:
-            self._confinement.kill_strays(others)
+            self._confinement.kill_strays(others | {self._scratch.cleaner_pid})
         self._read_rest(grade, poll)
         grade.close()
         return kind, detail
