@@ -11,7 +11,7 @@ cannot be exploited; that a call takes the same time on a loaded machine.
 Exceptions:
     SandboxError            a failure that the graded code did not cause
       SandboxUnavailable    this machine has no sandbox of the requested tier; says why and what helps
-      WorkerLost            the worker went away twice under the same row
+      WorkerLost            workers went away, and not because of the row
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Sandbox(Protocol):
 
         Raises:
             SandboxUnavailable: there is no sandbox to run it in.
-            WorkerLost: the worker was lost, and so was a second one.
+            WorkerLost: the worker was lost, so was a second one, and another row fares no better.
         """
         ...
 

@@ -3,7 +3,7 @@
 One semaphore bounds the grades that run at a time. Each program has workers of its own, whose
 templates stay as long as they are used: when there are too many workers, those of the least
 recently used program end first. A worn worker is replaced in the background. A row whose worker is
-lost is tried once more on another one.
+lost is tried again on another one.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from graders_engine.sandbox.process import ImportReport, Worker, WorkerState
 from graders_engine.sandbox.replacement import ReplacementPolicy, Wear
 from graders_engine.sandbox.scratch_dirs import ScratchDirs
 from graders_engine.sandbox.watchdog import Watchdog
+from graders_engine.sandbox.worker_plan import make_plan
 
 _log = logging.getLogger("graders_engine")
 
 _FORK_S = 0.01  # processor time that one grade may cost the template
-_HOST_IDS = 0x6F000000  # user ids far from those that systems give out
 _WORKERS_PER_SLOT = 4
 _PROGRAMS_PER_WORKER = 4
 _REAP_S = 5.0
@@ -50,7 +50,12 @@ _MAX_SOURCE = (
     512 << 10
 )  # twice what a grader may be; it must fit a frame in JSON's longest spelling
 
+_INNOCENT = "def grade(sample, item): return 0.0"
 _numbers = itertools.count(os.getpid() % 10_000 * 1_000)
+
+
+class _WorkerEnded(WorkerLost):
+    """Raised when a worker went away after it had been given a row."""
 
 
 @dataclass(slots=True, eq=False)
@@ -122,21 +127,48 @@ class Pool:
 
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port."""
+        if too_large := _too_large(program, sample_json, item_json):
+            return GradeResult(Kind.EXCEPTION, details=too_large)
         async with self._slots:
             try:
                 return await self._attempt(program, sample_json, item_json)
             except WorkerLost:
-                return await self._attempt(program, sample_json, item_json)
+                return await self._grade_again(program, sample_json, item_json)
 
-    async def _attempt(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
+    async def _grade_again(
+        self, program: Program, sample_json: bytes, item_json: bytes
+    ) -> GradeResult:
+        """Grade a row whose worker was lost on new workers; it is to blame when it ends each of them.
+
+        Raises:
+            WorkerLost: another row fails as well, or no worker starts.
+        """
+        with contextlib.suppress(_WorkerEnded):
+            return await self._attempt(program, sample_json, item_json, on_new_worker=True)
+        await self._attempt(
+            Program(_INNOCENT, interpreter=program.interpreter), b"0", b"0", on_new_worker=True
+        )
+        with contextlib.suppress(_WorkerEnded):
+            return await self._attempt(program, sample_json, item_json, on_new_worker=True)
+        return GradeResult(Kind.DIED, details="each worker that took this row ended while it ran")
+
+    async def _attempt(
+        self,
+        program: Program,
+        sample_json: bytes,
+        item_json: bytes,
+        *,
+        on_new_worker: bool = False,
+    ) -> GradeResult:
         if self._closed:
             raise SandboxUnavailable("this sandbox has been closed")
-        if too_large := _too_large(program, sample_json, item_json):
-            return GradeResult(Kind.EXCEPTION, details=too_large)
-        worker = await self._take_worker(program)
+        take = self._start_worker if on_new_worker else self._take_worker
+        worker = await take(program)
         started = time.monotonic()
         try:
             answer = await worker.grade(sample_json, item_json)
+        except WorkerLost as error:
+            raise _WorkerEnded(str(error)) from None
         finally:
             self._put_back(program, worker)
         seconds = time.monotonic() - started
@@ -217,21 +249,10 @@ class Pool:
                 _log.warning("a python grader: %s", warning)
 
     def _plan(self, tier: str, program: Program) -> plan.Plan:
-        interpreter, limits = locate(program.interpreter), self.limits
-        number = next(_numbers)
-        return plan.Plan(
-            tier=tier,
-            readable=list(interpreter.readable),
-            module_path=list(interpreter.module_path),
-            prefix=interpreter.prefix,
-            folder="" if tier == plan.NAMESPACES else self._new_folder(),
-            host_id=0 if os.geteuid() else _unused_id(number),
-            affinity=_affinity(limits.cpus, number),
-            memory_bytes=limits.memory_bytes,
-            disk_bytes=limits.disk_bytes,
-            output_bytes=limits.output_bytes,
-            processes=limits.processes,
-            cpu_s=int(limits.wall_s * limits.cpus + self._replacement.max_grades * _FORK_S),
+        grades_s = self._replacement.max_grades * _FORK_S
+        folder = "" if tier == plan.NAMESPACES else self._new_folder()
+        return make_plan(
+            tier, locate(program.interpreter), self.limits, next(_numbers), folder, grades_s
         )
 
     def _new_folder(self) -> str:
@@ -312,24 +333,3 @@ def _too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:
     if len(program.source) > _MAX_SOURCE:
         return f"the source has {len(program.source)} characters; a sandbox takes at most {_MAX_SOURCE}"
     return ""
-
-
-def _unused_id(number: int) -> int:
-    """A user id that no account has, for the worker of that number; 0 when no id is left."""
-    wanted = _HOST_IDS + number % 0x100000
-    with contextlib.suppress(OSError), open("/proc/self/uid_map", encoding="ascii") as ranges:
-        ends = [int(r.split()[0]) + int(r.split()[2]) for r in ranges]
-        if wanted >= max(ends):  # a container with few ids: one of the highest
-            return max(max(ends) - 1 - number % 1000, 0)
-    return wanted
-
-
-def _affinity(cpus: int, number: int) -> list[int]:
-    """The processors for the worker of that number; empty when it may use all."""
-    if not hasattr(os, "sched_getaffinity"):
-        return []
-    mine = sorted(os.sched_getaffinity(0))
-    if len(mine) <= cpus:
-        return []
-    first = number * cpus
-    return [mine[(first + k) % len(mine)] for k in range(cpus)]

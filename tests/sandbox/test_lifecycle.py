@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from graders_engine.sandbox.base import SandboxUnavailable, WorkerLost
+from graders_engine.sandbox.base import GradeResult, Kind, SandboxUnavailable, WorkerLost
 from graders_engine.sandbox.pool import Pool
 from tests.sandbox.pools import ECHO, Run, grade
 from tests.sandbox.test_leaks import below
@@ -88,6 +88,23 @@ def test_a_row_whose_worker_is_lost_twice_is_an_error(run: Run) -> None:
         assert (await grade(pool, ECHO, {"want": 2})).reward == 2.0
 
     run(body)
+
+
+def test_a_row_that_ends_each_of_its_workers_is_to_blame_for_it() -> None:
+    source = "import os\ndef grade(s, i):\n    os.kill(os.getppid(), 9)\n    return 1.0"
+
+    async def body() -> GradeResult:
+        pool = Pool("none", concurrency=1)
+        try:
+            result = await grade(pool, source)
+            assert (await grade(pool, ECHO, {"want": 2})).reward == 2.0
+            return result
+        finally:
+            await pool.close()
+
+    result = asyncio.run(body())
+    assert (result.kind, result.reward) == (Kind.DIED, None)
+    assert "ended while it ran" in result.details
 
 
 def test_a_call_that_is_cancelled_ends_its_grade(run: Run) -> None:
