@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.world import ROLES, TIERS, Driven
+from tests.sandbox.world import ROLES, TIERS, Driven, World
 
 CHAPTERS = json.loads(Path(__file__).with_name("attacks.json").read_text(encoding="utf-8"))
 ATTACKS = [
@@ -81,21 +81,26 @@ def grade(sample, item):
 """
 
 
-def perform(sandbox: Driven, attack: dict[str, Any]) -> dict[str, Any]:
+def code_of(attack: dict[str, Any]) -> str:
     code = "\n".join(attack["code"]) + "\n"
     if "repeat" in attack:
         piece, times = attack["repeat"]
         code = code.replace("@", piece * times, 1)
-    if attack["how"] == "program":
-        return sandbox.grade(code)
-    facts = sandbox.world.facts()
-    if attack["how"] == "try":
-        code = TRY.format(body=textwrap.indent(code, " " * 8))
+    return TRY.format(body=textwrap.indent(code, " " * 8)) if attack["how"] == "try" else code
+
+
+def row_of(attack: dict[str, Any], world: World) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sample and item that have the STAGE perform an attack; not for a program of its own."""
+    code = code_of(attack)
     how = attack["how"] if attack["how"] in ("exec", "run") else "grade"
-    item = {"how": how, "code": code, "facts": facts, "reference": "SECRET-REF"}
-    if how != "grade":
-        del item["code"]
-    return sandbox.grade(STAGE, {"output_text": code}, item)
+    item = {"how": how, "facts": world.facts(), "reference": "SECRET-REF"}
+    return {"output_text": code}, item | ({"code": code} if how == "grade" else {})
+
+
+def perform(sandbox: Driven, attack: dict[str, Any]) -> dict[str, Any]:
+    if attack["how"] == "program":
+        return sandbox.grade(code_of(attack))
+    return sandbox.grade(STAGE, *row_of(attack, sandbox.world))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
