@@ -34,7 +34,7 @@ from graders_engine.sandbox.base import (
 from graders_engine.sandbox.grade_result import result_from_answer
 from graders_engine.sandbox.inside import plan, wire
 from graders_engine.sandbox.interpreter import locate
-from graders_engine.sandbox.process import ImportReport, Worker, WorkerState
+from graders_engine.sandbox.process import ImportReport, Worker, WorkerEnded, WorkerState
 from graders_engine.sandbox.replacement import ReplacementPolicy, Wear
 from graders_engine.sandbox.scratch_dirs import ScratchDirs
 from graders_engine.sandbox.watchdog import Watchdog
@@ -52,10 +52,6 @@ _MAX_SOURCE = (
 
 _INNOCENT = "def grade(sample, item): return 0.0"
 _numbers = itertools.count(os.getpid() % 10_000 * 1_000)
-
-
-class _WorkerEnded(WorkerLost):
-    """Raised when a worker went away after it had been given a row."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,19 +134,21 @@ class Pool:
     async def _grade_again(
         self, program: Program, sample_json: bytes, item_json: bytes
     ) -> GradeResult:
-        """Grade a row whose worker was lost on new workers; it is to blame when it ends each of them.
+        """Grade a row whose worker was lost on new workers; it is to blame if it ends each of them.
 
         Raises:
             WorkerLost: another row fails as well, or no worker starts.
         """
-        with contextlib.suppress(_WorkerEnded):
+        with contextlib.suppress(WorkerEnded):
             return await self._attempt(program, sample_json, item_json, on_new_worker=True)
         await self._attempt(
             Program(_INNOCENT, interpreter=program.interpreter), b"0", b"0", on_new_worker=True
         )
-        with contextlib.suppress(_WorkerEnded):
+        with contextlib.suppress(WorkerEnded):
             return await self._attempt(program, sample_json, item_json, on_new_worker=True)
-        return GradeResult(Kind.DIED, details="each worker that took this row ended while it ran")
+        return GradeResult(
+            Kind.DIED, details="each worker that took this row ended before it had an answer"
+        )
 
     async def _attempt(
         self,
@@ -167,8 +165,6 @@ class Pool:
         started = time.monotonic()
         try:
             answer = await worker.grade(sample_json, item_json)
-        except WorkerLost as error:
-            raise _WorkerEnded(str(error)) from None
         finally:
             self._put_back(program, worker)
         seconds = time.monotonic() - started

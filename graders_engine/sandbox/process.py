@@ -43,6 +43,10 @@ def environment(interpreter: Interpreter) -> dict[str, str]:
     }
 
 
+class WorkerEnded(WorkerLost):
+    """Raised when a worker's process went away while something was asked of it."""
+
+
 class WorkerState(Enum):
     """What a worker is doing."""
 
@@ -160,6 +164,7 @@ class Worker:
 
         Raises:
             SandboxUnavailable: it cannot be confined like this here.
+            WorkerEnded: its process went away.
             WorkerLost: something else went wrong.
         """
         await self._ask(wire.frame(vars(self._plan)), _START_TIMEOUT_S)
@@ -188,7 +193,7 @@ class Worker:
         """Grade one row.
 
         Raises:
-            WorkerLost: the worker went away, and not because the watchdog had to kill the grade.
+            WorkerEnded: the worker went away, and not because the watchdog had to kill the grade.
         """
         nonce = os.urandom(wire.NONCE_BYTES)
         data = wire.row(nonce, sample_json, item_json)
@@ -218,7 +223,7 @@ class Worker:
                 self._become_idle()
         except wire.BadFrame as error:
             self.discard()
-            raise WorkerLost(f"the worker's answer cannot be read: {error}") from None
+            raise WorkerEnded(f"the worker's answer cannot be read: {error}") from None
         except BaseException:
             self.discard()  # cancelled or broken: what it is doing is not known
             raise
@@ -235,7 +240,7 @@ class Worker:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise WorkerLost(f"the worker went away: {error}") from None
+            raise WorkerEnded(f"the worker went away: {error}") from None
 
     async def _finish_sending(self, rest: asyncio.Task[None]) -> None:
         # Answered before the whole row was read: the next row would not be found in the stream.
@@ -248,7 +253,7 @@ class Worker:
     def _expect_reply(self) -> Iterator[asyncio.Future[bytes | None]]:
         """A future for the next frame; it gets None when the worker is lost."""
         if self._state is WorkerState.DISCARDED:
-            raise WorkerLost(self._lost_because)
+            raise WorkerEnded(self._lost_because)
         self._reply = self._loop.create_future()
         try:
             yield self._reply
@@ -258,7 +263,7 @@ class Worker:
     async def _wait_for(self, reply: asyncio.Future[bytes | None]) -> bytes:
         body = await reply
         if body is None:
-            raise WorkerLost(self._lost_because)
+            raise WorkerEnded(self._lost_because)
         return body
 
     def _become_idle(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from graders_engine.sandbox.base import GradeResult, Kind, SandboxUnavailable, WorkerLost
+from graders_engine.sandbox.base import GradeResult, Kind, Limits, SandboxUnavailable, WorkerLost
 from graders_engine.sandbox.pool import Pool
 from tests.sandbox.pools import ECHO, Run, grade
 from tests.sandbox.test_leaks import below
@@ -104,7 +104,17 @@ def test_a_row_that_ends_each_of_its_workers_is_to_blame_for_it() -> None:
 
     result = asyncio.run(body())
     assert (result.kind, result.reward) == (Kind.DIED, None)
-    assert "ended while it ran" in result.details
+    assert "each worker that took this row ended" in result.details
+
+
+def test_a_source_that_takes_too_much_memory_to_read_is_to_blame_for_it(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        # the parser joins the parts one by one, and keeps each of the texts
+        result = await grade(pool, "import a" + ".a" * 25_000)
+        assert result.kind is Kind.MEMORY, result
+        assert (await grade(pool, ECHO, {"want": 2})).reward == 2.0
+
+    run(body, Limits(memory_bytes=64 << 20))
 
 
 def test_a_call_that_is_cancelled_ends_its_grade(run: Run) -> None:

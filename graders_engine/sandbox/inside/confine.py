@@ -6,6 +6,7 @@ in each grade. Nothing can be undone after `seal`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -67,6 +68,15 @@ class Confinement:
             return 0
         with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._proc), "rb") as file:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+    def memory_limited(self) -> contextlib.AbstractContextManager[None]:
+        """Limits the template as `seal` does, but for a while: what it reads may be hostile."""
+        mapped = self.mapped_bytes()
+        return (
+            limits.memory_at_most(mapped + self._plan.memory_bytes)
+            if mapped
+            else contextlib.nullcontext()
+        )
 
     def threads(self) -> int:
         """How many threads this process has, native ones included."""

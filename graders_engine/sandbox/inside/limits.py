@@ -7,10 +7,15 @@ and total disk where the scratch folder has no file system of its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 
 from graders_engine.sandbox.inside.plan import SPARES, Plan
+
+TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OPEN_FILES = 1024
 _LOCKED_BYTES = 64 << 10
@@ -30,6 +35,18 @@ def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:
         _lower(resource.RLIMIT_NPROC, plan.processes + _OURS)
     if plan.affinity:
         os.sched_setaffinity(0, plan.affinity)
+
+
+@contextlib.contextmanager
+def memory_at_most(count: int) -> Iterator[None]:
+    """Meanwhile the address space may have that many bytes, or as many as before if that is fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = [value for value in (soft, hard, count) if value != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(allowed), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _lower(which: int, value: int) -> None:

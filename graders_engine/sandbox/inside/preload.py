@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT = {"PATH", "LANG", "HOME", "TMPDIR", "PYTHONUTF8"}  # what a grade finds
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
+_MAX_PARTS = 50  # of a module's name; importing one with thousands ends the interpreter
 _NEVER = {"__main__", "antigravity", "this", "idlelib", "turtledemo", "test"}
 
 
@@ -34,7 +35,8 @@ def prepare(task: Task, confinement: Confinement) -> tuple[child.Prepared, dict[
     """Do everything up to the first fork; also the report on it for the engine."""
     prepared = child.Prepared(task.name, task.filename, task.seed)
     started = time.monotonic()
-    tree = _parse(task, prepared)
+    with confinement.memory_limited():
+        tree = _parse(task, prepared)
     if tree is not None:
         names = imports(tree)
         for name in names:
@@ -151,6 +153,8 @@ def _named_by(node: Any) -> list[str]:
 
 def _import(name: str) -> None:
     parts = name.split(".")
+    if len(parts) > _MAX_PARTS:
+        return
     if not all(p.isidentifier() for p in parts) or _NEVER & set(parts):
         return
     parent = sys.modules.get(".".join(parts[:-1]))
