@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import logging
-import warnings
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from graders_engine.errors import Mistake, NoSandbox, UnavailableGrader, UnrenderableValue
-from graders_engine.graders import mistakes
+from graders_engine.graders import mistakes, python_source
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import field_error, parse_options
+from graders_engine.graders.python_source import SourceReport
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.language.span import Span
@@ -36,78 +35,25 @@ def _runnable(source: str, info: ValidationInfo) -> str:
         raise field_error(lambda path: [mistakes.invalid(path, reason)])
     if not parse_options(info).check_sources:
         return source
-    try:
-        tree = _parsed(source)
-    except SyntaxError as error:
-        reason, caret = _located(source, error)
+    report = python_source.inspect(source)
+    if report.fault:
+        reason, caret = _located(source, report)
         raise field_error(lambda path: [mistakes.invalid(path, reason, detail=caret)]) from None
-    except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes; nesting without end
-        reason = f"Python cannot parse the source: {error or type(error).__name__}."
-        raise field_error(lambda path: [mistakes.invalid(path, reason)]) from None
-    if reason := _lacks_grade(tree):
+    if report.misfit:
         hint = "Define it at the top level: def grade(sample, item): ..."
-        raise field_error(lambda path: [mistakes.invalid(path, reason, hint=hint)])
+        raise field_error(lambda path: [mistakes.invalid(path, report.misfit, hint=hint)])
     return source
 
 
-def _parsed(source: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in a user's string is not our warning
-        return ast.parse(source)
-
-
-def _located(source: str, error: SyntaxError) -> tuple[str, str]:
+def _located(source: str, report: SourceReport) -> tuple[str, str]:
     """What Python says, with the place; and the line with a caret."""
-    line, column = error.lineno or 1, error.offset or 1
+    if not report.line:
+        return report.fault, ""
+    line, column = report.line, max(report.column, 1)
     lines = source.split("\n")
-    start = min(sum(len(text) + 1 for text in lines[: line - 1]) + max(column, 1) - 1, len(source))
-    width = (error.end_offset or 0) - column if error.end_lineno == error.lineno else 1
-    span = Span(source, start, start + max(width, 1))
-    return f"{error.msg} (line {line}, column {max(column, 1)}).", span.caret()
-
-
-def _lacks_grade(tree: ast.Module) -> str:
-    """Why running the module cannot leave a fitting `grade`; empty when it may, in whatever way."""
-    defined = [node for node in tree.body if getattr(node, "name", "") == "grade"]
-    if defined and isinstance(defined[-1], ast.AsyncFunctionDef):
-        return "`grade` is async: it must return a number, not a coroutine."
-    if defined and isinstance(defined[-1], ast.FunctionDef):
-        return _unfit(defined[-1].args) or _generates(defined[-1])
-    stack: list[ast.AST] = list(tree.body)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            if node.name == "grade":
-                return ""
-            continue  # a new scope: what it binds is its own
-        if isinstance(node, ast.alias) and (node.asname or node.name) in ("grade", "*"):
-            return ""
-        if isinstance(node, ast.Name) and node.id in ("grade", "exec", "globals"):
-            return ""
-        stack.extend(ast.iter_child_nodes(node))
-    return "the source defines no function `grade`."
-
-
-def _generates(function: ast.FunctionDef) -> str:
-    """Why a function gives no number but a generator; empty when it does not."""
-    stack: list[ast.AST] = list(function.body)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.Yield, ast.YieldFrom)):
-            return "`grade` is a generator: it must return a number, not yield."
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(node))
-    return ""
-
-
-def _unfit(arguments: ast.arguments) -> str:
-    """Why a function cannot be called with two positional arguments; empty when it can."""
-    positional = len(arguments.posonlyargs) + len(arguments.args)
-    needed = positional - len(arguments.defaults)
-    named_only = [default for default in arguments.kw_defaults if default is None]
-    if needed <= 2 and (positional >= 2 or arguments.vararg) and not named_only:
-        return ""
-    return "`grade` must take two positional arguments, sample and item."
+    start = min(sum(len(text) + 1 for text in lines[: line - 1]) + column - 1, len(source))
+    span = Span(source, start, start + max(report.width, 1))
+    return f"{report.fault} (line {line}, column {column}).", span.caret()
 
 
 class PythonGrader(GraderSpec):
@@ -136,7 +82,9 @@ class PythonGrader(GraderSpec):
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """An image that is not there, and modules that the environment does not have."""
         image = images.find(self.image_tag) if self.image_tag else None
-        lacking = missing(image.interpreter if image else None, sorted(_imported(self.source)))
+        lacking = missing(
+            image.interpreter if image else None, sorted(python_source.inspect(self.source).imports)
+        )
         for name in lacking:
             yield Mistake(
                 f"The source imports '{name}', which its environment does not have.",
@@ -155,17 +103,6 @@ _BUILD_HINT = (
     "`graders image build 2025-05-08` makes an environment with the documented packages, and `image_tag` "
     "picks it."
 )
-
-
-def _imported(source: str) -> set[str]:
-    """The modules that a source names in an import, wherever it stands."""
-    names: set[str] = set()
-    for node in ast.walk(_parsed(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    return names
 
 
 def _how_to_build(tag: str) -> str:
