@@ -12,10 +12,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxUnavailable
 from graders_engine.sandbox.inside.plan import SPARES
 from graders_engine.sandbox.pool import Pool
@@ -61,6 +63,12 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def groups() -> list[str]:
+    """The memory groups of this process's workers, where it may make some."""
+    found = cgroup.home()
+    return sorted(map(str, found[0].glob(f"graders-{os.getpid()}-*"))) if found else []
+
+
 def mounts() -> str:
     return Path("/proc/self/mountinfo").read_text()
 
@@ -86,6 +94,7 @@ def test_nothing_is_left_after_many_calls(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     processes, open_files, mounted = below(os.getpid()), descriptors(), mounts()
+    threads, grouped = set(threading.enumerate()), groups()
     early = late = 0
 
     async def call(pool: Pool, number: int) -> None:
@@ -122,6 +131,8 @@ def test_nothing_is_left_after_many_calls(
     assert below(os.getpid()) == processes
     assert descriptors() == open_files
     assert mounts() == mounted
+    assert set(threading.enumerate()) == threads
+    assert groups() == grouped
     assert list(tmp_path.iterdir()) == []
     assert late - early < 8 * MIB
 
