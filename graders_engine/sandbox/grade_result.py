@@ -60,6 +60,10 @@ def _ending(frame: wire.Frame, limits: Limits) -> tuple[Kind, float | None, str]
             return _value(frame)
         case "failure":
             return _failure(frame, limits)
+        case "killed" if frame["reason"] == plan.PROCESSES:
+            # as where the kernel refuses one more: there is an exception then
+            text = f"limit of {limits.processes} processes and threads passed"
+            return Kind.EXCEPTION, None, text
         case "killed":
             kind = _KIND_BY_REASON[frame["reason"]]
             return kind, None, describe_limit(kind, limits)

@@ -44,7 +44,7 @@ _DETAILS = 8 << 10  # characters of a failure's text that are kept, from its end
 _MAX_NAME = 200
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # as `loads` calls it; typeshed errs
-_SPARE = 300  # a descriptor that is not in use
+_SPARE = 202  # a descriptor that is not in use
 _EMPTY = compile("", "<rehearsal>", "exec")
 _OURS = (__file__, wire.__file__)
 
