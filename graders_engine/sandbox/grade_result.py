@@ -52,6 +52,9 @@ def result_from_answer(answer: Answer, limits: Limits, seconds: float) -> GradeR
 
 
 def _ending(answer: Answer, limits: Limits) -> tuple[Kind, float | None, str]:
+    if answer.kind == wire.KILLED and answer.detail == plan.PROCESSES:
+        # as where the kernel refuses one more: there is an exception then
+        return Kind.EXCEPTION, None, f"limit of {limits.processes} processes and threads passed"
     if answer.kind == wire.KILLED:
         kind = _KIND_BY_REASON[answer.detail]
         return kind, None, describe_limit(kind, limits)

@@ -317,7 +317,7 @@ class Pool:
             self._reap()
             await asyncio.sleep(0.005)
         if self._scratch_dirs is not None:
-            self._scratch_dirs.close()
+            await asyncio.to_thread(self._scratch_dirs.close)
             self._scratch_dirs = None
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from graders_engine.sandbox.advice import advice
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxError
-from graders_engine.sandbox.inside.plan import LANDLOCK, NAMESPACES
+from graders_engine.sandbox.inside.plan import LANDLOCK, MAX_FILES, NAMESPACES
+from graders_engine.sandbox.memory_use import beyond_limit
 from graders_engine.sandbox.pool import Pool
 
 _SELF_TEST_LIMITS = Limits(wall_s=2.0, memory_bytes=64 << 20, disk_bytes=16 << 20)
@@ -53,21 +54,30 @@ class Tier:
         return self.available and all(c.passed for c in self.checks)
 
 
+def _beyond(tier: str) -> str:
+    most = beyond_limit(tier, Limits().processes)
+    return (
+        f"memory of the kernel for descriptors and empty files: at most {most >> 20:,} MiB in a call"
+        " beyond its limit (without a memory cgroup), and for a moment what it takes between two"
+        " looks of the watchdog, 0.05 s apart or more"
+    )
+
+
 COVERS = {
     NAMESPACES: (
         "files: a private read-only root with interpreter, packages, libraries",
-        "scratch: one small folder (and /tmp, /dev/shm), emptied after each call",
-        "network: none, not even the loopback interface of the host",
+        f"scratch: one folder (and /tmp, /dev/shm) of at most {MAX_FILES:,} files, emptied after each call",
+        "network: none, not even the loopback interface or the Unix sockets of the host",
         "processes: a call is process 1 of a namespace; all it started ends with it",
         "limits: time, memory (each process and the sum), disk, output, processes",
         "privileges: no capabilities, no set-user-id, few system calls, Landlock",
         "rewards: forged frames, and forks or threads that answer for grade",
     ),
     LANDLOCK: (
-        "files: reads interpreter, packages, libraries; writes one scratch folder",
-        "network: no sockets at all",
+        f"files: reads interpreter, packages, libraries; writes one folder of at most {MAX_FILES:,} files",
+        "network: no sockets but connected pairs, which no descriptor can pass",
         "processes: none can be started, none can be signalled",
-        "limits: time, memory, output; the disk is checked 20 times a second",
+        "limits: time, memory, output; disk and threads are checked up to 20 times a second",
         "privileges: no capabilities, no set-user-id, even fewer system calls",
         "rewards: forged frames, and threads that answer for grade",
     ),
@@ -77,15 +87,21 @@ DOES_NOT_COVER = {
         "a fault of the kernel in an allowed system call",
         "model output that a grader executes in its own process: it can change its own reward",
         "reading the folders of the interpreter and the system",
+        "a Unix socket that another program makes in one of those folders during a run",
+        _beyond(NAMESPACES),
+        "the memory of the scratch folder, which has the limit on the disk",
+        "locks on ranges of a file (fcntl), about 200 bytes of the kernel for each",
+        "seeing the machine's uptime, load and memory, and its kernel's version",
         "the load of other grades on this machine, which can be measured",
     ),
     LANDLOCK: (
-        "all that the namespaces tier does not cover",
-        "seeing by name whether a file of the host exists, and its size",
-        "seeing the host's name and process ids",
-        "disk limit: can be exceeded for a moment before the watchdog acts",
+        "a fault of the kernel, model output in the grader's process, and load: as above",
+        "seeing by name whether a file of the host exists, its size, owner, mode, times and link target",
+        "seeing the host's name, uptime, load and memory, and its processes' ids, users and times",
+        "disk, file and thread limits: can be exceeded for a moment before the watchdog acts",
+        _beyond(LANDLOCK),
         "honest graders that need subprocess, multiprocessing, os.fork, sockets or /tmp: refused",
-        "honest graders that need chmod or utime: these have no effect",
+        "honest graders that need chmod, utime or fcntl's locks: these have no effect",
     ),
 }
 

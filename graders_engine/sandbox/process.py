@@ -318,7 +318,7 @@ class Worker:
         """After `discard`: remove what belonged to the worker; whether all of it is gone."""
         if self._process.poll() is None:
             return False
-        if self._plan.folder:
-            scratch_dirs.remove(self._plan.folder)
+        if self._plan.folder and not scratch_dirs.discard(self._plan.folder):
+            return False
         # The kernel keeps a group until the last process in it is gone, a moment after the worker.
         return self._group is None or self._group.close()

@@ -1,7 +1,9 @@
-"""The thread that enforces the limits which the kernel does not: wall time, memory in sum, disk.
+"""The thread that enforces the limits which the kernel does not.
 
-It is a thread, so that a busy event loop does not stop the clock. It observes workers only from
-outside, through the host's /proc, and only those whose grade has run for a while.
+These are wall time, the memory of all processes together, and, in the tiers without namespaces, the
+disk and the number of threads. It is a thread, so that a busy event loop does not stop the clock. It
+observes workers only from outside, through the host's /proc, and only those whose grade has run for a
+while.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from graders_engine.sandbox.inside.plan import DISK, LANDLOCK, MEMORY, NAMESPACES, NONE, TIMEOUT
+from graders_engine.sandbox import disk_use, memory_use
+from graders_engine.sandbox.inside.plan import DISK, MEMORY, NAMESPACES, PROCESSES, TIMEOUT
 from graders_engine.sandbox.process import RunningGrade, Worker
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 0.05
 _GRACE_S = 2.0  # between the request to kill a grade and the killing of its whole worker
 _SCAN_SHARE = 10  # reading /proc may take a tenth of the time between two scans
-_MAX_ENTRIES = 200_000
 _PAGE = mmap.PAGESIZE
 
 
@@ -52,7 +54,7 @@ class Watchdog:
                 self._check_time(worker, grade, now - grade.started)
             if busy and now >= self._next_scan:
                 try:
-                    _check_memory_and_disk(busy)
+                    _check_limits(busy)
                 except Exception:  # noqa: BLE001 - a scan that fails must not end the clock
                     _LOG.exception("the sandbox's watchdog could not inspect its workers")
                 self._next_scan = now + (time.monotonic() - now) * _SCAN_SHARE
@@ -65,7 +67,7 @@ class Watchdog:
             worker.kill()
 
 
-def _check_memory_and_disk(busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
+def _check_limits(busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
     tree = _children()
     for worker, grade in busy:
         if grade.kill_reason is None and (reason := _exceeded_limit(tree, worker)):
@@ -73,14 +75,16 @@ def _check_memory_and_disk(busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
 
 
 def _exceeded_limit(tree: dict[int, list[int]], worker: Worker) -> int | None:
-    """The reason to kill a grade that exceeds its memory or disk; None when it does not."""
+    """The reason to kill a grade that exceeds a limit; None when it exceeds none."""
     plan, pids = worker.plan, _grade_pids(tree, worker)
-    limit = plan.memory_bytes  # the second sum is exact but slow to read
-    if sum(map(_resident, pids)) > limit and sum(map(_proportional, pids)) > limit:
+    processes = {pid: memory_use.Status(pid) for pid in pids}
+    if memory_use.exceeds(plan.memory_bytes, processes, plan.tier):
         return MEMORY
-    if plan.tier in (LANDLOCK, NONE) and _disk_usage(plan.folder) > plan.disk_bytes:
-        return DISK
-    return None
+    if plan.tier == NAMESPACES:
+        return None  # its scratch folder and the number of its processes are the kernel's
+    if any(status.threads > plan.processes for status in processes.values()):
+        return PROCESSES
+    return DISK if disk_use.exceeds(plan, pids) else None
 
 
 def _children() -> dict[int, list[int]]:
@@ -122,31 +126,3 @@ def _resident(pid: int) -> int:
             return int(file.read().split()[1]) * _PAGE
     except (OSError, IndexError):
         return 0
-
-
-def _proportional(pid: int) -> int:
-    """Memory of a process, with its part of what it shares with others; exact, but slow to read."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-            for line in file:
-                if line.startswith(b"Pss:"):
-                    return int(line.split()[1]) << 10
-    except OSError:
-        pass
-    return _resident(pid)
-
-
-def _disk_usage(folder: str) -> int:
-    total = seen = 0
-    pending = [folder]
-    while pending and seen < _MAX_ENTRIES:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    seen += 1
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-        except OSError:
-            continue
-    return total

@@ -90,19 +90,21 @@ class World:
         return str(env / "bin" / "python")
 
     def _listen(self) -> list[socket.socket]:
-        tcp, path, name = (
-            socket.socket(),
-            socket.socket(socket.AF_UNIX),
-            socket.socket(socket.AF_UNIX),
-        )
+        tcp = socket.socket()
         tcp.bind(("127.0.0.1", 0))
-        path.bind(str(self.base / "host.sock"))
-        (self.base / "host.sock").chmod(0o777)
-        name.bind(self.abstract)
-        for listener in (tcp, path, name):
-            listener.listen()
+        listeners = [tcp]
+        for kind, suffix in ((socket.SOCK_STREAM, ""), (socket.SOCK_DGRAM, "-datagrams")):
+            for path in ("host.sock", "env/lib/shown.sock"):
+                listeners.append(socket.socket(socket.AF_UNIX, kind))
+                listeners[-1].bind(f"{self.base}/{path}{suffix}")
+                Path(f"{self.base}/{path}{suffix}").chmod(0o777)
+            listeners.append(socket.socket(socket.AF_UNIX, kind))
+            listeners[-1].bind(self.abstract + suffix)
+        for listener in listeners:
             listener.setblocking(False)
-        return [tcp, path, name]
+            if listener.type == socket.SOCK_STREAM:
+                listener.listen()
+        return listeners
 
     @property
     def abstract(self) -> str:
@@ -112,6 +114,7 @@ class World:
         return {
             "PORT": self._listeners[0].getsockname()[1],
             "SOCKET": str(self.base / "host.sock"),
+            "SHOWN_SOCKET": str(self.base / "env" / "lib" / "shown.sock"),
             "ABSTRACT": self.abstract,
             "HOST_PID": self.bystander.pid,
             "DUMMY": str(self.dummy),
@@ -151,7 +154,10 @@ class World:
         assert status.st_mtime > 1e9
         for listener in self._listeners:
             with contextlib.suppress(BlockingIOError):
-                listener.accept()[0].close()
+                if listener.type == socket.SOCK_DGRAM:
+                    listener.recv(1)
+                else:
+                    listener.accept()[0].close()
                 raise AssertionError("somebody connected to the host")
 
     def close(self) -> None:

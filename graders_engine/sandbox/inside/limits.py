@@ -11,13 +11,13 @@ import contextlib
 import os
 import resource
 
-from graders_engine.sandbox.inside.plan import SPARES, Plan
+from graders_engine.sandbox.inside.plan import OPEN_FILES, SPARES, Plan
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OPEN_FILES = 1024
+_TIMERS = 4096  # and signals that wait: the kernel counts both for the user
 _LOCKED_BYTES = 64 << 10
 _OURS = SPARES + 3  # the launcher, the template, its cleaner and the waiting grades count as well
 
@@ -28,9 +28,10 @@ def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:
     _lower(resource.RLIMIT_FSIZE, plan.disk_bytes)
     _lower(resource.RLIMIT_CPU, plan.cpu_s)
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_MEMLOCK, _LOCKED_BYTES)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
+    _lower(resource.RLIMIT_SIGPENDING, _TIMERS)
     if count_processes:
         _lower(resource.RLIMIT_NPROC, plan.processes + _OURS)
     if plan.affinity:

@@ -3,8 +3,8 @@
 A worker started by root builds the private root first (the interpreter may be where only root can
 read) and then becomes a user id that no account has; an ordinary user does it inside a user namespace.
 
-What this does not cover: the contents of the shown folders can be read, and the kernel itself is
-shared with the host.
+What this does not cover: the contents of the shown folders can be read, a socket that another program
+makes in one of them later can be connected to, and the kernel itself is shared with the host.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ import os
 import stat
 
 from graders_engine.sandbox.inside import libc
-from graders_engine.sandbox.inside.plan import DEVICES, GRADER_ID, PLACES, SCRATCH, TMP, Plan
+from graders_engine.sandbox.inside.plan import (
+    DEVICES,
+    GRADER_ID,
+    MAX_FILES,
+    PLACES,
+    SCRATCH,
+    TMP,
+    Plan,
+)
 
 _ALL_BUT_USER = (
     libc.CLONE_NEWNS
@@ -25,7 +33,6 @@ _ALL_BUT_USER = (
 )
 # folders to mount the private root on; the first that hides nothing that is to be shown
 _MOUNT_POINTS = ("/mnt", "/media", "/srv", "/opt", "/run", "/var", TMP)
-_INODES = 100_000  # files in one scratch folder
 _SETTINGS = {
     "passwd": f"grader:x:{GRADER_ID}:{GRADER_ID}::{SCRATCH}:/bin/sh\n",
     "group": f"grader:x:{GRADER_ID}:\n",
@@ -37,9 +44,10 @@ _SETTINGS = {
 def enter(plan: Plan) -> None:
     """Enter the namespaces and the private root; the next fork is process 1 of the sandbox."""
     processes = os.open("/proc", os.O_PATH | os.O_CLOEXEC)  # the private root has no /proc
+    sockets = _bound_sockets(processes)  # before it has a network, and so a list, of its own
     if plan.host_id:
         libc.unshare(libc.CLONE_NEWNS)
-        _build_root(plan, owner=plan.host_id)
+        _build_root(plan, sockets, owner=plan.host_id)
         os.setgroups([])
         os.setresgid(plan.host_id, plan.host_id, plan.host_id)
         os.setresuid(plan.host_id, plan.host_id, plan.host_id)
@@ -50,7 +58,7 @@ def enter(plan: Plan) -> None:
         user, group = os.geteuid(), os.getegid()
         libc.unshare(libc.CLONE_NEWUSER | _ALL_BUT_USER)
         _map_ids(processes, user, group)
-        _build_root(plan, owner=GRADER_ID)
+        _build_root(plan, sockets, owner=GRADER_ID)
     os.close(processes)
     libc.set_hostname("grader")
     os.chdir(SCRATCH)
@@ -67,7 +75,17 @@ def _map_ids(processes: int, user: int, group: int) -> None:
         os.close(target)
 
 
-def _build_root(plan: Plan, owner: int) -> None:
+def _bound_sockets(processes: int) -> list[str]:
+    """The paths of the host's sockets. A network namespace does not keep one from connecting by path."""
+    try:
+        with open(os.open("self/net/unix", os.O_RDONLY, dir_fd=processes), "rb") as file:
+            paths = [os.fsdecode(line.partition(b" /")[2].rstrip(b"\n")) for line in file]
+    except OSError:
+        return []
+    return [f"/{path}" for path in paths if path]
+
+
+def _build_root(plan: Plan, sockets: list[str], owner: int) -> None:
     visible = [p for p in plan.readable if os.path.lexists(p)]
     base = next(
         s
@@ -80,6 +98,9 @@ def _build_root(plan: Plan, owner: int) -> None:
         _show(path, base)
     for device in DEVICES:
         _bind(device, base)
+    for path in map(os.path.realpath, sockets):
+        if os.path.lexists(base + path):
+            libc.mount("/dev/null", base + path, None, libc.MS_BIND)
     _write_settings(base)
     _mount_scratch(base, plan, owner)
     libc.pivot_root(base)
@@ -120,7 +141,7 @@ def _mount_scratch(base: str, plan: Plan, owner: int) -> None:
     box, under = base + "/.box", base + "/.under"
     os.mkdir(box)
     os.makedirs(base + TMP, exist_ok=True)
-    options = f"size={plan.disk_bytes},nr_inodes={_INODES},mode=700,uid={owner},gid={owner}"
+    options = f"size={plan.disk_bytes},nr_inodes={MAX_FILES},mode=700,uid={owner},gid={owner}"
     libc.mount("none", box, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, options)
     kept = kept_below_tmp(plan)
     if kept:  # what is shown below /tmp (an environment, say) must stay visible

@@ -12,8 +12,12 @@ STRENGTH = (NAMESPACES, LANDLOCK)
 SCRATCH = "/scratch"  # where a grade works in the strong tier
 TMP = "/tmp"  # noqa: S108 - the name, not a file of ours
 PLACES = (SCRATCH, TMP, "/dev/shm")  # noqa: S108 - where a grade may write in that tier
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# without /dev/zero: shared pages of it are counted nowhere once they are not mapped any more
+DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 TIMEOUT, MEMORY, DISK, OUTPUT = ord("T"), ord("M"), ord("D"), ord("O")  # why a grade is killed
+PROCESSES = ord("P")
+MAX_FILES = 20_000  # in the scratch folder, folders included
+OPEN_FILES = 256  # descriptors of one process
 SPARES = 4  # grades that are forked ahead; more gain little and slow the slowest call
 GRADER_ID = 1000  # user and group of a grade, as it sees itself in the strong tier
 
