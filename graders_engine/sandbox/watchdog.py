@@ -31,9 +31,14 @@ class Watchdog:
         self._workers = workers
         self._wall_s = wall_s
         self._stopped = threading.Event()
+        self._stop_requested = False
         self._next_scan = 0.0
         self._thread = threading.Thread(target=self._run, name="sandbox-watchdog", daemon=True)
         self._thread.start()
+
+    def request_stop(self) -> None:
+        """Have the thread end soon; takes no lock, which a collection may find taken by its own thread."""
+        self._stop_requested = True
 
     def stop(self) -> None:
         """End the thread."""
@@ -41,8 +46,11 @@ class Watchdog:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.wait(_TICK_S):
+        while not (self._stopped.wait(_TICK_S) or self._stop_requested):
             now = time.monotonic()
+            for worker in self._workers():
+                if worker.is_orphaned:
+                    worker.abandon()
             busy = [
                 (worker, grade)
                 for worker in self._workers()
