@@ -26,11 +26,6 @@ INTERRUPTED = 130
 _STREAMS = (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))
 _STDOUT = "standard output"
 _ENDING = ("SIGTERM", "SIGHUP")
-_HINTS = {
-    errno.EMFILE: " (the limit on open files, `ulimit -n`, is too low)",
-    errno.EAGAIN: " (the limit on processes, `ulimit -u`, may be too low)",
-    errno.EFBIG: " (the limit on the size of files, `ulimit -f`, is too low)",
-}
 
 
 def prepare() -> None:
@@ -131,8 +126,8 @@ def _sentence(error: OSError) -> str:
     if error.filename == _STDOUT:
         # What is still to be written would be tried once more at the end of the interpreter, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    hint = _HINTS.get(error.errno or 0, "")
-    return f"{what}{error.strerror or error}{hint}."
+    few = {errno.EMFILE: " (see `ulimit -n`)", errno.EFBIG: " (see `ulimit -f`)"}
+    return f"{what}{error.strerror or error}{few.get(error.errno or 0, '')}."
 
 
 def report_and_exit(error: GradersError) -> NoReturn:

@@ -8,6 +8,7 @@ import threading
 import time
 from functools import partial
 
+from graders_engine.sandbox.base import SandboxUnavailable
 from graders_engine.sandbox.process import Worker
 from graders_engine.sandbox.replacement import Wear
 from graders_engine.sandbox.scratch_dirs import ScratchDirs
@@ -37,10 +38,19 @@ class Owned:
         self.is_closed = False
 
     def watch(self, wall_s: float) -> None:
-        """Have the workers watched, from the first one on."""
+        """Have the workers watched, from the first one on.
+
+        Raises:
+            SandboxUnavailable: there is no thread for it.
+        """
         if self._watchdog is None:
             self._process = os.getpid()
-            self._watchdog = Watchdog(partial(list, self._workers), wall_s)
+            try:
+                self._watchdog = Watchdog(partial(list, self._workers), wall_s)
+            except RuntimeError:
+                raise SandboxUnavailable(
+                    "this system refuses another thread: see the limit on processes (`ulimit -u`)"
+                ) from None
 
     def new_folder(self) -> str:
         """Make a scratch folder on the host."""

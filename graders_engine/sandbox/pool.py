@@ -21,7 +21,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.sandbox.advice import unavailable
+from graders_engine.sandbox.advice import cannot_start, unavailable
 from graders_engine.sandbox.base import (
     GradeResult,
     Kind,
@@ -188,7 +188,10 @@ class Pool:
     async def _start_in(self, tier: str, program: Program) -> Worker:
         self._make_room()
         self._owned.watch(self.limits.wall_s)
-        worker = Worker(self._plan(tier, program), locate(program.interpreter))
+        try:
+            worker = Worker(self._plan(tier, program), locate(program.interpreter))
+        except OSError as error:  # no process, no descriptor, no scratch folder
+            raise cannot_start(error) from None
         self._workers[worker] = Wear(self._replacement)
         try:
             await worker.start()

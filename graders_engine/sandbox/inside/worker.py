@@ -25,7 +25,7 @@ if __name__ == "__main__":
         _package.__path__ = [_folder]
         sys.modules[_name] = _package
 
-from graders_engine.sandbox.inside import libc, wire
+from graders_engine.sandbox.inside import libc, limits, wire
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
 from graders_engine.sandbox.inside.plan import Plan
 from graders_engine.sandbox.inside.template import TemplateProcess
@@ -37,6 +37,7 @@ def main(rows: int, control: int) -> None:
     _forget_signals()
     try:
         plan = Plan(**wire.receive(control))
+        _have_descriptors()
         confinement = Confinement(plan)
         confinement.enter()
         if confinement.has_pid_namespace:
@@ -67,6 +68,13 @@ def _forget_signals() -> None:
             interrupt = number == _signal.SIGINT
             _signal.signal(number, _signal.default_int_handler if interrupt else _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _have_descriptors() -> None:
+    try:
+        limits.allow_descriptors()
+    except OSError as error:
+        raise Unconfined(str(error.strerror)) from None
 
 
 def _continue_in_child() -> None:
