@@ -25,7 +25,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
 _STREAMS = (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))
 _STDOUT = "standard output"
-_ENDING = ("SIGTERM", "SIGHUP")
+_ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
 
 def prepare() -> None:

@@ -61,7 +61,9 @@ class Owned:
     async def stop_watchdog(self) -> None:
         """End the thread that watches."""
         if self._watchdog is not None:
-            await asyncio.to_thread(self._watchdog.stop)
+            self._watchdog.stop()
+            while self._watchdog.is_running:  # no thread to wait in: the system may refuse one
+                await asyncio.sleep(_POLL_S)
 
     def remove_folders(self) -> None:
         """Remove the scratch folders; there is nothing left to release then."""

@@ -1,7 +1,7 @@
 """Scratch folders on the host, for the tiers without a private root.
 
-An engine keeps them in one folder and holds a lock in it until it ends. A folder whose lock is free
-was left by an engine that was killed; the next engine removes it.
+An engine keeps them in one folder, which it holds locked until it ends. A folder that nobody has locked
+was left by an engine that was killed; the next engine with such folders removes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from graders_engine.sandbox.inside.scratch import TooMuchToClear, empty
 
-_PREFIX, _LOCK = "graders-", ".lock"
+_PREFIX, _RANDOM = "graders-scratch-", 8  # followed by as many characters of `mkdtemp`
+_TRIES = 10
 
 
 class ScratchDirs:
@@ -21,11 +22,7 @@ class ScratchDirs:
 
     def __init__(self) -> None:
         _clear_leftovers()
-        self._home = tempfile.mkdtemp(prefix=_PREFIX)
-        unnamed = os.path.join(self._home, ".new")
-        self._lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        _take(self._lock)
-        os.rename(unnamed, os.path.join(self._home, _LOCK))  # others find it only when it is locked
+        self._home, self._lock = _locked_folder()
 
     def new(self) -> str:
         """Make one more folder."""
@@ -63,14 +60,35 @@ def _take(descriptor: int) -> bool:
     return True
 
 
+def _locked_folder() -> tuple[str, int]:
+    """A new folder and the descriptor that holds it locked."""
+    for _ in range(_TRIES):
+        home = tempfile.mkdtemp(prefix=_PREFIX)
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # before it was locked, another engine removed it
+            lock = _open(home)
+            if _take(lock) and os.fstat(lock).st_nlink:
+                return home, lock
+            os.close(lock)
+    home = tempfile.mkdtemp(
+        prefix=_PREFIX
+    )  # this file system has no locks: nobody removes it either
+    return home, _open(home)
+
+
+def _open(folder: str) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def _clear_leftovers() -> None:
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+    for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "?" * _RANDOM):
         with contextlib.suppress(OSError):
-            if lock.lstat().st_uid != os.geteuid():
+            if folder.lstat().st_uid != os.geteuid():
                 continue
-            descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = _open(str(folder))
             try:
                 if _take(descriptor):
-                    remove(str(lock.parent))
+                    remove(str(folder))
             finally:
                 os.close(descriptor)

@@ -41,9 +41,13 @@ class Watchdog:
         self._stop_requested = True
 
     def stop(self) -> None:
-        """End the thread."""
+        """Have the thread end at once; does not wait for it."""
         self._stopped.set()
-        self._thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         while not (self._stopped.wait(_TICK_S) or self._stop_requested):
