@@ -87,7 +87,7 @@ class _Unfailing(io.FileIO):
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Within it, a signal that would kill the process ends the command in order; an ignored one stays so."""
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         yield
         return
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
@@ -99,6 +99,27 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number in killing:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def delayed_interrupts() -> Iterator[None]:
+    """Raise an interrupt at the end of the block: packages that are being imported make errors of it."""
+    before = signal.getsignal(signal.SIGINT)
+    interrupts: list[int] = []
+    if before is not signal.default_int_handler or not _in_main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _leave(number: int, _: object) -> NoReturn:

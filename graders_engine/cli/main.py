@@ -46,7 +46,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
+        with failing.delayed_interrupts():
+            module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
         command: click.Command = module.command
         return command
 
