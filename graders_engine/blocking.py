@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Self, TypeVar
 
 from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
-from graders_engine.crew import Drain
+from graders_engine.crew import Crew, Drain
 from graders_engine.engine import CLOSED_MESSAGE, AsyncEngine
 from graders_engine.errors import LifecycleError
+from graders_engine.loop_thread import POLL_S, LoopThread
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
@@ -21,12 +22,12 @@ from graders_engine.settings import EngineSettings, keywords, takes
 
 T = TypeVar("T")
 
-POLL_S = 1.0
-"""How often a thread that waits for an outcome checks whether the engine is still open."""
-
 
 class Engine:
     """Runs graders, without async; threads may share it. Takes the fields of `EngineSettings` as keywords.
+
+    An interrupt (Ctrl-C, any exception raised while a call waits) ends that call and what it was grading.
+    `close` releases everything; so does the end of the last reference to an engine.
 
     Example::
 
@@ -41,8 +42,7 @@ class Engine:
     def __init__(self, **settings: Any) -> None:
         self._engine = AsyncEngine(**settings)
         self.settings = self._engine.settings
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop_thread: LoopThread | None = None
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._closed = False
@@ -53,20 +53,23 @@ class Engine:
         return cls(**keywords(settings))
 
     def __enter__(self) -> Self:
-        self._call(self._engine.__aenter__())
+        self._call(lambda: self._engine.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Release all resources; closing twice is allowed."""
-        if self._loop is not None and self._thread is not None and not self._closed:
-            self._call(self._engine.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-        self._closed = True
+        """Release all resources; closing twice is allowed. In a forked process it does nothing."""
+        loop_thread = self._loop_thread
+        if loop_thread is None or self._closed or os.getpid() != self._process:
+            self._closed = True
+            return
+        try:
+            self._call(lambda: self._engine.close())
+        finally:
+            self._closed = True
+            loop_thread.stop()
 
     def compile(self, grader: Any) -> CompiledGrader:
         """Parse and compile a grader; see `AsyncEngine.compile`."""
@@ -96,7 +99,7 @@ class Engine:
     ) -> RunGraderResponse:
         """Grade one model output; see `AsyncEngine.run`."""
         return self._call(
-            self._engine.run(
+            lambda: self._engine.run(
                 grader,
                 model_sample=model_sample,
                 item=item,
@@ -107,7 +110,7 @@ class Engine:
 
     def validate(self, grader: Any) -> ValidateGraderResponse:
         """Check a grader without running anything; see `AsyncEngine.validate`."""
-        return self._call(self._engine.validate(grader))
+        return self._call(lambda: self._engine.validate(grader))
 
     def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
@@ -126,7 +129,7 @@ class Engine:
     def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
     ) -> Iterator[RowOutcome]:
-        loop = self._running_loop()
+        loop = self._running().loop
         delivered: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
         crew = self._engine.crew(compiled, scope, delivered.put)
 
@@ -139,8 +142,7 @@ class Engine:
                 if outcome is not None:  # never None, because `_wait_for_outcome` waits
                     yield outcome
         finally:
-            if not self._closed:
-                self._call(crew.end())
+            self._end(crew, loop)
 
     def _wait_for_outcome(
         self, delivered: SimpleQueue[RowOutcome | BaseException]
@@ -151,14 +153,23 @@ class Engine:
             except Empty:
                 self._require_usable()  # no outcome will arrive if another thread closed the engine
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._submit(coroutine).result()
-
-    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    def _end(self, crew: Crew, loop: asyncio.AbstractEventLoop) -> None:
+        """End a crew's rows, and wait until they have ended, where that is possible."""
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
-        except LifecycleError:
-            coroutine.close()
+            with suppress(RuntimeError):  # the loop is closed, and the rows ended with it
+                loop.call_soon_threadsafe(crew.cancel)
+        finally:
+            # The collector ends an iterator that was dropped in whatever thread and process it runs.
+            with suppress(LifecycleError):
+                self._call(crew.end)
+
+    def _call(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine in the engine's loop; it is made only if there is one to run it."""
+        loop_thread = self._running()
+        try:
+            return loop_thread.call(begin())
+        except asyncio.CancelledError:
+            self._require_usable()  # cancelled because another thread closed the engine
             raise
 
     def _require_usable(self) -> None:
@@ -168,18 +179,15 @@ class Engine:
             raise LifecycleError(
                 "This engine was made in another process: make one in each process."
             )
-        if self._thread is threading.current_thread():
+        running = self._loop_thread
+        if running is not None and running.thread is threading.current_thread():
             raise LifecycleError(
                 "This engine's own thread cannot wait for it: use AsyncEngine there."
             )
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def _running(self) -> LoopThread:
         self._require_usable()
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="graders-engine", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+            if self._loop_thread is None:
+                self._loop_thread = LoopThread()
+            return self._loop_thread

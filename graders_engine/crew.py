@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from graders_engine.errors import LifecycleError
 from graders_engine.outcome import RowOutcome
 
 GradeRow = Callable[[int, Any], Awaitable[RowOutcome]]
@@ -53,33 +53,55 @@ class Crew:
             task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
-        while self._waiting:
-            index, row = self._waiting.popleft()
-            done: RowOutcome | BaseException
-            try:
-                done = await self._grade(index, row)
-            except asyncio.CancelledError:
-                if self._ended:
-                    raise
-                # The awaited work was cancelled, not this task; deliver an error so that the consumer does
-                # not hang.
-                done = LifecycleError("The engine was closed while rows were being graded.")
-            except Exception as error:  # noqa: BLE001 - delivered: the consumer of the outcomes raises it
-                done = error
-            self._done[index] = done
-            while self._next in self._done:
-                self._deliver(self._done.pop(self._next))
-                self._next += 1
-        # Counted here, not when the task is collected: rows fed in between would never be started.
-        self._working -= 1
+        try:
+            while self._waiting:
+                index, row = self._waiting.popleft()
+                try:
+                    done = await self._outcome(index, row)
+                except (
+                    GeneratorExit
+                ) as error:  # raised by the row, or this coroutine is being closed
+                    with suppress(RuntimeError):  # the loop is closed, and nobody takes it
+                        self._finish(index, error)
+                    return
+                self._finish(index, done)
+        finally:
+            # Counted here, not when the task is collected: rows fed in between would never be started.
+            self._working -= 1
 
-    async def end(self) -> None:
+    async def _outcome(self, index: int, row: Any) -> RowOutcome | BaseException:
+        try:
+            return await self._grade(index, row)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # this task itself, not what it waited for
+                if not self._ended:  # by the end of its event loop: the consumer must not hang
+                    self._finish(index, error)
+                raise
+            return error
+        except GeneratorExit:
+            raise  # a coroutine that is being closed must not return
+        except BaseException as error:  # noqa: BLE001 - delivered: the consumer of the outcomes raises it
+            return error
+
+    def _finish(self, index: int, done: RowOutcome | BaseException) -> None:
+        """Deliver a row's outcome, and those of later rows that waited for it."""
+        self._done[index] = done
+        while self._next in self._done:
+            self._deliver(self._done.pop(self._next))
+            self._next += 1
+
+    def cancel(self) -> None:
         """Cancel the rows that are not finished."""
         self._ended = True
         self._waiting.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
+
+    async def end(self) -> None:
+        """Cancel the rows that are not finished, and wait until they have ended."""
+        tasks = list(self._tasks)
+        self.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import AsyncExitStack
 from enum import Enum
 from time import perf_counter
 from typing import Any, Self
@@ -78,6 +79,10 @@ class AsyncEngine:
         self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._state = EngineState.NEW
+        self._open = AsyncExitStack()
+        for service in (self._endpoints, self._judges, self._sandbox, self._embeddings):
+            if service is not None:
+                self._open.push_async_callback(service.close)
 
     @classmethod
     def from_settings(cls, settings: EngineSettings) -> Self:
@@ -96,12 +101,12 @@ class AsyncEngine:
         await self.close()
 
     async def close(self) -> None:
-        """Release all resources; closing twice is allowed."""
-        if self._state is not EngineState.CLOSED:
-            for service in (self._embeddings, self._sandbox, self._judges, self._endpoints):
-                if service is not None:
-                    await service.close()
+        """Release all resources; closing twice is allowed.
+
+        What is left open because a backend raises, or because this is cancelled, a second call closes.
+        """
         self._state = EngineState.CLOSED
+        await self._open.aclose()
 
     def compile(self, grader: Any, *, check_sources: bool = True) -> CompiledGrader:
         """Parse and compile a grader.
@@ -191,7 +196,7 @@ class AsyncEngine:
         scope = scope_of(
             item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
         )
-        row = await compiled.grade(0, scope)
+        row = await self._while_open(compiled.grade(0, scope))
         return present_run(row, name=compiled.spec.name, type_=compiled.type)
 
     async def validate(self, grader: Any) -> ValidateGraderResponse:
@@ -261,6 +266,17 @@ class AsyncEngine:
 
         async def grade(index: int, row: Any) -> RowOutcome:
             async with self._free:
-                return await compiled.grade_row(index, row, scope)
+                return await self._while_open(compiled.grade_row(index, row, scope))
 
         return Crew(grade, self.settings.concurrency, deliver)
+
+    async def _while_open(self, grading: Awaitable[RowOutcome]) -> RowOutcome:
+        """Grade a row; an error if `close` has cancelled what the row waited for."""
+        try:
+            return await grading
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._state is EngineState.CLOSED and not (task and task.cancelling()):
+                message = "The engine was closed while rows were being graded."
+                raise LifecycleError(message) from None
+            raise

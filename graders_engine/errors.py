@@ -10,6 +10,7 @@
     ├── DataSetError              a data set or its results file cannot be used as asked
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
     ├── LifecycleError            an engine used before it was opened or after it was closed
+    ├── OutOfResources            this system refuses a thread, a process or a descriptor
     └── GradingError              this row has no reward; `graders.base.attempt` turns it into a Failure
         ├── UndefinedVariable     a template names a value that the item or sample does not have
         ├── SampleNotJson         `output_json` is needed, but the model's text is not JSON
@@ -98,6 +99,10 @@ class BudgetSpent(GradersError):
 
 class LifecycleError(GradersError):
     """Raised when an engine is used before it was opened or after it was closed."""
+
+
+class OutOfResources(GradersError):
+    """Raised when this system refuses what an engine needs: a thread, a process or a descriptor."""
 
 
 class GradingError(GradersError):

@@ -30,13 +30,13 @@ LADDER = [
     {"dataset/results"},
     {"dataset/rows"},
     {"blocking", "statistics"},
-    {"engine"},
+    {"engine", "loop_thread"},
     {"response", "compiled", "crew", "settings"},
     {"graders"},
     {"models", "sandbox"},
     {"language", "metrics"},
     {"errors"},
-    {"outcome", "version"},
+    {"outcome", "tasks", "version"},
 ]
 """From the top down; a room may import what stands below it, and itself."""
 APART = {"__init__", "__main__", "dataset/__init__"}

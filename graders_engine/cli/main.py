@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from graders_engine.cli import failing
 from graders_engine.version import __version__
 
 COMMANDS = {
@@ -45,7 +46,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
+        with failing.delayed_interrupts():
+            module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
         command: click.Command = module.command
         return command
 
@@ -54,13 +56,16 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        from graders_engine.cli.failing import report_and_exit
         from graders_engine.errors import GradersError
 
         try:
-            return super().invoke(ctx)
+            with failing.ended_by_signals():
+                return super().invoke(ctx)
         except GradersError as error:
-            report_and_exit(error)
+            failing.report_and_exit(error)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            sys.exit(failing.INTERRUPTED)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,7 +76,8 @@ def graders() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # Characters of a row that the encoding of the terminal does not have are printed escaped.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file here
-    graders()
+    failing.prepare()
+    try:
+        graders()
+    except (OSError, MemoryError, RuntimeError) as error:
+        failing.fail(error)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.failing import INTERRUPTED
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
@@ -21,8 +22,6 @@ from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.terminal.report import tally_text
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as in shells."""
 _FILE = click.Path(path_type=Path)
 
 

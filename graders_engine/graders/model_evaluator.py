@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,8 +12,9 @@ from graders_engine.graders import verdict
 from graders_engine.graders.base import Services
 from graders_engine.graders.messages import ModelGrader, SamplingParams, renderer
 from graders_engine.language.scope import Scope
-from graders_engine.models.base import ModelRequest
+from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import Outcome, Usage, total_usage
+from graders_engine.tasks import together
 
 T = TypeVar("T", bound=float | str)
 
@@ -69,13 +69,12 @@ class ModelEvaluator(Generic[T]):
 
     async def _repeated(self, request: ModelRequest) -> Outcome:
         """One reward from several answers; more than half of them must have a usable result."""
-        answers = await asyncio.gather(
-            *(self._judge.complete(_again(request, repeat)) for repeat in range(self._repeats)),
-            return_exceptions=True,
+        answers = await together(
+            self._answer(_again(request, repeat)) for repeat in range(self._repeats)
         )
         replies = []
         for answer in answers:
-            if isinstance(answer, BaseException):
+            if isinstance(answer, Exception):
                 raise answer  # an outage: the cache has the others, so another attempt costs only this one
             replies.append(answer)
         usage = total_usage({reply.model: reply.usage} for reply in replies)
@@ -89,6 +88,12 @@ class ModelEvaluator(Generic[T]):
             raise failures[0]
         rewards = [self._reward_of(result) for result in results]
         return msgspec.structs.replace(self._outcome(results, usage), repeats={"": rewards})
+
+    async def _answer(self, request: ModelRequest) -> ModelReply | Exception:
+        try:
+            return await self._judge.complete(request)
+        except Exception as error:  # noqa: BLE001 - raised when the other answers are there
+            return error
 
     def _outcome(self, results: list[T], usage: dict[str, Usage]) -> Outcome:
         result = results[0] if len(results) == 1 else self._combine(results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from graders_engine.graders.leaf import LeafGrader
 from graders_engine.graders.parts import by_name
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Failure, Flag, Outcome, total_usage
+from graders_engine.tasks import together
 
 
 def _keyed_graders(value: Any) -> Any:
@@ -80,7 +80,7 @@ class Multi:
         if not self.waits:  # a task per part would cost more than the parts themselves
             outcomes = [await attempt(part, scope) for part in evaluators]
             return self._combine(dict(zip(self._evaluators, outcomes, strict=True)))
-        outcomes = await asyncio.gather(*(attempt(part, scope) for part in evaluators))
+        outcomes = await together(attempt(part, scope) for part in evaluators)
         parts = dict(zip(self._evaluators, outcomes, strict=True))
         return _with_traces(self._combine(parts), parts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from graders_engine.graders.fields import TemplateField, one_of
 from graders_engine.language.scope import Scope
 from graders_engine.models.embeddings import HOW, cosine
 from graders_engine.outcome import Outcome, rewarded
+from graders_engine.tasks import together
 
 MetricName = Literal[
     "cosine", "fuzzy_match", "bleu", "gleu", "meteor",
@@ -123,7 +123,5 @@ class Cosine:
         left, right = self._render(scope)
         if not left or not right:
             return rewarded(float(left == right))
-        vectors = await asyncio.gather(
-            self._embeddings.vector(left), self._embeddings.vector(right)
-        )
+        vectors = await together(map(self._embeddings.vector, (left, right)))
         return rewarded(cosine(*vectors))

@@ -10,11 +10,13 @@ import asyncio
 import hashlib
 from array import array
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cachetools import LRUCache
 
 from graders_engine.errors import BackendFailure, InvalidRequest
+from graders_engine.tasks import SharedTask
 
 if TYPE_CHECKING:
     from graders_engine.models.endpoint import Endpoint, EndpointSettings
@@ -125,9 +127,8 @@ class BatchedEmbeddings:
         self.backend = backend
         self._dimensions: set[int] = set()
         self._vectors: LRUCache[bytes, array[float]] = LRUCache(cache_bytes, getsizeof=_size_bytes)
-        self._waiting: dict[bytes, tuple[str, asyncio.Future[array[float]]]] = {}
-        self._pending: dict[bytes, asyncio.Future[array[float]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathering: _Batch | None = None
+        self._pending: dict[bytes, _Batch] = {}
         self._closed = False
 
     async def vector(self, text: str) -> array[float]:
@@ -142,46 +143,48 @@ class BatchedEmbeddings:
             return vector
         if self._closed:
             raise BackendFailure(CLOSED)
-        if key not in self._pending:
-            if not self._waiting:
-                self._begin(self._send_soon())
-            future: asyncio.Future[array[float]] = asyncio.get_running_loop().create_future()
-            self._waiting[key] = (text, future)
-            self._pending[key] = future
-            if len(self._waiting) >= self.backend.batch:
-                self._send()
-        # Several rows may wait for one text: one that is cancelled must not take it from the others.
-        return await asyncio.shield(self._pending[key])
-
-    async def _send_soon(self) -> None:
-        await asyncio.sleep(BATCH_WAIT_S)
-        self._send()
-
-    def _send(self) -> None:
-        batch, self._waiting = self._waiting, {}
-        if batch:
-            self._begin(self._ask(batch))
-
-    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(self._tasks.discard)
-
-    async def _ask(self, batch: dict[bytes, tuple[str, asyncio.Future[array[float]]]]) -> None:
+        batch = self._pending.get(key)
+        if batch is None or not batch.request.is_open:
+            batch = self._pending[key] = self._batch_for(key, text)
         try:
-            rows = await self.backend.embed([text for text, _ in batch.values()])
-            self._check(rows, len(batch))
-            vectors = [normalised(row) for row in rows]
-        except Exception as error:  # noqa: BLE001 - the boundary: those that wait get the error, whatever it is
-            for key in batch:
-                _fail(self._pending.pop(key), error)
-            return
-        for (key, (_, future)), vector in zip(batch.items(), vectors, strict=True):
-            if _size_bytes(vector) <= self._vectors.maxsize:
-                self._vectors[key] = vector
-            del self._pending[key]
-            if not future.done():
-                future.set_result(vector)
+            # Several rows wait for one batch: one that is cancelled must not take it from the others.
+            return (await batch.request.wait())[key]
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and not (task and task.cancelling()):
+                raise BackendFailure(CLOSED) from None
+            raise
+
+    def _batch_for(self, key: bytes, text: str) -> _Batch:
+        """The batch that waits for more texts, or a new one, with this text."""
+        batch = self._gathering
+        if batch is None or not batch.request.is_open:
+            batch = self._gathering = _Batch(self._ask)
+        batch.texts[key] = text
+        if len(batch.texts) >= self.backend.batch:
+            batch.full.set()
+            self._gathering = None
+        return batch
+
+    async def _ask(self, batch: _Batch) -> dict[bytes, array[float]]:
+        """The vectors of a batch, when it is full or has waited long enough."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BATCH_WAIT_S):
+                    await batch.full.wait()
+            if self._gathering is batch:
+                self._gathering = None
+            rows = await self.backend.embed(list(batch.texts.values()))
+            self._check(rows, len(batch.texts))
+            vectors = dict(zip(batch.texts, map(normalised, rows), strict=True))
+            for key, vector in vectors.items():
+                if _size_bytes(vector) <= self._vectors.maxsize:
+                    self._vectors[key] = vector
+            return vectors
+        finally:
+            for key in batch.texts:
+                if self._pending.get(key) is batch:
+                    del self._pending[key]
 
     def _check(self, vectors: Sequence[Sequence[float]], texts: int) -> None:
         if len(vectors) != texts:
@@ -197,22 +200,24 @@ class BatchedEmbeddings:
     async def close(self) -> None:
         """Cancel the requests in flight and close the backend."""
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for future in self._pending.values():
-            _fail(future, BackendFailure(CLOSED))
+        for batch in set(self._pending.values()):
+            await batch.request.end()
         await self.backend.close()
+
+
+class _Batch:
+    """Texts for one request, by key, and the request."""
+
+    def __init__(
+        self, ask: Callable[[_Batch], Coroutine[Any, Any, dict[bytes, array[float]]]]
+    ) -> None:
+        self.texts: dict[bytes, str] = {}
+        self.full = asyncio.Event()
+        self.request = SharedTask(ask(self))
 
 
 def _size_bytes(vector: array[float]) -> int:
     return len(vector) * vector.itemsize
-
-
-def _fail(future: asyncio.Future[array[float]], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # read, so that a row that was cancelled leaves no warning behind
 
 
 def normalised(values: Sequence[float]) -> array[float]:

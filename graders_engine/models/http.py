@@ -5,9 +5,13 @@ aiohttp is imported on first use.
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
 import time
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,6 +148,8 @@ class HttpClient:
             # Cookies would make one row's request depend on another's answer.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        # Of a client that nobody closes, the connections end with it.
+        weakref.finalize(self, _abandon, asyncio.get_running_loop(), self._session, os.getpid())
         return self._session
 
     async def _read(self, answer: aiohttp.ClientResponse, address: str) -> bytes:
@@ -160,6 +166,13 @@ class HttpClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _abandon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, process: int) -> None:
+    """Close a session in its own loop, from any thread; a forked process leaves it alone."""
+    if os.getpid() == process and not session.closed and not loop.is_closed():
+        with suppress(RuntimeError):  # it is closed just now
+            loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
 
 
 def _failure(address: str, status: int, headers: Mapping[str, str], text: bytes) -> BackendFailure:

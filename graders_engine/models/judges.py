@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -261,12 +262,14 @@ class JudgeRegistry:
         return {"tokens": self._budget.tokens, "cost": self._budget.cost}
 
     async def close(self) -> None:
-        """Release what was opened."""
-        await asyncio.gather(*(backend.close() for backend in self._endpoints.values()))
-        if self._transcript is not None:
-            self._transcript.close()
-        if self._store is not None:
-            await asyncio.to_thread(self._store.close)
+        """Release what was opened, all of it even if a backend raises."""
+        async with AsyncExitStack() as opened:
+            if self._store is not None:
+                opened.push_async_callback(asyncio.to_thread, self._store.close)
+            if self._transcript is not None:
+                opened.callback(self._transcript.close)
+            for backend in self._endpoints.values():
+                opened.push_async_callback(backend.close)
 
 
 def build_backend(

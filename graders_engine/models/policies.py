@@ -13,6 +13,7 @@ from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, f
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Usage
+from graders_engine.tasks import SharedTask
 
 Observer = Callable[[ModelRequest, ModelReply | Exception], None]
 """Called with each request to a judge, and its reply or the exception in its place.
@@ -107,30 +108,24 @@ class Coalesced(Policy):
 
     def __init__(self, backend: ModelBackend) -> None:
         super().__init__(backend)
-        self._in_flight: dict[str, asyncio.Task[ModelReply]] = {}
+        self._in_flight: dict[str, SharedTask[ModelReply]] = {}
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask, or wait for the reply to an equal request."""
+        """Ask, or wait for the reply to an equal request; it ends when all who wait are cancelled."""
         key = fingerprint(request)
-        task = self._in_flight.get(key)
-        if task is None:
-            task = asyncio.create_task(self.backend.complete(request))
-            self._in_flight[key] = task
-            task.add_done_callback(lambda done: self._forget(key, done))
-        # A caller that is cancelled must not take the reply from the others.
-        return await asyncio.shield(task)
-
-    def _forget(self, key: str, done: asyncio.Task[ModelReply]) -> None:
-        del self._in_flight[key]
-        if not done.cancelled():
-            done.exception()  # read, so that a failure without a caller left leaves no warning behind
+        shared = self._in_flight.get(key)
+        if shared is None or not shared.is_open:
+            shared = self._in_flight[key] = SharedTask(self.backend.complete(request))
+        try:
+            return await shared.wait()
+        finally:
+            if self._in_flight.get(key) is shared and not shared.is_open:
+                del self._in_flight[key]
 
     async def close(self) -> None:
         """Cancel what is in flight, and close the wrapped backend."""
-        tasks = list(self._in_flight.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for shared in list(self._in_flight.values()):
+            await shared.end()
         await super().close()
 
 

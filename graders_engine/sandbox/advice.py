@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,25 @@ _SWITCHES = {
     ),
     "user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=10000"),
 }
+
+
+_BY_ERROR = {
+    errno.EMFILE: "raise the limit on open files (`ulimit -n`)",
+    errno.ENFILE: "the whole system has too many open files",
+    errno.EAGAIN: "raise the limit on processes (`ulimit -u`)",
+    errno.ENOMEM: "give it more memory (`ulimit -v` limits it)",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+    **dict.fromkeys(
+        (errno.ENOENT, errno.EACCES, errno.EROFS, errno.ENOTDIR),
+        "set TMPDIR to a folder that can be written",
+    ),
+    errno.ENOSPC: "make room, or set TMPDIR to a folder on another disk",
+}
+
+
+def advice_for(error: OSError) -> str:
+    """What helps against a refusal of this system; empty when the error says it itself."""
+    return _BY_ERROR.get(error.errno or 0, "")
 
 
 def advice(tier: str) -> str:
@@ -50,3 +70,10 @@ def unavailable(reasons: dict[str, str]) -> SandboxUnavailable:
         f"no sandbox for python graders works on this machine. {each}."
         " `--sandbox none` runs them without one; use it only for sources and model outputs that you trust"
     )
+
+
+def cannot_start(error: OSError) -> SandboxUnavailable:
+    """The error for a worker that this system refuses to start."""
+    what = f"{error.filename}: " if error.filename else ""
+    helps = f"; {advice_for(error)}" if advice_for(error) else ""
+    return SandboxUnavailable(f"a worker cannot be started: {what}{error.strerror or error}{helps}")

@@ -15,12 +15,13 @@ import logging
 import os
 import sys
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.sandbox.advice import unavailable
+from graders_engine.sandbox.advice import cannot_start, unavailable
 from graders_engine.sandbox.base import (
     GradeResult,
     Kind,
@@ -34,10 +35,9 @@ from graders_engine.sandbox.base import (
 from graders_engine.sandbox.grade_result import result_from_answer
 from graders_engine.sandbox.inside import plan, wire
 from graders_engine.sandbox.interpreter import locate
+from graders_engine.sandbox.owned import REAP_S, Owned
 from graders_engine.sandbox.process import ImportReport, Worker, WorkerEnded, WorkerState
 from graders_engine.sandbox.replacement import ReplacementPolicy, Wear
-from graders_engine.sandbox.scratch_dirs import ScratchDirs
-from graders_engine.sandbox.watchdog import Watchdog
 from graders_engine.sandbox.worker_plan import make_plan
 
 _log = logging.getLogger("graders_engine")
@@ -45,7 +45,6 @@ _log = logging.getLogger("graders_engine")
 _FORK_S = 0.01  # processor time that one grade may cost the template
 _WORKERS_PER_SLOT = 4
 _PROGRAMS_PER_WORKER = 4
-_REAP_S = 5.0
 _MAX_SOURCE = (
     512 << 10
 )  # twice what a grader may be; it must fit a frame in JSON's longest spelling
@@ -107,9 +106,8 @@ class Pool:
         self._workers: dict[Worker, Wear] = {}
         self._discarded: list[Worker] = []
         self._background: set[asyncio.Task[None]] = set()
-        self._watchdog: Watchdog | None = None
-        self._scratch_dirs: ScratchDirs | None = None
-        self._closed = False
+        self._owned = Owned(self._workers, self._discarded)
+        weakref.finalize(self, self._owned.release)
 
     @property
     def workers(self) -> list[Worker]:
@@ -158,7 +156,7 @@ class Pool:
         *,
         on_new_worker: bool = False,
     ) -> GradeResult:
-        if self._closed:
+        if self._owned.is_closed:
             raise SandboxUnavailable("this sandbox has been closed")
         take = self._start_worker if on_new_worker else self._take_worker
         worker = await take(program)
@@ -217,9 +215,11 @@ class Pool:
 
     async def _start_in(self, tier: str, program: Program) -> Worker:
         self._make_room()
-        if self._watchdog is None:
-            self._watchdog = Watchdog(lambda: list(self._workers), self.limits.wall_s)
-        worker = Worker(self._plan(tier, program), locate(program.interpreter))
+        self._owned.watch(self.limits.wall_s)
+        try:
+            worker = Worker(self._plan(tier, program), locate(program.interpreter))
+        except OSError as error:  # no process, no descriptor, no scratch folder
+            raise cannot_start(error) from None
         self._workers[worker] = Wear(self._replacement)
         try:
             await worker.start()
@@ -246,15 +246,10 @@ class Pool:
 
     def _plan(self, tier: str, program: Program) -> plan.Plan:
         grades_s = self._replacement.max_grades * _FORK_S
-        folder = "" if tier == plan.NAMESPACES else self._new_folder()
+        folder = "" if tier == plan.NAMESPACES else self._owned.new_folder()
         return make_plan(
             tier, locate(program.interpreter), self.limits, next(_numbers), folder, grades_s
         )
-
-    def _new_folder(self) -> str:
-        if self._scratch_dirs is None:
-            self._scratch_dirs = ScratchDirs()
-        return self._scratch_dirs.new()
 
     def _make_room(self) -> None:
         """End least recently used workers until there is room for one more."""
@@ -272,11 +267,16 @@ class Pool:
             del self._programs[program]  # only its warnings are forgotten
 
     def _reap(self) -> None:
-        self._discarded = [worker for worker in self._discarded if not worker.reap()]
+        self._discarded[:] = [worker for worker in self._discarded if not worker.reap()]
 
     def _replace_if_worn(self, program: Program, worker: Worker) -> None:
         wear, state = self._workers.get(worker), self._state_of(program)
-        if wear is None or not wear.add_grade(worker) or state.is_replacing or self._closed:
+        if (
+            wear is None
+            or not wear.add_grade(worker)
+            or state.is_replacing
+            or self._owned.is_closed
+        ):
             return
         state.is_replacing = True
         self._run_in_background(self._replace(program, state, worker))
@@ -302,23 +302,19 @@ class Pool:
 
     async def close(self) -> None:
         """End every process and remove every folder; later calls are refused."""
-        self._closed = True
+        self._owned.is_closed = True
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if self._watchdog is not None:
-            await asyncio.to_thread(self._watchdog.stop)
-            self._watchdog = None
+        await self._owned.stop_watchdog()
         for worker in self.workers:
             self._discard(worker)
         self._programs.clear()
-        deadline = time.monotonic() + _REAP_S
+        deadline = time.monotonic() + REAP_S
         while self._discarded and time.monotonic() < deadline:
             self._reap()
             await asyncio.sleep(0.005)
-        if self._scratch_dirs is not None:
-            await asyncio.to_thread(self._scratch_dirs.close)
-            self._scratch_dirs = None
+        await self._owned.close_folders()
 
 
 def _too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:

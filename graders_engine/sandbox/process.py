@@ -301,18 +301,33 @@ class Worker:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether its event loop is closed, so that nobody can wait for it any more; safe from any thread."""
+        return self._loop.is_closed() and self._state is not WorkerState.DISCARDED
+
+    def abandon(self) -> None:
+        """`discard` from any thread, for a worker whose pool or event loop is gone."""
+        self.kill()
+        try:
+            self._loop.call_soon_threadsafe(self.discard)
+        except RuntimeError:  # the loop is closed
+            self.discard()
+
     def discard(self, why: str = "the worker was discarded") -> None:
         """Give the worker up and end its processes; a call that waits for it raises WorkerLost."""
         if self._state is WorkerState.DISCARDED:
             return
         self._state = WorkerState.DISCARDED
         self._lost_because = why
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_result(None)
-        self._loop.remove_reader(self._control.fileno())
+        self.kill()
+        reply, self._reply = self._reply, None  # it refers to who waits, and so to the pool
+        if not self._loop.is_closed():  # a closed one wakes nobody, and refuses to be asked
+            if reply is not None and not reply.done():
+                reply.set_result(None)
+            self._loop.remove_reader(self._control.fileno())
         self._control.close()
         self._rows.close()
-        self.kill()
 
     def reap(self) -> bool:
         """After `discard`: remove what belonged to the worker; whether all of it is gone."""

@@ -1,6 +1,6 @@
 """Scratch folders on the host, for the tiers without a private root.
 
-An engine keeps them in one folder and holds a lock in it until it ends. A folder whose lock is free
+An engine keeps them in one folder, which it holds locked until it ends. A folder that nobody has locked
 was left by an engine that was killed; the next engine takes it into its own and removes it.
 
 A grade may have left a crowd of files: folders are removed in threads, for an event loop must not wait.
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from graders_engine.sandbox.inside.scratch import TooMuchToClear, empty
 
-_PREFIX, _LOCK = "graders-", ".lock"
+_PREFIX, _RANDOM = "graders-scratch-", 8  # followed by as many characters of `mkdtemp`
+_TRIES = 10
 _removals: dict[str, threading.Thread] = {}
 
 
@@ -24,11 +25,7 @@ class ScratchDirs:
     """The scratch folders of one engine."""
 
     def __init__(self) -> None:
-        self._home = tempfile.mkdtemp(prefix=_PREFIX)
-        unnamed = os.path.join(self._home, ".new")
-        self._lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        _take(self._lock)
-        os.rename(unnamed, os.path.join(self._home, _LOCK))  # others find it only when it is locked
+        self._home, self._lock = _locked_folder()
         for left in _take_leftovers(self._home):
             discard(left)
 
@@ -51,8 +48,12 @@ def discard(folder: str) -> bool:
         removal = threading.Thread(
             target=remove, args=(folder,), name="sandbox-remover", daemon=True
         )
+        try:
+            removal.start()
+        except RuntimeError:  # this system refuses another thread
+            remove(folder)
+            return True
         _removals[folder] = removal
-        removal.start()
     if removal.is_alive():
         return False
     _removals.pop(folder, None)
@@ -85,18 +86,36 @@ def _take(descriptor: int) -> bool:
     return True
 
 
+def _locked_folder() -> tuple[str, int]:
+    """A new folder and the descriptor that holds it locked."""
+    for _ in range(_TRIES):
+        home = tempfile.mkdtemp(prefix=_PREFIX)
+        # gone if another engine removed it before it was locked
+        with contextlib.suppress(FileNotFoundError):
+            lock = _open(home)
+            if _take(lock) and os.fstat(lock).st_nlink and os.path.isdir(home):
+                return home, lock
+            os.close(lock)
+    home = tempfile.mkdtemp(prefix=_PREFIX)
+    return home, _open(home)  # this file system has no locks: nobody removes it either
+
+
+def _open(folder: str) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def _take_leftovers(home: str) -> list[str]:
     """Move what killed engines have left into the folder `home`; the new paths."""
     taken: list[str] = []
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+    for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "?" * _RANDOM):
         with contextlib.suppress(OSError):
-            if lock.lstat().st_uid != os.geteuid():
+            if folder.lstat().st_uid != os.geteuid():
                 continue
-            descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = _open(str(folder))
             try:
                 if _take(descriptor):
                     place = os.path.join(home, f".left-{len(taken)}")
-                    os.rename(lock.parent, place)
+                    folder.rename(place)
                     taken.append(place)
             finally:
                 os.close(descriptor)

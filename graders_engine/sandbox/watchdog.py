@@ -33,18 +33,30 @@ class Watchdog:
         self._workers = workers
         self._wall_s = wall_s
         self._stopped = threading.Event()
+        self._stop_requested = False
         self._next_scan = 0.0
         self._thread = threading.Thread(target=self._run, name="sandbox-watchdog", daemon=True)
         self._thread.start()
 
+    def request_stop(self) -> None:
+        """Have the thread end soon; takes no lock, which a collection may find taken by its own thread."""
+        self._stop_requested = True
+
     def stop(self) -> None:
-        """End the thread."""
+        """Have the thread end at once; does not wait for it."""
         self._stopped.set()
-        self._thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopped.wait(_TICK_S):
+        while not (self._stopped.wait(_TICK_S) or self._stop_requested):
             now = time.monotonic()
+            for worker in self._workers():
+                if worker.is_orphaned:
+                    worker.abandon()
             busy = [
                 (worker, grade)
                 for worker in self._workers()

@@ -25,6 +25,7 @@ from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import Refused, error_body, refusal
 from graders_engine.server.scheduler import Scheduler, deadline_exceeded
 from graders_engine.server.telemetry import RowMetrics
+from graders_engine.tasks import SharedTask
 
 Emit = Callable[[list[bytes]], Awaitable[None]]
 """Takes the next results, each a response or an error object."""
@@ -120,23 +121,21 @@ class Batch:
 
     async def _grade_concurrently(self, emit: Emit, deadline: float) -> None:
         """Grade the rows as tasks, of which a window is begun ahead of the oldest unfinished one."""
-        tasks: deque[asyncio.Task[bytes]] = deque()
+        tasks: deque[SharedTask[bytes]] = deque()
         done = 0
         rest = enumerate(self._rows)
         try:
             async with asyncio.timeout_at(deadline):
                 while done < len(self._rows):
                     for index, text in islice(rest, self._window - len(tasks)):
-                        tasks.append(asyncio.create_task(self._result(index, text)))
-                    await emit([await tasks[0]])
+                        tasks.append(SharedTask(self._result(index, text)))
+                    await emit([await tasks[0].wait()])
                     tasks.popleft()
                     done += 1
         except TimeoutError:
             await emit(self._cut_off(done))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(task.end() for task in tasks), return_exceptions=True)
 
     async def _result(self, index: int, text: msgspec.Raw) -> bytes:
         try:

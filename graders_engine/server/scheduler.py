@@ -17,6 +17,7 @@ from graders_engine.server.exchange import Receive
 from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import NO_RETRY, ClientGone, Refused
 from graders_engine.server.settings import ServerSettings
+from graders_engine.tasks import SharedTask
 
 T = TypeVar("T")
 
@@ -142,17 +143,16 @@ async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     Raises:
         ClientGone: the client has closed the connection; the work was cancelled.
     """
-    task = asyncio.create_task(work)
+    task = SharedTask(work)
     gone = asyncio.create_task(_disconnected(receive))
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+        await asyncio.wait((task.ended, gone), return_when=asyncio.FIRST_COMPLETED)
+        if task.is_open:
             raise ClientGone
-        return task.result()
+        return await task.wait()
     finally:
-        for unfinished in (task, gone):
-            unfinished.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        gone.cancel()
+        await asyncio.gather(task.end(), gone, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:

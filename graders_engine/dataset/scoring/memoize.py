@@ -43,7 +43,7 @@ class Memoized:
     def __init__(self, evaluator: Evaluator, max_outcomes: int = MAX_OUTCOMES) -> None:
         self._evaluator = evaluator
         self._outcomes: LRUCache[bytes, Outcome] = LRUCache(max_outcomes)
-        self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
+        self._in_flight: dict[bytes, asyncio.Future[Outcome | None]] = {}
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The outcome of an equal row if there is one, else the outcome of this row."""
@@ -53,21 +53,23 @@ class Memoized:
             return await self._evaluator.evaluate(scope)
         if (outcome := self._outcomes.get(key)) is not None:
             return outcome
-        if (running := self._in_flight.get(key)) is not None:
-            return await asyncio.shield(running)
+        while (running := self._in_flight.get(key)) is not None:
+            if (shared := await asyncio.shield(running)) is not None:
+                return shared
         self._in_flight[key] = running = asyncio.get_running_loop().create_future()
         try:
             outcome = await self._evaluator.evaluate(scope)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                running.cancel()
-            else:
-                running.set_exception(error)
-                running.exception()  # marks it as retrieved: perhaps nobody waits for it
+        except Exception as error:
+            running.set_exception(error)
+            running.exception()  # marks it as retrieved: perhaps nobody waits for it
             raise
+        else:
+            running.set_result(outcome)
         finally:
             del self._in_flight[key]
-        running.set_result(outcome)
+            # Cancelled, or ended by an exception that is meant for this row alone: one that waits takes over.
+            if not running.done() and not running.get_loop().is_closed():
+                running.set_result(None)
         if not outcome.failures:
             self._outcomes[key] = outcome
         return outcome

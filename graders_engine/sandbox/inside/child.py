@@ -41,7 +41,6 @@ _DETAILS = 8 << 10  # characters of a failure's text that are kept, from its end
 _MAX_NAME = 200
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # as `loads` calls it; typeshed errs
-_SPARE = 202  # a descriptor that is not in use
 _NO_MEMORY = wire.FAILURE.pack(wire.FAILURE_TAG, wire.FAILURE_TYPES.index("memory"), 0)
 _EMPTY = compile("", "<rehearsal>", "exec")
 _OURS = (__file__, wire.__file__)
@@ -137,8 +136,9 @@ def rehearse() -> None:
 def rehearse_descriptors() -> None:
     """The same for the steps that use descriptors; in the template only."""
     ours, theirs = os.pipe()
-    os.dup2(theirs, _SPARE, inheritable=False)
-    os.closerange(_SPARE, _SPARE + 1)
+    spare = os.dup(theirs)
+    os.dup2(theirs, spare, inheritable=False)
+    os.closerange(spare, spare + 1)
     wire.send(theirs, bytes(wire.NONCE_BYTES + 8) + b"{}")
     os.read(ours, wire.NONCE_BYTES)
     wire.receive_row(ours)

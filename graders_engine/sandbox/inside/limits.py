@@ -8,6 +8,7 @@ and total disk where the scratch folder has no file system of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 
@@ -18,8 +19,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TIMERS = 4096  # and signals that wait: the kernel counts both for the user
+_NEEDED_FILES = 48
 _LOCKED_BYTES = 64 << 10
 _OURS = SPARES + 3  # the launcher, the template, its cleaner and the waiting grades count as well
+
+
+def allow_descriptors() -> None:
+    """Raise the limit on descriptors to what `apply` leaves to a grade, as far as this is permitted.
+
+    Raises:
+        OSError: too few are left for a template and the grades that are forked ahead.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if 0 <= hard < OPEN_FILES:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+        except (ValueError, OSError):  # only root may raise this one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            if hard < _NEEDED_FILES:
+                reason = (
+                    f"the limit on open files (`ulimit -n`) is {hard}; {_NEEDED_FILES} are needed"
+                )
+                raise OSError(errno.EMFILE, reason) from None
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
 
 
 def apply(plan: Plan, mapped: int, *, count_processes: bool) -> None:

@@ -14,6 +14,7 @@ import gc
 import os
 import select
 import time
+from fcntl import F_DUPFD, fcntl
 
 from graders_engine.sandbox.inside import child, wire
 from graders_engine.sandbox.inside.answer_buffer import AnswerBuffer
@@ -26,7 +27,7 @@ TYPE_CHECKING = False  # typing itself is not worth its import in a process that
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_HIGH = 200  # above all descriptors that a template has
+_ABOVE = child.ROWS + 1  # the first descriptor that a grade does not use
 # the interpreter specializes code that has run a few times; better here than in each fork
 _REHEARSALS = 20
 _SO_PASSCRED = 16  # Linux, every architecture that has a table here
@@ -131,14 +132,13 @@ class TemplateProcess:
 
     def _become_grade(self, report: int, out: int, err: int) -> NoReturn:
         try:
-            # first to numbers that the next lines do not overwrite
-            os.dup2(self._rows, _HIGH)
-            os.dup2(report, _HIGH + 1)
+            # first to numbers that the next lines do not overwrite; no fixed ones, which a limit may forbid
+            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, report))
             os.dup2(out, 1)
             os.dup2(err, 2)
-            os.dup2(_HIGH, child.ROWS, inheritable=False)
-            os.dup2(_HIGH + 1, child.REPORT, inheritable=False)
-            os.closerange(child.ROWS + 1, 1 << 16)
+            os.dup2(rows, child.ROWS, inheritable=False)
+            os.dup2(report, child.REPORT, inheritable=False)
+            os.closerange(_ABOVE, 1 << 16)
             self._confinement.drop_privileges()
             child.get_ready(self._prepared.seed)
             os.write(child.REPORT, _READY)

@@ -9,6 +9,7 @@ package's requirements.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # under `signal`, whose enums take long to import
 import os
 import sys
 from types import ModuleType
@@ -24,7 +25,7 @@ if __name__ == "__main__":
         _package.__path__ = [_folder]
         sys.modules[_name] = _package
 
-from graders_engine.sandbox.inside import libc, wire
+from graders_engine.sandbox.inside import libc, limits, wire
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
 from graders_engine.sandbox.inside.plan import Plan
 from graders_engine.sandbox.inside.template import TemplateProcess
@@ -33,8 +34,10 @@ from graders_engine.sandbox.inside.template import TemplateProcess
 def main(rows: int, control: int) -> None:
     """Confine this process, fork the template from it, and wait for that to end."""
     sys.dont_write_bytecode = True
+    _forget_signals()
     try:
         plan = Plan(**wire.receive(control))
+        _have_descriptors()
         confinement = Confinement(plan)
         confinement.enter()
         if confinement.has_pid_namespace:
@@ -53,6 +56,25 @@ def main(rows: int, control: int) -> None:
         report = {"failed": reason, "unconfined": unconfined, "text": text[-4096:]}
         wire.send(control, wire.frame(report))
         os._exit(1)
+
+
+def _forget_signals() -> None:
+    """Undo what the engine's process, or who started it, ignores or blocks: all of it is inherited.
+
+    With SIGCHLD ignored, no process can wait for another. Two signals stay ignored in every Python.
+    """
+    for number in _signal.valid_signals() - {_signal.SIGPIPE, _signal.SIGXFSZ}:
+        if _signal.getsignal(number) == _signal.SIG_IGN:
+            interrupt = number == _signal.SIGINT
+            _signal.signal(number, _signal.default_int_handler if interrupt else _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _have_descriptors() -> None:
+    try:
+        limits.allow_descriptors()
+    except OSError as error:
+        raise Unconfined(str(error.strerror)) from None
 
 
 def _continue_in_child() -> None:

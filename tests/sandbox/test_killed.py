@@ -1,0 +1,110 @@
+"""A command that is killed or interrupted while python graders run leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from graders_engine.sandbox import cgroup
+from graders_engine.sandbox.inside import libc
+from tests.sandbox.test_leaks import below, mounts
+
+GRADER = {
+    "type": "python",
+    "source": "def grade(s, i):\n    open('x', 'w')\n    while i['endless']: pass\n    return 1.0",
+}
+ORDERLY = {
+    signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGQUIT: 131
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def orphans_are_ours() -> Iterator[None]:
+    """Processes whose parent was killed become children of this one, so that they can be found."""
+    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+    yield
+    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 0)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def ended(processes: set[int]) -> bool:
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
+    return not below(os.getpid()) & processes
+
+
+def groups_of(pid: int) -> list[Path]:
+    found = cgroup.home()
+    return list(found[0].glob(f"graders-{pid}-*")) if found else []
+
+
+@pytest.fixture
+def command(tmp_path: Path, tier: str) -> Callable[..., subprocess.Popen[bytes]]:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "grader.json").write_text(json.dumps(GRADER))
+    rows = [{"item": {"endless": n > 0}, "model_sample": "x"} for n in range(9)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "graders_engine", *arguments, "--sandbox", tier],
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    return start
+
+
+SCORE = ("score", "--grader", "@grader.json", "--data", "rows.jsonl", "--out", "out.jsonl")
+RUN = ("run", "--grader", "@grader.json", "--model-sample", "x", "--item")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [(SCORE, number) for number in (*ORDERLY, signal.SIGKILL)]
+    + [((*RUN, "{endless: true}"), signal.SIGINT)],
+)
+def test_nothing_is_left(
+    arguments: tuple[str, ...],
+    number: signal.Signals,
+    command: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+) -> None:
+    mounted, before = mounts(), below(os.getpid())
+    process = command(*arguments)
+    # The command, its launcher, and at least one grade.
+    wait_until(lambda: len(below(process.pid)) >= 2)
+    started = below(os.getpid()) - before
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == ORDERLY.get(number, -number)
+    assert b"Traceback" not in errors
+    wait_until(lambda: ended(started | (below(os.getpid()) - before)))
+    assert mounts() == mounted
+    if (
+        number is signal.SIGKILL
+    ):  # the next one removes the folder and the group of one that was killed
+        following = command(*RUN, "{endless: false}")
+        _, errors = following.communicate(timeout=60)
+        assert following.returncode == 0, errors
+    assert os.listdir(tmp_path / "tmp") == []
+    assert groups_of(process.pid) == []
