@@ -115,7 +115,8 @@ class SyscallPolicy:
         allowed: without a condition.
         only_if: allowed when all tests of any group pass.
         unless: refused when any of the tests passes.
-        answers: answered with this errno; 0 reports success and does nothing.
+        answers: answered with this errno; 0 reports success and does nothing,
+            and a number below 0 ends the process.
         pretended: success is reported and nothing done when any of the tests passes; otherwise as
             in `unless`.
     """
@@ -199,7 +200,9 @@ GRADE_ALONE = SyscallPolicy(
         "openat": ((2, _O_TRUNC | _O_ACCMODE, _O_TRUNC),),
     },
     # a file may take blocks beyond its end, which its size limit does not see
-    answers=_ALWAYS | dict.fromkeys(_MODE_AND_TIME, 0) | {"fallocate": errno.EOPNOTSUPP},
+    answers=_ALWAYS
+    | dict.fromkeys(_MODE_AND_TIME, 0)
+    | {"fallocate": errno.EOPNOTSUPP, "sendmsg": -1, "sendmmsg": -1},
     # locks of ranges hold other processes off, and there is none; each takes memory of the kernel
     pretended={"fcntl": _equals(1, _F_SETLK)},
 )
@@ -240,7 +243,7 @@ def _blocks(policy: SyscallPolicy, numbers: dict[str, int]) -> dict[int, bytes]:
             blocks[numbers[name]] = any_of + allow
     for name, code in policy.answers.items():
         if name in numbers:
-            blocks[numbers[name]] = _refuse(code)
+            blocks[numbers[name]] = _refuse(code) if code >= 0 else _instruction(_RET, _KILL)
     return blocks
 
 
