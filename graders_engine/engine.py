@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from enum import Enum
 from time import perf_counter
@@ -196,7 +196,11 @@ class AsyncEngine:
         scope = scope_of(
             item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
         )
-        row = await self._while_open(compiled.grade(0, scope))
+        try:
+            row = await compiled.grade(0, scope)
+        except asyncio.CancelledError:
+            self._require_not_closed()
+            raise
         return present_run(row, name=compiled.spec.name, type_=compiled.type)
 
     async def validate(self, grader: Any) -> ValidateGraderResponse:
@@ -266,17 +270,17 @@ class AsyncEngine:
 
         async def grade(index: int, row: Any) -> RowOutcome:
             async with self._free:
-                return await self._while_open(compiled.grade_row(index, row, scope))
+                try:
+                    return await compiled.grade_row(index, row, scope)
+                except asyncio.CancelledError:
+                    self._require_not_closed()
+                    raise
 
         return Crew(grade, self.settings.concurrency, deliver)
 
-    async def _while_open(self, grading: Awaitable[RowOutcome]) -> RowOutcome:
-        """Grade a row; an error if `close` has cancelled what the row waited for."""
-        try:
-            return await grading
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._state is EngineState.CLOSED and not (task and task.cancelling()):
-                message = "The engine was closed while rows were being graded."
-                raise LifecycleError(message) from None
-            raise
+    def _require_not_closed(self) -> None:
+        """Make an error of a cancellation that `close` caused, and not the caller."""
+        task = asyncio.current_task()
+        if self._state is EngineState.CLOSED and not (task and task.cancelling()):
+            message = "The engine was closed while rows were being graded."
+            raise LifecycleError(message) from None

@@ -28,13 +28,6 @@ async def _carry(coroutine: Coroutine[Any, Any, T]) -> T:
         raise _Carried(error) from None
 
 
-def _begin(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    task = asyncio.create_task(_carry(coroutine))
-    # One that is cancelled before its first step would leave a coroutine that nobody awaits.
-    task.add_done_callback(lambda _: coroutine.close())
-    return task
-
-
 class SharedTask(Generic[T]):
     """Work that several callers can wait for; when the last of them is cancelled, so is the work.
 
@@ -43,8 +36,9 @@ class SharedTask(Generic[T]):
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self._task = _begin(coroutine)
-        self._task.add_done_callback(read_exception)
+        self._coroutine = coroutine
+        self._task = asyncio.create_task(_carry(coroutine))
+        self._task.add_done_callback(self._on_end)
         self._waiting = 0
 
     @property
@@ -69,6 +63,10 @@ class SharedTask(Generic[T]):
             if not self._waiting:
                 self._task.cancel()
 
+    def _on_end(self, task: asyncio.Task[T]) -> None:
+        self._coroutine.close()  # one that is cancelled before its first step was never awaited
+        read_exception(task)
+
     async def end(self) -> None:
         """Cancel the work, and wait until it has ended."""
         self._task.cancel()
@@ -83,11 +81,16 @@ def read_exception(task: asyncio.Task[Any]) -> None:
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of coroutines that run at the same time; the first exception cancels the others."""
-    tasks = [_begin(coroutine) for coroutine in coroutines]
+    works = list(coroutines)
+    tasks = [asyncio.create_task(_carry(work)) for work in works]
     try:
         return list(await asyncio.gather(*tasks))
     except _Carried as carried:
         raise carried.error from None
     finally:
-        for task in tasks:
-            task.cancel()
+        for task, work in zip(tasks, works, strict=True):
+            if task.done():
+                work.close()  # one that is cancelled before its first step was never awaited
+            else:
+                task.cancel()
+                task.add_done_callback(lambda _, work=work: work.close())  # type: ignore[misc] # mypy cannot infer a default
