@@ -11,6 +11,7 @@ import msgspec
 
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
+from graders_engine.files import beside
 from graders_engine.outcome import RowOutcome, Status, Usage
 
 
@@ -88,7 +89,7 @@ def _encode_escaped(result: ResultLine) -> bytes:
 
 def lines_of(results: Path) -> Path:
     """The file with one result a line; for Parquet output, the JSONL file it was built from."""
-    return results.with_name(f"{results.name}.jsonl") if results.suffix == ".parquet" else results
+    return beside(results, ".jsonl") if results.suffix == ".parquet" else results
 
 
 def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:

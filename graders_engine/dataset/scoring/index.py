@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import DataSetError
+from graders_engine.files import sqlite_companions
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -18,6 +19,11 @@ CREATE TABLE IF NOT EXISTS batch (
     results INTEGER NOT NULL,
     digest TEXT NOT NULL
 ) STRICT
+"""
+_WRONG_TYPES = """
+SELECT 1 FROM batch WHERE typeof(digest) != 'text' OR typeof(first_line) != 'integer'
+    OR typeof(last_line) != 'integer' OR typeof(start_at) != 'integer'
+    OR typeof(end_at) != 'integer' OR typeof(results) != 'integer'
 """
 
 
@@ -84,19 +90,30 @@ class Index:
             # Only the run that holds the lock of the results gets here, so the index needs no shared memory,
             # which network file systems lack.
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute("PRAGMA trusted_schema=OFF")
+            self._require_own()
+            self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute(_TABLE)
             (problem,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
-            if problem != "ok":
+            if problem != "ok" or self._database.execute(_WRONG_TYPES).fetchone():
                 raise sqlite3.DatabaseError(problem)
         except BaseException:
             self._database.close()
             raise
 
+    def _require_own(self) -> None:
+        """Check that nothing but the table of an index is in the file: no view or trigger, no other table."""
+        found = self._database.execute("SELECT type, name FROM sqlite_master").fetchmany(2)
+        if found not in ([], [("table", "batch")]):
+            raise DataSetError(
+                f"The index cannot be written: {self.path} is the database of another program. "
+                "Move it, or write the results to another file."
+            )
+
     def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        for path in (self.path, *sqlite_companions(self.path)):
+            path.unlink(missing_ok=True)
 
     def shards(self) -> list[CompletedShard]:
         """The completed shards, in the order of the data set."""
