@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from graders_engine import DataSetError, Engine
+from graders_engine.cli.main import graders
 from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import cats, results, timeless, write_rows
 
@@ -252,6 +254,11 @@ def test_the_command_prints_no_report_of_data_that_changed(
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"The data changed during the run: {named[0]} has 3 bytes more")
     assert len(results(out)) == 20
+    for command, code in ((["report", str(out)], 0), (["compare", str(out), str(out)], 1)):
+        later = CliRunner().invoke(graders, command)
+        assert later.exit_code == code
+        assert "The data changed during the run" in later.output
+    assert "The data changed during the run" in out.with_name("out.jsonl.html").read_text()
 
 
 def test_a_pipe_is_scored_as_before(

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from graders_engine.dataset.results.line import ResultLine, decode_result, lines_of, results_in
+from graders_engine.dataset.results.line import (
+    ResultLine,
+    column_of,
+    decode_result,
+    lines_of,
+    results_in,
+)
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Status
@@ -56,7 +62,7 @@ class Columns:
         self.statuses.append(STATUSES.index(result.status))
         self.ends.append(end)
         for key, value in result.sub_rewards.items():
-            column = self.sub_rewards.setdefault(key, array("d"))
+            column = column_of(self.sub_rewards, key)
             column.extend([math.nan] * (before - len(column)))
             column.append(_nan_if_none(value))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -71,6 +72,7 @@ class Index:
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
+        existed = path.exists()
         if overwrite:
             self._remove()
         try:
@@ -82,6 +84,9 @@ class Index:
                 self._remove()
                 self._open()
         except (sqlite3.Error, OSError) as error:
+            if not existed:  # nothing has begun, so nothing is left
+                with suppress(OSError):
+                    self._remove()
             raise DataSetError(f"The index cannot be written: {path}: {error}.") from None
 
     def _open(self) -> None:
