@@ -17,6 +17,7 @@ from graders_engine.files import (
     temporary_for,
     write_whole,
 )
+from graders_engine.report.visible import visible
 
 _SUBJECT = "The report cannot be written"
 _FIRST_BYTES = b"<!doctype html>"
@@ -67,7 +68,7 @@ def command(
         write_whole(page, report_page(numbers, provenance, texts).encode())
     except OSError as error:
         raise DataSetError(f"{_SUBJECT}: {page}: {error.strerror}.") from None
-    click.echo(f"\nreport in {page}")
+    click.echo(visible(f"\nreport in {page}"))
 
 
 def _place_of_page(

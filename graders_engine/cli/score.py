@@ -20,6 +20,7 @@ from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.terminal.report import tally_text
+from graders_engine.report.visible import visible
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
@@ -123,7 +124,7 @@ def command(
         )
     if not quiet:
         click.echo(tally_text(tally, settings))
-        click.echo(f"results in {out}")
+        click.echo(visible(f"results in {out}"))
     if explanation:
         click.echo(f"\n{explanation}" if not quiet else explanation)
 

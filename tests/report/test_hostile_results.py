@@ -154,6 +154,27 @@ def test_an_index_with_values_of_other_types_is_damaged_and_made_again(
     assert score_file(engine, string_check, data, out) == whole
 
 
+@pytest.mark.parametrize("form", ["pretty", "jsonl"])
+def test_json_that_is_printed_has_the_same_values_and_no_control_characters(
+    form: str, string_check: dict[str, Any]
+) -> None:
+    name = f"{ESCAPES}\x7f\U000e0041"
+    grader = json.dumps({**string_check, "name": name})
+    shown = refused_or_shown(
+        "run",
+        "--grader",
+        grader,
+        "--item",
+        '{"label": "a"}',
+        "--model-sample",
+        "a",
+        "--format",
+        form,
+    )
+    assert json.loads(shown)["metadata"]["name"] == name
+    assert not set(shown) & {"\x7f", "\U000e0041"}
+
+
 def test_a_grade_of_any_finite_size_is_counted(tmp_path: Path) -> None:
     from graders_engine.dataset.results.line import ResultLine
 

@@ -60,7 +60,8 @@ class ResultsFile:
             self._created = not path.exists()
             self._file = self._open_file()
             try:
-                self._temporary.unlink(missing_ok=True)  # of a run that was killed in `replace`
+                for temporary in (self._temporary, temporary_for(meta_path(path))):
+                    temporary.unlink(missing_ok=True)  # of a run that was killed
                 self._continue_or_begin(identity, overwrite=overwrite)
             except BaseException:
                 self._file.close()
