@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,9 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.files import FilesInUse, read_text
 from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import kind_of
-from graders_engine.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from graders_engine.settings import EngineSettings
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request: those of a document on standard input, each with a flag of the same name."""

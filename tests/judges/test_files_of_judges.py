@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset.scoring.score import score_file
+from graders_engine.dataset.scoring.score import require_apart, score_file
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.scripted import Scripted
+from graders_engine.settings import EngineSettings
 from tests.dataset.files import cats, write_rows
 from tests.dataset.test_inputs_kept import listing
 
@@ -111,3 +112,14 @@ def test_a_transcript_with_a_line_of_somebody_else_is_not_touched(tmp_path: Path
     path.write_bytes(b'{"key":"cut o')  # by a kill
     Transcript(tmp_path).close()
     assert path.read_bytes() == b""
+
+
+def test_the_files_of_embeddings_are_inputs_as_well(
+    string_check: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    vectors = tmp_path / "vectors"
+    vectors.mkdir()
+    (vectors / "config.json").write_text("{}")
+    settings = EngineSettings(embeddings=f"model2vec:{vectors}")
+    with pytest.raises(DataSetError, match="is a file of the embeddings"):
+        require_apart(settings, [vectors / "config.json"], data)

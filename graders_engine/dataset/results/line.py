@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
@@ -22,9 +21,6 @@ MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
 MAX_LINE_BYTES = 64 << 20
 """A longer line is not a result."""
-_Line = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
-_Sample = Annotated[int, msgspec.Meta(ge=0, lt=1 << 22)]
-"""Both together fit into 64 bits."""
 
 
 class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,13 +40,13 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
         labels: of label_model graders, the label of each answer, by the grader's key.
     """
 
-    line: _Line
+    line: int
     reward: float | None
     status: Status
     sub_rewards: dict[str, float | None]
     flags: dict[str, str]
     seconds: float
-    sample: _Sample = 0
+    sample: int = 0
     group: str | None = None
     usage: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}

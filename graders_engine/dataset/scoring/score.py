@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Unpack
@@ -108,6 +109,7 @@ def require_apart(
             **{Path(path): "the data set itself" for path in rows},
             **({} if outputs is None else {Path(outputs): "the file with the outputs itself"}),
             **judges.inputs(),
+            **dict.fromkeys(_embedding_files(settings), "a file of the embeddings"),
             **dict.fromkeys(inputs, "an input of this command"),
         }
     )
@@ -115,3 +117,9 @@ def require_apart(
         require_regular(out, SUBJECT)
         files.write(results_files(out))
     files.write(judges.outputs())
+
+
+def _embedding_files(settings: EngineSettings) -> list[Path]:
+    """The files of a folder that embeddings are computed with, if one is named."""
+    kind, _, folder = str(settings.embeddings or "").partition(":")
+    return list(Path(folder).iterdir()) if kind == "model2vec" and os.path.isdir(folder) else []
