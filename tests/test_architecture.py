@@ -35,6 +35,7 @@ LADDER = [
     {"graders"},
     {"models", "sandbox"},
     {"language", "metrics"},
+    {"files"},
     {"errors"},
     {"outcome", "tasks", "version"},
 ]

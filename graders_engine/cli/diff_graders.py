@@ -15,8 +15,8 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.compare import FILE, WithMargin, comparison_options, print_comparison
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
-from graders_engine.cli.request import read_flag
-from graders_engine.dataset.scoring.score import score_file
+from graders_engine.cli.request import files_read, read_flag
+from graders_engine.dataset.scoring.score import require_apart, score_file
 from graders_engine.errors import DataSetError, InvalidRequest
 
 
@@ -61,6 +61,8 @@ def command(
             "The rows are read twice: save standard input to a file and pass that with --data."
         )
     graders = [_read(argument) for argument in (old, new)]
+    kept = () if out_dir is None else (out_dir / "old.jsonl", out_dir / "new.jsonl")
+    require_apart(engine.settings, kept, how["data"], how["outputs"], files_read())
     with engine:
         for grader in graders:  # fail before any row is scored if a grader cannot be run
             engine.compile(grader).require_runnable()
@@ -72,7 +74,9 @@ def command(
             # An engine for each: what one detects about its endpoints must not change the other run.
             fresh = Engine.from_settings(engine.settings)
             with fresh, progress(quiet=quiet) as on_progress:
-                score_file(fresh, grader, out=out, on_progress=on_progress, **how)
+                score_file(
+                    fresh, grader, out=out, inputs=files_read(), on_progress=on_progress, **how
+                )
         comparison = compare(*results, top=top)
     if out_dir is None:
         comparison = replace(

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from graders_engine.cli.options import engine_settings
-from graders_engine.cli.request import read_flag
+from graders_engine.cli.request import keep_inputs, read_flag
+from graders_engine.dataset.results.companions import results_files
 from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import InvalidRequest
@@ -75,6 +76,7 @@ def command(
         meta = {"settings": {"sample_field": sample_field}}
     key = RowKey(number, sample - 1)
     path = data or _require(data_path(meta), "Pass the data set with --data.")
+    keep_inputs(settings, path, *(() if results is None else results_files(results)))
     explanation = explain(
         settings,
         source,

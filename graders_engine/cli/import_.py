@@ -17,6 +17,7 @@ from graders_engine.evals.conversion import Imported, import_evals
 from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of
 from graders_engine.evals.instructions import import_report
+from graders_engine.files import FilesInUse, require_regular, write_whole
 from graders_engine.models.endpoint import DEFAULT_BASE_URL
 
 MAX_ENTRIES = 10
@@ -90,13 +91,18 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
         raise InvalidRequest("--from-api downloads the export: it takes no PATH.")
     if not from_api and not paths:
         raise InvalidRequest("Name the files or folders of the export, or pass --from-api.")
+    report = out / "IMPORT.md"
+    require_regular(report, "The import cannot be written")
     files = [_download_export(out / "export.jsonl")] if from_api else files_of(paths, out)
+    FilesInUse(dict.fromkeys(files, "a file of the export itself")).write({report: "the report"})
     imported = import_evals(files, out)
     checks = list(_checks(imported)) if checked else []
-    report = out / "IMPORT.md"
     try:
-        report.write_text(
-            f"# Imported evals\n\n{import_report(imported, checks)}\n", encoding="utf-8"
+        write_whole(
+            report,
+            f"# Imported evals\n\n{import_report(imported, checks)}\n".encode(
+                errors="backslashreplace"
+            ),
         )
     except OSError as error:
         raise DataSetError(f"{report} cannot be written: {error.strerror}.") from None

@@ -10,7 +10,7 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import format_value
-from graders_engine.cli.request import read_flag
+from graders_engine.cli.request import keep_inputs, read_flag
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 
@@ -64,7 +64,9 @@ def command(
     from graders_engine.report.terminal.agreement import agreement_text
 
     with engine:
-        compiled = engine.compile(read_flag("grader", grader))
+        given = read_flag("grader", grader)
+        keep_inputs(engine.settings, data)
+        compiled = engine.compile(given)
         compiled.require_runnable()
         checked = check_judge(engine, compiled, open_data(data, **reading), human, passing=passing)
     if as_json:

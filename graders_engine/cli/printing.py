@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from typing import Any
+
+from graders_engine.report.visible import visible, visible_json
 
 
 def format_value(value: Any, form: str) -> str:
     """A value in an output format: "jsonl" and "raw" are one line, "yaml" is YAML, others indented JSON.
 
-    A string is printed without quotes, for use in shells.
+    A string is printed without quotes, for use in shells; on a terminal it cannot move the cursor, or hide.
     """
     if isinstance(value, str):
-        return value
+        return visible(value) if sys.stdout.isatty() else value
     if form in ("jsonl", "raw"):
-        return json.dumps(value, ensure_ascii=False)
+        return visible_json(json.dumps(value, ensure_ascii=False))
     if form == "yaml":
         from ruamel.yaml import YAML
 
         yaml, text = YAML(), io.StringIO()
         yaml.dump(value, text)
-        return text.getvalue().removesuffix("\n").removesuffix("\n...")
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        printed = text.getvalue().removesuffix("\n").removesuffix("\n...")
+        return visible(printed) if sys.stdout.isatty() else printed
+    return visible_json(json.dumps(value, indent=2, ensure_ascii=False))

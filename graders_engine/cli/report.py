@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.files import (
+    FilesInUse,
+    beside,
+    require_free,
+    require_regular,
+    temporary_for,
+    write_whole,
+)
+from graders_engine.report.visible import visible
 
+_SUBJECT = "The report cannot be written"
+_FIRST_BYTES = b"<!doctype html>"
+"""Of every page that was written before."""
 _PATH = click.Path(path_type=Path)
 
 
@@ -34,7 +48,6 @@ def command(
     report has no texts and says so.
     """
     from graders_engine.dataset.results.digest import digest
-    from graders_engine.dataset.results.line import lines_of
     from graders_engine.dataset.results.meta import read_meta
     from graders_engine.report.numbers import numbers_of
     from graders_engine.report.provenance import Provenance
@@ -42,19 +55,47 @@ def command(
     from graders_engine.report.terminal.report import report_text
 
     meta = read_meta(results)
+    page = None if no_html else _place_of_page(out, results, meta, data)
     numbers = numbers_of(digest(results), meta, passing)
     texts = texts_of(numbers.digest.kept(), meta, data)
     provenance = Provenance(results, meta)
     click.echo(report_text(numbers, provenance, texts))
-    if no_html:
+    if page is None:
         return
     from graders_engine.report.html.page import report_page  # takes a while to import
 
-    out = out or results.with_name(f"{results.name}.html")
-    if out.exists() and out.samefile(lines_of(results)):
-        raise InvalidRequest(f"--out {out}: these are the results; pass another file for the page.")
     try:
-        out.write_text(report_page(numbers, provenance, texts), encoding="utf-8")
+        write_whole(page, report_page(numbers, provenance, texts).encode())
     except OSError as error:
-        raise DataSetError(f"The report cannot be written: {out}: {error.strerror}.") from None
-    click.echo(f"\nreport in {out}")
+        raise DataSetError(f"{_SUBJECT}: {page}: {error.strerror}.") from None
+    click.echo(visible(f"\nreport in {page}"))
+
+
+def _place_of_page(
+    out: Path | None, results: Path, meta: Mapping[str, Any], data: Path | None
+) -> Path:
+    """Where the page is written; it is checked before anything is computed.
+
+    Raises:
+        DataSetError: it cannot be written there, or would destroy an input or what is not a page.
+    """
+    from graders_engine.dataset.results.companions import results_files
+    from graders_engine.dataset.results.line import lines_of
+
+    page = out or beside(results, ".html")
+    require_regular(page, _SUBJECT)
+    require_free([temporary_for(page)], _SUBJECT)
+    if page.exists() and page.samefile(lines_of(results)):
+        raise InvalidRequest(
+            f"--out {page}: these are the results; pass another file for the page."
+        )
+    recorded = meta.get("data", {})
+    paths = (data, recorded.get("path"), (recorded.get("outputs") or {}).get("path"))
+    inputs = {Path(path): "the data set itself" for path in paths if path}
+    files = FilesInUse({**inputs, **dict.fromkeys(results_files(results), "a file of the run")})
+    files.write({page: "the report"})
+    if out is None and page.exists() and not page.read_bytes().startswith(_FIRST_BYTES):
+        raise DataSetError(
+            f"{_SUBJECT}: {page} exists and is no report: move it, or name another file with --out."
+        )
+    return page

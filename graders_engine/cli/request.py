@@ -8,14 +8,18 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from graders_engine.cli.documents import load
 from graders_engine.errors import InvalidRequest
+from graders_engine.files import FilesInUse, read_text
 from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import kind_of
+
+if TYPE_CHECKING:
+    from graders_engine.settings import EngineSettings
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request: those of a document on standard input, each with a flag of the same name."""
@@ -48,6 +52,7 @@ TEXT_FIELDS = frozenset(
 )
 """The text fields of a grader; a test compares them with the JSON Schema, which is too slow to use here."""
 
+_FILES_READ = f"{__name__}.files_read"
 STDIN_TIMEOUT_S = 1.0
 """How long to wait for a silent pipe on standard input if the flags already make a complete request."""
 
@@ -126,12 +131,36 @@ def read_file(path: Path) -> str:
         InvalidRequest: the file cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InvalidRequest(f"{path}: {reason[0].lower()}{reason[1:]}.") from None
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{path}: not UTF-8 text (byte {error.start}).") from None
+    files_read().append(path)
+    return text
+
+
+def files_read() -> list[Path]:
+    """The files that the current command has read by `read_file`; nothing may overwrite them."""
+    context = click.get_current_context(silent=True)
+    files: list[Path] = [] if context is None else context.meta.setdefault(_FILES_READ, [])
+    return files
+
+
+def keep_inputs(settings: EngineSettings, *more: Path) -> None:
+    """Check that judges write to no file that this command reads.
+
+    Args:
+        settings: the engine's; they name what judges read and write.
+        more: files that the command reads, besides those of `read_file`.
+
+    Raises:
+        DataSetError: they would.
+    """
+    judges = settings.judge_settings()
+    inputs = dict.fromkeys((*files_read(), *more), "an input of this command")
+    FilesInUse({**judges.inputs(), **inputs}).write(judges.outputs())
 
 
 def expand_file(text: str, folder: Path) -> str:
@@ -147,7 +176,7 @@ def expand_file(text: str, folder: Path) -> str:
     if not text.startswith("@") or len(text) == 1:
         return text
     path = folder / text[1:]
-    if not path.exists() and "." not in text and "/" not in text:
+    if not os.path.exists(path) and "." not in text and "/" not in text:
         return text
     return read_file(path)
 

@@ -9,7 +9,7 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import format_value
-from graders_engine.cli.request import read_request
+from graders_engine.cli.request import keep_inputs, read_request
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.visible import visible
 
@@ -56,6 +56,7 @@ def command(
                 --model-sample cat --item '{label: cat}'
     """  # noqa: D301 - \b is the character that makes click keep line breaks
     request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
+    keep_inputs(engine.settings)
     with engine:
         response = engine.run(**request)
     for flag, details in response.flags.items():

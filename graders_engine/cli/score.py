@@ -12,7 +12,7 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.failing import INTERRUPTED
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
-from graders_engine.cli.request import read_flag
+from graders_engine.cli.request import files_read, read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
@@ -21,6 +21,7 @@ from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.terminal.report import tally_text
+from graders_engine.report.visible import visible
 
 _FILE = click.Path(path_type=Path)
 
@@ -107,19 +108,22 @@ def command(
             "--explain reads the row again, which is impossible with standard input: use a file."
         )
     with engine, progress(quiet=quiet) as on_progress:
-        compiled = engine.compile(read_flag("grader", grader))
+        given = read_flag("grader", grader)
         try:
-            tally = score_file(engine, compiled, out=out, on_progress=on_progress, **options)
+            tally = score_file(
+                engine, given, out=out, inputs=files_read(), on_progress=on_progress, **options
+            )
         except KeyboardInterrupt:
             click.echo("\nInterrupted. Run the same command again to resume.", err=True)
             sys.exit(INTERRUPTED)
+        compiled = engine.compile(given)
         settings = engine.reward_settings(compiled)
         explanation = (
             _explain_line(engine, compiled, options["data"], out, explained) if explained else ""
         )
     if not quiet:
         click.echo(tally_text(tally, settings))
-        click.echo(f"results in {out}")
+        click.echo(visible(f"results in {out}"))
     if explanation:
         click.echo(f"\n{explanation}" if not quiet else explanation)
 

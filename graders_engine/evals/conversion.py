@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -22,6 +21,8 @@ from graders_engine.evals.export import (
     objects_in,
     survey,
 )
+from graders_engine.evals.import_outputs import ImportOutputs
+from graders_engine.files import write_whole
 from graders_engine.graders.parse import parse
 from graders_engine.language import strict_json
 from graders_engine.language.formula import FUNCTIONS
@@ -124,11 +125,12 @@ def import_evals(files: Sequence[Path], out: Path) -> Imported:
         )
     imported = Imported(left_out=list(found.unreadable))
     names: set[str] = set()
+    outputs = ImportOutputs(files)
     try:
         for exported in sorted(found.evals.values(), key=lambda one: one.id):
             folder = out / _file_name(exported.name, exported.id, names)
-            imported.evals.append(_write_graders(exported, folder, imported.left_out))
-        with _RowWriter(found, imported) as rows:
+            imported.evals.append(_write_graders(exported, folder, imported.left_out, outputs))
+        with _RowWriter(found, imported, outputs) as rows:
             for file in files:
                 for _, value in objects_in(file):
                     if not isinstance(value, Unreadable) and value["object"] == OUTPUT_ITEM:
@@ -139,7 +141,9 @@ def import_evals(files: Sequence[Path], out: Path) -> Imported:
     return imported
 
 
-def _write_graders(exported: ExportedEval, folder: Path, left_out: list[str]) -> ImportedEval:
+def _write_graders(
+    exported: ExportedEval, folder: Path, left_out: list[str], outputs: ImportOutputs
+) -> ImportedEval:
     imported = ImportedEval(exported, folder)
     if not exported.known:
         left_out.append(
@@ -156,17 +160,17 @@ def _write_graders(exported: ExportedEval, folder: Path, left_out: list[str]) ->
             parse(grader)
         except InvalidGrader as error:
             path = folder / f"rejected-{key}.json"
-            _write_json(path, criterion)
+            outputs.write_json(path, criterion)
             left_out.append(
                 f"{exported.name}: {name or key} ({path.name}): {_mistakes_text(error)}"
             )
             continue
         path = folder / f"grader-{key}.json"
-        _write_json(path, grader)
+        outputs.write_json(path, grader)
         imported.criteria.append(Criterion(key, grader, path))
     if len(imported.criteria) > 1:
         imported.multi = folder / "graders.json"
-        _write_json(imported.multi, _multi_grader(exported.name, imported.criteria))
+        outputs.write_json(imported.multi, _multi_grader(exported.name, imported.criteria))
     return imported
 
 
@@ -218,17 +222,11 @@ def _unique(name: str, separator: str, taken: set[str]) -> str:
     return unique
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-
-
 class _RowWriter:
     """Writes each output item to the file of its run."""
 
-    def __init__(self, found: Survey, imported: Imported) -> None:
-        self._found, self._imported = found, imported
+    def __init__(self, found: Survey, imported: Imported, outputs: ImportOutputs) -> None:
+        self._found, self._imported, self._outputs = found, imported, outputs
         self._by_eval = {one.eval.id: one for one in imported.evals}
         self._names: dict[str, set[str]] = {one.eval.id: set() for one in imported.evals}
         self._runs: dict[str, ImportedRun] = {}
@@ -279,8 +277,8 @@ class _RowWriter:
             imported_eval = self._by_eval[run.eval_id]
             name = _file_name(run.name, run.id, self._names[run.eval_id])
             imported = ImportedRun(run, imported_eval.folder / f"{name}.rows.jsonl")
-            imported_eval.folder.mkdir(parents=True, exist_ok=True)
-            imported.path.write_bytes(b"")
+            self._outputs.check(imported.path)
+            write_whole(imported.path, b"")
             imported_eval.runs.append(imported)
             self._runs[run.id] = imported
         return self._runs[run.id]

@@ -7,12 +7,14 @@ nothing to download and can be removed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from graders_engine.errors import BackendFailure, DataSetError
+from graders_engine.files import beside, require_free, require_regular
 from graders_engine.language import strict_json
 from graders_engine.models.endpoint import DEFAULT_BASE_URL, Endpoint, EndpointSettings
 from graders_engine.models.http import HttpClient
@@ -109,10 +111,13 @@ async def download(api: EvalsApi, path: Path) -> AsyncIterator[int]:
     Raises:
         DataSetError: the service cannot be reached, or the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    part = beside(path, ".part")
+    require_regular(path, "The evals cannot be downloaded")
+    require_free([part], "The evals cannot be downloaded")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # of a download that was killed
+        with part.open("xb") as file:
             count = 0
             async for each in api.objects():
                 file.write(strict_json.encode(each) + b"\n")
@@ -122,4 +127,6 @@ async def download(api: EvalsApi, path: Path) -> AsyncIterator[int]:
     except OSError as error:
         raise DataSetError(f"{path} cannot be written: {error.strerror}.") from None
     finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         await api.close()

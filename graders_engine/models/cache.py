@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from graders_engine.errors import DataSetError
+from graders_engine.files import require_free, require_regular, sqlite_companions
 from graders_engine.models.base import (
     ModelBackend,
     ModelReply,
@@ -46,6 +47,7 @@ MAPPED_BYTES = 1 << 30
 """Bytes of the file that are read through a memory map."""
 SELECT = "SELECT reply FROM replies WHERE key = ?"
 INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)"
+_ANOTHER = "Name another file with --cache, or use --no-cache."
 _LOCKED = object()
 """In place of a row: the file is locked."""
 
@@ -99,14 +101,17 @@ class ReplyStore:
         self._ready = False
         self._in_transaction = False
         try:
+            require_regular(path, "The cache cannot be opened")
+            require_free(sqlite_companions(path), "The cache cannot be opened")
             path.parent.mkdir(parents=True, exist_ok=True)
             # Replies quote the rows: only the owner may read them.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise DataSetError(
-                f"The cache cannot be opened: {path}: {error.strerror}. Name another file with --cache, "
-                "or use --no-cache."
+                f"The cache cannot be opened: {path}: {error.strerror}. {_ANOTHER}"
             ) from None
+        except DataSetError as error:
+            raise DataSetError(f"{error} {_ANOTHER}") from None
         self._reader = connected(path)
         try:
             self._prepare()

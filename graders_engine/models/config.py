@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.files import read_text
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.policies import Price
 
@@ -44,10 +45,10 @@ def read_config(path: Path) -> Config:
     import tomllib  # takes some milliseconds, which runs without the file save
 
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(path))
     except OSError as error:
         raise InvalidRequest(f"{path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"{path}: {error}.") from None
     mistakes = [
         f"unknown table [{name}]; the tables are {', '.join(TABLES)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest, UnavailableGrader
+from graders_engine.files import FilesInUse, sqlite_companions
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.http import HttpClient
 from graders_engine.models.policies import (
@@ -88,6 +89,31 @@ class JudgeSettings:
     max_tokens: int | None = None
     repeats: int = 1
 
+    def inputs(self) -> dict[Path, str]:
+        """The files that judges need, and what each is."""
+        files = {}
+        if self.config is not None:
+            files[Path(self.config)] = "the configuration"
+        if self.replay is not None:
+            files[_transcript_in(self.replay)] = "the transcript to replay"
+        return files
+
+    def outputs(self) -> dict[Path, str]:
+        """The files that judges write, and what each is."""
+        files = {}
+        if self.cache is not None:
+            path = Path(self.cache)
+            files = dict.fromkeys([path, *sqlite_companions(path)], "the cache of replies")
+        if self.record is not None:
+            files[_transcript_in(self.record)] = "the transcript to record"
+        return files
+
+
+def _transcript_in(folder: Path | str) -> Path:
+    from graders_engine.models.recorded import TRANSCRIPT
+
+    return Path(folder) / TRANSCRIPT
+
 
 class JudgeRegistry:
     """Finds what answers for a model, and keeps it. Nothing is opened before the first grader needs it.
@@ -99,6 +125,7 @@ class JudgeRegistry:
 
     Raises:
         InvalidRequest: a setting contradicts another.
+        DataSetError: a file is to be read and written.
     """
 
     def __init__(
@@ -111,6 +138,7 @@ class JudgeRegistry:
             raise InvalidRequest(f"A judge is asked at least once, not {settings.repeats} times.")
         if settings.record and settings.replay:
             raise InvalidRequest("Replies are either recorded or replayed, not both at once.")
+        FilesInUse(settings.inputs()).write(settings.outputs())
         self.settings = settings
         self.repeats = settings.repeats
         self._observer = observer

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from graders_engine.errors import BackendFailure, InvalidRequest
+from graders_engine.files import require_regular
 from graders_engine.models.base import (
     ModelBackend,
     ModelReply,
@@ -22,6 +23,7 @@ from graders_engine.models.policies import Policy
 
 TRANSCRIPT = "transcript.jsonl"
 """The file in the folder; each line is one request with its reply."""
+_START = b'{"key":"'
 
 
 class TranscriptLine(msgspec.Struct, frozen=True):
@@ -46,10 +48,12 @@ class Transcript:
 
     Raises:
         InvalidRequest: the folder cannot be written, or what is there cannot be read.
+        DataSetError: what is there is no regular file.
     """
 
     def __init__(self, folder: Path) -> None:
         path = folder / TRANSCRIPT
+        require_regular(path, f"--record {folder}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._seen = {exchange.key for exchange in _read(path)} if path.exists() else set()
@@ -135,6 +139,11 @@ def _whole_lines(file: RawIOBase) -> int:
     return file.readall().rfind(b"\n") + 1
 
 
+def _is_cut_off(line: bytes) -> bool:
+    """Whether it may be the start of an exchange, whose rest a kill has prevented, and nothing else."""
+    return line[: len(_START)] == _START[: len(line)]
+
+
 def _read(path: Path) -> list[TranscriptLine]:
     lines = path.read_bytes().split(b"\n")
     exchanges = []
@@ -143,7 +152,7 @@ def _read(path: Path) -> list[TranscriptLine]:
             if line.strip():
                 exchanges.append(decoded(line, TranscriptLine))
         except ValueError as error:
-            if number == len(lines):  # cut off by a kill
+            if number == len(lines) and _is_cut_off(line):
                 continue
             raise InvalidRequest(f"{path}, line {number}, is not an exchange: {error}.") from None
     return exchanges

@@ -20,6 +20,7 @@ from graders_engine.language.scope import Scope, spell
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import RowOutcome, Status
+from graders_engine.report.visible import visible_json
 from graders_engine.settings import EngineSettings
 
 
@@ -124,7 +125,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def as_json(self) -> str:
         """The explanation as JSON, for programs; every key is present, also those with a default."""
-        return json.dumps(_with_defaults(self), indent=2, ensure_ascii=False)
+        return visible_json(json.dumps(_with_defaults(self), indent=2, ensure_ascii=False))
 
 
 def explain(

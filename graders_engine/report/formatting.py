@@ -19,7 +19,7 @@ STATUS_MEANINGS = {
 
 def format_number(value: float) -> str:
     """A number with up to four decimals; a very small or very large one with three significant digits."""
-    if value == int(value) and abs(value) < 1e6:
+    if abs(value) < 1e6 and value == int(value):
         return str(int(value))
     return f"{value:.4f}".rstrip("0") if 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
 

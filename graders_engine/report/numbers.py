@@ -133,6 +133,7 @@ class Numbers:
         return sum(costs) if costs else None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
 def numbers_of(digest: Digest, meta: Mapping[str, Any], passing: float | None = None) -> Numbers:
     """Compute the numbers of a report.
 

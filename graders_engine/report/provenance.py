@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graders_engine.dataset.results.meta import DATA_CHANGED
 from graders_engine.report.visible import one_line
 
 
@@ -46,6 +47,11 @@ class Provenance:
         return str(self.meta.get("data", {}).get("path") or "")
 
     @property
+    def data_changed(self) -> str:
+        """A sentence if the data changed during the run, so that the results are not of all its rows."""
+        return str(self.meta.get(DATA_CHANGED, ""))
+
+    @property
     def line(self) -> str:
         """The grader's type and the files, on one line."""
         kind = self.grader.get("type")
@@ -62,6 +68,8 @@ class Provenance:
         if self.grader:
             yield "grader", f"sha256 {grader_hash(self.grader)}"
         yield "results", str(self.results)
+        if self.data_changed:
+            yield "warning", self.data_changed
         for group in ("data", "settings"):
             yield from _flatten(self.meta.get(group, {}), group)
 

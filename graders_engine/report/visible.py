@@ -23,6 +23,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def visible_json(text: str) -> str:
+    """JSON text with the same values, in which no string has a character that `visible` would replace."""
+    return _HIDDEN.sub(_json_escape, text)
+
+
 def one_line(text: str, max_chars: int) -> str:
     """The start of the text on one line of at most `max_chars` characters, safe to display."""
     line = " ".join(visible(text[: 4 * max_chars]).split())
@@ -35,6 +40,11 @@ def cut(text: str, max_chars: int) -> tuple[str, int]:
     safe = visible(text[:max_chars])
     # An escape is longer than the character it stands for, so a text full of them is cut earlier.
     return safe[:max_chars], max(len(text) - max_chars, len(safe) - max_chars, 0)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -79,6 +79,9 @@ def test_a_table_that_cannot_be_written_is_a_sentence_with_the_place_of_the_resu
     engine: Engine, string_check: dict[str, Any], tmp_path: Path
 ) -> None:
     data, out = write_rows(tmp_path / "rows.jsonl", cats(3)), tmp_path / "out.parquet"
-    out.mkdir()
+
+    def put_a_folder_in_its_place(*_: object) -> None:
+        out.mkdir(exist_ok=True)
+
     with pytest.raises(DataSetError, match=r"cannot be written: .*The results are in .*\.jsonl"):
-        score_file(engine, string_check, data, out)
+        score_file(engine, string_check, data, out, on_progress=put_a_folder_in_its_place)

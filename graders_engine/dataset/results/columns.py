@@ -9,12 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from graders_engine.dataset.results.line import ResultLine, decode_result, lines_of, results_in
+from graders_engine.dataset.results.line import (
+    ResultLine,
+    column_of,
+    decode_result,
+    lines_of,
+    results_in,
+)
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Status
 from graders_engine.statistics.estimate import Floats, Ints
 
+_MAX_POSITION = (1 << 63) - 1
 STATUSES: tuple[Status, ...] = ("scored", "invalid", "failed")
 
 
@@ -56,7 +63,7 @@ class Columns:
         self.statuses.append(STATUSES.index(result.status))
         self.ends.append(end)
         for key, value in result.sub_rewards.items():
-            column = self.sub_rewards.setdefault(key, array("d"))
+            column = column_of(self.sub_rewards, key)
             column.extend([math.nan] * (before - len(column)))
             column.append(_nan_if_none(value))
 
@@ -81,8 +88,11 @@ class RunColumns:
     def __init__(self, path: Path) -> None:
         self.path, self.meta = path, read_meta(path)
         columns = Columns()
-        for end, result in results_in(lines_of(path)):
-            columns.add(result, end)
+        try:
+            for end, result in results_in(lines_of(path)):
+                columns.add(result, end)
+        except OverflowError:
+            raise DataSetError(f"{path} has a number that is too large for a line.") from None
         self._columns = columns
         self.rewards = np.frombuffer(columns.rewards, dtype=np.float64)
         self.statuses = np.frombuffer(columns.statuses, dtype=np.int8)
@@ -109,6 +119,11 @@ class RunColumns:
             DataSetError: a run has two results for a row.
         """
         spread = 1 + max(int(run._samples.max(initial=0)) for run in (self, other))
+        last = max(int(run._lines.max(initial=0)) for run in (self, other))
+        if spread * (last + 1) > _MAX_POSITION:
+            raise DataSetError(
+                f"{self.path} or {other.path} has a line or sample of too large a number."
+            )
         here, there = (run._lines * spread + run._samples for run in (self, other))
         for run, rows in ((self, here), (other, there)):
             repeated = np.flatnonzero(np.diff(np.sort(rows)) == 0)

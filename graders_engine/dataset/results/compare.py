@@ -13,6 +13,7 @@ import numpy as np
 from graders_engine.dataset.results.changes import Change, changes
 from graders_engine.dataset.results.columns import STATUSES, RunColumns
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.meta import DATA_CHANGED
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Status
 from graders_engine.statistics.estimate import ROUNDING, Estimate, Ints
@@ -115,6 +116,7 @@ def _below(found: Paired, limit: float) -> bool:
     return found.difference.value < limit and found.p_value < SIGNIFICANT
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
 def compare(before: Path, after: Path, *, top: int = TOP, force: bool = False) -> Comparison:
     """Compare two results files row by row.
 
@@ -177,6 +179,8 @@ def _require_same_rows(first: RunColumns, second: RunColumns) -> None:
                 f"The data set of {run.path} is not recorded. "
                 "If the rows are the same, pass --force."
             )
+        if change := run.meta.get(DATA_CHANGED):
+            raise DataSetError(f"{run.path} has not the results of one data set. {change}")
     found = [change.path for change in changes(_data_facts(first.meta), _data_facts(second.meta))]
     if found:
         raise DataSetError(

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
+from graders_engine.dataset.results.line import ResultLine, column_of, lines_of, results_in
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.errors import DataSetError
 from graders_engine.outcome import Usage, total_usage
 
 EXTREMES = 40
 """Rows kept with the smallest rewards, with the largest, and of the slowest."""
 FLAGGED = 10
 """Rows kept for each flag."""
+MAX_NAMES = 1000
+"""Different flags, models or judges in a file; a report with more would take very long."""
 SAMPLED = 200
 """Rows kept as a random sample of all."""
 
@@ -101,7 +104,8 @@ class Repeats:
         if distance > 0:
             self.differing += 1
             mean = sum(rewards) / len(rewards)
-            squares = sum((reward - mean) ** 2 for reward in rewards)
+            deviations = [reward - mean for reward in rewards]
+            squares = sum(each * each for each in deviations)  # unlike a power, it may be infinite
             self.deviation_sum += (squares / (len(rewards) - 1)) ** 0.5
         if distance > self.widest:
             self.widest, self.widest_line = distance, line
@@ -153,10 +157,15 @@ class Digest:
             rows = self.flagged.setdefault(flag, [])
             if len(rows) < FLAGGED:
                 rows.append(result)
-        if result.usage:
-            self.usage = total_usage((self.usage, result.usage))
+        for model, usage in result.usage.items():
+            before = {model: self.usage[model]} if model in self.usage else {}
+            self.usage |= total_usage((before, {model: usage}))
         for key, rewards in result.repeats.items():
             self.repeats.setdefault(key, Repeats()).add(result.line, rewards)
+        if max(len(self.flagged), len(self.usage), len(self.repeats)) > MAX_NAMES:
+            raise DataSetError(
+                f"The results have more than {MAX_NAMES} different flags, models or judges."
+            )
 
     def _add_scored(self, result: ResultLine, reward: float) -> None:
         self.worst.add(result)
@@ -170,7 +179,7 @@ class Digest:
             else self._group_numbers.setdefault(group, len(self._group_numbers))
         )
         for key, value in result.sub_rewards.items():
-            column = self.sub_rewards.setdefault(key, array("d"))
+            column = column_of(self.sub_rewards, key)
             if len(column) < before:
                 column.extend([float("nan")] * (before - len(column)))
             column.append(float("nan") if value is None else value)

@@ -16,9 +16,11 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from graders_engine.dataset.results.companions import SUBJECT, index_path, lock_path
 from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
-from graders_engine.dataset.results.meta import check_meta, write_meta
+from graders_engine.dataset.results.meta import check_meta, meta_path, write_meta
 from graders_engine.errors import DataSetError
+from graders_engine.files import require_regular, temporary_for
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -45,23 +47,25 @@ class ResultsFile:
 
     def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
         self.path = path
-        self.index_path = path.with_name(path.name + ".index.sqlite")
+        self.index_path = index_path(path)
         self._held: list[bytes] = []
         self._held_bytes = 0
         # After an interrupted write, append nothing more: the last line may be torn.
         self._torn = False
         self._written_at = self._synced_at = monotonic()
-        self._temporary = path.with_name(path.name + ".tmp")
-        if path.exists() and not path.is_file():
-            raise DataSetError(f"The results cannot be written: {path} is not a regular file.")
+        self._temporary = temporary_for(path)
+        require_regular(path, SUBJECT)
         self._lock = _lock(path)
         try:
+            self._created = not path.exists()
             self._file = self._open_file()
             try:
-                self._temporary.unlink(missing_ok=True)  # of a run that was killed in `replace`
+                for temporary in (self._temporary, temporary_for(meta_path(path))):
+                    temporary.unlink(missing_ok=True)  # of a run that was killed
                 self._continue_or_begin(identity, overwrite=overwrite)
             except BaseException:
                 self._file.close()
+                self.discard()
                 raise
         except BaseException:
             _unlock(self._lock)
@@ -81,7 +85,7 @@ class ResultsFile:
 
     @staticmethod
     def _unwritable(path: Path, error: OSError, hint: str = "") -> DataSetError:
-        return DataSetError(f"The results cannot be written: {path}: {error.strerror}.{hint}")
+        return DataSetError(f"{SUBJECT}: {path}: {error.strerror}.{hint}")
 
     def _continue_or_begin(self, identity: dict[str, Any], *, overwrite: bool) -> None:
         """Continue after the last whole line of the same run, or begin a new one."""
@@ -109,6 +113,12 @@ class ResultsFile:
             end = start
         if end < size:
             self._file.truncate(end)
+
+    def discard(self) -> None:
+        """Remove what this object made, if it made the file and no results are in it: nothing has begun."""
+        if self._created and not self.path.stat().st_size:
+            for path in (self.path, meta_path(self.path)):
+                path.unlink(missing_ok=True)
 
     def read(self) -> Iterator[tuple[int, ResultLine]]:
         """The results in the file, each with the offset of its end.
@@ -171,14 +181,15 @@ class ResultsFile:
         """
         try:
             try:
-                with FileIO(self._temporary, "w") as file:
+                with FileIO(self._temporary, "x") as file:
                     buffered = BufferedWriter(file, WRITE_BYTES)
                     buffered.writelines(lines)
                     buffered.flush()
                     os.fsync(file.fileno())
                 self._file.close()  # Windows does not replace an open file
-                self._temporary.replace(self.path)
-                _sync_folder(self.path.parent)
+                target = Path(os.path.realpath(self.path))
+                self._temporary.replace(target)
+                _sync_folder(target.parent)
             finally:
                 self._temporary.unlink(missing_ok=True)
                 if self._file.closed:
@@ -206,18 +217,17 @@ def _lock(path: Path) -> BaseFileLock:
     """
     from filelock import FileLock, Timeout  # takes 40 ms
 
-    target = Path(os.path.realpath(path))
-    lock_path = target.with_name(target.name + ".lock")
-    lock = FileLock(lock_path, thread_local=False)
+    of = lock_path(path)
+    lock = FileLock(of, thread_local=False)
     try:
         # filelock would create a missing folder, and takes some errors for the lock of another process.
-        os.close(os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644))
+        os.close(os.open(of, os.O_RDWR | os.O_CREAT, 0o644))
         lock.acquire(blocking=False)
     except Timeout:
         raise _another_run(path) from None
     except OSError as error:
-        named = lock_path if lock_path.exists() else path
-        raise DataSetError(f"The results cannot be written: {named}: {error.strerror}.") from None
+        named = of if of.exists() else path
+        raise DataSetError(f"{SUBJECT}: {named}: {error.strerror}.") from None
     return lock
 
 

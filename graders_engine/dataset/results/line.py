@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+from array import array
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
+from graders_engine.files import beside, kind_of
 from graders_engine.outcome import RowOutcome, Status, Usage
+
+MAX_SUB_REWARDS = 1000
+"""Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
+MAX_LINE_BYTES = 64 << 20
+"""A longer line is not a result."""
 
 
 class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,7 +97,22 @@ def _encode_escaped(result: ResultLine) -> bytes:
 
 def lines_of(results: Path) -> Path:
     """The file with one result a line; for Parquet output, the JSONL file it was built from."""
-    return results.with_name(f"{results.name}.jsonl") if results.suffix == ".parquet" else results
+    return beside(results, ".jsonl") if results.suffix == ".parquet" else results
+
+
+def column_of(columns: dict[str, array[float]], key: str) -> array[float]:
+    """The column of a sub-reward among those of a file; it is added if there is none.
+
+    Raises:
+        DataSetError: there are too many.
+    """
+    if key not in columns:
+        if len(columns) >= MAX_SUB_REWARDS:
+            raise DataSetError(
+                f"The results have more than {MAX_SUB_REWARDS} different sub-rewards."
+            )
+        columns[key] = array("d")
+    return columns[key]
 
 
 def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:
@@ -99,14 +123,19 @@ def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:
     """
     end = 0
     try:
+        if kind := kind_of(path):
+            raise OSError(errno.EINVAL, f"it is a {kind}")
         with path.open("rb", buffering=1 << 20) as file:
-            for number, line in enumerate(file, 1):
+            lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
+            for number, line in enumerate(lines, 1):
+                if len(line) == MAX_LINE_BYTES:
+                    raise DataSetError(f"{path}, line {number}, is not a result: it is too long.")
                 if not line.endswith(b"\n"):
                     return
                 end += len(line)
                 try:
                     yield end, decode_result(line)
-                except msgspec.MsgspecError as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     raise DataSetError(
                         f"{path}, line {number}, is not a result: {error}."
                     ) from None

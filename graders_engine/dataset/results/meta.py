@@ -4,24 +4,61 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.errors import DataSetError
+from graders_engine.files import beside, kind_of, read_text, write_whole
 
 RESULTS_VERSION = 1
 """Raised only when a change to this package changes the numbers of results; others may then be mixed."""
+DATA_CHANGED = "data_changed"
+"""Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
+_ALWAYS = {"grader", "data"}
+"""Keys that every version has written."""
 _log = logging.getLogger("graders_engine")
+
+
+class _Outputs(msgspec.Struct):
+    path: str | None = None
+
+
+class _Data(msgspec.Struct):
+    path: str | None = None
+    form: str | None = None
+    size: int | None = None
+    head: str | None = None
+    join_on: str | None = None
+    outputs: _Outputs | None = None
+
+
+class _Settings(msgspec.Struct):
+    shape: str | None = None
+    sample_field: str | None = None
+    sandbox: str | None = None
+    metrics: dict[str, str] = {}
+    judges: dict[str, str] = {}
+    prices: dict[str, dict[str, float | None]] | None = None
+
+
+class _Meta(msgspec.Struct):
+    """The types of what is read from the file again; other keys are only shown."""
+
+    grader: dict[str, Any] = {}
+    data: _Data = msgspec.field(default_factory=_Data)
+    settings: _Settings = msgspec.field(default_factory=_Settings)
+    data_changed: str = ""
 
 
 def meta_path(lines: Path) -> Path:
     """The file that belongs to a JSONL results file."""
-    return lines.with_name(lines.name + ".meta.json")
+    return beside(lines, ".meta.json")
 
 
 def read_meta(results: Path) -> dict[str, Any]:
@@ -32,16 +69,44 @@ def read_meta(results: Path) -> dict[str, Any]:
     """
     path = meta_path(lines_of(results))
     try:
-        meta = json.loads(path.read_bytes())
+        meta = _read(path)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise DataSetError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataSetError(f"{path} is not JSON: {error}.") from None
     if not isinstance(meta, dict):
         raise DataSetError(f"{path} does not hold an object: it was not written by a run.")
+    try:
+        msgspec.convert(meta, _Meta)
+    except msgspec.ValidationError as error:
+        raise DataSetError(f"{path} was not written by a run: {error}.") from None
     return meta
+
+
+def written_by_a_run(lines: Path) -> bool | None:
+    """Whether a run wrote what is beside a JSONL results file; None if there is nothing."""
+    try:
+        meta = _read(meta_path(lines))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return meta == {} or (isinstance(meta, dict) and meta.keys() >= _ALWAYS)
+
+
+def _read(path: Path) -> Any:
+    """The JSON values of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON, or not of the length that a run writes.
+        RecursionError: it nests too deep.
+    """
+    if kind := kind_of(path):
+        raise OSError(0, f"it is a {kind}")
+    return json.loads(read_text(path))
 
 
 def write_meta(lines: Path, identity: dict[str, Any]) -> None:
@@ -51,16 +116,21 @@ def write_meta(lines: Path, identity: dict[str, Any]) -> None:
         DataSetError: the file cannot be written.
     """
     path = meta_path(lines)
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(identity, file, indent=2, ensure_ascii=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, json.dumps(identity, indent=2).encode() + b"\n")
     except OSError as error:
         raise DataSetError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def record_change(lines: Path, change: str) -> None:
+    """Record that the data changed during the run, or with an empty text that it did not.
+
+    Raises:
+        DataSetError: the file cannot be written.
+    """
+    meta = _require_meta(lines)
+    if meta.pop(DATA_CHANGED, "") != change:
+        write_meta(lines, {**meta, DATA_CHANGED: change} if change else meta)
 
 
 def check_meta(lines: Path, identity: dict[str, Any]) -> None:
@@ -72,6 +142,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
         DataSetError: other ones gave them, or that is not recorded.
     """
     meta = _require_meta(lines)
+    meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:
         meta.setdefault("results_version", 1)  # before there was one
@@ -92,8 +163,8 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
 def _require_meta(lines: Path) -> dict[str, Any]:
     path = meta_path(lines)
     try:
-        meta = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        meta = _read(path)
+    except (OSError, ValueError, RecursionError):
         meta = None
     if not isinstance(meta, dict):
         raise DataSetError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 from graders_engine.dataset.results.line import ResultLine, results_in
 from graders_engine.dataset.rows.source import require_module
 from graders_engine.errors import DataSetError
+from graders_engine.files import temporary_for
 
 GROUP_ROWS = 20_000
 """Rows of a row group, which are held in memory together."""
@@ -33,13 +35,14 @@ def write_table(lines: Path, out: Path, keys: Sequence[str]) -> None:
     pyarrow = require_module("pyarrow", "Parquet", out)
     parquet = require_module("pyarrow.parquet", "Parquet", out)
     schema = _schema(pyarrow, keys)
-    temporary = out.with_name(out.name + ".tmp")
+    temporary = temporary_for(out)
     try:
+        temporary.unlink(missing_ok=True)  # of a process that was killed
         try:
             with parquet.ParquetWriter(temporary, schema) as writer:
                 for rows in _row_groups(lines):
                     writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-            temporary.replace(out)
+            temporary.replace(os.path.realpath(out))
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

@@ -45,7 +45,7 @@ class Tally:
             self.scored += 1
             self.reward_sum += reward
             self.served_sum += reward
-            self.histogram[min(max(int(reward * BINS), 0), BINS - 1)] += 1
+            self.histogram[min(int(min(max(reward, 0.0), 1.0) * BINS), BINS - 1)] += 1
             for key, value in result.sub_rewards.items():
                 self.sub_reward_sums[key] = self.sub_reward_sums.get(key, 0.0) + (value or 0.0)
         elif result.status == "invalid":

@@ -13,8 +13,9 @@ from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
 from graders_engine.dataset.rows.outputs import output_of
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import SAMPLES
-from graders_engine.dataset.rows.source import STDIN, unreadable_disk
+from graders_engine.dataset.rows.source import unreadable_disk
 from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.files import STDIN
 from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
 
@@ -63,6 +64,7 @@ class JoinedRecords(Records):
     def __init__(self, rows: Records, outputs: Records, on: str | None, field: str | None) -> None:
         self.path, self.form, self.size = rows.path, rows.form, rows.size
         self.once = rows.once or outputs.once
+        self.states = rows.states + outputs.states
         self._items, self._outputs, self._on, self._field = rows, outputs, on, field
 
     def rows(self) -> Iterator[RowRef]:

@@ -33,7 +33,7 @@ class JsonLines(StreamedRecords):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self.splittable = self.form == "jsonl" and not self.once
+        self.splittable = self.form == "jsonl" and source.reopened
 
     def head(self, count: int = HEAD_ROWS) -> list[Any]:
         """The first rows; no more of the file is read than they need."""

@@ -9,8 +9,9 @@ import msgspec
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import Records, RowRef
-from graders_engine.dataset.rows.source import STDIN, Source, require_module
+from graders_engine.dataset.rows.source import Source, require_module
 from graders_engine.errors import DataSetError
+from graders_engine.files import STDIN
 
 _BATCH_BYTES = 8 << 20
 """Size of a batch, estimated from the file's metadata."""
@@ -36,6 +37,7 @@ class ParquetTable(Records):
 
     def __init__(self, source: Source) -> None:
         self.path, self.head_digest = source.path, source.head_digest
+        self.states = source.states
         if self.path == STDIN:
             raise DataSetError("Parquet cannot be read from standard input: save it to a file.")
         self._arrow = require_module("pyarrow", "Parquet", self.path)

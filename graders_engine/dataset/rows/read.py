@@ -9,8 +9,8 @@ from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.join import join_records
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.shapes import Shape, detect, shape_named
-from graders_engine.dataset.rows.source import STDIN
 from graders_engine.errors import InvalidRequest
+from graders_engine.files import STDIN
 
 
 class DataSet(NamedTuple):

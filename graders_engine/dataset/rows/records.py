@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from graders_engine.dataset.rows.source import STDIN, Source
+from graders_engine.dataset.rows.file_state import FileState
+from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
+from graders_engine.files import STDIN
 
 MAX_ROW_BYTES = 64 << 20
 """A longer row is an `Unreadable`; it is skipped without being held in memory."""
@@ -47,6 +49,7 @@ class Records(ABC):
         size: the file's bytes, or the rows of a Parquet file; None if unknown.
         head_digest: SHA-256 of the file's first bytes; empty for standard input.
         splittable: whether a line can be found by its byte offset: plain JSONL in a file.
+        states: its files as they were when they were opened.
         once: whether the rows can be read only a single time, as from standard input.
     """
 
@@ -55,6 +58,7 @@ class Records(ABC):
     size: int | None
     head_digest: str = ""
     splittable: bool = False
+    states: tuple[FileState, ...] = ()
     once: bool = False
     _unread: Iterator[RowRef] | None = None
 
@@ -99,7 +103,7 @@ class StreamedRecords(Records):
     def __init__(self, source: Source) -> None:
         self._source = source
         self.path, self.size, self.once = source.path, source.size, source.path == STDIN
-        self.head_digest = source.head_digest
+        self.head_digest, self.states = source.head_digest, source.states
         self.form = source.form(self.uncompressed_form)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.errors import DataSetError
+from graders_engine.files import STDIN, is_open_file, kind_of
 
-STDIN = Path("-")
-"""Stands for standard input."""
 HEAD_BYTES = 1 << 16
 """Bytes from which the format of a data set is detected."""
 _BUFFER_BYTES = 1 << 20
@@ -44,6 +45,8 @@ class Source:
     Attributes:
         path: the file; "-" for standard input.
         size: bytes of the file, before decompression; None for standard input.
+        states: the file as it was when it was opened; none of a pipe.
+        reopened: whether its name means the same file to other processes, unlike /dev/stdin.
         compression: "gz", "zst" or "".
         head: the first bytes, decompressed.
         head_digest: SHA-256 of the file's first bytes, the first 128 bits in hexadecimal; empty for
@@ -57,14 +60,12 @@ class Source:
         self.path = path
         self._stdin: BinaryIO | None = sys.stdin.buffer if path == STDIN else None
         with unreadable_disk(path):
-            regular = self._stdin is None and path.is_file()
-            self.size = path.stat().st_size if regular else None
-        if self._stdin is None and not regular:
-            reason = "it is a folder" if path.is_dir() else "there is no such file"
-            raise DataSetError(
-                f"The data set cannot be read: {path}: {reason}. "
-                "To read from a pipe, pass - for standard input."
-            )
+            if self._stdin is None:
+                _require_file(path)
+            state = FileState.of(path)
+            self.size = state.found.st_size if state and self._stdin is None else None
+        self.states = () if state is None else (state,)
+        self.reopened = self._stdin is None and not is_open_file(path)
         self.compression, self.head_digest = "", ""
         self.head = self._stdin_head() if self._stdin else self._file_head()
         self.compression = next(
@@ -200,6 +201,16 @@ class ZstdReader:
         if self._frame.eof:
             self._compressed, self._frame = self._frame.unused_data, None
         return decompressed
+
+
+def _require_file(path: Path) -> None:
+    kind = kind_of(path)
+    if kind or not os.path.exists(path):
+        reason = f"it is a {kind}" if kind else "there is no such file"
+        raise DataSetError(
+            f"The data set cannot be read: {path}: {reason}. "
+            "To read from a pipe, pass - for standard input."
+        )
 
 
 @contextmanager

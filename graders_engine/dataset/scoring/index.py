@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import DataSetError
+from graders_engine.files import sqlite_companions
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -18,6 +20,11 @@ CREATE TABLE IF NOT EXISTS batch (
     results INTEGER NOT NULL,
     digest TEXT NOT NULL
 ) STRICT
+"""
+_WRONG_TYPES = """
+SELECT 1 FROM batch WHERE typeof(digest) != 'text' OR typeof(first_line) != 'integer'
+    OR typeof(last_line) != 'integer' OR typeof(start_at) != 'integer'
+    OR typeof(end_at) != 'integer' OR typeof(results) != 'integer'
 """
 
 
@@ -65,6 +72,7 @@ class Index:
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
+        existed = path.exists()
         if overwrite:
             self._remove()
         try:
@@ -76,6 +84,9 @@ class Index:
                 self._remove()
                 self._open()
         except (sqlite3.Error, OSError) as error:
+            if not existed:  # nothing has begun, so nothing is left
+                with suppress(OSError):
+                    self._remove()
             raise DataSetError(f"The index cannot be written: {path}: {error}.") from None
 
     def _open(self) -> None:
@@ -84,19 +95,30 @@ class Index:
             # Only the run that holds the lock of the results gets here, so the index needs no shared memory,
             # which network file systems lack.
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute("PRAGMA trusted_schema=OFF")
+            self._require_own()
+            self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute(_TABLE)
             (problem,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
-            if problem != "ok":
+            if problem != "ok" or self._database.execute(_WRONG_TYPES).fetchone():
                 raise sqlite3.DatabaseError(problem)
         except BaseException:
             self._database.close()
             raise
 
+    def _require_own(self) -> None:
+        """Check that nothing but the table of an index is in the file: no view or trigger, no other table."""
+        found = self._database.execute("SELECT type, name FROM sqlite_master").fetchmany(2)
+        if found not in ([], [("table", "batch")]):
+            raise DataSetError(
+                f"The index cannot be written: {self.path} is the database of another program. "
+                "Move it, or write the results to another file."
+            )
+
     def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        for path in (self.path, *sqlite_companions(self.path)):
+            path.unlink(missing_ok=True)
 
     def shards(self) -> list[CompletedShard]:
         """The completed shards, in the order of the data set."""

@@ -11,6 +11,7 @@ from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.agreement import JudgeAgreement, judge_agreement
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.scoring.grading import grade_rows
@@ -56,7 +57,8 @@ def check_judge(
         passing: the smallest number that passes; as for `judge_agreement`.
 
     Raises:
-        DataSetError: no row has a human label, or labels and answers cannot be compared.
+        DataSetError: no row has a human label, labels and answers cannot be compared, or the data changed
+            meanwhile.
     """
     labels: list[float | str] = []
     unlabelled = 0
@@ -73,6 +75,7 @@ def check_judge(
                 yield ref
 
     results = list(grade_rows(engine, compiled, labelled_rows()))
+    require_unchanged(data_set.records.states)
     if not results:
         raise DataSetError(
             f"No row of {data_set.records.path} has a label under '{human}': name the field with --human."

@@ -10,7 +10,7 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import OVERWRITE_HINT
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.scoring.index import CompletedShard, Index, completed
-from graders_engine.dataset.scoring.shards import Shards
+from graders_engine.dataset.scoring.shards import Shard, Shards
 from graders_engine.errors import DataSetError
 
 
@@ -91,13 +91,29 @@ class _ResultCounter:
             self._shards.popleft()
 
 
+def covers(shards: Shards, indexed: Sequence[CompletedShard]) -> bool:
+    """Whether a data set consists of the shards of an index, and nothing else.
+
+    Raises:
+        DataSetError: it cannot be read.
+    """
+    for wanted in indexed:
+        shard = shards.until(wanted.last_line)
+        if shard is None or not _is_same(shard, wanted):
+            return False
+    return next(shards.rest(), None) is None
+
+
+def _is_same(shard: Shard, wanted: CompletedShard) -> bool:
+    return shard.last_line == wanted.last_line and wanted.digest in ("", shard.digest())
+
+
 def _skip(results: ResultsFile, shards: Shards, wanted: CompletedShard) -> CompletedShard:
     """Skip a shard in the data set, and check that its bytes are the same."""
     shard = shards.until(wanted.last_line)
-    digest = "" if shard is None else shard.digest()
-    if shard is None or shard.last_line != wanted.last_line or wanted.digest not in ("", digest):
+    if shard is None or not _is_same(shard, wanted):
         raise DataSetError(
             f"{results.path} holds results of another run: other data, up to line "
             f"{wanted.last_line}. {OVERWRITE_HINT}"
         )
-    return completed(shard, wanted.results, digest)
+    return completed(shard, wanted.results, wanted.digest or shard.digest())

@@ -13,10 +13,12 @@ from typing import Any, Self
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
+from graders_engine.dataset.results.companions import require_results_place
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import lines_of
-from graders_engine.dataset.results.meta import RESULTS_VERSION
+from graders_engine.dataset.results.meta import RESULTS_VERSION, record_change
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.scoring.grading import (
@@ -29,7 +31,7 @@ from graders_engine.dataset.scoring.index import Index, completed
 from graders_engine.dataset.scoring.launch import WorkerOptions
 from graders_engine.dataset.scoring.memoize import memoized
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
-from graders_engine.dataset.scoring.resume import resume
+from graders_engine.dataset.scoring.resume import covers, resume
 from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
 from graders_engine.dataset.scoring.shards import Shard, Shards, cut
 from graders_engine.errors import DataSetError
@@ -37,6 +39,10 @@ from graders_engine.version import __version__
 
 OnProgress = Callable[[int, int | None, Tally], None]
 """Called with the position in the data set, its size in the same unit if known, and the numbers so far."""
+_CHANGED_HINT = (
+    "The results in {} are kept, but they are not those of the data as it is now: "
+    "pass --overwrite to start over, or write to another file."
+)
 PROGRESS_ROWS = 16
 """Rows between two calls of it for graders that wait; for others, it is called after every shard."""
 
@@ -49,6 +55,7 @@ class ScoringRun:
         with ScoringRun(engine, compiled, data_set, out, options, on_progress) as run:
             run.resume()
             run.grade()
+            run.check_data()
             run.export()
 
     Args:
@@ -89,18 +96,18 @@ class ScoringRun:
         Raises:
             DataSetError: they cannot be written, or belong to another run.
         """
-        for path in (self._out, self._lines):
-            if _same_file(path, self._data_set.records.path):
-                raise DataSetError(
-                    f"{path} is the data set itself: write the results to another file."
-                )
+        require_results_place(self._out, overwrite=self._overwrite)
         with ExitStack() as files:
             self._results = files.enter_context(
                 ResultsFile(self._lines, self._identity(), overwrite=self._overwrite)
             )
-            self._index = files.enter_context(
-                Index(self._results.index_path, overwrite=self._overwrite)
-            )
+            try:
+                self._index = files.enter_context(
+                    Index(self._results.index_path, overwrite=self._overwrite)
+                )
+            except DataSetError:
+                self._results.discard()
+                raise
             self._shards: Shards = cut(self._data_set.records)
             self._files = files.pop_all()
         return self
@@ -149,6 +156,28 @@ class ScoringRun:
             grade = partial(grade_one_by_one, self._make_workers)
         shards = cut(self._data_set.records)
         self.tally = retry_rows(grade, self._data_set.shape, shards, self._results)
+
+    def check_data(self) -> None:
+        """Check that the data is still what was graded; if not, the files next to the results say so, too.
+
+        Raises:
+            DataSetError: it has changed, so that the results are not those of all its rows.
+        """
+        try:
+            require_unchanged(self._data_set.records.states, self._graded_is_there)
+        except DataSetError as error:
+            record_change(self._lines, str(error))
+            raise DataSetError(f"{error} {_CHANGED_HINT.format(self._lines)}") from None
+        record_change(self._lines, "")
+
+    def _graded_is_there(self) -> bool:
+        """Whether the data has the bytes that were graded, and no rows besides."""
+        if self._data_set.records.once:
+            return False
+        try:
+            return covers(cut(self._data_set.records), self._index.shards())
+        except DataSetError:
+            return False
 
     def export(self) -> None:
         """Write the Parquet file, if that is what was asked for, and report that all is done."""
@@ -221,7 +250,3 @@ class _OpenShard:
         shard = self.shard
         lines = line - shard.first_line + 1
         return shard.start + (shard.end - shard.start) * lines // shard.lines
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)

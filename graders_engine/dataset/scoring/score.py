@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Unpack
 
 from graders_engine.blocking import Engine
+from graders_engine.dataset.results.companions import SUBJECT, results_files
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest
+from graders_engine.files import FilesInUse, require_regular
+from graders_engine.settings import EngineSettings
 
 
 def score_file(
@@ -25,6 +30,7 @@ def score_file(
     ray_address: str | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
+    inputs: Collection[Path] = (),
     on_progress: OnProgress = lambda done, size, tally: None,
     **reading: Unpack[ReadOptions],
 ) -> Tally:
@@ -44,13 +50,17 @@ def score_file(
         ray_address: of the Ray cluster, as for `ray.init`.
         overwrite: start over even if there are results.
         retry_failed: at the end, retry the rows that failed, and replace their results.
+        inputs: other files that belong to this run, such as the one with the grader: nothing is written to
+            them. The data, and what the engine's settings name, needs not be among them.
         on_progress: called now and then.
         reading: how to read the data.
 
     Raises:
         InvalidRequest: the grader cannot be used, or the shape of the rows is unknown.
-        DataSetError: a file cannot be used.
+        DataSetError: a file cannot be used, or would be overwritten though it is an input; or the data
+            changed during the run, which is then recorded next to the results that were written.
     """
+    require_apart(engine.settings, [out], data, reading.get("outputs"), inputs)
     compiled = engine.compile(grader)
     compiled.require_runnable()  # before any file is touched
     worker_options = WorkerOptions(backend, workers, ray_address)
@@ -64,5 +74,52 @@ def score_file(
         run.grade()
         if retry_failed:
             run.retry()
+        run.check_data()
         run.export()
     return run.tally
+
+
+def require_apart(
+    settings: EngineSettings,
+    outs: Iterable[Path],
+    data: Path | str | Records,
+    outputs: Path | str | None = None,
+    inputs: Iterable[Path] = (),
+) -> None:
+    """Check that runs write to none of their inputs, nor twice to one file; nothing is opened for it.
+
+    `score_file` does so, too; but a grader that is compiled before may have opened its judges' files.
+
+    Args:
+        settings: the engine's; they name what judges read and write.
+        outs: the results files of the runs.
+        data: as for `score_file`.
+        outputs: the file with the outputs for the rows.
+        inputs: other files that the runs read.
+
+    Raises:
+        DataSetError: they would.
+    """
+    judges = settings.judge_settings()
+    rows = (
+        [data.path, *(state.path for state in data.states)] if isinstance(data, Records) else [data]
+    )
+    files = FilesInUse(
+        {
+            **{Path(path): "the data set itself" for path in rows},
+            **({} if outputs is None else {Path(outputs): "the file with the outputs itself"}),
+            **judges.inputs(),
+            **dict.fromkeys(_embedding_files(settings), "a file of the embeddings"),
+            **dict.fromkeys(inputs, "an input of this command"),
+        }
+    )
+    for out in outs:
+        require_regular(out, SUBJECT)
+        files.write(results_files(out))
+    files.write(judges.outputs())
+
+
+def _embedding_files(settings: EngineSettings) -> list[Path]:
+    """The files of a folder that embeddings are computed with, if one is named."""
+    kind, _, folder = str(settings.embeddings or "").partition(":")
+    return list(Path(folder).iterdir()) if kind == "model2vec" and os.path.isdir(folder) else []

@@ -71,6 +71,7 @@ def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
     digest = numbers.digest
     bars = histogram(digest.rewards, BINS)
     lines = [
+        *([provenance.data_changed, ""] if provenance.data_changed else ()),
         *_means(digest.tally, numbers.mean),
         *_quantiles(numbers.quantiles),
         *_statuses(digest.tally),

@@ -1,0 +1,228 @@
+"""Files by name: no input is overwritten, an output is a regular file, a text is not read without end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from graders_engine.errors import DataSetError
+
+TEMPORARY = ".graders.tmp"
+"""Ends the name of a file that is being written, until it is whole and gets its own name."""
+MAX_TEXT_BYTES = 64 << 20
+"""Longest text file that is read whole: a grader, a sample, a configuration."""
+STDIN = Path("-")
+"""Stands for standard input."""
+SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")
+"""SQLite writes to files next to a database, under its name with these endings."""
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
+_MAX_LINKS = 40
+"""Symbolic links that are followed; Linux follows as many."""
+_Key = tuple[str, int, int] | str
+
+
+class FilesInUse:
+    """The files that a command reads and writes: what is written is neither an input nor another output.
+
+    Files are recognised whatever their name is: through symbolic and hard links, `/proc/self/fd`, and other
+    spellings.
+
+    Args:
+        inputs: by path, what each is, as in "the data set itself". `-` is the file on standard input, if
+            that is one.
+    """
+
+    def __init__(self, inputs: Mapping[Path, str]) -> None:
+        self._owners: dict[_Key, tuple[Path, str]] = {}
+        for path, what in inputs.items():
+            self._add(path, what)
+
+    def write(self, outputs: Mapping[Path, str]) -> None:
+        """Take files as outputs.
+
+        Args:
+            outputs: by path, what each is.
+
+        Raises:
+            DataSetError: one of them is an input, or an output that was taken before.
+        """
+        for path, what in outputs.items():
+            for key in _keys(path):
+                if key in self._owners:
+                    other, role = self._owners[key]
+                    named = "" if other == path else f" ({other})"
+                    raise DataSetError(
+                        f"{path} is {role}{named}: it cannot be {what} as well. Write to another file."
+                    )
+            self._add(path, what)
+
+    def _add(self, path: Path, what: str) -> None:
+        for key in _keys(path):
+            self._owners.setdefault(key, (path, what))
+
+
+def _keys(path: Path) -> list[_Key]:
+    """What identifies a file, whether it exists or not; nothing for what is no file on a disk."""
+    try:
+        found = os.fstat(0) if path == STDIN else os.stat(path)
+    except (OSError, ValueError):
+        return [] if path == STDIN else [_real(path)]
+    if not stat.S_ISREG(found.st_mode):
+        return []
+    inode = ("inode", found.st_dev, found.st_ino)
+    return [inode] if path == STDIN else [inode, _real(path)]
+
+
+def _real(path: Path) -> str:
+    try:
+        return os.path.normcase(os.path.realpath(path))
+    except (OSError, ValueError):
+        return str(path)
+
+
+def kind_of(path: Path) -> str:
+    """What is at a path, if it is no regular file: "folder", "pipe", "socket" or "device"; else empty.
+
+    Raises:
+        OSError: the system does not say; that there is nothing is no error.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except ValueError as error:  # a NUL in the name
+        raise OSError(0, str(error)) from None
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
+
+
+def require_regular(path: Path, subject: str) -> None:
+    """Check that a path can be written to as a file, before anything is written anywhere.
+
+    Args:
+        path: the output.
+        subject: begins the sentence: "The results cannot be written".
+
+    Raises:
+        DataSetError: it is a folder, a pipe, a socket or a device, its name is too long, or it stands for
+            a file that is open in this process, such as /dev/stdout.
+    """
+    try:
+        if kind := kind_of(path):
+            raise DataSetError(f"{subject}: {path} is not a regular file, but a {kind}.")
+    except OSError as error:
+        raise DataSetError(f"{subject}: {path}: {error.strerror}.") from None
+    if is_open_file(path):
+        raise DataSetError(
+            f"{subject}: {path} is not a regular file, but stands for one that is already open. "
+            "Name that file."
+        )
+
+
+def is_open_file(path: Path) -> bool:
+    """Whether a name leads through /proc or /dev/fd, as /dev/stdout does."""
+    name = str(path)
+    for _ in range(_MAX_LINKS):
+        folder = os.path.realpath(os.path.dirname(name) or ".")
+        if folder.startswith(("/proc/", "/dev/fd")):
+            return True
+        if not os.path.islink(name):
+            return False
+        name = os.path.join(folder, os.readlink(name))
+    return False
+
+
+def require_free(companions: Iterable[Path], subject: str) -> None:
+    """Check that files which a run makes besides those that are named can be made.
+
+    Raises:
+        DataSetError: something is in the way that is no regular file, or a name is too long.
+    """
+    for path in companions:
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DataSetError(f"{subject}: {path}: {error.strerror}.") from None
+        if not stat.S_ISREG(mode):
+            kinds = (kind for is_kind, kind in _KINDS if is_kind(mode))
+            kind = next(kinds, "symbolic link")
+            raise DataSetError(
+                f"{subject}: {path} cannot be written, because a {kind} is in its place. "
+                "Remove it, or write to another file."
+            )
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The file whose name is that of another one with something at its end; for any path, even `.`."""
+    return Path(f"{path}{suffix}")
+
+
+def sqlite_companions(path: Path) -> list[Path]:
+    """The files that SQLite may write next to a database."""
+    return [beside(path, suffix) for suffix in SQLITE_SUFFIXES]
+
+
+def temporary_for(path: Path) -> Path:
+    """Where a file is written until it is whole: next to it, or to what it links to."""
+    return beside(Path(os.path.realpath(path)), TEMPORARY)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file completely or not at all; what is there stays as it is until then.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    replace_by(path, write)
+
+
+def replace_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace a file by what a function writes; the new one is on the disk before it gets the name.
+
+    Raises:
+        OSError: it cannot be written; the old one is unchanged.
+    """
+    temporary = temporary_for(path)
+    temporary.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(OSError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
+        temporary.replace(os.path.realpath(path))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """A text file, which may be a pipe.
+
+    Raises:
+        OSError: it cannot be read, or is longer than `MAX_TEXT_BYTES`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_TEXT_BYTES + 1)
+    except ValueError as error:  # a NUL in the name
+        raise OSError(0, str(error)) from None
+    if len(content) > MAX_TEXT_BYTES:
+        raise OSError(0, f"it is longer than {MAX_TEXT_BYTES} bytes")
+    return content.decode().replace("\r\n", "\n").replace("\r", "\n")
