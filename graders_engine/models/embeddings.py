@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cachetools import LRUCache
 
 from graders_engine.errors import BackendFailure, InvalidRequest
+from graders_engine.models.redaction import is_plain
 
 if TYPE_CHECKING:
     from graders_engine.models.endpoint import Endpoint, EndpointSettings
@@ -107,7 +108,9 @@ def open_embeddings(spec: str | EmbeddingBackend, find_endpoint: FindEndpoint) -
         return spec
     scheme, _, argument = spec.partition(":")
     if scheme not in BACKENDS:
-        raise InvalidRequest(f"There is no embedding backend '{scheme}': {HOW}.")
+        # What is no plain word may be an address or a key.
+        name = f" '{scheme}'" if is_plain(scheme) and ":" in spec else " of this name"
+        raise InvalidRequest(f"There is no embedding backend{name}: {HOW}.")
     return BACKENDS[scheme](argument, find_endpoint)
 
 

@@ -8,9 +8,10 @@ from graders_engine.errors import BackendFailure, BackendRejected, InvalidReques
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.dialects import Asked, Dialects
-from graders_engine.models.endpoint import Endpoint, EndpointSettings
+from graders_engine.models.endpoint import Endpoint, EndpointSettings, keep_secret
 from graders_engine.models.http import HttpClient
 from graders_engine.models.openai_wire import FILTERED, WIRES, parse_reply
+from graders_engine.models.redaction import Secrets
 from graders_engine.models.retry import RetryPolicy
 
 MAX_ANSWER_BYTES = 4 << 20
@@ -28,6 +29,10 @@ class OpenAIBackend:
         settings: the endpoint, or its address.
         api_key: the key; taken from the environment when left out; without one none is sent.
         retry: only its `attempt_s` counts here.
+        secrets: keys that are masked in the answers; this endpoint's is added to them.
+
+    Attributes:
+        address: the endpoint's, as messages show it.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class OpenAIBackend:
         *,
         api_key: str | None = None,
         retry: RetryPolicy | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         try:
             if isinstance(settings, str):
@@ -46,10 +52,15 @@ class OpenAIBackend:
         structured = None if settings.structured == "auto" else settings.structured
         self._dialects = Dialects(structured)
         self._extra_body = dict(settings.extra_body)
-        client = HttpClient(retry, MAX_ANSWER_BYTES)
+        secrets = Secrets() if secrets is None else secrets
+        keep_secret(settings, secrets, api_key)
+        client = HttpClient(
+            retry, MAX_ANSWER_BYTES, secrets=secrets, decode=strict_json.decode_unique
+        )
         self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
-        self._url = self._endpoint.address + self._wire.path
-        self.signature = f"openai-compatible {settings.api} at {self._endpoint.address}"
+        self.address = self._endpoint.address
+        self._url = self.address + self._wire.path
+        self.signature = f"openai-compatible {settings.api} at {self.address}"
         if structured is not None:
             self.signature += f", {structured}"
         if options := settings.options():
