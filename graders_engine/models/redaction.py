@@ -30,6 +30,8 @@ _STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
 """Readers of addresses drop these, or disagree about them."""
 _PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?/?", re.IGNORECASE)
 MASK = "***"
+MAX_MASKED_BYTES = 1 << 17
+"""A longer text that holds a key is not used: the search for its forms takes 0.2 s for this length."""
 PUBLIC_NAMES = frozenset(
     {
         "accept", "accept-encoding", "accept-language", "after", "anthropic-beta", "anthropic-version",
@@ -46,12 +48,12 @@ _BLANKS = bytes(range(33)) + b"\\\x7f"
 _LOWER = bytes(range(256)).lower()
 _ESCAPES = (
     (b"%", re.compile(rb"%(?:25)*([0-9a-fA-F]{2})")),
-    (b"\\u00", re.compile(rb"\\+u00([0-9a-fA-F]{2})")),
-    (b"\\x", re.compile(rb"\\+x([0-9a-fA-F]{2})")),
+    (b"\\u00", re.compile(rb"\\{1,16}+u00([0-9a-fA-F]{2})")),
+    (b"\\x", re.compile(rb"\\{1,16}+x([0-9a-fA-F]{2})")),
 )
 _ROUNDS = 3
 """Escapes inside escapes that are resolved."""
-_BETWEEN = rb"(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb])*+"
+_BETWEEN = rb"(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb]){0,16}+"
 """What may stand between two characters of a key: blanks, as they are or as JSON escapes."""
 
 
@@ -163,8 +165,8 @@ class Secrets:
             self.add(scheme[1])
             value = scheme[1]
         if not _is_key(value):
-            for pair in (f"{name}={value}", f"{name}:{value}", f'{name}":"{value}'):
-                self.add(pair)
+            for between in ("=", ":", '":"', "':'"):
+                self.add(f"{name}{between}{value}")
         if value.isascii() and (decoded := _user_and_password(value)):
             self._add_user(decoded)
 
@@ -199,10 +201,12 @@ class Secrets:
         """The text with `***` in place of each key.
 
         Raises:
-            Unmaskable: a key is in it in a form that cannot be replaced.
+            Unmaskable: a key is in it in a form that cannot be replaced, or the text is too long for it.
         """
         if not self._found_in(text):
             return text
+        if len(text) > MAX_MASKED_BYTES:
+            raise Unmaskable
         if b"\0" in text:  # UTF-16 or UTF-32, as JSON's readers detect it
             text = text.replace(b"\0", b"")
         known = {key for group in self._groups for key in group._texts}
@@ -291,7 +295,7 @@ def _needles(key: str) -> set[bytes]:
 @lru_cache(maxsize=256)
 def _patterns(key: str) -> tuple[re.Pattern[bytes], ...]:
     whole = _BETWEEN.join(map(_any_form, key))
-    texts = [rb"(?:\\+(?=[ux]))?" + whole]
+    texts = [rb"(?>\\{1,16}(?=[ux]))?" + whole]
     texts += [_BETWEEN.join(map(_any_form, part.decode())) for part in _spellings(key)]
     return tuple(re.compile(text, re.IGNORECASE) for text in texts)
 
@@ -301,13 +305,16 @@ def _any_form(char: str) -> bytes:
     import html
 
     if char.isspace():
-        return rb"(?:[\s+]|%(?:25)*20)*"
+        return rb"(?:[\s+]|%(?:25)*20)*+"
     code, plain = ord(char), char.encode("utf-8", "replace")
-    forms = [re.escape(plain), b"".join(rb"%%(?:25)*%02x" % byte for byte in plain)]
+    forms = [b"".join(rb"%%(?:25)*%02x" % byte for byte in plain)]
     if code < 256:
         forms += [rb"(?<=\\)u00%02x" % code, rb"(?<=\\)x%02x" % code]
         forms += [rb"&#0*%d;" % code, rb"&#x0*%x;" % code]
     if char == "\\":  # as it is, it may stand between any two characters
-        return b"(?:" + b"|".join(forms[1:]) + b")?"
-    forms.insert(0, re.escape(html.escape(char).encode("utf-8", "replace")))
-    return b"(?:" + b"|".join(forms) + b")"
+        return b"(?>" + b"|".join(forms) + b")?+"
+    if (named := html.escape(char)) != char:
+        forms.append(named.encode())
+    forms.append(re.escape(plain))
+    # Atomic, as all is that repeats: an endpoint must not be able to make the search slow.
+    return b"(?>" + b"|".join(forms) + b")"
