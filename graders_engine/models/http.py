@@ -118,10 +118,9 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Any:
         try:
-            secrets = self._secrets_of(url, tuple(headers.items()))
+            secrets, address = self._secrets_of(url, tuple(headers.items()))
         except ValueError as error:
             raise BackendFailure(f"The address {error}") from None
-        address = secrets.mask_text(without_secrets(url))
         answer = await self._ask(method, url, headers, body)
         # Raised here, not where it was caught: the library's exceptions hold addresses and headers.
         if isinstance(answer, _NoAnswer):
@@ -230,12 +229,18 @@ class HttpClient:
             self._session = None
 
 
-def _secrets_of(more: Secrets, url: str, headers: tuple[tuple[str, str], ...]) -> Secrets:
-    """The keys of a request, and more; raises ValueError if the address cannot be read."""
+def _secrets_of(
+    more: Secrets, url: str, headers: tuple[tuple[str, str], ...]
+) -> tuple[Secrets, str]:
+    """The keys of a request, and more; and its address without them.
+
+    Raises:
+        ValueError: the address cannot be read.
+    """
     secrets = Secrets(more)
     secrets.add_address(url)
     secrets.add_values(dict(headers))
-    return secrets
+    return secrets, secrets.mask_text(without_secrets(url))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from graders_engine.errors import BackendFailure, BackendRejected, InvalidRequest
@@ -16,8 +18,25 @@ from graders_engine.models.retry import RetryPolicy
 
 MAX_ANSWER_BYTES = 4 << 20
 """A verdict is a few kilobytes; an answer longer than this is not one."""
+_NAMES = (
+    b'"choices"', b'"message"', b'"content"', b'"refusal"', b'"finish_reason"', b'"output"', b'"text"',
+    b'"error"', b'"status"', b'"incomplete_details"',
+)  # fmt: skip
+"""Keys of an answer, in both request forms, that decide about its verdict."""
 _FILTER_CODES = frozenset({"content_filter", "ResponsibleAIPolicyViolation"})
 """Codes by which Azure refuses a prompt."""
+
+
+def decode_answer(text: bytes) -> Any:
+    """The JSON of an answer in which no key that counts is there twice in one object.
+
+    Raises:
+        ValueError: one is, or it is not JSON.
+    """
+    # A name that is there once, and in no escape, is not repeated: that is ten times as fast.
+    if b"\\u00" in text or any(text.count(name) > 1 for name in _NAMES):
+        return strict_json.decode_unique(text)
+    return strict_json.decode(text)
 
 
 class OpenAIBackend:
@@ -54,9 +73,7 @@ class OpenAIBackend:
         self._extra_body = dict(settings.extra_body)
         secrets = Secrets() if secrets is None else secrets
         keep_secret(settings, secrets, api_key)
-        client = HttpClient(
-            retry, MAX_ANSWER_BYTES, secrets=secrets, decode=strict_json.decode_unique
-        )
+        client = HttpClient(retry, MAX_ANSWER_BYTES, secrets=secrets, decode=decode_answer)
         self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
         self.address = self._endpoint.address
         self._url = self.address + self._wire.path

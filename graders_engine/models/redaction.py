@@ -131,7 +131,7 @@ class Secrets:
     def __init__(self, more: Secrets | None = None) -> None:
         self._groups: tuple[Secrets, ...] = (self, *(more._groups if more else ()))
         self._texts: set[str] = set()
-        self._needles: tuple[bytes, ...] = ()
+        self._needles: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._texts)} keys)"
@@ -143,10 +143,8 @@ class Secrets:
             self._texts.add(text)
             found = {needle for known in self._texts for needle in _needles(known)}
             # What holds another needle is found by that one.
-            self._needles = tuple(
-                needle
-                for needle in sorted(found)
-                if not any(other in needle for other in found - {needle})
+            self._needles = frozenset(
+                needle for needle in found if not any(other in needle for other in found - {needle})
             )
 
     def add_values(self, values: Mapping[str, str]) -> None:
@@ -225,10 +223,13 @@ class Secrets:
             return MASK
 
     def _found_in(self, text: bytes) -> bool:
-        if not any(group._needles for group in self._groups):
+        needles: set[bytes] = set()
+        for group in self._groups:
+            needles |= group._needles
+        if not needles:
             return False
         flat = _flat(text)
-        return any(needle in flat for group in self._groups for needle in group._needles)
+        return any(needle in flat for needle in needles)
 
 
 def _is_key(text: str) -> bool:

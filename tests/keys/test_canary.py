@@ -115,8 +115,8 @@ def test_judges_that_repeat_the_key_leave_it_nowhere(
     assert scored[0] == 0, commands.printed[-2000:]
     for arguments in (
         ["report", "out.jsonl"],
-        ["explain", "out.jsonl", "--row", "1"],
-        ["explain", "out.jsonl", "--row", "2", "--json"],
+        ["explain", "out.jsonl", "1"],
+        ["explain", "out.jsonl", "2", "--json"],
         ["cache", "info"],
     ):
         commands.run(*arguments)
@@ -141,7 +141,7 @@ def test_embeddings_and_endpoint_graders_that_repeat_it_leave_it_nowhere(
         )  # fmt: skip
         assert scored[0] == 0, commands.printed[-2000:]
         commands.run("report", f"out{number}.jsonl")
-        commands.run("explain", f"out{number}.jsonl", "--row", "1")
+        commands.run("explain", f"out{number}.jsonl", "1")
     commands.run(
         "diff-graders", "--old", "@../e.json", "--new", "@../e.json", "--data", "data.jsonl"
     )
