@@ -15,7 +15,7 @@ from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import Scope, kind_of, scope_of
-from graders_engine.models.http import without_secrets
+from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 
 ScopeOf = Callable[[Any], Scope]

@@ -67,7 +67,9 @@ class AsyncEngine:
             self._embeddings = BatchedEmbeddings(backend)
         sandbox = given.sandbox
         self._sandbox = OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox
-        self._endpoints = endpoint_client(given.on_retry) if given.allow_endpoints else None
+        self._endpoints = (
+            endpoint_client(given.on_retry, self._judges.secrets) if given.allow_endpoints else None
+        )
         self._services = Services(
             metric_variants=given.metric_variants,
             max_text_chars=given.max_text_chars,

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.language.span import Span
+from graders_engine.models.redaction import may_hold_key
 
 MAX_NODES = 200_000
 """Most values in one YAML document, each use of an alias counted; bounds what aliases can expand to."""
@@ -162,7 +163,9 @@ class _Yaml:
 
     def fail(self, reason: str, at: int) -> NoReturn:
         span = Span(self.text, min(at, len(self.text)), at + 1)
-        lines = [f"{self.what}: {reason} (line {span.line}, column {span.column}).", span.caret()]
+        lines = [f"{self.what}: {reason} (line {span.line}, column {span.column})."]
+        if not may_hold_key(self.text):
+            lines.append(span.caret())
         if "{{" in self.text:
             lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')
         raise InvalidDocument("\n".join(lines))

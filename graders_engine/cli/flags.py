@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.models.redaction import is_plain
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -43,5 +44,7 @@ def pair(name: str, given: str, form: str = "NAME=VALUE") -> tuple[str, str]:
     """
     left, equals, right = given.partition("=")
     if not (left and equals and right):
-        raise InvalidRequest(f"{name} {given}: write {form}.")
+        # An address in place of a pair may hold a key.
+        repeated = f" {given}" if is_plain(given) else ""
+        raise InvalidRequest(f"{name}{repeated}: write {form}.")
     return left, right

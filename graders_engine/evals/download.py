@@ -47,7 +47,13 @@ class EvalsApi:
             settings = EndpointSettings(base_url=base_url)
         except ValueError as error:
             raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
-        client = HttpClient(retry or RETRY, MAX_PAGE_BYTES, proxy=_proxy_for(settings.address))
+        proxy = _proxy_for(settings.address)
+        try:
+            client = HttpClient(retry or RETRY, MAX_PAGE_BYTES, proxy=proxy)
+        except ValueError as error:
+            raise DataSetError(
+                f"The evals cannot be downloaded: the proxy that the environment names {error}."
+            ) from None
         self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
 
     async def objects(self) -> AsyncIterator[dict[str, Any]]:
@@ -80,7 +86,9 @@ class EvalsApi:
             except BackendFailure as error:
                 raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
             data = page.get("data") if isinstance(page, dict) else None
-            if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
+            if not isinstance(data, list) or not all(
+                isinstance(each, dict) and "id" in each for each in data
+            ):
                 raise DataSetError(f"{address}: the answer is not a list of objects.")
             for each in data:
                 yield each
@@ -100,7 +108,8 @@ def _proxy_for(address: str) -> str | None:
     parts = urlsplit(address)
     if parts.hostname is None or proxy_bypass(parts.netloc):
         return None
-    return getproxies().get(parts.scheme)
+    proxy = getproxies().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 async def download(api: EvalsApi, path: Path) -> AsyncIterator[int]:

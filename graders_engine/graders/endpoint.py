@@ -21,19 +21,36 @@ from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.models.http import HttpClient, JsonClient
 from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.redaction import Secrets, quoted_if_plain, read_address
 from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Outcome, rewarded
 
 
-def endpoint_client(on_retry: OnRetry | None = None) -> HttpClient:
-    """What sends rows to endpoints: three retries, and answers of 1 MB at most, as in Azure."""
-    return HttpClient(RetryPolicy(attempts=4), max_answer_bytes=1 << 20, on_retry=on_retry)
+def endpoint_client(on_retry: OnRetry | None = None, secrets: Secrets | None = None) -> HttpClient:
+    """What sends rows to endpoints: three retries, and answers of 1 MB at most, as in Azure.
+
+    Args:
+        on_retry: called before each further attempt.
+        secrets: keys that are masked in answers, besides those of the grader.
+    """
+    return HttpClient(
+        RetryPolicy(attempts=4),
+        1 << 20,
+        on_retry,
+        secrets=secrets,
+        decode=strict_json.decode_unique,
+    )
 
 
 def _http(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        reason = f"'{url}' is not a URL that starts with http:// or https://."
+        reason = f"{quoted_if_plain(url)} is not a URL that starts with http:// or https://."
         raise field_error(lambda path: [mistakes.invalid(path, reason)])
+    try:
+        read_address(url)
+    except ValueError as error:
+        reason = f"the URL {error}."
+        raise field_error(lambda path: [mistakes.invalid(path, reason)]) from None
     return url
 
 

@@ -112,7 +112,9 @@ def middle(numbers: Sequence[float]) -> float:
 
 def _whole_answer(text: str) -> Any:
     try:
-        return strict_json.decode(text)
+        return strict_json.decode_unique(text)
+    except strict_json.RepeatedKey as error:
+        raise ValueError(f"the judge's answer is not clear: {error}: {_excerpt(text)}") from None
     except ValueError:
         raise ValueError(
             f"the judge's answer is not JSON alone, though it was bound to a schema: {_excerpt(text)}"
@@ -121,9 +123,13 @@ def _whole_answer(text: str) -> Any:
 
 def _last_verdict(text: str) -> Any:
     """The last object in a text that has a result."""
-    for answer in _objects_from_the_end(text[-TAIL_CHARS:]):
+    for answer, clear in _objects_from_the_end(text[-TAIL_CHARS:]):
         if "result" in answer:
-            return answer
+            if clear:
+                return answer
+            # An earlier object may be one that a row planted.
+            reason = "the judge's answer is not clear: a key is there twice in one object"
+            raise ValueError(f"{reason}: {_excerpt(text)}")
     raise ValueError(f"the judge's answer has no verdict in it: {_excerpt(text)}")
 
 
@@ -136,15 +142,24 @@ def _result(answer: Any, result_of: Callable[[Any], T]) -> T:
         raise ValueError(f"the judge's answer: {error}") from None
 
 
-def _objects_from_the_end(text: str) -> Iterator[dict[str, Any]]:
-    """JSON objects that are not inside another one, the last one first."""
-    decoder = json.JSONDecoder(parse_constant=_refuse)
-    found: list[tuple[int, dict[str, Any]]] = []
+def _objects_from_the_end(text: str) -> Iterator[tuple[dict[str, Any], bool]]:
+    """JSON objects that are not inside another one, the last one first; and whether no key is there twice."""
+    repeated = False
+
+    def merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        value = dict(pairs)
+        repeated = repeated or len(value) < len(pairs)
+        return value
+
+    decoder = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=merged)
+    found: list[tuple[int, dict[str, Any], bool]] = []
     at, parsed = len(text), 0
     for _ in range(MAX_BRACES):
         at = text.rfind("{", 0, at)
         if at < 0 or parsed > MAX_PARSED_CHARS:
             break
+        repeated = False
         try:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
@@ -156,9 +171,9 @@ def _objects_from_the_end(text: str) -> Iterator[dict[str, Any]]:
         parsed += end - at
         # An object that contains those found so far replaces them: they were parts of it.
         found = [one for one in found if one[0] >= end]
-        found.append((at, value))
-    for _, value in found:
-        yield value
+        found.append((at, value, not repeated))
+    for _, value, clear in found:
+        yield value, clear
 
 
 def _refuse(literal: str) -> Any:

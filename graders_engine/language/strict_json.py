@@ -12,6 +12,35 @@ def _reject_constant(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is not JSON")
 
 
+class RepeatedKey(ValueError):
+    """Raised for JSON that names a key twice in one object: readers disagree about the value that counts."""
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object from its keys and values; the hook of the standard library's decoders.
+
+    Raises:
+        RepeatedKey: a key is there twice.
+    """
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise RepeatedKey("a key is there twice in one object")
+    return value
+
+
+def decode_unique(text: str | bytes) -> Any:
+    """As `decode`, but no object may name a key twice.
+
+    Raises:
+        RepeatedKey: one does.
+        ValueError: as in `decode`.
+    """
+    try:
+        return json.loads(text, parse_constant=_reject_constant, object_pairs_hook=unique)
+    except RecursionError:
+        raise ValueError("the JSON text nests too deep") from None
+
+
 def decode(text: str | bytes) -> Any:
     """Parse one JSON document.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cachetools import LRUCache
 
 from graders_engine.errors import BackendFailure, InvalidRequest
+from graders_engine.models.redaction import is_plain
 from graders_engine.tasks import SharedTask
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def open_embeddings(spec: str | EmbeddingBackend, find_endpoint: FindEndpoint) -
         return spec
     scheme, _, argument = spec.partition(":")
     if scheme not in BACKENDS:
-        raise InvalidRequest(f"There is no embedding backend '{scheme}': {HOW}.")
+        # What is no plain word may be an address or a key.
+        name = f" '{scheme}'" if is_plain(scheme) and ":" in spec else " of this name"
+        raise InvalidRequest(f"There is no embedding backend{name}: {HOW}.")
     return BACKENDS[scheme](argument, find_endpoint)
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.language import strict_json
-from graders_engine.models.http import JsonClient, without_secrets
+from graders_engine.models.http import JsonClient
 from graders_engine.models.openai_wire import BINDINGS, WIRES
 from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.redaction import Secrets, read_address, without_secrets
 
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
+_VARIABLE = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +42,20 @@ class EndpointSettings:
         requests_per_minute: as the endpoint's owner grants them; no limit when left out.
         tokens_per_minute: likewise.
 
+    What may hold a key is not in the `repr`.
+
     Raises:
-        ValueError: a value is not allowed; the message repeats no password.
+        ValueError: a value is not allowed; the message repeats no key.
     """
 
-    base_url: str = DEFAULT_BASE_URL
+    base_url: str = field(default=DEFAULT_BASE_URL, repr=False)
     api: str = "chat"
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = field(default="OPENAI_API_KEY", repr=False)
     auth: str = "bearer"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     structured: str = "auto"
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     concurrency: int | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
@@ -62,35 +68,32 @@ class EndpointSettings:
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name} is one of {', '.join(values)}, not {getattr(self, name)!r}"
-                )
+                given = getattr(self, name)
+                # What is not a word may be a key that was put into the wrong place.
+                quoted = f", not {given!r}" if isinstance(given, str) and given.isalpha() else ""
+                raise ValueError(f"{name} is one of {', '.join(values)}{quoted}")
         for name in ("concurrency", "requests_per_minute", "tokens_per_minute"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, but it is {value!r}")
-        address = without_secrets(self.base_url)
-        if not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url must start with http:// or https://, not {address!r}")
-        try:
-            parts = urlsplit(self.base_url)
-        except ValueError:  # its text may repeat a password
-            raise ValueError(f"base_url is not an address: {address!r}") from None
-        if not parts.hostname:
-            raise ValueError(f"base_url names no host: {address!r}")
-        if "@" in parts.netloc:
+        if not _VARIABLE.fullmatch(self.api_key_env):
+            raise ValueError("api_key_env must be the name of a variable, not the key itself")
+        if "@" in self.base_url:  # a path or a query writes it %40
             raise ValueError("base_url must not hold a password: put the key into api_key_env")
+        try:
+            read_address(self.base_url)
+        except ValueError as error:
+            raise ValueError(f"base_url {error}") from None
 
     @property
     def address(self) -> str:
-        """The base URL without its query and without a slash at its end."""
-        scheme, host, path, _, _ = urlsplit(self.base_url)
-        return urlunsplit((scheme, host, path.rstrip("/"), "", ""))
+        """The base URL as messages show it: without its query and without a slash at its end."""
+        return without_secrets(self.base_url).rstrip("/")
 
     @property
     def full_query(self) -> dict[str, str]:
         """The query of the base URL, and `query`."""
-        given = parse_qsl(urlsplit(self.base_url).query, keep_blank_values=True)
+        given = parse_qsl(urlsplit(self.base_url.strip()).query, keep_blank_values=True)
         return {**dict(given), **self.query}
 
     def options(self) -> str:
@@ -98,7 +101,9 @@ class EndpointSettings:
 
         It is a hash because a query may hold a key.
         """
-        parts = [dict(part) for part in (self.full_query, self.extra_body) if part]
+        parts: list[Any] = [dict(part) for part in (self.full_query, self.extra_body) if part]
+        if hidden := urlsplit(self.base_url.strip()).path.partition(";")[2]:
+            parts.append(hidden)
         if not parts:
             return ""
         return hashlib.blake2b(strict_json.encode(parts), digest_size=4).hexdigest()
@@ -120,6 +125,9 @@ class Endpoint:
 
     Attributes:
         address: the base URL as messages show it: without a query, a user name or a password.
+
+    Raises:
+        ValueError: the base URL cannot be used; the message repeats nothing of it.
     """
 
     def __init__(
@@ -132,14 +140,17 @@ class Endpoint:
         limiter: RateLimiter | None = None,
         concurrency: int | None = None,
     ) -> None:
-        base, _, base_query = base_url.partition("#")[0].partition("?")
-        self.address = without_secrets(base)
-        self._base = base
-        self._query = "&".join(filter(None, (base_query, urlencode(query or {}))))
-        self._headers = dict(headers or {})
+        parts = read_address(base_url)
+        user, _, host = parts.netloc.rpartition("@")
+        self._base = f"{parts.scheme}://{host}{parts.path}"
+        self._query = "&".join(filter(None, (parts.query, urlencode(query or {}))))
+        self._headers = {**_basic(user), **(headers or {})}
         self._client = client
         self._limiter = limiter or RateLimiter()
         self._free = asyncio.Semaphore(concurrency) if concurrency else None
+        secrets = Secrets()
+        secrets.add_values(self._headers)
+        self.address = secrets.mask_text(without_secrets(base_url))
 
     @classmethod
     def from_settings(
@@ -156,8 +167,9 @@ class Endpoint:
         Raises:
             InvalidRequest: the key cannot be sent.
         """
+        parts = read_address(settings.base_url)
         return cls(
-            settings.address,
+            f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}",
             client,
             headers={**settings.headers, **_authorisation(settings, api_key)},
             query=settings.full_query,
@@ -211,6 +223,28 @@ class Endpoint:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def keep_secret(settings: EndpointSettings, secrets: Secrets, api_key: str | None = None) -> None:
+    """Add the keys of an endpoint to those that are masked.
+
+    Args:
+        settings: the endpoint.
+        secrets: gets the keys.
+        api_key: its key; taken from the environment when left out.
+    """
+    secrets.add_address(settings.base_url)
+    secrets.add_body(settings.extra_body)
+    for values in (settings.headers, settings.query, _authorisation(settings, api_key)):
+        secrets.add_values(values)
+
+
+def _basic(user: str) -> dict[str, str]:
+    """The header for a user name and a password, as they stand in an address."""
+    if not user:
+        return {}
+    text = unquote(user if ":" in user else f"{user}:")
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
 def _authorisation(settings: EndpointSettings, api_key: str | None) -> dict[str, str]:

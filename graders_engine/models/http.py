@@ -1,5 +1,6 @@
 """JSON over HTTP, one request at a time. `models.endpoint` adds pace and retries.
 
+Keys are taken out of all that comes back here, before anything else reads it.
 aiohttp is imported on first use.
 """
 
@@ -10,14 +11,18 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
 from graders_engine.language import strict_json
 from graders_engine.models.error_body import read_error_body, shortened
+from graders_engine.models.port_check import PortCheck
+from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
 
 if TYPE_CHECKING:
@@ -31,16 +36,13 @@ MAX_ANSWER_BYTES = 64 << 20
 """An answer longer than this is an error, not a memory problem."""
 CONNECT_S = 10.0
 """Time limit for connecting; a server that is there accepts far sooner."""
-
-
-def without_secrets(url: str) -> str:
-    """An address as messages show it: its query, and a name and password before the host, may be keys."""
-    address = url.partition("?")[0].partition("#")[0]
-    scheme, slashes, rest = address.partition("://")
-    if not slashes:
-        scheme, rest = "", address
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+FIRST_CONNECT_S = 2.0
+"""A port that never answered is checked after so long; then the request gets its whole time."""
+MAX_KNOWN = 256
+"""Pairs of an address and headers whose keys are remembered; endpoint graders name as many as they like."""
+NOT_AN_ADDRESS = "this is not an address"
+NOT_A_HEADER = "a header, or the address, holds what HTTP does not allow"
+REPEATS_KEY = "the answer repeats a key in a form that cannot be taken out, so it is not used"
 
 
 class JsonClient(Protocol):
@@ -74,6 +76,9 @@ class HttpClient:
         max_answer_bytes: an answer longer than this is an error.
         on_retry: called by those who use this client before each further attempt.
         proxy: the address of an HTTP proxy.
+        secrets: keys that are masked in every answer, besides those in the headers and the address of its
+            request.
+        decode: reads the JSON of an answer; raises ValueError if it cannot be used.
     """
 
     def __init__(
@@ -83,11 +88,19 @@ class HttpClient:
         on_retry: OnRetry | None = None,
         *,
         proxy: str | None = None,
+        secrets: Secrets | None = None,
+        decode: Callable[[bytes], Any] = strict_json.decode,
     ) -> None:
         self.retry = retry or RetryPolicy()
         self.on_retry = on_retry
+        self._secrets = Secrets() if secrets is None else secrets
+        self._secrets_of = lru_cache(MAX_KNOWN)(partial(_secrets_of, self._secrets))
         self._max_answer_bytes = max_answer_bytes
         self._proxy = proxy
+        if proxy is not None:
+            self._secrets.add_address(proxy)
+        self._decode = decode
+        self._ports = PortCheck()
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Any:
@@ -100,69 +113,122 @@ class HttpClient:
         Raises:
             BackendBusy: another attempt may succeed.
             BackendRejected: the server says that the request is wrong.
-            BackendFailure: the answer cannot be used. No message repeats a header, a query or a password.
+            BackendFailure: the answer cannot be used. No message repeats a key.
         """
         return await self._send("POST", url, headers, body)
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Any:
+        try:
+            secrets, address = self._secrets_of(url, tuple(headers.items()))
+        except ValueError as error:
+            raise BackendFailure(f"The address {error}") from None
+        answer = await self._ask(method, url, headers, body)
+        # Raised here, not where it was caught: the library's exceptions hold addresses and headers.
+        if isinstance(answer, _NoAnswer):
+            raise answer.failure(address, secrets)
+        try:
+            text = secrets.mask(answer.text)
+        except Unmaskable:
+            if answer.status == 200:
+                raise BackendFailure(f"{address}: {REPEATS_KEY}", status=200) from None
+            text = f"({REPEATS_KEY})".encode()
+        if answer.status != 200:
+            raise _failure(address, answer, text)
+        try:
+            return self._decode(text)
+        except strict_json.RepeatedKey as error:
+            reason = str(error)
+        except ValueError:
+            reason = "the answer is not JSON"
+        raise BackendFailure(f"{address}: {reason}: {shortened(text)}", status=200)
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> _Answer | _NoAnswer:
+        """What came; the port is checked where nothing ever came."""
+        connect_s = min(FIRST_CONNECT_S, CONNECT_S) if self._ports.is_new(url) else CONNECT_S
+        answer = await self._attempt(method, url, headers, body, connect_s)
+        if isinstance(answer, _Answer):
+            self._ports.answered(url)
+            return answer
+        if answer.check and not self._proxy and (mistake := await self._ports.mistake(url)):
+            return _NoAnswer(mistake, retried=False)
+        if answer.connecting and connect_s < CONNECT_S:
+            return await self._attempt(method, url, headers, body, CONNECT_S)
+        return answer
+
+    async def _attempt(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        connect_s: float,
+    ) -> _Answer | _NoAnswer:
         import aiohttp
 
         session = self._session or self._open()
-        address = without_secrets(url)
+        limits = aiohttp.ClientTimeout(total=self.retry.attempt_s, sock_connect=connect_s)
         try:
             # Following a redirect would send the key to another host.
             async with session.request(
-                method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
-            ) as answer:
-                text = await self._read(answer, address)
+                method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy,
+                timeout=limits,
+            ) as answer:  # fmt: skip
+                text = await self._read(answer)
+                if text is None:
+                    reason = f"the answer is longer than {self._max_answer_bytes} bytes"
+                    return _NoAnswer(reason, status=answer.status, retried=False)
+                return _Answer(answer.status, retry_after_s(answer.headers), text)
         except aiohttp.ConnectionTimeoutError:
-            raise BackendBusy(f"{address}: no connection within {CONNECT_S:g} s") from None
+            return _NoAnswer(f"no connection within {connect_s:g} s", check=True, connecting=True)
         except TimeoutError:
+            # A port with TLS does not keep a request without TLS waiting.
             reason = f"no answer within {self.retry.attempt_s:g} s"
-            raise BackendBusy(f"{address}: {reason}") from None
+            return _NoAnswer(reason, check=url.startswith("https:"))
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
-            raise BackendFailure(f"'{address}' is not an address") from None
+            return _NoAnswer(NOT_AN_ADDRESS, retried=False)
         except aiohttp.ClientSSLError as error:  # a wrong certificate stays wrong
-            raise BackendFailure(f"{address}: {type(error).__name__}: {error}") from None
+            return _NoAnswer(_reason(error), retried=False, check=True)
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise BackendBusy(f"{address}: {type(error).__name__}: {error}") from None
-        if answer.status != 200:
-            raise _failure(address, answer.status, answer.headers, text)
-        try:
-            return strict_json.decode(text)
+            payload = isinstance(error, aiohttp.ClientPayloadError)  # something came then
+            return _NoAnswer(_reason(error), check=not payload)
         except ValueError:
-            raise BackendFailure(
-                f"{address}: the answer is not JSON: {shortened(text)}", status=200
-            ) from None
+            return _NoAnswer(NOT_A_HEADER, retried=False)
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
+
+        class NoCookies(aiohttp.DummyCookieJar):
+            """Reads none: what cannot be read would be logged, and may repeat a key."""
+
+            def update_cookies_from_headers(self, headers: Any, response_url: Any) -> None: ...
 
         self._session = aiohttp.ClientSession(
             # The policies bound the number of requests; a second limit here would only hide theirs.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             headers={"Content-Type": "application/json"},
-            timeout=aiohttp.ClientTimeout(total=self.retry.attempt_s, sock_connect=CONNECT_S),
             # Cookies would make one row's request depend on another's answer.
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=NoCookies(),
         )
         # Of a client that nobody closes, the connections end with it.
         weakref.finalize(self, _abandon, asyncio.get_running_loop(), self._session, os.getpid())
         return self._session
 
-    async def _read(self, answer: aiohttp.ClientResponse, address: str) -> bytes:
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
+        """The whole text; None if it is too long."""
         text = bytearray()
         async for chunk in answer.content.iter_any():
             text += chunk
             if len(text) > self._max_answer_bytes:
-                limit = f"the answer is longer than {self._max_answer_bytes} bytes"
-                raise BackendFailure(f"{address}: {limit}", status=answer.status)
+                return None
         return bytes(text)
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._ports.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -175,10 +241,86 @@ def _abandon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, pr
             loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
 
 
-def _failure(address: str, status: int, headers: Mapping[str, str], text: bytes) -> BackendFailure:
-    """The exception for an answer with another status than 200."""
+def _secrets_of(
+    more: Secrets, url: str, headers: tuple[tuple[str, str], ...]
+) -> tuple[Secrets, str]:
+    """The keys of a request, and more; and its address without them.
+
+    Raises:
+        ValueError: the address cannot be read.
+    """
+    secrets = Secrets(more)
+    secrets.add_address(url)
+    secrets.add_values(dict(headers))
+    return secrets, secrets.mask_text(without_secrets(url))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A whole answer, as it came: its text may repeat a key.
+
+    Attributes:
+        status: of HTTP.
+        wait_s: seconds to wait before another request, where the server says so.
+        text: the body.
+    """
+
+    status: int
+    wait_s: float | None
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _NoAnswer:
+    """Why there is no answer.
+
+    Attributes:
+        reason: behind the address and a colon; it may repeat a key.
+        status: of HTTP, if there was one.
+        retried: whether another attempt may succeed.
+        check: whether the port may speak the other protocol.
+        connecting: whether there was no connection within the time limit.
+    """
+
+    reason: str
+    status: int | None = None
+    retried: bool = True
+    check: bool = False
+    connecting: bool = False
+
+    def failure(self, address: str, secrets: Secrets) -> BackendFailure:
+        """The exception for it."""
+        kind = BackendBusy if self.retried else BackendFailure
+        return kind(f"{address}: {secrets.mask_text(self.reason)}", status=self.status)
+
+
+def _reason(error: Exception) -> str:
+    """What happened, without the address, which the library repeats with its query."""
+    import aiohttp
+
+    text = str(error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        text = f"the proxy answered HTTP {error.status}"
+    elif isinstance(error, aiohttp.ClientResponseError):
+        text = "the answer is not HTTP"
+    elif isinstance(error, aiohttp.ClientOSError) and not isinstance(
+        error, aiohttp.ClientConnectorError
+    ):
+        text = os.strerror(error.errno) if error.errno else "the connection ended"
+    return f"{type(error).__name__}: {text}"
+
+
+def _failure(address: str, answer: _Answer, text: bytes) -> BackendFailure:
+    """The exception for an answer with another status than 200.
+
+    Args:
+        address: where it came from.
+        answer: what came.
+        text: its text, without keys.
+    """
     body = read_error_body(text)
-    answer = ErrorFields(
+    status = answer.status
+    fields = ErrorFields(
         status=status,
         code=body.code,
         param=body.param,
@@ -186,12 +328,12 @@ def _failure(address: str, status: int, headers: Mapping[str, str], text: bytes)
         details=body.details,
     )
     if 300 <= status < 400:
-        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **answer)
+        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
     reason = f"{address}: HTTP {status}: {shortened(text)}"
     if status in RETRIED_STATUS:
         overloaded = status in OVERLOADED_STATUS
-        return BackendBusy(reason, retry_after_s(headers), overloaded=overloaded, **answer)
-    return BackendRejected(reason, **answer)
+        return BackendBusy(reason, answer.wait_s, overloaded=overloaded, **fields)
+    return BackendRejected(reason, **fields)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -26,6 +26,7 @@ from graders_engine.models.policies import (
     Retrying,
 )
 from graders_engine.models.rate_limiter import RateLimiter
+from graders_engine.models.redaction import Secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ class JudgeRegistry:
         observer: called with each request to a judge and its reply.
         on_retry: called before each further attempt of a request.
 
+    Attributes:
+        secrets: the keys of all endpoints, which are masked in whatever any of them answers.
+
     Raises:
         InvalidRequest: a setting contradicts another.
         DataSetError: a file is to be read and written.
@@ -141,6 +145,7 @@ class JudgeRegistry:
         FilesInUse(settings.inputs()).write(settings.outputs())
         self.settings = settings
         self.repeats = settings.repeats
+        self.secrets = Secrets()
         self._observer = observer
         self._on_retry = on_retry
         self._config: Config | None = None
@@ -224,7 +229,8 @@ class JudgeRegistry:
             raise UnavailableGrader(
                 how_to_map(name, model, {*self.settings.endpoints, *config.endpoints})
             )
-        return OpenAIBackend(settings, retry=self.settings.retry), settings, settings.address
+        opened = OpenAIBackend(settings, retry=self.settings.retry, secrets=self.secrets)
+        return opened, settings, opened.address
 
     def endpoint(self, place: str) -> tuple[Endpoint, EndpointSettings]:
         """An endpoint for embeddings, with its key, limits and retries from graders.toml and the settings.
@@ -235,11 +241,12 @@ class JudgeRegistry:
         Raises:
             InvalidRequest: there is no such endpoint, or graders.toml cannot be used.
         """
-        from graders_engine.models.endpoint import Endpoint
+        from graders_engine.models.endpoint import Endpoint, keep_secret
         from graders_engine.models.routes import embedding_settings
 
         name, settings = embedding_settings(place, self.settings.endpoints, self._read_config())
-        client = HttpClient(self.settings.retry, on_retry=self._on_retry)
+        keep_secret(settings, self.secrets)
+        client = HttpClient(self.settings.retry, on_retry=self._on_retry, secrets=self.secrets)
         endpoint = Endpoint.from_settings(
             settings,
             client,
@@ -261,9 +268,12 @@ class JudgeRegistry:
     def _read_config(self) -> Config:
         if self._config is None:
             from graders_engine.models.config import Config, read_config
+            from graders_engine.models.endpoint import keep_secret
 
             path = self.settings.config
             self._config = Config() if path is None else read_config(Path(path))
+            for endpoint in self._config.endpoints.values():
+                keep_secret(endpoint, self.secrets)
         return self._config
 
     def _open_budget(self) -> Budget:

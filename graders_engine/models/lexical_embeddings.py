@@ -24,9 +24,7 @@ class LexicalEmbeddings:
 
     def __init__(self, argument: str = "") -> None:
         if argument:
-            raise InvalidRequest(
-                f"The embedding backend 'lexical' takes no argument, but has '{argument}'."
-            )
+            raise InvalidRequest("The embedding backend 'lexical' takes no argument, but has one.")
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector for each text; a text without words gives zeros."""

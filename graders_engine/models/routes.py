@@ -11,8 +11,8 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.config import Config
 from graders_engine.models.endpoint import EndpointSettings
-from graders_engine.models.http import without_secrets
 from graders_engine.models.judges import DEFAULT
+from graders_engine.models.redaction import is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def embedding_settings(
         if "://" not in place:
             known = ", ".join(sorted(config.endpoints)) or "none"
             raise ValueError(
-                f"graders.toml has no endpoint '{without_secrets(place)}' (it has: {known}), and an address "
+                f"graders.toml has no endpoint of this name (it has: {known}), and an address "
                 "must start with http:// or https://"
             )
         settings = EndpointSettings(base_url=place)
@@ -106,10 +106,13 @@ def how_to_map(endpoint: str, model: str, known: Iterable[str]) -> str:
         known: names of the endpoints that exist.
     """
     if endpoint != DEFAULT:
+        name, which = endpoint, f"the endpoint '{endpoint}', which is"
+        if not is_plain(endpoint):  # an address in its place may hold a key
+            name, which = "NAME", "an endpoint that is"
         return (
-            f"The model '{model}' is mapped to the endpoint '{endpoint}', which is not defined "
+            f"The model '{model}' is mapped to {which} not defined "
             f"(defined: {', '.join(sorted(known)) or 'none'}). Define it in graders.toml: "
-            f"[endpoints.{endpoint}] base_url = ..."
+            f"[endpoints.{name}] base_url = ..."
         )
     return (
         f"The judge '{model}' has no endpoint. Set OPENAI_BASE_URL (and OPENAI_API_KEY) to an endpoint that "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MEBIBYTE = 1 << 20
 
@@ -24,7 +24,7 @@ class ServerSettings:
         log_bodies: whether requests and responses are logged whole; they hold users' data.
     """
 
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     hosts: frozenset[str] | None = None
     max_body_bytes: int = 32 * MEBIBYTE
     max_row_bytes: int = 4 * MEBIBYTE

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from graders_engine import Engine, UnavailableGrader
 from graders_engine.cli.main import graders
-from graders_engine.models.http import without_secrets
+from graders_engine.models.redaction import without_secrets
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, error, http, judge_server
 from tests.judges.rows import row, rows

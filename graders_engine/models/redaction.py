@@ -1,0 +1,321 @@
+"""The keys that requests carry: not shown with an address, and taken out of all that comes back.
+
+An endpoint may repeat a key in an error, in an answer or in a header, as it is or encoded. What is found is
+replaced by `***`: as plain text, in the escapes of JSON, of addresses and of HTML, in hexadecimal and in
+base64, in any case of letters, and with blanks in it. An answer with a key in a mixture of these, which
+cannot be replaced, is not used at all.
+
+What people give to servers that want no key (`none`, `x`, `EMPTY`, `1`, `anything`) must not change an honest
+answer. So a value is a key if it has
+
+- 8 characters or more, one of them a letter, and is not a single word of fewer than 16 letters; or
+- 6 or 7 characters, letters as well as digits; or
+- 16 characters or more of any kind, so that numbers in answers stay as they are.
+
+Other values are masked together with their names only, as in `api-key=zzz`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+SCHEMES = ("http://", "https://")
+UNREADABLE = "(an address that cannot be read)"
+_STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
+"""Readers of addresses drop these, or disagree about them."""
+_PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?/?", re.IGNORECASE)
+MASK = "***"
+MAX_MASKED_BYTES = 1 << 17
+"""A longer text that holds a key is not used: the search for its forms takes 0.2 s for this length."""
+PUBLIC_NAMES = frozenset(
+    {
+        "accept", "accept-encoding", "accept-language", "after", "anthropic-beta", "anthropic-version",
+        "api-version", "content-encoding", "content-type", "deployment", "http-referer", "limit", "model",
+        "openai-beta", "order", "origin", "referer", "user-agent", "x-title",
+    }
+)  # fmt: skip
+"""Headers and parameters whose values are no keys; an answer may repeat them, such as a model's name."""
+_SECRET_NAME = re.compile(r"key|token|secret|passw|auth|credential|signature", re.IGNORECASE)
+"""Names of keys in the body of a request, which consists of other things."""
+_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|api-key|key)\s+(\S.*)", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_BLANKS = bytes(range(33)) + b"\\\x7f"
+_LOWER = bytes(range(256)).lower()
+_ESCAPES = (
+    (b"%", re.compile(rb"%(?:25)*([0-9a-fA-F]{2})")),
+    (b"\\u00", re.compile(rb"\\{1,16}+u00([0-9a-fA-F]{2})")),
+    (b"\\x", re.compile(rb"\\{1,16}+x([0-9a-fA-F]{2})")),
+)
+_ROUNDS = 3
+"""Escapes inside escapes that are resolved."""
+_BETWEEN = rb"(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb]){0,16}+"
+"""What may stand between two characters of a key: blanks, as they are or as JSON escapes."""
+
+
+def read_address(url: str) -> SplitResult:
+    """The parts of an address; blanks around it do not count.
+
+    Two readers may find different hosts in an address with an `@`, `?`, `#` or `/` in its password, and one
+    of them would show the rest of it. So an `@` is allowed once, before the host.
+
+    Raises:
+        ValueError: it is not an http address, or it can be read in several ways. The message, a part of a
+            sentence, repeats nothing of it.
+    """
+    url = url.strip()
+    if not url.lower().startswith(SCHEMES):
+        raise ValueError("must start with http:// or https://")
+    if _STRANGE.search(url):
+        raise ValueError("must not hold blanks, control characters or backslashes")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may repeat a password
+        parts = None
+    if parts is None:
+        raise ValueError("is not an address")
+    user, _, host = parts.netloc.rpartition("@")
+    if url.count("@") > bool(user or "@" in parts.netloc):
+        raise ValueError(
+            "can be read in several ways: an @ may only stand before the host; write %40 elsewhere"
+        )
+    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    if colon and port and not (port.isascii() and port.isdigit()):
+        raise ValueError("has a port that is not a number; write : as %3A in a password")
+    if not parts.hostname or (colon and not name):
+        raise ValueError("names no host")
+    if "%" in host and not host.startswith("["):
+        raise ValueError("has a % in its host")
+    return parts
+
+
+def without_secrets(url: str) -> str:
+    """An address as messages show it: what stands before the host, behind `?`, `#` or `;` may be a key."""
+    try:
+        parts = read_address(url)
+    except ValueError:
+        return UNREADABLE
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.partition(';')[0]}"
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is a name or a setting, which messages may repeat, and no address."""
+    return re.fullmatch(r"[\w.=-]{1,64}", text) is not None
+
+
+def may_hold_key(text: str) -> bool:
+    """Whether the source of a grader may hold a key: it has headers, or an address with more than a path."""
+    return re.search(r"\bheaders\b|://\S*[@?#;]", text) is not None
+
+
+def quoted_if_plain(url: str) -> str:
+    """For a message about a wrong address: itself if it is a scheme and a host alone; else no word of it."""
+    return f"'{url}'" if _PLAIN.fullmatch(url) else "this"
+
+
+class Unmaskable(ValueError):
+    """Raised for a text that holds a key in a form that cannot be replaced."""
+
+
+class Secrets:
+    """The keys of some endpoints.
+
+    Args:
+        more: other keys that are masked as well, those that are added to it later included.
+    """
+
+    def __init__(self, more: Secrets | None = None) -> None:
+        self._groups: tuple[Secrets, ...] = (self, *(more._groups if more else ()))
+        self._texts: set[str] = set()
+        self._needles: frozenset[bytes] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self._texts)} keys)"
+
+    def add(self, text: str) -> None:
+        """A key, if it differs enough from ordinary words."""
+        text = text.strip()
+        if text not in self._texts and _is_key(text):
+            self._texts.add(text)
+            found = {needle for known in self._texts for needle in _needles(known)}
+            # What holds another needle is found by that one.
+            self._needles = frozenset(
+                needle for needle in found if not any(other in needle for other in found - {needle})
+            )
+
+    def add_values(self, values: Mapping[str, str]) -> None:
+        """The values of headers, or of parameters of an address."""
+        for name, value in values.items():
+            if name.lower() == "cookie":
+                self.add_values(dict(parse_qsl(value.replace(" ", ""), separator=";")))
+            else:
+                self._add_value(name, value)
+
+    def _add_value(self, name: str, value: str) -> None:
+        if name.lower() in PUBLIC_NAMES:
+            return
+        self.add(value)
+        if scheme := _SCHEME.match(value):
+            self.add(scheme[1])
+            value = scheme[1]
+        if not _is_key(value):
+            for between in ("=", ":", '":"', "':'"):
+                self.add(f"{name}{between}{value}")
+        if value.isascii() and (decoded := _user_and_password(value)):
+            self._add_user(decoded)
+
+    def _add_user(self, user_and_password: str) -> None:
+        self.add(user_and_password)
+        for part in user_and_password.split(":", 1):
+            self.add(part)
+
+    def add_address(self, url: str) -> None:
+        """What an address may hold besides the host and the path."""
+        parts = read_address(url)
+        if user := parts.netloc.rpartition("@")[0]:
+            self._add_user(unquote(user))
+        for query in (parts.query, parts.fragment, *parts.path.split(";")[1:]):
+            for name, value in parse_qsl(query, keep_blank_values=True):
+                self._add_value(name, value)
+            if "=" not in query:
+                self.add(unquote(query))
+
+    def add_body(self, value: Any, *, secret: bool = False) -> None:
+        """The keys in the body of a request: what stands under names such as `api_key` or `token`."""
+        if isinstance(value, str) and secret:
+            self._add_value("", value)
+        elif isinstance(value, Mapping):
+            for name, part in value.items():
+                self.add_body(part, secret=secret or bool(_SECRET_NAME.search(str(name))))
+        elif isinstance(value, list):
+            for part in value:
+                self.add_body(part, secret=secret)
+
+    def mask(self, text: bytes) -> bytes:
+        """The text with `***` in place of each key.
+
+        Raises:
+            Unmaskable: a key is in it in a form that cannot be replaced, or the text is too long for it.
+        """
+        if not self._found_in(text):
+            return text
+        if len(text) > MAX_MASKED_BYTES:
+            raise Unmaskable
+        if b"\0" in text:  # UTF-16 or UTF-32, as JSON's readers detect it
+            text = text.replace(b"\0", b"")
+        known = {key for group in self._groups for key in group._texts}
+        for key in sorted(known, key=len, reverse=True):
+            for pattern in _patterns(key):
+                text = pattern.sub(MASK.encode(), text)
+        if self._found_in(text):
+            raise Unmaskable
+        return text
+
+    def mask_text(self, text: str) -> str:
+        """As `mask`; a text in which a key cannot be replaced becomes `***`."""
+        try:
+            return self.mask(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        except Unmaskable:
+            return MASK
+
+    def _found_in(self, text: bytes) -> bool:
+        needles: set[bytes] = set()
+        for group in self._groups:
+            needles |= group._needles
+        if not needles:
+            return False
+        flat = _flat(text)
+        return any(needle in flat for needle in needles)
+
+
+def _is_key(text: str) -> bool:
+    count = len(_flat(text.encode("utf-8", "replace")))
+    letters = any(map(str.isalpha, text))
+    if count >= 16:
+        return True
+    if count >= 8:
+        return letters and not _WORD.fullmatch(text)
+    return count >= 6 and letters and any(map(str.isdigit, text))
+
+
+def _user_and_password(value: str) -> str:
+    """What Basic authorisation encodes; empty for another value."""
+    try:
+        decoded = base64.b64decode(value, validate=True).decode()
+    except ValueError:
+        return ""
+    return decoded if ":" in decoded and decoded.isprintable() else ""
+
+
+def _flat(text: bytes) -> bytes:
+    """A text without escapes, blanks and capital letters, in which a key is a plain part."""
+    for _ in range(_ROUNDS):
+        before = text
+        # One character is found far sooner than two, and lists of numbers have no backslash.
+        for sign, pattern in _ESCAPES if b"\\" in text else _ESCAPES[:1]:
+            if sign in text:
+                text = pattern.sub(_char, text)
+        if b"&" in text and b";" in text:
+            import html  # its table of names takes time to load
+
+            text = html.unescape(text.decode("latin-1")).encode("latin-1", "replace")
+        if text == before:
+            break
+    if b"\\" in text:
+        for escape in (b"\\n", b"\\r", b"\\t"):
+            text = text.replace(escape, b"")
+    return text.translate(_LOWER, _BLANKS)
+
+
+def _char(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),))
+
+
+def _spellings(key: str) -> Iterator[bytes]:
+    """The key as hexadecimal and base64 write it, the latter wherever it stands in a longer text."""
+    text = key.encode("utf-8", "replace")
+    yield text.hex().encode()
+    for shift, first in enumerate((0, 2, 3)):
+        encoded = base64.b64encode(bytes(shift) + text).rstrip(b"=")
+        last = len(encoded) - bool(
+            (shift + len(text)) % 3
+        )  # its last character depends on what follows
+        core = encoded[first:last]
+        yield core
+        yield core.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _needles(key: str) -> set[bytes]:
+    return {_flat(part) for part in (key.encode("utf-8", "replace"), *_spellings(key))}
+
+
+@lru_cache(maxsize=256)
+def _patterns(key: str) -> tuple[re.Pattern[bytes], ...]:
+    whole = _BETWEEN.join(map(_any_form, key))
+    texts = [rb"(?>\\{1,16}(?=[ux]))?" + whole]
+    texts += [_BETWEEN.join(map(_any_form, part.decode())) for part in _spellings(key)]
+    return tuple(re.compile(text, re.IGNORECASE) for text in texts)
+
+
+def _any_form(char: str) -> bytes:
+    """A pattern for one character, as it is or escaped."""
+    import html
+
+    if char.isspace():
+        return rb"(?:[\s+]|%(?:25)*20)*+"
+    code, plain = ord(char), char.encode("utf-8", "replace")
+    forms = [b"".join(rb"%%(?:25)*%02x" % byte for byte in plain)]
+    if code < 256:
+        forms += [rb"(?<=\\)u00%02x" % code, rb"(?<=\\)x%02x" % code]
+        forms += [rb"&#0*%d;" % code, rb"&#x0*%x;" % code]
+    if char == "\\":  # as it is, it may stand between any two characters
+        return b"(?>" + b"|".join(forms) + b")?+"
+    if (named := html.escape(char)) != char:
+        forms.append(named.encode())
+    forms.append(re.escape(plain))
+    # Atomic, as all is that repeats: an endpoint must not be able to make the search slow.
+    return b"(?>" + b"|".join(forms) + b")"
