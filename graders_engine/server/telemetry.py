@@ -125,6 +125,7 @@ class ServerMetrics:
     Attributes:
         registry: the library's, with these metrics and the process's own.
         in_flight: HTTP requests in progress.
+        connections_dropped: connections closed for others.
         graders_compiled: graders compiled.
         graders_reused: graders found in the cache.
         sandbox_tier: names the tier of the sandbox.
@@ -161,6 +162,10 @@ class ServerMetrics:
             registry=registry,
         )
         self._ended: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.connections_dropped = counter(
+            "graders_connections_dropped",
+            "Idle or slow connections closed at the limit, for new ones.",
+        )
         self.graders_compiled = counter("graders_compiled", "Graders compiled.")
         self.graders_reused = counter("graders_reused", "Graders found in the cache.")
         self._graded = counter(

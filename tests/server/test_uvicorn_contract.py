@@ -27,6 +27,7 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "on_header": ["name", "value"],
         "on_headers_complete": [],
         "on_message_complete": [],
+        "on_response_complete": [],
         "pause_writing": [],
         "resume_writing": [],
         "shutdown": [],
@@ -43,8 +44,14 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 """Methods that are overridden or called, with their parameters."""
 FIELDS: Mapping[str, Sequence[str]] = {
-    "protocol": ["loop", "transport", "cycle"],
-    "cycle": ["response_started", "response_complete", "keep_alive", "default_headers"],
+    "protocol": ["loop", "transport", "cycle", "pipeline"],
+    "cycle": [
+        "response_started",
+        "response_complete",
+        "more_body",
+        "keep_alive",
+        "default_headers",
+    ],
     "server": ["config", "server_state"],
     "server_state": ["connections"],
     "running server": ["servers", "lifespan"],
