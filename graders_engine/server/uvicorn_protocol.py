@@ -129,7 +129,8 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests wait on this connection")  # answered 400
         super().on_headers_complete()
-        if self._leaving:
+        # What follows a request for another protocol, which is answered as any other, is not parsed.
+        if self._leaving or self.parser.should_upgrade():
             self._close_after_response()
 
     def on_message_complete(self) -> None:

@@ -44,7 +44,8 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 """Methods that are overridden or called, with their parameters."""
 FIELDS: Mapping[str, Sequence[str]] = {
-    "protocol": ["loop", "transport", "cycle", "pipeline"],
+    "protocol": ["loop", "transport", "cycle", "pipeline", "parser"],
+    "parser": ["should_upgrade"],
     "cycle": [
         "response_started",
         "response_complete",
@@ -85,6 +86,7 @@ async def parts() -> dict[str, object]:
     return {
         "protocol": protocol,
         "cycle": protocol.cycle,
+        "parser": protocol.parser,
         "server": server,
         "server_state": server.server_state,
         "running server": running,
@@ -145,5 +147,5 @@ def test_nothing_of_uvicorn_is_used_that_the_contract_does_not_name() -> None:
     fields = {name for named in FIELDS.values() for name in named}
     ours = {*vars(uvicorn_protocol.Connection), *vars(uvicorn_protocol.Server)}
     assert set(re.findall(r"super\(\)\.(\w+)", source)) <= methods
-    assert set(re.findall(r"self\.(?:cycle|server_state|lifespan)\.(\w+)", source)) <= fields
+    assert set(re.findall(r"self\.(?:cycle|parser|server_state|lifespan)\.(\w+)", source)) <= fields
     assert set(re.findall(r"self\.([a-z]\w*)", source)) <= methods | fields | ours
