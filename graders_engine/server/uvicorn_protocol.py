@@ -227,6 +227,9 @@ class Connection(HttpToolsProtocol):
     def _end(self, status: int, message: str) -> None:
         if self.transport.is_closing():
             return
+        if self._is_busy():  # its response would come behind this one
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         body = error_body(status, Mistake(message))
         head = (
             STATUS_LINE[status],

@@ -126,6 +126,14 @@ def test_what_is_no_http_behind_good_requests_does_not_mix_with_their_answers(
     assert not [line for line in server.log[earlier:] if "exception" in line]
 
 
+def test_a_request_that_breaks_off_in_its_body_is_answered_once(server: Server) -> None:
+    earlier = len(server.log)
+    with server.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n")
+        assert received(connection).count(b"HTTP/1.1 ") == 1
+    assert not [line for line in server.log[earlier:] if "exception" in line]
+
+
 def test_a_flood_of_requests_in_one_packet_is_answered_in_part(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(SECOND * 3000)

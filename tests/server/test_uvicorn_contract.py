@@ -50,6 +50,8 @@ FIELDS: Mapping[str, Sequence[str]] = {
         "response_started",
         "response_complete",
         "more_body",
+        "disconnected",
+        "message_event",
         "keep_alive",
         "default_headers",
     ],
