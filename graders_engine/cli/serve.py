@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -126,9 +127,9 @@ def command(
     guarded = serving.guarded(given, opened, no_auth=no_auth)
     address = listener.url(opened)
     engine = replace(settings, allow_endpoints=allow_endpoints)
-    serving.serve(
-        engine,
-        guarded,
-        opened,
-        lambda: click.echo(f"Serving graders on {address} (docs: {address}/docs)"),
-    )
+
+    def announce() -> None:
+        with contextlib.suppress(OSError):  # it serves even where nothing can be printed
+            click.echo(f"Serving graders on {address} (docs: {address}/docs)")
+
+    serving.serve(engine, guarded, opened, announce)

@@ -18,6 +18,13 @@ ABSENT = msgspec.Raw(b"null")
 MAX_GRADER_BYTES = 4 << 20
 """Longest grader, as JSON; a python source may have 256 KiB, and escapes can make it six times as long."""
 
+MAX_ROWS = 500_000
+"""Most rows of one request; the longest body that the server takes by default has fewer real ones."""
+MAX_VALUES = 4 << 20
+"""Most commas in a body of rows: splitting it holds up the server for 60 ns each."""
+MAX_VALUES_READ = 1 << 20
+"""Most commas in a body that the standard library has to read, which takes five times as long."""
+
 
 class RunBody(msgspec.Struct, forbid_unknown_fields=True):
     """A request to grade one row; the grader is not decoded: its text is the key in the cache."""
@@ -71,8 +78,8 @@ def run_body(body: bytes, max_row_bytes: int) -> RunBody:
             return _run(body)
     try:
         raw = _raw_run(body)
-    except _UNREAD:
-        parts = _parts(body, ("grader",), _ROW_KEYS)
+    except _UNREAD as error:
+        parts = _parts(body, ("grader",), _ROW_KEYS, error)
         raw = _RawRunBody(**{key: _text(part) for key, part in parts.items()})
     texts = [bytes(getattr(raw, key)) for key in _ROW_KEYS]
     if mistake := too_long("item", sum(map(len, texts)), max_row_bytes):
@@ -87,15 +94,24 @@ def batch_body(body: bytes) -> BatchBody:
     """Split the body of a batch.
 
     Raises:
-        Refused: it is not JSON, or not such an object.
+        Refused: it is not JSON, not such an object, or has too many rows.
     """
+    if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
+        text = f"Invalid body: it has more than {MAX_VALUES} commas; send the rows in several requests."
+        raise Refused(413, Mistake(text, "rows", "too_many_rows"))
     try:
-        return _batch(body)
-    except _UNREAD:
-        parts = _parts(body, ("grader", "rows"), ())
-    if not isinstance(parts["rows"], list):
-        raise Refused(400, mistakes.invalid_type("rows", "an array", parts["rows"]))
-    return BatchBody(_text(parts["grader"]), [_text(row) for row in parts["rows"]])
+        batch = _batch(body)
+    except _UNREAD as error:
+        parts = _parts(body, ("grader", "rows"), (), error)
+        if not isinstance(parts["rows"], list):
+            raise Refused(400, mistakes.invalid_type("rows", "an array", parts["rows"])) from None
+        batch = BatchBody(_text(parts["grader"]), [_text(row) for row in parts["rows"]])
+    if len(batch.rows) > MAX_ROWS:
+        text = (
+            f"Invalid 'rows': there are {len(batch.rows)}; at most {MAX_ROWS} are taken at a time."
+        )
+        raise Refused(413, Mistake(text, "rows", "too_many_rows"))
+    return batch
 
 
 def validate_body(body: bytes) -> ValidateBody:
@@ -106,8 +122,8 @@ def validate_body(body: bytes) -> ValidateBody:
     """
     try:
         return _validate(body)
-    except _UNREAD:
-        return ValidateBody(_text(_parts(body, ("grader",), ())["grader"]))
+    except _UNREAD as error:
+        return ValidateBody(_text(_parts(body, ("grader",), (), error)["grader"]))
 
 
 def too_long(param: str, size: int, max_bytes: int) -> Mistake | None:
@@ -118,12 +134,16 @@ def too_long(param: str, size: int, max_bytes: int) -> Mistake | None:
     return Mistake(text, param, "row_too_large")
 
 
-def _parts(body: bytes, needed: Collection[str], optional: Collection[str]) -> dict[str, Any]:
-    """The values in a body that msgspec refuses; the standard library can read some of these.
+def _parts(
+    body: bytes, needed: Collection[str], optional: Collection[str], because: Exception
+) -> dict[str, Any]:
+    """The values in a body that msgspec refuses, and why; the standard library can read some of these.
 
     Raises:
-        Refused: it is not JSON either, or not an object of these keys.
+        Refused: it is not JSON either, not an object of these keys, or holds too much for that.
     """
+    if len(body) > MAX_VALUES_READ and body.count(b",") > MAX_VALUES_READ:
+        raise Refused(400, mistakes.unreadable_body(str(because)))
     try:
         value = strict_json.decode(body)
     except ValueError as error:

@@ -17,6 +17,10 @@ from graders_engine.server.telemetry import ServerMetrics
 
 LARGE_GRADER_BYTES = 64 << 10
 """From here a grader is compiled in a thread: a python source of this size takes tens of milliseconds."""
+MANY_COMMAS = 200
+"""From here, too: each value may be a mistake, and it takes up to 0.2 ms to describe one."""
+MAX_VALUES = 4_000
+"""Most values in a grader, for the same reason."""
 INLINE_CHARS = 16_000
 """Longest text that is compared on the event loop: meteor, the slowest metric, takes 15 ms for it."""
 OVERHEAD_BYTES = 4096
@@ -99,7 +103,7 @@ class GraderCache:
             raise Refused(413, Mistake(message, "grader", "grader_too_large"))
         cached = (
             self._compile(text, check_sources)
-            if len(text) < LARGE_GRADER_BYTES
+            if len(text) < LARGE_GRADER_BYTES and text.count(b",") < MANY_COMMAS
             else await asyncio.to_thread(self._compile, text, check_sources)
         )
         self._metrics.graders_compiled.inc()
@@ -108,4 +112,23 @@ class GraderCache:
         return cached
 
     def _compile(self, text: bytes, check_sources: bool) -> CachedGrader:
+        if text.count(b",") >= MAX_VALUES and _values(text) > MAX_VALUES:
+            message = f"Invalid 'grader': it has more than {MAX_VALUES} values."
+            raise Refused(413, Mistake(message, "grader", "grader_too_large"))
         return CachedGrader(self._engine.compile(text, check_sources=check_sources), text)
+
+
+def _values(text: bytes) -> int:
+    """How many values JSON has, as far as they are counted; 0 for what is not JSON."""
+    try:
+        waiting = [strict_json.decode(text)]
+    except ValueError:
+        return 0
+    count = 0
+    while waiting and count <= MAX_VALUES:
+        value = waiting.pop()
+        children = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list):
+            count += len(value)
+            waiting += [child for child in children if isinstance(child, dict | list)]
+    return count

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 
 from graders_engine.errors import InvalidRequest
 
+BACKLOG = 4096
+"""Connections that the system queues until they are accepted; Linux caps it at net.core.somaxconn."""
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _BPF_RETURN = 0x06  # BPF_RET | BPF_K of linux/bpf_common.h
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind to an address.
+    """Listen on an address; clients that connect wait until they are accepted.
 
     Args:
         host: an address, or a name that has one.
@@ -34,6 +36,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, type_, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        # At once: two servers may be bound to one port as long as neither of them listens.
+        listener.listen(BACKLOG)
         return listener
     except (OSError, UnicodeError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)

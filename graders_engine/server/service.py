@@ -8,7 +8,7 @@ from graders_engine.language.scope import scope_of
 from graders_engine.server import openapi
 from graders_engine.server.batch import Batch
 from graders_engine.server.bodies import batch_body, run_body, validate_body
-from graders_engine.server.exchange import Exchange
+from graders_engine.server.exchange import JSON, Exchange
 from graders_engine.server.grader_cache import GraderCache
 from graders_engine.server.routes import Body, Handler, Operation, Route
 from graders_engine.server.scheduler import Scheduler, while_connected
@@ -17,6 +17,8 @@ from graders_engine.server.telemetry import ServerMetrics
 
 PREFIX = "/fine_tuning/alpha/graders"
 NDJSON = b"application/x-ndjson"
+HELD_BYTES = 4 << 20
+"""From this length on, results are sent before all of them are there."""
 
 
 class Service:
@@ -119,21 +121,35 @@ class Service:
             with self._scheduler.queue.admit():
                 if NDJSON in exchange.headers.get(b"accept", b""):
                     await while_connected(_stream(exchange, batch), exchange.receive)
-                    return
-                whole = await while_connected(_collect(batch), exchange.receive)
-            await exchange.respond(200, whole)
+                else:
+                    await while_connected(_answer(exchange, batch), exchange.receive)
         finally:
             exchange.log_fields |= batch.statuses
 
 
-async def _collect(batch: Batch) -> bytes:
+async def _answer(exchange: Exchange, batch: Batch) -> None:
+    """Answer with one object; a long one goes out in chunks, so that it is never in memory as a whole."""
     results: list[bytes] = []
+    held_bytes = 0
 
     async def emit(more: list[bytes]) -> None:
+        nonlocal held_bytes
         results.extend(more)
+        held_bytes += sum(map(len, more))
+        if held_bytes > HELD_BYTES:
+            begin = b"," if exchange.started else b'{"results":['
+            if not exchange.started:
+                await exchange.start_response(JSON)
+            await exchange.send_chunk(begin + b",".join(results))
+            results.clear()
+            held_bytes = 0
 
     await batch.grade(emit)
-    return b'{"results":[' + b",".join(results) + b"]}"
+    rest = b",".join(results) + b"]}"
+    if exchange.started:
+        await exchange.send_chunk(b"," + rest if results else rest, last=True)
+    else:
+        await exchange.respond(200, b'{"results":[' + rest)
 
 
 async def _stream(exchange: Exchange, batch: Batch) -> None:

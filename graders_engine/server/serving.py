@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +16,7 @@ import uvicorn
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
-from graders_engine.sandbox.base import Sandbox
+from graders_engine.sandbox.base import Sandbox, available_cpus
 from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.server.app import App
 from graders_engine.server.guards import LOOPBACK_NAMES
@@ -30,12 +32,20 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment] # a module elsewhere
 
-BACKLOG = 2048
-"""Connections that the system queues until they are accepted; Linux caps it at net.core.somaxconn."""
 KEEP_ALIVE_S = 65
 """How long an idle connection stays open: longer than the SDKs keep theirs open, so that they close first."""
 OPEN_FILES = 65_536
 """Each connection is an open file; many systems allow 1,024 unless a process asks for more."""
+WORKER_FILES = 16
+"""Open files of the sandbox for each processor: workers that run, and one that starts."""
+OTHER_FILES = 16
+"""Open files of a request in progress: cgroups, caches, look-ups of names."""
+SELECTED_FILES = 512
+"""Windows' event loop can watch so many sockets."""
+OTHER_THREADS = 4
+"""Threads besides those that grade: the watchdog of the sandbox, caches, large graders, the end."""
+LEAST_CONNECTIONS = 8
+"""With fewer, there is no use in serving."""
 
 
 def guarded(settings: ServerSettings, listener: socket.socket, *, no_auth: bool) -> ServerSettings:
@@ -73,7 +83,8 @@ def serve(
     for name in ("graders_engine", "uvicorn.error", "asyncio"):
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).propagate = False
-    _allow_many_files()
+    _try_threads(available_cpus() + OTHER_THREADS)
+    max_connections = connection_limit(_allow_many_files(), engine_settings.concurrency)
     # Otherwise each counter is shown with the time when it was made, which doubles the page.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # it has no annotations
     metrics = ServerMetrics()
@@ -94,14 +105,25 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.deadline_s + settings.read_timeout_s),
     )
     # What is loaded now lives as long as the process: the garbage collector need not look at it again.
     gc.collect()
     gc.freeze()
-    asyncio.run(Server(config, settings.read_timeout_s, on_ready).serve(sockets=[listener]))
+    server = Server(
+        config,
+        settings.read_timeout_s,
+        on_ready,
+        max_connections=max_connections,
+        on_dropped=metrics.connections_dropped.inc,
+    )
+    metrics.add_gauge(
+        "graders_connections_open", "Open connections.", lambda: len(server.connections)
+    )
+    # Not the loop of Windows: that one cannot watch a listener.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(server.serve(sockets=[listener]))
 
 
 def _sandbox(settings: EngineSettings) -> Sandbox:
@@ -109,10 +131,58 @@ def _sandbox(settings: EngineSettings) -> Sandbox:
     return OnDemand(given, settings.limits) if isinstance(given, str) else given
 
 
-def _allow_many_files() -> None:
+def connection_limit(open_files: int, concurrency: int) -> int:
+    """How many connections may be open, so that files are left for all else that opens some.
+
+    Args:
+        open_files: how many the process may have.
+        concurrency: requests to judges in progress.
+
+    Raises:
+        InvalidRequest: there are too few.
+    """
+    used = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 16
+    wanted = WORKER_FILES * available_cpus() + concurrency + OTHER_FILES
+    free = open_files - used
+    connections = max(free - wanted, free // 2)
+    if connections < LEAST_CONNECTIONS:
+        raise InvalidRequest(
+            f"A process may have {open_files} open files here (`ulimit -n`), which is too few to serve: "
+            f"allow at least {used + 2 * LEAST_CONNECTIONS}, better 1024."
+        )
+    return connections
+
+
+def _try_threads(count: int) -> None:
+    """Start as many threads as the server may need: where that fails, say so now, and not in each request.
+
+    Raises:
+        InvalidRequest: so many cannot be started.
+    """
+    done = threading.Event()
+    started = [threading.Thread(target=done.wait) for _ in range(count)]
+    try:
+        for thread in started:
+            thread.start()
+    except RuntimeError:
+        raise InvalidRequest(
+            f"Cannot start {count} threads, which the server needs: this user has too many processes and "
+            "threads (`ulimit -u`), or the process has too little address space (`ulimit -v`)."
+        ) from None
+    finally:
+        done.set()
+        for thread in started:
+            if thread.ident is not None:
+                thread.join()
+
+
+def _allow_many_files() -> int:
+    """Raise the limit on open files as far as that is allowed and useful; the limit from now on."""
     if resource is None:
-        return
+        return SELECTED_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft < wanted:
+    if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return OPEN_FILES if soft == resource.RLIM_INFINITY else soft

@@ -29,8 +29,9 @@ from graders_engine.version import __version__
 
 SECONDS = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
 REWARDS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+MAX_NAME_CHARS = 200
 MAX_NAMES = 100
-"""Models, and targets of retries, that are counted by name; the rest are counted as "others"."""
+"""Models, and targets of retries, that are counted by name; the rest, and longer names, are "others"."""
 
 
 class RewardHistogram(Collector):
@@ -125,6 +126,7 @@ class ServerMetrics:
     Attributes:
         registry: the library's, with these metrics and the process's own.
         in_flight: HTTP requests in progress.
+        connections_dropped: connections closed for others.
         graders_compiled: graders compiled.
         graders_reused: graders found in the cache.
         sandbox_tier: names the tier of the sandbox.
@@ -161,6 +163,10 @@ class ServerMetrics:
             registry=registry,
         )
         self._ended: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.connections_dropped = counter(
+            "graders_connections_dropped",
+            "Idle or slow connections closed at the limit, for new ones.",
+        )
         self.graders_compiled = counter("graders_compiled", "Graders compiled.")
         self.graders_reused = counter("graders_reused", "Graders found in the cache.")
         self._graded = counter(
@@ -251,13 +257,15 @@ class ServerMetrics:
 
     def retried(self, retry: Retry) -> None:
         """Count a request that is sent again; an engine's `on_retry`."""
-        target = self._known("target", retry.target)
+        # Any client can read the metrics, and the path in another one's address may be a secret.
+        scheme, separator, rest = retry.target.partition("://")
+        target = self._known("target", f"{scheme}{separator}{rest.partition('/')[0]}")
         self._judge_retries.labels(target, str(retry.error.status or "no answer")).inc()
 
     def _known(self, label: str, name: str) -> str:
         # Requests name the models, and each name takes memory: clients must not be able to fill it.
         names = self._names[label]
-        if len(names) < MAX_NAMES:
+        if len(names) < MAX_NAMES and len(name) <= MAX_NAME_CHARS:
             names.add(name)
         return name if name in names else "others"
 

@@ -11,17 +11,31 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from graders_engine.errors import Mistake
-from graders_engine.server.listener import accept_last
+from graders_engine.server.acceptor import Acceptor, Standing
 from graders_engine.server.responses import error_body
 
 MAX_HEAD_BYTES = 64 << 10
 """Bound on the address and the headers of a request together."""
+HEADER_BYTES = 32
+"""What a header counts beyond its name and value: in memory, short ones take far more than their text."""
+MAX_PIPELINED = 100
+"""Requests that may wait on one connection for the response to the one before."""
+STALLED_S = 0.1
+STALLED_BYTES_PER_S = 1000
+MOST_AHEAD_S = 1.0
+"""A request has this time, and more for each byte, but never more than so much ahead: then it has stalled,
+and its connection may be closed for others."""
+SILENT_S = 0.01
+"""How long a new connection stays open at least; what its client has sent is read by then."""
+BLOCKED_S = 5.0
+"""A client that does not continue to read its response for this long may be closed for others."""
 LINGER_S = 0.5
 """How long a connection that is idle when the server stops still accepts a request."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -39,24 +53,57 @@ class Connection(HttpToolsProtocol):
     _ended = False
     """Whether the last response is written, and what the client still sends is dropped. A connection that is
     closed with unread data is reset, and the response may be lost on its way."""
+    _broken = False
+    """Whether the client has sent what is not HTTP behind a request; the rest of it is dropped."""
+    _idle_since = 0.0
+    """When the last request was answered."""
+    _has_sent = False
+    """Whether the client has sent anything."""
+    _stalls_at = 0.0
+    """When the request that is being read has stalled, if no more of it comes."""
+    _in_message = False
+    """Whether a request has begun, and not ended."""
     _head_bytes = 0
+    _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin; a client that connects has to send something."""
         super().connection_made(transport)
+        # Any data that the client does not read, and not only much of it, blocks the connection.
+        transport.set_write_buffer_limits(high=0)
         self._reading_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Parse what was received."""
-        if not self._ended:
-            super().data_received(data)
+        if self._ended or self._broken:
+            return
+        now = self.loop.time()
+        if self._reading_since is None and not self._is_busy():
+            # Even data that begins no request, such as empty lines, must lead to one in time.
+            self._read_from(now)
+        if not self._has_sent:
+            self._has_sent = True
+            self._stalls_at = now + STALLED_S
+        credit = len(data) / STALLED_BYTES_PER_S
+        self._stalls_at = min(max(self._stalls_at, now) + credit, now + MOST_AHEAD_S)
+        super().data_received(data)
+
+    def _read_from(self, now: float) -> None:
+        """Begin to measure how long a request takes to come."""
+        self._reading_since = now
+        self._stalls_at = now + STALLED_S
+
+    def _is_busy(self) -> bool:
+        """Whether a request is waiting for its response."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._is_busy():
             # Otherwise the rest of it is read when the request before is answered.
             self._reading_since = self.loop.time()
         self._head_bytes = 0
+        self._in_head = self._in_message = True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -65,9 +112,10 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One of the headers."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
+        """One of the headers, or of the trailers, which come after the body and are dropped."""
+        self._count(len(name) + len(value) + HEADER_BYTES)
+        if self._in_head:
+            super().on_header(name, value)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -77,14 +125,27 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """All headers are read."""
+        self._in_head = False
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests wait on this connection")  # answered 400
         super().on_headers_complete()
-        if self._leaving:
+        # What follows a request for another protocol, which is answered as any other, is not parsed.
+        if self._leaving or self.parser.should_upgrade():
             self._close_after_response()
 
     def on_message_complete(self) -> None:
         """The whole request is read."""
         self._reading_since = None
+        self._in_message = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The whole response is written."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+        if self._in_message and self._reading_since is None and not self.pipeline:
+            # The next request had begun; the rest of it is read from now on.
+            self._read_from(self._idle_since)
 
     def pause_writing(self) -> None:
         """The client does not read fast enough."""
@@ -107,19 +168,40 @@ class Connection(HttpToolsProtocol):
             else:
                 self._end(408, f"The request did not come within {timeout_s:g} s.")
 
+    def _is_reading_body(self) -> bool:
+        return self._is_busy() and not self.pipeline and self.cycle.more_body
+
     def _is_answering(self) -> bool:
-        return (
-            self.cycle is not None
-            and self.cycle.response_started
-            and not self.cycle.response_complete
-        )
+        return self._is_busy() and self.cycle.response_started
+
+    def standing(self, now: float) -> tuple[Standing, float] | None:
+        """How soon it may be closed for another one, the lowest first; None while it must stay open."""
+        if self._ended:
+            return Standing.REFUSED, self._idle_since
+        if self._blocked_since is not None:
+            late = now - self._blocked_since > BLOCKED_S
+            return (Standing.BLOCKED, self._blocked_since) if late else None
+        if self._reading_since is None:
+            return None if self._is_busy() else (Standing.KEPT, self._idle_since)
+        seconds = now - self._reading_since
+        if not self._has_sent:
+            recent = seconds < SILENT_S
+            return (Standing.RECENT if recent else Standing.SILENT), self._reading_since
+        if now > self._stalls_at:
+            return Standing.STALLED, self._stalls_at
+        recent = seconds < STALLED_S + MOST_AHEAD_S
+        return (Standing.RECENT if recent else Standing.SENDING), self._stalls_at
+
+    def drop(self) -> None:
+        """Close it at once, for another connection."""
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """The server stops: answer the request that is here, or on its way, and close."""
         self._leaving = True
         if self._ended:
             self.transport.close()
-        elif self.cycle is None or self.cycle.response_complete:
+        elif not self._is_busy():
             self.loop.call_later(LINGER_S, self._close_if_idle)
         else:
             self._close_after_response()
@@ -131,16 +213,23 @@ class Connection(HttpToolsProtocol):
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
     def _close_if_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._is_busy():
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
-        self._end(400, msg)
+        """Answer what is not HTTP; after the responses to the requests before it, just close."""
+        if self._is_busy() and not self._is_reading_body():
+            self._broken = True
+            self._close_after_response()
+        else:
+            self._end(400, msg)
 
     def _end(self, status: int, message: str) -> None:
         if self.transport.is_closing():
             return
+        if self._is_busy():  # its response would come behind this one
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         body = error_body(status, Mistake(message))
         head = (
             STATUS_LINE[status],
@@ -160,49 +249,75 @@ class Server(uvicorn.Server):
         config: uvicorn's, with `Connection` for its HTTP protocol.
         read_timeout_s: longest time a client may take to send a request, or to continue reading a response.
         on_ready: called when requests are taken.
+        max_connections: how many may be open at a time; at the limit, idle ones are closed for new ones.
+        on_dropped: called with how many were closed for others.
     """
 
     def __init__(
-        self, config: uvicorn.Config, read_timeout_s: float, on_ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        read_timeout_s: float,
+        on_ready: Callable[[], None],
+        *,
+        max_connections: int = 1000,
+        on_dropped: Callable[[int], None] = lambda count: None,
     ) -> None:
         super().__init__(config)
         self._read_timeout_s, self._on_ready = read_timeout_s, on_ready
+        self._max_connections, self._on_dropped = max_connections, on_dropped
+        self._acceptors: list[Acceptor] = []
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """The open ones."""
+        return cast(Collection[Connection], self.server_state.connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to take requests."""
-        await super().startup(sockets)
+        await super().startup([])  # uvicorn would accept any number of connections
+        for listener in sockets or ():
+            acceptor = Acceptor(
+                listener,
+                self._max_connections,
+                self._connection,
+                lambda: self.connections,
+                self._on_dropped,
+            )
+            acceptor.start()
+            self._acceptors.append(acceptor)
         self._on_ready()
+
+    def _connection(self) -> Connection:
+        return Connection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections; called ten times a second."""
         if counter % 10 == 0:
             self._end_late_connections()
+            for acceptor in self._acceptors:
+                acceptor.report()
         return await super().on_tick(counter)
 
     def _end_late_connections(self) -> None:
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, Connection):
-                connection.end_if_late(self._read_timeout_s)
+        for connection in list(self.connections):
+            connection.end_if_late(self._read_timeout_s)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the connections that wait in the system's queue, close the listener, answer all requests."""
-        loop = asyncio.get_running_loop()
-        accepted = [
-            connection for listener in sockets or () for connection in accept_last(listener)
-        ]
         arrivals = [
-            loop.create_task(loop.connect_accepted_socket(self._last_connection, connection))
-            for connection in accepted
+            arrival
+            for acceptor in self._acceptors
+            for arrival in acceptor.stop(self._last_connection)
         ]
-        watching = loop.create_task(self._watch())
+        watching = asyncio.get_running_loop().create_task(self._watch())
         await super().shutdown(sockets)
         watching.cancel()
         await asyncio.gather(watching, *arrivals, return_exceptions=True)
 
     def _last_connection(self) -> Connection:
-        connection = Connection(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+        connection = self._connection()
         connection.shutdown()
         return connection
 
@@ -210,6 +325,11 @@ class Server(uvicorn.Server):
         while True:
             await asyncio.sleep(1)
             self._end_late_connections()
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.connections):
+                standing = connection.standing(now)
+                if standing is not None and standing[0] < Standing.RECENT:
+                    connection.drop()  # its request will hardly come: the end need not wait for it
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,18 @@ def command(*flags: str) -> list[str]:
     return [sys.executable, "-m", "graders_engine", "serve", "--port", "0", *flags]
 
 
-@contextmanager
-def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
+def serving(folder: Path, *flags: str, **environment: str) -> AbstractContextManager[Server]:
     """Start a server, and stop it as its users do; its exit code must be 0."""
+    return running(folder, command(*flags), environment)
+
+
+@contextmanager
+def running(folder: Path, started: list[str], environment: dict[str, str]) -> Iterator[Server]:
+    """The same for a server that is started by another command line than the usual one."""
     log_file = folder / f"server-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            command(*flags), stdout=subprocess.PIPE, stderr=log, text=True,
+            started, stdout=subprocess.PIPE, stderr=log, text=True,
             cwd=folder, env={**os.environ, **environment},
         )  # fmt: skip
     assert process.stdout is not None

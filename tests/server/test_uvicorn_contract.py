@@ -27,6 +27,7 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "on_header": ["name", "value"],
         "on_headers_complete": [],
         "on_message_complete": [],
+        "on_response_complete": [],
         "pause_writing": [],
         "resume_writing": [],
         "shutdown": [],
@@ -43,8 +44,17 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 """Methods that are overridden or called, with their parameters."""
 FIELDS: Mapping[str, Sequence[str]] = {
-    "protocol": ["loop", "transport", "cycle"],
-    "cycle": ["response_started", "response_complete", "keep_alive", "default_headers"],
+    "protocol": ["loop", "transport", "cycle", "pipeline", "parser"],
+    "parser": ["should_upgrade"],
+    "cycle": [
+        "response_started",
+        "response_complete",
+        "more_body",
+        "disconnected",
+        "message_event",
+        "keep_alive",
+        "default_headers",
+    ],
     "server": ["config", "server_state"],
     "server_state": ["connections"],
     "running server": ["servers", "lifespan"],
@@ -78,6 +88,7 @@ async def parts() -> dict[str, object]:
     return {
         "protocol": protocol,
         "cycle": protocol.cycle,
+        "parser": protocol.parser,
         "server": server,
         "server_state": server.server_state,
         "running server": running,
@@ -138,5 +149,5 @@ def test_nothing_of_uvicorn_is_used_that_the_contract_does_not_name() -> None:
     fields = {name for named in FIELDS.values() for name in named}
     ours = {*vars(uvicorn_protocol.Connection), *vars(uvicorn_protocol.Server)}
     assert set(re.findall(r"super\(\)\.(\w+)", source)) <= methods
-    assert set(re.findall(r"self\.(?:cycle|server_state|lifespan)\.(\w+)", source)) <= fields
+    assert set(re.findall(r"self\.(?:cycle|parser|server_state|lifespan)\.(\w+)", source)) <= fields
     assert set(re.findall(r"self\.([a-z]\w*)", source)) <= methods | fields | ours
