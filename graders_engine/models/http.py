@@ -311,13 +311,7 @@ def _reason(error: Exception) -> str:
 
 
 def _failure(address: str, answer: _Answer, text: bytes) -> BackendFailure:
-    """The exception for an answer with another status than 200.
-
-    Args:
-        address: where it came from.
-        answer: what came.
-        text: its text, without keys.
-    """
+    """The exception for an answer with another status than 200; `text` is its text without keys."""
     body = read_error_body(text)
     status = answer.status
     fields = ErrorFields(
