@@ -74,6 +74,8 @@ def _read_elsewhere(source: str) -> SourceReport:
             timeout=_LIMIT_S,
             check=True,
         )
+    except OSError:  # this system refuses another process
+        return read(source)
     except subprocess.TimeoutExpired:
         return SourceReport(f"Python cannot parse the source within {_LIMIT_S} s.")
     except subprocess.CalledProcessError as error:

@@ -93,6 +93,7 @@ DOES_NOT_COVER = {
         "locks on ranges of a file (fcntl), about 200 bytes of the kernel for each",
         "seeing the machine's uptime, load and memory, and its kernel's version",
         "the load of other grades on this machine, which can be measured",
+        "honest graders that need shared memory without a file (mmap.mmap(-1, n)): refused",
     ),
     LANDLOCK: (
         "a fault of the kernel, model output in the grader's process, and load: as above",
@@ -100,7 +101,7 @@ DOES_NOT_COVER = {
         "seeing the host's name, uptime, load and memory, and its processes' ids, users and times",
         "disk, file and thread limits: can be exceeded for a moment before the watchdog acts",
         _beyond(LANDLOCK),
-        "honest graders that need subprocess, multiprocessing, os.fork, sockets or /tmp: refused",
+        "honest graders that need subprocess, multiprocessing, os.fork, sockets, /tmp, mmap(-1): refused",
         "honest graders that need chmod, utime or fcntl's locks: these have no effect",
     ),
 }

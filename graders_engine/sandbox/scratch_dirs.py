@@ -14,7 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from graders_engine.sandbox.inside.scratch import TooMuchToClear, empty
+from graders_engine.sandbox.inside.scratch import remove
 
 _PREFIX, _RANDOM = "graders-scratch-", 8  # followed by as many characters of `mkdtemp`
 _TRIES = 10
@@ -58,22 +58,6 @@ def discard(folder: str) -> bool:
         return False
     _removals.pop(folder, None)
     return True
-
-
-def remove(folder: str) -> None:
-    """Remove a folder, whatever graded code has left in it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            while True:
-                try:
-                    empty(descriptor)
-                    break
-                except TooMuchToClear:
-                    continue
-        finally:
-            os.close(descriptor)
-        os.rmdir(folder)
 
 
 def _take(descriptor: int) -> bool:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from graders_engine.sandbox import disk_use, memory_use
-from graders_engine.sandbox.inside.plan import DISK, MEMORY, NAMESPACES, PROCESSES, TIMEOUT
+from graders_engine.sandbox.inside.plan import DISK, MEMORY, NAMESPACES, NONE, PROCESSES, TIMEOUT
 from graders_engine.sandbox.process import RunningGrade, Worker
 
 _LOG = logging.getLogger(__name__)
@@ -115,8 +115,7 @@ def _children() -> dict[int, list[int]]:
 
 def _grade_pids(tree: dict[int, list[int]], worker: Worker) -> list[int]:
     """The processes below a worker's template."""
-    templates = tree.get(worker.pid, []) if worker.plan.tier == NAMESPACES else [worker.pid]
-    pending = [c for t in templates for c in tree.get(t, [])]
+    pending = [c for t in _templates(tree, worker) for c in tree.get(t, [])]
     found = []
     while pending:
         pid = pending.pop()
@@ -125,11 +124,15 @@ def _grade_pids(tree: dict[int, list[int]], worker: Worker) -> list[int]:
     return found
 
 
+def _templates(tree: dict[int, list[int]], worker: Worker) -> list[int]:
+    """The template of a worker: behind a process that waits for it, except where there is no sandbox."""
+    return [worker.pid] if worker.plan.tier == NONE else tree.get(worker.pid, [])
+
+
 def resident_bytes(worker: Worker) -> int:
     """Memory of a worker's template."""
     tree = _children()
-    pids = tree.get(worker.pid, []) if worker.plan.tier == NAMESPACES else [worker.pid]
-    return sum(_resident(p) for p in pids)
+    return sum(_resident(p) for p in _templates(tree, worker))
 
 
 def _resident(pid: int) -> int:

@@ -7,6 +7,7 @@ folders without permissions. Nothing here recurses or builds a path.
 from __future__ import annotations
 
 import _socket
+import contextlib
 import itertools
 import os
 import stat
@@ -109,6 +110,22 @@ def empty(folder: int, kept: set[str] | None = None) -> int:
                 freed += status.st_blocks * _BLOCK
                 os.unlink(name, dir_fd=folder)
     return freed
+
+
+def remove(folder: str) -> None:
+    """Remove a folder, whatever graded code has left in it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            while True:
+                try:
+                    empty(descriptor)
+                    break
+                except TooMuchToClear:
+                    continue
+        finally:
+            os.close(descriptor)
+        os.rmdir(folder)
 
 
 def _flatten(folder: int, name: str, hoisted: itertools.count[int]) -> int:

@@ -10,6 +10,7 @@ package's requirements.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # under `signal`, whose enums take long to import
+import contextlib
 import os
 import sys
 from types import ModuleType
@@ -25,9 +26,9 @@ if __name__ == "__main__":
         _package.__path__ = [_folder]
         sys.modules[_name] = _package
 
-from graders_engine.sandbox.inside import libc, limits, wire
+from graders_engine.sandbox.inside import libc, limits, scratch, wire
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
-from graders_engine.sandbox.inside.plan import Plan
+from graders_engine.sandbox.inside.plan import NONE, Plan
 from graders_engine.sandbox.inside.template import TemplateProcess
 
 
@@ -40,8 +41,8 @@ def main(rows: int, control: int) -> None:
         _have_descriptors()
         confinement = Confinement(plan)
         confinement.enter()
-        if confinement.has_pid_namespace:
-            _continue_in_child()
+        if plan.tier != NONE:
+            _continue_in_child(plan.folder)
         _forget_engine(plan)
         wire.send(control, wire.frame({"confined": True}))
         TemplateProcess(plan, confinement, rows, control).run()
@@ -77,14 +78,24 @@ def _have_descriptors() -> None:
         raise Unconfined(str(error.strerror)) from None
 
 
-def _continue_in_child() -> None:
-    """Continue as process 1 of the new namespace; the parent only waits for it."""
+def _continue_in_child(folder: str) -> None:
+    """Continue in a child, process 1 of the new namespace if there is one.
+
+    The parent waits for its end. If the engine has been killed by then, nobody else removes the worker's
+    scratch folder; the last worker removes the one that holds them all.
+    """
+    engine = os.getppid()
     pid = os.fork()
-    if pid:
-        os.closerange(3, 1 << 16)
-        os.waitpid(pid, 0)
-        os._exit(0)
-    libc.prctl(libc.PR_SET_PDEATHSIG, 9)
+    if not pid:
+        libc.prctl(libc.PR_SET_PDEATHSIG, 9)
+        return
+    os.closerange(3, 1 << 16)
+    os.waitpid(pid, 0)
+    if folder and os.getppid() != engine:
+        scratch.remove(folder)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(folder))
+    os._exit(0)
 
 
 def _forget_engine(plan: Plan) -> None:
