@@ -88,6 +88,7 @@ def test_nothing_is_left(
     number: signal.Signals,
     command: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
+    tier: str,
 ) -> None:
     mounted, before = mounts(), below(os.getpid())
     process = command(*arguments)
@@ -100,9 +101,10 @@ def test_nothing_is_left(
     assert b"Traceback" not in errors
     wait_until(lambda: ended(started | (below(os.getpid()) - before)))
     assert mounts() == mounted
-    if (
-        number is signal.SIGKILL
-    ):  # the next one removes the folder and the group of one that was killed
+    if number is signal.SIGKILL:
+        if tier != "none":
+            assert os.listdir(tmp_path / "tmp") == []
+        # The next one removes the group of one that was killed, and the folder where there is no sandbox.
         following = command(*RUN, "{endless: false}")
         _, errors = following.communicate(timeout=60)
         assert following.returncode == 0, errors
