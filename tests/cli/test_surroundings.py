@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.environment import unmeasured
 
 PYTHON = {
     "type": "python",
@@ -51,7 +52,7 @@ def shell(
 ) -> subprocess.CompletedProcess[str]:
     ended = subprocess.run(
         ["bash", "-c", text],
-        cwd=folder, env={**os.environ, **(variables or {})}, preexec_fn=before,
+        cwd=folder, env={**unmeasured(), **(variables or {})}, preexec_fn=before,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     for words in ("Traceback", "Exception ignored", "Fatal Python"):

@@ -16,6 +16,7 @@ import pytest
 
 from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.inside import libc
+from tests.environment import unmeasured
 from tests.sandbox.test_leaks import below, mounts
 
 GRADER = {
@@ -65,7 +66,7 @@ def command(tmp_path: Path, tier: str) -> Callable[..., subprocess.Popen[bytes]]
         return subprocess.Popen(
             [sys.executable, "-m", "graders_engine", *arguments, "--sandbox", tier],
             cwd=tmp_path,
-            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+            env={**unmeasured(), "TMPDIR": str(tmp_path / "tmp")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
