@@ -94,8 +94,11 @@ def _place_of_page(
     inputs = {Path(path): "the data set itself" for path in paths if path}
     files = FilesInUse({**inputs, **dict.fromkeys(results_files(results), "a file of the run")})
     files.write({page: "the report"})
-    if out is None and page.exists() and not page.read_bytes().startswith(_FIRST_BYTES):
-        raise DataSetError(
-            f"{_SUBJECT}: {page} exists and is no report: move it, or name another file with --out."
-        )
+    if page.exists():
+        with page.open("rb") as file:
+            begins = file.read(len(_FIRST_BYTES))
+        if begins and begins != _FIRST_BYTES:
+            raise DataSetError(
+                f"{_SUBJECT}: {page} exists and is not a report: move it, or name another file with --out."
+            )
     return page

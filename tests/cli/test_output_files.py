@@ -257,16 +257,18 @@ def test_a_page_overwrites_no_file_of_the_run(name: str, folder: Path) -> None:
     assert listing(folder) == before
 
 
-def test_a_page_that_was_not_asked_for_by_name_replaces_only_a_page(folder: Path) -> None:
+def test_a_page_replaces_only_a_page(folder: Path) -> None:
     assert (
         run(folder, "score", "--grader", CHECK, "--data", "rows.jsonl", "--out", "r").exit_code == 0
     )
     page = folder / "r.html"
     page.write_text("my notes")
-    ended = run(folder, "report", "r")
-    assert ended.exit_code == 1
-    assert "exists and is no report" in ended.stderr
-    assert page.read_text() == "my notes"
+    for arguments in ((), ("--out", "r.html")):
+        ended = run(folder, "report", "r", *arguments)
+        assert ended.exit_code == 1
+        assert "exists and is not a report" in ended.stderr
+        assert page.read_text() == "my notes"
+    page.unlink()
     assert run(folder, "report", "r", "--out", "r.html").exit_code == 0
     assert run(folder, "report", "r").exit_code == 0
 

@@ -77,7 +77,7 @@ def test_a_file_that_is_no_results_file_is_not_touched(
     engine: Engine, string_check: dict[str, Any], data: Path, out: Path
 ) -> None:
     out.write_text("my notes\n")
-    with pytest.raises(DataSetError, match="does not say which run wrote it"):
+    with pytest.raises(DataSetError, match="does not say that a run wrote it"):
         score_file(engine, string_check, data, out)
     assert out.read_text() == "my notes\n"
 

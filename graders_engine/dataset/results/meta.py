@@ -168,7 +168,8 @@ def _require_meta(lines: Path) -> dict[str, Any]:
         meta = None
     if not isinstance(meta, dict):
         raise DataSetError(
-            f"{lines} exists, but {path.name} does not say which run wrote it. {OVERWRITE_HINT}"
+            f"{lines} exists, and {path.name} does not say that a run wrote it. Write to another file; "
+            "--overwrite would replace it."
         )
     return meta
 
