@@ -14,7 +14,7 @@ import click
 
 from graders_engine.cli.documents import load
 from graders_engine.errors import InvalidRequest
-from graders_engine.files import FilesInUse, read_text
+from graders_engine.files import STDIN, FilesInUse, read_text
 from graders_engine.graders.parts import map_parts
 from graders_engine.language.scope import kind_of
 
@@ -81,7 +81,7 @@ def read_request(
     given: dict[str, Any] = {}
     complete = all(any(key in typed for key in keys) for keys in needed)
     if not dashes and stdin_has_document(complete=complete):
-        given = _document(sys.stdin.read())
+        given = _document(_read_stdin())
     given |= {key: read_flag(key, value) for key, value in typed.items()}
     missing = [
         " or ".join(map(flag_name, keys))
@@ -108,10 +108,10 @@ def read_flag(key: str, value: str) -> Any:
     """
     flag = flag_name(key)
     if key == "model_sample":
-        return sys.stdin.read() if value == "-" else expand_file(value, Path())
+        return _read_stdin() if value == "-" else expand_file(value, Path())
     text_fields = TEXT_FIELDS if key == "grader" else frozenset[str]()
     if value == "-":
-        loaded = load(sys.stdin.read(), f"{flag} (standard input)", text_fields)
+        loaded = load(_read_stdin(), f"{flag} (standard input)", text_fields)
         return _with_source(loaded, Path()) if key == "grader" else loaded
     if value.startswith("@"):
         path = Path(value[1:])
@@ -122,6 +122,11 @@ def read_flag(key: str, value: str) -> Any:
         hint = f" (to read a file: {flag} @{value})" if isinstance(loaded, str) else ""
         raise InvalidRequest(f"{flag}: a grader is an object, but this is {kind_of(loaded)}{hint}.")
     return loaded
+
+
+def _read_stdin() -> str:
+    files_read().append(STDIN)
+    return sys.stdin.read()
 
 
 def read_file(path: Path) -> str:

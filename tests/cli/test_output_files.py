@@ -243,6 +243,27 @@ def test_standard_input_is_an_input_under_its_name(folder: Path) -> None:
     assert rows.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score", "--grader", "-", "--data", "rows.jsonl", "--out", "g.json", "--overwrite"),
+        ("run", "--grader", "-", "--item", "{}", "--model-sample", "x", "--cache", "g.json"),
+    ],
+)
+def test_a_grader_on_standard_input_is_not_overwritten(
+    arguments: tuple[str, ...], folder: Path
+) -> None:
+    grader = folder / "g.json"
+    grader.write_text(CHECK)
+    with grader.open() as stdin:
+        ended = subprocess.run(
+            [sys.executable, "-m", "graders_engine", *arguments],
+            cwd=folder, stdin=stdin, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert ended.returncode == 1, ended
+    assert grader.read_text() == CHECK
+
+
 @pytest.mark.parametrize("name", ["meta.json", "index.sqlite", "lock", "index.sqlite-wal"])
 def test_a_page_overwrites_no_file_of_the_run(name: str, folder: Path) -> None:
     assert (
