@@ -12,7 +12,8 @@ answer. So a value is a key if it has
 - 6 or 7 characters, letters as well as digits; or
 - 16 characters or more of any kind, so that numbers in answers stay as they are.
 
-Other values are masked together with their names only, as in `api-key=zzz`.
+Other values are masked together with their names only, as in `api-key=zzz`; and so are the usual values for a
+server that wants none, such as `not-needed`, `sk-no-key-required` or `lm-studio`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,13 @@ _SECRET_NAME = re.compile(r"key|token|secret|passw|auth|credential|signature", r
 """Names of keys in the body of a request, which consists of other things."""
 _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|api-key|key)\s+(\S.*)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_PLACEHOLDER = re.compile(
+    r"(?:sk-)?(?:not?[-_ ](?:needed|required|used|set)|no[-_ ](?:api[-_ ])?key(?:[-_ ](?:needed|required))?"
+    r"|(?:fake|dummy|test|local|your|my|any|empty|placeholder)"
+    r"(?:[-_ ](?:openai|api|dummy|fake))*[-_ ]?(?:key|token)?"
+    r"|lm[-_ ]studio|key[-_ ]?123|1234|(.)\1*|(?:0?123456789)+0?|1234567890123456)",
+    re.IGNORECASE,
+)
 _BLANKS = bytes(range(33)) + b"\\\x7f"
 _LOWER = bytes(range(256)).lower()
 _ESCAPES = (
@@ -233,6 +241,8 @@ class Secrets:
 
 
 def _is_key(text: str) -> bool:
+    if _PLACEHOLDER.fullmatch(text):
+        return False
     count = len(_flat(text.encode("utf-8", "replace")))
     letters = any(map(str.isalpha, text))
     if count >= 16:

@@ -203,7 +203,13 @@ def test_keys_in_the_address_of_an_endpoint_grader_are_masked(
 
 
 @pytest.mark.parametrize(
-    "key", ["none", "x", "EMPTY", "1", "0", "anything", "sk", "result", "kind"]
+    "key",
+    [
+        *("none", "x", "EMPTY", "1", "0", "anything", "sk", "result", "kind"),
+        *("not-needed", "NOT_NEEDED", "sk-no-key-required", "no-key", "dummy-key", "your-api-key"),
+        *("lm-studio", "LM Studio", "local-key", "sk-1234", "sk-xxxxxxxxxxxxxxxx"),
+        *("0000000000000000", "1234567890123456"),
+    ],
 )
 def test_what_people_give_in_place_of_a_key_changes_no_answer(
     server: JudgeServer, monkeypatch: pytest.MonkeyPatch, key: str
