@@ -85,7 +85,7 @@ class ImportReport:
         return found
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class RunningGrade:
     """The grade that a worker is running.
 

@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from weakref import WeakKeyDictionary
 
 from graders_engine.sandbox import disk_use, memory_use
 from graders_engine.sandbox.inside.plan import DISK, MEMORY, NAMESPACES, NONE, PROCESSES, TIMEOUT
@@ -22,7 +23,7 @@ from graders_engine.sandbox.process import RunningGrade, Worker
 _LOG = logging.getLogger(__name__)
 _TICK_S = 0.05
 _GRACE_S = 2.0  # between the request to kill a grade and the killing of its whole worker
-_SCAN_SHARE = 10  # reading /proc may take a tenth of the time between two scans
+_SCAN_SHARE = 4  # looking at a grade may take a fifth of the time
 _PAGE = mmap.PAGESIZE
 
 
@@ -35,6 +36,7 @@ class Watchdog:
         self._stopped = threading.Event()
         self._stop_requested = False
         self._next_scan = 0.0
+        self._next_looks: WeakKeyDictionary[RunningGrade, float] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="sandbox-watchdog", daemon=True)
         self._thread.start()
 
@@ -66,10 +68,22 @@ class Watchdog:
                 self._check_time(worker, grade, now - grade.started)
             if busy and now >= self._next_scan:
                 try:
-                    _check_limits(busy)
+                    self._check_limits(busy)
                 except Exception:  # noqa: BLE001 - a scan that fails must not end the clock
                     _LOG.exception("the sandbox's watchdog could not inspect its workers")
-                self._next_scan = now + (time.monotonic() - now) * _SCAN_SHARE
+
+    def _check_limits(self, busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
+        """Look at each grade that was not looked at just now; a slow look at one delays no other's."""
+        began = time.monotonic()
+        tree = _children()
+        self._next_scan = began + (time.monotonic() - began) * _SCAN_SHARE
+        for worker, grade in busy:
+            looked = time.monotonic()
+            if grade.kill_reason is None and looked >= self._next_looks.get(grade, 0.0):
+                if reason := _exceeded_limit(tree, worker):
+                    worker.kill_grade(grade, reason)
+                ended = time.monotonic()
+                self._next_looks[grade] = ended + (ended - looked) * _SCAN_SHARE
 
     def _check_time(self, worker: Worker, grade: RunningGrade, seconds: float) -> None:
         if grade.kill_reason is None:
@@ -77,13 +91,6 @@ class Watchdog:
                 worker.kill_grade(grade, TIMEOUT)
         elif seconds > self._wall_s + _GRACE_S and worker.running is grade:
             worker.kill()
-
-
-def _check_limits(busy: Iterable[tuple[Worker, RunningGrade]]) -> None:
-    tree = _children()
-    for worker, grade in busy:
-        if grade.kill_reason is None and (reason := _exceeded_limit(tree, worker)):
-            worker.kill_grade(grade, reason)
 
 
 def _exceeded_limit(tree: dict[int, list[int]], worker: Worker) -> int | None:

@@ -12,9 +12,11 @@ import itertools
 import os
 import stat
 import struct
+import time
 
 _BLOCK = 512  # what st_blocks counts
 _FREED = struct.Struct("<Q")
+_TRIES, _PAUSE_S = 20, 0.1
 _MAX_ENTRIES = 20_000  # beyond this a new worker is cheaper than clearing
 
 
@@ -28,7 +30,9 @@ class ScratchSpace:
     def __init__(self, places: dict[str, set[str]]) -> None:
         self._folders = [os.open(p, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for p in places]
         self._kept = list(places.values())
-        self._clean = [os.fstat(f).st_ctime_ns for f in self._folders]
+        status = [os.fstat(f) for f in self._folders]
+        self._clean = [s.st_ctime_ns for s in status]
+        self._sizes = [s.st_size for s in status]
         self._cleaner: _socket.socket | None = None
         self.cleaner_pid = 0
 
@@ -44,7 +48,12 @@ class ScratchSpace:
         for k, folder in enumerate(self._folders):
             if os.fstat(folder).st_ctime_ns != self._clean[k]:
                 freed += self._clear(k)
-                self._clean[k] = os.fstat(folder).st_ctime_ns
+                status = os.fstat(folder)
+                if (
+                    status.st_size != self._sizes[k]
+                ):  # some file systems keep the room for the names
+                    raise TooMuchToClear
+                self._clean[k] = status.st_ctime_ns
         return freed
 
     def _clear(self, k: int) -> int:
@@ -97,7 +106,6 @@ def empty(folder: int, kept: set[str] | None = None) -> int:
         TooMuchToClear: there are too many.
     """
     removed = freed = 0
-    hoisted = itertools.count()
     while names := set(os.listdir(folder)) - (kept or set()):
         for name in names:
             removed += 1
@@ -105,7 +113,7 @@ def empty(folder: int, kept: set[str] | None = None) -> int:
                 raise TooMuchToClear
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
-                freed += _flatten(folder, name, hoisted)
+                freed += _flatten(folder, name)
             else:
                 freed += status.st_blocks * _BLOCK
                 os.unlink(name, dir_fd=folder)
@@ -114,21 +122,30 @@ def empty(folder: int, kept: set[str] | None = None) -> int:
 
 def remove(folder: str) -> None:
     """Remove a folder, whatever graded code has left in it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            while True:
-                try:
-                    empty(descriptor)
-                    break
-                except TooMuchToClear:
-                    continue
-        finally:
-            os.close(descriptor)
-        os.rmdir(folder)
+    for _ in range(_TRIES):
+        with contextlib.suppress(OSError):
+            _remove(folder)
+            return
+        if not os.path.lexists(folder):
+            return
+        time.sleep(_PAUSE_S)  # a process that is about to end may still write to it
 
 
-def _flatten(folder: int, name: str, hoisted: itertools.count[int]) -> int:
+def _remove(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        while True:
+            try:
+                empty(descriptor)
+                break
+            except TooMuchToClear:
+                continue
+    finally:
+        os.close(descriptor)
+    os.rmdir(folder)
+
+
+def _flatten(folder: int, name: str) -> int:
     """Remove one folder; the folders in it are moved up next to it, and removed in the next round."""
     freed = 0
     os.chmod(name, 0o700, dir_fd=folder)
@@ -139,7 +156,7 @@ def _flatten(folder: int, name: str, hoisted: itertools.count[int]) -> int:
             status = os.stat(entry, dir_fd=inner, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 os.chmod(entry, 0o700, dir_fd=inner)  # without write permission it cannot be moved
-                lifted = f".lifted-{os.getpid()}-{next(hoisted)}"
+                lifted = os.urandom(16).hex()  # a name that no grade can have taken
                 os.rename(entry, lifted, src_dir_fd=inner, dst_dir_fd=folder)
             else:
                 freed += status.st_blocks * _BLOCK

@@ -91,12 +91,13 @@ _PAGE_MOVERS = _names("sendfile splice tee")
 # GET_SECCOMP, CAPBSET_READ, GET_TSC; and SET_VMA, by which C libraries name their memory
 _PRCTL = (1, 2, 3, 15, 16, 21, 23, 25, 29, 30, 36, 37, 38, 39, 40, 41, 42, 0x53564D41)
 _PRCTL_ALONE = tuple(o for o in _PRCTL if o not in (1, 36))
-# TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD; FIOSETOWN, SIOCSPGRP; FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
-_IOCTL_REFUSED = (0x5412, 0x541C, 0x541D, 0x5423, 0x8901, 0x8902, 0x40086602, 0x401C5820)
-# F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to any process; F_SETLEASE, F_NOTIFY; F_SETPIPE_SZ; and
-# F_OFD_SETLK, F_OFD_SETLKW: locks that name no process, which the watchdog could not count
-_FCNTL_REFUSED = (8, 10, 15, 1024, 1026, 1031, 37, 38)
+# TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Every file system and driver has
+# more, and some of them change a file that is only open for reading.
+_IOCTL = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _F_SETLK = (6, 7)  # and F_SETLKW
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETOWN, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Not those that
+# send signals, that mark or lease a file, that tell of others' locks, or that lock for no process.
+_FCNTL = (0, 1, 2, 3, 4, *_F_SETLK, 9, 1030, 1032)
 # DEBUG, REUSEADDR, TYPE, ERROR, KEEPALIVE, OOBINLINE, LINGER, REUSEPORT, PASSCRED, RCVLOWAT,
 # RCVTIMEO, SNDTIMEO, TIMESTAMP. Not the sizes of buffers, not filters.
 _SOCKET_OPTIONS = (1, 2, 3, 4, 9, 10, 13, 15, 16, 18, 20, 21, 29)
@@ -118,7 +119,7 @@ class SyscallPolicy:
         answers: answered with this errno; 0 reports success and does nothing,
             and a number below 0 ends the process.
         pretended: success is reported and nothing done when any of the tests passes; otherwise as
-            in `unless`.
+            in `only_if` or `unless`.
     """
 
     def __init__(
@@ -146,14 +147,17 @@ def _any_of(argument: int, values: Iterable[int]) -> tuple[tuple[Test, ...], ...
 
 _ALWAYS = dict.fromkeys(["clone3", "openat2", *_PAGE_MOVERS], errno.ENOSYS)
 _ALWAYS |= dict.fromkeys(_XATTRS, errno.ENOTSUP)
+_ALWAYS["flock"] = (
+    errno.ENOLCK
+)  # on a file of the host it would hold others off, and tell later grades
 _ONLY_IF = {
     "prlimit64": _any_of(0, [0]),
     "setsockopt": _any_of(2, _SOCKET_OPTIONS),
+    "ioctl": _any_of(1, _IOCTL),
+    "fcntl": _any_of(1, _FCNTL),
 }
 _UNLESS: dict[str, tuple[Test, ...]] = {
     "mmap": ((3, _MAP_SHARED_ANONYMOUS, _MAP_SHARED_ANONYMOUS),),
-    "ioctl": _equals(1, _IOCTL_REFUSED),
-    "fcntl": _equals(1, _FCNTL_REFUSED),
     "getsockopt": _equals(2, [_SO_PEERPIDFD]),  # a handle on the template
 }
 
@@ -231,16 +235,18 @@ def _blocks(policy: SyscallPolicy, numbers: dict[str, int]) -> dict[int, bytes]:
     """The instructions for each number of a call that is not simply allowed."""
     allow = _instruction(_RET, _ALLOW)
     blocks: dict[int, bytes] = {}
+
+    def pretended(name: str) -> bytes:
+        return b"".join(_if_all((test,), _refuse(0)) for test in policy.pretended.get(name, ()))
+
     for name, groups in policy.only_if.items():
         if name in numbers:
-            either = b"".join(_if_all(group, allow) for group in groups)
+            either = pretended(name) + b"".join(_if_all(group, allow) for group in groups)
             blocks[numbers[name]] = either + _refuse(errno.EPERM)
     for name, tests in policy.unless.items():
         if name in numbers:
-            pretended = policy.pretended.get(name, ())
-            any_of = b"".join(_if_all((test,), _refuse(0)) for test in pretended)
-            any_of += b"".join(_if_all((test,), _refuse(errno.EPERM)) for test in tests)
-            blocks[numbers[name]] = any_of + allow
+            any_of = b"".join(_if_all((test,), _refuse(errno.EPERM)) for test in tests)
+            blocks[numbers[name]] = pretended(name) + any_of + allow
     for name, code in policy.answers.items():
         if name in numbers:
             blocks[numbers[name]] = _refuse(code) if code >= 0 else _instruction(_RET, _KILL)
