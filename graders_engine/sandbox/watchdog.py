@@ -23,7 +23,7 @@ from graders_engine.sandbox.process import RunningGrade, Worker
 _LOG = logging.getLogger(__name__)
 _TICK_S = 0.05
 _GRACE_S = 2.0  # between the request to kill a grade and the killing of its whole worker
-_SCAN_SHARE = 4  # looking at a grade may take a fifth of the time
+_SCAN_SHARE = 2  # looking at a grade may take a third of the time
 _PAGE = mmap.PAGESIZE
 
 
