@@ -27,9 +27,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 SCHEMES = ("http://", "https://")
 UNREADABLE = "(an address that cannot be read)"
-_STRANGE = re.compile(r"[\x00-\x20\x7f\\]")
+_STRANGE = r"[\x00-\x20\x7f\\]"
 """Readers of addresses drop these, or disagree about them."""
-_PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?/?", re.IGNORECASE)
+_PLAIN = r"(?i)[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?/?"
 MASK = "***"
 MAX_MASKED_BYTES = 1 << 17
 """A longer text that holds a key is not used: the search for its forms takes 0.2 s for this length."""
@@ -41,24 +41,25 @@ PUBLIC_NAMES = frozenset(
     }
 )  # fmt: skip
 """Headers and parameters whose values are no keys; an answer may repeat them, such as a model's name."""
-_SECRET_NAME = re.compile(r"key|token|secret|passw|auth|credential|signature", re.IGNORECASE)
+_LIKE_A_KEY = r"(?i)key|token|secret|passw|auth|credential|signature"
 """Names of keys in the body of a request, which consists of other things."""
-_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|api-key|key)\s+(\S.*)", re.IGNORECASE)
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_PLACEHOLDER = re.compile(
-    r"(?:sk-)?(?:not?[-_ ](?:needed|required|used|set)|no[-_ ](?:api[-_ ])?key(?:[-_ ](?:needed|required))?"
+_SCHEME = r"(?i)(?:bearer|basic|token|apikey|api-key|key)\s+(\S.*)"
+_WORD = r"[A-Z]?[a-z]+|[A-Z]+"
+_PLACEHOLDER = (
+    r"(?i)(?:sk-)?(?:not?[-_ ](?:needed|required|used|set)"
+    r"|no[-_ ](?:api[-_ ])?key(?:[-_ ](?:needed|required))?"
     r"|(?:fake|dummy|test|local|your|my|any|empty|placeholder)"
     r"(?:[-_ ](?:openai|api|dummy|fake))*[-_ ]?(?:key|token)?"
-    r"|lm[-_ ]studio|key[-_ ]?123|1234|(.)\1*|(?:0?123456789)+0?|1234567890123456)",
-    re.IGNORECASE,
+    r"|lm[-_ ]studio|key[-_ ]?123|1234|(.)\1*|(?:0?123456789)+0?|1234567890123456)"
 )
 _BLANKS = bytes(range(33)) + b"\\\x7f"
 _LOWER = bytes(range(256)).lower()
 _ESCAPES = (
-    (b"%", re.compile(rb"%(?:25)*([0-9a-fA-F]{2})")),
-    (b"\\u00", re.compile(rb"\\{1,16}+u00([0-9a-fA-F]{2})")),
-    (b"\\x", re.compile(rb"\\{1,16}+x([0-9a-fA-F]{2})")),
+    (b"%", rb"%(?:25)*([0-9a-fA-F]{2})"),
+    (b"\\u00", rb"\\{1,16}+u00([0-9a-fA-F]{2})"),
+    (b"\\x", rb"\\{1,16}+x([0-9a-fA-F]{2})"),
 )
+"""Patterns are compiled when they are first used: most runs ask no endpoint."""
 _ROUNDS = 3
 """Escapes inside escapes that are resolved."""
 _BETWEEN = rb"(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb]){0,16}+"
@@ -78,7 +79,7 @@ def read_address(url: str) -> SplitResult:
     url = url.strip()
     if not url.lower().startswith(SCHEMES):
         raise ValueError("must start with http:// or https://")
-    if _STRANGE.search(url):
+    if re.search(_STRANGE, url):
         raise ValueError("must not hold blanks, control characters or backslashes")
     try:
         parts = urlsplit(url)
@@ -122,7 +123,7 @@ def may_hold_key(text: str) -> bool:
 
 def quoted_if_plain(url: str) -> str:
     """For a message about a wrong address: itself if it is a scheme and a host alone; else no word of it."""
-    return f"'{url}'" if _PLAIN.fullmatch(url) else "this"
+    return f"'{url}'" if re.fullmatch(_PLAIN, url) else "this"
 
 
 class Unmaskable(ValueError):
@@ -167,7 +168,7 @@ class Secrets:
         if name.lower() in PUBLIC_NAMES:
             return
         self.add(value)
-        if scheme := _SCHEME.match(value):
+        if scheme := re.match(_SCHEME, value):
             self.add(scheme[1])
             value = scheme[1]
         if not _is_key(value):
@@ -198,7 +199,7 @@ class Secrets:
             self._add_value("", value)
         elif isinstance(value, Mapping):
             for name, part in value.items():
-                self.add_body(part, secret=secret or bool(_SECRET_NAME.search(str(name))))
+                self.add_body(part, secret=secret or bool(re.search(_LIKE_A_KEY, str(name))))
         elif isinstance(value, list):
             for part in value:
                 self.add_body(part, secret=secret)
@@ -241,14 +242,14 @@ class Secrets:
 
 
 def _is_key(text: str) -> bool:
-    if _PLACEHOLDER.fullmatch(text):
+    if re.fullmatch(_PLACEHOLDER, text):
         return False
     count = len(_flat(text.encode("utf-8", "replace")))
     letters = any(map(str.isalpha, text))
     if count >= 16:
         return True
     if count >= 8:
-        return letters and not _WORD.fullmatch(text)
+        return letters and not re.fullmatch(_WORD, text)
     return count >= 6 and letters and any(map(str.isdigit, text))
 
 
@@ -268,7 +269,7 @@ def _flat(text: bytes) -> bytes:
         # One character is found far sooner than two, and lists of numbers have no backslash.
         for sign, pattern in _ESCAPES if b"\\" in text else _ESCAPES[:1]:
             if sign in text:
-                text = pattern.sub(_char, text)
+                text = re.sub(pattern, _char, text)
         if b"&" in text and b";" in text:
             import html  # its table of names takes time to load
 
