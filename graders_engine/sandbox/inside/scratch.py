@@ -131,6 +131,16 @@ def remove(folder: str) -> None:
         time.sleep(_PAUSE_S)  # a process that is about to end may still write to it
 
 
+def remove_unlocked(folder: str) -> None:
+    """Remove a folder unless a process has it locked."""
+    import fcntl  # Windows, where this file is imported but never used, has none
+
+    with contextlib.suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(folder)
+
+
 def _remove(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

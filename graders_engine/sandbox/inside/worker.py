@@ -10,7 +10,6 @@ package's requirements.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # under `signal`, whose enums take long to import
-import contextlib
 import os
 import sys
 from types import ModuleType
@@ -81,8 +80,8 @@ def _have_descriptors() -> None:
 def _continue_in_child(folder: str) -> None:
     """Continue in a child, process 1 of the new namespace if there is one.
 
-    The parent waits for its end. If the engine has been killed by then, nobody else removes the worker's
-    scratch folder; the last worker removes the one that holds them all.
+    The parent waits for its end. If the engine has been killed by then, nobody else removes its folder of
+    scratch folders, which it held locked.
     """
     engine = os.getppid()
     pid = os.fork()
@@ -92,9 +91,7 @@ def _continue_in_child(folder: str) -> None:
     os.closerange(3, 1 << 16)
     os.waitpid(pid, 0)
     if folder and os.getppid() != engine:
-        scratch.remove(folder)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(folder))
+        scratch.remove_unlocked(os.path.dirname(folder))
     os._exit(0)
 
 
