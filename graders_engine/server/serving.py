@@ -24,7 +24,8 @@ from graders_engine.server.listener import is_loopback
 from graders_engine.server.logs import Log, LogHandler
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import CountingSandbox, ServerMetrics
-from graders_engine.server.uvicorn_protocol import Connection, Server
+from graders_engine.server.uvicorn_protocol import Connection
+from graders_engine.server.uvicorn_server import Server
 from graders_engine.settings import EngineSettings
 
 try:

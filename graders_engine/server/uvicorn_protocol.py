@@ -1,24 +1,19 @@
-"""All that relies on private parts of uvicorn: its HTTP protocol and server, with bounds and a graceful end.
+"""uvicorn's HTTP protocol, with bounds and a graceful end.
 
 uvicorn waits without end for a request that has begun, takes headers of any length, and on shutdown closes a
-connection at once although a request may be on its way. The version is bounded in pyproject.toml, and
-tests/server/test_uvicorn_contract.py checks each name that is used here.
+connection at once although a request may be on its way. This and `uvicorn_server` are all that relies on
+private parts of uvicorn: the version is bounded in pyproject.toml, and tests/server/test_uvicorn_contract.py
+checks each name that is used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-import socket
-from collections.abc import Callable, Collection, Iterator
-from typing import cast
 
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from graders_engine.errors import Mistake
-from graders_engine.server.acceptor import Acceptor, Standing
+from graders_engine.server.acceptor import Standing
 from graders_engine.server.responses import error_body
 
 MAX_HEAD_BYTES = 64 << 10
@@ -38,7 +33,6 @@ BLOCKED_S = 5.0
 """A client that does not continue to read its response for this long may be closed for others."""
 LINGER_S = 0.5
 """How long a connection that is idle when the server stops still accepts a request."""
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Connection(HttpToolsProtocol):
@@ -240,104 +234,3 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self._ended = True
         self._reading_since = self.loop.time()
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server with time-outs, and an end that answers every accepted request.
-
-    Args:
-        config: uvicorn's, with `Connection` for its HTTP protocol.
-        read_timeout_s: longest time a client may take to send a request, or to continue reading a response.
-        on_ready: called when requests are taken.
-        max_connections: how many may be open at a time; at the limit, idle ones are closed for new ones.
-        on_dropped: called with how many were closed for others.
-    """
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        read_timeout_s: float,
-        on_ready: Callable[[], None],
-        *,
-        max_connections: int = 1000,
-        on_dropped: Callable[[int], None] = lambda count: None,
-    ) -> None:
-        super().__init__(config)
-        self._read_timeout_s, self._on_ready = read_timeout_s, on_ready
-        self._max_connections, self._on_dropped = max_connections, on_dropped
-        self._acceptors: list[Acceptor] = []
-
-    @property
-    def connections(self) -> Collection[Connection]:
-        """The open ones."""
-        return cast(Collection[Connection], self.server_state.connections)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to take requests."""
-        await super().startup([])  # uvicorn would accept any number of connections
-        for listener in sockets or ():
-            acceptor = Acceptor(
-                listener,
-                self._max_connections,
-                self._connection,
-                lambda: self.connections,
-                self._on_dropped,
-            )
-            acceptor.start()
-            self._acceptors.append(acceptor)
-        self._on_ready()
-
-    def _connection(self) -> Connection:
-        return Connection(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-
-    async def on_tick(self, counter: int) -> bool:
-        """Look after the connections; called ten times a second."""
-        if counter % 10 == 0:
-            self._end_late_connections()
-            for acceptor in self._acceptors:
-                acceptor.report()
-        return await super().on_tick(counter)
-
-    def _end_late_connections(self) -> None:
-        for connection in list(self.connections):
-            connection.end_if_late(self._read_timeout_s)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept the connections that wait in the system's queue, close the listener, answer all requests."""
-        arrivals = [
-            arrival
-            for acceptor in self._acceptors
-            for arrival in acceptor.stop(self._last_connection)
-        ]
-        watching = asyncio.get_running_loop().create_task(self._watch())
-        await super().shutdown(sockets)
-        watching.cancel()
-        await asyncio.gather(watching, *arrivals, return_exceptions=True)
-
-    def _last_connection(self) -> Connection:
-        connection = self._connection()
-        connection.shutdown()
-        return connection
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            self._end_late_connections()
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.connections):
-                standing = connection.standing(now)
-                if standing is not None and standing[0] < Standing.RECENT:
-                    connection.drop()  # its request will hardly come: the end need not wait for it
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM or SIGINT. uvicorn would raise them again at the end; here the exit code is 0."""
-        # Not the loop's `add_signal_handler`, which Windows does not have. The loop wakes ten times a second.
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

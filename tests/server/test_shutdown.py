@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from graders_engine.server import uvicorn_protocol
+from graders_engine.server import uvicorn_protocol, uvicorn_server
 from graders_engine.server.listener import accept_last, listen
 from tests.server.serving import (
     GOOD,
@@ -167,7 +167,7 @@ def test_a_connection_that_the_server_has_not_accepted_yet_is_still_answered() -
     listener = listen("127.0.0.1", 0)
     with socket.socket() as client:
 
-        class Stopping(uvicorn_protocol.Server):
+        class Stopping(uvicorn_server.Server):
             async def on_tick(self, counter: int) -> bool:
                 client.connect(listener.getsockname())
                 client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

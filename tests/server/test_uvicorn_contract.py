@@ -1,4 +1,4 @@
-"""The private parts of uvicorn that `server/uvicorn_protocol.py` uses are as it uses them."""
+"""The private parts of uvicorn that `server/uvicorn_*.py` use are as they use them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http import httptools_impl
 
-from graders_engine.server import uvicorn_protocol
+from graders_engine.server import uvicorn_protocol, uvicorn_server
 
 METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "protocol": {
@@ -144,10 +144,11 @@ def test_a_constant_that_is_gone_is_a_sentence() -> None:
 
 
 def test_nothing_of_uvicorn_is_used_that_the_contract_does_not_name() -> None:
-    source = Path(uvicorn_protocol.__file__).read_text(encoding="utf-8")
+    folder = Path(str(uvicorn_protocol.__file__)).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("uvicorn_*.py"))
     methods = {name for named in METHODS.values() for name in named}
     fields = {name for named in FIELDS.values() for name in named}
-    ours = {*vars(uvicorn_protocol.Connection), *vars(uvicorn_protocol.Server)}
+    ours = {*vars(uvicorn_protocol.Connection), *vars(uvicorn_server.Server)}
     assert set(re.findall(r"super\(\)\.(\w+)", source)) <= methods
     assert set(re.findall(r"self\.(?:cycle|parser|server_state|lifespan)\.(\w+)", source)) <= fields
     assert set(re.findall(r"self\.([a-z]\w*)", source)) <= methods | fields | ours
