@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import select
 import socket
 from collections.abc import Callable, Collection
 from enum import IntEnum
@@ -25,6 +26,9 @@ _AT_LEAST, _SHARE = 4, 16
 """At the limit, this many connections are closed at a time, or one of so many, if that is more."""
 _GOOD_SHARE = 4
 """One of so many of these, where all of them are of clients that have sent good requests."""
+_UNSENT_BYTES = 64 << 10
+"""How much of the responses on one connection the system takes before the client reads: by default megabytes,
+so that a client that reads nothing would have many requests answered."""
 
 _log = logging.getLogger("graders_engine")
 
@@ -38,14 +42,16 @@ class Standing(IntEnum):
     """It has sent nothing yet."""
     STALLED = 2
     """It has sent a part of a request, and hardly continues."""
-    RECENT = 3
+    TRIED = 3
+    """It is idle, and has had few requests answered."""
+    BLOCKED = 4
+    """It does not read the response, or more of its requests wait than are answered."""
+    RECENT = 5
     """Not to be closed: it may soon be one of the above or a good one, which decides who is closed next."""
-    KEPT = 4
+    KEPT = 6
     """It is idle between two requests."""
-    SENDING = 5
+    SENDING = 7
     """It takes long to send a request."""
-    BLOCKED = 6
-    """It does not read the response."""
 
 
 class Droppable(Protocol):
@@ -55,9 +61,18 @@ class Droppable(Protocol):
         """How soon it may be closed, the lowest first; None while it must stay open."""
         ...
 
-    def drop(self) -> None:
-        """Close it at once."""
+    def drop(self) -> bool:
+        """Close it at once, unless its client has just sent something; whether it is closed."""
         ...
+
+
+def has_unread(connection: socket.socket) -> bool:
+    """Whether something can be read from a socket, or the client is gone."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Acceptor:
@@ -90,6 +105,8 @@ class Acceptor:
     def start(self) -> None:
         """Accept from now on."""
         self._listener.setblocking(False)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         self._resume()
 
     def stop(self, make_last: Callable[[], asyncio.Protocol]) -> Collection[asyncio.Task[object]]:
@@ -173,12 +190,10 @@ class Acceptor:
         ]
         first = heapq.nsmallest(max(_AT_LEAST, self._max // _SHARE), candidates)
         chosen = [connection for (rank, _), _, connection in first if rank < Standing.RECENT]
-        is_decided = not self._arriving and not any(
-            rank is Standing.RECENT for (rank, _), *_ in first
-        )
-        if not chosen and is_decided:
-            chosen = [entry[-1] for entry in first[: max(_AT_LEAST, len(first) // _GOOD_SHARE)]]
-        for connection in chosen:
-            connection.drop()
-        self._dropped += len(chosen)
-        self._on_dropped(len(chosen))
+        good = [connection for (rank, _), _, connection in first if rank > Standing.RECENT]
+        # Where most are recent ones, it is not decided yet who is closed next.
+        if not chosen and not self._arriving and len(good) > len(first) / 2:
+            chosen = good[: max(_AT_LEAST, len(first) // _GOOD_SHARE)]
+        dropped = sum(connection.drop() for connection in chosen)
+        self._dropped += dropped
+        self._on_dropped(dropped)

@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from graders_engine.errors import Mistake
-from graders_engine.server.acceptor import Standing
+from graders_engine.server.acceptor import Standing, has_unread
 from graders_engine.server.responses import error_body
+from graders_engine.server.turns import Turns
 
 MAX_HEAD_BYTES = 64 << 10
 """Bound on the address and the headers of a request together."""
@@ -24,20 +30,38 @@ MAX_PIPELINED = 100
 """Requests that may wait on one connection for the response to the one before."""
 STALLED_S = 0.1
 STALLED_BYTES_PER_S = 1000
-MOST_AHEAD_S = 1.0
-"""A request has this time, and more for each byte, but never more than so much ahead: then it has stalled,
-and its connection may be closed for others."""
-SILENT_S = 0.01
-"""How long a new connection stays open at least; what its client has sent is read by then."""
-BLOCKED_S = 5.0
-"""A client that does not continue to read its response for this long may be closed for others."""
+MOST_AHEAD_S = 1.25
+"""A request has this time, and more for each byte, but never more than so much ahead, or twice that when
+it has come for so long already: then it has stalled, and its connection may be closed for others."""
+SILENT_S = 0.5
+"""How long a connection that waits for a request stays open at least."""
+FEW_REQUESTS = 2
+"""A client that has had no more answered than so many does not keep its connection as long as others do."""
+BLOCKED_S = 2.0
+"""A client that does not read a response for this long may be closed for others, and at the end."""
+BEHIND_S = 1.0
+"""The same for one that has always sent the next request already when one is answered."""
 LINGER_S = 0.5
 """How long a connection that is idle when the server stops still accepts a request."""
+
+
+class Flow(FlowControl):
+    """Reads nothing more while a part of what was read has to wait."""
+
+    holds = False
+    """Whether a part has to wait."""
+
+    def resume_reading(self) -> None:
+        """Read again, where that is allowed."""
+        if not self.holds:
+            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
     """One connection."""
 
+    turns: Turns
+    """Of the requests of all connections that wait behind another; set by the server."""
     _reading_since: float | None = None
     """When the request that is being read began, by the loop's clock; None between two requests."""
     _blocked_since: float | None = None
@@ -53,6 +77,15 @@ class Connection(HttpToolsProtocol):
     """When the last request was answered."""
     _has_sent = False
     """Whether the client has sent anything."""
+    _answered = 0
+    """How many requests were answered."""
+    _running: RequestResponseCycle | None = None
+    """The request that is being answered; `cycle` is the last one that was read."""
+    _flow: Flow
+    _held = b""
+    """What the client has sent behind a request; it is read when that one is answered."""
+    _behind_since: float | None = None
+    """Since when there has always been a request behind the one that is answered."""
     _stalls_at = 0.0
     """When the request that is being read has stalled, if no more of it comes."""
     _in_message = False
@@ -63,6 +96,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin; a client that connects has to send something."""
         super().connection_made(transport)
+        self.flow = self._flow = Flow(transport)
         # Any data that the client does not read, and not only much of it, blocks the connection.
         transport.set_write_buffer_limits(high=0)
         self._reading_since = self.loop.time()
@@ -70,6 +104,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what was received."""
         if self._ended or self._broken:
+            return
+        if self._is_behind():
+            if not self._leaving:
+                self._held += data
+            self._note_behind()
+            self._flow.holds = True
+            self._flow.pause_reading()
             return
         now = self.loop.time()
         if self._reading_since is None and not self._is_busy():
@@ -79,13 +120,26 @@ class Connection(HttpToolsProtocol):
             self._has_sent = True
             self._stalls_at = now + STALLED_S
         credit = len(data) / STALLED_BYTES_PER_S
-        self._stalls_at = min(max(self._stalls_at, now) + credit, now + MOST_AHEAD_S)
+        so_far = now - (now if self._reading_since is None else self._reading_since)
+        ahead = MOST_AHEAD_S + min(so_far, MOST_AHEAD_S)
+        self._stalls_at = min(max(self._stalls_at, now) + credit, now + ahead)
         super().data_received(data)
 
     def _read_from(self, now: float) -> None:
         """Begin to measure how long a request takes to come."""
         self._reading_since = now
         self._stalls_at = now + STALLED_S
+
+    def _is_behind(self) -> bool:
+        """Whether what comes now has to wait: for a response, or until the client has read one."""
+        if self._is_busy():
+            return not self._is_reading_body()
+        return self._blocked_since is not None
+
+    def _note_behind(self) -> None:
+        """The client has sent a request without waiting for the response to the one before."""
+        if self._behind_since is None and not self._leaving:
+            self._behind_since = self.loop.time()
 
     def _is_busy(self) -> bool:
         """Whether a request is waiting for its response."""
@@ -123,6 +177,10 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests wait on this connection")  # answered 400
         super().on_headers_complete()
+        if self.pipeline:
+            self._note_behind()
+        else:
+            self._running = self.cycle
         # What follows a request for another protocol, which is answered as any other, is not parsed.
         if self._leaving or self.parser.should_upgrade():
             self._close_after_response()
@@ -136,7 +194,20 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The whole response is written."""
         self._idle_since = self.loop.time()
+        self._answered += 1
+        if self.pipeline and not self._leaving:
+            self.turns.wait(self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Continue with the next request, unless the server stops."""
+        if self._leaving:
+            self.transport.close()
+        elif self.pipeline:
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
+        self._read_held()
         if self._in_message and self._reading_since is None and not self.pipeline:
             # The next request had begun; the rest of it is read from now on.
             self._read_from(self._idle_since)
@@ -150,6 +221,26 @@ class Connection(HttpToolsProtocol):
         """The client has caught up."""
         self._blocked_since = None
         super().resume_writing()
+        self._read_held()
+
+    def _read_held(self) -> None:
+        """Go on with what the client has sent behind the request that is answered now."""
+        if not self._is_behind() and not self.transport.is_closing():
+            held, self._held = self._held, b""
+            self._flow.holds = False
+            self._flow.resume_reading()
+            if held:
+                self.data_received(held)
+        if not self.pipeline and not self._held:
+            self._behind_since = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for the response any more."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self._held = b""
+        super().connection_lost(exc)
 
     def end_if_late(self, timeout_s: float) -> None:
         """Drop a client that takes too long to send a request, or to read a response."""
@@ -172,11 +263,16 @@ class Connection(HttpToolsProtocol):
         """How soon it may be closed for another one, the lowest first; None while it must stay open."""
         if self._ended:
             return Standing.REFUSED, self._idle_since
+        if self._behind_since is not None:
+            late = now - self._behind_since > BEHIND_S
+            return (Standing.BLOCKED if late else Standing.RECENT), self._behind_since
         if self._blocked_since is not None:
-            late = now - self._blocked_since > BLOCKED_S
-            return (Standing.BLOCKED, self._blocked_since) if late else None
+            if now - self._blocked_since > BLOCKED_S:
+                return Standing.BLOCKED, self._blocked_since
+            is_new = self._answered <= FEW_REQUESTS
+            return (Standing.RECENT, self._blocked_since) if is_new else None
         if self._reading_since is None:
-            return None if self._is_busy() else (Standing.KEPT, self._idle_since)
+            return None if self._is_busy() else self._idle_standing(now)
         seconds = now - self._reading_since
         if not self._has_sent:
             recent = seconds < SILENT_S
@@ -186,13 +282,27 @@ class Connection(HttpToolsProtocol):
         recent = seconds < STALLED_S + MOST_AHEAD_S
         return (Standing.RECENT if recent else Standing.SENDING), self._stalls_at
 
-    def drop(self) -> None:
-        """Close it at once, for another connection."""
+    def _idle_standing(self, now: float) -> tuple[Standing, float] | None:
+        is_recent = now - self._idle_since < SILENT_S
+        if self._answered > FEW_REQUESTS:
+            return None if is_recent else (Standing.KEPT, self._idle_since)
+        return (Standing.RECENT if is_recent else Standing.TRIED), self._idle_since
+
+    def drop(self) -> bool:
+        """Close it at once, for another connection, unless its client has just sent something.
+
+        Returns:
+            Whether it is closed.
+        """
+        is_reading = not (self._ended or self._flow.read_paused or self.transport.is_closing())
+        if is_reading and has_unread(self.transport.get_extra_info("socket")):
+            return False
         self.transport.abort()
+        return True
 
     def shutdown(self) -> None:
         """The server stops: answer the request that is here, or on its way, and close."""
-        self._leaving = True
+        self._leaving, self._behind_since, self._held = True, None, b""
         if self._ended:
             self.transport.close()
         elif not self._is_busy():
@@ -202,9 +312,10 @@ class Connection(HttpToolsProtocol):
 
     def _close_after_response(self) -> None:
         # The header tells the client; not every version of uvicorn adds it.
-        if self.cycle is not None:
-            self.cycle.keep_alive = False
-            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
+        last = self._running if self._leaving else self.cycle
+        if last is not None and last.keep_alive:
+            last.keep_alive = False
+            last.default_headers = [*last.default_headers, (b"connection", b"close")]
 
     def _close_if_idle(self) -> None:
         if not self._is_busy():

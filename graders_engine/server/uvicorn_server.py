@@ -12,6 +12,7 @@ from typing import cast
 import uvicorn
 
 from graders_engine.server.acceptor import Acceptor, Standing
+from graders_engine.server.turns import Turns
 from graders_engine.server.uvicorn_protocol import Connection
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -41,6 +42,7 @@ class Server(uvicorn.Server):
         self._read_timeout_s, self._on_ready = read_timeout_s, on_ready
         self._max_connections, self._on_dropped = max_connections, on_dropped
         self._acceptors: list[Acceptor] = []
+        self._turns = Turns()
 
     @property
     def connections(self) -> Collection[Connection]:
@@ -63,9 +65,11 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     def _connection(self) -> Connection:
-        return Connection(
+        connection = Connection(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+        connection.turns = self._turns
+        return connection
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections; called ten times a second."""
@@ -104,7 +108,8 @@ class Server(uvicorn.Server):
             for connection in list(self.connections):
                 standing = connection.standing(now)
                 if standing is not None and standing[0] < Standing.RECENT:
-                    connection.drop()  # its request will hardly come: the end need not wait for it
+                    # Its request will hardly come, or its response not be read: the end need not wait.
+                    connection.drop()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

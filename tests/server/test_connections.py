@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import socket
 import subprocess
 import time
@@ -44,6 +45,8 @@ CROWDS = {
     "a whole request, then half of one": PAGE + REQUEST[:60],
     "a request and half of one in one packet": PAGE + REQUEST[:-20],
 }
+MANY = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 60
+CROWDS["many requests, and no response is read"] = MANY
 OPEN_FILES = 128
 """Of the server; about half of them may be connections."""
 CROWD = 150
@@ -176,6 +179,77 @@ def test_the_end_does_not_wait_for_requests_that_hardly_come(tmp_path: Path) -> 
         crowd = crowd_in(server, REQUEST[:-20], 20, lambda: True)
         assert server.metric("graders_http_requests_in_progress") == 21
         assert server.terminate() == 0  # which waits a minute at most
+        for connection in crowd:
+            connection.close()
+
+
+def test_the_end_waits_for_no_client_that_does_not_read(tmp_path: Path) -> None:
+    with serving(tmp_path, "--read-timeout-s", "500") as server:
+        crowd = crowd_in(server, MANY * 2, 20, lambda: True)
+        assert server.is_well()
+        assert server.terminate() == 0  # which waits a minute at most
+        for connection in crowd:
+            connection.close()
+
+
+def test_at_the_end_the_request_in_progress_is_answered_and_those_behind_it_are_not_begun(
+    tmp_path: Path,
+) -> None:
+    body = json.dumps({"grader": SLEEPER, "item": {"seconds": 1.5}, "model_sample": ""}).encode()
+    with serving(tmp_path) as server, server.connect() as connection:
+        connection.sendall(raw_request(RUN, body) * 50)
+        assert eventually(lambda: server.metric("graders_sandbox_calls_running") == 1)
+        server.process.send_signal(signal.SIGTERM)
+        answer = read_answer(connection)
+        assert (answer.json["reward"], answer.headers["connection"]) == (1.0, "close")
+        assert connection.recv(1) == b""
+        assert server.process.wait(60) == 0
+
+
+def test_requests_behind_a_response_that_is_not_read_wait_and_are_then_answered(
+    tmp_path: Path,
+) -> None:
+    def begun() -> int:
+        return sum("/openapi.json" in str(line) for line in server.log)
+
+    with serving(tmp_path) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(MANY)
+        assert all(server.is_well() for _ in range(100))  # as many turns, and more
+        assert begun() < 60
+        with connection.makefile("rb") as stream:
+            for _ in range(60):
+                head = iter(stream.readline, b"\r\n")
+                assert next(head) == b"HTTP/1.1 200 OK\r\n"
+                fields = dict(line.lower().split(b": ") for line in head)
+                assert json.loads(stream.read(int(fields[b"content-length"])))
+        assert begun() == 60
+
+
+def test_a_client_that_has_sent_its_request_is_not_taken_for_a_silent_one(tmp_path: Path) -> None:
+    with serving_with(OPEN_FILES, tmp_path) as server:
+        early = [server.connect() for _ in range(OPEN_FILES // 2)]
+        assert all(asked(connection) for connection in early[:1])
+        server.process.send_signal(signal.SIGSTOP)  # so all of it is there at once
+        late = [server.connect() for _ in range(CROWD)]
+        everyone = early[1:] + late
+        for connection in everyone:
+            connection.sendall(REQUEST)
+        server.process.send_signal(signal.SIGCONT)
+        assert [read_answer(connection).status for connection in everyone] == [200] * len(everyone)
+        for connection in early + late:
+            connection.close()
+
+
+def test_connections_with_many_good_requests_outlast_those_with_one(tmp_path: Path) -> None:
+    with serving_with(OPEN_FILES, tmp_path) as server, server.connect() as kept:
+        assert all(asked(kept) for _ in range(3))
+        crowd = crowd_in(server, PAGE, CROWD, lambda: True)
+        assert answered_anew(server)
+        assert server.metric("graders_connections_dropped_total") > 0
+        assert asked(kept)
         for connection in crowd:
             connection.close()
 

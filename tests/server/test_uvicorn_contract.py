@@ -21,6 +21,7 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "protocol": {
         "__init__": ["config", "server_state", "app_state", "_loop"],
         "connection_made": ["transport"],
+        "connection_lost": ["exc"],
         "data_received": ["data"],
         "on_message_begin": [],
         "on_url": ["url"],
@@ -33,6 +34,11 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "shutdown": [],
         "send_400_response": ["msg"],
     },
+    "flow": {
+        "__init__": ["transport"],
+        "pause_reading": [],
+        "resume_reading": [],
+    },
     "server": {
         "__init__": ["config"],
         "startup": ["sockets"],
@@ -44,7 +50,8 @@ METHODS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 """Methods that are overridden or called, with their parameters."""
 FIELDS: Mapping[str, Sequence[str]] = {
-    "protocol": ["loop", "transport", "cycle", "pipeline", "parser"],
+    "protocol": ["loop", "transport", "flow", "cycle", "pipeline", "parser"],
+    "flow": ["read_paused"],
     "parser": ["should_upgrade"],
     "cycle": [
         "response_started",
@@ -87,6 +94,7 @@ async def parts() -> dict[str, object]:
     await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
     return {
         "protocol": protocol,
+        "flow": protocol.flow,
         "cycle": protocol.cycle,
         "parser": protocol.parser,
         "server": server,
@@ -148,7 +156,14 @@ def test_nothing_of_uvicorn_is_used_that_the_contract_does_not_name() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("uvicorn_*.py"))
     methods = {name for named in METHODS.values() for name in named}
     fields = {name for named in FIELDS.values() for name in named}
-    ours = {*vars(uvicorn_protocol.Connection), *vars(uvicorn_server.Server)}
+    assert set(re.findall(r"self\._?flow\.(\w+)", source)) <= methods | fields | {"holds"}
+    classes = (uvicorn_protocol.Flow, uvicorn_protocol.Connection, uvicorn_server.Server)
+    ours = {
+        name for described in classes for name in (*vars(described), *described.__annotations__)
+    }
     assert set(re.findall(r"super\(\)\.(\w+)", source)) <= methods
-    assert set(re.findall(r"self\.(?:cycle|parser|server_state|lifespan)\.(\w+)", source)) <= fields
+    assert (
+        set(re.findall(r"self\._?(?:running|cycle|parser|server_state|lifespan)\.(\w+)", source))
+        <= fields
+    )
     assert set(re.findall(r"self\.([a-z]\w*)", source)) <= methods | fields | ours
