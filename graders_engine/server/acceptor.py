@@ -190,7 +190,10 @@ class Acceptor:
         ]
         first = heapq.nsmallest(max(_AT_LEAST, self._max // _SHARE), candidates)
         chosen = [connection for (rank, _), _, connection in first if rank < Standing.RECENT]
-        good = [connection for (rank, _), _, connection in first if rank > Standing.RECENT]
+        sending = sum(rank is Standing.SENDING for (rank, _), *_ in candidates)
+        # A few slow clients do not fill the server: others will end sooner.
+        last = Standing.SENDING if sending > len(self._opened()) / 2 else Standing.KEPT
+        good = [entry[-1] for entry in first if Standing.RECENT < entry[0][0] <= last]
         # Where most are recent ones, it is not decided yet who is closed next.
         if not chosen and not self._arriving and len(good) > len(first) / 2:
             chosen = good[: max(_AT_LEAST, len(first) // _GOOD_SHARE)]

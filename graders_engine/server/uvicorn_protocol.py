@@ -30,10 +30,10 @@ MAX_PIPELINED = 100
 """Requests that may wait on one connection for the response to the one before."""
 STALLED_S = 0.1
 STALLED_BYTES_PER_S = 1000
-MOST_AHEAD_S = 1.25
+MOST_AHEAD_S = 2.0
 """A request has this time, and more for each byte, but never more than so much ahead, or twice that when
 it has come for so long already: then it has stalled, and its connection may be closed for others."""
-SILENT_S = 0.5
+SILENT_S = 1.0
 """How long a connection that waits for a request stays open at least."""
 FEW_REQUESTS = 2
 """A client that has had no more answered than so many does not keep its connection as long as others do."""
