@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.serving import (
+    BATCH,
     GOOD,
     RUN,
     SLEEPER,
@@ -185,8 +186,11 @@ def test_the_end_does_not_wait_for_requests_that_hardly_come(tmp_path: Path) -> 
 
 def test_the_end_waits_for_no_client_that_does_not_read(tmp_path: Path) -> None:
     with serving(tmp_path, "--read-timeout-s", "500") as server:
-        crowd = crowd_in(server, MANY * 2, 20, lambda: True)
-        assert server.is_well()
+        rows = [{"model_sample": "cat", "item": {"label": "cat"}}] * 2000
+        batch = raw_request(BATCH, json.dumps({"grader": GOOD["grader"], "rows": rows}).encode())
+        # More than the system takes before the client reads.
+        crowd = crowd_in(server, batch * 5, 4, lambda: True)
+        assert eventually(lambda: server.metric("graders_http_requests_in_progress") == 5)
         assert server.terminate() == 0  # which waits a minute at most
         for connection in crowd:
             connection.close()
