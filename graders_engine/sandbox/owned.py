@@ -9,7 +9,7 @@ import time
 from functools import partial
 
 from graders_engine.sandbox.base import SandboxUnavailable
-from graders_engine.sandbox.process import Worker
+from graders_engine.sandbox.process import Worker, WorkerState
 from graders_engine.sandbox.replacement import Wear
 from graders_engine.sandbox.scratch_dirs import ScratchDirs
 from graders_engine.sandbox.watchdog import Watchdog
@@ -98,6 +98,9 @@ class Owned:
         pending = [*self._workers, *self._discarded]
         deadline = time.monotonic() + REAP_S
         while pending and time.monotonic() < deadline:
-            pending = [worker for worker in pending if not worker.reap()]
+            for worker in pending:
+                if worker.is_orphaned:  # its loop was closed before it could discard the worker
+                    worker.discard()
+            pending = [w for w in pending if w.state is not WorkerState.DISCARDED or not w.reap()]
             time.sleep(_POLL_S)
         self.remove_folders()
