@@ -257,12 +257,18 @@ SECRET = "in-the-item"  # noqa: S105 - nobody's
 def test_the_log_tells_of_every_request_and_nothing_of_what_was_in_it(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         body = {**GOOD, "item": {"label": SECRET}, "model_sample": SECRET}
-        server.post(RUN, body, authorization=f"Bearer {SECRET}")
-        server.post(RUN, {**body, "sample": SECRET})
-        server.post(RUN, {"grader": CHECK, "model_sample": SECRET})
-        server.post(BATCH, {"grader": CHECK, "rows": [body, 3]})
-        server.post(f"/nowhere?key={SECRET}", body)
-        assert eventually(lambda: len(server.log) == 5)
+
+        def post(path: str, body: Any, **headers: str) -> None:
+            """A line is written after its response was sent: it is waited for, to know the order."""
+            lines = len(server.log)
+            server.post(path, body, **headers)
+            assert eventually(lambda: len(server.log) == lines + 1)
+
+        post(RUN, body, authorization=f"Bearer {SECRET}")
+        post(RUN, {**body, "sample": SECRET})
+        post(RUN, {"grader": CHECK, "model_sample": SECRET})
+        post(BATCH, {"grader": CHECK, "rows": [body, 3]})
+        post(f"/nowhere?key={SECRET}", body)
     assert SECRET not in server.log_file.read_text()
     first, wrong, flagged, batch, lost = server.log
     assert first["method"] == "POST"
