@@ -141,7 +141,7 @@ def _mask(grader: dict[str, Any]) -> dict[str, Any]:
 
 def invalid_row(index: int, reason: str) -> RowOutcome:
     """The outcome of an invalid row."""
-    return RowOutcome(index, failed(Failure(Flag.OTHER, reason)))
+    return RowOutcome(index, failed(Failure(Flag.OTHER, reason, "row")))
 
 
 class Unreadable(msgspec.Struct, frozen=True):

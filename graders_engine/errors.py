@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from graders_engine.outcome import Usage
+    from graders_engine.outcome import Blame, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ class GradingError(GradersError):
 
     Attributes:
         usage: the tokens that were used nonetheless, by model.
-        infrastructure: True if neither the row nor the grader is at fault.
+        blame: whose fault it is.
         type: a short word for programs, where the wire has one.
     """
 
-    infrastructure = False
+    blame: Blame
     type = ""
 
     def __init__(self, text: str, usage: Mapping[str, Usage] | None = None) -> None:
@@ -123,21 +123,34 @@ class GradingError(GradersError):
 
 
 class UndefinedVariable(GradingError):
-    """Raised when a template names a value that the item or sample does not have."""
+    """Raised when a template names a value that the item or sample does not have.
+
+    Args:
+        text: which step of the path failed.
+        blame: "row" if it is a step into the item, "sample" if it is one into the sample.
+    """
+
+    def __init__(self, text: str, blame: Blame) -> None:
+        self.blame = blame
+        super().__init__(text)
 
 
 class SampleNotJson(GradingError):
     """Raised when `output_json` is needed, but the model's text is not JSON."""
 
+    blame: Blame = "sample"
+
 
 class UnrenderableValue(GradingError):
     """Raised when a template is given a value that JSON cannot express."""
+
+    blame: Blame = "row"
 
 
 class NoSandbox(GradingError):
     """Raised when graded python code cannot be run at all; `type` is that of the sandbox's error."""
 
-    infrastructure = True
+    blame: Blame = "infrastructure"
 
     def __init__(self, message: str, type: str) -> None:  # noqa: A002 - the wire's word
         self.type = type
@@ -145,7 +158,12 @@ class NoSandbox(GradingError):
 
 
 class TextTooLong(GradingError):
-    """Raised when a text is longer than the engine's limit for comparisons."""
+    """Raised when a text is longer than the engine's limit for comparisons.
+
+    Nothing tells whether the model or the item is behind it; training would see the zero.
+    """
+
+    blame: Blame = "grader"
 
 
 class ErrorFields(TypedDict, total=False):
@@ -169,7 +187,7 @@ class BackendFailure(GradingError):
         details: everything that the error object says, the message included.
     """
 
-    infrastructure = True
+    blame: Blame = "infrastructure"
 
     def __init__(self, text: str, **answer: Unpack[ErrorFields]) -> None:
         self.status = answer.get("status")
@@ -218,23 +236,31 @@ class BackendRejected(BackendFailure):
 class JudgeRefused(GradingError):
     """Raised when a judge declines to answer."""
 
+    blame: Blame = "judge"
+
 
 class JudgeCutOff(GradingError):
     """Raised when a judge's answer was cut off at its token limit."""
+
+    blame: Blame = "judge"
 
 
 class JudgeUnparsable(GradingError):
     """Raised when a judge's answer is not JSON of the requested form, or has no number or label."""
 
+    blame: Blame = "judge"
+
 
 class EndpointFailure(GradingError):
     """Raised when an endpoint grader's server cannot be reached or answers with an error."""
 
-    infrastructure = True
+    blame: Blame = "infrastructure"
 
 
 class EndpointUnparsable(GradingError):
     """Raised when an endpoint grader's server answers without a finite number as `score`."""
+
+    blame: Blame = "judge"
 
 
 class FormulaFailure(GradingError):
@@ -243,6 +269,8 @@ class FormulaFailure(GradingError):
     Attributes:
         kind: "zero_division", "domain" or "overflow".
     """
+
+    blame: Blame = "grader"
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind

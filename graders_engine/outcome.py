@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 Status = Literal["scored", "invalid", "failed"]
-"""`scored`: a reward; `invalid`: the row's or the grader's fault; `failed`: the infrastructure's fault."""
+"""`scored`: a reward; `invalid`: no reward; `failed`: no reward for an outage, so that a retry may help."""
+Blame = Literal["sample", "grader", "row", "judge", "infrastructure"]
+"""Who is to blame for a failure, the least grave first.
+
+- `sample`: the model's output is not JSON, or a template steps into what is not in it.
+- `grader`: its code raised, gave no number or passed a limit; its formula has no value.
+- `row`: a template steps into what is not in the item; a row that cannot be read.
+- `judge`: it refused, was cut off, or gave no verdict.
+- `infrastructure`: an outage.
+"""
+BLAMES: tuple[Blame, ...] = get_args(Blame)
+"""All blames, the least grave first."""
+SERVED: frozenset[Blame] = frozenset(("sample", "grader"))
+"""With these blames, training sees what is served: such rows count in the mean. Others are in no mean."""
 
 
 class Flag(StrEnum):
@@ -40,15 +53,14 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         flag: the flag that it sets on the wire.
         details: one or more lines for people.
-        infrastructure: True if neither the row nor the grader is at fault, so that a retry may help;
-            such a failure is never reported as a zero.
+        blame: whose fault it is; one of the infrastructure is never reported as a zero.
         grader: key of the sub-grader that failed; empty for a single grader.
         type: a short word for programs, for the flags whose wire form has one.
     """
 
     flag: Flag
     details: str
-    infrastructure: bool = False
+    blame: Blame
     grader: str = ""
     type: str = ""
 
@@ -122,13 +134,19 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     labels: dict[str, list[str]] = {}
 
     @property
+    def blame(self) -> Blame | None:
+        """Whose fault it is that there is no reward: the gravest of the failures; None if it is scored."""
+        if not self.failures:
+            return None
+        return max((failure.blame for failure in self.failures), key=BLAMES.index)
+
+    @property
     def status(self) -> Status:
         """`scored`, `invalid` or `failed`; a multi with a failed part is not `scored`."""
-        if not self.failures:
+        blame = self.blame
+        if blame is None:
             return "scored"
-        if any(failure.infrastructure for failure in self.failures):
-            return "failed"
-        return "invalid"
+        return "failed" if blame == "infrastructure" else "invalid"
 
 
 def rewarded(reward: float) -> Outcome:
@@ -148,7 +166,7 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
 
         for row in engine.score(grader, rows):
             if row.status != "scored":
-                print(row.index, row.status, row.flags)
+                print(row.index, row.status, row.blame, row.flags)
 
     Attributes:
         index: the position of the row, from 0.
@@ -168,9 +186,22 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
         return self.outcome.reward
 
     @property
+    def served(self) -> float | None:
+        """The reward as the hosted API serves it: without one 0.0, or a multi's `invalid_grade`.
+
+        None for a failed row: an outage is not a zero, though the API's answer has one.
+        """
+        return None if self.outcome.status == "failed" else self.outcome.served
+
+    @property
     def status(self) -> Status:
         """`scored`, `invalid` or `failed`."""
         return self.outcome.status
+
+    @property
+    def blame(self) -> Blame | None:
+        """Whose fault it is that there is no reward; None if there is one."""
+        return self.outcome.blame
 
     @property
     def sub_rewards(self) -> dict[str, float | None]:

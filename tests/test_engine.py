@@ -127,7 +127,7 @@ def test_an_outage_in_a_part_gives_no_reward_and_a_zero_on_the_wire_only(
         waits = False
 
         async def evaluate(self, scope: Scope) -> Outcome:
-            return failed(Failure(Flag.MODEL_SERVER, "503 from the judge", infrastructure=True))
+            return failed(Failure(Flag.MODEL_SERVER, "503 from the judge", "infrastructure"))
 
     with Engine() as engine:
         spec = multi_of(engine.compile(name_email))

@@ -15,7 +15,7 @@ from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.explain import explain
-from graders_engine.report.row_texts import RowKey, data_path, find_rows
+from graders_engine.report.row_texts import RowKey, data_path, find_rows, keys_of
 from graders_engine.report.terminal.explain import explanation_text
 from graders_engine.settings import EngineSettings
 
@@ -67,20 +67,20 @@ def command(
     if results is not None:
         number = _require(line or row, "RESULTS needs a line: graders explain RESULTS LINE.")
         meta = read_meta(results)
-        recorded = _find_result(results, RowKey(number, sample - 1))
+        recorded = _find_result(results, keys_of(number, sample))
         unknown = f"The grader that produced {results} is not known: pass it with --grader."
         source = read_flag("grader", grader) if grader else _require(meta.get("grader"), unknown)
     else:
         number = _require(row, "Pass RESULTS and a line, or --grader, --data and --row.")
         source = read_flag("grader", _require(grader, "--row needs the grader: pass --grader."))
         meta = {"settings": {"sample_field": sample_field}}
-    key = RowKey(number, sample - 1)
     path = data or _require(data_path(meta), "Pass the data set with --data.")
     keep_inputs(settings, path, *(() if results is None else results_files(results)))
+    key, raw = _find_row(path, meta, keys_of(number, sample))
     explanation = explain(
         settings,
         source,
-        _find_row(path, meta, key),
+        raw,
         key.line,
         sample=key.sample,
         recorded=recorded,
@@ -95,18 +95,18 @@ def _require(value: Any, message: str) -> Any:
     return value
 
 
-def _find_row(path: Path, meta: Mapping[str, Any], key: RowKey) -> Any:
-    for _, row in find_rows(path, meta, [key]):
-        return row
-    raise InvalidRequest(f"{path} has no row on {_name(key)}.")
+def _find_row(path: Path, meta: Mapping[str, Any], keys: list[RowKey]) -> tuple[RowKey, Any]:
+    for found in find_rows(path, meta, keys):
+        return found
+    raise InvalidRequest(f"{path} has no row on {_name(keys[0])}.")
 
 
-def _find_result(results: Path, key: RowKey) -> ResultLine:
+def _find_result(results: Path, keys: list[RowKey]) -> ResultLine:
     for _, result in results_in(lines_of(results)):
-        if (result.line, result.sample) == key:
+        if (result.line, result.sample) in keys:
             return result
-    raise InvalidRequest(f"{results} has no result for {_name(key)}.")
+    raise InvalidRequest(f"{results} has no result for {_name(keys[0])}.")
 
 
 def _name(key: RowKey) -> str:
-    return f"line {key.line}" + (f", sample {key.sample + 1}" if key.sample else "")
+    return f"line {key.line}" + (f", sample {key.sample}" if key.sample > 1 else "")

@@ -133,10 +133,10 @@ def _explain_line(
 ) -> str:
     """How the first row of a line was graded."""
     from graders_engine.report.explain import explain
-    from graders_engine.report.row_texts import RowKey, find_rows
+    from graders_engine.report.row_texts import find_rows, keys_of
     from graders_engine.report.terminal.explain import explanation_text
 
-    row = next((row for _, row in find_rows(data, read_meta(out), [RowKey(line, 0)])), None)
+    row = next((row for _, row in find_rows(data, read_meta(out), keys_of(line))), None)
     if row is None:
         raise InvalidRequest(f"--explain {line}: {data} has no row on line {line}.")
     results = (result for _, result in results_in(lines_of(out)) if result.line == line)

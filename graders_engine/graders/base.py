@@ -161,7 +161,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        failure = Failure(FLAG_OF[type(error)], str(error), error.infrastructure, type=error.type)
+        failure = Failure(FLAG_OF[type(error)], str(error), error.blame, type=error.type)
         return failed(failure, error.usage)
     except (errors.BudgetSpent, errors.DataSetError):
         raise  # not the row's fault: stop the run so that it can be resumed
@@ -169,4 +169,5 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
         _log.exception(
             "an evaluator raised an unexpected exception; the row counts as failed, not as zero"
         )
-        return failed(Failure(Flag.OTHER, f"{type(error).__name__}: {error}", infrastructure=True))
+        details = f"{type(error).__name__}: {error}"
+        return failed(Failure(Flag.OTHER, details, "infrastructure"))

@@ -99,12 +99,12 @@ class Multi:
         try:
             reward = self._formula.evaluate({key: part.served for key, part in parts.items()})
         except FormulaFailure as error:
-            failures.append(Failure(Flag.FORMULA_PARSE, str(error)))
+            failures.append(Failure(Flag.FORMULA_PARSE, str(error), error.blame))
             reward = None
         if failures and self._invalid_grade is not None:
             reward = self._invalid_grade
         served = 0.0 if reward is None else reward
-        if any(failure.infrastructure for failure in failures):
+        if any(failure.blame == "infrastructure" for failure in failures):
             reward = None  # an outage is not a zero: only the wire form has a number
         return Outcome(reward, served, tuple(failures), rewards, scores)
 

@@ -143,4 +143,6 @@ class Python:
         # Graded code chooses this name, so it may decide a hint, and nothing else.
         if result.exception == ModuleNotFoundError.__name__:
             details += f"\n{_BUILD_HINT}"
-        return Outcome(None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details),), printed=printed)
+        return Outcome(
+            None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details, "grader"),), printed=printed
+        )

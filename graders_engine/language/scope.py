@@ -7,7 +7,7 @@ from typing import Any
 
 from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
 from graders_engine.language import strict_json
-from graders_engine.outcome import Flag
+from graders_engine.outcome import Blame, Flag
 
 Step = str | int
 """One step of a path: a key, or an index into a list. A key made of digits also works as an index."""
@@ -49,7 +49,9 @@ class Scope:
         if key in _DERIVED:
             return _DERIVED[key](self)
         known = ", ".join(dict.fromkeys([*SAMPLE_KEYS, *given]))
-        raise UndefinedVariable(f"`sample.{key}`: `sample` has no key `{key}` (it has: {known})")
+        raise UndefinedVariable(
+            f"`sample.{key}`: `sample` has no key `{key}` (it has: {known})", "sample"
+        )
 
     def output_json(self) -> Any:
         """The model's text parsed as JSON.
@@ -219,7 +221,7 @@ def resolve(scope: Scope, namespace: str, steps: tuple[Step, ...]) -> Any:
         first = steps[0]
         if type(first) is not str:
             raise UndefinedVariable(
-                f"`sample[{first}]`: `sample` is an object and has no index {first}"
+                f"`sample[{first}]`: `sample` is an object and has no index {first}", "sample"
             )
         value, rest = scope.sample_value(first), 1
     for position in range(rest, len(steps)):
@@ -271,7 +273,8 @@ def _missing(
     what: str, namespace: str, steps: tuple[Step, ...], position: int
 ) -> UndefinedVariable:
     holder = str(steps[position - 1]) if position else namespace
-    return UndefinedVariable(f"`{spell(namespace, steps)}`: `{holder}` {what}")
+    blame: Blame = "row" if namespace == "item" else "sample"
+    return UndefinedVariable(f"`{spell(namespace, steps)}`: `{holder}` {what}", blame)
 
 
 def spell(namespace: str, steps: tuple[Step, ...]) -> str:

@@ -91,7 +91,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         line: its line in the data set, from 1.
-        sample: its position among the samples of the line, from 0.
+        sample: its number among the samples of the line, from 1; 0 for a line without a list of them.
         output_text: the model's output as text.
         reward: the reward; None if the row has no reward.
         status: "scored", "invalid" or "failed"; "" if the grader was not run.
@@ -148,7 +148,7 @@ def explain(
         grader: as for `Engine.compile`.
         row: as `Engine.score` takes rows.
         line: the row's line in the data set; only copied to the explanation.
-        sample: the row's position among the samples of the line; only copied to the explanation.
+        sample: the row's number among the samples of the line; only copied to the explanation.
         sample_field: as for `Engine.score`.
         recorded: the row's line in a results file, to compare with.
 

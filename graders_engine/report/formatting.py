@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import
 
 STATUS_MEANINGS = {
     "scored": "with a reward",
-    "invalid": "the row's or the grader's fault",
+    "invalid": "no reward, for a reason that a retry does not change",
     "failed": "infrastructure; no reward, not a zero",
 }
 """Each status of a row and what it means, in the order in which reports list them."""
@@ -85,5 +85,5 @@ def format_range(low: int, high: int) -> str:
 
 
 def row_name(result: ResultLine) -> str:
-    """A row's line and, if it is not the line's first sample, which sample it is: "12", "12 #3"."""
-    return f"{result.line}" + (f" #{result.sample + 1}" if result.sample else "")
+    """A row's line and, if the line has a list of samples, which one it is, from 1: "12", "12#3"."""
+    return f"{result.line}#{result.sample}" if result.sample else f"{result.line}"

@@ -18,10 +18,15 @@ _IDENTITY = ("size", "head")
 
 
 class RowKey(NamedTuple):
-    """What identifies a row: its line, from 1, and its position among the line's samples, from 0."""
+    """What identifies a row: its line, and its number among the line's samples, or 0 without a list."""
 
     line: int
     sample: int
+
+
+def keys_of(line: int, sample: int = 1) -> list[RowKey]:
+    """The keys that the n-th sample of a line may have: the first may be the only one, without a list."""
+    return [RowKey(line, sample), *([RowKey(line, 0)] if sample == 1 else [])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,9 @@ def scored(line: int, reward: float, **rest: Any) -> ResultLine:
 
 
 def invalid(line: int) -> ResultLine:
-    return ResultLine(line, None, "invalid", {}, {"sample_parse_error": "it is no JSON"}, 0.0)
+    return ResultLine(
+        line, None, "invalid", {}, {"sample_parse_error": "it is no JSON"}, 0.0, "sample", 0.0
+    )
 
 
 def failed(line: int) -> ResultLine:
@@ -200,7 +202,7 @@ def test_samples_of_a_prompt_are_matched_by_position_and_count_as_one_draw(
         samples = [
             scored(line, 0.5 + shift * (1 + line % 3), sample=sample, group=f"p{line % 6}")
             for line in range(1, 13)
-            for sample in range(4)
+            for sample in range(1, 5)
         ]
         return write_results(path, samples)
 

@@ -25,7 +25,7 @@ def results(tmp_path: Path) -> Path:
 def test_a_row_of_a_run_is_found_again(results: Path) -> None:
     ended = graders("explain", str(results), "3")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("line 3\nreward   0.0  scored\nrecorded 0.0  scored\n")
+    assert ended.stdout.startswith("line 3, sample 1\nreward   0.0  scored\nrecorded 0.0  scored\n")
     assert 'sample.output_text = "dog"' in ended.stdout
     ended = graders("explain", str(results), "3", "--sample", "2", "--json")
     shown = json.loads(ended.stdout)

@@ -11,7 +11,7 @@ from graders_engine.errors import BackendFailure
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Failure, Flag, Outcome, failed, rewarded
 
-FAILURE = failed(Failure(Flag.PYTHON_RUNTIME, "RuntimeError: out of luck"))
+FAILURE = failed(Failure(Flag.PYTHON_RUNTIME, "RuntimeError: out of luck", "grader"))
 
 
 class Counting:

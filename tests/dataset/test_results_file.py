@@ -99,9 +99,7 @@ def test_a_second_run_on_the_same_results_is_refused(
         score_file(engine, string_check, data, out)
 
 
-@pytest.mark.parametrize("results_version", [None, 1], ids=["before there was a number", "same"])
 def test_a_run_of_another_version_of_the_package_resumes_with_a_warning(
-    results_version: int | None,
     engine: Engine,
     string_check: dict[str, Any],
     data: Path,
@@ -110,7 +108,7 @@ def test_a_run_of_another_version_of_the_package_resumes_with_a_warning(
 ) -> None:
     first = score_file(engine, string_check, data, out)
     expected = timeless(out)
-    edit_meta(out, engine="0.0.9", results_version=results_version)
+    edit_meta(out, engine="0.0.9")
     with out.open("r+b") as file:
         file.truncate(300)
     with caplog.at_level(logging.WARNING, "graders_engine"):

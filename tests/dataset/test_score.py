@@ -144,7 +144,7 @@ def test_several_samples_of_a_row_are_results_of_one_group(
         (result["line"], result.get("sample", 0), result["group"], result["reward"])
         for result in results(out)
     ]
-    assert found == [(1, 0, "x", 1.0), (1, 1, "x", 0.0), (2, 0, "2", 1.0)]
+    assert found == [(1, 1, "x", 1.0), (1, 2, "x", 0.0), (2, 1, "2", 1.0)]
 
 
 def test_rows_are_joined_with_a_file_of_outputs_and_both_must_stay_the_same(

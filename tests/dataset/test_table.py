@@ -26,6 +26,8 @@ FULL = ResultLine(
     {"a": 0.5, "b c": None},
     {"other_error": "b\ud800roken"},
     0.25,
+    "infrastructure",
+    0.125,
     2,
     "g",
     {"judge": Usage(1, 2, 3, 4)},

@@ -104,21 +104,23 @@ def write_large(folder: Path, rows: int = LARGE_ROWS) -> Path:
     usage = {"judge-2026-01-31": Usage(420, 520, 100, 128)}
     with results.open("wb") as out, data.open("w", encoding="utf-8") as prompts:
         for number in range(rows):
-            line, sample = number // 4 + 1, number % 4
+            line, sample = number // 4 + 1, number % 4 + 1
             group, seconds, outcome = f"prompt-{line}", 0.2 + chance.random(), chance.random()
             if outcome < 0.02:
                 flags = {"model_grader_server_error": "the judge answered 503 after 5 tries"}
                 result = ResultLine(
-                    line, None, "failed", {"facts": None}, flags, seconds, sample, group
-                )
+                    line, None, "failed", {"facts": None}, flags, seconds, "infrastructure",
+                    sample=sample, group=group,
+                )  # fmt: skip
             else:
                 facts, form = round(chance.random(), 3), float(chance.random() < 0.9)
                 result = ResultLine(
-                    line, facts * form, "scored", {"facts": facts, "form": form}, {}, seconds, sample, group,
-                    usage, {"facts": [facts, facts, round(facts + chance.choice([0, 0.1]), 3)]},
+                    line, facts * form, "scored", {"facts": facts, "form": form}, {}, seconds,
+                    sample=sample, group=group, usage=usage,
+                    repeats={"facts": [facts, facts, round(facts + chance.choice([0, 0.1]), 3)]},
                 )  # fmt: skip
             out.write(msgspec.json.encode(result) + b"\n")
-            if not sample:
+            if sample == 1:
                 text = f"answer to {line}: <b>{'lorem & ipsum ' * 30}</b>"
                 row = {"item": {"id": group, "question": "why? " * 40}, "samples": [text] * 4}
                 prompts.write(json.dumps(row) + "\n")

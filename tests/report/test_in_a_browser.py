@@ -94,7 +94,7 @@ def test_the_table_sorts_by_any_column(page_file: Path, tmp_path: Path) -> None:
     assert falling[-empty:] == ["-"] * empty
     assert [float(text) for text in falling[:-empty]] == sorted(rewards, reverse=True)
     assert status == sorted(status)
-    numbers = [int(text.partition(" ")[0]) for text in lines]
+    numbers = [int(text.partition("#")[0]) for text in lines]
     assert numbers == sorted(numbers)
 
 

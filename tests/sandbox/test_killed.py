@@ -104,7 +104,7 @@ def test_nothing_is_left(
     assert mounts() == mounted
     if number is signal.SIGKILL:
         if tier != "none":
-            assert os.listdir(tmp_path / "tmp") == []
+            wait_until(lambda: os.listdir(tmp_path / "tmp") == [])
         # The next one removes the group of one that was killed, and the folder where there is no sandbox.
         following = command(*RUN, "{endless: false}")
         _, errors = following.communicate(timeout=60)

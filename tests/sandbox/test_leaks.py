@@ -78,7 +78,7 @@ def below(pid: int) -> set[int]:
     parents = {}
     for stat in glob.glob("/proc/[0-9]*/stat"):
         try:
-            fields = Path(stat).read_text().rpartition(")")[2].split()
+            fields = Path(stat).read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue
         parents[int(stat.split("/")[2])] = int(fields[1])
@@ -119,8 +119,10 @@ def test_nothing_is_left_after_many_calls(
         try:
             await asyncio.gather(crew(), crew())
             late = resident()
-            # launcher, template, cleaner, the grade that waits and those behind it, and no more
-            assert len(below(os.getpid()) - processes) <= (4 + SPARES) * len(pool.workers)
+            # launcher, template, cleaner, the grade that waits and those behind it, and no more: the
+            # last grades may still be ending
+            while len(below(os.getpid()) - processes) > (4 + SPARES) * len(pool.workers):
+                await asyncio.sleep(0.01)
         except SandboxUnavailable as error:
             pytest.skip(str(error))
         finally:

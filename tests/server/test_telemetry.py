@@ -68,7 +68,7 @@ def test_requests_cannot_fill_the_memory_with_the_names_of_models() -> None:
 
 
 def row(reward: float | None, *flags: Flag) -> RowOutcome:
-    failures = tuple(Failure(flag, "") for flag in flags)
+    failures = tuple(Failure(flag, "", "grader") for flag in flags)
     return RowOutcome(0, Outcome(reward, reward or 0.0, failures=failures))
 
 

@@ -31,7 +31,7 @@ class Columns:
 
     Attributes:
         lines: the rows' lines in the data set.
-        samples: their positions among the samples of their lines.
+        samples: their numbers among the samples of their lines, from 1.
         groups: below zero for a named group, else the line.
         rewards: NaN for rows without a reward.
         statuses: indexes into `STATUSES`.
@@ -52,7 +52,7 @@ class Columns:
         """Add one row."""
         before = len(self.lines)
         self.lines.append(result.line)
-        self.samples.append(result.sample)
+        self.samples.append(max(result.sample, 1))
         group = result.group
         self.groups.append(
             result.line

@@ -15,7 +15,7 @@ import msgspec
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.files import beside, kind_of
-from graders_engine.outcome import RowOutcome, Status, Usage
+from graders_engine.outcome import SERVED, Blame, RowOutcome, Status, Usage
 
 MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
@@ -28,12 +28,15 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         line: number of the row's line in the data set, from 1.
-        reward: null if there is none.
-        status: "scored", "invalid" (the row's or the grader's fault) or "failed" (infrastructure).
+        reward: null if there is none; an invalid multi may have one, in which failed parts count 0.
+        status: "scored", "invalid" or "failed" (infrastructure).
         sub_rewards: of a multi, by key.
         flags: the flags that are set, by wire name, with details.
         seconds: wall time of the grading.
-        sample: position of the sample among those of its line, from 0; omitted for the first.
+        blame: of rows that are not scored, whose fault it is (`outcome.Blame`).
+        served: of invalid rows, the reward as the hosted API serves it; equal to `reward` where that is
+            scored, and omitted then; a failed row has none.
+        sample: number of the sample among those of its line, from 1; omitted for a line with one sample.
         group: shared by the samples of one prompt; omitted for prompts with a single sample.
         usage: the tokens of judges, by model; omitted without judges.
         repeats: of judges that are asked several times, each answer's reward, by the grader's key.
@@ -46,11 +49,31 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
     sub_rewards: dict[str, float | None]
     flags: dict[str, str]
     seconds: float
+    blame: Blame | None = None
+    served: float | None = None
     sample: int = 0
     group: str | None = None
     usage: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}
     labels: dict[str, list[str]] = {}
+
+    @property
+    def counted(self) -> float | None:
+        """The reward that training would see of the model; None if the row is in no mean.
+
+        It is that of a scored row, and what is served of a row that is invalid by its sample or its grader.
+
+        Raises:
+            DataSetError: the line does not say whose fault it is that the row is not scored.
+        """
+        if self.status == "scored":
+            return self.reward
+        if self.blame is None:
+            raise DataSetError(
+                f"The result of line {self.line} does not say who is to blame: an older version of "
+                "graders-engine wrote it. Score the data again."
+            )
+        return self.served if self.blame in SERVED else None
 
 
 def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
@@ -65,6 +88,8 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
         outcome.sub_rewards,
         graded.flags if flagged else {},
         graded.seconds,
+        graded.blame if flagged else None,
+        graded.served if outcome.failures else None,
         ref.sample,
         ref.group,
         outcome.usage,

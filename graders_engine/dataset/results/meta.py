@@ -13,7 +13,7 @@ from graders_engine.dataset.results.line import lines_of
 from graders_engine.errors import DataSetError
 from graders_engine.files import beside, kind_of, read_text, write_whole
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised only when a change to this package changes the numbers of results; others may then be mixed."""
 DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""

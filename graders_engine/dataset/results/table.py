@@ -79,6 +79,8 @@ def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
             *([("sub_rewards", sub_rewards)] if keys else []),
             ("flags", pyarrow.map_(text, text)),
             ("seconds", number),
+            ("blame", pyarrow.dictionary(pyarrow.int8(), text)),
+            ("served", number),
             ("sample", count),
             ("group", text),
             ("usage", pyarrow.map_(text, pyarrow.struct([(name, count) for name in tokens]))),

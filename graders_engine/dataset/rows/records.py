@@ -28,7 +28,7 @@ class RowRef(msgspec.Struct, frozen=True, gc=False):
         line: number of its line, or of the row in formats without lines, from 1.
         row: its JSON values, or an `Unreadable`.
         end: position after it in the data set, in the unit of `Records.size`; 0 where unknown.
-        sample: its position among the samples of its line, from 0.
+        sample: its number among the samples of a line that has a list of them, from 1; else 0.
         group: shared by the samples of a line that has a list of them: the line's `id`, or else its
             number. None where a line holds one sample.
     """

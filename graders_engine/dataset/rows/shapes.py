@@ -78,7 +78,7 @@ def _split_samples(ref: RowRef, item: Any, output: Any, row_id: Any) -> Sequence
     group = str(ref.line if row_id is None else row_id)
     return [
         RowRef(ref.line, _row_to_grade(item, one), ref.end, sample, group)
-        for sample, one in enumerate(output)
+        for sample, one in enumerate(output, 1)
     ]
 
 

@@ -90,7 +90,7 @@ def _after_loss(
 
 def failed_results(shard: Shard, shape: Shape) -> ShardResults:
     """The results of a shard that kills workers: all of its rows failed."""
-    outcome = RowOutcome(0, failed(Failure(Flag.OTHER, _LOST, infrastructure=True)))
+    outcome = RowOutcome(0, failed(Failure(Flag.OTHER, _LOST, "infrastructure")))
     with shard.open() as reader:
         results = [result_line(ref, outcome) for ref in rows_to_grade(reader.rows(), shape)]
         return shard_results(results, reader.digest())

@@ -26,7 +26,7 @@ def explanation_text(explanation: Explanation) -> str:
 
 
 def _lines(row: Explanation) -> Iterator[str]:
-    yield f"line {row.line}" + (f", sample {row.sample + 1}" if row.sample else "")
+    yield f"line {row.line}" + (f", sample {row.sample}" if row.sample else "")
     yield from _rewards(row)
     if row.output_text:
         yield ""
