@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from graders_engine.cli.printing import format_value
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import (
     FilesInUse,
@@ -35,11 +36,25 @@ _PATH = click.Path(path_type=Path)
     "--passing",
     metavar="X",
     type=float,
-    help="Lowest reward with which a sample passes (default: the grader's pass_threshold, or 1).",
+    help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
+)
+@click.option(
+    "--group-size",
+    metavar="N",
+    type=click.IntRange(2),
+    default=8,
+    help="Samples of a group in training, of which the report says how often they differ (default: 8).",
 )
 @click.option("--no-html", is_flag=True, help="Only print the report.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; write no page.")
 def command(
-    results: Path, out: Path | None, data: Path | None, passing: float | None, no_html: bool
+    results: Path,
+    out: Path | None,
+    data: Path | None,
+    passing: float | None,
+    group_size: int,
+    no_html: bool,
+    as_json: bool,
 ) -> None:
     """Print a report of a results file and write it as one HTML file.
 
@@ -52,13 +67,18 @@ def command(
     from graders_engine.report.numbers import numbers_of
     from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import texts_of
+    from graders_engine.report.run_json import numbers_json
     from graders_engine.report.terminal.report import report_text
 
     meta = read_meta(results)
-    page = None if no_html else _place_of_page(out, results, meta, data)
-    numbers = numbers_of(digest(results), meta, passing)
-    texts = texts_of(numbers.digest.kept(), meta, data)
+    page = None if no_html or as_json else _place_of_page(out, results, meta, data)
+    numbers = numbers_of(digest(results), meta, passing, group_size)
     provenance = Provenance(results, meta)
+    if as_json:
+        report = numbers_json(numbers, results, meta.get("settings", {}), provenance.engine)
+        click.echo(format_value(report, "json"))
+        return
+    texts = texts_of(numbers.digest.kept(), meta, data)
     click.echo(report_text(numbers, provenance, texts))
     if page is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,21 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import INTERRUPTED
 from graders_engine.cli.options import engine_options
+from graders_engine.cli.printing import format_value
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import files_read, read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
+from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
-from graders_engine.report.terminal.report import tally_text
+from graders_engine.report.run_json import numbers_json, tally_json
+from graders_engine.report.terminal.report import numbers_text, tally_text
 from graders_engine.report.visible import visible
+from graders_engine.version import __version__
 
 _FILE = click.Path(path_type=Path)
 
@@ -85,10 +90,33 @@ _FILE = click.Path(path_type=Path)
     type=click.IntRange(1),
     help="At the end, show how the row on this line was graded, as `graders explain` does.",
 )
+@click.option(
+    "--passing",
+    metavar="X",
+    type=float,
+    help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
+)
+@click.option(
+    "--group-size",
+    metavar="N",
+    type=click.IntRange(2),
+    default=8,
+    help="Samples of a group in training, of which the report says how often they differ (default: 8).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no report.")
 @engine_options(use_cache=True)
 def command(
-    engine: Engine, grader: str, out: Path, *, explained: int | None, quiet: bool, **options: Any
+    engine: Engine,
+    grader: str,
+    out: Path,
+    *,
+    passing: float | None,
+    group_size: int,
+    explained: int | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Grade every row of a data set, in its order, and print a report.
 
@@ -121,11 +149,55 @@ def command(
         explanation = (
             _explain_line(engine, compiled, options["data"], out, explained) if explained else ""
         )
-    if not quiet:
-        click.echo(tally_text(tally, settings))
+    if as_json:
+        report = _Report(tally, out, settings, compiled.given, passing, group_size)
+        click.echo(format_value(report.json(), "json"))
+    elif not quiet:
+        report = _Report(tally, out, settings, compiled.given, passing, group_size)
+        click.echo(report.text())
         click.echo(visible(f"results in {out}"))
     if explanation:
         click.echo(f"\n{explanation}" if not quiet else explanation)
+
+
+class _Report:
+    """The numbers of a run that has just ended.
+
+    Those of groups, and of very many different rewards, are read again from the results.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        out: Path,
+        settings: Mapping[str, Any],
+        grader: Any,
+        passing: float | None,
+        group_size: int,
+    ) -> None:
+        self._tally, self._out, self._settings = tally, out, settings
+        self._numbers = self._pass_rate = None
+        if passing is None:
+            passing = grader.get("pass_threshold")
+        if tally.grouped or tally.reward_counts is None:
+            from graders_engine.dataset.results.digest import digest
+            from graders_engine.report.numbers import numbers_of  # imports numpy
+
+            self._numbers = numbers_of(digest(out), read_meta(out), passing, group_size)
+        elif passing is not None:
+            from graders_engine.report.numbers import pass_rate_of
+
+            self._pass_rate = pass_rate_of(tally, passing)
+
+    def text(self) -> str:
+        if self._numbers:
+            return numbers_text(self._numbers, self._settings)
+        return tally_text(self._tally, self._settings, self._pass_rate)
+
+    def json(self) -> dict[str, Any]:
+        if self._numbers:
+            return numbers_json(self._numbers, self._out, self._settings, __version__)
+        return tally_json(self._tally, self._out, self._settings, self._pass_rate)
 
 
 def _explain_line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graders_engine.dataset.results.line import ResultLine
+from graders_engine.outcome import Blame
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.statistics.estimate import Estimate
@@ -15,6 +15,16 @@ STATUS_MEANINGS = {
     "failed": "infrastructure; no reward, not a zero",
 }
 """Each status of a row and what it means, in the order in which reports list them."""
+BLAME_MEANINGS: dict[Blame, str] = {
+    "sample": "the model's output is not JSON, or lacks what a template names; counts as served",
+    "grader": "its code or formula gives no number; counts as served",
+    "row": "its item lacks what a template names, or it cannot be read; in no mean",
+    "judge": "it refused, was cut off, or gave no verdict; in no mean",
+    "infrastructure": "an outage; in no mean, --retry-failed tries again",
+}
+"""Who can be to blame, and what that means for the row."""
+MOST_BLAMED = 0.05
+"""A larger share of rows that anything but the sample is to blame for is said before the numbers."""
 
 
 def format_number(value: float) -> str:
@@ -82,8 +92,3 @@ def format_rows(count: int) -> str:
 def format_range(low: int, high: int) -> str:
     """Two counts as a range: "4", "2 to 4"."""
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def row_name(result: ResultLine) -> str:
-    """A row's line and, if the line has a list of samples, which one it is, from 1: "12", "12#3"."""
-    return f"{result.line}#{result.sample}" if result.sample else f"{result.line}"

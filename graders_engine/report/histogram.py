@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graders_engine.report.formatting import format_number
+from graders_engine.statistics.rounding import ROUNDING
 
 if TYPE_CHECKING:  # numpy takes a while to import
     from graders_engine.statistics.estimate import Floats
 
+BARS = 10
+"""The largest number of bars in a terminal."""
 FEW_VALUES = 12
 """Up to this many distinct rewards get a bar each: rewards of 0 and 1 are not a range."""
 
@@ -64,42 +68,75 @@ class Histogram:
 
 
 def histogram(
-    values: Sequence[float] | Floats, max_bins: int, few_values: int = FEW_VALUES
+    counts: Mapping[float, int], max_bins: int, few_values: int = FEW_VALUES
 ) -> Histogram | None:
     """Count values in bins of a round width, or one by one if there are few distinct values.
 
+    Values that differ by rounding only are one value, and a value that is below an edge by rounding only
+    counts as one at the edge: 0.8999999999999999 is shown as 0.9, and is in the bin that begins there.
+
     Args:
-        values: finite numbers; an array is counted fastest.
+        counts: how often each value occurs; finite numbers.
         max_bins: the largest number of bins; a number below 2 counts as 2.
         few_values: up to this many distinct values are counted one by one.
 
     Returns:
         The counts; None if there are no values.
     """
+    if not counts:
+        return None
+    values = sorted(counts)
+    slack = ROUNDING * max(abs(values[0]), abs(values[-1]))
+    distinct = _distinct(values, counts, slack)
+    if len(distinct) <= few_values:
+        return Histogram(tuple(distinct), tuple(distinct.values()))
+    edges = _edges(values[0], values[-1], max(max_bins, 2))
+    in_bins = [0] * (len(edges) - 1)
+    for value in values:
+        at = bisect_right(edges, value + slack) - 1
+        in_bins[min(at, len(in_bins) - 1)] += counts[value]
+    return Histogram(edges, tuple(in_bins))
+
+
+def counts_of(values: Floats) -> dict[float, int]:
+    """How often each value occurs in an array."""
     import numpy as np
 
-    array: Any = np.asarray(values, dtype=np.float64)
-    if not array.size:
-        return None
-    distinct, counts = np.unique(array, return_counts=True)
-    if distinct.size <= few_values:
-        return Histogram(tuple(distinct.tolist()), tuple(counts.tolist()))
-    edges = _edges(float(distinct[0]), float(distinct[-1]), max(max_bins, 2))
-    counts = np.histogram(array, bins=np.asarray(edges))[0]
-    return Histogram(edges, tuple(counts.tolist()))
+    distinct, counts = np.unique(values, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
+
+
+def _distinct(values: list[float], counts: Mapping[float, int], slack: float) -> dict[float, int]:
+    """The values, in rising order, with their counts; of equal ones, the shortest in digits."""
+    merged: dict[float, int] = {}
+    last = None
+    for value in values:
+        if last is not None and value - last <= slack:
+            count = merged.pop(last) + counts[value]
+            last = min(last, value, key=lambda each: len(repr(each)))
+        else:
+            last, count = value, counts[value]
+        merged[last] = count
+    return merged
 
 
 def _edges(low: float, high: float, max_bins: int) -> tuple[float, ...]:
     """Multiples of a round width; a single bin if doubles are too coarse for more."""
     width = _round_up(high / max_bins - low / max_bins)
-    first, last = math.floor(low / width), math.ceil(high / width)
+    first, last = _steps(low, high, width)
     while last - first > max_bins:  # the range does not start at a multiple of the width
         width = _round_up(width * 1.01)
-        first, last = math.floor(low / width), math.ceil(high / width)
+        first, last = _steps(low, high, width)
     edges = [float(f"{at * width:.15g}") for at in range(first, last + 1)]
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
     rising = all(left < right for left, right in pairwise(edges))
     return tuple(edges) if rising else (low, high)
+
+
+def _steps(low: float, high: float, width: float) -> tuple[int, int]:
+    """The multiples of the width between which the range lies, but for rounding."""
+    first = math.floor(low / width + ROUNDING)
+    return first, max(math.ceil(high / width - ROUNDING), first + 1)
 
 
 def _round_up(width: float) -> float:

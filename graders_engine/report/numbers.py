@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from graders_engine.dataset.results.digest import Digest, Repeats
+from graders_engine.dataset.results.tally import Tally
 from graders_engine.models.policies import Price
 from graders_engine.outcome import Usage
-from graders_engine.report.histogram import Histogram, histogram
+from graders_engine.report.histogram import BARS, Histogram, counts_of, histogram
 from graders_engine.statistics.correlation import pearson_matrix
-from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate
-from graders_engine.statistics.samples import best_of, pass_at, unvarying
+from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate, share
+from graders_engine.statistics.rounding import ROUNDING
+from graders_engine.statistics.samples import Signal, best_of, pass_at, signal
 
 BINS = 50
 """The largest number of bins in the histogram of the rewards."""
@@ -25,19 +27,36 @@ PARTS = 30
 """The largest number of sub-rewards in a report."""
 CORRELATED = 10
 """The largest number of sub-rewards in the table of correlations."""
+GROUP_SIZE = 8
+"""Samples of a group in training, by default: the usual number in group-relative training."""
 DATED = re.compile(r"-\d{4}(-?\d{2}-?\d{2})?")
 """The date that endpoints append to a model's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubReward:
-    """A part of a multi grader, over the scored rows that have it."""
+    """A part of a multi grader, over all rows in which it has a value."""
 
     key: str
     mean: Estimate
     low: float
     high: float
     histogram: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class PassRate:
+    """The share of the counted rows that pass.
+
+    Attributes:
+        passing: the lowest reward with which a row passes.
+        rate: the share.
+        highest: the highest reward of all; if it does not pass, nothing does.
+    """
+
+    passing: float
+    rate: Estimate
+    highest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +79,19 @@ class Groups:
     """Prompts with several samples.
 
     Attributes:
-        count: prompts with a scored sample.
-        sizes: the fewest and the most scored samples of a prompt.
-        unvarying: the share of the prompts whose samples all have the same reward; None if each prompt
-            has one scored sample.
+        count: prompts with a counted sample.
+        sizes: the fewest and the most counted samples of a prompt.
+        signal: the share of groups of samples whose rewards differ; None if each prompt has one sample.
         passing: the lowest reward with which a sample passes.
+        highest: the highest reward of a sample; if it does not pass, none does.
         at: the numbers for k = 1, 2, 4 and so on, up to the most samples.
     """
 
     count: int
     sizes: tuple[int, int]
-    unvarying: Estimate | None
+    signal: Signal | None
     passing: float
+    highest: float
     at: tuple[AtK, ...]
 
 
@@ -96,13 +116,16 @@ class Numbers:
 
     Attributes:
         digest: what the numbers were computed from.
-        mean: the mean reward of the scored rows; None without scored rows.
+        mean: the mean reward of the counted rows (`ResultLine.counted`): what training would see of the
+            model; None without any. What follows is of these rows, too, unless it says otherwise.
         quantiles: the lowest reward, first quartile, median, third quartile and highest reward; empty
-            without scored rows.
-        histogram: the rewards; None without scored rows.
+            without any.
+        pass_rate: the share that passes; None if neither the grader nor the caller says with which reward.
+        histogram: the rewards; None without any.
+        bars: the same with fewer bins, for a terminal.
         sub_rewards: the parts of a multi grader, at most `PARTS`.
         correlations: by row of the matrix: the reward and the parts, each with each; empty if the grader
-            is not a multi.
+            is not a multi. Each is over the rows in which both have a value.
         groups: the prompts; None if no row is one of several samples.
         spending: tokens and cost by model.
     """
@@ -110,7 +133,9 @@ class Numbers:
     digest: Digest
     mean: Estimate | None
     quantiles: tuple[float, ...]
+    pass_rate: PassRate | None
     histogram: Histogram | None
+    bars: Histogram | None
     sub_rewards: tuple[SubReward, ...]
     correlations: tuple[tuple[str, tuple[float | None, ...]], ...]
     groups: Groups | None
@@ -134,7 +159,12 @@ class Numbers:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
-def numbers_of(digest: Digest, meta: Mapping[str, Any], passing: float | None = None) -> Numbers:
+def numbers_of(
+    digest: Digest,
+    meta: Mapping[str, Any],
+    passing: float | None = None,
+    group_size: int = GROUP_SIZE,
+) -> Numbers:
     """Compute the numbers of a report.
 
     Args:
@@ -143,22 +173,51 @@ def numbers_of(digest: Digest, meta: Mapping[str, Any], passing: float | None = 
             settings, which hold the prices of models.
         passing: the lowest reward with which a sample passes; by default the grader's `pass_threshold`,
             or 1 if it has none.
+        group_size: samples of a group in training, at least 2.
     """
-    rewards = np.frombuffer(digest.rewards, dtype=np.float64)
-    groups: Ints | None = np.frombuffer(digest.groups, dtype=np.int64) if digest.grouped else None
-    columns = {key: _padded(column, len(rewards)) for key, column in digest.sub_rewards.items()}
+    all_rewards = np.frombuffer(digest.rewards, dtype=np.float64)
+    all_groups = np.frombuffer(digest.groups, dtype=np.int64) if digest.grouped else None
+    columns = {key: _padded(column, len(all_rewards)) for key, column in digest.sub_rewards.items()}
+    counted = ~np.isnan(all_rewards)
+    rewards = all_rewards[counted]
+    groups: Ints | None = None if all_groups is None else all_groups[counted]
+    counts = counts_of(rewards)
     if passing is None:
-        passing = meta.get("grader", {}).get("pass_threshold")
+        passing = passing_of(meta.get("grader", {}))
     return Numbers(
         digest,
         estimate(rewards, groups),
         tuple(np.quantile(rewards, (0, 0.25, 0.5, 0.75, 1)).tolist()) if len(rewards) else (),
-        histogram(rewards, BINS),
-        tuple(_sub_rewards(columns, groups)),
-        _correlations(rewards, columns),
-        None if groups is None else _groups(rewards, groups, 1.0 if passing is None else passing),
+        _pass_rate(rewards, groups, passing),
+        histogram(counts, BINS),
+        histogram(counts, BARS),
+        tuple(_sub_rewards(columns, all_groups)),
+        _correlations(all_rewards, columns),
+        _groups(rewards, groups, 1.0 if passing is None else passing, group_size),
         tuple(_spending(digest.usage, meta.get("settings", {}).get("prices") or {})),
     )
+
+
+def passing_of(grader: Mapping[str, Any]) -> float | None:
+    """The lowest reward with which a sample passes, if the grader says so."""
+    threshold = grader.get("pass_threshold")
+    return float(threshold) if isinstance(threshold, (int, float)) else None
+
+
+def pass_rate_of(tally: Tally, passing: float | None) -> PassRate | None:
+    """The share of the counted rows that pass, of a run without groups whose `reward_counts` are known."""
+    counts = tally.reward_counts
+    if passing is None or not counts:
+        return None
+    passed = tally.passed(passing) or 0
+    return PassRate(passing, share(passed, tally.counted), max(counts))
+
+
+def _pass_rate(rewards: Floats, groups: Ints | None, passing: float | None) -> PassRate | None:
+    if passing is None:
+        return None
+    rate = estimate((rewards >= passing - ROUNDING).astype(np.float64), groups)
+    return PassRate(passing, rate, float(rewards.max())) if rate else None
 
 
 def _padded(column: Any, length: int) -> Floats:
@@ -173,7 +232,7 @@ def _sub_rewards(columns: Mapping[str, Floats], groups: Ints | None) -> Iterator
         present = ~np.isnan(column)
         values = column[present]
         mean = estimate(values, None if groups is None else groups[present])
-        bars = histogram(values, SMALL_BINS, few_values=1)
+        bars = histogram(counts_of(values), SMALL_BINS, few_values=1)
         if mean and bars:
             yield SubReward(key, mean, float(values.min()), float(values.max()), bars)
 
@@ -181,14 +240,16 @@ def _sub_rewards(columns: Mapping[str, Floats], groups: Ints | None) -> Iterator
 def _correlations(
     rewards: Floats, columns: Mapping[str, Floats]
 ) -> tuple[tuple[str, tuple[float | None, ...]], ...]:
-    if not columns or not len(rewards):
+    if not columns or np.isnan(rewards).all():
         return ()
     named = {"reward": rewards, **dict(list(columns.items())[:CORRELATED])}
     matrix = pearson_matrix(list(named.values()))
     return tuple((key, tuple(row)) for key, row in zip(named, matrix, strict=True))
 
 
-def _groups(rewards: Floats, groups: Ints, passing: float) -> Groups:
+def _groups(rewards: Floats, groups: Ints | None, passing: float, group_size: int) -> Groups | None:
+    if groups is None or not len(rewards):
+        return None
     sizes = np.unique(groups, return_counts=True)[1]
     fewest, most = int(sizes.min()), int(sizes.max())
     at = []
@@ -196,7 +257,8 @@ def _groups(rewards: Floats, groups: Ints, passing: float) -> Groups:
         passed, best = pass_at(rewards, groups, k, passing), best_of(rewards, groups, k)
         if passed and best:
             at.append(AtK(k, passed, best))
-    return Groups(len(sizes), (fewest, most), unvarying(rewards, groups), passing, tuple(at))
+    found = signal(rewards, groups, group_size)
+    return Groups(len(sizes), (fewest, most), found, passing, float(rewards.max()), tuple(at))
 
 
 def _spending(usage: Mapping[str, Usage], prices: Mapping[str, Any]) -> Iterator[Spending]:

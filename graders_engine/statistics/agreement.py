@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from graders_engine.statistics.estimate import ROUNDING, Floats
+from graders_engine.statistics.estimate import Floats
+from graders_engine.statistics.rounding import ROUNDING
 
 BINS = 10
 """Number of bins of a calibration."""

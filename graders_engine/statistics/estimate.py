@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # type: ignore[import-untyped]  # scipy ships no type information
 
+from graders_engine.statistics.rounding import ROUNDING
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 COVERED = 0.975
 """Quantile of the upper end of a 95 % interval."""
-ROUNDING = 1e-9
-"""Rewards closer than this are equal: last bits may differ between machines and library versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,14 @@ def estimate_some(values: Floats, groups: NDArray[Any] | None = None) -> Estimat
     return Estimate(clustered.mean, low, high, len(values), count)
 
 
+def share(passed: int, rows: int) -> Estimate:
+    """As `estimate`, of `passed` ones among `rows` values of 0 or 1, each a group of its own; rows > 0."""
+    if rows < 2:
+        return Estimate(passed / rows, None, None, rows, rows)
+    ends = _wilson_ends(passed / rows, float(rows), float(special.ndtri(COVERED)))
+    return Estimate(passed / rows, *ends, rows, rows)
+
+
 def _wilson(clustered: Clusters) -> tuple[float, float]:
     mean, count, rows = clustered.mean, len(clustered.sums), float(clustered.sizes.sum())
     variance, error = mean * (1 - mean), standard_error(clustered)
@@ -130,6 +138,11 @@ def _wilson(clustered: Clusters) -> tuple[float, float]:
     else:
         effective = min(variance / error**2, rows) if error and not clustered.single else rows
     z = float(special.ndtri(COVERED)) if clustered.single else t_quantile(count)
+    return _wilson_ends(mean, effective, z)
+
+
+def _wilson_ends(mean: float, effective: float, z: float) -> tuple[float, float]:
+    variance = mean * (1 - mean)
     shrink = 1 + z**2 / effective
     centre = (mean + z**2 / (2 * effective)) / shrink
     half = z / shrink * math.sqrt(variance / effective + z**2 / (4 * effective**2))

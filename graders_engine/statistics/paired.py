@@ -12,7 +12,6 @@ from scipy import special  # type: ignore[import-untyped]  # scipy ships no type
 
 from graders_engine.statistics.correlation import kendall, spearman
 from graders_engine.statistics.estimate import (
-    ROUNDING,
     Clusters,
     Estimate,
     Floats,
@@ -22,6 +21,7 @@ from graders_engine.statistics.estimate import (
     standard_error,
     t_quantile,
 )
+from graders_engine.statistics.rounding import ROUNDING
 
 POWER = 0.8
 """Probability of detecting a difference as large as `Paired.detectable`."""

@@ -1,13 +1,31 @@
-"""Several samples per prompt: the reward of the best of k, and prompts without variation."""
+"""Several samples per prompt: the reward of the best of k, and whether rewards differ within a group."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graders_engine.statistics.estimate import ROUNDING, Estimate, Floats, estimate, group_numbers
+from graders_engine.statistics.estimate import Estimate, Floats, estimate, group_numbers
+from graders_engine.statistics.rounding import ROUNDING
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The share of groups of samples whose rewards differ.
+
+    Attributes:
+        share: the estimate; its `rows` are the prompts with several samples.
+        size: samples of a group.
+        smaller: how many of these prompts have fewer samples, and count as groups of those.
+    """
+
+    share: Estimate
+    size: int
+    smaller: int
 
 
 def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
@@ -60,17 +78,45 @@ def _chances(size: int, k: int) -> Floats:
     return chances
 
 
-def unvarying(values: Floats, groups: NDArray[Any]) -> Estimate | None:
-    """Share of the prompts whose samples all have the same reward; training cannot learn from them.
+def signal(values: Floats, groups: NDArray[Any], size: int) -> Signal | None:
+    """How often a group of samples of one prompt has something to learn from: rewards that differ.
+
+    Of a prompt with n samples, n_v of which have the reward v, `size` samples that are chosen at random do
+    not all have the same reward with probability 1 - sum over v of C(n_v, size) / C(n, size). The mean of
+    that over prompts does not depend on n, as the share of prompts whose n samples differ does; it is the
+    unbiased estimate of the share of groups from which group-relative training (GRPO) learns.
+
+    Args:
+        values: finite rewards, one per sample; those closer than `ROUNDING` are equal.
+        groups: the name of each sample's prompt.
+        size: samples of a group in training, at least 2. A prompt with fewer samples counts as a group of
+            those that it has, which has a signal less often.
 
     Returns:
         The share among prompts with several samples; None if no prompt has several.
+
+    Raises:
+        ValueError: `size` is below 2.
     """
+    if size < 2:
+        raise ValueError(f"a group has at least 2 samples, but the size is {size}")
     codes = group_numbers(groups)
+    order = np.lexsort((values, codes))
+    codes, ordered = codes[order], values[order]
     sizes = np.bincount(codes)
-    lowest, highest = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
-    np.minimum.at(lowest, codes, values)
-    np.maximum.at(highest, codes, values)
+    # A run is a stretch of samples of one prompt with equal rewards.
+    starts = np.flatnonzero(
+        np.concatenate(([True], (np.diff(codes) > 0) | (np.diff(ordered) > ROUNDING)))
+    )
+    runs, prompts = np.diff(np.append(starts, len(ordered))), codes[starts]
+    pairs, which = np.unique(np.stack((runs, sizes[prompts])), axis=1, return_inverse=True)
+    alike = np.array([_all_alike(int(run), int(n), min(size, int(n))) for run, n in pairs.T])
+    chances = 1.0 - np.bincount(prompts, alike[which.ravel()], minlength=len(sizes))
     several = sizes > 1
-    same = highest[several] - lowest[several] <= ROUNDING
-    return estimate(same.astype(np.float64)) if len(same) else None
+    found = estimate(np.clip(chances[several], 0.0, 1.0))
+    return Signal(found, size, int((sizes[several] < size).sum())) if found else None
+
+
+def _all_alike(run: int, samples: int, size: int) -> float:
+    """The probability that `size` of the samples are all of this run."""
+    return math.comb(run, size) / math.comb(samples, size) if run >= size else 0.0

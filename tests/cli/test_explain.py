@@ -29,7 +29,7 @@ def test_a_row_of_a_run_is_found_again(results: Path) -> None:
     assert 'sample.output_text = "dog"' in ended.stdout
     ended = graders("explain", str(results), "3", "--sample", "2", "--json")
     shown = json.loads(ended.stdout)
-    assert (shown["sample"], shown["reward"], shown["recorded"]["reward"]) == (1, 1.0, 1.0)
+    assert (shown["sample"], shown["reward"], shown["recorded"]["reward"]) == (2, 1.0, 1.0)
     assert shown["recorded"]["group"] == "3"
 
 

@@ -75,7 +75,8 @@ def test_a_bad_line_is_a_result_of_its_own_and_does_not_stop_the_others(
     assert "both given" in found[5]["flags"]["other_error"]
     assert tally.flags == {"other_error": 5}
     assert tally.mean == 1.0
-    assert tally.served_mean == pytest.approx(2 / 7)
+    assert tally.blames["row"] == 5
+    assert tally.hosted_mean == pytest.approx(2 / 7)
 
 
 def test_flat_rows_take_the_output_from_a_field_and_the_rest_is_the_item(
@@ -280,8 +281,11 @@ def test_the_report_tells_failures_from_zeros(
     tally = score_file(engine, name_email, write_rows(tmp_path / "rows.jsonl", rows), out)
     report = tally_text(tally, engine.reward_settings(engine.compile(name_email)))
     assert (tally.scored, tally.invalid, tally.failed) == (2, 2, 0)
-    assert "mean reward  0.5000  over 2 rows scored" in report
-    assert "as served    0.2500  with the 2 invalid" in report
+    assert report.startswith(
+        "mean reward  0.2500  over 4 rows\n  scored      0.5000  over 2 rows\n"
+    )
+    assert tally.blames["sample"] == 2
+    assert re.search(r"  sample +2 +50\.0 %  the model's output is not JSON", report)
     assert (
         "first on line 3: name: `sample.output_json`: the model's text is not JSON: 'no JSON'"
         in report
@@ -301,7 +305,7 @@ def test_the_command_prints_the_report_and_where_the_results_are(
     grader = tmp_path / "grader.json"
     grader.write_text(json.dumps(string_check))
     ended = subprocess.run(command(grader, data, out), capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith("mean reward  0.3000  over 10 rows scored\n")
+    assert ended.stdout.startswith("mean reward  0.3000  over 10 rows\n")
     assert ended.stdout.endswith(f"results in {out}\n")
     assert ended.stderr == ""
     again = subprocess.run(command(grader, data, data), capture_output=True, text=True, check=False)

@@ -229,7 +229,8 @@ def test_the_worst_texts_keep_the_page_small(tmp_path: Path) -> None:
             bad = {flags[line % 15]: "\x00<" * 500} if line % 2 else {}
             status, reward = ("invalid", None) if bad else ("scored", line / 2000)
             out.write(json.dumps({"line": line, "reward": reward, "status": status, "sub_rewards": parts,
-                                  "flags": bad, "seconds": line / 1000}) + "\n")  # fmt: skip
+                                  "flags": bad, "seconds": line / 1000,
+                                  "blame": "row" if bad else None}) + "\n")  # fmt: skip
     data = tmp_path / "rows.jsonl"
     row = json.dumps({"item": {"<": "\x00&" * 2000}, "model_sample": "\x1b<" * 2000})
     data.write_text(f"{row}\n" * 2000, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -22,9 +23,9 @@ from graders_engine.dataset.results.digest import (
 )
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import read_meta
-from graders_engine.outcome import Usage
+from graders_engine.outcome import Blame, Status, Usage
 from graders_engine.report.histogram import histogram
-from graders_engine.report.numbers import numbers_of
+from graders_engine.report.numbers import numbers_of, pass_rate_of
 from tests.report.conftest import LARGE_ROWS, Run
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
@@ -72,13 +73,15 @@ def test_what_is_kept_does_not_grow_with_the_run(large: Run) -> None:
 
 @given(st.lists(FINITE, max_size=80), st.integers(1, 60))
 def test_every_value_is_in_one_bin(values: list[float], max_bins: int) -> None:
-    bars = histogram(values, max_bins)
+    bars = histogram(Counter(values), max_bins)
     if bars is None:
         assert not values
         return
     assert sum(bars.counts) == len(values)
+    slack = 1e-9 * max(map(abs, values))
     if len(bars.edges) == len(bars.counts):
-        assert list(bars.edges) == sorted(set(values))
+        assert set(bars.edges) <= set(values)
+        assert all(any(abs(edge - value) <= 12 * slack for edge in bars.edges) for value in values)
         return
     assert len(bars.counts) <= max(max_bins, 2)
     assert list(bars.edges) == sorted(set(bars.edges))
@@ -87,7 +90,10 @@ def test_every_value_is_in_one_bin(values: list[float], max_bins: int) -> None:
     for place, count in enumerate(bars.counts):
         low, high = bars.edges[place], bars.edges[place + 1]
         last = place == len(bars.counts) - 1
-        assert count == sum(low <= value < high or (last and value == high) for value in values)
+        assert count == sum(
+            (low <= value + slack or not place) and (value + slack < high or last)
+            for value in values
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,9 +109,19 @@ def test_every_value_is_in_one_bin(values: list[float], max_bins: int) -> None:
 def test_bins_begin_at_round_numbers(
     values: list[float], max_bins: int, edges: list[float]
 ) -> None:
-    bars = histogram(values, max_bins)
+    bars = histogram(Counter(values), max_bins)
     assert bars is not None
     assert list(bars.edges) == edges
+
+
+def test_the_last_bit_moves_no_value_to_another_bin() -> None:
+    values = [0.8999999999999999] * 115 + [n / 20 for n in range(21)]
+    bars = histogram(Counter(values), 10)
+    assert bars is not None
+    assert dict(zip(bars.labels, bars.counts, strict=True))["0.9 to 1"] == 115 + 3
+    few = histogram(Counter([0.8999999999999999, 0.9, 1.0]), 10)
+    assert few is not None
+    assert (few.edges, few.counts) == ((0.9, 1.0), (2, 1))
 
 
 def test_rows_without_a_sub_reward_are_left_out_of_its_numbers() -> None:
@@ -122,16 +138,50 @@ def test_rows_without_a_sub_reward_are_left_out_of_its_numbers() -> None:
     assert [key for key, _ in numbers.correlations] == ["reward", "a", "b"]
 
 
-def test_rows_without_a_reward_are_in_no_mean() -> None:
+def unscored(line: int, blame: Blame, served: float | None, flag: str) -> ResultLine:
+    status: Status = "failed" if blame == "infrastructure" else "invalid"
+    return ResultLine(line, None, status, {}, {flag: "broken"}, 0.0, blame, served)
+
+
+def test_only_rows_that_training_would_see_are_in_the_mean() -> None:
     rows = [scored(1, 0.25), scored(2, 0.75)]
-    rows.append(ResultLine(3, 0.0, "invalid", {}, {"other_error": "broken"}, 0.0))
-    rows.append(ResultLine(4, None, "failed", {}, {"model_grader_server_error": "away"}, 0.0))
+    rows.append(unscored(3, "row", 0.0, "other_error"))
+    rows.append(unscored(4, "infrastructure", None, "model_grader_server_error"))
     numbers = numbers_of(digest_of(rows), {})
     assert numbers.mean is not None
     assert (numbers.mean.value, numbers.mean.rows) == (0.5, 2)
     assert numbers.quantiles == (0.25, 0.375, 0.5, 0.625, 0.75)
-    assert [row.line for row in numbers.digest.worst.rows()] == [1, 2]
-    assert numbers.digest.tally.flags == {"other_error": 1, "model_grader_server_error": 1}
+    rows.append(unscored(5, "sample", 0.05, "sample_parse_error"))
+    rows.append(unscored(6, "grader", 0.0, "python_grader_runtime_error"))
+    rows.append(unscored(7, "judge", 0.0, "model_grader_refusal_error"))
+    digest = digest_of(rows)
+    mean = numbers_of(digest, {}).mean
+    assert mean is not None
+    assert mean.value == pytest.approx(1.05 / 4)
+    assert mean.rows == 4
+    assert digest.tally.mean == mean.value
+    assert digest.tally.scored_mean == 0.5
+    assert digest.tally.hosted_mean == pytest.approx(1.05 / 6)
+    assert list(digest.tally.blames.values()) == [1, 1, 1, 1, 1]
+
+
+def test_a_line_that_says_not_who_is_to_blame_is_refused() -> None:
+    with pytest.raises(DataSetError, match="does not say who is to blame: an older version"):
+        digest_of([ResultLine(3, 0.0, "invalid", {}, {"other_error": "broken"}, 0.0)])
+
+
+def test_the_pass_rate_is_that_of_the_counted_rows() -> None:
+    rows = [scored(line, reward) for line, reward in enumerate([0.2, 0.8, 0.7999999999999999], 1)]
+    rows += [
+        unscored(4, "sample", 0.0, "sample_parse_error"),
+        unscored(5, "row", 0.0, "other_error"),
+    ]
+    digest = digest_of(rows)
+    found = numbers_of(digest, {"grader": {"pass_threshold": 0.8}}).pass_rate
+    assert found is not None
+    assert (found.passing, found.rate.value, found.rate.rows, found.highest) == (0.8, 0.5, 4, 0.8)
+    assert pass_rate_of(digest.tally, 0.8) == found
+    assert numbers_of(digest, {}).pass_rate is None
 
 
 def test_samples_of_a_prompt_are_grouped() -> None:
@@ -144,8 +194,9 @@ def test_samples_of_a_prompt_are_grouped() -> None:
     groups = numbers_of(digest_of(rows), {}).groups
     assert groups is not None
     assert (groups.count, groups.sizes, groups.passing) == (3, (2, 2), 1.0)
-    assert groups.unvarying is not None
-    assert groups.unvarying.value == pytest.approx(1 / 3)
+    assert groups.signal is not None
+    assert groups.signal.share.value == pytest.approx(2 / 3)
+    assert groups.signal.smaller == 3
     at = {row.k: (row.passing.value, row.best.value) for row in groups.at}
     assert at == {1: pytest.approx((0.5, 7 / 12)), 2: pytest.approx((2 / 3, 2.5 / 3))}
     assert numbers_of(digest_of(rows), {"grader": {"pass_threshold": 0.5}}).groups.passing == 0.5  # type: ignore[union-attr] # as above

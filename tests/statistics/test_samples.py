@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders_engine.statistics.samples import best_of, pass_at, unvarying
+from graders_engine.statistics.samples import best_of, pass_at, signal
 
 prompts = st.lists(
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=6), min_size=1, max_size=5
@@ -57,15 +57,34 @@ def test_best_of_k_is_the_mean_over_all_choices(groups: list[list[float]], k: in
         assert found.groups == len(bests)
 
 
-@given(prompts)
-def test_prompts_without_variance_are_counted(groups: list[list[float]]) -> None:
+@given(prompts, st.integers(2, 4))
+def test_the_signal_is_the_share_of_all_choices_that_differ(
+    groups: list[list[float]], size: int
+) -> None:
     several = [group for group in groups if len(group) > 1]
-    found = unvarying(*flat(groups))
+    found = signal(*flat(groups), size)
     if not several:
         assert found is None
-    else:
-        assert found is not None
-        assert found.value == pytest.approx(np.mean([len(set(group)) == 1 for group in several]))
+        return
+    assert found is not None
+    shares = [
+        np.mean([len(set(choice)) > 1 for choice in combinations(group, min(size, len(group)))])
+        for group in several
+    ]
+    assert found.share.value == pytest.approx(np.mean(shares), abs=1e-12)
+    assert (found.share.groups, found.size) == (len(several), size)
+    assert found.smaller == sum(len(group) < size for group in several)
+
+
+def test_rewards_that_differ_by_rounding_give_no_signal() -> None:
+    found = signal(np.array([0.9, 0.8999999999999999, 0.9, 0.9]), np.zeros(4), 2)
+    assert found is not None
+    assert found.share.value == 0.0
+
+
+def test_the_signal_of_groups_of_one_is_rejected() -> None:
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        signal(np.array([1.0]), np.array([1]), 1)
 
 
 def test_the_passing_reward_can_be_chosen() -> None:

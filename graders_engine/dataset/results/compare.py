@@ -16,8 +16,9 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import DATA_CHANGED
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Status
-from graders_engine.statistics.estimate import ROUNDING, Estimate, Ints
+from graders_engine.statistics.estimate import Estimate, Ints
 from graders_engine.statistics.paired import Paired, apart, estimate_difference, paired
+from graders_engine.statistics.rounding import ROUNDING
 
 TOP = 10
 """Rows of each kind that are kept by default."""

@@ -21,6 +21,7 @@ MAX_NAMES = 1000
 """Different flags, models or judges in a file; a report with more would take very long."""
 SAMPLED = 200
 """Rows kept as a random sample of all."""
+_NAN = float("nan")
 
 
 class TopK:
@@ -113,13 +114,15 @@ class Repeats:
 
 @dataclass(slots=True)
 class Digest:
-    """What is kept of a run: 8 bytes for each number of a scored row, and a few hundred rows.
+    """What is kept of a run: 8 bytes for each number of a row, and a few hundred rows.
 
     Attributes:
-        rewards: of the scored rows, in the order of the file.
-        groups: for each of `rewards`, a number that it shares with the other samples of its prompt; rows
-            without a group have a number of their own, below zero.
-        sub_rewards: by key of a multi, for each of `rewards`; NaN if a row has none.
+        rewards: of all rows, in the order of the file: what training would see of the model
+            (`ResultLine.counted`), or NaN where it sees nothing.
+        groups: of each row, a number that it shares with the other samples of its prompt; rows without a
+            group have a number of their own, below zero.
+        sub_rewards: by key of a multi, of each row; NaN if the part has no value. A column ends at the last
+            row with the key.
         usage: the tokens of judges, by model.
         repeats: of judges that are asked several times, by the grader's key.
         seconds: sum of the rows' grading times.
@@ -151,8 +154,10 @@ class Digest:
         self.seconds += result.seconds
         self.slowest.add(result)
         self.sampled.add(result)
-        if result.status == "scored" and result.reward is not None:
-            self._add_scored(result, result.reward)
+        if result.status == "scored":
+            self.worst.add(result)
+            self.best.add(result)
+        self._add_numbers(result)
         for flag in result.flags:
             rows = self.flagged.setdefault(flag, [])
             if len(rows) < FLAGGED:
@@ -167,11 +172,10 @@ class Digest:
                 f"The results have more than {MAX_NAMES} different flags, models or judges."
             )
 
-    def _add_scored(self, result: ResultLine, reward: float) -> None:
-        self.worst.add(result)
-        self.best.add(result)
+    def _add_numbers(self, result: ResultLine) -> None:
         before = len(self.rewards)
-        self.rewards.append(reward)
+        reward = result.counted
+        self.rewards.append(_NAN if reward is None else reward)
         group = result.group
         self.groups.append(
             ~before
@@ -181,13 +185,13 @@ class Digest:
         for key, value in result.sub_rewards.items():
             column = column_of(self.sub_rewards, key)
             if len(column) < before:
-                column.extend([float("nan")] * (before - len(column)))
-            column.append(float("nan") if value is None else value)
+                column.extend([_NAN] * (before - len(column)))
+            column.append(_NAN if value is None else value)
 
     @property
     def grouped(self) -> bool:
         """Whether any two rows are samples of one prompt."""
-        return bool(self._group_numbers)
+        return self.tally.grouped
 
     def kept(self) -> list[ResultLine]:
         """All rows that are kept, each once, in the order of the data set."""

@@ -58,6 +58,11 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: dict[str, list[str]] = {}
 
     @property
+    def name(self) -> str:
+        """Its line and, if the line has a list of samples, which one it is, from 1: "12", "12#3"."""
+        return f"{self.line}#{self.sample}" if self.sample else f"{self.line}"
+
+    @property
     def counted(self) -> float | None:
         """The reward that training would see of the model; None if the row is in no mean.
 
@@ -68,6 +73,8 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         if self.status == "scored":
             return self.reward
+        if self.status == "failed":
+            return None
         if self.blame is None:
             raise DataSetError(
                 f"The result of line {self.line} does not say who is to blame: an older version of "

@@ -1,61 +1,105 @@
-"""The numbers of a run, counted result by result."""
+"""The numbers of a run, counted result by result; their memory does not grow with the run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.outcome import BLAMES, Blame
+from graders_engine.statistics.rounding import ROUNDING
 
-BINS = 10
-"""Bins of the histogram over [0, 1]; rewards outside count in the first or the last."""
+_Key = TypeVar("_Key")
+_Number = TypeVar("_Number", int, float)
+MAX_DISTINCT = 10_000
+"""Different rewards that are counted one by one; runs with more are read again for their distribution."""
 
 
 @dataclass(slots=True)
 class Tally:
     """The numbers of a data set.
 
+    "Counted" rows are those that training would see of the model: scored ones, and those that are invalid by
+    the sample or the grader, at what is served. The others are in no mean.
+
     Attributes:
-        scored: rows with a reward and no failure; the means are over these.
-        invalid: rows without a reward for which the row or the grader is to blame.
+        scored: rows with a reward and no failure.
+        invalid: rows without a reward that no retry would change.
         failed: rows without a reward for which the infrastructure is to blame.
+        blames: the invalid and failed rows, by who is to blame.
         reward_sum: over the scored rows.
-        served_sum: over scored and invalid rows as the hosted API serves them: a missing reward is 0.
+        served: the invalid rows that are counted.
+        served_sum: over these, what is served.
+        others_sum: over the invalid rows that are not counted, what the hosted API would serve.
         flags: how often each flag was set.
-        examples: for each flag, the first line with it, and its details.
-        sub_reward_sums: by key of a multi, over the scored rows.
-        histogram: of the scored rows' rewards.
+        examples: for each flag, the name of the first row with it, and the details.
+        sub_reward_sums: by key of a multi, over the rows in which the part has a value.
+        sub_reward_rows: how many rows these are.
+        reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
+        grouped: whether a row is one of the samples of a prompt.
     """
 
     rows: int = 0
     scored: int = 0
     invalid: int = 0
     failed: int = 0
+    blames: dict[Blame, int] = field(default_factory=lambda: dict.fromkeys(BLAMES, 0))
     reward_sum: float = 0.0
+    served: int = 0
     served_sum: float = 0.0
+    others_sum: float = 0.0
     flags: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, tuple[int, str]] = field(default_factory=dict)
+    examples: dict[str, tuple[str, str]] = field(default_factory=dict)
     sub_reward_sums: dict[str, float] = field(default_factory=dict)
-    histogram: list[int] = field(default_factory=lambda: [0] * BINS)
+    sub_reward_rows: dict[str, int] = field(default_factory=dict)
+    reward_counts: dict[float, int] | None = field(default_factory=dict)
+    grouped: bool = False
 
     def add(self, result: ResultLine) -> None:
         """Count one row."""
         self.rows += 1
-        reward = result.reward
-        if result.status == "scored" and reward is not None:
+        if result.status == "scored" and result.reward is not None:
             self.scored += 1
-            self.reward_sum += reward
-            self.served_sum += reward
-            self.histogram[min(int(min(max(reward, 0.0), 1.0) * BINS), BINS - 1)] += 1
-            for key, value in result.sub_rewards.items():
-                self.sub_reward_sums[key] = self.sub_reward_sums.get(key, 0.0) + (value or 0.0)
-        elif result.status == "invalid":
-            self.invalid += 1
-            self.served_sum += reward or 0.0
+            self.reward_sum += result.reward
+            self._count(result.reward)
         else:
-            self.failed += 1
+            self._add_unscored(result)
+        if result.group is not None:
+            self.grouped = True
+        if result.sub_rewards:
+            self._add_sub_rewards(result.sub_rewards)
         for flag, details in result.flags.items():
             self.flags[flag] = self.flags.get(flag, 0) + 1
-            self.examples.setdefault(flag, (result.line, details))
+            self.examples.setdefault(flag, (result.name, details))
+
+    def _count(self, reward: float) -> None:
+        counts = self.reward_counts
+        if counts is not None:
+            counts[reward] = counts.get(reward, 0) + 1
+            if len(counts) > MAX_DISTINCT:
+                self.reward_counts = None
+
+    def _add_unscored(self, result: ResultLine) -> None:
+        counted = result.counted
+        blame: Blame = result.blame or "infrastructure"
+        self.blames[blame] += 1
+        if result.status == "failed":
+            self.failed += 1
+            return
+        self.invalid += 1
+        if counted is None:
+            self.others_sum += result.served or 0.0
+        else:
+            self.served += 1
+            self.served_sum += counted
+            self._count(counted)
+
+    def _add_sub_rewards(self, sub_rewards: dict[str, float | None]) -> None:
+        sums, rows = self.sub_reward_sums, self.sub_reward_rows
+        for key, value in sub_rewards.items():
+            if value is not None:
+                sums[key] = sums.get(key, 0.0) + value
+                rows[key] = rows.get(key, 0) + 1
 
     def merge(self, later: Tally) -> None:
         """Add the numbers of later lines."""
@@ -64,21 +108,57 @@ class Tally:
         self.invalid += later.invalid
         self.failed += later.failed
         self.reward_sum += later.reward_sum
+        self.served += later.served
         self.served_sum += later.served_sum
-        for flag, count in later.flags.items():
-            self.flags[flag] = self.flags.get(flag, 0) + count
-            self.examples.setdefault(flag, later.examples[flag])
-        for key, total in later.sub_reward_sums.items():
-            self.sub_reward_sums[key] = self.sub_reward_sums.get(key, 0.0) + total
-        self.histogram = [sum(pair) for pair in zip(self.histogram, later.histogram, strict=True)]
+        self.others_sum += later.others_sum
+        self.grouped |= later.grouped
+        for flag, example in later.examples.items():
+            self.examples.setdefault(flag, example)
+        _add(self.blames, later.blames)
+        _add(self.flags, later.flags)
+        _add(self.sub_reward_sums, later.sub_reward_sums)
+        _add(self.sub_reward_rows, later.sub_reward_rows)
+        if self.reward_counts is not None and later.reward_counts is not None:
+            _add(self.reward_counts, later.reward_counts)
+            if len(self.reward_counts) > MAX_DISTINCT:
+                self.reward_counts = None
+        else:
+            self.reward_counts = None
+
+    @property
+    def counted(self) -> int:
+        """The rows that are in the mean."""
+        return self.scored + self.served
 
     @property
     def mean(self) -> float | None:
-        """Mean reward of the scored rows; None without any."""
+        """Mean reward of the counted rows; None without any."""
+        return (self.reward_sum + self.served_sum) / self.counted if self.counted else None
+
+    @property
+    def scored_mean(self) -> float | None:
+        """Mean reward of the scored rows alone; None without any."""
         return self.reward_sum / self.scored if self.scored else None
 
     @property
-    def served_mean(self) -> float | None:
-        """Mean reward of the scored and invalid rows as the hosted API serves them; None without any."""
-        count = self.scored + self.invalid
-        return self.served_sum / count if count else None
+    def hosted(self) -> int:
+        """The rows that are in `hosted_mean`: all but the failed ones."""
+        return self.scored + self.invalid
+
+    @property
+    def hosted_mean(self) -> float | None:
+        """The mean as the hosted service would print it; None if all rows failed."""
+        total = self.reward_sum + self.served_sum + self.others_sum
+        return total / self.hosted if self.hosted else None
+
+    def passed(self, passing: float) -> int | None:
+        """How many counted rows have at least this reward; None if `reward_counts` does not tell."""
+        if self.reward_counts is None:
+            return None
+        lowest = passing - ROUNDING
+        return sum(count for reward, count in self.reward_counts.items() if reward >= lowest)
+
+
+def _add(into: dict[_Key, _Number], more: dict[_Key, _Number]) -> None:
+    for key, number in more.items():
+        into[key] = into[key] + number if key in into else number

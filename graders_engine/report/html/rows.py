@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graders_engine.dataset.results.digest import EXTREMES, FLAGGED, SAMPLED, Digest
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.outcome import Status
-from graders_engine.report.formatting import format_reward, row_name
+from graders_engine.report.formatting import format_reward
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import cut, one_line
 
@@ -141,7 +141,7 @@ def slowest(digest: Digest, texts: RowTexts) -> list[TableRow]:
 def _card(result: ResultLine, texts: RowTexts) -> RowCard:
     item, sample = texts.of(result)
     return RowCard(
-        name=row_name(result),
+        name=result.name,
         reward=format_reward(result.reward),
         summary=one_line(sample, SUMMARY_CHARS),
         sub_rewards=[
@@ -161,7 +161,7 @@ def _text(name: str, text: str) -> RowText:
 
 def _table_row(result: ResultLine, texts: RowTexts, keys: Sequence[str] = ()) -> TableRow:
     return TableRow(
-        name=row_name(result),
+        name=result.name,
         status=result.status,
         reward=format_reward(result.reward),
         sub_rewards=[format_reward(result.sub_rewards.get(key)) for key in keys],

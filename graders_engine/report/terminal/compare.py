@@ -16,7 +16,6 @@ from graders_engine.report.formatting import (
     format_number,
     format_reward,
     format_rows,
-    row_name,
 )
 from graders_engine.report.visible import one_line, visible
 from graders_engine.statistics.paired import Paired
@@ -142,11 +141,11 @@ def _changed_rows(title: str, rows: Sequence[RowChange]) -> Iterator[str]:
         return
     yield ""
     yield title
-    width = max(len(row_name(row.before)) for row in rows)
+    width = max(len(row.before.name) for row in rows)
     for row in rows:
         change = f"{_reward_or_status(row.before)} -> {_reward_or_status(row.after)}"
         details = one_line("; ".join(_details(row)), _WIDTH)
-        yield f"  line {row_name(row.before):<{width}}  {change:<18}  {details}".rstrip()
+        yield f"  line {row.before.name:<{width}}  {change:<18}  {details}".rstrip()
 
 
 def _reward_or_status(result: ResultLine) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.dataset.results.tally import BINS, Tally
+from graders_engine.dataset.results.tally import Tally
 from graders_engine.report.formatting import (
+    BLAME_MEANINGS,
+    MOST_BLAMED,
     STATUS_MEANINGS,
     format_correlation,
     format_interval,
@@ -16,17 +18,18 @@ from graders_engine.report.formatting import (
     format_range,
     format_rows,
     format_share,
-    row_name,
 )
-from graders_engine.report.histogram import Histogram, histogram
+from graders_engine.report.histogram import BARS, Histogram, histogram
 from graders_engine.report.visible import one_line, visible
+from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.version import __version__
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints without them
-    from graders_engine.report.numbers import Groups, Numbers
+    from graders_engine.report.numbers import Groups, Numbers, PassRate
     from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import RowTexts
     from graders_engine.statistics.estimate import Estimate
+    from graders_engine.statistics.samples import Signal
 
 _BAR_WIDTH = 40
 """The longest bar of a histogram, in columns."""
@@ -42,17 +45,20 @@ _CORRELATION_WIDTH = 10
 """Columns of one correlation."""
 
 
-def tally_text(tally: Tally, settings: Mapping[str, Any]) -> str:
+def tally_text(tally: Tally, settings: Mapping[str, Any], pass_rate: PassRate | None = None) -> str:
     """The report of a run that has just ended: means, statuses, histogram, sub-rewards, flags, settings.
 
     Args:
-        tally: the counts.
+        tally: the counts; not of grouped rows, and with their distribution: those need `numbers_text`.
         settings: what determined the rewards besides the grader (`Engine.settings`).
+        pass_rate: the share that passes; None if nothing says with which reward.
     """
+    bars = histogram(tally.reward_counts or {}, BARS)
     lines = [
         *_means(tally),
+        *_pass_rate(pass_rate),
         *_statuses(tally),
-        *(_rewards_by_tenth(tally.histogram) if tally.scored else ()),
+        *(_rewards(bars) if bars else ()),
         *_sub_reward_means(tally),
         *_flags(tally),
         *_settings(settings, __version__),
@@ -60,8 +66,14 @@ def tally_text(tally: Tally, settings: Mapping[str, Any]) -> str:
     return visible("\n".join(lines))
 
 
+def numbers_text(numbers: Numbers, settings: Mapping[str, Any], version: str = __version__) -> str:
+    """As `tally_text`, with intervals, correlations, prompts and judges."""
+    lines = [*_numbers(numbers), *_settings(settings, version)]
+    return visible("\n".join(lines))
+
+
 def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> str:
-    """The report of a results file: as `tally_text`, with intervals, correlations, prompts, judges, rows.
+    """The report of a results file: as `numbers_text`, with rows.
 
     Args:
         numbers: the run in numbers.
@@ -69,18 +81,9 @@ def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         texts: the texts of the rows that are quoted.
     """
     digest = numbers.digest
-    bars = histogram(digest.rewards, BINS)
     lines = [
         *([provenance.data_changed, ""] if provenance.data_changed else ()),
-        *_means(digest.tally, numbers.mean),
-        *_quantiles(numbers.quantiles),
-        *_statuses(digest.tally),
-        *(_rewards(bars) if bars else ()),
-        *_sub_rewards(numbers),
-        *_correlations(numbers),
-        *_flags(digest.tally),
-        *(_prompts(numbers.groups) if numbers.groups else ()),
-        *_judges(numbers),
+        *_numbers(numbers),
         *_rows("lowest rewards", digest.worst.rows(), texts),
         *_rows("highest rewards", digest.best.rows(), texts),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
@@ -88,6 +91,20 @@ def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         *_settings(provenance.meta.get("settings", {}), provenance.engine),
     ]
     return visible("\n".join(lines))
+
+
+def _numbers(numbers: Numbers) -> Iterator[str]:
+    tally = numbers.digest.tally
+    yield from _means(tally, numbers.mean)
+    yield from _pass_rate(numbers.pass_rate)
+    yield from _quantiles(numbers.quantiles)
+    yield from _statuses(tally)
+    yield from _rewards(numbers.bars) if numbers.bars else ()
+    yield from _sub_rewards(numbers)
+    yield from _correlations(numbers)
+    yield from _flags(tally)
+    yield from _prompts(numbers.groups) if numbers.groups else ()
+    yield from _judges(numbers)
 
 
 def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
@@ -103,16 +120,39 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
-    if tally.mean is None or tally.served_mean is None:
+    yield from _much_blamed(tally)
+    if tally.mean is None:
         yield f"no reward: none of {format_rows(tally.rows)} was scored"
         return
-    interval = f", 95 % interval {format_interval(mean)}" if mean else ""
-    yield f"mean reward  {tally.mean:.4f}  over {format_rows(tally.scored)} scored{interval}"
-    if tally.invalid:
-        yield (
-            f"as served    {tally.served_mean:.4f}  "
-            f"with the {tally.invalid:,} invalid as the hosted API counts them"
-        )
+    value, interval = tally.mean, ""
+    if mean:
+        value, interval = mean.value, f", 95 % interval {format_interval(mean)}"
+    yield f"mean reward  {value:.4f}  over {format_rows(tally.counted)}{interval}"
+    if tally.served and tally.scored_mean is not None:
+        yield f"  scored      {tally.scored_mean:.4f}  over {format_rows(tally.scored)}"
+    if tally.hosted > tally.counted and tally.hosted_mean is not None:
+        yield f"  as hosted   {tally.hosted_mean:.4f}  over {format_rows(tally.hosted)}: all but the failed"
+
+
+def _much_blamed(tally: Tally) -> Iterator[str]:
+    """What must be known before the mean is read."""
+    for blame, count in tally.blames.items():
+        if blame != "sample" and count > MOST_BLAMED * tally.rows:
+            share = format_share(count, tally.rows)
+            rows = format_rows(tally.rows)
+            yield f"{share} of {rows} have no reward because of the {blame}: {BLAME_MEANINGS[blame]}"
+
+
+def _pass_rate(found: PassRate | None) -> Iterator[str]:
+    if not found:
+        return
+    rate = found.rate
+    yield (
+        f"pass rate    {rate.value:.4f}  of {format_rows(rate.rows)} with at least "
+        f"{format_number(found.passing)}, 95 % interval {format_interval(rate)}"
+    )
+    if found.highest < found.passing - ROUNDING:
+        yield f"  no row can pass: the highest reward is {format_number(found.highest)}"
 
 
 def _quantiles(quantiles: tuple[float, ...]) -> Iterator[str]:
@@ -127,14 +167,16 @@ def _quantiles(quantiles: tuple[float, ...]) -> Iterator[str]:
 def _statuses(tally: Tally) -> Iterator[str]:
     yield ""
     for status, meaning in STATUS_MEANINGS.items():
-        count = getattr(tally, status)
-        share = 100 * count / tally.rows if tally.rows else 0.0
-        yield f"{status:<8}{count:>9,}{share:>7.1f} %  {meaning}"
+        yield _count_line(status, getattr(tally, status), tally.rows, meaning)
+        if status == "invalid":
+            for blame, count in tally.blames.items():
+                if count and blame != "infrastructure":
+                    yield _count_line(f"  {blame}", count, tally.rows, BLAME_MEANINGS[blame])
 
 
-def _rewards_by_tenth(counts: list[int]) -> Iterator[str]:
-    labels = [f"{at / BINS:.1f}-{(at + 1) / BINS:.1f}" for at in range(BINS)]
-    return _bars(labels, counts)
+def _count_line(name: str, count: int, rows: int, meaning: str) -> str:
+    share = 100 * count / rows if rows else 0.0
+    return f"{name:<8}{count:>9,}{share:>7.1f} %  {meaning}"
 
 
 def _rewards(bars: Histogram) -> Iterator[str]:
@@ -151,26 +193,26 @@ def _bars(labels: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
 
 
 def _sub_reward_means(tally: Tally) -> Iterator[str]:
-    if not tally.sub_reward_sums or not tally.scored:
+    if not tally.sub_reward_sums:
         return
     yield ""
-    yield "sub-rewards, mean over scored"
+    yield "sub-rewards, mean over the rows in which each has a value"
     width = max(map(len, tally.sub_reward_sums))
     for key, total in tally.sub_reward_sums.items():
-        mean = total / tally.scored
-        yield f"  {key:<{width}}  {mean:.4f}  {_bar(mean, 1.0)}".rstrip()
+        rows = tally.sub_reward_rows[key]
+        yield f"  {key:<{width}}  {total / rows:.4f}  over {format_rows(rows)}"
 
 
 def _sub_rewards(numbers: Numbers) -> Iterator[str]:
     if not numbers.sub_rewards:
         return
     yield ""
-    yield "sub-rewards, mean over scored, 95 % interval"
+    yield "sub-rewards, mean over the rows in which each has a value, 95 % interval"
     width = min(max(len(part.key) for part in numbers.sub_rewards), _KEY_WIDTH)
     for part in numbers.sub_rewards:
         key, mean = one_line(part.key, width), part.mean
         interval = format_interval(mean)
-        yield f"  {key:<{width}}  {mean.value:.4f}  {interval:<16}  {_bar(mean.value, 1.0)}".rstrip()
+        yield f"  {key:<{width}}  {mean.value:.4f}  {interval:<16}  over {format_rows(mean.rows)}"
     if (left_out := len(numbers.digest.sub_rewards) - len(numbers.sub_rewards)) > 0:
         yield f"  and {left_out:,} more"
 
@@ -198,21 +240,36 @@ def _flags(tally: Tally) -> Iterator[str]:
     yield ""
     yield "flags"
     for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
-        line, details = tally.examples[flag]
-        first = f"first on line {line}" + (f": {details}" if details else "")
+        name, details = tally.examples[flag]
+        first = f"first on line {name}" + (f": {details}" if details else "")
         yield _first_line(f"  {flag}  {count:,}, {first}")
 
 
 def _prompts(groups: Groups) -> Iterator[str]:
-    same = groups.unvarying
-    alike = f", {format_percent(same.value)} of them without variance" if same else ""
     yield ""
-    yield f"{groups.count:,} prompts with {format_range(*groups.sizes)} scored samples each{alike}"
+    yield f"{groups.count:,} prompts with {format_range(*groups.sizes)} counted samples each"
+    if groups.signal:
+        yield from _signal(groups.signal)
     passing = f"pass@k (reward of at least {format_number(groups.passing)})"
-    yield f"      {passing:<34}  best of k"
+    yield f"      {passing:<34}  {'best of k':<26}  prompts"
     for at in groups.at:
         pass_at, best = (f"{e.value:.4f}, {format_interval(e)}" for e in (at.passing, at.best))
-        yield f"  {at.k:>2}  {pass_at:<34}  {best}"
+        yield f"  {at.k:>2}  {pass_at:<34}  {best:<26}  {at.passing.groups:>7,}"
+    if groups.highest < groups.passing - ROUNDING:
+        yield f"  no sample passes: the highest reward is {format_number(groups.highest)} (see --passing)"
+
+
+def _signal(signal: Signal) -> Iterator[str]:
+    share = signal.share
+    yield (
+        f"  groups of {signal.size} whose rewards differ: {format_percent(share.value)}, "
+        f"95 % interval {format_interval(share)}, over {share.groups:,} prompts"
+    )
+    if signal.smaller:
+        yield (
+            f"  {signal.smaller:,} of these prompts have fewer samples and count as groups of those; "
+            "larger groups differ more often"
+        )
 
 
 def _judges(numbers: Numbers) -> Iterator[str]:
@@ -252,7 +309,7 @@ def _slowest(results: Sequence[ResultLine], total: float) -> Iterator[str]:
 
 def _named(results: Sequence[ResultLine]) -> Iterator[tuple[str, ResultLine]]:
     """The first rows, each with its name; the names have the same width."""
-    names = [f"line {row_name(result)}" for result in results[:_MAX_ROWS]]
+    names = [f"line {result.name}" for result in results[:_MAX_ROWS]]
     width = max(map(len, names))
     for name, result in zip(names, results, strict=False):
         yield f"{name:<{width}}", result
