@@ -72,7 +72,7 @@ def test_the_terminal_has_the_numbers_of_the_page(large: Run) -> None:
         "pass@k",
         "judges",
         "lowest rewards",
-        "the slowest rows",
+        "waiting for their turn included; the slowest",
     ):
         assert heading in text
     assert f"cost {large.numbers.spending[0].cost:,.4g}" in text

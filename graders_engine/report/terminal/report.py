@@ -41,6 +41,8 @@ _MAX_ROWS = 3
 """Rows printed from either end of the rewards, and of the slowest."""
 _KEY_WIDTH = 24
 """The longest key of a sub-reward, in columns."""
+_SLOW_S = 0.1
+"""Seconds of the slowest row, from which on the slowest rows are shown."""
 _CORRELATION_WIDTH = 10
 """Columns of one correlation."""
 
@@ -294,15 +296,18 @@ def _rows(title: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterato
         return
     yield ""
     yield title
-    for name, result in _named(results):
+    one_a_prompt: dict[str, ResultLine] = {}
+    for result in results:
+        one_a_prompt.setdefault(result.group or result.name, result)
+    for name, result in _named([*one_a_prompt.values()]):
         text = one_line(texts.of(result)[1], _EXCERPT_CHARS)
         yield f"  {name}  {format_number(result.reward or 0.0):<6}  {text}".rstrip()
 
 
 def _slowest(results: Sequence[ResultLine], total: float) -> Iterator[str]:
-    if results:
+    if results and results[0].seconds >= _SLOW_S:
         yield ""
-        yield f"{total:,.1f} s of grading; the slowest rows"
+        yield f"{total:,.1f} s in all rows, waiting for their turn included; the slowest"
         for name, result in _named(results):
             yield f"  {name}  {1000 * result.seconds:,.1f} ms"
 
