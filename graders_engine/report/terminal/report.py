@@ -154,7 +154,7 @@ def _pass_rate(found: PassRate | None) -> Iterator[str]:
         f"{format_number(found.passing)}, 95 % interval {format_interval(rate)}"
     )
     if found.highest < found.passing - ROUNDING:
-        yield f"  no row can pass: the highest reward is {format_number(found.highest)}"
+        yield f"  no row passes: the highest reward is {format_number(found.highest)}"
 
 
 def _quantiles(quantiles: tuple[float, ...]) -> Iterator[str]:
