@@ -11,11 +11,12 @@ import click
 from graders_engine.cli.options import engine_settings
 from graders_engine.cli.request import keep_inputs, read_flag
 from graders_engine.dataset.results.companions import results_files
+from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.explain import explain
-from graders_engine.report.row_texts import RowKey, data_path, find_rows, keys_of
+from graders_engine.report.row_texts import RowKey, find_rows, keys_of
 from graders_engine.report.terminal.explain import explanation_text
 from graders_engine.settings import EngineSettings
 

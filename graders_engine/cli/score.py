@@ -68,6 +68,11 @@ _FILE = click.Path(path_type=Path)
     help="Key that joins rows and outputs (KEY=OTHER); without it they are paired by position.",
 )
 @click.option(
+    "--group-by",
+    metavar="PATH",
+    help="Path to what samples of one prompt share: item.id, a column, or `item` for equal items.",
+)
+@click.option(
     "--workers",
     metavar="N",
     type=click.IntRange(1),

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graders_engine.compiled import Unreadable, scope_reader
+from graders_engine.dataset.results.data import data_path, open_data_of
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
-
-_IDENTITY = ("size", "head")
-"""What identifies a data set, wherever it is stored."""
 
 
 class RowKey(NamedTuple):
@@ -72,12 +69,6 @@ def texts_of(
         return RowTexts(why_none=f"{error} If the data set was moved, pass its path with --data.")
 
 
-def data_path(meta: Mapping[str, Any]) -> Path | None:
-    """Where a run's data set was; None if that is not known, or if it came from standard input."""
-    path = meta.get("data", {}).get("path")
-    return None if path in (None, "-") else Path(path)
-
-
 def find_rows(
     data: Path, meta: Mapping[str, Any], keys: Collection[RowKey]
 ) -> Iterator[tuple[RowKey, Any]]:
@@ -87,25 +78,7 @@ def find_rows(
         DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
         InvalidRequest: its rows have no known shape.
     """
-    recorded, settings = meta.get("data", {}), meta.get("settings", {})
-    outputs = recorded.get("outputs") or {}
-    data_set = open_data(
-        data,
-        form=recorded.get("form"),
-        shape=None if outputs else settings.get("shape"),
-        sample_field=settings.get("sample_field"),
-        outputs=outputs.get("path"),
-        join_on=recorded.get("join_on"),
-    )
-    identity = data_set.identity
-    if any(
-        recorded.get(name, identity[name]) != identity[name]
-        for name in identity
-        if name in _IDENTITY
-    ):
-        raise DataSetError(
-            f"{data} is not the data set of these results: its content is different."
-        )
+    data_set = open_data_of(meta, data)
     lines = {key.line for key in keys}
     last = max(lines, default=0)
     for raw in data_set.records.read():

@@ -41,6 +41,7 @@ class _Data(msgspec.Struct):
 class _Settings(msgspec.Struct):
     shape: str | None = None
     sample_field: str | None = None
+    group_by: str | None = None
     sandbox: str | None = None
     metrics: dict[str, str] = {}
     judges: dict[str, str] = {}
@@ -150,14 +151,26 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
         key for key in meta if _identifying(key, identity.get(key)) != _identifying(key, meta[key])
     )
     if differing:
+        regroup = ""
+        if differing == ["settings"] and _only_groups_differ(meta, identity):
+            regroup = (
+                " Only --group-by differs: `graders report` can group the results that there are in "
+                "another way, with an option of the same name."
+            )
         raise DataSetError(
-            f"{lines} holds results of another run: other {' and '.join(differing)}. {OVERWRITE_HINT}"
+            f"{lines} holds results of another run: other {' and '.join(differing)}. "
+            f"{OVERWRITE_HINT}{regroup}"
         )
     if recorded_version not in (None, version):
         _log.warning(
             "%s was begun with version %s of graders-engine and continues with version %s.",
             lines, recorded_version, version,
         )  # fmt: skip
+
+
+def _only_groups_differ(meta: dict[str, Any], identity: dict[str, Any]) -> bool:
+    one, other = ({**run["settings"], "group_by": None} for run in (meta, identity))
+    return bool(_identifying("settings", one) == _identifying("settings", other))
 
 
 def _require_meta(lines: Path) -> dict[str, Any]:

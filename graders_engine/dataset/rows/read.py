@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.identity import GroupedShape, RowPath, require_path
 from graders_engine.dataset.rows.join import join_records
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.shapes import Shape, detect, shape_named
@@ -20,6 +21,7 @@ class DataSet(NamedTuple):
         records: its raw rows.
         shape: how the rows to grade are taken out of a raw row.
         sample_field: as in `ReadOptions`.
+        group_by: as in `ReadOptions`.
         identity: JSON values that identify the data set; `path` is informative only. Whether every row
             is the same, the index of the results tells.
     """
@@ -28,6 +30,7 @@ class DataSet(NamedTuple):
     shape: Shape
     sample_field: str | None
     identity: dict[str, Any]
+    group_by: str | None = None
 
 
 class ReadOptions(TypedDict, total=False):
@@ -39,6 +42,7 @@ class ReadOptions(TypedDict, total=False):
         sample_field: the field with the model's output, of flat rows or of the outputs.
         outputs: a file with the outputs for the rows.
         join_on: as for `join.join_records`.
+        group_by: the path to the name of a row's group, as for `identity.RowPath`.
     """
 
     form: str | None
@@ -46,6 +50,7 @@ class ReadOptions(TypedDict, total=False):
     sample_field: str | None
     outputs: Path | str | None
     join_on: str | None
+    group_by: str | None
 
 
 def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> DataSet:
@@ -56,9 +61,20 @@ def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> Dat
         reading: how to read it.
 
     Raises:
-        InvalidRequest: the options contradict each other, or the shape of the rows is unknown.
+        InvalidRequest: the options contradict each other, or the shape of the rows is unknown, or no row has
+            a value at the path of its group.
         DataSetError: a file cannot be read.
     """
+    group_by = reading.get("group_by")
+    path = None if group_by is None else RowPath(group_by)
+    data_set = _open(data, reading)
+    if path is None:
+        return data_set
+    require_path(path, data_set.records, data_set.shape)
+    return data_set._replace(shape=GroupedShape(data_set.shape, path), group_by=path.text)
+
+
+def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
     shape, sample_field = reading.get("shape"), reading.get("sample_field")
     outputs, join_on = reading.get("outputs"), reading.get("join_on")
     records = data if isinstance(data, Records) else open_records(data, reading.get("form"))

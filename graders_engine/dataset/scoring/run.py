@@ -126,6 +126,7 @@ class ScoringRun:
             "settings": {
                 "shape": data_set.shape.name,
                 "sample_field": data_set.sample_field,
+                **({} if data_set.group_by is None else {"group_by": data_set.group_by}),
                 **self._engine.reward_settings(self._compiled),
             },
         }

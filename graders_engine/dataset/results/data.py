@@ -1,0 +1,106 @@
+"""The data set of a run, opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graders_engine.dataset.rows.identity import RowPath, names_by_line, require_path
+from graders_engine.dataset.rows.read import DataSet, open_data
+from graders_engine.errors import DataSetError
+from graders_engine.files import STDIN
+
+_IDENTITY = ("size", "head")
+"""What identifies a data set, wherever it is stored."""
+
+
+def data_path(meta: Mapping[str, Any]) -> Path | None:
+    """Where a run's data set was; None if that is not known, or if it came from standard input."""
+    path = meta.get("data", {}).get("path")
+    return None if path in (None, str(STDIN)) else Path(path)
+
+
+def open_data_of(
+    meta: Mapping[str, Any], data: Path | None = None, *, option: str = "--data"
+) -> DataSet:
+    """Open the data set of a run; its rows have no groups of `--group-by`.
+
+    Args:
+        meta: what produced the results; it says where the data set was and how its rows were read.
+        data: where the data set is now, if it was moved.
+        option: the option that says where it is now, for messages.
+
+    Raises:
+        DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
+        InvalidRequest: its rows have no known shape.
+    """
+    recorded, settings = meta.get("data", {}), meta.get("settings", {})
+    if data is None and (data := data_path(meta)) is None:
+        raise DataSetError(
+            f"The results do not say where their data set is; pass its path with {option}."
+        )
+    outputs = recorded.get("outputs") or {}
+    if outputs.get("path") == str(STDIN):
+        raise DataSetError(
+            "The outputs came from standard input, so the rows cannot be read again."
+        )
+    data_set = open_data(
+        data,
+        form=recorded.get("form"),
+        shape=None if outputs else settings.get("shape"),
+        sample_field=settings.get("sample_field"),
+        outputs=outputs.get("path"),
+        join_on=recorded.get("join_on"),
+    )
+    identity = data_set.identity
+    if any(
+        recorded.get(name, identity[name]) != identity[name]
+        for name in identity
+        if name in _IDENTITY
+    ):
+        raise DataSetError(
+            f"{data} is not the data set of these results: its content is different."
+        )
+    return data_set
+
+
+@dataclass(frozen=True, slots=True)
+class LineGroups:
+    """The groups of a run's rows, found in its data set.
+
+    Attributes:
+        path: where their names are in a row.
+        names: by line of the data set. Lines without a name are missing.
+        missing: how many lines that can be read are without a name; each is a group of its own.
+    """
+
+    path: str
+    names: dict[int, str]
+    missing: int
+
+
+def groups_of(group_by: str, meta: Mapping[str, Any], data: Path | None = None) -> LineGroups:
+    """Read the groups of a run's rows in one pass over its data set.
+
+    Args:
+        group_by: the path to the name of a row's group, as for `identity.RowPath`.
+        meta: what produced the results.
+        data: where the data set is now, if it was moved.
+
+    Raises:
+        DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
+        InvalidRequest: it is no path, or no row has a value there.
+    """
+    path, data_set = RowPath(group_by), open_data_of(meta, data)
+    require_path(path, data_set.records, data_set.shape)
+    names: dict[int, str] = {}
+    same: dict[str, str] = {}  # one object for each name, however many lines have it
+    missing = 0
+    for line, name in names_by_line(data_set.records.read(), data_set.shape, path):
+        if name is None:
+            missing += 1
+        else:
+            names[line] = same.setdefault(name, name)
+    return LineGroups(path.text, names, missing)
