@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from graders_engine.cli.printing import format_value
+from graders_engine.errors import InvalidRequest
+from graders_engine.report.visible import visible
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.dataset.results.compare import Comparison
+    from graders_engine.dataset.results.pairing import Sources
 
 WORSE = 3
-"""Exit code of --fail-if-worse if B is worse than A."""
+"""Exit code of --fail-if-worse if B is worse than A, or if nothing shows that it is not."""
+NOTHING_COMPARED = 1
+"""Exit code without that flag if no row counts in both means."""
 FAIL_IF_WORSE = "--fail-if-worse"
 FILE = click.Path(path_type=Path)
+PAGE_ROWS = 100
+"""Changed rows of each kind on the HTML page."""
+_PAGE_ENDINGS = (".html", ".htm")
 
 
 class WithMargin(click.Command):
@@ -42,6 +51,13 @@ def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Changed rows to print (default: 10).",
         ),
         click.option(
+            "--out",
+            "page",
+            metavar="FILE",
+            type=FILE,
+            help="Also write one HTML file, with both texts of the rows that changed side by side.",
+        ),
+        click.option(
             FAIL_IF_WORSE,
             "margin",
             metavar="[=MARGIN]",
@@ -53,43 +69,151 @@ def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def print_comparison(comparison: Comparison, *, as_json: bool, margin: float | None) -> None:
-    """Print a comparison; with a margin, exit with `WORSE` if B is worse by more than that."""
+def show_comparison(
+    results: tuple[Path, Path],
+    sources: Sources,
+    *,
+    names: tuple[str, str] | None = None,
+    page: Path | None,
+    as_json: bool,
+    top: int,
+    margin: float | None,
+) -> None:
+    """Compare two results files, print that, and write the page if one is wanted.
+
+    With a margin, it exits with `WORSE` if the second run is worse by more than that, or if nothing shows.
+
+    Args:
+        results: the two files.
+        sources: where their data sets are, and how to pair the rows.
+        names: names for the two runs in place of the files'.
+        page: the HTML file to write; None for none.
+        as_json: whether to print JSON.
+        top: changed rows of each kind to print.
+        margin: of --fail-if-worse; None without it.
+    """
     from msgspec import to_builtins
 
+    from graders_engine.dataset.results.compare import compare
     from graders_engine.report.terminal.compare import comparison_text
+    from graders_engine.report.terminal.screen import screen_of
 
-    click.echo(
-        format_value(to_builtins(comparison), "json") if as_json else comparison_text(comparison)
+    rows = top if page is None else max(top, PAGE_ROWS)
+    whole = compare(*results, top=rows, sources=sources)
+    if names is not None:
+        whole = replace(
+            whole,
+            before=replace(whole.before, name=names[0]),
+            after=replace(whole.after, name=names[1]),
+        )
+    comparison = replace(
+        whole, changed_most=whole.changed_most[:top], status_changes=whole.status_changes[:top]
     )
-    if margin is not None and comparison.worse(margin):
-        by = f" by more than {margin:g}" if margin else ""
-        click.secho(f"\nB is worse than A{by}.", err=True, fg="red")
-        sys.exit(WORSE)
+    click.echo(
+        format_value(to_builtins(comparison), "json")
+        if as_json
+        else comparison_text(comparison, screen_of(sys.stdout))
+    )
+    if page is not None:
+        _write_page(page, whole, results, sources)
+        click.echo(visible(f"\ncomparison in {page}"), err=as_json)
+    _exit_if_worse(comparison, margin)
+
+
+def require_page(
+    page: Path | None,
+    runs: Sequence[tuple[Path, Path | None]],
+    inputs: Collection[Path] = (),
+) -> None:
+    """Check, before anything is computed, that a page can be written.
+
+    Args:
+        page: the file; None for none.
+        runs: the results files, each with its data set if that was moved.
+        inputs: other files that the command reads.
+    """
+    if page is None:
+        return
+    from graders_engine.report.html.place import require_place
+
+    if page.suffix.lower() not in _PAGE_ENDINGS:
+        raise InvalidRequest(f"--out {page}: the page is HTML; name a file that ends in .html.")
+    require_place(page, runs, "comparison", inputs)
+
+
+def _write_page(
+    page: Path, comparison: Comparison, results: tuple[Path, Path], sources: Sources
+) -> None:
+    from graders_engine.dataset.results.meta import read_meta
+    from graders_engine.report.html.comparison import comparison_page  # takes a while to import
+    from graders_engine.report.html.place import write_page
+    from graders_engine.report.row_texts import texts_of
+
+    changed = (*comparison.changed_most, *comparison.status_changes)
+    before = texts_of([row.before for row in changed], read_meta(results[0]), sources.before)
+    after = texts_of([row.after for row in changed], read_meta(results[1]), sources.after)
+    write_page(page, comparison_page(comparison, (before, after)), "comparison")
+
+
+def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
+    """Exit with a code that says so if B is worse, or if nothing could be compared at all."""
+    if comparison.difference is None:
+        reason, code = "No row counts in both means, so nothing was compared.", NOTHING_COMPARED
+    elif margin is not None and comparison.worse(margin):
+        reason, code = f"B is worse than A{f' by more than {margin:g}' if margin else ''}.", WORSE
+    else:
+        return
+    click.secho(f"\n{reason}", err=True, fg="red")
+    sys.exit(code if margin is None else WORSE)
 
 
 @click.command("compare", cls=WithMargin)
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option(
+    "--by",
+    metavar="PATH",
+    help="Pair rows by a value: item.id, a column, or `item` for equal items (default: detected).",
+)
+@click.option("--data-a", metavar="FILE", type=FILE, help="The data set of A, if it was moved.")
+@click.option("--data-b", metavar="FILE", type=FILE, help="The data set of B, if it was moved.")
+@click.option(
     "--force",
     is_flag=True,
-    help="Compare even if the files do not show that the rows are the same.",
+    help="Compare though few rows have a partner; if the data cannot be read, pair rows by line number.",
 )
 @comparison_options
 def command(
-    a: Path, b: Path, *, force: bool, as_json: bool, top: int, margin: float | None
+    a: Path,
+    b: Path,
+    *,
+    by: str | None,
+    data_a: Path | None,
+    data_b: Path | None,
+    force: bool,
+    **printing: Any,
 ) -> None:
     """Compare two results files over the same rows.
 
     A and B are files that `graders score` has written for the same rows, with two graders or with the outputs
-    of two models. Rows are matched by line and sample. The difference is over the rows that are scored in
-    both; the samples of a prompt count as one draw. If rows are invalid, there is also the difference as
-    served, in which they have the reward that the hosted API gives them.
+    of two models. Rows of one data set are paired by line and sample; those of two data sets by an id that
+    each row has alone, or else by equal items, whatever their order; --by names another value.
 
-    Exit codes: 0 done, 3 B is worse (with --fail-if-worse): the 95 % interval of the difference, or of the
-    difference as served, ends below -MARGIN.
+    Each mean is that of `graders report`: rows whose output or grader is to blame for a missing reward count
+    at what the hosted API serves. The difference is over the pairs that count in both means; the samples of a
+    prompt count as one draw.
+
+    --json prints `before` and `after` (each `rows`, `statuses`, `blames`, `mean`, `scored_mean`,
+    `hosted_mean`), `pairs` (`by`, `matched`, `only_before`, `only_after`, `other_items`, `unchecked`),
+    `moved`, `left_out`, the `difference` of the means and that of the rows `scored` in both (each `before`,
+    `after`, `difference`, `p_value`, `test`, `wins`, `ties`, `losses`, …), `sub_rewards`, `changed_most`,
+    `status_changes`, `grader_changes` and `setting_changes`. Each mean is `value`, `low` and `high` (its
+    95 % interval), `rows` and `groups`; what is no finite number is null.
+
+    Exit codes: 0 done, 1 no row counts in both means, 3 with --fail-if-worse: the same, or B is worse (the
+    95 % interval of the difference ends below -MARGIN).
     """
-    from graders_engine.dataset.results.compare import compare
+    from graders_engine.dataset.results.pairing import Sources
 
-    print_comparison(compare(a, b, top=top, force=force), as_json=as_json, margin=margin)
+    require_page(printing["page"], [(a, data_a), (b, data_b)])
+    show_comparison((a, b), Sources(data_a, data_b, by, force), **printing)

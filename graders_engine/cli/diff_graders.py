@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.compare import FILE, WithMargin, comparison_options, print_comparison
+from graders_engine.cli.compare import (
+    FILE,
+    WithMargin,
+    comparison_options,
+    require_page,
+    show_comparison,
+)
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import files_read, read_flag
@@ -29,6 +34,7 @@ from graders_engine.errors import DataSetError, InvalidRequest
 @click.option("--sample-field", metavar="NAME", help="As for `graders score`.")
 @click.option("--outputs", metavar="FILE", type=FILE, help="As for `graders score`.")
 @click.option("--join-on", metavar="KEY", help="As for `graders score`.")
+@click.option("--group-by", metavar="PATH", help="As for `graders score`.")
 @click.option(
     "--out-dir", metavar="DIR", type=FILE, help="Keep the results: DIR/old.jsonl, DIR/new.jsonl."
 )
@@ -42,6 +48,7 @@ def command(
     *,
     out_dir: Path | None,
     quiet: bool,
+    page: Path | None,
     as_json: bool,
     top: int,
     margin: float | None,
@@ -54,7 +61,7 @@ def command(
 
     With --out-dir an interrupted comparison can be resumed: run the same command again.
     """
-    from graders_engine.dataset.results.compare import compare
+    from graders_engine.dataset.results.pairing import Sources
 
     if str(how["data"]) == "-":
         raise InvalidRequest(
@@ -63,6 +70,8 @@ def command(
     graders = [_read(argument) for argument in (old, new)]
     kept = () if out_dir is None else (out_dir / "old.jsonl", out_dir / "new.jsonl")
     require_apart(engine.settings, kept, how["data"], how["outputs"], files_read())
+    inputs = [path for path in (how["outputs"], *files_read()) if path is not None]
+    require_page(page, [(results, how["data"]) for results in kept], [how["data"], *inputs])
     with engine:
         for grader in graders:  # fail before any row is scored if a grader cannot be run
             engine.compile(grader).require_runnable()
@@ -77,14 +86,15 @@ def command(
                 score_file(
                     fresh, grader, out=out, inputs=files_read(), on_progress=on_progress, **how
                 )
-        comparison = compare(*results, top=top)
-    if out_dir is None:
-        comparison = replace(
-            comparison,
-            before=replace(comparison.before, name="OLD"),
-            after=replace(comparison.after, name="NEW"),
+        show_comparison(
+            (results[0], results[1]),
+            Sources(how["data"], how["data"]),
+            names=("OLD", "NEW") if out_dir is None else None,
+            page=page,
+            as_json=as_json,
+            top=top,
+            margin=margin,
         )
-    print_comparison(comparison, as_json=as_json, margin=margin)
 
 
 def _read(argument: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 from typing import Any
 
@@ -18,7 +19,7 @@ def format_value(value: Any, form: str) -> str:
     if isinstance(value, str):
         return visible(value) if sys.stdout.isatty() else value
     if form in ("jsonl", "raw"):
-        return visible_json(json.dumps(value, ensure_ascii=False))
+        return visible_json(json.dumps(_finite(value), ensure_ascii=False))
     if form == "yaml":
         from ruamel.yaml import YAML
 
@@ -26,4 +27,15 @@ def format_value(value: Any, form: str) -> str:
         yaml.dump(value, text)
         printed = text.getvalue().removesuffix("\n").removesuffix("\n...")
         return visible(printed) if sys.stdout.isatty() else printed
-    return visible_json(json.dumps(value, indent=2, ensure_ascii=False))
+    return visible_json(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    """The value with null in place of infinite numbers and NaN, which JSON cannot express."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value

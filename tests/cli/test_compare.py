@@ -14,6 +14,7 @@ from graders_engine import Engine
 from graders_engine.cli import main as cli
 from graders_engine.dataset.results.compare import compare
 from graders_engine.dataset.results.line import ResultLine, encode_results
+from graders_engine.dataset.results.pairing import Sources
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import DataSetError
 
@@ -56,7 +57,8 @@ def invalid(line: int) -> ResultLine:
 
 
 def failed(line: int) -> ResultLine:
-    return ResultLine(line, None, "failed", {}, {"model_grader_server_error": "it is down"}, 0.0)
+    flags = {"model_grader_server_error": "it is down"}
+    return ResultLine(line, None, "failed", {}, flags, 0.0, "infrastructure")
 
 
 def run_of(path: Path, rewards: Iterable[float]) -> Path:
@@ -91,13 +93,18 @@ def test_two_graders_over_the_same_rows_are_compared(
     ended = graders("compare", *two_runs, "--top", 2)
     assert ended.exit_code == 0, ended.output
     lines = ended.stdout.splitlines()
-    assert lines[0].startswith(f"A  {two_runs[0]}  mean 0.9643, 95 % interval ")
-    assert "  mean 0.7500, 95 % interval 0.5981 to 0.8581  (40 scored)" in lines[1]  # Wilson's
-    assert lines[3].startswith("difference  -0.2143  95 % interval -0.")
-    assert "over 40 rows scored in both: B is lower" in lines[4]
-    assert "B higher on 0, the same on 30, lower on 10" in lines[6]
-    assert "such rows have an 80 % chance to detect a true difference of 0." in lines[8]
-    assert lines[10:13] == [
+    assert lines[0] == f"A  {two_runs[0]}"
+    assert lines[1].startswith("   mean reward 0.9643 over 40 rows, 95 % interval ")
+    # Wilson's
+    assert lines[4:6] == [
+        "   mean reward 0.7500 over 40 rows, 95 % interval 0.5981 to 0.8581",
+        "   40 scored",
+    ]
+    assert lines[7].startswith("difference  -0.2143  95 % interval -0.")
+    assert "over 40 rows that count in both means: B is lower" in lines[8]
+    assert "B higher on 0, the same on 30, lower on 10" in lines[10]
+    assert "such rows have an 80 % chance to detect a true difference of 0." in lines[12]
+    assert lines[14:17] == [
         "changed most",
         "  line 1  0.8571 -> 0",
         "  line 5  0.8571 -> 0",
@@ -117,9 +124,10 @@ def test_the_same_run_twice_shows_no_difference(two_runs: tuple[Path, Path]) -> 
 def test_json_has_the_same_numbers(two_runs: tuple[Path, Path]) -> None:
     printed = json.loads(graders("compare", *two_runs, "--json", "--top", 1).stdout)
     found = compare(*two_runs, top=1)
-    assert found.rewards is not None
-    assert printed["rewards"]["difference"]["value"] == found.rewards.difference.value
-    assert printed["rewards"]["p_value"] == found.rewards.p_value
+    assert found.difference is not None
+    assert printed["difference"]["difference"]["value"] == found.difference.difference.value
+    assert printed["difference"]["p_value"] == found.difference.p_value
+    assert [printed[side]["mean"]["rows"] for side in ("before", "after")] == [40, 40]
     assert printed["changed_most"][0]["before"]["line"] == 1
     assert printed["grader_changes"][0]["path"] == "type"
 
@@ -166,10 +174,17 @@ def test_a_model_whose_answers_cannot_be_graded_any_more_is_worse(tmp_path: Path
     )
     ended = graders("compare", before, after, "--fail-if-worse")
     assert ended.exit_code == 3
-    assert "difference  none: the same reward on all 27 rows" in ended.stdout
-    assert "over 40 rows, invalid ones as the hosted API counts them" in ended.stdout
-    assert "  13 scored -> invalid" in ended.stdout
-    assert "  line 3   0.9 -> invalid      B: sample_parse_error, it is no JSON" in ended.stdout
+    shown = ended.stdout.splitlines()
+    assert "     scored     0.9519 over 27 rows" in shown
+    assert "   27 scored, 13 invalid by sample" in shown
+    assert "  13  scored -> invalid by sample" in shown
+    (headline,) = (at for at, line in enumerate(shown) if line.startswith("difference  -0.3"))
+    assert "over 40 rows that count in both means: B is lower" in shown[headline + 1]
+    assert "scored      none: the same reward on all 27 rows" in shown[headline:]
+    assert shown.index("changes of status, rows") < headline
+    assert (
+        "  line 3   0.9 -> invalid by sample  B: sample_parse_error, it is no JSON" in ended.stdout
+    )
 
 
 def test_rows_that_failed_or_are_in_one_file_only_are_counted_separately(tmp_path: Path) -> None:
@@ -178,21 +193,27 @@ def test_rows_that_failed_or_are_in_one_file_only_are_counted_separately(tmp_pat
         tmp_path / "b.jsonl", [scored(4, 1.0), scored(3, 0.5), scored(2, 0.0), scored(1, 1.0)]
     )
     found = compare(before, after)
-    assert (found.matched, found.only_before, found.only_after) == (3, 0, 1)
-    assert found.unscored == {"failed -> scored": 1}
-    assert found.rewards is not None
-    assert (found.rewards.ties, found.served) == (2, None)
+    pairs = found.pairs
+    assert (pairs.by, pairs.matched, pairs.only_before, pairs.only_after) == ("line", 3, 0, 1)
+    assert found.left_out == found.moved == {"failed -> scored": 1}
+    assert found.difference is not None
+    assert found.difference.ties == 2
     ended = graders("compare", before, after)
-    assert "  1 failed -> scored\n  1 only in B\n" in ended.stdout
-    assert "(2 scored, 1 failed)" in ended.stdout
+    assert "paired by line: 3 of 3 rows of A are in B, 3 of 4 of B are in A\n" in ended.stdout
+    assert "rows left out of the difference\n  1  failed -> scored\n" in ended.stdout
+    assert "   2 scored, 1 failed\n" in ended.stdout
 
 
-def test_without_a_row_scored_in_both_there_is_no_difference(tmp_path: Path) -> None:
+def test_without_a_row_that_counts_in_both_nothing_shows_that_b_is_not_worse(
+    tmp_path: Path,
+) -> None:
     before = write_results(tmp_path / "a.jsonl", [failed(1), scored(2, 1.0)])
     after = write_results(tmp_path / "b.jsonl", [scored(1, 1.0), failed(2)])
-    ended = graders("compare", before, after, "--fail-if-worse")
-    assert ended.exit_code == 0
-    assert "no difference to show: no row is scored in both" in ended.stdout
+    for flags, code in (([], 1), (["--fail-if-worse"], 3)):
+        ended = graders("compare", before, after, *flags)
+        assert ended.exit_code == code
+        assert "no difference to show: no row counts in both means" in ended.stdout
+        assert "nothing was compared" in ended.stderr
 
 
 def test_samples_of_a_prompt_are_matched_by_position_and_count_as_one_draw(
@@ -206,7 +227,7 @@ def test_samples_of_a_prompt_are_matched_by_position_and_count_as_one_draw(
         ]
         return write_results(path, samples)
 
-    found = compare(run(tmp_path / "a.jsonl", 0.0), run(tmp_path / "b.jsonl", 0.1)).rewards
+    found = compare(run(tmp_path / "a.jsonl", 0.0), run(tmp_path / "b.jsonl", 0.1)).difference
     assert found is not None
     assert (found.difference.rows, found.difference.groups) == (48, 6)
     assert found.p_value == 2 / 2**6
@@ -223,28 +244,17 @@ def test_sub_rewards_say_which_part_moved(tmp_path: Path) -> None:
         )
 
     ended = graders("compare", run(tmp_path / "a.jsonl", 1.0), run(tmp_path / "b.jsonl", 0.5))
-    assert "  total  1.0000  1.0000  the same\n" in ended.stdout
-    assert "  date   0.5263  0.2632  -0.2632  -0." in ended.stdout
+    assert "  total  1.0000 (19)  1.0000 (19)  the same\n" in ended.stdout
+    assert "  date   0.5263 (19)  0.2632 (19)  -0.2632  -0." in ended.stdout
 
 
-def test_other_rows_are_refused_and_other_outputs_of_the_same_rows_are_not(tmp_path: Path) -> None:
-    here, moved, other, bare = (
-        run_of(tmp_path / f"{name}.jsonl", [0.5, 1.0]) for name in ("a", "b", "c", "d")
-    )
-    write_results(moved, [scored(1, 1.0)], data={**DATA, "path": "z", "outputs": {"head": "1"}})
-    write_results(other, [scored(1, 1.0)], data={**DATA, "head": "1"})
-    bare.with_name("d.jsonl.meta.json").unlink()
-    allowed = graders("compare", here, moved)
+def test_other_outputs_of_the_same_rows_are_compared(tmp_path: Path) -> None:
+    here = run_of(tmp_path / "a.jsonl", [0.5, 1.0])
+    outputs = {**DATA, "path": "z", "outputs": {"head": "1"}}
+    other = write_results(tmp_path / "b.jsonl", [scored(1, 1.0)], data=outputs)
+    allowed = graders("compare", here, other)
     assert allowed.exit_code == 0
     assert "outputs  null -> " in allowed.stdout
-    for second, reason in (
-        (other, "are of different data sets (other head)"),
-        (bare, "is not recorded"),
-    ):
-        refused = graders("compare", here, second)
-        assert refused.exit_code == 1
-        assert reason in refused.stderr
-        assert graders("compare", here, second, "--force").exit_code == 0
 
 
 def test_files_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -258,18 +268,19 @@ def test_files_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path: Pat
         (run_of(tmp_path / "empty.jsonl", []), "have no row in common"),
     ):
         with pytest.raises(DataSetError, match=reason):
-            compare(here, second, force=True)
+            compare(here, second, sources=Sources(force=True))
 
 
 def test_a_torn_last_line_is_left_out(two_runs: tuple[Path, Path]) -> None:
     with two_runs[1].open("r+b") as file:
         file.truncate(two_runs[1].stat().st_size - 9)
     found = compare(*two_runs)
-    assert (found.matched, found.only_before) == (39, 1)
+    assert (found.pairs.matched, found.pairs.only_before) == (39, 1)
 
 
 def test_text_from_rows_cannot_move_the_terminals_cursor(tmp_path: Path) -> None:
-    evil = ResultLine(1, None, "invalid", {}, {"other_error": "\x1b[2J\nB is better"}, 0.0)
+    flags = {"other_error": "\x1b[2J\nB is better"}
+    evil = ResultLine(1, None, "invalid", {}, flags, 0.0, "row", 0.0)
     paths = run_of(tmp_path / "a.jsonl", [1.0]), write_results(tmp_path / "b.jsonl", [evil])
     shown = graders("compare", *paths).stdout
     assert "\x1b" not in shown
@@ -282,7 +293,7 @@ def test_two_versions_of_a_grader_are_scored_and_compared(rows: Path, tmp_path: 
         "diff-graders", tmp_path / "old.json", json.dumps(EXACT), "--data", rows, "--fail-if-worse"
     )
     assert ended.exit_code == 3
-    assert ended.stdout.startswith("A  OLD  mean 0.9643")
+    assert ended.stdout.startswith("A  OLD\n   mean reward 0.9643")
     assert "evaluation_metric  removed, it was" in ended.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.json", "rows.jsonl"]
 

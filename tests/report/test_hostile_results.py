@@ -97,6 +97,24 @@ def test_hostile_results_are_a_sentence_or_a_report(content: bytes, tmp_path: Pa
         assert refused_or_shown(*command, str(path), *end)
 
 
+def test_numbers_that_json_cannot_express_are_null(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(RESULTS["rewards whose sum is infinite"])
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    shown = refused_or_shown("compare", "--force", "--json", str(path), str(path))
+    found = json.loads(shown, parse_constant=refuse)
+    assert found["before"]["mean"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "rows": 2,
+        "groups": 2,
+    }
+
+
 @pytest.mark.parametrize("content", META.values(), ids=META)
 def test_what_is_recorded_of_a_hostile_run_is_a_sentence_or_a_report(
     content: bytes, string_check: dict[str, Any], tmp_path: Path

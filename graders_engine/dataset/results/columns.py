@@ -18,35 +18,45 @@ from graders_engine.dataset.results.line import (
 )
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError
-from graders_engine.outcome import Status
+from graders_engine.outcome import BLAMES, Blame, Status
 from graders_engine.statistics.estimate import Floats, Ints
 
 _MAX_POSITION = (1 << 63) - 1
 STATUSES: tuple[Status, ...] = ("scored", "invalid", "failed")
+STANDINGS: tuple[tuple[Status, Blame | None], ...] = (
+    ("scored", None),
+    *(("failed" if blame == "infrastructure" else "invalid", blame) for blame in BLAMES),
+)
+"""Every status with every blame that it may have."""
 
 
 @dataclass(slots=True)
 class Columns:
-    """A results file as columns of numbers, 41 bytes a row and 8 for each sub-reward.
+    """A results file as columns of numbers, 57 bytes a row and 8 for each sub-reward.
 
     Attributes:
         lines: the rows' lines in the data set.
         samples: their numbers among the samples of their lines, from 1.
         groups: below zero for a named group, else the line.
-        rewards: NaN for rows without a reward.
-        statuses: indexes into `STATUSES`.
+        rewards: of the scored rows; NaN for others.
+        counted: what counts in the mean (`ResultLine.counted`); NaN for rows in no mean.
+        hosted: what the hosted API would serve; NaN for failed rows.
+        standings: indexes into `STANDINGS`.
         sub_rewards: by key; NaN for rows without one. The column ends at the last row with the key.
         ends: the offset in the file of each row's end.
+        group_numbers: by name of a group, the number that is inverted in `groups`.
     """
 
     lines: array[int] = field(default_factory=lambda: array("q"))
     samples: array[int] = field(default_factory=lambda: array("q"))
     groups: array[int] = field(default_factory=lambda: array("q"))
     rewards: array[float] = field(default_factory=lambda: array("d"))
-    statuses: array[int] = field(default_factory=lambda: array("b"))
+    counted: array[float] = field(default_factory=lambda: array("d"))
+    hosted: array[float] = field(default_factory=lambda: array("d"))
+    standings: array[int] = field(default_factory=lambda: array("b"))
     sub_rewards: dict[str, array[float]] = field(default_factory=dict)
     ends: array[int] = field(default_factory=lambda: array("q"))
-    _group_numbers: dict[str, int] = field(default_factory=dict)
+    group_numbers: dict[str, int] = field(default_factory=dict)
 
     def add(self, result: ResultLine, end: int) -> None:
         """Add one row."""
@@ -57,15 +67,27 @@ class Columns:
         self.groups.append(
             result.line
             if group is None
-            else ~self._group_numbers.setdefault(group, len(self._group_numbers))
+            else ~self.group_numbers.setdefault(group, len(self.group_numbers))
         )
-        self.rewards.append(_nan_if_none(result.reward))
-        self.statuses.append(STATUSES.index(result.status))
+        self.rewards.append(_nan_if_none(result.reward if result.status == "scored" else None))
+        self.counted.append(_nan_if_none(result.counted))
+        self.hosted.append(_nan_if_none(_hosted(result)))
+        blame = "infrastructure" if result.status == "failed" else result.blame
+        self.standings.append(_NUMBERS[None if result.status == "scored" else blame])
         self.ends.append(end)
         for key, value in result.sub_rewards.items():
             column = column_of(self.sub_rewards, key)
             column.extend([math.nan] * (before - len(column)))
             column.append(_nan_if_none(value))
+
+
+_NUMBERS = {blame: number for number, (_, blame) in enumerate(STANDINGS)}
+
+
+def _hosted(result: ResultLine) -> float | None:
+    if result.status == "invalid":
+        return result.served or 0.0
+    return result.reward if result.status == "scored" else None
 
 
 def _nan_if_none(value: float | None) -> float:
@@ -77,12 +99,12 @@ class RunColumns:
 
     Attributes:
         meta: what gave the results; empty if that is not recorded.
-        rewards: of each row; NaN for rows without a reward.
-        statuses: of each row, its index in `STATUSES`.
-        groups: of each row, a number that it shares with the other samples of its prompt.
+        lines, samples, rewards, counted, hosted, standings: of each row, as in `Columns`.
+        groups: of each row, a number that it shares with the other samples of its prompt: below zero if the
+            group has a name, else its line.
 
     Raises:
-        DataSetError: the file cannot be read, is not a results file, or has a row twice.
+        DataSetError: the file cannot be read, is not a results file, or does not say who is to blame.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,15 +112,20 @@ class RunColumns:
         columns = Columns()
         try:
             for end, result in results_in(lines_of(path)):
-                columns.add(result, end)
+                try:
+                    columns.add(result, end)
+                except DataSetError as error:
+                    raise DataSetError(f"{path}: {error}") from None
         except OverflowError:
             raise DataSetError(f"{path} has a number that is too large for a line.") from None
         self._columns = columns
         self.rewards = np.frombuffer(columns.rewards, dtype=np.float64)
-        self.statuses = np.frombuffer(columns.statuses, dtype=np.int8)
+        self.counted = np.frombuffer(columns.counted, dtype=np.float64)
+        self.hosted = np.frombuffer(columns.hosted, dtype=np.float64)
+        self.standings = np.frombuffer(columns.standings, dtype=np.int8)
         self.groups = np.frombuffer(columns.groups, dtype=np.int64)
-        self._lines = np.frombuffer(columns.lines, dtype=np.int64)
-        self._samples = np.frombuffer(columns.samples, dtype=np.int64)
+        self.lines = np.frombuffer(columns.lines, dtype=np.int64)
+        self.samples = np.frombuffer(columns.samples, dtype=np.int64)
 
     @property
     def keys(self) -> list[str]:
@@ -107,29 +134,42 @@ class RunColumns:
 
     def sub_rewards(self, key: str) -> Floats:
         """The sub-rewards of one key, of each row; NaN for rows without one."""
-        column = self._columns.sub_rewards[key]
+        column = self._columns.sub_rewards.get(key, ())
         padded = np.full(len(self.rewards), np.nan)
         padded[: len(column)] = column
         return padded
 
-    def matched(self, other: RunColumns) -> tuple[Ints, Ints]:
-        """The indexes of the rows that both runs have, in this run and in the other.
+    def group_names(self, indexes: Ints) -> list[str | None]:
+        """The names of the groups of these rows; None for a row without one."""
+        names = list(self._columns.group_numbers)
+        return [None if group >= 0 else names[~group] for group in self.groups[indexes].tolist()]
+
+    def require_single(self) -> None:
+        """Check that no row has two results.
 
         Raises:
-            DataSetError: a run has two results for a row.
+            DataSetError: one has.
         """
-        spread = 1 + max(int(run._samples.max(initial=0)) for run in (self, other))
-        last = max(int(run._lines.max(initial=0)) for run in (self, other))
+        order = np.lexsort((self.samples, self.lines))
+        lines, samples = self.lines[order], self.samples[order]
+        repeated = np.flatnonzero((np.diff(lines) == 0) & (np.diff(samples) == 0))
+        if len(repeated):
+            line = int(lines[repeated[0]])
+            raise DataSetError(f"{self.path} has two results for line {line} of its data set.")
+
+    def matched(self, other: RunColumns) -> tuple[Ints, Ints]:
+        """The indexes of the rows whose line and sample both runs have, in this run and in the other.
+
+        Raises:
+            DataSetError: a line or a sample has too large a number.
+        """
+        spread = 1 + max(int(run.samples.max(initial=0)) for run in (self, other))
+        last = max(int(run.lines.max(initial=0)) for run in (self, other))
         if spread * (last + 1) > _MAX_POSITION:
             raise DataSetError(
                 f"{self.path} or {other.path} has a line or sample of too large a number."
             )
-        here, there = (run._lines * spread + run._samples for run in (self, other))
-        for run, rows in ((self, here), (other, there)):
-            repeated = np.flatnonzero(np.diff(np.sort(rows)) == 0)
-            if len(repeated):
-                line = int(np.sort(rows)[repeated[0]] // spread)
-                raise DataSetError(f"{run.path} has two results for line {line} of its data set.")
+        here, there = (run.lines * spread + run.samples for run in (self, other))
         _, in_here, in_there = np.intersect1d(here, there, assume_unique=True, return_indices=True)
         return in_here, in_there
 
@@ -140,7 +180,7 @@ class RunColumns:
             file.seek(start)
             return decode_result(file.read(self._columns.ends[index] - start))
 
-    def counts(self) -> dict[Status, int]:
-        """How many rows have each status."""
-        counts = np.bincount(self.statuses, minlength=len(STATUSES)).tolist()
-        return dict(zip(STATUSES, counts, strict=True))
+    def counts(self) -> dict[tuple[Status, Blame | None], int]:
+        """How many rows have each status and blame; without those that none has."""
+        counts = np.bincount(self.standings, minlength=len(STANDINGS)).tolist()
+        return {standing: count for standing, count in zip(STANDINGS, counts, strict=True) if count}

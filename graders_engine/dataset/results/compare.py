@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graders_engine.dataset.results.changes import Change, changes
-from graders_engine.dataset.results.columns import STATUSES, RunColumns
+from graders_engine.dataset.results.columns import STANDINGS, STATUSES, RunColumns
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.dataset.results.meta import DATA_CHANGED
-from graders_engine.errors import DataSetError
-from graders_engine.outcome import Status
-from graders_engine.statistics.estimate import Estimate, Ints
+from graders_engine.dataset.results.pairing import Pairing, Sources, pair_rows
+from graders_engine.outcome import Blame, Status
+from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate
 from graders_engine.statistics.paired import Paired, apart, estimate_difference, paired
 from graders_engine.statistics.rounding import ROUNDING
 
@@ -24,37 +24,67 @@ TOP = 10
 """Rows of each kind that are kept by default."""
 SIGNIFICANT = 0.05
 """P-value under which a difference counts as shown, if the data give no interval."""
-SCORED, FAILED = STATUSES.index("scored"), STATUSES.index("failed")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One side of a comparison.
+    """One side of a comparison: the same numbers as in a report of the run.
 
     Attributes:
         name: the results file.
         rows: how many rows it has.
         statuses: how many rows have each status.
+        blames: of the rows that are not scored, how many have each blame; without those that none has.
+        mean: what training would see of the model: over the scored rows, and at what is served over those
+            that are invalid by their sample or by the grader; None without any.
+        scored_mean: over the scored rows alone; None without any.
+        hosted_mean: over all but the failed rows, as the hosted service would print it; None without any.
     """
 
     name: str
     rows: int
     statuses: dict[Status, int]
+    blames: dict[Blame, int]
+    mean: Estimate | None
+    scored_mean: Estimate | None
+    hosted_mean: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPaired:
+    """How the rows of the runs were paired.
+
+    Attributes:
+        by: "line" (of one data set), "item" (equal items), or the path to the value that the rows of a pair
+            share.
+        matched: pairs.
+        only_before: rows of the first run without a partner.
+        only_after: rows of the second run without a partner.
+        other_items: pairs whose items differ; None if the items were not read.
+        unchecked: why nothing shows that the rows of a pair are the same; empty if something does.
+    """
+
+    by: str
+    matched: int
+    only_before: int
+    only_after: int
+    other_items: int | None
+    unchecked: str
 
 
 @dataclass(frozen=True, slots=True)
 class PartChange:
-    """One sub-reward, over the rows scored in both that have it in both.
+    """One sub-reward.
 
     Attributes:
-        before: its mean in the first run.
+        before: its mean in the first run, over all rows that have it; None without any.
         after: its mean in the second run.
-        difference: the mean difference, with its interval.
+        difference: the mean difference over the pairs that have it in both; None without any.
     """
 
-    before: float
-    after: float
-    difference: Estimate
+    before: Estimate | None
+    after: Estimate | None
+    difference: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +102,26 @@ class Comparison:
     Attributes:
         before: the first run.
         after: the second run.
-        matched: rows that both runs have.
-        only_before: rows that only the first run has.
-        only_after: rows that only the second run has.
-        unscored: of the matched rows that are not scored in both, how many have which statuses, such as
-            "scored -> invalid".
-        rewards: over the rows scored in both; None without any.
-        served: over the rows that failed in neither run, the invalid ones with the reward that the hosted
-            API serves for them; None if no row is invalid.
+        pairs: how the rows were paired, and how many have no partner.
+        moved: of the pairs whose status or blame differs, how many have which, such as "scored -> invalid by
+            sample".
+        left_out: of the pairs that do not count in the mean of both runs, how many have which statuses.
+        difference: of the means, over the pairs that count in both; None without any.
+        scored: the same over the pairs that are scored in both.
         sub_rewards: by key of a multi.
         changed_most: the rows scored in both whose rewards differ most, the largest difference first.
-        status_changes: the first rows whose status differs, at most as many.
+        status_changes: the first rows whose status or blame differs, at most as many.
         grader_changes: the differences of the graders.
         setting_changes: the other differences of the runs: engine, settings, model outputs.
     """
 
     before: RunFacts
     after: RunFacts
-    matched: int
-    only_before: int
-    only_after: int
-    unscored: dict[str, int]
-    rewards: Paired | None
-    served: Paired | None
+    pairs: RowsPaired
+    moved: dict[str, int]
+    left_out: dict[str, int]
+    difference: Paired | None
+    scored: Paired | None
     sub_rewards: dict[str, PartChange]
     changed_most: tuple[RowChange, ...]
     status_changes: tuple[RowChange, ...]
@@ -106,61 +133,64 @@ class Comparison:
 
         That is so if the interval of the difference ends below `-margin`; or, if the data give no interval
         (every row changed by the same amount), if the difference is below `-margin` and its p-value under
-        5 %. The rows as served count, too: a model whose answers can no longer be graded is worse.
+        5 %.
         """
-        return any(_below(found, -margin) for found in (self.rewards, self.served) if found)
-
-
-def _below(found: Paired, limit: float) -> bool:
-    if found.difference.high is not None:
-        return found.difference.high < limit
-    return found.difference.value < limit and found.p_value < SIGNIFICANT
+        found = self.difference
+        if found is None:
+            return False
+        if found.difference.high is not None:
+            return found.difference.high < -margin
+        return found.difference.value < -margin and found.p_value < SIGNIFICANT
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
-def compare(before: Path, after: Path, *, top: int = TOP, force: bool = False) -> Comparison:
+def compare(
+    before: Path, after: Path, *, top: int = TOP, sources: Sources | None = None
+) -> Comparison:
     """Compare two results files row by row.
 
     Args:
         before: the first file.
         after: the second file.
         top: how many rows of each kind to keep.
-        force: compare even if it is not recorded that the rows are the same.
+        sources: where the data sets are, and how to pair the rows; by default, where they were, and by what
+            they have in common.
 
     Raises:
         DataSetError: a file cannot be used, or the rows are not the same.
+        InvalidRequest: no row has a value at the path by which rows are to be paired.
     """
     first, second = RunColumns(before), RunColumns(after)
-    if not force:
-        _require_same_rows(first, second)
-    here, there = first.matched(second)
-    if not len(here):
-        raise DataSetError(f"{before} and {after} have no row in common.")
+    pairing = pair_rows(first, second, sources or Sources())
+    here, there = pairing.before, pairing.after
+    was, is_ = first.standings[here], second.standings[there]
     old, new = first.rewards[here], second.rewards[there]
-    was, is_ = first.statuses[here], second.statuses[there]
-    scored = (was == SCORED) & (is_ == SCORED) & ~np.isnan(old) & ~np.isnan(new)
-    served = (was != FAILED) & (is_ != FAILED)
-    groups = first.groups[here]
 
     def rows(indexes: Ints) -> tuple[RowChange, ...]:
         return tuple(
             RowChange(first.result(here[index]), second.result(there[index])) for index in indexes
         )
 
-    distance = np.where(scored, np.abs(new - old), 0.0)
+    distance = np.nan_to_num(np.abs(new - old), nan=0.0, posinf=np.inf)
     farthest = np.argsort(-distance, kind="stable")[:top]
+    counted = first.counted[here], second.counted[there]
+    out = np.isnan(counted[0]) | np.isnan(counted[1])
     return Comparison(
-        RunFacts(str(before), len(first.rewards), first.counts()),
-        RunFacts(str(after), len(second.rewards), second.counts()),
-        len(here),
-        len(first.rewards) - len(here),
-        len(second.rewards) - len(here),
-        _unscored(was[~scored], is_[~scored]),
-        paired(old[scored], new[scored], groups[scored]),
-        paired(np.nan_to_num(old[served]), np.nan_to_num(new[served]), groups[served])
-        if (scored != served).any()
-        else None,
-        dict(_sub_reward_changes(first, second, here[scored], there[scored])),
+        _facts(first),
+        _facts(second),
+        RowsPaired(
+            pairing.by,
+            len(here),
+            len(first.lines) - len(here),
+            len(second.lines) - len(here),
+            pairing.other_items,
+            pairing.unchecked,
+        ),
+        _statuses(was[was != is_], is_[was != is_]),
+        _statuses(was[out], is_[out]),
+        _paired(*counted, pairing.groups),
+        _paired(old, new, pairing.groups),
+        dict(_sub_reward_changes(first, second, pairing)),
         rows(farthest[distance[farthest] > ROUNDING]),
         rows(np.flatnonzero(was != is_)[:top]),
         tuple(changes(first.meta.get("grader"), second.meta.get("grader"))),
@@ -168,31 +198,43 @@ def compare(before: Path, after: Path, *, top: int = TOP, force: bool = False) -
     )
 
 
-def _require_same_rows(first: RunColumns, second: RunColumns) -> None:
-    """Refuse runs over different rows; different outputs for the same rows may be compared.
-
-    Raises:
-        DataSetError: says what differs.
-    """
-    for run in (first, second):
-        if "data" not in run.meta:
-            raise DataSetError(
-                f"The data set of {run.path} is not recorded. "
-                "If the rows are the same, pass --force."
-            )
-        if change := run.meta.get(DATA_CHANGED):
-            raise DataSetError(f"{run.path} has not the results of one data set. {change}")
-    found = [change.path for change in changes(_data_facts(first.meta), _data_facts(second.meta))]
-    if found:
-        raise DataSetError(
-            f"{first.path} and {second.path} are of different data sets (other {' and '.join(found)}). "
-            "If the rows are the same and only the model's outputs differ, pass --force."
-        )
+def _facts(run: RunColumns) -> RunFacts:
+    statuses: dict[Status, int] = dict.fromkeys(STATUSES, 0)
+    blames: dict[Blame, int] = {}
+    for (status, blame), count in run.counts().items():
+        statuses[status] += count
+        if blame is not None:
+            blames[blame] = count
+    return RunFacts(
+        str(run.path),
+        len(run.lines),
+        statuses,
+        blames,
+        _mean(run.counted, run.groups),
+        _mean(run.rewards, run.groups),
+        _mean(run.hosted, run.groups),
+    )
 
 
-def _data_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What is recorded of a run's data set, except its path and the outputs joined with it."""
-    return {key: value for key, value in meta["data"].items() if key not in ("path", "outputs")}
+def _mean(values: Floats, groups: Ints) -> Estimate | None:
+    """The mean over the rows that have a value."""
+    known = ~np.isnan(values)
+    return estimate(values[known], groups[known])
+
+
+def _paired(old: Floats, new: Floats, groups: Ints) -> Paired | None:
+    both = ~(np.isnan(old) | np.isnan(new))
+    return paired(old[both], new[both], groups[both])
+
+
+def _statuses(was: NDArray[np.int8], is_: NDArray[np.int8]) -> dict[str, int]:
+    """How many pairs have which statuses, the most frequent first."""
+    names = [
+        status if blame is None or status == "failed" else f"{status} by {blame}"
+        for status, blame in STANDINGS
+    ]
+    pairs = Counter(zip(was.tolist(), is_.tolist(), strict=True))
+    return {f"{names[one]} -> {names[other]}": rows for (one, other), rows in pairs.most_common()}
 
 
 def _other_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,22 +246,15 @@ def _other_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _unscored(was: Ints, is_: Ints) -> dict[str, int]:
-    pairs = Counter(zip(was.tolist(), is_.tolist(), strict=True))
-    return {
-        f"{STATUSES[one]} -> {STATUSES[other]}": rows for (one, other), rows in pairs.most_common()
-    }
-
-
 def _sub_reward_changes(
-    first: RunColumns, second: RunColumns, here: Ints, there: Ints
+    first: RunColumns, second: RunColumns, pairing: Pairing
 ) -> Iterator[tuple[str, PartChange]]:
-    for key in first.keys:
-        if key not in second.keys:
-            continue
-        old, new = first.sub_rewards(key)[here], second.sub_rewards(key)[there]
+    for key in dict.fromkeys((*first.keys, *second.keys)):
+        before, after = first.sub_rewards(key), second.sub_rewards(key)
+        old, new = before[pairing.before], after[pairing.after]
         both = ~(np.isnan(old) | np.isnan(new))
-        old, new = old[both], new[both]
-        if len(old):
-            difference, _ = estimate_difference(apart(old, new), first.groups[here][both])
-            yield key, PartChange(float(old.mean()), float(new.mean()), difference)
+        difference = None
+        if both.any():
+            moved = apart(old[both], new[both])
+            difference, _ = estimate_difference(moved, pairing.groups[both])
+        yield key, PartChange(_mean(before, first.groups), _mean(after, second.groups), difference)

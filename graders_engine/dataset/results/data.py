@@ -9,7 +9,7 @@ from typing import Any
 
 from graders_engine.dataset.rows.identity import RowPath, names_by_line, require_path
 from graders_engine.dataset.rows.read import DataSet, open_data
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import STDIN
 
 _IDENTITY = ("size", "head")
@@ -38,9 +38,12 @@ def open_data_of(
     """
     recorded, settings = meta.get("data", {}), meta.get("settings", {})
     if data is None and (data := data_path(meta)) is None:
-        raise DataSetError(
-            f"The results do not say where their data set is; pass its path with {option}."
+        why = (
+            "The data set came from standard input"
+            if recorded.get("path") == str(STDIN)
+            else "The results do not say where their data set is"
         )
+        raise DataSetError(f"{why}; pass the path of the file with {option}.")
     outputs = recorded.get("outputs") or {}
     if outputs.get("path") == str(STDIN):
         raise DataSetError(
@@ -56,7 +59,7 @@ def open_data_of(
     )
     identity = data_set.identity
     if any(
-        recorded.get(name, identity[name]) != identity[name]
+        recorded.get(name) not in (None, identity[name])  # of standard input, nothing is known
         for name in identity
         if name in _IDENTITY
     ):
@@ -93,7 +96,12 @@ def groups_of(group_by: str, meta: Mapping[str, Any], data: Path | None = None) 
         DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
         InvalidRequest: it is no path, or no row has a value there.
     """
-    path, data_set = RowPath(group_by), open_data_of(meta, data)
+    path = RowPath(group_by)
+    try:
+        data_set = open_data_of(meta, data)
+    except (DataSetError, InvalidRequest) as error:
+        hint = "" if data else " If the data set was moved, pass its path with --data."
+        raise DataSetError(f"--group-by reads the rows again. {error}{hint}") from None
     require_path(path, data_set.records, data_set.shape)
     names: dict[int, str] = {}
     same: dict[str, str] = {}  # one object for each name, however many lines have it

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
+from graders_engine.dataset.results.data import LineGroups
 from graders_engine.dataset.results.line import ResultLine, column_of, lines_of, results_in
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.errors import DataSetError
@@ -201,13 +204,19 @@ class Digest:
         return [by_position[position] for position in sorted(by_position)]
 
 
-def digest(path: Path) -> Digest:
+def digest(path: Path, groups: LineGroups | None = None) -> Digest:
     """Read a results file.
+
+    Args:
+        path: the file.
+        groups: the groups of its rows in place of those that are recorded.
 
     Raises:
         DataSetError: the file cannot be read, or a line is not a result.
     """
     content = Digest()
     for _, result in results_in(lines_of(path)):
+        if groups is not None:
+            result = msgspec.structs.replace(result, group=groups.names.get(result.line))
         content.add(result)
     return content

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from graders_engine.report import formatting
 from graders_engine.report.html import charts
+from graders_engine.report.html.rendering import environment, policy_hash, source_of
 from graders_engine.report.html.rows import RowTable, ends, slowest
 from graders_engine.report.numbers import Numbers
 from graders_engine.report.provenance import Provenance
@@ -62,18 +59,9 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         provenance: what produced the numbers.
         texts: the texts of the rows that are shown.
     """
-    loader = PackageLoader(__package__)
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        optimized=False,  # constant folding takes longer than it saves: a process renders one page
-    )
-    environment.filters.update({filter_.__name__: filter_ for filter_ in _FILTERS})
-    style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
-    page = environment.get_template("page.html.jinja").render(
+    made = environment(_FILTERS)
+    style, script = (source_of(made, name) for name in ("page.css", "page.js"))
+    page = made.get_template("page.html.jinja").render(
         numbers=numbers,
         tally=numbers.digest.tally,
         provenance=provenance,
@@ -86,9 +74,9 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         slowest=slowest(numbers.digest, texts),
         table=RowTable.of(numbers.digest, texts),
         style=style,
-        style_hash=_hash(style),
+        style_hash=policy_hash(style),
         script=script,
-        script_hash=_hash(script),
+        script_hash=policy_hash(script),
     )
     # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
     return visible(page)
@@ -116,9 +104,3 @@ def _grader_json(grader: dict[str, Any]) -> str:
     """The grader's JSON, cut if it is very long; empty if the grader is not known."""
     text = json.dumps(grader, indent=2, ensure_ascii=False) if grader else ""
     return text if len(text) <= MAX_GRADER_CHARS else text[:MAX_GRADER_CHARS] + "\n…"
-
-
-def _hash(text: str) -> str:
-    """The text's hash in the form that a content security policy has."""
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"sha256-{digest}"

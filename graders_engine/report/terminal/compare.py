@@ -4,91 +4,169 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graders_engine.dataset.results.changes import Change
 from graders_engine.dataset.results.compare import Comparison, RowChange, RunFacts
-from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.pairing import LINE
+from graders_engine.dataset.rows.identity import ITEM
+from graders_engine.report.compared import p_value, row_names, standing, verdict
 from graders_engine.report.formatting import (
     format_correlation,
     format_interval,
+    format_mean,
     format_number,
     format_reward,
     format_rows,
 )
-from graders_engine.report.visible import one_line, visible
+from graders_engine.report.terminal.screen import Heading, Screen
+from graders_engine.report.visible import one_line
+from graders_engine.report.width import columns_of, padded, short_names
+from graders_engine.statistics.estimate import Estimate
 from graders_engine.statistics.paired import Paired
 
-_WIDTH = 130
-"""Columns of a line that quotes something."""
 _MAX_CHANGES = 20
 """Changes of the grader, and of the settings, that are printed."""
+_MARGIN = " " * 11
+_MAX_NAME = 4096
+"""Characters of a file's or a sub-reward's name that are looked at."""
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """Both means, the difference and its interval, the rows left out, and the rows that changed."""
-    served = comparison.served
-    lines = [
-        *_sides(comparison),
-        *_difference("difference", comparison.rewards),
-        *(_served_difference("as served", served) if served else ()),
-        *_sub_rewards(comparison),
-        *_left_out(comparison),
-        *_changed_rows("changed most", comparison.changed_most),
-        *_changed_rows("status changed", comparison.status_changes),
-        *_changes("grader", comparison.grader_changes),
-        *_changes("settings", comparison.setting_changes),
-    ]
-    return visible("\n".join(lines))
+def comparison_text(comparison: Comparison, screen: Screen | None = None) -> str:
+    """Both means, what moved between statuses, the difference and its interval, and the rows that changed.
 
-
-def _sides(comparison: Comparison) -> Iterator[str]:
-    means = comparison.rewards
-    width = max(len(side.name) for side in (comparison.before, comparison.after))
-    for name, side, mean in (
-        ("A", comparison.before, means and means.before),
-        ("B", comparison.after, means and means.after),
-    ):
-        text = (
-            f"mean {mean.value:.4f}, 95 % interval {format_interval(mean)}" if mean else "no mean"
+    Args:
+        comparison: the comparison.
+        screen: what it is printed on; by default, a file.
+    """
+    screen = screen or Screen()
+    columns = screen.columns
+    return screen.text(
+        (
+            *_sides(comparison, columns),
+            *_pairs(comparison),
+            *_moved(comparison),
+            *_difference(comparison.difference),
+            *_scored(comparison),
+            *_sub_rewards(comparison, columns),
+            *_changed_rows("changed most", comparison.changed_most, columns),
+            *_changed_rows("status changed, the first rows", comparison.status_changes, columns),
+            *_changes("grader", comparison.grader_changes, columns),
+            *_changes("settings", comparison.setting_changes, columns),
         )
-        yield f"{name}  {side.name:<{width}}  {text}  {_counts(side)}"
+    )
+
+
+def _sides(comparison: Comparison, columns: int) -> Iterator[str]:
+    for letter, side in (("A", comparison.before), ("B", comparison.after)):
+        yield f"{letter}  {one_line(side.name, _MAX_NAME)}"
+        yield f"   {_mean(side.mean)}"
+        yield from _other_means(side)
+        yield f"   {_counts(side)}"
+
+
+def _mean(mean: Estimate | None) -> str:
+    if mean is None:
+        return "no mean: no row is scored, or invalid by its sample or the grader"
+    return (
+        f"mean reward {format_mean(mean.value)} over {format_rows(mean.rows)}, "
+        f"95 % interval {format_interval(mean)}"
+    )
+
+
+def _other_means(side: RunFacts) -> Iterator[str]:
+    """The mean of the scored rows alone and that of all, as the hosted service has it, if others count."""
+    counted = side.mean.rows if side.mean else 0
+    scored, hosted = side.scored_mean, side.hosted_mean
+    if scored and scored.rows < counted:
+        yield f"     scored     {format_mean(scored.value)} over {format_rows(scored.rows)}"
+    if hosted and hosted.rows > counted:
+        rows = format_rows(hosted.rows)
+        yield f"     as hosted  {format_mean(hosted.value)} over {rows}: all but the failed"
 
 
 def _counts(side: RunFacts) -> str:
-    counts = [f"{count:,} {status}" for status, count in side.statuses.items() if count]
-    return f"({', '.join(counts) or 'no rows'})"
+    counts = []
+    for status, count in side.statuses.items():
+        if status == "invalid":
+            blamed = {
+                blame: rows for blame, rows in side.blames.items() if blame != "infrastructure"
+            }
+            counts += [f"{rows:,} invalid by {blame}" for blame, rows in blamed.items()]
+        elif count:
+            counts.append(f"{count:,} {status}")
+    return ", ".join(counts) or "no rows"
 
 
-def _difference(name: str, pair: Paired | None) -> Iterator[str]:
+def _pairs(comparison: Comparison) -> Iterator[str]:
+    """How the rows were paired, if that is not plain: all lines of one data set."""
+    pairs, before, after = comparison.pairs, comparison.before, comparison.after
+    if pairs.by == LINE and not (pairs.only_before or pairs.only_after or pairs.unchecked):
+        return
+    ways = {LINE: "line", ITEM: "equal item"}
+    yield ""
+    yield (
+        f"paired by {ways.get(pairs.by, one_line(pairs.by, 60))}: "
+        f"{pairs.matched:,} of {before.rows:,} rows of A are in B, "
+        f"{pairs.matched:,} of {after.rows:,} of B are in A"
+    )
+    if pairs.other_items:
+        yield f"the items of {pairs.other_items:,} of these pairs differ"
+    if pairs.unchecked:
+        yield f"paired by line number without a check that the rows are the same: {pairs.unchecked}"
+
+
+def _moved(comparison: Comparison) -> Iterator[str]:
+    if comparison.moved:
+        yield ""
+        yield Heading("changes of status, rows")
+        yield from _counted(comparison.moved)
+
+
+def _counted(rows: Mapping[str, int]) -> Iterator[str]:
+    width = max(len(f"{count:,}") for count in rows.values())
+    for name, count in rows.items():
+        yield f"  {count:>{width},}  {name}"
+
+
+def _difference(pair: Paired | None) -> Iterator[str]:
     yield ""
     if pair is None:
-        yield "no difference to show: no row is scored in both"
+        yield "no difference to show: no row counts in both means"
         return
-    yield _first_line(name, pair)
+    yield _first_line("difference", pair)
     if not (pair.wins or pair.losses):
         return
-    difference, margin = pair.difference, " " * 11
+    difference = pair.difference
     grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
     rows = f"{format_rows(difference.rows)}{grouped}"
-    yield f"{margin} over {rows} scored in both: B is {_verdict(pair)}"
-    yield f"{margin} {_p_value(pair)}"
-    yield f"{margin} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
+    yield f"{_MARGIN} over {rows} that count in both means: B is {verdict(pair)}"
+    yield f"{_MARGIN} {p_value(pair)}"
+    yield f"{_MARGIN} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
     spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
-    yield f"{margin} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
+    yield f"{_MARGIN} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
     if pair.detectable is not None:
         smallest = format_number(pair.detectable)
-        yield f"{margin} such rows have an 80 % chance to detect a true difference of {smallest}"
+        yield f"{_MARGIN} such rows have an 80 % chance to detect a true difference of {smallest}"
 
 
-def _served_difference(name: str, pair: Paired) -> Iterator[str]:
-    yield ""
-    yield _first_line(name, pair)
-    if pair.wins or pair.losses:
-        rows = format_rows(pair.difference.rows)
-        yield f"{' ' * 11} over {rows}, invalid ones as the hosted API counts them"
-        yield f"{' ' * 11} {_p_value(pair)}"
+def _scored(comparison: Comparison) -> Iterator[str]:
+    """The rows scored in both alone, if others count; and the rows that count in one run only."""
+    pair, every = comparison.scored, comparison.difference
+    if every is not None and (pair is None or pair.difference.rows != every.difference.rows):
+        yield ""
+        if pair is None:
+            yield "no row is scored in both"
+        else:
+            yield _first_line("scored", pair)
+            yield f"{_MARGIN} over {format_rows(pair.difference.rows)} scored in both"
+            if pair.wins or pair.losses:
+                yield f"{_MARGIN} {p_value(pair)}"
+    if comparison.left_out:
+        yield ""
+        yield Heading("rows left out of the difference")
+        yield from _counted(comparison.left_out)
 
 
 def _first_line(name: str, pair: Paired) -> str:
@@ -98,85 +176,80 @@ def _first_line(name: str, pair: Paired) -> str:
     return f"{name:<11} {difference.value:+.4f}  95 % interval {format_interval(difference)}"
 
 
-def _p_value(pair: Paired) -> str:
-    p = "p < 0.0001" if pair.p_value < 0.0001 else f"p = {format_number(pair.p_value)}"
-    return f"{p} ({pair.test})"
-
-
-def _verdict(pair: Paired) -> str:
-    low, high = pair.difference.low, pair.difference.high
-    if low is not None and low > 0:
-        return "higher"
-    if high is not None and high < 0:
-        return "lower"
-    return "not shown to differ"
-
-
-def _sub_rewards(comparison: Comparison) -> Iterator[str]:
+def _sub_rewards(comparison: Comparison, columns: int) -> Iterator[str]:
     if not comparison.sub_rewards:
         return
     yield ""
-    yield "sub-rewards, mean in A and B, difference, 95 % interval"
-    width = max(map(len, comparison.sub_rewards))
-    for key, part in comparison.sub_rewards.items():
-        difference = part.difference
-        same = difference.low is None and not difference.value
-        change = "the same" if same else f"{difference.value:+.4f}  {format_interval(difference)}"
-        yield f"  {key:<{width}}  {part.before:.4f}  {part.after:.4f}  {change}"
+    yield Heading("sub-rewards, mean (rows) in A and B, difference, 95 % interval")
+    keys = [one_line(key, _MAX_NAME) for key in comparison.sub_rewards]
+    names = dict(zip(comparison.sub_rewards, short_names(keys, columns // 3), strict=True))
+    width = max(map(columns_of, names.values()))
+    cells = {
+        key: (_part(part.before), _part(part.after), _part_difference(part.difference))
+        for key, part in comparison.sub_rewards.items()
+    }
+    widths = [max(len(cell[place]) for cell in cells.values()) for place in range(2)]
+    for key, (before, after, change) in cells.items():
+        yield f"  {padded(names[key], width)}  {before:<{widths[0]}}  {after:<{widths[1]}}  {change}"
 
 
-def _left_out(comparison: Comparison) -> Iterator[str]:
-    lines = [f"  {count:,} {statuses}" for statuses, count in comparison.unscored.items()]
-    for side, count in (("A", comparison.only_before), ("B", comparison.only_after)):
-        if count:
-            lines.append(f"  {count:,} only in {side}")
-    if lines:
-        yield ""
-        yield "rows left out of the difference"
-        yield from lines
+def _part(mean: Estimate | None) -> str:
+    return "-" if mean is None else f"{format_mean(mean.value)} ({mean.rows:,})"
 
 
-def _changed_rows(title: str, rows: Sequence[RowChange]) -> Iterator[str]:
+def _part_difference(difference: Estimate | None) -> str:
+    if difference is None:
+        return "-"
+    if difference.low is None and not difference.value:
+        return "the same"
+    return f"{difference.value:+.4f}  {format_interval(difference)}"
+
+
+def _changed_rows(title: str, rows: Sequence[RowChange], columns: int) -> Iterator[str]:
     if not rows:
         return
     yield ""
-    yield title
-    width = max(len(row.before.name) for row in rows)
-    for row in rows:
-        change = f"{_reward_or_status(row.before)} -> {_reward_or_status(row.after)}"
-        details = one_line("; ".join(_details(row)), _WIDTH)
-        yield f"  line {row.before.name:<{width}}  {change:<18}  {details}".rstrip()
-
-
-def _reward_or_status(result: ResultLine) -> str:
-    return format_reward(result.reward) if result.status == "scored" else result.status
+    yield Heading(title)
+    names = [row_names(row) for row in rows]
+    changes = [f"{standing(row.before)} -> {standing(row.after)}" for row in rows]
+    width, second = max(map(len, names)), max(map(len, changes))
+    for name, change, row in zip(names, changes, rows, strict=True):
+        start = f"  line {name:<{width}}  {change:<{second}}"
+        details = "; ".join(_details(row))
+        room = columns - len(start) - 2
+        if not details or room >= min(len(details), 24):
+            yield f"{start}  {one_line(details, max(room, 1))}".rstrip()
+        else:
+            yield start.rstrip()
+            yield f"    {one_line(details, columns - 4)}"
 
 
 def _details(row: RowChange) -> Iterator[str]:
-    """What changed within a row: its sub-rewards, and the flags that only one of the two runs has."""
+    """What changed within a row: the flags that only one of the two runs has, and its sub-rewards."""
     before, after = row.before, row.after
-    for key in dict.fromkeys((*before.sub_rewards, *after.sub_rewards)):
-        old, new = before.sub_rewards.get(key), after.sub_rewards.get(key)
-        if old != new:
-            yield f"{key} {format_reward(old)} -> {format_reward(new)}"
     for name, flags, others in (("A", before.flags, after.flags), ("B", after.flags, before.flags)):
         for flag, details in flags.items():
             if flag not in others:
                 yield f"{name}: {flag}" + (f", {details}" if details else "")
+    for key in dict.fromkeys((*before.sub_rewards, *after.sub_rewards)):
+        old, new = before.sub_rewards.get(key), after.sub_rewards.get(key)
+        if old != new:
+            yield f"{key} {format_reward(old)} -> {format_reward(new)}"
 
 
-def _changes(name: str, changes: Sequence[Change]) -> Iterator[str]:
+def _changes(name: str, changes: Sequence[Change], columns: int) -> Iterator[str]:
     if not changes:
         return
     yield ""
-    yield f"{name}: {len(changes)} {'difference' if len(changes) == 1 else 'differences'}"
+    count = f"{len(changes)} {'difference' if len(changes) == 1 else 'differences'}"
+    yield Heading(f"{name}: {count}")
     for change in changes[:_MAX_CHANGES]:
-        yield from _change(change)
+        yield from _change(change, columns)
     if len(changes) > _MAX_CHANGES:
         yield f"  and {len(changes) - _MAX_CHANGES:,} more"
 
 
-def _change(change: Change) -> Iterator[str]:
+def _change(change: Change, columns: int) -> Iterator[str]:
     before, after = change.before, change.after
     if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
         yield f"  {change.path}"
@@ -188,7 +261,8 @@ def _change(change: Change) -> Iterator[str]:
         "removed": f"removed, it was {_json(before)}",
         "changed": f"{_json(before)} -> {_json(after)}",
     }
-    yield f"  {change.path or 'the whole value'}  {one_line(texts[change.kind], _WIDTH)}"
+    start = f"  {change.path or 'the whole value'}  "
+    yield start + one_line(texts[change.kind], max(columns - len(start), columns // 2))
 
 
 def _json(value: Any) -> str:

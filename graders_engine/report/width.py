@@ -1,0 +1,103 @@
+"""Text measured and cut in the columns of a terminal, where some characters take two and some none."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_TAB = " " * 4
+
+
+def columns_of(text: str) -> int:
+    """The columns that a text on one line takes: two for wide characters, none for combining marks."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut_end(text: str, columns: int) -> str:
+    """The start of a text in at most so many columns, with "…" for the rest."""
+    return text if columns_of(text) <= columns else f"{_start(text, columns - 1)}…"
+
+
+def cut_middle(text: str, columns: int) -> str:
+    """Both ends of a text in at most so many columns, with "…" between them."""
+    if columns_of(text) <= columns:
+        return text
+    before = columns // 2
+    return f"{_start(text, before)}…{_end(text, columns - 1 - before)}"
+
+
+def padded(text: str, columns: int) -> str:
+    """The text with blanks at its end, up to so many columns."""
+    return text + " " * (columns - columns_of(text))
+
+
+def short_names(names: Sequence[str], columns: int) -> list[str]:
+    """Names in at most so many columns each, cut in the middle; different ones stay different.
+
+    Names that would be alike without their middle lose what they all begin with, or get a number.
+    """
+    short = [cut_middle(name, columns) for name in names]
+    for group in _alike(short):
+        letters = zip(*(names[at] for at in group), strict=False)
+        shared = next((at for at, some in enumerate(letters) if len(set(some)) > 1), columns)
+        for at in group:
+            short[at] = cut_middle(f"…{names[at][shared:]}", columns)
+    for group in _alike(short):
+        for number, at in enumerate(group, 1):
+            short[at] = f"{_start(short[at], columns - 1 - len(str(number)))}~{number}"
+    return short
+
+
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """The indexes of equal names, for each name that occurs several times."""
+    indexes: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        indexes.setdefault(name, []).append(at)
+    return [group for group in indexes.values() if len(group) > 1]
+
+
+def wrapped(line: str, columns: int) -> list[str]:
+    """A line as lines of at most so many columns, broken at blanks only; the later ones are indented.
+
+    A word that is longer than a line stays whole, so that a path or an address can be copied.
+    """
+    line = line.replace("\t", _TAB).rstrip()
+    if columns_of(line) <= columns:
+        return [line]
+    indent = " " * min(len(line) - len(line.lstrip()) + 4, columns // 3)
+    lines: list[str] = []
+    current = ""
+    for piece in re.findall(r"\s*\S+", line):
+        if not current or columns_of(current + piece) <= columns:
+            current += piece
+        else:
+            lines.append(current)
+            current = indent + piece.lstrip()
+    return [*lines, current]
+
+
+def _start(text: str, columns: int) -> str:
+    used = 0
+    for at, char in enumerate(text):
+        used += _columns(char)
+        if used > columns:
+            return text[:at]
+    return text
+
+
+def _end(text: str, columns: int) -> str:
+    used = 0
+    for at in range(len(text) - 1, -1, -1):
+        used += _columns(text[at])
+        if used > columns:
+            # A combining mark without its letter would join the character before it.
+            rest = text[at + 1 :]
+            return rest.lstrip("".join(char for char in rest if not _columns(char)) or " ")
+    return text
