@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from graders_engine.outcome import Blame
@@ -92,3 +93,19 @@ def format_rows(count: int) -> str:
 def format_range(low: int, high: int) -> str:
     """Two counts as a range: "4", "2 to 4"."""
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def much_blamed(blames: Mapping[Blame, int], rows: int) -> Iterator[str]:
+    """What must be known before a mean is read: sentences on anything but the sample that takes many rewards.
+
+    Args:
+        blames: how many rows have no reward because of what.
+        rows: how many rows there are.
+    """
+    for blame, count in blames.items():
+        if blame != "sample" and count > MOST_BLAMED * rows:
+            share = format_share(count, rows)
+            yield (
+                f"{share} of {format_rows(rows)} have no reward because of the {blame}: "
+                f"{BLAME_MEANINGS[blame]}"
+            )

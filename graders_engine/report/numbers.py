@@ -85,6 +85,8 @@ class Groups:
         passing: the lowest reward with which a sample passes.
         highest: the highest reward of a sample; if it does not pass, none does.
         at: the numbers for k = 1, 2, 4 and so on, up to the most samples.
+        group_by: the path of `--group-by`; None if the prompts are lists of samples.
+        alone: prompts that consist of one line without a value at that path.
     """
 
     count: int
@@ -93,6 +95,8 @@ class Groups:
     passing: float
     highest: float
     at: tuple[AtK, ...]
+    group_by: str | None
+    alone: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,13 @@ def numbers_of(
         histogram(counts, BARS),
         tuple(_sub_rewards(columns, all_groups)),
         _correlations(all_rewards, columns),
-        _groups(rewards, groups, 1.0 if passing is None else passing, group_size),
+        _groups(
+            rewards,
+            groups,
+            1.0 if passing is None else passing,
+            group_size,
+            meta.get("settings", {}).get("group_by"),
+        ),
         tuple(_spending(digest.usage, meta.get("settings", {}).get("prices") or {})),
     )
 
@@ -247,7 +257,9 @@ def _correlations(
     return tuple((key, tuple(row)) for key, row in zip(named, matrix, strict=True))
 
 
-def _groups(rewards: Floats, groups: Ints | None, passing: float, group_size: int) -> Groups | None:
+def _groups(
+    rewards: Floats, groups: Ints | None, passing: float, group_size: int, group_by: str | None
+) -> Groups | None:
     if groups is None or not len(rewards):
         return None
     sizes = np.unique(groups, return_counts=True)[1]
@@ -258,7 +270,9 @@ def _groups(rewards: Floats, groups: Ints | None, passing: float, group_size: in
         if passed and best:
             at.append(AtK(k, passed, best))
     found = signal(rewards, groups, group_size)
-    return Groups(len(sizes), (fewest, most), found, passing, float(rewards.max()), tuple(at))
+    alone = 0 if group_by is None else len(np.unique(groups[groups < 0]))
+    highest = float(rewards.max())
+    return Groups(len(sizes), (fewest, most), found, passing, highest, tuple(at), group_by, alone)
 
 
 def _spending(usage: Mapping[str, Usage], prices: Mapping[str, Any]) -> Iterator[Spending]:

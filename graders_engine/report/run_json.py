@@ -61,7 +61,8 @@ def numbers_json(
     where the rows do not determine it) and the number of `groups` that are independent. `quantiles`: lowest
     reward, quartiles, and highest. `correlations`: by key, each with each. `groups`: the `prompts`, their
     fewest and most samples (`sizes`), the share of groups of `group_size` samples whose rewards differ
-    (`signal`), the prompts among those with `fewer_samples`, and for each `k` the mean over prompts of
+    (`signal`), the prompts among those with `fewer_samples`, the path of `--group-by` (`group_by`), the
+    prompts that are one line without a value there (`alone`), and for each `k` the mean over prompts of
     `pass_at_k` and `best_of_k`. `judges`: by model, tokens and `cost` (null if its price is not known).
     `seconds`: the sum of the rows' grading times.
     """
@@ -146,6 +147,8 @@ def _groups(groups: Groups) -> dict[str, Any]:
         "group_size": signal.size if signal else None,
         "signal": _estimate(signal.share) if signal else None,
         "fewer_samples": signal.smaller if signal else None,
+        "group_by": groups.group_by,
+        "alone": groups.alone,
         "passing": groups.passing,
         "at": [
             {"k": at.k, "pass_at_k": _estimate(at.passing), "best_of_k": _estimate(at.best)}

@@ -187,6 +187,17 @@ def test_a_model_whose_answers_cannot_be_graded_any_more_is_worse(tmp_path: Path
     )
 
 
+def test_many_rows_without_a_reward_are_said_before_the_mean(tmp_path: Path) -> None:
+    before = run_of(tmp_path / "a.jsonl", [1.0] * 10)
+    after = write_results(
+        tmp_path / "b.jsonl", [failed(1), *(scored(line, 1.0) for line in range(2, 11))]
+    )
+    shown = graders("compare", before, after).stdout
+    said = "10.0 % of 10 rows have no reward because of the infrastructure"
+    assert shown.count(said) == 1
+    assert shown.index("B  ") < shown.index(said) < shown.rindex("mean reward")
+
+
 def test_rows_that_failed_or_are_in_one_file_only_are_counted_separately(tmp_path: Path) -> None:
     before = write_results(tmp_path / "a.jsonl", [scored(1, 1.0), failed(2), scored(3, 0.5)])
     after = write_results(

@@ -105,6 +105,21 @@ def check_pairs(shown: Any, pairs: Sequence[tuple[float | None, float | None]]) 
     assert 0 <= shown["p_value"] <= 1
 
 
+def check_against_report(found: Any, side: str, path: Path) -> None:
+    """The means of a run are those of its report, with their intervals."""
+    report = json.loads(CliRunner().invoke(cli.graders, ["report", str(path), "--json"]).stdout)
+    assert found[side]["mean"] == pytest.approx(report["mean"], abs=1e-9)
+    for name in ("scored_mean", "hosted_mean"):
+        shown = found[side][name]
+        expected = report[name]
+        assert (shown is None) == (expected is None)
+        if expected:
+            assert shown["rows"] == expected["rows"]
+            assert shown["value"] == pytest.approx(expected["value"], abs=1e-9)
+    for key, part in report["sub_rewards"].items():
+        assert found["sub_rewards"][key][side] == pytest.approx(part, abs=1e-9)
+
+
 def shown_for(before: list[Line], after: list[Line]) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in ("a.jsonl", "b.jsonl")]
@@ -115,13 +130,15 @@ def shown_for(before: list[Line], after: list[Line]) -> Any:
             path.with_name(f"{path.name}.meta.json").write_text(json.dumps(meta))
         arguments = ["compare", *map(str, paths), "--json", "--top", "100", "--force"]
         ended = CliRunner().invoke(cli.graders, arguments)
-    found = json.loads(ended.stdout)
+        found = json.loads(ended.stdout)
+        for side, path in zip(("before", "after"), paths, strict=True):
+            check_against_report(found, side, path)
     assert ended.exit_code == (1 if found["difference"] is None else 0), ended.output
     return found
 
 
 @given(runs())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_every_number_of_a_comparison_is_the_obvious_one(
     two: tuple[list[Line], list[Line]],
 ) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine import DataSetError, Engine
+from graders_engine.cli import main as cli
 from graders_engine.dataset.results.data import groups_of
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.identity import RowPath, canonical
@@ -195,3 +197,91 @@ def test_a_long_value_is_named_by_its_hash() -> None:
     long, other = ({"q": "x" * 5000 + end} for end in "ab")
     assert path.name_of({}, long) == path.name_of({}, dict(long)) != path.name_of({}, other)
     assert len(path.name_of({}, long) or "") == 32
+
+
+def numbers(*arguments: object) -> Any:
+    """What `report --json` prints, but for the file, its time and its settings."""
+    ended = CliRunner().invoke(cli.graders, ["report", "--json", *map(str, arguments)])
+    assert ended.exit_code == 0, ended.output
+    shown = json.loads(ended.stdout)
+    return {
+        key: value for key, value in shown.items() if key not in ("results", "seconds", "settings")
+    }
+
+
+@pytest.fixture
+def three_forms(engine: Engine, string_check: dict[str, Any], tmp_path: Path) -> dict[str, Path]:
+    """The same samples as lists, and as rows of their own with and without `--group-by`."""
+    prompts = [{"id": f"q{n}", "label": "ab"[n % 2], "n": n} for n in range(20)]
+    samples = [[f"{'abc'[(n * k) % 3]}" for k in range(4)] for n in range(20)]
+    pairs = list(zip(prompts, samples, strict=True))
+    rows = [{"item": item, "model_sample": texts[k]} for k in range(4) for item, texts in pairs]
+    as_rows = write_rows(tmp_path / "rows.jsonl", rows)
+    as_lists = write_rows(
+        tmp_path / "lists.jsonl", [{"item": item, "samples": texts} for item, texts in pairs]
+    )
+    outs = {name: tmp_path / f"{name}.out.jsonl" for name in ("lists", "grouped", "bare")}
+    score_file(engine, string_check, as_lists, outs["lists"])
+    score_file(engine, string_check, as_rows, outs["grouped"], group_by="item.id")
+    score_file(engine, string_check, as_rows, outs["bare"])
+    return outs
+
+
+def test_lists_and_grouped_rows_have_the_same_numbers(three_forms: dict[str, Path]) -> None:
+    lists = numbers(three_forms["lists"])
+    assert lists["groups"].pop("group_by") is None
+    for shown, path in (
+        (numbers(three_forms["grouped"]), "item.id"),
+        (numbers(three_forms["bare"], "--group-by", "item.id"), "item.id"),
+        (numbers(three_forms["bare"], "--group-by", "item"), "item"),
+        (numbers(three_forms["lists"], "--group-by", "n"), "n"),
+    ):
+        assert shown["groups"].pop("group_by") == path
+        assert shown == approx(lists)
+    assert numbers(three_forms["bare"])["groups"] is None
+
+
+def approx(value: Any) -> Any:
+    """The value with numbers that may differ in their last bits: sums depend on the order of the rows."""
+    if isinstance(value, dict):
+        return {key: approx(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [approx(part) for part in value]
+    return pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
+
+
+def test_groups_of_a_report_may_be_others_than_those_of_the_run(
+    three_forms: dict[str, Path],
+) -> None:
+    assert numbers(three_forms["grouped"], "--group-by", "label")["groups"]["prompts"] == 2
+
+
+def test_report_refuses_a_path_that_no_row_has_and_data_that_it_cannot_read(
+    three_forms: dict[str, Path],
+) -> None:
+    bare = str(three_forms["bare"])
+    ended = CliRunner().invoke(cli.graders, ["report", bare, "--group-by", "item.ident"])
+    assert ended.exit_code == 2
+    assert "--group-by item.ident: none of 80 rows has a value there" in ended.stderr
+    data = three_forms["bare"].with_name("rows.jsonl")
+    moved = data.rename(data.with_name("moved.jsonl"))
+    ended = CliRunner().invoke(cli.graders, ["report", bare, "--group-by", "item.id"])
+    assert ended.exit_code == 1
+    assert "pass its path with --data" in ended.stderr
+    assert numbers(bare, "--group-by", "item.id", "--data", moved)["groups"]["prompts"] == 20
+
+
+def test_how_many_rows_lack_the_value_is_said(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path
+) -> None:
+    """The samples of a list stay one prompt even if it has no value."""
+    rows: list[Any] = [
+        {"item": {"label": "a", **key}, "samples": ["a", "b"]}
+        for key in ({"id": 1}, {"id": 1}, {}, {"id": None})
+    ]
+    data, out = write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out.jsonl"
+    score_file(engine, string_check, data, out, group_by="item.id")
+    groups = numbers(out)["groups"]
+    assert (groups["prompts"], groups["sizes"], groups["alone"]) == (3, [2, 4], 2)
+    shown = CliRunner().invoke(cli.graders, ["report", str(out), "--no-html"]).stdout
+    assert "rows are grouped by item.id; 2 have no value there, each is one line" in shown

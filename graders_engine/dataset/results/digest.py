@@ -122,8 +122,8 @@ class Digest:
     Attributes:
         rewards: of all rows, in the order of the file: what training would see of the model
             (`ResultLine.counted`), or NaN where it sees nothing.
-        groups: of each row, a number that it shares with the other samples of its prompt; rows without a
-            group have a number of their own, below zero.
+        groups: of each row, a number that it shares with the other samples of its prompt; the rows of a line
+            without a group have a number of their own, below zero.
         sub_rewards: by key of a multi, of each row; NaN if the part has no value. A column ends at the last
             row with the key.
         usage: the tokens of judges, by model.
@@ -150,6 +150,7 @@ class Digest:
     flagged: dict[str, list[ResultLine]] = field(default_factory=dict)
     sampled: Reservoir = field(default_factory=lambda: Reservoir(SAMPLED))
     _group_numbers: dict[str, int] = field(default_factory=dict)
+    _lines_alone: dict[int, int] = field(default_factory=dict)
 
     def add(self, result: ResultLine) -> None:
         """Add one row."""
@@ -179,17 +180,18 @@ class Digest:
         before = len(self.rewards)
         reward = result.counted
         self.rewards.append(_NAN if reward is None else reward)
-        group = result.group
-        self.groups.append(
-            ~before
-            if group is None
-            else self._group_numbers.setdefault(group, len(self._group_numbers))
-        )
+        self.groups.append(self._group_of(result, ~before))
         for key, value in result.sub_rewards.items():
             column = column_of(self.sub_rewards, key)
             if len(column) < before:
                 column.extend([_NAN] * (before - len(column)))
             column.append(_NAN if value is None else value)
+
+    def _group_of(self, result: ResultLine, own: int) -> int:
+        if result.group is not None:
+            return self._group_numbers.setdefault(result.group, len(self._group_numbers))
+        # The samples of a line are of one prompt, even if `--group-by` finds no name for it.
+        return self._lines_alone.setdefault(result.line, own) if result.sample else own
 
     @property
     def grouped(self) -> bool:

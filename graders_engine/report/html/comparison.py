@@ -93,6 +93,7 @@ def comparison_page(comparison: Comparison, texts: tuple[RowTexts, RowTexts]) ->
         sides=[("A", names[0], comparison.before), ("B", names[1], comparison.after)],
         paired_by=ways.get(comparison.pairs.by, comparison.pairs.by),
         differences=_differences(comparison),
+        much_blamed=formatting.much_blamed,
         verdict=verdict,
         p_value=p_value,
         lists=[

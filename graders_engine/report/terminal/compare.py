@@ -19,6 +19,7 @@ from graders_engine.report.formatting import (
     format_number,
     format_reward,
     format_rows,
+    much_blamed,
 )
 from graders_engine.report.terminal.screen import Heading, Screen
 from graders_engine.report.visible import one_line
@@ -61,6 +62,7 @@ def comparison_text(comparison: Comparison, screen: Screen | None = None) -> str
 def _sides(comparison: Comparison, columns: int) -> Iterator[str]:
     for letter, side in (("A", comparison.before), ("B", comparison.after)):
         yield f"{letter}  {one_line(side.name, _MAX_NAME)}"
+        yield from (f"   {sentence}" for sentence in much_blamed(side.blames, side.rows))
         yield f"   {_mean(side.mean)}"
         yield from _other_means(side)
         yield f"   {_counts(side)}"

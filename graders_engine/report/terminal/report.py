@@ -9,15 +9,16 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
-    MOST_BLAMED,
     STATUS_MEANINGS,
     format_correlation,
+    format_count,
     format_interval,
     format_number,
     format_percent,
     format_range,
     format_rows,
     format_share,
+    much_blamed,
 )
 from graders_engine.report.histogram import BARS, Histogram, histogram
 from graders_engine.report.visible import one_line, visible
@@ -122,7 +123,7 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
-    yield from _much_blamed(tally)
+    yield from much_blamed(tally.blames, tally.rows)
     if tally.mean is None:
         yield f"no reward: none of {format_rows(tally.rows)} was scored"
         return
@@ -134,15 +135,6 @@ def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
         yield f"  scored      {tally.scored_mean:.4f}  over {format_rows(tally.scored)}"
     if tally.hosted > tally.counted and tally.hosted_mean is not None:
         yield f"  as hosted   {tally.hosted_mean:.4f}  over {format_rows(tally.hosted)}: all but the failed"
-
-
-def _much_blamed(tally: Tally) -> Iterator[str]:
-    """What must be known before the mean is read."""
-    for blame, count in tally.blames.items():
-        if blame != "sample" and count > MOST_BLAMED * tally.rows:
-            share = format_share(count, tally.rows)
-            rows = format_rows(tally.rows)
-            yield f"{share} of {rows} have no reward because of the {blame}: {BLAME_MEANINGS[blame]}"
 
 
 def _pass_rate(found: PassRate | None) -> Iterator[str]:
@@ -250,6 +242,13 @@ def _flags(tally: Tally) -> Iterator[str]:
 def _prompts(groups: Groups) -> Iterator[str]:
     yield ""
     yield f"{groups.count:,} prompts with {format_range(*groups.sizes)} counted samples each"
+    if groups.group_by is not None:
+        alone = (
+            f"; {format_count(groups.alone)} have no value there, each is one line"
+            if groups.alone
+            else ""
+        )
+        yield f"  rows are grouped by {one_line(groups.group_by, 60)}{alone}"
     if groups.signal:
         yield from _signal(groups.signal)
     passing = f"pass@k (reward of at least {format_number(groups.passing)})"
