@@ -73,6 +73,22 @@ def format_share(count: int, total: int) -> str:
     return format_percent(count / total) if total else "-"
 
 
+def much_blamed(blames: Mapping[Blame, int], rows: int) -> Iterator[str]:
+    """What must be known before a mean is read: sentences on anything but the sample that takes many rewards.
+
+    Args:
+        blames: how many rows have no reward because of what.
+        rows: how many rows there are.
+    """
+    for blame, count in blames.items():
+        if blame != "sample" and count > MOST_BLAMED * rows:
+            share = format_share(count, rows)
+            yield (
+                f"{share} of {format_rows(rows)} have no reward because of the {blame}: "
+                f"{BLAME_MEANINGS[blame]}"
+            )
+
+
 def format_cost(amount: float) -> str:
     """An amount in the currency of the prices, which is not known here."""
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
@@ -93,19 +109,3 @@ def format_rows(count: int) -> str:
 def format_range(low: int, high: int) -> str:
     """Two counts as a range: "4", "2 to 4"."""
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def much_blamed(blames: Mapping[Blame, int], rows: int) -> Iterator[str]:
-    """What must be known before a mean is read: sentences on anything but the sample that takes many rewards.
-
-    Args:
-        blames: how many rows have no reward because of what.
-        rows: how many rows there are.
-    """
-    for blame, count in blames.items():
-        if blame != "sample" and count > MOST_BLAMED * rows:
-            share = format_share(count, rows)
-            yield (
-                f"{share} of {format_rows(rows)} have no reward because of the {blame}: "
-                f"{BLAME_MEANINGS[blame]}"
-            )

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 
 _TAB = " " * 4
+_LEAST_COLUMNS = 20
+"""A column of text that is narrower would be hard to read."""
 
 
 def columns_of(text: str) -> int:
@@ -64,14 +66,15 @@ def _alike(names: Sequence[str]) -> list[list[int]]:
 
 
 def wrapped(line: str, columns: int) -> list[str]:
-    """A line as lines of at most so many columns, broken at blanks only; the later ones are indented.
+    """A line as lines of at most so many columns, broken at blanks only.
 
-    A word that is longer than a line stays whole, so that a path or an address can be copied.
+    The later ones begin below the last column of a table's row, or are indented. A word that is longer than a
+    line stays whole, so that a path or an address can be copied.
     """
     line = line.replace("\t", _TAB).rstrip()
     if columns_of(line) <= columns:
         return [line]
-    indent = " " * min(len(line) - len(line.lstrip()) + 4, columns // 3)
+    indent = " " * _hanging(line, columns)
     lines: list[str] = []
     current = ""
     for piece in re.findall(r"\s*\S+", line):
@@ -81,6 +84,13 @@ def wrapped(line: str, columns: int) -> list[str]:
             lines.append(current)
             current = indent + piece.lstrip()
     return [*lines, current]
+
+
+def _hanging(line: str, columns: int) -> int:
+    """How far the later lines of a line are indented."""
+    least = min(len(line) - len(line.lstrip()) + 4, columns // 3)
+    cells = (columns_of(line[: cell.end()]) for cell in re.finditer(r"\S {2,}(?=\S)", line))
+    return max((at for at in cells if at <= columns - _LEAST_COLUMNS), default=least)
 
 
 def _start(text: str, columns: int) -> str:

@@ -21,7 +21,7 @@ from graders_engine.report.formatting import (
     format_rows,
     much_blamed,
 )
-from graders_engine.report.terminal.screen import Heading, Screen
+from graders_engine.report.terminal.screen import FILE, Heading, Screen
 from graders_engine.report.visible import one_line
 from graders_engine.report.width import columns_of, padded, short_names
 from graders_engine.statistics.estimate import Estimate
@@ -34,14 +34,13 @@ _MAX_NAME = 4096
 """Characters of a file's or a sub-reward's name that are looked at."""
 
 
-def comparison_text(comparison: Comparison, screen: Screen | None = None) -> str:
+def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
     """Both means, what moved between statuses, the difference and its interval, and the rows that changed.
 
     Args:
         comparison: the comparison.
         screen: what it is printed on; by default, a file.
     """
-    screen = screen or Screen()
     columns = screen.columns
     return screen.text(
         (

@@ -13,7 +13,7 @@ from graders_engine.report.width import wrapped
 MIN_COLUMNS, MAX_COLUMNS = 20, 200
 TERMINAL_COLUMNS = 80
 """Columns of a terminal that does not say how many it has."""
-FILE_COLUMNS = 100
+FILE_COLUMNS = 130
 """Columns to which quoted text is cut in a file or a pipe; whole lines are not wrapped there."""
 
 
@@ -64,6 +64,10 @@ class Screen:
     def _colored(self, line: str, kind: type[str]) -> str:
         code = _CODES.get(kind) if self.color and line else None
         return f"\x1b[{code}m{line}\x1b[0m" if code else line
+
+
+FILE = Screen()
+"""A file or a pipe."""
 
 
 def screen_of(stream: Any) -> Screen:
