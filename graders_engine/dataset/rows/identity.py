@@ -51,9 +51,10 @@ class RowPath:
         except SourceError as error:
             if not self._in_item and self.text:
                 return (self.text,)  # the name of a column may be anything
+            reason = error.issues[0].reason if self.text else "the path is empty"
             raise InvalidRequest(
-                f"{self._option} {self.text}: {error.issues[0].reason}. Name a path such as item.id, "
-                "a column, or `item` for equal items."
+                f"{self._option} {self.text}: {reason}. Name a path such as item.id, a column, or `item` "
+                "for equal items."
             ) from None
         return variables[0].steps
 
