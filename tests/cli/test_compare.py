@@ -1,4 +1,4 @@
-"""`graders compare` and `graders diff-graders`: what differs, how certainly, and the exit code for CI."""
+"""`graders compare`: what differs, how certainly, and the exit code for CI."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -65,9 +66,8 @@ def run_of(path: Path, rewards: Iterable[float]) -> Path:
     return write_results(path, (scored(line, reward) for line, reward in enumerate(rewards, 1)))
 
 
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
-    path = tmp_path / "rows.jsonl"
+def write_animals(path: Path) -> Path:
+    """Rows of which every fourth is wrong by one letter."""
     labels = ["cat", "dog", "cow", "hen", "owl"] * 8
     path.write_text(
         "".join(
@@ -77,6 +77,11 @@ def rows(tmp_path: Path) -> Path:
         )
     )
     return path
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    return write_animals(tmp_path / "rows.jsonl")
 
 
 @pytest.fixture
@@ -289,6 +294,34 @@ def test_a_torn_last_line_is_left_out(two_runs: tuple[Path, Path]) -> None:
     assert (found.pairs.matched, found.pairs.only_before) == (39, 1)
 
 
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_every_line_fits_the_terminal(columns: int, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.delenv("LINES", raising=False)
+    key = "a very long key of a sub-reward " * 4
+
+    def run(path: Path, part: float, wrong: int) -> Path:
+        flags = {"python_grader_runtime_error": "a long reason " * 20}
+        results = [
+            ResultLine(
+                line, part, "scored", {key + "1": part, key + "2": 1.0}, {}, 0.0, sample=sample
+            )
+            for line in range(1, 20)
+            for sample in range(1, 9)
+        ]
+        results[wrong] = msgspec.structs.replace(
+            results[wrong], reward=None, status="invalid", blame="grader", served=0.0, flags=flags
+        )
+        return write_results(path, results, grader={"type": "python", "source": "x" * wrong})
+
+    paths = run(Path("a.jsonl"), 0.25, 149), run(Path("b.jsonl"), 0.75, 30)
+    shown = graders("compare", *paths).stdout
+    assert max(map(len, shown.splitlines())) <= columns
+    assert "line 4#7 " in shown
+    assert "line 19#6 " in shown
+
+
 def test_text_from_rows_cannot_move_the_terminals_cursor(tmp_path: Path) -> None:
     flags = {"other_error": "\x1b[2J\nB is better"}
     evil = ResultLine(1, None, "invalid", {}, flags, 0.0, "row", 0.0)
@@ -296,59 +329,3 @@ def test_text_from_rows_cannot_move_the_terminals_cursor(tmp_path: Path) -> None
     shown = graders("compare", *paths).stdout
     assert "\x1b" not in shown
     assert "\nB is better" not in shown
-
-
-def test_two_versions_of_a_grader_are_scored_and_compared(rows: Path, tmp_path: Path) -> None:
-    (tmp_path / "old.json").write_text(json.dumps(FUZZY))
-    ended = graders(
-        "diff-graders", tmp_path / "old.json", json.dumps(EXACT), "--data", rows, "--fail-if-worse"
-    )
-    assert ended.exit_code == 3
-    assert ended.stdout.startswith("A  OLD\n   mean reward 0.9643")
-    assert "evaluation_metric  removed, it was" in ended.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.json", "rows.jsonl"]
-
-
-def test_python_sources_are_shown_as_the_lines_that_changed(rows: Path) -> None:
-    source = "def grade(sample, item):\n    label = item['label']\n    return {}\n"
-    old, new = (
-        {"type": "python", "name": "p", "source": source.format(value)}
-        for value in ("1.0", "float(sample['output_text'] == label)")
-    )
-    ended = graders("diff-graders", json.dumps(old), json.dumps(new), "--data", rows)
-    assert ended.exit_code == 0, ended.output
-    assert (
-        "    -    return 1.0\n    +    return float(sample['output_text'] == label)\n"
-        in ended.stdout
-    )
-    assert "settings" not in ended.stdout
-
-
-def test_an_interrupted_comparison_is_resumed(rows: Path, tmp_path: Path) -> None:
-    arguments = [
-        "diff-graders", json.dumps(FUZZY), json.dumps(EXACT), "--data", rows, "--out-dir", tmp_path / "kept",
-    ]  # fmt: skip
-    first = graders(*arguments)
-    assert first.exit_code == 0, first.output
-    new = tmp_path / "kept" / "new.jsonl"
-    whole = new.read_bytes().splitlines()
-    new.write_bytes(b"\n".join(whole[:7]) + b"\n")
-    again = graders(*arguments)
-    assert again.exit_code == 0, again.output
-    assert again.stdout == first.stdout
-    assert new.read_bytes().splitlines()[:7] == whole[:7]
-    assert graders("compare", tmp_path / "kept" / "old.jsonl", new).stdout == first.stdout
-
-
-def test_a_wrong_request_is_refused_before_anything_is_scored(rows: Path, tmp_path: Path) -> None:
-    wrong = {**EXACT, "operation": "equals"}
-    out = tmp_path / "kept"
-    for arguments, reason in (
-        ((json.dumps(EXACT), json.dumps(wrong), "--data", rows, "--out-dir", out), "Did you mean"),
-        ((json.dumps(EXACT), json.dumps(EXACT), "--data", "-"), "The rows are read twice"),
-        ((json.dumps(EXACT), "nwe.json", "--data", rows), "nwe.json: there is no such file"),
-    ):
-        ended = graders("diff-graders", *arguments)
-        assert ended.exit_code == 2
-        assert reason in ended.stderr
-    assert not out.exists()

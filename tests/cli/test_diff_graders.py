@@ -1,0 +1,71 @@
+"""`graders diff-graders`: stored outputs scored with two graders, and compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_compare import EXACT, FUZZY, graders, write_animals
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    return write_animals(tmp_path / "rows.jsonl")
+
+
+def test_two_versions_of_a_grader_are_scored_and_compared(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(json.dumps(FUZZY))
+    ended = graders(
+        "diff-graders", tmp_path / "old.json", json.dumps(EXACT), "--data", rows, "--fail-if-worse"
+    )
+    assert ended.exit_code == 3
+    assert ended.stdout.startswith("A  OLD\n   mean reward 0.9643")
+    assert "evaluation_metric  removed, it was" in ended.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.json", "rows.jsonl"]
+
+
+def test_python_sources_are_shown_as_the_lines_that_changed(rows: Path) -> None:
+    source = "def grade(sample, item):\n    label = item['label']\n    return {}\n"
+    old, new = (
+        {"type": "python", "name": "p", "source": source.format(value)}
+        for value in ("1.0", "float(sample['output_text'] == label)")
+    )
+    ended = graders("diff-graders", json.dumps(old), json.dumps(new), "--data", rows)
+    assert ended.exit_code == 0, ended.output
+    assert (
+        "    -    return 1.0\n    +    return float(sample['output_text'] == label)\n"
+        in ended.stdout
+    )
+    assert "settings" not in ended.stdout
+
+
+def test_an_interrupted_comparison_is_resumed(rows: Path, tmp_path: Path) -> None:
+    arguments = [
+        "diff-graders", json.dumps(FUZZY), json.dumps(EXACT), "--data", rows, "--out-dir", tmp_path / "kept",
+    ]  # fmt: skip
+    first = graders(*arguments)
+    assert first.exit_code == 0, first.output
+    new = tmp_path / "kept" / "new.jsonl"
+    whole = new.read_bytes().splitlines()
+    new.write_bytes(b"\n".join(whole[:7]) + b"\n")
+    again = graders(*arguments)
+    assert again.exit_code == 0, again.output
+    assert again.stdout == first.stdout
+    assert new.read_bytes().splitlines()[:7] == whole[:7]
+    assert graders("compare", tmp_path / "kept" / "old.jsonl", new).stdout == first.stdout
+
+
+def test_a_wrong_request_is_refused_before_anything_is_scored(rows: Path, tmp_path: Path) -> None:
+    wrong = {**EXACT, "operation": "equals"}
+    out = tmp_path / "kept"
+    for arguments, reason in (
+        ((json.dumps(EXACT), json.dumps(wrong), "--data", rows, "--out-dir", out), "Did you mean"),
+        ((json.dumps(EXACT), json.dumps(EXACT), "--data", "-"), "The rows are read twice"),
+        ((json.dumps(EXACT), "nwe.json", "--data", rows), "nwe.json: there is no such file"),
+    ):
+        ended = graders("diff-graders", *arguments)
+        assert ended.exit_code == 2
+        assert reason in ended.stderr
+    assert not out.exists()
