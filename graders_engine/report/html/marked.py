@@ -11,9 +11,9 @@ from graders_engine.report.visible import cut
 
 MAX_CHARS = 8_000
 """Characters of a text that are shown; the rest is cut, and not compared."""
-MAX_WORDS = 2_500
+MAX_WORDS = 10_000
 """Words and blanks of both texts, without what they begin and end with in common, that are compared word by
-word; in longer ones all of that is marked."""
+word, which takes up to 50 ms; in longer ones all of that is marked."""
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 Part = tuple[str, bool]
 """A piece of a text, and whether the other text lacks it."""
