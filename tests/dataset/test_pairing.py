@@ -154,6 +154,15 @@ def test_samples_of_equal_items_are_paired_in_order_and_count_as_one_draw(runs: 
     assert rows == [(1, 12, 1), (2, 12, 2), (3, 12, 3), (4, 12, 4)]
 
 
+def test_samples_with_ids_of_their_own_still_count_as_one_draw(runs: Runs) -> None:
+    rows = [row for row in answered(items(12)) for _ in range(4)]
+    with_ids = [{"id": f"r{n}", **row} for n, row in enumerate(rows)]
+    found = compare(runs.score("a", with_ids), runs.score("b", shuffled(with_ids)))
+    assert paired(found) == ("id", 48, 0, 0)
+    assert found.difference is not None
+    assert found.difference.difference.groups == 12
+
+
 def test_by_names_the_value_that_pairs(runs: Runs) -> None:
     one = runs.score("a", [{**row, "key": n} for n, row in enumerate(answered(items()))])
     changed = [{**item, "extra": 1} for item in items()]

@@ -255,9 +255,12 @@ def _paired_by(
     in_before, in_after = in_before[known], in_after[known]
     order = np.argsort(in_before)
     in_before, in_after = in_before[order], in_after[order]
-    items = here.of(ITEM, first)[in_before], there.of(ITEM, second)[in_after]
-    groups = _groups(first, second, in_before, in_after, before[in_before])
-    return Pairing(path, in_before, in_after, groups, int((items[0] != items[1]).sum()))
+    item, other_item = here.of(ITEM, first)[in_before], there.of(ITEM, second)[in_after]
+    # Rows of one prompt share the key, or the item while each has an id of its own.
+    prompts = min((one[in_before], item), key=lambda keys: len(np.unique(keys)))
+    prompts = np.unique(prompts, return_inverse=True)[1].ravel().astype(np.int64)
+    groups = _groups(first, second, in_before, in_after, prompts)
+    return Pairing(path, in_before, in_after, groups, int((item != other_item).sum()))
 
 
 def _occurrences(keys: Ints, run: RunColumns) -> Ints:
