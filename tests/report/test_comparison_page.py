@@ -157,7 +157,7 @@ def test_the_page_destroys_nothing(tmp_path: Path) -> None:
     linked = tmp_path / "linked.html"
     linked.symlink_to(tmp_path / "a.rows.jsonl")
     for out, reason in (
-        (notes, "exists and is not a page"),
+        (notes, "exists and is not a comparison"),
         (linked, "the data set itself"),
         (tmp_path / "a.jsonl", "name a file that ends in .html"),
         (tmp_path, "name a file that ends in .html"),

@@ -59,8 +59,7 @@ def require_place(
             begins = file.read(len(_FIRST_BYTES))
         if begins and begins != _FIRST_BYTES:
             raise DataSetError(
-                f"{subject}: {page} exists and is not a page of this tool: move it, or name another file "
-                "with --out."
+                f"{subject}: {page} exists and is not a {what}: move it, or name another file with --out."
             )
 
 
