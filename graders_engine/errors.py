@@ -9,6 +9,7 @@
     │   └── InvalidRow            a row that is not an item with a model's output
     ├── DataSetError              a data set or its results file cannot be used as asked
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
+    ├── RunStopped                the rows so far show that the others cannot be graded either
     ├── LifecycleError            an engine used before it was opened or after it was closed
     ├── OutOfResources            this system refuses a thread, a process or a descriptor
     └── GradingError              this row has no reward; `graders.base.attempt` turns it into a Failure
@@ -35,7 +36,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from graders_engine.outcome import Blame, Usage
+    from graders_engine.outcome import Blame, Cause, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,10 @@ class BudgetSpent(GradersError):
     """Raised when another judge request would exceed the budget; rows scored before are kept."""
 
 
+class RunStopped(GradersError):
+    """Raised when the first rows, or an outage, show that the other rows cannot be graded either."""
+
+
 class LifecycleError(GradersError):
     """Raised when an engine is used before it was opened or after it was closed."""
 
@@ -110,15 +115,19 @@ class GradingError(GradersError):
 
     Attributes:
         usage: the tokens that were used nonetheless, by model.
+        saved: those among them that were not spent: the reply was kept.
         blame: whose fault it is.
         type: a short word for programs, where the wire has one.
+        cause: why an endpoint gave no answer, where the other rows will fare alike.
     """
 
     blame: Blame
     type = ""
+    cause: Cause = ""
 
     def __init__(self, text: str, usage: Mapping[str, Usage] | None = None) -> None:
         self.usage: Mapping[str, Usage] = usage or {}
+        self.saved: Mapping[str, Usage] = {}
         super().__init__(text)
 
 
@@ -174,6 +183,7 @@ class ErrorFields(TypedDict, total=False):
     param: str | None
     message: str | None
     details: str
+    cause: Cause
 
 
 class BackendFailure(GradingError):
@@ -185,6 +195,7 @@ class BackendFailure(GradingError):
         param: the field of the request that the endpoint names as wrong.
         message: the endpoint's own message, without the address.
         details: everything that the error object says, the message included.
+        cause: what kind of failure it is.
     """
 
     blame: Blame = "infrastructure"
@@ -195,6 +206,7 @@ class BackendFailure(GradingError):
         self.param = answer.get("param")
         self.message = answer.get("message")
         self.details = answer.get("details", "")
+        self.cause = answer.get("cause", "")
         super().__init__(text)
 
     def answer(self) -> ErrorFields:
@@ -205,6 +217,7 @@ class BackendFailure(GradingError):
             param=self.param,
             message=self.message,
             details=self.details,
+            cause=self.cause,
         )
 
 
@@ -255,6 +268,10 @@ class EndpointFailure(GradingError):
     """Raised when an endpoint grader's server cannot be reached or answers with an error."""
 
     blame: Blame = "infrastructure"
+
+    def __init__(self, text: str, cause: Cause = "") -> None:
+        self.cause = cause
+        super().__init__(text)
 
 
 class EndpointUnparsable(GradingError):

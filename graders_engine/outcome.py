@@ -25,6 +25,10 @@ BLAMES: tuple[Blame, ...] = get_args(Blame)
 SERVED: frozenset[Blame] = frozenset(("sample", "grader"))
 """With these blames, training sees what is served: such rows count in the mean. Others are in no mean."""
 
+Cause = Literal["", "refused", "unreachable", "unavailable"]
+"""Why an endpoint gave no answer: it refuses the key, the model or the address; there was no connection; or
+it answered that it cannot answer now. Empty for anything else."""
+
 
 class Flag(StrEnum):
     """The boolean keys of `metadata.errors`, spelled as on the wire (API reference, run grader)."""
@@ -56,6 +60,7 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
         blame: whose fault it is; one of the infrastructure is never reported as a zero.
         grader: key of the sub-grader that failed; empty for a single grader.
         type: a short word for programs, for the flags whose wire form has one.
+        cause: why an endpoint gave no answer.
     """
 
     flag: Flag
@@ -63,6 +68,7 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     blame: Blame
     grader: str = ""
     type: str = ""
+    cause: Cause = ""
 
     def __str__(self) -> str:
         """The details, after the sub-grader's key if there is one."""
@@ -93,6 +99,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
             self.cached_tokens + other.cached_tokens,
         )
 
+    def __sub__(self, part: Usage) -> Usage:
+        """What is left without a part of it."""
+        return Usage(
+            self.prompt_tokens - part.prompt_tokens,
+            self.total_tokens - part.total_tokens,
+            self.completion_tokens - part.completion_tokens,
+            self.cached_tokens - part.cached_tokens,
+        )
+
 
 def total_usage(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
     """The sums of several usages, by the model's name."""
@@ -116,7 +131,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         score: a judge's number before it was clamped to the grader's range; None if clamping did not
             change it.
         printed: the output of python graders, by "stdout" and "stderr" (for a multi: "key.stdout").
-        usage: tokens that judges used, by the endpoint's name of the model.
+        usage: tokens of the judges' replies, by the endpoint's name of the model.
+        saved: those among them that were not spent, because the reply was kept from an earlier request.
         repeats: the reward of each answer, if a judge was asked several times; by the grader's key (""
             for a single grader).
         labels: the label of each answer of a label_model grader; by the grader's key in the same way.
@@ -130,6 +146,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     score: float | None = None
     printed: dict[str, str] = {}
     usage: dict[str, Usage] = {}
+    saved: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}
     labels: dict[str, list[str]] = {}
 
@@ -139,6 +156,17 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         if not self.failures:
             return None
         return max((failure.blame for failure in self.failures), key=BLAMES.index)
+
+    @property
+    def spent(self) -> dict[str, Usage]:
+        """The tokens that were spent on this row: `usage` without what was saved."""
+        if not self.saved:
+            return self.usage
+        return {
+            model: usage - self.saved[model] if model in self.saved else usage
+            for model, usage in self.usage.items()
+            if self.saved.get(model) != usage
+        }
 
     @property
     def status(self) -> Status:
@@ -154,9 +182,13 @@ def rewarded(reward: float) -> Outcome:
     return Outcome(reward, reward)
 
 
-def failed(failure: Failure, usage: Mapping[str, Usage] = MappingProxyType({})) -> Outcome:
-    """The outcome of a single grader that failed, with the tokens that it used."""
-    return Outcome(None, 0.0, (failure,), usage=dict(usage))
+def failed(
+    failure: Failure,
+    usage: Mapping[str, Usage] = MappingProxyType({}),
+    saved: Mapping[str, Usage] = MappingProxyType({}),
+) -> Outcome:
+    """The outcome of a single grader that failed, with the tokens that it used, and those it saved."""
+    return Outcome(None, 0.0, (failure,), usage=dict(usage), saved=dict(saved))
 
 
 class RowOutcome(msgspec.Struct, frozen=True, gc=False):

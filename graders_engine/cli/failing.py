@@ -153,7 +153,13 @@ def _sentence(error: OSError) -> str:
 
 def report_and_exit(error: GradersError) -> NoReturn:
     """Print what is wrong on standard error, and exit with the code for it."""
-    from graders_engine.errors import BudgetSpent, DataSetError, InvalidGrader, OutOfResources
+    from graders_engine.errors import (
+        BudgetSpent,
+        DataSetError,
+        InvalidGrader,
+        OutOfResources,
+        RunStopped,
+    )
     from graders_engine.report.visible import visible
 
     if isinstance(error, InvalidGrader):
@@ -166,9 +172,8 @@ def report_and_exit(error: GradersError) -> NoReturn:
             show(mistake)
     else:
         click.secho(visible(str(error)), err=True, fg="red")
-    sys.exit(
-        FAILED if isinstance(error, DataSetError | BudgetSpent | OutOfResources) else WRONG_REQUEST
-    )
+    failed = (DataSetError, BudgetSpent, OutOfResources, RunStopped)
+    sys.exit(FAILED if isinstance(error, failed) else WRONG_REQUEST)
 
 
 def warn(mistake: Mistake) -> None:

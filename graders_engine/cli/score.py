@@ -89,6 +89,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Start over even if --out holds results.")
 @click.option("--retry-failed", is_flag=True, help="At the end, retry the rows that failed.")
 @click.option(
+    "--keep-going",
+    is_flag=True,
+    help="Grade every row, even if each one so far failed in the same way, or the judge is not there.",
+)
+@click.option(
     "--explain",
     "explained",
     metavar="LINE",

@@ -161,9 +161,15 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     try:
         return await evaluator.evaluate(scope)
     except errors.GradingError as error:
-        failure = Failure(FLAG_OF[type(error)], str(error), error.blame, type=error.type)
-        return failed(failure, error.usage)
-    except (errors.BudgetSpent, errors.DataSetError):
+        failure = Failure(
+            FLAG_OF[type(error)],
+            str(error),
+            error.blame,
+            type=error.type,
+            cause=error.cause,
+        )
+        return failed(failure, error.usage, error.saved)
+    except (errors.BudgetSpent, errors.DataSetError, errors.RunStopped):
         raise  # not the row's fault: stop the run so that it can be resumed
     except Exception as error:  # noqa: BLE001 - the boundary: a bug of the engine must not end a whole run
         _log.exception(

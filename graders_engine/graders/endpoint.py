@@ -98,7 +98,7 @@ class EndpointEvaluator:
         try:
             answer = await self._endpoint.post("", body)
         except BackendFailure as error:
-            raise EndpointFailure(str(error)) from None
+            raise EndpointFailure(str(error), error.cause) from None
         try:
             return rewarded(verdict.number(answer["score"]))
         except (LookupError, TypeError, ValueError, OverflowError):

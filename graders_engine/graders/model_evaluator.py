@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -63,8 +63,12 @@ class ModelEvaluator(Generic[T]):
         request = msgspec.structs.replace(self._blank, messages=self._messages(scope))
         if self._repeats == 1:
             reply = await self._judge.complete(request)
-            result = verdict.read_verdict(reply, self._result_of)
-            return self._outcome([result], {reply.model: reply.usage})
+            try:
+                result = verdict.read_verdict(reply, self._result_of)
+            except GradingError as error:
+                error.saved = _saved([reply])
+                raise
+            return self._outcome([result], [reply])
         return await self._repeated(request)
 
     async def _repeated(self, request: ModelRequest) -> Outcome:
@@ -77,7 +81,7 @@ class ModelEvaluator(Generic[T]):
             if isinstance(answer, Exception):
                 raise answer  # an outage: the cache has the others, so another attempt costs only this one
             replies.append(answer)
-        usage = total_usage({reply.model: reply.usage} for reply in replies)
+        usage = _used(replies)
         results, failures = [], []
         for reply in replies:
             try:
@@ -85,9 +89,10 @@ class ModelEvaluator(Generic[T]):
             except GradingError as error:
                 failures.append(error)
         if 2 * len(results) <= len(replies):
+            failures[0].saved = _saved(replies)
             raise failures[0]
         rewards = [self._reward_of(result) for result in results]
-        return msgspec.structs.replace(self._outcome(results, usage), repeats={"": rewards})
+        return msgspec.structs.replace(self._outcome(results, replies), repeats={"": rewards})
 
     async def _answer(self, request: ModelRequest) -> ModelReply | Exception:
         try:
@@ -95,14 +100,24 @@ class ModelEvaluator(Generic[T]):
         except Exception as error:  # noqa: BLE001 - raised when the other answers are there
             return error
 
-    def _outcome(self, results: list[T], usage: dict[str, Usage]) -> Outcome:
+    def _outcome(self, results: list[T], replies: Sequence[ModelReply]) -> Outcome:
+        usage, saved = _used(replies), _saved(replies)
         result = results[0] if len(results) == 1 else self._combine(results)
         reward = self._reward_of(result)
         if isinstance(result, str):
-            return Outcome(
-                reward, reward, usage=usage, labels={"": [str(label) for label in results]}
-            )
-        return Outcome(reward, reward, score=None if result == reward else result, usage=usage)
+            labels = {"": [str(label) for label in results]}
+            return Outcome(reward, reward, usage=usage, saved=saved, labels=labels)
+        score = None if result == reward else result
+        return Outcome(reward, reward, score=score, usage=usage, saved=saved)
+
+
+def _used(replies: Iterable[ModelReply]) -> dict[str, Usage]:
+    return total_usage({reply.model: reply.usage} for reply in replies)
+
+
+def _saved(replies: Iterable[ModelReply]) -> dict[str, Usage]:
+    """The tokens of the replies that were kept from an earlier request."""
+    return _used(reply for reply in replies if reply.kept)
 
 
 def _again(request: ModelRequest, repeat: int) -> ModelRequest:

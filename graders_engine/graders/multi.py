@@ -119,6 +119,7 @@ def _with_traces(outcome: Outcome, parts: Mapping[str, Outcome]) -> Outcome:
             for name, text in part.printed.items()
         },
         usage=total_usage(part.usage for part in parts.values()),
+        saved=total_usage(part.saved for part in parts.values() if part.saved),
         repeats={key: part.repeats[""] for key, part in parts.items() if part.repeats},
         labels={key: part.labels[""] for key, part in parts.items() if part.labels},
     )

@@ -206,7 +206,8 @@ class ReplyStore:
         if self._writer is None or self._closed:
             raise DataSetError(f"The cache {self.path} cannot be written: it is closed.")
         model = reply.model.encode("utf-8", "replace").decode()  # SQLite stores no lone surrogates
-        row = (key, encoded(reply), model, reply.usage.total_tokens, time.time())
+        stored = msgspec.structs.replace(reply, kept=False)
+        row = (key, encoded(stored), model, reply.usage.total_tokens, time.time())
         # Equal requests that arrive meanwhile find it here, or they would be paid again; also when this
         # caller is cancelled, for the row is written all the same.
         self._unwritten[key] = reply

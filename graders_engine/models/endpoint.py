@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from graders_engine.errors import InvalidRequest
+from graders_engine.errors import BackendRejected, InvalidRequest
 from graders_engine.language import strict_json
 from graders_engine.models.http import JsonClient
 from graders_engine.models.openai_wire import BINDINGS, WIRES
@@ -23,6 +23,12 @@ T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"\w+")
+_USUAL_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_KEY_REFUSED = frozenset({401, 403})
+_NOT_THERE = frozenset({404, 405})
+_VERSION = re.compile(r"/(v\d|openai\b)")
+"""In the path of a base URL: the API's version, or Azure's way to name it."""
+_REQUEST_PATH = re.compile(r"/(chat/completions|completions|responses|embeddings)/?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,7 @@ class Endpoint:
         query: parameters of the address for each request.
         limiter: when the next request may go.
         concurrency: requests in flight at once; no limit when left out.
+        key_origin: a sentence that says where the key came from, for those who are refused.
 
     Attributes:
         address: the base URL as messages show it: without a query, a user name or a password.
@@ -139,6 +146,7 @@ class Endpoint:
         query: Mapping[str, str] | None = None,
         limiter: RateLimiter | None = None,
         concurrency: int | None = None,
+        key_origin: str = "",
     ) -> None:
         parts = read_address(base_url)
         user, _, host = parts.netloc.rpartition("@")
@@ -146,6 +154,7 @@ class Endpoint:
         self._query = "&".join(filter(None, (parts.query, urlencode(query or {}))))
         self._headers = {**_basic(user), **(headers or {})}
         self._client = client
+        self._key_origin = key_origin
         self._limiter = limiter or RateLimiter()
         self._free = asyncio.Semaphore(concurrency) if concurrency else None
         secrets = Secrets()
@@ -175,6 +184,7 @@ class Endpoint:
             query=settings.full_query,
             limiter=limiter,
             concurrency=concurrency,
+            key_origin=_key_origin(settings, api_key),
         )
 
     async def post_once(self, path: str, body: bytes) -> Any:
@@ -183,7 +193,23 @@ class Endpoint:
         Raises:
             BackendFailure: there is no usable answer; `BackendBusy` where another attempt may succeed.
         """
-        return await self._client.post(self._url(path), body, self._headers)
+        try:
+            return await self._client.post(self._url(path), body, self._headers)
+        except BackendRejected as error:
+            if advice := self._advice(path, error.status):
+                raise BackendRejected(f"{error}. {advice}", **error.answer()) from None
+            raise
+
+    def _advice(self, path: str, status: int | None) -> str:
+        """What to do where the key or the address is refused; empty for another answer."""
+        if status in _KEY_REFUSED:
+            return self._key_origin
+        if status not in _NOT_THERE or not path:
+            return ""
+        place = urlsplit(self._base).path
+        if found := _REQUEST_PATH.search(place):
+            return f"The base URL must end before {found[0]}: {path} is added to it."
+        return "" if _VERSION.search(place) else "Is /v1 missing at the end of the base URL?"
 
     async def post(
         self, path: str, body: bytes, tokens_of: Callable[[Any], int] = lambda answer: 0
@@ -237,6 +263,22 @@ def keep_secret(settings: EndpointSettings, secrets: Secrets, api_key: str | Non
     secrets.add_body(settings.extra_body)
     for values in (settings.headers, settings.query, _authorisation(settings, api_key)):
         secrets.add_values(values)
+
+
+def _key_origin(settings: EndpointSettings, api_key: str | None) -> str:
+    """Where the key came from, as a sentence that repeats none."""
+    if api_key:
+        return "The key was given as api_key."
+    variable = settings.api_key_env
+    # Someone may have put the key itself in the place of the variable's name.
+    if variable not in os.environ and not _USUAL_VARIABLE.fullmatch(variable):
+        variable = "the variable that api_key_env names"
+    if os.environ.get(settings.api_key_env, "").strip():
+        return f"The key came from {variable}."
+    if any(name.lower() in ("authorization", "api-key", "x-api-key") for name in settings.headers):
+        return "The key came from `headers` in graders.toml."
+    missing = "is empty" if variable in os.environ else "is not set"
+    return f"No key was sent: {variable} {missing}."
 
 
 def _basic(user: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the body of an HTTP error says: the code, the parameter and the message, in any common form.
+"""What an HTTP error says: the code, the parameter and the message, in any common form; and what it means.
 
 - `{"error": {"message": ..., "code": ..., "param": ...}}`: OpenAI and most others; also as a list (Gemini)
 - `{"error": {"code": ..., "innererror": {"code": ...}}}`: Azure's content filter
@@ -10,11 +10,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
 from graders_engine.language import strict_json
+from graders_engine.outcome import Cause
+
+RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
+"""Answers after which another attempt may succeed; the official SDKs retry the same ones."""
+OVERLOADED_STATUS = frozenset({429, 503})
+"""Answers that ask for fewer requests."""
+_REFUSED_STATUS = frozenset({401, 402, 403, 404, 405})
+"""Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+"""Codes by which an endpoint says that nothing is left to spend; its status is that of a rate limit."""
+_NO_MODEL = re.compile(
+    r"\b(no such|unknown|invalid) (model|deployment)|"
+    r"\b(model|deployment)[^\n]{0,200}\b(does ?n[o']t exist|not[ _](exist|found|available|a valid))",
+    re.IGNORECASE,
+)
 
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
@@ -56,6 +73,55 @@ def read_error_body(text: bytes) -> ErrorBody:
     body = _read(value, MAX_DEPTH) or ErrorBody(message=shortened(text) or None)
     details = " ".join(_texts(value, MAX_DEPTH))[:MAX_DETAILS_CHARS]
     return replace(body, details=" ".join(details.split()))
+
+
+def failure_of(address: str, status: int, wait_s: float | None, text: bytes) -> BackendFailure:
+    """The exception for an answer with another status than 200.
+
+    Args:
+        address: what was asked.
+        status: of HTTP.
+        wait_s: seconds to wait before another request, where the server says so.
+        text: the body, without keys.
+    """
+    body = read_error_body(text)
+    fields = ErrorFields(
+        status=status,
+        code=body.code,
+        param=body.param,
+        message=body.message,
+        details=body.details,
+        cause=_cause(status, body.code),
+    )
+    if 300 <= status < 400:
+        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
+    reason = f"{address}: HTTP {status}: {shortened(text)}"
+    if status in RETRIED_STATUS:
+        overloaded = status in OVERLOADED_STATUS
+        return BackendBusy(reason, wait_s, overloaded=overloaded, **fields)
+    return BackendRejected(reason, **fields)
+
+
+def _cause(status: int, code: str | None) -> Cause:
+    if status in _REFUSED_STATUS or 300 <= status < 400 or code in _QUOTA_CODES:
+        return "refused"
+    return "unavailable" if status in RETRIED_STATUS else ""
+
+
+def lacks_model(error: BackendFailure, model: str) -> bool:
+    """Whether an endpoint says that it does not have a model.
+
+    Args:
+        error: its answer.
+        model: what it was asked for.
+    """
+    code = (error.code or "").lower()
+    if "model" in code and ("not_found" in code or "not_available" in code):
+        return True
+    if error.status not in (400, 404, 422) or not _NO_MODEL.search(error.details):
+        return False
+    # A 400 may quote what was asked: then the name of the model must stand in it, too.
+    return error.status == 404 or model.lower() in error.details.lower()
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:

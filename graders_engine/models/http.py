@@ -7,6 +7,7 @@ aiohttp is imported on first use.
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import os
 import time
@@ -18,20 +19,17 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
+from graders_engine.errors import BackendBusy, BackendFailure
 from graders_engine.language import strict_json
-from graders_engine.models.error_body import read_error_body, shortened
+from graders_engine.models.error_body import failure_of, shortened
 from graders_engine.models.port_check import PortCheck
 from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
+from graders_engine.outcome import Cause
 
 if TYPE_CHECKING:
     import aiohttp
 
-RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
-"""Answers after which another attempt may succeed; the official SDKs retry the same ones."""
-OVERLOADED_STATUS = frozenset({429, 503})
-"""Answers that ask for fewer requests."""
 MAX_ANSWER_BYTES = 64 << 20
 """An answer longer than this is an error, not a memory problem."""
 CONNECT_S = 10.0
@@ -40,6 +38,8 @@ FIRST_CONNECT_S = 2.0
 """A port that never answered is checked after so long; then the request gets its whole time."""
 MAX_KNOWN = 256
 """Pairs of an address and headers whose keys are remembered; endpoint graders name as many as they like."""
+CONNECTION_REFUSED = "the connection was refused: does a server run there, on this port?"
+NO_SUCH_HOST = "there is no host of this name (DNS)"
 NOT_AN_ADDRESS = "this is not an address"
 NOT_A_HEADER = "a header, or the address, holds what HTTP does not allow"
 REPEATS_KEY = "the answer repeats a key in a form that cannot be taken out, so it is not used"
@@ -123,7 +123,7 @@ class HttpClient:
         try:
             secrets, address = self._secrets_of(url, tuple(headers.items()))
         except ValueError as error:
-            raise BackendFailure(f"The address {error}") from None
+            raise BackendFailure(f"The address {error}", cause="refused") from None
         answer = await self._ask(method, url, headers, body)
         # Raised here, not where it was caught: the library's exceptions hold addresses and headers.
         if isinstance(answer, _NoAnswer):
@@ -135,7 +135,7 @@ class HttpClient:
                 raise BackendFailure(f"{address}: {REPEATS_KEY}", status=200) from None
             text = f"({REPEATS_KEY})".encode()
         if answer.status != 200:
-            raise _failure(address, answer, text)
+            raise failure_of(address, answer.status, answer.wait_s, text)
         try:
             return self._decode(text)
         except strict_json.RepeatedKey as error:
@@ -154,7 +154,7 @@ class HttpClient:
             self._ports.answered(url)
             return answer
         if answer.check and not self._proxy and (mistake := await self._ports.mistake(url)):
-            return _NoAnswer(mistake, retried=False)
+            return _NoAnswer(mistake, retried=False, cause="refused")
         if answer.connecting and connect_s < CONNECT_S:
             return await self._attempt(method, url, headers, body, CONNECT_S)
         return answer
@@ -183,20 +183,23 @@ class HttpClient:
                     return _NoAnswer(reason, status=answer.status, retried=False)
                 return _Answer(answer.status, retry_after_s(answer.headers), text)
         except aiohttp.ConnectionTimeoutError:
-            return _NoAnswer(f"no connection within {connect_s:g} s", check=True, connecting=True)
+            reason = f"no connection within {connect_s:g} s"
+            return _NoAnswer(reason, check=True, connecting=True, cause="unreachable")
         except TimeoutError:
             # A port with TLS does not keep a request without TLS waiting.
             reason = f"no answer within {self.retry.attempt_s:g} s"
-            return _NoAnswer(reason, check=url.startswith("https:"))
+            return _NoAnswer(reason, check=url.startswith("https:"), cause="unavailable")
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
-            return _NoAnswer(NOT_AN_ADDRESS, retried=False)
+            return _NoAnswer(NOT_AN_ADDRESS, retried=False, cause="refused")
         except aiohttp.ClientSSLError as error:  # a wrong certificate stays wrong
-            return _NoAnswer(_reason(error), retried=False, check=True)
+            return _NoAnswer(_reason(error), retried=False, check=True, cause="refused")
+        except aiohttp.ClientConnectorError as error:
+            return _NoAnswer(_no_connection(error), check=True, cause="unreachable")
         except (aiohttp.ClientError, ConnectionError) as error:
             payload = isinstance(error, aiohttp.ClientPayloadError)  # something came then
-            return _NoAnswer(_reason(error), check=not payload)
+            return _NoAnswer(_reason(error), check=not payload, cause="unavailable")
         except ValueError:
-            return _NoAnswer(NOT_A_HEADER, retried=False)
+            return _NoAnswer(NOT_A_HEADER, retried=False, cause="refused")
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -280,6 +283,7 @@ class _NoAnswer:
         retried: whether another attempt may succeed.
         check: whether the port may speak the other protocol.
         connecting: whether there was no connection within the time limit.
+        cause: what kind of failure it is.
     """
 
     reason: str
@@ -287,11 +291,13 @@ class _NoAnswer:
     retried: bool = True
     check: bool = False
     connecting: bool = False
+    cause: Cause = ""
 
     def failure(self, address: str, secrets: Secrets) -> BackendFailure:
         """The exception for it."""
         kind = BackendBusy if self.retried else BackendFailure
-        return kind(f"{address}: {secrets.mask_text(self.reason)}", status=self.status)
+        reason = f"{address}: {secrets.mask_text(self.reason)}"
+        return kind(reason, status=self.status, cause=self.cause)
 
 
 def _reason(error: Exception) -> str:
@@ -310,24 +316,16 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _failure(address: str, answer: _Answer, text: bytes) -> BackendFailure:
-    """The exception for an answer with another status than 200; `text` is its text without keys."""
-    body = read_error_body(text)
-    status = answer.status
-    fields = ErrorFields(
-        status=status,
-        code=body.code,
-        param=body.param,
-        message=body.message,
-        details=body.details,
-    )
-    if 300 <= status < 400:
-        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
-    reason = f"{address}: HTTP {status}: {shortened(text)}"
-    if status in RETRIED_STATUS:
-        overloaded = status in OVERLOADED_STATUS
-        return BackendBusy(reason, answer.wait_s, overloaded=overloaded, **fields)
-    return BackendRejected(reason, **fields)
+def _no_connection(error: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection; of a host with several addresses, each was tried."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return NO_SUCH_HOST
+    refused = errno.ECONNREFUSED
+    if error.os_error.errno == refused or f"[Errno {refused}]" in str(error.os_error):
+        return CONNECTION_REFUSED
+    return f"no connection: {error.os_error.strerror or error.os_error}"
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 from graders_engine.errors import BackendFailure
 from graders_engine.language import strict_json
 from graders_engine.models.endpoint import Endpoint, EndpointSettings
+from graders_engine.models.error_body import lacks_model
 
 MAX_COMPONENT = 1e150
 """The length of a vector with larger components cannot be computed in doubles."""
@@ -41,9 +42,16 @@ class OpenAIEmbeddings:
             BackendFailure: the endpoint did not answer, or not with vectors.
         """
         body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
-        answer = await self._endpoint.post(
-            "/embeddings", strict_json.encode(body | self._extra_body), _tokens_of
-        )
+        try:
+            answer = await self._endpoint.post(
+                "/embeddings", strict_json.encode(body | self._extra_body), _tokens_of
+            )
+        except BackendFailure as error:
+            if not lacks_model(error, self.model):
+                raise
+            answer_fields = error.answer() | {"cause": "refused"}
+            advice = "Name a model that this endpoint has: --embeddings openai:MODEL."
+            raise BackendFailure(f"{error}. {advice}", **answer_fields) from None
         address = f"{self._endpoint.address}/embeddings"
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from graders_engine.errors import BudgetSpent
+from graders_engine.errors import BackendFailure, BackendRejected, BudgetSpent
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, fingerprint
+from graders_engine.models.error_body import lacks_model
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Usage
@@ -113,11 +114,15 @@ class Coalesced(Policy):
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Ask, or wait for the reply to an equal request; it ends when all who wait are cancelled."""
         key = fingerprint(request)
+        is_first = False
         shared = self._in_flight.get(key)
         if shared is None or not shared.is_open:
             shared = self._in_flight[key] = SharedTask(self.backend.complete(request))
+            is_first = True
         try:
-            return await shared.wait()
+            reply = await shared.wait()
+            # It is paid once: for the others it costs nothing.
+            return reply if is_first else msgspec.structs.replace(reply, kept=True)
         finally:
             if self._in_flight.get(key) is shared and not shared.is_open:
                 del self._in_flight[key]
@@ -268,10 +273,26 @@ class Renamed(Policy):
         self._model = model
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask for that model."""
-        if request.model != self._model:
+        """Ask for that model.
+
+        Raises:
+            BackendFailure: there is no answer; where the endpoint lacks the model, it says how to map the
+                grader's name to another one.
+        """
+        asked = request.model
+        if asked != self._model:
             request = msgspec.structs.replace(request, model=self._model)
-        return await self.backend.complete(request)
+        try:
+            return await self.backend.complete(request)
+        except BackendFailure as error:
+            if not lacks_model(error, self._model):
+                raise
+            advice = (
+                f"Map the name to a model that this endpoint has: --map {asked}=MODEL, "
+                f'or [models] "{asked}" = "MODEL@ENDPOINT" in graders.toml.'
+            )
+            answer = error.answer() | {"cause": "refused"}
+            raise BackendRejected(f"{error}. {advice}", **answer) from None
 
 
 class Observed(Policy):

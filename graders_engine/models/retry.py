@@ -45,6 +45,7 @@ class RetryPolicy:
     Attributes:
         attempts: attempts for one request, including the first.
         total_s: no attempt begins later than this after the first one.
+        unreachable_s: nor later than this, as long as there was no connection at all.
         attempt_s: time limit of one attempt.
         wait_initial_s: wait before the second attempt; it doubles for each further one, with jitter.
         wait_max_s: longest wait between two attempts, even if the server asks for more.
@@ -52,6 +53,7 @@ class RetryPolicy:
 
     attempts: int = 6
     total_s: float = 300.0
+    unreachable_s: float = 30.0
     attempt_s: float = 120.0
     wait_initial_s: float = 0.5
     wait_max_s: float = 60.0
@@ -75,14 +77,17 @@ class RetryPolicy:
         """
         began = time.monotonic()
         attempt = 0
+        limit_s = min(self.unreachable_s, self.total_s)
         while True:
             attempt += 1
             try:
                 return await once()
             except BackendBusy as error:
+                if error.cause != "unreachable":
+                    limit_s = self.total_s
                 wait_s = self._wait(attempt, error.wait_s)
                 spent_s = time.monotonic() - began
-                if attempt >= self.attempts or spent_s + wait_s > self.total_s:
+                if attempt >= self.attempts or spent_s + wait_s > limit_s:
                     tries = f"{attempt} tries in {spent_s:.1f} s" if attempt > 1 else "one try"
                     raise BackendFailure(f"{error} ({tries})", **error.answer()) from None
                 retry = Retry(target, attempt, wait_s, error)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from graders_engine import Engine, RowOutcome
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.retry import RetryPolicy
+from graders_engine.outcome import Outcome
 
 SCORE: dict[str, Any] = {
     "type": "score_model",
@@ -41,6 +45,11 @@ def judging(endpoint: str | ModelBackend, **settings: Any) -> JudgeSettings:
     """How the tests ask: hastily, and at a pace that refusals do not slow down."""
     defaults = {"endpoints": {"default": endpoint}, "retry": HASTY, "adaptive": False}
     return JudgeSettings(**{**defaults, **settings})
+
+
+def unsaved(graded: Iterable[RowOutcome]) -> list[Outcome]:
+    """The outcomes as if no reply had been kept from an earlier request."""
+    return [msgspec.structs.replace(one.outcome, saved={}) for one in graded]
 
 
 def scored(

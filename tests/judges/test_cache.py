@@ -31,9 +31,10 @@ from graders_engine.models.cache import Cached, ReplyStore, default_path
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.openai import OpenAIBackend
 from graders_engine.models.scripted import Scripted
+from graders_engine.outcome import Usage
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, judge_server
-from tests.judges.rows import SCORE, judging, row, rows
+from tests.judges.rows import SCORE, judging, row, rows, unsaved
 from tests.judges.test_conformance import asking
 
 
@@ -58,8 +59,18 @@ def test_a_second_run_asks_nobody_and_gives_the_same(server: JudgeServer, path: 
     first = grade(server.url, path)
     second = grade(server.url, path)
     assert len(server.asked) == 20
-    assert [one.outcome for one in second] == [one.outcome for one in first]
+    assert unsaved(second) == unsaved(first)
     assert all(one.status == "scored" for one in first)
+
+
+def test_tokens_of_kept_replies_are_saved_and_not_spent(server: JudgeServer, path: Path) -> None:
+    used = {"judge-1-2026": Usage(**judge.USED)}
+    for reply in (judge.verdict(0.5), judge.answer(judge.said(None, refusal="no"))):
+        server.answers(reply)
+        path.unlink(missing_ok=True)
+        first, second = grade(server.url, path), grade(server.url, path)
+        assert [(one.outcome.spent, one.outcome.saved) for one in first] == 20 * [(used, {})]
+        assert [(one.outcome.spent, one.outcome.saved) for one in second] == 20 * [({}, used)]
 
 
 def test_the_file_is_for_its_owner_only(path: Path) -> None:

@@ -157,7 +157,8 @@ def test_a_hundred_of_the_same_in_flight_are_one_request() -> None:
     async def main() -> None:
         shared = Coalesced(backend)
         replies = await asyncio.gather(*(shared.complete(asking("x")) for _ in range(100)))
-        assert all(reply == replies[0] for reply in replies)
+        assert {reply.text for reply in replies} == {replies[0].text}
+        assert [reply.kept for reply in replies] == [False] + 99 * [True]  # it is paid once
         assert len(backend.requests) == 1
         await shared.complete(asking("x"))  # no longer in flight: asked again
 

@@ -19,7 +19,7 @@ from graders_engine.models.recorded import TRANSCRIPT, Recorded, Transcript
 from graders_engine.models.scripted import Scripted
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, judge_server
-from tests.judges.rows import LABEL, SCORE, judging, row, rows
+from tests.judges.rows import LABEL, SCORE, judging, row, rows, unsaved
 
 MULTI: dict[str, Any] = {
     "type": "multi",
@@ -42,12 +42,12 @@ def kind_or_number(asked: judge.Asked) -> judge.Reply:
 
 def recorded(endpoint: Any, folder: Path, **settings: Any) -> list[Any]:
     with Engine(judges=judging(endpoint, record=folder, **settings)) as engine:
-        return [one.outcome for one in engine.score(MULTI, rows(8))]
+        return unsaved(engine.score(MULTI, rows(8)))
 
 
 def replayed(folder: Path, **settings: Any) -> list[Any]:
     with Engine(judges=JudgeSettings(replay=folder, **settings)) as engine:
-        return [one.outcome for one in engine.score(MULTI, rows(8))]
+        return unsaved(engine.score(MULTI, rows(8)))
 
 
 @pytest.mark.parametrize("repeats", [1, 3])

@@ -114,11 +114,17 @@ class ResultsFile:
         if end < size:
             self._file.truncate(end)
 
-    def discard(self) -> None:
-        """Remove what this object made, if it made the file and no results are in it: nothing has begun."""
-        if self._created and not self.path.stat().st_size:
-            for path in (self.path, meta_path(self.path)):
-                path.unlink(missing_ok=True)
+    def discard(self) -> bool:
+        """Remove what this object made, if it made the file and no results are in it: nothing has begun.
+
+        Returns:
+            Whether it did.
+        """
+        if not self._created or self._held or self.path.stat().st_size:
+            return False
+        for path in (self.path, meta_path(self.path)):
+            path.unlink(missing_ok=True)
+        return True
 
     def read(self) -> Iterator[tuple[int, ResultLine]]:
         """The results in the file, each with the offset of its end.

@@ -38,9 +38,11 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
             scored, and omitted then; a failed row has none.
         sample: number of the sample among those of its line, from 1; omitted for a line with one sample.
         group: shared by the samples of one prompt; omitted for prompts with a single sample.
-        usage: the tokens of judges, by model; omitted without judges.
+        usage: the tokens that judges took for this row, by model; omitted where they took none.
         repeats: of judges that are asked several times, each answer's reward, by the grader's key.
         labels: of label_model graders, the label of each answer, by the grader's key.
+        saved: the tokens that were not spent, by model: the reply was kept from an earlier request, or the
+            row equals an earlier one.
     """
 
     line: int
@@ -56,6 +58,7 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}
     labels: dict[str, list[str]] = {}
+    saved: dict[str, Usage] = {}
 
     @property
     def name(self) -> str:
@@ -99,9 +102,10 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
         graded.served if outcome.failures else None,
         ref.sample,
         ref.group,
-        outcome.usage,
+        outcome.spent,
         outcome.repeats,
         outcome.labels,
+        outcome.saved,
     )
 
 

@@ -37,6 +37,7 @@ class Tally:
         sub_reward_rows: how many rows these are.
         reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
         grouped: whether a row is one of the samples of a prompt.
+        earlier: rows that had their results before this run.
     """
 
     rows: int = 0
@@ -54,6 +55,7 @@ class Tally:
     sub_reward_rows: dict[str, int] = field(default_factory=dict)
     reward_counts: dict[float, int] | None = field(default_factory=dict)
     grouped: bool = False
+    earlier: int = field(default=0, compare=False)
 
     def add(self, result: ResultLine) -> None:
         """Count one row."""

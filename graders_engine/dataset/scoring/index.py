@@ -120,6 +120,12 @@ class Index:
         for path in (self.path, *sqlite_companions(self.path)):
             path.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Remove the file, for a run of which nothing was written."""
+        self._database.close()
+        with suppress(OSError):
+            self._remove()
+
     def shards(self) -> list[CompletedShard]:
         """The completed shards, in the order of the data set."""
         rows = self._database.execute(

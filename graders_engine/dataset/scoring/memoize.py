@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
+import msgspec
 from cachetools import LRUCache
 
 from graders_engine.compiled import CompiledGrader
@@ -52,10 +53,10 @@ class Memoized:
         except ValueError:  # it has no JSON form to compare it by
             return await self._evaluator.evaluate(scope)
         if (outcome := self._outcomes.get(key)) is not None:
-            return outcome
+            return _again(outcome)
         while (running := self._in_flight.get(key)) is not None:
             if (shared := await asyncio.shield(running)) is not None:
-                return shared
+                return _again(shared)
         self._in_flight[key] = running = asyncio.get_running_loop().create_future()
         try:
             outcome = await self._evaluator.evaluate(scope)
@@ -73,3 +74,8 @@ class Memoized:
         if not outcome.failures:
             self._outcomes[key] = outcome
         return outcome
+
+
+def _again(outcome: Outcome) -> Outcome:
+    """The outcome for one more row: its tokens were spent for the first one."""
+    return msgspec.structs.replace(outcome, saved=outcome.usage) if outcome.usage else outcome

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,12 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.scoring.early_stop import (
+    FirstRows,
+    OutageWatch,
+    held_back,
+    shards_held_back,
+)
 from graders_engine.dataset.scoring.grading import (
     ShardResults,
     grade_rows,
@@ -34,7 +40,7 @@ from graders_engine.dataset.scoring.order import failed_results, in_input_order
 from graders_engine.dataset.scoring.resume import covers, resume
 from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
 from graders_engine.dataset.scoring.shards import Shard, Shards, cut
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, RunStopped
 from graders_engine.version import __version__
 
 OnProgress = Callable[[int, int | None, Tally], None]
@@ -66,6 +72,7 @@ class ScoringRun:
         workers: which workers to use, if the grader does not wait.
         on_progress: called now and then.
         overwrite: start over even if there are results.
+        keep_going: grade every row, even where all rows so far show that it cannot be graded.
 
     Attributes:
         tally: the numbers so far.
@@ -81,9 +88,13 @@ class ScoringRun:
         on_progress: OnProgress,
         *,
         overwrite: bool = False,
+        keep_going: bool = False,
     ) -> None:
         self.tally = Tally()
-        self._engine, self._compiled, self._memoized = engine, compiled, memoized(compiled)
+        self._stopped = False
+        self._keep_going, self._watch = keep_going, OutageWatch()
+        self._engine, self._compiled = engine, compiled
+        self._memoized = memoized(compiled if keep_going else self._watch.over(compiled))
         self._data_set, self._workers = data_set, workers
         self._on_progress, self._overwrite = on_progress, overwrite
         self._out, self._lines = out, lines_of(out)
@@ -108,12 +119,19 @@ class ScoringRun:
             except DataSetError:
                 self._results.discard()
                 raise
+            files.callback(self._discard_unused)
             self._shards: Shards = cut(self._data_set.records)
             self._files = files.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stopped = kind is not None and issubclass(kind, RunStopped)
         self._files.close()
+
+    def _discard_unused(self) -> None:
+        """Leave nothing behind of a run that was stopped before its first result."""
+        if self._stopped and not self.tally.rows and self._results.discard():
+            self._index.discard()
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same in a run that resumes this one."""
@@ -139,6 +157,7 @@ class ScoringRun:
         """
         plain = self._data_set.shape.plain
         self.tally = resume(self._results, self._index, self._shards, plain=plain)
+        self.tally.earlier = self.tally.rows
 
     def grade(self) -> None:
         """Grade the other rows, in their order."""
@@ -155,8 +174,9 @@ class ScoringRun:
             grade = partial(grade_rows, self._engine, self._memoized)
         else:
             grade = partial(grade_one_by_one, self._make_workers)
-        shards = cut(self._data_set.records)
+        shards, earlier = cut(self._data_set.records), self.tally.earlier
         self.tally = retry_rows(grade, self._data_set.shape, shards, self._results)
+        self.tally.earlier = earlier
 
     def check_data(self) -> None:
         """Check that the data is still what was graded; if not, the files next to the results say so, too.
@@ -189,6 +209,17 @@ class ScoringRun:
         self._report_progress(self._data_set.records.size or 0)
 
     def _grade_by_shards(self) -> None:
+        with closing(self._graded_shards()) as graded:
+            for shard, results in shards_held_back(graded, self._first_rows(count_failed=True)):
+                self._keep(shard, results)
+
+    def _first_rows(self, *, count_failed: bool = False) -> FirstRows | None:
+        """What watches the first rows; None if some were scored before, or if all are to be graded."""
+        if self._keep_going or self.tally.scored:
+            return None
+        return FirstRows(count_failed=count_failed)
+
+    def _graded_shards(self) -> Generator[tuple[Shard, ShardResults]]:
         shape = self._data_set.shape
         shards = self._shards.rest()
         delay_s, started = self._workers.delay_s(self._data_set.records.size), monotonic()
@@ -196,11 +227,10 @@ class ScoringRun:
             shard = next(shards, None)
             if shard is None:
                 return
-            self._keep(shard, score_shard(self._engine, self._compiled, shape, shard))
+            yield shard, score_shard(self._engine, self._compiled, shape, shard)
         give_up = partial(failed_results, shape=shape)
         with self._make_workers(shape) as workers:
-            for shard, results in in_input_order(workers, shards, give_up):
-                self._keep(shard, results)
+            yield from in_input_order(workers, shards, give_up)
 
     def _keep(self, shard: Shard, results: ShardResults) -> None:
         self._results.add_lines(results.lines)
@@ -212,7 +242,10 @@ class ScoringRun:
     def _grade_row_by_row(self) -> None:
         """Grade the rows of all shards as one stream, so that the engine always has rows to wait for."""
         open_shards: deque[_OpenShard] = deque()
-        for result in grade_rows(self._engine, self._memoized, self._read_shards(open_shards)):
+        results = grade_rows(self._engine, self._memoized, self._read_shards(open_shards))
+        if not self._keep_going:
+            results = held_back(results, self._watch, self._first_rows())
+        for result in results:
             while result.line > open_shards[0].shard.last_line:
                 self._finish_shard(open_shards.popleft())
             self._results.add(result)

@@ -14,7 +14,7 @@ from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
-from graders_engine.errors import InvalidRequest
+from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
 from graders_engine.settings import EngineSettings
 
@@ -30,6 +30,7 @@ def score_file(
     ray_address: str | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
+    keep_going: bool = False,
     inputs: Collection[Path] = (),
     on_progress: OnProgress = lambda done, size, tally: None,
     **reading: Unpack[ReadOptions],
@@ -50,6 +51,7 @@ def score_file(
         ray_address: of the Ray cluster, as for `ray.init`.
         overwrite: start over even if there are results.
         retry_failed: at the end, retry the rows that failed, and replace their results.
+        keep_going: grade every row; without it the run is stopped where the others cannot be graded either.
         inputs: other files that belong to this run, such as the one with the grader: nothing is written to
             them. The data, and what the engine's settings name, needs not be among them.
         on_progress: called now and then.
@@ -59,6 +61,8 @@ def score_file(
         InvalidRequest: the grader cannot be used, or the shape of the rows is unknown.
         DataSetError: a file cannot be used, or would be overwritten though it is an input; or the data
             changed during the run, which is then recorded next to the results that were written.
+        RunStopped: each of the first rows failed in the same way, or what the grader asks refuses it, or
+            gave no answer for long enough. Rows graded before are kept, and the same call resumes.
     """
     require_apart(engine.settings, [out], data, reading.get("outputs"), inputs)
     compiled = engine.compile(grader)
@@ -67,16 +71,34 @@ def score_file(
     data_set = open_data(data, **reading)
     if retry_failed and data_set.records.once:
         raise InvalidRequest("Rows that can be read once only cannot be tried again: use a file.")
-    with ScoringRun(
-        engine, compiled, data_set, out, worker_options, on_progress, overwrite=overwrite
-    ) as run:
-        run.resume()
-        run.grade()
-        if retry_failed:
-            run.retry()
-        run.check_data()
-        run.export()
+    run = ScoringRun(
+        engine, compiled, data_set, out, worker_options, on_progress,
+        overwrite=overwrite, keep_going=keep_going,
+    )  # fmt: skip
+    try:
+        with run:
+            run.resume()
+            run.grade()
+            if retry_failed:
+                run.retry()
+            run.check_data()
+            run.export()
+    except RunStopped as error:
+        raise RunStopped(f"{error}\n{_what_is_left(run.tally, out)}") from None
     return run.tally
+
+
+def _what_is_left(tally: Tally, out: Path) -> str:
+    """After an early stop: what was written, and how to go on."""
+    if not tally.rows:
+        return (
+            f"Stopped early; nothing was written to {out}. Mend what is wrong and run the command again, or "
+            "pass --keep-going to grade all rows nevertheless."
+        )
+    return (
+        f"Stopped early; {tally.rows:,} graded rows are kept in {out}. Run the same command again to grade "
+        "the others; with --keep-going it does not stop early."
+    )
 
 
 def require_apart(
