@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 
 from graders_engine.compiled import CompiledGrader
@@ -36,8 +36,8 @@ class _Streak:
 
     first_at: float
     worked_before: bool
+    last: Failure
     rows: int = 0
-    last: Failure = field(default_factory=lambda: Failure(Flag.OTHER, ""))
 
     def add(self, failure: Failure) -> None:
         self.rows += 1
@@ -116,7 +116,7 @@ class OutageWatch:
         for key, failure in failed.items():
             streak = self._streaks.get(key)
             if streak is None:
-                streak = self._streaks[key] = _Streak(now, key in self._worked)
+                streak = self._streaks[key] = _Streak(now, key in self._worked, failure)
             streak.add(failure)
             if streak.is_over(now):
                 self._stop(streak)
