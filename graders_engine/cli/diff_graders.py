@@ -38,6 +38,7 @@ from graders_engine.errors import DataSetError, InvalidRequest
 @click.option(
     "--out-dir", metavar="DIR", type=FILE, help="Keep the results: DIR/old.jsonl, DIR/new.jsonl."
 )
+@click.option("--keep-going", is_flag=True, help="As for `graders score`.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @comparison_options
 @engine_options(use_cache=True)

@@ -21,6 +21,8 @@ WRONG_REQUEST = 2
 """Exit code for a wrong request: a grader, a row or a flag that cannot be used."""
 FAILED = 1
 """Exit code if the request is right, but a file, this system or the budget does not allow it."""
+MISSED = 3
+"""Exit code if everything was done, but a limit that the command was given is not kept."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""
 _STREAMS = (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))

@@ -14,6 +14,14 @@ from graders_engine.models.redaction import is_plain
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
+def percent(text: str) -> float:
+    """A percentage, with or without its sign; the `type` of an option."""
+    try:
+        return float(text.strip().removesuffix("%"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a percentage: write 5%.") from None
+
+
 def flag(record: type, name: str, *declarations: str, **options: Any) -> Decorator:
     """A click option for one field of a dataclass.
 

@@ -56,6 +56,9 @@ def command(
     same answer, and the calibration by bins; with --judge-repeats K also how often repeated answers differ
     and Krippendorff's alpha. The labels of a label_model grader are compared with human labels, the rewards
     of any other grader with human numbers. Rows without a human label are left out.
+
+    Exit codes: 0 if answers and labels were compared; 1 if there were none to compare; 2 if the request is
+    wrong.
     """
     from msgspec import to_builtins
 

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import INTERRUPTED
+from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED
+from graders_engine.cli.flags import percent
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.progress import progress
@@ -21,6 +22,12 @@ from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
+from graders_engine.dataset.scoring.ending import (
+    Thresholds,
+    how_to_retry,
+    what_was_there,
+    why_unscored,
+)
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.run_json import numbers_json, tally_json
@@ -89,6 +96,24 @@ _FILE = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Start over even if --out holds results.")
 @click.option("--retry-failed", is_flag=True, help="At the end, retry the rows that failed.")
 @click.option(
+    "--fail-under",
+    metavar="X",
+    type=float,
+    help="Exit with code 3 if the mean reward is lower.",
+)
+@click.option(
+    "--max-invalid",
+    metavar="P%",
+    type=percent,
+    help="Exit with code 3 if a larger share of the rows is invalid.",
+)
+@click.option(
+    "--max-failed",
+    metavar="P%",
+    type=percent,
+    help="Exit with code 3 if a larger share of the rows failed.",
+)
+@click.option(
     "--keep-going",
     is_flag=True,
     help="Grade every row, even if each one so far failed in the same way, or the judge is not there.",
@@ -126,6 +151,9 @@ def command(
     explained: int | None,
     as_json: bool,
     quiet: bool,
+    fail_under: float | None,
+    max_invalid: float | None,
+    max_failed: float | None,
     **options: Any,
 ) -> None:
     """Grade every row of a data set, in its order, and print a report.
@@ -138,7 +166,14 @@ def command(
     To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
     records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends
     in .parquet is made at the end from the results in OUT.jsonl.
+
+    A run is stopped early if each of the first 20 rows fails in the same way, or if a judge refuses the key
+    or the model, or is not there: see --keep-going. What is left can be graded by the same command.
+
+    Exit codes: 0 if rows are scored and every limit is kept; 3 if one is not (--fail-under, --max-invalid,
+    --max-failed); 1 if nothing is scored, or the run cannot go on; 2 if the request is wrong.
     """
+    thresholds = Thresholds(fail_under, max_invalid, max_failed)
     if grader == str(options["data"]) == "-":
         raise InvalidRequest("The grader and the rows cannot both come from standard input.")
     if explained and str(options["data"]) == "-":
@@ -151,9 +186,9 @@ def command(
             tally = score_file(
                 engine, given, out=out, inputs=files_read(), on_progress=on_progress, **options
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as error:
             click.echo("\nInterrupted. Run the same command again to resume.", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
         compiled = engine.compile(given)
         settings = engine.reward_settings(compiled)
         explanation = (
@@ -168,6 +203,21 @@ def command(
         click.echo(visible(f"results in {out}"))
     if explanation:
         click.echo(f"\n{explanation}" if not quiet else explanation)
+    for remark in (what_was_there(tally), how_to_retry(tally)):
+        if remark and not quiet:
+            click.echo(remark, err=True)
+    sys.exit(exit_code(tally, thresholds))
+
+
+def exit_code(tally: Tally, thresholds: Thresholds) -> int:
+    """The exit code of a run that has ended; why it is not 0 is printed on standard error."""
+    unscored = why_unscored(tally)
+    reasons = [unscored] if unscored else list(thresholds.missed(tally))
+    for reason in reasons:
+        click.secho(reason, err=True, fg="red")
+    if unscored:
+        return FAILED
+    return MISSED if reasons else 0
 
 
 class _Report:

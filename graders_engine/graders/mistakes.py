@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import kind_of
 from graders_engine.language.span import SyntaxIssue
+from graders_engine.language.spelling import nearest
 
 
 def listed(values: Sequence[str], word: str) -> str:
@@ -17,21 +17,6 @@ def listed(values: Sequence[str], word: str) -> str:
     if len(quoted) < 3:
         return f" {word} ".join(quoted)
     return f"{', '.join(quoted[:-1])}, {word} {quoted[-1]}"
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """The known word that a misspelt one probably stands for; empty if no word is close."""
-    folded = {name.lower(): name for name in known}
-    typed = word.lower()
-    if near := difflib.get_close_matches(typed, folded, 1):
-        return folded[near[0]]
-    # `ref` and `equals` are too short or too long to match by letters, but have a common prefix.
-    prefixed = [
-        name
-        for name in folded
-        if len(typed) > 1 and (typed.startswith(name) or name.startswith(typed))
-    ]
-    return folded[prefixed[0]] if prefixed else ""
 
 
 def invalid_type(path: str, expected: str, value: Any) -> Mistake:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
 from graders_engine.language import strict_json
+from graders_engine.language.spelling import nearest
 from graders_engine.outcome import Blame, Flag
 
 Step = str | int
@@ -14,6 +16,7 @@ Step = str | int
 
 _UNREAD: Any = object()
 _MAX_LISTED_KEYS = 8
+_MAX_COMPARED_KEYS = 200
 
 
 class Scope:
@@ -75,8 +78,9 @@ class Scope:
         except ValueError as error:
             text = self.output_text
             excerpt = text if len(text) <= 60 else text[:60] + "…"
+            reason = strict_json.explained(error)
             return SampleNotJson(
-                f"`sample.output_json`: the model's text is not JSON: {excerpt!r} ({error})"
+                f"`sample.output_json`: the model's text is not JSON: {excerpt!r} ({reason})"
             )
         # A sample whose `output_json` is null keeps that null, even if its text is JSON.
         return None if self._sample and "output_json" in self._sample else value
@@ -244,17 +248,13 @@ def _follow_step(value: Any, namespace: str, steps: tuple[Step, ...], position: 
     if isinstance(value, dict):
         if step in value:
             return value[step]
-        keys = [str(key) for key in value]
-        listed = ", ".join(keys[:_MAX_LISTED_KEYS]) + (
-            ", …" if len(keys) > _MAX_LISTED_KEYS else ""
-        )
-        has = f" (it has: {listed})" if keys else " (it is empty)"
+        keys = tuple(str(key) for key in value)
         what = (
             f"has no key `{step}`"
             if isinstance(step, str)
             else f"is an object and has no index {step}"
         )
-        raise _missing(what + has, namespace, steps, position)
+        raise _missing(what + _instead_of(str(step), keys), namespace, steps, position)
     if isinstance(value, (list, tuple)):
         index = step
         if isinstance(index, str):
@@ -267,6 +267,18 @@ def _follow_step(value: Any, namespace: str, steps: tuple[Step, ...], position: 
             f"has no index {step} (its length is {len(value)})", namespace, steps, position
         )
     raise _missing(f"is {kind_of(value)} and has nothing inside", namespace, steps, position)
+
+
+@lru_cache(256)  # many rows have the same keys
+def _instead_of(step: str, keys: tuple[str, ...]) -> str:
+    """Which keys there are in place of one that is missing, and which one was probably meant."""
+    if not keys:
+        return " (it is empty)"
+    more = ", …" if len(keys) > _MAX_LISTED_KEYS else ""
+    meant = nearest(step, keys[:_MAX_COMPARED_KEYS])
+    return f" (it has: {', '.join(keys[:_MAX_LISTED_KEYS])}{more})" + (
+        f". Did you mean `{meant}`?" if meant else ""
+    )
 
 
 def _missing(

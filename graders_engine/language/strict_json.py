@@ -60,6 +60,47 @@ def decode(text: str | bytes) -> Any:
             raise ValueError("the JSON text nests too deep") from None
 
 
+_SHOWN_CHARS = 20
+_REASONS = {
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing after a key",
+    "Expecting property name enclosed in double quotes": "a key in double quotes is expected",
+    "Expecting value": "a value is expected",
+    "Unterminated string starting at": "a string is not closed, which begins",
+    "Extra data": "there is more text after the end of the JSON value",
+    "Invalid control character at": "a line break or another control character must be escaped in a string",
+    "Invalid \\escape": "a string has a backslash that begins no escape",
+    "Invalid \\uXXXX escape": "four hexadecimal digits must follow \\u",
+    "Illegal trailing comma before end of object": "a key in double quotes is expected",
+    "Illegal trailing comma before end of array": "a value is expected",
+}
+"""For each message of the standard library's parser, our own."""
+_PYTHON = ("None", "True", "False")
+
+
+def explained(error: ValueError) -> str:
+    """Why a text is not JSON, with the place in it: `a value is expected at character 12, before "x"`."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    text, at = error.doc, error.pos
+    reason = _REASONS.get(error.msg, error.msg)
+    if not text.strip():
+        return "it is empty"
+    if at >= len(text.rstrip()):
+        return f"it ends too early: {reason}"
+    if text.startswith(_PYTHON, at):
+        reason += " (JSON writes null, true and false)"
+    elif text.startswith("'", at):
+        reason += " (JSON has double quotes only)"
+    rest = text[at : at + _SHOWN_CHARS].partition("\n")[0]
+    shown = rest + ("…" if len(text) > at + len(rest) else "")
+    return (
+        f"{reason} at character {at + 1}, before {shown}"
+        if rest
+        else f"{reason} at character {at + 1}"
+    )
+
+
 def encode(value: Any) -> bytes:
     """The JSON text of a value, including every value that `decode` returns; NaN and Infinity become null.
 

@@ -18,6 +18,10 @@ from graders_engine.errors import DataSetError
 csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
 
 
+_DELIMITERS = {";": ";", "\t": "a tab", "|": "|"}
+"""What tables are also separated by, and how it is called."""
+
+
 class CsvTable(StreamedRecords):
     """The rows of a CSV table (RFC 4180: commas, double quotes), numbered by their first line.
 
@@ -79,7 +83,8 @@ class Table:
             name: the file's name, for the error.
 
         Raises:
-            DataSetError: two names are equal, or the header cannot be read.
+            DataSetError: two names are equal, the cells are not separated by commas, or the header cannot be
+                read.
         """
         try:
             fields = next((cells for cells in self._cells if cells), [])
@@ -88,6 +93,12 @@ class Table:
         twice = next((field for field in fields if fields.count(field) > 1), None)
         if twice is not None:
             raise DataSetError(f"The header row of {name} has the field '{twice}' twice.")
+        if len(fields) == 1 and (other := next(filter(fields[0].__contains__, _DELIMITERS), "")):
+            names = ", ".join(fields[0].split(other))
+            raise DataSetError(
+                f"The header row of {name} has no comma: the delimiter seems to be `{_DELIMITERS[other]}` "
+                f"({names}). Save the table with commas."
+            )
         return fields
 
     def rows(self, fields: list[str]) -> Iterator[tuple[int, dict[str, str] | Unreadable]]:

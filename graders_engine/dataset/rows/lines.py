@@ -101,4 +101,4 @@ def why_not_json(error: ValueError, what: str = "line") -> str:
             return f"The {what} is not JSON: it has NUL bytes."
         byte = error.object[error.start]
         return f"The {what} is not UTF-8: byte 0x{byte:02x} at its byte {error.start}."
-    return f"The {what} is not JSON: {error}."
+    return f"The {what} is not JSON: {strict_json.explained(error)}."

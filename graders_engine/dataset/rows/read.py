@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -9,7 +10,7 @@ from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.identity import GroupedShape, RowPath, require_path
 from graders_engine.dataset.rows.join import join_records
 from graders_engine.dataset.rows.records import Records
-from graders_engine.dataset.rows.shapes import Shape, detect, shape_named
+from graders_engine.dataset.rows.shapes import Shape, detect, require_field, shape_named
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import STDIN
 
@@ -61,8 +62,8 @@ def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> Dat
         reading: how to read it.
 
     Raises:
-        InvalidRequest: the options contradict each other, or the shape of the rows is unknown, or no row has
-            a value at the path of its group.
+        InvalidRequest: the options contradict each other, the shape of the rows is unknown, none of the first
+            rows has the field with the output, or no row has a value at the path of its group.
         DataSetError: a file cannot be read.
     """
     group_by = reading.get("group_by")
@@ -91,6 +92,9 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
     if shape is not None:
         raise InvalidRequest("--shape says where the outputs are in a row, but --outputs has them.")
     other = open_records(outputs)
+    if sample_field is not None:
+        objects = [raw for raw in other.head() if isinstance(raw, Mapping)]
+        require_field(objects, sample_field, "")
     both = join_records(records, other, join_on, sample_field)
     identity = {**identity, "outputs": _identify(other), "join_on": join_on}
     return DataSet(both, both.shape, sample_field, identity)

@@ -10,6 +10,7 @@ from graders_engine.dataset.rows.outputs import completion_in, hosted_sample, ou
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest, InvalidRow
 from graders_engine.language.scope import kind_of
+from graders_engine.language.spelling import nearest
 
 
 class Shape(Protocol):
@@ -187,11 +188,12 @@ def detect(raw_rows: Sequence[Any], sample_field: str | None = None) -> Shape:
         sample_field: the field with the output, if the user named one: the rows are then flat.
 
     Raises:
-        InvalidRequest: the shape is unknown; the message has the keys of a row.
+        InvalidRequest: the shape is unknown, or no row has the field; the message has the keys of a row.
     """
-    if sample_field is not None:
-        return Flat(sample_field)
     objects = [raw for raw in raw_rows if isinstance(raw, Mapping)]
+    if sample_field is not None:
+        require_field(objects, sample_field, "--shape flat")
+        return Flat(sample_field)
     found = [name for raw in objects if (name := _shape_of(raw))]
     if found:
         # One row with several samples is enough: that shape also allows single samples.
@@ -200,6 +202,29 @@ def detect(raw_rows: Sequence[Any], sample_field: str | None = None) -> Shape:
     if objects:
         raise InvalidRequest(_unknown(objects[0]))
     return ROWS
+
+
+def require_field(objects: Sequence[Mapping[str, Any]], field: str, unchecked: str) -> None:
+    """Check that one of the first rows has the field with the output.
+
+    Args:
+        objects: these rows; nothing is checked where there are none.
+        field: its name.
+        unchecked: the flag that leaves this check out.
+
+    Raises:
+        InvalidRequest: none has; the message has the keys of a row.
+    """
+    if not objects or any(field in raw for raw in objects):
+        return
+    keys = list(map(str, objects[0]))
+    meant = nearest(field, keys)
+    first = "The first row has" if len(objects) == 1 else f"The first {len(objects)} rows have"
+    raise InvalidRequest(
+        f"--sample-field {field}: {first} no field `{field}` ({_keys(objects[0])})."
+        + (f" Did you mean `{meant}`?" if meant else "")
+        + (f" If only later rows have it, add {unchecked}." if unchecked else "")
+    )
 
 
 def _shape_of(raw: Mapping[str, Any]) -> str:

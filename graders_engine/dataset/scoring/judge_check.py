@@ -14,6 +14,7 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.scoring.early_stop import OutageWatch, gist, held_back
 from graders_engine.dataset.scoring.grading import grade_rows
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Usage, total_usage
@@ -57,8 +58,9 @@ def check_judge(
         passing: the smallest number that passes; as for `judge_agreement`.
 
     Raises:
-        DataSetError: no row has a human label, labels and answers cannot be compared, or the data changed
-            meanwhile.
+        DataSetError: no row has a human label or an answer, labels and answers cannot be compared, or the data
+            changed meanwhile.
+        RunStopped: the judge refuses what it is asked, or cannot be reached.
     """
     labels: list[float | str] = []
     unlabelled = 0
@@ -74,13 +76,20 @@ def check_judge(
                 labels.append(label)
                 yield ref
 
-    results = list(grade_rows(engine, compiled, labelled_rows()))
+    watch = OutageWatch()
+    graded = grade_rows(engine, watch.over(compiled), labelled_rows())
+    results = list(held_back(graded, watch, None))
     require_unchanged(data_set.records.states)
     if not results:
         raise DataSetError(
             f"No row of {data_set.records.path} has a label under '{human}': name the field with --human."
         )
     answers = [_judge_answers(result) for result in results]
+    if not any(answers):
+        raise DataSetError(
+            f"The judge answered none of {len(results):,} rows; the one on line {results[0].line}: "
+            f"{'; '.join(map(gist, results[0].flags.values()))}"
+        )
     agreement = judge_agreement(answers, labels, passing=passing)
     failed = sum(result.status == "failed" for result in results)
     return JudgeCheck(

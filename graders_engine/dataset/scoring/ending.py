@@ -1,0 +1,83 @@
+"""How a run ended: whether it counts as a success, and what is to be said of it besides its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graders_engine.dataset.results.tally import Tally
+from graders_engine.errors import InvalidRequest
+
+_LAST_BITS = 1e-9
+"""Relative to a limit: sums of floats differ by less from the number that they stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Limits on the numbers of a run; None is no limit.
+
+    Attributes:
+        fail_under: lowest mean reward, of the model as training would see it.
+        max_invalid: largest share of invalid rows, in percent of all rows.
+        max_failed: likewise of failed rows.
+
+    Raises:
+        InvalidRequest: a limit is not a number, or no percentage.
+    """
+
+    fail_under: float | None = None
+    max_invalid: float | None = None
+    max_failed: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fail_under is not None and not math.isfinite(self.fail_under):
+            raise InvalidRequest(f"--fail-under must be a number, not {self.fail_under}.")
+        for name, limit in (("invalid", self.max_invalid), ("failed", self.max_failed)):
+            if limit is not None and not 0 <= limit <= 100:
+                raise InvalidRequest(
+                    f"--max-{name} is a percentage from 0 to 100, not {limit:g}: --max-{name} 5%."
+                )
+
+    def missed(self, tally: Tally) -> Iterator[str]:
+        """A sentence for each limit that a run does not keep; one without rows keeps none."""
+        mean = tally.mean
+        lowest = self.fail_under
+        if lowest is not None and (mean is None or mean < lowest - _LAST_BITS * abs(lowest)):
+            reached = "there is none" if mean is None else f"{mean:.6g}"
+            yield f"The mean reward is below {lowest:g} (--fail-under): {reached}."
+        for name, count, limit in (
+            ("invalid", tally.invalid, self.max_invalid),
+            ("failed", tally.failed, self.max_failed),
+        ):
+            if limit is not None and 100 * count > limit * tally.rows * (1 + _LAST_BITS):
+                yield (
+                    f"More than {limit:g} % of the rows are {name} (--max-{name}): {count:,} of "
+                    f"{tally.rows:,}, {100 * count / tally.rows:.4g} %."
+                )
+
+
+def what_was_there(tally: Tally) -> str:
+    """How much of a run had been graded before; empty for a new run."""
+    if not tally.earlier:
+        return ""
+    if tally.earlier < tally.rows:
+        return f"{tally.earlier:,} rows had been graded before; {tally.rows - tally.earlier:,} were left."
+    return "Already complete: all rows had been graded before."
+
+
+def why_unscored(tally: Tally) -> str:
+    """Why a run without a scored row is no success; empty if a row is scored."""
+    if tally.scored:
+        return ""
+    if not tally.rows:
+        return "Nothing was scored: the data set has no rows."
+    return f"Nothing was scored: none of {tally.rows:,} rows has a reward."
+
+
+def how_to_retry(tally: Tally) -> str:
+    """What to do about failed rows; empty without any."""
+    if not tally.failed:
+        return ""
+    rows = "1 row" if tally.failed == 1 else f"{tally.failed:,} rows"
+    return f"{rows} failed by an outage: the same command with --retry-failed retries them."
