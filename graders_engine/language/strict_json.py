@@ -60,7 +60,7 @@ def decode(text: str | bytes) -> Any:
             raise ValueError("the JSON text nests too deep") from None
 
 
-_SHOWN_CHARS = 20
+_QUOTED_CHARS = 20
 _REASONS = {
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Expecting ':' delimiter": "a colon is missing after a key",
@@ -79,7 +79,7 @@ _PYTHON = ("None", "True", "False")
 
 
 def explained(error: ValueError) -> str:
-    """Why a text is not JSON, with the place in it: `a value is expected at character 12, before "x"`."""
+    """Why a text is not JSON, with the place in it: `a value is expected at character 12, before 'x'`."""
     if not isinstance(error, json.JSONDecodeError):
         return str(error)
     text, at = error.doc, error.pos
@@ -92,13 +92,10 @@ def explained(error: ValueError) -> str:
         reason += " (JSON writes null, true and false)"
     elif text.startswith("'", at):
         reason += " (JSON has double quotes only)"
-    rest = text[at : at + _SHOWN_CHARS].partition("\n")[0]
-    shown = rest + ("…" if len(text) > at + len(rest) else "")
-    return (
-        f"{reason} at character {at + 1}, before {shown}"
-        if rest
-        else f"{reason} at character {at + 1}"
-    )
+    rest = text[at : at + _QUOTED_CHARS].partition("\n")[0]
+    more = "…" if len(text) > at + len(rest) else ""
+    before = f", before {rest + more!r}" if rest else ""
+    return f"{reason} at character {at + 1}{before}"
 
 
 def encode(value: Any) -> bytes:

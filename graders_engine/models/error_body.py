@@ -28,7 +28,7 @@ _REFUSED_STATUS = frozenset({401, 402, 403, 404, 405})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """Codes by which an endpoint says that nothing is left to spend; its status is that of a rate limit."""
 _NO_MODEL = re.compile(
-    r"\b(no such|unknown|invalid) (model|deployment)|"
+    r"\b(no such|unknown|invalid|not a valid) (model|deployment)|"
     r"\b(model|deployment)[^\n]{0,200}\b(does ?n[o']t exist|not[ _](exist|found|available|a valid))",
     re.IGNORECASE,
 )

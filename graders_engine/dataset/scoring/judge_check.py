@@ -58,8 +58,8 @@ def check_judge(
         passing: the smallest number that passes; as for `judge_agreement`.
 
     Raises:
-        DataSetError: no row has a human label or an answer, labels and answers cannot be compared, or the data
-            changed meanwhile.
+        DataSetError: no row has a human label or an answer, both cannot be compared, or the data changed
+            meanwhile.
         RunStopped: the judge refuses what it is asked, or cannot be reached.
     """
     labels: list[float | str] = []
