@@ -61,14 +61,16 @@ def decode(text: str | bytes) -> Any:
 
 
 _QUOTED_CHARS = 20
+_CONTROL = "Invalid control character at"
+_OPEN = "a string is not closed"
 _REASONS = {
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Expecting ':' delimiter": "a colon is missing after a key",
     "Expecting property name enclosed in double quotes": "a key in double quotes is expected",
     "Expecting value": "a value is expected",
-    "Unterminated string starting at": "a string is not closed, which begins",
+    "Unterminated string starting at": f"{_OPEN}, which begins",
     "Extra data": "there is more text after the end of the JSON value",
-    "Invalid control character at": "a line break or another control character must be escaped in a string",
+    _CONTROL: "a line break or another control character must be escaped in a string",
     "Invalid \\escape": "a string has a backslash that begins no escape",
     "Invalid \\uXXXX escape": "four hexadecimal digits must follow \\u",
     "Illegal trailing comma before end of object": "a key in double quotes is expected",
@@ -82,12 +84,13 @@ def explained(error: ValueError) -> str:
     """Why a text is not JSON, with the place in it: `a value is expected at character 12, before 'x'`."""
     if not isinstance(error, json.JSONDecodeError):
         return str(error)
-    text, at = error.doc, error.pos
+    text, at = error.doc.rstrip(), error.pos
     reason = _REASONS.get(error.msg, error.msg)
-    if not text.strip():
+    if not text:
         return "it is empty"
-    if at >= len(text.rstrip()):
-        return f"it ends too early: {reason}"
+    if at >= len(text):
+        # The line break after an open string is no character that somebody forgot to escape.
+        return f"it ends too early: {_OPEN if error.msg == _CONTROL else reason}"
     if text.startswith(_PYTHON, at):
         reason += " (JSON writes null, true and false)"
     elif text.startswith("'", at):

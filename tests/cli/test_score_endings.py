@@ -1,0 +1,196 @@
+"""How `graders score` ends: its exit codes, the limits that it is given, runs that exist already."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from graders_engine.cli.main import graders
+from tests.dataset.files import cats, results, write_rows
+from tests.judges.judge_server import error, judge_server, verdict
+from tests.judges.rows import SCORE, rows
+
+NOT_THERE: dict[str, Any] = {"item": {}, "model_sample": "cat0"}
+
+
+def score(grader: Any, data: Path, out: Path, *more: str) -> Result:
+    arguments = ["score", "--grader", json.dumps(grader), "--data", str(data), "--out", str(out)]
+    return CliRunner().invoke(graders, [*arguments, *more])
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"
+
+
+@pytest.mark.parametrize("more", [(), ("--quiet",)])
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ([], "Nothing was scored: the data set has no rows."),
+        ([NOT_THERE] * 3, "Nothing was scored: none of 3 rows has a reward."),
+        (["{broken", "{too"], "Nothing was scored: none of 2 rows has a reward."),
+    ],
+)
+def test_a_run_without_a_scored_row_fails_each_time(
+    string_check: Any, tmp_path: Path, out: Path, given: list[Any], reason: str, more: Any
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", given)
+    for _ in range(2):  # when it is complete, too
+        ended = score(string_check, data, out, *more)
+        assert (ended.exit_code, reason in ended.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "reason"),
+    [
+        ([], 0, ""),
+        (["--fail-under", "0.3"], 0, ""),
+        (["--fail-under", "1.1"], 3, "The mean reward is below 1.1 (--fail-under):"),
+        (["--max-invalid", "25%"], 0, ""),
+        (["--max-invalid", "25"], 0, ""),
+        (["--max-invalid", "24.9%"], 3, "More than 24.9 % of the rows are invalid (--max-invalid)"),
+        (["--max-invalid", "0"], 3, ": 1 of 4, 25 %."),
+        (["--max-failed", "0%"], 0, ""),
+        (["--max-invalid", "1%", "--fail-under", "2"], 3, "The mean reward is below 2"),
+        (["--max-invalid", "101%"], 2, "a percentage from 0 to 100"),
+        (["--max-failed", "few"], 2, "'few' is not a percentage"),
+        (["--fail-under", "nan"], 2, "--fail-under must be a number"),
+    ],
+)
+def test_a_limit_that_is_not_kept_is_an_exit_code_of_its_own(
+    string_check: Any, tmp_path: Path, out: Path, more: list[str], code: int, reason: str
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [*cats(3), NOT_THERE])
+    ended = score(string_check, data, out, "--quiet", *more)
+    assert (ended.exit_code, reason in ended.stderr, ended.stdout) == (code, True, "")
+
+
+def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(4))
+    with judge_server() as server:
+        server.script = lambda asked: error(500, "x") if "answer 2" in asked.text else verdict(1.0)
+        more = ["--base-url", server.url, "--judge-attempts", "1", "--no-cache"]
+        ended = score(SCORE, data, out, *more, "--max-failed", "20%")
+        assert (ended.exit_code, "are failed (--max-failed): 1 of 4" in ended.stderr) == (3, True)
+        assert "1 row failed by an outage: the same command with --retry-failed" in ended.stderr
+        again = score(SCORE, data, out, *more, "--max-failed", "30%")
+        assert again.exit_code == 0
+        assert "Already complete" in again.stderr
+        assert "--retry-failed" in again.stderr
+        server.answers(verdict(1.0))
+        mended = score(SCORE, data, out, *more, "--max-failed", "0%", "--retry-failed")
+        assert (mended.exit_code, "outage" in mended.stderr) == (0, False)
+
+
+def test_a_run_says_how_much_of_it_was_there(string_check: Any, tmp_path: Path, out: Path) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", cats(10))
+    assert "before" not in score(string_check, data, out).stderr
+    assert (
+        "Already complete: all rows had been graded before."
+        in score(string_check, data, out).stderr
+    )
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:4]))
+    ended = score(string_check, data, out)
+    assert "4 rows had been graded before; 6 were left." in ended.stderr
+    assert len(results(out)) == 10
+    assert "Already" not in score(string_check, data, out, "--overwrite").stderr
+
+
+def test_a_field_that_no_row_has_is_refused_at_once(
+    string_check: Any, tmp_path: Path, out: Path
+) -> None:
+    flat = [{"label": "x", "completion": "x"}] * 5
+    data = write_rows(tmp_path / "rows.jsonl", flat)
+    ended = score(string_check, data, out, "--sample-field", "complet")
+    assert (ended.exit_code, out.exists()) == (2, False)
+    assert "have no field `complet` (its keys: label, completion)" in ended.stderr
+    assert "Did you mean `completion`?" in ended.stderr
+    outputs = write_rows(tmp_path / "outputs.jsonl", [{"id": 1, "text": "x"}] * 5)
+    more = ["--outputs", str(outputs), "--sample-field", "txt"]
+    ended = score(string_check, data, out, *more)
+    assert (ended.exit_code, "Did you mean `text`?" in ended.stderr) == (2, True)
+    later = write_rows(tmp_path / "later.jsonl", [{"label": "x"}] * 30 + flat)
+    ended = score(string_check, later, out, "--sample-field", "completion")
+    assert (ended.exit_code, "add --shape flat" in ended.stderr) == (2, True)
+    more = ["--sample-field", "completion", "--shape", "flat", "--keep-going"]
+    assert score(string_check, later, out, *more).exit_code == 0
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "`;`"), ("\t", "`a tab`"), ("|", "`|`")])
+def test_a_table_with_another_delimiter_is_refused_by_its_name(
+    string_check: Any, tmp_path: Path, out: Path, mark: str, name: str
+) -> None:
+    data = tmp_path / "table.csv"
+    data.write_text(f"label{mark}answer\nx{mark}x\n", encoding="utf-8")
+    ended = score(string_check, data, out, "--sample-field", "answer")
+    assert (ended.exit_code, out.exists()) == (1, False)
+    assert f"the delimiter seems to be {name} (label, answer)" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            '{"item": {} "model_sample": "x"}',
+            'a comma or a closing bracket is missing at character 13, before \'"model_sample": "x"}\'',
+        ),
+        ('{"item": {}, "model_sample": "x"', "it ends too early: a comma or a closing bracket is"),
+        ('{"item" {}}', "a colon is missing after a key at character 9, before '{}}'"),
+        ("{'item': {}}", "a key in double quotes is expected (JSON has double quotes only) at"),
+        ('{"item": {},}', "a key in double quotes is expected at character 13, before '}'"),
+        (
+            '{"item": None}',
+            "a value is expected (JSON writes null, true and false) at character 10",
+        ),
+        ('{"item": "x', "it ends too early: a string is not closed"),
+        ('{"item": 1} {}', "there is more text after the end of the JSON value at character 13"),
+        ('{"item": "\t"}', "must be escaped in a string at character 11"),
+        ('{"item": "\\q"}', "a string has a backslash that begins no escape at character 11"),
+    ],
+)
+def test_a_line_that_is_no_json_is_explained_in_our_own_words(
+    string_check: Any, tmp_path: Path, out: Path, line: str, reason: str
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [*cats(1), line])
+    assert score(string_check, data, out).exit_code == 0
+    found = results(out)[1]["flags"]["other_error"]
+    assert reason in found
+    assert "Expecting" not in found
+    assert "line 1" not in found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_end_a_run_say_how_to_go_on(
+    tmp_path: Path, out: Path, number: signal.Signals
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(3))
+    with judge_server() as server:
+        was_asked = threading.Event()
+
+        def hold(asked: Any) -> Any:
+            was_asked.set()
+            return lambda conversation: conversation.state.closing.wait(60)
+
+        server.script = hold
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "graders_engine", "score", "--grader", json.dumps(SCORE),
+                "--data", str(data), "--out", str(out), "--base-url", server.url, "--no-cache",
+            ],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert was_asked.wait(60)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert said.strip() == "Interrupted. Run the same command again to resume."
