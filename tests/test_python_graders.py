@@ -75,6 +75,9 @@ def test_numbers_of_every_kind_go_through_unclamped(
         ("while True: pass", "killed after 1.0 s"),
         ("return len(bytearray(2_000_000_000))", "MemoryError"),
         ("import nosuch_module", "graders image build 2025-05-08"),
+        ("import socket; socket.socket()", "The sandbox refuses this: there is no network"),
+        ("[open('/dev/null') for _ in range(5000)]", "refuses this: few files can be open"),
+        ("raise OSError(37, 'No locks available')", "refuses this: there are no file locks"),
     ],
 )
 def test_what_the_code_does_to_itself_is_its_own_failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from graders_engine.language.span import Span
 from graders_engine.outcome import Failure, Flag, Outcome
 from graders_engine.sandbox import images
 from graders_engine.sandbox.base import Kind, Program, Sandbox, SandboxError
+from graders_engine.sandbox.inside.plan import NONE
 from graders_engine.sandbox.interpreter import missing
 
 _log = logging.getLogger("graders_engine")
@@ -110,6 +112,28 @@ def _how_to_build(tag: str) -> str:
     return f"graders image build {tag}" if known else "No image of this name is known."
 
 
+_REFUSALS = (
+    (
+        r"PermissionError",
+        "there is no network, no shared memory, and no file of the system to be written",
+    ),
+    (r"\[Errno 37\]", "there are no file locks"),
+    (r"\[Errno 24\]", "few files can be open at a time"),
+    (r"\[Errno 30\]", "only the working folder and /tmp can be written"),
+    (
+        r"gaierror|URLError|Name or service not known|Temporary failure in name",
+        "there is no network",
+    ),
+)
+"""By what stands in the last line of a traceback: what the sandbox refuses, but few machines."""
+
+
+def _refusal(details: str) -> str:
+    last = details.rstrip().rpartition("\n")[2]
+    refused = next((what for pattern, what in _REFUSALS if re.search(pattern, last)), "")
+    return f"\nThe sandbox refuses this: {refused}." if refused else ""
+
+
 class Python:
     """Evaluates a `PythonGrader`."""
 
@@ -140,9 +164,11 @@ class Python:
         if result.kind is Kind.VALUE and result.reward is not None:
             return Outcome(result.reward, result.reward, printed=printed)
         details = result.details or result.kind.value
-        # Graded code chooses this name, so it may decide a hint, and nothing else.
+        # Graded code chooses this name and the text, so they may decide a hint, and nothing else.
         if result.exception == ModuleNotFoundError.__name__:
             details += f"\n{_BUILD_HINT}"
+        elif result.exception and getattr(self._sandbox, "tier", NONE) != NONE:
+            details += _refusal(details)
         return Outcome(
             None, 0.0, (Failure(Flag.PYTHON_RUNTIME, details, "grader"),), printed=printed
         )

@@ -204,11 +204,12 @@ def _failing(result: ResultLine) -> set[str]:
 
 
 def gist(details: str) -> str:
-    """The one line of a failure's details that says what is wrong: of a traceback, the last one."""
-    lines = [line for line in details.splitlines() if line.strip()]
-    if not lines:
-        return details
-    return lines[-1] if "Traceback" in lines[0] else lines[0]
+    """The one line of a failure's details that says what is wrong: of a traceback, the exception."""
+    lines = [line for line in details.splitlines() if line.strip()] or [details]
+    if "Traceback" not in lines[0]:
+        return lines[0]
+    frames = [number for number, line in enumerate(lines) if line.startswith(" ")]
+    return lines[min(max(frames, default=0) + 1, len(lines) - 1)]
 
 
 def held_back(
