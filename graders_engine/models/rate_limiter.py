@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from typing import TypeVar
 from graders_engine.errors import BackendBusy
 
 T = TypeVar("T")
+
+_log = logging.getLogger("graders_engine")
 
 WINDOW_S = 1.0
 """Accepted requests are counted over this time; after the first refusal nothing is sent for as long."""
@@ -28,6 +31,8 @@ RECOVERY_PER_S = 0.5
 """Largest relative growth a second; used far below the rate accepted before, and while that is unknown."""
 SLACK_S = 0.01
 """How late a request may go without delaying the next one: timers are no finer than this."""
+STRAY_SHARE = 0.2
+"""A 503 is no limit while no larger share of the answers is one: some gateways give it by chance."""
 POLL_S = 0.25
 """How often a waiting request checks whether its turn has moved."""
 
@@ -69,6 +74,7 @@ class RateLimiter:
         self._typical_tokens = 0.0
         self._cut_at = self._grown_at = -math.inf
         self._accepted_at: deque[float] = deque()
+        self._unavailable_at: deque[float] = deque()
         self._queue = asyncio.Lock()
 
     async def call(self, once: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int]) -> T:
@@ -85,7 +91,7 @@ class RateLimiter:
         try:
             answer = await once()
         except BackendBusy as error:
-            if error.overloaded:
+            if error.overloaded and not self._is_stray(error):
                 self.on_throttled(sent_at)
             raise
         self.on_success(tokens_of(answer))
@@ -124,12 +130,28 @@ class RateLimiter:
             self._tokens_at = max(self._tokens_at, now - SLACK_S) + beyond
             self._typical_tokens += 0.1 * (tokens - self._typical_tokens)
 
+    def _is_stray(self, error: BackendBusy) -> bool:
+        """Whether a refusal is a 503 among many answers, which says nothing about the rate."""
+        if error.status != 503 or error.wait_s is not None:
+            return False
+        now = time.monotonic()
+        self._unavailable_at.append(now)
+        while self._unavailable_at[0] < now - 2 * WINDOW_S:
+            self._unavailable_at.popleft()
+        refused, accepted = len(self._unavailable_at), self._recently(now, 2 * WINDOW_S) * WINDOW_S
+        return refused <= STRAY_SHARE * (refused + accepted)
+
     def on_throttled(self, sent_at: float) -> None:
         """A request sent at that time was answered with 429 or 503."""
         if not self.adaptive or sent_at <= self._cut_at:
             return  # it was sent before the rate was cut
         now = time.monotonic()
         self._cut_at = self._grown_at = now
+        if self.rate == math.inf and not self._settling:
+            _log.warning(
+                "an endpoint answers 429 or 503: fewer requests are sent until it accepts more "
+                "(--no-adaptive keeps the rate)"
+            )
         if self.rate == math.inf or self._settling:
             # Refusals come back sooner than answers: count what was accepted once those are in.
             self._settling = True
