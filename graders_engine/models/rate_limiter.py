@@ -75,6 +75,7 @@ class RateLimiter:
         self._cut_at = self._grown_at = -math.inf
         self._accepted_at: deque[float] = deque()
         self._unavailable_at: deque[float] = deque()
+        self._in_flight = 0
         self._queue = asyncio.Lock()
 
     async def call(self, once: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int]) -> T:
@@ -88,12 +89,15 @@ class RateLimiter:
             BackendFailure: as `once` raises it; only a refusal of an overloaded endpoint changes the rate.
         """
         sent_at = await self.wait()
+        self._in_flight += 1
         try:
             answer = await once()
         except BackendBusy as error:
             if error.overloaded and not self._is_stray(error):
                 self.on_throttled(sent_at)
             raise
+        finally:
+            self._in_flight -= 1
         self.on_success(tokens_of(answer))
         return answer
 
@@ -138,7 +142,9 @@ class RateLimiter:
         self._unavailable_at.append(now)
         while self._unavailable_at[0] < now - 2 * WINDOW_S:
             self._unavailable_at.popleft()
-        refused, accepted = len(self._unavailable_at), self._recently(now, 2 * WINDOW_S) * WINDOW_S
+        refused = len(self._unavailable_at)
+        # Refusals come back sooner than answers, so what is in flight counts as accepted.
+        accepted = self._recently(now, 2 * WINDOW_S) * WINDOW_S + self._in_flight
         return refused <= STRAY_SHARE * (refused + accepted)
 
     def on_throttled(self, sent_at: float) -> None:

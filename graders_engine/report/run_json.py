@@ -64,6 +64,7 @@ def numbers_json(
     (`signal`), the prompts among those with `fewer_samples`, the path of `--group-by` (`group_by`), the
     prompts that are one line without a value there (`alone`), and for each `k` the mean over prompts of
     `pass_at_k` and `best_of_k`. `judges`: by model, tokens and `cost` (null if its price is not known).
+    `saved_tokens`: those of kept replies, and of rows that equal an earlier one, which were not spent.
     `seconds`: the sum of the rows' grading times.
     """
     tally = numbers.digest.tally
@@ -86,6 +87,7 @@ def numbers_json(
             spent.model: {**msgspec.structs.asdict(spent.usage), "cost": spent.cost}
             for spent in numbers.spending
         },
+        "saved_tokens": numbers.digest.saved_tokens,
         "seconds": numbers.digest.seconds,
         **_rest(tally, settings, version),
     }

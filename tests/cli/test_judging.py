@@ -70,6 +70,24 @@ def test_a_second_run_sends_no_request(judge: JudgeServer, tmp_path: Path) -> No
     assert len(judge.asked) == 60
 
 
+def test_a_report_tells_tokens_that_were_spent_from_those_that_were_saved(
+    judge: JudgeServer, tmp_path: Path
+) -> None:
+    judge.script = by_number
+    data = write_rows(tmp_path / "rows.jsonl", numbered(10) + numbered(10))
+    command = ["score", "--grader", json.dumps(SCORE), "--data", data, "--base-url", judge.url]
+    tokens = []
+    for name in ("first.jsonl", "again.jsonl"):
+        assert called(*command, "--out", tmp_path / name).exit_code == 0
+        numbers = json.loads(called("report", tmp_path / name, "--no-html", "--json").stdout)
+        spent = sum(used["total_tokens"] for used in numbers["judges"].values())
+        tokens.append((spent, numbers["saved_tokens"]))
+    assert len(judge.asked) == 10
+    assert tokens == [(490, 490), (0, 980)]  # 49 for each request
+    text = called("report", tmp_path / "again.jsonl", "--no-html").stdout
+    assert "980 tokens were not spent again" in text
+
+
 def test_the_cache_is_shown_and_cleared(judge: JudgeServer, tmp_path: Path) -> None:
     judge.script = by_number
     cache = tmp_path / "kept.sqlite"

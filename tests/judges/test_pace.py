@@ -200,3 +200,36 @@ def test_refusals_of_requests_that_went_before_a_cut_do_not_cut_again() -> None:
 
     once, then = in_virtual_time(main())
     assert once == then < 10.0
+
+
+class Unsteady(Endpoint):
+    """Bears any rate, but answers each nth request with 503; all of them while it is `down`."""
+
+    def __init__(self, nth: int, down: Callable[[float], bool] = lambda at: False) -> None:
+        super().__init__(lambda at: 0.0, burst=math.inf)
+        self._nth, self._down = nth, down
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        if self._down(now()) or len(self.went) % self._nth == self._nth - 1:
+            self.went.append((now(), True))
+            await asyncio.sleep(0.01)
+            raise BackendBusy("HTTP 503", overloaded=True, status=503)
+        return await super().complete(request)
+
+
+def test_a_503_now_and_then_does_not_slow_requests_down() -> None:
+    steady, unsteady = bears_all(), Unsteady(20)
+    assert run(unsteady, 2000, RateLimiter) < 1.5 * run(steady, 2000, RateLimiter)
+
+
+def test_an_endpoint_that_answers_nothing_but_503_gets_fewer_requests() -> None:
+    began: list[float] = []
+
+    def is_down(at: float) -> bool:
+        began.append(at)
+        return began[0] + 10 < at < began[0] + 40
+
+    endpoint = Unsteady(10**9, is_down)
+    run(endpoint, 5000, RateLimiter)
+    refused = [at for at, was_refused in endpoint.went if was_refused]
+    assert 0 < len(refused) < 30 * 10  # without a limit it would be asked 30 * 64 / 0.01 times

@@ -126,7 +126,8 @@ class Digest:
             without a group have a number of their own, below zero.
         sub_rewards: by key of a multi, of each row; NaN if the part has no value. A column ends at the last
             row with the key.
-        usage: the tokens of judges, by model.
+        usage: the tokens that judges took, by model.
+        saved_tokens: those that were not spent: kept replies, and rows that equal an earlier one.
         repeats: of judges that are asked several times, by the grader's key.
         seconds: sum of the rows' grading times.
         worst: scored rows with the smallest rewards.
@@ -140,6 +141,7 @@ class Digest:
     groups: array[int] = field(default_factory=lambda: array("q"))
     sub_rewards: dict[str, array[float]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
+    saved_tokens: int = 0
     repeats: dict[str, Repeats] = field(default_factory=dict)
     seconds: float = 0.0
     worst: TopK = field(default_factory=lambda: TopK(EXTREMES, lambda result: result.reward or 0.0))
@@ -169,6 +171,7 @@ class Digest:
         for model, usage in result.usage.items():
             before = {model: self.usage[model]} if model in self.usage else {}
             self.usage |= total_usage((before, {model: usage}))
+        self.saved_tokens += sum(saved.total_tokens for saved in result.saved.values())
         for key, rewards in result.repeats.items():
             self.repeats.setdefault(key, Repeats()).add(result.line, rewards)
         if max(len(self.flagged), len(self.usage), len(self.repeats)) > MAX_NAMES:

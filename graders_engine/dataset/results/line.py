@@ -102,7 +102,7 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
         graded.served if outcome.failures else None,
         ref.sample,
         ref.group,
-        outcome.spent,
+        outcome.spent if outcome.saved else outcome.usage,
         outcome.repeats,
         outcome.labels,
         outcome.saved,

@@ -59,16 +59,18 @@ def _row_groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
 
 def _table_row(result: ResultLine) -> dict[str, Any]:
     row = msgspec.structs.asdict(result)
-    row["usage"] = {model: msgspec.structs.asdict(usage) for model, usage in result.usage.items()}
+    for name in ("usage", "saved"):
+        row[name] = {model: msgspec.structs.asdict(used) for model, used in row[name].items()}
     return {name: list(part.items()) if name in _MAPS else part for name, part in row.items()}
 
 
-_MAPS = ("flags", "usage", "repeats", "labels")
+_MAPS = ("flags", "usage", "repeats", "labels", "saved")
 
 
 def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
     text, number, count = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
     tokens = ("prompt_tokens", "total_tokens", "completion_tokens", "cached_tokens")
+    usage = pyarrow.map_(text, pyarrow.struct([(name, count) for name in tokens]))
     sub_rewards = pyarrow.struct([(key, number) for key in keys])
     return pyarrow.schema(
         [
@@ -83,8 +85,9 @@ def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
             ("served", number),
             ("sample", count),
             ("group", text),
-            ("usage", pyarrow.map_(text, pyarrow.struct([(name, count) for name in tokens]))),
+            ("usage", usage),
             ("repeats", pyarrow.map_(text, pyarrow.list_(number))),
             ("labels", pyarrow.map_(text, pyarrow.list_(text))),
+            ("saved", usage),
         ]
     )

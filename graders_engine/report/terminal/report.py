@@ -274,7 +274,8 @@ def _signal(signal: Signal) -> Iterator[str]:
 
 
 def _judges(numbers: Numbers) -> Iterator[str]:
-    if numbers.spending or numbers.repeated:
+    saved = numbers.digest.saved_tokens
+    if numbers.spending or numbers.repeated or saved:
         yield ""
         yield "judges"
     for spent in numbers.spending:
@@ -282,6 +283,8 @@ def _judges(numbers: Numbers) -> Iterator[str]:
         cost = "" if spent.cost is None else f", cost {spent.cost:,.4g}"
         yield f"  {spent.model}  {usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached)"
         yield f"  {'':<{len(spent.model)}}  {usage.completion_tokens:,} completion tokens{cost}"
+    if saved:
+        yield f"  {saved:,} tokens were not spent again: kept replies, and rows that equal an earlier one"
     for key, repeats in numbers.repeated.items():
         name, answers = key or "the grader", repeats.answers / repeats.rows
         differing = format_share(repeats.differing, repeats.rows)
