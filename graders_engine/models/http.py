@@ -322,6 +322,8 @@ def _no_connection(error: aiohttp.ClientConnectorError) -> str:
 
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return NO_SUCH_HOST
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"no connection to the proxy: {error.os_error.strerror or error.os_error}"
     refused = errno.ECONNREFUSED
     if error.os_error.errno == refused or f"[Errno {refused}]" in str(error.os_error):
         return CONNECTION_REFUSED

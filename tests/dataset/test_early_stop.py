@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from graders_engine.dataset.scoring import early_stop
 from graders_engine.dataset.scoring.early_stop import FAILED_ROWS, FIRST_ROWS, REFUSED_ROWS
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import BackendFailure, RunStopped
-from graders_engine.models.base import ModelRequest
+from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.scripted import Answer, Scripted
 from graders_engine.outcome import Cause
@@ -274,3 +275,23 @@ def test_the_library_gives_an_outcome_for_every_row(judge: Judge) -> None:
     judge.fails = lambda number: "refused"
     with judging(judge) as engine:
         assert [one.status for one in engine.score(JUDGED, NUMBERS)] == 60 * ["failed"]
+
+
+class Silent:
+    """Gives no answer at all to the first row, and refuses every other one."""
+
+    signature = "silent"
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        if "Rate 0" in str(request.messages):
+            await asyncio.Event().wait()
+        raise BackendFailure("refused", cause="refused")
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_row_that_is_still_waited_for_does_not_hold_up_the_end(numbers: Path, out: Path) -> None:
+    with Engine(judges=Silent(), concurrency=4) as engine, pytest.raises(RunStopped):
+        score_file(engine, JUDGED, numbers, out)
+    assert left_in(numbers.parent) == set()
