@@ -89,15 +89,13 @@ def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
         server.answers(verdict(1.0))
         mended = score(SCORE, data, out, *more, "--max-failed", "0%", "--retry-failed")
         assert (mended.exit_code, "outage" in mended.stderr) == (0, False)
+        assert "Already complete: only rows that had failed were retried (1)." in mended.stderr
 
 
 def test_a_run_says_how_much_of_it_was_there(string_check: Any, tmp_path: Path, out: Path) -> None:
     data = write_rows(tmp_path / "rows.jsonl", cats(10))
     assert "before" not in score(string_check, data, out).stderr
-    assert (
-        "Already complete: all rows had been graded before."
-        in score(string_check, data, out).stderr
-    )
+    assert "Already complete: nothing was graded." in score(string_check, data, out).stderr
     lines = out.read_bytes().splitlines(keepends=True)
     out.write_bytes(b"".join(lines[:4]))
     ended = score(string_check, data, out)

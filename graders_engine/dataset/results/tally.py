@@ -38,6 +38,7 @@ class Tally:
         reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
         grouped: whether a row is one of the samples of a prompt.
         earlier: rows that had their results before this run.
+        retried: rows that failed, and were graded once more at the end.
     """
 
     rows: int = 0
@@ -56,6 +57,7 @@ class Tally:
     reward_counts: dict[float, int] | None = field(default_factory=dict)
     grouped: bool = False
     earlier: int = field(default=0, compare=False)
+    retried: int = field(default=0, compare=False)
 
     def add(self, result: ResultLine) -> None:
         """Count one row."""

@@ -63,7 +63,12 @@ def what_was_there(tally: Tally) -> str:
         return ""
     if tally.earlier < tally.rows:
         return f"{tally.earlier:,} rows had been graded before; {tally.rows - tally.earlier:,} were left."
-    return "Already complete: all rows had been graded before."
+    graded = (
+        f"only rows that had failed were retried ({tally.retried:,})"
+        if tally.retried
+        else "nothing was graded"
+    )
+    return f"Already complete: {graded}."
 
 
 def why_unscored(tally: Tally) -> str:

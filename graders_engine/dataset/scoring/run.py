@@ -174,9 +174,9 @@ class ScoringRun:
             grade = partial(grade_rows, self._engine, self._memoized)
         else:
             grade = partial(grade_one_by_one, self._make_workers)
-        shards, earlier = cut(self._data_set.records), self.tally.earlier
+        shards, before = cut(self._data_set.records), self.tally
         self.tally = retry_rows(grade, self._data_set.shape, shards, self._results)
-        self.tally.earlier = earlier
+        self.tally.earlier, self.tally.retried = before.earlier, before.failed
 
     def check_data(self) -> None:
         """Check that the data is still what was graded; if not, the files next to the results say so, too.
