@@ -205,7 +205,7 @@ def command(
         click.echo(f"\n{explanation}" if not quiet else explanation)
     for remark in (what_was_there(tally), how_to_retry(tally)):
         if remark and not quiet:
-            click.echo(remark, err=True)
+            click.echo(remark, err=as_json)
     sys.exit(exit_code(tally, thresholds))
 
 

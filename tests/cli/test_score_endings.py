@@ -81,27 +81,27 @@ def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
         more = ["--base-url", server.url, "--judge-attempts", "1", "--no-cache"]
         ended = score(SCORE, data, out, *more, "--max-failed", "20%")
         assert (ended.exit_code, "are failed (--max-failed): 1 of 4" in ended.stderr) == (3, True)
-        assert "1 row failed by an outage: the same command with --retry-failed" in ended.stderr
+        assert "1 row failed by an outage: the same command with --retry-failed" in ended.stdout
         again = score(SCORE, data, out, *more, "--max-failed", "30%")
         assert again.exit_code == 0
-        assert "Already complete" in again.stderr
-        assert "--retry-failed" in again.stderr
+        assert "Already complete" in again.stdout
+        assert "--retry-failed" in again.stdout
         server.answers(verdict(1.0))
         mended = score(SCORE, data, out, *more, "--max-failed", "0%", "--retry-failed")
-        assert (mended.exit_code, "outage" in mended.stderr) == (0, False)
-        assert "Already complete: only rows that had failed were retried (1)." in mended.stderr
+        assert (mended.exit_code, "1 row failed" in mended.stdout) == (0, False)
+        assert "Already complete: only rows that had failed were retried (1)." in mended.stdout
 
 
 def test_a_run_says_how_much_of_it_was_there(string_check: Any, tmp_path: Path, out: Path) -> None:
     data = write_rows(tmp_path / "rows.jsonl", cats(10))
-    assert "before" not in score(string_check, data, out).stderr
-    assert "Already complete: nothing was graded." in score(string_check, data, out).stderr
+    assert "before" not in score(string_check, data, out).stdout
+    assert "Already complete: nothing was graded." in score(string_check, data, out).stdout
     lines = out.read_bytes().splitlines(keepends=True)
     out.write_bytes(b"".join(lines[:4]))
     ended = score(string_check, data, out)
-    assert "4 rows had been graded before; 6 were left." in ended.stderr
+    assert "4 rows had been graded before; 6 were left." in ended.stdout
     assert len(results(out)) == 10
-    assert "Already" not in score(string_check, data, out, "--overwrite").stderr
+    assert "Already" not in score(string_check, data, out, "--overwrite").stdout
 
 
 def test_a_field_that_no_row_has_is_refused_at_once(

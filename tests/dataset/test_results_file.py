@@ -56,7 +56,7 @@ def test_results_of_another_run_are_never_mixed_or_lost(
         score_file(engine, {**string_check, "operation": "ne"}, data, out)
     write_rows(data, cats(11))
     with pytest.raises(DataSetError, match="another run: other data and settings"):
-        score_file(engine, string_check, data, out, sample_field="x")
+        score_file(engine, string_check, data, out, sample_field="model_sample")
     assert out.read_bytes() == before
     assert score_file(engine, string_check, data, out, overwrite=True).rows == 11
 

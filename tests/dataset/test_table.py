@@ -33,6 +33,7 @@ FULL = ResultLine(
     {"judge": Usage(1, 2, 3, 4)},
     {"a": [0.0, 1.0]},
     {"b c": ["yes", "no"]},
+    {"judge": Usage(5, 6, 7, 8)},
 )
 
 
