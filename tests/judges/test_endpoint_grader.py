@@ -157,7 +157,7 @@ def test_the_values_of_headers_are_left_nowhere(
     arguments = ["score", "--grader", f"@{tmp_path / 'grader.json'}", "--out", str(out),
                  "--data", str(tmp_path / "data.jsonl")]  # fmt: skip
     done = CliRunner().invoke(graders, arguments)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, done.output  # nothing is scored
     assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
     left = [path for path in tmp_path.iterdir() if KEY.encode() in path.read_bytes()]
     assert [path.name for path in left] == ["grader.json"]
