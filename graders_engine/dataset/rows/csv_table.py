@@ -18,7 +18,7 @@ from graders_engine.errors import DataSetError
 csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
 
 
-_DELIMITERS = {";": ";", "\t": "a tab", "|": "|"}
+_DELIMITERS = {";": "`;`", "\t": "a tab", "|": "`|`"}
 """What tables are also separated by, and how it is called."""
 
 
@@ -63,12 +63,14 @@ class Table:
         )
         self.line = 0
         self._too_long = 0
+        self._header_line = ""
         self._cells = csv.reader(self._read_lines(), strict=True)
 
     def _read_lines(self) -> Iterator[str]:
         readline = functools.partial(self._text.readline, MAX_ROW_BYTES)
         for line in iter(readline, ""):
             self.line += 1
+            self._header_line = self._header_line or line.strip()
             if len(line) == MAX_ROW_BYTES and not line.endswith(("\n", "\r")):
                 self._too_long = self.line
                 for rest in iter(readline, ""):
@@ -89,16 +91,13 @@ class Table:
         try:
             fields = next((cells for cells in self._cells if cells), [])
         except csv.Error as error:
+            _require_commas(name, self._header_line)
             raise DataSetError(f"The header row of {name} cannot be read: {error}.") from None
+        if len(fields) == 1:
+            _require_commas(name, fields[0])
         twice = next((field for field in fields if fields.count(field) > 1), None)
         if twice is not None:
             raise DataSetError(f"The header row of {name} has the field '{twice}' twice.")
-        if len(fields) == 1 and (other := next(filter(fields[0].__contains__, _DELIMITERS), "")):
-            names = ", ".join(fields[0].split(other))
-            raise DataSetError(
-                f"The header row of {name} has no comma: the delimiter seems to be `{_DELIMITERS[other]}` "
-                f"({names}). Save the table with commas."
-            )
         return fields
 
     def rows(self, fields: list[str]) -> Iterator[tuple[int, dict[str, str] | Unreadable]]:
@@ -116,6 +115,21 @@ class Table:
                 yield first, Unreadable(f"The row is longer than {MAX_ROW_BYTES} characters.")
             elif cells:
                 yield first, _named_cells(fields, cells)
+
+
+def _require_commas(name: str, header: str) -> None:
+    """Check that a header without a comma is not one with another delimiter.
+
+    Raises:
+        DataSetError: it probably is.
+    """
+    other = next(filter(header.__contains__, _DELIMITERS), "")
+    if other and "," not in header:
+        names = ", ".join(field.strip(' "') for field in header.split(other))
+        raise DataSetError(
+            f"The header row of {name} has no comma: the delimiter seems to be {_DELIMITERS[other]} "
+            f"({names}). Save the table with commas."
+        )
 
 
 def _named_cells(fields: list[str], cells: list[str]) -> dict[str, str] | Unreadable:
