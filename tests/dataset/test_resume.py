@@ -181,7 +181,7 @@ def test_rows_from_standard_input_go_on_when_they_come_again(
     expected, report = timeless(out), whole.stdout
     with out.open("r+b") as file:
         file.truncate(3000)
-    assert run(content).stdout == report
+    assert run(content).stdout.startswith(report)
     assert timeless(out) == expected
     other = run(content.replace(b"cat0", b"dog0"))
     assert other.returncode == 1
