@@ -79,7 +79,8 @@ def command(
         report = numbers_json(numbers, results, meta.get("settings", {}), provenance.engine)
         click.echo(format_value(report, "json"))
         return
-    texts = texts_of(numbers.digest.kept(), meta, data)
+    kept = numbers.digest.extremes() if no_html else numbers.digest.kept()
+    texts = texts_of(kept, meta, data)
     click.echo(report_text(numbers, provenance, texts))
     if page is None:
         return

@@ -96,9 +96,9 @@ def format_cost(amount: float) -> str:
 
 def format_seconds(seconds: float) -> str:
     """A duration in seconds, milliseconds or microseconds."""
-    if seconds >= 1:
+    if seconds >= 0.99995:
         return f"{seconds:,.2f} s"
-    return f"{1e3 * seconds:,.1f} ms" if seconds >= 1e-3 else f"{1e6 * seconds:,.1f} µs"
+    return f"{1e3 * seconds:,.1f} ms" if seconds >= 0.99995e-3 else f"{1e6 * seconds:,.1f} µs"
 
 
 def format_rows(count: int) -> str:

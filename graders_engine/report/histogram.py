@@ -48,14 +48,13 @@ class Histogram:
             return edges
         return [f"{low} to {high}" for low, high in pairwise(edges)]
 
-    def ticks(self) -> list[tuple[str, float]]:
-        """The labels of the axis: (text, position in bars from the left)."""
+    def bar_of(self, value: float) -> int:
+        """Which bar counts a value."""
         if self.single:
-            return [(format_number(value), at + 0.5) for at, value in enumerate(self.edges)]
-        stride = math.ceil(len(self.counts) / 10)
-        return [
-            (format_number(self.edges[at]), float(at)) for at in range(0, len(self.edges), stride)
-        ]
+            return min(range(len(self.edges)), key=lambda at: abs(self.edges[at] - value))
+        slack = ROUNDING * max(abs(self.edges[0]), abs(self.edges[-1]))
+        at = bisect_right(self.edges, value + slack) - 1
+        return min(max(at, 0), len(self.counts) - 1)
 
     def describe(self) -> str:
         """The chart in a sentence."""
@@ -122,10 +121,10 @@ def _distinct(values: list[float], counts: Mapping[float, int], slack: float) ->
 
 def _edges(low: float, high: float, max_bins: int) -> tuple[float, ...]:
     """Multiples of a round width; a single bin if doubles are too coarse for more."""
-    width = _round_up(high / max_bins - low / max_bins)
+    width = round_up(high / max_bins - low / max_bins)
     first, last = _steps(low, high, width)
     while last - first > max_bins:  # the range does not start at a multiple of the width
-        width = _round_up(width * 1.01)
+        width = round_up(width * 1.01)
         first, last = _steps(low, high, width)
     edges = [float(f"{at * width:.15g}") for at in range(first, last + 1)]
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
@@ -139,7 +138,7 @@ def _steps(low: float, high: float, width: float) -> tuple[int, int]:
     return first, max(math.ceil(high / width - ROUNDING), first + 1)
 
 
-def _round_up(width: float) -> float:
+def round_up(width: float) -> float:
     """The next larger number of the form 1, 2, 2.5 or 5 times a power of ten."""
     width = max(width, sys.float_info.min)
     power = 10.0 ** math.floor(math.log10(width))

@@ -43,8 +43,8 @@ class Provenance:
 
     @property
     def data(self) -> str:
-        """The path of the data set; empty if it is not known."""
-        return str(self.meta.get("data", {}).get("path") or "")
+        """The name of the data set's file; empty if it is not known."""
+        return _name(self.meta.get("data", {}).get("path"))
 
     @property
     def data_changed(self) -> str:
@@ -58,18 +58,27 @@ class Provenance:
         parts = [
             f"{kind} grader" if kind else "",
             self.data and f"data {self.data}",
-            f"results {self.results}",
+            f"results {self.results.name}",
         ]
         return " · ".join(one_line(part, 120) for part in parts if part)
 
+    def without_folders(self, text: str) -> str:
+        """A sentence with only the names of the run's files: where they are is nobody else's business."""
+        recorded = self.meta.get("data", {})
+        paths = [recorded.get("path"), (recorded.get("outputs") or {}).get("path"), self.results]
+        for path in filter(None, paths):
+            for spelling in (Path(path).absolute(), path):
+                text = text.replace(str(spelling), _name(path))
+        return text
+
     def facts(self) -> Iterator[tuple[str, str]]:
-        """Everything known, as (name, value) for a table."""
+        """Everything known, as (name, value) for a table; of files, only the names."""
         yield "engine", f"graders-engine {self.engine}"
         if self.grader:
             yield "grader", f"sha256 {grader_hash(self.grader)}"
-        yield "results", str(self.results)
+        yield "results", self.results.name
         if self.data_changed:
-            yield "warning", self.data_changed
+            yield "warning", self.without_folders(self.data_changed)
         for group in ("data", "settings"):
             yield from _flatten(self.meta.get(group, {}), group)
 
@@ -80,9 +89,17 @@ def grader_hash(grader: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def _name(path: Any) -> str:
+    """The name of a file, without its folder; empty if there is no path."""
+    return Path(path).name or str(path) if path else ""
+
+
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _flatten(part, f"{name}.{key}")
+            if key == "path":
+                yield f"{name}.file", _name(part)
+            else:
+                yield from _flatten(part, f"{name}.{key}")
     elif value is not None:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,13 @@ from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.results.data import data_path, open_data_of
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
+
+MAX_CHARS, MIN_CHARS = 64_000, 2_000
+"""Characters kept of an item or a sample: up to the first, and less if there are many, down to the second."""
+BUDGET_BYTES = 4_000_000
+"""All texts together have about as many bytes as this, or `MIN_CHARS` characters each."""
+_scope_of = scope_reader(None)
+_json = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
 
 class RowKey(NamedTuple):
@@ -26,28 +33,51 @@ def keys_of(line: int, sample: int = 1) -> list[RowKey]:
     return [RowKey(line, sample), *([RowKey(line, 0)] if sample == 1 else [])]
 
 
+class RowText(NamedTuple):
+    """The texts of a row.
+
+    Attributes:
+        item: the start of the item, as readable text.
+        sample: the start of the sample's text.
+        item_chars: characters of the whole item.
+        sample_chars: characters of the whole sample.
+    """
+
+    item: str = ""
+    sample: str = ""
+    item_chars: int = 0
+    sample_chars: int = 0
+
+    def start(self, max_chars: int) -> RowText:
+        """The same with at most so many characters of each text."""
+        return self._replace(item=self.item[:max_chars], sample=self.sample[:max_chars])
+
+
+_NO_TEXT = RowText()
+
+
 @dataclass(frozen=True, slots=True)
 class RowTexts:
     """The texts of some rows.
 
     Attributes:
-        texts: the item, as readable text, and the sample's text of each row.
+        texts: by row.
         why_none: a sentence that says why the texts are missing; empty if they are not.
     """
 
-    texts: dict[RowKey, tuple[str, str]] = field(default_factory=dict)
+    texts: dict[RowKey, RowText] = field(default_factory=dict)
     why_none: str = ""
 
-    def of(self, result: ResultLine) -> tuple[str, str]:
-        """The item and the sample of a row; empty if they are not known."""
-        return self.texts.get(RowKey(result.line, result.sample), ("", ""))
+    def of(self, result: ResultLine) -> RowText:
+        """The texts of a row; empty if they are not known."""
+        return self.texts.get(RowKey(result.line, result.sample), _NO_TEXT)
 
 
 def texts_of(
     results: Collection[ResultLine],
     meta: Mapping[str, Any],
     data: Path | None = None,
-    max_chars: int = 2000,
+    budget_bytes: int = BUDGET_BYTES,
 ) -> RowTexts:
     """Read the texts of these rows in one pass over the data set.
 
@@ -55,7 +85,7 @@ def texts_of(
         results: the rows.
         meta: what produced them; it says where the data set was and how its rows were read.
         data: where the data set is now, if it was moved.
-        max_chars: characters kept of each text.
+        budget_bytes: length of all texts together from which on less is kept of each.
     """
     if data is None and (data := data_path(meta)) is None:
         return RowTexts(
@@ -63,10 +93,35 @@ def texts_of(
         )
     keys = {RowKey(result.line, result.sample) for result in results}
     try:
-        rows = find_rows(data, meta, keys)
-        return RowTexts({key: _texts(row, max_chars) for key, row in rows})
+        return RowTexts(_read(find_rows(data, meta, keys), budget_bytes))
     except (DataSetError, InvalidRequest) as error:
         return RowTexts(why_none=f"{error} If the data set was moved, pass its path with --data.")
+
+
+def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey, RowText]:
+    """The texts of the rows: the more there are, the less is kept of each, so that memory is bounded."""
+    texts: dict[RowKey, RowText] = {}
+    max_chars, held = MAX_CHARS, 0
+    last_item, item_text = object(), ""
+    for key, row in rows:
+        item, sample = _parts(row)
+        if item is not last_item:  # the samples of a line share its item
+            last_item, item_text = item, "" if item is None else readable(item)
+            held += _bytes(item_text[:max_chars])
+        text = RowText(item_text[:max_chars], sample[:max_chars], len(item_text), len(sample))
+        texts[key] = text
+        held += _bytes(text.sample)
+        while held > budget_bytes and max_chars > MIN_CHARS:
+            max_chars //= 2
+            texts = {key: text.start(max_chars) for key, text in texts.items()}
+            items = {key.line: text.item for key, text in texts.items()}
+            held = sum(map(_bytes, items.values()))
+            held += sum(_bytes(text.sample) for text in texts.values())
+    return texts
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def find_rows(
@@ -91,31 +146,34 @@ def find_rows(
             return
 
 
-def _texts(row: Any, max_chars: int) -> tuple[str, str]:
-    """The item and the sample of a row."""
+def _parts(row: Any) -> tuple[Any, str]:
+    """The item, None if there is none, and the text of the sample."""
     if isinstance(row, Unreadable):
-        return "", ""
+        return None, ""
     try:
-        scope = scope_reader(None)(row)
+        scope = _scope_of(row)
     except InvalidRow:
-        return readable(row)[:max_chars], ""
+        return row, ""
     text = scope.output_text
-    if not text and (calls := scope.sample_value("output_tools")):
-        text = readable(calls)
-    return readable(scope.item)[:max_chars], text[:max_chars]
+    if "sample" in row and (calls := scope.sample_value("output_tools")):
+        text = "\n\n".join(filter(None, (text, readable(calls))))
+    return scope.item, text
 
 
 def readable(value: Any, margin: str = "") -> str:
     """A JSON value for people: one line for each key, strings without quotes and escapes."""
     if isinstance(value, str):
         return value.replace("\n", f"\n{margin}")
+    if type(value) is int:
+        return str(value)
     if isinstance(value, dict) and value:
-        entries = ((str(key), part) for key, part in value.items())
+        entries = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list) and value:
-        entries = (("-", part) for part in value)
+        entries = [("-", part) for part in value]
     else:
-        return json.dumps(value, ensure_ascii=False, default=repr)
-    return f"\n{margin}".join(_entry(name, part, f"{margin}  ") for name, part in entries)
+        return _json(value)
+    inner = f"{margin}  "
+    return f"\n{margin}".join([_entry(name, part, inner) for name, part in entries])
 
 
 def _entry(name: str, value: Any, margin: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from graders_engine.report.width import cut_middle
+
 _HIDDEN = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters except tab and newline
@@ -20,6 +22,8 @@ def visible(text: str) -> str:
 
     Tab and newline stay; "\r\n" becomes a newline.
     """
+    if text.isprintable():  # most names and short texts: ten times faster than a search
+        return text
     return _HIDDEN.sub(_escape, text.replace("\r\n", "\n"))
 
 
@@ -35,11 +39,25 @@ def one_line(text: str, max_chars: int) -> str:
     return line if whole else line[: max_chars - 1] + "…"
 
 
+def shorten(text: str, max_chars: int) -> str:
+    """The text on one line of at most `max_chars` columns, cut in the middle; safe to display.
+
+    Long names often differ only at their ends.
+    """
+    return cut_middle(" ".join(visible(text).split()), max_chars)
+
+
 def cut(text: str, max_chars: int) -> tuple[str, int]:
     """The start of the text, safe to display, and about how many characters were left out."""
     safe = visible(text[:max_chars])
     # An escape is longer than the character it stands for, so a text full of them is cut earlier.
     return safe[:max_chars], max(len(text) - max_chars, len(safe) - max_chars, 0)
+
+
+def start_of(text: str, max_chars: int) -> str:
+    """The start of the text with its line breaks, safe to display, and "…" if that is not all."""
+    start, left_out = cut(text, max_chars)
+    return f"{start}…" if left_out else start
 
 
 def _json_escape(match: re.Match[str]) -> str:

@@ -2,34 +2,82 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders_engine.report.histogram import Histogram
+from graders_engine.report.histogram import Histogram, histogram
 from graders_engine.report.html import charts
+from graders_engine.report.html.charts import BarChart, Rect, bar_chart
 
-COUNTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=50).filter(any)
+COUNTS = st.lists(st.integers(0, 100_000), min_size=1, max_size=50).filter(any)
+VALUES = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=60)
 
 
 def histogram_of(counts: list[int]) -> Histogram:
     return Histogram(tuple(map(float, range(len(counts) + 1))), tuple(counts))
 
 
-@given(COUNTS)
-def test_each_count_has_a_bar_as_high_as_its_share_of_the_largest(counts: list[int]) -> None:
-    bars = list(charts.bars(histogram_of(counts)))
-    assert [bar.count for bar in bars] == [count for count in counts if count]
-    tallest = max(float(bar.height) for bar in bars)
-    for bar in bars:
-        share = bar.count / max(counts)
-        assert float(bar.height) == pytest.approx(max(share * tallest, 1.0), abs=0.02)
+def histogram_of_values(values: Iterable[float], max_bins: int) -> Histogram | None:
+    return histogram(Counter(values), max_bins)
 
 
-@given(COUNTS)
-def test_bars_stand_on_the_axis_side_by_side_inside_the_chart(counts: list[int]) -> None:
-    end = 0.0
-    for bar in charts.bars(histogram_of(counts)):
+def heights(bars: tuple[Rect, ...]) -> list[float]:
+    return [float(bar.height) for bar in bars]
+
+
+def height_at(chart: BarChart, text: str) -> float:
+    """The height at which the vertical axis has a number."""
+    return charts.AXIS - next(float(tick.at) for tick in chart.y_ticks if tick.text == text)
+
+
+@given(COUNTS, st.dictionaries(st.sampled_from(["sample", "row", "failed"]), st.integers(0, 9999)))
+def test_each_count_has_a_bar_and_larger_counts_have_higher_bars(
+    counts: list[int], beside: dict[str, int]
+) -> None:
+    chart = bar_chart(histogram_of(counts), beside)
+    assert [bar.count for bar in chart.bars] == [count for count in counts if count]
+    assert {bar.label: bar.count for bar in chart.beside} == {k: n for k, n in beside.items() if n}
+    bars = sorted((*chart.bars, *chart.beside), key=lambda bar: bar.count)
+    for lower, higher in pairwise(bars):
+        assert float(lower.height) <= float(higher.height)
+    assert min(heights(chart.bars)) >= 1
+
+
+@given(st.lists(st.integers(400, 10_000), min_size=1, max_size=50))
+def test_bars_are_as_high_as_the_counts_at_the_axis(counts: list[int]) -> None:
+    chart = bar_chart(histogram_of(counts))
+    assert "logarithmic" not in chart.notes
+    highest = max(chart.bars, key=lambda bar: bar.count)
+    unit = float(highest.height) / highest.count
+    for bar in chart.bars:
+        assert float(bar.height) == pytest.approx(bar.count * unit, abs=0.02)
+    assert height_at(chart, "0") == 0
+    for tick in chart.y_ticks[1:]:
+        number = float(tick.text.removesuffix("k")) * (1000 if tick.text.endswith("k") else 1)
+        assert charts.AXIS - float(tick.at) == pytest.approx(number * unit, rel=0.01)
+
+
+def test_where_one_bar_would_flatten_the_others_the_scale_is_logarithmic_and_said() -> None:
+    chart = bar_chart(histogram_of([1, 10, 100, 100_000]))
+    assert chart.notes == "The vertical scale is logarithmic."
+    assert [tick.text for tick in chart.y_ticks] == ["1", "10", "100", "1k", "10k", "100k"]
+    for bar, text in zip(chart.bars, ("1", "10", "100", "100k"), strict=True):
+        assert float(bar.height) == pytest.approx(height_at(chart, text), abs=0.02)
+    assert float(chart.bars[0].height) > 10
+
+
+@given(COUNTS, st.dictionaries(st.sampled_from(["sample", "row", "failed"]), st.integers(0, 9999)))
+def test_bars_stand_on_the_axis_side_by_side_inside_the_chart(
+    counts: list[int], beside: dict[str, int]
+) -> None:
+    chart = bar_chart(histogram_of(counts), beside)
+    end = float(charts.LEFT)
+    for bar in (*chart.bars, *chart.beside):
         assert float(bar.y) >= 0
         assert float(bar.y) + float(bar.height) == pytest.approx(charts.AXIS, abs=0.02)
         assert float(bar.x) >= end - 0.02
@@ -37,15 +85,73 @@ def test_bars_stand_on_the_axis_side_by_side_inside_the_chart(counts: list[int])
     assert end <= charts.WIDTH + 0.02
 
 
-@given(COUNTS)
-def test_the_numbers_below_the_axis_are_inside_the_chart(counts: list[int]) -> None:
-    ticks = list(charts.ticks(histogram_of(counts)))
-    assert 2 <= len(ticks) <= 11
-    assert ticks[0].anchor == "start"
-    places = [float(tick.x) for tick in ticks]
-    assert places == sorted(places)
-    assert places[0] == 0
-    assert places[-1] <= charts.WIDTH
+@given(VALUES)
+def test_the_numbers_below_the_axis_do_not_touch_each_other(values: list[float]) -> None:
+    bars = histogram_of_values(values, 50)
+    assert bars
+    ticks = bar_chart(bars).x_ticks
+    assert ticks
+    for kept in (ticks, [tick for tick in ticks if not tick.is_minor]):
+        places = [float(tick.at) for tick in kept]
+        least = 46 if kept is ticks else 90
+        assert all(after - before >= least - 0.1 for before, after in pairwise(places))
+        assert charts.LEFT <= places[0] <= places[-1] <= charts.WIDTH + 0.01
+
+
+def test_bins_have_round_numbers_below_them_wherever_they_begin() -> None:
+    bars = histogram_of_values([0.0769, *(n / 97 for n in range(10, 98))], 50)
+    assert bars
+    assert bars.edges[0] == 0.06
+    ticks = bar_chart(bars).x_ticks
+    assert [tick.text for tick in ticks] == ["0.2", "0.4", "0.6", "0.8", "1"]
+    step = (charts.WIDTH - charts.LEFT) / (1 - 0.06)
+    for tick in ticks:
+        at = charts.LEFT + (float(tick.text) - 0.06) * step
+        assert float(tick.at) == pytest.approx(at, abs=0.02)
+
+
+def test_single_values_stand_where_an_axis_from_0_to_1_has_them() -> None:
+    bars = histogram_of_values([0, 0, 1, 1, 1, 0.25], 50)
+    assert bars
+    chart = bar_chart(bars)
+    low, quarter, high = (float(bar.middle) for bar in chart.bars)
+    assert (low, high) == (charts.LEFT + 28, charts.WIDTH - 28)
+    assert quarter == pytest.approx(low + (high - low) / 4, abs=0.02)
+    assert chart.counted
+    assert {tick.text for tick in chart.x_ticks} >= {"0", "0.25", "1"}
+    alone = histogram_of_values([1.0], 50)
+    assert alone
+    chart = bar_chart(alone)
+    assert float(chart.bars[0].middle) == high
+    assert (chart.x_ticks[0].text, chart.x_ticks[-1].text) == ("0", "1")
+
+
+def test_the_rows_that_are_only_served_a_reward_are_the_tops_of_its_bar() -> None:
+    bars = histogram_of_values([0, 0, 0, 0.3, 1, 1], 50)
+    assert bars
+    chart = bar_chart(bars, {"row": 2}, {0.0: 2, 1.0: 2})
+    assert {label: bar.count for label, bar in chart.served.items()} == {"0": 2, "1": 2}
+    zero, one = chart.bars[0], chart.bars[2]
+    top = chart.served["0"]
+    assert (top.x, top.y, top.width) == (zero.x, zero.y, zero.width)
+    assert float(top.height) == pytest.approx(float(zero.height) * 2 / 3, abs=0.02)
+    assert chart.served["1"].height == one.height
+    assert [bar.label for bar in chart.beside] == ["row"]
+    ranges = histogram_of_values([n / 100 for n in range(101)], 10)
+    assert ranges
+    in_bins = bar_chart(ranges, {}, {0.0: 1, 0.5: 1, 1.0: 1}).served
+    assert list(in_bins) == ["0 to 0.1", "0.5 to 0.6", "0.9 to 1"]
+
+
+def test_values_too_close_for_the_scale_are_spaced_evenly_and_said_to_be() -> None:
+    bars = histogram_of_values([0, 0.0001, 0.0002, 1], 50)
+    assert bars
+    chart = bar_chart(bars)
+    assert chart.notes == "The values are evenly spaced, not to scale."
+    middles = [float(bar.middle) for bar in chart.bars]
+    gaps = [after - before for before, after in pairwise(middles)]
+    assert gaps == pytest.approx([gaps[0]] * 3, abs=0.02)
+    assert [tick.text for tick in chart.x_ticks] == ["0", "0.0001", "0.0002", "1"]
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=3, max_size=3))

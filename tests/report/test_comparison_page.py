@@ -24,7 +24,7 @@ from graders_engine.report.visible import visible
 from tests.dataset.files import write_rows
 from tests.report.browser import Page, find_browser, open_browser
 from tests.report.conftest import GRADER, HOSTILE
-from tests.report.test_html import ADDRESSES, Reader
+from tests.report.page_reader import ADDRESSES, Reader
 
 texts = st.text(st.sampled_from("ab {}\n.,é"), max_size=40)
 

@@ -1,30 +1,70 @@
-"""A real browser opens the report: nothing is logged or fetched, the table can be sorted and filtered."""
+"""A real browser opens the report: nothing is logged or fetched, rows are searched, filtered and opened."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from graders_engine import Engine
+from graders_engine.dataset.scoring.score import score_file
+from graders_engine.report.formatting import format_number
 from graders_engine.report.html.page import report_page
 from tests.report.browser import Page, find_browser, open_browser
-from tests.report.conftest import Run, read
+from tests.report.conftest import HOSTILE, Run, read
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
 T = TypeVar("T")
 
-SHOWN = "[...document.querySelectorAll('#rows tbody tr')].filter(row => !row.hidden)"
+ROWS = "[...document.querySelectorAll('#rows tbody tr')]"
+NAMES = f"{ROWS}.map(row => row.cells[0].textContent)"
+COUNT = "document.querySelector('#table output').textContent"
+OPENED = "document.querySelector('dialog[open] h2')?.textContent ?? null"
+
+
+def written(run: Run, folder: Path) -> Path:
+    path = folder / "report.html"
+    path.write_text(report_page(run.numbers, run.provenance, run.texts), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
 def page_file(large: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(report_page(large.numbers, large.provenance, large.texts), encoding="utf-8")
-    return path
+    return written(large, tmp_path_factory.mktemp("page"))
+
+
+FAR = "x" * 5000
+GRADER = {
+    "type": "multi",
+    "name": "cats",
+    "graders": {
+        key: {"type": "string_check", "operation": "eq", "input": f"{{{{sample.output_json.{key}}}}}",
+              "reference": "{{item.animal}}"}
+        for key in ("first", "second")
+    },
+    "calculate_output": "0.75 * first + 0.25 * second",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 prompts with three samples: rewards 1, 0.25 or 0 by turns, and one that is not JSON."""
+    folder = tmp_path_factory.mktemp("small")
+    data, results = folder / "rows.jsonl", folder / "results.jsonl"
+    with data.open("w", encoding="utf-8") as out:
+        for number in range(1, 21):
+            item = {"animal": "cat", "note": f"{FAR} note{number}."}
+            right, half = {"first": "cat", "second": "cat"}, {"first": "cow", "second": "cat"}
+            samples = [json.dumps(right), json.dumps(half), f"Sure!\nIt is a (cat) no. {number}"]
+            out.write(json.dumps({"id": f"P{number}", "item": item, "samples": samples}) + "\n")
+    with Engine() as engine:
+        score_file(engine, GRADER, data, results)
+    return written(read(results), folder)
 
 
 def visit(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
@@ -41,89 +81,221 @@ def visit(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
     return asyncio.run(session())
 
 
-def test_hostile_texts_change_nothing(hostile: Run, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text(
-        report_page(hostile.numbers, hostile.provenance, hostile.texts), encoding="utf-8"
+def filtered(**values: str) -> str:
+    """Set the filters; gives the rows that are listed and the sentence above them."""
+    fields = {"words": "", "status": "", "flag": "", "from": "", "to": "", **values}
+    return (
+        f"for (const [name, value] of Object.entries({json.dumps(fields)}))"
+        " document.querySelector(`[name=${name}]`).value = value;"
+        "document.querySelector('[name=words]').dispatchEvent(new Event('input'));"
+        f"[{NAMES}, {COUNT}]"
     )
 
-    async def look(page: Page) -> tuple[str, int]:
-        title = await page.evaluate("document.title")
-        return title, await page.evaluate("document.scripts.length")
 
-    title, scripts = visit(path, look, tmp_path / "profile")
+def pressed(key: str) -> str:
+    return (
+        f"(document.activeElement ?? document).dispatchEvent(new KeyboardEvent('keydown',"
+        f" {{key: {key!r}, bubbles: true, cancelable: true}}))"
+    )
+
+
+AFTER_A_MOMENT = "new Promise(done => setTimeout(done, 50))"
+
+
+async def follow(page: Page, action: str) -> Any:
+    """Do something that changes the address, and then say which row is open."""
+    await page.evaluate(action)
+    await page.evaluate(AFTER_A_MOMENT)
+    return await page.evaluate(OPENED)
+
+
+def test_hostile_texts_change_nothing(hostile: Run, tmp_path: Path) -> None:
+    async def look(page: Page) -> tuple[str, int, list[list[str]]]:
+        texts = []
+        for line in range(1, 2 * len(HOSTILE) + 1):
+            assert await follow(page, f"location.hash = 'line-{line}'") == f"Row {line}"
+            inside = "[...document.querySelectorAll('dialog pre')].map(part => part.textContent)"
+            texts.append(await page.evaluate(inside))
+        title = await page.evaluate("document.title")
+        return title, await page.evaluate("document.scripts.length"), texts
+
+    title, scripts, texts = visit(written(hostile, tmp_path), look, tmp_path / "profile")
     assert title == "names </title><script>1</script> \\u202e: reward report"
-    assert scripts == 1
+    assert scripts == 2
+    assert texts[0][-1] == HOSTILE[0]
+    assert texts[2][-1] == HOSTILE[1]
+    assert texts[-1][-1] == HOSTILE[-1]
 
 
 def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     results.write_text("")
-    run, path = read(results), tmp_path / "report.html"
-    path.write_text(report_page(run.numbers, run.provenance, run.texts), encoding="utf-8")
 
     async def look(page: Page) -> int:
         count: int = await page.evaluate("document.querySelectorAll('#rows').length")
         return count
 
-    assert visit(path, look, tmp_path / "profile") == 0
+    assert visit(written(read(results), tmp_path), look, tmp_path / "profile") == 0
 
 
-def test_the_table_sorts_by_any_column(page_file: Path, tmp_path: Path) -> None:
-    async def look(page: Page) -> list[list[str]]:
+def test_numbers_are_written_as_in_the_rest_of_the_report(page_file: Path, tmp_path: Path) -> None:
+    numbers = [0, 1, -1, 0.9, 0.8999999999999999, 1 / 3, 2e-3, 1e-3, 9.9e-4, 1234.5678, 1e6, 123456.5, -0.25,
+               2.5e-7, 1e300, -12345678.9, 41, 0.00005]  # fmt: skip
+
+    async def look(page: Page) -> list[str]:
+        texts: list[str] = await page.evaluate(f"{json.dumps(numbers)}.map(formatNumber)")
+        return texts
+
+    texts = visit(page_file, look, tmp_path / "profile")
+    assert texts == [format_number(number) for number in numbers]
+
+
+def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
+    small_file: Path, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> list[Any]:
+        tries = [
+            "note7.",
+            "NOTE7. cow",
+            'sure "(CAT) no. 1"',
+            "sample_parse",
+            "Expecting value",
+            "no such",
+            "p15 {",
+        ]
+        found = [await page.evaluate(filtered(words=words)) for words in tries]
+        await page.evaluate(filtered(words="note7."))
+        marks = "[...document.querySelectorAll('{} mark')].map(mark => mark.textContent)"
+        found.append(await page.evaluate(marks.format("#rows")))
+        await follow(page, "location.hash = 'line-7-2'")
+        found.append(await page.evaluate(marks.format("dialog")))
+        return found
+
+    deep, two, literal, flag, details, none, prompt, in_table, in_view = visit(
+        small_file, look, tmp_path / "profile"
+    )
+    assert deep == [["7#1", "7#2", "7#3"], "3 of the 60 rows on this page"]
+    assert two[0] == ["7#2"]
+    assert literal[0] == ["1#3", *(f"{line}#3" for line in range(10, 20))]
+    assert flag[0] == details[0] == [f"{line}#3" for line in range(1, 21)]
+    assert none == [[], "0 of the 60 rows on this page"]
+    assert prompt[0] == ["15#1", "15#2"]
+    assert in_table == ["note7."] * 3
+    assert in_view == ["note7."]
+
+
+def test_rows_are_filtered_by_status_by_flag_and_by_reward(
+    small_file: Path, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> list[list[Any]]:
+        tries: list[dict[str, str]] = [
+            {"status": "scored"}, {"status": "invalid"}, {"status": "sample"}, {"status": "row"},
+            {"flag": "sample_parse_error"}, {"flag": "-"}, {"from": "0.2", "to": "0.3"}, {"from": "0.3"},
+            {"to": "0"}, {},
+        ]  # fmt: skip
+        return [(await page.evaluate(filtered(**values)))[1] for values in tries]
+
+    counts = visit(small_file, look, tmp_path / "profile")
+    shown = [int(str(count).partition(" ")[0]) for count in counts]
+    assert shown == [40, 20, 20, 0, 20, 40, 20, 20, 20, 60]
+
+
+def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_samples(
+    small_file: Path, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> tuple[Any, ...]:
+        opened = await follow(page, "location.hash = 'line-19-3'")
+        text = await page.evaluate("document.querySelector('dialog').innerText")
+        samples = await page.evaluate(
+            "[...document.querySelectorAll('.samples th')].map(cell => cell.textContent)"
+        )
+        first = await follow(page, "location.hash = 'line-4'")
+        closed = await follow(page, "document.querySelector('dialog .bar button').click()")
+        address = await page.evaluate("location.hash + document.activeElement.textContent")
+        missing = await follow(page, "location.hash = 'line-99'")
+        return opened, text, samples, first, closed, address, missing, await page.evaluate(COUNT)
+
+    opened, text, samples, first, closed, address, missing, count = visit(
+        small_file, look, tmp_path / "profile"
+    )
+    assert opened == "Row 19#3"
+    for part in (
+        "invalid (sample)", "Served", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19", "sample_parse_error",
+        "P19", "first: `sample.output_json`", "second: `sample.output_json`",
+    ):  # fmt: skip
+        assert part in text
+    assert samples == ["19#1", "19#2", "19#3"]
+    assert first == "Row 4#1"
+    assert (closed, address) == (None, "#table4#1")
+    assert (missing, count) == (None, "Row 99 is not on this page.")
+
+
+def test_keys_go_to_the_search_and_through_the_rows_that_were_found(
+    small_file: Path, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> list[Any]:
+        await page.evaluate(pressed("/"))
+        found = [await page.evaluate("document.activeElement.name")]
+        await page.evaluate(filtered(words="cow"))
+        found.append(await follow(page, f"{ROWS}[1].querySelector('a').click()"))
+        keys = ("n", "ArrowRight", "p", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+        found += [await follow(page, pressed(key)) for key in keys]
+        found.append(await page.evaluate("document.querySelector('dialog .note').textContent"))
+        return found
+
+    name, *opened, place = visit(small_file, look, tmp_path / "profile")
+    assert name == "words"
+    lines = [2, 3, 4, 3, 2, 1, 1]
+    assert opened == [f"Row {line}#2" for line in lines]
+    assert place == "1 of 20"
+
+
+def test_other_sections_link_to_rows_and_to_the_rows_with_a_flag(
+    small_file: Path, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> tuple[Any, ...]:
+        await page.evaluate("document.querySelector('#flags [data-flag] a').click()")
+        by_flag = await page.evaluate(COUNT)
+        opened = await follow(page, "document.querySelector('#cards summary a').click()")
+        return by_flag, opened
+
+    by_flag, opened = visit(small_file, look, tmp_path / "profile")
+    assert by_flag == "20 of the 60 rows on this page"
+    assert opened == "Row 1#3"
+
+
+def test_the_table_sorts_by_any_column_and_shows_more_on_demand(
+    page_file: Path, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> list[Any]:
         found = []
         for column in (2, 2, 1, 0):
             await page.evaluate(
                 f"document.querySelectorAll('#rows thead button')[{column}].click()"
             )
-            cells = f"{SHOWN}.map(row => row.cells[{column}].textContent)"
+            cells = f"{ROWS}.map(row => row.cells[{column}].textContent)"
             found.append(await page.evaluate(cells))
-            order = "document.querySelector('#rows th[aria-sort]').ariaSort"
-            found.append([await page.evaluate(order)])
+            found.append(
+                await page.evaluate("document.querySelector('#rows th[aria-sort]').ariaSort")
+            )
+        await page.evaluate("document.querySelector('.more').click()")
+        found.append(await page.evaluate(NAMES))
         return found
 
-    rising, first, falling, second, status, _, lines, _ = visit(
+    rising, first, falling, second, status, _, lines, _, more = visit(
         page_file, look, tmp_path / "profile"
     )
-    assert (first, second) == (["ascending"], ["descending"])
-    empty = rising.count("-")
-    assert empty
-    rewards = [float(text) for text in rising[:-empty]]
+    assert (first, second) == ("ascending", "descending")
+    rewards = [float(text) for text in rising]
     assert rewards == sorted(rewards)
-    assert len(set(rewards)) > 10
-    assert falling[-empty:] == ["-"] * empty
-    assert [float(text) for text in falling[:-empty]] == sorted(rewards, reverse=True)
-    assert status == sorted(status)
-    numbers = [int(text.partition("#")[0]) for text in lines]
-    assert numbers == sorted(numbers)
-
-
-def test_the_table_filters_by_words_and_by_status(
-    page_file: Path, large: Run, tmp_path: Path
-) -> None:
-    def type_in(words: str, status: str) -> str:
-        return (
-            f"document.querySelector('input').value = {words!r};"
-            f"document.querySelector('select').value = {status!r};"
-            "document.querySelector('input').dispatchEvent(new Event('input'));"
-            f"[{SHOWN}.map(row => row.dataset.status), document.querySelector('output').textContent]"
-        )
-
-    async def look(page: Page) -> list[tuple[list[str], str]]:
-        tries = [("", ""), ("", "failed"), ("GRADER_SERVER model", ""), ("no such words", "")]
-        return [await page.evaluate(type_in(*values)) for values in tries]
-
-    kept = [result.status for result in large.numbers.digest.kept()]
-    failed = kept.count("failed")
-    assert failed
-    (every, count), (by_status, _), (by_words, counted), (nothing, none) = visit(
-        page_file, look, tmp_path / "profile"
-    )
-    assert sorted(every) == sorted(kept)
-    assert count == f"{len(kept)} of {len(kept)} rows shown"
-    assert by_status == by_words == ["failed"] * failed
-    assert counted.startswith(f"{failed} of ")
-    assert (nothing, none.partition(" ")[0]) == ([], "0")
+    highest = [float(text) for text in falling]
+    assert highest == sorted(highest, reverse=True)
+    assert highest[0] > rewards[-1]
+    assert set(status) == {"failed"}
+    assert more[: len(lines)] == lines
+    assert len(more) == 2 * len(lines)
+    places = [tuple(map(int, name.split("#"))) for name in more]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("width", [400, 768, 1400])
@@ -133,7 +305,7 @@ def test_the_page_fits_any_screen_and_its_text_has_enough_contrast(
 ) -> None:
     contrast = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
-    async def look(page: Page) -> tuple[int, list[float]]:
+    async def look(page: Page) -> tuple[int, list[str], list[float]]:
         screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         await page.call("Emulation.setDeviceMetricsOverride", **screen)
         await page.call(
@@ -141,10 +313,17 @@ def test_the_page_fits_any_screen_and_its_text_has_enough_contrast(
             features=[{"name": "prefers-color-scheme", "value": scheme}],
         )
         wide = await page.evaluate("document.documentElement.scrollWidth")
-        return wide, await page.evaluate(contrast)
+        outside = (
+            "[...document.querySelectorAll('main :is(td, th, dd, figcaption, output, input)')]"
+            ".filter(part => part.checkVisibility() && !part.closest('.matrix, thead, .skip'))"
+            ".filter(part => part.getBoundingClientRect().right > innerWidth)"
+            ".map(part => part.outerHTML)"
+        )
+        return wide, await page.evaluate(outside), await page.evaluate(contrast)
 
-    wide, contrasts = visit(page_file, look, tmp_path / "profile")
+    wide, outside, contrasts = visit(page_file, look, tmp_path / "profile")
     assert wide <= width
+    assert outside == []
     assert min(contrasts) >= 4.5  # WCAG 2.2, 1.4.3, level AA
 
 
@@ -156,8 +335,8 @@ def test_a_printed_page_has_the_texts_of_rows_and_no_controls(
         controls = await page.evaluate(
             "getComputedStyle(document.querySelector('.controls')).display"
         )
-        texts = "[...document.querySelectorAll('#ends pre')].every(text => text.checkVisibility())"
-        rows = f"{SHOWN}.filter(row => getComputedStyle(row).display !== 'none').length"
+        texts = "[...document.querySelectorAll('#cards pre')].every(text => text.checkVisibility())"
+        rows = f"{ROWS}.filter(row => getComputedStyle(row).display !== 'none').length"
         return controls, await page.evaluate(texts), await page.evaluate(rows)
 
     assert visit(page_file, look, tmp_path / "profile") == ("none", True, 40)

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from graders_engine import DataSetError
 from graders_engine.dataset.results.digest import (
+    DRAWN,
     EXTREMES,
     FLAGGED,
-    SAMPLED,
     Digest,
-    Reservoir,
     TopK,
     digest,
 )
@@ -52,23 +51,50 @@ def test_the_top_k_are_those_of_a_stable_sort(rewards: list[int], k: int) -> Non
     assert foremost.rows() == sorted(results, key=lambda result: result.reward or 0.0)[:k]
 
 
-def test_each_row_is_sampled_with_the_same_probability() -> None:
-    reservoir = Reservoir(1000)
-    for line in range(10_000):
-        reservoir.add(scored(line, 0.0))
-    lines = {row.line for row in reservoir.rows}
-    assert len(lines) == 1000
-    # The mean place of 1,000 of 10,000 rows has a standard deviation of about 87.
-    assert abs(sum(lines) / 1000 - 5000) < 400
+def test_of_a_prompt_only_the_first_of_its_most_extreme_rows_is_kept() -> None:
+    lowest = TopK(3, lambda result: result.reward or 0.0, one_a_prompt=True)
+    rewards = {"a": [0.1, 0.0, 0.0], "b": [0.5, 0.4], "c": [0.4] * 5, "d": [0.9]}
+    line = 0
+    for group, of_group in rewards.items():
+        for sample, reward in enumerate(of_group, 1):
+            line += 1
+            lowest.add(scored(line, reward, group=group, sample=sample))
+    assert [(row.group, row.sample) for row in lowest.rows()] == [("a", 2), ("b", 2), ("c", 1)]
+
+
+@pytest.mark.parametrize("by_group", [True, False])
+def test_rows_are_drawn_by_prompt_from_the_whole_run(by_group: bool) -> None:
+    drawn = Digest().drawn
+    prompts = DRAWN // 2
+    for number in range(4 * prompts):
+        prompt = number // 4
+        group = f"prompt {prompt}" if by_group else None
+        line = number + 1 if by_group else prompt + 1
+        drawn.add(scored(line, 0.0, group=group, sample=number % 4 + 1))
+    rows = drawn.rows()
+    assert len(rows) == DRAWN
+    counts = Counter(row.prompt for row in rows)
+    assert sorted(counts.values())[1:] == [4] * (len(counts) - 1)
+    places = [row.line for row in rows]
+    # The mean place of 2,500 of 5,000 prompts has a standard deviation of about 0.4 % of the run.
+    assert sum(places) / len(places) / max(places) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_run_that_is_not_large_is_kept_whole() -> None:
+    rows = [scored(line, line % 7, sample=sample) for line in range(1, 90) for sample in (1, 2)]
+    assert sorted(row.line for row in digest_of(rows).kept()) == [row.line for row in rows]
 
 
 def test_what_is_kept_does_not_grow_with_the_run(large: Run) -> None:
     kept = large.numbers.digest.kept()
     assert large.numbers.digest.tally.rows == LARGE_ROWS
-    assert len(kept) <= 3 * EXTREMES + FLAGGED * len(large.numbers.digest.flagged) + SAMPLED
+    extremes = large.numbers.digest.extremes()
+    assert len(extremes) <= 3 * EXTREMES + FLAGGED * len(large.numbers.digest.flagged)
+    assert kept[: len(extremes)] == extremes
+    assert DRAWN <= len(kept) <= len(extremes) + DRAWN
     assert len(set(large.texts.texts)) == len(kept)
     places = [(row.line, row.sample) for row in kept]
-    assert places == sorted(set(places))
+    assert len(places) == len(set(places))
 
 
 @given(st.lists(FINITE, max_size=80), st.integers(1, 60))

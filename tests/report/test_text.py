@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders_engine.report.row_texts import readable
+from graders_engine.dataset.results.line import ResultLine
+from graders_engine.report.row_texts import MIN_CHARS, readable, texts_of
 from graders_engine.report.terminal.report import report_text
-from graders_engine.report.visible import cut, one_line, visible
+from graders_engine.report.visible import cut, one_line, shorten, start_of, visible
+from graders_engine.report.width import columns_of
 from tests.report.conftest import LARGE_ROWS, Run
 
 UNSAFE = re.compile(
@@ -40,6 +44,17 @@ def test_a_cut_text_is_never_longer_than_its_limit(text: str, max_chars: int) ->
     safe, left_out = cut(text, max_chars)
     assert len(safe) <= max_chars
     assert left_out or safe == visible(text)
+    assert start_of(text, max_chars) == (f"{safe}…" if left_out else safe)
+    name = shorten(text, max_chars)
+    assert columns_of(name) <= max_chars
+    assert "\n" not in name
+    assert not UNSAFE.search(name)
+
+
+def test_a_long_name_is_cut_in_the_middle() -> None:
+    keys = [f"a_very_long_key_for_a_sub_reward_number_{n}" for n in ("one", "two")]
+    assert [shorten(key, 20) for key in keys] == ["a_very_lon…umber_one", "a_very_lon…umber_two"]
+    assert shorten("short", 5) == "short"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +69,65 @@ def test_a_cut_text_is_never_longer_than_its_limit(text: str, max_chars: int) ->
 )
 def test_an_item_is_written_with_its_strings_unquoted(value: object, text: str) -> None:
     assert readable(value) == text
+
+
+def test_the_item_of_many_samples_is_counted_once(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    row = {"item": {"text": "漢" * 40_000}, "samples": ["a"] * 50}
+    data.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    results = [ResultLine(1, 1.0, "scored", {}, {}, 0.0, sample=sample) for sample in range(1, 51)]
+    whole = texts_of(results, {}, data, 130_000)
+    assert {len(whole.of(result).item) for result in results} == {len("text: ") + 40_000}
+    start = texts_of(results, {}, data, 110_000)
+    assert {len(start.of(result).item) for result in results} == {32_000}
+
+
+@pytest.mark.parametrize("sample_chars", [10, 1_000, 50_000, 200_000])
+def test_the_more_texts_a_page_has_the_less_it_keeps_of_each(
+    sample_chars: int, tmp_path: Path
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [
+        {"item": {"n": n}, "samples": [f"{n}{k}" + "y" * sample_chars for k in "ab"]}
+        for n in range(20)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    results = [
+        ResultLine(line, 1.0, "scored", {}, {}, 0.0, sample=sample)
+        for line in range(1, 21)
+        for sample in (1, 2)
+    ]
+    budget = 200_000
+    texts = texts_of(results, {}, data, budget)
+    kept = [texts.of(result) for result in results]
+    assert [text.item for text in kept[:4]] == ["n: 0", "n: 0", "n: 1", "n: 1"]
+    assert kept[3].sample.startswith("1by")
+    lengths = {len(text.sample) - len(str(text.sample_chars - sample_chars)) for text in kept}
+    whole = sum(text.sample_chars for text in kept)
+    if whole < budget:
+        assert all(len(text.sample) == text.sample_chars for text in kept)
+    else:
+        assert all(text.sample_chars > len(text.sample) >= MIN_CHARS for text in kept)
+        assert sum(len(text.sample) for text in kept) <= budget
+        assert len(lengths) == 1
+
+
+def test_a_sample_is_its_text_and_its_tool_calls(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    data = tmp_path / "rows.jsonl"
+    rows: list[dict[str, object]] = [
+        {"item": {}, "model_sample": "a text"},
+        {"item": {}, "sample": {"output_text": "see"}},
+        {"item": {}, "sample": {"output_tools": [call]}},
+        {"item": {}, "sample": {"output_text": "both", "output_tools": [call]}},
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    results = [ResultLine(line, 1.0, "scored", {}, {}, 0.0) for line in range(1, 5)]
+    texts = texts_of(results, {}, data)
+    kept = [texts.of(result).sample for result in results]
+    assert kept[:2] == ["a text", "see"]
+    assert kept[2].startswith("- id: c1\n")
+    assert kept[3] == f"both\n\n{kept[2]}"
 
 
 def test_the_terminal_has_the_numbers_of_the_page(large: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import zlib
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,10 +20,12 @@ EXTREMES = 40
 """Rows kept with the smallest rewards, with the largest, and of the slowest."""
 FLAGGED = 10
 """Rows kept for each flag."""
+SLOW_S = 0.1
+"""Where no row takes so many seconds, its grading's time matters to nobody."""
 MAX_NAMES = 1000
 """Different flags, models or judges in a file; a report with more would take very long."""
-SAMPLED = 200
-"""Rows kept as a random sample of all."""
+DRAWN = 10_000
+"""Rows kept of prompts that are drawn at random; of a run with no more rows, all."""
 _NAN = float("nan")
 
 
@@ -33,10 +35,13 @@ class TopK:
     Args:
         size: how many to keep.
         key: of a result.
+        one_a_prompt: whether only the first of a prompt's results counts.
     """
 
-    def __init__(self, size: int, key: Callable[[ResultLine], float]) -> None:
-        self._size, self._key = size, key
+    def __init__(
+        self, size: int, key: Callable[[ResultLine], float], *, one_a_prompt: bool = False
+    ) -> None:
+        self._size, self._key, self._one_a_prompt = size, key, one_a_prompt
         self._held: list[ResultLine] = []
         self._limit = float("inf")
 
@@ -44,38 +49,26 @@ class TopK:
         """Consider one more result."""
         if self._key(result) < self._limit:
             self._held.append(result)
-            if len(self._held) >= 4 * self._size:
+            if len(self._held) >= 2 * self._size:
                 self._limit = self._key(self.rows()[-1])
 
     def rows(self) -> list[ResultLine]:
         """The results that are kept."""
         self._held.sort(key=self._key)
+        if self._one_a_prompt:
+            first: dict[str | int, ResultLine] = {}
+            for result in self._held:
+                first.setdefault(result.prompt, result)
+            self._held = list(first.values())
         del self._held[self._size :]
         return list(self._held)
 
 
-class Reservoir:
-    """A random sample of all results (Vitter's algorithm R, seeded).
-
-    Args:
-        size: how many to keep.
-
-    Attributes:
-        rows: the results that are kept.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size, self._seen = size, 0
-        self._random = random.Random(0).random  # noqa: S311 - a selection of rows, not a secret
-        self.rows: list[ResultLine] = []
-
-    def add(self, result: ResultLine) -> None:
-        """Consider one more result."""
-        self._seen += 1
-        if self._seen <= self._size:
-            self.rows.append(result)
-        elif (index := int(self._random() * self._seen)) < self._size:
-            self.rows[index] = result
+def _place_in_draw(result: ResultLine) -> int:
+    """A number that looks random and is the same for all samples of a prompt (Knuth's hash of integers)."""
+    group = result.group
+    prompt = result.line if group is None else zlib.crc32(group.encode(errors="surrogatepass"))
+    return prompt * 2_654_435_761 & 0xFFFFFFFF
 
 
 @dataclass(slots=True)
@@ -124,33 +117,42 @@ class Digest:
             (`ResultLine.counted`), or NaN where it sees nothing.
         groups: of each row, a number that it shares with the other samples of its prompt; the rows of a line
             without a group have a number of their own, below zero.
+        served: how often each reward is served in place of one to rows that count with it.
         sub_rewards: by key of a multi, of each row; NaN if the part has no value. A column ends at the last
             row with the key.
         usage: the tokens that judges took, by model.
         saved_tokens: those that were not spent: kept replies, and rows that equal an earlier one.
         repeats: of judges that are asked several times, by the grader's key.
         seconds: sum of the rows' grading times.
-        worst: scored rows with the smallest rewards.
-        best: scored rows with the largest rewards.
+        worst: scored rows with the smallest rewards, one a prompt.
+        best: scored rows with the largest rewards, one a prompt.
+        slowest: rows whose grading took longest.
         flagged: the first rows of each flag.
-        sampled: a random sample of all rows.
+        drawn: rows of prompts that are drawn at random.
     """
 
     tally: Tally = field(default_factory=Tally)
     rewards: array[float] = field(default_factory=lambda: array("d"))
     groups: array[int] = field(default_factory=lambda: array("q"))
+    served: dict[float, int] = field(default_factory=dict)
     sub_rewards: dict[str, array[float]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     saved_tokens: int = 0
     repeats: dict[str, Repeats] = field(default_factory=dict)
     seconds: float = 0.0
-    worst: TopK = field(default_factory=lambda: TopK(EXTREMES, lambda result: result.reward or 0.0))
+    worst: TopK = field(
+        default_factory=lambda: TopK(
+            EXTREMES, lambda result: result.reward or 0.0, one_a_prompt=True
+        )
+    )
     best: TopK = field(
-        default_factory=lambda: TopK(EXTREMES, lambda result: -(result.reward or 0.0))
+        default_factory=lambda: TopK(
+            EXTREMES, lambda result: -(result.reward or 0.0), one_a_prompt=True
+        )
     )
     slowest: TopK = field(default_factory=lambda: TopK(EXTREMES, lambda result: -result.seconds))
     flagged: dict[str, list[ResultLine]] = field(default_factory=dict)
-    sampled: Reservoir = field(default_factory=lambda: Reservoir(SAMPLED))
+    drawn: TopK = field(default_factory=lambda: TopK(DRAWN, _place_in_draw))
     _group_numbers: dict[str, int] = field(default_factory=dict)
     _lines_alone: dict[int, int] = field(default_factory=dict)
 
@@ -159,7 +161,7 @@ class Digest:
         self.tally.add(result)
         self.seconds += result.seconds
         self.slowest.add(result)
-        self.sampled.add(result)
+        self.drawn.add(result)
         if result.status == "scored":
             self.worst.add(result)
             self.best.add(result)
@@ -183,6 +185,8 @@ class Digest:
         before = len(self.rewards)
         reward = result.counted
         self.rewards.append(_NAN if reward is None else reward)
+        if reward is not None and result.status != "scored":
+            self.served[reward] = self.served.get(reward, 0) + 1
         self.groups.append(self._group_of(result, ~before))
         for key, value in result.sub_rewards.items():
             column = column_of(self.sub_rewards, key)
@@ -201,12 +205,24 @@ class Digest:
         """Whether any two rows are samples of one prompt."""
         return self.tally.grouped
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether single rows' times are of interest."""
+        return any(result.seconds >= SLOW_S for result in self.slowest.rows()[:1])
+
+    def extremes(self) -> list[ResultLine]:
+        """The rows that a short report names: the first of each flag, the lowest, highest and slowest."""
+        rows = [row for rows_of_flag in self.flagged.values() for row in rows_of_flag]
+        return _distinct([*rows, *self.worst.rows(), *self.best.rows(), *self.slowest.rows()])
+
     def kept(self) -> list[ResultLine]:
-        """All rows that are kept, each once, in the order of the data set."""
-        rows = [*self.worst.rows(), *self.best.rows(), *self.slowest.rows(), *self.sampled.rows]
-        rows += [row for rows_of_flag in self.flagged.values() for row in rows_of_flag]
-        by_position = {(row.line, row.sample): row for row in rows}
-        return [by_position[position] for position in sorted(by_position)]
+        """All rows that are kept, each once: `extremes`, and then those that are drawn, prompt by prompt."""
+        return _distinct([*self.extremes(), *self.drawn.rows()])
+
+
+def _distinct(results: list[ResultLine]) -> list[ResultLine]:
+    """The results, each row once."""
+    return list({(row.line, row.sample): row for row in results}.values())
 
 
 def digest(path: Path, groups: LineGroups | None = None) -> Digest:

@@ -23,7 +23,7 @@ MAX_LINE_BYTES = 64 << 20
 """A longer line is not a result."""
 
 
-class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
+class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One line of a results file.
 
     Attributes:
@@ -84,6 +84,11 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
                 "graders-engine wrote it. Score the data again."
             )
         return self.served if self.blame in SERVED else None
+
+    @property
+    def prompt(self) -> str | int:
+        """What the row shares with the other samples of its prompt: its group, or else its line."""
+        return self.line if self.group is None else self.group
 
 
 def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:

@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from graders_engine.outcome import SERVED
 from graders_engine.report import formatting
 from graders_engine.report.html import charts
+from graders_engine.report.html.cards import KINDS, cards, kind_label, slowest
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
-from graders_engine.report.html.rows import RowTable, ends, slowest
+from graders_engine.report.html.row_data import row_data
 from graders_engine.report.numbers import Numbers
 from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
-from graders_engine.report.visible import one_line, visible
+from graders_engine.report.visible import shorten, start_of, visible
+from graders_engine.statistics.rounding import ROUNDING
 
 MAX_GRADER_CHARS = 20_000
 """Characters of the grader's JSON on the page."""
-_FILTERS: tuple[Callable[..., str], ...] = (
+_FILTERS: tuple[Callable[..., Any], ...] = (
     formatting.format_correlation,
     formatting.format_cost,
     formatting.format_count,
@@ -30,9 +33,12 @@ _FILTERS: tuple[Callable[..., str], ...] = (
     formatting.format_reward,
     formatting.format_seconds,
     formatting.format_share,
-    one_line,
+    shorten,
+    start_of,
 )
 """The functions that the templates use as filters, under the same names."""
+_SCRIPTS = ("text.js", "row-data.js", "row-view.js", "page.js")
+"""The parts of the page's script, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +66,29 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         texts: the texts of the rows that are shown.
     """
     made = environment(_FILTERS)
-    style, script = (source_of(made, name) for name in ("page.css", "page.js"))
+    style, script = source_of(made, "page.css"), "".join(source_of(made, name) for name in _SCRIPTS)
+    tally, why_no_texts = numbers.digest.tally, provenance.without_folders(texts.why_none)
     page = made.get_template("page.html.jinja").render(
         numbers=numbers,
-        tally=numbers.digest.tally,
+        tally=tally,
         provenance=provenance,
         grader_json=_grader_json(provenance.grader),
         sections=list(_sections(numbers)),
         statuses=formatting.STATUS_MEANINGS,
+        kind_choices=_kind_choices(),
+        blames=formatting.BLAME_MEANINGS,
+        much_blamed=list(formatting.much_blamed(tally.blames, tally.rows)),
+        uncounted={
+            "failed" if blame == "infrastructure" else blame: count
+            for blame, count in tally.blames.items()
+            if blame not in SERVED
+        },
+        rounding=ROUNDING,
         charts=charts,
-        ends=ends(numbers.digest, texts),
-        why_no_texts=texts.why_none,
+        cards=list(cards(numbers.digest, texts)),
+        why_no_texts=why_no_texts,
         slowest=slowest(numbers.digest, texts),
-        table=RowTable.of(numbers.digest, texts),
+        row_data=row_data(numbers.digest, texts, why_no_texts) if tally.rows else None,
         style=style,
         style_hash=policy_hash(style),
         script=script,
@@ -91,13 +107,21 @@ def _sections(numbers: Numbers) -> Iterator[Section]:
         ("flags", "Flags", tally.flags),
         ("prompts", "Prompts", numbers.groups),
         ("judges", "Judges", numbers.spending or numbers.repeated),
-        ("ends", "Lowest and highest", tally.scored),
-        ("slowest", "Slowest", tally.rows),
+        ("cards", "Rows to read first", tally.rows),
         ("table", "Rows", tally.rows),
+        ("slowest", "Slowest", numbers.digest.is_slow),
         ("origin", "Origin", True),
     ):
         if shown_if:
             yield Section(id_, heading)
+
+
+def _kind_choices() -> Iterator[tuple[str, str]]:
+    """The choices of the filter by status: (value, label)."""
+    for kind in KINDS:
+        yield kind, kind_label(kind)
+        if kind == "scored":
+            yield "invalid", "invalid"
 
 
 def _grader_json(grader: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.version import __version__
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints without them
+    from graders_engine.dataset.results.digest import Digest
     from graders_engine.report.numbers import Groups, Numbers, PassRate
     from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import RowTexts
@@ -42,8 +43,6 @@ _MAX_ROWS = 3
 """Rows printed from either end of the rewards, and of the slowest."""
 _KEY_WIDTH = 24
 """The longest key of a sub-reward, in columns."""
-_SLOW_S = 0.1
-"""Seconds of the slowest row, from which on the slowest rows are shown."""
 _CORRELATION_WIDTH = 10
 """Columns of one correlation."""
 
@@ -90,7 +89,7 @@ def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         *_rows("lowest rewards", digest.worst.rows(), texts),
         *_rows("highest rewards", digest.best.rows(), texts),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
-        *_slowest(digest.slowest.rows(), digest.seconds),
+        *_slowest(digest),
         *_settings(provenance.meta.get("settings", {}), provenance.engine),
     ]
     return visible("\n".join(lines))
@@ -298,19 +297,16 @@ def _rows(title: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterato
         return
     yield ""
     yield title
-    one_a_prompt: dict[str, ResultLine] = {}
-    for result in results:
-        one_a_prompt.setdefault(result.group or result.name, result)
-    for name, result in _named([*one_a_prompt.values()]):
+    for name, result in _named(results):
         text = one_line(texts.of(result)[1], _EXCERPT_CHARS)
         yield f"  {name}  {format_number(result.reward or 0.0):<6}  {text}".rstrip()
 
 
-def _slowest(results: Sequence[ResultLine], total: float) -> Iterator[str]:
-    if results and results[0].seconds >= _SLOW_S:
+def _slowest(digest: Digest) -> Iterator[str]:
+    if digest.is_slow:
         yield ""
-        yield f"{total:,.1f} s in all rows, waiting for their turn included; the slowest"
-        for name, result in _named(results):
+        yield f"{digest.seconds:,.1f} s in all rows, waiting for their turn included; the slowest"
+        for name, result in _named(digest.slowest.rows()):
             yield f"  {name}  {1000 * result.seconds:,.1f} ms"
 
 
