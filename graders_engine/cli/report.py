@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -65,6 +66,7 @@ def command(
     from graders_engine.report.run_json import numbers_json
     from graders_engine.report.terminal.report import report_text
 
+    gc.freeze()  # the modules stay: collections among many results would go through them again and again
     meta = read_meta(results)
     page = None if no_html or as_json else out or beside(results, ".html")
     if page is not None:
