@@ -60,8 +60,9 @@ class Histogram:
         """The chart in a sentence."""
         total, largest = sum(self.counts), max(self.counts)
         label = self.labels[self.counts.index(largest)]
+        values = "values" if self.single else "values in bars"
         return (
-            f"{total:,} values from {format_number(self.edges[0])} to {format_number(self.edges[-1])}; "
+            f"{total:,} {values} from {format_number(self.edges[0])} to {format_number(self.edges[-1])}; "
             f"the largest bar, {label}, has {largest:,}."
         )
 

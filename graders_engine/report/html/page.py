@@ -21,6 +21,8 @@ from graders_engine.statistics.rounding import ROUNDING
 
 MAX_GRADER_CHARS = 20_000
 """Characters of the grader's JSON on the page."""
+PRINTED_ROWS = 40
+"""Rows of the table that are printed on paper; `page.css` has the same number."""
 _FILTERS: tuple[Callable[..., Any], ...] = (
     formatting.format_correlation,
     formatting.format_cost,
@@ -83,6 +85,7 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
             for blame, count in tally.blames.items()
             if blame not in SERVED
         },
+        printed=PRINTED_ROWS,
         rounding=ROUNDING,
         charts=charts,
         cards=list(cards(numbers.digest, texts)),
