@@ -159,7 +159,7 @@ def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
             "NOTE7. cow",
             'sure "(CAT) no. 1"',
             "sample_parse",
-            "Expecting value",
+            "text is not JSON",
             "no such",
             "p15 {",
         ]

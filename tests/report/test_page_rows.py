@@ -65,6 +65,25 @@ def test_what_the_page_counts_is_what_its_rows_say(tmp_path: Path) -> None:
     assert part["Rows"] == str(len(parts))
 
 
+def test_tokens_that_were_not_spent_again_are_said_to_be_saved(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    tokens = {
+        "prompt_tokens": 1000, "completion_tokens": 234, "total_tokens": 1234, "cached_tokens": 0,
+    }  # fmt: skip
+    row = {
+        "line": 1,
+        "reward": 1.0,
+        "status": "scored",
+        "sub_rewards": {},
+        "flags": {},
+        "seconds": 0,
+    }
+    results.write_text(json.dumps({**row, "saved": {"judge": tokens}}) + "\n", encoding="utf-8")
+    run = read(results)
+    text = Reader(report_page(run.numbers, run.provenance, run.texts)).text()
+    assert "1,234 tokens were not spent again" in text
+
+
 def test_every_row_of_a_small_run_is_on_the_page_with_all_that_is_known_of_it(
     hostile: Run, page: str, read_page: Reader
 ) -> None:

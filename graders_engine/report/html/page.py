@@ -109,7 +109,7 @@ def _sections(numbers: Numbers) -> Iterator[Section]:
         ("sub-rewards", "Sub-rewards", numbers.sub_rewards),
         ("flags", "Flags", tally.flags),
         ("prompts", "Prompts", numbers.groups),
-        ("judges", "Judges", numbers.spending or numbers.repeated),
+        ("judges", "Judges", numbers.spending or numbers.repeated or numbers.digest.saved_tokens),
         ("cards", "Rows to read first", tally.rows),
         ("table", "Rows", tally.rows),
         ("slowest", "Slowest", numbers.digest.is_slow),
