@@ -72,7 +72,7 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         """The details, after the sub-grader's key if there is one."""
-        return f"{self.grader}: {self.details}" if self.grader else self.details
+        return _after_keys([self.grader], self.details)
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -247,8 +247,21 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
 
 
 def flags_of(failures: tuple[Failure, ...], sample_flags: tuple[Flag, ...]) -> dict[str, str]:
-    """The flags that are set, with their details; failures with the same flag are joined by newlines."""
-    details: dict[str, list[str]] = {flag.value: [] for flag in sample_flags}
+    """The flags that are set, with their details.
+
+    Failures with the same flag are joined by newlines; equal details stand there once, after all their keys.
+    """
+    keys: dict[str, dict[str, list[str]]] = {flag.value: {} for flag in sample_flags}
     for failure in failures:
-        details.setdefault(failure.flag.value, []).append(str(failure))
-    return {flag: "\n".join(lines) for flag, lines in details.items()}
+        keys.setdefault(failure.flag.value, {}).setdefault(failure.details, []).append(
+            failure.grader
+        )
+    return {
+        flag: "\n".join(_after_keys(graders, text) for text, graders in by_details.items())
+        for flag, by_details in keys.items()
+    }
+
+
+def _after_keys(keys: list[str], details: str) -> str:
+    named = ", ".join(filter(None, keys))
+    return f"{named}: {details}" if named else details

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import click
 
+from graders_engine.cli.parsing.command import Group
+from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.models.cache import CacheInfo, ReplyStore, default_path
 
 _CACHE = click.option(
@@ -18,43 +22,76 @@ _CACHE = click.option(
 )
 
 
-@click.group("cache")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the same as JSON.")
+
+
+@click.group("cache", cls=Group, example="graders cache info")
 def command() -> None:
     """Show or clear the judges' replies that are kept on disk, so that nothing is paid twice."""
 
 
-@command.command("info")
+@command.command("info", example="graders cache info")
 @_CACHE
-def info(path: Path | None) -> None:
-    """Show which replies are kept, and where."""
+@_JSON
+def info(path: Path | None, *, as_json: bool) -> None:
+    """Show which replies are kept, and where.
+
+    With --json it prints {"path", "replies", "file_bytes", "total_tokens", "models", "oldest"}: the number of
+    replies for each model, and when the oldest was kept (null if there is none).
+    """
     path = path or default_path()
-    if not path.exists():
-        click.echo(f"{path}: no replies are kept")
-        return
-    store = ReplyStore(path)
-    found = store.info()
-    store.close()
-    _show(found)
+    found = CacheInfo(path, 0, 0, 0, {}, None)
+    if path.exists():
+        store = ReplyStore(path)
+        found = store.info()
+        store.close()
+    if as_json:
+        plain = {**dataclasses.asdict(found), "path": str(path), "oldest": _time(found, "seconds")}
+        click.echo(format_value(plain, "json"))
+    elif path.exists():
+        print_lines(_lines(found))
+    else:
+        print_lines([f"{path}: no replies are kept"])
 
 
-@command.command("clear")
+@command.command("clear", example="graders cache clear")
 @_CACHE
-def clear(path: Path | None) -> None:
-    """Delete every kept reply. Equal requests are sent, and paid for, again."""
+@_JSON
+def clear(path: Path | None, *, as_json: bool) -> None:
+    """Delete every kept reply. Equal requests are sent, and paid for, again.
+
+    With --json it prints {"path", "deleted"}.
+    """
     path = path or default_path()
-    if not path.exists():
-        click.echo(f"{path}: no replies were kept")
+    deleted = None
+    if path.exists():
+        store = ReplyStore(path)
+        deleted = store.clear()
+        store.close()
+    if as_json:
+        click.echo(format_value({"path": str(path), "deleted": deleted or 0}, "json"))
         return
-    store = ReplyStore(path)
-    replies = store.clear()
-    store.close()
-    click.echo(f"{path}: deleted {replies:,} replies")
+    what = "no replies were kept" if deleted is None else f"deleted {_replies(deleted)}"
+    print_lines([f"{path}: {what}"])
 
 
-def _show(found: CacheInfo) -> None:
-    click.echo(f"{found.path}: {found.file_bytes / 1e6:,.1f} MB")
-    click.echo(f"replies  {found.replies:,}, which took {found.total_tokens:,} tokens")
+def _replies(count: int) -> str:
+    """A count of replies: "1 reply", "2 replies"."""
+    return f"{count:,} {'reply' if count == 1 else 'replies'}"
+
+
+def _lines(found: CacheInfo) -> Iterator[str]:
+    yield f"{found.path}: {found.file_bytes / 1e6:,.1f} MB"
+    yield f"replies  {found.replies:,}, which took {found.total_tokens:,} tokens"
     for model, replies in found.models.items():
-        click.echo(f"  {model}  {replies:,}")
+        yield f"  {model}  {replies:,}"
     if found.oldest is not None:
-        click.echo(f"oldest   {datetime.fromtimestamp(found.oldest).astimezone():%Y-%m-%d %H:%M}")
+        yield f"oldest   {_time(found, 'minutes')}"
+
+
+def _time(found: CacheInfo, unit: str) -> str | None:
+    """When the oldest reply was kept, in local time."""
+    if found.oldest is None:
+        return None
+    time = datetime.fromtimestamp(found.oldest).astimezone()
+    return time.isoformat(" " if unit == "minutes" else "T", unit)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graders_engine.cli.printing import format_value
-from graders_engine.errors import InvalidRequest
-from graders_engine.report.visible import visible
+from graders_engine.cli.failing import complain
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.printing import STDOUT, format_value, print_lines
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.dataset.results.compare import Comparison
@@ -26,10 +26,9 @@ FAIL_IF_WORSE = "--fail-if-worse"
 FILE = click.Path(path_type=Path)
 PAGE_ROWS = 100
 """Changed rows of each kind on the HTML page."""
-_PAGE_ENDINGS = (".html", ".htm")
 
 
-class WithMargin(click.Command):
+class WithMargin(Command):
     """A command whose --fail-if-worse takes an optional margin, as in `--fail-if-worse=0.1`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -55,7 +54,7 @@ def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
             "page",
             metavar="FILE",
             type=FILE,
-            help="Also write one HTML file, with both texts of the rows that changed side by side.",
+            help="Also write one HTML file, with both texts of the rows that changed side by side; or -.",
         ),
         click.option(
             FAIL_IF_WORSE,
@@ -109,14 +108,17 @@ def show_comparison(
     comparison = replace(
         whole, changed_most=whole.changed_most[:top], status_changes=whole.status_changes[:top]
     )
+    printed = page == STDOUT
     click.echo(
         format_value(to_builtins(comparison), "json")
         if as_json
-        else comparison_text(comparison, screen_of(sys.stdout))
+        else comparison_text(comparison, screen_of(sys.stderr if printed else sys.stdout)),
+        err=printed,
     )
     if page is not None:
         _write_page(page, whole, results, sources)
-        click.echo(visible(f"\ncomparison in {page}"), err=as_json)
+        if not printed:
+            print_lines(["", f"comparison in {page}"], err=as_json)
     _exit_if_worse(comparison, margin)
 
 
@@ -128,16 +130,14 @@ def require_page(
     """Check, before anything is computed, that a page can be written.
 
     Args:
-        page: the file; None for none.
+        page: the file; None for none, - for standard output.
         runs: the results files, each with its data set if that was moved.
         inputs: other files that the command reads.
     """
-    if page is None:
+    if page is None or page == STDOUT:
         return
     from graders_engine.report.html.place import require_place
 
-    if page.suffix.lower() not in _PAGE_ENDINGS:
-        raise InvalidRequest(f"--out {page}: the page is HTML; name a file that ends in .html.")
     require_place(page, runs, "comparison", inputs)
 
 
@@ -152,7 +152,11 @@ def _write_page(
     changed = (*comparison.changed_most, *comparison.status_changes)
     before = texts_of([row.before for row in changed], read_meta(results[0]), sources.before)
     after = texts_of([row.after for row in changed], read_meta(results[1]), sources.after)
-    write_page(page, comparison_page(comparison, (before, after)), "comparison")
+    text = comparison_page(comparison, (before, after))
+    if page == STDOUT:
+        click.echo(text)
+    else:
+        write_page(page, text, "comparison")
 
 
 def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
@@ -163,11 +167,11 @@ def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
         reason, code = f"B is worse than A{f' by more than {margin:g}' if margin else ''}.", WORSE
     else:
         return
-    click.secho(f"\n{reason}", err=True, fg="red")
+    complain("", reason)
     sys.exit(code if margin is None else WORSE)
 
 
-@click.command("compare", cls=WithMargin)
+@click.command("compare", cls=WithMargin, example="graders compare before.jsonl after.jsonl")
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,13 +18,19 @@ from graders_engine.cli.compare import (
     show_comparison,
 )
 from graders_engine.cli.options import engine_options
+from graders_engine.cli.parsing.flags import named_path
+from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import files_read, read_flag
 from graders_engine.dataset.scoring.score import require_apart, score_file
 from graders_engine.errors import DataSetError, InvalidRequest
 
 
-@click.command("diff-graders", cls=WithMargin)
+@click.command(
+    "diff-graders",
+    cls=WithMargin,
+    example="graders diff-graders old.yaml new.yaml --data rows.jsonl",
+)
 @click.argument("old")
 @click.argument("new")
 @click.option(
@@ -36,7 +41,11 @@ from graders_engine.errors import DataSetError, InvalidRequest
 @click.option("--join-on", metavar="KEY", help="As for `graders score`.")
 @click.option("--group-by", metavar="PATH", help="As for `graders score`.")
 @click.option(
-    "--out-dir", metavar="DIR", type=FILE, help="Keep the results: DIR/old.jsonl, DIR/new.jsonl."
+    "--out-dir",
+    metavar="DIR",
+    type=FILE,
+    callback=named_path,
+    help="Keep the results: DIR/old.jsonl, DIR/new.jsonl.",
 )
 @click.option("--keep-going", is_flag=True, help="As for `graders score`.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -68,7 +77,7 @@ def command(
         raise InvalidRequest(
             "The rows are read twice: save standard input to a file and pass that with --data."
         )
-    graders = [_read(argument) for argument in (old, new)]
+    graders = [read_flag("grader", as_flag(argument)) for argument in (old, new)]
     kept = () if out_dir is None else (out_dir / "old.jsonl", out_dir / "new.jsonl")
     require_apart(engine.settings, kept, how["data"], how["outputs"], files_read())
     inputs = [path for path in (how["outputs"], *files_read()) if path is not None]
@@ -96,15 +105,6 @@ def command(
             top=top,
             margin=margin,
         )
-
-
-def _read(argument: str) -> Any:
-    """The grader that an argument holds or names."""
-    if os.path.isfile(argument):  # unlike pathlib it does not raise for a text that is too long
-        return read_flag("grader", f"@{argument}")
-    if ":" not in argument and argument[:1] not in ("@", "-"):
-        raise InvalidRequest(f"{argument}: there is no such file, and it is not a grader.")
-    return read_flag("grader", argument)
 
 
 def _make_folder(folder: Path) -> None:

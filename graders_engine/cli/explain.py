@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,34 +10,45 @@ from typing import Any
 import click
 
 from graders_engine.cli.options import engine_settings
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.request import keep_inputs, read_flag
 from graders_engine.dataset.results.companions import results_files
 from graders_engine.dataset.results.data import data_path
-from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
+from graders_engine.dataset.results.line import ResultLine, lines_of, results_in, row_name
 from graders_engine.dataset.results.meta import read_meta
-from graders_engine.errors import InvalidRequest
+from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.explain import explain
-from graders_engine.report.row_texts import RowKey, find_rows, keys_of
+from graders_engine.report.row_texts import MOVED, RowKey, find_rows, keys_of
 from graders_engine.report.terminal.explain import explanation_text
+from graders_engine.report.terminal.screen import screen_of
 from graders_engine.settings import EngineSettings
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    cls=Command,
+    example="graders explain results.jsonl 19\ngraders explain results.jsonl 19#5",
+)
 @click.argument("results", type=_PATH, required=False)
-@click.argument("line", type=click.IntRange(1), required=False)
+@click.argument("line", callback=named_row, required=False)
 @click.option("--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or -.")
 @click.option(
     "--data", metavar="FILE", type=_PATH, help="The data set; with RESULTS only if it was moved."
 )
-@click.option("--row", metavar="N", type=click.IntRange(1), help="The row's line in the data set.")
+@click.option(
+    "--row",
+    metavar="ROW",
+    callback=named_row,
+    help="The row: its line in the data set, or LINE#SAMPLE.",
+)
 @click.option(
     "--sample",
     metavar="N",
     type=click.IntRange(1),
-    default=1,
-    help="Which of the line's samples (default: 1).",
+    help="Which of the line's samples, as LINE#SAMPLE says, too (default: 1).",
 )
 @click.option(
     "--sample-field", metavar="NAME", help="Field with the model output, if rows are flat."
@@ -46,18 +58,18 @@ _PATH = click.Path(path_type=Path)
 def command(
     settings: EngineSettings,
     results: Path | None,
-    line: int | None,
+    line: Named | None,
     grader: str | None,
     data: Path | None,
-    row: int | None,
-    sample: int,
+    row: Named | None,
+    sample: int | None,
     sample_field: str | None,
     as_json: bool,
 ) -> None:
     """Grade one row again and show it from end to end.
 
     Use either `graders explain RESULTS LINE`, which takes the grader and the data set from the results, or
-    `graders explain --grader G --data FILE --row N`.
+    `graders explain --grader G --data FILE --row LINE`. LINE#SAMPLE, such as 19#5, is one of several samples.
 
     Shows each template with the values of its variables, the sub-rewards, the formula with the numbers
     filled in, the requests to judges and their replies, what python graders printed, and the flags. Options
@@ -66,18 +78,23 @@ def command(
     recorded: ResultLine | None = None
     meta: Mapping[str, Any]
     if results is not None:
-        number = _require(line or row, "RESULTS needs a line: graders explain RESULTS LINE.")
+        named = _require(line or row, "RESULTS needs a line: graders explain RESULTS LINE.")
+        number, nth = _numbers(named, sample)
         meta = read_meta(results)
-        recorded = _find_result(results, keys_of(number, sample))
+        recorded = _find_result(results, keys_of(number, nth))
         unknown = f"The grader that produced {results} is not known: pass it with --grader."
         source = read_flag("grader", grader) if grader else _require(meta.get("grader"), unknown)
     else:
-        number = _require(row, "Pass RESULTS and a line, or --grader, --data and --row.")
+        named = _require(row, "Pass RESULTS and a line, or --grader, --data and --row.")
+        number, nth = _numbers(named, sample)
         source = read_flag("grader", _require(grader, "--row needs the grader: pass --grader."))
         meta = {"settings": {"sample_field": sample_field}}
     path = data or _require(data_path(meta), "Pass the data set with --data.")
     keep_inputs(settings, path, *(() if results is None else results_files(results)))
-    key, raw = _find_row(path, meta, keys_of(number, sample))
+    try:
+        key, raw = _find_row(path, meta, keys_of(number, nth))
+    except DataSetError as error:
+        raise error if data else DataSetError(f"{error} {MOVED}") from None
     explanation = explain(
         settings,
         source,
@@ -86,7 +103,9 @@ def command(
         sample=key.sample,
         recorded=recorded,
     )
-    click.echo(explanation.as_json() if as_json else explanation_text(explanation))
+    click.echo(
+        explanation.as_json() if as_json else explanation_text(explanation, screen_of(sys.stdout))
+    )
 
 
 def _require(value: Any, message: str) -> Any:
@@ -96,18 +115,25 @@ def _require(value: Any, message: str) -> Any:
     return value
 
 
+def _numbers(named: Named, sample: int | None) -> tuple[int, int]:
+    """The line and the number of the sample that a name and `--sample` give.
+
+    Raises:
+        InvalidRequest: they contradict each other.
+    """
+    if sample and named.sample and sample != named.sample:
+        raise InvalidRequest(f"{row_name(*named)} and --sample {sample} are different samples.")
+    return named.line, named.sample or sample or 1
+
+
 def _find_row(path: Path, meta: Mapping[str, Any], keys: list[RowKey]) -> tuple[RowKey, Any]:
     for found in find_rows(path, meta, keys):
         return found
-    raise InvalidRequest(f"{path} has no row on {_name(keys[0])}.")
+    raise InvalidRequest(f"{path} has no row on line {row_name(*keys[-1])}.")
 
 
 def _find_result(results: Path, keys: list[RowKey]) -> ResultLine:
     for _, result in results_in(lines_of(results)):
         if (result.line, result.sample) in keys:
             return result
-    raise InvalidRequest(f"{results} has no result for {_name(keys[0])}.")
-
-
-def _name(key: RowKey) -> str:
-    return f"line {key.line}" + (f", sample {key.sample}" if key.sample > 1 else "")
+    raise InvalidRequest(f"{results} has no result for line {row_name(*keys[-1])}.")

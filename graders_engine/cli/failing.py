@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from graders_engine.cli.parsing.command import message_of, variable_notes
+from graders_engine.cli.printing import print_lines
+from graders_engine.report.terminal.screen import Caution, Heading, Problem
+
 if TYPE_CHECKING:
     from graders_engine.errors import GradersError, Mistake
 
@@ -153,6 +157,22 @@ def _sentence(error: OSError) -> str:
     return f"{what}{error.strerror or error}{few.get(error.errno or 0, '')}."
 
 
+def refuse_usage(error: click.UsageError) -> NoReturn:
+    """Print how the command is used and what was wrong with the command line, and exit.
+
+    Raises:
+        UsageError: nothing was given where something must be, which prints the help.
+    """
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        raise error
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
+    message = message_of(error)
+    complain(f"Error: {message}", *variable_notes(message))
+    sys.exit(error.exit_code)
+
+
 def report_and_exit(error: GradersError) -> NoReturn:
     """Print what is wrong on standard error, and exit with the code for it."""
     from graders_engine.errors import (
@@ -162,36 +182,35 @@ def report_and_exit(error: GradersError) -> NoReturn:
         OutOfResources,
         RunStopped,
     )
-    from graders_engine.report.visible import visible
 
     if isinstance(error, InvalidGrader):
         count = len(error.mistakes)
-        click.secho(
-            f"The grader has {count} mistakes:" if count > 1 else "The grader has a mistake:",
-            err=True, fg="red",
-        )  # fmt: skip
+        complain(f"The grader has {count} mistakes:" if count > 1 else "The grader has a mistake:")
         for mistake in error.mistakes:
             show(mistake)
     else:
-        click.secho(visible(str(error)), err=True, fg="red")
+        complain(str(error), *variable_notes(str(error)))
     failed = (DataSetError, BudgetSpent, OutOfResources, RunStopped)
     sys.exit(FAILED if isinstance(error, failed) else WRONG_REQUEST)
 
 
+def complain(*lines: str) -> None:
+    """Print on standard error what is wrong."""
+    print_lines(map(Problem, lines), err=True)
+
+
+def caution(text: str) -> None:
+    """Print on standard error what needs attention and does not stop the command."""
+    print_lines([Caution(text)], err=True)
+
+
 def warn(mistake: Mistake) -> None:
     """Print a warning on standard error."""
-    from graders_engine.report.visible import visible
-
-    click.secho("warning", err=True, fg="yellow", nl=False)
-    click.echo(visible(f": {mistake}"), err=True)
+    first, *rest = str(mistake).split("\n")
+    print_lines([Caution(f"warning: {first}"), *rest], err=True)
 
 
 def show(mistake: Mistake) -> None:
     """Print one mistake: path, message, the line with a caret, and what to do."""
-    from graders_engine.report.visible import visible
-
-    click.echo(err=True)
-    if mistake.param:
-        click.secho(visible(mistake.param), err=True, bold=True)
-    for line in visible(str(mistake)).splitlines():
-        click.echo(f"  {line}", err=True)
+    lines = ["", *([Heading(mistake.param)] if mistake.param else [])]
+    print_lines([*lines, *(f"  {line}" for line in str(mistake).splitlines())], err=True)

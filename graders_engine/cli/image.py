@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from graders_engine.cli.parsing.command import Group
+from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_file
 from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox import images
@@ -15,7 +17,7 @@ CONFIG = Path("graders.toml")
 """Users define images here: tables `[images.NAME]` with `packages`, and optionally `nltk_data`, `pythons`."""
 
 
-@click.group("image")
+@click.group("image", cls=Group, example="graders image build 2025-05-08")
 def command() -> None:
     """Manage environments for python graders.
 
@@ -28,36 +30,36 @@ def command() -> None:
     """  # noqa: D301 - \b is the character by which click keeps lines apart
 
 
-@command.command("build")
+@command.command("build", example="graders image build 2025-05-08")
 @click.argument("tag")
 def build(tag: str) -> None:
     """Build the image TAG: an environment with exactly its packages. Takes minutes."""
     try:
-        image = images.build(tag, _custom(), on_step=lambda step: click.echo(step, err=True))
+        image = images.build(tag, _custom(), on_step=lambda step: print_lines([step], err=True))
     except images.ImageError as error:
         raise InvalidRequest(f"{error}.") from None
-    click.echo(_described(image))
+    print_lines(_described(image))
 
 
-@command.command("list")
+@command.command("list", example="graders image list")
 def list_() -> None:
     """Show the images that are built, and those that can be built."""
     built = {image.tag: image for image in images.built()}
     for tag in dict.fromkeys([*built, *images.DOCUMENTED, *_custom()]):
         image = built.get(tag)
-        click.echo(_described(image) if image else f"{tag}: not built")
+        print_lines(_described(image) if image else [f"{tag}: not built"])
 
 
-def _described(image: images.Image) -> str:
+def _described(image: images.Image) -> list[str]:
     lines = [f"{image.tag}: Python {image.python} in {image.folder}"]
     if image.missing_data:
         lines.append(
             f"  without NLTK data: {', '.join(image.missing_data)} (build it again to retry)"
         )
-    return "\n".join(lines)
+    return lines
 
 
-@command.command("remove")
+@command.command("remove", example="graders image remove mine")
 @click.argument("tag")
 def remove(tag: str) -> None:
     """Delete the image TAG."""

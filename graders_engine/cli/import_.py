@@ -11,6 +11,9 @@ from pathlib import Path
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.parsing.command import Group
+from graders_engine.cli.parsing.flags import named_path
+from graders_engine.cli.printing import print_lines
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.evals.check import HostedCheck, check
 from graders_engine.evals.conversion import Imported, import_evals
@@ -24,18 +27,24 @@ MAX_ENTRIES = 10
 """Entries of each list that the terminal shows; the file has all."""
 
 
-@click.group("import")
+_EXAMPLE = """\
+graders import evals --from-api --check --out evals
+graders import evals export.jsonl --out evals"""
+
+
+@click.group("import", cls=Group, example=_EXAMPLE)
 def command() -> None:
     """Import graders and rows from other systems."""
 
 
-@command.command("evals")
+@command.command("evals", example=_EXAMPLE)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     metavar="DIR",
     required=True,
     type=click.Path(path_type=Path),
+    callback=named_path,
     help="Folder to write to.",
 )
 @click.option(
@@ -50,11 +59,8 @@ def command() -> None:
 def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> None:
     """Make grader files and row files from an export of hosted evals.
 
-    The hosted evals end on 30 November 2026. Until then, this command imports everything, with the key in
-    OPENAI_API_KEY (and OPENAI_BASE_URL for another address):
-
-    \b
-    graders import evals --from-api --check --out evals
+    The hosted evals end on 30 November 2026. Until then, --from-api imports everything, with the key in
+    OPENAI_API_KEY (and OPENAI_BASE_URL for another address).
 
     The raw responses are kept in evals/export.jsonl. You can also make an export with the openai package: one
     JSON object a line, or JSON files with objects, arrays or list pages, in any mixture:
@@ -71,17 +77,16 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
                 for item in items.list(run.id, eval_id=one.id):
                     print(item.to_json(indent=None, warnings=False), file=file)
 
-    \b
-    graders import evals export.jsonl --out evals
-
     This is written for each eval, to a folder of its name:
 
-    \b
-    grader-NAME.json    a testing criterion; its pass threshold changes nothing
-    graders.json        if there are several: a multi of all of them; the reward
-                        is their mean, and the number of each is a sub-reward
-    RUN.rows.jsonl      the output items: id, item, sample, hosted scores
-    rejected-NAME.json  a criterion that is not a valid grader
+    grader-NAME.json, a testing criterion; its pass threshold changes nothing.
+
+    graders.json, if there are several: a multi of all of them; the reward is their mean, and the number of
+    each is a sub-reward.
+
+    RUN.rows.jsonl, the output items: id, item, sample, hosted scores.
+
+    rejected-NAME.json, a criterion that is not a valid grader.
 
     IMPORT.md, next to the folders, has the commands to run next, and says what could not be imported. Output
     items that hold an error instead of an output are left out and counted. Files of an earlier import are
@@ -106,8 +111,9 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
         )
     except OSError as error:
         raise DataSetError(f"{report} cannot be written: {error.strerror}.") from None
-    click.echo(import_report(imported, checks, MAX_ENTRIES))
-    click.echo(f"\nThe full report is in {report}")
+    print_lines(
+        [import_report(imported, checks, MAX_ENTRIES), "", f"The full report is in {report}"]
+    )
 
 
 def _checks(imported: Imported) -> Iterator[HostedCheck]:

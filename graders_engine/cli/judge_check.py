@@ -9,7 +9,9 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
-from graders_engine.cli.printing import format_value
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import keep_inputs, read_flag
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
@@ -17,8 +19,12 @@ from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("judge-check")
-@click.option("--grader", metavar="G", required=True, help="The grader: JSON or YAML, @FILE, or -.")
+@click.command(
+    "judge-check",
+    cls=Command,
+    example="graders judge-check grader.yaml --data rows.jsonl --human label",
+)
+@takes_grader(required=True)
 @click.option("--data", metavar="FILE", required=True, type=_FILE, help="Rows with human labels.")
 @click.option(
     "--human",
@@ -64,7 +70,9 @@ def command(
 
     from graders_engine.dataset.rows.read import open_data
     from graders_engine.dataset.scoring.judge_check import check_judge
-    from graders_engine.report.terminal.agreement import agreement_text
+    from graders_engine.report.formatting import format_rows
+    from graders_engine.report.terminal.agreement import agreement_lines
+    from graders_engine.report.terminal.screen import Problem
 
     with engine:
         given = read_flag("grader", grader)
@@ -75,12 +83,12 @@ def command(
     if as_json:
         click.echo(format_value(to_builtins(checked), "json"))
         return
-    click.echo(agreement_text(checked.agreement))
+    lines = agreement_lines(checked.agreement)
     if checked.unlabelled:
-        click.echo(f"{checked.unlabelled:,} rows without a human label were left out")
+        lines.append(f"{format_rows(checked.unlabelled)} without a human label were left out")
     if checked.failed:
-        click.secho(
-            f"{checked.failed:,} rows failed (infrastructure); run the command again", fg="yellow"
-        )
-    for model, usage in checked.usage.items():
-        click.echo(f"{model}: {usage.total_tokens:,} tokens")
+        failed = f"{format_rows(checked.failed)} failed (infrastructure)"
+        lines.append(Problem(f"{failed}; run the command again"))
+    print_lines(
+        [*lines, *(f"{m}: {used.total_tokens:,} tokens" for m, used in checked.usage.items())]
+    )

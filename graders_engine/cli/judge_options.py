@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graders_engine.cli.flags import Decorator, flag, pair
+from graders_engine.cli.parsing.flags import Decorator, flag, named_path, pair
 from graders_engine.errors import InvalidRequest
 from graders_engine.models.judges import DEFAULT, JudgeSettings
 from graders_engine.models.retry import RetryPolicy
@@ -64,17 +64,18 @@ JUDGE_FLAGS: dict[str, Decorator] = {
         help="Ask K times per row; the result is the median, or the most frequent label.",
     ),
     "cache": flag(
-        JudgeSettings, "cache", metavar="FILE", type=_PATH, help="File of the cache of replies.",
+        JudgeSettings, "cache", metavar="FILE", type=_PATH, callback=named_path,
+        help="File of the cache of replies.",
     ),
     "no_cache": click.option(
         "--no-cache", is_flag=True, help="Do not use the cache of replies.",
     ),
     "record": flag(
-        JudgeSettings, "record", metavar="DIR", type=_PATH,
+        JudgeSettings, "record", metavar="DIR", type=_PATH, callback=named_path,
         help="Folder to write each request and its reply to.",
     ),
     "replay": flag(
-        JudgeSettings, "replay", metavar="DIR", type=_PATH,
+        JudgeSettings, "replay", metavar="DIR", type=_PATH, callback=named_path,
         help="Folder to take all replies from, without network access.",
     ),
     "max_cost": flag(

@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from keyword import iskeyword
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from graders_engine.cli import failing
+from graders_engine.cli.parsing.command import Group, write_list
+from graders_engine.report.terminal.screen import color_wanted
 from graders_engine.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
@@ -27,6 +32,7 @@ COMMANDS = {
     "sandbox": "Show which sandboxes work on this machine, and test them.",
     "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
+    "completion": "Print the script by which a shell completes commands and options.",
 }
 """Subcommand -> its line in `graders --help`; its code is in the module of that name in this folder."""
 
@@ -37,7 +43,7 @@ def module_of(name: str) -> str:
     return f"{name}_" if iskeyword(name) else name
 
 
-class _Lazy(click.Group):
+class _Lazy(Group):
     """A group that knows its subcommands by name and imports one when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -52,8 +58,21 @@ class _Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section(click.style("Commands", bold=True)):
+            write_list(formatter, list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=COMMANDS[name]) for name in names] + options
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*given, **more, color=color_wanted())
+        except click.UsageError as error:
+            failing.refuse_usage(error)
 
     def invoke(self, ctx: click.Context) -> Any:
         from graders_engine.errors import GradersError
@@ -61,6 +80,8 @@ class _Lazy(click.Group):
         try:
             with failing.ended_by_signals():
                 return super().invoke(ctx)
+        except click.UsageError as error:
+            failing.refuse_usage(error)
         except GradersError as error:
             failing.report_and_exit(error)
         except KeyboardInterrupt:
@@ -68,7 +89,10 @@ class _Lazy(click.Group):
             sys.exit(failing.INTERRUPTED)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Lazy,
+    example="graders score --grader @grader.yaml --data rows.jsonl --out results.jsonl",
+)
 @click.version_option(__version__, prog_name="graders-engine")
 def graders() -> None:
     """Run OpenAI-style graders on your own machine: grader JSON in, reward out."""

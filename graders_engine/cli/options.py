@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.flags import Decorator, flag, pair, with_flags
+from graders_engine.cli.failing import caution
 from graders_engine.cli.judge_options import JUDGE_FLAGS, judge_settings
+from graders_engine.cli.parsing.flags import Decorator, flag, pair, with_flags
 from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox.base import Limits
 from graders_engine.settings import EngineSettings
@@ -40,15 +41,17 @@ _ENGINE_FLAGS: dict[str, Decorator] = {
 }  # fmt: skip
 
 
-def engine_options(*, use_cache: bool = False) -> Decorator:
+def engine_options(*, use_cache: bool = False, useful: Collection[str] | None = None) -> Decorator:
     """Add the engine's flags to a command, which is called with an `engine` that is not open yet.
 
     Args:
         use_cache: whether judges' replies are cached on disk by default.
+        useful: the flags that change what the command does, by the names of their parameters; the others
+            are accepted, but not in its help. None for all.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @engine_settings(use_cache=use_cache)
+        @engine_settings(use_cache=use_cache, useful=useful)
         @functools.wraps(command)
         def with_engine(settings: EngineSettings, **rest: Any) -> None:
             command(engine=Engine.from_settings(settings), **rest)
@@ -58,7 +61,7 @@ def engine_options(*, use_cache: bool = False) -> Decorator:
     return decorate
 
 
-def engine_settings(*, use_cache: bool = False) -> Decorator:
+def engine_settings(*, use_cache: bool = False, useful: Collection[str] | None = None) -> Decorator:
     """Add the engine's flags to a command, which is called with the `settings` that they make."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,7 +70,10 @@ def engine_settings(*, use_cache: bool = False) -> Decorator:
             flags = {name: given.pop(name) for name in (*_ENGINE_FLAGS, *JUDGE_FLAGS)}
             command(settings=_settings_from_flags(flags, use_cache=use_cache), **given)
 
-        return with_flags(with_settings, {**_ENGINE_FLAGS, **JUDGE_FLAGS})
+        flags = {**_ENGINE_FLAGS, **JUDGE_FLAGS}
+        return with_flags(
+            with_settings, flags, hidden=flags.keys() - (flags if useful is None else useful)
+        )
 
     return decorate
 
@@ -81,7 +87,7 @@ def _settings_from_flags(flags: dict[str, Any], *, use_cache: bool) -> EngineSet
     settings["limits"] = _limits(flags["limits"])
     settings["judges"] = judge_settings(flags, use_cache=use_cache)
     if flags["sandbox"] == "none":
-        click.secho("warning: python graders run without a sandbox.", err=True, fg="yellow")
+        caution("warning: python graders run without a sandbox.")
     try:
         return EngineSettings(**settings)
     except ValueError as error:  # an unknown metric or variant; the message lists the known ones

@@ -1,4 +1,4 @@
-"""The output formats of JSON values."""
+"""The output formats of JSON values, and results on standard output."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import io
 import json
 import math
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import click
+
+from graders_engine.files import STDIN
+from graders_engine.report.terminal.screen import screen_of
 from graders_engine.report.visible import visible, visible_json
 
 
@@ -39,3 +46,43 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(part) for part in value]
     return value
+
+
+def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines on standard output or standard error, as that shows them."""
+    click.echo(screen_of(sys.stderr if err else sys.stdout).text(lines), err=err)
+
+
+STDOUT = STDIN
+"""`-` as the name of an output."""
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def results_place(out: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """The file for results, and a function that prints those which were added to it since its last call.
+
+    For `-` it is a temporary file, and the function prints on standard output; else it does nothing.
+    """
+    if out != STDOUT:
+        yield out, lambda: None
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="graders-") as folder:
+        lines = Path(folder) / "results.jsonl"
+        printed = 0
+
+        def print_new() -> None:
+            nonlocal printed
+            if not lines.exists():
+                return
+            with lines.open("rb") as file:
+                file.seek(printed)
+                for some in iter(lambda: file.readlines(_CHUNK_BYTES), []):
+                    whole = b"".join(line for line in some if line.endswith(b"\n"))
+                    sys.stdout.write(visible_json(whole.decode()))
+                    printed += len(whole)
+            sys.stdout.flush()
+
+        yield lines, print_new

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 
@@ -11,12 +12,16 @@ import click
 
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.scoring.run import OnProgress
+from graders_engine.report.terminal.screen import screen_of
+from graders_engine.report.width import columns_of
 
 REDRAW_S = 0.2
 """The bar is redrawn at most once in these seconds."""
 LINE_S = 10.0
 """A line is printed at most once in these seconds; a shorter run prints none."""
-_BAR_COLUMNS = 24
+_BAR_COLUMNS, _LEAST_BAR_COLUMNS = 24, 6
+_DROPPED = ("rate", "mean", "invalid", "left", "failed", "rows")
+"""What a narrow terminal does not show, the least important first."""
 
 
 @contextmanager
@@ -25,7 +30,7 @@ def progress(*, quiet: bool) -> Iterator[OnProgress]:
     if quiet:
         yield lambda done, size, tally: None
         return
-    display = _Display(terminal=sys.stderr.isatty())
+    display = _Display(terminal=sys.stderr.isatty() and os.environ.get("TERM") != "dumb")
     try:
         yield display.update
     finally:
@@ -47,12 +52,17 @@ class _Display:
         if now < self._next_at and not ended:
             return
         self._next_at = now + (REDRAW_S if self._terminal else LINE_S)
-        line = "  ".join(self._status_fields(now, done, size, tally))
-        if self._terminal:
-            self._line = line
-            click.echo(f"\r\x1b[K{line}", err=True, nl=False)
-        else:
-            click.echo(line, err=True)
+        fields = dict(self._status_fields(now, done, size, tally))
+        if not self._terminal:
+            click.echo(_joined(fields), err=True)
+            return
+        # A line that fills the last column makes some terminals begin another one.
+        columns = screen_of(sys.stderr).columns - 1
+        # If the terminal has become narrower, the line before stands on several lines.
+        above = max(columns_of(self._line) - 1, 0) // (columns + 1)
+        self._line = fitted(fields, min(done / size, 1.0) if size else None, columns)
+        up = f"\x1b[{above}A" if above else ""
+        click.echo(f"\r{up}\x1b[J{self._line}", err=True, nl=False, color=True)
 
     def end(self) -> None:
         if self._line:
@@ -60,26 +70,47 @@ class _Display:
 
     def _status_fields(
         self, now: float, done: int, size: int | None, tally: Tally
-    ) -> Iterator[str]:
+    ) -> Iterator[tuple[str, str]]:
         started, done_before, rows_before = self._start
         seconds = now - started
-        if size:
-            share = min(done / size, 1.0)
-            filled = round(share * _BAR_COLUMNS)
-            bar = f"{'█' * filled}{'░' * (_BAR_COLUMNS - filled)} " if self._terminal else ""
-            yield f"scoring {bar}{share:4.0%}"
-        else:
-            yield "scoring"
-        yield f"{tally.rows:,} rows"
+        yield "share", f"scoring {min(done / size, 1.0):4.0%}" if size else "scoring"
+        unit = "samples" if tally.grouped else "rows"
+        yield "rows", f"{tally.rows:,} {unit}"
         if seconds > 0 and tally.rows > rows_before:
-            yield f"{(tally.rows - rows_before) / seconds:,.0f} rows/s"
+            yield "rate", f"{(tally.rows - rows_before) / seconds:,.0f} {unit}/s"
             if size and done_before < done < size:
-                yield f"{_format_duration(seconds * (size - done) / (done - done_before))} left"
+                left = _format_duration(seconds * (size - done) / (done - done_before))
+                yield "left", f"{left} left"
         if tally.mean is not None:
-            yield f"mean {tally.mean:.4f}"
+            yield "mean", f"mean {tally.mean:.4f}"
         for name, count in (("invalid", tally.invalid), ("failed", tally.failed)):
             if count:
-                yield f"{count:,} {name}"
+                yield name, f"{count:,} {name}"
+
+
+def fitted(fields: Mapping[str, str], share: float | None, columns: int) -> str:
+    """The fields of a status on one line: with a bar if there is room, else the important ones.
+
+    Args:
+        fields: by name, as in `_DROPPED`; "share" comes first.
+        share: how much is done, between 0 and 1; without it there is no bar.
+        columns: what the line may take.
+    """
+    kept = dict(fields)
+    for name in _DROPPED:
+        if len(_joined(kept)) <= columns:
+            break
+        kept.pop(name, None)
+    bar = min(_BAR_COLUMNS, columns - len(_joined(kept)) - 1)
+    if share is not None and bar >= _LEAST_BAR_COLUMNS:
+        filled = round(share * bar)
+        drawn = "█" * filled + "░" * (bar - filled)
+        kept["share"] = kept["share"].replace("scoring ", f"scoring {drawn} ")
+    return _joined(kept)[:columns]
+
+
+def _joined(fields: Mapping[str, str]) -> str:
+    return "  ".join(fields.values())
 
 
 def _format_duration(seconds: float) -> str:

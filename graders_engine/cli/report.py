@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import click
 
-from graders_engine.cli.printing import format_value
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
-from graders_engine.report.visible import visible
+from graders_engine.report.terminal.screen import screen_of
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("report")
+@click.command("report", cls=Command, example="graders report results.jsonl")
 @click.argument("results", type=_PATH)
 @click.option(
-    "--out", metavar="FILE", type=_PATH, help="The HTML file to write (default: RESULTS.html)."
+    "--out",
+    metavar="FILE",
+    type=_PATH,
+    help="The page, .html (default: RESULTS.html), or -.",
 )
 @click.option("--data", metavar="FILE", type=_PATH, help="The data set, if it was moved.")
 @click.option(
@@ -69,7 +74,7 @@ def command(
     gc.freeze()  # the modules stay: collections among many results would go through them again and again
     meta = read_meta(results)
     page = None if no_html or as_json else out or beside(results, ".html")
-    if page is not None:
+    if page is not None and page != STDOUT:
         require_place(page, [(results, data)])
     groups = None
     if group_by is not None:
@@ -83,10 +88,16 @@ def command(
         return
     kept = numbers.digest.extremes() if no_html else numbers.digest.kept()
     texts = texts_of(kept, meta, data)
-    click.echo(report_text(numbers, provenance, texts))
+    printed = page == STDOUT
+    screen = screen_of(sys.stderr if printed else sys.stdout)
+    click.echo(report_text(numbers, provenance, texts, screen), err=printed)
     if page is None:
         return
     from graders_engine.report.html.page import report_page  # takes a while to import
 
-    write_page(page, report_page(numbers, provenance, texts))
-    click.echo(visible(f"\nreport in {page}"))
+    text = report_page(numbers, provenance, texts)
+    if printed:
+        click.echo(text)
+        return
+    write_page(page, text)
+    print_lines(["", f"report in {page}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import stat
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from graders_engine.cli import failing
 from graders_engine.cli.documents import load
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import STDIN, FilesInUse, read_text
@@ -52,6 +54,7 @@ TEXT_FIELDS = frozenset(
 )
 """The text fields of a grader; a test compares them with the JSON Schema, which is too slow to use here."""
 
+_PYTHON_SOURCE = re.compile(r"^(async )?def grade\(", re.MULTILINE)
 _FILES_READ = f"{__name__}.files_read"
 STDIN_TIMEOUT_S = 1.0
 """How long to wait for a silent pipe on standard input if the flags already make a complete request."""
@@ -109,19 +112,40 @@ def read_flag(key: str, value: str) -> Any:
     flag = flag_name(key)
     if key == "model_sample":
         return _read_stdin() if value == "-" else expand_file(value, Path())
-    text_fields = TEXT_FIELDS if key == "grader" else frozenset[str]()
+    if key == "grader":
+        return _read_grader(value)
     if value == "-":
-        loaded = load(_read_stdin(), f"{flag} (standard input)", text_fields)
-        return _with_source(loaded, Path()) if key == "grader" else loaded
+        return load(_read_stdin(), f"{flag} (standard input)")
+    if value.startswith("@"):
+        return load(read_file(Path(value[1:])), value[1:])
+    return _expand_files(load(value, flag))
+
+
+def _read_grader(value: str) -> Any:
+    if value == "-":
+        return _with_source(_load_grader(_read_stdin(), "--grader (standard input)"), Path())
     if value.startswith("@"):
         path = Path(value[1:])
-        loaded = load(read_file(path), str(path), text_fields)
-        return _with_source(loaded, path.parent) if key == "grader" else loaded
-    loaded = _expand_files(load(value, flag, text_fields))
-    if key == "grader" and loaded is not None and not isinstance(loaded, dict):
-        hint = f" (to read a file: {flag} @{value})" if isinstance(loaded, str) else ""
-        raise InvalidRequest(f"{flag}: a grader is an object, but this is {kind_of(loaded)}{hint}.")
+        text = read_file(path)
+        if path.suffix == ".py":
+            return {"type": "python", "source": text}
+        return _with_source(_load_grader(text, str(path)), path.parent)
+    loaded = _expand_files(_load_grader(value, "--grader"))
+    if loaded is not None and not isinstance(loaded, dict):
+        hint = f" (to read a file: --grader @{value})" if isinstance(loaded, str) else ""
+        raise InvalidRequest(
+            f"--grader: a grader is an object, but this is {kind_of(loaded)}{hint}."
+        )
     return loaded
+
+
+def _load_grader(text: str, what: str) -> Any:
+    if _PYTHON_SOURCE.search(text) and text.lstrip()[:1] != "{":
+        raise InvalidRequest(
+            f"{what}: this is Python source. Save it as FILE.py and pass --grader @FILE.py, or name it in a "
+            'grader: {type: python, source: "@FILE.py"}.'
+        )
+    return load(text, what, TEXT_FIELDS)
 
 
 def _read_stdin() -> str:
@@ -171,7 +195,8 @@ def keep_inputs(settings: EngineSettings, *more: Path) -> None:
 def expand_file(text: str, folder: Path) -> str:
     r"""The text, or the content of the file that it names: `@FILE` is the file's text, `\@x` is `@x`.
 
-    As in the official command line, `@word` without a dot or slash is text if that file does not exist.
+    As in the official command line, `@word` without a dot or slash is text if that file does not exist; a
+    note says so.
 
     Raises:
         InvalidRequest: the file cannot be read.
@@ -182,6 +207,7 @@ def expand_file(text: str, folder: Path) -> str:
         return text
     path = folder / text[1:]
     if not os.path.exists(path) and "." not in text and "/" not in text:
+        failing.caution(f"note: there is no file '{text[1:]}', so '{text}' is kept as text.")
         return text
     return read_file(path)
 
@@ -248,9 +274,8 @@ def stdin_has_document(*, complete: bool) -> bool:
         return True
     if select.select([descriptor], [], [], STDIN_TIMEOUT_S)[0]:
         return True
-    click.echo(
+    failing.caution(
         "graders: standard input is open but silent; it is not read "
-        "(close it with </dev/null, or pass '-' as a flag's value to wait for it).",
-        err=True,
+        "(close it with </dev/null, or pass '-' as a flag's value to wait for it)."
     )
     return False

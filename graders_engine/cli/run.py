@@ -7,17 +7,20 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.failing import caution
 from graders_engine.cli.options import engine_options
-from graders_engine.cli.printing import format_value
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import keep_inputs, read_request
 from graders_engine.errors import InvalidRequest
-from graders_engine.report.visible import visible
+from graders_engine.report.terminal.screen import Heading
 
 
-@click.command("run")
-@click.option(
-    "--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or - for standard input."
+@click.command(
+    "run", cls=Command, example="graders run grader.yaml --model-sample cat --item '{label: cat}'"
 )
+@takes_grader(required=False)
 @click.option("--model-sample", metavar="S", help="The model's text, @FILE, or -.")
 @click.option("--item", metavar="I", help="The data-set row: JSON or YAML, @FILE, or -.")
 @click.option("--sample", metavar="JSON", help="A whole sample object, in place of --model-sample.")
@@ -49,23 +52,16 @@ def command(
 
     A JSON or YAML document on standard input can have the same keys as the flags (grader, model_sample, item,
     …); flags take precedence. In YAML, put templates in quotes.
-
-    \b
-    graders run --grader '{type: string_check, operation: eq,
-                           input: "{{sample.output_text}}", reference: "{{item.label}}"}' \\
-                --model-sample cat --item '{label: cat}'
-    """  # noqa: D301 - \b is the character that makes click keep line breaks
+    """
     request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
     keep_inputs(engine.settings)
     with engine:
         response = engine.run(**request)
     for flag, details in response.flags.items():
-        # Details quote models and rows, so control characters are made visible.
-        click.secho(visible(f"{flag}: {details}" if details else flag), err=True, fg="yellow")
+        caution(f"{flag}: {details}" if details else flag)
     if show_output:
         for name, text in response.printed.items():
-            click.secho(f"{name}:", err=True, bold=True)
-            click.echo(visible(text), err=True)
+            print_lines([Heading(f"{name}:"), text], err=True)
     answer = response.model_dump()
     click.echo(format_value(answer if field is None else _pick(answer, field), form))
 

@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Iterator
 
 import click
 
 from graders_engine.cli.failing import FAILED
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.printing import format_value, print_lines
+from graders_engine.report.terminal.screen import Heading, Problem
 from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.probe import Tier, report
 
-_COLUMNS = 80
 
-
-@click.command("sandbox")
-def command() -> None:
+@click.command("sandbox", cls=Command, example="graders sandbox")
+@click.option("--json", "as_json", is_flag=True, help="Print the same as JSON.")
+def command(*, as_json: bool) -> None:
     """Show how python graders are confined on this machine, and test it.
 
     Exits with 1 when no tier is available, or none passes its self-test.
+
+    With --json it prints {"proved", "tiers", "memory_cgroup"}: whether a tier passed its self-test; for each
+    tier {"name", "available", "unavailable_because", "covers", "does_not_cover", "checks"}, where a check is
+    {"name", "passed", "detail"}; and whether there is a memory cgroup around each worker.
     """
-    tiers = report()
-    for tier in tiers:
-        _show(tier)
-    permitted = cgroup.home() is not None
-    click.echo(
-        "memory cgroup: one around each worker"
-        if permitted
-        else "memory cgroup: not permitted; limits on processes and a watchdog take its place"
-    )
-    if not any(tier.is_proved for tier in tiers):
+    tiers, permitted = report(), cgroup.home() is not None
+    proved = any(tier.is_proved for tier in tiers)
+    if as_json:
+        found = {
+            "proved": proved,
+            "tiers": [dataclasses.asdict(tier) for tier in tiers],
+            "memory_cgroup": permitted,
+        }
+        click.echo(format_value(found, "json"))
+    else:
+        lines = [line for tier in tiers for line in _lines(tier)]
+        lines.append(
+            "memory cgroup: one around each worker"
+            if permitted
+            else "memory cgroup: not permitted; limits on processes and a watchdog take its place"
+        )
+        print_lines(lines)
+    if not proved:
         sys.exit(FAILED)
 
 
-def _show(tier: Tier) -> None:
-    """Print what one tier covers and does not cover, and its self-test."""
-    click.secho(tier.name, bold=True, nl=False)
-    click.echo(": available" if tier.available else ": not available")
+def _lines(tier: Tier) -> Iterator[str]:
+    """What one tier covers and does not cover, and its self-test."""
+    yield Heading(f"{tier.name}: {'available' if tier.available else 'not available'}")
     if not tier.available:
-        click.echo(_wrapped(tier.unavailable_because, "  "))
+        yield f"  {tier.unavailable_because}"
     for heading, lines in (("covers", tier.covers), ("does not cover", tier.does_not_cover)):
-        click.echo(f"  {heading}")
-        for line in lines:
-            click.echo(_wrapped(line, "    - "))
+        yield f"  {heading}"
+        yield from (f"    - {line}" for line in lines)
     if tier.checks:
-        click.echo("  self-test")
+        yield "  self-test"
     for check in tier.checks:
-        mark, color = ("passed", "green") if check.passed else ("FAILED", "red")
-        click.secho(f"    {mark}  ", fg=color, nl=False)
         detail = f" ({check.detail})" if check.detail else ""
-        click.echo(_wrapped(f"{check.name}{detail}", " " * 12).lstrip())
-
-
-def _wrapped(text: str, indent: str) -> str:
-    """Text in lines of 80 columns; the first begins with `indent`, the others are blank to there."""
-    return click.wrap_text(
-        text, _COLUMNS, initial_indent=indent, subsequent_indent=" " * len(indent)
-    )
+        line = f"    {'passed' if check.passed else 'FAILED'}  {check.name}{detail}"
+        yield line if check.passed else Problem(line)

@@ -10,14 +10,17 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED
-from graders_engine.cli.flags import percent
+from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.options import engine_options
-from graders_engine.cli.printing import format_value
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.flags import percent
+from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.rows import Named, named_row
+from graders_engine.cli.printing import STDOUT, format_value, print_lines, results_place
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import files_read, read_flag
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.results.line import lines_of, results_in
+from graders_engine.dataset.results.line import lines_of, results_in, row_name
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
@@ -32,14 +35,16 @@ from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
 from graders_engine.report.run_json import numbers_json, tally_json
 from graders_engine.report.terminal.report import numbers_text, tally_text
-from graders_engine.report.visible import visible
+from graders_engine.report.terminal.screen import Screen, screen_of
 from graders_engine.version import __version__
 
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("score")
-@click.option("--grader", metavar="G", required=True, help="The grader: JSON or YAML, @FILE, or -.")
+@click.command(
+    "score", cls=Command, example="graders score grader.yaml --data rows.jsonl --out results.jsonl"
+)
+@takes_grader(required=True)
 @click.option(
     "--data", metavar="FILE", required=True, type=_FILE, help="The rows; - for standard input."
 )
@@ -48,7 +53,7 @@ _FILE = click.Path(path_type=Path)
     metavar="FILE",
     required=True,
     type=_FILE,
-    help="The results: JSONL, or .parquet.",
+    help="The results: .jsonl, .csv or .parquet; or - for standard output.",
 )
 @click.option(
     "--format",
@@ -121,9 +126,9 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--explain",
     "explained",
-    metavar="LINE",
-    type=click.IntRange(1),
-    help="At the end, show how the row on this line was graded, as `graders explain` does.",
+    metavar="ROW",
+    callback=named_row,
+    help="At the end, show how a row was graded, as `graders explain` does: 19, or 19#5 for a sample.",
 )
 @click.option(
     "--passing",
@@ -148,7 +153,7 @@ def command(
     *,
     passing: float | None,
     group_size: int,
-    explained: int | None,
+    explained: Named | None,
     as_json: bool,
     quiet: bool,
     fail_under: float | None,
@@ -165,7 +170,7 @@ def command(
 
     To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
     records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends
-    in .parquet is made at the end from the results in OUT.jsonl.
+    in .csv or .parquet is made at the end from the results in OUT.jsonl.
 
     A run is stopped early if each of the first 20 rows fails in the same way, or if a judge refuses the key
     or the model, or is not there: see --keep-going. What is left can be graded by the same command.
@@ -180,32 +185,53 @@ def command(
         raise InvalidRequest(
             "--explain reads the row again, which is impossible with standard input: use a file."
         )
-    with engine, progress(quiet=quiet) as on_progress:
+    printed = out == STDOUT
+    screen = screen_of(sys.stderr if printed else sys.stdout)
+    no_progress = quiet or (printed and sys.stdout.isatty())
+    with (
+        engine,
+        results_place(out) as (place, print_new),
+        progress(quiet=no_progress) as on_progress,
+    ):
         given = read_flag("grader", grader)
+
+        def on_results(done: int, size: int | None, tally: Tally) -> None:
+            on_progress(done, size, tally)
+            if not options["retry_failed"]:  # which replaces results at the end
+                print_new()
+
         try:
             tally = score_file(
-                engine, given, out=out, inputs=files_read(), on_progress=on_progress, **options
+                engine, given, out=place, inputs=files_read(), on_progress=on_results, **options
             )
         except (KeyboardInterrupt, SystemExit) as error:
-            click.echo("\nInterrupted. Run the same command again to resume.", err=True)
+            way_on = "" if printed else " Run the same command again to resume."
+            click.echo(f"\nInterrupted.{way_on}", err=True)
             sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
+        finally:
+            print_new()
         compiled = engine.compile(given)
         settings = engine.reward_settings(compiled)
         explanation = (
-            _explain_line(engine, compiled, options["data"], out, explained) if explained else ""
+            _explain_row(engine, compiled, options["data"], place, explained, screen)
+            if explained
+            else ""
         )
-    if as_json:
-        report = _Report(tally, out, settings, compiled.given, passing, group_size)
-        click.echo(format_value(report.json(), "json"))
-    elif not quiet:
-        report = _Report(tally, out, settings, compiled.given, passing, group_size)
-        click.echo(report.text())
-        click.echo(visible(f"results in {out}"))
+        report = (
+            _Report(tally, place, settings, compiled.given, passing, group_size)
+            if as_json or not quiet
+            else None
+        )
+    if report:
+        text = format_value(report.json(out), "json") if as_json else report.text(screen)
+        click.echo(text, err=printed)
+        if not as_json and not printed:
+            print_lines([f"results in {out}"])
     if explanation:
-        click.echo(f"\n{explanation}" if not quiet else explanation)
-    for remark in (what_was_there(tally), how_to_retry(tally)):
-        if remark and not quiet:
-            click.echo(remark, err=as_json)
+        click.echo(f"\n{explanation}" if not quiet else explanation, err=printed)
+    sentences = [sentence for sentence in (what_was_there(tally), how_to_retry(tally)) if sentence]
+    if sentences and not quiet:
+        print_lines(sentences, err=as_json or printed)
     sys.exit(exit_code(tally, thresholds))
 
 
@@ -213,8 +239,8 @@ def exit_code(tally: Tally, thresholds: Thresholds) -> int:
     """The exit code of a run that has ended; why it is not 0 is printed on standard error."""
     unscored = why_unscored(tally)
     reasons = [unscored] if unscored else list(thresholds.missed(tally))
-    for reason in reasons:
-        click.secho(reason, err=True, fg="red")
+    if reasons:
+        complain(*reasons)
     if unscored:
         return FAILED
     return MISSED if reasons else 0
@@ -229,13 +255,13 @@ class _Report:
     def __init__(
         self,
         tally: Tally,
-        out: Path,
+        place: Path,
         settings: Mapping[str, Any],
         grader: Any,
         passing: float | None,
         group_size: int,
     ) -> None:
-        self._tally, self._out, self._settings = tally, out, settings
+        self._tally, self._settings = tally, settings
         self._numbers = self._pass_rate = None
         if passing is None:
             passing = grader.get("pass_threshold")
@@ -243,35 +269,40 @@ class _Report:
             from graders_engine.dataset.results.digest import digest
             from graders_engine.report.numbers import numbers_of  # imports numpy
 
-            self._numbers = numbers_of(digest(out), read_meta(out), passing, group_size)
+            self._numbers = numbers_of(digest(place), read_meta(place), passing, group_size)
         elif passing is not None:
             from graders_engine.report.numbers import pass_rate_of
 
             self._pass_rate = pass_rate_of(tally, passing)
 
-    def text(self) -> str:
+    def text(self, screen: Screen) -> str:
         if self._numbers:
-            return numbers_text(self._numbers, self._settings)
-        return tally_text(self._tally, self._settings, self._pass_rate)
+            return numbers_text(self._numbers, self._settings, screen=screen)
+        return tally_text(self._tally, self._settings, self._pass_rate, screen)
 
-    def json(self) -> dict[str, Any]:
+    def json(self, out: Path) -> dict[str, Any]:
         if self._numbers:
-            return numbers_json(self._numbers, self._out, self._settings, __version__)
-        return tally_json(self._tally, self._out, self._settings, self._pass_rate)
+            return numbers_json(self._numbers, out, self._settings, __version__)
+        return tally_json(self._tally, out, self._settings, self._pass_rate)
 
 
-def _explain_line(
-    engine: Engine, compiled: CompiledGrader, data: Path, out: Path, line: int
+def _explain_row(
+    engine: Engine, compiled: CompiledGrader, data: Path, out: Path, named: Named, screen: Screen
 ) -> str:
-    """How the first row of a line was graded."""
+    """How a row was graded."""
     from graders_engine.report.explain import explain
     from graders_engine.report.row_texts import find_rows, keys_of
     from graders_engine.report.terminal.explain import explanation_text
 
-    row = next((row for _, row in find_rows(data, read_meta(out), keys_of(line))), None)
+    keys = keys_of(named.line, named.sample or 1)
+    key, row = next(find_rows(data, read_meta(out), keys), (keys[0], None))
     if row is None:
-        raise InvalidRequest(f"--explain {line}: {data} has no row on line {line}.")
-    results = (result for _, result in results_in(lines_of(out)) if result.line == line)
-    return explanation_text(
-        explain(engine.settings, compiled.given, row, line, recorded=next(results, None))
+        raise InvalidRequest(
+            f"--explain {row_name(*named)}: {data} has no row on line {row_name(*named)}."
+        )
+    results = (r for _, r in results_in(lines_of(out)) if (r.line, r.sample) == key)
+    recorded = next(results, None)
+    explanation = explain(
+        engine.settings, compiled.given, row, key.line, sample=key.sample, recorded=recorded
     )
+    return explanation_text(explanation, screen)

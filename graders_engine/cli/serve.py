@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from graders_engine.cli.options import engine_settings
+from graders_engine.cli.parsing.command import Command
 from graders_engine.errors import InvalidRequest
 from graders_engine.server.settings import ServerSettings
 from graders_engine.settings import EngineSettings
@@ -17,7 +18,7 @@ KEY_VARIABLE = "GRADERS_API_KEY"
 DEFAULTS = ServerSettings()
 
 
-@click.command("serve")
+@click.command("serve", cls=Command, example="graders serve --port 8000")
 @click.option(
     "--host",
     metavar="ADDRESS",

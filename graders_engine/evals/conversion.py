@@ -243,7 +243,7 @@ class _RowWriter:
         if self._file is not None:
             self._file.close()
         self._imported.left_out += [
-            f"{run}: {count} output item{'s' if count > 1 else ''} {what}"
+            f"{run}: {count:,} output item{'s' if count > 1 else ''} {what}"
             for (run, what), count in self._notes.items()
         ]
 

@@ -87,9 +87,9 @@ def _comparison(one: HostedCheck) -> str:
     name = f"{one.rows.name}, {one.criterion.key}"
     if one.unavailable:
         return f"{name}: not compared: {one.unavailable}"
-    sentence = f"{name}: {one.equal} of {one.compared} equal"
+    sentence = f"{name}: {one.equal:,} of {one.compared:,} equal"
     if one.failed:
-        sentence += f", {one.failed} could not be graded here"
+        sentence += f", {one.failed:,} could not be graded here"
     if one.first_difference:
         row_id, ours, hosted = one.first_difference
         sentence += f"; the first that differs is {row_id}: {ours:.6g} here, {hosted:.6g} hosted"

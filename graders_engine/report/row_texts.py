@@ -19,6 +19,7 @@ BUDGET_BYTES = 4_000_000
 """All texts together have about as many bytes as this, or `MIN_CHARS` characters each."""
 _scope_of = scope_reader(None)
 _json = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+MOVED = "If the data set was moved, pass its path with --data."
 
 
 class RowKey(NamedTuple):
@@ -41,12 +42,14 @@ class RowText(NamedTuple):
         sample: the start of the sample's text.
         item_chars: characters of the whole item.
         sample_chars: characters of the whole sample.
+        id: the item's `id`; empty if it has none.
     """
 
     item: str = ""
     sample: str = ""
     item_chars: int = 0
     sample_chars: int = 0
+    id: str = ""
 
     def start(self, max_chars: int) -> RowText:
         """The same with at most so many characters of each text."""
@@ -67,6 +70,13 @@ class RowTexts:
 
     texts: dict[RowKey, RowText] = field(default_factory=dict)
     why_none: str = ""
+
+    def id_of(self, result: ResultLine) -> str:
+        """The item's id, or that of the row, by which people know it; empty if there is none."""
+        found = self.of(result).id
+        if found or result.group is None or result.group == str(result.line):
+            return found
+        return result.group
 
     def of(self, result: ResultLine) -> RowText:
         """The texts of a row; empty if they are not known."""
@@ -95,7 +105,7 @@ def texts_of(
     try:
         return RowTexts(_read(find_rows(data, meta, keys), budget_bytes))
     except (DataSetError, InvalidRequest) as error:
-        return RowTexts(why_none=f"{error} If the data set was moved, pass its path with --data.")
+        return RowTexts(why_none=f"{error} {MOVED}")
 
 
 def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey, RowText]:
@@ -108,7 +118,9 @@ def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey,
         if item is not last_item:  # the samples of a line share its item
             last_item, item_text = item, "" if item is None else readable(item)
             held += _bytes(item_text[:max_chars])
-        text = RowText(item_text[:max_chars], sample[:max_chars], len(item_text), len(sample))
+        text = RowText(
+            item_text[:max_chars], sample[:max_chars], len(item_text), len(sample), _id(item)
+        )
         texts[key] = text
         held += _bytes(text.sample)
         while held > budget_bytes and max_chars > MIN_CHARS:
@@ -118,6 +130,11 @@ def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey,
             held = sum(map(_bytes, items.values()))
             held += sum(_bytes(text.sample) for text in texts.values())
     return texts
+
+
+def _id(item: Any) -> str:
+    found = item.get("id") if isinstance(item, Mapping) else None
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
 
 def _bytes(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from graders_engine.report.width import cut_middle
+from graders_engine.report.width import cut_end, cut_middle
 
 _HIDDEN = re.compile(
     "["
@@ -32,11 +32,10 @@ def visible_json(text: str) -> str:
     return _HIDDEN.sub(_json_escape, text)
 
 
-def one_line(text: str, max_chars: int) -> str:
-    """The start of the text on one line of at most `max_chars` characters, safe to display."""
-    line = " ".join(visible(text[: 4 * max_chars]).split())
-    whole = len(line) <= max_chars and len(text) <= 4 * max_chars
-    return line if whole else line[: max_chars - 1] + "…"
+def one_line(text: str, columns: int) -> str:
+    """The start of the text on one line of at most so many columns, safe to display."""
+    line = " ".join(visible(text[: 4 * columns]).split())
+    return cut_end(line if len(text) <= 4 * columns else f"{line} …", columns)
 
 
 def shorten(text: str, max_chars: int) -> str:

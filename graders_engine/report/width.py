@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 
 _TAB = " " * 4
+_WIDE = "\u3001-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
+_PIECES = re.compile(rf"\s*(?:[{_WIDE}]|[^\s{_WIDE}]+(?: %)?)")
+"""Words; scripts without blanks between words are broken between any two characters."""
 _LEAST_COLUMNS = 20
 """A column of text that is narrower would be hard to read."""
 
@@ -66,10 +69,10 @@ def _alike(names: Sequence[str]) -> list[list[int]]:
 
 
 def wrapped(line: str, columns: int) -> list[str]:
-    """A line as lines of at most so many columns, broken at blanks only.
+    """A line as lines of at most so many columns, broken at blanks, and between wide characters.
 
     The later ones begin below the last column of a table's row, or are indented. A word that is longer than a
-    line stays whole, so that a path or an address can be copied.
+    line is broken anywhere, but for a path or an address: they stay whole, so that they can be copied.
     """
     line = line.replace("\t", _TAB).rstrip()
     if columns_of(line) <= columns:
@@ -77,13 +80,29 @@ def wrapped(line: str, columns: int) -> list[str]:
     indent = " " * _hanging(line, columns)
     lines: list[str] = []
     current = ""
-    for piece in re.findall(r"\s*\S+", line):
+    for piece in _PIECES.findall(line):
         if not current or columns_of(current + piece) <= columns:
             current += piece
         else:
             lines.append(current)
             current = indent + piece.lstrip()
+        while columns_of(current) > columns and "/" not in current:
+            start = _start(current, columns)
+            lines.append(start)
+            current = indent + current[len(start) :]
     return [*lines, current]
+
+
+def excerpt(line: str, carets: str, columns: int) -> tuple[str, str]:
+    """The part of a line above its carets that fits into so many columns, and the carets below it."""
+    if len(line) <= columns:
+        return line, carets
+    at = len(carets) - len(carets.lstrip())
+    start = min(max(at - columns // 2, 0), len(line) - columns)
+    part = line[start : start + columns]
+    part = f"…{part[1:]}" if start else part
+    part = f"{part[:-1]}…" if start + columns < len(line) else part
+    return part, f"{' ' * (at - start)}{carets.lstrip()}"[:columns]
 
 
 def _hanging(line: str, columns: int) -> int:

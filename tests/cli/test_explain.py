@@ -25,12 +25,13 @@ def results(tmp_path: Path) -> Path:
 def test_a_row_of_a_run_is_found_again(results: Path) -> None:
     ended = graders("explain", str(results), "3")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("line 3, sample 1\nreward   0.0  scored\nrecorded 0.0  scored\n")
+    assert ended.stdout.startswith("line 3#1\nreward   0.0  scored\nrecorded 0.0  scored\n")
     assert 'sample.output_text = "dog"' in ended.stdout
-    ended = graders("explain", str(results), "3", "--sample", "2", "--json")
-    shown = json.loads(ended.stdout)
-    assert (shown["sample"], shown["reward"], shown["recorded"]["reward"]) == (2, 1.0, 1.0)
-    assert shown["recorded"]["group"] == "3"
+    for second in (["3", "--sample", "2"], ["3#2"], ["3#2", "--sample", "2"]):
+        ended = graders("explain", str(results), *second, "--json")
+        shown = json.loads(ended.stdout)
+        assert (shown["sample"], shown["reward"], shown["recorded"]["reward"]) == (2, 1.0, 1.0)
+        assert shown["recorded"]["group"] == "3"
 
 
 def test_a_row_of_a_data_set_needs_no_results(results: Path, tmp_path: Path) -> None:
@@ -64,7 +65,13 @@ def test_a_result_that_differs_from_the_recorded_one_says_so(results: Path) -> N
         ([], "Pass RESULTS and a line, or --grader, --data and --row."),
         (["{results}"], "RESULTS needs a line"),
         (["{results}", "9"], "has no result for line 9."),
-        (["{results}", "3", "--sample", "3"], "has no result for line 3, sample 3."),
+        (["{results}", "3", "--sample", "3"], "has no result for line 3#3."),
+        (["{results}", "3#3"], "has no result for line 3#3."),
+        (["{results}", "1#2"], "has no result for line 1#2."),
+        (["{results}", "3#2", "--sample", "1"], "3#2 and --sample 1 are different samples."),
+        (["{results}", "0"], "'0' is no row: write its line, or LINE#SAMPLE"),
+        (["{results}", "3#0"], "'3#0' is no row"),
+        (["{results}", "third"], "'third' is no row"),
         (["--row", "1"], "--row needs the grader"),
         (["--row", "1", "--grader", CHECK], "Pass the data set with --data."),
         (["--row", "9", "--grader", CHECK, "--data", "{data}"], "has no row on line 9."),
@@ -75,3 +82,16 @@ def test_missing_arguments_are_named(arguments: list[str], sentence: str, result
     ended = graders("explain", *(names.get(argument, argument) for argument in arguments))
     assert ended.returncode == 2
     assert sentence in ended.stderr
+
+
+def test_data_that_was_moved_is_asked_for(results: Path) -> None:
+    data = results.with_name("rows.jsonl")
+    data.rename(results.with_name("moved.jsonl"))
+    ended = graders("explain", str(results), "3#2")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"The data set cannot be read: {data}: there is no such file. "
+        "If the data set was moved, pass its path with --data.\n"
+    )
+    ended = graders("explain", str(results), "3#2", "--data", str(results.with_name("moved.jsonl")))
+    assert ended.stdout.startswith("line 3#2\nreward   1.0")

@@ -97,7 +97,7 @@ def test_the_cache_is_shown_and_cleared(judge: JudgeServer, tmp_path: Path) -> N
     shown = called("cache", "info", "--cache", cache).output
     assert "replies  1, which took 49 tokens" in shown
     assert "judge-1-2026  1" in shown
-    assert "deleted 1 replies" in called("cache", "clear", "--cache", cache).output
+    assert "deleted 1 reply" in called("cache", "clear", "--cache", cache).output
     assert "replies  0" in called("cache", "info", "--cache", cache).output
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graders_engine.cli import progress as showing
-from graders_engine.cli.progress import progress
+from graders_engine.cli.progress import fitted, progress
 from graders_engine.dataset.results.tally import Tally
 from tests.dataset.files import cats, command, write_rows
+
+
+def resize(terminal: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
 
 
 class Clock:
@@ -87,6 +94,7 @@ def test_on_a_terminal_there_is_a_bar(string_check: dict[str, Any], tmp_path: Pa
     grader.write_text(json.dumps(string_check))
     data = write_rows(tmp_path / "rows.jsonl", [*cats(5000), "{broken"])
     ours, theirs = pty.openpty()
+    resize(ours, 120)
     ended = subprocess.run(
         command(grader, data, tmp_path / "out.jsonl"),
         stdout=subprocess.PIPE,
@@ -97,8 +105,41 @@ def test_on_a_terminal_there_is_a_bar(string_check: dict[str, Any], tmp_path: Pa
     shown = os.read(ours, 1 << 20).decode()
     os.close(ours)
     os.close(theirs)
-    last = shown.split("\r\x1b[K")[-1]
+    last = shown.split("\r\x1b[J")[-1]
     assert "scoring ████████████████████████ 100%  5,001 rows" in last
     assert "1 invalid" in last
     assert last.endswith("\r\n")
     assert b"mean reward" in ended.stdout
+
+
+BAR = "████████████████░░░░░░░░"
+REST = "mean 0.2500  41,200 invalid  3 failed"
+FIELDS = {
+    "share": "scoring  67%", "rows": "269,128 rows", "rate": "28,797 rows/s", "left": "5s left",
+    "mean": "mean 0.2500", "invalid": "41,200 invalid", "failed": "3 failed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (200, f"scoring {BAR}  67%  269,128 rows  28,797 rows/s  5s left  {REST}"),
+        (96, f"scoring ████░░  67%  269,128 rows  28,797 rows/s  5s left  {REST}"),
+        (93, f"scoring  67%  269,128 rows  28,797 rows/s  5s left  {REST}"),
+        (81, f"scoring ████░░  67%  269,128 rows  5s left  {REST}"),
+        (74, f"scoring  67%  269,128 rows  5s left  {REST}"),
+        (70, "scoring █████░░░  67%  269,128 rows  5s left  41,200 invalid  3 failed"),
+        (45, "scoring  67%  269,128 rows  5s left  3 failed"),
+        (39, "scoring  67%  269,128 rows  3 failed"),
+        (12, "scoring  67%"),
+        (5, "scori"),
+    ],
+)
+def test_a_narrow_terminal_gets_a_shorter_bar_then_fewer_parts(columns: int, line: str) -> None:
+    assert fitted(FIELDS, 0.67, columns) == line
+
+
+@pytest.mark.parametrize("columns", range(1, 202))
+def test_the_line_is_never_wider_than_the_terminal(columns: int) -> None:
+    assert len(fitted(FIELDS, 0.67, columns)) <= columns
+    assert len(fitted(FIELDS, None, columns)) <= columns

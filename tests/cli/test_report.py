@@ -29,7 +29,7 @@ def test_it_prints_the_numbers_and_writes_a_page_next_to_the_results(results: Pa
     ended = graders("report", str(results))
     assert ended.returncode == 0, ended.stderr
     page = results.with_name("results.jsonl.html")
-    assert ended.stdout.startswith("mean reward  0.6667  over 24 rows, 95 % interval ")
+    assert ended.stdout.startswith("mean reward  0.6667  over 24 samples, 95 % interval ")
     assert "12 prompts with 1 to 3 counted samples each" in ended.stdout
     assert "lowest rewards\n  line 2#2  0       dog\n" in ended.stdout
     assert ended.stdout.endswith(f"\nreport in {page}\n")

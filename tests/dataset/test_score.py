@@ -126,7 +126,7 @@ def test_other_forms_give_what_plain_lines_give(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = cats(3000)
-    plain = tmp_path / "plain.out"
+    plain = tmp_path / "plain.jsonl"
     score_file(engine, string_check, write_rows(tmp_path / "rows.jsonl", rows), plain)
     monkeypatch.setattr(launch, "SMALL_BYTES", 0)  # so that workers take part
     data = write(rows, tmp_path)
@@ -287,7 +287,7 @@ def test_the_report_tells_failures_from_zeros(
     assert tally.blames["sample"] == 2
     assert re.search(r"  sample +2 +50\.0 %  the model's output is not JSON", report)
     assert (
-        "first on line 3: name: `sample.output_json`: the model's text is not JSON: 'no JSON'"
+        "first on line 3: name, email: `sample.output_json`: the model's text is not JSON: 'no JSON'"
         in report
     )
     assert "unresponsive_reward_error  1" in report

@@ -178,13 +178,13 @@ def test_a_row_that_cannot_be_taken_apart_says_why(name: str, raw: Any, words: s
     [
         (
             {"messages": [], "label": 1},
-            "`messages` but no model output (its keys: messages, label)",
+            "`messages` but no model output (their keys: messages, label)",
         ),
         (
             {"question": 1, "answer": 2},
-            "neither `model_sample` nor `sample` (its keys: question, answer)",
+            "neither `model_sample` nor `sample` (their keys: question, answer)",
         ),
-        ({"choices": ["A", "B"], "question": 1}, "(its keys: choices, question)"),
+        ({"choices": ["A", "B"], "question": 1}, "(their keys: choices, question)"),
     ],
 )
 def test_rows_of_no_known_shape_are_refused_with_their_keys(

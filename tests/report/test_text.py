@@ -7,14 +7,17 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graders_engine.cli.main import graders
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.report.row_texts import MIN_CHARS, readable, texts_of
 from graders_engine.report.terminal.report import report_text
 from graders_engine.report.visible import cut, one_line, shorten, start_of, visible
 from graders_engine.report.width import columns_of
+from tests.cli.test_command_line import CHECK
 from tests.report.conftest import LARGE_ROWS, Run
 
 UNSAFE = re.compile(
@@ -39,7 +42,7 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
 @given(ANY_TEXT, st.integers(1, 50))
 def test_a_cut_text_is_never_longer_than_its_limit(text: str, max_chars: int) -> None:
     line = one_line(text, max_chars)
-    assert len(line) <= max_chars
+    assert columns_of(line) <= max_chars
     assert "\n" not in line
     safe, left_out = cut(text, max_chars)
     assert len(safe) <= max_chars
@@ -157,3 +160,20 @@ def test_hostile_texts_do_nothing_to_the_terminal(hostile: Run) -> None:
     text = report_text(hostile.numbers, hostile.provenance, hostile.texts)
     assert not UNSAFE.search(text)
     assert "\\x1b[31m" in text
+
+
+def test_rows_are_named_by_their_lines_and_their_items_ids(tmp_path: Path) -> None:
+    rows = [
+        {"item": {"id": f"inv-{n:04}-of-a-long-series"}, "samples": ["cat", "dog"]}
+        for n in range(4)
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    ended = CliRunner().invoke(
+        graders,
+        ["score", "--grader", CHECK, "--data", str(data), "--out", str(tmp_path / "r.jsonl")],
+    )
+    assert ended.exit_code == 0
+    ended = CliRunner().invoke(graders, ["report", str(tmp_path / "r.jsonl"), "--no-html"])
+    assert "\n  line 1#2 (inv-0000…-series)  0       dog\n" in ended.stdout
+    assert "mean reward  0.5000  over 8 samples" in ended.stdout

@@ -19,6 +19,8 @@ from graders_engine.outcome import SERVED, Blame, RowOutcome, Status, Usage
 
 MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
+_BEGINNING = b'{"line":'
+"""Of every line of a results file."""
 MAX_LINE_BYTES = 64 << 20
 """A longer line is not a result."""
 
@@ -63,7 +65,7 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def name(self) -> str:
         """Its line and, if the line has a list of samples, which one it is, from 1: "12", "12#3"."""
-        return f"{self.line}#{self.sample}" if self.sample else f"{self.line}"
+        return row_name(self.line, self.sample)
 
     @property
     def counted(self) -> float | None:
@@ -89,6 +91,11 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def prompt(self) -> str | int:
         """What the row shares with the other samples of its prompt: its group, or else its line."""
         return self.line if self.group is None else self.group
+
+
+def row_name(line: int, sample: int) -> str:
+    """A line and, if it has a list of samples, which one it is, from 1: "12", "12#3"."""
+    return f"{line}#{sample}" if sample else f"{line}"
 
 
 def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
@@ -136,9 +143,13 @@ def _encode_escaped(result: ResultLine) -> bytes:
         return _LONE_SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()
 
 
+TABLES = (".csv", ".parquet")
+"""Endings of results that are one table, which is made at the end from a file with one result a line."""
+
+
 def lines_of(results: Path) -> Path:
-    """The file with one result a line; for Parquet output, the JSONL file it was built from."""
-    return beside(results, ".jsonl") if results.suffix == ".parquet" else results
+    """The file with one result a line; for a table, the JSONL file that it was made from."""
+    return beside(results, ".jsonl") if results.suffix.lower() in TABLES else results
 
 
 def column_of(columns: dict[str, array[float]], key: str) -> array[float]:
@@ -172,13 +183,33 @@ def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:
                 if len(line) == MAX_LINE_BYTES:
                     raise DataSetError(f"{path}, line {number}, is not a result: it is too long.")
                 if not line.endswith(b"\n"):
+                    if number == 1 and not _BEGINNING.startswith(line[: len(_BEGINNING)]):
+                        raise DataSetError(f"{path} is not a results file.{_hint(path, line)}")
                     return
                 end += len(line)
                 try:
                     yield end, decode_result(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    hint = _hint(path, line) if number == 1 else ""
                     raise DataSetError(
-                        f"{path}, line {number}, is not a result: {error}."
+                        f"{path}, line {number}, is not a result: {error}.{hint}"
                     ) from None
     except OSError as error:
-        raise DataSetError(f"The results cannot be read: {path}: {error.strerror}.") from None
+        table = Path(str(path).removesuffix(".jsonl"))
+        lost = isinstance(error, FileNotFoundError)
+        made = f" ({table} is made from it)" if table.suffix.lower() in TABLES else ""
+        way_on = f"{made}. Results come from `graders score`." if lost else "."
+        raise DataSetError(
+            f"The results cannot be read: {path}: {error.strerror}{way_on}"
+        ) from None
+
+
+def _hint(path: Path, line: bytes) -> str:
+    """What a file seems to be whose first line is no result."""
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = None
+    if isinstance(value, dict) and not {"line", "status"} & value.keys():
+        return f" It seems to be a data set; `graders score --data {path}` makes results of it."
+    return " Results are files that `graders score` has written."

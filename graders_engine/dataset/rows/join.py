@@ -206,7 +206,7 @@ class _OutputIndex:
         left = [output_id for output_id, spans in self._spans.items() if spans]
         parts = []
         if left:
-            parts.append(f"no row has {len(left)} of the ids, the first is '{left[0]}'")
+            parts.append(f"no row has {len(left):,} of the ids, the first is '{left[0]}'")
         if self._unusable:
             parts.append(f"{self._unusable} cannot be joined, {self._first_unusable}")
         return "; ".join(parts)

@@ -249,10 +249,10 @@ def _unknown(raw: Mapping[str, Any]) -> str:
         else "neither `model_sample` nor `sample`"
     )
     return (
-        f"The rows have {content} ({_keys(raw)}). Name the field with the model's output "
+        f"The rows have {content} ({_keys(raw, 'their')}). Name the field with the model's output "
         "(--sample-field NAME), or join the rows with a file of outputs (--outputs FILE)."
     )
 
 
-def _keys(raw: Mapping[str, Any]) -> str:
-    return "its keys: " + (", ".join(map(str, raw)) or "none")
+def _keys(raw: Mapping[str, Any], whose: str = "its") -> str:
+    return f"{whose} keys: " + (", ".join(map(str, raw)) or "none")

@@ -207,10 +207,8 @@ def _require_file(path: Path) -> None:
     kind = kind_of(path)
     if kind or not os.path.exists(path):
         reason = f"it is a {kind}" if kind else "there is no such file"
-        raise DataSetError(
-            f"The data set cannot be read: {path}: {reason}. "
-            "To read from a pipe, pass - for standard input."
-        )
+        way_on = " To read from a pipe, pass - for standard input." if kind == "pipe" else ""
+        raise DataSetError(f"The data set cannot be read: {path}: {reason}.{way_on}")
 
 
 @contextmanager
@@ -231,7 +229,7 @@ def damaged(error: Exception) -> Unreadable:
     )
 
 
-def require_module(module: str, what: str, path: Path) -> Any:
+def require_module(module: str, what: str, path: Path, purpose: str = "read") -> Any:
     """Import a module of the extra `files`.
 
     Raises:
@@ -241,5 +239,5 @@ def require_module(module: str, what: str, path: Path) -> Any:
         return import_module(module)
     except ImportError:
         raise DataSetError(
-            f"{path} is {what}: install its support with pip install 'graders-engine[files]'."
+            f"{path} is {what}: to {purpose} it, pip install 'graders-engine[files]'."
         ) from None

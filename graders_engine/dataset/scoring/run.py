@@ -201,7 +201,7 @@ class ScoringRun:
             return False
 
     def export(self) -> None:
-        """Write the Parquet file, if that is what was asked for, and report that all is done."""
+        """Write the table, if one was asked for, and report that all is done."""
         if self._lines != self._out:
             from graders_engine.dataset.results.table import write_table
 

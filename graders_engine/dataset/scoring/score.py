@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from graders_engine.blocking import Engine
 from graders_engine.dataset.results.companions import SUBJECT, results_files
+from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
@@ -43,8 +44,8 @@ def score_file(
         engine: what grades. Worker processes make engines of their own, with its settings.
         grader: as for `Engine.compile`.
         data: the rows: a file, "-" for standard input, or records that are already open.
-        out: one result a line (`results.line.ResultLine`); or a Parquet file, which is made at the end from
-            the results in `OUT.jsonl` next to it.
+        out: one result a line (`results.line.ResultLine`): `.jsonl`, or a name without an ending; or a table,
+            `.parquet` or `.csv`, which is made at the end from the results in `OUT.jsonl` next to it.
         workers: processes that grade, at least 1; None for one for each core. A grader that waits (for a
             sandbox, a judge) runs in this process alone, with the engine's concurrency.
         backend: where the workers are: processes of this machine, or Ray actors.
@@ -58,13 +59,14 @@ def score_file(
         reading: how to read the data.
 
     Raises:
-        InvalidRequest: the grader cannot be used, or the shape of the rows is unknown.
+        InvalidRequest: the grader cannot be used, the shape of the rows is unknown, or the ending of `out`.
         DataSetError: a file cannot be used, or would be overwritten though it is an input; or the data
             changed during the run, which is then recorded next to the results that were written.
         RunStopped: each of the first rows failed in the same way, or what the grader asks refuses it, or
             gave no answer for long enough. Rows graded before are kept, and the same call resumes.
     """
     require_apart(engine.settings, [out], data, reading.get("outputs"), inputs)
+    require_table_support(out)
     compiled = engine.compile(grader)
     compiled.require_runnable()  # before any file is touched
     worker_options = WorkerOptions(backend, workers, ray_address)

@@ -17,6 +17,7 @@ from graders_engine.files import (
     write_whole,
 )
 
+_ENDINGS = (".html", ".htm")
 _FIRST_BYTES = b"<!doctype html>"
 """Of every page that was written before."""
 
@@ -36,7 +37,7 @@ def require_place(
         others: more files that the command reads.
 
     Raises:
-        InvalidRequest: the page would replace the results.
+        InvalidRequest: the page would replace the results, or has the name of another format.
         DataSetError: it cannot be written there, or would destroy an input or what is not a page.
     """
     subject = f"The {what} cannot be written"
@@ -54,6 +55,8 @@ def require_place(
         inputs |= {Path(path): "the data set itself" for path in paths if path}
         inputs |= dict.fromkeys(results_files(results), "a file of the run")
     FilesInUse(inputs).write({page: f"the {what}"})
+    if page.suffix.lower() not in _ENDINGS:
+        raise InvalidRequest(f"--out {page}: the page is HTML; name a file that ends in .html.")
     if page.exists():
         with page.open("rb") as file:
             begins = file.read(len(_FIRST_BYTES))

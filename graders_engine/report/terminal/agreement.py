@@ -12,7 +12,9 @@ from graders_engine.report.formatting import (
     format_percent,
     format_rows,
 )
-from graders_engine.report.visible import one_line, visible
+from graders_engine.report.terminal.screen import FILE, Heading, Screen
+from graders_engine.report.visible import one_line
+from graders_engine.report.width import columns_of, padded
 from graders_engine.statistics.agreement import Calibration
 
 _MAX_PAIRS = 12
@@ -21,16 +23,20 @@ _LABEL_WIDTH = 30
 """The longest label, in columns."""
 
 
-def agreement_text(agreement: JudgeAgreement) -> str:
+def agreement_text(agreement: JudgeAgreement, screen: Screen = FILE) -> str:
+    """The lines of `agreement_lines` as one text."""
+    return screen.text(agreement_lines(agreement))
+
+
+def agreement_lines(agreement: JudgeAgreement) -> list[str]:
     """Agreement with people, next to that of a constant judge; repeated answers; calibration."""
-    lines = [
+    return [
         *_rows(agreement),
         *(_matching(agreement.matching, agreement.passing) if agreement.matching else ()),
         *(_distance(agreement.distance) if agreement.distance else ()),
         *_repeats(agreement),
         *(_calibration(agreement.distance.calibration) if agreement.distance else ()),
     ]
-    return visible("\n".join(lines))
 
 
 def _rows(agreement: JudgeAgreement) -> Iterator[str]:
@@ -53,14 +59,14 @@ def _matching(matching: Matching, passing: float | None) -> Iterator[str]:
         f"for a judge that always says '{constant}'"
     )
     yield ""
-    yield "judge / human, rows"
+    yield Heading("judge / human, rows")
     pairs = [
         (f"{one_line(judge, _LABEL_WIDTH)} / {one_line(human, _LABEL_WIDTH)}", rows)
         for judge, human, rows in matching.confusion[:_MAX_PAIRS]
     ]
-    width = max(len(name) for name, _ in pairs)
+    width = max(columns_of(name) for name, _ in pairs)
     for name, rows in pairs:
-        yield f"  {name:<{width}}  {rows:,}"
+        yield f"  {padded(name, width)}  {rows:,}"
     if len(matching.confusion) > _MAX_PAIRS:
         yield f"  and {len(matching.confusion) - _MAX_PAIRS:,} other pairs"
 
@@ -97,7 +103,7 @@ def _repeats(agreement: JudgeAgreement) -> Iterator[str]:
 
 def _calibration(calibration: Calibration) -> Iterator[str]:
     yield ""
-    yield f"calibration, expected error {format_number(calibration.expected_error)}"
+    yield Heading(f"calibration, expected error {format_number(calibration.expected_error)}")
     yield "  judge says       rows    judge mean     human mean"
     for bin_ in calibration.bins:
         span = f"{format_number(bin_.low)} to {format_number(bin_.high)}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from graders_engine.dataset.results.line import row_name
 from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, TextPart
 from graders_engine.report.explain import (
     ExplainedFormula,
@@ -14,19 +15,24 @@ from graders_engine.report.explain import (
     Explanation,
     JudgeCall,
 )
-from graders_engine.report.visible import cut, one_line
+from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
+from graders_engine.report.visible import cut, one_line, visible
+from graders_engine.report.width import columns_of, padded, short_names
 
+_STATUS_LINES = {"invalid": Caution, "failed": Problem}
+_KEY_WIDTH = 60
+"""The longest key of a sub-reward, in columns."""
 MAX_CHARS = 2000
 """Characters printed of one text; the JSON form has all of it."""
 
 
-def explanation_text(explanation: Explanation) -> str:
+def explanation_text(explanation: Explanation, screen: Screen = FILE) -> str:
     """The row from its templates to its reward."""
-    return "\n".join(_lines(explanation))
+    return screen.text(_lines(explanation))
 
 
 def _lines(row: Explanation) -> Iterator[str]:
-    yield f"line {row.line}" + (f", sample {row.sample}" if row.sample else "")
+    yield Heading(f"line {row_name(row.line, row.sample)}")
     yield from _rewards(row)
     if row.output_text:
         yield ""
@@ -42,17 +48,24 @@ def _lines(row: Explanation) -> Iterator[str]:
         section = list(lines)
         if section:
             yield ""
-            yield heading
+            yield Heading(heading)
             yield from section
 
 
 def _rewards(row: Explanation) -> Iterator[str]:
-    yield _reward("reward", row.reward, row.status) if row.status else f"not run: {row.not_run}"
+    line = _reward("reward", row.reward, row.status)
+    yield (
+        _STATUS_LINES.get(row.status, str)(line)
+        if row.status
+        else Caution(f"not run: {row.not_run}")
+    )
     if row.recorded:
         recorded = (row.recorded.reward, row.recorded.status)
         yield _reward("recorded", *recorded)
         if row.status and recorded != (row.reward, row.status):
-            yield "They differ: other settings, another judge reply, or a nondeterministic grader."
+            yield Caution(
+                "They differ: other settings, another judge reply, or a nondeterministic grader."
+            )
 
 
 def _reward(name: str, reward: float | None, status: str) -> str:
@@ -88,9 +101,10 @@ def _json(value: Any) -> str:
 
 
 def _sub_rewards(rewards: dict[str, float | None]) -> Iterator[str]:
-    width = max(map(len, rewards), default=0)
-    for key, reward in rewards.items():
-        yield f"  {key:<{width}}  {'none (counts as 0)' if reward is None else repr(reward)}"
+    names = short_names([visible(key) for key in rewards], _KEY_WIDTH)
+    width = max(map(columns_of, names), default=0)
+    for name, reward in zip(names, rewards.values(), strict=True):
+        yield f"  {padded(name, width)}  {'none (counts as 0)' if reward is None else repr(reward)}"
 
 
 def _formula(formula: ExplainedFormula | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.line import ResultLine
@@ -10,7 +11,7 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
     STATUS_MEANINGS,
-    format_correlation,
+    details_line,
     format_count,
     format_interval,
     format_number,
@@ -20,8 +21,16 @@ from graders_engine.report.formatting import (
     format_share,
     much_blamed,
 )
-from graders_engine.report.histogram import BARS, Histogram, histogram
+from graders_engine.report.histogram import BARS, histogram
+from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
+from graders_engine.report.terminal.tables import (
+    correlations,
+    reward_bars,
+    sub_reward_means,
+    sub_rewards,
+)
 from graders_engine.report.visible import one_line, visible
+from graders_engine.report.width import columns_of, cut_middle, padded
 from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.version import __version__
 
@@ -33,79 +42,89 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints 
     from graders_engine.statistics.estimate import Estimate
     from graders_engine.statistics.samples import Signal
 
-_BAR_WIDTH = 40
-"""The longest bar of a histogram, in columns."""
-_WIDTH = 130
-"""Columns of a line that quotes a row's details."""
-_EXCERPT_CHARS = 56
-"""Characters of a row's text: with its line and reward they fit into 80 columns."""
+_MAX_QUOTED = 240
+"""Columns of a line that quotes a row's details; on a narrower terminal it is wrapped."""
 _MAX_ROWS = 3
 """Rows printed from either end of the rewards, and of the slowest."""
-_KEY_WIDTH = 24
-"""The longest key of a sub-reward, in columns."""
-_CORRELATION_WIDTH = 10
-"""Columns of one correlation."""
+_ID_WIDTH = 16
+"""The longest id of an item, in columns."""
+_TWO_TABLES = 79
+"""Columns from which on pass@k and best of k are beside each other."""
+_STATUS_LINES = {"scored": str, "invalid": Caution, "failed": Problem}
 
 
-def tally_text(tally: Tally, settings: Mapping[str, Any], pass_rate: PassRate | None = None) -> str:
+def tally_text(
+    tally: Tally,
+    settings: Mapping[str, Any],
+    pass_rate: PassRate | None = None,
+    screen: Screen = FILE,
+) -> str:
     """The report of a run that has just ended: means, statuses, histogram, sub-rewards, flags, settings.
 
     Args:
         tally: the counts; not of grouped rows, and with their distribution: those need `numbers_text`.
         settings: what determined the rewards besides the grader (`Engine.settings`).
         pass_rate: the share that passes; None if nothing says with which reward.
+        screen: what it is printed on.
     """
     bars = histogram(tally.reward_counts or {}, BARS)
     lines = [
         *_means(tally),
-        *_pass_rate(pass_rate),
+        *_pass_rate(pass_rate, grouped=tally.grouped),
         *_statuses(tally),
-        *(_rewards(bars) if bars else ()),
-        *_sub_reward_means(tally),
-        *_flags(tally),
+        *(reward_bars(bars, screen) if bars else ()),
+        *sub_reward_means(tally, screen),
+        *_flags(tally, screen),
         *_settings(settings, __version__),
     ]
-    return visible("\n".join(lines))
+    return screen.text(lines)
 
 
-def numbers_text(numbers: Numbers, settings: Mapping[str, Any], version: str = __version__) -> str:
+def numbers_text(
+    numbers: Numbers,
+    settings: Mapping[str, Any],
+    version: str = __version__,
+    screen: Screen = FILE,
+) -> str:
     """As `tally_text`, with intervals, correlations, prompts and judges."""
-    lines = [*_numbers(numbers), *_settings(settings, version)]
-    return visible("\n".join(lines))
+    return screen.text([*_numbers(numbers, screen), *_settings(settings, version)])
 
 
-def report_text(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> str:
+def report_text(
+    numbers: Numbers, provenance: Provenance, texts: RowTexts, screen: Screen = FILE
+) -> str:
     """The report of a results file: as `numbers_text`, with rows.
 
     Args:
         numbers: the run in numbers.
         provenance: what produced the numbers.
         texts: the texts of the rows that are quoted.
+        screen: what it is printed on.
     """
     digest = numbers.digest
     lines = [
-        *([provenance.data_changed, ""] if provenance.data_changed else ()),
-        *_numbers(numbers),
-        *_rows("lowest rewards", digest.worst.rows(), texts),
-        *_rows("highest rewards", digest.best.rows(), texts),
+        *([Caution(provenance.data_changed), ""] if provenance.data_changed else ()),
+        *_numbers(numbers, screen),
+        *_rows("lowest rewards", digest.worst.rows(), texts, screen),
+        *_rows("highest rewards", digest.best.rows(), texts, screen),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
-        *_slowest(digest),
+        *_slowest(digest, texts),
         *_settings(provenance.meta.get("settings", {}), provenance.engine),
     ]
-    return visible("\n".join(lines))
+    return screen.text(lines)
 
 
-def _numbers(numbers: Numbers) -> Iterator[str]:
+def _numbers(numbers: Numbers, screen: Screen) -> Iterator[str]:
     tally = numbers.digest.tally
     yield from _means(tally, numbers.mean)
-    yield from _pass_rate(numbers.pass_rate)
+    yield from _pass_rate(numbers.pass_rate, grouped=tally.grouped)
     yield from _quantiles(numbers.quantiles)
     yield from _statuses(tally)
-    yield from _rewards(numbers.bars) if numbers.bars else ()
-    yield from _sub_rewards(numbers)
-    yield from _correlations(numbers)
-    yield from _flags(tally)
-    yield from _prompts(numbers.groups) if numbers.groups else ()
+    yield from reward_bars(numbers.bars, screen) if numbers.bars else ()
+    yield from sub_rewards(numbers, screen)
+    yield from correlations(numbers, screen)
+    yield from _flags(tally, screen)
+    yield from _prompts(numbers.groups, screen) if numbers.groups else ()
     yield from _judges(numbers)
 
 
@@ -122,26 +141,28 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
-    yield from much_blamed(tally.blames, tally.rows)
+    rows = partial(format_rows, grouped=tally.grouped)
+    yield from map(Caution, much_blamed(tally.blames, tally.rows))
     if tally.mean is None:
-        yield f"no reward: none of {format_rows(tally.rows)} was scored"
+        yield Problem(f"no reward: none of {rows(tally.rows)} was scored")
         return
     value, interval = tally.mean, ""
     if mean:
         value, interval = mean.value, f", 95 % interval {format_interval(mean)}"
-    yield f"mean reward  {value:.4f}  over {format_rows(tally.counted)}{interval}"
+    yield Heading(f"mean reward  {value:.4f}  over {rows(tally.counted)}{interval}")
     if tally.served and tally.scored_mean is not None:
-        yield f"  scored      {tally.scored_mean:.4f}  over {format_rows(tally.scored)}"
+        yield f"  scored      {tally.scored_mean:.4f}  over {rows(tally.scored)}"
     if tally.hosted > tally.counted and tally.hosted_mean is not None:
-        yield f"  as hosted   {tally.hosted_mean:.4f}  over {format_rows(tally.hosted)}: all but the failed"
+        hosted = rows(tally.hosted)
+        yield f"  as hosted   {tally.hosted_mean:.4f}  over {hosted}: all but the failed"
 
 
-def _pass_rate(found: PassRate | None) -> Iterator[str]:
+def _pass_rate(found: PassRate | None, *, grouped: bool) -> Iterator[str]:
     if not found:
         return
     rate = found.rate
     yield (
-        f"pass rate    {rate.value:.4f}  of {format_rows(rate.rows)} with at least "
+        f"pass rate    {rate.value:.4f}  of {format_rows(rate.rows, grouped=grouped)} with at least "
         f"{format_number(found.passing)}, 95 % interval {format_interval(rate)}"
     )
     if found.highest < found.passing - ROUNDING:
@@ -160,7 +181,9 @@ def _quantiles(quantiles: tuple[float, ...]) -> Iterator[str]:
 def _statuses(tally: Tally) -> Iterator[str]:
     yield ""
     for status, meaning in STATUS_MEANINGS.items():
-        yield _count_line(status, getattr(tally, status), tally.rows, meaning)
+        count = getattr(tally, status)
+        line = _count_line(status, count, tally.rows, meaning)
+        yield _STATUS_LINES[status](line) if count else line
         if status == "invalid":
             for blame, count in tally.blames.items():
                 if count and blame != "infrastructure":
@@ -172,75 +195,24 @@ def _count_line(name: str, count: int, rows: int, meaning: str) -> str:
     return f"{name:<8}{count:>9,}{share:>7.1f} %  {meaning}"
 
 
-def _rewards(bars: Histogram) -> Iterator[str]:
-    return _bars(bars.labels, bars.counts)
-
-
-def _bars(labels: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
-    yield ""
-    yield "rewards"
-    width = max(map(len, labels))
-    for label, count in zip(labels, counts, strict=True):
-        if count:
-            yield f"  {label:<{width}}  {_bar(count, max(counts)):<{_BAR_WIDTH}}  {count:,}"
-
-
-def _sub_reward_means(tally: Tally) -> Iterator[str]:
-    if not tally.sub_reward_sums:
-        return
-    yield ""
-    yield "sub-rewards, mean over the rows in which each has a value"
-    width = max(map(len, tally.sub_reward_sums))
-    for key, total in tally.sub_reward_sums.items():
-        rows = tally.sub_reward_rows[key]
-        yield f"  {key:<{width}}  {total / rows:.4f}  over {format_rows(rows)}"
-
-
-def _sub_rewards(numbers: Numbers) -> Iterator[str]:
-    if not numbers.sub_rewards:
-        return
-    yield ""
-    yield "sub-rewards, mean over the rows in which each has a value, 95 % interval"
-    width = min(max(len(part.key) for part in numbers.sub_rewards), _KEY_WIDTH)
-    for part in numbers.sub_rewards:
-        key, mean = one_line(part.key, width), part.mean
-        interval = format_interval(mean)
-        yield f"  {key:<{width}}  {mean.value:.4f}  {interval:<16}  over {format_rows(mean.rows)}"
-    if (left_out := len(numbers.digest.sub_rewards) - len(numbers.sub_rewards)) > 0:
-        yield f"  and {left_out:,} more"
-
-
-def _correlations(numbers: Numbers) -> Iterator[str]:
-    if (
-        len(numbers.correlations) < 3
-    ):  # a single part correlates with the reward as the formula says
-        return
-    yield ""
-    yield "correlations"
-    keys = [one_line(key, _CORRELATION_WIDTH - 1) for key, _ in numbers.correlations]
-    width = max(map(len, keys))
-    yield f"  {'':<{width}}{''.join(f'{key:>{_CORRELATION_WIDTH}}' for key in keys[:-1])}"
-    # The matrix is symmetric, so its lower left half is enough.
-    for row, (key, (_, values)) in enumerate(zip(keys, numbers.correlations, strict=True)):
-        if row:
-            cells = (f"{format_correlation(value):>{_CORRELATION_WIDTH}}" for value in values[:row])
-            yield f"  {key:<{width}}{''.join(cells)}"
-
-
-def _flags(tally: Tally) -> Iterator[str]:
+def _flags(tally: Tally, screen: Screen) -> Iterator[str]:
     if not tally.flags:
         return
     yield ""
-    yield "flags"
+    yield Heading("flags")
     for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
         name, details = tally.examples[flag]
-        first = f"first on line {name}" + (f": {details}" if details else "")
-        yield _first_line(f"  {flag}  {count:,}, {first}")
+        first = f"first on line {name}" + (f": {details_line(details)}" if details else "")
+        most = _MAX_QUOTED if screen.wraps else screen.columns - 2
+        line = one_line(f"{flag}  {count:,}, {first}", most)
+        yield "  " + line.replace(" ", "  ", 1)
 
 
-def _prompts(groups: Groups) -> Iterator[str]:
+def _prompts(groups: Groups, screen: Screen) -> Iterator[str]:
     yield ""
-    yield f"{groups.count:,} prompts with {format_range(*groups.sizes)} counted samples each"
+    yield Heading(
+        f"{groups.count:,} prompts with {format_range(*groups.sizes)} counted samples each"
+    )
     if groups.group_by is not None:
         alone = (
             f"; {format_count(groups.alone)} have no value there, each is one line"
@@ -251,12 +223,32 @@ def _prompts(groups: Groups) -> Iterator[str]:
     if groups.signal:
         yield from _signal(groups.signal)
     passing = f"pass@k (reward of at least {format_number(groups.passing)})"
-    yield f"      {passing:<34}  {'best of k':<26}  prompts"
-    for at in groups.at:
-        pass_at, best = (f"{e.value:.4f}, {format_interval(e)}" for e in (at.passing, at.best))
-        yield f"  {at.k:>2}  {pass_at:<34}  {best:<26}  {at.passing.groups:>7,}"
+    yield from _at_k(groups, passing, beside=screen.columns >= _TWO_TABLES)
     if groups.highest < groups.passing - ROUNDING:
         yield f"  no sample passes: the highest reward is {format_number(groups.highest)} (see --passing)"
+
+
+def _at_k(groups: Groups, passing: str, *, beside: bool) -> Iterator[str]:
+    """The tables of pass@k and best of k, beside each other or one below the other."""
+    rows = [
+        (
+            at.k,
+            *(f"{e.value:.4f}, {format_interval(e)}" for e in (at.passing, at.best)),
+            at.passing.groups,
+        )
+        for at in groups.at
+    ]
+    if beside:
+        yield f"      {passing:<34}  {'best of k':<26}  prompts"
+        for k, pass_at, best, prompts in rows:
+            yield f"  {k:>2}  {pass_at:<34}  {best:<26}  {prompts:>7,}"
+        return
+    yield f"  {passing}"
+    for k, pass_at, _, prompts in rows:
+        yield f"  {k:>2}  {pass_at:<24}  over {prompts:,}"
+    yield "  best of k"
+    for k, _, best, prompts in rows:
+        yield f"  {k:>2}  {best:<24}  over {prompts:,}"
 
 
 def _signal(signal: Signal) -> Iterator[str]:
@@ -276,7 +268,7 @@ def _judges(numbers: Numbers) -> Iterator[str]:
     saved = numbers.digest.saved_tokens
     if numbers.spending or numbers.repeated or saved:
         yield ""
-        yield "judges"
+        yield Heading("judges")
     for spent in numbers.spending:
         usage = spent.usage
         cost = "" if spent.cost is None else f", cost {spent.cost:,.4g}"
@@ -292,38 +284,35 @@ def _judges(numbers: Numbers) -> Iterator[str]:
         yield f"  {'':<{len(name)}}  mean standard deviation {deviation:.4f}"
 
 
-def _rows(title: str, results: Sequence[ResultLine], texts: RowTexts) -> Iterator[str]:
+def _rows(
+    title: str, results: Sequence[ResultLine], texts: RowTexts, screen: Screen
+) -> Iterator[str]:
     if not results:
         return
     yield ""
-    yield title
-    for name, result in _named(results):
-        text = one_line(texts.of(result)[1], _EXCERPT_CHARS)
-        yield f"  {name}  {format_number(result.reward or 0.0):<6}  {text}".rstrip()
+    yield Heading(title)
+    for name, result in _named(results, texts):
+        start = f"  {name}  {format_number(result.reward or 0.0):<6}  "
+        room = max(screen.columns - columns_of(start), 8)
+        yield f"{start}{one_line(texts.of(result).sample, room)}".rstrip()
 
 
-def _slowest(digest: Digest) -> Iterator[str]:
+def _slowest(digest: Digest, texts: RowTexts) -> Iterator[str]:
     if digest.is_slow:
         yield ""
-        yield f"{digest.seconds:,.1f} s in all rows, waiting for their turn included; the slowest"
-        for name, result in _named(digest.slowest.rows()):
+        yield Heading(
+            f"{digest.seconds:,.1f} s in all rows, waiting for their turn included; the slowest"
+        )
+        for name, result in _named(digest.slowest.rows(), texts):
             yield f"  {name}  {1000 * result.seconds:,.1f} ms"
 
 
-def _named(results: Sequence[ResultLine]) -> Iterator[tuple[str, ResultLine]]:
-    """The first rows, each with its name; the names have the same width."""
-    names = [f"line {result.name}" for result in results[:_MAX_ROWS]]
-    width = max(map(len, names))
+def _named(results: Sequence[ResultLine], texts: RowTexts) -> Iterator[tuple[str, ResultLine]]:
+    """The first rows, each with its name and its item's id; the names have the same width."""
+    names = []
+    for result in results[:_MAX_ROWS]:
+        item = cut_middle(visible(texts.id_of(result)), _ID_WIDTH)
+        names.append(f"line {result.name}" + (f" ({item})" if item else ""))
+    width = max(map(columns_of, names))
     for name, result in zip(names, results, strict=False):
-        yield f"{name:<{width}}", result
-
-
-def _bar(value: float, largest: float) -> str:
-    eighths = round(8 * _BAR_WIDTH * max(value, 0.0) / largest) if largest else 0
-    whole, part = divmod(min(eighths, 8 * _BAR_WIDTH), 8)
-    return "█" * whole + ("▏▎▍▌▋▊▉"[part - 1] if part else "")
-
-
-def _first_line(text: str) -> str:
-    line = text.splitlines()[0]
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
+        yield padded(name, width), result

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from graders_engine.report.visible import visible
-from graders_engine.report.width import wrapped
+from graders_engine.report.width import excerpt, wrapped
 
 MIN_COLUMNS, MAX_COLUMNS = 20, 200
 TERMINAL_COLUMNS = 80
@@ -35,6 +37,7 @@ class Problem(str):
     __slots__ = ()
 
 
+_CARETS = re.compile(r" *\^+")
 _CODES: dict[type[str], str] = {Heading: "1", Caution: "33", Problem: "31"}
 
 
@@ -54,12 +57,28 @@ class Screen:
 
     def text(self, lines: Iterable[str]) -> str:
         """Lines as one text that is safe to display, fits, and has the colours of its lines."""
-        return "\n".join(
-            self._colored(part, type(line))
+        wholes = [
+            (whole, type(line))
             for line in lines
             for whole in (visible(line).split("\n") if line else [""])
-            for part in (wrapped(whole, self.columns) if self.wraps else [whole])
-        )
+        ]
+        if self.wraps:
+            wholes = [*self._fitting(wholes)]
+        return "\n".join(self._colored(line, kind) for line, kind in wholes)
+
+    def _fitting(self, lines: list[tuple[str, type[str]]]) -> Iterator[tuple[str, type[str]]]:
+        """The lines as lines that fit; a source line and the carets below it stay below each other."""
+        carets = ""
+        end: tuple[str, type[str]] = ("", str)
+        for (line, kind), (below, _) in pairwise([*lines, end]):
+            if carets:
+                yield carets, kind
+                carets = ""
+            elif _CARETS.fullmatch(below):
+                source, carets = excerpt(line, below, self.columns)
+                yield source, kind
+            else:
+                yield from ((part, kind) for part in wrapped(line, self.columns))
 
     def _colored(self, line: str, kind: type[str]) -> str:
         code = _CODES.get(kind) if self.color and line else None

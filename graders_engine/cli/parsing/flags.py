@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,11 +38,24 @@ def flag(record: type, name: str, *declarations: str, **options: Any) -> Decorat
     return click.option(*spellings, name, **options)
 
 
-def with_flags(command: Callable[..., None], flags: dict[str, Decorator]) -> Callable[..., None]:
-    """Add several flags to a command; its help lists them in this order."""
-    for decorate in reversed(flags.values()):
+def with_flags(
+    command: Callable[..., None], flags: Mapping[str, Decorator], hidden: Collection[str] = ()
+) -> Callable[..., None]:
+    """Add several flags to a command, some of which are not in its help."""
+    for name, decorate in reversed(list(flags.items())):
         command = decorate(command)
+        if name in hidden:
+            command.__click_params__[-1].hidden = True  # type: ignore[attr-defined] # where click keeps them
     return command
+
+
+def named_path(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """The path of an option that stands for no standard stream; used as its callback."""
+    if path is not None and str(path) == "-":
+        raise click.BadParameter(
+            "'-' stands for a standard stream, which it cannot be.", ctx, param
+        )
+    return path
 
 
 def pair(name: str, given: str, form: str = "NAME=VALUE") -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""How a command line becomes the values of a command, and how its help is laid out."""
