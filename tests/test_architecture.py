@@ -15,7 +15,7 @@ from graders_engine.cli.request import TEXT_FIELDS
 from graders_engine.graders.base import FLAG_OF, GraderSpec
 from graders_engine.graders.parse import SPECS, json_schema
 from graders_engine.graders.text_similarity import MetricName
-from graders_engine.language.formula import FUNCTIONS
+from graders_engine.language.formula_functions import FUNCTIONS
 from graders_engine.metrics import METRICS
 from graders_engine.outcome import Flag
 from graders_engine.response import GraderErrors

@@ -12,6 +12,7 @@ import pytest
 from graders_engine import Engine, InvalidGrader
 from graders_engine.errors import FormulaFailure, SampleNotJson, UndefinedVariable
 from graders_engine.language.formula import Formula
+from graders_engine.language.json_fault import json_fault
 from graders_engine.language.scope import scope_of
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
@@ -78,6 +79,9 @@ def test_formulas(case: Case) -> None:
         issue = refused.value.issues[0]
         assert issue.kind == case["invalid"]["kind"], str(issue)
         assert issue.span.start == case["invalid"].get("at", issue.span.start), str(issue)
+        assert case["invalid"].get("names", "") in issue.reason
+        if "names" in case["invalid"]:
+            assert len(refused.value.issues) == 1
         return
     formula = Formula.compile(source, values)
     if "result" in case:
@@ -86,6 +90,14 @@ def test_formulas(case: Case) -> None:
     with pytest.raises(FormulaFailure) as failed:
         formula.evaluate(values)
     assert failed.value.kind == case["failure"]["kind"]
+
+
+@cases("json_faults")
+def test_faults_of_json(case: Case) -> None:
+    fault = json_fault(case["text"])
+    assert fault is not None
+    assert fault.span.start == case["at"], str(fault)
+    assert case["reason"] in fault.reason
 
 
 @cases("string_check")

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Any, NoReturn
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.language.json_fault import json_fault
 from graders_engine.language.span import Span
 from graders_engine.models.redaction import may_hold_key
 
@@ -27,6 +28,26 @@ _BOOLEAN = re.compile(r"(true|True|TRUE)|false|False|FALSE")
 _INTEGER = re.compile(r"([-+]?)(?:0x([0-9a-fA-F_]+)|0b([01_]+)|0o?([0-7_]+)|(0|[1-9][0-9_]*))")
 _BASES = (16, 2, 8, 10)
 _DECIMAL = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?")
+_MEANT_AS_JSON = re.compile(r"[\s{\[]*[\"“”„]")
+"""Begins with double quotes inside brackets: JSON's fault is more help than YAML's."""
+_BARE_TEMPLATE = re.compile(r"[:,\[-]\s*\{\{")
+_YAML_FAULTS = (
+    (r"found character '\\t'", "a tab cannot indent YAML: use blanks"),
+    (r"found character '(.)' that cannot", r"a text that starts with `\1` must be in quotes"),
+    ("found another document", "several documents stand here (`---`), but one is wanted"),
+    (r"'<document start>'", "the value ends before this"),
+    (r"expected ',' or '(.)', but got '<stream end>'", r"`\1` is missing at the end"),
+    (r"expected ',' or '(.)'", r"a comma or `\1` is missing before this"),
+    ("mapping values are not allowed", "a text with a colon and a blank must be in quotes"),
+    ("could not find expected ':'", "a colon is missing after this key"),
+    ("found unexpected end of stream", "a quote is never closed"),
+    ("found undefined alias", "a text that starts with `*` must be in quotes"),
+    (
+        "found unknown escape character",
+        "a backslash starts no such sequence: write two of them for one",
+    ),
+)
+"""What ruamel.yaml says, and what it means for those who typed it."""
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
@@ -51,6 +72,7 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
     Raises:
         InvalidDocument: with the line and a caret.
     """
+    text = text.removeprefix("\ufeff")
     if text.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(
@@ -62,8 +84,38 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
             )
             return _with_numbers(value, text_fields, as_text=False)
         except (ValueError, RecursionError):
-            pass  # may be a YAML flow mapping; if it is neither, YAML's message is used
+            _refuse_lines(text, what)
+            fault = json_fault(text) if _MEANT_AS_JSON.match(text) else None
+            if fault and fault.kind != "yaml":
+                raise _invalid(what, fault.reason, fault.span) from None
     return _Yaml(text, what, text_fields).load()
+
+
+def _refuse_lines(text: str, what: str) -> None:
+    """Refuse JSONL: several values, one a line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and all(map(_is_json, lines[:2])) and _is_json(lines[-1]):
+        raise InvalidDocument(
+            f"{what}: these are {len(lines)} JSON values, one a line (JSONL), but one is wanted here: "
+            "give one of them. `graders score --data FILE` grades all rows of a file."
+        )
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _invalid(what: str, reason: str, span: Span) -> InvalidDocument:
+    lines = [f"{what}: {reason} (line {span.line}, column {span.column})."]
+    if not may_hold_key(span.source):
+        lines.append(span.caret())
+    if _BARE_TEMPLATE.search(span.source):
+        lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')
+    return InvalidDocument("\n".join(lines))
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
@@ -162,13 +214,15 @@ class _Yaml:
         return text
 
     def fail(self, reason: str, at: int) -> NoReturn:
-        span = Span(self.text, min(at, len(self.text)), at + 1)
-        lines = [f"{self.what}: {reason} (line {span.line}, column {span.column})."]
-        if not may_hold_key(self.text):
-            lines.append(span.caret())
-        if "{{" in self.text:
-            lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')
-        raise InvalidDocument("\n".join(lines))
+        meaning = next(
+            (
+                found.expand(own)
+                for theirs, own in _YAML_FAULTS
+                if (found := re.search(theirs, reason))
+            ),
+            reason,
+        )
+        raise _invalid(self.what, meaning, Span(self.text, min(at, len(self.text)), at + 1))
 
 
 def _integer(match: re.Match[str]) -> int | str:

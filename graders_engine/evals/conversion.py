@@ -25,7 +25,7 @@ from graders_engine.evals.import_outputs import ImportOutputs
 from graders_engine.files import write_whole
 from graders_engine.graders.parse import parse
 from graders_engine.language import strict_json
-from graders_engine.language.formula import FUNCTIONS
+from graders_engine.language.formula_functions import FUNCTIONS
 
 _UUID = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 """Follows the name of a criterion in its id, and in the results of output items."""

@@ -18,7 +18,6 @@ evaluation can build a big integer (simpleeval alone would compute `4000000**400
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import operator
 import re
@@ -29,7 +28,10 @@ from typing import NoReturn
 import simpleeval
 
 from graders_engine.errors import FormulaFailure
+from graders_engine.language import formula_advice
+from graders_engine.language.formula_functions import FUNCTIONS
 from graders_engine.language.span import SourceError, Span, SyntaxIssue
+from graders_engine.language.spelling import nearest
 
 MAX_LENGTH = 10_000
 """Longest formula, in characters."""
@@ -37,33 +39,6 @@ MAX_TOKENS = 1_000
 """Most tokens in a formula; this keeps Python's parser far from its own limits."""
 MAX_DEPTH = 120
 """Deepest nesting, chained operators included; a level takes about three of Python's 1,000 stack frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the language.
-
-    Attributes:
-        min_arguments: fewest arguments that it takes.
-        max_arguments: most arguments that it takes; None for any number.
-        call: computes its value.
-    """
-
-    min_arguments: int
-    max_arguments: int | None
-    call: Callable[..., float]
-
-
-FUNCTIONS: dict[str, Function] = {
-    "min": Function(1, None, lambda *values: min(values)),
-    "max": Function(1, None, lambda *values: max(values)),
-    "abs": Function(1, 1, abs),
-    "floor": Function(1, 1, lambda value: float(math.floor(value))),
-    "ceil": Function(1, 1, lambda value: float(math.ceil(value))),
-    "exp": Function(1, 1, math.exp),
-    "sqrt": Function(1, 1, math.sqrt),
-    "log": Function(1, 1, math.log),
-}
 
 
 def _finite(compute: Callable[[float, float], float]) -> Callable[[float, float], float]:
@@ -96,6 +71,7 @@ _NODES = (ast.Expr, ast.Name, ast.UnaryOp, ast.BinOp, ast.Call, ast.Constant)
 _TOKEN = re.compile(
     r"\s+|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)|(?P<mark>[-+*/^(),])"
 )
+_WORD = re.compile(r"\w+")
 _CALL = re.compile(r"\s*\(")
 
 
@@ -205,6 +181,8 @@ class _Reader:
 
     def __init__(self, source: str, keys: Collection[str] | None) -> None:
         self.source, self.keys = source, keys
+        self.unnameable = formula_advice.unnameable(keys or ())
+        self.nameable = [key for key in keys or () if key not in self.unnameable]
         self.names: list[str] = []
         self.issues: list[SyntaxIssue] = []
         self.python: list[str] = []
@@ -230,7 +208,13 @@ class _Reader:
     def tokens(self) -> Iterator[re.Match[str]]:
         count = at = 0
         while at < len(self.source):
+            if self.wants_operand and (key := self.unnameable_key(at)):
+                at += len(key)
+                continue
+            mark, advice = formula_advice.foreign_mark(self.source, at)
             token = _TOKEN.match(self.source, at)
+            if mark and not (token and token["number"]):
+                self.stop(f"`{mark}` is not part of the language: {advice}", at, at + len(mark))
             if not token:
                 self.stop(f"`{self.source[at]}` is not part of the language", at, at + 1)
             at = token.end()
@@ -240,6 +224,21 @@ class _Reader:
                     reason = f"the formula has more than {MAX_TOKENS} parts"
                     self.stop(reason, token.start(), at, "too_complex")
                 yield token
+
+    def unnameable_key(self, at: int) -> str:
+        """The key that stands here though no formula can name it; it is reported, and read as a value."""
+        key = next((key for key in self.unnameable if self.source.startswith(key, at)), "")
+        end = at + len(key)
+        word = _WORD.match(self.source, at)
+        # `a-b` is a difference where there are graders `a` and `b` as well.
+        plain = word is not None and word[0] in self.nameable
+        if not key or plain or _WORD.match(self.source, end):
+            return ""
+        minus = ", where `-` is minus" if "-" in key else ""
+        reason = f"the key `{key}` cannot stand in a formula{minus}: rename it, with letters, digits and `_`"
+        self.issues.append(SyntaxIssue(reason, Span(self.source, at, end), "name"))
+        self.write("0.0", wants_operand=False)
+        return key
 
     def operand(self, token: re.Match[str]) -> None:
         text = token[0]
@@ -268,24 +267,28 @@ class _Reader:
         elif token["mark"] and text not in "(,":
             self.write("**" if text == "^" else text, wants_operand=True)
         else:
+            advice = formula_advice.foreign_word(text)
             reason = f"an operator was expected, but `{text}` was found"
+            reason += f": {advice}" if advice else ""
             self.stop(reason, token.start(), token.end())
 
     def name(self, token: re.Match[str]) -> None:
         name = token[0]
         if _CALL.match(self.source, token.end()):
             if name not in FUNCTIONS:
-                known = ", ".join(FUNCTIONS)
-                self.note(
-                    token, f"`{name}` is not a function (there are: {known})", "function", FUNCTIONS
-                )
+                reason = f"`{name}` is not a function (there are: {', '.join(FUNCTIONS)})"
+                advice = formula_advice.foreign_function(name)
+                self.note(token, reason, "function", FUNCTIONS, advice)
             # An unknown function is read like a known one, so that its arguments are checked too.
             self.called = token
             self.write(name, wants_operand=True)
             return
         if self.keys is not None and name not in self.keys:
+            if advice := formula_advice.foreign_word(name):
+                reason = f"`{name}` is not part of the language: {advice}"
+                self.stop(reason, token.start(), token.end())
             known = f" (there are: {', '.join(self.keys)})" if self.keys else ""
-            self.note(token, f"no grader has the key `{name}`{known}", "name", self.keys)
+            self.note(token, f"no grader has the key `{name}`{known}", "name", self.nameable)
         if name not in self.names:
             self.names.append(name)
         self.write(f"v{self.names.index(name)}", wants_operand=False)
@@ -321,11 +324,13 @@ class _Reader:
         self.python.append(python)
         self.wants_operand = wants_operand
 
-    def note(self, token: re.Match[str], reason: str, kind: str, known: Collection[str]) -> None:
+    def note(
+        self, token: re.Match[str], reason: str, kind: str, known: Collection[str], advice: str = ""
+    ) -> None:
         """Report an issue and continue."""
-        near = difflib.get_close_matches(token[0], known, 1)
-        if near:
-            reason += f"; did you mean `{near[0]}`?"
+        if near := nearest(token[0], known):
+            advice = advice or f"did you mean `{near}`?"
+        reason += f"; {advice}" if advice else ""
         self.issues.append(SyntaxIssue(reason, Span(self.source, token.start(), token.end()), kind))
 
     def stop(self, reason: str, start: int, end: int, kind: str = "syntax") -> NoReturn:

@@ -51,9 +51,9 @@ class Scope:
             return given[key]
         if key in _DERIVED:
             return _DERIVED[key](self)
-        known = ", ".join(dict.fromkeys([*SAMPLE_KEYS, *given]))
+        known = tuple(dict.fromkeys([*SAMPLE_KEYS, *given]))
         raise UndefinedVariable(
-            f"`sample.{key}`: `sample` has no key `{key}` (it has: {known})", "sample"
+            f"`sample.{key}`: `sample` has no key `{key}`{_instead_of(key, known)}", "sample"
         )
 
     def output_json(self) -> Any:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
+MAX_CHARS = 100
+"""Longer words are not compared: it takes time with each character of each pair."""
+
 
 def nearest(word: str, known: Collection[str]) -> str:
     """The known word that a misspelt one probably stands for; empty if no word is close."""
-    folded = {name.lower(): name for name in known}
+    if len(word) > MAX_CHARS:
+        return ""
+    folded = {name.lower(): name for name in known if len(name) <= MAX_CHARS}
     typed = word.lower()
     if near := difflib.get_close_matches(typed, folded, 1):
         return folded[near[0]]
@@ -16,6 +21,6 @@ def nearest(word: str, known: Collection[str]) -> str:
     prefixed = [
         name
         for name in folded
-        if len(typed) > 1 and (typed.startswith(name) or name.startswith(typed))
+        if len(typed) > 1 and name and (typed.startswith(name) or name.startswith(typed))
     ]
     return folded[prefixed[0]] if prefixed else ""

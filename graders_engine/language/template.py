@@ -12,15 +12,15 @@ Rendering is a single pass: the value of a variable is never expanded again.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from graders_engine.errors import UnrenderableValue
-from graders_engine.language.scope import Scope, Step, resolve
+from graders_engine.language.scope import SAMPLE_KEYS, Scope, Step, resolve
 from graders_engine.language.span import SourceError, Span, SyntaxIssue
+from graders_engine.language.spelling import nearest
 
 NAMESPACES = ("item", "sample")
 
@@ -137,7 +137,10 @@ class _Reader:
         namespace = self.namespace()
         steps: list[Step] = []
         while not self.closes():
+            start = self.at
             steps.append(self.step())
+            if namespace == "sample" and len(steps) == 1:
+                self.check_sample_key(steps[0], start)
         if not steps:
             raise self.error(
                 self.at_word_end,
@@ -153,11 +156,20 @@ class _Reader:
         if not word:
             raise self.error(self.at, self.at + 1, "a variable was expected, as in {{item.key}}")
         if word[0] not in NAMESPACES:
-            near = difflib.get_close_matches(word[0], NAMESPACES, 1)
-            advice = f"did you mean `{near[0]}`?" if near else "there are `item` and `sample`"
+            near = nearest(word[0], NAMESPACES)
+            advice = f"did you mean `{near}`?" if near else "there are `item` and `sample`"
             raise self.error(word.start(), word.end(), f"unknown namespace `{word[0]}`: {advice}")
         self.at = self.at_word_end = word.end()
         return word[0]
+
+    def check_sample_key(self, step: Step, start: int) -> None:
+        if step in SAMPLE_KEYS:
+            return
+        near = nearest(step, SAMPLE_KEYS) if isinstance(step, str) else ""
+        advice = f"did you mean `{near}`?" if near else f"there are {', '.join(SAMPLE_KEYS)}"
+        what = f"key `{step}`" if isinstance(step, str) else f"index {step}"
+        dot = self.source[start : self.at].startswith(".")
+        raise self.error(start + dot, self.at, f"`sample` has no {what}: {advice}")
 
     def closes(self) -> bool:
         """Whether the variable ends here; if so, moves past the closing braces."""
