@@ -212,7 +212,7 @@ def replace_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def read_text(path: Path) -> str:
-    """A text file, which may be a pipe.
+    """A text file, which may be a pipe, without a byte order mark.
 
     Raises:
         OSError: it cannot be read, or is longer than `MAX_TEXT_BYTES`.
@@ -225,4 +225,4 @@ def read_text(path: Path) -> str:
         raise OSError(0, str(error)) from None
     if len(content) > MAX_TEXT_BYTES:
         raise OSError(0, f"it is longer than {MAX_TEXT_BYTES} bytes")
-    return content.decode().replace("\r\n", "\n").replace("\r", "\n")
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

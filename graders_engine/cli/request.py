@@ -17,7 +17,7 @@ from graders_engine.cli import failing
 from graders_engine.cli.documents import load
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import STDIN, FilesInUse, read_text
-from graders_engine.graders.parts import map_parts
+from graders_engine.graders.parts import map_parts, wrapped
 from graders_engine.language.scope import kind_of
 
 if TYPE_CHECKING:
@@ -123,20 +123,57 @@ def read_flag(key: str, value: str) -> Any:
 
 def _read_grader(value: str) -> Any:
     if value == "-":
-        return _with_source(_load_grader(_read_stdin(), "--grader (standard input)"), Path())
+        what = "--grader (standard input)"
+        return _one_grader(_load_grader(_read_stdin(), what), what, Path())
     if value.startswith("@"):
         path = Path(value[1:])
         text = read_file(path)
         if path.suffix == ".py":
             return {"type": "python", "source": text}
-        return _with_source(_load_grader(text, str(path)), path.parent)
-    loaded = _expand_files(_load_grader(value, "--grader"))
-    if loaded is not None and not isinstance(loaded, dict):
-        hint = f" (to read a file: --grader @{value})" if isinstance(loaded, str) else ""
+        return _one_grader(_load_grader(text, str(path)), str(path), path.parent)
+    loaded = _load_grader(value, "--grader")
+    if isinstance(loaded, str) and not _holds_object(loaded):
         raise InvalidRequest(
-            f"--grader: a grader is an object, but this is {kind_of(loaded)}{hint}."
+            "--grader: a grader is an object, but this is a string "
+            f"(to read a file: --grader @{value})."
         )
-    return loaded
+    return _one_grader(_expand_files(loaded), "--grader", None)
+
+
+def _one_grader(loaded: Any, what: str, folder: Path | None) -> Any:
+    """A grader, taken out of what it was pasted with; its source may name a file relative to the folder."""
+    if isinstance(loaded, str) and _holds_object(loaded):
+        loaded = load(loaded, what, TEXT_FIELDS)
+        failing.caution(f"note: {what}: the grader is JSON in a JSON text; it is read.")
+    if loaded is None:
+        raise InvalidRequest(f"{what}: the grader is empty.")
+    grader, path = wrapped(loaded)
+    if path:
+        failing.caution(f"note: {what}: the grader is taken from `{path}`.")
+    if isinstance(grader, list) or (isinstance(grader, dict) and "testing_criteria" in grader):
+        raise InvalidRequest(f"{what}: {_several(grader)}")
+    if not isinstance(grader, dict):
+        raise InvalidRequest(f"{what}: a grader is an object, but this is {kind_of(grader)}.")
+    return grader if folder is None else _with_source(grader, folder)
+
+
+def _holds_object(text: str) -> bool:
+    return text.lstrip()[:1] == "{"
+
+
+def _several(graders: Any) -> str:
+    """What to do with several graders in place of one."""
+    parts = graders if isinstance(graders, list) else graders["testing_criteria"]
+    count = len(parts) if isinstance(parts, list) else 0
+    if isinstance(graders, dict):
+        return (
+            f"this is an eval with {count} testing criteria: pass one of them as the grader, or import all "
+            "with `graders import evals`."
+        )
+    return (
+        f"a grader is an object, but this is an array of {count}: pass one of them, or join them: "
+        "{type: multi, graders: [...], calculate_output: (a + b) / 2}, with the names as a and b."
+    )
 
 
 def _load_grader(text: str, what: str) -> Any:
@@ -165,7 +202,11 @@ def read_file(path: Path) -> str:
         reason = error.strerror or type(error).__name__
         raise InvalidRequest(f"{path}: {reason[0].lower()}{reason[1:]}.") from None
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{path}: not UTF-8 text (byte {error.start}).") from None
+        wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        reason = f"UTF-16 text: save it as UTF-8, as by `iconv -f UTF-16 -t UTF-8 {path}`"
+        raise InvalidRequest(
+            f"{path}: {reason if wide else f'not UTF-8 text (byte {error.start})'}."
+        ) from None
     files_read().append(path)
     return text
 
@@ -238,6 +279,9 @@ def _document(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(document, dict):
         raise InvalidRequest(f"standard input: expected an object with {', '.join(KEYS)}.")
+    if "grader" not in document and ("type" in document or wrapped(document)[1]):
+        failing.caution("note: standard input is read as the grader.")
+        document = {"grader": document}
     unknown = [key for key in document if key not in KEYS]
     if unknown:
         raise InvalidRequest(
@@ -247,7 +291,7 @@ def _document(text: str) -> dict[str, Any]:
     plain = load(text, "standard input")
     document |= {key: plain[key] for key in ("item", "sample", "reference_answer") if key in plain}
     if "grader" in document:
-        document["grader"] = _with_source(document["grader"], Path())
+        document["grader"] = _one_grader(document["grader"], "standard input", Path())
     return document
 
 

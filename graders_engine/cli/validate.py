@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import WRONG_REQUEST, warn
+from graders_engine.cli.failing import FAILED, WRONG_REQUEST, warn
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_request
+from graders_engine.dataset.rows.formats import FORMS
+from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.errors import InvalidGrader, InvalidRequest, Mistake
+from graders_engine.report.visible import visible
+
+if TYPE_CHECKING:
+    from graders_engine.dataset.rows.paths import CheckedPaths
+
+_FILE = click.Path(path_type=Path)
 
 _USEFUL = (
     "metric_variants",
@@ -37,16 +46,38 @@ _USEFUL = (
     is_flag=True,
     help="Print the grader, all mistakes and all warnings as JSON.",
 )
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=_FILE,
+    help="Rows in which every path of the templates is looked up; model outputs may be missing.",
+)
+@click.option("--outputs", metavar="FILE", type=_FILE, help="Model outputs for --data.")
+@click.option("--join-on", metavar="KEY", help="Key that joins --data and --outputs (KEY=OTHER).")
+@click.option("--sample-field", metavar="NAME", help="Field with the model's output.")
+@click.option("--shape", type=click.Choice(SHAPES), help="Shape of the rows.")
+@click.option("--format", "form", type=click.Choice(FORMS), help="Format of --data.")
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and ignored.")
 @engine_options(useful=_USEFUL)
-def command(engine: Engine, grader: str | None, *, as_json: bool) -> None:
+def command(
+    engine: Engine, grader: str | None, *, data: Path | None, as_json: bool, **reading: Any
+) -> None:
     """Check a grader without running it.
 
     Prints {"grader": …} and exits with 0, or prints all mistakes at once and exits with 2.
 
-    With --json it prints {"valid", "grader", "mistakes", "warnings"}, with the same exit codes; "grader" is
-    null if there are mistakes, and each mistake and each warning is {"path", "message", "detail", "hint"}.
+    With --data, every path such as {{item.answer}} is looked up in every row, and those that some rows lack
+    are listed; then the exit code is 1. A path of `sample` may fail in some rows, since a model's output may
+    lack anything, but not in all.
+
+    With --json it prints {"valid", "grader", "mistakes", "warnings", "data"}, with the same exit codes;
+    "grader" is null if there are mistakes, and each mistake and each warning is {"path", "message", "detail",
+    "hint"}. "data" is null without --data.
     """
+    if data is None and (given := [name for name, value in reading.items() if value]):
+        flag = given[0].replace("form", "format").replace("_", "-")
+        raise InvalidRequest(f"--{flag} says how to read --data: pass --data.")
+    checked = None
     with engine:
         try:
             request = read_request({"grader": grader}, needed=[("grader",)])
@@ -54,14 +85,25 @@ def command(engine: Engine, grader: str | None, *, as_json: bool) -> None:
         except InvalidRequest as error:
             if not as_json:
                 raise
-            _print_json(None, _mistakes(error), ())
+            _print_json(None, _mistakes(error), (), None)
             sys.exit(WRONG_REQUEST)
+        if data is not None:
+            from graders_engine.dataset.rows.paths import check_paths
+
+            checked = check_paths(engine.compile(request["grader"]), data, **reading)
     if as_json:
-        _print_json(response.grader, (), response.warnings)
-        return
-    for warning in response.warnings:
-        warn(warning)
-    click.echo(format_value(response.model_dump(), "auto"))
+        _print_json(response.grader, (), response.warnings, checked)
+    else:
+        for warning in response.warnings:
+            warn(warning)
+        if checked is not None:
+            from graders_engine.report.terminal.paths import paths_text
+
+            click.echo(visible(paths_text(checked)), err=True)
+        if checked is None or checked.fit:
+            click.echo(format_value(response.model_dump(), "auto"))
+    if checked is not None and not checked.fit:
+        sys.exit(FAILED)
 
 
 def _mistakes(error: InvalidRequest) -> Iterable[Mistake]:
@@ -72,13 +114,19 @@ def _mistakes(error: InvalidRequest) -> Iterable[Mistake]:
 
 
 def _print_json(
-    grader: dict[str, Any] | None, mistakes: Iterable[Mistake], warnings: Iterable[Mistake]
+    grader: dict[str, Any] | None,
+    mistakes: Iterable[Mistake],
+    warnings: Iterable[Mistake],
+    checked: CheckedPaths | None,
 ) -> None:
+    from msgspec import to_builtins
+
     found = {
         "valid": grader is not None,
         "grader": grader,
         "mistakes": [_plain(mistake) for mistake in mistakes],
         "warnings": [_plain(warning) for warning in warnings],
+        "data": checked and {"fit": checked.fit, **to_builtins(checked)},
     }
     click.echo(format_value(found, "json"))
 

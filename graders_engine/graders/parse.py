@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
@@ -17,8 +18,10 @@ from graders_engine.graders.fields import BY_SHAPE, BY_TYPE, OWN_MISTAKES, Parse
 from graders_engine.graders.leaf import LEAF_SPECS, LEAF_TYPES, Leaf
 from graders_engine.graders.messages import SamplingParams
 from graders_engine.graders.multi import MultiGrader
-from graders_engine.graders.parts import by_name, name_mistakes
+from graders_engine.graders.parts import by_name, name_mistakes, wrapped
 from graders_engine.language import strict_json
+from graders_engine.language.json_fault import json_fault
+from graders_engine.models.redaction import may_hold_key
 
 TYPES = (*LEAF_TYPES, "multi")
 ROOT = "grader"
@@ -34,14 +37,36 @@ def json_values(grader: Any) -> Any:
     Raises:
         InvalidGrader: the text is not JSON, or the grader contains itself.
     """
+    if isinstance(grader, PurePath):
+        mistake = mistakes.invalid_type(ROOT, "an object", grader)
+        raise InvalidGrader([dataclasses.replace(mistake, hint=_PATHS)])
     try:
         return (
             strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _json_value(grader)
         )
     except ValueError as error:
-        raise InvalidGrader([mistakes.unreadable_body(str(error))]) from None
+        raise InvalidGrader([_unreadable(grader, str(error))]) from None
     except RecursionError:
         raise InvalidGrader([mistakes.unreadable_body("it nests too deep")]) from None
+
+
+_PATHS = (
+    "The path of a file is not read here: pass what the file holds, as in "
+    "`json.loads(Path('grader.json').read_text())`."
+)
+
+
+def _unreadable(grader: Any, reason: str) -> Mistake:
+    """A text that is not JSON; in the library it may be a path by mistake."""
+    mistake = mistakes.unreadable_body(reason)
+    if not isinstance(grader, str):
+        return mistake
+    if grader.lstrip()[:1] not in ("{", "[", '"'):
+        return dataclasses.replace(mistake, hint=_PATHS)
+    fault = json_fault(grader)
+    if fault is None or may_hold_key(grader):
+        return mistake
+    return dataclasses.replace(mistake, detail=str(fault))
 
 
 def _json_value(value: Any) -> Any:
@@ -67,10 +92,12 @@ def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
         InvalidGrader: with all mistakes.
     """
     found: list[Mistake] = []
+    positions: dict[str, int] = {}
     graders = grader.get("graders") if isinstance(grader, dict) else None
     if isinstance(graders, list):
         found += name_mistakes(graders)
         graders = by_name(graders)
+        positions = {key: position for position, key in enumerate(graders)}
     # The formula's names are compared with the keys only if all of those are graders; otherwise the same
     # mistake would be reported twice.
     sound = isinstance(graders, dict) and all(isinstance(part, dict) for part in graders.values())
@@ -80,8 +107,11 @@ def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
     except ValidationError as error:
         for details in error.errors(include_url=False):
             describe = _DESCRIBE.get(details["type"], _invalid)
-            found += describe(details, _path(details["loc"], grader))
+            found += describe(details, _path(details["loc"], positions))
     if found:
+        if path := wrapped(grader)[1]:
+            hint = f"The grader is under `{path}`: pass what stands there."
+            found[0] = dataclasses.replace(found[0], hint=hint)
         raise InvalidGrader(found)
     return spec
 
@@ -177,15 +207,19 @@ def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
     return mistake
 
 
-def _path(location: tuple[int | str, ...], grader: Any) -> str:
-    """A location in pydantic's form as a path of the API: `graders.name.input`, `input[0].content`."""
+def _path(location: tuple[int | str, ...], positions: Mapping[str, int]) -> str:
+    """A location in pydantic's form as a path of the API: `graders.name.input`, `input[0].content`.
+
+    Args:
+        location: where the mistake is.
+        positions: of a multi's graders by key, where they are a list.
+    """
     path = ""
-    listed = isinstance(grader, dict) and isinstance(grader.get("graders"), list)
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif path == "graders" and listed:
-            path += f"[{list(by_name(grader['graders'])).index(step)}]"
+        elif path == "graders" and positions:
+            path += f"[{positions[step]}]"
         elif not _is_tag(step):
             path += f".{step}" if path else step
     return path or ROOT

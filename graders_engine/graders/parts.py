@@ -32,6 +32,33 @@ def without_nulls(grader: Any) -> Any:
     )
 
 
+_WRAPPINGS = (
+    ("grader",),
+    ("reinforcement", "grader"),
+    ("method", "reinforcement", "grader"),
+)
+"""Where the grader is in what it is often pasted with: a request, a method, a fine-tuning job."""
+
+
+def wrapped(value: Any) -> tuple[Any, str]:
+    """The grader inside a request, a method, a fine-tuning job or an eval with one criterion, and its path.
+
+    The path is empty, and the value is returned, if it is none of these.
+    """
+    if not isinstance(value, dict) or value.get("type", "reinforcement") != "reinforcement":
+        return value, ""
+    for path in _WRAPPINGS:
+        found: Any = value
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, dict):
+            return found, ".".join(path)
+    criteria = value.get("testing_criteria")
+    if isinstance(criteria, list) and len(criteria) == 1 and isinstance(criteria[0], dict):
+        return criteria[0], "testing_criteria[0]"
+    return value, ""
+
+
 def by_name(graders: list[Any]) -> dict[str, Any]:
     """The list form of a multi's graders as a map by name; a grader without a name gets its index, `[2]`."""
     by_key: dict[str, Any] = {}

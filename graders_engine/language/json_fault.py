@@ -47,7 +47,7 @@ def _fault(text: str, message: str, at: int) -> SyntaxIssue:
         reason = "a backslash starts no such sequence in JSON: write two of them for one"
         return _issue(text, reason, at, at + 2)
     if message.startswith("Extra data"):
-        return _issue(text, "the value ends before this", at, at + 1)
+        return _foreign(text, at) or _issue(text, "the value ends before this", at, at + 1)
     return _foreign(text, at) or _expected(text, message, at)
 
 

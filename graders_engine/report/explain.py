@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader, scope_reader
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import GradingError, InvalidRow, UnavailableGrader
+from graders_engine.graders.templates import templates_in
 from graders_engine.language.formula import Formula
 from graders_engine.language.scope import Scope, spell
 from graders_engine.language.template import Template
@@ -175,7 +175,7 @@ def explain(
         not_run=not_run,
         templates=[]
         if scope is None
-        else [_explained(path, t, scope) for path, t in _templates(compiled.spec)],
+        else [_explained(path, t, scope) for path, t in templates_in(compiled.spec)],
         judges=calls,
         recorded=recorded,
         **(_from_outcome(compiled, outcome) if outcome else _from_results(compiled, recorded)),
@@ -221,21 +221,6 @@ def _formula(
 ) -> ExplainedFormula | None:
     formula = getattr(compiled.spec, "calculate_output", None)
     return explain_formula(formula, sub_rewards) if sub_rewards and formula else None
-
-
-def _templates(value: Any, path: str = "") -> Iterator[tuple[str, Template]]:
-    """Every template in a grader's spec, or in a part of it, with its path in the grader."""
-    if isinstance(value, Template):
-        yield path, value
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _templates(getattr(value, name), f"{path}.{name}" if path else name)
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _templates(part, f"{path}.{key}")
-    elif isinstance(value, (list, tuple)):
-        for position, part in enumerate(value):
-            yield from _templates(part, f"{path}[{position}]")
 
 
 def _explained(path: str, template: Template, scope: Scope) -> ExplainedTemplate:

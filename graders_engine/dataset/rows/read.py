@@ -44,6 +44,7 @@ class ReadOptions(TypedDict, total=False):
         outputs: a file with the outputs for the rows.
         join_on: as for `join.join_records`.
         group_by: the path to the name of a row's group, as for `identity.RowPath`.
+        outputs_needed: whether rows without a model output are refused; if not, each is an item.
     """
 
     form: str | None
@@ -52,6 +53,7 @@ class ReadOptions(TypedDict, total=False):
     outputs: Path | str | None
     join_on: str | None
     group_by: str | None
+    outputs_needed: bool
 
 
 def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> DataSet:
@@ -84,7 +86,7 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
         if join_on is not None:
             raise InvalidRequest("--join-on needs --outputs: the file to join the rows with.")
         found = (
-            detect(records.head(), sample_field)
+            detect(records.head(), sample_field, outputs_needed=reading.get("outputs_needed", True))
             if shape is None
             else shape_named(shape, sample_field)
         )

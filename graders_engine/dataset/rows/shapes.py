@@ -158,6 +158,16 @@ class Chat(_ItemAndOutput):
         return raw.get("item", others), raw
 
 
+class Items(_ItemAndOutput):
+    """Rows without an output, such as those of fine-tuning: the item is `item`, or the whole row."""
+
+    name = "items"
+
+    def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The item, and an empty text."""
+        return raw.get("item", raw), ""
+
+
 ROWS = Rows()
 SAMPLES = Samples()
 BY_NAME: dict[str, Shape] = {shape.name: shape for shape in (ROWS, SAMPLES, Evals(), Chat())}
@@ -180,12 +190,20 @@ def shape_named(name: str, sample_field: str | None = None) -> Shape:
     return BY_NAME[name] if sample_field is None else Flat(sample_field)
 
 
-def detect(raw_rows: Sequence[Any], sample_field: str | None = None) -> Shape:
+def without_outputs(shape: Shape) -> bool:
+    """Whether the rows of a shape have no model outputs."""
+    return isinstance(shape, Items)
+
+
+def detect(
+    raw_rows: Sequence[Any], sample_field: str | None = None, *, outputs_needed: bool = True
+) -> Shape:
     """Detect the shape of a data set from its first rows.
 
     Args:
         raw_rows: the first rows; some may be `Unreadable`.
         sample_field: the field with the output, if the user named one: the rows are then flat.
+        outputs_needed: whether rows without an output are refused.
 
     Raises:
         InvalidRequest: the shape is unknown, or no row has the field; the message has the keys of a row.
@@ -199,6 +217,8 @@ def detect(raw_rows: Sequence[Any], sample_field: str | None = None) -> Shape:
         # One row with several samples is enough: that shape also allows single samples.
         several = {"rows", "samples"} <= set(found)
         return SAMPLES if several else BY_NAME[found[0]]
+    if objects and not outputs_needed:
+        return Items()
     if objects:
         raise InvalidRequest(_unknown(objects[0]))
     return ROWS

@@ -1,0 +1,172 @@
+"""Whether the paths in a grader's templates lead somewhere in each row of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Unpack
+
+import msgspec
+
+from graders_engine.compiled import CompiledGrader, Unreadable, scope_reader
+from graders_engine.dataset.rows.read import ReadOptions, open_data
+from graders_engine.dataset.rows.records import Records, RowRef
+from graders_engine.dataset.rows.shapes import Shape, without_outputs
+from graders_engine.errors import GradingError, InvalidRow
+from graders_engine.graders.templates import templates_in
+from graders_engine.language.scope import spell
+from graders_engine.language.template import Variable
+
+MAX_PLACES = 5
+"""Rows that are named of those in which a path fails."""
+
+
+class CheckedPath(msgspec.Struct):
+    """A path in a grader's templates.
+
+    Attributes:
+        path: in template syntax, such as `item.answer`.
+        used_in: the fields of the grader whose templates have it.
+        failed: how many rows do not have it, each sample counted.
+        places: the first of these: a line of the data, or `19#5`, the fifth sample of line 19.
+        reason: why it fails in the first of them, with the nearest key if one is close.
+    """
+
+    path: str
+    used_in: list[str]
+    failed: int = 0
+    places: list[str] = []
+    reason: str = ""
+
+    def fail(self, ref: RowRef, reason: str) -> None:
+        """Count a row that does not have it."""
+        self.failed += 1
+        if len(self.places) < MAX_PLACES:
+            self.places = [*self.places, _place(ref)]
+            self.reason = self.reason or reason
+
+
+class CheckedPaths(msgspec.Struct):
+    """What became of the paths of a grader in the rows of a data set.
+
+    Attributes:
+        data: the data set.
+        rows: how many rows were read; of a row with several samples, each sample counts.
+        paths: every path that was looked for, in the order of the grader's fields.
+        grouped: whether some row has a list of samples.
+        samples: whether the rows have model outputs; if not, paths of `sample` were not looked for.
+        unreadable: how many rows could not be read, and are in no path's count.
+        unreadable_places: the first of these.
+        unreadable_reason: why the first of them could not be read.
+        code: the fields of the grader with code that reads rows by itself, which is not checked.
+    """
+
+    data: str
+    rows: int
+    paths: list[CheckedPath]
+    samples: bool
+    grouped: bool = False
+    unreadable: int = 0
+    unreadable_places: list[str] = []
+    unreadable_reason: str = ""
+    code: list[str] = []
+
+    @property
+    def fit(self) -> bool:
+        """Whether the data fits the grader: some rows, all of them readable, each with all paths of `item`.
+
+        A path of `sample` may fail in some rows: that is the model's output, and what a grader measures. In
+        all rows, it is a mistake of the grader.
+        """
+        return (
+            self.rows > 0
+            and not self.unreadable
+            and not any(
+                path.failed and (path.path.startswith("item") or path.failed == self.rows)
+                for path in self.paths
+            )
+        )
+
+
+def check_paths(
+    compiled: CompiledGrader, data: Path | str | Records, **reading: Unpack[ReadOptions]
+) -> CheckedPaths:
+    """Follow each path in a grader's templates in every row of a data set; nothing is graded.
+
+    Args:
+        compiled: the grader.
+        data: as for `read.open_data`. Rows without model outputs are read, too: as items.
+        reading: how to read the data.
+
+    Raises:
+        InvalidRequest: the options contradict each other.
+        DataSetError: the data cannot be read.
+    """
+    variables = _variables(compiled)
+    reading["outputs_needed"] = False
+    data_set = open_data(data, **reading)
+    checked = CheckedPaths(
+        str(data_set.records.path),
+        0,
+        [path for _, path in variables],
+        samples=not without_outputs(data_set.shape),
+        code=list(_code(compiled.given)),
+    )
+    if not checked.samples:
+        variables = [(one, path) for one, path in variables if one.namespace == "item"]
+        checked.paths = [path for _, path in variables]
+    scope_of_row = scope_reader(None)
+    for ref in _rows(data_set.records, data_set.shape):
+        try:
+            scope = scope_of_row(ref.row)
+        except InvalidRow as error:
+            checked.unreadable += 1
+            checked.unreadable_reason = checked.unreadable_reason or str(error)
+            if len(checked.unreadable_places) < MAX_PLACES:
+                checked.unreadable_places = [*checked.unreadable_places, _place(ref)]
+            continue
+        checked.rows += 1
+        checked.grouped = checked.grouped or ref.group is not None
+        for variable, path in variables:
+            try:
+                variable.value(scope)
+            except GradingError as error:
+                path.fail(ref, str(error))
+    return checked
+
+
+def _variables(compiled: CompiledGrader) -> list[tuple[Variable, CheckedPath]]:
+    """One variable of each path, with the fields that have it."""
+    found: dict[str, tuple[Variable, CheckedPath]] = {}
+    for field, template in templates_in(compiled.spec):
+        for variable in template.variables:
+            path = spell(variable.namespace, variable.steps)
+            _, checked = found.setdefault(path, (variable, CheckedPath(path, [])))
+            if field not in checked.used_in:
+                checked.used_in.append(field)
+    return list(found.values())
+
+
+def _code(grader: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Where python code, or a server, reads whole rows."""
+    if grader.get("type") in ("python", "endpoint"):
+        yield f"{path}{'source' if grader['type'] == 'python' else 'url'}"
+    parts = grader.get("graders")
+    if isinstance(parts, Mapping):
+        for key, part in parts.items():
+            yield from _code(part, f"graders.{key}.")
+    elif isinstance(parts, list):
+        for position, part in enumerate(parts):
+            yield from _code(part, f"graders[{position}].")
+
+
+def _rows(records: Records, shape: Shape) -> Iterator[RowRef]:
+    for raw in records.read():
+        if shape.plain or isinstance(raw.row, Unreadable):
+            yield raw
+        else:
+            yield from shape.split(raw)
+
+
+def _place(ref: RowRef) -> str:
+    return str(ref.line) if ref.group is None else f"{ref.line}#{ref.sample + 1}"

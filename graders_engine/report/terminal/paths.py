@@ -1,0 +1,68 @@
+"""The paths of a grader in the rows of a data set, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from graders_engine.dataset.rows.paths import MAX_PLACES, CheckedPath, CheckedPaths
+
+
+def paths_text(checked: CheckedPaths) -> str:
+    """Which paths fail, in how many rows and why, and what was not checked."""
+    return "\n".join([*_failing(checked), *_summary(checked)])
+
+
+def _failing(checked: CheckedPaths) -> Iterator[str]:
+    if checked.unreadable:
+        places = _places(checked.unreadable_places, checked.unreadable)
+        yield f"{_count(checked.unreadable, 'row')} cannot be read: {places}"
+        yield f"  {checked.unreadable_reason}"
+        yield ""
+    by_reason: dict[str, list[CheckedPath]] = {}
+    for path in checked.paths:
+        if path.failed:
+            by_reason.setdefault(path.reason, []).append(path)
+    for reason, paths in by_reason.items():
+        yield from (f"{path.path}  {_share(path, checked)}" for path in paths)
+        yield f"  {reason}"
+        fields = dict.fromkeys(field for path in paths for field in path.used_in)
+        yield f"  in {', '.join(fields)}"
+        yield ""
+
+
+def _share(path: CheckedPath, checked: CheckedPaths) -> str:
+    if path.failed == checked.rows:
+        return f"fails in all {_seen(checked)}" if checked.rows > 1 else "fails in the only row"
+    return f"fails in {path.failed:,} of {_seen(checked)}: {_places(path.places, path.failed)}"
+
+
+def _places(places: Sequence[str], count: int) -> str:
+    more = ", …" if count > MAX_PLACES else ""
+    return f"line{'s' if len(places) > 1 else ''} {', '.join(places)}{more}"
+
+
+def _summary(checked: CheckedPaths) -> Iterator[str]:
+    failing = sum(bool(path.failed) for path in checked.paths)
+    count = len(checked.paths)
+    if not checked.rows:
+        yield f"{checked.data} has no rows that can be read: no path was followed."
+    elif not count:
+        yield f"{checked.data}: {_seen(checked)}; the grader's templates have no path to follow."
+    elif failing:
+        which = f"{failing} of {count} paths" if count > 1 else "the only path"
+        yield f"{checked.data}, {_seen(checked)}: {which} can fail."
+    else:
+        all_paths = "the only path leads" if count == 1 else f"all {count} paths lead"
+        yield f"{checked.data}: {all_paths} to a value in all {_seen(checked)}."
+    if not checked.samples:
+        yield "The rows have no model outputs: paths of `sample` were not followed."
+    if checked.code:
+        yield f"Not checked, because code reads the rows there: {', '.join(checked.code)}."
+
+
+def _seen(checked: CheckedPaths) -> str:
+    return _count(checked.rows, "sample" if checked.grouped else "row")
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
