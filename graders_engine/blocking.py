@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Self, TypeVar
 
@@ -17,10 +17,17 @@ from graders_engine.errors import LifecycleError
 from graders_engine.loop_thread import POLL_S, LoopThread
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
+from graders_engine.outputs import SplitRows
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
 
 T = TypeVar("T")
+
+
+def _placed(split: SplitRows, outcomes: Generator[RowOutcome, None, None]) -> Iterator[RowOutcome]:
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield split.place(outcome)
 
 
 class Engine:
@@ -115,10 +122,31 @@ class Engine:
     def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
     ) -> Iterator[RowOutcome]:
-        """Grade all rows of a data set; see `AsyncEngine.score`.
+        """Grade all rows of a data set and return an iterator over their outcomes, in the same order.
 
         The grader is compiled immediately. The rows are consumed in the calling thread, as needed.
+
+        Args:
+            grader: as for `compile`.
+            rows: objects with `item` and `model_sample` or `sample`. A row with a list of samples (in
+                `samples`, or in place of the one) gives an outcome for each of them, with its number in
+                `RowOutcome.sample`. An invalid row gives an outcome with status "invalid" and does not stop
+                the others.
+            sample_field: for flat rows, the field with the model's output (text, a sample object, or a list
+                of them); the rest of the row is the item.
+
+        Raises:
+            InvalidRequest: the grader cannot be used, or `rows` is no collection of rows but a text, a path,
+                a table or a single row.
+            LifecycleError: the engine is closed.
         """
+        split = SplitRows(rows, sample_field)
+        return _placed(split, self.score_single(grader, split, sample_field=sample_field))
+
+    def score_single(
+        self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
+    ) -> Generator[RowOutcome, None, None]:
+        """Grade rows of one sample each: as `score`, but a row always gives one outcome."""
         compiled = self.compile(grader)
         scope = scope_reader(sample_field)
         if not compiled.evaluator.waits:
@@ -128,7 +156,7 @@ class Engine:
 
     def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
-    ) -> Iterator[RowOutcome]:
+    ) -> Generator[RowOutcome, None, None]:
         loop = self._running().loop
         delivered: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
         crew = self._engine.crew(compiled, scope, delivered.put)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing
 from enum import Enum
 from time import perf_counter
 from typing import Any, Self
@@ -22,6 +22,7 @@ from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
 from graders_engine.models.judges import JudgeRegistry
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
+from graders_engine.outputs import SplitRows
 from graders_engine.response import (
     RunGraderResponse,
     ValidateGraderResponse,
@@ -222,21 +223,36 @@ class AsyncEngine:
 
         Args:
             grader: as for `compile`.
-            rows: objects with `item` and `model_sample` or `sample`. An invalid row gives an outcome with
-                status "invalid" and does not stop the others.
-            sample_field: for flat rows, the field with the model's output (text or a sample object); the
-                rest of the row is the item.
+            rows: objects with `item` and `model_sample` or `sample`. A row with a list of samples (in
+                `samples`, or in place of the one) gives an outcome for each of them, with its number in
+                `RowOutcome.sample`. An invalid row gives an outcome with status "invalid" and does not stop
+                the others.
+            sample_field: for flat rows, the field with the model's output (text, a sample object, or a list
+                of them); the rest of the row is the item.
 
         Raises:
-            InvalidRequest: the grader cannot be used.
+            InvalidRequest: the grader cannot be used, or `rows` is no collection of rows but a text, a path,
+                a table or a single row.
             LifecycleError: the engine is closed.
         """
+        split = SplitRows(rows, sample_field)
+        async with aclosing(
+            self.score_single(grader, split, sample_field=sample_field)
+        ) as outcomes:
+            async for outcome in outcomes:
+                yield split.place(outcome)
+
+    async def score_single(
+        self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
+    ) -> AsyncGenerator[RowOutcome, None]:
+        """Grade rows of one sample each: as `score`, but a row always gives one outcome."""
         compiled = self.compile(grader)
         self._stay_on_one_loop()
         scope = scope_reader(sample_field)
         if compiled.evaluator.waits:
-            async for outcome in self._score_waiting(compiled, rows, scope):
-                yield outcome
+            async with aclosing(self._score_waiting(compiled, rows, scope)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
             return
         yield_at = perf_counter() + YIELD_EVERY_S
         for index, row in enumerate(rows):
@@ -247,7 +263,7 @@ class AsyncEngine:
 
     async def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
-    ) -> AsyncIterator[RowOutcome]:
+    ) -> AsyncGenerator[RowOutcome, None]:
         delivered: deque[RowOutcome | BaseException] = deque()
         arrived = asyncio.Event()
 

@@ -205,12 +205,14 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
         outcome: the result of grading it.
         sample_flags: flags of the sample itself (cut off, nothing to grade); they do not change the reward.
         seconds: wall time of grading.
+        sample: the number of the sample, from 1, in a row with a list of them; None for other rows.
     """
 
     index: int
     outcome: Outcome
     sample_flags: tuple[Flag, ...] = ()
     seconds: float = 0.0
+    sample: int | None = None
 
     @property
     def reward(self) -> float | None:

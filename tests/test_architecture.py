@@ -31,6 +31,7 @@ LADDER = [
     {"dataset/rows"},
     {"blocking", "statistics"},
     {"engine", "loop_thread"},
+    {"outputs"},
     {"response", "compiled", "crew", "settings"},
     {"graders"},
     {"models", "sandbox"},

@@ -43,7 +43,9 @@ class GradeBatch:
         """The batch with the columns added."""
         columns = [_to_python(column) for column in batch.values()]
         rows = (dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True))
-        graded = list(self._engine.score(self._compiled, rows, sample_field=self._sample_field))
+        graded = list(
+            self._engine.score_single(self._compiled, rows, sample_field=self._sample_field)
+        )
         rewards = [np.nan if row.reward is None else row.reward for row in graded]
         return {
             **batch,

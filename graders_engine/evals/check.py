@@ -71,6 +71,6 @@ def _compare(engine: Engine, result: HostedCheck) -> None:
             if result.criterion.key in ref.row["hosted"]:
                 yield ref.row
 
-    outcomes = engine.score(result.criterion.grader, scored_rows())
+    outcomes = engine.score_single(result.criterion.grader, scored_rows())
     for row, graded in zip(scored_rows(), outcomes, strict=True):
         result.add(row, graded)

@@ -161,7 +161,7 @@ def explain(
         compiled = engine.compile(grader)
         not_run, outcome = "", None
         try:
-            (outcome,) = engine.score(compiled, [row], sample_field=sample_field)
+            (outcome,) = engine.score_single(compiled, [row], sample_field=sample_field)
         except UnavailableGrader as error:
             not_run = str(error)
     try:

@@ -10,7 +10,6 @@ from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
-from graders_engine.dataset.rows.outputs import output_of
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import SAMPLES
 from graders_engine.dataset.rows.source import unreadable_disk
@@ -18,6 +17,7 @@ from graders_engine.errors import InvalidRequest, InvalidRow
 from graders_engine.files import STDIN
 from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
+from graders_engine.outputs import output_of
 
 _Span = tuple[int, int]
 """Offset and length of an output's JSON text in a file."""

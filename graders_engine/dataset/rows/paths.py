@@ -126,7 +126,7 @@ def check_paths(
                 checked.unreadable_places = [*checked.unreadable_places, _place(ref)]
             continue
         checked.rows += 1
-        checked.grouped = checked.grouped or ref.group is not None
+        checked.grouped = checked.grouped or ref.sample > 0
         for variable, path in variables:
             try:
                 variable.value(scope)
@@ -169,4 +169,4 @@ def _rows(records: Records, shape: Shape) -> Iterator[RowRef]:
 
 
 def _place(ref: RowRef) -> str:
-    return str(ref.line) if ref.group is None else f"{ref.line}#{ref.sample + 1}"
+    return f"{ref.line}#{ref.sample}" if ref.sample else str(ref.line)

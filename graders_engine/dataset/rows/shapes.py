@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.outputs import completion_in, hosted_sample, output_of
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest, InvalidRow
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
+from graders_engine.outputs import (
+    SAMPLES_IN,
+    completion_in,
+    hosted_sample,
+    item_and_samples,
+    keys_of,
+    output_of,
+    rows_to_grade,
+)
 
 
 class Shape(Protocol):
@@ -72,21 +80,11 @@ class _ItemAndOutput:
 
 def _split_samples(ref: RowRef, item: Any, output: Any, row_id: Any) -> Sequence[RowRef]:
     """The rows to grade for one item; a list of outputs makes a group, even of one."""
+    rows = rows_to_grade(item, output)
     if not isinstance(output, list):
-        return (RowRef(ref.line, _row_to_grade(item, output), ref.end),)
-    if not output:
-        raise InvalidRow("The list of samples is empty: there is nothing to grade.")
+        return (RowRef(ref.line, rows[0], ref.end),)
     group = str(ref.line if row_id is None else row_id)
-    return [
-        RowRef(ref.line, _row_to_grade(item, one), ref.end, sample, group)
-        for sample, one in enumerate(output, 1)
-    ]
-
-
-def _row_to_grade(item: Any, output: Any) -> Any:
-    if isinstance(output, Unreadable):
-        return output
-    return {"item": item, "model_sample" if isinstance(output, str) else "sample": output}
+    return [RowRef(ref.line, row, ref.end, sample, group) for sample, row in enumerate(rows, 1)]
 
 
 class Samples(_ItemAndOutput):
@@ -96,14 +94,7 @@ class Samples(_ItemAndOutput):
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The item, and the value of the key that holds the samples."""
-        given = [key for key in _SAMPLE_KEYS if raw.get(key) is not None]
-        if len(given) != 1:
-            what = f"has both `{given[0]}` and `{given[1]}`" if given else "has no samples"
-            raise InvalidRow(f"The row {what} ({_keys(raw)}).")
-        item, reference = raw.get("item"), raw.get("reference_answer")
-        if item is None and reference is not None:
-            item = {"reference_answer": reference}
-        return item, raw[given[0]]
+        return item_and_samples(raw)
 
 
 class Flat(_ItemAndOutput):
@@ -121,7 +112,7 @@ class Flat(_ItemAndOutput):
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The other fields, and the value of the field."""
         if self.field not in raw:
-            raise InvalidRow(f"The row has no field `{self.field}` ({_keys(raw)}).")
+            raise InvalidRow(f"The row has no field `{self.field}` ({keys_of(raw)}).")
         item = {key: value for key, value in raw.items() if key != self.field}
         return item, raw[self.field]
 
@@ -173,8 +164,6 @@ SAMPLES = Samples()
 BY_NAME: dict[str, Shape] = {shape.name: shape for shape in (ROWS, SAMPLES, Evals(), Chat())}
 """The shapes without options; `flat` needs the field with the output."""
 NAMES = (*BY_NAME, Flat.name)
-
-_SAMPLE_KEYS = ("samples", "model_samples", "model_sample", "sample")
 
 
 def shape_named(name: str, sample_field: str | None = None) -> Shape:
@@ -250,7 +239,7 @@ def require_field(objects: Sequence[Mapping[str, Any]], field: str, unchecked: s
 def _shape_of(raw: Mapping[str, Any]) -> str:
     if "datasource_item" in raw:
         return "evals"
-    several = any(isinstance(raw.get(key), list) for key in _SAMPLE_KEYS)
+    several = any(isinstance(raw.get(key), list) for key in SAMPLES_IN)
     if several or "samples" in raw or "model_samples" in raw:
         return "samples"
     completion, _ = completion_in(raw)
@@ -269,10 +258,6 @@ def _unknown(raw: Mapping[str, Any]) -> str:
         else "neither `model_sample` nor `sample`"
     )
     return (
-        f"The rows have {content} ({_keys(raw, 'their')}). Name the field with the model's output "
+        f"The rows have {content} ({keys_of(raw, 'their')}). Name the field with the model's output "
         "(--sample-field NAME), or join the rows with a file of outputs (--outputs FILE)."
     )
-
-
-def _keys(raw: Mapping[str, Any], whose: str = "its") -> str:
-    return f"{whose} keys: " + (", ".join(map(str, raw)) or "none")

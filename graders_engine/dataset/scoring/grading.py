@@ -63,7 +63,7 @@ def grade_rows(
             in_flight.append(ref)
             yield ref.row
 
-    for outcome in engine.score(compiled, rows()):
+    for outcome in engine.score_single(compiled, rows()):
         yield result_line(in_flight.popleft(), outcome)
 
 
