@@ -107,6 +107,11 @@ def open_embeddings(spec: str | EmbeddingBackend, find_endpoint: FindEndpoint) -
         InvalidRequest: there is no such backend, or it cannot be made.
     """
     if not isinstance(spec, str):
+        if not hasattr(spec, "embed"):
+            kind = type(spec).__name__
+            raise InvalidRequest(
+                f"Embeddings are a name or an object with `embed`, not a {kind}: {HOW}."
+            )
         return spec
     scheme, _, argument = spec.partition(":")
     if scheme not in BACKENDS:

@@ -142,6 +142,10 @@ class JudgeRegistry:
             raise InvalidRequest(f"A judge is asked at least once, not {settings.repeats} times.")
         if settings.record and settings.replay:
             raise InvalidRequest("Replies are either recorded or replayed, not both at once.")
+        if settings.endpoints:
+            from graders_engine.models.routes import check_endpoints
+
+            check_endpoints(settings.endpoints)
         FilesInUse(settings.inputs()).write(settings.outputs())
         self.settings = settings
         self.repeats = settings.repeats

@@ -95,6 +95,8 @@ def read_address(url: str) -> SplitResult:
     name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     if colon and port and not (port.isascii() and port.isdigit()):
         raise ValueError("has a port that is not a number; write : as %3A in a password")
+    if colon and port and int(port[:6]) > 65535:
+        raise ValueError("has a port above 65535")
     if not parts.hostname or (colon and not name):
         raise ValueError("names no host")
     if "%" in host and not host.startswith("["):

@@ -34,6 +34,22 @@ def route_of(model: str, maps: Iterable[Mapping[str, str]]) -> Route:
     return Route(name, endpoint)
 
 
+def check_endpoints(endpoints: Mapping[str, object]) -> None:
+    """Check that what is given as endpoints are addresses and backends, before anything is asked.
+
+    Raises:
+        InvalidRequest: one is neither.
+    """
+    for given in endpoints.values():
+        if isinstance(given, str):
+            endpoint_settings(DEFAULT, given, Config())
+        elif not hasattr(given, "complete"):
+            raise InvalidRequest(
+                "Judges are an address, a JudgeSettings or an object with the method `complete`, not a "
+                f"{type(given).__name__}."
+            )
+
+
 def endpoint_settings(name: str, address: str | None, config: Config) -> EndpointSettings | None:
     """The settings of an endpoint for judges; None where nothing defines it.
 
