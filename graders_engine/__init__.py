@@ -33,6 +33,7 @@ _EXPORTS = {
     "response": ("RunGraderResponse", "ValidateGraderResponse"),
     "sandbox.base": ("Limits",),
     "settings": ("EngineSettings",),
+    "tables": ("to_arrow", "to_pandas"),
 }
 """Module -> its public names."""
 _MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
@@ -68,6 +69,8 @@ if TYPE_CHECKING:  # the same names for type checkers; "X as X" marks them as pu
     from graders_engine.response import ValidateGraderResponse as ValidateGraderResponse
     from graders_engine.sandbox.base import Limits as Limits
     from graders_engine.settings import EngineSettings as EngineSettings
+    from graders_engine.tables import to_arrow as to_arrow
+    from graders_engine.tables import to_pandas as to_pandas
 else:  # hidden from type checkers, which would accept any name
 
     def __getattr__(name: str) -> object:

@@ -31,7 +31,10 @@ def _placed(split: SplitRows, outcomes: Generator[RowOutcome, None, None]) -> It
 
 
 class Engine:
-    """Runs graders, without async; threads may share it. Takes the fields of `EngineSettings` as keywords.
+    """Runs graders, without async; threads may share it.
+
+    The keywords are the fields of `EngineSettings`; `help(Engine.__init__)` describes them. Worker processes
+    and connections are opened by the first grader that needs them.
 
     An interrupt (Ctrl-C, any exception raised while a call waits) ends that call and what it was grading.
     `close` releases everything; so does the end of the last reference to an engine.
@@ -40,6 +43,8 @@ class Engine:
 
         with Engine(concurrency=16) as engine:
             print(engine.run(grader, item={"label": "cat"}, model_sample="cat").reward)
+            for row in engine.score(grader, rows):
+                print(row.index, row.served, row.blame)
 
     Attributes:
         settings: the settings; `Engine.from_settings` makes an equal engine in another process.
@@ -79,20 +84,29 @@ class Engine:
             loop_thread.stop()
 
     def compile(self, grader: Any) -> CompiledGrader:
-        """Parse and compile a grader; see `AsyncEngine.compile`."""
+        """Parse and compile a grader, to pass it to the other methods in place of the JSON.
+
+        Args:
+            grader: a dict, JSON text, an object of the `openai` package, or a compiled grader. The path of a
+                file is not read: pass what the file holds.
+
+        Raises:
+            InvalidGrader: with all mistakes.
+            LifecycleError: the engine is closed.
+        """
         self._require_usable()
         return self._engine.compile(grader)
 
     def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
-        """The settings that this grader's rewards depend on; see `AsyncEngine.reward_settings`."""
+        """The settings that this grader's rewards depend on, as JSON values; metrics by their signatures."""
         return self._engine.reward_settings(compiled)
 
     def spending(self) -> dict[str, Any]:
-        """What judges used so far; see `AsyncEngine.spending`."""
+        """What judges used so far, without cached replies: `tokens`, and `cost` if prices are known."""
         return self._engine.spending()
 
     def prices(self) -> dict[str, Price]:
-        """Prices by model; see `AsyncEngine.prices`."""
+        """Prices by the names that models have at their endpoints, from graders.toml and the settings."""
         return self._engine.prices()
 
     def run(
@@ -104,7 +118,21 @@ class Engine:
         sample: dict[str, Any] | None = None,
         reference_answer: Any = None,
     ) -> RunGraderResponse:
-        """Grade one model output; see `AsyncEngine.run`."""
+        """Grade one model output.
+
+        Args:
+            grader: as for `compile`.
+            model_sample: the model's text.
+            item: the data-set row, which templates use as `item`.
+            sample: a whole sample in place of `model_sample`, with any of choices, output_text, output_json,
+                output_tools, output_reasoning_summary, output_audio; missing keys are derived.
+            reference_answer: short for `item={"reference_answer": ...}`.
+
+        Raises:
+            InvalidRequest: the grader or the row cannot be used. A grader that fails on the row does not
+                raise: the response has reward 0.0 and a flag.
+            LifecycleError: the engine is closed.
+        """
         return self._call(
             lambda: self._engine.run(
                 grader,
@@ -116,7 +144,16 @@ class Engine:
         )
 
     def validate(self, grader: Any) -> ValidateGraderResponse:
-        """Check a grader without running anything; see `AsyncEngine.validate`."""
+        """Check a grader without running anything; the response has it as given, and `warnings`.
+
+        Args:
+            grader: as for `compile`. One inside a pasted fine-tuning job is not taken out of it: the mistake
+                says where it is.
+
+        Raises:
+            InvalidGrader: with all mistakes.
+            LifecycleError: the engine is closed.
+        """
         return self._call(lambda: self._engine.validate(grader))
 
     def score(

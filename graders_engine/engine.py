@@ -48,7 +48,9 @@ CLOSED_MESSAGE = "This engine is closed: grade inside its `with` block, or make 
 
 
 class AsyncEngine:
-    """Runs graders; its verbs are coroutines. Takes the fields of `EngineSettings` as keywords.
+    """Runs graders; its verbs are coroutines. Use one in one event loop.
+
+    The keywords are the fields of `EngineSettings`; `help(AsyncEngine.__init__)` describes them.
 
     Example::
 
@@ -115,7 +117,8 @@ class AsyncEngine:
         """Parse and compile a grader.
 
         Args:
-            grader: a dict, JSON text, an object of the `openai` package, or a compiled grader.
+            grader: a dict, JSON text, an object of the `openai` package, or a compiled grader. The path of a
+                file is not read: pass what the file holds.
             check_sources: whether a python source that cannot run is a mistake. If not, its rows get no
                 reward, as in `run`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec
@@ -54,7 +55,8 @@ class EngineSettings:
             endpoint grader.
         allow_endpoints: whether endpoint graders may run; they send rows to the address in the grader.
 
-    Addresses may hold keys, so `repr` leaves `embeddings` and `judges` out.
+    Addresses may hold keys, so `repr` leaves `embeddings` and `judges` out. An engine refuses an address that
+    is none with an InvalidRequest.
 
     Raises:
         ValueError: a value is out of range, or a metric or variant does not exist; the message lists
@@ -97,5 +99,16 @@ def keywords(settings: EngineSettings) -> dict[str, Any]:
 def takes(
     record: Callable[P, object],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
-    """Gives an `__init__` the type of a record's constructor: the same keywords."""
-    return lambda init: init
+    """Gives an `__init__` the keywords of a record's constructor: its type, its signature and its text."""
+
+    def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
+        keywords_of = inspect.signature(record).replace(return_annotation=None)
+        first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        # `help` shows both; type checkers take the keywords from this function's own type.
+        signature = keywords_of.replace(parameters=[first, *keywords_of.parameters.values()])
+        init.__signature__ = signature  # type: ignore[attr-defined] # `inspect` reads it
+        described = inspect.cleandoc(record.__doc__ or "").partition("Attributes:")[2]
+        init.__doc__ = f"All settings have defaults.\n\nArgs:{described}"
+        return init
+
+    return decorate

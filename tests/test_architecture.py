@@ -31,7 +31,7 @@ LADDER = [
     {"dataset/rows"},
     {"blocking", "statistics"},
     {"engine", "loop_thread"},
-    {"outputs"},
+    {"outputs", "tables"},
     {"response", "compiled", "crew", "settings"},
     {"graders"},
     {"models", "sandbox"},

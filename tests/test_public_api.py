@@ -34,7 +34,7 @@ def test_the_public_names_are_sorted_and_exactly_these() -> None:
         "GradersError", "InvalidGrader", "InvalidRequest", "InvalidRow", "JudgeSettings", "LifecycleError",
         "Limits", "Mistake", "ModelBackend", "ModelReply", "ModelRequest", "Outcome", "Price", "RetryPolicy",
         "RowOutcome", "RunGraderResponse", "Scripted", "UnavailableGrader", "Usage",
-        "ValidateGraderResponse", "__version__",
+        "ValidateGraderResponse", "__version__", "to_arrow", "to_pandas",
     ]  # fmt: skip
 
 
