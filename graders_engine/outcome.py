@@ -30,6 +30,13 @@ Cause = Literal["", "refused", "unreachable", "unavailable"]
 it answered that it cannot answer now. Empty for anything else."""
 
 
+def status_of(blame: Blame | None) -> Status:
+    """The status of a row with this blame; None is that of a scored one."""
+    if blame is None:
+        return "scored"
+    return "failed" if blame == "infrastructure" else "invalid"
+
+
 class Flag(StrEnum):
     """The boolean keys of `metadata.errors`, spelled as on the wire (API reference, run grader)."""
 
@@ -171,10 +178,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     @property
     def status(self) -> Status:
         """`scored`, `invalid` or `failed`; a multi with a failed part is not `scored`."""
-        blame = self.blame
-        if blame is None:
-            return "scored"
-        return "failed" if blame == "infrastructure" else "invalid"
+        return status_of(self.blame)
 
 
 def rewarded(reward: float) -> Outcome:

@@ -19,7 +19,7 @@ from graders_engine.errors import GradersError
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope, scope_of
-from graders_engine.outcome import RowOutcome
+from graders_engine.outcome import BLAMES, RowOutcome, status_of
 from graders_engine.server.bodies import too_long
 from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import Refused, error_body, refusal
@@ -53,7 +53,8 @@ class Batch:
         max_row_bytes: longest row.
 
     Attributes:
-        statuses: graded rows by status.
+        counts: rows by status, and those with an error for a result as "errors".
+        blames: graded rows without a reward, by whose fault it is.
     """
 
     def __init__(
@@ -67,8 +68,9 @@ class Batch:
         self._cached, self._rows, self._scheduler = cached, rows, scheduler
         self._metrics, self._max_row_bytes = metrics, max_row_bytes
         self._window = scheduler.concurrency * ROWS_AHEAD
-        self._present = cached.presenter()
-        self.statuses: Counter[str] = Counter(scored=0, invalid=0, failed=0)
+        self._present = cached.batch_presenter()
+        self.counts: Counter[str] = Counter(scored=0, invalid=0, failed=0, errors=0)
+        self.blames: Counter[str] = Counter(dict.fromkeys(BLAMES, 0))
 
     async def grade(self, emit: Emit) -> None:
         """Grade all rows, and hand on the results in order.
@@ -113,7 +115,7 @@ class Batch:
                 else:
                     results.append(await self._grade_queued(index, text))
             except (GradersError, Refused) as error:
-                results.append(_error(index, error))
+                results.append(self._error(index, error))
             if perf_counter() > pause_at:
                 break
         self._count(graded)
@@ -141,7 +143,7 @@ class Batch:
         try:
             return await self._grade_queued(index, text)
         except (GradersError, Refused) as error:
-            return _error(index, error)
+            return self._error(index, error)
 
     async def _grade_queued(self, index: int, text: msgspec.Raw) -> bytes:
         if mistake := too_long("item", len(text), self._max_row_bytes):
@@ -152,10 +154,29 @@ class Batch:
         return self._present(row)
 
     def _count(self, rows: Sequence[RowOutcome]) -> None:
-        self.statuses.update(self._metrics.add(rows))
+        for blame, count in self._metrics.add(rows).items():
+            self.counts[status_of(blame)] += count
+            if blame is not None:
+                self.blames[blame] += count
+
+    def _error(self, index: int, error: Exception) -> bytes:
+        """The result in place of a row that cannot be graded."""
+        refused = refusal(error)
+        if refused is None:
+            raise error
+        self.counts["errors"] += 1
+        where = f"rows[{index}]"
+        mistake = refused.mistake
+        param = f"{where}.{mistake.param}" if mistake.param else where
+        return error_body(refused.status, dataclasses.replace(mistake, param=param))
+
+    def summary(self) -> bytes:
+        """The counts, as JSON."""
+        return msgspec.json.encode({**self.counts, "blame": self.blames})
 
     def _cut_off(self, begin: int) -> list[bytes]:
         """The results of the rows from this one on, which the deadline has cut off."""
+        self.counts["errors"] += len(self._rows) - begin
         return [
             error_body(504, deadline_exceeded(self._scheduler.deadline_s, f"rows[{index}]"))
             for index in range(begin, len(self._rows))
@@ -181,14 +202,3 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
         return _any_row(strict_json.decode(bytes(text)))
     except ValueError as error:
         raise Refused(400, mistakes.unreadable_body(str(error))) from None
-
-
-def _error(index: int, error: Exception) -> bytes:
-    """The result in place of a row that cannot be graded."""
-    refused = refusal(error)
-    if refused is None:
-        raise error
-    where = f"rows[{index}]"
-    mistake = refused.mistake
-    param = f"{where}.{mistake.param}" if mistake.param else where
-    return error_body(refused.status, dataclasses.replace(mistake, param=param))

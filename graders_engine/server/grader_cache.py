@@ -53,6 +53,10 @@ class CachedGrader:
         """Writes the rows of one request; a grader without a name gets one for the request."""
         return self._presenter or Presenter(None, self.compiled.type)
 
+    def batch_presenter(self) -> Presenter:
+        """As `presenter`, for results that say who is to blame."""
+        return Presenter(self.compiled.spec.name, self.compiled.type, with_blame=True)
+
     def inline_limit_bytes(self) -> int:
         """The longest row that is graded on the event loop; -1 when every row has to be queued."""
         if self.compiled.evaluator.waits:

@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from graders_engine.graders.parse import json_schema
+from graders_engine.outcome import BLAMES
 from graders_engine.response import RunGraderResponse
 from graders_engine.server.routes import Operation, Route
 from graders_engine.version import __version__
 
 _COMPONENTS = "#/components/schemas/"
+_COUNT = {"type": "integer", "minimum": 0}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
 
 
@@ -66,17 +68,45 @@ _SCHEMAS = {
     "BatchRequest": _object(
         _GRADER | {"rows": {"type": "array", "items": _reference("Row")}}, "grader", "rows"
     ),
-    "Result": {"anyOf": [_reference("RunGraderResponse"), _reference("Error")]},
+    "GradedRow": {
+        "description": "As the answer to a single run, and whose fault it is if there is no reward.",
+        "allOf": [_reference("RunGraderResponse")],
+        "properties": {"blame": {"enum": [None, *BLAMES]}},
+        "required": ["blame"],
+    },
+    "Result": {"anyOf": [_reference("GradedRow"), _reference("Error")]},
+    "Counts": _object(
+        {
+            "scored": _COUNT,
+            "invalid": {**_COUNT, "description": "Rows without a reward, but for outages."},
+            "failed": {**_COUNT, "description": "Rows without a reward because of an outage."},
+            "errors": {**_COUNT, "description": "Rows with an error for a result."},
+            "blame": _object(dict.fromkeys(BLAMES, _COUNT), *BLAMES),
+        },
+        "scored", "invalid", "failed", "errors", "blame",
+    ),
     "BatchResponse": _object(
-        {"results": {"type": "array", "items": _reference("Result")}}, "results"
+        {
+            "results": {"type": "array", "items": _reference("Result")},
+            "counts": _reference("Counts"),
+        },
+        "results", "counts",
     ),
     "ValidateRequest": _object(_GRADER, "grader"),
     "ValidateResponse": _object({"grader": {"type": "object"}}, "grader"),
-}
+}  # fmt: skip
 
-RUN = Operation("run", "Grade one model output.", "RunRequest", "RunGraderResponse")
+RUN = Operation(
+    "run",
+    "Grade one model output.",
+    "RunRequest",
+    "RunGraderResponse",
+)
 VALIDATE = Operation(
-    "validate", "Check a grader without running anything.", "ValidateRequest", "ValidateResponse"
+    "validate",
+    "Check a grader without running anything.",
+    "ValidateRequest",
+    "ValidateResponse",
 )
 RUN_BATCH = Operation(
     "run_batch",
@@ -102,15 +132,28 @@ _ERRORS = {
 }
 
 
-def _content(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": _reference(schema)}}
+@functools.cache
+def _examples() -> dict[str, Any]:
+    """The examples: of each operation, by its id, and of answers that refuse a request, by status."""
+    text = Path(__file__).with_name("examples.json").read_text(encoding="utf-8")
+    examples: dict[str, Any] = json.loads(text)
+    return examples
+
+
+def _content(schema: str, example: Any = None) -> dict[str, Any]:
+    described = {} if example is None else {"example": example}
+    return {"application/json": {"schema": _reference(schema), **described}}
 
 
 def _operation(route: Route, operation: Operation) -> dict[str, Any]:
+    example, refused = _examples()["operations"].get(operation.id, {}), _examples()["errors"]
     responses: dict[str, Any] = {
-        "200": {"description": "Done.", "content": _content(operation.response)},
+        "200": {
+            "description": "Done.",
+            "content": _content(operation.response, example.get("response")),
+        },
         **{
-            status: {"description": text, "content": _content("Error")}
+            status: {"description": text, "content": _content("Error", refused.get(status))}
             for status, text in _ERRORS.items()
         },
     }
@@ -128,7 +171,8 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
             for name in route.parameters
         ]
     if operation.request:
-        described["requestBody"] = {"required": True, "content": _content(operation.request)}
+        content = _content(operation.request, example.get("request"))
+        described["requestBody"] = {"required": True, "content": content}
     return {**described, "responses": responses, "security": [{}, {"key": []}]}
 
 
@@ -143,6 +187,11 @@ def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyT
     definitions = graders.pop("$defs")
     graders.pop("$schema")
     response = RunGraderResponse.model_json_schema(mode="serialization")
+    groups = {
+        "Requests and answers": [*_SCHEMAS, *schemas, "RunGraderResponse", *response["$defs"]],
+        "Graders": ["Grader", *(name for name in definitions if name.endswith("Grader"))],
+        "Parts of graders": [name for name in definitions if not name.endswith("Grader")],
+    }
     definitions |= response.pop("$defs")
     known = {**definitions, "Grader": graders, "RunGraderResponse": response, **_SCHEMAS, **schemas}
     paths: dict[str, dict[str, Any]] = {}
@@ -156,13 +205,21 @@ def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyT
             "title": "Graders Engine",
             "version": __version__,
             "description": "The hosted API's grader routes on your own machine. Each route is served with "
-            "and without `/v1`.",
+            "and without `/v1`. A server that was started with a key wants it in every request, as "
+            "`Authorization: Bearer KEY`; one without a key listens on loopback and ignores what is sent.",
         },
         "servers": [{"url": "/v1"}],
         "paths": paths,
         "components": {
             "schemas": known,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "x-schema-groups": groups,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The key that the server was started with: GRADERS_API_KEY or --api-key.",
+                }
+            },
         },
     }
     # pydantic's references point to where its definitions stand, which is another place here.

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.openapi import docs_page, document
-from graders_engine.server.routes import Route
+from graders_engine.server.routes import UNKNOWN, Route
 from graders_engine.server.telemetry import ServerMetrics
 
 _DOCS_POLICY = (
@@ -50,7 +50,14 @@ def page_routes(
             media_type=b"text/html; charset=utf-8",
         )
 
+    async def root(exchange: Exchange) -> None:
+        """Send people to the page; programs asked for what is not there."""
+        if b"text/html" not in exchange.headers.get(b"accept", b""):
+            await UNKNOWN.handler(exchange)
+        await exchange.respond(307, b"", {"location": "docs", "vary": "accept"}, media_type=b"")
+
     return [
+        Route("GET", "/", root, needs_key=False, versioned=False),
         Route("GET", "/healthz", health, needs_key=False, versioned=False),
         Route("GET", "/metrics", show_metrics, versioned=False),
         Route("GET", "/docs", docs, needs_key=False, versioned=False),

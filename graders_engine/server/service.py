@@ -85,6 +85,7 @@ class Service:
         exchange.log_fields |= {"grader_type": cached.compiled.type, "reward": row.reward}
         if row.outcome.failures or row.sample_flags:
             exchange.log_fields["flags"] = list(row.flags)
+            exchange.log_fields["blame"] = row.blame
         await exchange.respond(200, cached.presenter()(row))
 
     async def validate(self, exchange: Exchange) -> None:
@@ -124,7 +125,11 @@ class Service:
                 else:
                     await while_connected(_answer(exchange, batch), exchange.receive)
         finally:
-            exchange.log_fields |= batch.statuses
+            exchange.log_fields |= batch.counts
+            if any(batch.blames.values()):
+                exchange.log_fields["blame"] = {
+                    blame: count for blame, count in batch.blames.items() if count
+                }
 
 
 async def _answer(exchange: Exchange, batch: Batch) -> None:
@@ -145,7 +150,7 @@ async def _answer(exchange: Exchange, batch: Batch) -> None:
             held_bytes = 0
 
     await batch.grade(emit)
-    rest = b",".join(results) + b"]}"
+    rest = b",".join(results) + b'],"counts":' + batch.summary() + b"}"
     if exchange.started:
         await exchange.send_chunk(b"," + rest if results else rest, last=True)
     else:

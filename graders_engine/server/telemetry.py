@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.retry import Retry
-from graders_engine.outcome import RowOutcome
+from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
 from graders_engine.sandbox.base import GradeResult, Program, Sandbox
 from graders_engine.version import __version__
 
@@ -86,33 +86,34 @@ class RowMetrics:
 
     Args:
         type_: the grader's `type`.
-        rows: counts by type and status.
+        rows: counts by type, status and blame.
         flags: counts by type and flag.
         rewards: the distribution of rewards by type.
     """
 
     def __init__(self, type_: str, rows: Counter, flags: Counter, rewards: RewardHistogram) -> None:
         self._type, self._flags, self._rewards = type_, flags, rewards.labels(type_)
-        self._by_status = {
-            status: rows.labels(type_, status) for status in ("scored", "invalid", "failed")
+        self._by_blame = {
+            blame: rows.labels(type_, status_of(blame), blame or "none")
+            for blame in (None, *BLAMES)
         }
 
     def add_one(self, row: RowOutcome) -> None:
         """Count a row."""
         self._add_flags(row)
-        self._by_status[row.outcome.status].inc()
+        self._by_blame[row.outcome.blame].inc()
         self._rewards.observe(row.outcome.reward)
 
-    def add(self, rows: Sequence[RowOutcome]) -> Counts[str]:
-        """Count many rows, and say how many have which status."""
+    def add(self, rows: Sequence[RowOutcome]) -> Counts[Blame | None]:
+        """Count many rows, and say how many have which blame; None stands for scored ones."""
         for row in rows:
             self._add_flags(row)
-        statuses: Counts[str] = Counts([row.outcome.status for row in rows])
-        for status, count in statuses.items():
-            self._by_status[status].inc(count)
+        blames: Counts[Blame | None] = Counts([row.outcome.blame for row in rows])
+        for blame, count in blames.items():
+            self._by_blame[blame].inc(count)
         for reward, times in Counts([row.outcome.reward for row in rows]).items():
             self._rewards.observe(reward, times)
-        return statuses
+        return blames
 
     def _add_flags(self, row: RowOutcome) -> None:
         if row.outcome.failures or row.sample_flags:
@@ -171,9 +172,10 @@ class ServerMetrics:
         self.graders_reused = counter("graders_reused", "Graders found in the cache.")
         self._graded = counter(
             "graders_rows",
-            "Graded rows: scored, invalid (the row's fault) or failed.",
+            "Graded rows: scored, invalid or failed, and whose fault it is that there is no reward.",
             "grader_type",
             "status",
+            "blame",
         )
         self._flags = counter("graders_flags", "Flags that were set.", "grader_type", "flag")
         self._rewards = RewardHistogram(registry)

@@ -117,7 +117,12 @@ def test_a_row_that_only_the_standard_library_can_read_is_graded(server: Server)
 
 
 def test_no_rows_are_no_results(server: Server) -> None:
-    assert server.post(BATCH, {"grader": CHECK, "rows": []}).body == b'{"results":[]}'
+    answer = server.post(BATCH, {"grader": CHECK, "rows": []}).json
+    assert answer["results"] == []
+    assert answer["counts"] == {
+        "scored": 0, "invalid": 0, "failed": 0, "errors": 0,
+        "blame": {"sample": 0, "grader": 0, "row": 0, "judge": 0, "infrastructure": 0},
+    }  # fmt: skip
     assert server.post(BATCH, {"grader": CHECK, "rows": []}, accept=NDJSON).body == b""
 
 
@@ -194,3 +199,32 @@ def test_a_batch_graded_in_turn_has_one_result_a_row_when_the_deadline_cuts_it_o
     assert graded
     assert cut_off == [f"rows[{index}]" for index in range(len(graded), len(rows))]
     assert cut_off
+
+
+def test_each_result_says_who_is_to_blame_and_the_answer_how_many(server: Server) -> None:
+    good = {"item": {"label": "cat"}, "model_sample": '{"a": "cat"}'}
+    rows = [good, {**good, "model_sample": "prose"}, {**good, "item": {}}, 7]
+    for grader in (
+        {**CHECK, "input": "{{sample.output_json.a}}"},
+        python("return item['label'] == sample['output_json']['a']"),
+    ):
+        answer = server.post(BATCH, {"grader": grader, "rows": rows})
+        blames = [result.get("blame", "an error") for result in answer.json["results"]]
+        if grader["type"] == "python":
+            assert blames == [None, "grader", "grader", "an error"]
+        else:
+            assert blames == [None, "sample", "row", "an error"]
+        counts = answer.json["counts"]
+        assert counts.pop("blame") == {
+            blame: blames.count(blame)
+            for blame in ("sample", "grader", "row", "judge", "infrastructure")
+        }
+        assert counts == {"scored": 1, "invalid": 2, "failed": 0, "errors": 1}
+        lines = server.post(BATCH, {"grader": grader, "rows": rows}, accept=NDJSON).body
+        assert [json.loads(line).get("blame", "an error") for line in lines.splitlines()] == blames
+
+
+def test_a_single_run_has_the_keys_of_the_hosted_service_only(server: Server) -> None:
+    for sample in ("cat", "dog"):
+        answer = server.post(RUN, {"grader": CHECK, "item": {}, "model_sample": sample})
+        assert "blame" not in answer.json

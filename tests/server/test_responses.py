@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.errors import InvalidRow, LifecycleError, Mistake
-from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
+from graders_engine.outcome import BLAMES, Failure, Flag, Outcome, RowOutcome, Usage
 from graders_engine.response import present_run
 from graders_engine.server.responses import Presenter, error_body, refusal
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=8)
-FAILURES = st.builds(Failure, st.sampled_from(Flag), TEXTS, st.booleans(), TEXTS)
+FAILURES = st.builds(Failure, st.sampled_from(Flag), TEXTS, st.sampled_from(BLAMES), TEXTS)
 USAGES = st.builds(Usage, *[st.integers(0, 10**6)] * 4)
 OUTCOMES = st.builds(
     Outcome,
@@ -49,6 +49,8 @@ def test_a_row_is_written_as_present_run_has_it(row: RowOutcome, name: str, type
     assert list(written) == list(due)
     assert list(written["metadata"]) == list(due["metadata"])
     assert list(written["metadata"]["errors"]) == list(due["metadata"]["errors"])
+    blamed = json.loads(Presenter(name, type_, with_blame=True)(row), parse_constant=not_json)
+    assert blamed == {**due, "blame": row.blame}
 
 
 def test_a_name_that_is_no_unicode_is_escaped() -> None:

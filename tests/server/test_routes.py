@@ -128,7 +128,6 @@ def test_a_path_without_parameters_comes_before_a_pattern_that_it_matches() -> N
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nothing",
         "/files//content",
         "/files/a/b/content",

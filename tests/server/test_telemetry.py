@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from graders_engine.errors import BackendBusy
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.retry import Retry
-from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome, Usage
+from graders_engine.outcome import BLAMES, Blame, Failure, Flag, Outcome, RowOutcome, Usage
 from graders_engine.server.telemetry import MAX_NAMES, REWARDS, ServerMetrics
 
 REQUEST = ModelRequest("judge", (), {})
@@ -67,28 +69,24 @@ def test_requests_cannot_fill_the_memory_with_the_names_of_models() -> None:
     assert len([name for name in found if "_total{" in name]) == 2 * MAX_NAMES + 2
 
 
-def row(reward: float | None, *flags: Flag) -> RowOutcome:
-    failures = tuple(Failure(flag, "", "grader") for flag in flags)
+def row(reward: float | None, *flags: Flag, blame: Blame = "grader") -> RowOutcome:
+    failures = tuple(Failure(flag, "", blame) for flag in flags)
     return RowOutcome(0, Outcome(reward, reward or 0.0, failures=failures))
 
 
 ROWS = st.lists(
-    st.builds(row, st.floats(-2, 2) | st.sampled_from(REWARDS)) | st.just(row(None, Flag.OTHER))
+    st.builds(row, st.floats(-2, 2) | st.sampled_from(REWARDS))
+    | st.builds(row, st.none(), st.just(Flag.OTHER), blame=st.sampled_from(BLAMES))
 )
 
 
 @given(ROWS)
 def test_rows_counted_together_are_counted_as_one_by_one(rows: list[RowOutcome]) -> None:
     together, singly = ServerMetrics(), ServerMetrics()
-    statuses = together.rows("string_check").add(rows)
+    blames = together.rows("string_check").add(rows)
     for one in rows:
         singly.rows("string_check").add_one(one)
-    by_status = {
-        status: count
-        for status in ("scored", "invalid", "failed")
-        if (count := sum(one.outcome.status == status for one in rows))
-    }
-    assert dict(statuses) == by_status
+    assert blames == Counter(one.outcome.blame for one in rows)
     named = [samples(metrics) for metrics in (together, singly)]
     for name in named[1]:
         if name.startswith(("graders_rows", "graders_flags", "graders_reward")):
