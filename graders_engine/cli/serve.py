@@ -13,6 +13,7 @@ from graders_engine.cli.parsing.command import Command
 from graders_engine.errors import InvalidRequest
 from graders_engine.server.settings import ServerSettings
 from graders_engine.settings import EngineSettings
+from graders_engine.version import how_to_install
 
 KEY_VARIABLE = "GRADERS_API_KEY"
 DEFAULTS = ServerSettings()
@@ -119,7 +120,7 @@ def command(
     except ImportError as error:
         raise InvalidRequest(
             f"The server needs packages that are not installed ({error.name}): "
-            "pip install 'graders-engine[server]'."
+            f"{how_to_install('server')}."
         ) from None
     if api_key == "":
         raise InvalidRequest("The API key is empty: pass one, or leave it out.")

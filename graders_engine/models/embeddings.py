@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from graders_engine.errors import BackendFailure, InvalidRequest
 from graders_engine.models.redaction import is_plain
 from graders_engine.tasks import SharedTask
+from graders_engine.version import how_to_install
 
 if TYPE_CHECKING:
     from graders_engine.models.endpoint import Endpoint, EndpointSettings
@@ -29,7 +30,7 @@ HOW = (
     "name an embedding backend: 'openai:MODEL' (any OpenAI-compatible endpoint: the default one of "
     "graders.toml, or the address in OPENAI_BASE_URL; 'openai:MODEL@ENDPOINT' for another one of "
     "graders.toml, 'openai:MODEL@https://host/v1' for an address; the key in OPENAI_API_KEY), "
-    "'model2vec:FOLDER-OR-HUB-NAME' (on this machine; pip install 'graders-engine[embeddings]'), "
+    f"'model2vec:FOLDER-OR-HUB-NAME' (on this machine; {how_to_install('embeddings')}), "
     "or 'lexical' (hashed words: same words, not same meaning)"
 )
 """What to do without a backend."""

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.version import how_to_install
 
 
 class StaticEmbeddings:
@@ -29,7 +30,8 @@ class StaticEmbeddings:
             from model2vec import StaticModel
         except ImportError:
             raise InvalidRequest(
-                "The embedding backend 'model2vec' needs a package: pip install 'graders-engine[embeddings]'."
+                "The embedding backend 'model2vec' needs a package: "
+                f"{how_to_install('embeddings')}."
             ) from None
         try:
             self._model: Any = StaticModel.from_pretrained(path, force_download=False)

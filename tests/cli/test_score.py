@@ -71,4 +71,4 @@ def test_without_ray_its_workers_are_a_sentence(
 ) -> None:
     ended = score(string_check, data, tmp_path / "out.jsonl", "--backend", "ray")
     assert ended.exit_code == 1
-    assert ended.stderr.startswith("Ray is not installed: pip install 'graders-engine[ray]'")
+    assert ended.stderr.startswith("Ray is not installed: pip install '.[ray]'")

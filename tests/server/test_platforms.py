@@ -66,4 +66,4 @@ def test_the_commands_help_needs_none_of_the_servers_packages() -> None:
     assert "33554432" in shown.stdout
     refused = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "pip install 'graders-engine[server]'" in refused.stderr
+    assert "pip install '.[server]'" in refused.stderr

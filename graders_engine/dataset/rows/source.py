@@ -18,6 +18,7 @@ from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN, is_open_file, kind_of
+from graders_engine.version import how_to_install
 
 HEAD_BYTES = 1 << 16
 """Bytes from which the format of a data set is detected."""
@@ -239,5 +240,5 @@ def require_module(module: str, what: str, path: Path, purpose: str = "read") ->
         return import_module(module)
     except ImportError:
         raise DataSetError(
-            f"{path} is {what}: to {purpose} it, pip install 'graders-engine[files]'."
+            f"{path} is {what}: to {purpose} it, {how_to_install('files')}."
         ) from None

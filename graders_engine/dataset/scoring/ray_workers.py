@@ -19,6 +19,7 @@ from graders_engine.blocking import Engine
 from graders_engine.dataset.scoring.grading import Job, ShardResults, score_shard
 from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import DataSetError
+from graders_engine.version import how_to_install
 
 SHARDS_PER_ACTOR = 2
 """Shards that an actor has at once: the one being scored, and the next."""
@@ -82,7 +83,7 @@ class RayWorkers:
             ray = import_module("ray")
         except ImportError:
             raise DataSetError(
-                "Ray is not installed: pip install 'graders-engine[ray]', here and in the cluster."
+                f"Ray is not installed: {how_to_install('ray')}, here and in the cluster."
             ) from None
         self._ray, self._error = ray, ray.exceptions.RayError
         self._connected = not ray.is_initialized()
