@@ -167,6 +167,7 @@ def _field_of(value: Any, key: str) -> Any:
 
 SAMPLES_IN = ("samples", "model_samples", "model_sample", "sample")
 """The keys of a row that may hold a list of samples."""
+_LISTS = (list, tuple)
 
 
 def item_and_samples(raw: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -247,13 +248,18 @@ class SplitRows(Iterable[Any]):
 
     def _split(self, row: Any) -> list[tuple[int | None, Any]] | None:
         """The numbers and rows of a row with a list of samples; None for other rows."""
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             return None
         field = self._field
         if field is not None:
-            several = isinstance(row.get(field), (list, tuple))
-        else:  # most rows have neither
-            several = "samples" in row or "model_samples" in row or _has_list(row)
+            several = type(row.get(field)) in _LISTS
+        else:  # most rows have none of these
+            several = (
+                "samples" in row
+                or "model_samples" in row
+                or type(row.get("model_sample")) in _LISTS
+                or type(row.get("sample")) in _LISTS
+            )
         if not several:
             return None
         try:
@@ -266,10 +272,6 @@ class SplitRows(Iterable[Any]):
             outputs = output if isinstance(output, list) else [output]
             rows = [one if isinstance(one, Unreadable) else {**row, field: one} for one in outputs]
         return list(enumerate(rows, 1)) if isinstance(output, list) else [(None, rows[0])]
-
-
-def _has_list(row: Mapping[str, Any]) -> bool:
-    return any(isinstance(row.get(key), (list, tuple)) for key in ("model_sample", "sample"))
 
 
 def _require_rows(rows: Iterable[Any]) -> Iterable[Any]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection
 from typing import Any, NoReturn
 
+from graders_engine.cli import failing
 from graders_engine.errors import InvalidRequest
 from graders_engine.language.json_fault import json_fault
 from graders_engine.language.span import Span
@@ -88,7 +89,14 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
             fault = json_fault(text) if _MEANT_AS_JSON.match(text) else None
             if fault and fault.kind != "yaml":
                 raise _invalid(what, fault.reason, fault.span) from None
-    return _Yaml(text, what, text_fields).load()
+    yaml = _Yaml(text, what, text_fields)
+    value = yaml.load()
+    if yaml.null_like and text.lstrip()[:1] in ("{", "["):
+        word = yaml.null_like
+        failing.caution(
+            f'note: {what}: `{word}` is read as the text "{word}"; null is written `null`.'
+        )
+    return value
 
 
 def _refuse_lines(text: str, what: str) -> None:
@@ -151,6 +159,7 @@ class _Yaml:
     def __init__(self, text: str, what: str, text_fields: Collection[str]) -> None:
         self.text, self.what, self.text_fields = text, what, text_fields
         self.nodes = 0
+        self.null_like = ""
 
     def load(self) -> Any:
         from ruamel.yaml import YAML
@@ -197,6 +206,8 @@ class _Yaml:
         tag = str(node.tag).removeprefix(_TAG)
         if tag not in ("str", "int", "float", "bool", "null", "timestamp"):
             self.fail(f"the tag {node.tag} has no meaning in JSON", at)
+        if node.style is None and text in ("None", "undefined"):  # of Python and JavaScript
+            self.null_like = text
         if node.style is not None or tag == "str":
             return text
         if _NULL.fullmatch(text):

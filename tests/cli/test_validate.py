@@ -142,6 +142,14 @@ def test_a_template_without_quotes_is_pointed_at() -> None:
     assert "A template must be in quotes" in ended.stderr
 
 
+def test_none_of_python_is_said_to_be_a_text() -> None:
+    ended = run("validate", "--grader", repr({**CHECK, "name": None}))
+    assert json.loads(ended.stdout)["grader"]["name"] == "None"
+    assert '`None` is read as the text "None"; null is written `null`' in ended.stderr
+    block = run("validate", "--grader", "type: string_check\nname: None\n")
+    assert "null is written" not in block.stderr
+
+
 def test_files_that_hold_no_text_are_named(tmp_path: Path) -> None:
     wide = tmp_path / "wide.json"
     wide.write_bytes(json.dumps(CHECK).encode("utf-16"))
