@@ -54,8 +54,8 @@ def to_pandas(outcomes: Iterable[RowOutcome]) -> pandas.DataFrame:
         outcomes: as from `Engine.score`, which may be passed as it is.
 
     Returns:
-        A frame with the columns of `to_arrow`. `flags` are dicts; what an outcome does not have is NaN, NA in
-        `sample`, and None in `blame`.
+        A frame with the columns of `to_arrow`, where `flags` are dicts; what an outcome does not have is
+        missing, as pandas has it.
 
     Raises:
         ImportError: pandas is not installed.

@@ -31,6 +31,7 @@ _BASES = (16, 2, 8, 10)
 _DECIMAL = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?")
 _MEANT_AS_JSON = re.compile(r"[\s{\[]*[\"“”„]")
 """Begins with double quotes inside brackets: JSON's fault is more help than YAML's."""
+_FENCED = re.compile(r"\s*```\w*\n(.*?)```\s*", re.DOTALL)
 _BARE_TEMPLATE = re.compile(r"[:,\[-]\s*\{\{")
 _YAML_FAULTS = (
     (r"found character '\\t'", "a tab cannot indent YAML: use blanks"),
@@ -74,6 +75,9 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
         InvalidDocument: with the line and a caret.
     """
     text = text.removeprefix("\ufeff")
+    if fenced := _FENCED.fullmatch(text):
+        text = fenced[1]
+        failing.caution(f"note: {what}: what stands in the code fence is read.")
     if text.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(

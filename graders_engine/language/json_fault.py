@@ -65,6 +65,9 @@ def _foreign(text: str, at: int) -> SyntaxIssue | None:
         return _issue(text, """JSON quotes with `"`, not with `'`""", at, at + 1, "yaml")
     if char and char in TYPOGRAPHIC:
         return _issue(text, f'`{char}` is a typographic quote; JSON has `"` only', at, at + 1)
+    if char and not char.isascii() and (char.isspace() or not char.isprintable()):
+        reason = f"an invisible character (U+{ord(char):04X}) stands here: delete it"
+        return _issue(text, reason, at, at + 1)
     if char == "#" or text.startswith(("//", "/*"), at):
         kind = "yaml" if char == "#" else "syntax"
         return _issue(text, "JSON has no comments", at, at + 1 + (char == "/"), kind)

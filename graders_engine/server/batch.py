@@ -19,7 +19,7 @@ from graders_engine.errors import GradersError
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope, scope_of
-from graders_engine.outcome import BLAMES, RowOutcome, status_of
+from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
 from graders_engine.server.bodies import too_long
 from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import Refused, error_body, refusal
@@ -71,6 +71,7 @@ class Batch:
         self._present = cached.batch_presenter()
         self.counts: Counter[str] = Counter(scored=0, invalid=0, failed=0, errors=0)
         self.blames: Counter[str] = Counter(dict.fromkeys(BLAMES, 0))
+        self._queued: dict[int, Blame | None] = {}
 
     async def grade(self, emit: Emit) -> None:
         """Grade all rows, and hand on the results in order.
@@ -114,8 +115,10 @@ class Batch:
                     results.append(present(row))
                 else:
                     results.append(await self._grade_queued(index, text))
+                    self._count_result(index)
             except (GradersError, Refused) as error:
-                results.append(self._error(index, error))
+                results.append(_error(index, error))
+                self._count_result(index)
             if perf_counter() > pause_at:
                 break
         self._count(graded)
@@ -132,6 +135,7 @@ class Batch:
                     for index, text in islice(rest, self._window - len(tasks)):
                         tasks.append(SharedTask(self._result(index, text)))
                     await emit([await tasks[0].wait()])
+                    self._count_result(done)
                     tasks.popleft()
                     done += 1
         except TimeoutError:
@@ -143,32 +147,32 @@ class Batch:
         try:
             return await self._grade_queued(index, text)
         except (GradersError, Refused) as error:
-            return self._error(index, error)
+            return _error(index, error)
 
     async def _grade_queued(self, index: int, text: msgspec.Raw) -> bytes:
         if mistake := too_long("item", len(text), self._max_row_bytes):
             raise Refused(413, mistake)
         self._scheduler.check_memory(self._cached, len(text))
         row = await self._scheduler.run_queued(self._cached, index, scope_of_text(text))
-        self._count((row,))
+        self._metrics.add_one(row)
+        self._queued[index] = row.outcome.blame
         return self._present(row)
 
     def _count(self, rows: Sequence[RowOutcome]) -> None:
         for blame, count in self._metrics.add(rows).items():
-            self.counts[status_of(blame)] += count
-            if blame is not None:
-                self.blames[blame] += count
+            self._add(blame, count)
 
-    def _error(self, index: int, error: Exception) -> bytes:
-        """The result in place of a row that cannot be graded."""
-        refused = refusal(error)
-        if refused is None:
-            raise error
-        self.counts["errors"] += 1
-        where = f"rows[{index}]"
-        mistake = refused.mistake
-        param = f"{where}.{mistake.param}" if mistake.param else where
-        return error_body(refused.status, dataclasses.replace(mistake, param=param))
+    def _count_result(self, index: int) -> None:
+        """Count a result that was made by itself; only now, since the deadline may have replaced it."""
+        if index in self._queued:
+            self._add(self._queued.pop(index), 1)
+        else:
+            self.counts["errors"] += 1
+
+    def _add(self, blame: Blame | None, count: int) -> None:
+        self.counts[status_of(blame)] += count
+        if blame is not None:
+            self.blames[blame] += count
 
     def summary(self) -> bytes:
         """The counts, as JSON."""
@@ -202,3 +206,14 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
         return _any_row(strict_json.decode(bytes(text)))
     except ValueError as error:
         raise Refused(400, mistakes.unreadable_body(str(error))) from None
+
+
+def _error(index: int, error: Exception) -> bytes:
+    """The result in place of a row that cannot be graded."""
+    refused = refusal(error)
+    if refused is None:
+        raise error
+    where = f"rows[{index}]"
+    mistake = refused.mistake
+    param = f"{where}.{mistake.param}" if mistake.param else where
+    return error_body(refused.status, dataclasses.replace(mistake, param=param))

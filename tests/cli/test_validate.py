@@ -142,6 +142,12 @@ def test_a_template_without_quotes_is_pointed_at() -> None:
     assert "A template must be in quotes" in ended.stderr
 
 
+def test_a_code_fence_is_taken_off() -> None:
+    ended = run("validate", "--grader", f"```json\n{json.dumps(CHECK)}\n```\n")
+    assert json.loads(ended.stdout)["grader"].items() >= CHECK.items()
+    assert "what stands in the code fence is read" in ended.stderr
+
+
 def test_none_of_python_is_said_to_be_a_text() -> None:
     ended = run("validate", "--grader", repr({**CHECK, "name": None}))
     assert json.loads(ended.stdout)["grader"]["name"] == "None"

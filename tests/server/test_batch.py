@@ -228,3 +228,16 @@ def test_a_single_run_has_the_keys_of_the_hosted_service_only(server: Server) ->
     for sample in ("cat", "dog"):
         answer = server.post(RUN, {"grader": CHECK, "item": {}, "model_sample": sample})
         assert "blame" not in answer.json
+
+
+def test_the_counts_are_those_of_the_results_when_the_deadline_cuts_rows_off(
+    tmp_path: Path,
+) -> None:
+    """The last rows are graded while the second one runs, but the deadline takes their results."""
+    rows = [{"item": {"seconds": s}, "model_sample": ""} for s in (0, 60, 0, 0)]
+    with serving(tmp_path, "--deadline-s", "3") as server:
+        answer = server.post(BATCH, {"grader": SLEEPER, "rows": rows})
+    assert ["reward" in result for result in answer.json["results"]] == [True, False, False, False]
+    counts = answer.json["counts"]
+    assert not any(counts.pop("blame").values())
+    assert counts == {"scored": 1, "invalid": 0, "failed": 0, "errors": 3}
