@@ -29,7 +29,7 @@ _EXPORTS = {
     "models.judges": ("JudgeSettings",),
     "models.policies": ("Price",),
     "models.scripted": ("Scripted",),
-    "outcome": ("Failure", "Flag", "Outcome", "RowOutcome", "Usage"),
+    "outcome": ("Blame", "Failure", "Flag", "Outcome", "RowOutcome", "Usage"),
     "response": ("RunGraderResponse", "ValidateGraderResponse"),
     "sandbox.base": ("Limits",),
     "settings": ("EngineSettings",),
@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # the same names for type checkers; "X as X" marks them as pu
     from graders_engine.models.policies import Price as Price
     from graders_engine.models.retry import RetryPolicy as RetryPolicy
     from graders_engine.models.scripted import Scripted as Scripted
+    from graders_engine.outcome import Blame as Blame
     from graders_engine.outcome import Failure as Failure
     from graders_engine.outcome import Flag as Flag
     from graders_engine.outcome import Outcome as Outcome

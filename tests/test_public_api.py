@@ -29,7 +29,7 @@ HEAVY = (
 def test_the_public_names_are_sorted_and_exactly_these() -> None:
     assert graders_engine.__all__ == sorted(graders_engine.__all__)
     assert graders_engine.__all__ == [
-        "AsyncEngine", "BudgetSpent", "CompiledGrader", "DataSetError", "Engine", "EngineSettings",
+        "AsyncEngine", "Blame", "BudgetSpent", "CompiledGrader", "DataSetError", "Engine", "EngineSettings",
         "Failure", "Flag",
         "GradersError", "InvalidGrader", "InvalidRequest", "InvalidRow", "JudgeSettings", "LifecycleError",
         "Limits", "Mistake", "ModelBackend", "ModelReply", "ModelRequest", "Outcome", "Price", "RetryPolicy",

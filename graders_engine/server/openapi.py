@@ -35,6 +35,12 @@ _ROW = {
     },
     "reference_answer": {"description": 'Short for `item: {"reference_answer": ...}`.'},
 }
+_BLAME = (
+    "Whose fault it is that there is no reward; null if there is one. `sample`: the model's output is not "
+    "JSON, or lacks what a template names. `grader`: its code or its formula gave no number. `row`: the item "
+    "lacks what a template names. `judge`: it refused or gave no verdict. `infrastructure`: an outage. "
+    "`/metrics` counts rows by it."
+)
 _GRADER = {"grader": _reference("Grader")}
 
 
@@ -71,7 +77,7 @@ _SCHEMAS = {
     "GradedRow": {
         "description": "As the answer to a single run, and whose fault it is if there is no reward.",
         "allOf": [_reference("RunGraderResponse")],
-        "properties": {"blame": {"enum": [None, *BLAMES]}},
+        "properties": {"blame": {"enum": [None, *BLAMES], "description": _BLAME}},
         "required": ["blame"],
     },
     "Result": {"anyOf": [_reference("GradedRow"), _reference("Error")]},
