@@ -230,7 +230,7 @@ def require_field(objects: Sequence[Mapping[str, Any]], field: str, unchecked: s
     meant = nearest(field, keys)
     first = "The first row has" if len(objects) == 1 else f"The first {len(objects)} rows have"
     raise InvalidRequest(
-        f"--sample-field {field}: {first} no field `{field}` ({_keys(objects[0])})."
+        f"--sample-field {field}: {first} no field `{field}` ({keys_of(objects[0])})."
         + (f" Did you mean `{meant}`?" if meant else "")
         + (f" If only later rows have it, add {unchecked}." if unchecked else "")
     )
