@@ -195,7 +195,7 @@ def test_a_path_that_some_rows_lack_is_listed_with_rows_and_suggestion(tmp_path:
     assert ended.exit_code == 1
     assert ended.stdout == ""
     assert "item.label  fails in 2 of 4 rows: lines 2, 4" in ended.stderr
-    assert "did you mean `lable`?" in ended.stderr
+    assert "Did you mean `lable`?" in ended.stderr
     assert "in reference" in ended.stderr
 
 
@@ -232,7 +232,7 @@ def test_rows_of_fine_tuning_need_no_outputs(tmp_path: Path) -> None:
     ended = run("validate", "--grader", json.dumps(CHECK), "--data", data)
     assert ended.exit_code == 1
     assert "item.label  fails in all 2 rows" in ended.stderr
-    assert "did you mean `labl`?" in ended.stderr
+    assert "Did you mean `labl`?" in ended.stderr
     assert "paths of `sample` were not followed" in ended.stderr
 
 
