@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -55,6 +56,14 @@ class Flag(StrEnum):
     ENDPOINT_INTERNAL = "endpoint_grader_internal_error"
     ENDPOINT_SERVER = "endpoint_grader_server_error"
     ENDPOINT_SAFETY_CHECK = "endpoint_grader_safety_check_error"
+
+
+_TRACEBACK = "Traceback (most recent call last):"
+_CHAINED = re.compile(
+    r"\n(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):\n"
+)
+_FRAME = re.compile(r'^ +File "([^"]*)", line ([0-9]+)', re.MULTILINE)
 
 
 # Records of each row are msgspec structs: several times cheaper to create than frozen dataclasses.
@@ -271,3 +280,22 @@ def flags_of(failures: tuple[Failure, ...], sample_flags: tuple[Flag, ...]) -> d
 def _after_keys(keys: list[str], details: str) -> str:
     named = ", ".join(filter(None, keys))
     return f"{named}: {details}" if named else details
+
+
+def details_line(details: str) -> str:
+    """The line of a flag's details that says most: their first, or of a traceback the exception and its line.
+
+    "TypeError: 'NoneType' object is not subscriptable (grader.py, line 2)".
+    """
+    if _TRACEBACK not in details:
+        return next(filter(str.strip, details.splitlines()), "")
+    key, _, _ = details.splitlines()[0].partition(_TRACEBACK)
+    *_, trace = _CHAINED.split(details)
+    frames = ""
+    for line in trace.partition(_TRACEBACK)[2].splitlines():
+        if line[:1].strip():
+            place = _FRAME.findall(frames)
+            where = f" ({place[-1][0]}, line {place[-1][1]})" if place else ""
+            return f"{key if key.endswith(': ') else ''}{line}{where}"
+        frames += f"{line}\n"
+    return details.rstrip().splitlines()[-1].strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,6 @@ BLAME_MEANINGS: dict[Blame, str] = {
     "infrastructure": "an outage; in no mean, --retry-failed tries again",
 }
 """Who can be to blame, and what that means for the row."""
-_TRACEBACK = "Traceback (most recent call last):"
-_CHAINED = re.compile(
-    r"\n(?:During handling of the above exception, another exception occurred"
-    r"|The above exception was the direct cause of the following exception):\n"
-)
-_FRAME = re.compile(r'^ +File "([^"]*)", line ([0-9]+)', re.MULTILINE)
 MOST_BLAMED = 0.05
 """A larger share of rows that anything but the sample is to blame for is said before the numbers."""
 
@@ -117,22 +110,3 @@ def format_rows(count: int, *, grouped: bool = False) -> str:
 def format_range(low: int, high: int) -> str:
     """Two counts as a range: "4", "2 to 4"."""
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def details_line(details: str) -> str:
-    """The line of a flag's details that says most: their first, or of a traceback the exception and its line.
-
-    "TypeError: 'NoneType' object is not subscriptable (grader.py, line 2)".
-    """
-    if _TRACEBACK not in details:
-        return next(filter(str.strip, details.splitlines()), "")
-    key, _, _ = details.splitlines()[0].partition(_TRACEBACK)
-    *_, trace = _CHAINED.split(details)
-    frames = ""
-    for line in trace.partition(_TRACEBACK)[2].splitlines():
-        if line[:1].strip():
-            place = _FRAME.findall(frames)
-            where = f" ({place[-1][0]}, line {place[-1][1]})" if place else ""
-            return f"{key if key.endswith(': ') else ''}{line}{where}"
-        frames += f"{line}\n"
-    return details.rstrip().splitlines()[-1].strip()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graders_engine.outcome import Failure, Flag, flags_of
-from graders_engine.report.formatting import details_line
+from graders_engine.outcome import Failure, Flag, details_line, flags_of
 
 TRACE = """Traceback (most recent call last):
   File "grader.py", line 2, in grade

@@ -6,7 +6,7 @@ import pytest
 
 from graders_engine.dataset.results.agreement import judge_agreement
 from graders_engine.errors import DataSetError
-from graders_engine.report.terminal.agreement import agreement_text
+from graders_engine.report.terminal.agreement import agreement_lines
 
 
 def test_labels_are_matched_by_the_most_frequent_answer() -> None:
@@ -24,7 +24,7 @@ def test_labels_are_matched_by_the_most_frequent_answer() -> None:
 
 
 def test_the_report_shows_the_agreement_of_a_constant_judge() -> None:
-    report = agreement_text(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"]))
+    report = "\n".join(agreement_lines(judge_agreement([["good"]] * 10, ["good"] * 9 + ["bad"])))
     assert "agreement   90.0 %, 95 % interval 0.5958 to 0.9821, Cohen's kappa 0.00\n" in report
     assert "90.0 %, kappa 0, for a judge that always says 'good'\n" in report
 
@@ -39,7 +39,7 @@ def test_numbers_are_compared_by_distance_and_by_what_passes() -> None:
     assert found.matching is not None
     assert found.matching.agreement.value == 0.75
     assert found.alpha is not None
-    report = agreement_text(found)
+    report = "\n".join(agreement_lines(found))
     assert "agreement   75.0 %, " in report
     assert "on whether a number passes: it is at least 0.5\n" in report
     assert "calibration, expected error" in report
@@ -55,7 +55,7 @@ def test_rewards_of_0_and_1_are_matched_without_a_passing_reward() -> None:
 
 
 def test_one_row_makes_a_report() -> None:
-    report = agreement_text(judge_agreement([[1.0]], [1.0]))
+    report = "\n".join(agreement_lines(judge_agreement([[1.0]], [1.0])))
     assert report.startswith("1 row with a judge answer and a human label\n")
     assert "nan" not in report
     assert "repeats" not in report

@@ -14,7 +14,7 @@ from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import RunStopped
 from graders_engine.graders.base import Evaluator, attempt
 from graders_engine.language.scope import Scope
-from graders_engine.outcome import Failure, Flag, Outcome
+from graders_engine.outcome import Failure, Flag, Outcome, details_line
 
 FIRST_ROWS = 20
 """If each of the first rows fails in the same way, the others are not graded."""
@@ -192,7 +192,7 @@ class FirstRows:
             flag = next(flag for flag in self._first.flags if flag in self._flags)
             raise RunStopped(
                 f"Each of the first {FIRST_ROWS} rows fails by {flag}, the one on line "
-                f"{self._first.line} so: {gist(self._first.flags[flag])}"
+                f"{self._first.line} so: {details_line(self._first.flags[flag])}"
             )
 
 
@@ -201,15 +201,6 @@ def _failing(result: ResultLine) -> set[str]:
     if result.blame in (None, "sample"):
         return set()
     return result.flags.keys() - _SAMPLE_FLAGS
-
-
-def gist(details: str) -> str:
-    """The one line of a failure's details that says what is wrong: of a traceback, the exception."""
-    lines = [line for line in details.splitlines() if line.strip()] or [details]
-    if "Traceback" not in lines[0]:
-        return lines[0]
-    frames = [number for number, line in enumerate(lines) if line.startswith(" ")]
-    return lines[min(max(frames, default=0) + 1, len(lines) - 1)]
 
 
 def held_back(

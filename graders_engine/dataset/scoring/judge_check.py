@@ -14,10 +14,10 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring.early_stop import OutageWatch, gist, held_back
+from graders_engine.dataset.scoring.early_stop import OutageWatch, held_back
 from graders_engine.dataset.scoring.grading import grade_rows
 from graders_engine.errors import DataSetError
-from graders_engine.outcome import Usage, total_usage
+from graders_engine.outcome import Usage, details_line, total_usage
 
 
 class JudgeCheck(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ def check_judge(
     if not any(answers):
         raise DataSetError(
             f"The judge answered none of {len(results):,} rows; the one on line {results[0].line}: "
-            f"{'; '.join(map(gist, results[0].flags.values()))}"
+            f"{'; '.join(map(details_line, results[0].flags.values()))}"
         )
     agreement = judge_agreement(answers, labels, passing=passing)
     failed = sum(result.status == "failed" for result in results)

@@ -10,6 +10,7 @@ from graders_engine.dataset.results.changes import Change
 from graders_engine.dataset.results.compare import Comparison, RowChange
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
+from graders_engine.outcome import details_line
 from graders_engine.report import formatting
 from graders_engine.report.compared import p_value, row_names, standing, value_text, verdict
 from graders_engine.report.html.marked import Marked, marked
@@ -159,7 +160,7 @@ def _changed_row(row: RowChange, texts: tuple[RowTexts, RowTexts]) -> ChangedRow
             for key, (old, new) in zip(keys, parts, strict=True)
         ],
         flags=[
-            (side, flag, cut(details, 600)[0])
+            (side, flag, cut(details_line(details), 600)[0])
             for side, result in (("A", row.before), ("B", row.after))
             for flag, details in result.flags.items()
         ],

@@ -12,7 +12,7 @@ from graders_engine.report.formatting import (
     format_percent,
     format_rows,
 )
-from graders_engine.report.terminal.screen import FILE, Heading, Screen
+from graders_engine.report.terminal.screen import Heading
 from graders_engine.report.visible import one_line
 from graders_engine.report.width import columns_of, padded
 from graders_engine.statistics.agreement import Calibration
@@ -21,11 +21,6 @@ _MAX_PAIRS = 12
 """Rows of the confusion table that are printed."""
 _LABEL_WIDTH = 30
 """The longest label, in columns."""
-
-
-def agreement_text(agreement: JudgeAgreement, screen: Screen = FILE) -> str:
-    """The lines of `agreement_lines` as one text."""
-    return screen.text(agreement_lines(agreement))
 
 
 def agreement_lines(agreement: JudgeAgreement) -> list[str]:

@@ -11,6 +11,7 @@ from graders_engine.dataset.results.changes import Change
 from graders_engine.dataset.results.compare import Comparison, RowChange, RunFacts
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
+from graders_engine.outcome import details_line
 from graders_engine.report.compared import p_value, row_names, standing, verdict
 from graders_engine.report.formatting import (
     format_correlation,
@@ -231,7 +232,7 @@ def _details(row: RowChange) -> Iterator[str]:
     for name, flags, others in (("A", before.flags, after.flags), ("B", after.flags, before.flags)):
         for flag, details in flags.items():
             if flag not in others:
-                yield f"{name}: {flag}" + (f", {details}" if details else "")
+                yield f"{name}: {flag}" + (f", {details_line(details)}" if details else "")
     for key in dict.fromkeys((*before.sub_rewards, *after.sub_rewards)):
         old, new = before.sub_rewards.get(key), after.sub_rewards.get(key)
         if old != new:

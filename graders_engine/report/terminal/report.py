@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.outcome import details_line
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
     STATUS_MEANINGS,
-    details_line,
     format_count,
     format_interval,
     format_number,
