@@ -136,8 +136,9 @@ def require_page(
     """
     if page is None or page == STDOUT:
         return
-    from graders_engine.report.html.place import require_place
+    from graders_engine.report.html.place import require_ending, require_place
 
+    require_ending(page)
     require_place(page, runs, "comparison", inputs)
 
 

@@ -73,18 +73,19 @@ def format_share(count: int, total: int) -> str:
     return format_percent(count / total) if total else "-"
 
 
-def much_blamed(blames: Mapping[Blame, int], rows: int) -> Iterator[str]:
+def much_blamed(blames: Mapping[Blame, int], rows: int, *, grouped: bool = False) -> Iterator[str]:
     """What must be known before a mean is read: sentences on anything but the sample that takes many rewards.
 
     Args:
         blames: how many rows have no reward because of what.
         rows: how many rows there are.
+        grouped: whether they are samples of rows.
     """
     for blame, count in blames.items():
         if blame != "sample" and count > MOST_BLAMED * rows:
             share = format_share(count, rows)
             yield (
-                f"{share} of {format_rows(rows)} have no reward because of the {blame}: "
+                f"{share} of {format_rows(rows, grouped=grouped)} have no reward because of the {blame}: "
                 f"{BLAME_MEANINGS[blame]}"
             )
 

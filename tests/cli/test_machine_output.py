@@ -55,7 +55,7 @@ def keys_of(ended: Result) -> list[str]:
 def test_validate_prints_the_grader_its_mistakes_and_its_warnings(folder: Path) -> None:
     ended = graders("validate", "check.yaml", "--json")
     assert ended.exit_code == 0
-    assert keys_of(ended) == ["valid", "grader", "mistakes", "warnings"]
+    assert keys_of(ended) == ["valid", "grader", "mistakes", "warnings", "data"]
     found = json.loads(ended.stdout)
     assert (found["valid"], found["mistakes"], found["warnings"]) == (True, [], [])
     assert found["grader"]["operation"] == "eq"

@@ -161,7 +161,6 @@ def test_the_page_destroys_nothing(tmp_path: Path) -> None:
         (linked, "the data set itself"),
         (tmp_path / "a.jsonl", "name a file that ends in .html"),
         (tmp_path, "name a file that ends in .html"),
-        ("-", "name a file that ends in .html"),
         (tmp_path / "no" / "page.html", "cannot be written"),
     ):
         ended = graders("compare", *paths, "--out", out)
@@ -256,3 +255,10 @@ def test_a_narrow_browser_shows_it_without_scrolling_sideways(
             return await overflow(page)
 
     assert asyncio.run(session()) == 0
+
+
+def test_the_page_is_printed_where_it_is_asked_for(tmp_path: Path) -> None:
+    paths = [score(tmp_path, name, hostile_rows(changed=False)) for name in "ab"]
+    ended = graders("compare", *paths, "--out", "-")
+    assert ended.stdout.startswith("<!doctype html>")
+    assert "mean reward" in ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -172,12 +173,10 @@ def headline(reported: dict[str, Any]) -> Iterator[str]:
 def check_texts(reported: dict[str, Any], *texts: str) -> None:
     for text in texts:
         if reported["mean"] is None:
-            assert f"none of {reported['rows']:,} row" in text
+            assert re.search(rf"none of {reported['rows']:,} (row|sample)", text)
             continue
-        assert (
-            f"mean reward  {reported['mean']['value']:.4f}  over {reported['mean']['rows']} row"
-            in text
-        )
+        mean = f"mean reward  {reported['mean']['value']:.4f}  over {reported['mean']['rows']} "
+        assert re.search(rf"{re.escape(mean)}(row|sample)", text)
         for blame, count in reported["blames"].items():
             shares = [line for line in text.splitlines() if line.startswith(f"  {blame} ")]
             if blame != "infrastructure":

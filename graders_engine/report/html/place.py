@@ -55,8 +55,7 @@ def require_place(
         inputs |= {Path(path): "the data set itself" for path in paths if path}
         inputs |= dict.fromkeys(results_files(results), "a file of the run")
     FilesInUse(inputs).write({page: f"the {what}"})
-    if page.suffix.lower() not in _ENDINGS:
-        raise InvalidRequest(f"--out {page}: the page is HTML; name a file that ends in .html.")
+    require_ending(page)
     if page.exists():
         with page.open("rb") as file:
             begins = file.read(len(_FIRST_BYTES))
@@ -64,6 +63,16 @@ def require_place(
             raise DataSetError(
                 f"{subject}: {page} exists and is not a {what}: move it, or name another file with --out."
             )
+
+
+def require_ending(page: Path) -> None:
+    """Check that a page has the name of one.
+
+    Raises:
+        InvalidRequest: it has not.
+    """
+    if page.suffix.lower() not in _ENDINGS:
+        raise InvalidRequest(f"--out {page}: the page is HTML; name a file that ends in .html.")
 
 
 def write_page(page: Path, text: str, what: str = "report") -> None:

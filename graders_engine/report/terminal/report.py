@@ -142,7 +142,7 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     rows = partial(format_rows, grouped=tally.grouped)
-    yield from map(Caution, much_blamed(tally.blames, tally.rows))
+    yield from map(Caution, much_blamed(tally.blames, tally.rows, grouped=tally.grouped))
     if tally.mean is None:
         yield Problem(f"no reward: none of {rows(tally.rows)} was scored")
         return
