@@ -60,6 +60,11 @@ def command(
     RESULTS is a file that `graders score` has written; the run may still be unfinished. The HTML file needs
     no other file and no network. The texts of rows are read from the data set; if it cannot be found, the
     report has no texts and says so.
+
+    With --json it prints what `graders score --json` does, each mean with its interval and its "groups", and
+    "quantiles", "correlations", "judges", "saved_tokens" and "seconds". "groups" has "prompts", "sizes",
+    "signal" (the share of groups of "group_size" samples whose rewards differ), "fewer_samples", "group_by",
+    "alone", "passing", and "at": "pass_at_k" and "best_of_k" for each "k".
     """
     from graders_engine.dataset.results.data import groups_of
     from graders_engine.dataset.results.digest import digest
@@ -83,7 +88,7 @@ def command(
     numbers = numbers_of(digest(results, groups), meta, passing, group_size)
     provenance = Provenance(results, meta)
     if as_json:
-        report = numbers_json(numbers, results, meta.get("settings", {}), provenance.engine)
+        report = numbers_json(numbers, provenance)
         click.echo(format_value(report, "json"))
         return
     kept = numbers.digest.extremes() if no_html else numbers.digest.kept()

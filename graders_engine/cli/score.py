@@ -21,7 +21,7 @@ from graders_engine.cli.progress import progress
 from graders_engine.cli.request import files_read, read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
-from graders_engine.dataset.results.meta import read_meta
+from graders_engine.dataset.results.meta import COMPLETE, read_meta
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
@@ -33,6 +33,7 @@ from graders_engine.dataset.scoring.ending import (
 )
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
+from graders_engine.report.provenance import Provenance
 from graders_engine.report.run_json import numbers_json, tally_json
 from graders_engine.report.terminal.report import numbers_text, tally_text
 from graders_engine.report.terminal.screen import Screen, screen_of
@@ -177,6 +178,12 @@ def command(
 
     Exit codes: 0 if rows are scored and every limit is kept; 3 if one is not (--fail-under, --max-invalid,
     --max-failed); 1 if nothing is scored, or the run cannot go on; 2 if the request is wrong.
+
+    With --json it prints {"results", "complete", "rows", "scored", "invalid", "failed", "blames", "mean",
+    "scored_mean", "hosted_mean", "pass_rate", "sub_rewards", "histogram", "groups", "flags", "settings",
+    "engine"}. A mean is {"value", "rows"}, or null; "pass_rate" also has "passing" and an interval, "low" and
+    "high"; "histogram" is a list of {"low", "high", "rows"}; a flag is {"rows", "first", "details"}. Of
+    prompts with several samples it prints what `graders report --json` does.
     """
     thresholds = Thresholds(fail_under, max_invalid, max_failed)
     if grader == str(options["data"]) == "-":
@@ -282,7 +289,8 @@ class _Report:
 
     def json(self, out: Path) -> dict[str, Any]:
         if self._numbers:
-            return numbers_json(self._numbers, out, self._settings, __version__)
+            meta = {"settings": self._settings, "engine": __version__, COMPLETE: True}
+            return numbers_json(self._numbers, Provenance(out, meta))
         return tally_json(self._tally, out, self._settings, self._pass_rate)
 
 

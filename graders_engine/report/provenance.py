@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.results.meta import DATA_CHANGED
+from graders_engine.dataset.results.meta import COMPLETE, DATA_CHANGED
 from graders_engine.report.visible import one_line
 
 
@@ -47,6 +47,21 @@ class Provenance:
         return _name(self.meta.get("data", {}).get("path"))
 
     @property
+    def complete(self) -> bool | None:
+        """Whether all rows of the data set have a result; None if that is not recorded."""
+        complete = self.meta.get(COMPLETE)
+        return complete if isinstance(complete, bool) else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must be known before the numbers are read."""
+        unfinished = "This run has not ended: the numbers are those of its first rows."
+        return [
+            *filter(None, [self.data_changed]),
+            *([unfinished] if self.complete is False else ()),
+        ]
+
+    @property
     def data_changed(self) -> str:
         """A sentence if the data changed during the run, so that the results are not of all its rows."""
         return str(self.meta.get(DATA_CHANGED, ""))
@@ -77,8 +92,8 @@ class Provenance:
         if self.grader:
             yield "grader", f"sha256 {grader_hash(self.grader)}"
         yield "results", self.results.name
-        if self.data_changed:
-            yield "warning", self.without_folders(self.data_changed)
+        for warning in self.warnings:
+            yield "warning", self.without_folders(warning)
         for group in ("data", "settings"):
             yield from _flatten(self.meta.get(group, {}), group)
 

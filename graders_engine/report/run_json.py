@@ -14,6 +14,7 @@ from graders_engine.version import __version__
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.report.numbers import Groups, Numbers, PassRate
+    from graders_engine.report.provenance import Provenance
     from graders_engine.statistics.estimate import Estimate
 
 
@@ -25,6 +26,7 @@ def tally_json(
 ) -> dict[str, Any]:
     """What `graders score --json` prints.
 
+    `complete`: whether all rows of the data set have a result; null if that is not recorded.
     `rows`, and `scored`, `invalid`, `failed`: counts of rows; `blames`: the rows that are not scored, by who
     is to blame. `mean`: the headline, over the scored rows and those that are invalid by the sample or the
     grader, at what is served; `scored_mean`: over the scored rows alone; `hosted_mean`: over all but the
@@ -37,6 +39,7 @@ def tally_json(
     """
     return {
         "results": str(results),
+        "complete": True,
         **_counts(tally),
         "mean": _mean(tally.mean, tally.counted),
         "scored_mean": _mean(tally.scored_mean, tally.scored),
@@ -52,9 +55,7 @@ def tally_json(
     }
 
 
-def numbers_json(
-    numbers: Numbers, results: Path, settings: Mapping[str, Any], version: str
-) -> dict[str, Any]:
+def numbers_json(numbers: Numbers, provenance: Provenance) -> dict[str, Any]:
     """What `graders report --json` prints, and `graders score --json` for runs with groups.
 
     As `tally_json`, and: each mean but the second and the third has its 95 % interval (`low` and `high`, null
@@ -69,7 +70,8 @@ def numbers_json(
     """
     tally = numbers.digest.tally
     return {
-        "results": str(results),
+        "results": str(provenance.results),
+        "complete": provenance.complete,
         **_counts(tally),
         "mean": _estimate(numbers.mean),
         "scored_mean": _mean(tally.scored_mean, tally.scored),
@@ -89,7 +91,7 @@ def numbers_json(
         },
         "saved_tokens": numbers.digest.saved_tokens,
         "seconds": numbers.digest.seconds,
-        **_rest(tally, settings, version),
+        **_rest(tally, provenance.meta.get("settings", {}), provenance.engine),
     }
 
 

@@ -80,6 +80,43 @@ def test_mistakes_are_json_too(grader: str, path: str | None, message: str, fold
     assert mistake["message"].startswith(message)
 
 
+SCORED = [
+    "results", "complete", "rows", "scored", "invalid", "failed", "blames", "mean", "scored_mean",
+    "hosted_mean", "pass_rate", "sub_rewards", "histogram", "groups", "flags", "settings", "engine",
+]  # fmt: skip
+REPORTED = ["quantiles", "correlations", "judges", "saved_tokens", "seconds"]
+
+
+def test_a_run_is_printed_as_json_by_score_and_by_report(folder: Path) -> None:
+    (folder / "plain.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS[:2]))
+    scored = ("--grader", "@multi.json", "--passing", "1", "--json")
+    plain = graders("score", *scored, "--data", "plain.jsonl", "--out", "plain-out.jsonl")
+    assert keys_of(plain) == SCORED
+    grouped = graders("score", *scored, "--data", "rows.jsonl", "--out", "out.jsonl")
+    reported = graders("report", "out.jsonl", "--passing", "1", "--json")
+    assert sorted(keys_of(reported)) == sorted(SCORED + REPORTED)
+    assert json.loads(grouped.stdout)["groups"] == json.loads(reported.stdout)["groups"]
+    found = json.loads(reported.stdout)
+    assert found["complete"] is True
+    assert list(found["mean"]) == ["value", "rows", "low", "high", "groups"]
+    assert list(found["groups"]) == [
+        "prompts", "sizes", "group_size", "signal", "fewer_samples", "group_by", "alone", "passing", "at",
+    ]  # fmt: skip
+
+
+def test_a_run_that_has_not_ended_is_reported_as_such(folder: Path) -> None:
+    score = ("score", "--grader", "@check.yaml", "--data", "rows.jsonl", "--out", "out.jsonl")
+    assert graders(*score).exit_code == 0
+    meta = folder / "out.jsonl.meta.json"
+    recorded = json.loads(meta.read_text())
+    assert recorded["complete"] is True
+    meta.write_text(json.dumps({**recorded, "complete": False}))
+    assert "This run has not ended" in graders("report", "out.jsonl", "--no-html").stdout
+    assert json.loads(graders("report", "out.jsonl", "--json").stdout)["complete"] is False
+    assert graders(*score).exit_code == 0
+    assert json.loads(graders("report", "out.jsonl", "--json").stdout)["complete"] is True
+
+
 def test_the_sandboxes_are_printed_as_json() -> None:
     ended = graders("sandbox", "--json")
     found = json.loads(ended.stdout)

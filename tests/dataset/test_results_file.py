@@ -95,7 +95,8 @@ def test_a_results_file_with_a_foreign_line_is_refused(
 def test_a_second_run_on_the_same_results_is_refused(
     engine: Engine, string_check: dict[str, Any], data: Path, out: Path
 ) -> None:
-    with ResultsFile(out, {}), pytest.raises(DataSetError, match="Another run is writing"):
+    identity: dict[str, Any] = {"grader": {}, "data": {}}
+    with ResultsFile(out, identity), pytest.raises(DataSetError, match="Another run is writing"):
         score_file(engine, string_check, data, out)
 
 

@@ -147,7 +147,7 @@ def test_every_number_is_the_obvious_one(lines: list[ResultLine]) -> None:
         (halves if line.line % 2 else tally).add(line)
     tally.merge(halves)
     numbers = numbers_of(digest, {}, PASSING, SIZE)
-    reported = numbers_json(numbers, results, {}, "1")
+    reported = numbers_json(numbers, Provenance(results, {}))
     check_common(reported, lines)
     check_groups(reported["groups"], lines)
     counted = tally_json(tally, results, {}, pass_rate_of(tally, PASSING))

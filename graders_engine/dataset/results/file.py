@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from graders_engine.dataset.results.companions import SUBJECT, index_path, lock_path
 from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
-from graders_engine.dataset.results.meta import check_meta, meta_path, write_meta
+from graders_engine.dataset.results.meta import COMPLETE, check_meta, meta_path, write_meta
 from graders_engine.errors import DataSetError
 from graders_engine.files import require_regular, temporary_for
 
@@ -98,7 +98,7 @@ class ResultsFile:
             self._file.truncate(0)
         except OSError as error:  # an append-only file
             raise self._unwritable(self.path, error) from None
-        write_meta(self.path, identity)
+        write_meta(self.path, {**identity, COMPLETE: False})
 
     def _cut_torn_line(self, size: int) -> None:
         """End the file after its last whole line."""

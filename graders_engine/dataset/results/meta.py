@@ -17,6 +17,8 @@ RESULTS_VERSION = 2
 """Raised only when a change to this package changes the numbers of results; others may then be mixed."""
 DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
+COMPLETE = "complete"
+"""Key of a truth value: whether all rows of the data set have a result."""
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
@@ -134,6 +136,17 @@ def record_change(lines: Path, change: str) -> None:
         write_meta(lines, {**meta, DATA_CHANGED: change} if change else meta)
 
 
+def record_complete(lines: Path) -> None:
+    """Record that all rows of the data set have a result.
+
+    Raises:
+        DataSetError: the file cannot be written.
+    """
+    meta = _require_meta(lines)
+    if meta.get(COMPLETE) is not True:
+        write_meta(lines, {**meta, COMPLETE: True})
+
+
 def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     """Check that the same grader, data and settings gave the results that a JSONL results file holds.
 
@@ -144,6 +157,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     """
     meta = _require_meta(lines)
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
+    meta.pop(COMPLETE, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:
         meta.setdefault("results_version", 1)  # before there was one

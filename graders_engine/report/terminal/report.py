@@ -103,7 +103,8 @@ def report_text(
     """
     digest = numbers.digest
     lines = [
-        *([Caution(provenance.data_changed), ""] if provenance.data_changed else ()),
+        *map(Caution, provenance.warnings),
+        *([""] if provenance.warnings else ()),
         *_numbers(numbers, screen),
         *_rows("lowest rewards", digest.worst.rows(), texts, screen),
         *_rows("highest rewards", digest.best.rows(), texts, screen),
