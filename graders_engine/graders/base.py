@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from graders_engine import errors
 from graders_engine.errors import Mistake
 from graders_engine.language.scope import Scope
+from graders_engine.language.template import Variable
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.http import JsonClient
-from graders_engine.outcome import Failure, Flag, Outcome, failed
+from graders_engine.outcome import BLAMES, Failure, Flag, Outcome, failed
 from graders_engine.sandbox.base import Sandbox
 
 _log = logging.getLogger("graders_engine")
@@ -73,7 +74,10 @@ class Services:
 
 
 class Evaluator(Protocol):
-    """A compiled grader."""
+    """A compiled grader.
+
+    One with templates has their `variables`, in which `attempt` looks for the gravest of several faults.
+    """
 
     waits: bool
     """Whether `evaluate` waits for something outside this process, such as a judge or a sandbox."""
@@ -160,7 +164,8 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     """Grade one row; the one place where an exception becomes a Failure."""
     try:
         return await evaluator.evaluate(scope)
-    except errors.GradingError as error:
+    except errors.GradingError as raised:
+        error = _gravest(raised, getattr(evaluator, "variables", ()), scope)
         failure = Failure(
             FLAG_OF[type(error)],
             str(error),
@@ -177,3 +182,22 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
         )
         details = f"{type(error).__name__}: {error}"
         return failed(Failure(Flag.OTHER, details, "infrastructure"))
+
+
+def _gravest(
+    raised: errors.GradingError, variables: Iterable[Variable], scope: Scope
+) -> errors.GradingError:
+    """Of all variables that a row has no value for, the failure with the gravest blame, else the first.
+
+    Otherwise the order of a grader's templates would decide whether its row or its sample is to blame.
+    """
+    if not isinstance(raised, (errors.UndefinedVariable, errors.SampleNotJson)):
+        return raised
+    gravest: errors.GradingError = raised
+    for variable in variables:
+        try:
+            variable.value(scope)
+        except errors.GradingError as error:
+            if BLAMES.index(error.blame) > BLAMES.index(gravest.blame):
+                gravest = error
+    return gravest

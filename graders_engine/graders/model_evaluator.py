@@ -11,6 +11,7 @@ from graders_engine.errors import GradingError, UnavailableGrader
 from graders_engine.graders import verdict
 from graders_engine.graders.base import Services
 from graders_engine.graders.messages import ModelGrader, SamplingParams, renderer
+from graders_engine.graders.templates import variables_in
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import Outcome, Usage, total_usage
@@ -47,6 +48,7 @@ class ModelEvaluator(Generic[T]):
     ) -> None:
         if services.judges is None:
             raise UnavailableGrader(f"This engine has no judges, but '{spec.model}' needs one.")
+        self.variables = variables_in(spec)
         self._messages = renderer(spec.input)
         self._judge = services.judges.find(spec.model)
         self._repeats = services.judges.repeats

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from graders_engine.graders.base import GraderSpec, Services
 from graders_engine.graders.fields import TemplateField, one_of
+from graders_engine.graders.templates import variables_in
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Outcome, rewarded
 
@@ -53,6 +54,7 @@ class StringCheck:
 
     def __init__(self, spec: StringCheckGrader) -> None:
         self._passes = OPERATIONS[spec.operation]
+        self.variables = variables_in(spec)
         self._input = spec.input.render
         self._reference = spec.reference.render
 

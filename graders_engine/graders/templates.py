@@ -7,7 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from graders_engine.language.template import Template
+from graders_engine.language.template import Template, Variable
+
+
+def variables_in(spec: BaseModel) -> tuple[Variable, ...]:
+    """Every variable of a grader's templates, in source order."""
+    return tuple(variable for _, template in templates_in(spec) for variable in template.variables)
 
 
 def templates_in(value: Any, path: str = "") -> Iterator[tuple[str, Template]]:

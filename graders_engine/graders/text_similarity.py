@@ -9,6 +9,7 @@ from graders_engine import metrics
 from graders_engine.errors import Mistake, TextTooLong, UnavailableGrader
 from graders_engine.graders.base import GraderSpec, Services, TextVectors
 from graders_engine.graders.fields import TemplateField, one_of
+from graders_engine.graders.templates import variables_in
 from graders_engine.language.scope import Scope
 from graders_engine.models.embeddings import HOW, cosine
 from graders_engine.outcome import Outcome, rewarded
@@ -98,6 +99,7 @@ class TextSimilarity:
     waits = False
 
     def __init__(self, spec: TextSimilarityGrader, services: Services) -> None:
+        self.variables = variables_in(spec)
         name = spec.evaluation_metric
         self._metric = metrics.load(name, services.metric_variants.get(name))
         self._render = _Pair(spec, services).render
@@ -115,6 +117,7 @@ class Cosine:
     def __init__(
         self, spec: TextSimilarityGrader, services: Services, embeddings: TextVectors
     ) -> None:
+        self.variables = variables_in(spec)
         self._render = _Pair(spec, services).render
         self._embeddings = embeddings
 

@@ -16,6 +16,8 @@ Step = str | int
 
 _UNREAD: Any = object()
 _MAX_LISTED_KEYS = 8
+_TEXT_PARTS = ("text", "output_text")
+"""The types of content parts that are the model's answer; a reasoning part is not."""
 _MAX_COMPARED_KEYS = 200
 
 
@@ -201,7 +203,11 @@ def _text_of(sample: dict[str, Any]) -> str:
     if text is None:
         text = _message(sample).get("content")
     if isinstance(text, list):  # chat content parts: the texts, joined
-        parts = [part.get("text") for part in text if isinstance(part, dict)]
+        parts = [
+            part.get("text")
+            for part in text
+            if isinstance(part, dict) and part.get("type", "text") in _TEXT_PARTS
+        ]
         return "".join(part for part in parts if isinstance(part, str))
     if text is None:
         return ""

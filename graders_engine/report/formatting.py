@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import
 
 STATUS_MEANINGS = {
     "scored": "with a reward",
-    "invalid": "no reward, for a reason that a retry does not change",
+    "invalid": "no complete grade, for a reason that a retry does not change",
     "failed": "infrastructure; no reward, not a zero",
 }
 """Each status of a row and what it means, in the order in which reports list them."""
@@ -32,7 +32,9 @@ def format_number(value: float) -> str:
     """A number with up to four decimals; a very small or very large one with three significant digits."""
     if abs(value) < 1e6 and value == int(value):
         return str(int(value))
-    return f"{value:.4f}".rstrip("0") if 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
+    if 1e-3 <= abs(value) < 1e6:
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    return f"{value:.3g}"
 
 
 def format_count(count: int) -> str:
@@ -41,8 +43,9 @@ def format_count(count: int) -> str:
 
 
 def format_mean(value: float) -> str:
-    """A mean with four decimals."""
-    return f"{value:.4f}"
+    """A mean with four decimals; a very large one with seven significant digits."""
+    # + 0.0 turns -0.0 into 0.0
+    return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1e7 else f"{value:.7g}"
 
 
 def format_reward(value: float | None) -> str:
@@ -60,7 +63,7 @@ def format_interval(estimate: Estimate) -> str:
     """The ends of an estimate's interval, or "unknown" if the data do not give one."""
     if estimate.low is None or estimate.high is None:
         return "unknown"
-    return f"{estimate.low:.4f} to {estimate.high:.4f}"
+    return f"{format_mean(estimate.low)} to {format_mean(estimate.high)}"
 
 
 def format_percent(share: float) -> str:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from graders_engine.report.formatting import format_number
-from graders_engine.statistics.rounding import ROUNDING
+from graders_engine.statistics.rounding import ROUNDING, slack
 
 if TYPE_CHECKING:  # numpy takes a while to import
     from graders_engine.statistics.estimate import Floats
@@ -52,8 +52,7 @@ class Histogram:
         """Which bar counts a value."""
         if self.single:
             return min(range(len(self.edges)), key=lambda at: abs(self.edges[at] - value))
-        slack = ROUNDING * max(abs(self.edges[0]), abs(self.edges[-1]))
-        at = bisect_right(self.edges, value + slack) - 1
+        at = bisect_right(self.edges, value + slack(value)) - 1
         return min(max(at, 0), len(self.counts) - 1)
 
     def describe(self) -> str:
@@ -86,14 +85,13 @@ def histogram(
     if not counts:
         return None
     values = sorted(counts)
-    slack = ROUNDING * max(abs(values[0]), abs(values[-1]))
-    distinct = _distinct(values, counts, slack)
+    distinct = _distinct(values, counts)
     if len(distinct) <= few_values:
         return Histogram(tuple(distinct), tuple(distinct.values()))
     edges = _edges(values[0], values[-1], max(max_bins, 2))
     in_bins = [0] * (len(edges) - 1)
     for value in values:
-        at = bisect_right(edges, value + slack) - 1
+        at = bisect_right(edges, value + slack(value)) - 1
         in_bins[min(at, len(in_bins) - 1)] += counts[value]
     return Histogram(edges, tuple(in_bins))
 
@@ -106,17 +104,17 @@ def counts_of(values: Floats) -> dict[float, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def _distinct(values: list[float], counts: Mapping[float, int], slack: float) -> dict[float, int]:
+def _distinct(values: list[float], counts: Mapping[float, int]) -> dict[float, int]:
     """The values, in rising order, with their counts; of equal ones, the shortest in digits."""
     merged: dict[float, int] = {}
-    last = None
+    lowest, shown = -math.inf, 0.0
     for value in values:
-        if last is not None and value - last <= slack:
-            count = merged.pop(last) + counts[value]
-            last = min(last, value, key=lambda each: len(repr(each)))
+        if value - lowest <= slack(value):
+            count = merged.pop(shown) + counts[value]
+            shown = min(shown, value, key=lambda each: len(repr(each)))
         else:
-            last, count = value, counts[value]
-        merged[last] = count
+            lowest, shown, count = value, value, counts[value]
+        merged[shown] = count
     return merged
 
 

@@ -16,7 +16,7 @@ from graders_engine.outcome import Usage
 from graders_engine.report.histogram import BARS, Histogram, counts_of, histogram
 from graders_engine.statistics.correlation import pearson_matrix
 from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate, share
-from graders_engine.statistics.rounding import ROUNDING
+from graders_engine.statistics.rounding import slack
 from graders_engine.statistics.samples import Signal, best_of, pass_at, signal
 
 BINS = 50
@@ -58,6 +58,11 @@ class PassRate:
     rate: Estimate
     highest: float
 
+    @property
+    def none_passes(self) -> bool:
+        """Whether no reward is high enough."""
+        return self.highest < self.passing - slack(self.passing)
+
 
 @dataclass(frozen=True, slots=True)
 class AtK:
@@ -97,6 +102,11 @@ class Groups:
     at: tuple[AtK, ...]
     group_by: str | None
     alone: int
+
+    @property
+    def none_passes(self) -> bool:
+        """Whether no sample has a reward that is high enough."""
+        return self.highest < self.passing - slack(self.passing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +236,7 @@ def pass_rate_of(tally: Tally, passing: float | None) -> PassRate | None:
 def _pass_rate(rewards: Floats, groups: Ints | None, passing: float | None) -> PassRate | None:
     if passing is None:
         return None
-    rate = estimate((rewards >= passing - ROUNDING).astype(np.float64), groups)
+    rate = estimate((rewards >= passing - slack(passing)).astype(np.float64), groups)
     return PassRate(passing, rate, float(rewards.max())) if rate else None
 
 

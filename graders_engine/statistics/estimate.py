@@ -122,6 +122,30 @@ def estimate_some(values: Floats, groups: NDArray[Any] | None = None) -> Estimat
     return Estimate(clustered.mean, low, high, len(values), count)
 
 
+def estimate_chances(chances: Floats, draws: int) -> Estimate | None:
+    """The mean of probabilities, one of each group, with Wilson's interval; None without any.
+
+    The effective number of draws is that with which a share would have the same standard error; for one
+    draw of each row, the interval is that of `estimate` for groups of one size.
+
+    Args:
+        chances: from 0 to 1.
+        draws: how many draws they rest on in all, at least one a group; the effective number is at most that.
+    """
+    if not len(chances):
+        return None
+    clustered = clusters(chances)
+    mean, count = min(max(clustered.mean, 0.0), 1.0), len(chances)
+    if count < 2:
+        return Estimate(mean, None, None, count, count)
+    error, variance = standard_error(clustered), mean * (1 - mean)
+    effective = float(count)
+    if variance > 0:
+        most = float(max(draws, count))
+        effective = min(variance / error**2, most) if error else most
+    return Estimate(mean, *_wilson_ends(mean, effective, t_quantile(count)), count, count)
+
+
 def share(passed: int, rows: int) -> Estimate:
     """As `estimate`, of `passed` ones among `rows` values of 0 or 1, each a group of its own; rows > 0."""
     if rows < 2:
@@ -146,7 +170,8 @@ def _wilson_ends(mean: float, effective: float, z: float) -> tuple[float, float]
     shrink = 1 + z**2 / effective
     centre = (mean + z**2 / (2 * effective)) / shrink
     half = z / shrink * math.sqrt(variance / effective + z**2 / (4 * effective**2))
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    # The ends hold the mean also where rounding would not let them.
+    return min(max(centre - half, 0.0), mean), max(min(centre + half, 1.0), mean)
 
 
 def _hall(clustered: Clusters) -> tuple[float, float] | None:

@@ -98,7 +98,8 @@ def paired(before: Floats, after: Floats, groups: NDArray[Any] | None = None) ->
 def apart(before: Floats, after: Floats) -> Floats:
     """Second minus first, row by row; 0 where they differ by rounding only."""
     differences = after - before
-    return np.where(np.abs(differences) <= ROUNDING, 0.0, differences)
+    slack = ROUNDING * np.maximum(1.0, np.maximum(np.abs(before), np.abs(after)))
+    return np.where(np.abs(differences) <= slack, 0.0, differences)
 
 
 def estimate_difference(

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graders_engine.statistics.estimate import Estimate, Floats, estimate, group_numbers
-from graders_engine.statistics.rounding import ROUNDING
+from graders_engine.statistics.estimate import (
+    Estimate,
+    Floats,
+    estimate,
+    estimate_chances,
+    group_numbers,
+)
+from graders_engine.statistics.rounding import ROUNDING, slack
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,22 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
     Raises:
         ValueError: `k` is below 1.
     """
+    bests = _bests(values, groups, k)
+    return None if bests is None else estimate(bests)
+
+
+def pass_at(values: Floats, groups: NDArray[Any], k: int, passing: float = 1.0) -> Estimate | None:
+    """pass@k: the probability that one of `k` samples of a prompt has a reward of at least `passing`.
+
+    Args and Returns: as `best_of`.
+    """
+    passed = (values >= passing - slack(passing)).astype(np.float64)
+    chances = _bests(passed, groups, k)
+    return None if chances is None else estimate_chances(chances, len(values) // k)
+
+
+def _bests(values: Floats, groups: NDArray[Any], k: int) -> Floats | None:
+    """The expected best of `k` samples of each prompt that has as many; None if none has."""
     if k < 1:
         raise ValueError(f"k must be at least 1, but it is {k}")
     codes = group_numbers(groups)
@@ -56,15 +78,7 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
         ordered[starts[sizes == size][:, None] + np.arange(size)] @ _chances(int(size), k)
         for size in np.unique(sizes[sizes >= k])
     ]
-    return estimate(np.concatenate(bests)) if bests else None
-
-
-def pass_at(values: Floats, groups: NDArray[Any], k: int, passing: float = 1.0) -> Estimate | None:
-    """pass@k: the probability that one of `k` samples of a prompt has a reward of at least `passing`.
-
-    Args and Returns: as `best_of`.
-    """
-    return best_of((values >= passing - ROUNDING).astype(np.float64), groups, k)
+    return np.concatenate(bests) if bests else None
 
 
 def _chances(size: int, k: int) -> Floats:
@@ -87,7 +101,7 @@ def signal(values: Floats, groups: NDArray[Any], size: int) -> Signal | None:
     unbiased estimate of the share of groups from which group-relative training (GRPO) learns.
 
     Args:
-        values: finite rewards, one per sample; those closer than `ROUNDING` are equal.
+        values: finite rewards, one per sample; those that differ by rounding only are equal.
         groups: the name of each sample's prompt.
         size: samples of a group in training, at least 2. A prompt with fewer samples counts as a group of
             those that it has, which has a signal less often.
@@ -106,14 +120,20 @@ def signal(values: Floats, groups: NDArray[Any], size: int) -> Signal | None:
     sizes = np.bincount(codes)
     # A run is a stretch of samples of one prompt with equal rewards.
     starts = np.flatnonzero(
-        np.concatenate(([True], (np.diff(codes) > 0) | (np.diff(ordered) > ROUNDING)))
+        np.concatenate(
+            (
+                [True],
+                (np.diff(codes) > 0)
+                | (np.diff(ordered) > ROUNDING * np.maximum(1.0, np.abs(ordered[1:]))),
+            )
+        )
     )
     runs, prompts = np.diff(np.append(starts, len(ordered))), codes[starts]
     pairs, which = np.unique(np.stack((runs, sizes[prompts])), axis=1, return_inverse=True)
     alike = np.array([_all_alike(int(run), int(n), min(size, int(n))) for run, n in pairs.T])
     chances = 1.0 - np.bincount(prompts, alike[which.ravel()], minlength=len(sizes))
     several = sizes > 1
-    found = estimate(np.clip(chances[several], 0.0, 1.0))
+    found = estimate_chances(np.clip(chances[several], 0.0, 1.0), len(values) // size)
     return Signal(found, size, int((sizes[several] < size).sum())) if found else None
 
 

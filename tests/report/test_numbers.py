@@ -25,6 +25,7 @@ from graders_engine.dataset.results.meta import read_meta
 from graders_engine.outcome import Blame, Status, Usage
 from graders_engine.report.histogram import histogram
 from graders_engine.report.numbers import numbers_of, pass_rate_of
+from graders_engine.statistics.rounding import slack
 from tests.report.conftest import LARGE_ROWS, Run
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
@@ -104,10 +105,11 @@ def test_every_value_is_in_one_bin(values: list[float], max_bins: int) -> None:
         assert not values
         return
     assert sum(bars.counts) == len(values)
-    slack = 1e-9 * max(map(abs, values))
     if len(bars.edges) == len(bars.counts):
         assert set(bars.edges) <= set(values)
-        assert all(any(abs(edge - value) <= 12 * slack for edge in bars.edges) for value in values)
+        assert all(
+            any(abs(edge - value) <= slack(value) for edge in bars.edges) for value in values
+        )
         return
     assert len(bars.counts) <= max(max_bins, 2)
     assert list(bars.edges) == sorted(set(bars.edges))
@@ -117,7 +119,7 @@ def test_every_value_is_in_one_bin(values: list[float], max_bins: int) -> None:
         low, high = bars.edges[place], bars.edges[place + 1]
         last = place == len(bars.counts) - 1
         assert count == sum(
-            (low <= value + slack or not place) and (value + slack < high or last)
+            (low <= value + slack(value) or not place) and (value + slack(value) < high or last)
             for value in values
         )
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graders_engine.statistics.estimate import estimate
 from graders_engine.statistics.samples import best_of, pass_at, signal
 
 prompts = st.lists(
@@ -111,3 +112,31 @@ def test_pass_at_k_of_many_prompts_of_uneven_size_is_their_mean() -> None:
         if size >= 4
     ]
     assert found.value == pytest.approx(np.mean(slow), abs=1e-9)
+
+
+@given(prompts, st.integers(1, 4), st.integers(2, 9))
+def test_intervals_of_probabilities_hold_them_and_stay_between_0_and_1(
+    groups: list[list[float]], k: int, size: int
+) -> None:
+    values, names = flat(groups)
+    found = signal(values, names, size)
+    for one in (pass_at(values, names, k, 0.5), found.share if found else None):
+        if one is not None and one.low is not None and one.high is not None:
+            assert 0 <= one.low <= one.value <= one.high <= 1
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3), min_size=2, max_size=9)
+)
+def test_pass_at_1_of_prompts_of_one_size_is_the_pass_rate(groups: list[list[float]]) -> None:
+    values, names = flat(groups)
+    one, rate = pass_at(values, names, 1), estimate(values, names)
+    assert one is not None
+    assert rate is not None
+    assert (one.low, one.value, one.high) == pytest.approx((rate.low, rate.value, rate.high))
+
+
+def test_large_rewards_that_differ_by_rounding_are_one() -> None:
+    found = signal(np.array([3e7, 3e7 * (1 + 2e-16)]), np.zeros(2), 2)
+    assert found is not None
+    assert found.share.value == 0.0

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.outcome import BLAMES, Blame
-from graders_engine.statistics.rounding import ROUNDING
+from graders_engine.statistics.rounding import slack
 
 _Key = TypeVar("_Key")
 _Number = TypeVar("_Number", int, float)
@@ -159,7 +159,7 @@ class Tally:
         """How many counted rows have at least this reward; None if `reward_counts` does not tell."""
         if self.reward_counts is None:
             return None
-        lowest = passing - ROUNDING
+        lowest = passing - slack(passing)
         return sum(count for reward, count in self.reward_counts.items() if reward >= lowest)
 
 

@@ -43,6 +43,7 @@ class Memoized:
 
     def __init__(self, evaluator: Evaluator, max_outcomes: int = MAX_OUTCOMES) -> None:
         self._evaluator = evaluator
+        self.variables = getattr(evaluator, "variables", ())
         self._outcomes: LRUCache[bytes, Outcome] = LRUCache(max_outcomes)
         self._in_flight: dict[bytes, asyncio.Future[Outcome | None]] = {}
 

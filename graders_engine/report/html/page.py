@@ -17,7 +17,6 @@ from graders_engine.report.numbers import Numbers
 from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import shorten, start_of, visible
-from graders_engine.statistics.rounding import ROUNDING
 
 MAX_GRADER_CHARS = 20_000
 """Characters of the grader's JSON on the page."""
@@ -87,7 +86,6 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
             if blame not in SERVED
         },
         printed=PRINTED_ROWS,
-        rounding=ROUNDING,
         charts=charts,
         cards=list(cards(numbers.digest, texts)),
         why_no_texts=why_no_texts,

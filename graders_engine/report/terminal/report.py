@@ -14,6 +14,7 @@ from graders_engine.report.formatting import (
     STATUS_MEANINGS,
     format_count,
     format_interval,
+    format_mean,
     format_number,
     format_percent,
     format_range,
@@ -31,7 +32,6 @@ from graders_engine.report.terminal.tables import (
 )
 from graders_engine.report.visible import one_line, visible
 from graders_engine.report.width import columns_of, cut_middle, padded
-from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.version import __version__
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints without them
@@ -150,12 +150,12 @@ def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     value, interval = tally.mean, ""
     if mean:
         value, interval = mean.value, f", 95 % interval {format_interval(mean)}"
-    yield Heading(f"mean reward  {value:.4f}  over {rows(tally.counted)}{interval}")
+    yield Heading(f"mean reward  {format_mean(value)}  over {rows(tally.counted)}{interval}")
     if tally.served and tally.scored_mean is not None:
-        yield f"  scored      {tally.scored_mean:.4f}  over {rows(tally.scored)}"
+        yield f"  scored      {format_mean(tally.scored_mean)}  over {rows(tally.scored)}"
     if tally.hosted > tally.counted and tally.hosted_mean is not None:
         hosted = rows(tally.hosted)
-        yield f"  as hosted   {tally.hosted_mean:.4f}  over {hosted}: all but the failed"
+        yield f"  as hosted   {format_mean(tally.hosted_mean)}  over {hosted}: all but the failed"
 
 
 def _pass_rate(found: PassRate | None, *, grouped: bool) -> Iterator[str]:
@@ -163,10 +163,10 @@ def _pass_rate(found: PassRate | None, *, grouped: bool) -> Iterator[str]:
         return
     rate = found.rate
     yield (
-        f"pass rate    {rate.value:.4f}  of {format_rows(rate.rows, grouped=grouped)} with at least "
+        f"pass rate    {format_mean(rate.value)}  of {format_rows(rate.rows, grouped=grouped)} with at least "
         f"{format_number(found.passing)}, 95 % interval {format_interval(rate)}"
     )
-    if found.highest < found.passing - ROUNDING:
+    if found.none_passes:
         yield f"  no row passes: the highest reward is {format_number(found.highest)}"
 
 
@@ -225,7 +225,7 @@ def _prompts(groups: Groups, screen: Screen) -> Iterator[str]:
         yield from _signal(groups.signal)
     passing = f"pass@k (reward of at least {format_number(groups.passing)})"
     yield from _at_k(groups, passing, beside=screen.columns >= _TWO_TABLES)
-    if groups.highest < groups.passing - ROUNDING:
+    if groups.none_passes:
         yield f"  no sample passes: the highest reward is {format_number(groups.highest)} (see --passing)"
 
 
@@ -234,7 +234,7 @@ def _at_k(groups: Groups, passing: str, *, beside: bool) -> Iterator[str]:
     rows = [
         (
             at.k,
-            *(f"{e.value:.4f}, {format_interval(e)}" for e in (at.passing, at.best)),
+            *(f"{format_mean(e.value)}, {format_interval(e)}" for e in (at.passing, at.best)),
             at.passing.groups,
         )
         for at in groups.at
@@ -282,7 +282,7 @@ def _judges(numbers: Numbers) -> Iterator[str]:
         differing = format_share(repeats.differing, repeats.rows)
         deviation = repeats.deviation_sum / repeats.rows
         yield f"  {name}  {answers:.1f} answers per row, which differ on {differing} of the rows"
-        yield f"  {'':<{len(name)}}  mean standard deviation {deviation:.4f}"
+        yield f"  {'':<{len(name)}}  mean standard deviation {format_mean(deviation)}"
 
 
 def _rows(

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.report.formatting import format_correlation, format_interval, format_rows
+from graders_engine.report.formatting import (
+    format_correlation,
+    format_interval,
+    format_mean,
+    format_rows,
+)
 from graders_engine.report.histogram import Histogram
 from graders_engine.report.terminal.screen import Heading, Screen
 from graders_engine.report.visible import visible
@@ -46,7 +51,7 @@ def sub_reward_means(tally: Tally, screen: Screen) -> Iterator[str]:
     keys = _key_column(list(tally.sub_reward_sums), screen)
     for key, (name, total) in zip(keys, tally.sub_reward_sums.items(), strict=True):
         rows = tally.sub_reward_rows[name]
-        yield f"  {key}  {total / rows:.4f}  over {format_rows(rows, grouped=tally.grouped)}"
+        yield f"  {key}  {format_mean(total / rows)}  over {format_rows(rows, grouped=tally.grouped)}"
 
 
 def sub_rewards(numbers: Numbers, screen: Screen) -> Iterator[str]:
@@ -61,7 +66,7 @@ def sub_rewards(numbers: Numbers, screen: Screen) -> Iterator[str]:
         mean = part.mean
         interval = format_interval(mean)
         over = format_rows(mean.rows, grouped=numbers.digest.tally.grouped)
-        yield f"  {key}  {mean.value:.4f}  {interval:<16}  over {over}"
+        yield f"  {key}  {format_mean(mean.value)}  {interval:<16}  over {over}"
     if (left_out := len(numbers.digest.sub_rewards) - len(numbers.sub_rewards)) > 0:
         yield f"  and {left_out:,} more"
 
