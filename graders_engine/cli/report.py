@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.numbers import FINITE
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
 from graders_engine.report.terminal.screen import screen_of
@@ -28,14 +29,13 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--passing",
     metavar="X",
-    type=float,
+    type=FINITE,
     help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
 )
 @click.option(
     "--group-size",
     metavar="N",
     type=click.IntRange(2),
-    default=8,
     help="Samples of a group in training, of which the report says how often they differ (default: 8).",
 )
 @click.option(
@@ -50,7 +50,7 @@ def command(
     out: Path | None,
     data: Path | None,
     passing: float | None,
-    group_size: int,
+    group_size: int | None,
     group_by: str | None,
     no_html: bool,
     as_json: bool,

@@ -15,13 +15,14 @@ from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.numbers import FINITE
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.printing import STDOUT, format_value, print_lines, results_place
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import files_read, read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
-from graders_engine.dataset.results.meta import COMPLETE, read_meta
+from graders_engine.dataset.results.meta import COMPLETE, read_meta, record
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
@@ -33,7 +34,7 @@ from graders_engine.dataset.scoring.ending import (
 )
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest
-from graders_engine.report.provenance import Provenance
+from graders_engine.report.provenance import Provenance, passing_of
 from graders_engine.report.run_json import numbers_json, tally_json
 from graders_engine.report.terminal.report import numbers_text, tally_text
 from graders_engine.report.terminal.screen import Screen, screen_of
@@ -134,14 +135,13 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--passing",
     metavar="X",
-    type=float,
+    type=FINITE,
     help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
 )
 @click.option(
     "--group-size",
     metavar="N",
     type=click.IntRange(2),
-    default=8,
     help="Samples of a group in training, of which the report says how often they differ (default: 8).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
@@ -153,7 +153,7 @@ def command(
     out: Path,
     *,
     passing: float | None,
-    group_size: int,
+    group_size: int | None,
     explained: Named | None,
     as_json: bool,
     quiet: bool,
@@ -224,11 +224,8 @@ def command(
             if explained
             else ""
         )
-        report = (
-            _Report(tally, place, settings, compiled.given, passing, group_size)
-            if as_json or not quiet
-            else None
-        )
+        _remember(place, passing=passing, group_size=group_size)
+        report = _Report(tally, place, settings) if as_json or not quiet else None
     if report:
         text = format_value(report.json(out), "json") if as_json else report.text(screen)
         click.echo(text, err=printed)
@@ -253,30 +250,28 @@ def exit_code(tally: Tally, thresholds: Thresholds) -> int:
     return MISSED if reasons else 0
 
 
+def _remember(place: Path, **asked: float | None) -> None:
+    """Record what the numbers are asked for with, so that `report` gives the same ones."""
+    if given := {name: value for name, value in asked.items() if value is not None}:
+        record(lines_of(place), report=given)
+
+
 class _Report:
     """The numbers of a run that has just ended.
 
     Those of groups, and of very many different rewards, are read again from the results.
     """
 
-    def __init__(
-        self,
-        tally: Tally,
-        place: Path,
-        settings: Mapping[str, Any],
-        grader: Any,
-        passing: float | None,
-        group_size: int,
-    ) -> None:
+    def __init__(self, tally: Tally, place: Path, settings: Mapping[str, Any]) -> None:
         self._tally, self._settings = tally, settings
         self._numbers = self._pass_rate = None
-        if passing is None:
-            passing = grader.get("pass_threshold")
+        meta = read_meta(place)
+        passing = passing_of(meta)
         if tally.grouped or tally.reward_counts is None:
             from graders_engine.dataset.results.digest import digest
             from graders_engine.report.numbers import numbers_of  # imports numpy
 
-            self._numbers = numbers_of(digest(place), read_meta(place), passing, group_size)
+            self._numbers = numbers_of(digest(place), meta)
         elif passing is not None:
             from graders_engine.report.numbers import pass_rate_of
 

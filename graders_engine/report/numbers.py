@@ -14,6 +14,7 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.models.policies import Price
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import BARS, Histogram, counts_of, histogram
+from graders_engine.report.provenance import group_size_of, passing_of
 from graders_engine.statistics.correlation import pearson_matrix
 from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate, share
 from graders_engine.statistics.rounding import slack
@@ -27,8 +28,6 @@ PARTS = 30
 """The largest number of sub-rewards in a report."""
 CORRELATED = 10
 """The largest number of sub-rewards in the table of correlations."""
-GROUP_SIZE = 8
-"""Samples of a group in training, by default: the usual number in group-relative training."""
 DATED = re.compile(r"-\d{4}(-?\d{2}-?\d{2})?")
 """The date that endpoints append to a model's name."""
 
@@ -177,7 +176,7 @@ def numbers_of(
     digest: Digest,
     meta: Mapping[str, Any],
     passing: float | None = None,
-    group_size: int = GROUP_SIZE,
+    group_size: int | None = None,
 ) -> Numbers:
     """Compute the numbers of a report.
 
@@ -185,9 +184,9 @@ def numbers_of(
         digest: the run.
         meta: what produced it: the grader, which may say with which reward a sample passes, and the
             settings, which hold the prices of models.
-        passing: the lowest reward with which a sample passes; by default the grader's `pass_threshold`,
-            or 1 if it has none.
-        group_size: samples of a group in training, at least 2.
+        passing: the lowest reward with which a sample passes; by default that of `meta`, or for pass@k
+            1 if it has none.
+        group_size: samples of a group in training, at least 2; by default that of `meta`.
     """
     all_rewards = np.frombuffer(digest.rewards, dtype=np.float64)
     all_groups = np.frombuffer(digest.groups, dtype=np.int64) if digest.grouped else None
@@ -196,8 +195,8 @@ def numbers_of(
     rewards = all_rewards[counted]
     groups: Ints | None = None if all_groups is None else all_groups[counted]
     counts = counts_of(rewards)
-    if passing is None:
-        passing = passing_of(meta.get("grader", {}))
+    passing = passing_of(meta) if passing is None else passing
+    group_size = group_size_of(meta) if group_size is None else group_size
     return Numbers(
         digest,
         estimate(rewards, groups),
@@ -216,12 +215,6 @@ def numbers_of(
         ),
         tuple(_spending(digest.usage, meta.get("settings", {}).get("prices") or {})),
     )
-
-
-def passing_of(grader: Mapping[str, Any]) -> float | None:
-    """The lowest reward with which a sample passes, if the grader says so."""
-    threshold = grader.get("pass_threshold")
-    return float(threshold) if isinstance(threshold, (int, float)) else None
 
 
 def pass_rate_of(tally: Tally, passing: float | None) -> PassRate | None:

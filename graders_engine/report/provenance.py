@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.results.meta import COMPLETE, DATA_CHANGED
+from graders_engine.dataset.results.meta import COMPLETE, DATA_CHANGED, REPORT
 from graders_engine.report.visible import one_line
+
+GROUP_SIZE = 8
+"""Samples of a group in training, by default: the usual number in group-relative training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,19 @@ class Provenance:
             yield "warning", self.without_folders(warning)
         for group in ("data", "settings"):
             yield from _flatten(self.meta.get(group, {}), group)
+
+
+def passing_of(meta: Mapping[str, Any]) -> float | None:
+    """The lowest reward with which a sample passes: as `score` was told, else as the grader says."""
+    passing = meta.get(REPORT, {}).get("passing")
+    if passing is None:
+        passing = meta.get("grader", {}).get("pass_threshold")
+    return float(passing) if isinstance(passing, (int, float)) else None
+
+
+def group_size_of(meta: Mapping[str, Any]) -> int:
+    """The samples of a group in training, as `score` was told."""
+    return meta.get(REPORT, {}).get("group_size") or GROUP_SIZE
 
 
 def grader_hash(grader: Any) -> str:

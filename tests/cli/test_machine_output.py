@@ -104,6 +104,25 @@ def test_a_run_is_printed_as_json_by_score_and_by_report(folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_report_asks_for_the_numbers_that_score_was_asked_for(folder: Path) -> None:
+    score = ("score", "--grader", "@multi.json", "--data", "rows.jsonl", "--out", "out.jsonl")
+    asked = ("--passing", "0.5", "--group-size", "2")
+    scored = json.loads(graders(*score, *asked, "--json").stdout)
+    reported = json.loads(graders("report", "out.jsonl", "--json").stdout)
+    assert (scored["pass_rate"]["passing"], scored["groups"]["group_size"]) == (0.5, 2)
+    for name in ("pass_rate", "groups"):
+        assert reported[name] == scored[name]
+    other = json.loads(graders("report", "out.jsonl", "--passing", "1", "--json").stdout)
+    assert other["pass_rate"]["passing"] == 1.0
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_passing_reward_is_a_finite_number(number: str, folder: Path) -> None:
+    ended = graders("report", "out.jsonl", "--passing", number)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert f"'{number}' is not a finite number" in ended.stderr
+
+
 def test_a_run_that_has_not_ended_is_reported_as_such(folder: Path) -> None:
     score = ("score", "--grader", "@check.yaml", "--data", "rows.jsonl", "--out", "out.jsonl")
     assert graders(*score).exit_code == 0

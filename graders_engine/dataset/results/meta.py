@@ -19,6 +19,8 @@ DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
 COMPLETE = "complete"
 """Key of a truth value: whether all rows of the data set have a result."""
+REPORT = "report"
+"""Key of what the numbers of a run were asked for with: `passing` and `group_size`; they change no result."""
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
@@ -50,6 +52,11 @@ class _Settings(msgspec.Struct):
     prices: dict[str, dict[str, float | None]] | None = None
 
 
+class _Report(msgspec.Struct):
+    passing: float | None = None
+    group_size: int | None = None
+
+
 class _Meta(msgspec.Struct):
     """The types of what is read from the file again; other keys are only shown."""
 
@@ -57,6 +64,7 @@ class _Meta(msgspec.Struct):
     data: _Data = msgspec.field(default_factory=_Data)
     settings: _Settings = msgspec.field(default_factory=_Settings)
     data_changed: str = ""
+    report: _Report = msgspec.field(default_factory=_Report)
 
 
 def meta_path(lines: Path) -> Path:
@@ -136,15 +144,15 @@ def record_change(lines: Path, change: str) -> None:
         write_meta(lines, {**meta, DATA_CHANGED: change} if change else meta)
 
 
-def record_complete(lines: Path) -> None:
-    """Record that all rows of the data set have a result.
+def record(lines: Path, **facts: Any) -> None:
+    """Record facts of a run under their keys: `COMPLETE` or `REPORT`.
 
     Raises:
         DataSetError: the file cannot be written.
     """
     meta = _require_meta(lines)
-    if meta.get(COMPLETE) is not True:
-        write_meta(lines, {**meta, COMPLETE: True})
+    if {**meta, **facts} != meta:
+        write_meta(lines, {**meta, **facts})
 
 
 def check_meta(lines: Path, identity: dict[str, Any]) -> None:
@@ -157,7 +165,8 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     """
     meta = _require_meta(lines)
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    meta.pop(COMPLETE, None)
+    for fact in (COMPLETE, REPORT):
+        meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:
         meta.setdefault("results_version", 1)  # before there was one

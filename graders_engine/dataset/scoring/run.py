@@ -16,7 +16,7 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.companions import require_results_place
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import lines_of
-from graders_engine.dataset.results.meta import RESULTS_VERSION, record_change, record_complete
+from graders_engine.dataset.results.meta import RESULTS_VERSION, record, record_change
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
@@ -206,7 +206,8 @@ class ScoringRun:
             from graders_engine.dataset.results.table import write_table
 
             write_table(self._lines, self._out, tuple(self._compiled.spec.parts()))
-        record_complete(self._lines)
+        # By now it is known which sandbox was used.
+        record(self._lines, complete=True, settings=self._identity()["settings"])
         self._report_progress(self._data_set.records.size or 0)
 
     def _grade_by_shards(self) -> None:
