@@ -308,7 +308,9 @@ def test_what_was_printed_is_shown_when_asked_for() -> None:
     assert "stderr:\nerr\n" in shown
 
 
-def test_the_sandbox_command_proves_the_tiers() -> None:
+def test_the_sandbox_command_proves_the_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LINES", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
     ended = CliRunner().invoke(graders, ["sandbox"])
     assert "self-test" in ended.stdout
     assert "FAILED" not in ended.stdout

@@ -26,6 +26,8 @@ BLAME_MEANINGS: dict[Blame, str] = {
 """Who can be to blame, and what that means for the row."""
 MOST_BLAMED = 0.05
 """A larger share of rows that anything but the sample is to blame for is said before the numbers."""
+MOST_OF_SAMPLES = 0.5
+"""Likewise for the sample: a model may often fail, but then a misspelt template is as likely."""
 
 
 def format_number(value: float) -> str:
@@ -77,7 +79,7 @@ def format_share(count: int, total: int) -> str:
 
 
 def much_blamed(blames: Mapping[Blame, int], rows: int, *, grouped: bool = False) -> Iterator[str]:
-    """What must be known before a mean is read: sentences on anything but the sample that takes many rewards.
+    """What must be known before a mean is read: a sentence on each blame that takes too many rewards.
 
     Args:
         blames: how many rows have no reward because of what.
@@ -85,7 +87,7 @@ def much_blamed(blames: Mapping[Blame, int], rows: int, *, grouped: bool = False
         grouped: whether they are samples of rows.
     """
     for blame, count in blames.items():
-        if blame != "sample" and count > MOST_BLAMED * rows:
+        if count > (MOST_OF_SAMPLES if blame == "sample" else MOST_BLAMED) * rows:
             share = format_share(count, rows)
             yield (
                 f"{share} of {format_rows(rows, grouped=grouped)} have no reward because of the {blame}: "

@@ -107,14 +107,14 @@ def counts_of(values: Floats) -> dict[float, int]:
 def _distinct(values: list[float], counts: Mapping[float, int]) -> dict[float, int]:
     """The values, in rising order, with their counts; of equal ones, the shortest in digits."""
     merged: dict[float, int] = {}
-    lowest, shown = -math.inf, 0.0
+    lowest, label = -math.inf, 0.0
     for value in values:
         if value - lowest <= slack(value):
-            count = merged.pop(shown) + counts[value]
-            shown = min(shown, value, key=lambda each: len(repr(each)))
+            count = merged.pop(label) + counts[value]
+            label = min(label, value, key=lambda each: len(repr(each)))
         else:
-            lowest, shown, count = value, value, counts[value]
-        merged[shown] = count
+            lowest, label, count = value, value, counts[value]
+        merged[label] = count
     return merged
 
 

@@ -102,7 +102,7 @@ class Provenance:
 
 
 def passing_of(meta: Mapping[str, Any]) -> float | None:
-    """The lowest reward with which a sample passes: as `score` was told, else as the grader says."""
+    """The lowest reward with which a sample passes: that of `score --passing`, else the grader's."""
     passing = meta.get(REPORT, {}).get("passing")
     if passing is None:
         passing = meta.get("grader", {}).get("pass_threshold")
@@ -110,7 +110,7 @@ def passing_of(meta: Mapping[str, Any]) -> float | None:
 
 
 def group_size_of(meta: Mapping[str, Any]) -> int:
-    """The samples of a group in training, as `score` was told."""
+    """The samples of a group in training: those of `score --group-size`, else `GROUP_SIZE`."""
     return meta.get(REPORT, {}).get("group_size") or GROUP_SIZE
 
 

@@ -57,6 +57,12 @@ class RowText(NamedTuple):
 
 
 _NO_TEXT = RowText()
+_EQUAL_ITEMS = (
+    "Rows have equal items, as the samples of one prompt do: with --group-by item they count as one draw, "
+    "and the intervals are wider."
+)
+_EQUAL_SHARE = 0.1
+"""Of the rows that are looked at; fewer equal items may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,17 @@ class RowTexts:
     def of(self, result: ResultLine) -> RowText:
         """The texts of a row; empty if they are not known."""
         return self.texts.get(RowKey(result.line, result.sample), _NO_TEXT)
+
+    @property
+    def hints(self) -> list[str]:
+        """What the items say of a run whose samples are not grouped: they may be those of prompts."""
+        items = [
+            (text.item, text.item_chars) for text in self.texts.values() if text.item_chars > 2
+        ]
+        again = len(items) - len(set(items))
+        if not again or again < _EQUAL_SHARE * len(items):
+            return []
+        return [_EQUAL_ITEMS]
 
 
 def texts_of(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_command_line import CHECK, graders
+from tests.dataset.files import write_rows
 
 
 @pytest.fixture
@@ -98,3 +99,21 @@ def test_the_template_engine_is_loaded_only_for_a_page(
     command = [sys.executable, "-c", program, "report", str(results), *flags]
     modules = subprocess.check_output(command, text=True).splitlines()[-1].split()
     assert ("jinja2" in modules) is loaded
+
+
+def test_rows_with_equal_items_are_noticed_until_they_are_grouped(tmp_path: Path) -> None:
+    rows = [
+        {"item": {"id": line // 4, "label": "cat"}, "model_sample": "cat" if line % 3 else "dog"}
+        for line in range(40)
+    ]
+    data, out = write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out.jsonl"
+    score = ("score", "--grader", CHECK, "--data", str(data), "--quiet", "--out")
+    assert graders(*score, str(out)).returncode == 0
+    hint = "Rows have equal items, as the samples of one prompt do"
+    assert hint in graders("report", str(out)).stdout
+    assert hint in Path(f"{out}.html").read_text(encoding="utf-8")
+    assert hint not in graders("report", str(out), "--group-by", "item.id").stdout
+    distinct = [{**row, "item": {"id": line, "label": "cat"}} for line, row in enumerate(rows)]
+    write_rows(data, distinct)
+    assert graders(*score, str(out), "--overwrite").returncode == 0
+    assert hint not in graders("report", str(out)).stdout

@@ -221,7 +221,7 @@ def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_sample
     assert opened == "Row 19#3"
     for part in (
         "invalid (sample)", "Served", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19", "sample_parse_error",
-        "P19", "first: `sample.output_json`", "second: `sample.output_json`",
+        "P19", "first, second: `sample.output_json`",
     ):  # fmt: skip
         assert part in text
     assert samples == ["19#1", "19#2", "19#3"]

@@ -78,7 +78,10 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         statuses=formatting.STATUS_MEANINGS,
         kind_choices=_kind_choices(),
         blames=formatting.BLAME_MEANINGS,
-        warnings=[provenance.without_folders(warning) for warning in provenance.warnings],
+        warnings=[
+            *map(provenance.without_folders, provenance.warnings),
+            *([] if numbers.digest.grouped else texts.hints),
+        ],
         much_blamed=list(formatting.much_blamed(tally.blames, tally.rows)),
         uncounted={
             "failed" if blame == "infrastructure" else blame: count

@@ -102,9 +102,10 @@ def report_text(
         screen: what it is printed on.
     """
     digest = numbers.digest
+    hints = [] if digest.grouped else texts.hints
     lines = [
-        *map(Caution, provenance.warnings),
-        *([""] if provenance.warnings else ()),
+        *map(Caution, (*provenance.warnings, *hints)),
+        *([""] if provenance.warnings or hints else ()),
         *_numbers(numbers, screen),
         *_rows("lowest rewards", digest.worst.rows(), texts, screen),
         *_rows("highest rewards", digest.best.rows(), texts, screen),
