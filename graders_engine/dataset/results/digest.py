@@ -14,7 +14,7 @@ from graders_engine.dataset.results.data import LineGroups
 from graders_engine.dataset.results.line import ResultLine, column_of, lines_of, results_in
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.errors import DataSetError
-from graders_engine.outcome import Usage, total_usage
+from graders_engine.outcome import Usage
 
 EXTREMES = 40
 """Rows kept with the smallest rewards, with the largest, and of the slowest."""
@@ -101,8 +101,9 @@ class Repeats:
         if distance > 0:
             self.differing += 1
             mean = sum(rewards) / len(rewards)
-            deviations = [reward - mean for reward in rewards]
-            squares = sum(each * each for each in deviations)  # unlike a power, it may be infinite
+            squares = 0.0
+            for reward in rewards:
+                squares += (reward - mean) * (reward - mean)  # unlike a power, it may be infinite
             self.deviation_sum += (squares / (len(rewards) - 1)) ** 0.5
         if distance > self.widest:
             self.widest, self.widest_line = distance, line
@@ -166,14 +167,20 @@ class Digest:
             self.worst.add(result)
             self.best.add(result)
         self._add_numbers(result)
+        # Most rows have none of these.
+        if result.flags or result.usage or result.saved or result.repeats:
+            self._add_names(result)
+
+    def _add_names(self, result: ResultLine) -> None:
         for flag in result.flags:
             rows = self.flagged.setdefault(flag, [])
             if len(rows) < FLAGGED:
                 rows.append(result)
         for model, usage in result.usage.items():
-            before = {model: self.usage[model]} if model in self.usage else {}
-            self.usage |= total_usage((before, {model: usage}))
-        self.saved_tokens += sum(saved.total_tokens for saved in result.saved.values())
+            before = self.usage.get(model)
+            self.usage[model] = usage if before is None else before + usage
+        for saved in result.saved.values():
+            self.saved_tokens += saved.total_tokens
         for key, rewards in result.repeats.items():
             self.repeats.setdefault(key, Repeats()).add(result.line, rewards)
         if max(len(self.flagged), len(self.usage), len(self.repeats)) > MAX_NAMES:
