@@ -32,6 +32,8 @@ _DECIMAL = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9
 _MEANT_AS_JSON = re.compile(r"[\s{\[]*[\"“”„]")
 """Begins with double quotes inside brackets: JSON's fault is more help than YAML's."""
 _FENCED = re.compile(r"\s*```\w*\n(.*?)```\s*", re.DOTALL)
+_FENCES = re.compile(r"^```[\w ]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_COMMENT = re.compile(r"\s*(?://|/\*)")
 _BARE_TEMPLATE = re.compile(r"[:,\[-]\s*\{\{")
 _YAML_FAULTS = (
     (r"found character '\\t'", "a tab cannot indent YAML: use blanks"),
@@ -75,9 +77,8 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
         InvalidDocument: with the line and a caret.
     """
     text = text.removeprefix("\ufeff")
-    if fenced := _FENCED.fullmatch(text):
-        text = fenced[1]
-        failing.caution(f"note: {what}: what stands in the code fence is read.")
+    if _FENCED.fullmatch(text):
+        text = _unfenced(text, what)
     if text.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(
@@ -93,14 +94,34 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
             fault = json_fault(text) if _MEANT_AS_JSON.match(text) else None
             if fault and fault.kind != "yaml":
                 raise _invalid(what, fault.reason, fault.span) from None
+    if _COMMENT.match(text) and (fault := json_fault(text)):
+        raise _invalid(what, fault.reason, fault.span)
     yaml = _Yaml(text, what, text_fields)
-    value = yaml.load()
+    try:
+        value = yaml.load()
+    except InvalidDocument:
+        value = ""
+        if not _FENCES.search(text):
+            raise
+    if isinstance(value, str) and _FENCES.search(text):
+        return load(_unfenced(text, what), what, text_fields)
     if yaml.null_like and text.lstrip()[:1] in ("{", "["):
         word = yaml.null_like
         failing.caution(
             f'note: {what}: `{word}` is read as the text "{word}"; null is written `null`.'
         )
     return value
+
+
+def _unfenced(text: str, what: str) -> str:
+    """What stands in the only code fence of a text; what stands around it is left out."""
+    fences = _FENCES.findall(text) or _FENCED.findall(text)
+    if len(fences) > 1:
+        raise InvalidDocument(
+            f"{what}: {len(fences)} code fences stand here, but one value is wanted: give what is in one."
+        )
+    failing.caution(f"note: {what}: what stands in the code fence is read.")
+    return str(fences[0])
 
 
 def _refuse_lines(text: str, what: str) -> None:

@@ -147,11 +147,15 @@ def _one_grader(loaded: Any, what: str, folder: Path | None) -> Any:
         failing.caution(f"note: {what}: the grader is JSON in a JSON text; it is read.")
     if loaded is None:
         raise InvalidRequest(f"{what}: the grader is empty.")
-    grader, path = wrapped(loaded)
+    grader, path, problem = wrapped(loaded)
+    if isinstance(grader, list):
+        raise InvalidRequest(f"{what}: {_several(grader, path)}")
+    if problem:
+        raise InvalidRequest(f"{what}: {problem}")
     if path:
         failing.caution(f"note: {what}: the grader is taken from `{path}`.")
-    if isinstance(grader, list) or (isinstance(grader, dict) and "testing_criteria" in grader):
-        raise InvalidRequest(f"{what}: {_several(grader)}")
+    if isinstance(grader, str) and path:
+        return _one_grader(grader, f"{what}, {path}", folder)
     if not isinstance(grader, dict):
         raise InvalidRequest(f"{what}: a grader is an object, but this is {kind_of(grader)}.")
     return grader if folder is None else _with_source(grader, folder)
@@ -161,15 +165,16 @@ def _holds_object(text: str) -> bool:
     return text.lstrip()[:1] == "{"
 
 
-def _several(graders: Any) -> str:
+def _several(graders: list[Any], path: str) -> str:
     """What to do with several graders in place of one."""
-    parts = graders if isinstance(graders, list) else graders["testing_criteria"]
-    count = len(parts) if isinstance(parts, list) else 0
-    if isinstance(graders, dict):
+    count = len(graders)
+    if path == "testing_criteria":
         return (
             f"this is an eval with {count} testing criteria: pass one of them as the grader, or import all "
             "with `graders import evals`."
         )
+    if not graders:
+        return "a grader is an object, but this is an empty array."
     return (
         f"a grader is an object, but this is an array of {count}: pass one of them, or join them: "
         "{type: multi, graders: [...], calculate_output: (a + b) / 2}, with the names as a and b."
@@ -279,7 +284,7 @@ def _document(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(document, dict):
         raise InvalidRequest(f"standard input: expected an object with {', '.join(KEYS)}.")
-    if "grader" not in document and ("type" in document or wrapped(document)[1]):
+    if "grader" not in document and ("type" in document or _is_pasted(document)):
         failing.caution("note: standard input is read as the grader.")
         document = {"grader": document}
     unknown = [key for key in document if key not in KEYS]
@@ -293,6 +298,11 @@ def _document(text: str) -> dict[str, Any]:
     if "grader" in document:
         document["grader"] = _one_grader(document["grader"], "standard input", Path())
     return document
+
+
+def _is_pasted(document: dict[str, Any]) -> bool:
+    pasted = wrapped(document)
+    return bool(pasted.path or pasted.problem)
 
 
 def stdin_has_document(*, complete: bool) -> bool:

@@ -109,11 +109,20 @@ def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
             describe = _DESCRIBE.get(details["type"], _invalid)
             found += describe(details, _path(details["loc"], positions))
     if found:
-        if path := wrapped(grader)[1]:
-            hint = f"The grader is under `{path}`: pass what stands there."
+        if hint := _where_it_is(grader):
             found[0] = dataclasses.replace(found[0], hint=hint)
         raise InvalidGrader(found)
     return spec
+
+
+def _where_it_is(value: Any) -> str:
+    """What to do with a value that holds a grader, or several; empty for any other."""
+    pasted = wrapped(value)
+    if pasted.problem:
+        return pasted.problem[0].upper() + pasted.problem[1:]
+    if pasted.path and isinstance(pasted.grader, list):
+        return f"There are {len(pasted.grader)} graders under `{pasted.path}`: pass one of them."
+    return f"The grader is under `{pasted.path}`: pass what stands there." if pasted.path else ""
 
 
 def json_schema() -> dict[str, Any]:
@@ -196,7 +205,9 @@ def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
         return mistakes.invalid_type(path, "an object", value)
     where = "type" if path == ROOT else f"{path}.type"
     if value.get("type") is None:
-        return mistakes.missing(where)
+        is_multi = "graders" in value and "calculate_output" in value
+        hint = 'It has graders and a formula: add `"type": "multi"`.' if is_multi else ""
+        return dataclasses.replace(mistakes.missing(where), hint=hint)
     if not isinstance(value["type"], str):
         return mistakes.invalid_type(
             where, f"one of {mistakes.listed(supported, 'or')}", value["type"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from graders_engine.errors import Mistake
 from graders_engine.graders import mistakes
@@ -35,28 +35,78 @@ def without_nulls(grader: Any) -> Any:
 _WRAPPINGS = (
     ("grader",),
     ("reinforcement", "grader"),
+    ("method", "grader"),
     ("method", "reinforcement", "grader"),
 )
 """Where the grader is in what it is often pasted with: a request, a method, a fine-tuning job."""
+_OTHER_METHODS = ("supervised", "dpo")
+"""Methods of fine-tuning that use no grader."""
+_MAX_WRAPPINGS = 4
 
 
-def wrapped(value: Any) -> tuple[Any, str]:
-    """The grader inside a request, a method, a fine-tuning job or an eval with one criterion, and its path.
+class Wrapped(NamedTuple):
+    """What a pasted value holds.
 
-    The path is empty, and the value is returned, if it is none of these.
+    Attributes:
+        grader: the grader: an object, or its JSON text; a list of several that stand together; the value
+            itself if it holds none.
+        path: where it is; empty for the value itself.
+        problem: why none can be taken out; empty if one is, or if the value itself may be a grader.
     """
-    if not isinstance(value, dict) or value.get("type", "reinforcement") != "reinforcement":
-        return value, ""
+
+    grader: Any
+    path: str = ""
+    problem: str = ""
+
+
+def wrapped(value: Any) -> Wrapped:
+    """The grader inside a request, a method, a fine-tuning job, or an eval or list with one of them."""
+    found = Wrapped(value)
+    for _ in range(_MAX_WRAPPINGS):
+        inner = _unwrapped(found.grader)
+        if inner.path or inner.problem:
+            path = ".".join(filter(None, (found.path, inner.path)))
+            found = Wrapped(inner.grader, path, inner.problem)
+        if not inner.path:
+            break
+    return found
+
+
+def _unwrapped(value: Any) -> Wrapped:
+    if not isinstance(value, dict):
+        return Wrapped(value)
+    kind, method = value.get("type"), value.get("method")
+    if isinstance(kind, str) and kind not in ("reinforcement", *_OTHER_METHODS):
+        return Wrapped(value)  # a grader, or one whose type is misspelt
+    found = dict(_graders_in(value))
+    kind = kind or (method.get("type") if isinstance(method, dict) else method)
+    if kind in _OTHER_METHODS:
+        there = f": a grader is at `{next(iter(found))}`; pass that alone" if found else ""
+        return Wrapped(value, problem=f"the method here is `{kind}`, which uses no grader{there}.")
+    (path, grader), *others = [*found.items()] or [("", value)]
+    if all(other == grader for _, other in others):
+        return Wrapped(grader, path)
+    places = mistakes.listed(list(found), "and")
+    return Wrapped(value, problem=f"there are different graders at {places}: pass one of them.")
+
+
+def _graders_in(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The graders inside an object that is none itself, by their paths."""
     for path in _WRAPPINGS:
         found: Any = value
         for key in path:
             found = found.get(key) if isinstance(found, dict) else None
-        if isinstance(found, dict):
-            return found, ".".join(path)
-    criteria = value.get("testing_criteria")
-    if isinstance(criteria, list) and len(criteria) == 1 and isinstance(criteria[0], dict):
-        return criteria[0], "testing_criteria[0]"
-    return value, ""
+        if isinstance(found, dict) or (isinstance(found, str) and found.lstrip()[:1] == "{"):
+            yield ".".join(path), found
+    # A formula makes a multi of the graders, whose type is missing.
+    for key in ("testing_criteria", *(() if "calculate_output" in value else ("graders",))):
+        several = value.get(key)
+        names = [f"{key}[0]"]
+        if isinstance(several, dict) and several:
+            names = [f"{key}.{name}" for name in several]
+            several = list(several.values())
+        if isinstance(several, list):
+            yield (names[0], several[0]) if len(several) == 1 else (key, several)
 
 
 def by_name(graders: list[Any]) -> dict[str, Any]:

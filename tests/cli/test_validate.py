@@ -1,8 +1,7 @@
-"""`graders validate`: what a grader was pasted with, and whether data fits it."""
+"""`graders validate`: what a grader was pasted with, and what is none."""
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,33 @@ WRAPPED: dict[str, tuple[Any, str]] = {
     "a part of a method": ({"reinforcement": {"grader": CHECK}}, "reinforcement.grader"),
     "a job": ({"model": "m", "method": METHOD}, "method.reinforcement.grader"),
     "an eval": ({"testing_criteria": [CHECK]}, "testing_criteria[0]"),
+    "a list": ({"graders": [CHECK]}, "graders[0]"),
+    "a map": ({"graders": {"a": CHECK}}, "graders.a"),
+    "a method without its kind": ({"method": {"grader": CHECK}}, "method.grader"),
+    "a job in a request": ({"grader": {"method": METHOD}}, "grader.method.reinforcement.grader"),
+    "the same grader twice": ({"grader": CHECK, "reinforcement": {"grader": CHECK}}, "grader"),
+}
+OTHER = {**CHECK, "operation": "ne"}
+AMBIGUOUS: dict[str, tuple[Any, str]] = {
+    "a request with a job of another": (
+        {"grader": CHECK, "method": {"reinforcement": {"grader": OTHER}}},
+        "different graders at 'grader' and 'method.reinforcement.grader'",
+    ),
+    "a request with an eval": (
+        {"grader": CHECK, "testing_criteria": [OTHER, CHECK]},
+        "different graders at 'grader' and 'testing_criteria'",
+    ),
+    "a job of another method": (
+        {"method": {**METHOD, "type": "dpo"}},
+        "the method here is `dpo`, which uses no grader: a grader is at `method.reinforcement.grader`",
+    ),
+    "another method": ({**METHOD, "type": "supervised"}, "the method here is `supervised`"),
+    "a request with another method": (
+        {"grader": CHECK, "method": {"type": "dpo"}},
+        "the method here is `dpo`",
+    ),
+    "a method without a grader": ({"method": {"type": "dpo", "dpo": {}}}, "uses no grader."),
+    "a list of two": ({"graders": [CHECK, OTHER]}, "an array of 2: pass one of them, or join"),
 }
 
 
@@ -39,11 +65,6 @@ def written(folder: Path, name: str, text: str) -> str:
 
 def rows(folder: Path, *rows: Any) -> str:
     return written(folder, "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def data_of(ended: Result) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(ended.stdout)["data"]
-    return data
 
 
 @pytest.mark.parametrize("what", WRAPPED)
@@ -79,6 +100,28 @@ def test_a_job_in_yaml_is_read_with_its_texts_as_typed(tmp_path: Path) -> None:
     assert json.loads(ended.stdout)["grader"]["reference"] == "1.50"
 
 
+@pytest.mark.parametrize("what", AMBIGUOUS)
+def test_what_may_hold_another_grader_is_refused_with_its_paths(what: str) -> None:
+    value, message = AMBIGUOUS[what]
+    ended = run("validate", "--grader", json.dumps(value))
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert message in ended.stderr
+    assert "is taken from" not in ended.stderr
+
+
+def test_a_request_may_hold_its_grader_as_json_text() -> None:
+    ended = run("validate", "--grader", json.dumps({"grader": json.dumps(CHECK)}))
+    assert ended.exit_code == 0, ended.stderr
+    assert json.loads(ended.stdout)["grader"].items() >= CHECK.items()
+    assert "the grader is taken from `grader`" in ended.stderr
+
+
+def test_a_multi_without_its_type_is_told_so() -> None:
+    multi = {"graders": [{**CHECK, "name": "a"}], "calculate_output": "a"}
+    ended = run("validate", "--grader", json.dumps(multi))
+    assert 'It has graders and a formula: add `"type": "multi"`.' in ended.stderr
+
+
 def test_json_in_a_json_text_is_read() -> None:
     ended = run("validate", "--grader", json.dumps(json.dumps(CHECK)))
     assert ended.exit_code == 0
@@ -109,6 +152,14 @@ MISREAD: dict[str, tuple[str, str]] = {
         "an eval with 2 testing criteria",
     ),
     "nothing": ("", "the grader is empty"),
+    "an empty list": ("[]", "a grader is an object, but this is an empty array"),
+    "an empty object": ("{}", "Missing required parameter: 'type'"),
+    "a comment before it": (f"// mine: a\n{json.dumps(CHECK)}", "JSON has no comments"),
+    "a long comment before it": (f"/* mine: a */ {json.dumps(CHECK)}", "JSON has no comments"),
+    "two code fences": (
+        f"Take\n```json\n{json.dumps(CHECK)}\n```\nor\n```json\n{json.dumps(CHECK)}\n```\n",
+        "2 code fences stand here, but one value is wanted",
+    ),
     "a number": ("7", "a grader is an object, but this is an integer"),
 }
 
@@ -116,10 +167,18 @@ MISREAD: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("what", MISREAD)
 def test_what_is_no_grader_is_refused_in_plain_words(what: str, tmp_path: Path) -> None:
     text, message = MISREAD[what]
-    ended = run("validate", written(tmp_path, "grader.json", text))
+    for given in (written(tmp_path, "grader.json", text), f"--grader={text}"):
+        ended = run("validate", given)
+        assert ended.exit_code == 2
+        assert message in ended.stderr
+        assert "A template must be in quotes" not in ended.stderr
+
+
+@pytest.mark.parametrize("text", ["", " ", "{}", "[]", "[1]", "{a}"])
+def test_an_argument_that_can_name_no_file_is_not_said_to_be_missing(text: str) -> None:
+    ended = run("validate", text)
     assert ended.exit_code == 2
-    assert message in ended.stderr
-    assert "A template must be in quotes" not in ended.stderr
+    assert "there is no such file" not in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -142,8 +201,12 @@ def test_a_template_without_quotes_is_pointed_at() -> None:
     assert "A template must be in quotes" in ended.stderr
 
 
-def test_a_code_fence_is_taken_off() -> None:
-    ended = run("validate", "--grader", f"```json\n{json.dumps(CHECK)}\n```\n")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", ""), ("My grader: it compares.\n\n", "Good luck!\n"), ("A grader\n", ""), ("", "End.")],
+)
+def test_a_code_fence_is_taken_off(before: str, after: str) -> None:
+    ended = run("validate", f"--grader={before}```json\n{json.dumps(CHECK)}\n```\n{after}")
     assert json.loads(ended.stdout)["grader"].items() >= CHECK.items()
     assert "what stands in the code fence is read" in ended.stderr
 
@@ -177,109 +240,3 @@ def test_a_misspelt_key_of_the_sample_is_a_mistake_with_a_suggestion() -> None:
     assert "input\n" in ended.stderr
     assert "did you mean `output_text`? (line 1, column 10)" in ended.stderr
     assert "         ^^^^^^^^^^" in ended.stderr
-
-
-def test_paths_that_all_rows_have_leave_the_grader_valid(tmp_path: Path) -> None:
-    data = rows(tmp_path, *[{"item": {"label": "a"}, "model_sample": "a"}] * 3)
-    ended = run("validate", "--grader", json.dumps(CHECK), "--data", data)
-    assert ended.exit_code == 0
-    assert json.loads(ended.stdout)["grader"].items() >= CHECK.items()
-    assert "all 2 paths lead to a value in all 3 rows" in ended.stderr
-
-
-def test_a_path_that_some_rows_lack_is_listed_with_rows_and_suggestion(tmp_path: Path) -> None:
-    good = {"item": {"label": "a"}, "model_sample": "a"}
-    bad = {"item": {"lable": "a"}, "model_sample": "a"}
-    data = rows(tmp_path, good, bad, good, bad)
-    ended = run("validate", "--grader", json.dumps(CHECK), "--data", data)
-    assert ended.exit_code == 1
-    assert ended.stdout == ""
-    assert "item.label  fails in 2 of 4 rows: lines 2, 4" in ended.stderr
-    assert "Did you mean `lable`?" in ended.stderr
-    assert "in reference" in ended.stderr
-
-
-def test_a_path_is_followed_as_templates_follow_it(tmp_path: Path) -> None:
-    item = {"list": [{"a b": 1}], "text": json.dumps({"k": [None]})}
-    data = rows(tmp_path, {"item": item, "model_sample": "x"})
-    templates = '{{item.list[-1]["a b"]}} {{item.text.k.0}} {{item.text.k[1]}}'
-    grader = json.dumps({**CHECK, "reference": templates})
-    data_found = data_of(run("validate", "--grader", grader, "--data", data, "--json"))
-    assert {path["path"]: path["failed"] for path in data_found["paths"]} == {
-        "sample.output_text": 0,
-        'item.list[-1]["a b"]': 0,
-        "item.text.k.0": 0,
-        "item.text.k[1]": 1,
-    }
-
-
-def test_a_path_of_the_sample_may_fail_in_some_rows_but_not_in_all(tmp_path: Path) -> None:
-    grader = json.dumps({**CHECK, "input": "{{sample.output_json.name}}"})
-    texts = ['{"name": 1}', "prose", '{"nam": 1}']
-    several = [{"item": {"label": "a"}, "samples": texts}]
-    ended = run("validate", "--grader", grader, "--data", rows(tmp_path, *several), "--json")
-    assert ended.exit_code == 0
-    path = data_of(ended)["paths"][0]
-    assert (path["failed"], path["places"]) == (2, ["1#2", "1#3"])
-    none = [{"item": {"label": "a"}, "samples": texts[1:]}]
-    ended = run("validate", "--grader", grader, "--data", rows(tmp_path, *none))
-    assert ended.exit_code == 1
-    assert "sample.output_json.name  fails in all 2 samples" in ended.stderr
-
-
-def test_rows_of_fine_tuning_need_no_outputs(tmp_path: Path) -> None:
-    data = rows(tmp_path, *[{"messages": [{"role": "user", "content": "x"}], "labl": "a"}] * 2)
-    ended = run("validate", "--grader", json.dumps(CHECK), "--data", data)
-    assert ended.exit_code == 1
-    assert "item.label  fails in all 2 rows" in ended.stderr
-    assert "Did you mean `labl`?" in ended.stderr
-    assert "paths of `sample` were not followed" in ended.stderr
-
-
-def test_any_format_that_score_reads_is_read(tmp_path: Path) -> None:
-    grader = json.dumps(CHECK)
-    table = written(tmp_path, "rows.csv", "label,answer\na,a\nb,b\n")
-    array = written(tmp_path, "rows.json", json.dumps([{"label": "a", "answer": "a"}]))
-    packed = tmp_path / "rows.jsonl.gz"
-    packed.write_bytes(gzip.compress(json.dumps({"label": "a", "answer": "a"}).encode()))
-    for data in (table, array, str(packed)):
-        ended = run("validate", "--grader", grader, "--data", data, "--sample-field", "answer")
-        assert ended.exit_code == 0, ended.stderr
-
-
-def test_rows_that_cannot_be_read_and_no_rows_do_not_fit(tmp_path: Path) -> None:
-    grader = json.dumps(CHECK)
-    good = json.dumps({"item": {"label": "a"}, "model_sample": "a"})
-    data = written(tmp_path, "rows.jsonl", f'{good}\n{{"item":\n')
-    ended = run("validate", "--grader", grader, "--data", data)
-    assert ended.exit_code == 1
-    assert "1 row cannot be read: line 2" in ended.stderr
-    empty = run("validate", "--grader", grader, "--data", written(tmp_path, "none.jsonl", ""))
-    assert empty.exit_code == 1
-    assert "has no rows" in empty.stderr
-
-
-def test_code_that_reads_rows_is_said_to_be_unchecked(tmp_path: Path) -> None:
-    parts = {"a": CHECK, "p": {"type": "python", "source": "def grade(s, i): return i['x']"}}
-    multi = json.dumps({"type": "multi", "graders": parts, "calculate_output": "a + p"})
-    data = rows(tmp_path, {"item": {"label": "a"}, "model_sample": "a"})
-    ended = run("validate", "--grader", multi, "--data", data)
-    assert ended.exit_code == 0
-    assert "Not checked, because code reads the rows there: graders.p.source" in ended.stderr
-
-
-def test_json_has_one_shape_for_valid_and_invalid_graders() -> None:
-    valid = run("validate", "--grader", json.dumps(CHECK), "--json")
-    invalid = run("validate", "--grader", json.dumps({**CHECK, "operation": "equals"}), "--json")
-    assert (valid.exit_code, invalid.exit_code) == (0, 2)
-    answers = [json.loads(ended.stdout) for ended in (valid, invalid)]
-    assert [answer["valid"] for answer in answers] == [True, False]
-    assert answers[0].keys() == answers[1].keys()
-    assert answers[1]["mistakes"][0]["path"] == "operation"
-    assert answers[1]["mistakes"][0]["hint"] == "Did you mean 'eq'?"
-
-
-def test_flags_that_say_how_to_read_rows_need_rows() -> None:
-    ended = run("validate", "--grader", json.dumps(CHECK), "--sample-field", "x")
-    assert ended.exit_code == 2
-    assert "pass --data" in ended.stderr

@@ -56,6 +56,7 @@ def as_flag(argument: str) -> str:
     """
     if os.path.isfile(argument):  # unlike pathlib it does not raise for a text that is too long
         return f"@{argument}"
-    if ":" not in argument and argument[:1] not in ("@", "-"):
+    is_text = ":" in argument or argument.strip()[:1] in ("", "{", "[", '"', "`")
+    if not is_text and argument[:1] not in ("@", "-"):
         raise InvalidRequest(f"{argument}: there is no such file, and it is not a grader.")
     return argument
