@@ -44,7 +44,7 @@ class Engine:
         with Engine(concurrency=16) as engine:
             print(engine.run(grader, item={"label": "cat"}, model_sample="cat").reward)
             for row in engine.score(grader, rows):
-                print(row.index, row.served, row.blame)
+                print(row.index, row.counted, row.blame)
 
     Attributes:
         settings: the settings; `Engine.from_settings` makes an equal engine in another process.

@@ -30,7 +30,7 @@ from graders_engine.response import (
     present_validation,
 )
 from graders_engine.sandbox.ondemand import OnDemand
-from graders_engine.settings import EngineSettings, keywords, takes
+from graders_engine.settings import EngineSettings, keywords, settings_of, takes
 
 YIELD_EVERY_S = 0.01
 """Longest time for which grading a data set blocks other tasks of the event loop."""
@@ -57,12 +57,12 @@ class AsyncEngine:
         async with AsyncEngine(judges="http://127.0.0.1:8001/v1") as engine:
             response = await engine.run(grader, item=item, model_sample=text)
             async for row in engine.score(grader, rows):
-                print(row.index, row.reward)
+                print(row.index, row.counted, row.blame)
     """
 
     @takes(EngineSettings)
     def __init__(self, **settings: Any) -> None:
-        self.settings = given = EngineSettings(**settings)
+        self.settings = given = settings_of(settings)
         self._judges = JudgeRegistry(given.judge_settings(), given.observe, given.on_retry)
         self._embeddings: BatchedEmbeddings | None = None
         if given.embeddings is not None:

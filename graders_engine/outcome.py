@@ -211,7 +211,7 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
 
         for row in engine.score(grader, rows):
             if row.status != "scored":
-                print(row.index, row.status, row.blame, row.flags)
+                print(row.index, row.counted, row.blame, row.flags)
 
     Attributes:
         index: the position of the row, from 0.
@@ -236,9 +236,22 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
     def served(self) -> float | None:
         """The reward as the hosted API serves it: without one 0.0, or a multi's `invalid_grade`.
 
-        None for a failed row: an outage is not a zero, though the API's answer has one.
+        None for a failed row: an outage is not a zero, though the API's answer has one. It says
+        nothing about the model where the row or a judge is to blame: for a run's mean, take `counted`.
         """
         return None if self.outcome.status == "failed" else self.outcome.served
+
+    @property
+    def counted(self) -> float | None:
+        """The reward that training would see of the model; the mean of a run is the mean of these.
+
+        It is the reward of a scored row, and what is served of one whose sample or grader is to blame. None
+        if the row itself, a judge or the infrastructure is: such a row is in no mean.
+        """
+        blame = self.outcome.blame
+        if blame is None:
+            return self.outcome.reward
+        return self.outcome.served if blame in SERVED else None
 
     @property
     def status(self) -> Status:

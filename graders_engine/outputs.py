@@ -215,7 +215,7 @@ class SplitRows(Iterable[Any]):
         sample_field: for flat rows, the field with the output or the list of them.
 
     Raises:
-        InvalidRequest: `rows` is a text, a path or a single row.
+        InvalidRequest: `rows` is a text, a path, a single row, or cannot be iterated over.
     """
 
     def __init__(self, rows: Iterable[Any], sample_field: str | None) -> None:
@@ -286,5 +286,11 @@ def _require_rows(rows: Iterable[Any]) -> Iterable[Any]:
         raise InvalidRequest(
             "`rows` must be rows, but this is a table, which gives its columns: pass "
             "`table.to_dict('records')`, `table.to_pylist()` or `table.to_dicts()`."
+        )
+    if not hasattr(rows, "__iter__") and not hasattr(rows, "__getitem__"):
+        asynchronous = hasattr(rows, "__aiter__")
+        what = "an asynchronous iterator" if asynchronous else f"of type {type(rows).__name__}"
+        raise InvalidRequest(
+            f"`rows` must be rows, but this is {what}: pass a list, or any other iterable, of them."
         )
     return rows

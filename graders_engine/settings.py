@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from graders_engine import metrics
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS
+from graders_engine.language.spelling import nearest
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
 from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
@@ -75,8 +76,16 @@ class EngineSettings:
     allow_endpoints: bool = True
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, but it is {self.concurrency}")
+        for name in ("concurrency", "max_text_chars"):
+            count = getattr(self, name)
+            if not isinstance(count, int):
+                raise TypeError(f"{name} must be an integer, but it is {count!r}")
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, but it is {count}")
+        if not isinstance(self.limits, Limits | None):
+            raise TypeError(
+                f"limits must be a Limits, as in Limits(wall_s=10), not {self.limits!r}"
+            )
         # A copy: changes that a caller makes to its mapping later must not change rewards.
         variants = dict(self.metric_variants or {})
         object.__setattr__(self, "metric_variants", variants)
@@ -94,6 +103,23 @@ class EngineSettings:
 def keywords(settings: EngineSettings) -> dict[str, Any]:
     """The settings as the keywords that an engine takes."""
     return {entry.name: getattr(settings, entry.name) for entry in dataclasses.fields(settings)}
+
+
+def settings_of(given: Mapping[str, Any]) -> EngineSettings:
+    """The settings that the keywords of an engine make.
+
+    Raises:
+        TypeError: there is no such keyword.
+        ValueError: as from `EngineSettings`.
+    """
+    known = [entry.name for entry in dataclasses.fields(EngineSettings)]
+    if unknown := [name for name in given if name not in known]:
+        close = nearest(unknown[0], known)
+        suggestion = f" Did you mean '{close}'?" if close else ""
+        raise TypeError(
+            f"An engine has no setting '{unknown[0]}'.{suggestion} Its settings are {', '.join(known)}."
+        )
+    return EngineSettings(**given)
 
 
 def takes(

@@ -24,6 +24,7 @@ from graders_engine import (
     to_arrow,
     to_pandas,
 )
+from graders_engine.errors import BackendFailure
 
 CHECK = {
     "type": "string_check",
@@ -76,8 +77,10 @@ class Table:
         (io.StringIO("{}\n"), "a text, a path or an open file"),
         ({"item": ITEM, "model_sample": "a"}, "this is one object"),
         (Table(), "a table, which gives its columns"),
+        (None, "of type NoneType"),
+        (7, "of type int"),
     ],
-    ids=["text", "bytes", "path", "file", "object", "table"],
+    ids=["text", "bytes", "path", "file", "object", "table", "nothing", "number"],
 )
 def test_score_refuses_what_is_no_rows(engine: Engine, rows: Any, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
@@ -239,8 +242,8 @@ def test_outcomes_are_an_arrow_table_in_one_call(engine: Engine) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     table = to_arrow(outcomes(engine))
     assert table.column_names == [
-        "index", "sample", "reward", "served", "status", "blame", "seconds", "sub_rewards.a",
-        "sub_rewards.b", "flags",
+        "index", "sample", "reward", "served", "counted", "status", "blame", "seconds",
+        "sub_rewards.a", "sub_rewards.b", "flags",
     ]  # fmt: skip
     rows = table.to_pylist()
     assert [(row["index"], row["sample"]) for row in rows] == [(0, 1), (0, 2), (1, None)]
@@ -249,6 +252,56 @@ def test_outcomes_are_an_arrow_table_in_one_call(engine: Engine) -> None:
     assert [row["sub_rewards.a"] for row in rows] == [1.0, None, None]
     assert [row["sub_rewards.b"] for row in rows] == [0.0, 0.0, 1.0]
     assert [name for name, _ in rows[1]["flags"]] == ["sample_parse_error"]
+
+
+def test_a_row_counts_as_what_training_would_see_of_the_model(engine: Engine) -> None:
+    with Engine(judges=Scripted("no number")) as unsure:
+        (judge,) = unsure.score(JUDGE, [{"item": ITEM, "model_sample": "a"}])
+    with Engine(judges=Scripted(BackendFailure("down"))) as alone:
+        (outage,) = alone.score(JUDGE, [{"item": ITEM, "model_sample": "a"}])
+    (row,) = engine.score(MULTI, [{"item": {}, "model_sample": '{"a": 1}'}])
+    scored, sample = engine.score(MULTI, [{"item": ITEM, "samples": ['{"a": "a"}', "prose"]}])
+    found = [(one.blame, one.served, one.counted) for one in (scored, sample, row, judge, outage)]
+    assert found == [
+        (None, 1.0, 1.0), ("sample", -1.0, -1.0), ("row", -1.0, None), ("judge", 0.0, None),
+        ("infrastructure", None, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "says"),
+    [
+        ({"worker": 2}, TypeError, "An engine has no setting 'worker'. Its settings are "),
+        ({"judge": "m"}, TypeError, "no setting 'judge'. Did you mean 'judges'?"),
+        ({"concurrency": "many"}, TypeError, "concurrency must be an integer"),
+        ({"max_text_chars": 0}, ValueError, "max_text_chars must be at least 1"),
+        ({"limits": {"wall_s": 1}}, TypeError, "limits must be a Limits"),
+        ({"sandbox": "nope"}, ValueError, "use one of auto, namespaces, landlock, none"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_there_is(
+    settings: dict[str, Any], kind: type[Exception], says: str
+) -> None:
+    for engine in (Engine, AsyncEngine):
+        with pytest.raises(kind, match=says.replace(".", r"\.").replace("?", r"\?")):
+            engine(**settings)
+
+
+def test_what_are_no_outcomes_is_refused_by_tables(engine: Engine) -> None:
+    (outcome,) = engine.score(CHECK, [{"item": ITEM, "model_sample": "a"}])
+    for name, convert in (("pyarrow", to_arrow), ("pandas", to_pandas)):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+        wrongs: list[Any] = [[1], None, [outcome, {}], "a"]
+        for wrong in wrongs:
+            with pytest.raises(InvalidRequest, match="A table is made of the outcomes"):
+                convert(wrong)
+
+
+def test_halves_of_surrogate_pairs_are_escaped_in_tables(engine: Engine) -> None:
+    rows = [{"item": {"\udc80": 1}, "model_sample": "a"}]
+    for name, convert in (("pyarrow", to_arrow), ("pandas", to_pandas)):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+        assert "\\ud" in str(convert(engine.score(CHECK, rows))["flags"][0])
 
 
 def test_no_outcomes_are_an_arrow_table_too() -> None:

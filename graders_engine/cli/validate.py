@@ -19,7 +19,6 @@ from graders_engine.cli.request import read_request
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.errors import InvalidGrader, InvalidRequest, Mistake
-from graders_engine.report.visible import visible
 
 if TYPE_CHECKING:
     from graders_engine.dataset.rows.paths import CheckedPaths
@@ -98,8 +97,9 @@ def command(
             warn(warning)
         if checked is not None:
             from graders_engine.report.terminal.paths import paths_text
+            from graders_engine.report.terminal.screen import screen_of
 
-            click.echo(visible(paths_text(checked)), err=True)
+            click.echo(paths_text(checked, screen_of(sys.stderr)), err=True)
         if checked is None or checked.fit:
             click.echo(format_value(response.model_dump(), "auto"))
     if checked is not None and not checked.fit:

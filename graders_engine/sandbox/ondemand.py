@@ -23,8 +23,8 @@ class OnDemand:
     """
 
     def __init__(self, tier: str = AUTO, limits: Limits | None = None) -> None:
-        if tier not in (AUTO, NONE, *STRENGTH):
-            raise ValueError(f"there is no sandbox named {tier!r}")
+        if tier not in (choices := (AUTO, *STRENGTH, NONE)):
+            raise ValueError(f"there is no sandbox named {tier!r}: use one of {', '.join(choices)}")
         self._tier, self._limits = tier, limits
         self._pool: Pool | None = None
         self._closed = False

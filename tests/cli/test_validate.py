@@ -54,8 +54,8 @@ AMBIGUOUS: dict[str, tuple[Any, str]] = {
 }
 
 
-def run(*arguments: str, stdin: str = "") -> Result:
-    return CliRunner().invoke(cli.graders, arguments, input=stdin)
+def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.graders, arguments, input=stdin, env=env)
 
 
 def written(folder: Path, name: str, text: str) -> str:

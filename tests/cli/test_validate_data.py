@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 
 from tests.cli.test_validate import CHECK, rows, run, written
@@ -121,3 +122,36 @@ def test_flags_that_say_how_to_read_rows_need_rows() -> None:
     ended = run("validate", "--grader", json.dumps(CHECK), "--sample-field", "x")
     assert ended.exit_code == 2
     assert "pass --data" in ended.stderr
+
+
+def test_rows_are_counted_as_score_counts_them(tmp_path: Path) -> None:
+    good = json.dumps({"item": {"label": "a"}, "model_sample": "a"})
+    data = written(tmp_path, "broken.jsonl", f"{good}\n{{\n{good}\n[\n{good}\n")
+    grader = {**CHECK, "input": "{{item.label}} {{item.none}}"}
+    ended = run("validate", "--grader", json.dumps(grader), "--data", data)
+    assert "broken.jsonl, 5 rows: 1 of 2 paths" in ended.stderr
+    assert "2 rows cannot be read: lines 2, 4" in ended.stderr
+    assert "item.none  fails in all 3 rows that can be read" in ended.stderr
+    ended = run("validate", "--grader", json.dumps(CHECK), "--data", data, "--json")
+    found = data_of(ended)
+    assert (found["rows"], found["unreadable"], found["fit"]) == (5, 2, False)
+    scored = run(
+        "score", "--grader", json.dumps(CHECK), "--data", data, "--json",
+        "--out", str(tmp_path / "out.jsonl"),
+    )  # fmt: skip
+    assert json.loads(scored.stdout)["rows"] == found["rows"]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_the_paths_fit_the_terminal(columns: int, tmp_path: Path) -> None:
+    names = [f"a_long_name_of_the_item_{number}" for number in range(9)]
+    text = " ".join(f"{{{{item.{name}}}}}" for name in names)
+    data = written(
+        tmp_path, "rows.jsonl", '{"item": {}, "model_sample": "a", "also": "a long row"}\n{\n'
+    )
+    ended = run(
+        "validate", "--grader", json.dumps({**CHECK, "input": text}), "--data", data,
+        env={"COLUMNS": str(columns)},
+    )  # fmt: skip
+    lines = ended.stderr.splitlines()
+    assert all(len(line) <= columns or "/" in line for line in lines), ended.stderr

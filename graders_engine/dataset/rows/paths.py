@@ -51,7 +51,7 @@ class CheckedPaths(msgspec.Struct):
 
     Attributes:
         data: the data set.
-        rows: how many rows were read; of a row with several samples, each sample counts.
+        rows: how many rows there are, unreadable ones too; of a row with several samples, each sample counts.
         paths: every path that was looked for, in the order of the grader's fields.
         grouped: whether some row has a list of samples.
         samples: whether the rows have model outputs; if not, paths of `sample` were not looked for.
@@ -72,6 +72,11 @@ class CheckedPaths(msgspec.Struct):
     code: list[str] = []
 
     @property
+    def readable(self) -> int:
+        """How many rows could be read, in which the paths were looked for."""
+        return self.rows - self.unreadable
+
+    @property
     def fit(self) -> bool:
         """Whether the data fits the grader: some rows, all of them readable, each with all paths of `item`.
 
@@ -82,7 +87,7 @@ class CheckedPaths(msgspec.Struct):
             self.rows > 0
             and not self.unreadable
             and not any(
-                path.failed and (path.path.startswith("item") or path.failed == self.rows)
+                path.failed and (path.path.startswith("item") or path.failed == self.readable)
                 for path in self.paths
             )
         )
@@ -117,6 +122,7 @@ def check_paths(
         checked.paths = [path for _, path in variables]
     scope_of_row = scope_reader(None)
     for ref in _rows(data_set.records, data_set.shape):
+        checked.rows += 1
         try:
             scope = scope_of_row(ref.row)
         except InvalidRow as error:
@@ -125,7 +131,6 @@ def check_paths(
             if len(checked.unreadable_places) < MAX_PLACES:
                 checked.unreadable_places = [*checked.unreadable_places, _place(ref)]
             continue
-        checked.rows += 1
         checked.grouped = checked.grouped or ref.sample > 0
         for variable, path in variables:
             try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from graders_engine.dataset.rows.paths import MAX_PLACES, CheckedPath, CheckedPaths
+from graders_engine.report.terminal.screen import FILE, Screen
 
 
-def paths_text(checked: CheckedPaths) -> str:
+def paths_text(checked: CheckedPaths, screen: Screen = FILE) -> str:
     """Which paths fail, in how many rows and why, and what was not checked."""
-    return "\n".join([*_failing(checked), *_summary(checked)])
+    return screen.text([*_failing(checked), *_summary(checked)])
 
 
 def _failing(checked: CheckedPaths) -> Iterator[str]:
@@ -31,8 +32,13 @@ def _failing(checked: CheckedPaths) -> Iterator[str]:
 
 
 def _share(path: CheckedPath, checked: CheckedPaths) -> str:
-    if path.failed == checked.rows:
-        return f"fails in all {_seen(checked)}" if checked.rows > 1 else "fails in the only row"
+    if path.failed == checked.readable:
+        count = (
+            f"all {path.failed:,} {_unit(checked)}s"
+            if path.failed > 1
+            else f"the only {_unit(checked)}"
+        )
+        return f"fails in {count}{' that can be read' if checked.unreadable else ''}"
     return f"fails in {path.failed:,} of {_seen(checked)}: {_places(path.places, path.failed)}"
 
 
@@ -44,7 +50,7 @@ def _places(places: Sequence[str], count: int) -> str:
 def _summary(checked: CheckedPaths) -> Iterator[str]:
     failing = sum(bool(path.failed) for path in checked.paths)
     count = len(checked.paths)
-    if not checked.rows:
+    if not checked.readable:
         yield f"{checked.data} has no rows that can be read: no path was followed."
     elif not count:
         yield f"{checked.data}: {_seen(checked)}; the grader's templates have no path to follow."
@@ -53,7 +59,11 @@ def _summary(checked: CheckedPaths) -> Iterator[str]:
         yield f"{checked.data}, {_seen(checked)}: {which} can fail."
     else:
         all_paths = "the only path leads" if count == 1 else f"all {count} paths lead"
-        yield f"{checked.data}: {all_paths} to a value in all {_seen(checked)}."
+        which = f"{_count(checked.readable, _unit(checked))} that can be read, of"
+        yield (
+            f"{checked.data}: {all_paths} to a value in all "
+            f"{f'{which} {checked.rows:,}' if checked.unreadable else _seen(checked)}."
+        )
     if not checked.samples:
         yield "The rows have no model outputs: paths of `sample` were not followed."
     if checked.code:
@@ -61,7 +71,11 @@ def _summary(checked: CheckedPaths) -> Iterator[str]:
 
 
 def _seen(checked: CheckedPaths) -> str:
-    return _count(checked.rows, "sample" if checked.grouped else "row")
+    return _count(checked.rows, _unit(checked))
+
+
+def _unit(checked: CheckedPaths) -> str:
+    return "sample" if checked.grouped else "row"
 
 
 def _count(number: int, unit: str) -> str:
