@@ -170,6 +170,18 @@ SAMPLES_IN = ("samples", "model_samples", "model_sample", "sample")
 _LISTS = (list, tuple)
 
 
+def key_of_several(row: Mapping[str, Any]) -> str:
+    """The key of a row that holds a list of samples, or is there for one; empty for a row of one sample."""
+    # Most rows have none of these.
+    if "samples" in row:
+        return "samples"
+    if "model_samples" in row:
+        return "model_samples"
+    if type(row.get("model_sample")) in _LISTS:
+        return "model_sample"
+    return "sample" if type(row.get("sample")) in _LISTS else ""
+
+
 def item_and_samples(raw: Mapping[str, Any]) -> tuple[Any, Any]:
     """The item of a row, and the value of the key that holds its sample or samples.
 
@@ -251,16 +263,7 @@ class SplitRows(Iterable[Any]):
         if type(row) is not dict and not isinstance(row, Mapping):
             return None
         field = self._field
-        if field is not None:
-            several = type(row.get(field)) in _LISTS
-        else:  # most rows have none of these
-            several = (
-                "samples" in row
-                or "model_samples" in row
-                or type(row.get("model_sample")) in _LISTS
-                or type(row.get("sample")) in _LISTS
-            )
-        if not several:
+        if not (key_of_several(row) if field is None else type(row.get(field)) in _LISTS):
             return None
         try:
             item, output = (None, row[field]) if field is not None else item_and_samples(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -15,11 +15,12 @@ import msgspec
 from graders_engine.compiled import scope_reader
 from graders_engine.crew import ROWS_AHEAD
 from graders_engine.engine import YIELD_EVERY_S
-from graders_engine.errors import GradersError
+from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
+from graders_engine.outputs import key_of_several
 from graders_engine.server.bodies import too_long
 from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import Refused, error_body, refusal
@@ -38,6 +39,8 @@ class _Row(msgspec.Struct, gc=False):
     reference_answer: Any = None
 
 
+_UNREADABLE = (400, 413)
+"""Status of an error that says that a row is none, or is too long."""
 _plain_row = msgspec.json.Decoder(_Row).decode
 _any_row = scope_reader(None)
 
@@ -54,7 +57,7 @@ class Batch:
 
     Attributes:
         counts: rows by status, and those with an error for a result as "errors".
-        blames: graded rows without a reward, by whose fault it is.
+        blames: rows without a reward, by whose fault it is; of a row that cannot be read, it is the row's.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Batch:
         self.counts: Counter[str] = Counter(scored=0, invalid=0, failed=0, errors=0)
         self.blames: Counter[str] = Counter(dict.fromkeys(BLAMES, 0))
         self._queued: dict[int, Blame | None] = {}
+        self._unreadable: set[int] = set()
 
     async def grade(self, emit: Emit) -> None:
         """Grade all rows, and hand on the results in order.
@@ -117,7 +121,7 @@ class Batch:
                     results.append(await self._grade_queued(index, text))
                     self._count_result(index)
             except (GradersError, Refused) as error:
-                results.append(_error(index, error))
+                results.append(self._error(index, error))
                 self._count_result(index)
             if perf_counter() > pause_at:
                 break
@@ -147,7 +151,19 @@ class Batch:
         try:
             return await self._grade_queued(index, text)
         except (GradersError, Refused) as error:
-            return _error(index, error)
+            return self._error(index, error)
+
+    def _error(self, index: int, error: Exception) -> bytes:
+        """The result in place of a row that cannot be graded."""
+        refused = refusal(error)
+        if refused is None:
+            raise error
+        if isinstance(error, InvalidRow | Refused) and refused.status in _UNREADABLE:
+            self._unreadable.add(index)
+        where = f"rows[{index}]"
+        mistake = refused.mistake
+        param = f"{where}.{mistake.param}" if mistake.param else where
+        return error_body(refused.status, dataclasses.replace(mistake, param=param))
 
     async def _grade_queued(self, index: int, text: msgspec.Raw) -> bytes:
         if mistake := too_long("item", len(text), self._max_row_bytes):
@@ -168,6 +184,7 @@ class Batch:
             self._add(self._queued.pop(index), 1)
         else:
             self.counts["errors"] += 1
+            self.blames["row"] += index in self._unreadable
 
     def _add(self, blame: Blame | None, count: int) -> None:
         self.counts[status_of(blame)] += count
@@ -191,29 +208,24 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
     """What the templates see of a row.
 
     Raises:
-        InvalidRow: it is JSON, but not a row.
+        InvalidRow: it is JSON, but not a row with one sample.
         Refused: it is not JSON.
     """
     try:
         row = _plain_row(text)
-        if row.sample is None and row.model_sample is not None:
+        if row.sample is None and isinstance(row.model_sample, str):
             return scope_of(
                 row.item, model_sample=row.model_sample, reference_answer=row.reference_answer
             )
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # the standard library may be able to read it
     try:
-        return _any_row(strict_json.decode(bytes(text)))
+        values = strict_json.decode(bytes(text))
     except ValueError as error:
         raise Refused(400, mistakes.unreadable_body(str(error))) from None
-
-
-def _error(index: int, error: Exception) -> bytes:
-    """The result in place of a row that cannot be graded."""
-    refused = refusal(error)
-    if refused is None:
-        raise error
-    where = f"rows[{index}]"
-    mistake = refused.mistake
-    param = f"{where}.{mistake.param}" if mistake.param else where
-    return error_body(refused.status, dataclasses.replace(mistake, param=param))
+    if isinstance(values, Mapping) and (key := key_of_several(values)):
+        raise InvalidRow(
+            f"A row of a batch has one sample, but this one has a list of them in `{key}`: send a row for "
+            "each of them, with the same `item` and a `model_sample` or `sample` of its own."
+        )
+    return _any_row(values)

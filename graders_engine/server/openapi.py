@@ -87,7 +87,11 @@ _SCHEMAS = {
             "invalid": {**_COUNT, "description": "Rows without a reward, but for outages."},
             "failed": {**_COUNT, "description": "Rows without a reward because of an outage."},
             "errors": {**_COUNT, "description": "Rows with an error for a result."},
-            "blame": _object(dict.fromkeys(BLAMES, _COUNT), *BLAMES),
+            "blame": {
+                **_object(dict.fromkeys(BLAMES, _COUNT), *BLAMES),
+                "description": "Rows without a reward, by whose fault it is; `row` has those that cannot be "
+                "read, too, whose result is an error.",
+            },
         },
         "scored", "invalid", "failed", "errors", "blame",
     ),
@@ -116,8 +120,9 @@ VALIDATE = Operation(
 )
 RUN_BATCH = Operation(
     "run_batch",
-    "Grade many model outputs with one grader. The results are in the order of the rows, each a response "
-    "or an error; with `Accept: application/x-ndjson` they come as one line each, as soon as they are ready.",
+    "Grade many model outputs with one grader. A row has one output. The results are in the order of the "
+    "rows, each a response or an error; with `Accept: application/x-ndjson` they come as one line each, as "
+    "soon as they are ready.",
     "BatchRequest",
     "BatchResponse",
     lines="Result",

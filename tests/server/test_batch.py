@@ -216,12 +216,24 @@ def test_each_result_says_who_is_to_blame_and_the_answer_how_many(server: Server
             assert blames == [None, "sample", "row", "an error"]
         counts = answer.json["counts"]
         assert counts.pop("blame") == {
-            blame: blames.count(blame)
+            blame: blames.count(blame) + (blame == "row")  # the one that is no row
             for blame in ("sample", "grader", "row", "judge", "infrastructure")
         }
         assert counts == {"scored": 1, "invalid": 2, "failed": 0, "errors": 1}
         lines = server.post(BATCH, {"grader": grader, "rows": rows}, accept=NDJSON).body
         assert [json.loads(line).get("blame", "an error") for line in lines.splitlines()] == blames
+
+
+@pytest.mark.parametrize("grader", [CHECK, SUM], ids=["at once", "waiting"])
+@pytest.mark.parametrize("key", ["samples", "model_samples", "model_sample", "sample"])
+def test_a_row_with_a_list_of_samples_is_told_to_be_a_row_for_each(
+    server: Server, grader: dict[str, Any], key: str
+) -> None:
+    rows = [{"item": {"label": "cat", "n": 0}, key: ["cat", "dog"]}, *rows_of(1)]
+    answer = server.post(BATCH, {"grader": grader, "rows": rows}).json
+    message = answer["results"][0]["error"]["message"]
+    assert f"a list of them in `{key}`: send a row for each of them" in message
+    assert (answer["counts"]["errors"], answer["counts"]["blame"]["row"]) == (1, 1)
 
 
 def test_a_single_run_has_the_keys_of_the_hosted_service_only(server: Server) -> None:
