@@ -203,17 +203,26 @@ class Budget:
 
     def _find_exhausted(self) -> str | None:
         reserved = (self._in_flight + 1) / self._replies if self._replies else 0.0
-        for name, limit, spent in (
-            ("cost", self._max_cost, self.cost),
-            ("number of tokens", self._max_tokens, self.tokens),
+        for used, limit, spent in (
+            ("the cost so far is {} of {}", self._max_cost, self.cost),
+            ("{} of {} tokens are used", self._max_tokens, self.tokens),
         ):
             if limit is not None and (spent >= limit or spent * (1 + reserved) > limit):
+                numbers = used.format(f"{spent:,.10g}", f"{limit:,.10g}")
                 return (
-                    f"The budget for judges is spent: a {name} of {spent:,.10g} of {limit:,.10g}, and "
-                    f"{self._in_flight} requests in flight. "
+                    f"The budget for judges is spent: {numbers}{'' if spent >= limit else self._expected()}. "
                     "Scored rows are kept; run the same command with a larger budget to resume."
                 )
         return None
+
+    def _expected(self) -> str:
+        """What is expected to take the rest of a budget."""
+        if not self._in_flight:
+            return ", and one more request would probably need more than the rest"
+        what = "request that is" if self._in_flight == 1 else "requests that are"
+        return (
+            f", and the {self._in_flight:,} {what} still being answered will probably need the rest"
+        )
 
     def end(self, model: str, usage: Usage | None) -> None:
         """Count what it took."""

@@ -132,6 +132,6 @@ def how_to_map(endpoint: str, model: str, known: Iterable[str]) -> str:
         )
     return (
         f"The judge '{model}' has no endpoint. Set OPENAI_BASE_URL (and OPENAI_API_KEY) to an endpoint that "
-        "serves this model, use --base-url or JudgeSettings(endpoints=...), or map the name to a model that "
-        f'it serves: --map {model}=MODEL, or [models] "{model}" = "MODEL@ENDPOINT" in graders.toml.'
+        "serves this model, pass its address by --base-url (`judges` in the library), or map the name to one "
+        f'that it serves: --map {model}=MODEL, or [models] "{model}" = "MODEL@ENDPOINT" in graders.toml.'
     )

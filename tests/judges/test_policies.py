@@ -264,7 +264,7 @@ def test_behind_the_first_that_finds_the_budget_spent_nobody_is_asked() -> None:
         await budgeted.complete(asking("x"))
         under_way = asyncio.create_task(budgeted.complete(asking("y")))
         await asyncio.sleep(0.5)
-        with pytest.raises(BudgetSpent, match="and 1 requests in flight"):
+        with pytest.raises(BudgetSpent, match="10 of 20 tokens are used, and the 1 request"):
             await budgeted.complete(asking("z"))
         with pytest.raises(BackendFailure):  # it cost nothing: there would be room again
             await under_way
