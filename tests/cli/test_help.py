@@ -92,6 +92,16 @@ def test_validate_lists_only_the_flags_that_change_what_it_says() -> None:
         (["validate", "--sandbx", "auto"], "Did you mean '--sandbox'?"),
         (["validate", "--sandbox", "landlok"], "Did you mean 'landlock'?"),
         (["completion", "zhs"], "Did you mean 'zsh'?"),
+        (["score", "--dat", "x"], "No such option '--dat'. Did you mean '--data'?"),
+        (["score", "--ou", "x"], "No such option '--ou'. Did you mean '--out'?"),
+        (["score", "--Data", "x"], "No such option '--Data'. Did you mean '--data'?"),
+        (["validate", "--hlep"], "No such option '--hlep'. Did you mean '--help'?"),
+        (["help"], "No such command 'help'. Did you mean 'graders --help'?"),
+        (["help", "score"], "No such command 'help'. Did you mean 'graders score --help'?"),
+        (["cache", "help"], "No such command 'help'. Did you mean 'graders cache --help'?"),
+        (["version"], "No such command 'version'. Did you mean 'graders --version'?"),
+        (["diff"], "No such command 'diff'. Did you mean 'diff-graders'?"),
+        (["cache", "show"], "No such command 'show'. The commands are: clear, info."),
     ],
 )
 def test_what_is_misspelt_gets_a_suggestion(arguments: list[str], sentence: str) -> None:

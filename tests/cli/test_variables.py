@@ -95,6 +95,31 @@ def test_variables_with_another_meaning_are_no_options(folder: Path) -> None:
     assert not (folder / "c.sqlite").exists()
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GRADERS_VALIDATE_JSN", " Did you mean GRADERS_VALIDATE_JSON?"),
+        ("GRADERS_VALIDATE_COLOUR", ""),
+        ("GRADERS_SANDBX", " Did you mean GRADERS_SANDBOX?"),
+        ("GRADERS_BASEURL", " Did you mean GRADERS_BASE_URL?"),
+    ],
+)
+def test_a_misspelt_variable_is_warned_of_once(variable: str, meant: str, folder: Path) -> None:
+    ended = graders("validate", "check.yaml", **{variable: "1"})
+    sentence = f"warning: the variable {variable} belongs to no option of this command.{meant}\n"
+    assert (ended.exit_code, ended.stderr) == (0, sentence)
+
+
+def test_variables_of_other_programs_and_commands_are_not_warned_of(folder: Path) -> None:
+    names = (
+        "GRADERS_TESTS_ONLINE", "GRADERS_LEAK_CALLS", "GRADERS_JUDGED_ROWS", "GRADERS_SECRET",
+        "GRADERS_SCORE_QUIET", "GRADERS_SCORE_QUITE", "GRADERS_MAX_COST", "GRADERS_CACHE", "GRADER",
+    )  # fmt: skip
+    for command in (["validate", "check.yaml"], ["schema"]):
+        ended = graders(*command, **dict.fromkeys(names, "1"))
+        assert (ended.exit_code, ended.stderr) == (0, "")
+
+
 def test_graded_code_sees_no_variable(folder: Path) -> None:
     (folder / "g.py").write_text("import os\ndef grade(s, i): return float(len(os.environ))\n")
     ended = graders(

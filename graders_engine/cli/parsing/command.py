@@ -13,8 +13,13 @@ from typing import Any
 import click
 
 from graders_engine.cli.parsing.groups import GROUPS, group_of
-from graders_engine.cli.parsing.variables import given_by_variable, name_variables
-from graders_engine.report.terminal.screen import screen_of
+from graders_engine.cli.parsing.variables import (
+    given_by_variable,
+    name_variables,
+    unknown_variables,
+)
+from graders_engine.cli.printing import print_lines
+from graders_engine.report.terminal.screen import Caution, screen_of
 from graders_engine.report.width import wrapped
 
 HELP_COLUMNS = 100
@@ -62,7 +67,13 @@ class Command(click.Command):
         """Parse the arguments, and the variables of the options."""
         name_variables(ctx, self)
         ctx.meta[_CONTEXT] = ctx
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing and not isinstance(self, click.Group):
+            for name, near in unknown_variables(ctx, self):
+                meant = f" Did you mean {near}?" if near else ""
+                text = f"warning: the variable {name} belongs to no option of this command.{meant}"
+                print_lines([Caution(text)], err=True)
+        return rest
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write usage, description, example, options, variables."""
@@ -127,7 +138,10 @@ class Group(Command, click.Group):
         """
         known = self.list_commands(ctx)
         if args[0] not in known and not args[0].startswith("-"):
-            raise click.UsageError(f"No such command '{args[0]}'.{suggestion(args[0], known)}", ctx)
+            advice = _help_or_version(ctx, args, known) or suggestion(args[0], known)
+            if not advice and len(known) <= _FEW_OPTIONS:
+                advice = f" The commands are: {', '.join(known)}."
+            raise click.UsageError(f"No such command '{args[0]}'.{advice}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -145,10 +159,22 @@ class Group(Command, click.Group):
             )
 
 
+def _help_or_version(ctx: click.Context, args: list[str], known: Sequence[str]) -> str:
+    """The end of a message about a word that other programs have as a command, and this one as an option."""
+    word, *rest = args
+    if word not in ("help", "version"):
+        return ""
+    of = f" {rest[0]}" if word == "help" and rest and rest[0] in known else ""
+    return f" Did you mean '{ctx.command_path}{of} --{word}'?"
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of a message about a word that is not known: "Did you mean …?", or nothing."""
-    close = get_close_matches(word, list(known), 1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    names = {name.lstrip("-").lower(): name for name in known}
+    typed = word.lstrip("-").lower()
+    begin_alike = [name for name in names if name.startswith(typed)] if len(typed) > 1 else []
+    close = sorted(begin_alike, key=len)[:1] or get_close_matches(typed, names, 1)
+    return f" Did you mean '{names[close[0]]}'?" if close else ""
 
 
 def write_list(formatter: click.HelpFormatter, rows: Sequence[tuple[str, str]]) -> None:
@@ -167,6 +193,13 @@ def write_list(formatter: click.HelpFormatter, rows: Sequence[tuple[str, str]]) 
 def message_of(error: click.UsageError) -> str:
     """What was wrong with a command line, with a suggestion."""
     message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        options = (
+            p for p in error.ctx.command.get_params(error.ctx) if not getattr(p, "hidden", False)
+        )
+        known = [name for option in options for name in (*option.opts, *option.secondary_opts)]
+        flags = [name for name in known if name.startswith("--")]
+        return f"{error.message}{suggestion(error.option_name, flags)}"
     param = error.param if isinstance(error, click.BadParameter) else None
     if param is not None and isinstance(param.type, click.Choice):
         given = message.partition(": '")[2].partition("'")[0]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 import click
 from click.core import ParameterSource
 
-from graders_engine.cli.parsing.groups import SHARED, group_of
+from graders_engine.cli.parsing.groups import GROUPS, SHARED, group_of
 
 PREFIX = "GRADERS"
 _TAKEN = {"GRADERS_CACHE", "GRADERS_DATA", "GRADERS_API_KEY"}
 """Variables with a meaning of their own: file of the default cache, folder of images, key of a server."""
+_NEAR = 0.8
+"""How much alike two names must be for one of any program to be taken for a misspelt one of ours."""
 
 
 def name_variables(ctx: click.Context, command: click.Command) -> None:
@@ -51,6 +54,36 @@ def given_by_variable(ctx: click.Context) -> Iterator[tuple[click.Option, str]]:
                 if os.environ.get(name):
                     yield option, name
                     break
+
+
+def unknown_variables(ctx: click.Context, command: click.Command) -> Iterator[tuple[str, str]]:
+    """The variables that are probably meant for an option of a command and belong to none.
+
+    Each comes with the one that it is near to, or "". A variable is probably meant for an option if its name
+    begins as those of the command's options do, or is near to one that all commands have.
+    """
+    own = f"{_variable(*_command_path(ctx, command))}_"
+    known = {
+        name
+        for option in command.params
+        if not isinstance(option.envvar, str | None) and not getattr(option, "hidden", False)
+        for name in option.envvar or ()
+    }
+    shared = {_variable(flag) for group in SHARED for flag in GROUPS[group]}
+    for name in sorted(os.environ):
+        if not name.startswith(f"{PREFIX}_") or name in known | shared | _TAKEN | _given(command):
+            continue
+        begin, cutoff = (own, 0.6) if name.startswith(own) else (f"{PREFIX}_", _NEAR)
+        rests = [other[len(begin) :] for other in known if other.startswith(begin)]
+        near = get_close_matches(name[len(begin) :], rests, 1, cutoff)
+        if near or begin == own:
+            yield name, f"{begin}{near[0]}" if near else ""
+
+
+def _given(command: click.Command) -> set[str]:
+    """All variables of a command's options, hidden ones too."""
+    names = [option.envvar for option in command.params if option.envvar]
+    return {one for name in names for one in ([name] if isinstance(name, str) else name)}
 
 
 def _command_path(ctx: click.Context, command: click.Command) -> list[str]:
