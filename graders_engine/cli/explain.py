@@ -19,7 +19,7 @@ from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.explain import explain
-from graders_engine.report.row_texts import MOVED, RowKey, find_rows, keys_of
+from graders_engine.report.row_texts import MOVED, RowKey, find_counted, keys_of
 from graders_engine.report.terminal.explain import explanation_text
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.settings import EngineSettings
@@ -92,7 +92,7 @@ def command(
     path = data or _require(data_path(meta), "Pass the data set with --data.")
     keep_inputs(settings, path, *(() if results is None else results_files(results)))
     try:
-        key, raw = _find_row(path, meta, keys_of(number, nth))
+        key, raw, samples = _find_row(path, meta, keys_of(number, nth))
     except DataSetError as error:
         raise error if data else DataSetError(f"{error} {MOVED}") from None
     explanation = explain(
@@ -101,6 +101,7 @@ def command(
         raw,
         key.line,
         sample=key.sample,
+        samples=samples,
         recorded=recorded,
     )
     click.echo(
@@ -126,8 +127,8 @@ def _numbers(named: Named, sample: int | None) -> tuple[int, int]:
     return named.line, named.sample or sample or 1
 
 
-def _find_row(path: Path, meta: Mapping[str, Any], keys: list[RowKey]) -> tuple[RowKey, Any]:
-    for found in find_rows(path, meta, keys):
+def _find_row(path: Path, meta: Mapping[str, Any], keys: list[RowKey]) -> tuple[RowKey, Any, int]:
+    for found in find_counted(path, meta, keys):
         return found
     raise InvalidRequest(f"{path} has no row on line {row_name(*keys[-1])}.")
 

@@ -92,6 +92,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         line: its line in the data set, from 1.
         sample: its number among the samples of the line, from 1; 0 for a line without a list of them.
+        samples: how many samples the line has; 0 for a line without a list of them.
         output_text: the model's output as text.
         reward: the reward; None if the row has no reward.
         status: "scored", "invalid" or "failed"; "" if the grader was not run.
@@ -109,6 +110,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     line: int
     sample: int = 0
+    samples: int = 0
     output_text: str = ""
     reward: float | None = None
     status: Status | str = ""
@@ -135,6 +137,7 @@ def explain(
     line: int,
     *,
     sample: int = 0,
+    samples: int = 0,
     sample_field: str | None = None,
     recorded: ResultLine | None = None,
 ) -> Explanation:
@@ -149,6 +152,7 @@ def explain(
         row: as `Engine.score` takes rows.
         line: the row's line in the data set; only copied to the explanation.
         sample: the row's number among the samples of the line; only copied to the explanation.
+        samples: how many these are; only copied, too.
         sample_field: as for `Engine.score`.
         recorded: the row's line in a results file, to compare with.
 
@@ -171,6 +175,7 @@ def explain(
     return Explanation(
         line,
         sample,
+        samples,
         output_text="" if scope is None else scope.output_text,
         not_run=not_run,
         templates=[]

@@ -167,15 +167,23 @@ def find_rows(
         DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
         InvalidRequest: its rows have no known shape.
     """
+    return ((key, row) for key, row, _ in find_counted(data, meta, keys))
+
+
+def find_counted(
+    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey]
+) -> Iterator[tuple[RowKey, Any, int]]:
+    """As `find_rows`, each with how many samples its line has; 0 for a line without a list of them."""
     data_set = open_data_of(meta, data)
     lines = {key.line for key in keys}
     last = max(lines, default=0)
     for raw in data_set.records.read():
         if raw.line in lines:
-            for ref in data_set.shape.split(raw):
+            refs = data_set.shape.split(raw)
+            for ref in refs:
                 key = RowKey(ref.line, ref.sample)
                 if key in keys:
-                    yield key, ref.row
+                    yield key, ref.row, len(refs) if ref.sample else 0
         if raw.line >= last:
             return
 

@@ -25,13 +25,14 @@ def results(tmp_path: Path) -> Path:
 def test_a_row_of_a_run_is_found_again(results: Path) -> None:
     ended = graders("explain", str(results), "3")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("line 3#1\nreward   0.0  scored\nrecorded 0.0  scored\n")
+    assert ended.stdout.startswith("line 3#1 of 2\nreward   0.0  scored\nrecorded 0.0  scored\n")
     assert 'sample.output_text = "dog"' in ended.stdout
     for second in (["3", "--sample", "2"], ["3#2"], ["3#2", "--sample", "2"]):
         ended = graders("explain", str(results), *second, "--json")
         shown = json.loads(ended.stdout)
         assert (shown["sample"], shown["reward"], shown["recorded"]["reward"]) == (2, 1.0, 1.0)
         assert shown["recorded"]["group"] == "3"
+        assert shown["samples"] == 2
 
 
 def test_a_row_of_a_data_set_needs_no_results(results: Path, tmp_path: Path) -> None:
@@ -94,4 +95,4 @@ def test_data_that_was_moved_is_asked_for(results: Path) -> None:
         "If the data set was moved, pass its path with --data.\n"
     )
     ended = graders("explain", str(results), "3#2", "--data", str(results.with_name("moved.jsonl")))
-    assert ended.stdout.startswith("line 3#2\nreward   1.0")
+    assert ended.stdout.startswith("line 3#2 of 2\nreward   1.0")

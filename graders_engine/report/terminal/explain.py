@@ -32,7 +32,8 @@ def explanation_text(explanation: Explanation, screen: Screen = FILE) -> str:
 
 
 def _lines(row: Explanation) -> Iterator[str]:
-    yield Heading(f"line {row_name(row.line, row.sample)}")
+    of = f" of {row.samples:,}" if row.samples else ""
+    yield Heading(f"line {row_name(row.line, row.sample)}{of}")
     yield from _rewards(row)
     if row.output_text:
         yield ""
