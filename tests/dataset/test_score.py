@@ -311,3 +311,17 @@ def test_the_command_prints_the_report_and_where_the_results_are(
     again = subprocess.run(command(grader, data, data), capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "is the data set itself" in again.stderr
+
+
+@pytest.mark.parametrize("group_by", [None, "item.label"])
+def test_a_multi_with_more_parts_than_reports_read_is_refused_before_the_first_row(
+    engine: Engine, string_check: dict[str, Any], data: Path, out: Path, group_by: str | None
+) -> None:
+    def multi(count: int) -> dict[str, Any]:
+        parts = {f"g{number}": {**string_check, "name": "x"} for number in range(count)}
+        return {"type": "multi", "graders": parts, "calculate_output": "g0"}
+
+    with pytest.raises(InvalidRequest, match=r"has 1,001 graders, .* 1,000 sub-rewards at most"):
+        score_file(engine, multi(1001), data, out, group_by=group_by)
+    assert not out.exists()
+    assert score_file(engine, multi(1000), data, out, workers=1).rows == 10

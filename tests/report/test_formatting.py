@@ -1,10 +1,12 @@
-"""Of a flag's details, the line that says most is shown."""
+"""Of a flag's details, the line that says most is shown; a blame says what it means."""
 
 from __future__ import annotations
 
 import pytest
 
+from graders_engine import Engine
 from graders_engine.outcome import Failure, Flag, details_line, flags_of
+from graders_engine.report.formatting import BLAME_MEANINGS
 
 TRACE = """Traceback (most recent call last):
   File "grader.py", line 2, in grade
@@ -65,3 +67,14 @@ def test_one_cause_in_several_parts_is_said_once_after_their_keys() -> None:
         Flag.SAMPLE_PARSE.value: "a, b: not JSON\nc: empty",
         Flag.OTHER.value: "no key",
     }
+
+
+def test_what_a_grader_is_to_blame_for_covers_a_text_that_is_too_long() -> None:
+    with Engine(max_text_chars=3) as engine:
+        grader = {
+            "type": "text_similarity", "evaluation_metric": "fuzzy_match",
+            "input": "{{sample.output_text}}", "reference": "a",
+        }  # fmt: skip
+        (row,) = engine.score(grader, [{"item": {}, "model_sample": "too long"}])
+    assert row.blame == "grader"
+    assert "a limit is passed" in BLAME_MEANINGS[row.blame]

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import beside, kind_of
 from graders_engine.outcome import SERVED, Blame, RowOutcome, Status, Usage
 
@@ -165,6 +165,19 @@ def column_of(columns: dict[str, array[float]], key: str) -> array[float]:
             )
         columns[key] = array("d")
     return columns[key]
+
+
+def require_columns(parts: int) -> None:
+    """Check that reports can read the results of a multi with so many graders.
+
+    Raises:
+        InvalidRequest: they cannot.
+    """
+    if parts > MAX_SUB_REWARDS:
+        raise InvalidRequest(
+            f"The multi has {parts:,} graders, but results can have {MAX_SUB_REWARDS:,} sub-rewards at most: "
+            "join some of them, or score the data with several multis."
+        )
 
 
 def results_in(path: Path) -> Iterator[tuple[int, ResultLine]]:

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from graders_engine.blocking import Engine
 from graders_engine.dataset.results.companions import SUBJECT, results_files
+from graders_engine.dataset.results.line import require_columns
 from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.read import ReadOptions, open_data
@@ -59,7 +60,8 @@ def score_file(
         reading: how to read the data.
 
     Raises:
-        InvalidRequest: the grader cannot be used, the shape of the rows is unknown, or the ending of `out`.
+        InvalidRequest: the grader cannot be used, or has more parts than results can have sub-rewards; the
+            shape of the rows is unknown, or the ending of `out`.
         DataSetError: a file cannot be used, or would be overwritten though it is an input; or the data
             changed during the run, which is then recorded next to the results that were written.
         RunStopped: each of the first rows failed in the same way, or what the grader asks refuses it, or
@@ -69,6 +71,7 @@ def score_file(
     require_table_support(out)
     compiled = engine.compile(grader)
     compiled.require_runnable()  # before any file is touched
+    require_columns(len(compiled.spec.parts()))
     worker_options = WorkerOptions(backend, workers, ray_address)
     data_set = open_data(data, **reading)
     if retry_failed and data_set.records.once:
