@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from graders_engine.dataset.results.compare import RowChange
+from graders_engine.dataset.results.compare import Comparison, RowChange
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.report.formatting import format_number, format_reward
 from graders_engine.statistics.paired import Paired
+
+
+def in_samples(comparison: Comparison) -> bool:
+    """Whether the rows are samples of prompts with several of them, and are called so."""
+    means = (comparison.before.mean, comparison.after.mean)
+    return any(mean is not None and mean.groups < mean.rows for mean in means)
 
 
 def row_names(row: RowChange) -> str:

@@ -109,8 +109,13 @@ def format_seconds(seconds: float) -> str:
 
 def format_rows(count: int, *, grouped: bool = False) -> str:
     """A count of rows: "1 row", "2 rows"; or of samples, where several are those of one row."""
-    name = "sample" if grouped else "row"
-    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+    name = rows_name(grouped=grouped)
+    return f"{count:,} {name.removesuffix('s') if count == 1 else name}"
+
+
+def rows_name(*, grouped: bool) -> str:
+    """What the rows of a run are called: "rows", or "samples" where several are those of one row."""
+    return "samples" if grouped else "rows"
 
 
 def format_range(low: int, high: int) -> str:

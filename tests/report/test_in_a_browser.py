@@ -174,11 +174,11 @@ def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
     deep, two, literal, flag, details, none, prompt, in_table, in_view = visit(
         small_file, look, tmp_path / "profile"
     )
-    assert deep == [["7#1", "7#2", "7#3"], "3 of the 60 rows on this page"]
+    assert deep == [["7#1", "7#2", "7#3"], "3 of the 60 samples on this page"]
     assert two[0] == ["7#2"]
     assert literal[0] == ["1#3", *(f"{line}#3" for line in range(10, 20))]
     assert flag[0] == details[0] == [f"{line}#3" for line in range(1, 21)]
-    assert none == [[], "0 of the 60 rows on this page"]
+    assert none == [[], "0 of the 60 samples on this page"]
     assert prompt[0] == ["15#1", "15#2"]
     assert in_table == ["note7."] * 3
     assert in_view == ["note7."]
@@ -260,7 +260,7 @@ def test_other_sections_link_to_rows_and_to_the_rows_with_a_flag(
         return by_flag, opened
 
     by_flag, opened = visit(small_file, look, tmp_path / "profile")
-    assert by_flag == "20 of the 60 rows on this page"
+    assert by_flag == "20 of the 60 samples on this page"
     assert opened == "Row 1#3"
 
 

@@ -110,12 +110,20 @@ def test_a_run_of_100_000_rows_is_a_page_of_a_few_megabytes_that_says_what_it_ho
     rows = rows_of(page)
     text = Reader(page).text()
     assert (
-        f"{len(rows):,} of {LARGE_ROWS:,} rows are on this page: the first 10 of each flag" in text
+        f"{len(rows):,} of {LARGE_ROWS:,} samples are on this page: the first 10 of each flag"
+        in text
     )
     assert len(rows) > 5000
     counts = Counter(row["prompt"] for row in rows)
     assert Counter(counts.values())[4] > 0.9 * len(counts)
-    for heading in ("Rewards", "Sub-rewards", "Flags", "Prompts", "Judges", "Rows to read first"):
+    for heading in (
+        "Rewards",
+        "Sub-rewards",
+        "Flags",
+        "Prompts",
+        "Judges",
+        "Samples to read first",
+    ):
         assert heading in text
     assert "pass@k" in text
     cost = sum(spent.cost or 0 for spent in large.numbers.spending)

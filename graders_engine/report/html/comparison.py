@@ -12,7 +12,14 @@ from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
 from graders_engine.outcome import details_line
 from graders_engine.report import formatting
-from graders_engine.report.compared import p_value, row_names, standing, value_text, verdict
+from graders_engine.report.compared import (
+    in_samples,
+    p_value,
+    row_names,
+    standing,
+    value_text,
+    verdict,
+)
 from graders_engine.report.html.marked import Marked, marked
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
 from graders_engine.report.row_texts import RowTexts
@@ -88,8 +95,12 @@ def comparison_page(comparison: Comparison, texts: tuple[RowTexts, RowTexts]) ->
     style = source_of(made, "page.css") + source_of(made, "comparison.css")
     ways = {LINE: "line of one data set", ITEM: "equal item"}
     names = _short_names(comparison)
+    grouped = in_samples(comparison)
+    unit = formatting.rows_name(grouped=grouped)
     page = made.get_template("comparison.html.jinja").render(
         comparison=comparison,
+        grouped=grouped,
+        unit=unit,
         names=names,
         sides=[("A", names[0], comparison.before), ("B", names[1], comparison.after)],
         paired_by=ways.get(comparison.pairs.by, comparison.pairs.by),
@@ -101,7 +112,11 @@ def comparison_page(comparison: Comparison, texts: tuple[RowTexts, RowTexts]) ->
             (heading, id_, [_changed_row(row, texts) for row in rows])
             for heading, id_, rows in (
                 ("Rewards that changed most", "changed-most", comparison.changed_most),
-                ("Rows whose status changed", "status-changed", comparison.status_changes),
+                (
+                    f"{unit.capitalize()} whose status changed",
+                    "status-changed",
+                    comparison.status_changes,
+                ),
             )
             if rows
         ],

@@ -32,6 +32,7 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
     formatting.format_percent,
     formatting.format_range,
     formatting.format_reward,
+    formatting.format_rows,
     formatting.format_seconds,
     formatting.format_share,
     shorten,
@@ -69,8 +70,11 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
     made = environment(_FILTERS)
     style, script = source_of(made, "page.css"), "".join(source_of(made, name) for name in _SCRIPTS)
     tally, why_no_texts = numbers.digest.tally, provenance.without_folders(texts.why_none)
+    grouped = tally.grouped
     page = made.get_template("page.html.jinja").render(
         numbers=numbers,
+        grouped=grouped,
+        unit=formatting.rows_name(grouped=grouped),
         tally=tally,
         provenance=provenance,
         grader_json=_grader_json(provenance.grader),
@@ -80,9 +84,9 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         blames=formatting.BLAME_MEANINGS,
         warnings=[
             *map(provenance.without_folders, provenance.warnings),
-            *([] if numbers.digest.grouped else texts.hints),
+            *([] if grouped else texts.hints),
         ],
-        much_blamed=list(formatting.much_blamed(tally.blames, tally.rows)),
+        much_blamed=list(formatting.much_blamed(tally.blames, tally.rows, grouped=grouped)),
         uncounted={
             "failed" if blame == "infrastructure" else blame: count
             for blame, count in tally.blames.items()
@@ -106,14 +110,15 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
 def _sections(numbers: Numbers) -> Iterator[Section]:
     """The sections that are not empty, in the order of the page."""
     tally = numbers.digest.tally
+    rows = formatting.rows_name(grouped=tally.grouped).capitalize()
     for id_, heading, shown_if in (
         ("rewards", "Rewards", numbers.histogram),
         ("sub-rewards", "Sub-rewards", numbers.sub_rewards),
         ("flags", "Flags", tally.flags),
         ("prompts", "Prompts", numbers.groups),
         ("judges", "Judges", numbers.spending or numbers.repeated or numbers.digest.saved_tokens),
-        ("cards", "Rows to read first", tally.rows),
-        ("table", "Rows", tally.rows),
+        ("cards", f"{rows} to read first", tally.rows),
+        ("table", rows, tally.rows),
         ("slowest", "Slowest", numbers.digest.is_slow),
         ("origin", "Origin", True),
     ):

@@ -10,7 +10,7 @@ import msgspec
 
 from graders_engine.dataset.results.digest import EXTREMES, FLAGGED, Digest
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.report.formatting import format_count
+from graders_engine.report.formatting import format_count, rows_name
 from graders_engine.report.html.cards import KINDS, kind_of_row
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import one_line, shorten, start_of, visible
@@ -35,6 +35,7 @@ class RowData:
             the values that `_Writer` writes.
         held: how many rows are on the page.
         total: rows of the run.
+        unit: what they are called: "rows" or "samples".
         cut: how many of the rows have a text that is cut.
         columns_left_out: how many sub-rewards have no column in the table.
     """
@@ -42,6 +43,7 @@ class RowData:
     json: str
     held: int
     total: int
+    unit: str
     cut: int
     columns_left_out: int
 
@@ -50,11 +52,11 @@ class RowData:
         """Which rows are on the page, as a sentence."""
         total = format_count(self.total)
         if self.held == self.total:
-            return f"All {total} rows of the run are on this page."
+            return f"All {total} {self.unit} of the run are on this page."
         return (
-            f"{format_count(self.held)} of {total} rows are on this page: the first {FLAGGED} of each flag, "
-            f"of {EXTREMES} prompts the lowest and of {EXTREMES} the highest reward, the {EXTREMES} slowest, "
-            "and all rows of prompts drawn at random, as many as fit."
+            f"{format_count(self.held)} of {total} {self.unit} are on this page: the first {FLAGGED} of each "
+            f"flag, of {EXTREMES} prompts the lowest and of {EXTREMES} the highest reward, the "
+            f"{EXTREMES} slowest, and all {self.unit} of prompts drawn at random, as many as fit."
         )
 
 
@@ -69,6 +71,7 @@ def row_data(
         why_no_texts: a sentence in place of the texts; empty if they are known.
         budget_bytes: how long the rows may be together.
     """
+    unit = rows_name(grouped=digest.grouped)
     keys = list(digest.sub_rewards)
     writer = _Writer(keys, texts)
     encoded: list[tuple[tuple[int, int], bytes]] = []
@@ -85,6 +88,7 @@ def row_data(
         "columns": list(zip(heads, map(visible, keys), strict=False)),
         "kinds": KINDS,
         "timed": digest.is_slow,
+        "unit": unit,
         "whyNoTexts": why_no_texts,
         "whole": len(encoded) == digest.tally.rows,
         "items": writer.items,
@@ -94,7 +98,7 @@ def row_data(
     rows = b",\n".join(row for _, row in sorted(encoded))
     json = head.replace(b"<", b"\\u003c") + b',"rows":[\n' + rows + b"]}"
     left_out = max(len(keys) - COLUMNS, 0)
-    return RowData(json.decode(), len(encoded), digest.tally.rows, writer.cut, left_out)
+    return RowData(json.decode(), len(encoded), digest.tally.rows, unit, writer.cut, left_out)
 
 
 class _Writer:

@@ -12,7 +12,7 @@ from graders_engine.dataset.results.compare import Comparison, RowChange, RunFac
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
 from graders_engine.outcome import details_line
-from graders_engine.report.compared import p_value, row_names, standing, verdict
+from graders_engine.report.compared import in_samples, p_value, row_names, standing, verdict
 from graders_engine.report.formatting import (
     format_correlation,
     format_interval,
@@ -21,6 +21,7 @@ from graders_engine.report.formatting import (
     format_reward,
     format_rows,
     much_blamed,
+    rows_name,
 )
 from graders_engine.report.terminal.screen import FILE, Heading, Screen
 from graders_engine.report.visible import one_line
@@ -42,49 +43,53 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
         comparison: the comparison.
         screen: what it is printed on; by default, a file.
     """
-    columns = screen.columns
+    columns, grouped = screen.columns, in_samples(comparison)
+    unit = rows_name(grouped=grouped)
     return screen.text(
         (
-            *_sides(comparison, columns),
-            *_pairs(comparison),
-            *_moved(comparison),
-            *_difference(comparison.difference),
-            *_scored(comparison),
-            *_sub_rewards(comparison, columns),
+            *_sides(comparison, grouped=grouped),
+            *_pairs(comparison, unit),
+            *_moved(comparison, unit),
+            *_difference(comparison.difference, grouped=grouped),
+            *_scored(comparison, grouped=grouped),
+            *_sub_rewards(comparison, columns, unit),
             *_changed_rows("changed most", comparison.changed_most, columns),
-            *_changed_rows("status changed, the first rows", comparison.status_changes, columns),
+            *_changed_rows(f"status changed, the first {unit}", comparison.status_changes, columns),
             *_changes("grader", comparison.grader_changes, columns),
             *_changes("settings", comparison.setting_changes, columns),
         )
     )
 
 
-def _sides(comparison: Comparison, columns: int) -> Iterator[str]:
+def _sides(comparison: Comparison, *, grouped: bool) -> Iterator[str]:
     for letter, side in (("A", comparison.before), ("B", comparison.after)):
         yield f"{letter}  {one_line(side.name, _MAX_NAME)}"
-        yield from (f"   {sentence}" for sentence in much_blamed(side.blames, side.rows))
-        yield f"   {_mean(side.mean)}"
-        yield from _other_means(side)
+        yield from (
+            f"   {sentence}" for sentence in much_blamed(side.blames, side.rows, grouped=grouped)
+        )
+        yield f"   {_mean(side.mean, grouped=grouped)}"
+        yield from _other_means(side, grouped=grouped)
         yield f"   {_counts(side)}"
 
 
-def _mean(mean: Estimate | None) -> str:
+def _mean(mean: Estimate | None, *, grouped: bool) -> str:
     if mean is None:
         return "no mean: no row is scored, or invalid by its sample or the grader"
     return (
-        f"mean reward {format_mean(mean.value)} over {format_rows(mean.rows)}, "
+        f"mean reward {format_mean(mean.value)} over {format_rows(mean.rows, grouped=grouped)}, "
         f"95 % interval {format_interval(mean)}"
     )
 
 
-def _other_means(side: RunFacts) -> Iterator[str]:
+def _other_means(side: RunFacts, *, grouped: bool) -> Iterator[str]:
     """The mean of the scored rows alone and that of all, as the hosted service has it, if others count."""
     counted = side.mean.rows if side.mean else 0
     scored, hosted = side.scored_mean, side.hosted_mean
     if scored and scored.rows < counted:
-        yield f"     scored     {format_mean(scored.value)} over {format_rows(scored.rows)}"
+        rows = format_rows(scored.rows, grouped=grouped)
+        yield f"     scored     {format_mean(scored.value)} over {rows}"
     if hosted and hosted.rows > counted:
-        rows = format_rows(hosted.rows)
+        rows = format_rows(hosted.rows, grouped=grouped)
         yield f"     as hosted  {format_mean(hosted.value)} over {rows}: all but the failed"
 
 
@@ -101,7 +106,7 @@ def _counts(side: RunFacts) -> str:
     return ", ".join(counts) or "no rows"
 
 
-def _pairs(comparison: Comparison) -> Iterator[str]:
+def _pairs(comparison: Comparison, unit: str) -> Iterator[str]:
     """How the rows were paired, if that is not plain: all lines of one data set."""
     pairs, before, after = comparison.pairs, comparison.before, comparison.after
     if pairs.by == LINE and not (pairs.only_before or pairs.only_after or pairs.unchecked):
@@ -110,19 +115,19 @@ def _pairs(comparison: Comparison) -> Iterator[str]:
     yield ""
     yield (
         f"paired by {ways.get(pairs.by, one_line(pairs.by, 60))}: "
-        f"{pairs.matched:,} of {before.rows:,} rows of A are in B, "
+        f"{pairs.matched:,} of {before.rows:,} {unit} of A are in B, "
         f"{pairs.matched:,} of {after.rows:,} of B are in A"
     )
     if pairs.other_items:
         yield f"the items of {pairs.other_items:,} of these pairs differ"
     if pairs.unchecked:
-        yield f"paired by line number without a check that the rows are the same: {pairs.unchecked}"
+        yield f"paired by line number without a check that the {unit} are the same: {pairs.unchecked}"
 
 
-def _moved(comparison: Comparison) -> Iterator[str]:
+def _moved(comparison: Comparison, unit: str) -> Iterator[str]:
     if comparison.moved:
         yield ""
-        yield Heading("changes of status, rows")
+        yield Heading(f"changes of status, {unit}")
         yield from _counted(comparison.moved)
 
 
@@ -132,17 +137,17 @@ def _counted(rows: Mapping[str, int]) -> Iterator[str]:
         yield f"  {count:>{width},}  {name}"
 
 
-def _difference(pair: Paired | None) -> Iterator[str]:
+def _difference(pair: Paired | None, *, grouped: bool) -> Iterator[str]:
     yield ""
     if pair is None:
         yield "no difference to show: no row counts in both means"
         return
-    yield _first_line("difference", pair)
+    yield _first_line("difference", pair, grouped=grouped)
     if not (pair.wins or pair.losses):
         return
     difference = pair.difference
-    grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
-    rows = f"{format_rows(difference.rows)}{grouped}"
+    groups = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
+    rows = f"{format_rows(difference.rows, grouped=grouped)}{groups}"
     yield f"{_MARGIN} over {rows} that count in both means: B is {verdict(pair)}"
     yield f"{_MARGIN} {p_value(pair)}"
     yield f"{_MARGIN} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
@@ -150,10 +155,11 @@ def _difference(pair: Paired | None) -> Iterator[str]:
     yield f"{_MARGIN} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
     if pair.detectable is not None:
         smallest = format_number(pair.detectable)
-        yield f"{_MARGIN} such rows have an 80 % chance to detect a true difference of {smallest}"
+        unit = rows_name(grouped=grouped)
+        yield f"{_MARGIN} such {unit} have an 80 % chance to detect a true difference of {smallest}"
 
 
-def _scored(comparison: Comparison) -> Iterator[str]:
+def _scored(comparison: Comparison, *, grouped: bool) -> Iterator[str]:
     """The rows scored in both alone, if others count; and the rows that count in one run only."""
     pair, every = comparison.scored, comparison.difference
     if every is not None and (pair is None or pair.difference.rows != every.difference.rows):
@@ -161,28 +167,30 @@ def _scored(comparison: Comparison) -> Iterator[str]:
         if pair is None:
             yield "no row is scored in both"
         else:
-            yield _first_line("scored", pair)
-            yield f"{_MARGIN} over {format_rows(pair.difference.rows)} scored in both"
+            yield _first_line("scored", pair, grouped=grouped)
+            rows = format_rows(pair.difference.rows, grouped=grouped)
+            yield f"{_MARGIN} over {rows} scored in both"
             if pair.wins or pair.losses:
                 yield f"{_MARGIN} {p_value(pair)}"
     if comparison.left_out:
         yield ""
-        yield Heading("rows left out of the difference")
+        yield Heading(f"{rows_name(grouped=grouped)} left out of the difference")
         yield from _counted(comparison.left_out)
 
 
-def _first_line(name: str, pair: Paired) -> str:
+def _first_line(name: str, pair: Paired, *, grouped: bool) -> str:
     difference = pair.difference
     if not (pair.wins or pair.losses):
-        return f"{name:<11} none: the same reward on all {format_rows(difference.rows)}"
+        rows = format_rows(difference.rows, grouped=grouped)
+        return f"{name:<11} none: the same reward on all {rows}"
     return f"{name:<11} {difference.value:+.4f}  95 % interval {format_interval(difference)}"
 
 
-def _sub_rewards(comparison: Comparison, columns: int) -> Iterator[str]:
+def _sub_rewards(comparison: Comparison, columns: int, unit: str) -> Iterator[str]:
     if not comparison.sub_rewards:
         return
     yield ""
-    yield Heading("sub-rewards, mean (rows) in A and B, difference, 95 % interval")
+    yield Heading(f"sub-rewards, mean ({unit}) in A and B, difference, 95 % interval")
     keys = [one_line(key, _MAX_NAME) for key in comparison.sub_rewards]
     names = dict(zip(comparison.sub_rewards, short_names(keys, columns // 3), strict=True))
     width = max(map(columns_of, names.values()))

@@ -79,7 +79,7 @@ const makeTable = (data, section) => {
         return direction * (isNumber ? a - b : compare(a, b)) || left.at - right.at;
       })
       .map(([row]) => row);
-    count.textContent = `${formatCount(shown.length)} of the ${formatCount(rows.length)} rows on this page`;
+    count.textContent = `${formatCount(shown.length)} of the ${formatCount(rows.length)} ${data.unit} on this page`;
     draw();
   };
 
