@@ -60,6 +60,7 @@ class EngineSettings:
     is none with an InvalidRequest.
 
     Raises:
+        TypeError: a value is of another type.
         ValueError: a value is out of range, or a metric or variant does not exist; the message lists
             those that exist.
     """
@@ -85,6 +86,16 @@ class EngineSettings:
         if not isinstance(self.limits, Limits | None):
             raise TypeError(
                 f"limits must be a Limits, as in Limits(wall_s=10), not {self.limits!r}"
+            )
+        if not isinstance(self.sandbox, str) and not hasattr(self.sandbox, "grade"):
+            raise TypeError(
+                "sandbox must be a name or an object with the methods of `sandbox.base.Sandbox`, "
+                f"not {self.sandbox!r}"
+            )
+        if not isinstance(self.metric_variants or {}, Mapping):
+            raise TypeError(
+                'metric_variants must be a mapping, as in {"bleu": "nltk_method4"}, '
+                f"not {self.metric_variants!r}"
             )
         # A copy: changes that a caller makes to its mapping later must not change rewards.
         variants = dict(self.metric_variants or {})

@@ -276,6 +276,8 @@ def test_a_row_counts_as_what_training_would_see_of_the_model(engine: Engine) ->
         ({"concurrency": "many"}, TypeError, "concurrency must be an integer"),
         ({"max_text_chars": 0}, ValueError, "max_text_chars must be at least 1"),
         ({"limits": {"wall_s": 1}}, TypeError, "limits must be a Limits"),
+        ({"metric_variants": "bleu"}, TypeError, "metric_variants must be a mapping"),
+        ({"sandbox": 7}, TypeError, "sandbox must be a name or an object"),
         ({"sandbox": "nope"}, ValueError, "use one of auto, namespaces, landlock, none"),
     ],
 )
