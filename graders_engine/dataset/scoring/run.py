@@ -21,18 +21,14 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring.early_stop import (
-    FirstRows,
-    OutageWatch,
-    held_back,
-    shards_held_back,
-)
+from graders_engine.dataset.scoring.early_stop import FirstRows, OutageWatch
 from graders_engine.dataset.scoring.grading import (
     ShardResults,
     grade_rows,
     rows_to_grade,
     score_shard,
 )
+from graders_engine.dataset.scoring.held import held_back, shards_held_back
 from graders_engine.dataset.scoring.index import Index, completed
 from graders_engine.dataset.scoring.launch import WorkerOptions
 from graders_engine.dataset.scoring.memoize import memoized
@@ -212,7 +208,8 @@ class ScoringRun:
 
     def _grade_by_shards(self) -> None:
         with closing(self._graded_shards()) as graded:
-            for shard, results in shards_held_back(graded, self._first_rows(count_failed=True)):
+            first, shape = self._first_rows(count_failed=True), self._data_set.shape
+            for shard, results in shards_held_back(graded, first, shape):
                 self._keep(shard, results)
 
     def _first_rows(self, *, count_failed: bool = False) -> FirstRows | None:
@@ -244,9 +241,11 @@ class ScoringRun:
     def _grade_row_by_row(self) -> None:
         """Grade the rows of all shards as one stream, so that the engine always has rows to wait for."""
         open_shards: deque[_OpenShard] = deque()
-        results = grade_rows(self._engine, self._memoized, self._read_shards(open_shards))
+        first = self._first_rows()
+        rows = self._read_shards(open_shards, first)
+        results = grade_rows(self._engine, self._memoized, rows)
         if not self._keep_going:
-            results = held_back(results, self._watch, self._first_rows())
+            results = held_back(results, self._watch, first)
         for result in results:
             while result.line > open_shards[0].shard.last_line:
                 self._finish_shard(open_shards.popleft())
@@ -258,11 +257,16 @@ class ScoringRun:
         for open_shard in open_shards:
             self._finish_shard(open_shard)
 
-    def _read_shards(self, open_shards: deque[_OpenShard]) -> Iterator[RowRef]:
+    def _read_shards(
+        self, open_shards: deque[_OpenShard], first: FirstRows | None
+    ) -> Iterator[RowRef]:
         for shard in self._shards.rest():
             open_shards.append(_OpenShard(shard))
             with shard.open() as reader:
-                yield from rows_to_grade(reader.rows(), self._data_set.shape)
+                for ref in rows_to_grade(reader.rows(), self._data_set.shape):
+                    if first is not None and first.open:
+                        first.see(ref)
+                    yield ref
                 open_shards[-1].digest = reader.digest()
 
     def _finish_shard(self, done: _OpenShard) -> None:
