@@ -222,3 +222,16 @@ def test_signals_that_end_a_run_say_how_to_go_on(
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert said.strip() == "Interrupted. Run the same command again to resume."
+
+
+def test_a_run_to_standard_output_that_is_stopped_names_no_file_of_its_own(
+    string_check: Any, tmp_path: Path
+) -> None:
+    data = write_rows(
+        tmp_path / "rows.jsonl", [{"item": {"n": n}, "model_sample": "x"} for n in range(20)]
+    )
+    ended = score(string_check, data, Path("-"))
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "what was graded before is printed" in ended.stderr
+    assert "--keep-going" in ended.stderr
+    assert "results.jsonl" not in ended.stderr

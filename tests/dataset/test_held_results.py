@@ -26,7 +26,7 @@ from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.scripted import Scripted
 from graders_engine.outcome import Blame, status_of
-from tests.dataset.files import results, timeless, write_rows
+from tests.dataset.files import cats, results, timeless, write_rows
 from tests.dataset.judged import JUDGED, NUMBERS, Judge, judging
 
 ENDINGS = [KeyboardInterrupt(), SystemExit(143), BudgetSpent("x"), DataSetError("x")]
@@ -200,3 +200,55 @@ def test_what_is_left_by_a_stop_is_graded_as_if_there_had_been_none(
         judge.fails = lambda number: None
         assert score_file(engine, JUDGED, data, out) == whole
     assert timeless(out) == timeless(tmp_path / "whole.jsonl")
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_old_results_stay_until_there_is_a_new_one(
+    engine: Engine, string_check: Any, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    data = write_rows(tmp_path / "rows.jsonl", cats(30))
+    score_file(engine, string_check, data, out)
+    before = files_in(tmp_path)
+    typo = {**string_check, "reference": "{{item.lable}}"}
+    with pytest.raises(RunStopped, match=r"the old results in .* are unchanged"):
+        score_file(engine, typo, data, out, overwrite=True)
+    assert files_in(tmp_path) == before
+    # They are still those of the first grader.
+    assert score_file(engine, string_check, data, out).earlier == 30
+    assert score_file(engine, typo, data, out, overwrite=True, keep_going=True).invalid == 30
+    assert files_in(tmp_path) != before
+
+
+def test_a_table_of_old_results_goes_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_stop, "OUTAGE_S", 0.0)
+    judge, out = Judge(), tmp_path / "out.csv"
+    data = write_rows(tmp_path / "rows.jsonl", NUMBERS)
+    with judging(judge) as engine:
+        score_file(engine, JUDGED, data, out)
+        judge.fails = lambda number: "unreachable" if number >= 10 else None
+        with pytest.raises(RunStopped, match="10 graded rows are kept"):
+            score_file(engine, JUDGED, data, out, overwrite=True)
+        assert not out.exists()
+        judge.fails = lambda number: None
+        assert score_file(engine, JUDGED, data, out).earlier == 10
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 61
+
+
+def test_old_results_are_replaced_by_those_of_a_data_set_without_rows(
+    engine: Engine, string_check: Any, tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", cats(3))
+    score_file(engine, string_check, data, out)
+    write_rows(data, [])
+    assert score_file(engine, string_check, data, out, overwrite=True).rows == 0
+    assert results(out) == []
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The contents of the files, but for that of the index, which is made again where it lacks lines."""
+    return {
+        path.name: b"" if "index" in path.name else path.read_bytes() for path in folder.iterdir()
+    }

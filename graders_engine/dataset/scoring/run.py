@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
@@ -87,7 +88,7 @@ class ScoringRun:
         keep_going: bool = False,
     ) -> None:
         self.tally = Tally()
-        self._stopped = False
+        self._stopped = self._begun = False
         self._keep_going, self._watch = keep_going, OutageWatch()
         self._engine, self._compiled = engine, compiled
         self._memoized = memoized(compiled if keep_going else self._watch.over(compiled))
@@ -161,6 +162,19 @@ class ScoringRun:
             self._grade_row_by_row()
         else:
             self._grade_by_shards()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Before the first new result: drop the old ones, and the table of them, if this starts over."""
+        if self._begun:
+            return
+        self._begun = True
+        self._results.begin()
+        if self._overwrite and self._lines != self._out:
+            try:
+                Path(os.path.realpath(self._out)).unlink(missing_ok=True)
+            except OSError as error:
+                raise DataSetError(f"{self._out} cannot be replaced: {error.strerror}.") from None
 
     def retry(self) -> None:
         """Grade the rows that failed once more, and replace their results."""
@@ -232,6 +246,7 @@ class ScoringRun:
             yield from in_input_order(workers, shards, give_up)
 
     def _keep(self, shard: Shard, results: ShardResults) -> None:
+        self._begin()
         self._results.add_lines(results.lines)
         self._results.flush()
         self._index.add(completed(shard, results.tally.rows, results.digest))
@@ -249,6 +264,7 @@ class ScoringRun:
         for result in results:
             while result.line > open_shards[0].shard.last_line:
                 self._finish_shard(open_shards.popleft())
+            self._begin()
             self._results.add(result)
             self.tally.add(result)
             open_shards[0].results += 1
@@ -270,6 +286,7 @@ class ScoringRun:
                 open_shards[-1].digest = reader.digest()
 
     def _finish_shard(self, done: _OpenShard) -> None:
+        self._begin()
         self._results.flush()
         self._index.add(completed(done.shard, done.results, done.digest))
 
