@@ -17,6 +17,8 @@ from graders_engine.outcome import Cause, Failure, Flag, Outcome, details_line
 
 FIRST_ROWS = 20
 """If each of the first rows fails in the same way, the others are not graded. Samples of a prompt are one."""
+MOST_SAMPLES = 256
+"""More lines that all fail are enough, too, however few prompts they seem to be of."""
 REFUSED_ROWS = 5
 """Rows in a row that an endpoint refuses, before it is not asked any more: a wrong key stays wrong."""
 FAILED_ROWS = 20
@@ -188,7 +190,7 @@ class FirstRows:
     """Whether each of the first rows fails in the same way, and not by the model's output.
 
     It takes rows of `FIRST_ROWS` prompts: many samples of a bad one show nothing about the others. Rows one
-    after the other with an equal item are of one prompt.
+    after the other with an equal item are of one prompt, unless the judge is to blame.
 
     Args:
         count_failed: whether outages count as well; if not, they decide nothing.
@@ -202,7 +204,7 @@ class FirstRows:
         self.open = True
         self.stopped = False
         self._count_failed = count_failed
-        self._rows = 0
+        self._rows = self._lines = self._last_line = 0
         self._item: Any = None
         self._line_of_item = 0
         self._repeated: dict[int, int] = {}
@@ -230,24 +232,39 @@ class FirstRows:
         self._ways = ways if self._first is None else self._ways & ways
         self._first = self._first or result
         self._rows += 1
-        self._prompts.add(
-            self._repeated.get(result.line, result.line) if result.group is None else result.group
-        )
+        self._lines += result.line != self._last_line
+        self._last_line = result.line
+        self._prompts.add(self._prompt_of(result))
         self.open = bool(self._ways)
-        if self.open and len(self._prompts) == FIRST_ROWS:
+        if len(self._prompts) == FIRST_ROWS or self._lines > MOST_SAMPLES:
+            self.end()
+
+    def end(self) -> None:
+        """There are no more rows.
+
+        Raises:
+            RunStopped: there were as many as it takes, though of fewer prompts.
+        """
+        if self.open and self._first is not None and self._lines >= FIRST_ROWS:
             self.stopped = True
             raise RunStopped(self._reason(self._first))
 
+    def _prompt_of(self, result: ResultLine) -> str | int:
+        if result.group is not None:
+            return result.group
+        by_item = result.blame in ("row", "grader")
+        return self._repeated.get(result.line, result.line) if by_item else result.line
+
     def _reason(self, first: ResultLine) -> str:
         flag = next(flag for flag in first.flags if any(flag == way for way, _ in self._ways))
-        of = f" (of {FIRST_ROWS} prompts)" if self._rows > FIRST_ROWS else ""
+        of = f" (of {len(self._prompts)} prompts)" if 1 < len(self._prompts) < self._rows else ""
         hint = (
             "\nIf the model's outputs are behind it, and the grader is as it should be: --keep-going."
             if first.blame == "grader"
             else ""
         )
         return (
-            f"Each of the first {self._rows} rows{of} fails by {flag}, the one on line {first.name} so: "
+            f"Each of the first {self._rows:,} rows{of} fails by {flag}, the one on line {first.name} so: "
             f"{details_line(first.flags[flag])}{hint}"
         )
 

@@ -52,8 +52,7 @@ def held_back(
             while held:
                 yield held.popleft()
             graded = 0
-        if not scored:
-            watch.require_answer()
+        _require_use(first, watch, scored=scored)
     except RunStopped:
         if first is None or not first.stopped:
             yield from takewhile(lambda result: result.status != "failed", held)
@@ -64,6 +63,14 @@ def held_back(
         yield from held
         raise
     yield from held
+
+
+def _require_use(first: FirstRows | None, watch: OutageWatch, *, scored: bool) -> None:
+    """Check at the end that the results are not worthless."""
+    if first is not None:
+        first.end()
+    if not scored:
+        watch.require_answer()
 
 
 def shards_held_back(
@@ -88,6 +95,8 @@ def shards_held_back(
             if first is None or not first.open:
                 yield from held
                 held.clear()
+        if first is not None:
+            first.end()
     except RunStopped:
         raise
     except _ENDINGS:
