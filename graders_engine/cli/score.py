@@ -34,17 +34,19 @@ from graders_engine.dataset.scoring.ending import (
     why_unscored,
 )
 from graders_engine.dataset.scoring.score import score_file
-from graders_engine.errors import InvalidRequest, RunStopped
+from graders_engine.errors import BudgetSpent, InvalidRequest, RunStopped
 from graders_engine.report.provenance import Provenance, passing_of
 from graders_engine.report.run_json import numbers_json, tally_json
 from graders_engine.report.terminal.report import numbers_text, tally_text
 from graders_engine.report.terminal.screen import Screen, screen_of
 from graders_engine.version import __version__
 
+_NOT_RESUMED = (
+    "With --out - it begins with the first row again: only results in a file are resumed."
+)
 _PRINTED = (
     "Stopped early; what was graded before is printed. Mend what is wrong and run the command again, or pass "
-    "--keep-going to grade all rows nevertheless. It begins with the first row again: only with a file as "
-    "--out are graded rows skipped."
+    f"--keep-going to grade all rows nevertheless. {_NOT_RESUMED}"
 )
 _FILE = click.Path(path_type=Path)
 
@@ -179,8 +181,8 @@ def command(
     records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends
     in .csv or .parquet is made at the end from the results in OUT.jsonl.
 
-    A run is stopped early if each of the first 20 rows fails in the same way, or if a judge refuses the key
-    or the model, or is not there: see --keep-going. What is left can be graded by the same command.
+    A run is stopped early if each row of the first 20 prompts fails in the same way, or if a judge refuses
+    the key or the model, or is not there: see --keep-going. The same command grades what is left.
 
     Exit codes: 0 if rows are scored and every limit is kept; 3 if one is not (--fail-under, --max-invalid,
     --max-failed); 1 if nothing is scored, or the run cannot go on; 2 if the request is wrong.
@@ -253,6 +255,8 @@ def _way_on_told(*, printed: bool) -> Iterator[None]:
         sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
     except RunStopped as error:
         raise RunStopped(error.reason, _PRINTED if printed else error.way_on) from None
+    except BudgetSpent as error:
+        raise BudgetSpent(f"{error} {_NOT_RESUMED}" if printed else str(error)) from None
 
 
 def exit_code(tally: Tally, thresholds: Thresholds) -> int:
