@@ -99,7 +99,16 @@ class BudgetSpent(GradersError):
 
 
 class RunStopped(GradersError):
-    """Raised when the first rows, or an outage, show that the other rows cannot be graded either."""
+    """Raised when the first rows, or an outage, show that the other rows cannot be graded either.
+
+    Attributes:
+        reason: what shows it.
+        way_on: what was written, and how to go on; empty where nothing is written.
+    """
+
+    def __init__(self, reason: str, way_on: str = "") -> None:
+        self.reason, self.way_on = reason, way_on
+        super().__init__("\n".join(filter(None, (reason, way_on))))
 
 
 class LifecycleError(GradersError):

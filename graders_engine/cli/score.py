@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,20 @@ from graders_engine.dataset.scoring.ending import (
     why_unscored,
 )
 from graders_engine.dataset.scoring.score import score_file
-from graders_engine.errors import InvalidRequest
+from graders_engine.errors import BudgetSpent, InvalidRequest, RunStopped
 from graders_engine.report.provenance import Provenance, passing_of
 from graders_engine.report.run_json import numbers_json, tally_json
 from graders_engine.report.terminal.report import numbers_text, tally_text
 from graders_engine.report.terminal.screen import Screen, screen_of
 from graders_engine.version import __version__
 
+_NOT_RESUMED = (
+    "With --out - it begins with the first row again: only results in a file are resumed."
+)
+_PRINTED = (
+    "Stopped early; what was graded before is printed. Mend what is wrong and run the command again, or pass "
+    f"--keep-going to grade all rows nevertheless. {_NOT_RESUMED}"
+)
 _FILE = click.Path(path_type=Path)
 
 
@@ -173,8 +181,8 @@ def command(
     records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends
     in .csv or .parquet is made at the end from the results in OUT.jsonl.
 
-    A run is stopped early if each of the first 20 rows fails in the same way, or if a judge refuses the key
-    or the model, or is not there: see --keep-going. What is left can be graded by the same command.
+    A run is stopped early if each row of the first 20 prompts fails in the same way, or if a judge refuses
+    the key or the model, or is not there: see --keep-going. The same command grades what is left.
 
     Exit codes: 0 if rows are scored and every limit is kept; 3 if one is not (--fail-under, --max-invalid,
     --max-failed); 1 if nothing is scored, or the run cannot go on; 2 if the request is wrong.
@@ -207,16 +215,13 @@ def command(
             if not options["retry_failed"]:  # which replaces results at the end
                 print_new()
 
-        try:
-            tally = score_file(
-                engine, given, out=place, inputs=files_read(), on_progress=on_results, **options
-            )
-        except (KeyboardInterrupt, SystemExit) as error:
-            way_on = "" if printed else " Run the same command again to resume."
-            click.echo(f"\nInterrupted.{way_on}", err=True)
-            sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
-        finally:
-            print_new()
+        with _way_on_told(printed=printed):
+            try:
+                tally = score_file(
+                    engine, given, out=place, inputs=files_read(), on_progress=on_results, **options
+                )
+            finally:
+                print_new()
         compiled = engine.compile(given)
         settings = engine.reward_settings(compiled)
         explanation = (
@@ -237,6 +242,21 @@ def command(
     if sentences and not quiet:
         print_lines(sentences, err=as_json or printed)
     sys.exit(exit_code(tally, thresholds))
+
+
+@contextmanager
+def _way_on_told(*, printed: bool) -> Iterator[None]:
+    """Where a run within it ends early, say how to go on; results that are printed cannot be resumed."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        way_on = "" if printed else " Run the same command again to resume."
+        click.echo(f"\nInterrupted.{way_on}", err=True)
+        sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
+    except RunStopped as error:
+        raise RunStopped(error.reason, _PRINTED if printed else error.way_on) from None
+    except BudgetSpent as error:
+        raise BudgetSpent(f"{error} {_NOT_RESUMED}" if printed else str(error)) from None
 
 
 def exit_code(tally: Tally, thresholds: Thresholds) -> int:

@@ -23,8 +23,10 @@ RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Answers after which another attempt may succeed; the official SDKs retry the same ones."""
 OVERLOADED_STATUS = frozenset({429, 503})
 """Answers that ask for fewer requests."""
-_REFUSED_STATUS = frozenset({401, 402, 403, 404, 405})
+_REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
+_FORBIDDEN_STATUS = frozenset({403, 404})
+"""Answers that may depend on what is asked as well: some endpoints moderate it with them."""
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """Codes by which an endpoint says that nothing is left to spend; its status is that of a rate limit."""
 _NO_MODEL = re.compile(
@@ -105,6 +107,8 @@ def failure_of(address: str, status: int, wait_s: float | None, text: bytes) -> 
 def _cause(status: int, code: str | None) -> Cause:
     if status in _REFUSED_STATUS or 300 <= status < 400 or code in _QUOTA_CODES:
         return "refused"
+    if status in _FORBIDDEN_STATUS:
+        return "forbidden"
     return "unavailable" if status in RETRIED_STATUS else ""
 
 

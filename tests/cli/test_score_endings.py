@@ -63,6 +63,10 @@ def test_a_run_without_a_scored_row_fails_each_time(
         (["--max-invalid", "1%", "--fail-under", "2"], 3, "The mean reward is below 2"),
         (["--max-invalid", "101%"], 2, "a percentage from 0 to 100"),
         (["--max-failed", "few"], 2, "'few' is not a percentage"),
+        (["--max-invalid", "0.05"], 2, "write 0.05% or 5%"),
+        (["--max-failed", ".5"], 2, "write 0.5% or 50%"),
+        (["--max-failed", "0.05%"], 0, ""),
+        (["--max-failed", "0.0"], 0, ""),
         (["--fail-under", "nan"], 2, "--fail-under must be a number"),
     ],
 )
@@ -72,6 +76,31 @@ def test_a_limit_that_is_not_kept_is_an_exit_code_of_its_own(
     data = write_rows(tmp_path / "rows.jsonl", [*cats(3), NOT_THERE])
     ended = score(string_check, data, out, "--quiet", *more)
     assert (ended.exit_code, reason in ended.stderr, ended.stdout) == (code, True, "")
+
+
+def parts(formula: str) -> dict[str, Any]:
+    """A multi whose parts `a`, `b` and `c` are 1 where they are the output."""
+    check = {"type": "string_check", "operation": "eq", "input": "{{sample.output_text}}"}
+    graders = {key: {**check, "name": key, "reference": key} for key in "abc"}
+    return {"type": "multi", "name": "m", "graders": graders, "calculate_output": formula}
+
+
+@pytest.mark.parametrize(
+    ("formula", "lowest", "code"),
+    [
+        ("0.3 * c - 0.2 * b - 0.1 * a", "0", 0),  # the sum of its floats is -2.8e-17
+        ("0.3 * c - 0.2 * b - 0.1 * a", "1e-10", 3),
+        ("-1e-9 * a", "0", 3),
+        ("1.7e308 * (a + b)", "0", 3),  # the sum is infinite
+    ],
+)
+def test_the_last_bits_of_a_mean_do_not_decide_and_one_without_a_value_is_too_low(
+    tmp_path: Path, out: Path, formula: str, lowest: str, code: int
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [{"item": {}, "model_sample": key} for key in "abc"])
+    ended = score(parts(formula), data, out, "--fail-under", lowest)
+    assert ended.exit_code == code
+    assert "-0.0000" not in ended.stdout
 
 
 def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
@@ -193,3 +222,16 @@ def test_signals_that_end_a_run_say_how_to_go_on(
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert said.strip() == "Interrupted. Run the same command again to resume."
+
+
+def test_a_run_to_standard_output_that_is_stopped_names_no_file_of_its_own(
+    string_check: Any, tmp_path: Path
+) -> None:
+    data = write_rows(
+        tmp_path / "rows.jsonl", [{"item": {"n": n}, "model_sample": "x"} for n in range(20)]
+    )
+    ended = score(string_check, data, Path("-"))
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "what was graded before is printed" in ended.stderr
+    assert "--keep-going" in ended.stderr
+    assert "results.jsonl" not in ended.stderr

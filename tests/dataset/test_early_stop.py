@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,70 +10,22 @@ import pytest
 
 from graders_engine import Engine
 from graders_engine.dataset.scoring import early_stop
-from graders_engine.dataset.scoring.early_stop import FAILED_ROWS, FIRST_ROWS, REFUSED_ROWS
+from graders_engine.dataset.scoring.early_stop import (
+    FAILED_ROWS,
+    FIRST_ROWS,
+    REFUSED_ROWS,
+)
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import BackendFailure, RunStopped
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.judges import JudgeSettings
-from graders_engine.models.scripted import Answer, Scripted
 from graders_engine.outcome import Cause
 from tests.dataset.files import cats, results, timeless, write_rows
-
-JUDGED: dict[str, Any] = {
-    "type": "score_model",
-    "name": "judged",
-    "model": "judge",
-    "input": [{"role": "user", "content": "Rate {{sample.output_text}}"}],
-}
-MULTI: dict[str, Any] = {
-    "type": "multi",
-    "name": "several",
-    "graders": {
-        "exact": {
-            "type": "string_check", "name": "exact", "operation": "eq",
-            "input": "{{sample.output_text}}", "reference": "1",
-        },
-        "judged": JUDGED,
-    },
-    "calculate_output": "exact + judged",
-}  # fmt: skip
-NUMBERS = [{"item": {"n": n}, "model_sample": str(n)} for n in range(60)]
-
-
-class Judge:
-    """Rates a text by its number, unless `fails` says why there is no answer.
-
-    Attributes:
-        fails: for a number, the cause; None for an answer.
-        asked: the numbers in the order in which they were asked for.
-    """
-
-    def __init__(self) -> None:
-        self.fails: Callable[[int], Cause | None] = lambda number: None
-        self.asked: list[int] = []
-
-    def __call__(self, request: ModelRequest) -> Answer:
-        text = "".join(part.text for message in request.messages for part in message.parts)  # type: ignore[union-attr] # all are texts
-        number = int(text.split()[-1])
-        self.asked.append(number)
-        cause = self.fails(number)
-        if cause is None:
-            return number / 100
-        return BackendFailure(f"no answer to {number}", cause=cause)
+from tests.dataset.judged import JUDGED, MULTI, NUMBERS, Judge, judging
 
 
 @pytest.fixture
 def judge() -> Judge:
     return Judge()
-
-
-@contextmanager
-def judging(judge: Judge, **settings: Any) -> Iterator[Engine]:
-    endpoints = {"default": Scripted(judge)}
-    with Engine(
-        judges=JudgeSettings(endpoints=endpoints, concurrency=4, **settings), concurrency=4
-    ) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -293,5 +243,28 @@ class Silent:
 
 def test_a_row_that_is_still_waited_for_does_not_hold_up_the_end(numbers: Path, out: Path) -> None:
     with Engine(judges=Silent(), concurrency=4) as engine, pytest.raises(RunStopped):
+        score_file(engine, JUDGED, numbers, out)
+    assert left_in(numbers.parent) == set()
+
+
+@pytest.mark.parametrize(("cause", "stops"), [("forbidden", False), ("refused", True)])
+def test_a_key_that_worked_is_not_wrong_because_some_requests_are_forbidden(
+    judge: Judge, numbers: Path, out: Path, cause: Cause, stops: bool
+) -> None:
+    judge.fails = lambda number: cause if 20 <= number < 50 else None
+    with judging(judge) as engine:
+        if not stops:
+            assert score_file(engine, JUDGED, numbers, out).failed == 30
+            return
+        with pytest.raises(RunStopped):
+            score_file(engine, JUDGED, numbers, out)
+    assert len(judge.asked) <= 20 + REFUSED_ROWS + 4
+
+
+def test_requests_that_are_forbidden_from_the_first_row_on_stop_the_run(
+    judge: Judge, numbers: Path, out: Path
+) -> None:
+    judge.fails = lambda number: "forbidden"
+    with judging(judge) as engine, pytest.raises(RunStopped, match="5 rows in a row failed"):
         score_file(engine, JUDGED, numbers, out)
     assert left_in(numbers.parent) == set()

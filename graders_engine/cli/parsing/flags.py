@@ -16,11 +16,20 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def percent(text: str) -> float:
-    """A percentage, with or without its sign; the `type` of an option."""
+    """A percentage, with or without its sign; the `type` of an option.
+
+    Below 1 it must have one: 0.05 may also be meant as a share.
+    """
+    number = text.strip().removesuffix("%")
     try:
-        return float(text.strip().removesuffix("%"))
+        value = float(number)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a percentage: write 5%.") from None
+    if 0 < value < 1 and number == text.strip():
+        raise click.BadParameter(
+            f"{text!r} may be meant as a percentage or as a share: write {value:g}% or {100 * value:g}%."
+        )
+    return value
 
 
 def flag(record: type, name: str, *declarations: str, **options: Any) -> Decorator:

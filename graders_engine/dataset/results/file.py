@@ -39,7 +39,7 @@ class ResultsFile:
     Args:
         path: the file.
         identity: what gives the results: JSON values, compared with those of the file.
-        overwrite: start over even if there are results.
+        overwrite: start over even if there are results; they stay until there are new ones, or `begin`.
 
     Raises:
         DataSetError: another run has it open, or it holds other results, or it cannot be written.
@@ -52,6 +52,7 @@ class ResultsFile:
         self._held_bytes = 0
         # After an interrupted write, append nothing more: the last line may be torn.
         self._torn = False
+        self._begins_as: dict[str, Any] | None = None
         self._written_at = self._synced_at = monotonic()
         self._temporary = temporary_for(path)
         require_regular(path, SUBJECT)
@@ -94,11 +95,24 @@ class ResultsFile:
             check_meta(self.path, identity)
             self._cut_torn_line(size)
             return
+        self._begins_as = {**identity, COMPLETE: False}
+        if not size:
+            self.begin()
+
+    def begin(self) -> None:
+        """Drop the old results, if this is to start over and has not yet.
+
+        Raises:
+            DataSetError: they cannot be changed.
+        """
+        if self._begins_as is None:
+            return
         try:
             self._file.truncate(0)
         except OSError as error:  # an append-only file
             raise self._unwritable(self.path, error) from None
-        write_meta(self.path, {**identity, COMPLETE: False})
+        write_meta(self.path, self._begins_as)
+        self._begins_as = None
 
     def _cut_torn_line(self, size: int) -> None:
         """End the file after its last whole line."""
@@ -127,12 +141,12 @@ class ResultsFile:
         return True
 
     def read(self) -> Iterator[tuple[int, ResultLine]]:
-        """The results in the file, each with the offset of its end.
+        """The results in the file, each with the offset of its end; old ones that are replaced are left out.
 
         Raises:
             DataSetError: a line is not a result.
         """
-        return results_in(self.path)
+        return results_in(self.path) if self._begins_as is None else iter(())
 
     def truncate(self, size: int) -> None:
         """Truncate to this many bytes."""
@@ -163,6 +177,7 @@ class ResultsFile:
         self._torn = True
         try:
             if self._held:
+                self.begin()
                 held, self._held, self._held_bytes = self._held, [], 0
                 self._write_all(b"".join(held))
             self._written_at = monotonic()

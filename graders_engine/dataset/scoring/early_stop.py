@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.results.line import ResultLine, decode_result
-from graders_engine.dataset.scoring.grading import ShardResults
-from graders_engine.dataset.scoring.shards import Shard
+from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import RunStopped
 from graders_engine.graders.base import Evaluator, attempt
 from graders_engine.language.scope import Scope
-from graders_engine.outcome import Failure, Flag, Outcome, details_line
+from graders_engine.outcome import Cause, Failure, Flag, Outcome, details_line
 
 FIRST_ROWS = 20
-"""If each of the first rows fails in the same way, the others are not graded."""
+"""If each of the first rows fails in the same way, the others are not graded. Samples of a prompt are one."""
+MOST_SAMPLES = 256
+"""More lines that all fail are enough, too, however few prompts they seem to be of."""
 REFUSED_ROWS = 5
 """Rows in a row that an endpoint refuses, before it is not asked any more: a wrong key stays wrong."""
 FAILED_ROWS = 20
@@ -26,29 +27,48 @@ OUTAGE_S = 30.0
 """An endpoint that answered before is given this long to come back."""
 BUSY_S = 120.0
 """An endpoint that answers, but with 429 or 5xx, is given this long from its first failed row on."""
-_SAMPLE_FLAGS = {Flag.TRUNCATED_OBSERVATION.value, Flag.UNRESPONSIVE_REWARD.value}
-"""They accompany a reward; no row fails by them."""
+LAST_ANSWERS_S = 10.0
+"""When a run is stopped, the rows before the first one that failed are given this long to be answered."""
+_NOT_ASKED: frozenset[Cause] = frozenset(("refused", "forbidden", "unreachable"))
+"""With these causes, an endpoint did not even consider what it was asked."""
+_SAMPLE_FLAGS = {
+    Flag.TRUNCATED_OBSERVATION.value,
+    Flag.UNRESPONSIVE_REWARD.value,
+    Flag.SAMPLE_PARSE.value,
+}
+"""No row fails by the first two, which accompany a reward; by the third, it fails by the model's output."""
+_SAMPLES_FAULT = {Flag.SAMPLE_PARSE.value, Flag.INVALID_VARIABLE.value}
+"""What a sample can be to blame for; the second one only if the row is not."""
+_GRADERS_FAULT = {Flag.FORMULA_PARSE.value, Flag.PYTHON_RUNTIME.value}
+"""What may be the consequence of a failure in another part."""
 
 
 @dataclass(slots=True)
 class _Streak:
-    """Rows in a row in which the same part of a grader failed, and not by its own fault."""
+    """Rows in a row in which the same part of a grader failed, and not by its own fault.
+
+    Rows have the numbers in which they were begun.
+    """
 
     first_at: float
     worked_before: bool
     last: Failure
+    first_row: int
     rows: int = 0
 
-    def add(self, failure: Failure) -> None:
+    def add(self, failure: Failure, row: int) -> None:
         self.rows += 1
         self.last = failure
+        self.first_row = min(self.first_row, row)
 
     def is_over(self, now: float) -> bool:
         """Whether nothing is to be expected any more."""
-        if self.last.cause == "refused":
+        cause = self.last.cause
+        # A key and a model that worked are not wrong: what is forbidden then may be a few requests.
+        if cause == "refused" or (cause == "forbidden" and not self.worked_before):
             return self.rows >= REFUSED_ROWS
         patience_s = OUTAGE_S if self.worked_before else 0.0
-        if self.last.cause == "unavailable":
+        if cause == "unavailable":
             patience_s = BUSY_S
         return self.rows >= FAILED_ROWS and now - self.first_at >= patience_s
 
@@ -68,7 +88,8 @@ class OutageWatch:
         self._streaks: dict[str, _Streak] = {}
         self._worked: set[str] = set()
         self._stopped = ""
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._begun = 0
+        self._tasks: dict[asyncio.Task[object], int] = {}
 
     def over(self, compiled: CompiledGrader) -> CompiledGrader:
         """The same grader, watched; one that does not wait is returned unchanged."""
@@ -80,12 +101,13 @@ class OutageWatch:
         """Grade one row, unless the run has been stopped.
 
         Raises:
-            RunStopped: it has, by this row or by another one.
+            RunStopped: it has, by this row or by another one; what was answered nevertheless is returned.
         """
         self._require_running()
         task = asyncio.current_task()
+        self._begun = row = self._begun + 1
         if task is not None:
-            self._tasks.add(task)
+            self._tasks[task] = row
         try:
             outcome = await attempt(evaluator, scope)
         except asyncio.CancelledError:
@@ -95,16 +117,18 @@ class OutageWatch:
             raise
         finally:
             if task is not None:
-                self._tasks.discard(task)
-        self._add(outcome)
-        self._require_running()
+                self._tasks.pop(task, None)
+        if not self._stopped:  # an answer that was begun before shows no life
+            self._add(outcome, row)
+        if outcome.status == "failed":
+            self._require_running()
         return outcome
 
     def _require_running(self) -> None:
         if self._stopped:
             raise RunStopped(self._stopped)
 
-    def _add(self, outcome: Outcome) -> None:
+    def _add(self, outcome: Outcome, row: int) -> None:
         now = monotonic()
         by_part = {failure.grader: failure for failure in outcome.failures}
         failed = {key: one for key, one in by_part.items() if one.blame == "infrastructure"}
@@ -116,8 +140,8 @@ class OutageWatch:
         for key, failure in failed.items():
             streak = self._streaks.get(key)
             if streak is None:
-                streak = self._streaks[key] = _Streak(now, key in self._worked, failure)
-            streak.add(failure)
+                streak = self._streaks[key] = _Streak(now, key in self._worked, failure, row)
+            streak.add(failure, row)
             if streak.is_over(now):
                 self._stop(streak)
         self.failing = bool(self._streaks)
@@ -126,22 +150,27 @@ class OutageWatch:
         if self._stopped:
             return
         self._stopped = f"{streak.rows} rows in a row failed, the last one so: {streak.last}"
-        current = asyncio.current_task()
-        for task in self._tasks - {current}:
+        last = streak.first_row if streak.worked_before else 0
+        self._cancel(after=last)
+        if self._tasks:
+            # Results are stored in their order: those before the first failed row are not lost by this.
+            asyncio.get_running_loop().call_later(LAST_ANSWERS_S, self._cancel)
+
+    def _cancel(self, after: int = 0) -> None:
+        """End the rows that are being graded, and were begun after this one."""
+        for task in [task for task, row in self._tasks.items() if row > after]:
             task.cancel()
 
-    def require_answer(self, rows: int) -> None:
-        """Check at the end of few rows that one of them, at least, could be asked for.
-
-        Args:
-            rows: how many there were.
+    def require_answer(self) -> None:
+        """Check at the end of rows none of which has a reward that they could be asked for.
 
         Raises:
-            RunStopped: none could.
+            RunStopped: they could not.
         """
         for key, streak in self._streaks.items():
-            if key not in self._worked and streak.last.cause in ("refused", "unreachable"):
-                raise RunStopped(f"{rows} rows failed, the last one so: {streak.last}")
+            if key not in self._worked and streak.last.cause in _NOT_ASKED:
+                rows = "1 row" if streak.rows == 1 else f"{streak.rows:,} rows"
+                raise RunStopped(f"{rows} failed, the last one so: {streak.last}")
 
 
 class _Watched:
@@ -160,19 +189,36 @@ class _Watched:
 class FirstRows:
     """Whether each of the first rows fails in the same way, and not by the model's output.
 
+    It takes rows of `FIRST_ROWS` prompts: many samples of a bad one show nothing about the others. Rows one
+    after the other with an equal item are of one prompt, unless the judge is to blame.
+
     Args:
         count_failed: whether outages count as well; if not, they decide nothing.
 
     Attributes:
         open: whether each row so far fails so.
+        stopped: whether the run was stopped for it, so that the results so far are worth nothing.
     """
 
     def __init__(self, *, count_failed: bool = False) -> None:
         self.open = True
+        self.stopped = False
         self._count_failed = count_failed
-        self._rows = 0
-        self._flags: set[str] = set()
+        self._rows = self._lines = self._last_line = 0
+        self._item: Any = None
+        self._line_of_item = 0
+        self._repeated: dict[int, int] = {}
+        self._prompts: set[str | int] = set()
+        self._ways: set[tuple[str, str]] = set()
         self._first: ResultLine | None = None
+
+    def see(self, ref: RowRef) -> None:
+        """Take note of a row, before its result is added."""
+        item = ref.row.get("item") if isinstance(ref.row, dict) else None
+        if item and item == self._item:
+            self._repeated[ref.line] = self._line_of_item
+        else:
+            self._item, self._line_of_item = item, ref.line
 
     def add(self, result: ResultLine) -> None:
         """Count one more row.
@@ -182,81 +228,58 @@ class FirstRows:
         """
         if result.status == "failed" and not self._count_failed:
             return
-        flags = _failing(result)
-        self._flags = flags if self._first is None else self._flags & flags
+        ways = _ways_to_fail(result)
+        self._ways = ways if self._first is None else self._ways & ways
         self._first = self._first or result
         self._rows += 1
-        if not self._flags:
-            self.open = False
-        elif self._rows == FIRST_ROWS:
-            flag = next(flag for flag in self._first.flags if flag in self._flags)
-            raise RunStopped(
-                f"Each of the first {FIRST_ROWS} rows fails by {flag}, the one on line "
-                f"{self._first.line} so: {details_line(self._first.flags[flag])}"
-            )
+        self._lines += result.line != self._last_line
+        self._last_line = result.line
+        self._prompts.add(self._prompt_of(result))
+        self.open = bool(self._ways)
+        if len(self._prompts) == FIRST_ROWS or self._lines > MOST_SAMPLES:
+            self.end()
+
+    def end(self) -> None:
+        """There are no more rows.
+
+        Raises:
+            RunStopped: there were as many as it takes, though of fewer prompts.
+        """
+        if self.open and self._first is not None and self._lines >= FIRST_ROWS:
+            self.stopped = True
+            raise RunStopped(self._reason(self._first))
+
+    def _prompt_of(self, result: ResultLine) -> str | int:
+        if result.group is not None:
+            return result.group
+        by_item = result.blame in ("row", "grader")
+        return self._repeated.get(result.line, result.line) if by_item else result.line
+
+    def _reason(self, first: ResultLine) -> str:
+        flag = next(flag for flag in first.flags if any(flag == way for way, _ in self._ways))
+        of = f" (of {len(self._prompts)} prompts)" if 1 < len(self._prompts) < self._rows else ""
+        hint = (
+            "\nIf the model's outputs are behind it, and the grader is as it should be: --keep-going."
+            if first.blame == "grader"
+            else ""
+        )
+        return (
+            f"Each of the first {self._rows:,} rows{of} fails by {flag}, the one on line {first.name} so: "
+            f"{details_line(first.flags[flag])}{hint}"
+        )
 
 
-def _failing(result: ResultLine) -> set[str]:
-    """The flags by which a row fails; none if it is scored, or if the model's output is to blame."""
+def _ways_to_fail(result: ResultLine) -> set[tuple[str, str]]:
+    """How a row fails by anything but the model's output: by its flags, and by what code raised.
+
+    A formula or code that fails in the same row as the sample fails in may do so for that reason alone.
+    """
     if result.blame in (None, "sample"):
         return set()
-    return result.flags.keys() - _SAMPLE_FLAGS
-
-
-def held_back(
-    results: Iterable[ResultLine], watch: OutageWatch, first: FirstRows | None
-) -> Iterator[ResultLine]:
-    """The results, but those of an outage, and of first rows that all fail, only when it is over.
-
-    What is held back when the run is stopped gets no result: the same command grades those rows again.
-
-    Args:
-        results: of the rows, in their order.
-        watch: of the grader that gives them.
-        first: counts the first ones; None if there were others before them.
-
-    Raises:
-        RunStopped: the other rows cannot be graded either.
-    """
-    held: list[ResultLine] = []
-    rows = 0
-    for result in results:
-        rows += 1
-        if first is not None and first.open:
-            first.add(result)
-        if (first is not None and first.open) or (
-            watch.failing and (held or result.status == "failed")
-        ):
-            held.append(result)
-            continue
-        yield from held
-        held.clear()
-        yield result
-    watch.require_answer(rows)
-    yield from held
-
-
-def shards_held_back(
-    graded: Iterable[tuple[Shard, ShardResults]], first: FirstRows | None
-) -> Iterator[tuple[Shard, ShardResults]]:
-    """Shards with their results; the first ones when it is clear that not all rows fail in the same way.
-
-    Args:
-        graded: the shards in their order.
-        first: counts the first rows; None if there were others before them.
-
-    Raises:
-        RunStopped: the other rows cannot be graded either.
-    """
-    held: list[tuple[Shard, ShardResults]] = []
-    for shard, results in graded:
-        held.append((shard, results))
-        if first is not None and first.open:
-            for line in results.lines.splitlines():
-                first.add(decode_result(line))
-                if not first.open:
-                    break
-        if first is None or not first.open:
-            yield from held
-            held.clear()
-    yield from held
+    flags = result.flags.keys() - _SAMPLE_FLAGS
+    if result.blame != "row" and result.flags.keys() & _SAMPLES_FAULT:
+        flags -= _SAMPLES_FAULT | _GRADERS_FAULT
+    return {
+        (flag, details_line(result.flags[flag]) if flag == Flag.PYTHON_RUNTIME else "")
+        for flag in flags
+    }

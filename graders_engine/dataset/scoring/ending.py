@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.errors import InvalidRequest
+from graders_engine.statistics.rounding import ROUNDING
 
-_LAST_BITS = 1e-9
-"""Relative to a limit: sums of floats differ by less from the number that they stand for."""
+_NOTHING = 1e-12
+"""A mean of rewards whose sum is zero may differ from it by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,25 @@ class Thresholds:
         """A sentence for each limit that a run does not keep; one without rows keeps none."""
         mean = tally.mean
         lowest = self.fail_under
-        if lowest is not None and (mean is None or mean < lowest - _LAST_BITS * abs(lowest)):
+        if lowest is not None and not _reaches(mean, lowest):
             reached = "there is none" if mean is None else f"{mean:.6g}"
             yield f"The mean reward is below {lowest:g} (--fail-under): {reached}."
         for name, count, limit in (
             ("invalid", tally.invalid, self.max_invalid),
             ("failed", tally.failed, self.max_failed),
         ):
-            if limit is not None and 100 * count > limit * tally.rows * (1 + _LAST_BITS):
+            if limit is not None and 100 * count > limit * tally.rows * (1 + ROUNDING):
                 yield (
                     f"More than {limit:g} % of the rows are {name} (--max-{name}): {count:,} of "
                     f"{tally.rows:,}, {100 * count / tally.rows:.4g} %."
                 )
+
+
+def _reaches(mean: float | None, lowest: float) -> bool:
+    """Whether a mean is at least so high, but for the last bits of a sum; one without a value never is."""
+    if mean is None or not math.isfinite(mean):
+        return False
+    return mean >= lowest - ROUNDING * abs(lowest) - _NOTHING
 
 
 def what_was_there(tally: Tally) -> str:

@@ -14,8 +14,9 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring.early_stop import OutageWatch, held_back
+from graders_engine.dataset.scoring.early_stop import OutageWatch
 from graders_engine.dataset.scoring.grading import grade_rows
+from graders_engine.dataset.scoring.held import held_back
 from graders_engine.errors import DataSetError
 from graders_engine.outcome import Usage, details_line, total_usage
 

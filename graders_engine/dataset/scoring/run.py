@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
@@ -21,18 +22,14 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring.early_stop import (
-    FirstRows,
-    OutageWatch,
-    held_back,
-    shards_held_back,
-)
+from graders_engine.dataset.scoring.early_stop import FirstRows, OutageWatch
 from graders_engine.dataset.scoring.grading import (
     ShardResults,
     grade_rows,
     rows_to_grade,
     score_shard,
 )
+from graders_engine.dataset.scoring.held import held_back, shards_held_back
 from graders_engine.dataset.scoring.index import Index, completed
 from graders_engine.dataset.scoring.launch import WorkerOptions
 from graders_engine.dataset.scoring.memoize import memoized
@@ -91,7 +88,7 @@ class ScoringRun:
         keep_going: bool = False,
     ) -> None:
         self.tally = Tally()
-        self._stopped = False
+        self._stopped = self._begun = False
         self._keep_going, self._watch = keep_going, OutageWatch()
         self._engine, self._compiled = engine, compiled
         self._memoized = memoized(compiled if keep_going else self._watch.over(compiled))
@@ -165,6 +162,19 @@ class ScoringRun:
             self._grade_row_by_row()
         else:
             self._grade_by_shards()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Before the first new result: drop the old ones, and the table of them, if this starts over."""
+        if self._begun:
+            return
+        self._begun = True
+        self._results.begin()
+        if self._overwrite and self._lines != self._out:
+            try:
+                Path(os.path.realpath(self._out)).unlink(missing_ok=True)
+            except OSError as error:
+                raise DataSetError(f"{self._out} cannot be replaced: {error.strerror}.") from None
 
     def retry(self) -> None:
         """Grade the rows that failed once more, and replace their results."""
@@ -212,7 +222,8 @@ class ScoringRun:
 
     def _grade_by_shards(self) -> None:
         with closing(self._graded_shards()) as graded:
-            for shard, results in shards_held_back(graded, self._first_rows(count_failed=True)):
+            first, shape = self._first_rows(count_failed=True), self._data_set.shape
+            for shard, results in shards_held_back(graded, first, shape):
                 self._keep(shard, results)
 
     def _first_rows(self, *, count_failed: bool = False) -> FirstRows | None:
@@ -235,6 +246,7 @@ class ScoringRun:
             yield from in_input_order(workers, shards, give_up)
 
     def _keep(self, shard: Shard, results: ShardResults) -> None:
+        self._begin()
         self._results.add_lines(results.lines)
         self._results.flush()
         self._index.add(completed(shard, results.tally.rows, results.digest))
@@ -244,12 +256,15 @@ class ScoringRun:
     def _grade_row_by_row(self) -> None:
         """Grade the rows of all shards as one stream, so that the engine always has rows to wait for."""
         open_shards: deque[_OpenShard] = deque()
-        results = grade_rows(self._engine, self._memoized, self._read_shards(open_shards))
+        first = self._first_rows()
+        rows = self._read_shards(open_shards, first)
+        results = grade_rows(self._engine, self._memoized, rows)
         if not self._keep_going:
-            results = held_back(results, self._watch, self._first_rows())
+            results = held_back(results, self._watch, first)
         for result in results:
             while result.line > open_shards[0].shard.last_line:
                 self._finish_shard(open_shards.popleft())
+            self._begin()
             self._results.add(result)
             self.tally.add(result)
             open_shards[0].results += 1
@@ -258,14 +273,20 @@ class ScoringRun:
         for open_shard in open_shards:
             self._finish_shard(open_shard)
 
-    def _read_shards(self, open_shards: deque[_OpenShard]) -> Iterator[RowRef]:
+    def _read_shards(
+        self, open_shards: deque[_OpenShard], first: FirstRows | None
+    ) -> Iterator[RowRef]:
         for shard in self._shards.rest():
             open_shards.append(_OpenShard(shard))
             with shard.open() as reader:
-                yield from rows_to_grade(reader.rows(), self._data_set.shape)
+                for ref in rows_to_grade(reader.rows(), self._data_set.shape):
+                    if first is not None and first.open:
+                        first.see(ref)
+                    yield ref
                 open_shards[-1].digest = reader.digest()
 
     def _finish_shard(self, done: _OpenShard) -> None:
+        self._begin()
         self._results.flush()
         self._index.add(completed(done.shard, done.results, done.digest))
 

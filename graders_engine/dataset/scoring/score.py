@@ -89,16 +89,22 @@ def score_file(
             run.check_data()
             run.export()
     except RunStopped as error:
-        raise RunStopped(f"{error}\n{_what_is_left(run.tally, out)}") from None
+        way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
+        raise RunStopped(error.reason, way_on) from None
     return run.tally
 
 
-def _what_is_left(tally: Tally, out: Path) -> str:
+def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:
     """After an early stop: what was written, and how to go on."""
     if not tally.rows:
+        results = (
+            f"the old results in {out} are unchanged"
+            if replaces
+            else f"nothing was written to {out}"
+        )
         return (
-            f"Stopped early; nothing was written to {out}. Mend what is wrong and run the command again, or "
-            "pass --keep-going to grade all rows nevertheless."
+            f"Stopped early; {results}. Mend what is wrong and run the command again, or pass --keep-going "
+            "to grade all rows nevertheless."
         )
     return (
         f"Stopped early; {tally.rows:,} graded rows are kept in {out}. Run the same command again to grade "

@@ -183,7 +183,7 @@ def _first_line(name: str, pair: Paired, *, grouped: bool) -> str:
     if not (pair.wins or pair.losses):
         rows = format_rows(difference.rows, grouped=grouped)
         return f"{name:<11} none: the same reward on all {rows}"
-    return f"{name:<11} {difference.value:+.4f}  95 % interval {format_interval(difference)}"
+    return f"{name:<11} {difference.value:+z.4f}  95 % interval {format_interval(difference)}"
 
 
 def _sub_rewards(comparison: Comparison, columns: int, unit: str) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _part_difference(difference: Estimate | None) -> str:
         return "-"
     if difference.low is None and not difference.value:
         return "the same"
-    return f"{difference.value:+.4f}  {format_interval(difference)}"
+    return f"{difference.value:+z.4f}  {format_interval(difference)}"
 
 
 def _changed_rows(title: str, rows: Sequence[RowChange], columns: int) -> Iterator[str]:
