@@ -83,7 +83,7 @@ def command(
         require_place(page, [(results, data)])
     groups = None
     if group_by is not None:
-        groups = groups_of(group_by, meta, data)
+        groups = groups_of(group_by, meta, data, results)
         meta["settings"] = {**meta.get("settings", {}), "group_by": groups.path}
     numbers = numbers_of(digest(results, groups), meta, passing, group_size)
     provenance = Provenance(results, meta)
@@ -92,7 +92,7 @@ def command(
         click.echo(format_value(report, "json"))
         return
     kept = numbers.digest.extremes() if no_html else numbers.digest.kept()
-    texts = texts_of(kept, meta, data)
+    texts = texts_of(kept, meta, data, file=results)
     printed = page == STDOUT
     screen = screen_of(sys.stderr if printed else sys.stdout)
     click.echo(report_text(numbers, provenance, texts, screen), err=printed)

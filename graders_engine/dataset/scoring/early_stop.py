@@ -9,8 +9,8 @@ from time import monotonic
 
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import ResultLine, decode_result
+from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import ShardResults
-from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import RunStopped
 from graders_engine.graders.base import Evaluator, attempt
 from graders_engine.language.scope import Scope
