@@ -86,7 +86,7 @@ def command(
         groups = groups_of(group_by, meta, data, results)
         meta["settings"] = {**meta.get("settings", {}), "group_by": groups.path}
     numbers = numbers_of(digest(results, groups), meta, passing, group_size)
-    provenance = Provenance(results, meta)
+    provenance = Provenance(results, meta, data)
     if as_json:
         report = numbers_json(numbers, provenance)
         click.echo(format_value(report, "json"))

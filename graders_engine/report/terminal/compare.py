@@ -12,7 +12,15 @@ from graders_engine.dataset.results.compare import Comparison, RowChange, RunFac
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
 from graders_engine.outcome import details_line
-from graders_engine.report.compared import p_value, row_names, standing, verdict
+from graders_engine.report.compared import (
+    p_value,
+    prompts_sentence,
+    row_names,
+    side_warnings,
+    standing,
+    verdict,
+    what_is_paired,
+)
 from graders_engine.report.formatting import (
     format_correlation,
     format_interval,
@@ -20,7 +28,6 @@ from graders_engine.report.formatting import (
     format_number,
     format_reward,
     format_rows,
-    much_blamed,
 )
 from graders_engine.report.terminal.screen import FILE, Heading, Screen
 from graders_engine.report.visible import one_line
@@ -48,7 +55,7 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
             *_sides(comparison, columns),
             *_pairs(comparison),
             *_moved(comparison),
-            *_difference(comparison.difference),
+            *_difference(comparison),
             *_scored(comparison),
             *_sub_rewards(comparison, columns),
             *_changed_rows("changed most", comparison.changed_most, columns),
@@ -62,7 +69,7 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
 def _sides(comparison: Comparison, columns: int) -> Iterator[str]:
     for letter, side in (("A", comparison.before), ("B", comparison.after)):
         yield f"{letter}  {one_line(side.name, _MAX_NAME)}"
-        yield from (f"   {sentence}" for sentence in much_blamed(side.blames, side.rows))
+        yield from (f"   {sentence}" for sentence in side_warnings(side))
         yield f"   {_mean(side.mean)}"
         yield from _other_means(side)
         yield f"   {_counts(side)}"
@@ -104,15 +111,20 @@ def _counts(side: RunFacts) -> str:
 def _pairs(comparison: Comparison) -> Iterator[str]:
     """How the rows were paired, if that is not plain: all lines of one data set."""
     pairs, before, after = comparison.pairs, comparison.before, comparison.after
-    if pairs.by == LINE and not (pairs.only_before or pairs.only_after or pairs.unchecked):
+    prompts = prompts_sentence(comparison)
+    if pairs.by == LINE and not (
+        pairs.only_before or pairs.only_after or pairs.unchecked or prompts
+    ):
         return
     ways = {LINE: "line", ITEM: "equal item"}
     yield ""
     yield (
         f"paired by {ways.get(pairs.by, one_line(pairs.by, 60))}: "
-        f"{pairs.matched:,} of {before.rows:,} rows of A are in B, "
-        f"{pairs.matched:,} of {after.rows:,} of B are in A"
+        f"{before.rows - pairs.only_before:,} of {before.rows:,} rows of A are in B, "
+        f"{after.rows - pairs.only_after:,} of {after.rows:,} of B are in A"
     )
+    if prompts:
+        yield prompts
     if pairs.other_items:
         yield f"the items of {pairs.other_items:,} of these pairs differ"
     if pairs.unchecked:
@@ -132,17 +144,18 @@ def _counted(rows: Mapping[str, int]) -> Iterator[str]:
         yield f"  {count:>{width},}  {name}"
 
 
-def _difference(pair: Paired | None) -> Iterator[str]:
+def _difference(comparison: Comparison) -> Iterator[str]:
+    pair = comparison.difference
     yield ""
     if pair is None:
         yield "no difference to show: no row counts in both means"
         return
-    yield _first_line("difference", pair)
+    yield _first_line("difference", pair, comparison)
     if not (pair.wins or pair.losses):
         return
     difference = pair.difference
     grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
-    rows = f"{format_rows(difference.rows)}{grouped}"
+    rows = f"{what_is_paired(comparison, difference.rows)}{grouped}"
     yield f"{_MARGIN} over {rows} that count in both means: B is {verdict(pair)}"
     yield f"{_MARGIN} {p_value(pair)}"
     yield f"{_MARGIN} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
@@ -161,8 +174,8 @@ def _scored(comparison: Comparison) -> Iterator[str]:
         if pair is None:
             yield "no row is scored in both"
         else:
-            yield _first_line("scored", pair)
-            yield f"{_MARGIN} over {format_rows(pair.difference.rows)} scored in both"
+            yield _first_line("scored", pair, comparison)
+            yield f"{_MARGIN} over {what_is_paired(comparison, pair.difference.rows)} scored in both"
             if pair.wins or pair.losses:
                 yield f"{_MARGIN} {p_value(pair)}"
     if comparison.left_out:
@@ -171,10 +184,12 @@ def _scored(comparison: Comparison) -> Iterator[str]:
         yield from _counted(comparison.left_out)
 
 
-def _first_line(name: str, pair: Paired) -> str:
+def _first_line(name: str, pair: Paired, comparison: Comparison) -> str:
     difference = pair.difference
     if not (pair.wins or pair.losses):
-        return f"{name:<11} none: the same reward on all {format_rows(difference.rows)}"
+        return (
+            f"{name:<11} none: the same reward on all {what_is_paired(comparison, difference.rows)}"
+        )
     return f"{name:<11} {difference.value:+.4f}  95 % interval {format_interval(difference)}"
 
 
