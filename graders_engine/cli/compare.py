@@ -32,6 +32,8 @@ PAGE_ROWS = 100
 class Margin(click.FloatRange):
     """A finite number: a gate with another margin would pass whatever the runs are."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number."""
         number = super().convert(value, param, ctx)

@@ -56,9 +56,14 @@ def prompts_sentence(comparison: Comparison) -> str:
     if prompts is None:
         return ""
     return (
-        f"which samples of a prompt belong together is not known: the means of its samples are compared "
-        f"({_span(prompts.before)} a prompt in A, {_span(prompts.after)} in B)"
+        f"each prompt counts once, by the mean of its samples: {_span(prompts.before)} in A, "
+        f"{_span(prompts.after)} in B"
     )
+
+
+def row_pairs_note(comparison: Comparison) -> str:
+    """How the listed rows were paired, if only their prompts belong together; else empty."""
+    return "" if comparison.pairs.prompts is None else "samples of a prompt by their rank in reward"
 
 
 def _span(counts: tuple[int, int]) -> str:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from graders_engine import Engine
 from graders_engine.cli import main as cli
+from graders_engine.dataset.rows import shards
 from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import command, write_rows
 
@@ -130,3 +131,86 @@ def test_a_report_needs_no_index_and_changes_none(
     before = files_in(run.parent)
     assert graders(*grouped).exit_code == 0
     assert files_in(run.parent) == before
+
+
+def compared(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(graders("compare", *arguments, "--json").stdout)
+    return found
+
+
+@pytest.fixture
+def two_runs(run: Path, engine: Engine, string_check: dict[str, Any]) -> tuple[Path, Path]:
+    """Runs of the same rows, of which the second half are in another order."""
+    other = write_rows(run.with_name("other.rows.jsonl"), with_other_tail(rows()))
+    score_file(engine, string_check, other, run.with_name("other.jsonl"))
+    return run, run.with_name("other.jsonl")
+
+
+def test_rows_in_another_order_after_the_first_bytes_are_paired_with_their_like(
+    two_runs: tuple[Path, Path],
+) -> None:
+    found = compared(*two_runs)
+    assert (found["pairs"]["by"], found["pairs"]["matched"]) == ("item", COUNT)
+    assert (found["difference"]["wins"], found["difference"]["losses"]) == (0, 0)
+
+
+def test_labels_of_the_same_length_that_were_edited_are_told(
+    run: Path, engine: Engine, string_check: dict[str, Any]
+) -> None:
+    edited = rows()
+    for row in edited[-100:]:
+        row["item"]["label"] = "other"
+    out = run.with_name("edited.jsonl")
+    score_file(engine, string_check, write_rows(run.with_name("edited.rows.jsonl"), edited), out)
+    assert compared(run, out)["pairs"]["matched"] == COUNT - 100
+
+
+def test_the_indexes_show_that_two_runs_are_of_one_data_set_that_is_gone(
+    two_runs: tuple[Path, Path], engine: Engine, string_check: dict[str, Any]
+) -> None:
+    run, shuffled = two_runs
+    again = run.with_name("again.jsonl")
+    score_file(engine, string_check, run.with_name("rows.jsonl"), again)
+    run.with_name("rows.jsonl").unlink()
+    found = compared(run, again)["pairs"]
+    assert (found["by"], found["matched"], found["unchecked"]) == ("line", COUNT, "")
+    refused = graders("compare", run, shuffled)
+    assert refused.exit_code == 1
+    assert "rows cannot be paired" in refused.stderr
+
+
+def test_without_the_indexes_rows_are_read_and_without_the_rows_nothing_is_shown(
+    run: Path, engine: Engine, string_check: dict[str, Any]
+) -> None:
+    again = run.with_name("again.jsonl")
+    score_file(engine, string_check, run.with_name("rows.jsonl"), again)
+    index_of(again).unlink()
+    found = compared(run, again)
+    assert (found["pairs"]["by"], found["pairs"]["other_items"]) == ("item", 0)
+    run.with_name("rows.jsonl").unlink()
+    assert graders("compare", run, again).exit_code == 1
+    forced = compared(run, again, "--force")["pairs"]
+    assert (forced["by"], "no such file" in forced["unchecked"]) == ("line", True)
+
+
+def test_data_that_is_no_longer_than_its_first_bytes_needs_no_index(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(100))
+    outs = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for out in outs:
+        score_file(engine, string_check, data, out)
+        index_of(out).unlink()
+    data.unlink()
+    assert compared(*outs)["pairs"]["by"] == "line"
+
+
+def test_one_file_is_one_data_set_however_its_index_is_cut(
+    run: Path, engine: Engine, string_check: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "FIRST_SHARD_BYTES", 1_000)
+    out = run.with_name("other_cut.jsonl")
+    score_file(engine, string_check, run.with_name("rows.jsonl"), out)
+    assert compared(run, out)["pairs"]["by"] == "line"
+    write_rows(run.with_name("rows.jsonl"), with_other_tail(rows()))
+    assert graders("compare", run, out).exit_code == 1

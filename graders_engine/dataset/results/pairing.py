@@ -48,8 +48,8 @@ class Pairing:
         other_items: pairs whose items differ; None if the items were not read.
         unchecked: why nothing shows that the rows of a pair are the same; empty if something does.
         prompts: the prompts, if several samples have the same key. Nothing says then which sample of one run
-            belongs to which of the other: only the prompts are pairs, and their samples are paired in the
-            order of status and reward.
+            belongs to which of the other: only the prompts are pairs, and their samples are paired by their
+            ranks in status and reward.
     """
 
     by: str
@@ -189,10 +189,15 @@ def _by_key(
         np.unique(np.concatenate((one, other)), return_inverse=True)[1].ravel().astype(np.int64)
     )
     before, after = numbers[: len(one)], numbers[len(one) :]
+    counts = np.bincount(before, minlength=len(numbers)), np.bincount(after, minlength=len(numbers))
+    places = (
+        _places(_ranks(before, first), counts[0][before], counts[1][before]),
+        _places(_ranks(after, second), counts[1][after], counts[0][after]),
+    )
     spread = 1 + len(numbers)
     _, in_before, in_after = np.intersect1d(
-        before * spread + _occurrences(before, first),
-        after * spread + _occurrences(after, second),
+        before * spread + places[0],
+        after * spread + places[1],
         assume_unique=True,
         return_indices=True,
     )
@@ -226,7 +231,25 @@ def _prompts(before: Ints, after: Ints, in_before: Ints, groups: Ints) -> Prompt
     return Prompts(sides[0], sides[1], groups[at])
 
 
-def _occurrences(keys: Ints, run: RunColumns) -> Ints:
+def _places(ranks: Ints, own: Ints, others: Ints) -> Ints:
+    """Of each row, the rank among the other run's rows with its key that it is paired with.
+
+    Where a run has more rows with a key than the other, those are paired that lie in the middle of as many
+    equal parts as the other has rows; the others' places are ranks that the other run does not have.
+
+    Args:
+        ranks: of each row, as `_ranks`.
+        own: of each row, how many of its run have its key.
+        others: how many of the other run have it.
+    """
+    parts = np.maximum(others, 1)
+    part = ranks * parts // own
+    part += (2 * part + 1) * own // (2 * parts) < ranks
+    middle = ((2 * part + 1) * own // (2 * parts) == ranks) & (part < others)
+    return np.where(own <= others, ranks, np.where(middle, part, others + ranks))
+
+
+def _ranks(keys: Ints, run: RunColumns) -> Ints:
     """Of each row, how many rows with the same key come before it, in the order of status and reward."""
     order = np.lexsort((run.samples, run.lines, run.counted, run.standings, keys))
     ordered = keys[order]

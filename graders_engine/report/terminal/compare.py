@@ -16,6 +16,7 @@ from graders_engine.report.compared import (
     p_value,
     prompts_sentence,
     row_names,
+    row_pairs_note,
     side_warnings,
     standing,
     verdict,
@@ -50,6 +51,8 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
         screen: what it is printed on; by default, a file.
     """
     columns = screen.columns
+    note = row_pairs_note(comparison)
+    note = note and f", {note}"
     return screen.text(
         (
             *_sides(comparison, columns),
@@ -58,8 +61,10 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
             *_difference(comparison),
             *_scored(comparison),
             *_sub_rewards(comparison, columns),
-            *_changed_rows("changed most", comparison.changed_most, columns),
-            *_changed_rows("status changed, the first rows", comparison.status_changes, columns),
+            *_changed_rows(f"changed most{note}", comparison.changed_most, columns),
+            *_changed_rows(
+                f"status changed, the first rows{note}", comparison.status_changes, columns
+            ),
             *_changes("grader", comparison.grader_changes, columns),
             *_changes("settings", comparison.setting_changes, columns),
         )
