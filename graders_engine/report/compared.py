@@ -33,7 +33,7 @@ def standing(result: ResultLine) -> str:
 def verdict(pair: Paired) -> str:
     """What is shown of B, to end a sentence."""
     if not pair.computed:
-        return "not comparable, because rewards are too large to compute the difference"
+        return "not comparable: rewards are too large"
     return pair.direction() or "not shown to differ"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from click.testing import CliRunner, Result
 
 from graders_engine import Engine
 from graders_engine.cli import main as cli
+from graders_engine.dataset.results.shard_index import read_index
 from graders_engine.dataset.rows import shards
+from graders_engine.dataset.scoring.index import Index
 from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import command, write_rows
 
@@ -115,10 +119,23 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+ENDLESS = """
+CREATE VIEW batch(first_line, last_line, start_at, end_at, results, digest) AS
+WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x, x, x, x, x, '' FROM n
+"""
+
+
+def make_endless(index: Path) -> None:
+    """The rows of the table come from a query that never ends."""
+    with closing(sqlite3.connect(index)) as database:
+        database.execute("DROP TABLE batch")
+        database.execute(ENDLESS)
+
+
 @pytest.mark.parametrize(
     "damage",
-    [Path.unlink, lambda index: index.write_bytes(b"no database" * 1_000)],
-    ids=["lost", "damaged"],
+    [Path.unlink, lambda index: index.write_bytes(b"no database" * 1_000), make_endless],
+    ids=["lost", "damaged", "endless"],
 )
 def test_a_report_needs_no_index_and_changes_none(
     damage: Callable[[Path], object], run: Path
@@ -131,6 +148,18 @@ def test_a_report_needs_no_index_and_changes_none(
     before = files_in(run.parent)
     assert graders(*grouped).exit_code == 0
     assert files_in(run.parent) == before
+
+
+def test_the_index_of_a_run_that_has_not_ended_is_read_as_far_as_it_got(run: Path) -> None:
+    with Index(index_of(run)) as index:
+        first, *_ = graded = index.shards()
+        index.forget(first)
+        for shard in graded:
+            index.add(shard)
+        before = {path.name for path in run.parent.iterdir()}
+        assert f"{index_of(run).name}-wal" in before
+        assert read_index(run) == graded
+    assert before >= {path.name for path in run.parent.iterdir()}
 
 
 def compared(*arguments: object) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -54,30 +56,39 @@ def completed(shard: Shard, results: int, digest: str) -> CompletedShard:
 def read_index(results: Path) -> list[CompletedShard]:
     """The completed shards of a results file, from its first line on; empty if that is not known.
 
-    It changes nothing on the disk. An index that is lost or damaged, or that a run is writing, tells nothing.
+    It changes nothing on the disk. An index that is lost or damaged tells nothing.
 
     Args:
         results: the results file, of either format.
     """
     path = index_path(lines_of(results))
-    # Without a log to take into account, nothing but the file itself is opened, so nothing is left behind.
     log = path.with_name(f"{path.name}-wal")
-    mode = "mode=ro" if log.exists() else "mode=ro&immutable=1"
     try:
         if not path.is_file():
             return []
-        address = f"file:{quote(str(path.absolute()))}?{mode}"
-        with closing(sqlite3.connect(address, uri=True, timeout=0)) as database:
-            database.execute("PRAGMA trusted_schema=OFF")
-            if database.execute(WRONG_TYPES).fetchone():
-                return []
-            found = [CompletedShard(*row) for row in database.execute(SHARDS)]
+        if not log.exists():
+            found = _read(path)
+        else:  # of a run that has not ended; SQLite would leave another file beside these
+            with tempfile.TemporaryDirectory() as folder:
+                for file in (path, log):
+                    shutil.copyfile(file, Path(folder, file.name))
+                found = _read(Path(folder, path.name), immutable=False)
     except (sqlite3.Error, OSError):
         return []
     ends = [0, *(shard.last_line for shard in found)]
     if any(shard.first_line != end + 1 for shard, end in zip(found, ends, strict=False)):
         return []
     return found
+
+
+def _read(path: Path, *, immutable: bool = True) -> list[CompletedShard]:
+    address = f"file:{quote(str(path.absolute()))}?immutable={int(immutable)}"
+    with closing(sqlite3.connect(address, uri=True)) as database:
+        database.execute("PRAGMA trusted_schema=OFF")
+        found = database.execute("SELECT type, name FROM sqlite_master").fetchmany(2)
+        if found != [("table", "batch")] or database.execute(WRONG_TYPES).fetchone():
+            return []  # a view could run forever
+        return [CompletedShard(*row) for row in database.execute(SHARDS)]
 
 
 def same_until(one: Sequence[CompletedShard], other: Sequence[CompletedShard]) -> int:

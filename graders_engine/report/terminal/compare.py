@@ -162,6 +162,8 @@ def _difference(comparison: Comparison) -> Iterator[str]:
     grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
     rows = f"{what_is_paired(comparison, difference.rows)}{grouped}"
     yield f"{_MARGIN} over {rows} that count in both means: B is {verdict(pair)}"
+    if not pair.computed:
+        return
     yield f"{_MARGIN} {p_value(pair)}"
     yield f"{_MARGIN} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
     spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
