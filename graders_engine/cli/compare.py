@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ import click
 
 from graders_engine.cli.failing import complain
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.numbers import Finite
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
@@ -29,16 +29,16 @@ PAGE_ROWS = 100
 """Changed rows of each kind on the HTML page."""
 
 
-class Margin(click.FloatRange):
-    """A finite number: a gate with another margin would pass whatever the runs are."""
+class Margin(Finite):
+    """A finite number from 0: a gate with another margin would pass whatever the runs are."""
 
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number that the text says."""
         number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        if number < 0:
+            self.fail(f"'{value}' is less than 0.", param, ctx)
         return number
 
 
@@ -74,7 +74,7 @@ def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
             FAIL_IF_WORSE,
             "margin",
             metavar="[=MARGIN]",
-            type=Margin(0),
+            type=Margin(),
             help="Exit with code 3 if B is worse than A by more than MARGIN (default: 0).",
         ),
     ):

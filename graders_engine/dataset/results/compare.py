@@ -20,7 +20,6 @@ from graders_engine.dataset.results.same_data import Sources
 from graders_engine.outcome import Blame, Status
 from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate
 from graders_engine.statistics.paired import Paired, apart, estimate_difference, paired
-from graders_engine.statistics.rounding import ROUNDING
 
 TOP = 10
 """Rows of each kind that are kept by default."""
@@ -178,7 +177,7 @@ def compare(
             RowChange(first.result(here[index]), second.result(there[index])) for index in indexes
         )
 
-    distance = np.nan_to_num(np.abs(new - old), nan=0.0, posinf=np.inf)
+    distance = np.nan_to_num(np.abs(apart(old, new)), nan=0.0, posinf=np.inf)
     farthest = np.argsort(-distance, kind="stable")[:top]
     values = _PairedValues(pairing)
     counted = values.of(first.counted, second.counted)
@@ -192,7 +191,7 @@ def compare(
         _paired(*counted, values.groups),
         _paired(*values.of(first.rewards, second.rewards), values.groups),
         dict(_sub_reward_changes(first, second, values)),
-        rows(farthest[distance[farthest] > ROUNDING]),
+        rows(farthest[distance[farthest] > 0]),
         rows(np.flatnonzero(was != is_)[:top]),
         tuple(changes(first.meta.get("grader"), second.meta.get("grader"))),
         tuple(changes(_other_facts(first.meta), _other_facts(second.meta))),
