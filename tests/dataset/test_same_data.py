@@ -243,3 +243,17 @@ def test_one_file_is_one_data_set_however_its_index_is_cut(
     assert compared(run, out)["pairs"]["by"] == "line"
     write_rows(run.with_name("rows.jsonl"), with_other_tail(rows()))
     assert graders("compare", run, out).exit_code == 1
+
+
+def test_outputs_that_were_written_over_leave_rows_of_one_data_set_paired_by_line_and_unchecked(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path
+) -> None:
+    data = write_rows(tmp_path / "items.jsonl", [row["item"] for row in rows()])
+    outs = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for out, wrong in zip(outs, (3, 2), strict=True):
+        texts = ["wrong" if n % wrong == 0 else f"{n:05d}" for n in range(COUNT)]
+        outputs = write_rows(tmp_path / "outputs.jsonl", [{"output": text} for text in texts])
+        score_file(engine, string_check, data, out, outputs=outputs)
+    found = compared(*outs)["pairs"]
+    assert (found["by"], found["matched"]) == ("line", COUNT)
+    assert f"{data}, joined with {tmp_path / 'outputs.jsonl'}, {OTHER}" in found["unchecked"]

@@ -74,8 +74,9 @@ def open_data_of(
         )
     indexed = [] if results is None or data_set.records.once else read_index(results)
     if wrong := other_data(data_set.records, indexed):
+        joined = f", joined with {outputs['path']}," if outputs.get("path") else ""
         raise DataSetError(
-            f"{data} is not the data set of these results: its content is different, somewhere in "
+            f"{data}{joined} is not the data set of these results: its content is different, somewhere in "
             f"lines {wrong.first_line} to {wrong.last_line}."
         )
     return data_set

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,14 +95,21 @@ def _hint(pairing: Pairing) -> str:
 
 def _pair(first: RunColumns, second: RunColumns, sources: Sources) -> Pairing:
     by = None if sources.by is None else sources.by.strip()
-    if by is None and (same := same_data(first, second, sources)):
-        if same == "rows" or not any(_outputs(run.meta) for run in (first, second)):
-            return _by_line(first, second)
+    joined = any(_outputs(run.meta) for run in (first, second))
+    same = same_data(first, second, sources) if by is None else ""
+    if same == "rows" or (same == "data" and not joined):
+        return _by_line(first, second)
+    if same == "data":
         return _by_key(LINE, first, second, first.lines, second.lines)
     try:
         here = read_keys(first, by, sources.before, "--data-a")
         there = read_keys(second, by, sources.after, "--data-b")
     except DataSetError as error:
+        if (
+            same and joined
+        ):  # outputs are often written over, when those of another model are graded
+            found = _by_key(LINE, first, second, first.lines, second.lines)
+            return replace(found, unchecked=str(error))
         if by is not None or not sources.force:
             force = (
                 ""

@@ -36,8 +36,8 @@ class Sources:
 
 def same_data(
     first: RunColumns, second: RunColumns, sources: Sources
-) -> Literal["rows", "data", ""]:
-    """What two runs are shown to share: "rows", with their samples; "data" alone; or nothing.
+) -> Literal["rows", "data", "first bytes", ""]:
+    """What two runs are shown to share: "rows", with samples; the "data"; its "first bytes"; or nothing.
 
     The size and the first bytes of two data sets do not show it, unless these bytes are all.
     """
@@ -50,11 +50,12 @@ def same_data(
     indexes = [read_index(run.path) for run in (first, second)]
     if facts[0] and last and same_until(*indexes) >= last:
         return "rows"
-    if facts[0].get("head") and _is_all_head(facts[0]):
-        return "data"
-    if any(not index or index[-1].last_line < last for index in indexes):
+    if not facts[0].get("head"):
         return ""
-    return "data" if _same_file(first, second, sources) else ""
+    reached = all(index and index[-1].last_line >= last for index in indexes)
+    if _is_all_head(facts[0]) or (reached and _same_file(first, second, sources)):
+        return "data"
+    return "first bytes"
 
 
 def _is_all_head(facts: Mapping[str, Any]) -> bool:
