@@ -12,11 +12,12 @@ import click
 
 from graders_engine.cli.failing import complain
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.numbers import Finite
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.dataset.results.compare import Comparison
-    from graders_engine.dataset.results.pairing import Sources
+    from graders_engine.dataset.results.same_data import Sources
 
 WORSE = 3
 """Exit code of --fail-if-worse if B is worse than A, or if nothing shows that it is not."""
@@ -26,6 +27,19 @@ FAIL_IF_WORSE = "--fail-if-worse"
 FILE = click.Path(path_type=Path)
 PAGE_ROWS = 100
 """Changed rows of each kind on the HTML page."""
+
+
+class Margin(Finite):
+    """A finite number from 0: a gate with another margin would pass whatever the runs are."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number that the text says."""
+        number = super().convert(value, param, ctx)
+        if number < 0:
+            self.fail(f"'{value}' is less than 0.", param, ctx)
+        return number
 
 
 class WithMargin(Command):
@@ -60,7 +74,7 @@ def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
             FAIL_IF_WORSE,
             "margin",
             metavar="[=MARGIN]",
-            type=click.FloatRange(0),
+            type=Margin(),
             help="Exit with code 3 if B is worse than A by more than MARGIN (default: 0).",
         ),
     ):
@@ -80,7 +94,7 @@ def show_comparison(
 ) -> None:
     """Compare two results files, print that, and write the page if one is wanted.
 
-    With a margin, it exits with `WORSE` if the second run is worse by more than that, or if nothing shows.
+    With a margin, it exits with `WORSE` if the second run is worse by more than that, or if that is unknown.
 
     Args:
         results: the two files.
@@ -148,12 +162,20 @@ def _write_page(
     from graders_engine.dataset.results.meta import read_meta
     from graders_engine.report.html.comparison import comparison_page  # takes a while to import
     from graders_engine.report.html.place import write_page
+    from graders_engine.report.provenance import Provenance
     from graders_engine.report.row_texts import texts_of
 
     changed = (*comparison.changed_most, *comparison.status_changes)
-    before = texts_of([row.before for row in changed], read_meta(results[0]), sources.before)
-    after = texts_of([row.after for row in changed], read_meta(results[1]), sources.after)
-    text = comparison_page(comparison, (before, after))
+    moved = sources.before, sources.after
+    origins = [
+        Provenance(path, read_meta(path), data) for path, data in zip(results, moved, strict=True)
+    ]
+    sides = [[row.before for row in changed], [row.after for row in changed]]
+    before, after = (
+        texts_of(rows, origin.meta, origin.moved, file=origin.results)
+        for rows, origin in zip(sides, origins, strict=True)
+    )
+    text = comparison_page(comparison, (before, after), origins)
     if page == STDOUT:
         click.echo(text)
     else:
@@ -162,9 +184,12 @@ def _write_page(
 
 def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
     """Exit with a code that says so if B is worse, or if nothing could be compared at all."""
-    if comparison.difference is None:
+    found = comparison.difference
+    if found is None:
         reason, code = "No row counts in both means, so nothing was compared.", NOTHING_COMPARED
-    elif margin is not None and comparison.worse(margin):
+    elif margin is not None and not found.computed:
+        reason, code = "Rewards are too large to compute the difference, so B may be worse.", WORSE
+    elif margin is not None and found.direction(margin) == "lower":
         reason, code = f"B is worse than A{f' by more than {margin:g}' if margin else ''}.", WORSE
     else:
         return
@@ -206,19 +231,22 @@ def command(
 
     Each mean is that of `graders report`: rows whose output or grader is to blame for a missing reward count
     at what the hosted API serves. The difference is over the pairs that count in both means; the samples of a
-    prompt count as one draw.
+    prompt count as one draw. Where their numbers differ, or nothing says which sample of a prompt belongs to
+    which of the other run, the difference is that of the prompts' means.
 
     --json prints `before` and `after` (each `rows`, `statuses`, `blames`, `mean`, `scored_mean`,
-    `hosted_mean`), `pairs` (`by`, `matched`, `only_before`, `only_after`, `other_items`, `unchecked`),
+    `hosted_mean`, `complete`), `pairs` (`by`, `matched`, `only_before`, `only_after`, `other_items`,
+    `unchecked`, `prompts`: null, or how many are compared, `before` and `after` with how many samples),
     `moved`, `left_out`, the `difference` of the means and that of the rows `scored` in both (each `before`,
     `after`, `difference`, `p_value`, `test`, `wins`, `ties`, `losses`, …), `sub_rewards`, `changed_most`,
     `status_changes`, `grader_changes` and `setting_changes`. Each mean is `value`, `low` and `high` (its
     95 % interval), `rows` and `groups`; what is no finite number is null.
 
     Exit codes: 0 done, 1 no row counts in both means, 3 with --fail-if-worse: the same, or B is worse (the
-    95 % interval of the difference ends below -MARGIN).
+    95 % interval of the difference ends below -MARGIN; without one, the difference is below and p < 0.05), or
+    the difference cannot be computed.
     """
-    from graders_engine.dataset.results.pairing import Sources
+    from graders_engine.dataset.results.same_data import Sources
 
     require_page(printing["page"], [(a, data_a), (b, data_b)])
     show_comparison((a, b), Sources(data_a, data_b, by, force), **printing)

@@ -71,7 +71,7 @@ def command(
 
     With --out-dir an interrupted comparison can be resumed: run the same command again.
     """
-    from graders_engine.dataset.results.pairing import Sources
+    from graders_engine.dataset.results.same_data import Sources
 
     if str(how["data"]) == "-":
         raise InvalidRequest(

@@ -92,7 +92,7 @@ def command(
     path = data or _require(data_path(meta), "Pass the data set with --data.")
     keep_inputs(settings, path, *(() if results is None else results_files(results)))
     try:
-        key, raw, samples = _find_row(path, meta, keys_of(number, nth))
+        key, raw, samples = _find_row(path, meta, keys_of(number, nth), results)
     except DataSetError as error:
         raise error if data else DataSetError(f"{error} {MOVED}") from None
     explanation = explain(
@@ -127,8 +127,10 @@ def _numbers(named: Named, sample: int | None) -> tuple[int, int]:
     return named.line, named.sample or sample or 1
 
 
-def _find_row(path: Path, meta: Mapping[str, Any], keys: list[RowKey]) -> tuple[RowKey, Any, int]:
-    for found in find_counted(path, meta, keys):
+def _find_row(
+    path: Path, meta: Mapping[str, Any], keys: list[RowKey], results: Path | None
+) -> tuple[RowKey, Any, int]:
+    for found in find_counted(path, meta, keys, results):
         return found
     raise InvalidRequest(f"{path} has no row on line {row_name(*keys[-1])}.")
 

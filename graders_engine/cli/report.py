@@ -83,16 +83,16 @@ def command(
         require_place(page, [(results, data)])
     groups = None
     if group_by is not None:
-        groups = groups_of(group_by, meta, data)
+        groups = groups_of(group_by, meta, data, results)
         meta["settings"] = {**meta.get("settings", {}), "group_by": groups.path}
     numbers = numbers_of(digest(results, groups), meta, passing, group_size)
-    provenance = Provenance(results, meta)
+    provenance = Provenance(results, meta, data)
     if as_json:
         report = numbers_json(numbers, provenance)
         click.echo(format_value(report, "json"))
         return
     kept = numbers.digest.extremes() if no_html else numbers.digest.kept()
-    texts = texts_of(kept, meta, data)
+    texts = texts_of(kept, meta, data, file=results)
     printed = page == STDOUT
     screen = screen_of(sys.stderr if printed else sys.stdout)
     click.echo(report_text(numbers, provenance, texts, screen), err=printed)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from graders_engine.dataset.results.compare import Comparison, RowChange
+from graders_engine.dataset.results.compare import Comparison, RowChange, RunFacts
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.report.formatting import format_number, format_reward
+from graders_engine.report.formatting import (
+    format_number,
+    format_reward,
+    format_rows,
+    much_blamed,
+)
+from graders_engine.report.provenance import UNFINISHED
 from graders_engine.statistics.paired import Paired
 
 
@@ -31,13 +37,44 @@ def standing(result: ResultLine) -> str:
 
 
 def verdict(pair: Paired) -> str:
-    """What the interval of a difference shows of B, to end a sentence."""
-    low, high = pair.difference.low, pair.difference.high
-    if low is not None and low > 0:
-        return "higher"
-    if high is not None and high < 0:
-        return "lower"
-    return "not shown to differ"
+    """What is shown of B, to end a sentence."""
+    if not pair.computed:
+        return "not comparable: rewards are too large"
+    return pair.direction() or "not shown to differ"
+
+
+def side_warnings(side: RunFacts, *, grouped: bool) -> list[str]:
+    """What must be known before the numbers of a run are read, without a full stop."""
+    unfinished = [UNFINISHED.rstrip(".")] if side.complete is False else []
+    return [*unfinished, *much_blamed(side.blames, side.rows, grouped=grouped)]
+
+
+def what_is_paired(comparison: Comparison, count: int) -> str:
+    """A number of pairs: of rows, or of prompts."""
+    if comparison.pairs.prompts is None:
+        return format_rows(count, grouped=in_samples(comparison))
+    return f"{count:,} {'prompt' if count == 1 else 'prompts'}"
+
+
+def prompts_sentence(comparison: Comparison) -> str:
+    """That the means of prompts are compared, and of how many samples; empty if rows are."""
+    prompts = comparison.pairs.prompts
+    if prompts is None:
+        return ""
+    return (
+        f"each prompt counts once, by the mean of its samples: {_span(prompts.before)} in A, "
+        f"{_span(prompts.after)} in B"
+    )
+
+
+def row_pairs_note(comparison: Comparison) -> str:
+    """How the listed rows were paired, if only their prompts belong together; else empty."""
+    return "" if comparison.pairs.prompts is None else "samples of a prompt by their rank in reward"
+
+
+def _span(counts: tuple[int, int]) -> str:
+    fewest, most = counts
+    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
 
 
 def p_value(pair: Paired) -> str:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.results.meta import COMPLETE, DATA_CHANGED, REPORT
+from graders_engine.dataset.results.meta import DATA_CHANGED, REPORT, is_complete
 from graders_engine.report.visible import one_line
 
 GROUP_SIZE = 8
 """Samples of a group in training, by default: the usual number in group-relative training."""
+UNFINISHED = "This run has not ended: the numbers are those of its first rows."
+"""What must be known of a run whose data set has rows without a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,12 @@ class Provenance:
     Attributes:
         results: the results file.
         meta: the content of its `.meta.json` file; empty if it does not exist.
+        moved: where the data set is now, if it was moved.
     """
 
     results: Path
     meta: Mapping[str, Any]
+    moved: Path | None = None
 
     @property
     def grader(self) -> dict[str, Any]:
@@ -52,16 +56,14 @@ class Provenance:
     @property
     def complete(self) -> bool | None:
         """Whether all rows of the data set have a result; None if that is not recorded."""
-        complete = self.meta.get(COMPLETE)
-        return complete if isinstance(complete, bool) else None
+        return is_complete(self.meta)
 
     @property
     def warnings(self) -> list[str]:
         """What must be known before the numbers are read."""
-        unfinished = "This run has not ended: the numbers are those of its first rows."
         return [
             *filter(None, [self.data_changed]),
-            *([unfinished] if self.complete is False else ()),
+            *([UNFINISHED] if self.complete is False else ()),
         ]
 
     @property
@@ -83,10 +85,15 @@ class Provenance:
     def without_folders(self, text: str) -> str:
         """A sentence with only the names of the run's files: where they are is nobody else's business."""
         recorded = self.meta.get("data", {})
-        paths = [recorded.get("path"), (recorded.get("outputs") or {}).get("path"), self.results]
-        for path in filter(None, paths):
-            for spelling in (Path(path).absolute(), path):
-                text = text.replace(str(spelling), _name(path))
+        outputs = (recorded.get("outputs") or {}).get("path")
+        paths = filter(None, (recorded.get("path"), outputs, self.results, self.moved))
+        spellings = {
+            str(spelling): _name(path)
+            for path in paths
+            for spelling in (Path(path).absolute(), path)
+        }
+        for spelling in sorted(spellings, key=len, reverse=True):  # one may be the end of another
+            text = text.replace(spelling, spellings[spelling])
         return text
 
     def facts(self) -> Iterator[tuple[str, str]]:

@@ -105,6 +105,8 @@ def texts_of(
     meta: Mapping[str, Any],
     data: Path | None = None,
     budget_bytes: int = BUDGET_BYTES,
+    *,
+    file: Path | None = None,
 ) -> RowTexts:
     """Read the texts of these rows in one pass over the data set.
 
@@ -113,6 +115,7 @@ def texts_of(
         meta: what produced them; it says where the data set was and how its rows were read.
         data: where the data set is now, if it was moved.
         budget_bytes: length of all texts together from which on less is kept of each.
+        file: the results file, whose index shows that the rows are those that were graded.
     """
     if data is None and (data := data_path(meta)) is None:
         return RowTexts(
@@ -120,7 +123,7 @@ def texts_of(
         )
     keys = {RowKey(result.line, result.sample) for result in results}
     try:
-        return RowTexts(_read(find_rows(data, meta, keys), budget_bytes))
+        return RowTexts(_read(find_rows(data, meta, keys, file), budget_bytes))
     except (DataSetError, InvalidRequest) as error:
         return RowTexts(why_none=f"{error} {MOVED}")
 
@@ -159,22 +162,28 @@ def _bytes(text: str) -> int:
 
 
 def find_rows(
-    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey]
+    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey], file: Path | None = None
 ) -> Iterator[tuple[RowKey, Any]]:
     """The rows with these keys, as `compiled.scope_reader(None)` takes them.
+
+    Args:
+        data: the data set.
+        meta: what produced the results.
+        keys: of the rows.
+        file: as for `texts_of`.
 
     Raises:
         DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
         InvalidRequest: its rows have no known shape.
     """
-    return ((key, row) for key, row, _ in find_counted(data, meta, keys))
+    return ((key, row) for key, row, _ in find_counted(data, meta, keys, file))
 
 
 def find_counted(
-    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey]
+    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey], file: Path | None = None
 ) -> Iterator[tuple[RowKey, Any, int]]:
     """As `find_rows`, each with how many samples its line has; 0 for a line without a list of them."""
-    data_set = open_data_of(meta, data)
+    data_set = open_data_of(meta, data, results=file)
     lines = {key.line for key in keys}
     last = max(lines, default=0)
     for raw in data_set.records.read():

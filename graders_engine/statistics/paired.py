@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ SAMPLED_GROUPS = 2_000
 DRAWS = 9_999
 """Sampled sign assignments: p is accurate to about 0.004 near 0.05."""
 _BLOCK_SIGNS = 1 << 21
+SIGNIFICANT = 0.05
+"""P-value under which a difference counts as shown, if the data give no interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,10 @@ class Paired:
         difference: mean of second minus first, with its paired interval.
         p_value: two-sided probability of a difference at least this large if there is none.
         test: the test that gave the p-value.
-        wins: rows where the second is higher.
-        ties: rows where both are equal.
-        losses: rows where the second is lower.
-        spearman: rank correlation; None if one run has the same reward on all rows.
+        wins: pairs whose second is higher.
+        ties: pairs whose values are equal.
+        losses: pairs whose second is lower.
+        spearman: rank correlation; None if one run has the same reward in all pairs.
         kendall: Kendall's tau-b; None in the same case.
         detectable: smallest true difference that this many rows detect with probability `POWER`; None if
             the data do not determine it.
@@ -64,6 +66,29 @@ class Paired:
     spearman: float | None
     kendall: float | None
     detectable: float | None
+
+    @property
+    def computed(self) -> bool:
+        """Whether the difference and its interval are numbers: not so if rewards are too large to add."""
+        found = self.difference
+        numbers = (found.value, found.low, found.high, self.p_value)
+        return all(number is None or math.isfinite(number) for number in numbers)
+
+    def direction(self, margin: float = 0.0) -> Literal["higher", "lower", ""]:
+        """What is shown of the second run: that it is higher or lower by more than `margin`, or nothing.
+
+        That is so if the whole interval of the difference is beyond the margin; or, if the data give no
+        interval (every row changed by the same amount), if the difference is and its p-value is under 5 %.
+        """
+        found = self.difference
+        if not self.computed:
+            return ""
+        low, high = found.low, found.high
+        if low is None or high is None:
+            if self.p_value >= SIGNIFICANT:
+                return ""
+            low = high = found.value
+        return "higher" if low > margin else "lower" if high < -margin else ""
 
 
 def paired(before: Floats, after: Floats, groups: NDArray[Any] | None = None) -> Paired | None:

@@ -15,7 +15,7 @@ from graders_engine import Engine
 from graders_engine.cli import main as cli
 from graders_engine.dataset.results.compare import compare
 from graders_engine.dataset.results.line import ResultLine, encode_results
-from graders_engine.dataset.results.pairing import Sources
+from graders_engine.dataset.results.same_data import Sources
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import DataSetError
 

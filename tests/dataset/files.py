@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring.shards import Shard
+from graders_engine.dataset.rows.shards import Shard
 
 
 def write_rows(path: Path, rows: list[Any]) -> Path:

@@ -17,8 +17,8 @@ import pytest
 
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
+from graders_engine.dataset.rows.shards import cut
 from graders_engine.dataset.scoring.order import failed_results
-from graders_engine.dataset.scoring.shards import cut
 from tests.dataset.files import cats, command, results, timeless, write_rows
 
 KILLS = int(os.environ.get("GRADERS_KILLS", "4"))

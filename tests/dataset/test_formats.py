@@ -25,7 +25,7 @@ from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows import lines, source
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring.shards import cut
+from graders_engine.dataset.rows.shards import cut
 from graders_engine.errors import DataSetError, InvalidRequest
 from tests.dataset.files import rows_of
 

@@ -9,12 +9,12 @@ from typing import Self
 import pytest
 
 from graders_engine import Engine
+from graders_engine.dataset.rows import shards as sizes
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
-from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.rows.shards import Shard, cut
 from graders_engine.dataset.scoring.grading import ShardResults, score_shard
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
-from graders_engine.dataset.scoring.shards import Shard, cut
 from tests.dataset.files import cats, write_rows
 
 CHECK = {

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from graders_engine import DataSetError, Engine, InvalidRequest
 from graders_engine.cli import main as cli
-from graders_engine.dataset.results.compare import Comparison, compare
-from graders_engine.dataset.results.pairing import Sources
+from graders_engine.dataset.results.compare import Comparison, PromptsPaired, compare
+from graders_engine.dataset.results.same_data import Sources
 from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import command, write_rows
 
@@ -141,7 +141,7 @@ def test_ids_that_only_number_the_lines_of_each_file_pair_nothing(runs: Runs) ->
     assert (found.pairs.by, found.pairs.other_items) == ("item", 0)
 
 
-def test_samples_of_equal_items_are_paired_in_order_and_count_as_one_draw(runs: Runs) -> None:
+def test_of_samples_of_equal_items_the_means_of_the_prompts_are_compared(runs: Runs) -> None:
     prompts = items(12)
     one = runs.score("a", [row for row in answered(prompts) for _ in range(4)])
     lists = [{"item": item, "samples": ["no"] * 4} for item in reversed(prompts)]
@@ -149,7 +149,9 @@ def test_samples_of_equal_items_are_paired_in_order_and_count_as_one_draw(runs: 
     found = compare(one, other)
     assert paired(found) == ("item", 48, 0, 0)
     assert found.difference is not None
-    assert (found.difference.difference.rows, found.difference.difference.groups) == (48, 12)
+    assert (found.difference.difference.rows, found.difference.difference.groups) == (12, 12)
+    assert (found.difference.ties, found.difference.losses) == (8, 4)
+    assert found.pairs.prompts == PromptsPaired(12, (4, 4), (4, 4))
     rows = [(row.before.line, row.after.line, row.after.sample) for row in found.changed_most[:4]]
     assert rows == [(1, 12, 1), (2, 12, 2), (3, 12, 3), (4, 12, 4)]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.shards import cut
 from graders_engine.dataset.rows.source import HEAD_BYTES
-from graders_engine.dataset.scoring.shards import cut
 from tests.dataset.files import cats, write_rows
 
 LOOKS = 2

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from graders_engine import DataSetError, Engine
-from graders_engine.dataset.scoring import shards as sizes
-from graders_engine.dataset.scoring.index import CompletedShard, Index
+from graders_engine.dataset.results.shard_index import CompletedShard
+from graders_engine.dataset.rows import shards as sizes
+from graders_engine.dataset.scoring.index import Index
 from graders_engine.dataset.scoring.score import score_file
 from tests.dataset.files import cats, command, timeless, write_rows
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine, InvalidRequest
+from graders_engine.dataset.rows import shards as sizes
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
-from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.rows.shards import cut
 from graders_engine.dataset.scoring.order import failed_results
 from graders_engine.dataset.scoring.score import score_file
-from graders_engine.dataset.scoring.shards import cut
 from graders_engine.errors import BackendRejected, BudgetSpent
 from graders_engine.models.base import ModelRequest
 from graders_engine.models.scripted import Answer, Scripted

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows import shards as sizes
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.json_array import JsonArray
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.dataset.scoring import shards as sizes
-from graders_engine.dataset.scoring.shards import Shard, cut
+from graders_engine.dataset.rows.shards import Shard, cut
 from tests.dataset.files import rows_of
 
 LINES = st.one_of(

@@ -13,9 +13,9 @@ import pytest
 from graders_engine import DataSetError
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS
+from graders_engine.dataset.rows.shards import cut
 from graders_engine.dataset.scoring import workers
 from graders_engine.dataset.scoring.grading import Job
-from graders_engine.dataset.scoring.shards import cut
 from graders_engine.dataset.scoring.workers import LocalWorkers, Workers
 from tests.dataset.files import cats, write_rows
 from tests.dataset.workers_conformance import Start, WorkersConformance

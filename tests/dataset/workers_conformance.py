@@ -16,12 +16,12 @@ import pytest
 from graders_engine import DataSetError, Engine
 from graders_engine.dataset.results.line import ResultLine, decode_result
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows import shards as sizes
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.shapes import ROWS, Shape
-from graders_engine.dataset.scoring import shards as sizes
+from graders_engine.dataset.rows.shards import Shard, cut
 from graders_engine.dataset.scoring.grading import Job, ShardResults, score_shard
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
-from graders_engine.dataset.scoring.shards import Shard, cut
 from graders_engine.dataset.scoring.workers import Workers
 from tests.dataset.deadly import Deadly
 

@@ -9,8 +9,8 @@ import pytest
 
 from graders_engine import Engine
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows import shards as sizes
 from graders_engine.dataset.scoring import launch
-from graders_engine.dataset.scoring import shards as sizes
 from graders_engine.dataset.scoring.grading import Job
 from graders_engine.dataset.scoring.ray_workers import RayWorkers
 from graders_engine.dataset.scoring.score import score_file
@@ -37,8 +37,8 @@ def test_a_file_that_the_actors_do_not_see_is_sent_to_them(
 ) -> None:
     from graders_engine.dataset.rows.formats import open_records
     from graders_engine.dataset.rows.shapes import ROWS as PLAIN
+    from graders_engine.dataset.rows.shards import cut
     from graders_engine.dataset.scoring.order import failed_results, in_input_order
-    from graders_engine.dataset.scoring.shards import cut
 
     path = write(tmp_path / "rows.jsonl", set())
     job = Job(string_check, {}, PLAIN)

@@ -262,3 +262,25 @@ def test_the_page_is_printed_where_it_is_asked_for(tmp_path: Path) -> None:
     ended = graders("compare", *paths, "--out", "-")
     assert ended.stdout.startswith("<!doctype html>")
     assert "mean reward" in ended.stderr
+
+
+def test_the_page_does_not_say_in_which_folders_files_are(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    paths = []
+    for folder, changed in zip(folders, (False, True), strict=True):
+        folder.mkdir()
+        paths.append(score(folder, "same", hostile_rows(changed=changed)))
+    given = folders[1] / "moved.jsonl"
+    (folders[1] / "same.rows.jsonl").rename(given)
+    given.write_text("another", encoding="utf-8")
+    (folders[0] / "same.rows.jsonl").unlink()
+    page = tmp_path / "page.html"
+    ended = graders("compare", *paths, "--force", "--data-b", given, "--out", page)
+    assert ended.exit_code == 0, ended.output
+    text = page.read_text(encoding="utf-8")
+    assert "Nothing shows that the rows of a pair are the same" in text
+    assert "Texts are missing. moved.jsonl is not the data set of these results" in text
+    assert "Texts are missing. The data set cannot be read: same.rows.jsonl" in text
+    assert str(tmp_path) not in text
+    names = [str(Path(folder.name) / "same.jsonl") for folder in folders]
+    assert f"<h1>{names[0]} and {names[1]}</h1>" in text

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from graders_engine.dataset.results.changes import Change, changes
 from graders_engine.dataset.results.columns import STANDINGS, STATUSES, RunColumns
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.dataset.results.pairing import Pairing, Sources, pair_rows
+from graders_engine.dataset.results.meta import is_complete
+from graders_engine.dataset.results.pairing import Pairing, pair_rows
+from graders_engine.dataset.results.same_data import Sources
 from graders_engine.outcome import Blame, Status
 from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate
 from graders_engine.statistics.paired import Paired, apart, estimate_difference, paired
-from graders_engine.statistics.rounding import ROUNDING
 
 TOP = 10
 """Rows of each kind that are kept by default."""
-SIGNIFICANT = 0.05
-"""P-value under which a difference counts as shown, if the data give no interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class RunFacts:
             that are invalid by their sample or by the grader; None without any.
         scored_mean: over the scored rows alone; None without any.
         hosted_mean: over all but the failed rows, as the hosted service would print it; None without any.
+        complete: whether all rows of the data set have a result; None if that is not recorded.
     """
 
     name: str
@@ -48,6 +48,22 @@ class RunFacts:
     mean: Estimate | None
     scored_mean: Estimate | None
     hosted_mean: Estimate | None
+    complete: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptsPaired:
+    """The prompts whose means are compared, because their samples have no partners of their own.
+
+    Attributes:
+        matched: prompts that both runs have.
+        before: the fewest and the most samples that one of these has in the first run.
+        after: the same in the second run.
+    """
+
+    matched: int
+    before: tuple[int, int]
+    after: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +73,13 @@ class RowsPaired:
     Attributes:
         by: "line" (of one data set), "item" (equal items), or the path to the value that the rows of a pair
             share.
-        matched: pairs.
-        only_before: rows of the first run without a partner.
-        only_after: rows of the second run without a partner.
+        matched: pairs of rows.
+        only_before: rows of the first run without a partner, or whose prompt the second lacks.
+        only_after: rows of the second run without a partner, or whose prompt the first lacks.
         other_items: pairs whose items differ; None if the items were not read.
         unchecked: why nothing shows that the rows of a pair are the same; empty if something does.
+        prompts: the prompts, if several samples of one have the same key; the differences are then of their
+            means. Their rows are paired by their ranks in status and reward, to be listed.
     """
 
     by: str
@@ -70,6 +88,7 @@ class RowsPaired:
     only_after: int
     other_items: int | None
     unchecked: str
+    prompts: PromptsPaired | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +125,8 @@ class Comparison:
         moved: of the pairs whose status or blame differs, how many have which, such as "scored -> invalid by
             sample".
         left_out: of the pairs that do not count in the mean of both runs, how many have which statuses.
-        difference: of the means, over the pairs that count in both; None without any.
+        difference: of the means, over the pairs that count in both; None without any. If prompts were paired,
+            it is over the prompts that have such samples in both, by the mean of these in each.
         scored: the same over the pairs that are scored in both.
         sub_rewards: by key of a multi.
         changed_most: the rows scored in both whose rewards differ most, the largest difference first.
@@ -127,20 +147,6 @@ class Comparison:
     status_changes: tuple[RowChange, ...]
     grader_changes: tuple[Change, ...]
     setting_changes: tuple[Change, ...]
-
-    def worse(self, margin: float = 0.0) -> bool:
-        """Whether the second run is shown to be worse by more than `margin`.
-
-        That is so if the interval of the difference ends below `-margin`; or, if the data give no interval
-        (every row changed by the same amount), if the difference is below `-margin` and its p-value under
-        5 %.
-        """
-        found = self.difference
-        if found is None:
-            return False
-        if found.difference.high is not None:
-            return found.difference.high < -margin
-        return found.difference.value < -margin and found.p_value < SIGNIFICANT
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
@@ -171,31 +177,74 @@ def compare(
             RowChange(first.result(here[index]), second.result(there[index])) for index in indexes
         )
 
-    distance = np.nan_to_num(np.abs(new - old), nan=0.0, posinf=np.inf)
+    distance = np.nan_to_num(np.abs(apart(old, new)), nan=0.0, posinf=np.inf)
     farthest = np.argsort(-distance, kind="stable")[:top]
-    counted = first.counted[here], second.counted[there]
-    out = np.isnan(counted[0]) | np.isnan(counted[1])
+    values = _PairedValues(pairing)
+    counted = values.of(first.counted, second.counted)
+    out = values.of_rows(np.isnan(counted[0]) | np.isnan(counted[1]))
     return Comparison(
         _facts(first),
         _facts(second),
-        RowsPaired(
-            pairing.by,
-            len(here),
-            len(first.lines) - len(here),
-            len(second.lines) - len(here),
-            pairing.other_items,
-            pairing.unchecked,
-        ),
+        _rows_paired(first, second, pairing),
         _statuses(was[was != is_], is_[was != is_]),
         _statuses(was[out], is_[out]),
-        _paired(*counted, pairing.groups),
-        _paired(old, new, pairing.groups),
-        dict(_sub_reward_changes(first, second, pairing)),
-        rows(farthest[distance[farthest] > ROUNDING]),
+        _paired(*counted, values.groups),
+        _paired(*values.of(first.rewards, second.rewards), values.groups),
+        dict(_sub_reward_changes(first, second, values)),
+        rows(farthest[distance[farthest] > 0]),
         rows(np.flatnonzero(was != is_)[:top]),
         tuple(changes(first.meta.get("grader"), second.meta.get("grader"))),
         tuple(changes(_other_facts(first.meta), _other_facts(second.meta))),
     )
+
+
+def _rows_paired(first: RunColumns, second: RunColumns, pairing: Pairing) -> RowsPaired:
+    prompts, matched = pairing.prompts, len(pairing.before)
+    only = len(first.lines) - matched, len(second.lines) - matched
+    compared = None
+    if prompts is not None:
+        sides = prompts.before, prompts.after
+        only = int((sides[0] < 0).sum()), int((sides[1] < 0).sum())
+        samples = [np.bincount(side[side >= 0]) for side in sides]
+        spans = [(int(counts.min()), int(counts.max())) for counts in samples]
+        compared = PromptsPaired(len(prompts.groups), *spans)
+    return RowsPaired(pairing.by, matched, *only, pairing.other_items, pairing.unchecked, compared)
+
+
+class _PairedValues:
+    """The values of two runs, pair by pair: of rows, or of prompts by the mean of their samples.
+
+    Attributes:
+        groups: of each pair, as `Pairing.groups`.
+    """
+
+    def __init__(self, pairing: Pairing) -> None:
+        self._rows, self._prompts = pairing, pairing.prompts
+        self.groups = pairing.groups if pairing.prompts is None else pairing.prompts.groups
+
+    def of(self, before: Floats, after: Floats) -> tuple[Floats, Floats]:
+        """The values of each pair, from those of each row of both runs; NaN for a pair without one."""
+        if self._prompts is None:
+            return before[self._rows.before], after[self._rows.after]
+        count = len(self._prompts.groups)
+        return (
+            _means(before, self._prompts.before, count),
+            _means(after, self._prompts.after, count),
+        )
+
+    def of_rows(self, pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """What is so of each pair of rows, from what is so of each pair."""
+        if self._prompts is None:
+            return pairs
+        return pairs[self._prompts.before[self._rows.before]]
+
+
+def _means(values: Floats, prompts: Ints, count: int) -> Floats:
+    """The mean of each prompt over its rows that have a value; NaN without any."""
+    known = ~np.isnan(values) & (prompts >= 0)
+    sums = np.bincount(prompts[known], values[known], minlength=count)
+    rows = np.bincount(prompts[known], minlength=count)
+    return np.where(rows > 0, sums / np.maximum(rows, 1), np.nan)
 
 
 def _facts(run: RunColumns) -> RunFacts:
@@ -213,6 +262,7 @@ def _facts(run: RunColumns) -> RunFacts:
         _mean(run.counted, run.groups),
         _mean(run.rewards, run.groups),
         _mean(run.hosted, run.groups),
+        is_complete(run.meta),
     )
 
 
@@ -247,14 +297,14 @@ def _other_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sub_reward_changes(
-    first: RunColumns, second: RunColumns, pairing: Pairing
+    first: RunColumns, second: RunColumns, values: _PairedValues
 ) -> Iterator[tuple[str, PartChange]]:
     for key in dict.fromkeys((*first.keys, *second.keys)):
         before, after = first.sub_rewards(key), second.sub_rewards(key)
-        old, new = before[pairing.before], after[pairing.after]
+        old, new = values.of(before, after)
         both = ~(np.isnan(old) | np.isnan(new))
         difference = None
         if both.any():
             moved = apart(old[both], new[both])
-            difference, _ = estimate_difference(moved, pairing.groups[both])
+            difference, _ = estimate_difference(moved, values.groups[both])
         yield key, PartChange(_mean(before, first.groups), _mean(after, second.groups), difference)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graders_engine.dataset.results.shard_index import other_data, read_index
 from graders_engine.dataset.rows.identity import RowPath, names_by_line, require_path
 from graders_engine.dataset.rows.read import DataSet, open_data
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import STDIN
 
 _IDENTITY = ("size", "head")
-"""What identifies a data set, wherever it is stored."""
+"""What a data set has in common with any copy of it; whether each row is the same, the index tells."""
 
 
 def data_path(meta: Mapping[str, Any]) -> Path | None:
@@ -23,13 +24,18 @@ def data_path(meta: Mapping[str, Any]) -> Path | None:
 
 
 def open_data_of(
-    meta: Mapping[str, Any], data: Path | None = None, *, option: str = "--data"
+    meta: Mapping[str, Any],
+    data: Path | None = None,
+    *,
+    results: Path | None = None,
+    option: str = "--data",
 ) -> DataSet:
     """Open the data set of a run; its rows have no groups of `--group-by`.
 
     Args:
         meta: what produced the results; it says where the data set was and how its rows were read.
         data: where the data set is now, if it was moved.
+        results: the results file, whose index shows that each row is the one that was graded.
         option: the option that says where it is now, for messages.
 
     Raises:
@@ -66,6 +72,13 @@ def open_data_of(
         raise DataSetError(
             f"{data} is not the data set of these results: its content is different."
         )
+    indexed = [] if results is None or data_set.records.once else read_index(results)
+    if wrong := other_data(data_set.records, indexed):
+        joined = f", joined with {outputs['path']}," if outputs.get("path") else ""
+        raise DataSetError(
+            f"{data}{joined} is not the data set of these results: its content is different, somewhere in "
+            f"lines {wrong.first_line} to {wrong.last_line}."
+        )
     return data_set
 
 
@@ -84,13 +97,19 @@ class LineGroups:
     missing: int
 
 
-def groups_of(group_by: str, meta: Mapping[str, Any], data: Path | None = None) -> LineGroups:
+def groups_of(
+    group_by: str,
+    meta: Mapping[str, Any],
+    data: Path | None = None,
+    results: Path | None = None,
+) -> LineGroups:
     """Read the groups of a run's rows in one pass over its data set.
 
     Args:
         group_by: the path to the name of a row's group, as for `identity.RowPath`.
         meta: what produced the results.
         data: where the data set is now, if it was moved.
+        results: as for `open_data_of`.
 
     Raises:
         DataSetError: the data set cannot be read, or it is not the one that `meta` describes.
@@ -98,7 +117,7 @@ def groups_of(group_by: str, meta: Mapping[str, Any], data: Path | None = None) 
     """
     path = RowPath(group_by)
     try:
-        data_set = open_data_of(meta, data)
+        data_set = open_data_of(meta, data, results=results)
     except (DataSetError, InvalidRequest) as error:
         hint = "" if data else " If the data set was moved, pass its path with --data."
         raise DataSetError(f"--group-by reads the rows again. {error}{hint}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,12 @@ def record(lines: Path, **facts: Any) -> None:
     meta = _require_meta(lines)
     if {**meta, **facts} != meta:
         write_meta(lines, {**meta, **facts})
+
+
+def is_complete(meta: Mapping[str, Any]) -> bool | None:
+    """Whether all rows of the data set have a result; None if that is not recorded."""
+    complete = meta.get(COMPLETE)
+    return complete if isinstance(complete, bool) else None
 
 
 def check_meta(lines: Path, identity: dict[str, Any]) -> None:

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from graders_engine.dataset.results.changes import changes
 from graders_engine.dataset.results.columns import RunColumns
-from graders_engine.dataset.results.data import open_data_of
-from graders_engine.dataset.results.meta import DATA_CHANGED
-from graders_engine.dataset.rows.identity import ITEM, RowPath, first_item, require_path
-from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.dataset.results.row_keys import IDS, NO_KEY, RowKeys, read_keys
+from graders_engine.dataset.results.same_data import Sources, same_data
+from graders_engine.dataset.rows.identity import ITEM
+from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Ints
 
 LINE = "line"
 """How rows of one data set are paired: by line and sample."""
 SMALLEST_SHARE = 0.5
 """Of the smaller run, the share of rows that must have a partner; with fewer, the data sets are others."""
-_IDS = (f"{ITEM}.id", "id")
-"""Where rows that are paired by themselves may have an id."""
-_WITH_OTHER_IDS = ("chat", "evals")
-"""Shapes whose rows have an `id` of the output: every run has another."""
-_NO_KEY = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the data sets of two runs are now, and how to pair their rows.
+class Prompts:
+    """The prompts that both runs have, for samples that have no partner of their own.
 
     Attributes:
-        before: the first run's data set; None where it was.
-        after: the second run's.
-        by: the path to a value that the rows of a pair share; None to find a way.
-        force: pair by line if a data set cannot be read, and compare however few rows have a partner.
+        before: of each row of the first run, the number of its prompt, from 0; -1 if the second lacks it.
+        after: of each row of the second run, the same.
+        groups: of each prompt, as `Pairing.groups`.
     """
 
-    before: Path | None = None
-    after: Path | None = None
-    by: str | None = None
-    force: bool = False
+    before: Ints
+    after: Ints
+    groups: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +47,9 @@ class Pairing:
         groups: of each pair, a number that it shares with the pairs of the same prompt.
         other_items: pairs whose items differ; None if the items were not read.
         unchecked: why nothing shows that the rows of a pair are the same; empty if something does.
+        prompts: the prompts, if several samples have the same key. Nothing says then which sample of one run
+            belongs to which of the other: only the prompts are pairs, and their samples are paired by their
+            ranks in status and reward.
     """
 
     by: str
@@ -66,6 +58,7 @@ class Pairing:
     groups: Ints
     other_items: int | None = None
     unchecked: str = ""
+    prompts: Prompts | None = None
 
 
 def pair_rows(first: RunColumns, second: RunColumns, sources: Sources) -> Pairing:
@@ -73,7 +66,7 @@ def pair_rows(first: RunColumns, second: RunColumns, sources: Sources) -> Pairin
 
     Runs of one data set are paired by line and sample. Others are paired by what their data sets hold: by the
     value at the path that is given, or else by an id that each line has alone, if most of the items with
-    equal ids are equal, too, or else by equal items. Rows with the same key are paired in their order.
+    equal ids are equal, too, or else by equal items. Of rows with the same key, the prompts are the pairs.
 
     Raises:
         DataSetError: the rows cannot be paired, or too few have a partner.
@@ -102,12 +95,21 @@ def _hint(pairing: Pairing) -> str:
 
 def _pair(first: RunColumns, second: RunColumns, sources: Sources) -> Pairing:
     by = None if sources.by is None else sources.by.strip()
-    if by is None and _same_data(first.meta, second.meta):
+    joined = any(_outputs(run.meta) for run in (first, second))
+    same = same_data(first, second, sources) if by is None else ""
+    if same == "rows" or (same == "data" and not joined):
         return _by_line(first, second)
+    if same == "data":
+        return _by_key(LINE, first, second, first.lines, second.lines)
     try:
-        here = _read_keys(first, by, sources.before, "--data-a")
-        there = _read_keys(second, by, sources.after, "--data-b")
+        here = read_keys(first, by, sources.before, "--data-a")
+        there = read_keys(second, by, sources.after, "--data-b")
     except DataSetError as error:
+        if (
+            same and joined
+        ):  # outputs are often written over, when those of another model are graded
+            found = _by_key(LINE, first, second, first.lines, second.lines)
+            return replace(found, unchecked=str(error))
         if by is not None or not sources.force:
             force = (
                 ""
@@ -123,17 +125,8 @@ def _pair(first: RunColumns, second: RunColumns, sources: Sources) -> Pairing:
     return _by_keys(first, second, here, there, by)
 
 
-def _same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs are of one data set; the outputs that were joined with it may differ."""
-    if any("data" not in meta or meta.get(DATA_CHANGED) for meta in (one, other)):
-        return False
-    facts = _data_facts(one)
-    return bool(facts.get("head")) and not any(changes(facts, _data_facts(other)))
-
-
-def _data_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What is recorded of a run's data set, except its path and the outputs joined with it."""
-    return {key: value for key, value in meta["data"].items() if key not in ("path", "outputs")}
+def _outputs(meta: Mapping[str, Any]) -> Any:
+    return meta.get("data", {}).get("outputs")
 
 
 def _by_line(first: RunColumns, second: RunColumns, unchecked: str = "") -> Pairing:
@@ -162,110 +155,110 @@ def _require_same_groups(first: RunColumns, second: RunColumns) -> None:
         )
 
 
-@dataclass(slots=True)
-class _Keys:
-    """What the lines of a data set are paired by, as 64-bit hashes; `_NO_KEY` for a line without one.
-
-    Two of a million different values have the same hash with a probability below one in ten million.
-    """
-
-    lines: array[int] = field(default_factory=lambda: array("q"))
-    by_path: dict[str, array[int]] = field(default_factory=dict)
-
-    def of(self, path: str, run: RunColumns) -> Ints:
-        """The key of each row of a run."""
-        lines = np.frombuffer(self.lines, dtype=np.int64)
-        keys = np.frombuffer(self.by_path[path], dtype=np.int64)
-        if not len(lines):
-            return np.zeros(len(run.lines), dtype=np.int64)
-        places = np.minimum(np.searchsorted(lines, run.lines), len(lines) - 1)
-        return np.where(lines[places] == run.lines, keys[places], _NO_KEY)
-
-    def single(self, path: str) -> bool:
-        """Whether every line has a key, and no other line has the same."""
-        keys = np.frombuffer(self.by_path[path], dtype=np.int64)
-        return bool(len(keys)) and bool(keys.all()) and len(np.unique(keys)) == len(keys)
-
-
-def _read_keys(run: RunColumns, by: str | None, data: Path | None, option: str) -> _Keys:
-    """Read a run's data set once.
-
-    Raises:
-        DataSetError: it cannot be read, or is not that of the run.
-        InvalidRequest: no row has a value at the path.
-    """
-    if change := run.meta.get(DATA_CHANGED):
-        raise DataSetError(f"{run.path} has not the results of one data set. {change}")
-    try:
-        data_set = open_data_of(run.meta, data, option=option)
-    except InvalidRequest as error:  # the recorded options, not those of this command
-        raise DataSetError(f"{data or run.path}: {error}") from None
-    names = [by] if by is not None else list(_IDS)
-    if by is None and data_set.shape.name in _WITH_OTHER_IDS:
-        names.remove("id")
-    paths = {name: RowPath(name, "--by") for name in dict.fromkeys([ITEM, *names])}
-    if by is not None:
-        require_path(paths[by], data_set.records, data_set.shape)
-    keys = _Keys(by_path={name: array("q") for name in paths})
-    for raw in data_set.records.read():
-        item = first_item(data_set.shape.split(raw))
-        keys.lines.append(raw.line)
-        for name, path in paths.items():
-            value = None if item is None else path.name_of(raw.row, item)
-            keys.by_path[name].append(_NO_KEY if value is None else _number(value))
-    return keys
-
-
-def _number(text: str) -> int:
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
 def _by_keys(
-    first: RunColumns, second: RunColumns, here: _Keys, there: _Keys, by: str | None
+    first: RunColumns, second: RunColumns, here: RowKeys, there: RowKeys, by: str | None
 ) -> Pairing:
+    def paired_by(path: str) -> Pairing:
+        items = here.of(ITEM, first), there.of(ITEM, second)
+        return _by_key(path, first, second, here.of(path, first), there.of(path, second), items)
+
     if by is not None:
-        return _paired_by(by, first, second, here, there)
-    best = _paired_by(ITEM, first, second, here, there)
-    for path in _IDS:
+        return paired_by(by)
+    best = paired_by(ITEM)
+    for path in IDS:
         if all(path in keys.by_path and keys.single(path) for keys in (here, there)):
-            found = _paired_by(path, first, second, here, there)
+            found = paired_by(path)
             same_items = len(found.before) - (found.other_items or 0)
             if len(found.before) >= len(best.before) and 2 * same_items >= len(found.before) > 0:
                 return found
     return best
 
 
-def _paired_by(
-    path: str, first: RunColumns, second: RunColumns, here: _Keys, there: _Keys
+def _by_key(
+    path: str,
+    first: RunColumns,
+    second: RunColumns,
+    one: Ints,
+    other: Ints,
+    items: tuple[Ints, Ints] | None = None,
 ) -> Pairing:
-    one, other = here.of(path, first), there.of(path, second)
+    """Pair rows with the same key.
+
+    Args:
+        path: what the keys are.
+        first: the first run.
+        second: the second run.
+        one: of each row of the first run, the key.
+        other: of each row of the second run, the key.
+        items: of each row of both, the key of its item; None if they were not read.
+    """
     numbers = (
         np.unique(np.concatenate((one, other)), return_inverse=True)[1].ravel().astype(np.int64)
     )
     before, after = numbers[: len(one)], numbers[len(one) :]
+    counts = np.bincount(before, minlength=len(numbers)), np.bincount(after, minlength=len(numbers))
+    places = (
+        _places(_ranks(before, first), counts[0][before], counts[1][before]),
+        _places(_ranks(after, second), counts[1][after], counts[0][after]),
+    )
     spread = 1 + len(numbers)
     _, in_before, in_after = np.intersect1d(
-        before * spread + _occurrences(before, first),
-        after * spread + _occurrences(after, second),
+        before * spread + places[0],
+        after * spread + places[1],
         assume_unique=True,
         return_indices=True,
     )
-    known = one[in_before] != _NO_KEY
+    known = one[in_before] != NO_KEY
     in_before, in_after = in_before[known], in_after[known]
     order = np.argsort(in_before)
     in_before, in_after = in_before[order], in_after[order]
-    item, other_item = here.of(ITEM, first)[in_before], there.of(ITEM, second)[in_after]
-    # Rows of one prompt share the key, or the item while each has an id of its own.
-    prompts = min((one[in_before], item), key=lambda keys: len(np.unique(keys)))
-    prompts = np.unique(prompts, return_inverse=True)[1].ravel().astype(np.int64)
-    groups = _groups(first, second, in_before, in_after, prompts)
-    return Pairing(path, in_before, in_after, groups, int((item != other_item).sum()))
+    keys, differing = one[in_before], None
+    if items is not None:
+        item = items[0][in_before]
+        differing = int((item != items[1][in_after]).sum())
+        # Rows of one prompt share the key, or the item while each has an id of its own.
+        keys = min((keys, item), key=lambda each: len(np.unique(each)))
+    same = np.unique(keys, return_inverse=True)[1].ravel().astype(np.int64)
+    groups = _groups(first, second, in_before, in_after, same)
+    prompts = _prompts(before, after, in_before, groups)
+    return Pairing(path, in_before, in_after, groups, differing, prompts=prompts)
 
 
-def _occurrences(keys: Ints, run: RunColumns) -> Ints:
-    """Of each row, how many earlier rows have the same key."""
-    order = np.lexsort((run.samples, run.lines, keys))
+def _prompts(before: Ints, after: Ints, in_before: Ints, groups: Ints) -> Prompts | None:
+    """The prompts of rows that are paired by these keys; None if no key has several rows."""
+    common, at = np.unique(before[in_before], return_index=True)
+    if not len(common):
+        return None
+    sides = []
+    for keys in (before, after):
+        places = np.minimum(np.searchsorted(common, keys), len(common) - 1)
+        sides.append(np.where(common[places] == keys, places, -1))
+    if all(np.bincount(side[side >= 0]).max() == 1 for side in sides):
+        return None
+    return Prompts(sides[0], sides[1], groups[at])
+
+
+def _places(ranks: Ints, own: Ints, others: Ints) -> Ints:
+    """Of each row, the rank among the other run's rows with its key that it is paired with.
+
+    Where a run has more rows with a key than the other, those are paired that lie in the middle of as many
+    equal parts as the other has rows; the others' places are ranks that the other run does not have.
+
+    Args:
+        ranks: of each row, as `_ranks`.
+        own: of each row, how many of its run have its key.
+        others: how many of the other run have it.
+    """
+    parts = np.maximum(others, 1)
+    part = ranks * parts // own
+    part += (2 * part + 1) * own // (2 * parts) < ranks
+    middle = ((2 * part + 1) * own // (2 * parts) == ranks) & (part < others)
+    return np.where(own <= others, ranks, np.where(middle, part, others + ranks))
+
+
+def _ranks(keys: Ints, run: RunColumns) -> Ints:
+    """Of each row, how many rows with the same key come before it, in the order of status and reward."""
+    order = np.lexsort((run.samples, run.lines, run.counted, run.standings, keys))
     ordered = keys[order]
     begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     sizes = np.diff(np.append(begins, len(ordered)))

@@ -14,7 +14,7 @@ from graders_engine.dataset.results.line import ResultLine, encode_results, resu
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Shape
-from graders_engine.dataset.scoring.shards import Shard
+from graders_engine.dataset.rows.shards import Shard
 
 
 class Job(msgspec.Struct, frozen=True):

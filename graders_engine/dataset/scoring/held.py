@@ -8,9 +8,9 @@ from itertools import takewhile
 
 from graders_engine.dataset.results.line import ResultLine, decode_result
 from graders_engine.dataset.rows.shapes import Shape
+from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.early_stop import FirstRows, OutageWatch
 from graders_engine.dataset.scoring.grading import ShardResults, rows_to_grade
-from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import GradersError, RunStopped
 
 MAX_HELD = 500

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from graders_engine.dataset.scoring.shards import Shard
+from graders_engine.dataset.results.shard_index import SHARDS, WRONG_TYPES, CompletedShard
 from graders_engine.errors import DataSetError
 from graders_engine.files import sqlite_companions
 
@@ -21,38 +21,6 @@ CREATE TABLE IF NOT EXISTS batch (
     digest TEXT NOT NULL
 ) STRICT
 """
-_WRONG_TYPES = """
-SELECT 1 FROM batch WHERE typeof(digest) != 'text' OR typeof(first_line) != 'integer'
-    OR typeof(last_line) != 'integer' OR typeof(start_at) != 'integer'
-    OR typeof(end_at) != 'integer' OR typeof(results) != 'integer'
-"""
-
-
-class CompletedShard(NamedTuple):
-    """A shard whose results are all written.
-
-    Attributes:
-        first_line: number of the first line.
-        last_line: number of the last line.
-        start: position of the first line in the data set.
-        end: position after the last line.
-        results: how many results it has.
-        digest: `Shard.digest` of it.
-    """
-
-    first_line: int
-    last_line: int
-    start: int
-    end: int
-    results: int
-    digest: str
-
-
-def completed(shard: Shard, results: int, digest: str) -> CompletedShard:
-    """A shard's entry in the index."""
-    return CompletedShard(
-        shard.first_line, shard.last_line, shard.start, shard.end, results, digest
-    )
 
 
 class Index:
@@ -101,7 +69,7 @@ class Index:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute(_TABLE)
             (problem,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
-            if problem != "ok" or self._database.execute(_WRONG_TYPES).fetchone():
+            if problem != "ok" or self._database.execute(WRONG_TYPES).fetchone():
                 raise sqlite3.DatabaseError(problem)
         except BaseException:
             self._database.close()
@@ -128,11 +96,7 @@ class Index:
 
     def shards(self) -> list[CompletedShard]:
         """The completed shards, in the order of the data set."""
-        rows = self._database.execute(
-            "SELECT first_line, last_line, start_at, end_at, results, digest FROM batch "
-            "ORDER BY first_line"
-        )
-        return [CompletedShard(*row) for row in rows]
+        return [CompletedShard(*row) for row in self._database.execute(SHARDS)]
 
     def add(self, shard: CompletedShard) -> None:
         """Record that all results of a shard are written.

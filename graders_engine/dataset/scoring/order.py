@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from graders_engine.dataset.results.line import result_line
 from graders_engine.dataset.rows.shapes import Shape
+from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import ShardResults, rows_to_grade, shard_results
-from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.dataset.scoring.workers import Workers
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from graders_engine.blocking import Engine
+from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import Job, ShardResults, score_shard
-from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import DataSetError
 from graders_engine.version import how_to_install
 

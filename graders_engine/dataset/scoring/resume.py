@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import OVERWRITE_HINT
+from graders_engine.dataset.results.shard_index import CompletedShard, completed, is_same
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.scoring.index import CompletedShard, Index, completed
-from graders_engine.dataset.scoring.shards import Shard, Shards
+from graders_engine.dataset.rows.shards import Shards
+from graders_engine.dataset.scoring.index import Index
 from graders_engine.errors import DataSetError
 
 
@@ -91,27 +92,10 @@ class _ResultCounter:
             self._shards.popleft()
 
 
-def covers(shards: Shards, indexed: Sequence[CompletedShard]) -> bool:
-    """Whether a data set consists of the shards of an index, and nothing else.
-
-    Raises:
-        DataSetError: it cannot be read.
-    """
-    for wanted in indexed:
-        shard = shards.until(wanted.last_line)
-        if shard is None or not _is_same(shard, wanted):
-            return False
-    return next(shards.rest(), None) is None
-
-
-def _is_same(shard: Shard, wanted: CompletedShard) -> bool:
-    return shard.last_line == wanted.last_line and wanted.digest in ("", shard.digest())
-
-
 def _skip(results: ResultsFile, shards: Shards, wanted: CompletedShard) -> CompletedShard:
     """Skip a shard in the data set, and check that its bytes are the same."""
     shard = shards.until(wanted.last_line)
-    if shard is None or not _is_same(shard, wanted):
+    if shard is None or not is_same(shard, wanted):
         raise DataSetError(
             f"{results.path} holds results of another run: other data, up to line "
             f"{wanted.last_line}. {OVERWRITE_HINT}"

@@ -12,9 +12,9 @@ from graders_engine.dataset.results.line import ResultLine, decode_result, encod
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import ROWS, Shape
+from graders_engine.dataset.rows.shards import Shard, Shards, encode_row
 from graders_engine.dataset.scoring.grading import rows_to_grade
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
-from graders_engine.dataset.scoring.shards import Shard, Shards, encode_row
 from graders_engine.dataset.scoring.workers import Workers
 from graders_engine.errors import GradersError
 

@@ -18,10 +18,12 @@ from graders_engine.dataset.results.companions import require_results_place
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import RESULTS_VERSION, record, record_change
+from graders_engine.dataset.results.shard_index import completed, covers
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.file_state import require_unchanged
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
+from graders_engine.dataset.rows.shards import Shard, Shards, cut
 from graders_engine.dataset.scoring.early_stop import FirstRows, OutageWatch
 from graders_engine.dataset.scoring.grading import (
     ShardResults,
@@ -30,13 +32,12 @@ from graders_engine.dataset.scoring.grading import (
     score_shard,
 )
 from graders_engine.dataset.scoring.held import held_back, shards_held_back
-from graders_engine.dataset.scoring.index import Index, completed
+from graders_engine.dataset.scoring.index import Index
 from graders_engine.dataset.scoring.launch import WorkerOptions
 from graders_engine.dataset.scoring.memoize import memoized
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
-from graders_engine.dataset.scoring.resume import covers, resume
+from graders_engine.dataset.scoring.resume import resume
 from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
-from graders_engine.dataset.scoring.shards import Shard, Shards, cut
 from graders_engine.errors import DataSetError, RunStopped
 from graders_engine.version import __version__
 
@@ -206,7 +207,7 @@ class ScoringRun:
         if self._data_set.records.once:
             return False
         try:
-            return covers(cut(self._data_set.records), self._index.shards())
+            return covers(self._data_set.records, self._index.shards())
         except DataSetError:
             return False
 

@@ -12,8 +12,8 @@ from queue import SimpleQueue
 from typing import IO, Any, Protocol, Self, cast
 
 import graders_engine
+from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import Job, ShardResults
-from graders_engine.dataset.scoring.shards import Shard
 from graders_engine.errors import DataSetError
 
 MAX_EXITS = 3

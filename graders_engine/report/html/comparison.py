@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,18 @@ from graders_engine.report import formatting
 from graders_engine.report.compared import (
     in_samples,
     p_value,
+    prompts_sentence,
     row_names,
+    row_pairs_note,
+    side_warnings,
     standing,
     value_text,
     verdict,
+    what_is_paired,
 )
 from graders_engine.report.html.marked import Marked, marked
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import cut, one_line, visible
 from graders_engine.statistics.paired import Paired
@@ -84,12 +90,15 @@ class ChangedValue:
     texts: tuple[Marked, Marked]
 
 
-def comparison_page(comparison: Comparison, texts: tuple[RowTexts, RowTexts]) -> str:
+def comparison_page(
+    comparison: Comparison, texts: tuple[RowTexts, RowTexts], origins: Sequence[Provenance] = ()
+) -> str:
     """The whole page, as text to be encoded as UTF-8; it loads nothing and runs nothing.
 
     Args:
         comparison: the comparison.
         texts: the texts of the rows that changed, in the first run and in the second.
+        origins: of both runs; the folders of their files are left out of the page.
     """
     made = environment(_FILTERS)
     style = source_of(made, "page.css") + source_of(made, "comparison.css")
@@ -105,7 +114,10 @@ def comparison_page(comparison: Comparison, texts: tuple[RowTexts, RowTexts]) ->
         sides=[("A", names[0], comparison.before), ("B", names[1], comparison.after)],
         paired_by=ways.get(comparison.pairs.by, comparison.pairs.by),
         differences=_differences(comparison),
-        much_blamed=formatting.much_blamed,
+        side_warnings=side_warnings,
+        prompts=prompts_sentence(comparison),
+        row_pairs=row_pairs_note(comparison),
+        what_is_paired=what_is_paired,
         verdict=verdict,
         p_value=p_value,
         lists=[
@@ -128,7 +140,12 @@ def comparison_page(comparison: Comparison, texts: tuple[RowTexts, RowTexts]) ->
             )
             if changes
         ],
-        why_no_texts=list(dict.fromkeys(side.why_none for side in texts if side.why_none)),
+        unchecked=_without_folders(comparison.pairs.unchecked, origins),
+        why_no_texts=list(
+            dict.fromkeys(
+                _without_folders(side.why_none, origins) for side in texts if side.why_none
+            )
+        ),
         version=__version__,
         style=style,
         style_hash=policy_hash(style),
@@ -141,7 +158,17 @@ def _short_names(comparison: Comparison) -> tuple[str, str]:
     """The names of the two files, without their folders where that leaves them different."""
     before, after = comparison.before.name, comparison.after.name
     short = Path(before).name, Path(after).name
-    return short if short[0] != short[1] else (before, after)
+    if short[0] != short[1] or before == after:
+        return short
+    shared = os.path.commonpath([Path(name).absolute() for name in (before, after)])
+    before, after = (os.path.relpath(name, shared) for name in (before, after))
+    return before, after
+
+
+def _without_folders(sentence: str, origins: Sequence[Provenance]) -> str:
+    for origin in origins:
+        sentence = origin.without_folders(sentence)
+    return sentence
 
 
 def _differences(comparison: Comparison) -> Iterator[tuple[str, Paired]]:
@@ -188,8 +215,9 @@ def _changed_row(row: RowChange, texts: tuple[RowTexts, RowTexts]) -> ChangedRow
 
 
 def _changed_value(change: Change) -> ChangedValue:
+    file = change.path.rpartition(".")[2] == "path"
     before, after = (
-        "" if absent else value_text(value)
+        "" if absent else Path(value).name if file and isinstance(value, str) else value_text(value)
         for value, absent in (
             (change.before, change.kind == "added"),
             (change.after, change.kind == "removed"),

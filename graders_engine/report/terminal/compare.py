@@ -12,7 +12,17 @@ from graders_engine.dataset.results.compare import Comparison, RowChange, RunFac
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
 from graders_engine.outcome import details_line
-from graders_engine.report.compared import in_samples, p_value, row_names, standing, verdict
+from graders_engine.report.compared import (
+    in_samples,
+    p_value,
+    prompts_sentence,
+    row_names,
+    row_pairs_note,
+    side_warnings,
+    standing,
+    verdict,
+    what_is_paired,
+)
 from graders_engine.report.formatting import (
     format_correlation,
     format_interval,
@@ -20,7 +30,6 @@ from graders_engine.report.formatting import (
     format_number,
     format_reward,
     format_rows,
-    much_blamed,
     rows_name,
 )
 from graders_engine.report.terminal.screen import FILE, Heading, Screen
@@ -45,16 +54,20 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
     """
     columns, grouped = screen.columns, in_samples(comparison)
     unit = rows_name(grouped=grouped)
+    note = row_pairs_note(comparison)
+    note = note and f", {note}"
     return screen.text(
         (
             *_sides(comparison, grouped=grouped),
             *_pairs(comparison, unit),
             *_moved(comparison, unit),
-            *_difference(comparison.difference, grouped=grouped),
+            *_difference(comparison),
             *_scored(comparison, grouped=grouped),
             *_sub_rewards(comparison, columns, unit),
-            *_changed_rows("changed most", comparison.changed_most, columns),
-            *_changed_rows(f"status changed, the first {unit}", comparison.status_changes, columns),
+            *_changed_rows(f"changed most{note}", comparison.changed_most, columns),
+            *_changed_rows(
+                f"status changed, the first {unit}{note}", comparison.status_changes, columns
+            ),
             *_changes("grader", comparison.grader_changes, columns),
             *_changes("settings", comparison.setting_changes, columns),
         )
@@ -64,9 +77,7 @@ def comparison_text(comparison: Comparison, screen: Screen = FILE) -> str:
 def _sides(comparison: Comparison, *, grouped: bool) -> Iterator[str]:
     for letter, side in (("A", comparison.before), ("B", comparison.after)):
         yield f"{letter}  {one_line(side.name, _MAX_NAME)}"
-        yield from (
-            f"   {sentence}" for sentence in much_blamed(side.blames, side.rows, grouped=grouped)
-        )
+        yield from (f"   {sentence}" for sentence in side_warnings(side, grouped=grouped))
         yield f"   {_mean(side.mean, grouped=grouped)}"
         yield from _other_means(side, grouped=grouped)
         yield f"   {_counts(side)}"
@@ -109,15 +120,20 @@ def _counts(side: RunFacts) -> str:
 def _pairs(comparison: Comparison, unit: str) -> Iterator[str]:
     """How the rows were paired, if that is not plain: all lines of one data set."""
     pairs, before, after = comparison.pairs, comparison.before, comparison.after
-    if pairs.by == LINE and not (pairs.only_before or pairs.only_after or pairs.unchecked):
+    prompts = prompts_sentence(comparison)
+    if pairs.by == LINE and not (
+        pairs.only_before or pairs.only_after or pairs.unchecked or prompts
+    ):
         return
     ways = {LINE: "line", ITEM: "equal item"}
     yield ""
     yield (
         f"paired by {ways.get(pairs.by, one_line(pairs.by, 60))}: "
-        f"{pairs.matched:,} of {before.rows:,} {unit} of A are in B, "
-        f"{pairs.matched:,} of {after.rows:,} of B are in A"
+        f"{before.rows - pairs.only_before:,} of {before.rows:,} {unit} of A are in B, "
+        f"{after.rows - pairs.only_after:,} of {after.rows:,} of B are in A"
     )
+    if prompts:
+        yield prompts
     if pairs.other_items:
         yield f"the items of {pairs.other_items:,} of these pairs differ"
     if pairs.unchecked:
@@ -137,25 +153,28 @@ def _counted(rows: Mapping[str, int]) -> Iterator[str]:
         yield f"  {count:>{width},}  {name}"
 
 
-def _difference(pair: Paired | None, *, grouped: bool) -> Iterator[str]:
+def _difference(comparison: Comparison) -> Iterator[str]:
+    pair = comparison.difference
     yield ""
     if pair is None:
         yield "no difference to show: no row counts in both means"
         return
-    yield _first_line("difference", pair, grouped=grouped)
+    yield _first_line("difference", pair, comparison)
     if not (pair.wins or pair.losses):
         return
     difference = pair.difference
-    groups = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
-    rows = f"{format_rows(difference.rows, grouped=grouped)}{groups}"
+    grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
+    rows = f"{what_is_paired(comparison, difference.rows)}{grouped}"
     yield f"{_MARGIN} over {rows} that count in both means: B is {verdict(pair)}"
+    if not pair.computed:
+        return
     yield f"{_MARGIN} {p_value(pair)}"
     yield f"{_MARGIN} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
     spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
     yield f"{_MARGIN} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
     if pair.detectable is not None:
         smallest = format_number(pair.detectable)
-        unit = rows_name(grouped=grouped)
+        unit = "prompts" if comparison.pairs.prompts else rows_name(grouped=in_samples(comparison))
         yield f"{_MARGIN} such {unit} have an 80 % chance to detect a true difference of {smallest}"
 
 
@@ -167,9 +186,8 @@ def _scored(comparison: Comparison, *, grouped: bool) -> Iterator[str]:
         if pair is None:
             yield "no row is scored in both"
         else:
-            yield _first_line("scored", pair, grouped=grouped)
-            rows = format_rows(pair.difference.rows, grouped=grouped)
-            yield f"{_MARGIN} over {rows} scored in both"
+            yield _first_line("scored", pair, comparison)
+            yield f"{_MARGIN} over {what_is_paired(comparison, pair.difference.rows)} scored in both"
             if pair.wins or pair.losses:
                 yield f"{_MARGIN} {p_value(pair)}"
     if comparison.left_out:
@@ -178,11 +196,12 @@ def _scored(comparison: Comparison, *, grouped: bool) -> Iterator[str]:
         yield from _counted(comparison.left_out)
 
 
-def _first_line(name: str, pair: Paired, *, grouped: bool) -> str:
+def _first_line(name: str, pair: Paired, comparison: Comparison) -> str:
     difference = pair.difference
     if not (pair.wins or pair.losses):
-        rows = format_rows(difference.rows, grouped=grouped)
-        return f"{name:<11} none: the same reward on all {rows}"
+        return (
+            f"{name:<11} none: the same reward on all {what_is_paired(comparison, difference.rows)}"
+        )
     return f"{name:<11} {difference.value:+z.4f}  95 % interval {format_interval(difference)}"
 
 

@@ -209,6 +209,11 @@ def cut(records: Records) -> Shards:
     return _ByValue(records)
 
 
+def cut_by_value(records: Records) -> Shards:
+    """Cut a data set into shards that hold their rows, as those of standard input do."""
+    return _ByValue(records)
+
+
 class _ByReference:
     """Shards of a plain JSONL file: byte ranges, without the rows."""
 
