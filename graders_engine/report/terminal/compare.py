@@ -166,6 +166,10 @@ def _difference(comparison: Comparison) -> Iterator[str]:
     grouped = "" if difference.groups == difference.rows else f" in {difference.groups:,} groups"
     rows = f"{what_is_paired(comparison, difference.rows)}{grouped}"
     yield f"{_MARGIN} over {rows} that count in both means: B is {verdict(pair)}"
+    means = (comparison.before.mean, comparison.after.mean)
+    if any(mean is not None and mean.rows != difference.rows for mean in means):
+        over_both = (format_mean(mean.value) for mean in (pair.before, pair.after))
+        yield f"{_MARGIN} there, A has a mean of {' and B of '.join(over_both)}"
     if not pair.computed:
         return
     yield f"{_MARGIN} {p_value(pair)}"
