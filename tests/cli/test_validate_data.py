@@ -151,7 +151,7 @@ def test_the_paths_fit_the_terminal(columns: int, tmp_path: Path) -> None:
     )
     ended = run(
         "validate", "--grader", json.dumps({**CHECK, "input": text}), "--data", data,
-        env={"COLUMNS": str(columns)},
+        env={"COLUMNS": str(columns), "LINES": ""},
     )  # fmt: skip
     lines = ended.stderr.splitlines()
     assert all(len(line) <= columns or "/" in line for line in lines), ended.stderr

@@ -108,6 +108,9 @@ def shards_held_back(
 def _add_rows(first: FirstRows, shard: Shard, results: ShardResults, shape: Shape) -> None:
     """Add the results of a shard, as far as they count as first ones."""
     lines = results.lines.splitlines()
+    if lines and (result := decode_result(lines[0])).status == "scored":
+        first.add(result)  # it ends the count, so that the shard needs not be read again
+        return
     with shard.open() as reader:
         for line, ref in zip(lines, rows_to_grade(reader.rows(), shape), strict=True):
             first.see(ref)
