@@ -118,6 +118,11 @@ def rows_name(*, grouped: bool) -> str:
     return "samples" if grouped else "rows"
 
 
+def format_prompts(count: int) -> str:
+    """A count of prompts: "1 prompt", "2 prompts"."""
+    return f"{count:,} prompt" if count == 1 else f"{count:,} prompts"
+
+
 def format_range(low: int, high: int) -> str:
     """Two counts as a range: "4", "2 to 4"."""
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"

@@ -53,7 +53,12 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
         ValueError: `k` is below 1.
     """
     bests = _bests(values, groups, k)
-    return None if bests is None else estimate(bests)
+    if bests is None:
+        return None
+    binary = bool(
+        np.isin(values, (0.0, 1.0)).all()
+    )  # then these are probabilities, as in `pass_at`
+    return estimate_chances(bests, len(values) // k) if binary else estimate(bests)
 
 
 def pass_at(values: Floats, groups: NDArray[Any], k: int, passing: float = 1.0) -> Estimate | None:

@@ -140,3 +140,12 @@ def test_large_rewards_that_differ_by_rounding_are_one() -> None:
     found = signal(np.array([3e7, 3e7 * (1 + 2e-16)]), np.zeros(2), 2)
     assert found is not None
     assert found.share.value == 0.0
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=4), min_size=1, max_size=6)
+)
+def test_the_best_of_rewards_of_0_and_1_is_pass_at_k(groups: list[list[float]]) -> None:
+    values, names = flat(groups)
+    for k in (1, 2, 3):
+        assert best_of(values, names, k) == pass_at(values, names, k)

@@ -30,6 +30,7 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
     formatting.format_mean,
     formatting.format_number,
     formatting.format_percent,
+    formatting.format_prompts,
     formatting.format_range,
     formatting.format_reward,
     formatting.format_rows,

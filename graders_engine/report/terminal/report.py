@@ -17,6 +17,7 @@ from graders_engine.report.formatting import (
     format_mean,
     format_number,
     format_percent,
+    format_prompts,
     format_range,
     format_rows,
     format_share,
@@ -213,7 +214,7 @@ def _flags(tally: Tally, screen: Screen) -> Iterator[str]:
 def _prompts(groups: Groups, screen: Screen) -> Iterator[str]:
     yield ""
     yield Heading(
-        f"{groups.count:,} prompts with {format_range(*groups.sizes)} counted samples each"
+        f"{format_prompts(groups.count)} with {format_range(*groups.sizes)} counted samples each"
     )
     if groups.group_by is not None:
         alone = (
@@ -257,11 +258,11 @@ def _signal(signal: Signal) -> Iterator[str]:
     share = signal.share
     yield (
         f"  groups of {signal.size} whose rewards differ: {format_percent(share.value)}, "
-        f"95 % interval {format_interval(share)}, over {share.groups:,} prompts"
+        f"95 % interval {format_interval(share)}, over {format_prompts(share.groups)}"
     )
     if signal.smaller:
         yield (
-            f"  {signal.smaller:,} of these prompts have fewer samples and count as groups of those; "
+            f"  with fewer samples, and counted as groups of those: {format_prompts(signal.smaller)}; "
             "larger groups differ more often"
         )
 
