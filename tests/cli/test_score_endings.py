@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from graders_engine.cli.main import graders
 from tests.dataset.files import cats, results, write_rows
+from tests.environment import unmeasured
 from tests.judges.judge_server import error, judge_server, verdict
 from tests.judges.rows import SCORE, rows
 
@@ -215,7 +216,7 @@ def test_signals_that_end_a_run_say_how_to_go_on(
                 sys.executable, "-m", "graders_engine", "score", "--grader", json.dumps(SCORE),
                 "--data", str(data), "--out", str(out), "--base-url", server.url, "--no-cache",
             ],
-            stderr=subprocess.PIPE, text=True,
+            stderr=subprocess.PIPE, text=True, env=unmeasured(),
         )  # fmt: skip
         assert was_asked.wait(60)
         process.send_signal(number)
