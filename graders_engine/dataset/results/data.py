@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graders_engine.dataset.results.meta import FILES
 from graders_engine.dataset.results.shard_index import other_data, read_index
 from graders_engine.dataset.rows.identity import RowPath, names_by_line, require_path
 from graders_engine.dataset.rows.read import DataSet, open_data
@@ -72,6 +73,9 @@ def open_data_of(
         raise DataSetError(
             f"{data} is not the data set of these results: its content is different."
         )
+    stamps = [state.stamp for state in data_set.records.states]
+    if stamps and meta.get(FILES) == stamps:  # the very files, not written to since
+        return data_set
     indexed = [] if results is None or data_set.records.once else read_index(results)
     if wrong := other_data(data_set.records, indexed):
         joined = f", joined with {outputs['path']}," if outputs.get("path") else ""

@@ -20,6 +20,8 @@ DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
 COMPLETE = "complete"
 """Key of a truth value: whether all rows of the data set have a result."""
+FILES = "files"
+"""Key of the stamps of the data's files (`FileState.stamp`) when all rows had been graded."""
 REPORT = "report"
 """Key of what the numbers of a run were asked for with: `passing` and `group_size`; they change no result."""
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
@@ -146,7 +148,7 @@ def record_change(lines: Path, change: str) -> None:
 
 
 def record(lines: Path, **facts: Any) -> None:
-    """Record facts of a run under their keys: `COMPLETE` or `REPORT`.
+    """Record facts of a run under their keys: `COMPLETE`, `FILES` or `REPORT`.
 
     Raises:
         DataSetError: the file cannot be written.
@@ -172,7 +174,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     """
     meta = _require_meta(lines)
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    for fact in (COMPLETE, REPORT):
+    for fact in (COMPLETE, FILES, REPORT):
         meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:

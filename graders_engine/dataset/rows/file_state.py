@@ -39,6 +39,12 @@ class FileState:
             return None
         return cls(path, found) if stat.S_ISREG(found.st_mode) else None
 
+    @property
+    def stamp(self) -> list[int]:
+        """What no write to the file, and no replacement of it, leaves as it was."""
+        found = self.found
+        return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
     def change(self) -> str:
         """What happened to the file since then, as the end of a sentence; empty if nothing did."""
         try:

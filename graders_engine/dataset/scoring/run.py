@@ -218,7 +218,9 @@ class ScoringRun:
 
             write_table(self._lines, self._out, tuple(self._compiled.spec.parts()))
         # By now it is known which sandbox was used.
-        record(self._lines, complete=True, settings=self._identity()["settings"])
+        stamps = [state.stamp for state in self._data_set.records.states]
+        settings = self._identity()["settings"]
+        record(self._lines, complete=True, settings=settings, files=stamps)
         self._report_progress(self._data_set.records.size or 0)
 
     def _grade_by_shards(self) -> None:
