@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.numbers import FINITE
+from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
 from graders_engine.report.terminal.screen import screen_of
 
 _PATH = click.Path(path_type=Path)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Results have no cycles: collections would go through a hundred thousand of them in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @click.command("report", cls=Command, example="graders report results.jsonl")
@@ -26,25 +40,12 @@ _PATH = click.Path(path_type=Path)
     help="The page, .html (default: RESULTS.html), or -.",
 )
 @click.option("--data", metavar="FILE", type=_PATH, help="The data set, if it was moved.")
-@click.option(
-    "--passing",
-    metavar="X",
-    type=FINITE,
-    help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
-)
-@click.option(
-    "--group-size",
-    metavar="N",
-    type=click.IntRange(2),
-    help="Samples of a group in training, of which the report says how often they differ (default: 8).",
-)
-@click.option(
-    "--group-by",
-    metavar="PATH",
-    help="Path to what samples of one prompt share: item.id, a column, or `item` for equal items.",
-)
+@PASSING
+@GROUP_SIZE
+@GROUP_BY
 @click.option("--no-html", is_flag=True, help="Only print the report.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; write no page.")
+@_no_collections()
 def command(
     results: Path,
     out: Path | None,
@@ -76,7 +77,6 @@ def command(
     from graders_engine.report.run_json import numbers_json
     from graders_engine.report.terminal.report import report_text
 
-    gc.disable()  # results have no cycles, and the process ends soon
     meta = read_meta(results)
     page = None if no_html or as_json else out or beside(results, ".html")
     if page is not None and page != STDOUT:

@@ -16,7 +16,7 @@ from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.grader import takes_grader
-from graders_engine.cli.parsing.numbers import FINITE
+from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.printing import STDOUT, format_value, print_lines, results_place
 from graders_engine.cli.progress import progress
@@ -89,11 +89,7 @@ _FILE = click.Path(path_type=Path)
     metavar="KEY",
     help="Key that joins rows and outputs (KEY=OTHER); without it they are paired by position.",
 )
-@click.option(
-    "--group-by",
-    metavar="PATH",
-    help="Path to what samples of one prompt share: item.id, a column, or `item` for equal items.",
-)
+@GROUP_BY
 @click.option(
     "--workers",
     metavar="N",
@@ -140,18 +136,8 @@ _FILE = click.Path(path_type=Path)
     callback=named_row,
     help="At the end, show how a row was graded, as `graders explain` does: 19, or 19#5 for a sample.",
 )
-@click.option(
-    "--passing",
-    metavar="X",
-    type=FINITE,
-    help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
-)
-@click.option(
-    "--group-size",
-    metavar="N",
-    type=click.IntRange(2),
-    help="Samples of a group in training, of which the report says how often they differ (default: 8).",
-)
+@PASSING
+@GROUP_SIZE
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no report.")
 @engine_options(use_cache=True)

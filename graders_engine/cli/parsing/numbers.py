@@ -1,4 +1,4 @@
-"""Numbers on the command line."""
+"""What the numbers of a run are asked for with, by `score` and by `report`."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ class Finite(click.types.FloatParamType):
 
 
 FINITE = Finite()
+
+PASSING = click.option(
+    "--passing",
+    metavar="X",
+    type=FINITE,
+    help="Lowest reward with which a row passes (default: the grader's pass_threshold).",
+)
+GROUP_SIZE = click.option(
+    "--group-size",
+    metavar="N",
+    type=click.IntRange(2),
+    help="Samples of a group in training, of which the report says how often they differ (default: 8).",
+)
+GROUP_BY = click.option(
+    "--group-by",
+    metavar="PATH",
+    help="Path to what samples of one prompt share: item.id, a column, or `item` for equal items.",
+)
