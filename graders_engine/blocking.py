@@ -233,8 +233,8 @@ class Engine:
         loop_thread = self._running()
         try:
             return loop_thread.call(begin())
-        except asyncio.CancelledError:
-            self._require_usable()  # cancelled because another thread closed the engine
+        except (asyncio.CancelledError, LifecycleError):
+            self._require_usable()  # it ended because another thread closed the engine
             raise
 
     def _require_usable(self) -> None:

@@ -38,7 +38,7 @@ class LoopThread:
             self.loop = asyncio.new_event_loop()
         except OSError as error:
             raise OutOfResources(f"An event loop cannot be made: {error.strerror}.") from None
-        ending = threading.Event()
+        self._ending = ending = threading.Event()
         self.thread = threading.Thread(
             target=_serve, args=(self.loop, ending), name="graders-engine", daemon=True
         )
@@ -52,7 +52,11 @@ class LoopThread:
             ) from None
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there, and wait for it; what interrupts the waiting cancels it."""
+        """Run a coroutine there, and wait for it; what interrupts the waiting cancels it.
+
+        Raises:
+            LifecycleError: the thread ends, and with it the coroutine.
+        """
         call = _Call(coroutine)
         try:
             self._schedule(call.begin)
@@ -66,7 +70,12 @@ class LoopThread:
             else:
                 call.cancel()
             raise
-        return call.result()
+        try:
+            return call.result()
+        except asyncio.CancelledError:
+            if self._ending.is_set():
+                raise LifecycleError(_ENDED) from None
+            raise
 
     def _schedule(self, step: Callable[[], None]) -> None:
         try:

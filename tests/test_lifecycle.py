@@ -14,6 +14,7 @@ import pytest
 
 from graders_engine import AsyncEngine, Engine, LifecycleError, ModelReply, ModelRequest, Scripted
 from graders_engine.language.scope import Scope
+from graders_engine.loop_thread import LoopThread
 from graders_engine.outcome import Outcome
 
 JUDGED: dict[str, Any] = {
@@ -101,6 +102,26 @@ with Engine() as engine:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_call_that_ends_with_its_thread_raises_a_lifecycle_error() -> None:
+    begun = threading.Event()
+
+    async def endless() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    thread = LoopThread()
+
+    def end() -> None:
+        begun.wait()
+        thread.stop()
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    with pytest.raises(LifecycleError, match="has ended"):
+        thread.call(endless())
+    ender.join()
+
+
 def test_an_engine_does_not_cross_a_fork() -> None:
     # Python 3.12 and later warn of a fork with running threads, which is what is tested here.
     ended = subprocess.run(

@@ -205,6 +205,23 @@ def test_strict_json_reads_what_the_standard_library_reads(value: Any) -> None:
     assert repr(strict_json.decode(text)) == repr(json.loads(text))
 
 
+@given(json_values, st.integers(309, 5000), st.sampled_from(["", "-"]))
+def test_strict_json_refuses_numbers_beyond_a_double_wherever_they_are(
+    value: Any, exponent: int, sign: str
+) -> None:
+    text = json.dumps([value, {"a": "HERE"}]).replace('"HERE"', f"{sign}1e{exponent}")
+    with pytest.raises(ValueError, match="beyond the range of a double"):
+        strict_json.decode(text)
+
+
+@given(json_values)
+def test_exact_json_is_the_same_but_for_numbers_that_json_has_no_form_for(value: Any) -> None:
+    assert strict_json.encode_exactly(value) == strict_json.encode(value)
+    for number in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="NaN or Infinity"):
+            strict_json.encode_exactly({"a": [value, number]})
+
+
 @given(texts)
 def test_a_grader_that_cannot_be_run_raises_our_own_error(source: str) -> None:
     refused = pytest.raises((UnavailableGrader, InvalidGrader))

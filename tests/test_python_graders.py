@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -139,8 +140,10 @@ def test_the_code_sees_the_whole_sample_and_item(module_engine: Engine) -> None:
 
 
 def test_rows_that_cannot_be_json_are_the_rows_fault(module_engine: Engine) -> None:
-    [row] = module_engine.score(EXACT, [{"item": {"label": object()}, "model_sample": "x"}])
-    assert row.status == "invalid"
+    values = (object(), math.nan, [math.inf], {"a": None, "b": -math.inf})
+    rows = [{"item": {"label": value}, "model_sample": "x"} for value in values]
+    assert [row.blame for row in module_engine.score(EXACT, rows)] == ["row"] * 4
+    assert module_engine.run(EXACT, item={"label": None}, model_sample="null").reward == 0.0
     with pytest.raises(InvalidRow):
         module_engine.run(EXACT)
 

@@ -92,7 +92,7 @@ class EndpointEvaluator:
         """The score that the server gives."""
         row = {"sample": scope.sample(), "item": scope.item, "trace_id": str(uuid.uuid4())}
         try:
-            body = strict_json.encode(row)
+            body = strict_json.encode_exactly(row)
         except ValueError as error:
             raise UnrenderableValue(str(error)) from None
         try:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 import msgspec
 
+_QUOTED_CHARS = 20
+
 
 def _reject_constant(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is not JSON")
+
+
+def _decimal(literal: str) -> float:
+    value = float(literal)
+    if math.isinf(value):
+        start = literal if len(literal) <= _QUOTED_CHARS else literal[:_QUOTED_CHARS] + "…"
+        raise ValueError(f"the number {start} is beyond the range of a double")
+    return value
 
 
 class RepeatedKey(ValueError):
@@ -29,7 +40,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def decode_unique(text: str | bytes) -> Any:
-    """As `decode`, but no object may name a key twice.
+    """As `decode`, but no object may name a key twice; a number beyond the range of a double is infinite.
 
     Raises:
         RepeatedKey: one does.
@@ -45,22 +56,21 @@ def decode(text: str | bytes) -> Any:
     """Parse one JSON document.
 
     msgspec reads the common case. What it rejects but the standard library accepts (a lone surrogate in an
-    escape, a number beyond the range of a double) is read by the latter, so the values always equal those
-    of `json.loads`.
+    escape) is read by the latter, so the values always equal those of `json.loads`.
 
     Raises:
-        ValueError: the text is not JSON, or is nested deeper than the interpreter can follow.
+        ValueError: the text is not JSON, has a number beyond the range of a double (which the standard
+            library makes infinite), or is nested deeper than the interpreter can follow.
     """
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         try:
-            return json.loads(text, parse_constant=_reject_constant)
+            return json.loads(text, parse_constant=_reject_constant, parse_float=_decimal)
         except RecursionError:
             raise ValueError("the JSON text nests too deep") from None
 
 
-_QUOTED_CHARS = 20
 _CONTROL = "Invalid control character at"
 _OPEN = "a string is not closed"
 _REASONS = {
@@ -114,3 +124,25 @@ def encode(value: Any) -> bytes:
             return json.dumps(value, allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"the row cannot be written as JSON: {error}") from None
+
+
+def encode_exactly(value: Any) -> bytes:
+    """As `encode`, but NaN and Infinity, which rows made in Python may hold, are refused.
+
+    Raises:
+        ValueError: the value holds one, or as in `encode`.
+    """
+    text = encode(value)
+    # Only such a number, None or the word itself makes a null.
+    if b"null" in text and not is_finite(value):
+        raise ValueError("the row cannot be written as JSON: it holds NaN or Infinity")
+    return text
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all numbers in a JSON value are finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(is_finite, value.values()))
+    return all(map(is_finite, value)) if isinstance(value, (list, tuple)) else True

@@ -28,7 +28,7 @@ _BLANK = re.compile(r"\s*")
 _WORD = re.compile(r"[\w-]+")
 _INDEX = re.compile(r"-?[0-9]{1,99}(?![0-9])")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'", re.DOTALL)
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 class Variable:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import random
 import subprocess
 import sys
@@ -167,6 +168,16 @@ def test_parquet_values_that_json_does_not_know_are_text(tmp_path: Path) -> None
         "raw": "YWJj",
         "item": {"a": [1, None]},
     }
+
+
+def test_nan_in_parquet_is_null_and_an_infinite_number_makes_its_row_unreadable(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(parquet([{"x": [{"y": value}]} for value in (1.5, math.nan, -math.inf, None)]))
+    number, nan, infinite, null = (ref.row for ref in open_records(path).read())
+    assert (number, nan, null) == ({"x": [{"y": 1.5}]}, {"x": [{"y": None}]}, {"x": [{"y": None}]})
+    assert "JSON cannot express: Infinity" in infinite.reason
 
 
 def test_a_form_can_be_named_where_the_name_says_nothing(tmp_path: Path) -> None:

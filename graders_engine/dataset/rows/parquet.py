@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.source import Source, require_module
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN
+from graders_engine.language import strict_json
 
 _BATCH_BYTES = 8 << 20
 """Size of a batch, estimated from the file's metadata."""
@@ -74,19 +77,39 @@ class ParquetTable(Records):
         batch_rows = min(max(_BATCH_BYTES // per_row, 1), _BATCH_ROWS)
         try:
             for batch in file.iter_batches(batch_rows, row_groups=[group]):
+                # Of a nested type, this text names the types inside, too.
+                decimals = any(re.search("float|double", str(kind)) for kind in batch.schema.types)
                 for row in batch.to_pylist():
                     number += 1
-                    yield RowRef(number, _json_values(row), number)
+                    yield RowRef(number, _json_values(row, decimals), number)
         except (self._arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = f"The rows {number + 1} to {last} cannot be read: {_sentence(error)}"
             yield RowRef(number + 1, Unreadable(reason), last)
 
 
-def _json_values(row: dict[str, Any]) -> Any:
+def _json_values(row: dict[str, Any], decimals: bool) -> Any:
     try:
-        return msgspec.to_builtins(row)
+        values = msgspec.to_builtins(row)
+        if decimals and not strict_json.is_finite(values):
+            values = _without_nan(values)
+        return values
     except (TypeError, ValueError, RecursionError) as error:
         return Unreadable(f"The row has a value that JSON cannot express: {error}.")
+
+
+def _without_nan(value: Any) -> Any:
+    """The value with null for NaN, as which tables often keep what is missing.
+
+    Raises:
+        ValueError: a number is infinite.
+    """
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError("Infinity")
+    return None if value != value else value
 
 
 def _sentence(error: Exception) -> str:

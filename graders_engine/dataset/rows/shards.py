@@ -296,7 +296,7 @@ def encode_row(row: Any) -> bytes:
     """A row, or the reason why there is none, as a line of a marked shard."""
     try:
         if not isinstance(row, Unreadable):
-            return strict_json.encode(row)
+            return strict_json.encode_exactly(row)
         reason = row.reason
     except ValueError as error:
         reason = f"The row has no JSON form: {error}."

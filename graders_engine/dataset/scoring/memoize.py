@@ -50,7 +50,7 @@ class Memoized:
     async def evaluate(self, scope: Scope) -> Outcome:
         """The outcome of an equal row if there is one, else the outcome of this row."""
         try:
-            key = hashlib.blake2b(strict_json.encode([scope.item, scope.sample()])).digest()
+            key = hashlib.blake2b(strict_json.encode_exactly([scope.item, scope.sample()])).digest()
         except ValueError:  # it has no JSON form to compare it by
             return await self._evaluator.evaluate(scope)
         if (outcome := self._outcomes.get(key)) is not None:
