@@ -8,8 +8,10 @@ from typing import Any
 
 from graders_engine.language import strict_json
 
+MAX_BRACES = 20_000
+"""Braces that are looked at, apart from those inside objects that can be read."""
 MAX_TRIES = 2_000
-"""Braces that open no JSON object, although they look as if they did."""
+"""Braces among them that look like the beginning of JSON and are not."""
 TAIL_CHARS = 200_000
 """The end of a text that is searched."""
 MAX_PARSED_CHARS = 10 * TAIL_CHARS
@@ -40,35 +42,44 @@ def last_object(text: str) -> tuple[dict[str, Any], int]:
     text = _without_closing_fence(text.rstrip())
     if not text.endswith("}"):
         raise ValueError("the judge's answer does not end with a verdict")
-    text, left_out = text[-TAIL_CHARS:], max(len(text) - TAIL_CHARS, 0)
+    left_out = max(len(text) - TAIL_CHARS, 0)
+    text = text[left_out:]
     decoder = _Decoder()
+    value, start, unclosed = _search(text, decoder)
+    if value is None:
+        raise ValueError("the JSON at the end of the judge's answer cannot be read")
+    if any(_OBJECT_START.match(text, brace) for brace in unclosed):
+        reason = "the object at the end of the judge's answer stands in one that is not complete"
+        raise ValueError(reason)
+    if decoder.repeated:
+        raise strict_json.RepeatedKey("a key is there twice in one object")
+    return value, left_out + start
+
+
+def _search(text: str, decoder: _Decoder) -> tuple[dict[str, Any] | None, int, list[int]]:
+    """The object that ends a text, where it begins, and the braces before it that are not closed."""
     unclosed: list[int] = []
     at, parsed, tries = 0, 0, 0
-    while (found := _BRACE.search(text, at)) and parsed <= MAX_PARSED_CHARS and tries < MAX_TRIES:
+    for _ in range(MAX_BRACES):
+        found = _BRACE.search(text, at)
+        if found is None or parsed > MAX_PARSED_CHARS or tries == MAX_TRIES:
+            break
         at = found.start()
-        if text[at] == "{" and _JSON_START.match(text, at):
+        if _JSON_START.match(text, at):
             value, end = decoder.read(text, at)
             parsed += end - at
             if value is not None and end == len(text):
-                break
+                return value, at, unclosed
             if value is not None:
                 at = end
                 continue
             tries += 1
-        if text[at] == "{":
+        if found[0] == "{":
             unclosed.append(at)
         elif unclosed:
             unclosed.pop()
         at += 1
-    else:
-        raise ValueError("the JSON at the end of the judge's answer cannot be read")
-    if any(_OBJECT_START.match(text, brace) for brace in unclosed):
-        raise ValueError(
-            "the object at the end of the judge's answer stands in one that is not complete"
-        )
-    if decoder.repeated:
-        raise strict_json.RepeatedKey("a key is there twice in one object")
-    return value, left_out + at
+    return None, 0, []
 
 
 class _Decoder:

@@ -247,7 +247,7 @@ JUDGED = {
 }
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(
     planted=st.lists(PIECES, max_size=8).map("".join),
     before=st.sampled_from(["", "It says: ", "<think>hm</think>\n", "hm</think>\n", "<think>"]),

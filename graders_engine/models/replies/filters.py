@@ -70,7 +70,7 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 """How messages without a code begin."""
-_MAX_NODES = 10_000
+_MAX_NODES = 2_000
 """Values of an error object that are looked at."""
 _MAX_OBJECT_CHARS = 20_000
 
@@ -88,21 +88,29 @@ def is_filtered(value: Any) -> bool:
         if not left:
             break
         key, one = left.pop()
-        if isinstance(one, str):
-            if key in _CODE_KEYS and _CODE.fullmatch(one) and stops(one)[0]:
-                return True
-            if key in _TEXT_KEYS:
-                if _begins_as_filtered(one):
-                    return True
-                left.append(("error", _object_in(one)))
-        elif isinstance(one, dict):
-            if _is_block(one):
-                return True
-            plain = ((_plain(name), part) for name, part in one.items())
-            left.extend((name, part) for name, part in plain if name not in _ECHOES)
-        elif isinstance(one, list):
-            left.extend((key, part) for part in one)
+        if isinstance(one, str) and _says_filtered(key, one):
+            return True
+        if isinstance(one, dict) and _is_block(one):
+            return True
+        left.extend(_parts(key, one))
     return False
+
+
+def _says_filtered(key: str, text: str) -> bool:
+    if key in _CODE_KEYS and _CODE.fullmatch(text) and stops(text)[0]:
+        return True
+    return key in _TEXT_KEYS and _begins_as_filtered(text)
+
+
+def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What stands in a value, by its key; not what repeats the request."""
+    if isinstance(value, dict):
+        plain = ((_plain(name), part) for name, part in value.items())
+        yield from ((name, part) for name, part in plain if name not in _ECHOES)
+    elif isinstance(value, list):
+        yield from ((key, part) for part in value)
+    elif isinstance(value, str) and key in _TEXT_KEYS:
+        yield "error", _object_in(value)
 
 
 def _is_block(value: dict[str, Any]) -> bool:
