@@ -165,7 +165,7 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
     except strict_json.RepeatedKey:
         raise
     except ValueError:
-        reason = "the judge's answer is not JSON alone, though the endpoint took a schema"
+        reason = "the judge's answer is not JSON alone, as was requested"
         raise ValueError(f"{reason}: {_excerpt(answer)}. {_FREE_TEXT}") from None
 
 

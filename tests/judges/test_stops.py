@@ -51,6 +51,12 @@ STOPPED: dict[str, tuple[Any, str]] = {
     "no choice, MiniMax": (
         {**NO_CHOICE, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}, REFUSAL,
     ),
+    "no text, and what was found in it": (
+        {**said(""), "choices": [{**said("")["choices"][0], "content_filter_results": HATE}]}, REFUSAL,
+    ),
+    "no text, and what was found in the prompt": (
+        {**said(None), "prompt_filter_results": FEEDBACK}, REFUSAL,
+    ),
     "a refusal": (said(VERDICT, refusal="I will not."), REFUSAL),
     "a refusal among the chunks": (said([{"type": "refusal", "refusal": "I will not."}]), REFUSAL),
     "a filtered error": ({**NO_CHOICE, **AZURE_BODY}, REFUSAL),
@@ -122,6 +128,20 @@ def test_an_error_in_an_answer_with_status_200_is_one_by_its_code(
     one = scored(server.url)
     assert (one.reward, one.status, list(one.flags)) == (None, "failed", [SERVER])
     assert len(server.asked) == before + requests
+
+
+def test_a_response_that_failed_because_of_a_filter_is_a_refusal(server: JudgeServer) -> None:
+    failed = judge.responded(status="failed", error={"code": "content_filter", "message": "no"})
+    server.answers(answer(failed))
+    one = scored(OpenAIBackend(EndpointSettings(base_url=server.url, api="responses")))
+    assert list(one.flags) == [REFUSAL]
+
+
+def test_what_was_found_and_let_through_leaves_the_verdict(server: JudgeServer) -> None:
+    server.answers(
+        answer({**choice(content_filter_results=HATE), "prompt_filter_results": FEEDBACK})
+    )
+    assert scored(server.url).reward == 1.0
 
 
 @pytest.mark.parametrize("error", [None, {}, "", {"code": 0, "message": ""}, {"code": None}])

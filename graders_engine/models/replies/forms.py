@@ -41,10 +41,9 @@ def chat_reply(answer: Any) -> ModelReply:
     Raises:
         KeyError, IndexError, TypeError, AttributeError: it has no message.
     """
-    model, usage = _text(answer.get("model")), usage_of(answer)
     choices = answer.get("choices")
     if not choices and is_filtered(answer):
-        return ModelReply("", model, usage, refusal=FILTERED)
+        return _reply(answer, "", "", [FILTERED], "stop")
     choice = choices[0]
     filtered, cut = stops(choice.get("finish_reason"), choice.get("native_finish_reason"))
     message = choice.get("message")
@@ -55,7 +54,7 @@ def chat_reply(answer: Any) -> ModelReply:
     for key in _REASONING_KEYS:
         reasoning = reasoning or _said_in(message.get(key))
     refusals = [_text(message.get("refusal")), *content.refusals, FILTERED if filtered else ""]
-    return _reply(content.text, reasoning, model, usage, refusals, "length" if cut else "stop")
+    return _reply(answer, content.text, reasoning, refusals, "length" if cut else "stop")
 
 
 def responses_reply(answer: Any) -> ModelReply:
@@ -81,10 +80,9 @@ def responses_reply(answer: Any) -> ModelReply:
     if not (parts or reason or reasoning):
         raise KeyError("message")
     return _reply(
+        answer,
         "".join(part.text for part in parts),
         reasoning,
-        _text(answer.get("model")),
-        usage_of(answer),
         [*(refusal for part in parts for refusal in part.refusals), FILTERED if filtered else ""],
         "length" if cut or status == "incomplete" else "stop",
     )
@@ -107,19 +105,21 @@ def usage_of(answer: Any) -> Usage:
 
 
 def _reply(
+    answer: Any,
     text: str,
     reasoning: str,
-    model: str,
-    usage: Usage,
     refusals: list[str],
     finish: Literal["stop", "length"],
 ) -> ModelReply:
+    refusal = "\n".join(filter(None, refusals)) or None
+    if refusal is None and not text.strip() and is_filtered(answer):
+        refusal = FILTERED
     return ModelReply(
         text,
-        model,
-        usage,
+        _text(answer.get("model")),
+        usage_of(answer),
         finish=finish,
-        refusal="\n".join(filter(None, refusals)) or None,
+        refusal=refusal,
         reasoning="" if text.strip() else reasoning.strip()[:MAX_REASONING_CHARS],
     )
 
