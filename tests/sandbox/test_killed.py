@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from graders_engine.sandbox import cgroup
-from graders_engine.sandbox.inside import libc
+from graders_engine.sandbox.inside import libc, scratch
 from tests.environment import unmeasured
 from tests.sandbox.test_leaks import below, mounts
 
@@ -48,6 +50,11 @@ def ended(processes: set[int]) -> bool:
         with suppress(ChildProcessError):
             os.waitpid(process, os.WNOHANG)
     return not below(os.getpid()) & processes
+
+
+def has_launched(pid: int) -> bool:
+    """Whether a worker runs: one of the command's launchers has a process of its own."""
+    return any(below(launcher) for launcher in below(pid))
 
 
 def groups_of(pid: int) -> list[Path]:
@@ -93,8 +100,7 @@ def test_nothing_is_left(
 ) -> None:
     mounted, before = mounts(), below(os.getpid())
     process = command(*arguments)
-    # The command, its launcher, and at least one grade.
-    wait_until(lambda: len(below(process.pid)) >= 2)
+    wait_until(lambda: has_launched(process.pid))
     started = below(os.getpid()) - before
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -111,3 +117,12 @@ def test_nothing_is_left(
         assert following.returncode == 0, errors
     assert os.listdir(tmp_path / "tmp") == []
     assert groups_of(process.pid) == []
+
+
+def test_a_folder_is_removed_once_the_last_process_that_locks_it_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    held = os.open(tmp_path / "home", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    threading.Timer(0.3, os.close, [held]).start()
+    scratch.remove_unlocked(str(tmp_path / "home"))
+    assert os.listdir(tmp_path) == []

@@ -132,13 +132,23 @@ def remove(folder: str) -> None:
 
 
 def remove_unlocked(folder: str) -> None:
-    """Remove a folder unless a process has it locked."""
+    """Remove a folder unless a process keeps it locked.
+
+    A process that an engine was just about to start when it was killed has the lock, too, until it runs
+    its own program.
+    """
     import fcntl  # Windows, where this file is imported but never used, has none
 
     with contextlib.suppress(OSError):
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove(folder)
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_S)
+                continue
+            remove(folder)
+            return
 
 
 def _remove(folder: str) -> None:
