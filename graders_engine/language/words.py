@@ -1,6 +1,7 @@
 """Words of any script: letters with their marks, digits and `_`.
 
-`\\w` of `re` has no combining marks, so Hindi, Thai, vowelled Arabic or a decomposed é would end within a word.
+The word characters of `re` are no combining marks: words of Hindi, Thai, vowelled Arabic or decomposed Latin
+would end in their middle.
 """
 
 from __future__ import annotations
@@ -77,5 +78,5 @@ def code_points(there: str, here: str) -> str:
 
 
 def _listed(chars: str) -> str:
-    shown = " ".join(f"U+{ord(char):04X}" for char in chars[:_MAX_SHOWN]) or "nothing"
-    return shown + (" …" if len(chars) > _MAX_SHOWN else "")
+    points = " ".join(f"U+{ord(char):04X}" for char in chars[:_MAX_SHOWN]) or "nothing"
+    return points + (" …" if len(chars) > _MAX_SHOWN else "")
