@@ -35,6 +35,8 @@ _BASES = (16, 2, 8, 10)
 _DECIMAL = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?")
 _FENCED = re.compile(r"\s*```\w*\n(.*?)```\s*", re.DOTALL)
 _FENCES = re.compile(r"^```[\w ]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_CITED = re.compile(r"`[^`]{12,}`")
+"""What a reason cites that is long enough for a key of a service."""
 _BARE_TEMPLATE = re.compile(r"[:,\[-]\s*\{\{")
 _YAML_FAULTS = (
     (r"found character '\\t'", "a tab cannot indent YAML: use blanks"),
@@ -73,7 +75,12 @@ class _Number(str):
 
 
 def load(
-    text: str, what: str, text_fields: Collection[str] = (), *, only_json: bool = False
+    text: str,
+    what: str,
+    text_fields: Collection[str] = (),
+    *,
+    only_json: bool = False,
+    quiet: bool = False,
 ) -> Any:
     """Parse a document.
 
@@ -82,6 +89,7 @@ def load(
         what: its origin, for messages: "--grader".
         text_fields: keys whose scalars stay text.
         only_json: whether it must be JSON, as what a file named .json holds.
+        quiet: whether nothing is said of what is read in a way that may surprise.
 
     Raises:
         InvalidDocument: with the line and a caret.
@@ -101,7 +109,7 @@ def load(
             raise
     if isinstance(value, str) and _FENCES.search(text):
         return load(_unfenced(text, what), what, text_fields)
-    for note in yaml.notes:
+    for note in () if quiet else yaml.notes:
         failing.caution(f"note: {what}: {note}")
     return value
 
@@ -160,8 +168,10 @@ def _is_json(line: str) -> bool:
 
 
 def _invalid(what: str, reason: str, span: Span) -> InvalidDocument:
+    secret = may_hold_key(span.source)
+    reason = _CITED.sub("this", reason) if secret else reason
     lines = [f"{what}: {reason} (line {span.line}, column {span.column})."]
-    if not may_hold_key(span.source):
+    if not secret:
         lines.append(span.caret())
     if _BARE_TEMPLATE.search(span.source):
         lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')

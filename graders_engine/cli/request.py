@@ -300,7 +300,7 @@ def _document(text: str) -> dict[str, Any]:
             f"standard input: unknown key '{unknown[0]}'; a request has {', '.join(KEYS)}."
         )
     # The item is data: its numbers stay numbers, even under keys that are text fields of a grader.
-    plain = load(text, "standard input")
+    plain = load(text, "standard input", quiet=True)
     document |= {key: plain[key] for key in ("item", "sample", "reference_answer") if key in plain}
     if "grader" in document:
         document["grader"] = _one_grader(document["grader"], "standard input", Path())

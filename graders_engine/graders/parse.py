@@ -35,15 +35,15 @@ def json_values(grader: Any) -> Any:
     """The grader as JSON values, from JSON text, a dict, or objects of the `openai` package.
 
     Raises:
-        InvalidGrader: the text is not JSON, or the grader contains itself.
+        InvalidGrader: the text is not JSON or names a key twice, or the grader contains itself.
     """
     if isinstance(grader, PurePath):
         mistake = mistakes.invalid_type(ROOT, "an object", grader)
         raise InvalidGrader([dataclasses.replace(mistake, hint=_PATHS)])
     try:
-        return (
-            strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _json_value(grader)
-        )
+        if isinstance(grader, (str, bytes)):
+            return strict_json.decode_unique(grader)
+        return _json_value(grader)
     except ValueError as error:
         raise InvalidGrader([_unreadable(grader, str(error))]) from None
     except RecursionError:

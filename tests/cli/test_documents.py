@@ -173,6 +173,20 @@ def test_line_breaks_that_yaml_folds_are_noted(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
 
 
+def test_a_document_on_standard_input_is_noted_once() -> None:
+    grader = "{type: string_check, operation: eq, input: a, reference: None}"
+    ended = graders("run", stdin=f'grader: {grader}\nmodel_sample: "x\n  y"\n')
+    assert ended.stderr.count("null is written `null`") == 1
+    assert ended.stderr.count("line breaks in a text become blanks here") == 1
+
+
+def test_a_reason_cites_no_key_of_a_service() -> None:
+    text = '{"headers": {"Authorization": "Bearer sk-0123456789abcdef0123" "x": 1}}'
+    with pytest.raises(InvalidDocument, match="a comma is missing after this") as refused:
+        load(text, "--grader")
+    assert "sk-0123456789" not in str(refused.value)
+
+
 TEXT = '{{sample.output_text}}\nsay "hi" \\d \t\U0001f600 é'
 GRADER: dict[str, Any] = {
     "type": "multi",
