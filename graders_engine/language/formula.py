@@ -191,6 +191,9 @@ class _Reader:
             token = token_at(self.source, at, self.is_key)
             mark, advice = formula_advice.foreign_mark(self.source, at)
             if mark and token.kind != "number":
+                if quoted := formula_advice.quoted_key(self.source, at, self.unnameable):
+                    advice = formula_advice.how_to_rename(quoted, self.keys or ())
+                    advice = f"no formula can name `{quoted}`: {advice}"
                 self.stop(f"`{mark}` is not part of the language: {advice}", at, at + len(mark))
             if token.kind == "other":
                 self.stop(f"`{token.text}` is not part of the language", at, token.end)
@@ -271,7 +274,11 @@ class _Reader:
                 reason = f"`{name}` is not part of the language: {advice}"
                 self.stop(reason, token.start, token.end)
             known = f" (there are: {', '.join(self.keys)})" if self.keys else ""
-            self.note(token, f"no grader has the key `{name}`{known}", "name", self.nameable)
+            meant = "" if nearest(name, self.nameable) else nearest(name, self.unnameable)
+            if meant:
+                advice = f"no formula can name `{meant}`: {formula_advice.how_to_rename(meant, self.keys)}"
+            reason = f"no grader has the key `{name}`{known}"
+            self.note(token, reason, "name", self.nameable, advice)
         self.uses.append(token)
         number = self.numbers.setdefault(name, len(self.numbers))
         self.write(f"v{number}", wants_operand=False)

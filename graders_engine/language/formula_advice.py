@@ -44,6 +44,7 @@ _FUNCTIONS = {
     "clamp": "write `min(max(a, 0), 1)`",
     "clip": "write `min(max(a, 0), 1)`",
 }
+_QUOTES = re.compile(r"[\"'{\[]+\s*")
 _MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
 
 
@@ -67,6 +68,12 @@ def unnameable(keys: Collection[str]) -> list[str]:
     """Those of the graders' keys that no formula can name, the longest first."""
     names = [key for key in keys if key.strip() and not is_name(key)]
     return sorted(names, key=len, reverse=True)
+
+
+def quoted_key(source: str, at: int, keys: Collection[str]) -> str:
+    """The key that stands here in quotes, braces or brackets; empty if none does."""
+    inside = _QUOTES.match(source, at)
+    return next((key for key in keys if inside and source.startswith(key, inside.end())), "")
 
 
 def how_to_rename(key: str, taken: Collection[str]) -> str:
