@@ -27,7 +27,7 @@ _EXPRESSIONS = (
 
 def expression(key: str) -> str:
     """Why a key after a dot is probably meant as code of another language; empty if it is a plain key."""
-    if len(key) > _MAX_LENGTH:
+    if key.isidentifier() or len(key) > _MAX_LENGTH:
         return ""
     return next((why for pattern, why in _EXPRESSIONS if pattern.fullmatch(key)), "")
 
