@@ -14,6 +14,7 @@ from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
+from graders_engine.graders.templates import template_cautions
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
@@ -96,12 +97,16 @@ class CompiledGrader:
 
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably unintended."""
-        cautions = list(self.spec.cautions(self._services))
+        cautions = [*self.misreadings(), *self.spec.cautions(self._services)]
         try:
             self.require_runnable()
         except UnavailableGrader as error:
             cautions.append(Mistake(str(error)))
         return tuple(cautions)
+
+    def misreadings(self) -> tuple[Mistake, ...]:
+        """Those of the warnings about texts and code that probably mean something else than was meant."""
+        return (*template_cautions(self.spec), *self.spec.misreadings())
 
     async def grade(self, index: int, scope: Scope) -> RowOutcome:
         """Grade one row."""

@@ -187,6 +187,11 @@ def test_judges_and_embeddings_of_another_kind_are_refused() -> None:
         Engine(embeddings=7)  # type: ignore[arg-type] # the mistake
 
 
+TWICE = (
+    '{"type": "string_check", "operation": "eq", "input": "a", "reference": "b", "reference": "a"}'
+)
+
+
 @pytest.mark.parametrize("grader", ["grader.json", Path("grader.json")])
 def test_the_path_of_a_grader_is_not_read_and_that_is_said(engine: Engine, grader: Any) -> None:
     with pytest.raises(InvalidGrader, match="path of a file is not read here"):
@@ -200,6 +205,16 @@ def test_faulty_json_is_shown_with_a_caret(engine: Engine) -> None:
     assert mistake.message.startswith("Invalid body: failed to parse JSON value.")
     assert "a comma is missing after" in mistake.detail
     assert mistake.detail.endswith("^")
+
+
+def test_a_key_that_is_there_twice_in_json_text_is_a_mistake(engine: Engine) -> None:
+    for text in (TWICE, TWICE.encode()):
+        with pytest.raises(InvalidGrader, match="a key is there twice in one object") as refused:
+            engine.run(text, model_sample="a")
+    assert "Invalid body" in str(refused.value)
+    with pytest.raises(InvalidGrader) as refused:
+        engine.validate(TWICE)
+    assert "the key 'reference' is used twice in one object" in refused.value.mistakes[0].detail
 
 
 def test_faulty_json_that_may_hold_a_key_is_not_shown(engine: Engine) -> None:

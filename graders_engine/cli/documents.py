@@ -3,18 +3,22 @@
 The rules are those of the official command line (goccy/go-yaml): `yes` and `2024-01-01` are text, `0777`
 is octal, an integer of more than 64 bits is text, duplicate keys and infinity are errors. One rule is
 ours: a scalar in a text field stays as it was typed, so `reference: 1.50` is "1.50".
+
+A text that was meant as JSON is read as JSON only: YAML would take a slip in it for something else.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection
 from typing import Any, NoReturn
 
 from graders_engine.cli import failing
 from graders_engine.errors import InvalidRequest
-from graders_engine.language.json_fault import json_fault
+from graders_engine.language import strict_json
+from graders_engine.language.json_fault import TYPOGRAPHIC, half_pair, json_fault, meant_as_json
 from graders_engine.language.span import Span
 from graders_engine.models.redaction import may_hold_key
 
@@ -29,11 +33,10 @@ _BOOLEAN = re.compile(r"(true|True|TRUE)|false|False|FALSE")
 _INTEGER = re.compile(r"([-+]?)(?:0x([0-9a-fA-F_]+)|0b([01_]+)|0o?([0-7_]+)|(0|[1-9][0-9_]*))")
 _BASES = (16, 2, 8, 10)
 _DECIMAL = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?")
-_MEANT_AS_JSON = re.compile(r"[\s{\[]*[\"“”„]")
-"""Begins with double quotes inside brackets: JSON's fault is more help than YAML's."""
 _FENCED = re.compile(r"\s*```\w*\n(.*?)```\s*", re.DOTALL)
 _FENCES = re.compile(r"^```[\w ]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
-_COMMENT = re.compile(r"\s*(?://|/\*)")
+_CITED = re.compile(r"`[^`]{12,}`")
+"""What a reason cites that is long enough for a key of a service."""
 _BARE_TEMPLATE = re.compile(r"[:,\[-]\s*\{\{")
 _YAML_FAULTS = (
     (r"found character '\\t'", "a tab cannot indent YAML: use blanks"),
@@ -52,6 +55,12 @@ _YAML_FAULTS = (
     ),
 )
 """What ruamel.yaml says, and what it means for those who typed it."""
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
+_COMMENT = re.compile(r"(?://|/\*)\s")
+_COMMENT_BEFORE = re.compile(r"[\s,{\[]//\s")
+_LAST_COMMENT = re.compile(r"\s//.*")
+_FOLDED = "line breaks in a text become blanks here, by YAML's rules"
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
@@ -65,13 +74,22 @@ class _Number(str):
     __slots__ = ()
 
 
-def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
+def load(
+    text: str,
+    what: str,
+    text_fields: Collection[str] = (),
+    *,
+    only_json: bool = False,
+    quiet: bool = False,
+) -> Any:
     """Parse a document.
 
     Args:
         text: JSON or YAML.
         what: its origin, for messages: "--grader".
         text_fields: keys whose scalars stay text.
+        only_json: whether it must be JSON, as what a file named .json holds.
+        quiet: whether nothing is said of what is read in a way that may surprise.
 
     Raises:
         InvalidDocument: with the line and a caret.
@@ -79,23 +97,9 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
     text = text.removeprefix("\ufeff")
     if _FENCED.fullmatch(text):
         text = _unfenced(text, what)
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            value = json.loads(
-                text,
-                parse_int=_Number,
-                parse_float=_Number,
-                parse_constant=lambda name: _refuse_number(name, what),
-                object_pairs_hook=lambda pairs: _without_duplicates(pairs, what),
-            )
-            return _with_numbers(value, text_fields, as_text=False)
-        except (ValueError, RecursionError):
-            _refuse_lines(text, what)
-            fault = json_fault(text) if _MEANT_AS_JSON.match(text) else None
-            if fault and fault.kind != "yaml":
-                raise _invalid(what, fault.reason, fault.span) from None
-    if _COMMENT.match(text) and (fault := json_fault(text)):
-        raise _invalid(what, fault.reason, fault.span)
+    only_json = only_json and text.strip() != "" and not _FENCES.search(text)
+    if only_json or meant_as_json(text) or _is_json_text(text):
+        return _load_json(text, what, text_fields)
     yaml = _Yaml(text, what, text_fields)
     try:
         value = yaml.load()
@@ -105,12 +109,33 @@ def load(text: str, what: str, text_fields: Collection[str] = ()) -> Any:
             raise
     if isinstance(value, str) and _FENCES.search(text):
         return load(_unfenced(text, what), what, text_fields)
-    if yaml.null_like and text.lstrip()[:1] in ("{", "["):
-        word = yaml.null_like
-        failing.caution(
-            f'note: {what}: `{word}` is read as the text "{word}"; null is written `null`.'
-        )
+    for note in () if quiet else yaml.notes:
+        failing.caution(f"note: {what}: {note}")
     return value
+
+
+def _is_json_text(text: str) -> bool:
+    """Whether a document is nothing but a text in JSON's quotes."""
+    return text.lstrip()[:1] == '"' and _is_json(text)
+
+
+def _load_json(text: str, what: str, text_fields: Collection[str]) -> Any:
+    try:
+        value = json.loads(
+            text,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=strict_json.unique,
+        )
+        if text_fields and half_pair(text):
+            raise ValueError
+        return _with_numbers(value, text_fields, as_text=False)
+    except (ValueError, RecursionError):
+        _refuse_lines(text, what)
+        if fault := json_fault(text):
+            raise _invalid(what, fault.reason, fault.span) from None
+    raise InvalidDocument(f"{what}: it nests too deep, or has a number of too many digits.")
 
 
 def _unfenced(text: str, what: str) -> str:
@@ -143,25 +168,18 @@ def _is_json(line: str) -> bool:
 
 
 def _invalid(what: str, reason: str, span: Span) -> InvalidDocument:
+    secret = may_hold_key(span.source)
+    reason = _CITED.sub("this", reason) if secret else reason
     lines = [f"{what}: {reason} (line {span.line}, column {span.column})."]
-    if not may_hold_key(span.source):
+    if not secret:
         lines.append(span.caret())
     if _BARE_TEMPLATE.search(span.source):
         lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')
     return InvalidDocument("\n".join(lines))
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidDocument(f"{what}: the key '{twice}' is used twice in one object.")
-    return mapping
-
-
-def _refuse_number(name: str, what: str) -> NoReturn:
-    raise InvalidDocument(f"{what}: {name} is not a JSON number.")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def _with_numbers(value: Any, text_fields: Collection[str], *, as_text: bool) -> Any:
@@ -174,8 +192,15 @@ def _with_numbers(value: Any, text_fields: Collection[str], *, as_text: bool) ->
     if isinstance(value, list):
         return [_with_numbers(part, text_fields, as_text=as_text) for part in value]
     if isinstance(value, _Number):
-        return str(value) if as_text else json.loads(value)
+        return str(value) if as_text else _number(value)
     return json.dumps(value) if as_text and isinstance(value, bool) else value
+
+
+def _number(text: str) -> int | float:
+    value: int | float = json.loads(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
 
 
 class _Yaml:
@@ -184,7 +209,7 @@ class _Yaml:
     def __init__(self, text: str, what: str, text_fields: Collection[str]) -> None:
         self.text, self.what, self.text_fields = text, what, text_fields
         self.nodes = 0
-        self.null_like = ""
+        self.notes: dict[str, None] = {}
 
     def load(self) -> Any:
         from ruamel.yaml import YAML
@@ -200,51 +225,98 @@ class _Yaml:
             self.fail(str(error).splitlines()[0], getattr(error, "position", 0))
         except RecursionError:
             self.fail(f"it nests more than {MAX_DEPTH} levels deep", 0)
-        return None if root is None else self.value(root, as_text=False, depth=0)
+        return None if root is None else self.value(root, as_text=False, depth=0, flow=False)
 
-    def value(self, node: Any, *, as_text: bool, depth: int) -> Any:
+    def value(self, node: Any, *, as_text: bool, depth: int, flow: bool) -> Any:
+        """The value of a node.
+
+        Args:
+            node: of ruamel.yaml.
+            as_text: whether its scalars stay text.
+            depth: how many nodes it is in.
+            flow: whether it is within braces or brackets.
+        """
         self.nodes += 1
         if self.nodes > MAX_NODES:
             self.fail(f"it has more than {MAX_NODES} values, repeated aliases included", 0)
         if depth > MAX_DEPTH:
             self.fail(f"it nests more than {MAX_DEPTH} levels deep", node.start_mark.index)
-        if node.id == "sequence":
-            return [self.value(part, as_text=as_text, depth=depth + 1) for part in node.value]
+        if node.id == "scalar":
+            return self.scalar(node, as_text=as_text, flow=flow)
+        flow = flow or bool(node.flow_style)
         if node.id == "mapping":
-            return self.mapping(node, depth)
-        return self.scalar(node, as_text=as_text)
+            return self.mapping(node, depth, flow=flow)
+        return [
+            self.value(part, as_text=as_text, depth=depth + 1, flow=flow) for part in node.value
+        ]
 
-    def mapping(self, node: Any, depth: int) -> dict[str, Any]:
+    def mapping(self, node: Any, depth: int, *, flow: bool) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             at = key_node.start_mark.index
             if key_node.id != "scalar":
                 self.fail("a key must be a word", at)
-            key = str(key_node.value)
+            key = self.text_of(key_node, flow=flow)
             if key in mapping:
                 self.fail(f"the key '{key}' is used twice in one mapping", at)
-            mapping[key] = self.value(value_node, as_text=key in self.text_fields, depth=depth + 1)
+            mapping[key] = self.value(
+                value_node, as_text=key in self.text_fields, depth=depth + 1, flow=flow
+            )
         return mapping
 
-    def scalar(self, node: Any, *, as_text: bool) -> Any:
-        text, at = str(node.value), node.start_mark.index
+    def text_of(self, node: Any, *, flow: bool) -> str:
+        """The text of a scalar, if YAML means by it what those who typed it did."""
+        text, at, end = str(node.value), node.start_mark.index, node.end_mark.index
+        bare = node.style is None
+        if node.style == '"':
+            text = _PAIR.sub(
+                lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text
+            )
+            if _HALF.search(text):
+                self.fail("half of a pair of surrogates stands in this text", at)
+        if flow and bare and _COMMENT.match(self.text, at):
+            self.fail("YAML's comments begin with `#`", at)
+        if flow and bare and text[:1] and text[0] in TYPOGRAPHIC:
+            self.fail(f'`{text[0]}` is a typographic quote: a text stands in `"`', at)
+        if node.style not in ("|", ">") and "\n" in self.text[at:end].rstrip():
+            if flow:
+                self.fail(f"{_FOLDED}: write `\\n` in double quotes to keep one", at)
+            line = self.text.count("\n", 0, at) + 1
+            self.notes[f"{_FOLDED} (line {line}); after `|` they are kept."] = None
+        elif flow and bare and (comment := _LAST_COMMENT.search(text)) and self.ends_line(end):
+            self.fail("YAML's comments begin with `#`", at + comment.start() + 1)
+        return text
+
+    def ends_line(self, at: int) -> bool:
+        """Whether nothing but a comma stands between here and the end of the line."""
+        return self.text[at:].lstrip(" \t,")[:1] in ("\n", "\r")
+
+    def scalar(self, node: Any, *, as_text: bool, flow: bool) -> Any:
+        text, at = self.text_of(node, flow=flow), node.start_mark.index
         tag = str(node.tag).removeprefix(_TAG)
         if tag not in ("str", "int", "float", "bool", "null", "timestamp"):
             self.fail(f"the tag {node.tag} has no meaning in JSON", at)
-        if node.style is None and text in ("None", "undefined"):  # of Python and JavaScript
-            self.null_like = text
+        if flow and node.style is None and text in ("None", "undefined", "NaN"):
+            self.notes[f'`{text}` is read as the text "{text}"; null is written `null`.'] = None
         if node.style is not None or tag == "str":
             return text
         if _NULL.fullmatch(text):
             return None
         if as_text:
             return text
+        return self.plain(text, at)
+
+    def plain(self, text: str, at: int) -> Any:
+        """The value of a scalar without quotes that is not null."""
         if boolean := _BOOLEAN.fullmatch(text):
             return bool(boolean[1])
         if integer := _INTEGER.fullmatch(text):
             return _integer(integer)
         if _DECIMAL.fullmatch(text):
-            return float(text.replace("_", ""))
+            number = float(text.replace("_", ""))
+            if math.isinf(number):
+                self.fail(f"{text} is beyond the range of a double", at)
+            return number
         if _NOT_FINITE.fullmatch(text):
             self.fail(f"{text} is not a JSON number", at)
         return text
@@ -258,6 +330,8 @@ class _Yaml:
             ),
             reason,
         )
+        if _COMMENT_BEFORE.search(self.text, 0, at):
+            meaning += "; YAML's comments begin with `#`"
         raise _invalid(self.what, meaning, Span(self.text, min(at, len(self.text)), at + 1))
 
 

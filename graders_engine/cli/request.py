@@ -117,7 +117,8 @@ def read_flag(key: str, value: str) -> Any:
     if value == "-":
         return load(_read_stdin(), f"{flag} (standard input)")
     if value.startswith("@"):
-        return load(read_file(Path(value[1:])), value[1:])
+        path = Path(value[1:])
+        return load(read_file(path), value[1:], only_json=_holds_json(path))
     return _expand_files(load(value, flag))
 
 
@@ -130,7 +131,8 @@ def _read_grader(value: str) -> Any:
         text = read_file(path)
         if path.suffix == ".py":
             return {"type": "python", "source": text}
-        return _one_grader(_load_grader(text, str(path)), str(path), path.parent)
+        loaded = _load_grader(text, str(path), only_json=_holds_json(path))
+        return _one_grader(loaded, str(path), path.parent)
     loaded = _load_grader(value, "--grader")
     if isinstance(loaded, str) and not _holds_object(loaded):
         raise InvalidRequest(
@@ -181,13 +183,18 @@ def _several(graders: list[Any], path: str) -> str:
     )
 
 
-def _load_grader(text: str, what: str) -> Any:
+def _holds_json(path: Path) -> bool:
+    """Whether a file is JSON by its name: .json, .jsonl, .jsonc."""
+    return path.suffix.lower().startswith(".json")
+
+
+def _load_grader(text: str, what: str, *, only_json: bool = False) -> Any:
     if _PYTHON_SOURCE.search(text) and text.lstrip()[:1] != "{":
         raise InvalidRequest(
             f"{what}: this is Python source. Save it as FILE.py and pass --grader @FILE.py, or name it in a "
             'grader: {type: python, source: "@FILE.py"}.'
         )
-    return load(text, what, TEXT_FIELDS)
+    return load(text, what, TEXT_FIELDS, only_json=only_json)
 
 
 def _read_stdin() -> str:
@@ -293,7 +300,7 @@ def _document(text: str) -> dict[str, Any]:
             f"standard input: unknown key '{unknown[0]}'; a request has {', '.join(KEYS)}."
         )
     # The item is data: its numbers stay numbers, even under keys that are text fields of a grader.
-    plain = load(text, "standard input")
+    plain = load(text, "standard input", quiet=True)
     document |= {key: plain[key] for key in ("item", "sample", "reference_answer") if key in plain}
     if "grader" in document:
         document["grader"] = _one_grader(document["grader"], "standard input", Path())

@@ -7,13 +7,15 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import caution
+from graders_engine.cli.failing import caution, warn
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import keep_inputs, read_request
+from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest
+from graders_engine.graders.base import Services
 from graders_engine.report.terminal.screen import Heading
 
 
@@ -57,6 +59,10 @@ def command(
     keep_inputs(engine.settings)
     with engine:
         response = engine.run(**request)
+    for misreading in CompiledGrader(
+        request["grader"], Services(), check_sources=False
+    ).misreadings():
+        warn(misreading)
     for flag, details in response.flags.items():
         caution(f"{flag}: {details}" if details else flag)
     if show_output:

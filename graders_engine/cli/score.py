@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
+from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain, warn
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.flags import percent
@@ -209,6 +209,8 @@ def command(
             finally:
                 print_new()
         compiled = engine.compile(given)
+        for misreading in () if quiet else compiled.misreadings():
+            warn(misreading)
         settings = engine.reward_settings(compiled)
         explanation = (
             _explain_row(engine, compiled, options["data"], place, explained, screen)

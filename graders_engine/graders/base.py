@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graders_engine import errors
 from graders_engine.errors import Mistake
@@ -91,17 +91,24 @@ class Evaluator(Protocol):
         ...
 
 
-class GraderSpec(BaseModel):
+class KnownKeys(BaseModel):
+    """An object whose unknown keys are mistakes unless they are null, as in the API's own answers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unknown_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        known = cls.model_fields
+        return {key: part for key, part in value.items() if part is not None or key in known}
+
+
+class GraderSpec(KnownKeys):
     """The keys that all grader types have; `type` distinguishes the types."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        allow_inf_nan=False,
-        arbitrary_types_allowed=True,
-        protected_namespaces=(),
-    )
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
     name: str | None = Field(None, description="Shown in the response; generated if missing.")
     pass_threshold: float | None = Field(None, description="Accepted; does not change the reward.")
@@ -135,6 +142,11 @@ class GraderSpec(BaseModel):
     def runs_python(self) -> bool:
         """Whether it or one of its parts runs python code."""
         return any(part.runs_python() for part in self.parts().values())
+
+    def misreadings(self, path: str = "") -> Iterator[Mistake]:
+        """What in its code probably means something else than was meant; the paths start with `path`."""
+        for key, part in self.parts().items():
+            yield from part.misreadings(f"{path}graders.{key}.")
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """What is allowed but probably unintended; the paths start with `path`."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Tag
 
 from graders_engine.errors import Mistake
-from graders_engine.graders.base import GraderSpec, Services
+from graders_engine.graders.base import GraderSpec, KnownKeys, Services
 from graders_engine.graders.fields import TemplateField, by_shape, by_type, one_of
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, Sampling, TextPart
@@ -94,10 +94,8 @@ class Message(_Part):
     type: Annotated[MessageType, one_of(MessageType)] | None = None
 
 
-class SamplingParams(BaseModel):
+class SamplingParams(KnownKeys):
     """How the judge samples; a null means the same as a missing key."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     max_completions_tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="The API's spelling; the two common spellings are also accepted."

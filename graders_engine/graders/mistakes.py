@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from graders_engine.errors import Mistake
+from graders_engine.language.json_fault import json_fault
 from graders_engine.language.scope import kind_of
 from graders_engine.language.span import SyntaxIssue
 from graders_engine.language.spelling import nearest
@@ -91,6 +92,18 @@ def invalid_source(path: str, issues: Sequence[SyntaxIssue]) -> list[Mistake]:
         )
         for issue in issues
     ]
+
+
+_MAX_SOUGHT = 64 * 1024
+"""Bytes of a body in which a fault is sought again; that takes Python's time for each part of it."""
+
+
+def unreadable_json(body: bytes, error: ValueError) -> Mistake:
+    """A body with a slip, with its place where the body is short."""
+    fault = json_fault(body.decode("utf-8", "replace")) if len(body) <= _MAX_SOUGHT else None
+    if fault is None:
+        return unreadable_body(str(error))
+    return unreadable_body(f"{fault.reason} (line {fault.span.line}, column {fault.span.column})")
 
 
 def unreadable_body(reason: str) -> Mistake:

@@ -13,7 +13,10 @@ from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.fields import FormulaField, field_error
 from graders_engine.graders.leaf import LeafGrader
 from graders_engine.graders.parts import by_name
+from graders_engine.language import formula_advice
+from graders_engine.language.formula_tokens import is_name
 from graders_engine.language.scope import Scope
+from graders_engine.language.words import code_points, same_looking
 from graders_engine.outcome import Failure, Flag, Outcome, total_usage
 from graders_engine.tasks import together
 
@@ -46,16 +49,23 @@ class MultiGrader(GraderSpec):
         return self.graders
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
-        """Graders that the formula does not use, and the cautions of the parts."""
-        for key, spec in self.graders.items():
+        """Graders that the formula does not use, keys that look the same, and the cautions of the parts."""
+        keys = tuple(self.graders)
+        for position, (key, spec) in enumerate(self.graders.items()):
             where = f"graders.{key}"
             if key not in self.calculate_output.names:
+                advice = formula_advice.how_to_rename(key, keys)
                 yield Mistake(
                     f"'{where}' is run, but 'calculate_output' does not use it.",
                     where,
-                    hint=""
-                    if key.isidentifier()
-                    else f"A formula cannot name '{key}': use letters, digits and _.",
+                    hint="" if is_name(key) else f"A formula cannot name '{key}': {advice}.",
+                )
+            if alike := same_looking(key, keys[:position]):
+                yield Mistake(
+                    f"'{where}' looks like an earlier key, but is written with other code points: "
+                    f"{code_points(alike, key)}.",
+                    where,
+                    hint="Rename one of them.",
                 )
             yield from spec.cautions(services, f"{where}.")
 

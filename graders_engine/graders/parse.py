@@ -35,15 +35,15 @@ def json_values(grader: Any) -> Any:
     """The grader as JSON values, from JSON text, a dict, or objects of the `openai` package.
 
     Raises:
-        InvalidGrader: the text is not JSON, or the grader contains itself.
+        InvalidGrader: the text is not JSON or names a key twice, or the grader contains itself.
     """
     if isinstance(grader, PurePath):
         mistake = mistakes.invalid_type(ROOT, "an object", grader)
         raise InvalidGrader([dataclasses.replace(mistake, hint=_PATHS)])
     try:
-        return (
-            strict_json.decode(grader) if isinstance(grader, (str, bytes)) else _json_value(grader)
-        )
+        if isinstance(grader, (str, bytes)):
+            return strict_json.decode_unique(grader)
+        return _json_value(grader)
     except ValueError as error:
         raise InvalidGrader([_unreadable(grader, str(error))]) from None
     except RecursionError:
@@ -199,6 +199,19 @@ _DESCRIBE: dict[str, Describe] = {
 """By pydantic's error type; any other error is described in pydantic's words."""
 
 
+_AZURE = "azure_ai_"
+"""How the types begin that only Azure's service has."""
+
+
+def _azure(grader: dict[str, Any]) -> str:
+    name = grader.get("evaluator_name")
+    evaluator = f"the evaluator '{name}'" if isinstance(name, str) else "an evaluator"
+    return (
+        f"'{grader['type']}' names {evaluator} of Azure AI Foundry, whose prompt or code is kept there: "
+        "it runs only in Azure. Leave it out, or write a score_model, label_model or python grader instead."
+    )
+
+
 def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
     """A value whose `type` is not one of the supported ones."""
     if not isinstance(value, dict):
@@ -213,6 +226,8 @@ def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
             where, f"one of {mistakes.listed(supported, 'or')}", value["type"]
         )
     mistake = mistakes.unsupported(where, value["type"], supported)
+    if value["type"].startswith(_AZURE):
+        return dataclasses.replace(mistake, hint=_azure(value))
     if value["type"] in TYPES:
         return dataclasses.replace(mistake, hint="A multi cannot contain another multi.")
     return mistake

@@ -25,11 +25,18 @@ def map_parts(grader: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -
     return changed
 
 
-def without_nulls(grader: Any) -> Any:
-    """A grader's JSON without null values: to the API a null is the same as a missing key."""
-    return map_parts(
-        grader, lambda part: {key: value for key, value in part.items() if value is not None}
-    )
+_GRADER_LEVELS = 10
+"""How deep the keys of a grader are nested; what is deeper is a value that nothing reads."""
+
+
+def without_nulls(grader: Any, levels: int = _GRADER_LEVELS) -> Any:
+    """A grader's JSON without keys whose value is null: to the API that is the same as a missing key."""
+    if isinstance(grader, dict) and levels:
+        kept = {key: part for key, part in grader.items() if part is not None}
+        return {key: without_nulls(part, levels - 1) for key, part in kept.items()}
+    if isinstance(grader, list) and levels:
+        return [without_nulls(part, levels - 1) for part in grader]
+    return grader
 
 
 _WRAPPINGS = (

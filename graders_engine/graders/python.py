@@ -81,6 +81,19 @@ class PythonGrader(GraderSpec):
         """It does."""
         return True
 
+    def misreadings(self, path: str = "") -> Iterator[Mistake]:
+        """Where its source takes the model's output from the item."""
+        report = python_source.inspect(self.source)
+        if report.item_reads:
+            read, line = report.item_reads[0]
+            yield Mistake(
+                f"The source reads `{read}` (line {line}): the code evaluators of Azure AI Foundry "
+                'have the model\'s output there, but here it is `sample["output_text"]`, '
+                "and the item is the row alone.",
+                f"{path}source",
+                hint="If the rows have such a key of their own, nothing is wrong.",
+            )
+
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """An image that is not there, and modules that the environment does not have."""
         image = images.find(self.image_tag) if self.image_tag else None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ class SourceReport(NamedTuple):
         width: characters that are at fault.
         misfit: why running it leaves no fitting `grade`; empty when it may.
         imports: the modules that it names in an import, wherever that stands.
+        item_reads: where it takes the model's output from the item: what stands there, with its line.
     """
 
     fault: str = ""
@@ -38,6 +41,7 @@ class SourceReport(NamedTuple):
     width: int = 0
     misfit: str = ""
     imports: tuple[str, ...] = ()
+    item_reads: tuple[tuple[str, int], ...] = ()
 
 
 def inspect(source: str) -> SourceReport:
@@ -61,7 +65,9 @@ def read(source: str) -> SourceReport:
         return SourceReport(
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
-    return SourceReport(misfit=_misfit(tree), imports=tuple(_imports(tree)))
+    return SourceReport(
+        misfit=_misfit(tree), imports=tuple(_imports(tree)), item_reads=tuple(_item_reads(tree))
+    )
 
 
 @lru_cache(maxsize=4)  # it is asked for the faults, and for the imports
@@ -83,7 +89,8 @@ def _read_elsewhere(source: str) -> SourceReport:
             f"Python cannot parse the source: its process ended with {error.returncode}."
         )
     fields: dict[str, Any] = json.loads(done.stdout)
-    return SourceReport(**fields)._replace(imports=tuple(fields["imports"]))
+    reads = tuple((text, line) for text, line in fields["item_reads"])
+    return SourceReport(**fields)._replace(imports=tuple(fields["imports"]), item_reads=reads)
 
 
 def _misfit(tree: ast.Module) -> str:
@@ -138,6 +145,54 @@ def _imports(tree: ast.Module) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names[node.module] = None
     return list(names)
+
+
+_OUTPUT_KEYS = re.compile(r"sample(?:\..*)?")
+_READERS = ("get", "pop", "setdefault", "__getitem__")
+
+
+def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Reads of the item's `sample` or `sample.…`, where Foundry's code evaluators have the output."""
+    names = _names_of_item(tree)
+    for node in ast.walk(tree):
+        key: ast.expr | None = None
+        holder: ast.expr | None = None
+        if isinstance(node, ast.Subscript):
+            holder, key = node.value, node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            holder, key = node.func.value, node.args[0] if node.func.attr in _READERS else None
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            holder, key = node.comparators[0], node.left
+        if not (
+            isinstance(node, ast.expr)
+            and isinstance(key, ast.Constant)
+            and isinstance(key.value, str)
+        ):
+            continue
+        if _OUTPUT_KEYS.fullmatch(key.value) and _is_item(holder, names):
+            yield f'item["{key.value}"]', node.lineno
+
+
+def _is_item(node: ast.expr | None, names: set[str]) -> bool:
+    """Whether an expression is the item: its name, or `(item or {})`, `dict(item)`."""
+    if isinstance(node, ast.BoolOp):
+        return _is_item(node.values[0], names)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        return len(node.args) == 1 and _is_item(node.args[0], names)
+    return isinstance(node, ast.Name) and node.id in names
+
+
+def _names_of_item(tree: ast.Module) -> set[str]:
+    """`item`, the second parameter of `grade`, and the names that they are assigned to."""
+    names = {"item"}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "grade":
+            parameters = [*node.args.posonlyargs, *node.args.args]
+            names = {parameters[1].arg} if len(parameters) > 1 else names
+    for part in ast.walk(tree):
+        if isinstance(part, ast.Assign) and _is_item(part.value, names):
+            names |= {target.id for target in part.targets if isinstance(target, ast.Name)}
+    return names
 
 
 def _main() -> None:

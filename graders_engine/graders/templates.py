@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
+from graders_engine.errors import Mistake
+from graders_engine.language.keys import expression, quoted
+from graders_engine.language.scope import spell
+from graders_engine.language.span import Span
 from graders_engine.language.template import Template, Variable
+from graders_engine.language.words import code_points, same_looking
+
+_TAG = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+"""Block tags and comments of Jinja and its relatives."""
+_ONE_BRACE = re.compile(r"(?<!\{)\{\s*(?:item|sample)\s*[.\[][^{}]*\}(?!\})")
+"""A path in single braces."""
+_MAX_SHOWN = 60
 
 
 def variables_in(spec: BaseModel) -> tuple[Variable, ...]:
@@ -28,3 +40,55 @@ def templates_in(value: Any, path: str = "") -> Iterator[tuple[str, Template]]:
     elif isinstance(value, (list, tuple)):
         for position, part in enumerate(value):
             yield from templates_in(part, f"{path}[{position}]")
+
+
+def template_cautions(spec: BaseModel) -> Iterator[Mistake]:
+    """What in a grader's templates is allowed, but was probably meant as something else."""
+    paths: dict[str, None] = {}
+    for path, template in templates_in(spec):
+        yield from _texts(path, template.source)
+        for variable in template.variables:
+            yield from _keys_like_code(path, variable)
+            name = spell(variable.namespace, variable.steps)
+            if name not in paths and (alike := same_looking(name, tuple(paths))):
+                yield Mistake(
+                    f"'{path}' reads two paths that look the same: one is written with other code points "
+                    f"({code_points(alike, name)}).",
+                    path,
+                    detail=variable.span.caret(),
+                    hint="If the rows have one key for both, copy it from them.",
+                )
+            paths[name] = None
+
+
+def _texts(path: str, source: str) -> Iterator[Mistake]:
+    if tag := _TAG.search(source):
+        yield _text_caution(
+            path,
+            Span(source, *tag.span()),
+            "Templates have variables only: no conditions, loops or comments.",
+        )
+    if variable := _ONE_BRACE.search(source):
+        inside = variable[0][1:-1].strip()
+        hint = f"A variable has two braces: {{{{{inside}}}}}."
+        yield _text_caution(path, Span(source, *variable.span()), hint)
+
+
+def _text_caution(path: str, span: Span, hint: str) -> Mistake:
+    found = span.source[span.start : span.end]
+    cited = found if len(found) <= _MAX_SHOWN else f"{found[:_MAX_SHOWN]}…"
+    where = f"(line {span.line}, column {span.column})"
+    message = f"'{path}' has `{cited}`, which is text here and stays as it is {where}."
+    return Mistake(message, path, detail=span.caret(), hint=hint)
+
+
+def _keys_like_code(path: str, variable: Variable) -> Iterator[Mistake]:
+    for key in variable.keys_like_code():
+        span = variable.span
+        yield Mistake(
+            f"'{path}' takes `{key}` for a key of the row, but {expression(key)} in a template "
+            f"(line {span.line}, column {span.column}).",
+            path,
+            detail=span.caret(),
+            hint=f"If the rows have such a key, write {quoted(key)} to be clear.",
+        )

@@ -13,15 +13,16 @@ evaluation can build a big integer (simpleeval alone would compute `4000000**400
     signed   = ("+" | "-") signed | power
     power    = operand [ "^" signed ]
     operand  = number | key | function "(" sum { "," sum } ")" | "(" sum ")"
+
+A key is a word of any script; a word that starts with a digit is one where a grader has that key.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -29,9 +30,11 @@ import simpleeval
 
 from graders_engine.errors import FormulaFailure
 from graders_engine.language import formula_advice
-from graders_engine.language.formula_functions import FUNCTIONS
+from graders_engine.language.formula_functions import FUNCTIONS, OPERATORS
+from graders_engine.language.formula_tokens import Token, is_name, skip_blanks, token_at
 from graders_engine.language.span import SourceError, Span, SyntaxIssue
 from graders_engine.language.spelling import nearest
+from graders_engine.language.words import code_points, same_looking, word_end
 
 MAX_LENGTH = 10_000
 """Longest formula, in characters."""
@@ -41,37 +44,8 @@ MAX_DEPTH = 120
 """Deepest nesting, chained operators included; a level takes about three of Python's 1,000 stack frames."""
 
 
-def _finite(compute: Callable[[float, float], float]) -> Callable[[float, float], float]:
-    def computed(left: float, right: float) -> float:
-        value = compute(left, right)
-        if math.isinf(value):
-            raise OverflowError
-        return value
-
-    return computed
-
-
-def _power(base: float, exponent: float) -> float:
-    if base == 0 and exponent < 0:
-        raise ZeroDivisionError
-    return math.pow(base, exponent)
-
-
-_OPERATORS = {
-    ast.Add: _finite(operator.add),
-    ast.Sub: _finite(operator.sub),
-    ast.Mult: _finite(operator.mul),
-    ast.Div: _finite(operator.truediv),
-    ast.Pow: _power,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-}
 _NODES = (ast.Expr, ast.Name, ast.UnaryOp, ast.BinOp, ast.Call, ast.Constant)
 
-_TOKEN = re.compile(
-    r"\s+|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)|(?P<mark>[-+*/^(),])"
-)
-_WORD = re.compile(r"\w+")
 _CALL = re.compile(r"\s*\(")
 
 
@@ -81,17 +55,19 @@ class Formula:
     Attributes:
         source: the text it was compiled from.
         names: the keys it uses, in the order of their first use.
+        uses: every place where it uses a key, in source order.
     """
 
-    __slots__ = ("_evaluator", "_tree", "_variables", "names", "source")
+    __slots__ = ("_evaluator", "_tree", "_variables", "names", "source", "uses")
 
-    def __init__(self, source: str, python: str, names: list[str]) -> None:
+    def __init__(self, source: str, python: str, uses: Sequence[Token]) -> None:
         self.source = source
-        self.names = tuple(names)
+        self.uses = tuple(uses)
+        self.names = names = tuple(dict.fromkeys(use.text for use in uses))
         self._variables = [(f"v{position}", name) for position, name in enumerate(names)]
         self._tree = _syntax_tree(source, python)
         self._evaluator = simpleeval.SimpleEval(
-            operators=_OPERATORS,
+            operators=OPERATORS,
             functions={name: function.call for name, function in FUNCTIONS.items()},
             names={},
         )
@@ -119,7 +95,7 @@ class Formula:
         python = reader.translate()
         if reader.issues:
             raise SourceError(reader.issues)
-        return cls(source, python, reader.names)
+        return cls(source, python, reader.uses)
 
     def evaluate(self, values: Mapping[str, float]) -> float:
         """The formula's value for these numbers, always finite.
@@ -183,11 +159,12 @@ class _Reader:
         self.source, self.keys = source, keys
         self.unnameable = formula_advice.unnameable(keys or ())
         self.nameable = [key for key in keys or () if key not in self.unnameable]
-        self.names: list[str] = []
+        self.uses: list[Token] = []
+        self.numbers: dict[str, int] = {}
         self.issues: list[SyntaxIssue] = []
         self.python: list[str] = []
         self.open: list[_Open] = []
-        self.called: re.Match[str] | None = None
+        self.called: Token | None = None
         self.wants_operand = True
 
     def translate(self) -> str:
@@ -205,48 +182,57 @@ class _Reader:
             pass
         return " ".join(self.python)
 
-    def tokens(self) -> Iterator[re.Match[str]]:
-        count = at = 0
+    def tokens(self) -> Iterator[Token]:
+        count, at = 0, skip_blanks(self.source, 0)
         while at < len(self.source):
             if self.wants_operand and (key := self.unnameable_key(at)):
-                at += len(key)
+                at = skip_blanks(self.source, at + len(key))
                 continue
+            token = token_at(self.source, at, self.is_key)
             mark, advice = formula_advice.foreign_mark(self.source, at)
-            token = _TOKEN.match(self.source, at)
-            if mark and not (token and token["number"]):
+            if mark and token.kind != "number":
+                if quoted := formula_advice.quoted_key(self.source, at, self.unnameable):
+                    advice = formula_advice.how_to_rename(quoted, self.keys or ())
+                    advice = f"no formula can name `{quoted}`: {advice}"
                 self.stop(f"`{mark}` is not part of the language: {advice}", at, at + len(mark))
-            if not token:
-                self.stop(f"`{self.source[at]}` is not part of the language", at, at + 1)
-            at = token.end()
-            if token.lastgroup:
-                count += 1
-                if count > MAX_TOKENS:
-                    reason = f"the formula has more than {MAX_TOKENS} parts"
-                    self.stop(reason, token.start(), at, "too_complex")
-                yield token
+            if token.kind == "other":
+                self.stop(f"`{token.text}` is not part of the language", at, token.end)
+            count += 1
+            if count > MAX_TOKENS:
+                reason = f"the formula has more than {MAX_TOKENS} parts"
+                self.stop(reason, at, token.end, "too_complex")
+            at = skip_blanks(self.source, token.end)
+            yield token
+
+    def is_key(self, word: str) -> bool:
+        """Whether a word that starts with a digit is a key, not a number."""
+        return is_name(word) and (self.keys is None or word in self.keys)
 
     def unnameable_key(self, at: int) -> str:
         """The key that stands here though no formula can name it; it is reported, and read as a value."""
         key = next((key for key in self.unnameable if self.source.startswith(key, at)), "")
+        if not key:
+            return ""
         end = at + len(key)
-        word = _WORD.match(self.source, at)
+        token = token_at(self.source, at, self.is_key)
         # `a-b` is a difference where there are graders `a` and `b` as well.
-        plain = word is not None and word[0] in self.nameable
-        if not key or plain or _WORD.match(self.source, end):
+        plain = token.text in self.nameable or (token.kind == "number" and token.text != key)
+        if plain or word_end(self.source, end) > end:
             return ""
         minus = ", where `-` is minus" if "-" in key else ""
-        reason = f"the key `{key}` cannot stand in a formula{minus}: rename it, with letters, digits and `_`"
+        advice = formula_advice.how_to_rename(key, self.keys or ())
+        reason = f"the key `{key}` cannot stand in a formula{minus}: rename it; {advice}"
         self.issues.append(SyntaxIssue(reason, Span(self.source, at, end), "name"))
         self.write("0.0", wants_operand=False)
         return key
 
-    def operand(self, token: re.Match[str]) -> None:
-        text = token[0]
-        if token["number"]:
+    def operand(self, token: Token) -> None:
+        text = token.text
+        if token.kind == "number":
             if math.isinf(float(text)):
-                self.stop(f"`{text}` is beyond the range of a double", token.start(), token.end())
+                self.stop(f"`{text}` is beyond the range of a double", token.start, token.end)
             self.write(repr(float(text)), wants_operand=False)
-        elif token["name"]:
+        elif token.kind == "name":
             self.name(token)
         elif text == "(":
             self.enter(token)
@@ -255,26 +241,26 @@ class _Reader:
         elif text == ")" and self.open and self.open[-1].function and self.python[-1] == "(":
             self.leave(token)
         else:
-            self.stop(f"a value was expected, but `{text}` was found", token.start(), token.end())
+            self.stop(f"a value was expected, but `{text}` was found", token.start, token.end)
 
-    def operator(self, token: re.Match[str]) -> None:
-        text = token[0]
+    def operator(self, token: Token) -> None:
+        text = token.text
         if text == ")":
             self.leave(token)
         elif text == "," and self.open and self.open[-1].function:
             self.open[-1].arguments += 1
             self.write(",", wants_operand=True)
-        elif token["mark"] and text not in "(,":
+        elif token.kind == "mark" and text not in "(,":
             self.write("**" if text == "^" else text, wants_operand=True)
         else:
             advice = formula_advice.foreign_word(text)
             reason = f"an operator was expected, but `{text}` was found"
             reason += f": {advice}" if advice else ""
-            self.stop(reason, token.start(), token.end())
+            self.stop(reason, token.start, token.end)
 
-    def name(self, token: re.Match[str]) -> None:
-        name = token[0]
-        if _CALL.match(self.source, token.end()):
+    def name(self, token: Token) -> None:
+        name = token.text
+        if _CALL.match(self.source, token.end):
             if name not in FUNCTIONS:
                 reason = f"`{name}` is not a function (there are: {', '.join(FUNCTIONS)})"
                 advice = formula_advice.foreign_function(name)
@@ -286,26 +272,30 @@ class _Reader:
         if self.keys is not None and name not in self.keys:
             if advice := formula_advice.foreign_word(name):
                 reason = f"`{name}` is not part of the language: {advice}"
-                self.stop(reason, token.start(), token.end())
+                self.stop(reason, token.start, token.end)
             known = f" (there are: {', '.join(self.keys)})" if self.keys else ""
-            self.note(token, f"no grader has the key `{name}`{known}", "name", self.nameable)
-        if name not in self.names:
-            self.names.append(name)
-        self.write(f"v{self.names.index(name)}", wants_operand=False)
+            meant = "" if nearest(name, self.nameable) else nearest(name, self.unnameable)
+            if meant:
+                advice = f"no formula can name `{meant}`: {formula_advice.how_to_rename(meant, self.keys)}"
+            reason = f"no grader has the key `{name}`{known}"
+            self.note(token, reason, "name", self.nameable, advice)
+        self.uses.append(token)
+        number = self.numbers.setdefault(name, len(self.numbers))
+        self.write(f"v{number}", wants_operand=False)
 
-    def enter(self, token: re.Match[str]) -> None:
+    def enter(self, token: Token) -> None:
         if len(self.open) >= MAX_DEPTH:
             reason = f"more than {MAX_DEPTH} parentheses are open at once"
-            self.stop(reason, token.start(), token.end(), "too_complex")
+            self.stop(reason, token.start, token.end, "too_complex")
         called, self.called = self.called, None
         self.open.append(
-            _Open(called.start() if called else token.start(), called[0] if called else "")
+            _Open(called.start if called else token.start, called.text if called else "")
         )
         self.write("(", wants_operand=True)
 
-    def leave(self, token: re.Match[str]) -> None:
+    def leave(self, token: Token) -> None:
         if not self.open:
-            self.stop("`)` closes nothing", token.start(), token.end())
+            self.stop("`)` closes nothing", token.start, token.end)
         opened = self.open.pop()
         if function := FUNCTIONS.get(opened.function):
             count = opened.arguments + (not self.wants_operand)
@@ -316,7 +306,7 @@ class _Reader:
                 given = f"{count} were" if count > 1 else "none was"
                 reason = f"`{opened.function}` takes {wanted}, but {given} given"
                 self.issues.append(
-                    SyntaxIssue(reason, Span(self.source, opened.start, token.end()), "arity")
+                    SyntaxIssue(reason, Span(self.source, opened.start, token.end), "arity")
                 )
         self.write(")", wants_operand=False)
 
@@ -325,13 +315,16 @@ class _Reader:
         self.wants_operand = wants_operand
 
     def note(
-        self, token: re.Match[str], reason: str, kind: str, known: Collection[str], advice: str = ""
+        self, token: Token, reason: str, kind: str, known: Collection[str], advice: str = ""
     ) -> None:
         """Report an issue and continue."""
-        if near := nearest(token[0], known):
+        if alike := same_looking(token.text, tuple(known)):
+            points = code_points(alike, token.text)
+            advice = f"the key `{alike}` looks the same, but has other code points: {points}"
+        elif near := nearest(token.text, known):
             advice = advice or f"did you mean `{near}`?"
         reason += f"; {advice}" if advice else ""
-        self.issues.append(SyntaxIssue(reason, Span(self.source, token.start(), token.end()), kind))
+        self.issues.append(SyntaxIssue(reason, Span(self.source, token.start, token.end), kind))
 
     def stop(self, reason: str, start: int, end: int, kind: str = "syntax") -> NoReturn:
         """Report an issue after which nothing can be read."""

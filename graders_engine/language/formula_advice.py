@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from graders_engine.language.formula_tokens import is_name
+from graders_engine.language.words import words_in
+
 _CONDITION = "there are no conditions: use a python grader, or floor, min and max"
 _COMPARISON = "there are no comparisons: use a python grader, or floor, min and max"
 _LOGIC = "there is no logic: write `a * b` for and, `max(a, b)` for or, `1 - a` for not"
@@ -41,8 +44,8 @@ _FUNCTIONS = {
     "clamp": "write `min(max(a, 0), 1)`",
     "clip": "write `min(max(a, 0), 1)`",
 }
+_QUOTES = re.compile(r"[\"'{\[]+\s*")
 _MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
-_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def foreign_mark(source: str, at: int) -> tuple[str, str]:
@@ -63,5 +66,22 @@ def foreign_function(name: str) -> str:
 
 def unnameable(keys: Collection[str]) -> list[str]:
     """Those of the graders' keys that no formula can name, the longest first."""
-    names = [key for key in keys if key.strip() and not _NAME.fullmatch(key)]
+    names = [key for key in keys if key.strip() and not is_name(key)]
     return sorted(names, key=len, reverse=True)
+
+
+def quoted_key(source: str, at: int, keys: Collection[str]) -> str:
+    """The key that stands here in quotes, braces or brackets; empty if none does."""
+    inside = _QUOTES.match(source, at)
+    return next((key for key in keys if inside and source.startswith(key, inside.end())), "")
+
+
+def how_to_rename(key: str, taken: Collection[str]) -> str:
+    """What to do with a key that no formula can name: the rule, and a name that is free."""
+    name = "_".join(words_in(key)) or "grader"
+    name = name if is_name(name) else f"grader_{name}"
+    free, count = name, 1
+    while free in taken:
+        count += 1
+        free = f"{name}_{count}"
+    return f"use letters, digits and _, as in `{free}`"

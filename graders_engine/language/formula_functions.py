@@ -1,8 +1,10 @@
-"""The functions of the formula language."""
+"""The functions and operators of the formula language."""
 
 from __future__ import annotations
 
+import ast
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,3 +34,31 @@ FUNCTIONS: dict[str, Function] = {
     "sqrt": Function(1, 1, math.sqrt),
     "log": Function(1, 1, math.log),
 }
+
+
+def _finite(compute: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    def computed(left: float, right: float) -> float:
+        value = compute(left, right)
+        if math.isinf(value):
+            raise OverflowError
+        return value
+
+    return computed
+
+
+def _power(base: float, exponent: float) -> float:
+    if base == 0 and exponent < 0:
+        raise ZeroDivisionError
+    return math.pow(base, exponent)
+
+
+OPERATORS = {
+    ast.Add: _finite(operator.add),
+    ast.Sub: _finite(operator.sub),
+    ast.Mult: _finite(operator.mul),
+    ast.Div: _finite(operator.truediv),
+    ast.Pow: _power,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+"""What computes the value of each operator, by its class in Python's syntax tree."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
 from graders_engine.language import strict_json
+from graders_engine.language.keys import spell_key
 from graders_engine.language.spelling import nearest
+from graders_engine.language.words import code_points, same_looking
 from graders_engine.outcome import Blame, Flag
 
 Step = str | int
@@ -281,10 +283,14 @@ def _instead_of(step: str, keys: tuple[str, ...]) -> str:
     if not keys:
         return " (it is empty)"
     more = ", …" if len(keys) > _MAX_LISTED_KEYS else ""
+    listed = f" (it has: {', '.join(keys[:_MAX_LISTED_KEYS])}{more})"
+    if alike := same_looking(step, keys):
+        return (
+            f"{listed}. The key `{alike}` looks the same, but is written with other code points: "
+            f"{code_points(alike, step)}"
+        )
     meant = nearest(step, keys[:_MAX_COMPARED_KEYS])
-    return f" (it has: {', '.join(keys[:_MAX_LISTED_KEYS])}{more})" + (
-        f". Did you mean `{meant}`?" if meant else ""
-    )
+    return listed + (f". Did you mean `{meant}`?" if meant else "")
 
 
 def _missing(
@@ -296,16 +302,9 @@ def _missing(
 
 
 def spell(namespace: str, steps: tuple[Step, ...]) -> str:
-    """A path in template syntax, in its shortest form."""
-    spelled = namespace
-    for step in steps:
-        if isinstance(step, int):
-            spelled += f"[{step}]"
-        elif step.replace("-", "_").isidentifier() or step.isdigit():
-            spelled += f".{step}"
-        else:
-            spelled += f'["{step}"]'
-    return spelled
+    """A path in template syntax, in its shortest form; a template reads it as the same path."""
+    spelled = [spell_key(step) if isinstance(step, str) else f"[{step}]" for step in steps]
+    return namespace + "".join(spelled)
 
 
 def kind_of(value: Any) -> str:

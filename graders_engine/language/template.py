@@ -6,6 +6,7 @@ The grammar (the API's guide documents the two namespaces and the dotted path)::
     variable  = ("item" | "sample") step { step }
     step      = "." key | "[" integer "]" | "[" quoted key "]"
 
+A key after a dot is anything without `.`, brackets, `|`, quotes and braces: `{{item.Input Query}}`.
 White space around tokens is ignored. In a run of three or more opening braces, the last two open.
 Rendering is a single pass: the value of a variable is never expanded again.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graders_engine.errors import UnrenderableValue
+from graders_engine.language.keys import DOTTED, expression, quoted
 from graders_engine.language.scope import SAMPLE_KEYS, Scope, Step, resolve
 from graders_engine.language.span import SourceError, Span, SyntaxIssue
 from graders_engine.language.spelling import nearest
@@ -28,7 +30,18 @@ _BLANK = re.compile(r"\s*")
 _WORD = re.compile(r"[\w-]+")
 _INDEX = re.compile(r"-?[0-9]{1,99}(?![0-9])")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'", re.DOTALL)
+_BRACKETS = re.compile(r"\[[^\]]*\]")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+_QUOTE = 'there are no expressions in a template; a key with quotes is written ["like \\"this\\""]'
+_REASONS = {
+    "|": "filters are not part of the language",
+    '"': _QUOTE,
+    "'": _QUOTE,
+    "{": "the variable before this is not closed by `}}`",
+    "}": "a variable is closed by two braces, `}}`",
+}
+"""Why a variable cannot go on with a character."""
 
 
 class Variable:
@@ -42,6 +55,12 @@ class Variable:
     def value(self, scope: Scope) -> Any:
         """The value for this row; raises what `scope.resolve` raises."""
         return resolve(scope, self.namespace, self.steps)
+
+    def keys_like_code(self) -> list[str]:
+        """Its keys after a dot that were probably meant as code of another language."""
+        text = self.span.source[self.span.start + 2 : self.span.end - 2]
+        bare = _BRACKETS.sub("", _QUOTED.sub("", text))
+        return [key for part in bare.split(".")[1:] if expression(key := part.strip())]
 
     def render(self, scope: Scope) -> str:
         """The value as text: a string unchanged, anything else as JSON.
@@ -132,6 +151,7 @@ class _Reader:
 
     def __init__(self, source: str, opening: int) -> None:
         self.source, self.opening, self.at = source, opening, opening + 2
+        self.in_sample = False
 
     def variable(self) -> tuple[Variable, int]:
         namespace = self.namespace()
@@ -141,6 +161,8 @@ class _Reader:
             steps.append(self.step())
             if namespace == "sample" and len(steps) == 1:
                 self.check_sample_key(steps[0], start)
+                # In a row's item any key may be; in the sample, what fails counts as the model's fault.
+                self.in_sample = True
         if not steps:
             raise self.error(
                 self.at_word_end,
@@ -190,24 +212,21 @@ class _Reader:
             self.skip_blanks()
             return self.bracketed()
         if _WORD.match(self.source, self.at):
-            raise self.error_at_word(
-                'a step starts with `.` or `[`; a key with blanks is written ["like this"]'
-            )
-        reason = (
-            "filters are not part of the language"
-            if mark == "|"
-            else "this is not part of a variable"
-        )
+            raise self.error_at_word("a step starts with `.` or `[`")
+        reason = _REASONS.get(mark, "this is not part of a variable")
         raise self.error(self.at, self.at + 1, reason)
 
     def key(self) -> str:
-        word = _WORD.match(self.source, self.at)
-        if not word or word[0].startswith("-"):
-            raise self.error(self.at, self.at + 1, "a key was expected after the dot")
-        if word[0][0].isdigit() and not (word[0].isascii() and word[0].isdigit()):
-            raise self.error_at_word('a key that starts with a digit is written ["like this"]')
-        self.at = word.end()
-        return word[0]
+        start = self.at
+        dotted = DOTTED.match(self.source, start)
+        key = dotted[0].strip() if dotted else ""
+        if not dotted or not key:
+            raise self.error(start, start + 1, "a key was expected after the dot")
+        self.at = start + len(key)
+        if self.in_sample and (why := expression(key)):
+            advice = f"a key of this name is written {quoted(key)}"
+            raise self.error(start, start + len(key), f"{why} in a template; {advice}")
+        return key
 
     def bracketed(self) -> Step:
         step: Step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -242,10 +241,6 @@ def _explained(path: str, template: Template, scope: Scope) -> ExplainedTemplate
         return ExplainedTemplate(path, template.source, variables, problem=str(error))
 
 
-_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w)(?!\s*\()")
-"""A key in a valid formula: not a function, which a parenthesis follows, nor the exponent of a number."""
-
-
 def explain_formula(formula: Formula, sub_rewards: Mapping[str, float | None]) -> ExplainedFormula:
     """The formula with the sub-rewards in place of their keys, and its value.
 
@@ -254,7 +249,9 @@ def explain_formula(formula: Formula, sub_rewards: Mapping[str, float | None]) -
         sub_rewards: by key; None counts as 0.
     """
     values = {key: value or 0.0 for key, value in sub_rewards.items()}
-    filled = _NAME.sub(lambda name: _literal(values[name[0]]), formula.source)
+    filled = formula.source
+    for use in reversed(formula.uses):
+        filled = filled[: use.start] + _literal(values[use.text]) + filled[use.end :]
     try:
         return ExplainedFormula(formula.source, filled, formula.evaluate(values))
     except GradingError as error:

@@ -147,7 +147,7 @@ def _parts(
     try:
         value = strict_json.decode(body)
     except ValueError as error:
-        raise Refused(400, mistakes.unreadable_body(str(error))) from None
+        raise Refused(400, mistakes.unreadable_json(body, error)) from None
     if not isinstance(value, dict):
         raise Refused(400, mistakes.invalid_type("body", "an object", value))
     for key in needed:

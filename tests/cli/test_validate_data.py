@@ -46,7 +46,7 @@ def test_a_path_is_followed_as_templates_follow_it(tmp_path: Path) -> None:
     data_found = data_of(run("validate", "--grader", grader, "--data", data, "--json"))
     assert {path["path"]: path["failed"] for path in data_found["paths"]} == {
         "sample.output_text": 0,
-        'item.list[-1]["a b"]': 0,
+        "item.list[-1].a b": 0,
         "item.text.k.0": 0,
         "item.text.k[1]": 1,
     }

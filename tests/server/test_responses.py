@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from graders_engine.errors import InvalidRow, LifecycleError, Mistake
 from graders_engine.outcome import BLAMES, Failure, Flag, Outcome, RowOutcome, Usage
 from graders_engine.response import present_run
-from graders_engine.server.responses import Presenter, error_body, refusal
+from graders_engine.server.bodies import batch_body, run_body, validate_body
+from graders_engine.server.responses import Presenter, Refused, error_body, refusal
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=8)
@@ -82,3 +83,15 @@ def test_what_the_engine_raises_has_a_status_and_a_bug_has_none() -> None:
     assert closed is not None
     assert closed.status == 503
     assert refusal(ZeroDivisionError()) is None
+
+
+@pytest.mark.parametrize("read", [run_body, batch_body, validate_body])
+def test_a_slip_in_a_body_is_told_with_its_place(read: Any) -> None:
+    for body, told in (
+        (b'{"grader": 1 "item": 2}', "a comma is missing after `1` (line 1, column 12)"),
+        (b'{"grader": 1,\n"item": True}', "`True` is `true` in JSON (line 2, column 9)"),
+        (b'{"grader": 1,}', "nothing stands after this comma (line 1, column 13)"),
+    ):
+        with pytest.raises(Refused) as refused:
+            read(body, 100) if read is run_body else read(body)
+        assert told in str(refused.value.mistake.message)
