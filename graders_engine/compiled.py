@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
@@ -14,9 +15,13 @@ from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
+from graders_engine.graders.templates import lenient_cautions, templates_in
+from graders_engine.language.as_served import LenientTemplate, Strictness
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
+
+_log = logging.getLogger("graders_engine")
 
 ScopeOf = Callable[[Any], Scope]
 """Makes the scope of a data set's row; raises InvalidRow."""
@@ -35,6 +40,7 @@ class CompiledGrader:
         grader: a dict, JSON text, or an object of the `openai` package.
         services: what its evaluator may use.
         check_sources: whether a python source that cannot run is a mistake.
+        templates: whether a template that cannot be read is a mistake.
         evaluator: evaluates the rows in place of the evaluator that the grader compiles to.
 
     Attributes:
@@ -51,10 +57,11 @@ class CompiledGrader:
         services: Services,
         *,
         check_sources: bool = True,
+        templates: Strictness = "strict",
         evaluator: Evaluator | None = None,
     ) -> None:
         self.given: dict[str, Any] = json_values(grader)
-        self.spec: GraderSpec = parse(self.given, check_sources=check_sources)
+        self.spec: GraderSpec = parse(self.given, check_sources=check_sources, templates=templates)
         self._services = services
         self._evaluator = evaluator
 
@@ -67,6 +74,8 @@ class CompiledGrader:
         """
         if self._evaluator is None:
             self._evaluator = self.spec.compile(self._services)
+            for caution in lenient_cautions(self.spec):
+                _log.warning("%s", caution)
         return self._evaluator
 
     def with_evaluator(self, evaluator: Evaluator) -> CompiledGrader:
@@ -96,12 +105,18 @@ class CompiledGrader:
 
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably unintended."""
-        cautions = list(self.spec.cautions(self._services))
+        cautions = [*self.spec.cautions(self._services), *lenient_cautions(self.spec)]
         try:
-            self.require_runnable()
+            if self._evaluator is None:
+                self.spec.compile(self._services)
         except UnavailableGrader as error:
             cautions.append(Mistake(str(error)))
         return tuple(cautions)
+
+    @functools.cached_property
+    def lenient(self) -> bool:
+        """Whether a template of it was compiled that the strict grammar refuses."""
+        return any(isinstance(template, LenientTemplate) for _, template in templates_in(self.spec))
 
     async def grade(self, index: int, scope: Scope) -> RowOutcome:
         """Grade one row."""

@@ -130,7 +130,12 @@ class AsyncEngine:
             raise LifecycleError(CLOSED_MESSAGE)
         if isinstance(grader, CompiledGrader):
             return grader
-        return CompiledGrader(grader, self._services, check_sources=check_sources)
+        return CompiledGrader(
+            grader,
+            self._services,
+            check_sources=check_sources,
+            templates=self.settings.templates,
+        )
 
     def _stay_on_one_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,6 +158,8 @@ class AsyncEngine:
             "metrics": signatures,
             "max_text_chars": self.settings.max_text_chars,
         }
+        if compiled.lenient:
+            settings["templates"] = self.settings.templates
         if compiled.spec.runs_python():
             settings["sandbox"] = getattr(self._sandbox, "tier", type(self._sandbox).__name__)
         if models := sorted(compiled.spec.judge_models()):

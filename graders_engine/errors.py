@@ -145,7 +145,8 @@ class UndefinedVariable(GradingError):
 
     Args:
         text: which step of the path failed.
-        blame: "row" if it is a step into the item, "sample" if it is one into the sample.
+        blame: "row" if it is a step into the item, "sample" if it is one into the sample, "grader" if the
+            template has no variable there.
     """
 
     def __init__(self, text: str, blame: Blame) -> None:

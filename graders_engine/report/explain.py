@@ -16,7 +16,7 @@ from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import GradingError, InvalidRow, UnavailableGrader
 from graders_engine.graders.templates import templates_in
 from graders_engine.language.formula import Formula
-from graders_engine.language.scope import Scope, spell
+from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import RowOutcome, Status
@@ -231,11 +231,10 @@ def _formula(
 def _explained(path: str, template: Template, scope: Scope) -> ExplainedTemplate:
     variables = []
     for variable in template.variables:
-        name = spell(variable.namespace, variable.steps)
         try:
-            variables.append(ExplainedVariable(name, variable.value(scope)))
+            variables.append(ExplainedVariable(variable.name, variable.value(scope)))
         except GradingError as error:
-            variables.append(ExplainedVariable(name, problem=str(error)))
+            variables.append(ExplainedVariable(variable.name, problem=str(error)))
     try:
         return ExplainedTemplate(path, template.source, variables, template.render(scope))
     except GradingError as error:
