@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
+from graders_engine.errors import InvalidRow, Mistake, NoOutput, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
@@ -19,7 +19,7 @@ from graders_engine.graders.templates import lenient_cautions, templates_in
 from graders_engine.language.as_served import LenientTemplate, Strictness
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.redaction import without_secrets
-from graders_engine.outcome import Failure, Flag, RowOutcome, failed
+from graders_engine.outcome import Blame, Failure, Flag, RowOutcome, failed
 
 _log = logging.getLogger("graders_engine")
 
@@ -129,7 +129,7 @@ class CompiledGrader:
         try:
             return await self.grade(index, scope(row))
         except InvalidRow as error:
-            return invalid_row(index, str(error))
+            return invalid_row(index, error)
 
     def grade_row_now(self, index: int, row: Any, scope: ScopeOf) -> RowOutcome:
         """`grade_row` without an event loop, for an evaluator that does not wait."""
@@ -154,15 +154,30 @@ def _mask(grader: dict[str, Any]) -> dict[str, Any]:
     return masked
 
 
-def invalid_row(index: int, reason: str) -> RowOutcome:
+def invalid_row(index: int, error: InvalidRow) -> RowOutcome:
     """The outcome of an invalid row."""
-    return RowOutcome(index, failed(Failure(Flag.OTHER, reason, "row")))
+    return RowOutcome(index, failed(Failure(Flag.OTHER, str(error), error.blame)))
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Replaces a row of a data set that could not be read; it is graded as invalid, for this reason."""
+    """Replaces a row of a data set that could not be read, for this reason.
+
+    Attributes:
+        reason: a sentence.
+        blame: as of `errors.InvalidRow`. By "row" it is graded as invalid, by "infrastructure" as failed.
+    """
 
     reason: str
+    blame: Blame = "row"
+
+    @classmethod
+    def by(cls, error: InvalidRow) -> Unreadable:
+        """What replaces the row that this error was raised for."""
+        return cls(str(error), error.blame)
+
+    def error(self) -> InvalidRow:
+        """That error again."""
+        return (NoOutput if self.blame == "infrastructure" else InvalidRow)(self.reason)
 
 
 def scope_reader(sample_field: str | None) -> ScopeOf:
@@ -191,7 +206,7 @@ def _item_and_sample(row: Any) -> Scope:
 
 def _not_a_row(row: Any) -> InvalidRow:
     if isinstance(row, Unreadable):
-        return InvalidRow(row.reason)
+        return row.error()
     return InvalidRow(f"A row must be an object, but this is {kind_of(row)}.")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from graders_engine.compiled import Unreadable
-from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.errors import InvalidRequest, InvalidRow, NoOutput
 from graders_engine.language.scope import SAMPLE_KEYS, kind_of
 from graders_engine.outcome import RowOutcome
 
@@ -71,7 +71,7 @@ def _output_or_reason(value: Any, depth: int) -> Any:
     try:
         return output_of(value, depth)
     except InvalidRow as error:
-        return Unreadable(str(error))
+        return Unreadable.by(error)
 
 
 def _no_output(value: Mapping[str, Any]) -> str:
@@ -145,16 +145,24 @@ def hosted_sample(sample: Any) -> dict[str, Any] | None:
     ready = {key: sample[key] for key in SAMPLE_KEYS if sample.get(key) is not None}
     if "choices" in ready or "output_text" in ready:
         return ready
-    output = sample.get("output")
-    messages = [part for part in _list(output) if isinstance(part, Mapping)]
-    if messages:
-        return {**from_messages(messages, str(sample.get("finish_reason") or "stop")), **ready}
-    if isinstance(output, str) and output:
-        return {"output_text": output, **ready}
-    error = sample.get("error")
-    if reason := _field_of(error, "message") or _field_of(error, "code"):
-        raise InvalidRow(f"The hosted run has no output here, but an error: {reason}.")
+    finish = str(sample.get("finish_reason") or "stop")
+    for key in ("output", "outputs", "trajectory"):
+        output = sample.get(key)
+        messages = [part for part in _list(output) if isinstance(part, Mapping)]
+        if messages:
+            return {**from_messages(messages, finish), **ready}
+        if isinstance(output, str) and output:
+            return {"output_text": output, **ready}
+    if reason := error_in(sample.get("error")):
+        raise NoOutput(f"The hosted run has no output here, but an error: {reason}.")
     return None
+
+
+def error_in(error: Any) -> str:
+    """What an error says: its text, or its message or code; empty where there is none."""
+    if isinstance(error, Mapping):
+        error = error.get("message") or error.get("code") or ""
+    return str(error or "").strip().rstrip(".")
 
 
 def _list(value: Any) -> list[Any]:
@@ -270,7 +278,7 @@ class SplitRows(Iterable[Any]):
             output = output_of(list(output) if isinstance(output, tuple) else output)
             rows = rows_to_grade(item, output)
         except InvalidRow as error:
-            return [(None, Unreadable(str(error)))]
+            return [(None, Unreadable.by(error))]
         if field is not None:
             outputs = output if isinstance(output, list) else [output]
             rows = [one if isinstance(one, Unreadable) else {**row, field: one} for one in outputs]

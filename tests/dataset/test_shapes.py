@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graders_engine import Engine
 from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import NAMES, detect, shape_named
@@ -18,9 +19,17 @@ from tests.dataset.shapes_cases import (
     CALL,
     SHAPES,
     batch_line,
+    exported,
     message,
     output_item,
 )
+
+CHECK = {
+    "type": "string_check",
+    "operation": "eq",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.label}}",
+}
 
 
 @pytest.mark.parametrize(
@@ -171,6 +180,27 @@ def test_a_row_that_cannot_be_taken_apart_says_why(name: str, raw: Any, words: s
     (ref,) = shape_named(name, "out" if name == "flat" else None).split(RowRef(1, raw))
     assert isinstance(ref.row, Unreadable)
     assert words in ref.row.reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        output_item([], error={"code": "server_error", "message": "boom"}),
+        exported([], error={"code": "server_error", "message": "boom"}),
+        exported([], error="boom"),
+        {**exported([]), "sample": None, "grades": {}, "error": "boom"},
+    ],
+)
+def test_a_hosted_row_with_an_error_and_no_output_is_failed_and_no_zero(
+    raw: dict[str, Any],
+) -> None:
+    shape = detect([raw])
+    assert shape.name == "evals"
+    (ref,) = shape.split(RowRef(1, raw))
+    with Engine() as engine:
+        (graded,) = engine.score(CHECK, [ref.row])
+    assert (graded.status, graded.blame, graded.served) == ("failed", "infrastructure", None)
+    assert graded.flags == {"other_error": "The hosted run has no output here, but an error: boom."}
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ class JoinedRecords(Records):
         try:
             found = index.take(_key_of(row, key))
         except InvalidRow as error:
-            return Unreadable(str(error))
+            return Unreadable.by(error)
         return self._pair(row, found)
 
     def _pair(self, row: Any, outputs: list[Any]) -> Any:
@@ -141,7 +141,7 @@ class JoinedRecords(Records):
         try:
             return output_of(output)
         except InvalidRow as error:
-            return Unreadable(str(error))
+            return Unreadable.by(error)
 
 
 def _key_of(value: Any, key: str) -> str:

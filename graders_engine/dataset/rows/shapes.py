@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.errors import InvalidRequest, InvalidRow, NoOutput
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.outputs import (
     SAMPLES_IN,
     completion_in,
+    error_in,
     hosted_sample,
     item_and_samples,
     keys_of,
@@ -67,7 +68,7 @@ class _ItemAndOutput:
             item, output = self.item_and_output(raw)
             return _split_samples(ref, item, output_of(output), raw.get("id"))
         except InvalidRow as error:
-            return (RowRef(ref.line, Unreadable(str(error)), ref.end),)
+            return (RowRef(ref.line, Unreadable.by(error), ref.end),)
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The item, and the output in any form that `outputs.output_of` knows.
@@ -118,21 +119,41 @@ class Flat(_ItemAndOutput):
 
 
 class Evals(_ItemAndOutput):
-    """Output items of the hosted evals: `datasource_item`, and `sample` with the output messages.
+    """Rows of the hosted evals: output items of the API, and lines of the file that the dashboard exports.
 
-    An output item without an output (as in a run over stored data) is graded with an empty sample: the
-    graders of such a run use the item only.
+    An output item has `datasource_item`, and `sample` with the messages in `output`; an exported line has
+    `item`, and `sample` with the messages in `outputs`. A row without an output and without an error (as in a
+    run over stored data) is graded with an empty sample: the graders of such a run use the item only.
     """
 
     name = "evals"
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The data source's item, and a sample made from the messages."""
+        """The data source's item, and a sample made from the messages.
+
+        Raises:
+            NoOutput: there is an error instead of an output.
+        """
         item, stored_sample = raw.get("datasource_item"), None
+        if is_export(raw):
+            item = raw["item"]
         # Some runs wrap the item as their data file does.
         if isinstance(item, Mapping) and "item" in item and not set(item) - {"item", "sample"}:
             item, stored_sample = item["item"], item.get("sample")
-        return item, hosted_sample(raw.get("sample")) or stored_sample or {}
+        sample = hosted_sample(raw.get("sample")) or stored_sample
+        if sample is None and (reason := error_in(raw.get("error"))):
+            raise NoOutput(f"The hosted run has no output here, but an error: {reason}.")
+        return item, sample or {}
+
+
+def is_export(raw: Mapping[str, Any]) -> bool:
+    """Whether a row is a line of the evals dashboard's export: one item of a run, and its grades."""
+    return (
+        isinstance(raw.get("run_id"), str)
+        and "data_source_idx" in raw
+        and isinstance(raw.get("item"), Mapping)
+        and not {"grades", "passes", "sample"}.isdisjoint(raw)
+    )
 
 
 class Chat(_ItemAndOutput):
@@ -237,7 +258,7 @@ def require_field(objects: Sequence[Mapping[str, Any]], field: str, unchecked: s
 
 
 def _shape_of(raw: Mapping[str, Any]) -> str:
-    if "datasource_item" in raw:
+    if "datasource_item" in raw or is_export(raw):
         return "evals"
     several = any(isinstance(raw.get(key), list) for key in SAMPLES_IN)
     if several or "samples" in raw or "model_samples" in raw:
