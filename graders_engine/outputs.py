@@ -146,16 +146,28 @@ def hosted_sample(sample: Any) -> dict[str, Any] | None:
     if "choices" in ready or "output_text" in ready:
         return ready
     finish = str(sample.get("finish_reason") or "stop")
+    reason = error_in(sample.get("error"))
     for key in ("output", "outputs", "trajectory"):
         output = sample.get(key)
         messages = [part for part in _list(output) if isinstance(part, Mapping)]
+        if key == "trajectory" and {"output", "outputs"} & sample.keys():
+            if reason or not messages or messages[-1].get("role") != "assistant":
+                continue  # it is what the model was asked
         if messages:
-            return {**from_messages(messages, finish), **ready}
+            made = from_messages(messages, finish)
+            if not reason or _says_something(made):
+                return {**made, **ready}
         if isinstance(output, str) and output:
             return {"output_text": output, **ready}
-    if reason := error_in(sample.get("error")):
+    if reason:
         raise NoOutput(f"The hosted run has no output here, but an error: {reason}.")
     return None
+
+
+def _says_something(made: Mapping[str, Any]) -> bool:
+    """Whether a sample of `from_messages` has a text, a tool call or audio."""
+    message = made["choices"][0]["message"]
+    return any(message.get(key) for key in ("content", "tool_calls", "audio"))
 
 
 def error_in(error: Any) -> str:

@@ -9,7 +9,7 @@ CALL = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 def message(text: str | None, **more: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": text, **more}
+    return {"role": "assistant", "content": text} | more
 
 
 def completion(*texts: str) -> dict[str, Any]:

@@ -188,6 +188,10 @@ def test_a_row_that_cannot_be_taken_apart_says_why(name: str, raw: Any, words: s
         output_item([], error={"code": "server_error", "message": "boom"}),
         exported([], error={"code": "server_error", "message": "boom"}),
         exported([], error="boom"),
+        exported([message("")], error={"message": "boom", "type": "invalid_request_error"}),
+        exported([], error="boom", trajectory=[message("asked", role="user")]),
+        exported([], error="boom", trajectory=[message("earlier"), message("asked", role="user")]),
+        output_item([message("")], error={"message": "boom"}),
         {**exported([]), "sample": None, "grades": {}, "error": "boom"},
     ],
 )
