@@ -150,9 +150,9 @@ def hosted_sample(sample: Any) -> dict[str, Any] | None:
     for key in ("output", "outputs", "trajectory"):
         output = sample.get(key)
         messages = [part for part in _list(output) if isinstance(part, Mapping)]
-        if key == "trajectory" and {"output", "outputs"} & sample.keys():
-            if reason or not messages or messages[-1].get("role") != "assistant":
-                continue  # it is what the model was asked
+        answered = bool(messages) and messages[-1].get("role") == "assistant" and not reason
+        if key == "trajectory" and {"output", "outputs"} & sample.keys() and not answered:
+            continue  # it is what the model was asked
         if messages:
             made = from_messages(messages, finish)
             if not reason or _says_something(made):
