@@ -110,14 +110,14 @@ def _give_graders(
     for name in names:
         found = _named(name, given)
         if len(found) > 1:
-            yield f"{one.name}: {len(found)} of the graders given have the name {_shown(name)}."
+            yield f"{one.name}: {len(found)} of the graders given have the name {_quoted(name)}."
         elif found:
             _take(one, name, *found[0])
         elif given:
-            yield f"{one.name}: no grader given has the name of the score {_shown(name)}."
+            yield f"{one.name}: no grader given has the name of the score {_quoted(name)}."
 
 
-def _shown(score: str) -> str:
+def _quoted(score: str) -> str:
     return repr(short(without_uuid(score)))
 
 
