@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
-import msgspec
-
-from graders_engine.errors import InvalidRow, Mistake, NoOutput, UnavailableGrader
+from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
@@ -19,7 +17,10 @@ from graders_engine.graders.templates import lenient_cautions, templates_in
 from graders_engine.language.as_served import LenientTemplate, Strictness
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.redaction import without_secrets
-from graders_engine.outcome import Blame, Failure, Flag, RowOutcome, failed
+from graders_engine.outcome import Failure, Flag, RowOutcome, failed
+from graders_engine.outputs.forms import sample_scope
+from graders_engine.outputs.rows import KEPT_FIELD, item_beside
+from graders_engine.outputs.unreadable import Unreadable as Unreadable
 
 _log = logging.getLogger("graders_engine")
 
@@ -98,6 +99,11 @@ class CompiledGrader:
         masked: dict[str, Any] = map_parts(self.given, _mask)
         return masked
 
+    @functools.cached_property
+    def reads_sample(self) -> bool:
+        """Whether it reads the model's output; if not, rows need none."""
+        return self.spec.reads_sample()
+
     @property
     def type(self) -> str:
         """The grader's `type`."""
@@ -117,6 +123,10 @@ class CompiledGrader:
     def lenient(self) -> bool:
         """Whether a template of it was compiled that the strict grammar refuses."""
         return any(isinstance(template, LenientTemplate) for _, template in templates_in(self.spec))
+
+    def scope_reader(self, sample_field: str | None = None) -> ScopeOf:
+        """Reads rows for this grader: as the function of this name."""
+        return scope_reader(sample_field, lambda: self.reads_sample)
 
     async def grade(self, index: int, scope: Scope) -> RowOutcome:
         """Grade one row."""
@@ -159,49 +169,48 @@ def invalid_row(index: int, error: InvalidRow) -> RowOutcome:
     return RowOutcome(index, failed(Failure(Flag.OTHER, str(error), error.blame)))
 
 
-class Unreadable(msgspec.Struct, frozen=True):
-    """Replaces a row of a data set that could not be read, for this reason.
+def scope_reader(
+    sample_field: str | None, reads_sample: Callable[[], bool] = lambda: True
+) -> ScopeOf:
+    """Reads rows: `{"item", "model_sample" | "sample"}`, or flat ones with the model's output in a field.
 
-    Attributes:
-        reason: a sentence.
-        blame: as of `errors.InvalidRow`. By "row" it is graded as invalid, by "infrastructure" as failed.
+    Args:
+        sample_field: this field; None for rows that are not flat.
+        reads_sample: whether the grader reads the sample; if not, rows need none. It is asked only for a row
+            that has none.
     """
+    if sample_field is not None:
+        return functools.partial(_flat_row, sample_field, reads_sample)
 
-    reason: str
-    blame: Blame = "row"
+    def item_and_sample(row: Any) -> Scope:
+        if type(row) is dict:
+            item, text = row.get("item"), row.get("model_sample")
+            if item is not None and type(text) is str and _MORE_KEYS.isdisjoint(row):
+                return Scope(item, text)  # most rows
+        elif not isinstance(row, Mapping):
+            raise _not_a_row(row)
+        return _scope_of_row(row, reads_sample)
 
-    @classmethod
-    def by(cls, error: InvalidRow) -> Unreadable:
-        """What replaces the row that this error was raised for."""
-        return cls(str(error), error.blame)
-
-    def error(self) -> InvalidRow:
-        """That error again."""
-        return (NoOutput if self.blame == "infrastructure" else InvalidRow)(self.reason)
-
-
-def scope_reader(sample_field: str | None) -> ScopeOf:
-    """Reads rows: `{"item", "model_sample" | "sample"}`, or flat ones with the model's output in a field."""
-    return _item_and_sample if sample_field is None else functools.partial(_flat_row, sample_field)
+    return item_and_sample
 
 
-def _item_and_sample(row: Any) -> Scope:
-    if not isinstance(row, Mapping):
-        raise _not_a_row(row)
-    get = row.get
-    model_sample, sample = get("model_sample"), get("sample")
-    if model_sample is None and sample is None:
+_MORE_KEYS = frozenset(("sample", "reference_answer", KEPT_FIELD))
+
+
+def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> Scope:
+    item = item_beside(row)
+    if kept := row.get(KEPT_FIELD):
+        item = {**item, **kept}
+    text, sample = row.get("model_sample"), row.get("sample")
+    if text is None and (sample is None or sample == {}) and not reads_sample():
+        return Scope(item, "", absent=True)
+    if text is None and sample is None:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(
             f"The row has neither `model_sample` nor `sample` (its keys: {keys}). "
             "If the model's output is in another field of a flat row, name it as the sample field."
         )
-    return scope_of(
-        get("item"),
-        model_sample=model_sample,
-        sample=sample,
-        reference_answer=get("reference_answer"),
-    )
+    return sample_scope(item, model_sample=text, sample=sample)
 
 
 def _not_a_row(row: Any) -> InvalidRow:
@@ -210,14 +219,16 @@ def _not_a_row(row: Any) -> InvalidRow:
     return InvalidRow(f"A row must be an object, but this is {kind_of(row)}.")
 
 
-def _flat_row(field: str, row: Any) -> Scope:
+def _flat_row(field: str, reads_sample: Callable[[], bool], row: Any) -> Scope:
+    """The scope of a flat row, whose item is the whole row: graders may read the field there, too."""
     if not isinstance(row, Mapping):
         raise _not_a_row(row)
+    item, output = row if type(row) is dict else dict(row), row.get(field)
+    if output is None and not reads_sample():
+        return Scope(item, "", absent=True)
     if field not in row:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(f"The row has no field `{field}` (its keys: {keys}).")
-    item = {key: value for key, value in row.items() if key != field}
-    output = row[field]
-    if isinstance(output, dict):
-        return scope_of(item, sample=output)
+    if isinstance(output, Mapping):
+        return sample_scope(item, sample=output)
     return scope_of(item, model_sample=output)

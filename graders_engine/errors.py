@@ -7,6 +7,7 @@
     │   ├── InvalidGrader         the grader cannot be parsed or compiled; lists all mistakes
     │   ├── UnavailableGrader     the grader is valid, but this engine cannot run it
     │   └── InvalidRow            a row that is not an item with a model's output
+    │       ├── UnknownForm       the model's output is in no form that is known
     │       └── NoOutput          the row has an error in place of the model's output
     ├── DataSetError              a data set or its results file cannot be used as asked
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
@@ -95,6 +96,10 @@ class InvalidRow(InvalidRequest):
     """
 
     blame: Blame = "row"
+
+
+class UnknownForm(InvalidRow):
+    """Raised when a row or its output is in no form that is known: the other rows will fare alike."""
 
 
 class NoOutput(InvalidRow):

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import first_line_is_json, open_records
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, why_not_json
-from graders_engine.dataset.rows.shapes import is_export
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
+from graders_engine.outputs.hosted import is_export
 
 EVAL, RUN, OUTPUT_ITEM = "eval", "eval.run", "eval.run.output_item"
 """Values of the key `object` (API reference: evals)."""

@@ -30,6 +30,7 @@ class SourceReport(NamedTuple):
         width: characters that are at fault.
         misfit: why running it leaves no fitting `grade`; empty when it may.
         imports: the modules that it names in an import, wherever that stands.
+        reads_sample: whether its `grade` uses its first argument, or might.
     """
 
     fault: str = ""
@@ -38,6 +39,7 @@ class SourceReport(NamedTuple):
     width: int = 0
     misfit: str = ""
     imports: tuple[str, ...] = ()
+    reads_sample: bool = True
 
 
 def inspect(source: str) -> SourceReport:
@@ -61,7 +63,9 @@ def read(source: str) -> SourceReport:
         return SourceReport(
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
-    return SourceReport(misfit=_misfit(tree), imports=tuple(_imports(tree)))
+    return SourceReport(
+        misfit=_misfit(tree), imports=tuple(_imports(tree)), reads_sample=_reads_sample(tree)
+    )
 
 
 @lru_cache(maxsize=4)  # it is asked for the faults, and for the imports
@@ -138,6 +142,33 @@ def _imports(tree: ast.Module) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names[node.module] = None
     return list(names)
+
+
+_DYNAMIC = frozenset(
+    {"__import__", "compile", "dir", "eval", "exec", "globals", "inspect", "locals", "sys", "vars"}
+)
+"""Names with whose help code can see an argument without naming it."""
+
+
+def _reads_sample(tree: ast.Module) -> bool:
+    """Whether `grade` uses its first argument; where that cannot be seen, it may."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    defined = [
+        node
+        for node in ast.walk(tree)
+        if getattr(node, "name", getattr(node, "asname", "")) == "grade"
+    ]
+    (grade,) = defined if len(defined) == 1 else [None]
+    if not isinstance(grade, ast.FunctionDef) or grade not in tree.body or grade.decorator_list:
+        return True
+    if any(name.id in _DYNAMIC or name.id == "grade" for name in names):
+        return True
+    if _DYNAMIC.intersection(_imports(tree)):
+        return True
+    positional = [*grade.args.posonlyargs, *grade.args.args]
+    return not positional or any(
+        isinstance(node, ast.Name) and node.id == positional[0].arg for node in ast.walk(grade)
+    )
 
 
 def _main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graders_engine.errors import InvalidRow
+from graders_engine.errors import UnknownForm
 from graders_engine.language.kinds import kind_of
 
 TEXT_PARTS = ("text", "output_text")
@@ -31,7 +31,7 @@ def text_of(content: Any, where: str = "content") -> str:
         where: what it is, for messages.
 
     Raises:
-        InvalidRow: it has none of these forms, or nothing but parts of unknown types.
+        UnknownForm: it has none of these forms, or nothing but parts of unknown types.
     """
     if type(content) is str:
         return content
@@ -49,7 +49,7 @@ def text_of(content: Any, where: str = "content") -> str:
             unknown.append(kind)
     text = "".join(texts) or "".join(refusals)
     if not text and unknown:
-        raise InvalidRow(
+        raise UnknownForm(
             f"`{where}` has no text but parts of unknown types: {', '.join(dict.fromkeys(unknown))} "
             f"(text has the type {' or '.join(TEXT_PARTS)})."
         )
@@ -59,7 +59,7 @@ def text_of(content: Any, where: str = "content") -> str:
 def _parts(content: Any, where: str, depth: int) -> Iterator[tuple[str, str]]:
     """(kind, text) of each part: "text", "refusal", or the name of an unknown type."""
     if depth == 0:
-        raise InvalidRow(f"`{where}` nests too deep.")
+        raise UnknownForm(f"`{where}` nests too deep.")
     if isinstance(content, str):
         yield "text", content
     elif isinstance(content, (list, tuple)):
@@ -68,7 +68,7 @@ def _parts(content: Any, where: str, depth: int) -> Iterator[tuple[str, str]]:
     elif isinstance(content, Mapping):
         yield from _part(content, where, depth)
     else:
-        raise InvalidRow(f"`{where}` must be a string, but it is {kind_of(content)}.")
+        raise UnknownForm(f"`{where}` must be a string, but it is {kind_of(content)}.")
 
 
 def _part(part: Mapping[str, Any], where: str, depth: int) -> Iterator[tuple[str, str]]:

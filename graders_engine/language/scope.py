@@ -29,12 +29,21 @@ class Scope:
     Attributes:
         item: the data-set row: any JSON value; an empty object by default.
         output_text: the model's text; empty when its message has no text.
+        absent: whether there is no output, because the grader reads none.
     """
 
-    __slots__ = ("_output_json", "_sample", "item", "output_text")
+    __slots__ = ("_output_json", "_sample", "absent", "item", "output_text")
 
-    def __init__(self, item: Any, output_text: str, sample: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        item: Any,
+        output_text: str,
+        sample: dict[str, Any] | None = None,
+        *,
+        absent: bool = False,
+    ) -> None:
         self.item = item
+        self.absent = absent
         self.output_text = output_text
         self._sample = sample
         self._output_json = _UNREAD
@@ -113,7 +122,7 @@ class Scope:
     def flags(self) -> tuple[Flag, ...]:
         """Flags of the sample itself: cut off, or nothing to grade. Graders run regardless."""
         if self._sample is None:
-            return () if self.output_text else (Flag.UNRESPONSIVE_REWARD,)
+            return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
         if _first_choice(self._sample).get("finish_reason") == "length":
             flags.append(Flag.TRUNCATED_OBSERVATION)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from graders_engine.blocking import Engine
-from graders_engine.compiled import CompiledGrader, scope_reader
+from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import GradingError, InvalidRow, UnavailableGrader
 from graders_engine.graders.templates import templates_in
@@ -169,7 +169,7 @@ def explain(
         except UnavailableGrader as error:
             not_run = str(error)
     try:
-        scope: Scope | None = scope_reader(sample_field)(row)
+        scope: Scope | None = compiled.scope_reader(sample_field)(row)
     except InvalidRow:  # the flags say why
         scope = None
     return Explanation(

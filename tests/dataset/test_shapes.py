@@ -45,6 +45,9 @@ def test_a_row_is_told_by_its_keys_and_taken_apart(
     assert shape.name == name
     assert shape_named(name, field).name == name
     scopes = [scope_reader(None)(ref.row) for ref in shape.split(RowRef(4, raw))]
+    if field:  # it is in the item, too, with this sample
+        kept = [scope.item.pop(field) for scope in scopes]
+        assert kept == ([raw[field]] if len(texts) == 1 else kept)
     assert [scope.item for scope in scopes] == [item] * len(texts)
     assert [scope.output_text for scope in scopes] == texts
     assert_numbered(shape.split(RowRef(4, raw)))

@@ -119,7 +119,7 @@ def check_paths(
     if not checked.samples:
         variables = [(one, path) for one, path in variables if one.namespace == "item"]
         checked.paths = [path for _, path in variables]
-    scope_of_row = scope_reader(None)
+    scope_of_row = scope_reader(None, lambda: False)
     for ref in _rows(data_set.records, data_set.shape):
         checked.rows += 1
         try:
