@@ -10,14 +10,14 @@ from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Self, TypeVar
 
-from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
+from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.crew import Crew, Drain
 from graders_engine.engine import CLOSED_MESSAGE, AsyncEngine
 from graders_engine.errors import LifecycleError
 from graders_engine.loop_thread import POLL_S, LoopThread
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
-from graders_engine.outputs import SplitRows
+from graders_engine.outputs.several import SplitRows
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
 
@@ -122,10 +122,11 @@ class Engine:
 
         Args:
             grader: as for `compile`.
-            model_sample: the model's text.
+            model_sample: the model's text. A grader that reads no sample needs none.
             item: the data-set row, which templates use as `item`.
             sample: a whole sample in place of `model_sample`, with any of choices, output_text, output_json,
-                output_tools, output_reasoning_summary, output_audio; missing keys are derived.
+                output_tools, output_reasoning_summary, output_audio; missing keys are derived. One with none
+                of these keys may be a chat completion, a response, a message or the like.
             reference_answer: short for `item={"reference_answer": ...}`.
 
         Raises:
@@ -165,12 +166,12 @@ class Engine:
 
         Args:
             grader: as for `compile`.
-            rows: objects with `item` and `model_sample` or `sample`. A row with a list of samples (in
-                `samples`, or in place of the one) gives an outcome for each of them, with its number in
-                `RowOutcome.sample`. An invalid row gives an outcome with status "invalid" and does not stop
-                the others.
+            rows: objects with `item` and `model_sample` or `sample`; without `item`, what stands beside the
+                sample is the item. A row with a list of samples (in `samples`, or in place of the one) gives
+                an outcome for each of them, with its number in `RowOutcome.sample`. An invalid row gives an
+                outcome with status "invalid" and does not stop the others.
             sample_field: for flat rows, the field with the model's output (text, a sample object, or a list
-                of them); the rest of the row is the item.
+                of them); the whole row is the item.
 
         Raises:
             InvalidRequest: the grader cannot be used, or `rows` is no collection of rows but a text, a path,
@@ -185,7 +186,7 @@ class Engine:
     ) -> Generator[RowOutcome, None, None]:
         """Grade rows of one sample each: as `score`, but a row always gives one outcome."""
         compiled = self.compile(grader)
-        scope = scope_reader(sample_field)
+        scope = compiled.scope_reader(sample_field)
         if not compiled.evaluator.waits:
             return (compiled.grade_row_now(index, row, scope) for index, row in enumerate(rows))
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
-
-import msgspec
 
 from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
-from graders_engine.graders.templates import template_cautions
+from graders_engine.graders.templates import lenient_cautions, template_cautions, templates_in
+from graders_engine.language.as_served import LenientTemplate, Strictness
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
+from graders_engine.outputs.forms import sample_scope
+from graders_engine.outputs.rows import KEPT_FIELD, item_beside
+from graders_engine.outputs.unreadable import Unreadable as Unreadable
+
+_log = logging.getLogger("graders_engine")
 
 ScopeOf = Callable[[Any], Scope]
 """Makes the scope of a data set's row; raises InvalidRow."""
@@ -36,6 +41,7 @@ class CompiledGrader:
         grader: a dict, JSON text, or an object of the `openai` package.
         services: what its evaluator may use.
         check_sources: whether a python source that cannot run is a mistake.
+        templates: whether a template that cannot be read is a mistake.
         evaluator: evaluates the rows in place of the evaluator that the grader compiles to.
 
     Attributes:
@@ -52,10 +58,11 @@ class CompiledGrader:
         services: Services,
         *,
         check_sources: bool = True,
+        templates: Strictness = "strict",
         evaluator: Evaluator | None = None,
     ) -> None:
         self.given: dict[str, Any] = json_values(grader)
-        self.spec: GraderSpec = parse(self.given, check_sources=check_sources)
+        self.spec: GraderSpec = parse(self.given, check_sources=check_sources, templates=templates)
         self._services = services
         self._evaluator = evaluator
 
@@ -68,6 +75,8 @@ class CompiledGrader:
         """
         if self._evaluator is None:
             self._evaluator = self.spec.compile(self._services)
+            for caution in lenient_cautions(self.spec):
+                _log.warning("%s", caution)
         return self._evaluator
 
     def with_evaluator(self, evaluator: Evaluator) -> CompiledGrader:
@@ -90,6 +99,11 @@ class CompiledGrader:
         masked: dict[str, Any] = map_parts(self.given, _mask)
         return masked
 
+    @functools.cached_property
+    def reads_sample(self) -> bool:
+        """Whether it reads the model's output; if not, rows need none."""
+        return self.spec.reads_sample()
+
     @property
     def type(self) -> str:
         """The grader's `type`."""
@@ -97,9 +111,14 @@ class CompiledGrader:
 
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably unintended."""
-        cautions = [*self.misreadings(), *self.spec.cautions(self._services)]
+        cautions = [
+            *self.misreadings(),
+            *self.spec.cautions(self._services),
+            *lenient_cautions(self.spec),
+        ]
         try:
-            self.require_runnable()
+            if self._evaluator is None:
+                self.spec.compile(self._services)
         except UnavailableGrader as error:
             cautions.append(Mistake(str(error)))
         return tuple(cautions)
@@ -107,6 +126,15 @@ class CompiledGrader:
     def misreadings(self) -> tuple[Mistake, ...]:
         """Those of the warnings about texts and code that probably mean something else than was meant."""
         return (*template_cautions(self.spec), *self.spec.misreadings())
+
+    @functools.cached_property
+    def lenient(self) -> bool:
+        """Whether a template of it was compiled that the strict grammar refuses."""
+        return any(isinstance(template, LenientTemplate) for _, template in templates_in(self.spec))
+
+    def scope_reader(self, sample_field: str | None = None) -> ScopeOf:
+        """Reads rows for this grader: as the function of this name."""
+        return scope_reader(sample_field, lambda: self.reads_sample)
 
     async def grade(self, index: int, scope: Scope) -> RowOutcome:
         """Grade one row."""
@@ -119,7 +147,7 @@ class CompiledGrader:
         try:
             return await self.grade(index, scope(row))
         except InvalidRow as error:
-            return invalid_row(index, str(error))
+            return invalid_row(index, error)
 
     def grade_row_now(self, index: int, row: Any, scope: ScopeOf) -> RowOutcome:
         """`grade_row` without an event loop, for an evaluator that does not wait."""
@@ -144,55 +172,71 @@ def _mask(grader: dict[str, Any]) -> dict[str, Any]:
     return masked
 
 
-def invalid_row(index: int, reason: str) -> RowOutcome:
+def invalid_row(index: int, error: InvalidRow) -> RowOutcome:
     """The outcome of an invalid row."""
-    return RowOutcome(index, failed(Failure(Flag.OTHER, reason, "row")))
+    return RowOutcome(index, failed(Failure(Flag.OTHER, str(error), error.blame)))
 
 
-class Unreadable(msgspec.Struct, frozen=True):
-    """Replaces a row of a data set that could not be read; it is graded as invalid, for this reason."""
+def scope_reader(
+    sample_field: str | None, reads_sample: Callable[[], bool] = lambda: True
+) -> ScopeOf:
+    """Reads rows: `{"item", "model_sample" | "sample"}`, or flat ones with the model's output in a field.
 
-    reason: str
+    Args:
+        sample_field: this field; None for rows that are not flat.
+        reads_sample: whether the grader reads the sample; if not, rows need none. It is asked only for a row
+            that has none.
+    """
+    if sample_field is not None:
+        return functools.partial(_flat_row, sample_field, reads_sample)
+
+    def item_and_sample(row: Any) -> Scope:
+        if type(row) is dict:
+            item, text = row.get("item"), row.get("model_sample")
+            if item is not None and type(text) is str and _MORE_KEYS.isdisjoint(row):
+                return Scope(item, text)  # most rows
+        elif not isinstance(row, Mapping):
+            raise _not_a_row(row)
+        return _scope_of_row(row, reads_sample)
+
+    return item_and_sample
 
 
-def scope_reader(sample_field: str | None) -> ScopeOf:
-    """Reads rows: `{"item", "model_sample" | "sample"}`, or flat ones with the model's output in a field."""
-    return _item_and_sample if sample_field is None else functools.partial(_flat_row, sample_field)
+_MORE_KEYS = frozenset(("sample", "reference_answer", KEPT_FIELD))
 
 
-def _item_and_sample(row: Any) -> Scope:
-    if not isinstance(row, Mapping):
-        raise _not_a_row(row)
-    get = row.get
-    model_sample, sample = get("model_sample"), get("sample")
-    if model_sample is None and sample is None:
+def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> Scope:
+    item = item_beside(row)
+    if kept := row.get(KEPT_FIELD):
+        item = {**item, **kept}
+    text, sample = row.get("model_sample"), row.get("sample")
+    if text is None and (sample is None or sample == {}) and not reads_sample():
+        return Scope(item, "", absent=True)
+    if text is None and sample is None:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(
             f"The row has neither `model_sample` nor `sample` (its keys: {keys}). "
             "If the model's output is in another field of a flat row, name it as the sample field."
         )
-    return scope_of(
-        get("item"),
-        model_sample=model_sample,
-        sample=sample,
-        reference_answer=get("reference_answer"),
-    )
+    return sample_scope(item, model_sample=text, sample=sample)
 
 
 def _not_a_row(row: Any) -> InvalidRow:
     if isinstance(row, Unreadable):
-        return InvalidRow(row.reason)
+        return row.error()
     return InvalidRow(f"A row must be an object, but this is {kind_of(row)}.")
 
 
-def _flat_row(field: str, row: Any) -> Scope:
+def _flat_row(field: str, reads_sample: Callable[[], bool], row: Any) -> Scope:
+    """The scope of a flat row, whose item is the whole row: graders may read the field there, too."""
     if not isinstance(row, Mapping):
         raise _not_a_row(row)
+    item, output = row if type(row) is dict else dict(row), row.get(field)
+    if output is None and not reads_sample():
+        return Scope(item, "", absent=True)
     if field not in row:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(f"The row has no field `{field}` (its keys: {keys}).")
-    item = {key: value for key, value in row.items() if key != field}
-    output = row[field]
-    if isinstance(output, dict):
-        return scope_of(item, sample=output)
+    if isinstance(output, Mapping):
+        return sample_scope(item, sample=output)
     return scope_of(item, model_sample=output)

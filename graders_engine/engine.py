@@ -12,17 +12,17 @@ from time import perf_counter
 from typing import Any, Self
 
 from graders_engine import metrics
-from graders_engine.compiled import CompiledGrader, ScopeOf, scope_reader
+from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.crew import Crew, Deliver, Drain
 from graders_engine.errors import LifecycleError
 from graders_engine.graders.base import Services
 from graders_engine.graders.endpoint import endpoint_client
-from graders_engine.language.scope import scope_of
 from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
 from graders_engine.models.judges import JudgeRegistry
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
-from graders_engine.outputs import SplitRows
+from graders_engine.outputs.forms import sample_scope
+from graders_engine.outputs.several import SplitRows
 from graders_engine.response import (
     RunGraderResponse,
     ValidateGraderResponse,
@@ -130,7 +130,12 @@ class AsyncEngine:
             raise LifecycleError(CLOSED_MESSAGE)
         if isinstance(grader, CompiledGrader):
             return grader
-        return CompiledGrader(grader, self._services, check_sources=check_sources)
+        return CompiledGrader(
+            grader,
+            self._services,
+            check_sources=check_sources,
+            templates=self.settings.templates,
+        )
 
     def _stay_on_one_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,6 +158,8 @@ class AsyncEngine:
             "metrics": signatures,
             "max_text_chars": self.settings.max_text_chars,
         }
+        if compiled.lenient:
+            settings["templates"] = self.settings.templates
         if compiled.spec.runs_python():
             settings["sandbox"] = getattr(self._sandbox, "tier", type(self._sandbox).__name__)
         if models := sorted(compiled.spec.judge_models()):
@@ -184,10 +191,11 @@ class AsyncEngine:
 
         Args:
             grader: as for `compile`.
-            model_sample: the model's text.
+            model_sample: the model's text. A grader that reads no sample needs none.
             item: the data-set row, which templates use as `item`.
             sample: a whole sample in place of `model_sample`, with any of choices, output_text, output_json,
-                output_tools, output_reasoning_summary, output_audio; missing keys are derived.
+                output_tools, output_reasoning_summary, output_audio; missing keys are derived. One with none
+                of these keys may be a chat completion, a response, a message or the like.
             reference_answer: short for `item={"reference_answer": ...}`.
 
         Raises:
@@ -199,9 +207,13 @@ class AsyncEngine:
         compiled = self.compile(grader, check_sources=False)
         self._stay_on_one_loop()
         compiled.require_runnable()
-        scope = scope_of(
-            item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
-        )
+        if model_sample is None and not sample and not compiled.reads_sample:
+            given = {"item": item, "reference_answer": reference_answer}
+            scope = compiled.scope_reader()(given)
+        else:
+            scope = sample_scope(
+                item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
+            )
         try:
             row = await compiled.grade(0, scope)
         except asyncio.CancelledError:
@@ -226,12 +238,12 @@ class AsyncEngine:
 
         Args:
             grader: as for `compile`.
-            rows: objects with `item` and `model_sample` or `sample`. A row with a list of samples (in
-                `samples`, or in place of the one) gives an outcome for each of them, with its number in
-                `RowOutcome.sample`. An invalid row gives an outcome with status "invalid" and does not stop
-                the others.
+            rows: objects with `item` and `model_sample` or `sample`; without `item`, what stands beside the
+                sample is the item. A row with a list of samples (in `samples`, or in place of the one) gives
+                an outcome for each of them, with its number in `RowOutcome.sample`. An invalid row gives an
+                outcome with status "invalid" and does not stop the others.
             sample_field: for flat rows, the field with the model's output (text, a sample object, or a list
-                of them); the rest of the row is the item.
+                of them); the whole row is the item.
 
         Raises:
             InvalidRequest: the grader cannot be used, or `rows` is no collection of rows but a text, a path,
@@ -251,7 +263,7 @@ class AsyncEngine:
         """Grade rows of one sample each: as `score`, but a row always gives one outcome."""
         compiled = self.compile(grader)
         self._stay_on_one_loop()
-        scope = scope_reader(sample_field)
+        scope = compiled.scope_reader(sample_field)
         if compiled.evaluator.waits:
             async with aclosing(self._score_waiting(compiled, rows, scope)) as outcomes:
                 async for outcome in outcomes:

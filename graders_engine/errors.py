@@ -7,6 +7,8 @@
     │   ├── InvalidGrader         the grader cannot be parsed or compiled; lists all mistakes
     │   ├── UnavailableGrader     the grader is valid, but this engine cannot run it
     │   └── InvalidRow            a row that is not an item with a model's output
+    │       ├── UnknownForm       the model's output is in no form that is known
+    │       └── NoOutput          the row has an error in place of the model's output
     ├── DataSetError              a data set or its results file cannot be used as asked
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
     ├── RunStopped                the rows so far show that the others cannot be graded either
@@ -87,7 +89,23 @@ class UnavailableGrader(InvalidRequest):
 
 
 class InvalidRow(InvalidRequest):
-    """Raised when a row is not an item with a model's output."""
+    """Raised when a row is not an item with a model's output.
+
+    Attributes:
+        blame: whose fault it is.
+    """
+
+    blame: Blame = "row"
+
+
+class UnknownForm(InvalidRow):
+    """Raised when a row or its output is in no form that is known: the other rows will fare alike."""
+
+
+class NoOutput(InvalidRow):
+    """Raised when a row has an error in place of the model's output: the model was not asked, or failed."""
+
+    blame: Blame = "infrastructure"
 
 
 class DataSetError(GradersError):
@@ -145,7 +163,8 @@ class UndefinedVariable(GradingError):
 
     Args:
         text: which step of the path failed.
-        blame: "row" if it is a step into the item, "sample" if it is one into the sample.
+        blame: "row" if it is a step into the item, "sample" if it is one into the sample, "grader" if the
+            template has no variable there.
     """
 
     def __init__(self, text: str, blame: Blame) -> None:

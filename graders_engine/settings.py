@@ -6,10 +6,11 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, get_args
 
 from graders_engine import metrics
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS
+from graders_engine.language.as_served import Strictness
 from graders_engine.language.spelling import nearest
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.embeddings import EmbeddingBackend
@@ -42,6 +43,9 @@ class EngineSettings:
             "lexical", or an object with the methods of `models.embeddings.EmbeddingBackend`.
         max_text_chars: longest text that a metric compares, in characters; a row with a longer one is
             invalid.
+        templates: what a template that cannot be read is: "strict", a mistake; "as_served", what it was at
+            the service, which hardly checked templates when an eval was created: `{{` without `}}` is text,
+            and for anything else no row has a value.
         sandbox: where python graders run: "auto" (the strongest available on this machine), "namespaces",
             "landlock", "none" (no isolation: only for sources and outputs that you trust), or an object
             with the methods of `sandbox.base.Sandbox`.
@@ -68,6 +72,7 @@ class EngineSettings:
     metric_variants: Mapping[str, str] = field(default_factory=dict)
     embeddings: str | EmbeddingBackend | None = field(default=None, repr=False)
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
+    templates: Strictness = "strict"
     sandbox: str | Sandbox = "auto"
     limits: Limits | None = None
     concurrency: int = DEFAULT_CONCURRENCY
@@ -83,6 +88,9 @@ class EngineSettings:
                 raise TypeError(f"{name} must be an integer, but it is {count!r}")
             if count < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {count}")
+        if self.templates not in get_args(Strictness):
+            known = " or ".join(map(repr, get_args(Strictness)))
+            raise ValueError(f"templates must be {known}, but it is {self.templates!r}")
         if not isinstance(self.limits, Limits | None):
             raise TypeError(
                 f"limits must be a Limits, as in Limits(wall_s=10), not {self.limits!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def command(
         named = _require(line or row, "RESULTS needs a line: graders explain RESULTS LINE.")
         number, nth = _numbers(named, sample)
         meta = read_meta(results)
+        if recorded_templates := meta.get("settings", {}).get("templates"):
+            settings = replace(settings, templates=recorded_templates)
         recorded = _find_result(results, keys_of(number, nth))
         unknown = f"The grader that produced {results} is not known: pass it with --grader."
         source = read_flag("grader", grader) if grader else _require(meta.get("grader"), unknown)

@@ -13,14 +13,19 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.parsing.flags import named_path
+from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.printing import print_lines
+from graders_engine.cli.request import files_read, read_flag
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.evals.check import HostedCheck, check
-from graders_engine.evals.conversion import Imported, import_evals
+from graders_engine.evals.conversion import import_evals
+from graders_engine.evals.dashboard import GivenGrader
 from graders_engine.evals.download import EvalsApi, download
 from graders_engine.evals.export import files_of
+from graders_engine.evals.imported import Imported
 from graders_engine.evals.instructions import import_report
 from graders_engine.files import FilesInUse, require_regular, write_whole
+from graders_engine.graders.parse import parse
 from graders_engine.models.endpoint import DEFAULT_BASE_URL
 
 MAX_ENTRIES = 10
@@ -29,7 +34,8 @@ MAX_ENTRIES = 10
 
 _EXAMPLE = """\
 graders import evals --from-api --check --out evals
-graders import evals export.jsonl --out evals"""
+graders import evals export.jsonl --out evals
+graders import evals eval_items.jsonl --grader grader.json --check --out evals"""
 
 
 @click.group("import", cls=Group, example=_EXAMPLE)
@@ -48,6 +54,13 @@ def command() -> None:
     help="Folder to write to.",
 )
 @click.option(
+    "--grader",
+    "graders",
+    metavar="G",
+    multiple=True,
+    help="A grader for the dashboard's own export, which has none; repeatable.",
+)
+@click.option(
     "--from-api",
     is_flag=True,
     help="Download everything to DIR/export.jsonl first, with your key (possible until 30 November 2026).",
@@ -56,7 +69,9 @@ def command() -> None:
     "--check", "checked", is_flag=True,
     help="Also grade the rows, except by judges, and compare with the hosted scores.",
 )  # fmt: skip
-def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> None:
+def evals(
+    paths: tuple[Path, ...], out: Path, graders: tuple[str, ...], from_api: bool, checked: bool
+) -> None:
     """Make grader files and row files from an export of hosted evals.
 
     The hosted evals end on 30 November 2026. Until then, --from-api imports everything, with the key in
@@ -77,6 +92,11 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
                 for item in items.list(run.id, eval_id=one.id):
                     print(item.to_json(indent=None, warnings=False), file=file)
 
+    The file that the dashboard downloads (eval_items_….jsonl) is an export, too, alone or next to others. It
+    has items, outputs and scores, but no graders: its runs are matched with evals by their ids, or by the
+    names of the scores, and --grader gives graders for others. A grader belongs to the score of its name, or
+    of the name or key that it has in a multi; one grader and one score need no name.
+
     This is written for each eval, to a folder of its name:
 
     grader-NAME.json, a testing criterion; its pass threshold changes nothing.
@@ -86,7 +106,8 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
 
     RUN.rows.jsonl, the output items: id, item, sample, hosted scores.
 
-    rejected-NAME.json, a criterion that is not a valid grader.
+    rejected-NAME.json, a criterion that is not a valid grader. One with templates that cannot be read is kept
+    as the hosted evals kept it, if --templates as_served runs it.
 
     IMPORT.md, next to the folders, has the commands to run next, and says what could not be imported. Output
     items that hold an error instead of an output are left out and counted. Files of an earlier import are
@@ -99,9 +120,14 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
     report = out / "IMPORT.md"
     require_regular(report, "The import cannot be written")
     files = [_download_export(out / "export.jsonl")] if from_api else files_of(paths, out)
-    FilesInUse(dict.fromkeys(files, "a file of the export itself")).write({report: "the report"})
-    imported = import_evals(files, out)
-    checks = list(_checks(imported)) if checked else []
+    given = [_given(text) for text in graders]
+    inputs = {
+        **dict.fromkeys(files_read(), "a file of --grader"),
+        **dict.fromkeys(files, "a file of the export itself"),
+    }
+    FilesInUse(inputs).write({report: "the report"})
+    imported = import_evals(files, out, given)
+    checks = list(_checks(imported)) if checked else None
     try:
         write_whole(
             report,
@@ -116,8 +142,19 @@ def evals(paths: tuple[Path, ...], out: Path, from_api: bool, checked: bool) -> 
     )
 
 
+def _given(text: str) -> GivenGrader:
+    """A grader of `--grader`.
+
+    Raises:
+        InvalidRequest: it cannot be read, or is not valid.
+    """
+    grader = read_flag("grader", as_flag(text))
+    parse(grader, templates="as_served")
+    return GivenGrader(text.splitlines()[0] if text else text, grader)
+
+
 def _checks(imported: Imported) -> Iterator[HostedCheck]:
-    with Engine() as engine:
+    with Engine(templates="as_served") as engine:
         for imported_eval in imported.evals:
             yield from check(engine, imported_eval)
 

@@ -79,6 +79,7 @@ def command(
         keep_inputs(engine.settings, data)
         compiled = engine.compile(given)
         compiled.require_runnable()
+        reading["outputs_needed"] = compiled.reads_sample
         checked = check_judge(engine, compiled, open_data(data, **reading), human, passing=passing)
     if as_json:
         click.echo(format_value(to_builtins(checked), "json"))

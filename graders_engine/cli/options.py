@@ -30,6 +30,10 @@ _ENGINE_FLAGS: dict[str, Decorator] = {
         EngineSettings, "max_text_chars", metavar="N", type=click.IntRange(1),
         help="Longest text that a metric compares, in characters.",
     ),
+    "templates": flag(
+        EngineSettings, "templates", type=click.Choice(["strict", "as_served"]),
+        help="Templates that cannot be read: refuse them, or run them as the hosted evals did.",
+    ),
     "sandbox": flag(
         EngineSettings, "sandbox", type=click.Choice(["auto", "namespaces", "landlock", "none"]),
         help="Sandbox for python graders; `none` disables isolation.",

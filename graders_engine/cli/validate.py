@@ -28,6 +28,7 @@ _FILE = click.Path(path_type=Path)
 _USEFUL = (
     "metric_variants",
     "embeddings",
+    "templates",
     "sandbox",
     "base_url",
     "judge_model",

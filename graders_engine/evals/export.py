@@ -1,4 +1,7 @@
-"""Read an export of the hosted evals: evals, runs and output items, however they are spread over files."""
+"""Read an export of the hosted evals: evals, runs and output items, however they are spread over files.
+
+Output items are those of the API, or lines of the file that the dashboard downloads, which have no `object`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import first_line_is_json, open_records
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, why_not_json
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
+from graders_engine.outputs.hosted import is_export
 
 EVAL, RUN, OUTPUT_ITEM = "eval", "eval.run", "eval.run.output_item"
 """Values of the key `object` (API reference: evals)."""
+_OBJECTS = (EVAL, RUN, OUTPUT_ITEM)
+_INCOMPLETE = (
+    "The line is not one of the dashboard's export, which have a text `run_id`, an object `item`, and "
+    "`sample` or `grades`."
+)
 _EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 _MAX_DEPTH = 8
 """How many lists and objects may be around the objects of an export."""
@@ -31,12 +40,16 @@ class ExportedEval:
         name: its name; the id if it has no name.
         criteria: its testing criteria, unchanged.
         known: whether the export holds the eval itself, not just references to it.
+        downloaded: whether all that is known of it is a run that the dashboard downloaded.
+        score_names: of an eval that is not known, for each of its criteria the name of its scores.
     """
 
     id: str
     name: str
     criteria: list[Any] = field(default_factory=list)
     known: bool = True
+    downloaded: bool = False
+    score_names: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -44,9 +57,11 @@ class ExportedRun:
     """A run of an eval.
 
     Attributes:
+        eval_id: of its eval; empty while it is not known.
         name: its name; the id if it has no name.
         source: the type of its data source: `jsonl` with its kind, `completions`, `responses`, …
         items: how many output items of it the export holds.
+        scores: the names of their hosted scores, in their order.
     """
 
     id: str
@@ -54,6 +69,7 @@ class ExportedRun:
     name: str
     source: str = ""
     items: int = 0
+    scores: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -69,6 +85,11 @@ class Survey:
     evals: dict[str, ExportedEval] = field(default_factory=dict)
     runs: dict[str, ExportedRun] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+
+    def score_names(self, eval_id: str) -> Iterator[str]:
+        """The names of the hosted scores of an eval's runs, each once."""
+        runs = (run for run in self.runs.values() if run.eval_id == eval_id)
+        yield from dict.fromkeys(name for run in runs for name in run.scores)
 
 
 def files_of(paths: Sequence[Path], exclude: Path) -> list[Path]:
@@ -112,14 +133,14 @@ def survey(files: Sequence[Path]) -> Survey:
         for number, value in objects_in(file):
             if isinstance(value, Unreadable):
                 found.unreadable.append(f"{file}, line {number}: {value.reason}")
+            elif is_output_item(value):
+                _count_item(found, value)
             elif value["object"] == EVAL:
                 _add_eval(found, value)
-            elif value["object"] == RUN:
-                _add_run(found, value)
             else:
-                _count_item(found, value)
+                _add_run(found, value)
     for run in found.runs.values():
-        if run.eval_id not in found.evals:
+        if run.eval_id and run.eval_id not in found.evals:
             found.evals[run.eval_id] = ExportedEval(run.eval_id, run.eval_id, known=False)
     return found
 
@@ -142,20 +163,53 @@ def _add_run(found: Survey, value: dict[str, Any]) -> None:
         inner = data_source.get("source")
         kinds = (data_source.get("type"), inner.get("type") if isinstance(inner, dict) else None)
         source = " ".join(dict.fromkeys(kind for kind in kinds if isinstance(kind, str)))
-    items = found.runs[run_id].items if run_id in found.runs else 0
-    name = str(value.get("name") or run_id)
-    found.runs[run_id] = ExportedRun(run_id, str(value.get("eval_id")), name, source, items)
+    run = found.runs.setdefault(run_id, ExportedRun(run_id, "", run_id))
+    run.eval_id, run.source = str(value.get("eval_id")), source
+    run.name = str(value.get("name") or run_id)
 
 
 def _count_item(found: Survey, value: dict[str, Any]) -> None:
     run_id = str(value.get("run_id"))
-    unnamed = ExportedRun(run_id, str(value.get("eval_id")), run_id)
-    run = found.runs.setdefault(run_id, unnamed)
+    run = found.runs.setdefault(run_id, ExportedRun(run_id, "", run_id))
+    eval_id = value.get("eval_id")
+    if not run.eval_id and (eval_id is not None or not is_downloaded(value)):
+        run.eval_id = str(eval_id)
     run.items += 1
+    for name, _ in scores_in(value):
+        run.scores[name] = None
+
+
+def is_output_item(value: dict[str, Any]) -> bool:
+    """Whether an object of an export is an output item, in either form."""
+    return value.get("object") == OUTPUT_ITEM or is_downloaded(value)
+
+
+def is_downloaded(value: dict[str, Any]) -> bool:
+    """Whether an object of an export is a line that the dashboard downloaded."""
+    return value.get("object") not in _OBJECTS and is_export(value)
+
+
+def item_number(item: dict[str, Any]) -> Any:
+    """The number of an output item in its data source."""
+    return item.get("data_source_idx" if is_downloaded(item) else "datasource_item_id")
+
+
+def scores_in(item: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value) of each hosted score of an output item; the value is as it was found."""
+    if is_downloaded(item):
+        grades = item.get("grades")
+        yield from grades.items() if isinstance(grades, dict) else ()
+        return
+    results = item.get("results")
+    for result in results if isinstance(results, list) else ():
+        if isinstance(result, dict) and isinstance(result.get("name"), str):
+            yield result["name"], result.get("score")
 
 
 def objects_in(file: Path) -> Iterator[tuple[int, Any]]:
     """(line, eval, run or output item) of a file, wherever they are in its JSON texts; or an `Unreadable`.
+
+    A line of the dashboard without its run or its item is unreadable.
 
     Raises:
         DataSetError: the file cannot be read.
@@ -165,13 +219,16 @@ def objects_in(file: Path) -> Iterator[tuple[int, Any]]:
             yield number, value
         else:
             for found in _objects_within(value):
-                yield number, found
+                if found.get("object") in _OBJECTS or is_export(found):
+                    yield number, found
+                else:
+                    yield number, Unreadable(_INCOMPLETE)
 
 
 def _objects_within(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
     """The objects of the evals API in a value, also within lists, list pages and other objects."""
     if isinstance(value, dict):
-        if value.get("object") in (EVAL, RUN, OUTPUT_ITEM):
+        if value.get("object") in _OBJECTS or "data_source_idx" in value:
             yield value
             return
         value = list(value.values())
@@ -193,6 +250,10 @@ def _json_texts(file: Path) -> Iterator[tuple[int, Any]]:
     yield from _documents(content)
 
 
+def _reject_constant(literal: str) -> NoReturn:
+    raise ValueError(f"{literal} is no JSON value")
+
+
 def _documents(content: bytes) -> Iterator[tuple[int, Any]]:
     """Consecutive JSON texts, each over several lines; after a broken one, no further ones can be found."""
     try:
@@ -200,7 +261,7 @@ def _documents(content: bytes) -> Iterator[tuple[int, Any]]:
     except UnicodeDecodeError as error:
         yield content.count(b"\n", 0, error.start) + 1, Unreadable(why_not_json(error, "text"))
         return
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_constant=_reject_constant)
     at = _BLANKS.match(text).end()  # type: ignore[union-attr] # it also matches an empty text
     while at < len(text):
         number = text.count("\n", 0, at) + 1
@@ -211,6 +272,9 @@ def _documents(content: bytes) -> Iterator[tuple[int, Any]]:
             return
         except RecursionError:
             yield number, Unreadable("The text is not JSON: it nests too deep.")
+            return
+        except ValueError as error:
+            yield number, Unreadable(f"The text is not JSON: {error}.")
             return
         yield number, value
         at = _BLANKS.match(text, end).end()  # type: ignore[union-attr] # it also matches an empty text

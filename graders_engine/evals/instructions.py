@@ -7,24 +7,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from graders_engine.evals.check import HostedCheck
-from graders_engine.evals.conversion import Imported, ImportedRun
+from graders_engine.evals.dashboard import WITHOUT_GRADERS
+from graders_engine.evals.imported import Criterion, Imported, ImportedEval, ImportedRun
+from graders_engine.evals.names import short
+
+AS_SERVED = " --templates as_served"
+MAX_NAMED = 8
+_CELL_CHARS = 40
 
 
 def import_report(
-    imported: Imported, checks: Sequence[HostedCheck] = (), max_entries: int | None = None
+    imported: Imported,
+    checks: Sequence[HostedCheck] | None = None,
+    max_entries: int | None = None,
 ) -> str:
     """Markdown that is also readable in a terminal.
 
     Args:
         imported: what the import made.
-        checks: comparisons of our rewards with the hosted scores.
+        checks: comparisons of our rewards with the hosted scores; None if they were not asked for.
         max_entries: how many entries of each list to show; None for all.
     """
     return "\n".join(_report_lines(imported, checks, max_entries))
 
 
 def _report_lines(
-    imported: Imported, checks: Sequence[HostedCheck], max_entries: int | None
+    imported: Imported, checks: Sequence[HostedCheck] | None, max_entries: int | None
 ) -> Iterator[str]:
     graders = sum(len(one.criteria) for one in imported.evals)
     runs = [(one, run) for one in imported.evals for run in one.runs]
@@ -33,15 +41,14 @@ def _report_lines(
         f"{_plural(len(imported.evals), 'eval')}: {_plural(graders, 'grader')}, "
         f"{_plural(len(runs), 'run')} with {_plural(rows, 'row')}"
     )
-    commands = [_score_command(run, one.grader) for one, run in runs if one.grader]
+    commands = [_score_command(one, run, one.grader) for one, run in runs if one.grader]
     if commands:
         yield from ("", "## Score them here", "")
         yield from (f"    {line}" for line in _first_entries(commands, max_entries))
         yield from _requirements(imported)
-    if checks:
+    if checks is not None:
         yield from ("", "## Our rewards and the hosted scores", "")
-        sentences = [_comparison(one) for one in checks]
-        yield from (f"- {line}" for line in _first_entries(sentences, max_entries))
+        yield from _comparison(imported, checks, max_entries)
     if imported.left_out:
         yield from ("", "## What could not be carried over", "")
         yield from (f"- {line}" for line in _first_entries(imported.left_out, max_entries))
@@ -53,11 +60,11 @@ def _first_entries(lines: list[str], count: int | None) -> Iterator[str]:
         yield f"… and {len(lines) - count} more"
 
 
-def _score_command(run: ImportedRun, grader: Path) -> str:
+def _score_command(imported: ImportedEval, run: ImportedRun, grader: Path) -> str:
     results = run.path.with_name(run.path.name.replace(".rows.jsonl", ".results.jsonl"))
     return (
         f"graders score --grader {shlex.quote(f'@{grader}')} --data {shlex.quote(str(run.path))} "
-        f"--out {shlex.quote(str(results))}"
+        f"--out {shlex.quote(str(results))}{AS_SERVED if imported.lenient else ''}"
     )
 
 
@@ -71,7 +78,17 @@ def _requirements(imported: Imported) -> Iterator[str]:
             "reward is their mean, which the hosted evals do not have. Each grader also has a file of its "
             "own."
         )
-    models = sorted({str(one.grader.get("model")) for one in criteria if one.asks_a_model})
+    if lenient := [_file_of(one) for one in criteria if one.lenient]:
+        yield ""
+        yield (
+            f"{_listed(lenient)}: the service took templates here that cannot be read. With "
+            f"`{AS_SERVED[1:]}` they run as it ran them: `{{{{` without `}}}}` is text, and whatever else "
+            "cannot be read gives each row 0.0 with `invalid_variable_error`. `graders validate` says where "
+            "they are."
+        )
+    models = sorted(
+        {str(model) for one in criteria for model in one.models()},
+    )
     if models:
         yield ""
         yield (
@@ -83,17 +100,76 @@ def _requirements(imported: Imported) -> Iterator[str]:
         yield "The metric cosine needs --embeddings, such as openai:text-embedding-3-large."
 
 
-def _comparison(one: HostedCheck) -> str:
-    name = f"{one.rows.name}, {one.criterion.key}"
-    if one.unavailable:
-        return f"{name}: not compared: {one.unavailable}"
+def _file_of(criterion: Criterion) -> str:
+    return f"{criterion.path.parent.name}/{criterion.path.name}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+_COLUMNS = ("rows", "score", "hosted mean", "our mean", "compared", "equal")
+
+
+def _comparison(
+    imported: Imported, checks: Sequence[HostedCheck], max_entries: int | None
+) -> Iterator[str]:
+    """A table of the means and of how many rows are equal, and sentences about what is not."""
+    if not any(not one.not_graded for one in checks):
+        yield f"Nothing was compared: {_why_not_compared(imported, checks)}."
+        if not checks:
+            return
+        yield ""
+    cells = [_COLUMNS, *(_cells(one) for one in checks[:max_entries])]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
+    for place, row in enumerate(cells):
+        yield f"| {' | '.join(map(str.ljust, row, widths))} |"
+        if place == 0:
+            yield f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+    if max_entries is not None and len(checks) > max_entries:
+        yield f"… and {len(checks) - max_entries} more"
+    sentences = [line for one in checks for line in _sentences(one)]
+    if sentences:
+        yield ""
+        yield from (f"- {line}" for line in _first_entries(sentences, max_entries))
+
+
+def _why_not_compared(imported: Imported, checks: Sequence[HostedCheck]) -> str:
+    if any(one.eval.downloaded for one in imported.evals) and not any(
+        one.criteria for one in imported.evals
+    ):
+        return WITHOUT_GRADERS
+    if not checks:
+        return "no row has a hosted score"
+    return "there is no hosted score of a grader that runs without a judge"
+
+
+def _cells(one: HostedCheck) -> tuple[str, ...]:
+    means = (one.hosted_mean, None if one.not_graded else one.our_mean)
+    hosted, ours = ("-" if mean is None else f"{mean:.4f}" for mean in means)
+    name, score = (
+        short(text, _CELL_CHARS).replace("|", "\\|") for text in (one.rows.name, one.key)
+    )
+    equal = "-" if one.not_graded else f"{one.equal:,}"
+    return name, score, hosted, ours, f"{0 if one.not_graded else one.compared:,}", equal
+
+
+def _sentences(one: HostedCheck) -> Iterator[str]:
+    name = f"{short(one.rows.name)}, {short(one.key)}"
+    if one.not_graded:
+        rows = _plural(one.compared, "hosted score")
+        yield f"{name}: not compared, because {one.not_graded.rstrip('.')}; the rows keep its {rows}"
+        return
     sentence = f"{name}: {one.equal:,} of {one.compared:,} equal"
     if one.failed:
-        sentence += f", {one.failed:,} could not be graded here"
+        sentence += f", {one.failed:,} could not be graded here and are in no mean"
     if one.first_difference:
         row_id, ours, hosted = one.first_difference
-        sentence += f"; the first that differs is {row_id}: {ours:.6g} here, {hosted:.6g} hosted"
-    return sentence
+        sentence += (
+            f"; the first that differs is {short(row_id)}: {ours:.6g} here, {hosted:.6g} hosted"
+        )
+    yield sentence
 
 
 def _plural(number: int, what: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graders_engine import errors
 from graders_engine.errors import Mistake
+from graders_engine.graders.templates import variables_in
 from graders_engine.language.scope import Scope
 from graders_engine.language.template import Variable
 from graders_engine.models.base import ModelBackend
@@ -147,6 +148,11 @@ class GraderSpec(KnownKeys):
         """What in its code probably means something else than was meant; the paths start with `path`."""
         for key, part in self.parts().items():
             yield from part.misreadings(f"{path}graders.{key}.")
+
+    def reads_sample(self) -> bool:
+        """Whether it or one of its parts reads the model's output."""
+        own = (variable.namespace for variable in variables_in(self))
+        return "sample" in own or any(part.reads_sample() for part in self.parts().values())
 
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """What is allowed but probably unintended; the paths start with `path`."""

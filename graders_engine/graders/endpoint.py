@@ -64,6 +64,10 @@ class EndpointGrader(GraderSpec):
         None, description="Requests a minute; 0 is no limit."
     )
 
+    def reads_sample(self) -> bool:
+        """It sends it."""
+        return True
+
     def compile(self, services: Services) -> EndpointEvaluator:
         """Make the evaluator.
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from graders_engine.errors import Mistake
 from graders_engine.graders import mistakes
+from graders_engine.language.as_served import Strictness, compile_as_served
 from graders_engine.language.formula import Formula
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
@@ -28,10 +29,12 @@ class ParseOptions:
         keys: the names that a formula may use; None allows every name.
         check_sources: whether a python source that cannot run is a mistake. If not, running it fails, as
             at the hosted service.
+        templates: whether a template that cannot be read is a mistake.
     """
 
     keys: tuple[str, ...] | None = None
     check_sources: bool = True
+    templates: Strictness = "strict"
 
 
 OWN_MISTAKES = "own_mistakes"
@@ -50,9 +53,11 @@ def field_error(describe: Callable[[str], Iterable[Mistake]]) -> PydanticCustomE
     return PydanticCustomError(OWN_MISTAKES, "mistakes of our own", {"describe": describe})
 
 
-def _compile_template(value: Any) -> Template:
+def _compile_template(value: Any, info: ValidationInfo) -> Template:
     if not isinstance(value, str):
         raise field_error(lambda path: [mistakes.invalid_type(path, "a string", value)])
+    if parse_options(info).templates == "as_served":
+        return compile_as_served(value)
     try:
         return Template.compile(value)
     except SourceError as error:

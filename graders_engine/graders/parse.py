@@ -20,6 +20,7 @@ from graders_engine.graders.messages import SamplingParams
 from graders_engine.graders.multi import MultiGrader
 from graders_engine.graders.parts import by_name, name_mistakes, wrapped
 from graders_engine.language import strict_json
+from graders_engine.language.as_served import Strictness
 from graders_engine.language.json_fault import json_fault
 from graders_engine.models.redaction import may_hold_key
 
@@ -81,12 +82,15 @@ def _json_value(value: Any) -> Any:
     return value
 
 
-def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
+def parse(
+    grader: Any, *, check_sources: bool = True, templates: Strictness = "strict"
+) -> GraderSpec:
     """Check a grader's form and compile its templates and formula.
 
     Args:
         grader: the grader's JSON values, as `json_values` returns them.
         check_sources: whether a python source that cannot run is a mistake.
+        templates: whether a template that cannot be read is a mistake.
 
     Raises:
         InvalidGrader: with all mistakes.
@@ -103,7 +107,8 @@ def parse(grader: Any, *, check_sources: bool = True) -> GraderSpec:
     sound = isinstance(graders, dict) and all(isinstance(part, dict) for part in graders.values())
     names = tuple(graders) if graders and sound else None
     try:
-        spec = _adapter().validate_python(grader, context=ParseOptions(names, check_sources))
+        options = ParseOptions(names, check_sources, templates)
+        spec = _adapter().validate_python(grader, context=options)
     except ValidationError as error:
         for details in error.errors(include_url=False):
             describe = _DESCRIBE.get(details["type"], _invalid)

@@ -94,6 +94,10 @@ class PythonGrader(GraderSpec):
                 hint="If the rows have such a key of their own, nothing is wrong.",
             )
 
+    def reads_sample(self) -> bool:
+        """Whether its code uses the first argument of `grade`, or might."""
+        return python_source.inspect(self.source).reads_sample
+
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """An image that is not there, and modules that the environment does not have."""
         image = images.find(self.image_tag) if self.image_tag else None

@@ -33,6 +33,7 @@ class SourceReport(NamedTuple):
         misfit: why running it leaves no fitting `grade`; empty when it may.
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
+        reads_sample: whether its `grade` uses its first argument, or might.
     """
 
     fault: str = ""
@@ -42,6 +43,7 @@ class SourceReport(NamedTuple):
     misfit: str = ""
     imports: tuple[str, ...] = ()
     item_reads: tuple[tuple[str, int], ...] = ()
+    reads_sample: bool = True
 
 
 def inspect(source: str) -> SourceReport:
@@ -66,7 +68,10 @@ def read(source: str) -> SourceReport:
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
     return SourceReport(
-        misfit=_misfit(tree), imports=tuple(_imports(tree)), item_reads=tuple(_item_reads(tree))
+        misfit=_misfit(tree),
+        imports=tuple(_imports(tree)),
+        item_reads=tuple(_item_reads(tree)),
+        reads_sample=_reads_sample(tree),
     )
 
 
@@ -193,6 +198,33 @@ def _names_of_item(tree: ast.Module) -> set[str]:
         if isinstance(part, ast.Assign) and _is_item(part.value, names):
             names |= {target.id for target in part.targets if isinstance(target, ast.Name)}
     return names
+
+
+_DYNAMIC = frozenset(
+    {"__import__", "compile", "dir", "eval", "exec", "globals", "inspect", "locals", "sys", "vars"}
+)
+"""Names with whose help code can see an argument without naming it."""
+
+
+def _reads_sample(tree: ast.Module) -> bool:
+    """Whether `grade` uses its first argument; where that cannot be seen, it may."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    defined = [
+        node
+        for node in ast.walk(tree)
+        if getattr(node, "name", getattr(node, "asname", "")) == "grade"
+    ]
+    (grade,) = defined if len(defined) == 1 else [None]
+    if not isinstance(grade, ast.FunctionDef) or grade not in tree.body or grade.decorator_list:
+        return True
+    if any(name.id in _DYNAMIC or name.id == "grade" for name in names):
+        return True
+    if _DYNAMIC.intersection(_imports(tree)):
+        return True
+    positional = [*grade.args.posonlyargs, *grade.args.args]
+    return not positional or any(
+        isinstance(node, ast.Name) and node.id == positional[0].arg for node in ast.walk(grade)
+    )
 
 
 def _main() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from graders_engine.errors import Mistake
+from graders_engine.language.as_served import LenientTemplate
 from graders_engine.language.keys import expression, quoted
-from graders_engine.language.scope import spell
-from graders_engine.language.span import Span
+from graders_engine.language.span import Span, SyntaxIssue
 from graders_engine.language.template import Template, Variable
 from graders_engine.language.words import code_points, same_looking
 
@@ -49,7 +49,7 @@ def template_cautions(spec: BaseModel) -> Iterator[Mistake]:
         yield from _texts(path, template.source)
         for variable in template.variables:
             yield from _keys_like_code(path, variable)
-            name = spell(variable.namespace, variable.steps)
+            name = variable.name
             if name not in paths and (alike := same_looking(name, tuple(paths))):
                 yield Mistake(
                     f"'{path}' reads two paths that look the same: one is written with other code points "
@@ -92,3 +92,25 @@ def _keys_like_code(path: str, variable: Variable) -> Iterator[Mistake]:
             detail=span.caret(),
             hint=f"If the rows have such a key, write {quoted(key)} to be clear.",
         )
+
+
+def lenient_cautions(spec: BaseModel) -> Iterator[Mistake]:
+    """What is wrong with each template that is compiled as the service took it, and what becomes of it."""
+    for path, template in templates_in(spec):
+        if not isinstance(template, LenientTemplate):
+            continue
+        for issues, sentence in ((template.faulty, _FAULTY), (template.unclosed, _UNCLOSED)):
+            if issues:
+                yield Mistake(sentence.format(path), path, detail=_first_of(issues))
+
+
+_FAULTY = (
+    "'{}' has what is not a variable between {{{{ and }}}}: as at the service, no row has a value for it, "
+    "and each gets 0.0 with invalid_variable_error."
+)
+_UNCLOSED = "'{}' has {{{{ without }}}}: as at the service, it is text."
+
+
+def _first_of(issues: list[SyntaxIssue]) -> str:
+    more = f"\n(and {len(issues) - 1:,} more)" if len(issues) > 1 else ""
+    return f"{issues[0]}{more}"

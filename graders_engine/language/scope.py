@@ -8,7 +8,9 @@ from typing import Any
 
 from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
 from graders_engine.language import strict_json
+from graders_engine.language.content import text_of
 from graders_engine.language.keys import spell_key
+from graders_engine.language.kinds import kind_of as kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.language.words import code_points, same_looking
 from graders_engine.outcome import Blame, Flag
@@ -18,9 +20,9 @@ Step = str | int
 
 _UNREAD: Any = object()
 _MAX_LISTED_KEYS = 8
-_TEXT_PARTS = ("text", "output_text")
-"""The types of content parts that are the model's answer; a reasoning part is not."""
 _MAX_COMPARED_KEYS = 200
+_BLANKS = " \t\n\r"
+"""White space of JSON (RFC 8259)."""
 
 
 class Scope:
@@ -29,12 +31,21 @@ class Scope:
     Attributes:
         item: the data-set row: any JSON value; an empty object by default.
         output_text: the model's text; empty when its message has no text.
+        absent: whether there is no output, because the grader reads none.
     """
 
-    __slots__ = ("_output_json", "_sample", "item", "output_text")
+    __slots__ = ("_output_json", "_sample", "absent", "item", "output_text")
 
-    def __init__(self, item: Any, output_text: str, sample: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        item: Any,
+        output_text: str,
+        sample: dict[str, Any] | None = None,
+        *,
+        absent: bool = False,
+    ) -> None:
         self.item = item
+        self.absent = absent
         self.output_text = output_text
         self._sample = sample
         self._output_json = _UNREAD
@@ -80,14 +91,20 @@ class Scope:
         try:
             value = strict_json.decode(self.output_text)
         except ValueError as error:
-            text = self.output_text
-            excerpt = text if len(text) <= 60 else text[:60] + "…"
             reason = strict_json.explained(error)
+            excerpt = _excerpt(self.output_text)
             return SampleNotJson(
-                f"`sample.output_json`: the model's text is not JSON: {excerpt!r} ({reason})"
+                f"`sample.output_json`: the model's text is not JSON: {excerpt} ({reason})"
             )
         # A sample whose `output_json` is null keeps that null, even if its text is JSON.
-        return None if self._sample and "output_json" in self._sample else value
+        if self._sample and "output_json" in self._sample:
+            return None
+        if self.output_text[0] in _BLANKS and self.output_text[-1] in _BLANKS:
+            return SampleNotJson(
+                "`sample.output_json`: the model's text has blanks before and after its JSON, and counts as "
+                f"no JSON: {_excerpt(self.output_text)}"
+            )
+        return value
 
     def sample(self) -> dict[str, Any]:
         """The whole sample, as python graders get it; `output_json` is null when the text is not JSON."""
@@ -107,7 +124,7 @@ class Scope:
     def flags(self) -> tuple[Flag, ...]:
         """Flags of the sample itself: cut off, or nothing to grade. Graders run regardless."""
         if self._sample is None:
-            return () if self.output_text else (Flag.UNRESPONSIVE_REWARD,)
+            return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
         if _first_choice(self._sample).get("finish_reason") == "length":
             flags.append(Flag.TRUNCATED_OBSERVATION)
@@ -118,6 +135,10 @@ class Scope:
         ):
             flags.append(Flag.UNRESPONSIVE_REWARD)
         return tuple(flags)
+
+
+def _excerpt(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "…")
 
 
 def _choices(scope: Scope) -> Any:
@@ -203,19 +224,8 @@ def scope_of(
 def _text_of(sample: dict[str, Any]) -> str:
     text = sample.get("output_text")
     if text is None:
-        text = _message(sample).get("content")
-    if isinstance(text, list):  # chat content parts: the texts, joined
-        parts = [
-            part.get("text")
-            for part in text
-            if isinstance(part, dict) and part.get("type", "text") in _TEXT_PARTS
-        ]
-        return "".join(part for part in parts if isinstance(part, str))
-    if text is None:
-        return ""
-    if not isinstance(text, str):
-        raise InvalidRow(f"`sample.output_text` must be a string, but it is {kind_of(text)}.")
-    return text
+        return text_of(_message(sample).get("content"), "sample.choices[0].message.content")
+    return text_of(text, "sample.output_text")
 
 
 def resolve(scope: Scope, namespace: str, steps: tuple[Step, ...]) -> Any:
@@ -305,23 +315,3 @@ def spell(namespace: str, steps: tuple[Step, ...]) -> str:
     """A path in template syntax, in its shortest form; a template reads it as the same path."""
     spelled = [spell_key(step) if isinstance(step, str) else f"[{step}]" for step in steps]
     return namespace + "".join(spelled)
-
-
-def kind_of(value: Any) -> str:
-    """The type of a JSON value in the hosted API's words: "a string", "an integer", "null", ..."""
-    if value is None:
-        return "null"
-    for types, word in _KINDS:
-        if isinstance(value, types):
-            return word
-    return f"a Python {type(value).__name__}"
-
-
-_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (str, "a string"),
-    (bool, "a boolean"),
-    (int, "an integer"),
-    (float, "a decimal"),
-    (dict, "an object"),
-    ((list, tuple), "an array"),
-)

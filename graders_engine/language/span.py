@@ -78,4 +78,8 @@ class SourceError(ValueError):
 
     def __init__(self, issues: Sequence[SyntaxIssue]) -> None:
         self.issues = tuple(issues)
-        super().__init__("\n".join(str(issue) for issue in issues))
+        super().__init__(self.issues)
+
+    def __str__(self) -> str:
+        """All issues, each with its line and a caret."""
+        return "\n".join(str(issue) for issue in self.issues)

@@ -20,7 +20,7 @@ from typing import Any
 
 from graders_engine.errors import UnrenderableValue
 from graders_engine.language.keys import DOTTED, expression, quoted
-from graders_engine.language.scope import SAMPLE_KEYS, Scope, Step, resolve
+from graders_engine.language.scope import SAMPLE_KEYS, Scope, Step, resolve, spell
 from graders_engine.language.span import SourceError, Span, SyntaxIssue
 from graders_engine.language.spelling import nearest
 
@@ -51,6 +51,11 @@ class Variable:
 
     def __init__(self, namespace: str, steps: tuple[Step, ...], span: Span) -> None:
         self.namespace, self.steps, self.span = namespace, steps, span
+
+    @property
+    def name(self) -> str:
+        """Its path in template syntax, in its shortest form."""
+        return spell(self.namespace, self.steps)
 
     def value(self, scope: Scope) -> Any:
         """The value for this row; raises what `scope.resolve` raises."""
@@ -144,6 +149,15 @@ def _renderer(parts: list[str | Variable]) -> Callable[[Scope], str]:
     return lambda scope: "".join(
         [part if isinstance(part, str) else part.render(scope) for part in parts]
     )
+
+
+def variable_at(source: str, opening: int) -> tuple[Variable, int]:
+    """The variable whose braces open here, and where the text after it begins.
+
+    Raises:
+        SourceError: something else is there.
+    """
+    return _Reader(source, opening).variable()
 
 
 class _Reader:

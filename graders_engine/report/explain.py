@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from graders_engine.blocking import Engine
-from graders_engine.compiled import CompiledGrader, scope_reader
+from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import GradingError, InvalidRow, UnavailableGrader
 from graders_engine.graders.templates import templates_in
 from graders_engine.language.formula import Formula
-from graders_engine.language.scope import Scope, spell
+from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import RowOutcome, Status
@@ -168,7 +168,7 @@ def explain(
         except UnavailableGrader as error:
             not_run = str(error)
     try:
-        scope: Scope | None = scope_reader(sample_field)(row)
+        scope: Scope | None = compiled.scope_reader(sample_field)(row)
     except InvalidRow:  # the flags say why
         scope = None
     return Explanation(
@@ -230,11 +230,10 @@ def _formula(
 def _explained(path: str, template: Template, scope: Scope) -> ExplainedTemplate:
     variables = []
     for variable in template.variables:
-        name = spell(variable.namespace, variable.steps)
         try:
-            variables.append(ExplainedVariable(name, variable.value(scope)))
+            variables.append(ExplainedVariable(variable.name, variable.value(scope)))
         except GradingError as error:
-            variables.append(ExplainedVariable(name, problem=str(error)))
+            variables.append(ExplainedVariable(variable.name, problem=str(error)))
     try:
         return ExplainedTemplate(path, template.source, variables, template.render(scope))
     except GradingError as error:

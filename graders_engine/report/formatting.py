@@ -18,7 +18,7 @@ STATUS_MEANINGS = {
 """Each status of a row and what it means, in the order in which reports list them."""
 BLAME_MEANINGS: dict[Blame, str] = {
     "sample": "the model's output is not JSON, or lacks what a template names; counts as served",
-    "grader": "its code or formula gives no number, or a limit is passed; counts as served",
+    "grader": "its code, formula or template gives no value, or a limit is passed; counts as served",
     "row": "its item lacks what a template names, or it cannot be read; in no mean",
     "judge": "it refused, was cut off, or gave no verdict; in no mean",
     "infrastructure": "an outage; in no mean, --retry-failed tries again",

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.results.data import data_path, open_data_of
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 
 MAX_CHARS, MIN_CHARS = 64_000, 2_000
 """Characters kept of an item or a sample: up to the first, and less if there are many, down to the second."""
 BUDGET_BYTES = 4_000_000
 """All texts together have about as many bytes as this, or `MIN_CHARS` characters each."""
-_scope_of = scope_reader(None)
+_scope_of = scope_reader(None, lambda: False)
 _json = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 MOVED = "If the data set was moved, pass its path with --data."
 
@@ -208,7 +209,7 @@ def _parts(row: Any) -> tuple[Any, str]:
     text = scope.output_text
     if "sample" in row and (calls := scope.sample_value("output_tools")):
         text = "\n\n".join(filter(None, (text, readable(calls))))
-    return scope.item, text
+    return item_of(row), text
 
 
 def readable(value: Any, margin: str = "") -> str:

@@ -18,9 +18,9 @@ from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
-from graders_engine.language.scope import Scope, scope_of
+from graders_engine.language.scope import Scope
 from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
-from graders_engine.outputs import key_of_several
+from graders_engine.outputs.several import key_of_several
 from graders_engine.server.bodies import too_long
 from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import Refused, error_body, refusal
@@ -213,10 +213,9 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
     """
     try:
         row = _plain_row(text)
-        if row.sample is None and isinstance(row.model_sample, str):
-            return scope_of(
-                row.item, model_sample=row.model_sample, reference_answer=row.reference_answer
-            )
+        plain = row.sample is None and row.reference_answer is None
+        if plain and row.item is not None and isinstance(row.model_sample, str):
+            return Scope(row.item, row.model_sample)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # the standard library may be able to read it
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.language import strict_json
-from graders_engine.language.scope import scope_of
+from graders_engine.outputs.forms import sample_scope
 from graders_engine.server import openapi
 from graders_engine.server.batch import Batch
 from graders_engine.server.bodies import batch_body, run_body, validate_body
@@ -73,7 +73,7 @@ class Service:
         cached = await self._graders.get(bytes(body.grader), check_sources=False)
         # What the engine has no means to run is refused before the row is looked at.
         cached.compiled.require_runnable()
-        scope = scope_of(
+        scope = sample_scope(
             body.item,
             model_sample=body.model_sample,
             sample=body.sample,

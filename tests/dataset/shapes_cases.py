@@ -9,7 +9,7 @@ CALL = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 def message(text: str | None, **more: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": text, **more}
+    return {"role": "assistant", "content": text} | more
 
 
 def completion(*texts: str) -> dict[str, Any]:
@@ -37,6 +37,27 @@ def output_item(output: Any, **sample: Any) -> dict[str, Any]:
         "id": "outputitem_1",
         "datasource_item": ITEM,
         "sample": {"input": [], "output": output, "finish_reason": "stop", "error": None, **sample},
+    }
+
+
+def exported(outputs: Any, **more: Any) -> dict[str, Any]:
+    """A line of the file that the evals dashboard exports."""
+    return {
+        "run_id": "evalrun_1",
+        "data_source_idx": 0,
+        "item": ITEM,
+        "sample": {
+            "trajectory": [],
+            "outputs": outputs,
+            "finish_reason": "stop",
+            "sampled_model_name": "m",
+            "sampled_model_params": {},
+            "token_usage": {},
+            **more,
+        },
+        "grades": {"exact": 1.0},
+        "grader_samples": {},
+        "passes": {"exact": True},
     }
 
 
@@ -152,6 +173,29 @@ SHAPES: list[tuple[str, str, dict[str, Any], Any, list[str]]] = [
         output_item([message("a"), message("b")]),
         ITEM,
         ["b"],
+    ),
+    ("an exported line", "evals", exported([message("a")]), ITEM, ["a"]),
+    (
+        "the last message of an exported line",
+        "evals",
+        exported([message("a"), message("b")]),
+        ITEM,
+        ["b"],
+    ),
+    ("an exported line without output", "evals", exported([]), ITEM, [""]),
+    (
+        "an exported line without a sample",
+        "evals",
+        {**exported([]), "sample": None},
+        ITEM,
+        [""],
+    ),
+    (
+        "an exported line with a trajectory",
+        "evals",
+        exported([], trajectory=[{"role": "user", "content": "q"}, message("a")]),
+        ITEM,
+        ["a"],
     ),
     ("a completion", "chat", completion("a"), {}, ["a"]),
     ("a completion with several choices", "chat", completion("a", "b"), {}, ["a", "b"]),

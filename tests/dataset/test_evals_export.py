@@ -38,6 +38,10 @@ from tests.dataset.evals_service import (
 
 OBJECTS = [*EVALS, *RUNS, *ITEMS]
 NEWS = "News-topics"
+ELSEWHERE = (
+    "azure_ai_evaluator is an evaluator that is built into Azure AI Foundry and runs only there: there is no "
+    "grader for it, and its hosted scores stay in the rows."
+)
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +152,9 @@ def test_what_cannot_be_carried_over_is_listed(export: Path, out: Path) -> None:
     told = [line.removeprefix(f"{export.parent}/") for line in imported.left_out]
     assert [re.sub(r"(is not JSON|Invalid value): .*", r"\1", line) for line in told] == [
         "export.jsonl, line 14: The line is not JSON",
-        "News / topics: Coherence (rejected-Coherence.json): type: Invalid value",
+        "eval_9: the eval itself is not in the export, so there is no grader: pass --grader FILE.",
+        f"News / topics: Coherence (rejected-Coherence.json): {ELSEWHERE}",
         "News / topics: the eval has no testing criteria.",
-        "eval_9: the eval itself is not in the export, so there is no grader.",
         "mini: 1 output item without an output: only graders of the item can work.",
         "mini: 1 output item left out: The hosted run has no output here, but an error: The model broke.",
         "mini: 1 output item repeated in the export.",
@@ -262,14 +266,17 @@ def test_the_script_in_the_help_makes_an_export_with_the_stock_package(
 def test_a_score_that_differs_is_shown(export: Path, out: Path, engine: Engine) -> None:
     imported = import_evals([export], out)
     checks = {
-        (one.rows.parent.name, one.criterion.key): one
+        (one.rows.parent.name, one.key): one
         for own in imported.evals
         for one in check(engine, own)
+        if not one.not_graded
     }
     assert [(one.equal, one.compared) for one in checks.values()] == [(5, 5), (5, 5), (1, 1)]
     path = out / "one-grader" / "mini.rows.jsonl"
     write(path, path.read_text(encoding="utf-8").replace('"Match":1.0', '"Match":0.25'))
-    (differing,) = check(engine, imported.evals[1])
+    differing, without_grader = check(engine, imported.evals[1])
+    assert (without_grader.key, without_grader.hosted_mean) == ("min", 1.0)
+    assert (differing.hosted_mean, differing.our_mean) == (0.25, 1.0)
     assert (differing.equal, differing.first_difference) == (0, ("outputitem_6", 1.0, 0.25))
     assert (
         "0 of 1 equal; the first that differs is outputitem_6: 1 here, 0.25 hosted"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graders_engine import Engine
 from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import NAMES, detect, shape_named
@@ -18,9 +19,17 @@ from tests.dataset.shapes_cases import (
     CALL,
     SHAPES,
     batch_line,
+    exported,
     message,
     output_item,
 )
+
+CHECK = {
+    "type": "string_check",
+    "operation": "eq",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.label}}",
+}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +45,9 @@ def test_a_row_is_told_by_its_keys_and_taken_apart(
     assert shape.name == name
     assert shape_named(name, field).name == name
     scopes = [scope_reader(None)(ref.row) for ref in shape.split(RowRef(4, raw))]
+    if field:  # it is in the item, too, with this sample
+        kept = [scope.item.pop(field) for scope in scopes]
+        assert kept == ([raw[field]] if len(texts) == 1 else kept)
     assert [scope.item for scope in scopes] == [item] * len(texts)
     assert [scope.output_text for scope in scopes] == texts
     assert_numbered(shape.split(RowRef(4, raw)))
@@ -171,6 +183,31 @@ def test_a_row_that_cannot_be_taken_apart_says_why(name: str, raw: Any, words: s
     (ref,) = shape_named(name, "out" if name == "flat" else None).split(RowRef(1, raw))
     assert isinstance(ref.row, Unreadable)
     assert words in ref.row.reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        output_item([], error={"code": "server_error", "message": "boom"}),
+        exported([], error={"code": "server_error", "message": "boom"}),
+        exported([], error="boom"),
+        exported([message("")], error={"message": "boom", "type": "invalid_request_error"}),
+        exported([], error="boom", trajectory=[message("asked", role="user")]),
+        exported([], error="boom", trajectory=[message("earlier"), message("asked", role="user")]),
+        output_item([message("")], error={"message": "boom"}),
+        {**exported([]), "sample": None, "grades": {}, "error": "boom"},
+    ],
+)
+def test_a_hosted_row_with_an_error_and_no_output_is_failed_and_no_zero(
+    raw: dict[str, Any],
+) -> None:
+    shape = detect([raw])
+    assert shape.name == "evals"
+    (ref,) = shape.split(RowRef(1, raw))
+    with Engine() as engine:
+        (graded,) = engine.score(CHECK, [ref.row])
+    assert (graded.status, graded.blame, graded.served) == ("failed", "infrastructure", None)
+    assert graded.flags == {"other_error": "The hosted run has no output here, but an error: boom."}
 
 
 @pytest.mark.parametrize(

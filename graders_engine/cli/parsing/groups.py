@@ -9,6 +9,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     MAIN: (
         "--grader", "--data", "--out", "--model-sample", "--item", "--sample", "--reference-answer",
         "--human", "--row", "--host", "--port", "--api-key", "--from-api", "--check", "--file",
+        "--templates",
     ),
     "Data": (
         "--outputs", "--join-on", "--sample-field", "--format", "--shape", "--group-by", "--by",

@@ -13,6 +13,7 @@ import msgspec
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.errors import DataSetError
 from graders_engine.files import beside, kind_of, read_text, write_whole
+from graders_engine.language.as_served import Strictness
 
 RESULTS_VERSION = 2
 """Raised only when a change to this package changes the numbers of results; others may then be mixed."""
@@ -50,6 +51,7 @@ class _Settings(msgspec.Struct):
     sample_field: str | None = None
     group_by: str | None = None
     sandbox: str | None = None
+    templates: Strictness | None = None
     metrics: dict[str, str] = {}
     judges: dict[str, str] = {}
     prices: dict[str, dict[str, float | None]] | None = None

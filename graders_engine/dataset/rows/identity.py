@@ -14,10 +14,11 @@ import msgspec
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape
-from graders_engine.errors import InvalidRequest, UndefinedVariable
+from graders_engine.errors import InvalidRequest, InvalidRow, UndefinedVariable
 from graders_engine.language.scope import Scope, Step, resolve
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
+from graders_engine.outputs.rows import item_beside
 
 ITEM = "item"
 """The path of the whole item: rows with equal items belong together."""
@@ -169,10 +170,10 @@ def item_of(row: Any) -> Any:
     """The item of a row to grade; None for an `Unreadable`."""
     if isinstance(row, Unreadable) or not isinstance(row, Mapping):
         return None
-    item, reference = row.get("item"), row.get("reference_answer")
-    if item is None:
-        return {} if reference is None else {"reference_answer": reference}
-    return item
+    try:
+        return item_beside(row)
+    except InvalidRow:  # it is graded as invalid
+        return None
 
 
 class GroupedShape:

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.join_key import CUSTOM_ID, JoinKey, value_at
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import SAMPLES
@@ -17,14 +18,18 @@ from graders_engine.errors import InvalidRequest, InvalidRow
 from graders_engine.files import STDIN
 from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
-from graders_engine.outputs import output_of
+from graders_engine.outputs.forms import output_of
 
 _Span = tuple[int, int]
 """Offset and length of an output's JSON text in a file."""
 
 
 def join_records(
-    rows: Records, outputs: Records, on: str | None = None, field: str | None = None
+    rows: Records,
+    outputs: Records,
+    on: str | None = None,
+    field: str | None = None,
+    found: JoinKey | None = None,
 ) -> JoinedRecords:
     """Join rows with their outputs, as rows of the shape `samples`.
 
@@ -40,13 +45,14 @@ def join_records(
             outputs are held in memory, the outputs are not.
         field: the field of an output that has the model's text, for forms unknown to
             `outputs.output_of`.
+        found: a key that nobody named: of several outputs for a row, only one may be readable.
 
     Raises:
         InvalidRequest: both are standard input.
     """
     if rows.path == outputs.path == STDIN:
         raise InvalidRequest("Rows and outputs cannot both come from standard input.")
-    return JoinedRecords(rows, outputs, on, field)
+    return JoinedRecords(rows, outputs, on, field, found or JoinKey())
 
 
 class JoinedRecords(Records):
@@ -61,11 +67,14 @@ class JoinedRecords(Records):
 
     shape = SAMPLES
 
-    def __init__(self, rows: Records, outputs: Records, on: str | None, field: str | None) -> None:
+    def __init__(
+        self, rows: Records, outputs: Records, on: str | None, field: str | None, found: JoinKey
+    ) -> None:
         self.path, self.form, self.size = rows.path, rows.form, rows.size
         self.once = rows.once or outputs.once
         self.states = rows.states + outputs.states
-        self._items, self._outputs, self._on, self._field = rows, outputs, on, field
+        self._items, self._outputs, self._field = rows, outputs, field
+        self._on, self._found = on or found.on or None, found
 
     def rows(self) -> Iterator[RowRef]:
         """The joined rows from the first one."""
@@ -82,7 +91,7 @@ class JoinedRecords(Records):
                 continue
             line, row, end = ref.line, ref.row, ref.end
             if output is not None:
-                row = self._pair(row, [output.row])
+                row = self._mismatch(row, output.row) or self._pair(row, [output.row])
             elif not isinstance(row, Unreadable):
                 row = Unreadable(
                     f"There is no output for this row: {self._outputs.path} has fewer."
@@ -91,6 +100,18 @@ class JoinedRecords(Records):
         if without_row:
             reason = f"{self._outputs.path} has {without_row} more outputs than there are rows."
             yield RowRef(line + 1, Unreadable(reason), end)
+
+    def _mismatch(self, row: Any, output: Any) -> Unreadable | None:
+        """What replaces a row whose id is not that of the output in its place."""
+        if not (key := self._found.same):
+            return None
+        ours, theirs = value_at(row, key), value_at(output, key)
+        if ours is None or theirs is None or str(ours) == str(theirs):
+            return None
+        return Unreadable(
+            f"The output in this place has the `{key}` {theirs}, but the row has {ours}: join them with "
+            f"--join-on {key}."
+        )
 
     def _join_by_key(self, key: str, output_key: str) -> Iterator[RowRef]:
         line = end = 0
@@ -108,7 +129,15 @@ class JoinedRecords(Records):
         try:
             found = index.take(_key_of(row, key))
         except InvalidRow as error:
-            return Unreadable(str(error))
+            return Unreadable.by(error)
+        if self._found.on and len(found) > 1:
+            usable = [one for one in found if not isinstance(self._sample(one), Unreadable)]
+            if len(usable) > 1:
+                return Unreadable(
+                    f"{len(usable)} outputs have the `{key}` of this row. If they are samples of one prompt, "
+                    f"pass --join-on {key}."
+                )
+            found = usable or found[:1]
         return self._pair(row, found)
 
     def _pair(self, row: Any, outputs: list[Any]) -> Any:
@@ -125,11 +154,12 @@ class JoinedRecords(Records):
         if isinstance(samples, list):
             # The shape makes an `Unreadable` of each of these again.
             samples = [
-                {"error": sample.reason} if isinstance(sample, Unreadable) else sample
+                sample.as_json() if isinstance(sample, Unreadable) else sample
                 for sample in output_of(samples)
             ]
         row_id = {"id": row["id"]} if row.get("id") is not None else {}
-        return {**row_id, "item": row.get("item", row), "samples": samples}
+        item = row if row.get("item") is None else row["item"]
+        return {**row_id, "item": item, "samples": samples}
 
     def _sample(self, output: Any) -> Any:
         if isinstance(output, Unreadable):
@@ -141,16 +171,16 @@ class JoinedRecords(Records):
         try:
             return output_of(output)
         except InvalidRow as error:
-            return Unreadable(str(error))
+            return Unreadable.by(error)
 
 
 def _key_of(value: Any, key: str) -> str:
-    found = value.get(key) if isinstance(value, Mapping) else None
+    found = value_at(value, key)
     if isinstance(found, (str, int)):
         return str(found)
     if not isinstance(value, Mapping):
         raise InvalidRow(f"It is {kind_of(value)} and has no `{key}` to join on.")
-    what = f"is {kind_of(found)}" if key in value else "is missing"
+    what = "is missing" if found is None and key not in value else f"is {kind_of(found)}"
     raise InvalidRow(f"The key `{key}` to join on {what} (its keys: {', '.join(map(str, value))}).")
 
 
@@ -159,10 +189,14 @@ class _OutputIndex:
 
     Args:
         file: holds their JSON texts.
+
+    Attributes:
+        hint: a sentence for rows without an output.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self.hint = ""
         self._spans: dict[str, _Span | list[_Span] | None] = {}
         self._unusable = 0
         self._first_unusable = ""
@@ -189,7 +223,7 @@ class _OutputIndex:
             InvalidRow: there are none.
         """
         if row_id not in self._spans:
-            raise InvalidRow(f"No output has the id '{row_id}'.")
+            raise InvalidRow(f"No output has the id '{row_id}'.{self.hint}")
         spans = self._spans[row_id]
         if spans is None:
             raise InvalidRow(f"An earlier row has the id '{row_id}' already.")
@@ -220,6 +254,8 @@ def _index_outputs(outputs: Records, key: str) -> Iterator[_OutputIndex]:
         outputs.path.open("rb") if outputs.splittable else tempfile.TemporaryFile() as file,
     ):
         index = _OutputIndex(file)
+        if key == CUSTOM_ID:
+            index.hint = " Failed requests of a batch are in its error file."
         end = 0
         for ref in outputs.read():
             start, end = end, ref.end

@@ -14,7 +14,6 @@ from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape, without_outputs
 from graders_engine.errors import GradingError, InvalidRow
 from graders_engine.graders.templates import templates_in
-from graders_engine.language.scope import spell
 from graders_engine.language.template import Variable
 
 MAX_PLACES = 5
@@ -120,7 +119,7 @@ def check_paths(
     if not checked.samples:
         variables = [(one, path) for one, path in variables if one.namespace == "item"]
         checked.paths = [path for _, path in variables]
-    scope_of_row = scope_reader(None)
+    scope_of_row = scope_reader(None, lambda: False)
     for ref in _rows(data_set.records, data_set.shape):
         checked.rows += 1
         try:
@@ -145,8 +144,7 @@ def _variables(compiled: CompiledGrader) -> list[tuple[Variable, CheckedPath]]:
     found: dict[str, tuple[Variable, CheckedPath]] = {}
     for field, template in templates_in(compiled.spec):
         for variable in template.variables:
-            path = spell(variable.namespace, variable.steps)
-            _, checked = found.setdefault(path, (variable, CheckedPath(path, [])))
+            _, checked = found.setdefault(variable.name, (variable, CheckedPath(variable.name, [])))
             if field not in checked.used_in:
                 checked.used_in.append(field)
     return list(found.values())

@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
+from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.identity import GroupedShape, RowPath, require_path
 from graders_engine.dataset.rows.join import join_records
+from graders_engine.dataset.rows.join_key import find_join_key
 from graders_engine.dataset.rows.records import Records
-from graders_engine.dataset.rows.shapes import Shape, detect, require_field, shape_named
-from graders_engine.errors import InvalidRequest
+from graders_engine.dataset.rows.shapes import (
+    Shape,
+    all_unknown,
+    detect,
+    require_field,
+    require_known_forms,
+    shape_named,
+)
+from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.files import STDIN
+from graders_engine.outputs.forms import output_of
 
 
 class DataSet(NamedTuple):
@@ -85,21 +95,40 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
     if outputs is None:
         if join_on is not None:
             raise InvalidRequest("--join-on needs --outputs: the file to join the rows with.")
-        found = (
+        rows_shape = (
             detect(records.head(), sample_field, outputs_needed=reading.get("outputs_needed", True))
             if shape is None
             else shape_named(shape, sample_field)
         )
-        return DataSet(records, found, sample_field, identity)
+        require_known_forms(records.head(), rows_shape)
+        return DataSet(records, rows_shape, sample_field, identity)
     if shape is not None:
         raise InvalidRequest("--shape says where the outputs are in a row, but --outputs has them.")
     other = open_records(outputs)
     if sample_field is not None:
         objects = [raw for raw in other.head() if isinstance(raw, Mapping)]
         require_field(objects, sample_field, "")
-    both = join_records(records, other, join_on, sample_field)
+    _require_known_outputs(other, sample_field)
+    found = find_join_key(records, other) if join_on is None else None
+    both = join_records(records, other, join_on, sample_field, found)
     identity = {**identity, "outputs": _identify(other), "join_on": join_on}
     return DataSet(both, both.shape, sample_field, identity)
+
+
+def _require_known_outputs(outputs: Records, field: str | None) -> None:
+    """Check that not every one of the first outputs is in an unknown form."""
+    first = [raw for raw in outputs.head() if not isinstance(raw, Unreadable)]
+    reason = ""
+    for raw in first:
+        try:
+            output_of(raw if field is None else raw[field])
+            return
+        except UnknownForm as error:
+            reason = reason or str(error)
+        except (InvalidRow, LookupError, TypeError):
+            return
+    if first:
+        raise InvalidRequest(all_unknown(len(first), "output", reason))
 
 
 def _identify(records: Records) -> dict[str, Any]:

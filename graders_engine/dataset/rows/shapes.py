@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from graders_engine.compiled import Unreadable
+from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
-from graders_engine.outputs import (
-    SAMPLES_IN,
-    completion_in,
-    hosted_sample,
-    item_and_samples,
-    keys_of,
-    output_of,
-    rows_to_grade,
-)
+from graders_engine.outputs.completions import completion_in
+from graders_engine.outputs.forms import output_of
+from graders_engine.outputs.hosted import hosted_item_and_sample, is_export
+from graders_engine.outputs.rows import KEPT_FIELD, item_beside
+from graders_engine.outputs.several import SAMPLES_IN, item_and_samples, keys_of, rows_to_grade
 
 
 class Shape(Protocol):
@@ -67,7 +63,7 @@ class _ItemAndOutput:
             item, output = self.item_and_output(raw)
             return _split_samples(ref, item, output_of(output), raw.get("id"))
         except InvalidRow as error:
-            return (RowRef(ref.line, Unreadable(str(error)), ref.end),)
+            return (RowRef(ref.line, Unreadable.by(error), ref.end),)
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The item, and the output in any form that `outputs.output_of` knows.
@@ -98,7 +94,9 @@ class Samples(_ItemAndOutput):
 
 
 class Flat(_ItemAndOutput):
-    """The output is in one field; the other fields are the item.
+    """The output is in one field of the row, and the row is the item.
+
+    Items are compared without the field: rows of one prompt have equal items.
 
     Args:
         field: the field with the output.
@@ -116,27 +114,38 @@ class Flat(_ItemAndOutput):
         item = {key: value for key, value in raw.items() if key != self.field}
         return item, raw[self.field]
 
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
+        """A row for each sample, which also has the field with this sample in its item."""
+        refs = super().split(ref)
+        for one in refs:
+            row = one.row
+            if isinstance(row, dict):
+                sample = row.get("model_sample", row.get("sample"))
+                row[KEPT_FIELD] = {self.field: sample if one.sample else ref.row[self.field]}
+        return refs
+
 
 class Evals(_ItemAndOutput):
-    """Output items of the hosted evals: `datasource_item`, and `sample` with the output messages.
+    """Rows of the hosted evals: output items of the API, and lines of the file that the dashboard exports.
 
-    An output item without an output (as in a run over stored data) is graded with an empty sample: the
-    graders of such a run use the item only.
+    An output item has `datasource_item`, and `sample` with the messages in `output`; an exported line has
+    `item`, and `sample` with the messages in `outputs`. A row without an output and without an error (as in a
+    run over stored data) is graded with an empty sample: the graders of such a run use the item only.
     """
 
     name = "evals"
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The data source's item, and a sample made from the messages."""
-        item, stored_sample = raw.get("datasource_item"), None
-        # Some runs wrap the item as their data file does.
-        if isinstance(item, Mapping) and "item" in item and not set(item) - {"item", "sample"}:
-            item, stored_sample = item["item"], item.get("sample")
-        return item, hosted_sample(raw.get("sample")) or stored_sample or {}
+        """The data source's item, and a sample made from the messages.
+
+        Raises:
+            NoOutput: there is an error instead of an output.
+        """
+        return hosted_item_and_sample(raw)
 
 
 class Chat(_ItemAndOutput):
-    """A chat completion, or a line of the Batch API's output; each of its `choices` is a sample.
+    """A chat completion, a response, or a line of the Batch API's output; each of `choices` is a sample.
 
     The item is the row's `item`, or else the fields next to the completion.
     """
@@ -144,9 +153,10 @@ class Chat(_ItemAndOutput):
     name = "chat"
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The item, and the whole row, in which `output_of` finds the completion."""
-        _, others = completion_in(raw)
-        return raw.get("item", others), raw
+        """The item, and the completion; or the whole row, whose request may have failed."""
+        answer, others = completion_in(raw)
+        item = others if raw.get("item") is None else raw["item"]
+        return item, raw if answer is None or "custom_id" in raw else answer
 
 
 class Items(_ItemAndOutput):
@@ -155,13 +165,14 @@ class Items(_ItemAndOutput):
     name = "items"
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The item, and an empty text."""
-        return raw.get("item", raw), ""
+        """The item, and an empty sample."""
+        return item_beside(raw), {}
 
 
 ROWS = Rows()
 SAMPLES = Samples()
-BY_NAME: dict[str, Shape] = {shape.name: shape for shape in (ROWS, SAMPLES, Evals(), Chat())}
+ITEMS = Items()
+BY_NAME: dict[str, Shape] = {shape.name: shape for shape in (ROWS, SAMPLES, Evals(), Chat(), ITEMS)}
 """The shapes without options; `flat` needs the field with the output."""
 NAMES = (*BY_NAME, Flat.name)
 
@@ -207,10 +218,42 @@ def detect(
         several = {"rows", "samples"} <= set(found)
         return SAMPLES if several else BY_NAME[found[0]]
     if objects and not outputs_needed:
-        return Items()
+        return ITEMS
     if objects:
         raise InvalidRequest(_unknown(objects[0]))
     return ROWS
+
+
+def require_known_forms(raw_rows: Sequence[Any], shape: Shape) -> None:
+    """Check that not every one of the first rows is in an unknown form.
+
+    Args:
+        raw_rows: these rows; nothing is checked where there are none.
+        shape: how they are read.
+
+    Raises:
+        InvalidRequest: each of them is.
+    """
+    read = scope_reader(None, lambda: False)
+    objects = [raw for raw in raw_rows if isinstance(raw, Mapping)]
+    reasons: list[str] = []
+    for line, raw in enumerate(objects, 1):
+        for ref in shape.split(RowRef(line, raw)):
+            try:
+                read(ref.row)
+                return
+            except UnknownForm as error:
+                reasons.append(str(error))
+            except InvalidRow:
+                return
+    if reasons:
+        raise InvalidRequest(all_unknown(len(objects), "row", reasons[0]))
+
+
+def all_unknown(count: int, what: str, reason: str) -> str:
+    """Why a run is not begun whose first rows, or outputs, are all of an unknown form."""
+    which = f"The first {what} cannot" if count == 1 else f"None of the first {count} {what}s can"
+    return f"{which} be read: {reason}"
 
 
 def require_field(objects: Sequence[Mapping[str, Any]], field: str, unchecked: str) -> None:
@@ -237,13 +280,14 @@ def require_field(objects: Sequence[Mapping[str, Any]], field: str, unchecked: s
 
 
 def _shape_of(raw: Mapping[str, Any]) -> str:
-    if "datasource_item" in raw:
+    if "datasource_item" in raw or is_export(raw):
         return "evals"
     several = any(isinstance(raw.get(key), list) for key in SAMPLES_IN)
     if several or "samples" in raw or "model_samples" in raw:
         return "samples"
     completion, _ = completion_in(raw)
-    if completion is not None and ("sample" not in raw or len(completion["choices"]) > 1):
+    more_choices = completion is not None and len(completion.get("choices") or ()) > 1
+    if completion is not None and ("sample" not in raw or more_choices):
         return "chat"
     if "custom_id" in raw and "response" in raw:  # a line of the Batch API whose request failed
         return "chat"

@@ -135,7 +135,7 @@ class ShardReader:
     def _marked_rows(self) -> Iterator[RowRef]:
         for line, text in enumerate(self._shard.rows.split(b"\n"), self._shard.first_line):
             if text.startswith(_REASON):
-                yield RowRef(line, Unreadable(json.loads(text[1:])))
+                yield RowRef(line, _unreadable(json.loads(text[1:])))
             elif text:
                 yield RowRef(line, strict_json.decode(text))
 
@@ -292,12 +292,17 @@ class _ByValue:
         return Shard(first, lines, start, self._at, rows=bytes(rows), marked=True)
 
 
+def _unreadable(marked: Any) -> Unreadable:
+    return Unreadable(*marked) if isinstance(marked, list) else Unreadable(marked)
+
+
 def encode_row(row: Any) -> bytes:
     """A row, or the reason why there is none, as a line of a marked shard."""
     try:
         if not isinstance(row, Unreadable):
             return strict_json.encode_exactly(row)
-        reason = row.reason
+        # The reason alone, as in runs of earlier versions, which are resumed.
+        reason: Any = row.reason if row.blame == "row" else [row.reason, row.blame]
     except ValueError as error:
         reason = f"The row has no JSON form: {error}."
     return _REASON + json.dumps(reason).encode()

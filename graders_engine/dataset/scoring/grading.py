@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,17 @@ class Job(msgspec.Struct, frozen=True):
     grader: dict[str, Any]
     settings: Mapping[str, Any]
     shape: Shape
+
+
+def grader_of(job: Job, engine: Engine) -> CompiledGrader:
+    """The grader of a job, ready to run; the process that made the job has said what is to be said of it."""
+    compiled = engine.compile(job.grader)
+    logging.disable(logging.WARNING)
+    try:
+        compiled.require_runnable()
+    finally:
+        logging.disable(logging.NOTSET)
+    return compiled
 
 
 class ShardResults(msgspec.Struct, frozen=True):

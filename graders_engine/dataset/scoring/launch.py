@@ -22,7 +22,7 @@ SMALL_BYTES = 4 << 20
 """Up to this size of the data, worker processes are started only after a delay."""
 WORKER_START_DELAY_S = 0.3
 """That delay: about as long as it takes to start them."""
-_TEXT_SETTINGS = ("metric_variants", "max_text_chars")
+_TEXT_SETTINGS = ("metric_variants", "max_text_chars", "templates")
 """The engine settings that graders which do not wait depend on."""
 
 

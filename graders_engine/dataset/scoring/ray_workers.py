@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from graders_engine.blocking import Engine
 from graders_engine.dataset.rows.shards import Shard
-from graders_engine.dataset.scoring.grading import Job, ShardResults, score_shard
+from graders_engine.dataset.scoring.grading import Job, ShardResults, grader_of, score_shard
 from graders_engine.errors import DataSetError
 from graders_engine.version import how_to_install
 
@@ -37,7 +37,7 @@ class GraderWorker:
 
     def __init__(self, job: Job) -> None:
         self._engine = Engine(**job.settings)
-        self._compiled = self._engine.compile(job.grader)
+        self._compiled = grader_of(job, self._engine)
         self._shape = job.shape
 
     def can_read(self, file: FileVersion | None) -> bool:

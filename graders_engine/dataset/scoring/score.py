@@ -73,6 +73,7 @@ def score_file(
     compiled.require_runnable()  # before any file is touched
     require_columns(len(compiled.spec.parts()))
     worker_options = WorkerOptions(backend, workers, ray_address)
+    reading["outputs_needed"] = compiled.reads_sample
     data_set = open_data(data, **reading)
     if retry_failed and data_set.records.once:
         raise InvalidRequest("Rows that can be read once only cannot be tried again: use a file.")

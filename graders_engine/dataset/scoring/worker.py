@@ -11,7 +11,7 @@ import pickle
 import sys
 
 from graders_engine.blocking import Engine
-from graders_engine.dataset.scoring.grading import Job, score_shard
+from graders_engine.dataset.scoring.grading import Job, grader_of, score_shard
 
 READY = "ready"
 """The first message: the job is accepted, and shards may follow."""
@@ -27,7 +27,7 @@ def main() -> None:
     try:
         job: Job = pickle.load(messages)  # noqa: S301 - from the process that started this one
         with Engine(**job.settings) as engine:
-            compiled = engine.compile(job.grader)
+            compiled = grader_of(job, engine)
             answer: object = READY
             # The rows and results of a shard live until its end; searching them for cycles again and again
             # took a fifth of the time.
