@@ -51,12 +51,17 @@ _ASIDE = re.compile(
     r"\b(?:unless|instead|while|when|if|use|using|to drop|try|set|supported with)\b"
 )
 """What follows speaks of other parameters: a way out, or a condition."""
+_KNOWN = re.compile(
+    r"\bexpected\b|\bone of the following\b"
+    r"|(?<!not )\b(?:supported|allowed|valid|accepted) (?:values|param|field|option|key|propert|argument)"
+)
+"""What follows lists what is known, such as the fields of a request."""
 _TOO_MUCH = re.compile(r"too (?:large|high|big|long)|at most|maximum|less than|exceed|limit")
 _OF_PROMPT = re.compile(r"context|input tokens|in the messages|prompt|reached|could not finish")
 _BINDING = re.compile(r"response_format|json_schema|json_object|text\.format|structured")
-_SCHEMA = re.compile(r"grammar|\bschema|guided|json[ -]mode|(?:response|output) format")
+_SCHEMA = re.compile(r"grammar|\bschema|sampler|guided|json[ -]mode|(?:response|output) format")
 _FAILED = re.compile(r"fail|error|unable|could not|cannot|invalid|compil|n't|\bnot?\b|unsupported")
-_WHOLE = re.compile(r"\bextra|extra_forbidden|unrecogni[sz]ed|unknown|unsupported_parameter")
+_ALL_WAYS = re.compile(r"extra|unrecogni[sz]ed|unknown|unsupported_parameter|json[ -]mode")
 _OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b")
 _SYSTEM = re.compile(
     r"\bsystem[ _-]?(?:role|message|prompt|instruction|field)|[`'\"]system[`'\"]|developer instruction"
@@ -119,9 +124,10 @@ def _named_in(line: str, asked: Asked) -> Iterator[str]:
         if "role" in param or re.fullmatch(r"\w+\W\d+\W?", param):
             yield from _roles(_evidence(rest, asked), asked, is_role="role" in param)
     elif field not in asked.body or field in ("model", "messages", "input"):
-        yield from _options(text, asked)
-        if _BINDING.search(text) or (_SCHEMA.search(text) and _FAILED.search(text)):
-            yield from _bindings(text, asked)
+        refused = _KNOWN.split(text)[0]
+        yield from _options(refused, asked)
+        if _BINDING.search(refused) or (_SCHEMA.search(refused) and _FAILED.search(refused)):
+            yield from _bindings(refused, asked)
         yield from _roles(text, asked)
 
 
@@ -179,7 +185,7 @@ def _bindings(text: str, asked: Asked) -> Iterator[str]:
     for way in ("json_schema", "json_object"):
         if way in asked.parts:
             yield way
-            if _WHOLE.search(text) and not _OF_FORMAT.search(text):
+            if _ALL_WAYS.search(text) and not _OF_FORMAT.search(text):
                 yield "json_object"
 
 
