@@ -26,7 +26,10 @@ _KEY_REFUSED = frozenset({401, 403})
 _NOT_THERE = frozenset({404, 405})
 _VERSION = re.compile(r"/(v\d|openai\b)")
 """In the path of a base URL: the API's version, or Azure's way to name it."""
-_REQUEST_PATH = re.compile(r"/+(chat/completions|completions|responses|embeddings|models)$")
+_REQUEST_PATH = re.compile(
+    r"/+(chat/completions|completions|responses|embeddings|(?<=/v1/)models)$"
+)
+"""At the end of an address that was pasted; other endpoints than `/v1` have a part named `models`."""
 _FORMS = {"chat/completions": "chat", "responses": "responses"}
 _DROPPED = {
     "max_completion_tokens": "max_tokens",

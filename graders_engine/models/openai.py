@@ -120,6 +120,9 @@ class OpenAIBackend:
                 asked = Asked(request, body, self._url, dialect.parts(request, self._api))
                 simpler = self._dialects.simpler(dialect, asked, error)
                 if simpler is None:
+                    if advice := self._dialects.advice(asked, error):
+                        kind, answer = type(error), error.answer()
+                        raise kind(f"{error}. {advice}", **answer) from None
                     raise
                 dialect = simpler
                 continue

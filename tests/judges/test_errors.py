@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -274,54 +273,6 @@ def test_what_worked_once_for_a_model_is_never_given_up(server: JudgeServer) -> 
     assert statuses == [False, True, False]
     assert len(server.asked) == 3
     assert {asked.body["response_format"]["type"] for asked in server.asked} == {"json_schema"}
-
-
-def test_requests_wait_for_the_answer_to_the_first_one(server: JudgeServer) -> None:
-    complaint = refusal(400, {"error": {"message": "no", "param": "response_format"}})
-    server.script = lambda asked: (
-        complaint if asked.body["response_format"]["type"] == "json_schema" else judge.verdict(1)
-    )
-
-    async def main() -> list[str]:
-        backend = OpenAIBackend(server.url)
-        replies = await asyncio.gather(*(backend.complete(asking(str(n))) for n in range(20)))
-        await backend.close()
-        return [reply.text for reply in replies]
-
-    assert asyncio.run(main()) == [judge.verdict_text(1)] * 20
-    assert len(server.asked) == 21
-
-
-def test_a_request_that_was_sent_before_something_worked_is_sent_in_that_form(
-    server: JudgeServer,
-) -> None:
-    worked = threading.Event()
-    complaint = refusal(400, {"error": {"message": "no", "param": "response_format"}})
-
-    def script(asked: Asked) -> Reply:
-        if asked.body["response_format"]["type"] == "json_schema":
-            return after_it_worked if "slow" in asked.text else complaint
-        return judge.verdict(1)
-
-    def after_it_worked(conversation: judge.Conversation) -> None:
-        worked.wait(20)
-        complaint(conversation)
-
-    async def main() -> list[str]:
-        backend = OpenAIBackend(server.url)
-        slow = asyncio.create_task(backend.complete(asking("slow")))
-        while not server.asked:
-            await asyncio.sleep(0.01)
-        # It waits for the slow one, but not for long.
-        quick = await backend.complete(asking("quick"))
-        worked.set()
-        replies = [quick, await slow]
-        await backend.close()
-        return [reply.text for reply in replies]
-
-    server.script = script
-    assert asyncio.run(main()) == [judge.verdict_text(1)] * 2
-    assert len(server.asked) == 4
 
 
 def test_what_was_not_used_has_not_worked(server: JudgeServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,14 +53,15 @@ def fits(condition: dict[str, Any], body: dict[str, Any]) -> bool:
     [(kind, value)] = condition.items()
     roles = roles_of(body)
     alternate = roles[0] == "user" and all(one != other for one, other in pairwise(roles))
-    return {
+    tests: dict[str, Callable[[], bool]] = {
         "has": lambda: value in body,
         "all": lambda: set(value) <= body.keys(),
         "ne": lambda: body.get(value[0], value[1]) != value[1],
         "format": lambda: form_of(body) == value,
         "role": lambda: value in roles,
         "alternate": lambda: alternate == value,
-    }[kind]()
+    }
+    return tests[kind]()
 
 
 def provider(rules: list[dict[str, Any]]) -> Any:

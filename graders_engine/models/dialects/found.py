@@ -19,8 +19,12 @@ from graders_engine.models.dialects.dialect import Dialect, option_in
 
 _log = logging.getLogger("graders_engine")
 
-WAIT_S = 2.0
-"""Longest wait for the first answer: a request is refused within a round trip, a verdict takes longer."""
+WAIT_S = 0.1
+MAX_WAITS = 20
+"""Longest wait for the first answer: a request is refused within a round trip, a verdict takes longer.
+
+It is counted in short waits: while an import or a long row keeps the event loop, no time passes for it.
+"""
 MAX_REASON_CHARS = 200
 """Of an endpoint's message, in the warning."""
 
@@ -34,14 +38,14 @@ class _Known:
         proven: parts that were sent and answered.
         reasons: why parts were left out of requests that are not answered yet.
         trial: done when the request that tries unproven parts has ended; None while none is out.
-        until: when the others stop waiting for it, by the loop's clock.
+        overdue: whether the others have stopped waiting for it.
     """
 
     dialect: Dialect
     proven: set[str]
     reasons: dict[str, str] = field(default_factory=dict)
     trial: asyncio.Future[None] | None = None
-    until: float = 0.0
+    overdue: bool = False
 
 
 class Dialects:
@@ -91,17 +95,16 @@ class Dialects:
         None comes back where nothing is to be discovered, or the wait took too long.
         """
         known = self._of(request.model)
-        loop = asyncio.get_running_loop()
-        last = loop.time() + WAIT_S
+        waits = 0
         while not known.dialect.parts(request, self._api) <= known.proven:
             if known.trial is None:
-                known.trial = loop.create_future()
-                known.until = loop.time() + WAIT_S
+                known.trial, known.overdue = asyncio.get_running_loop().create_future(), False
                 return known.trial
-            seconds = min(known.until, last) - loop.time()
-            if seconds <= 0:
+            if known.overdue:
                 break
-            await asyncio.wait((known.trial,), timeout=seconds)
+            await asyncio.wait((known.trial,), timeout=WAIT_S)
+            waits += 1
+            known.overdue = known.trial is not None and waits >= MAX_WAITS
         return None
 
     def end(self, request: ModelRequest, trial: asyncio.Future[None] | None) -> None:
@@ -129,9 +132,8 @@ class Dialects:
         option, _, value = part.partition("=")
         which = f"`{option}` {value}" if option == "reasoning_effort" and value else f"`{option}`"
         _log.warning(
-            "%s is left out for %s at %s, which refuses it: %s; "
-            '`drop = ["%s"]` under [endpoints.%s] in graders.toml leaves it out from the start',
-            which, model, self._address, reason.rstrip("."), option, self._name,
+            "%s is left out for %s at %s, which refuses it: %s; %s leaves it out from the start",
+            which, model, self._address, reason.rstrip("."), self._setting([option]),
         )  # fmt: skip
 
     def simpler(self, dialect: Dialect, asked: Asked, error: BackendFailure) -> Dialect | None:
@@ -152,6 +154,22 @@ class Dialects:
         reason = (error.message or str(error))[:MAX_REASON_CHARS]
         known.reasons |= dict.fromkeys(gone, reason)
         return replace(dialect, left_out=left_out)
+
+    def advice(self, asked: Asked, error: BackendFailure) -> str:
+        """What to do about an option that is refused although it worked, or is sent in any case."""
+        parts = refused_parts(asked, error)
+        options = sorted({option for part in parts if (option := option_in(part))})
+        if not options:
+            return ""
+        if self._droppable(parts) != parts:
+            return (
+                f"`extra_body` under [endpoints.{self._name}] in graders.toml sends {options[0]}."
+            )
+        return f"{self._setting(options)} leaves it out."
+
+    def _setting(self, options: Iterable[str]) -> str:
+        names = ", ".join(f'"{option}"' for option in options)
+        return f"`drop = [{names}]` under [endpoints.{self._name}] in graders.toml"
 
     def _droppable(self, parts: frozenset[str]) -> frozenset[str]:
         """The parts that leaving out takes out of the body."""
