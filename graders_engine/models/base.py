@@ -85,6 +85,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         finish: "stop" when the answer is complete, "length" when it was cut off.
         refusal: the model's reason for refusing (may be empty); None when it did not refuse.
         bound: whether the endpoint enforced the schema; if not, the answer may have prose around it.
+        left_out: options of the request that were not sent, since the model refuses them.
         kept: whether it was kept from an earlier request, so that it cost nothing this time; never stored.
     """
 
@@ -94,6 +95,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     finish: Literal["stop", "length"] = "stop"
     refusal: str | None = None
     bound: bool = True
+    left_out: tuple[str, ...] = ()
     kept: bool = False
 
 

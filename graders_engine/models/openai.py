@@ -132,7 +132,10 @@ class OpenAIBackend:
             except BackendFailure as error:
                 raise BackendFailure(f"{self._url}: {error}", status=200) from None
             return msgspec.structs.replace(
-                reply, model=reply.model or request.model, bound=dialect.binding != "text"
+                reply,
+                model=reply.model or request.model,
+                bound=dialect.binding != "text",
+                left_out=self._dialects.left_out(request, dialect),
             )
 
     async def close(self) -> None:

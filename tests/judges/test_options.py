@@ -116,3 +116,19 @@ def test_the_seeds_of_repeats_are_left_out_where_they_are_refused(
     assert scored(server.url, repeats=5).reward == 1.0
     assert len(server.asked) <= 7
     assert len(caplog.messages) == 1
+
+
+def test_kept_replies_that_were_asked_for_without_an_option_say_so_once(
+    server: JudgeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script = lambda asked: (
+        error(400, "top_p is not supported") if "top_p" in asked.body else judge.verdict(1)
+    )
+    grader = {**SCORE, "sampling_params": {"top_p": 0.5}}
+    for _ in range(2):
+        with Engine(judges=judging(server.url, cache=tmp_path / "cache.sqlite")) as engine:
+            assert [row.reward for row in engine.score(grader, rows(5))] == [1.0] * 5
+    assert len(server.asked) == 6
+    fresh, kept = caplog.messages
+    assert "is left out for judge-1" in fresh
+    assert kept == "kept replies of judge-1 were asked for without `top_p`, which it refuses"

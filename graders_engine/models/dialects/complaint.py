@@ -23,8 +23,8 @@ _OF_ONE_ROW = re.compile(
 )
 """Errors about what was asked or generated this time, not about what is supported."""
 _REFUSING = re.compile(
-    r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|extra|additional propert|cannot|can ?not"
-    r"|can't|deprecated|disabled|incompatible|\binvalid\b|\bmust\b|should be|\bonly\b|forbidden|disallowed"
+    r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|strictly|ha(?:s|ve) to|extra"
+    r"|additional propert|cannot|can ?not|can't|deprecated|disabled|incompatible|\binvalid\b|\bmust\b|should be|\bonly\b|forbidden|disallowed"
     r"|removed|\brange\b|too (?:large|high|low|small|big|long)|(?:less|greater|higher|lower) than"
     r"|(?:\bnot?|n't)\W(?:\w+\W+){0,3}?(?:support|permit|allow|accept|recogni|available|enabled|implement"
     r"|compatib|valid|known|expect|applicab|configur|work|exist|match)"
@@ -34,7 +34,8 @@ _BY_SERVER = re.compile(
 )
 """In an answer with status 500 or 501, which may mean anything else as well."""
 _OF_VALUE = re.compile(
-    r"unsupported_value|invalid_value|\bvalues?\b|\bmust be\b|should be|\bonly\b|one of|\binvalid\b|budget"
+    r"unsupported_value|invalid_value|strictly|ha(?:s|ve) to|\bvalues?\b|\bmust be\b|should be|\bonly\b"
+    r"|one of|\binvalid\b|budget"
 )
 _OPTION_WORDS = {
     "max_tokens": r"max_?(?:completions?_|output_|new_)?tokens|maxoutputtokens",
@@ -60,7 +61,9 @@ _TOO_MUCH = re.compile(r"too (?:large|high|big|long)|at most|maximum|less than|e
 _OF_PROMPT = re.compile(r"context|input tokens|in the messages|prompt|reached|could not finish")
 _BINDING = re.compile(r"response_format|json_schema|json_object|text\.format|structured")
 _SCHEMA = re.compile(r"grammar|\bschema|sampler|guided|json[ -]mode|(?:response|output) format")
-_FAILED = re.compile(r"fail|error|unable|could not|cannot|invalid|compil|n't|\bnot?\b|unsupported")
+_FAILED = re.compile(
+    r"fail|error|unable|could not|cannot|invalid|compil|disabled|unavailable|n't|\bnot?\b|unsupported"
+)
 _ALL_WAYS = re.compile(r"extra|unrecogni[sz]ed|unknown|unsupported_parameter|json[ -]mode")
 _OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b")
 _SYSTEM = re.compile(
@@ -146,11 +149,12 @@ def _options(text: str, asked: Asked, option: str | None = None) -> Iterator[str
     else:
         found = [name for sentence in _sentences(text) for name in _names_in(sentence)]
         names = [name for name in dict.fromkeys(found) if name in sent]
-    if {"temperature", "top_p"} <= sent.keys() and _is_about_both(text):
-        names = ["top_p" if name == "temperature" else name for name in names]
-    for name in names:
+    both = {"temperature", "top_p"} <= sent.keys() and _is_about_both(text)
+    if both:
+        names = [name for name in ("top_p", *names) if name != "temperature"]
+    for name in dict.fromkeys(names):
         if name != "max_tokens":
-            yield sent[name] if _OF_VALUE.search(text) else name
+            yield sent[name] if both or _OF_VALUE.search(text) else name
         elif not _OF_PROMPT.search(text):
             renamed = "max_completion_tokens" in asked.parts and not _TOO_MUCH.search(text)
             yield "max_completion_tokens" if renamed else name
@@ -245,7 +249,8 @@ def _without_quotes(text: str, quoted: str) -> str:
     for match in sorted(matches, key=lambda match: match.start(), reverse=True):
         before = match.string[max(match.start() - _CONTEXT_CHARS, 0) : match.end()]
         after = match.string[match.start() : match.end() + _CONTEXT_CHARS]
-        min_chars = len(match[0]) + _CONTEXT_CHARS // 2
+        # Less of it, at the beginning or the end, is what messages and rows have in common.
+        min_chars = min(len(match[0]) + _CONTEXT_CHARS, len(match.string))
         if any(len(part) >= min_chars and part in quoted for part in (before, after)):
             text = f"{text[: match.start()]} {text[match.end() :]}"
     return text

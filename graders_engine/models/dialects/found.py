@@ -89,6 +89,13 @@ class Dialects:
         """The fullest form that is not known to fail."""
         return self._of(model).dialect
 
+    def left_out(self, request: ModelRequest, dialect: Dialect) -> tuple[str, ...]:
+        """The options of a request that a dialect leaves out, besides those that the settings drop."""
+        if dialect.left_out == self._full.left_out:
+            return ()
+        wanted, sent = self._full.options(request), dialect.options(request)
+        return tuple(name for name in wanted if name not in sent)
+
     async def begin(self, request: ModelRequest) -> asyncio.Future[None] | None:
         """Wait while another request tries the same model; gives what `end` takes.
 
