@@ -36,7 +36,8 @@ class _Known:
     Attributes:
         dialect: what to send.
         proven: parts that were sent and answered.
-        reasons: why parts were left out of requests that are not answered yet.
+        reasons: why parts were left out, in the endpoint's words.
+        warned: parts of which it was said that they are left out.
         trial: done when the request that tries unproven parts has ended; None while none is out.
         overdue: whether the others have stopped waiting for it.
     """
@@ -44,6 +45,7 @@ class _Known:
     dialect: Dialect
     proven: set[str]
     reasons: dict[str, str] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
     trial: asyncio.Future[None] | None = None
     overdue: bool = False
 
@@ -130,10 +132,10 @@ class Dialects:
         learnt = known.dialect.left_out | dialect.left_out
         confirmed = known.proven | {part.partition("=")[0] for part in known.proven}
         known.dialect = Dialect(frozenset(learnt - confirmed))
-        for part in sorted(dialect.left_out):
-            reason = known.reasons.pop(part, None)
-            if reason is not None and part in known.dialect.left_out and option_in(part):
-                self._tell(request.model, part, reason)
+        for part in sorted(dialect.left_out & known.reasons.keys() - known.warned):
+            known.warned.add(part)
+            if part in known.dialect.left_out and option_in(part):
+                self._tell(request.model, part, known.reasons[part])
 
     def _tell(self, model: str, part: str, reason: str) -> None:
         option, _, value = part.partition("=")
