@@ -23,9 +23,10 @@ _OF_ONE_ROW = re.compile(
 )
 """Errors about what was asked or generated this time, not about what is supported."""
 _REFUSING = re.compile(
-    r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|strictly|ha(?:s|ve) to|extra"
-    r"|additional propert|cannot|can ?not|can't|deprecated|disabled|incompatible|\binvalid\b|\bmust\b"
-    r"|should be|\bonly\b|forbidden|disallowed|removed|\brange\b|too (?:large|high|low|small|big|long)|(?:less|greater|higher|lower) than"
+    r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|deprecated|disabled|incompatible|disallowed"
+    r"|forbidden|removed|extra|additional propert|cannot|can ?not|can't|strictly|\binvalid\b|\bmust\b"
+    r"|should be|ha(?:s|ve) to|\bonly\b|\brange\b|too (?:large|high|low|small|big|long)"
+    r"|(?:less|greater|higher|lower) than"
     r"|(?:\bnot?|n't)\W(?:\w+\W+){0,3}?(?:support|permit|allow|accept|recogni|available|enabled|implement"
     r"|compatib|valid|known|expect|applicab|configur|work|exist|match)"
 )
@@ -78,6 +79,10 @@ _NAMES = (
 )  # fmt: skip
 _ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
 _PUNCTUATION = "'\"`()[]{}<>,;:.!?"
+Quotable = tuple[str, list[str]]
+"""A text of a request, and the names among `_NAMES` that are in it."""
+MAX_LINES = 50
+"""Objects of an error that are read."""
 _CONTEXT_CHARS = 12
 """So much text around a word, found in the request as well, shows that the error quotes the request."""
 
@@ -107,25 +112,26 @@ def refused_parts(asked: Asked, error: BackendFailure) -> frozenset[str]:
     details = error.details.lower()
     if error.status not in _STATUSES or _OF_ONE_ROW.search(details):
         return frozenset()
-    lines = details.splitlines()
+    lines = details.splitlines()[:MAX_LINES]
     if error.status >= 500:
         lines = [line for line in lines if _BY_SERVER.search(line)]
-    return frozenset(part for line in lines for part in _named_in(line, asked))
+    quotes = list(_quotable(asked.request))
+    return frozenset(part for line in lines for part in _named_in(line, asked, quotes))
 
 
-def _named_in(line: str, asked: Asked) -> Iterator[str]:
+def _named_in(line: str, asked: Asked, quotes: list[Quotable]) -> Iterator[str]:
     """The parts that one object of an error names; it begins with its parameter, if it has one."""
     param, _, rest = line.partition(": ")
     field = re.split(r"[.\[]", param)[0]
-    text = _evidence(line, asked)
+    text, rest = _evidence(line, asked, quotes), _evidence(rest, asked, quotes)
     if option := _option_named(field):
-        yield from _options(_evidence(rest, asked), asked, option)
+        yield from _options(rest, asked, option)
     elif field in ("response_format", "text"):
         yield from _bindings(text, asked)
     elif field in ("messages", "input") and param != field:
         # It is one of the messages, or a part of one.
         if "role" in param or re.fullmatch(r"\w+\W\d+\W?", param):
-            yield from _roles(_evidence(rest, asked), asked, is_role="role" in param)
+            yield from _roles(rest, asked, is_role="role" in param)
     elif field not in asked.body or field in ("model", "messages", "input"):
         refused = _KNOWN.split(text)[0]
         yield from _options(refused, asked)
@@ -214,7 +220,7 @@ def _roles(text: str, asked: Asked, *, is_role: bool = False) -> Iterator[str]:
     yield from refused & asked.parts
 
 
-def _evidence(details: str, asked: Asked) -> str:
+def _evidence(details: str, asked: Asked, quotes: list[Quotable]) -> str:
     """What an error says, without addresses, the name of the model and what it quotes of the request."""
     address = asked.url.lower().partition("?")[0]
     place = address.partition("://")[2]
@@ -227,25 +233,24 @@ def _evidence(details: str, asked: Asked) -> str:
     words = re.sub(rf"(?<!\w){model}(?!\w)", " ", text).split()
     segments = set(place.split("/"))
     text = " ".join(word for word in words if word.strip(_PUNCTUATION) not in segments)
-    for quoted in _texts(asked.request):
-        text = _without_quotes(text, quoted)
+    for quotable in quotes:
+        text = _without_quotes(text, *quotable)
     return text
 
 
-def _texts(request: ModelRequest) -> Iterator[str]:
+def _quotable(request: ModelRequest) -> Iterator[Quotable]:
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart):
-                yield " ".join(part.text.lower().split())
+                text = " ".join(part.text.lower().split())
+                yield text, [name for name in _NAMES if name in text]
 
 
-def _without_quotes(text: str, quoted: str) -> str:
+def _without_quotes(text: str, quoted: str, names: list[str]) -> str:
     """The text without a whole quote, and without names in the same words as in what may be quoted."""
     if quoted and len(quoted) <= len(text):
         text = re.sub(rf"(?<!\w){re.escape(quoted)}(?!\w)", " ", text)
-    matches = [
-        match for name in _NAMES if name in quoted for match in re.finditer(re.escape(name), text)
-    ]
+    matches = [match for name in names for match in re.finditer(re.escape(name), text)]
     for match in sorted(matches, key=lambda match: match.start(), reverse=True):
         before = match.string[max(match.start() - _CONTEXT_CHARS, 0) : match.end()]
         after = match.string[match.start() : match.end() + _CONTEXT_CHARS]
