@@ -66,7 +66,7 @@ class ModelEvaluator(Generic[T]):
         if self._repeats == 1:
             reply = await self._judge.complete(request)
             try:
-                result = verdict.read_verdict(reply, self._result_of)
+                result = verdict.read_verdict(reply, self._result_of, request=request)
             except GradingError as error:
                 error.saved = _saved([reply])
                 raise
@@ -87,7 +87,7 @@ class ModelEvaluator(Generic[T]):
         results, failures = [], []
         for reply in replies:
             try:
-                results.append(verdict.read_verdict(reply, self._result_of, usage))
+                results.append(verdict.read_verdict(reply, self._result_of, usage, request))
             except GradingError as error:
                 failures.append(error)
         if 2 * len(results) <= len(replies):

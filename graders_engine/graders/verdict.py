@@ -5,24 +5,35 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, TypeVar
 
 from graders_engine.errors import JudgeCutOff, JudgeRefused, JudgeUnparsable
+from graders_engine.graders.last_object import last_object, without_fence
+from graders_engine.graders.reasoning import (
+    BOM,
+    OpenReasoning,
+    Quoted,
+    reasons_still,
+    without_reasoning,
+)
 from graders_engine.language import strict_json
-from graders_engine.models.base import ModelReply
+from graders_engine.models.base import ModelReply, ModelRequest, TextPart
 from graders_engine.outcome import Usage
 
 T = TypeVar("T")
 
-MAX_BRACES = 2_000
-"""Positions at which a verdict is searched in an answer with prose around it, from its end."""
-TAIL_CHARS = 200_000
-"""The end of such an answer that is searched."""
-MAX_PARSED_CHARS = 10 * TAIL_CHARS
-"""Characters parsed in all: nested objects are parsed repeatedly, and a row may plant them."""
 _EXCERPT_CHARS = 200
+_FREE_TEXT = (
+    'If the endpoint takes a schema without keeping to it, set structured = "text" for it in graders.toml, '
+    "under [endpoints.NAME]"
+)
+_NO_THINKING = (
+    'In graders.toml, under [endpoints.NAME], set structured = "text" or turn thinking off by extra_body; '
+    "or raise max_completions_tokens in the grader's sampling_params"
+)
+_MORE_TOKENS = "Raise max_completions_tokens in the grader's sampling_params"
 
 
 def schema(result: dict[str, Any]) -> dict[str, Any]:
@@ -48,17 +59,20 @@ def read_verdict(
     reply: ModelReply,
     result_of: Callable[[Any], T],
     usage: Mapping[str, Usage] | None = None,
+    request: ModelRequest | None = None,
 ) -> T:
     """The result in a reply.
 
-    If the endpoint enforced the schema, the whole answer is the verdict: prose around it is not searched, so
-    a verdict that a row planted cannot be found there. Otherwise the last object with a `result` counts, and
-    no earlier one, which may be one that a row planted.
+    If the endpoint took the schema, the whole answer is the verdict: one block of reasoning may stand before
+    it, and one code fence around it. Prose is not searched, so no verdict is found there that a row planted.
+    Otherwise the verdict is the last thing in the answer, or there is none: an earlier object may be one that
+    a row planted. Objects inside reasoning never count.
 
     Args:
         reply: what the judge answered.
         result_of: checks the value of `result`; raises ValueError with a sentence.
         usage: tokens that were spent on the row, by model; those of the reply when left out.
+        request: what the judge was asked, which it may quote.
 
     Raises:
         JudgeRefused: the judge declined.
@@ -70,9 +84,11 @@ def read_verdict(
         reason = reply.refusal[:_EXCERPT_CHARS] or "(no reason given)"
         raise JudgeRefused(f"the judge refused: {reason}", usage)
     if reply.finish == "length":
-        raise JudgeCutOff(f"the judge's answer was cut off: {_excerpt(reply.text)}", usage)
+        place = f" while it reasoned: {_excerpt(reply.reasoning)}" if reply.reasoning else ""
+        excerpt = place or f": {_excerpt(reply.text)}"
+        raise JudgeCutOff(f"the judge's answer was cut off{excerpt}. {_MORE_TOKENS}", usage)
     try:
-        answer = _whole_answer(reply.text) if reply.bound else _last_verdict(reply.text)
+        answer = _answer(reply, _quoted_from(request))
         return _result(answer, result_of)
     except ValueError as error:
         raise JudgeUnparsable(str(error), usage) from None
@@ -110,27 +126,76 @@ def middle(numbers: Sequence[float]) -> float:
     return float(median(numbers))
 
 
-def _whole_answer(text: str) -> Any:
+def _answer(reply: ModelReply, quoted: Quoted) -> Any:
+    text = reply.text
+    if not text.strip():
+        raise ValueError(_nothing(reply.reasoning))
     try:
-        return strict_json.decode_unique(text)
+        answer = _whole_answer(text, quoted) if reply.bound else _verdict_at_end(text, quoted)
     except strict_json.RepeatedKey as error:
         raise ValueError(f"the judge's answer is not clear: {error}: {_excerpt(text)}") from None
+    except OpenReasoning:
+        reason = f"the judge's reasoning is not closed, so it has no answer: {_end(text)}"
+        raise ValueError(f"{reason}. {_MORE_TOKENS}") from None
+    if reply.bound and not (isinstance(answer, dict) and "result" in answer):
+        raise ValueError(f"the judge's answer has no `result`: {_excerpt(answer)}. {_FREE_TEXT}")
+    return answer
+
+
+def _nothing(reasoning: str) -> str:
+    if not reasoning:
+        return "the judge's answer is empty"
+    reason = "the judge's answer is empty; it wrote only reasoning, which is not read for a verdict"
+    return f"{reason}: {_excerpt(reasoning)}. {_NO_THINKING}"
+
+
+def _whole_answer(text: str, quoted: Quoted) -> Any:
+    """The JSON that a text consists of, except for reasoning before it and a code fence around it."""
+    whole = text.strip().removeprefix(BOM)
+    try:
+        return strict_json.decode_unique(whole)
+    except strict_json.RepeatedKey:
+        raise
     except ValueError:
-        raise ValueError(
-            f"the judge's answer is not JSON alone, though it was bound to a schema: {_excerpt(text)}"
-        ) from None
+        answer = without_reasoning(text, quoted)
+    if not answer:
+        raise ValueError(_nothing(whole))
+    try:
+        return strict_json.decode_unique(without_fence(answer))
+    except strict_json.RepeatedKey:
+        raise
+    except ValueError:
+        reason = "the judge's answer is not JSON alone, as was requested"
+        raise ValueError(f"{reason}: {_excerpt(answer)}. {_FREE_TEXT}") from None
 
 
-def _last_verdict(text: str) -> Any:
-    """The last object in a text that has a result."""
-    for answer, clear in _objects_from_the_end(text[-TAIL_CHARS:]):
-        if "result" in answer:
-            if clear:
-                return answer
-            # An earlier object may be one that a row planted.
-            reason = "the judge's answer is not clear: a key is there twice in one object"
-            raise ValueError(f"{reason}: {_excerpt(text)}")
-    raise ValueError(f"the judge's answer has no verdict in it: {_excerpt(text)}")
+def _verdict_at_end(text: str, quoted: Quoted) -> dict[str, Any]:
+    """The object that a text ends with."""
+    answer = without_reasoning(text, quoted)
+    if not answer:
+        raise ValueError(_nothing(text.strip()))
+    try:
+        verdict, start = last_object(answer)
+    except strict_json.RepeatedKey:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{error}: {_end(answer)}") from None
+    if reasons_still(answer[:start], quoted):
+        raise OpenReasoning
+    return verdict
+
+
+def _quoted_from(request: ModelRequest | None) -> Quoted:
+    """Whether a request contains a text."""
+
+    def quoted(text: str) -> bool:
+        return request is not None and any(
+            isinstance(part, TextPart) and text in part.text.lower()
+            for message in request.messages
+            for part in message.parts
+        )
+
+    return quoted
 
 
 def _result(answer: Any, result_of: Callable[[Any], T]) -> T:
@@ -142,47 +207,14 @@ def _result(answer: Any, result_of: Callable[[Any], T]) -> T:
         raise ValueError(f"the judge's answer: {error}") from None
 
 
-def _objects_from_the_end(text: str) -> Iterator[tuple[dict[str, Any], bool]]:
-    """JSON objects that are not inside another one, the last one first; and whether no key is there twice."""
-    repeated = False
-
-    def merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal repeated
-        value = dict(pairs)
-        repeated = repeated or len(value) < len(pairs)
-        return value
-
-    decoder = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=merged)
-    found: list[tuple[int, dict[str, Any], bool]] = []
-    at, parsed = len(text), 0
-    for _ in range(MAX_BRACES):
-        at = text.rfind("{", 0, at)
-        if at < 0 or parsed > MAX_PARSED_CHARS:
-            break
-        repeated = False
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            parsed += error.pos - at
-            continue
-        except (ValueError, RecursionError):
-            parsed += len(text) - at
-            continue
-        parsed += end - at
-        # An object that contains those found so far replaces them: they were parts of it.
-        found = [one for one in found if one[0] >= end]
-        found.append((at, value, not repeated))
-    for _, value, clear in found:
-        yield value, clear
-
-
-def _refuse(literal: str) -> Any:
-    raise ValueError(f"{literal} is not JSON")
-
-
 def _excerpt(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else json.dumps(value)
     except RecursionError:
         text = "JSON that nests too deep to be shown"
     return repr(text if len(text) <= _EXCERPT_CHARS else text[:_EXCERPT_CHARS] + "…")
+
+
+def _end(text: str) -> str:
+    """The end of a text, where its verdict should be."""
+    return repr(text if len(text) <= _EXCERPT_CHARS else "…" + text[-_EXCERPT_CHARS:])

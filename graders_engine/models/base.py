@@ -84,7 +84,8 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         usage: the tokens that it took.
         finish: "stop" when the answer is complete, "length" when it was cut off.
         refusal: the model's reason for refusing (may be empty); None when it did not refuse.
-        bound: whether the endpoint enforced the schema; if not, the answer may have prose around it.
+        bound: whether the endpoint took the schema; if not, the answer may have prose around it.
+        reasoning: the beginning of what the model wrote as its reasoning; only where `text` is empty.
         left_out: options of the request that were not sent, since the model refuses them.
         kept: whether it was kept from an earlier request, so that it cost nothing this time; never stored.
     """
@@ -95,6 +96,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     finish: Literal["stop", "length"] = "stop"
     refusal: str | None = None
     bound: bool = True
+    reasoning: str = ""
     left_out: tuple[str, ...] = ()
     kept: bool = False
 

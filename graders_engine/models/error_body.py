@@ -6,6 +6,9 @@
 - `{"object": "error", "message": ..., "code": ..., "param": ...}`: vLLM
 - `{"detail": "text"}`, `{"detail": [{"loc": [...], "msg": ...}]}`: FastAPI, problem details (RFC 9457)
 - `{"message": "text"}`, `{"message": {"detail": [...]}}`: gateways, Mistral
+
+A content filter is the code `content_filter` in all of them, with any status: it is no outage. Some gateways
+answer with status 200 and put the error beside the answer, or into it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
 from graders_engine.language import strict_json
+from graders_engine.models.replies.filters import CONTENT_FILTER, is_filtered
 from graders_engine.outcome import Cause
 
 RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -29,6 +33,8 @@ _REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
 _FORBIDDEN_STATUS = frozenset({403, 404})
 """Answers that may depend on what is asked as well: some endpoints moderate it with them."""
+_GUARDRAIL_STATUS = 446
+"""By which Portkey and other gateways say that a guardrail stopped the request."""
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """Codes by which an endpoint says that nothing is left to spend; its status is that of a rate limit."""
 _NO_MODEL = re.compile(
@@ -47,6 +53,14 @@ _QUOTING = re.compile(
     r"""(?:(?:'[^'\n]{0,40}'|"[^"\n]{0,40}"|[-\w.]{1,40})(?=\s*[,}\]])|.*)"""
 )
 """In a text, what it quotes: a short value, or all the rest, since nothing tells where it ends."""
+_FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
+"""Reasons to stop by which an answer with status 200 says that the endpoint broke off."""
+_STATUS_OF = {
+    "rate_limit": 429, "ratelimit": 429, "too_many_requests": 429, "resource_exhausted": 429,
+    "overloaded": 503, "unavailable": 503, "timeout": 504, "deadline_exceeded": 504,
+    "server_error": 500, "internal": 500, "api_error": 500, "bad_gateway": 502, "network_error": 502,
+}  # fmt: skip
+"""For parts of words by which errors without a number name their kind, the status of that kind."""
 
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
@@ -64,7 +78,8 @@ class ErrorBody:
     """What an endpoint says of an error.
 
     Attributes:
-        code: its code, the most specific one, such as "content_filter".
+        code: its code, the most specific one; "content_filter" where a content filter is behind the error,
+            whatever the endpoint calls it.
         param: the field of the request that is wrong, such as "response_format".
         message: for people; the text of the body where that is not such an object.
         details: what each object in it says, a line each, which begins with its `param` and a colon where it
@@ -85,14 +100,19 @@ def read_error_body(text: bytes) -> ErrorBody:
         value = None
     if not isinstance(value, (dict, list)):
         message = shortened(text)
-        return ErrorBody(message=message or None, details=message)
+        code = CONTENT_FILTER if is_filtered(value or message) else None
+        return ErrorBody(code, message=message or None, details=message)
     body = _read(value, MAX_DEPTH) or ErrorBody(message=shortened(text) or None)
+    if is_filtered(value):
+        body = replace(body, code=CONTENT_FILTER)
     return replace(
         body, details="\n".join(filter(None, _lines(value, MAX_DEPTH)))[:MAX_DETAILS_CHARS]
     )
 
 
-def failure_of(address: str, status: int, wait_s: float | None, text: bytes) -> BackendFailure:
+def failure_of(
+    address: str, status: int, wait_s: float | None, text: bytes, source: str = "HTTP"
+) -> BackendFailure:
     """The exception for an answer with another status than 200.
 
     Args:
@@ -100,8 +120,11 @@ def failure_of(address: str, status: int, wait_s: float | None, text: bytes) -> 
         status: of HTTP.
         wait_s: seconds to wait before another request, where the server says so.
         text: the body, without keys.
+        source: where the status stands, for the message.
     """
     body = read_error_body(text)
+    if status == _GUARDRAIL_STATUS:
+        body = replace(body, code=CONTENT_FILTER)
     fields = ErrorFields(
         status=status,
         code=body.code,
@@ -112,14 +135,57 @@ def failure_of(address: str, status: int, wait_s: float | None, text: bytes) -> 
     )
     if 300 <= status < 400:
         return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
-    reason = f"{address}: HTTP {status}: {shortened(text)}"
-    if status in RETRIED_STATUS:
+    reason = f"{address}: {source} {status}: {shortened(text)}"
+    if status in RETRIED_STATUS and body.code != CONTENT_FILTER:
         overloaded = status in OVERLOADED_STATUS
         return BackendBusy(reason, wait_s, overloaded=overloaded, **fields)
     return BackendRejected(reason, **fields)
 
 
+def failure_within(address: str, answer: Any) -> BackendFailure | None:
+    """The exception for an answer with status 200 that says, in its body, that there is an error."""
+    error = _error_within(answer)
+    body = _read(error, MAX_DEPTH)
+    if body is None or (body.code in ("0", "200") and not body.message):
+        return None
+    text = strict_json.encode({"error": error})
+    status = _status_of(error, body)
+    if status is None and not is_filtered(error):
+        reason = f"{address}: the endpoint answered with an error: {shortened(text)}"
+        return BackendFailure(reason, status=200, code=body.code, message=body.message)
+    return failure_of(address, status or 400, None, text, "HTTP 200 with the error")
+
+
+def _error_within(answer: Any) -> Any:
+    if not isinstance(answer, dict):
+        return None
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    choice = choice if isinstance(choice, dict) else {}
+    error = answer.get("error") or choice.get("error")
+    if not error and choice.get("finish_reason") in _FAILED:
+        return {"message": f"finish_reason is {choice['finish_reason']}", "code": 502}
+    return error
+
+
+def _status_of(error: Any, body: ErrorBody) -> int | None:
+    """The status that an error would have had as an answer of its own; None if it does not say."""
+    inner = error if isinstance(error, dict) else {}
+    names = [inner.get(key) for key in ("code", "status", "type")]
+    for name in [*names, body.code]:
+        text = str(name).lower()
+        if text.isdecimal() and 400 <= int(text) < 600:
+            status = int(text)
+            return status if status < 500 or status in RETRIED_STATUS else 500
+        for part, status in _STATUS_OF.items():
+            if isinstance(name, str) and part in text:
+                return status
+    return None
+
+
 def _cause(status: int, code: str | None) -> Cause:
+    if code == CONTENT_FILTER:
+        return ""
     if status in _REFUSED_STATUS or 300 <= status < 400 or code in _QUOTA_CODES:
         return "refused"
     if status in _FORBIDDEN_STATUS:

@@ -12,9 +12,12 @@ from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.dialects.complaint import Asked
 from graders_engine.models.dialects.found import Dialects
 from graders_engine.models.endpoint import Endpoint, EndpointSettings, keep_secret
+from graders_engine.models.error_body import failure_within
 from graders_engine.models.http import HttpClient
-from graders_engine.models.openai_wire import FILTERED, WIRES, parse_reply
+from graders_engine.models.openai_wire import WIRES, parse_reply
 from graders_engine.models.redaction import Secrets
+from graders_engine.models.replies.filters import CONTENT_FILTER, FILTERED
+from graders_engine.models.replies.forms import usage_of
 from graders_engine.models.retry import RetryPolicy
 
 MAX_ANSWER_BYTES = 4 << 20
@@ -24,8 +27,6 @@ _NAMES = (
     b'"error"', b'"status"', b'"incomplete_details"',
 )  # fmt: skip
 """Keys of an answer, in both request forms, that decide about its verdict."""
-_FILTER_CODES = frozenset({"content_filter", "ResponsibleAIPolicyViolation"})
-"""Codes by which Azure refuses a prompt."""
 
 
 def decode_answer(text: bytes) -> Any:
@@ -112,17 +113,20 @@ class OpenAIBackend:
         dialect = self._dialects.of(request.model)
         while True:
             body = self._wire.body(request, dialect) | self._extra_body
+            answer = None
             try:
                 answer = await self._endpoint.post_once(self._wire.path, strict_json.encode(body))
+                if failure := failure_within(self._url, answer):
+                    raise failure
             except (BackendRejected, BackendBusy) as error:
-                if error.code in _FILTER_CODES:
-                    return ModelReply("", request.model, refusal=FILTERED)
+                if error.code == CONTENT_FILTER:
+                    reason = f"{FILTERED}: {error.message}" if error.message else FILTERED
+                    return ModelReply("", request.model, usage_of(answer), refusal=reason)
                 asked = Asked(request, body, self._url, dialect.parts(request, self._api))
                 simpler = self._dialects.simpler(dialect, asked, error)
                 if simpler is None:
                     if advice := self._dialects.advice(asked, error):
-                        kind, answer = type(error), error.answer()
-                        raise kind(f"{error}. {advice}", **answer) from None
+                        raise type(error)(f"{error}. {advice}", **error.answer()) from None
                     raise
                 dialect = simpler
                 continue

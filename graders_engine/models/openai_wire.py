@@ -18,9 +18,7 @@ from graders_engine.models.base import (
     TextPart,
 )
 from graders_engine.models.dialects.dialect import Dialect
-from graders_engine.outcome import Usage
-
-FILTERED = "stopped by the endpoint's content filter"
+from graders_engine.models.replies.forms import chat_reply, responses_reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +115,6 @@ def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
     return body | options
 
 
-def _chat_reply(answer: Any) -> ModelReply:
-    message = answer["choices"][0]["message"]
-    finish = answer["choices"][0].get("finish_reason")
-    refusal = _text(message.get("refusal")) or None
-    if refusal is None and finish == "content_filter":
-        refusal = FILTERED
-    return ModelReply(
-        text=_text(message.get("content")),
-        model=_text(answer.get("model")),
-        usage=_usage(answer.get("usage"), "prompt_tokens", "completion_tokens"),
-        finish="length" if finish == "length" else "stop",
-        refusal=refusal,
-    )
-
-
 def _response_block(role: str) -> Callable[[Any], dict[str, Any]]:
     def block(part: TextPart | ImagePart | AudioPart) -> dict[str, Any]:
         if isinstance(part, TextPart):
@@ -171,32 +154,8 @@ def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
     return body | options
 
 
-def _responses_reply(answer: Any) -> ModelReply:
-    if answer.get("status") in ("failed", "cancelled"):
-        raise BackendFailure(f"the endpoint answered with {_short(answer.get('error'))}")
-    blocks = [
-        block
-        for entry in answer["output"]
-        if entry.get("type") == "message"
-        for block in entry["content"]
-    ]
-    refusals = [block["refusal"] for block in blocks if block.get("type") == "refusal"]
-    reason = (answer.get("incomplete_details") or {}).get("reason")
-    if reason == "content_filter":
-        refusals.append(FILTERED)
-    if not blocks and reason is None:
-        raise KeyError("message")
-    return ModelReply(
-        text="".join(block["text"] for block in blocks if block.get("type") == "output_text"),
-        model=_text(answer.get("model")),
-        usage=_usage(answer.get("usage"), "input_tokens", "output_tokens"),
-        finish="length" if reason == "max_output_tokens" else "stop",
-        refusal="\n".join(refusals) if refusals else None,
-    )
-
-
-CHAT = Wire("/chat/completions", _chat_body, _chat_reply)
-RESPONSES = Wire("/responses", _responses_body, _responses_reply)
+CHAT = Wire("/chat/completions", _chat_body, chat_reply)
+RESPONSES = Wire("/responses", _responses_body, responses_reply)
 WIRES = {"chat": CHAT, "responses": RESPONSES}
 
 
@@ -210,35 +169,6 @@ def parse_reply(wire: Wire, answer: Any) -> ModelReply:
         return wire.reply(answer)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         raise BackendFailure(f"the endpoint answered without a message: {_short(answer)}") from None
-
-
-def _text(value: Any) -> str:
-    """A text; null is an empty one.
-
-    Raises:
-        TypeError: it is something else.
-    """
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _usage(usage: Any, prompt: str, completion: str) -> Usage:
-    """The tokens; a verdict is not lost because its endpoint counts in another form."""
-    if not isinstance(usage, dict):
-        return Usage()
-    prompt_tokens, completion_tokens = _count(usage.get(prompt)), _count(usage.get(completion))
-    total = _count(usage.get("total_tokens")) or prompt_tokens + completion_tokens
-    details = usage.get(f"{prompt}_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(prompt_tokens, total, completion_tokens, _count(cached))
-
-
-def _count(value: Any) -> int:
-    """A number of tokens; 0 where the endpoint does not count them."""
-    return value if type(value) is int and value > 0 else 0
 
 
 def _short(answer: Any) -> str:

@@ -91,7 +91,9 @@ NEVER_AN_ANSWER = {
     "too deep an answer": Fault(http(200, DEEP.encode()), SERVER, "the answer is not JSON"),
     "10 MB": Fault(http(200, b" " * 10_000_000), SERVER, "longer than 4194304 bytes"),
     "10 MB of verdict": Fault(text("x" * 10_000_000), SERVER, "longer than 4194304 bytes"),
-    "an error with status 200": Fault(answer({"error": {"message": "no"}}), SERVER, "without a mes"),
+    "an error with status 200": Fault(
+        answer({"error": {"message": "no"}}), SERVER, "the endpoint answered with an error"
+    ),
     "a list": Fault(answer([said("{}")]), SERVER, "answered without a message"),
     "a string": Fault(answer("hello"), SERVER, "answered without a message"),
     "null": Fault(answer(None), SERVER, "answered without a message"),
@@ -114,10 +116,9 @@ NO_VERDICT = {
     "prose round the JSON": Fault(
         text(f"Here it is: {judge.verdict_text(1)} Well done!"), PARSE, "not JSON alone"
     ),
-    "the JSON in a fence": Fault(text(f"```json\n{judge.verdict_text(1)}\n```"), PARSE, "not JSON"),
     "prose": Fault(text("I would say 0.7."), PARSE, "not JSON alone"),
-    "nothing": Fault(text(""), PARSE, "not JSON alone"),
-    "content that is null": Fault(text(None), PARSE, "not JSON alone"),
+    "nothing": Fault(text(""), PARSE, "the judge's answer is empty"),
+    "content that is null": Fault(text(None), PARSE, "the judge's answer is empty"),
     "half a verdict": Fault(text('{"steps": [], "resu'), PARSE, "not JSON alone"),
     "two verdicts": Fault(text(judge.verdict_text(1) * 2), PARSE, "not JSON alone"),
     "a number alone": Fault(text("1"), PARSE, "has no `result`"),
@@ -205,7 +206,7 @@ RESPONSES = {
     "no output": ({"object": "response"}, SERVER),
     "an output that is a string": ({"output": "hi"}, SERVER),
     "an output that is null": ({"output": None}, SERVER),
-    "a block that is a string": ({"output": [{"type": "message", "content": ["hi"]}]}, SERVER),
+    "a block that is a number": ({"output": [{"type": "message", "content": [5]}]}, SERVER),
     "a text that is a number": (judge.responded({"type": "output_text", "text": 5}), SERVER),
     "a refusal that is a number": (judge.responded({"type": "refusal", "refusal": 5}), SERVER),
     "details that are a string": (

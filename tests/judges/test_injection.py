@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graders_engine import Engine
 from graders_engine.errors import BackendFailure, JudgeCutOff, JudgeRefused, JudgeUnparsable
-from graders_engine.graders import verdict
+from graders_engine.graders import last_object, verdict
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.endpoint import EndpointSettings
@@ -100,7 +100,7 @@ def test_a_judge_that_repeats_a_planted_verdict_in_prose_gives_none(sample: str)
 OWN = '{"steps": [], "result": 0.25}'
 FREE_TEXTS = {
     "a planted one before the judge's own": (f"It says {VERDICT}. I say {OWN}", 0.25),
-    "the judge's own in a fence": (f"{VERDICT}\n```json\n{OWN}\n```\nThat is all {{}}.", 0.25),
+    "the judge's own in a fence": (f"{VERDICT}\n```json\n{OWN}\n```\n", 0.25),
     "a planted one inside a step": (
         f'{{"steps": [{{"description": "it says", "conclusion": {VERDICT}}}], "result": 0.25}}',
         0.25,
@@ -112,8 +112,9 @@ FREE_TEXTS = {
     "many planted ones": (VERDICT * 3000 + OWN, 0.25),
     "braces before the verdict": ("{" * 3000 + OWN, 0.25),
     "braces in the steps": (OWN.replace("[]", '[{"description": "{", "conclusion": "}}"}]'), 0.25),
-    "an example behind it, one level down": (f'{OWN} as in {{"example": {VERDICT}}}', 0.25),
-    "an object without a result behind it": (f'{OWN} {{"note": 1}}', 0.25),
+    "an example behind it, one level down": (f'{OWN} as in {{"example": {VERDICT}}}', None),
+    "an object without a result behind it": (f'{OWN} {{"note": 1}}', None),
+    "prose behind it": (f"{OWN} I hope this helps.", None),
     "the judge's own is no number": (f'{VERDICT} I say {{"result": "0.25"}}', None),
     "the judge's own is null": (f'{VERDICT} I say {{"result": null}}', None),
     "the judge's own is beyond all numbers": (f'{VERDICT} I say {{"result": 1e999}}', None),
@@ -205,16 +206,14 @@ def test_any_answer_gives_a_proper_result_or_one_of_three_reasons(
 
 @settings(max_examples=200)
 @given(
-    prose=st.tuples(st.text(), st.text()).filter(lambda two: "{" not in "".join(two)),
+    prose=st.text().filter(lambda text: "{" not in text),
     result=st.floats(allow_nan=False, allow_infinity=False),
     conclusion=st.text(),
 )
-def test_a_verdict_in_prose_is_found(
-    prose: tuple[str, str], result: float, conclusion: str
-) -> None:
+def test_a_verdict_behind_prose_is_found(prose: str, result: float, conclusion: str) -> None:
     own = {"steps": [{"description": "", "conclusion": conclusion}], "result": result}
     for ascii_ in (True, False):
-        text = prose[0] + json.dumps(own, ensure_ascii=ascii_) + prose[1]
+        text = prose + json.dumps(own, ensure_ascii=ascii_)
         assert verdict.read_verdict(ModelReply(text, "m", bound=False), verdict.number) == result
 
 
@@ -252,7 +251,7 @@ def test_an_answer_that_is_made_to_take_long_is_given_up(
     monkeypatch.setattr(json.JSONDecoder, "raw_decode", counted)
     with pytest.raises(JudgeUnparsable):
         verdict.read_verdict(ModelReply(text, "m", bound=False), verdict.number)
-    assert parsed <= verdict.MAX_PARSED_CHARS + len(text)
+    assert parsed <= last_object.MAX_PARSED_CHARS + len(text)
 
 
 @pytest.mark.parametrize("shape", ["{}", '{{"result": {}}}', '{{"choices": {}}}'])

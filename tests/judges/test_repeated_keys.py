@@ -68,10 +68,10 @@ def test_an_earlier_verdict_in_prose_is_not_taken_for_one_that_is_not_clear(
     assert graded(server, text, structured="text").status == "invalid"
 
 
-def test_another_object_in_prose_that_names_a_key_twice_does_not_matter(
+def test_an_earlier_object_in_prose_that_names_a_key_twice_does_not_matter(
     server: JudgeServer,
 ) -> None:
-    text = f'{{"a": 1, "a": 2}} {{{STEPS}, "result": 0.5}} {{"b": 1, "b": 2}}'
+    text = f'{{"a": 1, "a": 2}} {{{STEPS}, "result": 0.5}}'
     assert graded(server, text, structured="text").reward == 0.5
 
 

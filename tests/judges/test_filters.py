@@ -1,0 +1,141 @@
+"""A content filter is a refusal, in every gateway's form and with any status; an outage never is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.judges.judge_server import JudgeServer, Reply, http, judge_server
+from tests.judges.rows import scored
+
+REFUSAL = "model_grader_refusal_error"
+SERVER = "model_grader_server_error"
+AZURE = (
+    "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. "
+    "Please modify your prompt and retry."
+)
+SAFE = {"filtered": False, "severity": "safe"}
+HATE = {"hate": {"filtered": True, "severity": "high"}, "violence": SAFE}
+INNER = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": HATE}
+AZURE_BODY = {
+    "error": {"message": AZURE, "param": "prompt", "code": "content_filter", "innererror": INNER}
+}
+LITELLM = "litellm.BadRequestError: litellm.ContentPolicyViolationError: AzureException - " + AZURE
+
+
+def told(message: Any, **more: Any) -> dict[str, Any]:
+    """An error object as most endpoints write it."""
+    return {"error": {"message": message, "type": None, "param": None, "code": "400", **more}}
+
+
+BODIES: dict[str, tuple[int, Any]] = {
+    "Azure": (400, AZURE_BODY),
+    "Azure, any order of keys": (
+        400, {"error": {"innererror": {**INNER, "more": "x" * 3000, "code": "ResponsibleAIPolicyViolation"}}},
+    ),
+    "Azure, the code far behind": (400, {"error": {"message": "x" * 5000, "innererror": INNER}}),
+    "Azure, only what was found": (400, told("no", content_filter_results=HATE)),
+    "Azure before the code": (400, told(AZURE, code="BadRequest")),
+    "LiteLLM": (400, told(LITELLM, provider_specific_fields={"innererror": INNER})),
+    "LiteLLM without fields": (400, told(LITELLM)),
+    "LiteLLM with status 500": (500, told(LITELLM, code="500")),
+    "LiteLLM with status 503": (503, told(LITELLM, code="503")),
+    "LiteLLM, the object as JSON": (
+        400, told(f"litellm.BadRequestError: AzureException - {json.dumps(AZURE_BODY)}\nmodel=m. None"),
+    ),
+    "LiteLLM, the object as Python prints it": (
+        500, told(f"litellm.APIError: OpenAIException - Error code: 400 - {AZURE_BODY!r}"),
+    ),
+    "LiteLLM's guardrails": (
+        400, told({"error": "Violated guardrail policy", "response": {"action": "GUARDRAIL_INTERVENED"}}),
+    ),
+    "LiteLLM's guardrails as Python prints them": (
+        400, told("{'error': 'Violated OpenAI moderation policy', 'moderation_result': {}}"),
+    ),
+    "LiteLLM's guardrail exception": (400, told("GuardrailRaisedException: no")),
+    "OpenAI's reasoning models": (
+        400, told("Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+                  type="invalid_request_error", code="invalid_prompt"),
+    ),
+    "OpenAI's policy": (400, told("no", code="content_policy_violation")),
+    "another spelling": (422, told("no", type="responsible_ai_policy_violation")),
+    "OpenRouter's moderation": (
+        403, {"error": {"code": 403, "message": "a/b requires moderation on X. Your input was flagged",
+                        "metadata": {"reasons": ["sexual"], "flagged_input": "x", "provider_name": "X"}}},
+    ),
+    "OpenRouter, what the provider said": (
+        400, {"error": {"code": 400, "message": "Provider returned error",
+                        "metadata": {"raw": json.dumps(AZURE_BODY), "provider_name": "Azure"}}},
+    ),
+    "Portkey": (400, told("The guardrail checks failed.", type="hooks_failed", code=None)),
+    "a guardrail by its status": (446, {"code": "900514", "message": "Runtime Error"}),
+    "Gemini": (400, [{"error": {"code": 400, "message": "no", "status": "PROHIBITED_CONTENT"}}]),
+    "Vertex": (400, {"error": {"code": 400, "details": [{"reason": "SAFETY"}]}}),
+    "Gemini's feedback": (400, {"promptFeedback": {"blockReason": "OTHER"}, "error": {"message": "no"}}),
+    "DashScope": (400, told("<400> InternalError.Algo.DataInspectionFailed: Input text data may contain "
+                            "inappropriate content.", code="data_inspection_failed")),
+    "DashScope without a code": (
+        500, told("<400> InternalError.Algo.DataInspectionFailed: Output data may contain something."),
+    ),
+    "DeepSeek": (400, told("Content Exists Risk", code="invalid_request_error")),
+    "DeepSeek, older": (400, {"detail": "Content Exists Risk"}),
+    "Zhipu": (400, {"contentFilter": [{"level": 1, "role": "user"}], "error": {"code": "1301"}}),
+    "a text": (400, b"litellm.ContentPolicyViolationError: no"),
+    "deep inside": (400, {"a": {"b": [{"c": {"d": {"e": {"f": {"g": {"h": {"i": AZURE_BODY}}}}}}}]}}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[JudgeServer]:
+    with judge_server() as opened:
+        yield opened
+
+
+def refused(status: int, body: Any) -> Reply:
+    return http(status, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(("status", "body"), BODIES.values(), ids=BODIES)
+def test_an_error_behind_which_a_filter_is_means_a_refusal_after_one_request(
+    server: JudgeServer, status: int, body: Any
+) -> None:
+    server.answers(refused(status, body))
+    before = len(server.asked)
+    one = scored(server.url)
+    assert (one.status, list(one.flags)) == ("invalid", [REFUSAL])
+    assert "content filter" in one.flags[REFUSAL]
+    assert len(server.asked) == before + 1
+
+
+ROW = "content_filter ResponsibleAIPolicyViolation litellm.ContentPolicyViolationError: " + AZURE
+OUTAGES: dict[str, tuple[int, Any]] = {
+    "a message that quotes the row": (500, told(f"Cannot read this: '{ROW}'", code="500")),
+    "a text that quotes the row": (500, f"Cannot read: {ROW}".encode()),
+    "the row's object in a message": (503, told(f"Cannot read: {json.dumps(AZURE_BODY)}", code=None)),
+    "the input repeated": (
+        422, {"detail": [{"loc": ["body", "x"], "msg": "bad", "input": json.dumps(AZURE_BODY)}]},
+    ),
+    "the request repeated": (
+        422, {"detail": [{"msg": "bad", "input": {"messages": [{"type": "content_filter"}]}}]},
+    ),
+    "what was generated": (400, told("Failed to generate JSON.", failed_generation=json.dumps(AZURE_BODY))),
+    "a filter that failed itself": (
+        500, told("no", content_filter_result={"error": {"code": "content_filter_error"}}),
+    ),
+    "a filter that found nothing": (500, told("no", content_filter_results={"hate": SAFE})),
+    "no block": (500, {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}}),
+    "a prompt that is invalid otherwise": (400, told("Invalid prompt: too long", code="invalid_prompt")),
+    "a word of the language": (500, told("Safety first")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body"), OUTAGES.values(), ids=OUTAGES)
+def test_an_error_that_only_mentions_a_filter_stays_an_error(
+    server: JudgeServer, status: int, body: Any
+) -> None:
+    server.answers(refused(status, body))
+    one = scored(server.url)
+    assert (one.status, list(one.flags)) == ("failed", [SERVER])
