@@ -7,6 +7,7 @@ writing, and what meets another process's lock is repeated in a thread until the
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import sqlite3
@@ -40,6 +41,8 @@ from graders_engine.models.sqlite_file import (
     is_locked,
     when_free,
 )
+
+_log = logging.getLogger("graders_engine")
 
 VERSION = 1
 """Version of the file's tables and of what a key stands for."""
@@ -288,6 +291,7 @@ class Cached(Policy):
     def __init__(self, backend: ModelBackend, store: ReplyStore) -> None:
         super().__init__(backend)
         self._store = store
+        self._warned: set[tuple[str, str]] = set()
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """The kept reply, or a fresh one, which is on disk before it is given.
@@ -301,4 +305,17 @@ class Cached(Policy):
         if reply is None:
             reply = await self.backend.complete(request)
             await self._store.put(key, reply)
+        if reply.left_out:
+            self._tell(request.model, reply)
         return reply
+
+    def _tell(self, model: str, reply: ModelReply) -> None:
+        """Say once of each option that kept replies were asked for without it; fresh ones said so."""
+        for option in reply.left_out:
+            if (model, option) not in self._warned and reply.kept:
+                _log.warning(
+                    "kept replies of %s were asked for without `%s`, which it refuses",
+                    model,
+                    option,
+                )
+            self._warned.add((model, option))

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from graders_engine.errors import BackendRejected, InvalidRequest
+from graders_engine.errors import BackendRejected
 from graders_engine.language import strict_json
+from graders_engine.models.credentials import AZURE_HOST, authorisation, basic, key_origin
+from graders_engine.models.dialects.dialect import BINDINGS, OPTIONS
 from graders_engine.models.http import JsonClient
-from graders_engine.models.openai_wire import BINDINGS, WIRES
 from graders_engine.models.rate_limiter import RateLimiter
-from graders_engine.models.redaction import Secrets, read_address, without_secrets
+from graders_engine.models.redaction import Secrets, is_plain, read_address, without_secrets
 
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"\w+")
-_USUAL_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _KEY_REFUSED = frozenset({401, 403})
 _NOT_THERE = frozenset({404, 405})
 _VERSION = re.compile(r"/(v\d|openai\b)")
 """In the path of a base URL: the API's version, or Azure's way to name it."""
-_REQUEST_PATH = re.compile(r"/(chat/completions|completions|responses|embeddings)/?$")
+_REQUEST_PATH = re.compile(
+    r"/+(chat/completions|completions|responses|embeddings|(?<=/v1/)models)$"
+)
+"""At the end of an address that was pasted; other endpoints than `/v1` have a part named `models`."""
+_FORMS = {"chat/completions": "chat", "responses": "responses"}
+_DROPPED = {
+    "max_completion_tokens": "max_tokens",
+    "max_completions_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "reasoning": "reasoning_effort",
+}
+"""Other names of options, as requests have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +45,15 @@ class EndpointSettings:
     """An OpenAI-compatible endpoint, as a table `[endpoints.NAME]` of graders.toml describes it.
 
     Attributes:
-        base_url: its address, up to and without `/chat/completions`.
-        api: the request form: "chat" or "responses".
+        base_url: its address; `/chat/completions` or another request's path at its end does not count.
+        api: the request form: "chat" or "responses"; as `base_url` ends when left out, else "chat".
         api_key_env: the environment variable that holds the key; the key itself is never written down.
-        auth: how the key is sent: "bearer" (Authorization), or "api-key" (Azure's header).
+        auth: how the key is sent: "bearer" (Authorization), or "api-key" (Azure's header); when left out
+            "api-key" at Azure's addresses, unless the key is a token of Entra, else "bearer".
         headers: more headers.
         query: parameters of the address, such as Azure's {"api-version": ...}.
         structured: how the form of the answer is requested; "auto" tries the strictest way first.
+        drop: options of graders that are left out: "temperature", "top_p", "seed", "reasoning_effort", ...
         extra_body: more keys of every request.
         concurrency: requests in flight at once; the engine's number when left out.
         requests_per_minute: as the endpoint's owner grants them; no limit when left out.
@@ -55,12 +66,13 @@ class EndpointSettings:
     """
 
     base_url: str = field(default=DEFAULT_BASE_URL, repr=False)
-    api: str = "chat"
+    api: str | None = None
     api_key_env: str = field(default="OPENAI_API_KEY", repr=False)
-    auth: str = "bearer"
+    auth: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     structured: str = "auto"
+    drop: Sequence[str] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     concurrency: int | None = None
     requests_per_minute: float | None = None
@@ -68,13 +80,13 @@ class EndpointSettings:
 
     def __post_init__(self) -> None:
         allowed = {
-            "api": tuple(WIRES),
+            "api": ("chat", "responses"),
             "auth": ("bearer", "api-key"),
             "structured": ("auto", *BINDINGS),
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                given = getattr(self, name)
+            given = getattr(self, name)
+            if given not in values and not (given is None and name in ("api", "auth")):
                 # What is not a word may be a key that was put into the wrong place.
                 quoted = f", not {given!r}" if isinstance(given, str) and given.isalpha() else ""
                 raise ValueError(f"{name} is one of {', '.join(values)}{quoted}")
@@ -86,15 +98,41 @@ class EndpointSettings:
             raise ValueError("api_key_env must be the name of a variable, not the key itself")
         if "@" in self.base_url:  # a path or a query writes it %40
             raise ValueError("base_url must not hold a password: put the key into api_key_env")
+        self._check_drop()
         try:
             read_address(self.base_url)
         except ValueError as error:
             raise ValueError(f"base_url {error}") from None
+        if self.api and _form_in(self.base_url) not in (None, self.api):
+            raise ValueError(
+                f'base_url ends with the path of the form "{_form_in(self.base_url)}", but api is '
+                f'"{self.api}": correct one of them, or leave api out'
+            )
+
+    def _check_drop(self) -> None:
+        given = [self.drop] if isinstance(self.drop, str) else list(self.drop)
+        dropped = [_DROPPED.get(name, name) for name in given]
+        if unknown := [name for name in dropped if name not in OPTIONS]:
+            quoted = ", ".join(repr(name) if is_plain(str(name)) else "another" for name in unknown)
+            raise ValueError(f"drop is a list of {', '.join(OPTIONS)}; {quoted} is none of them")
+        object.__setattr__(self, "drop", tuple(sorted(set(dropped))))
+
+    @property
+    def form(self) -> str:
+        """The request form: "chat" or "responses"."""
+        return self.api or _form_in(self.base_url) or "chat"
+
+    @property
+    def root(self) -> str:
+        """The base URL without its query, and without a request's path or a slash at its end."""
+        parts = read_address(self.base_url)
+        path = _REQUEST_PATH.sub("", parts.path.rstrip("/")).rstrip("/")
+        return f"{parts.scheme}://{parts.netloc}{path}"
 
     @property
     def address(self) -> str:
-        """The base URL as messages show it: without its query and without a slash at its end."""
-        return without_secrets(self.base_url).rstrip("/")
+        """The root as messages show it: without what may be a secret."""
+        return without_secrets(self.root)
 
     @property
     def full_query(self) -> dict[str, str]:
@@ -152,7 +190,7 @@ class Endpoint:
         user, _, host = parts.netloc.rpartition("@")
         self._base = f"{parts.scheme}://{host}{parts.path}"
         self._query = "&".join(filter(None, (parts.query, urlencode(query or {}))))
-        self._headers = {**_basic(user), **(headers or {})}
+        self._headers = {**basic(user), **(headers or {})}
         self._client = client
         self._key_origin = key_origin
         self._limiter = limiter or RateLimiter()
@@ -176,15 +214,14 @@ class Endpoint:
         Raises:
             InvalidRequest: the key cannot be sent.
         """
-        parts = read_address(settings.base_url)
         return cls(
-            f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}",
+            settings.root,
             client,
-            headers={**settings.headers, **_authorisation(settings, api_key)},
+            headers={**settings.headers, **authorisation(settings, api_key)},
             query=settings.full_query,
             limiter=limiter,
             concurrency=concurrency,
-            key_origin=_key_origin(settings, api_key),
+            key_origin=key_origin(settings, api_key),
         )
 
     async def post_once(self, path: str, body: bytes) -> Any:
@@ -206,10 +243,11 @@ class Endpoint:
             return self._key_origin
         if status not in _NOT_THERE or not path:
             return ""
-        place = urlsplit(self._base).path
-        if found := _REQUEST_PATH.search(place):
-            return f"The base URL must end before {found[0]}: {path} is added to it."
-        return "" if _VERSION.search(place) else "Is /v1 missing at the end of the base URL?"
+        parts = urlsplit(self._base)
+        if _VERSION.search(parts.path):
+            return ""
+        version = "/openai/v1" if AZURE_HOST.search(parts.hostname or "") else "/v1"
+        return f"Is {version} missing at the end of the base URL?"
 
     async def post(
         self, path: str, body: bytes, tokens_of: Callable[[Any], int] = lambda answer: 0
@@ -261,43 +299,11 @@ def keep_secret(settings: EndpointSettings, secrets: Secrets, api_key: str | Non
     """
     secrets.add_address(settings.base_url)
     secrets.add_body(settings.extra_body)
-    for values in (settings.headers, settings.query, _authorisation(settings, api_key)):
+    for values in (settings.headers, settings.query, authorisation(settings, api_key)):
         secrets.add_values(values)
 
 
-def _key_origin(settings: EndpointSettings, api_key: str | None) -> str:
-    """Where the key came from, as a sentence that repeats none."""
-    if api_key:
-        return "The key was given as api_key."
-    variable = settings.api_key_env
-    # Someone may have put the key itself in the place of the variable's name.
-    if variable not in os.environ and not _USUAL_VARIABLE.fullmatch(variable):
-        variable = "the variable that api_key_env names"
-    if os.environ.get(settings.api_key_env, "").strip():
-        return f"The key came from {variable}."
-    if any(name.lower() in ("authorization", "api-key", "x-api-key") for name in settings.headers):
-        return "The key came from `headers` in graders.toml."
-    missing = "is empty" if variable in os.environ else "is not set"
-    return f"No key was sent: {variable} {missing}."
-
-
-def _basic(user: str) -> dict[str, str]:
-    """The header for a user name and a password, as they stand in an address."""
-    if not user:
-        return {}
-    text = unquote(user if ":" in user else f"{user}:")
-    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
-
-
-def _authorisation(settings: EndpointSettings, api_key: str | None) -> dict[str, str]:
-    key = (api_key or os.environ.get(settings.api_key_env, "")).strip()
-    if not key:
-        return {}
-    if not (key.isascii() and key.isprintable()):
-        raise InvalidRequest(
-            f"The endpoint's key, in {settings.api_key_env} or given as api_key, cannot be sent: "
-            "it has characters that a header cannot hold."
-        )
-    if settings.auth == "api-key":
-        return {"api-key": key}
-    return {"Authorization": f"Bearer {key}"}
+def _form_in(url: str) -> str | None:
+    """The request form whose path an address ends with."""
+    found = _REQUEST_PATH.search(urlsplit(url.strip()).path.rstrip("/"))
+    return _FORMS.get(found[1]) if found else None

@@ -13,9 +13,11 @@ answer with status 200 and put the error beside the answer, or into it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
@@ -41,6 +43,16 @@ _NO_MODEL = re.compile(
     re.IGNORECASE,
 )
 
+_SAYING = re.compile(
+    r"(?i)message|msg|detail|details|\w*errors?|description|reasons?|title|metadata|raw|causes?"
+    r"|\w*field|\w*violations?|status"
+)
+"""Keys under which an error object speaks for itself."""
+_QUOTING = re.compile(
+    r"""(?s)(?:['"]input['"]\s*:|\binput_value\s*=|\bfailed_generation['"]?\s*[:=])\s*"""
+    r"""(?:(?:'[^'\n]{0,40}'|"[^"\n]{0,40}"|[-\w.]{1,40})(?=\s*[,}\]])|.*)"""
+)
+"""In a text, what it quotes: a short value, or all the rest, since nothing tells where it ends."""
 _FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
 """Reasons to stop by which an answer with status 200 says that the endpoint broke off."""
 _STATUS_OF = {
@@ -70,7 +82,8 @@ class ErrorBody:
             whatever the endpoint calls it.
         param: the field of the request that is wrong, such as "response_format".
         message: for people; the text of the body where that is not such an object.
-        details: all keys and texts of the object, one after the other, or the text of the body.
+        details: what each object in it says, a line each, which begins with its `param` and a colon where it
+            has one; nothing that it quotes of a request or of an answer. Or the text of the body.
     """
 
     code: str | None = None
@@ -92,8 +105,9 @@ def read_error_body(text: bytes) -> ErrorBody:
     body = _read(value, MAX_DEPTH) or ErrorBody(message=shortened(text) or None)
     if is_filtered(value):
         body = replace(body, code=CONTENT_FILTER)
-    details = " ".join(_texts(value, MAX_DEPTH))[:MAX_DETAILS_CHARS]
-    return replace(body, details=" ".join(details.split()))
+    return replace(
+        body, details="\n".join(filter(None, _lines(value, MAX_DEPTH)))[:MAX_DETAILS_CHARS]
+    )
 
 
 def failure_of(
@@ -195,16 +209,41 @@ def lacks_model(error: BackendFailure, model: str) -> bool:
     return error.status == 404 or model.lower() in error.details.lower()
 
 
-def _texts(value: Any, depth: int) -> Iterator[str]:
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    """What an object and those in it say, without what they quote: a row must not decide for others."""
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, list) and depth:
+        text, inner = _without_json(value)
+        yield text
+        value = [inner]
+    if isinstance(value, list) and depth:
         for part in value:
-            yield from _texts(part, depth - 1)
+            yield from _lines(part, depth - 1)
     elif isinstance(value, dict) and depth:
-        for key, part in value.items():
-            yield key
-            yield from _texts(part, depth - 1)
+        # Codes come first: the first sentence is what they are about.
+        own = [str(value[key]) for key in ("code", "type") if value.get(key)]
+        parts = [part for key, part in value.items() if _SAYING.fullmatch(key)]
+        for number, part in enumerate(parts):
+            if isinstance(part, str):
+                text, parts[number] = _without_json(part)
+                own.append(text)
+        yield ": ".join(filter(None, (_param(value), " ".join(own))))
+        yield from _lines(parts, depth)
+
+
+def _without_json(text: str) -> tuple[str, Any]:
+    """A text on one line, without quotes; and the JSON in it: gateways pass on a provider's object so."""
+    inner = None
+    for match in islice(re.finditer(r"[{\[]", text), MAX_DEPTH):
+        try:
+            inner, end = json.JSONDecoder().raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        objects = inner if isinstance(inner, list) else [inner]
+        if any(isinstance(part, dict) and any(_lines(part, MAX_DEPTH)) for part in objects):
+            text = f"{text[: match.start()]} {text[end:]}"
+            break
+        inner = None  # such as the names of parameters
+    return " ".join(_QUOTING.sub(" ", text).split()), inner
 
 
 def shortened(text: bytes) -> str:

@@ -233,7 +233,7 @@ class JudgeRegistry:
             raise UnavailableGrader(
                 how_to_map(name, model, {*self.settings.endpoints, *config.endpoints})
             )
-        opened = OpenAIBackend(settings, retry=self.settings.retry, secrets=self.secrets)
+        opened = OpenAIBackend(settings, retry=self.settings.retry, secrets=self.secrets, name=name)
         return opened, settings, opened.address
 
     def endpoint(self, place: str) -> tuple[Endpoint, EndpointSettings]:

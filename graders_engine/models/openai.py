@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.errors import BackendFailure, BackendRejected, InvalidRequest
+from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, InvalidRequest
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.models.dialects import Asked, Dialects
+from graders_engine.models.dialects.complaint import Asked
+from graders_engine.models.dialects.found import Dialects
 from graders_engine.models.endpoint import Endpoint, EndpointSettings, keep_secret
 from graders_engine.models.error_body import failure_within
 from graders_engine.models.http import HttpClient
@@ -50,6 +51,7 @@ class OpenAIBackend:
         api_key: the key; taken from the environment when left out; without one none is sent.
         retry: only its `attempt_s` counts here.
         secrets: keys that are masked in the answers; this endpoint's is added to them.
+        name: the endpoint's name in graders.toml, for messages that say where to change a setting.
 
     Attributes:
         address: the endpoint's, as messages show it.
@@ -62,15 +64,15 @@ class OpenAIBackend:
         api_key: str | None = None,
         retry: RetryPolicy | None = None,
         secrets: Secrets | None = None,
+        name: str = "default",
     ) -> None:
         try:
             if isinstance(settings, str):
                 settings = EndpointSettings(base_url=settings)
         except ValueError as error:
             raise InvalidRequest(f"The endpoint: {error}.") from None
-        self._wire = WIRES[settings.api]
-        structured = None if settings.structured == "auto" else settings.structured
-        self._dialects = Dialects(structured)
+        self._api = settings.form
+        self._wire = WIRES[self._api]
         self._extra_body = dict(settings.extra_body)
         secrets = Secrets() if secrets is None else secrets
         keep_secret(settings, secrets, api_key)
@@ -78,9 +80,19 @@ class OpenAIBackend:
         self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
         self.address = self._endpoint.address
         self._url = self.address + self._wire.path
-        self.signature = f"openai-compatible {settings.api} at {self.address}"
-        if structured is not None:
-            self.signature += f", {structured}"
+        self._dialects = Dialects(
+            self.address,
+            name=name,
+            api=self._api,
+            structured=settings.structured,
+            drop=settings.drop,
+            fixed=self._extra_body,
+        )
+        self.signature = f"openai-compatible {self._api} at {self.address}"
+        if settings.structured != "auto":
+            self.signature += f", {settings.structured}"
+        if settings.drop:
+            self.signature += f", without {', '.join(settings.drop)}"
         if options := settings.options():
             self.signature += f", options {options}"
 
@@ -91,6 +103,13 @@ class OpenAIBackend:
             BackendBusy: another attempt may succeed.
             BackendFailure: the endpoint cannot answer.
         """
+        trial = await self._dialects.begin(request)
+        try:
+            return await self._ask(request)
+        finally:
+            self._dialects.end(request, trial)
+
+    async def _ask(self, request: ModelRequest) -> ModelReply:
         dialect = self._dialects.of(request.model)
         while True:
             body = self._wire.body(request, dialect) | self._extra_body
@@ -99,12 +118,15 @@ class OpenAIBackend:
                 answer = await self._endpoint.post_once(self._wire.path, strict_json.encode(body))
                 if failure := failure_within(self._url, answer):
                     raise failure
-            except BackendRejected as error:
+            except (BackendRejected, BackendBusy) as error:
                 if error.code == CONTENT_FILTER:
                     reason = f"{FILTERED}: {error.message}" if error.message else FILTERED
                     return ModelReply("", request.model, usage_of(answer), refusal=reason)
-                simpler = self._dialects.simpler(dialect, Asked(request, body, self._url), error)
+                asked = Asked(request, body, self._url, dialect.parts(request, self._api))
+                simpler = self._dialects.simpler(dialect, asked, error)
                 if simpler is None:
+                    if advice := self._dialects.advice(asked, error):
+                        raise type(error)(f"{error}. {advice}", **error.answer()) from None
                     raise
                 dialect = simpler
                 continue
@@ -114,7 +136,10 @@ class OpenAIBackend:
             except BackendFailure as error:
                 raise BackendFailure(f"{self._url}: {error}", status=200) from None
             return msgspec.structs.replace(
-                reply, model=reply.model or request.model, bound=dialect.binding != "text"
+                reply,
+                model=reply.model or request.model,
+                bound=dialect.binding != "text",
+                left_out=self._dialects.left_out(request, dialect),
             )
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from graders_engine.errors import BackendFailure
 from graders_engine.models.base import (
@@ -14,28 +14,11 @@ from graders_engine.models.base import (
     ModelMessage,
     ModelReply,
     ModelRequest,
+    Role,
     TextPart,
 )
+from graders_engine.models.dialects.dialect import Dialect
 from graders_engine.models.replies.forms import chat_reply, responses_reply
-
-Binding = Literal["json_schema", "json_object", "text"]
-"""How the form of the answer is requested, from the strictest way to none."""
-BINDINGS: tuple[Binding, ...] = ("json_schema", "json_object", "text")
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What an endpoint supports.
-
-    Attributes:
-        binding: how the form of the answer is requested.
-        max_tokens: its name for the limit on an answer's tokens.
-        developer: whether it knows the role `developer`; if not, such a message is sent as a system message.
-    """
-
-    binding: Binding = "json_schema"
-    max_tokens: str = "max_completion_tokens"
-    developer: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +36,10 @@ class Wire:
     reply: Callable[[Any], ModelReply]
 
 
+_BETWEEN = TextPart("\n\n")
+"""Between messages that are sent as one."""
+
+
 def _instruction(schema: dict[str, Any]) -> str:
     """The instruction for a model whose endpoint takes no schema."""
     return (
@@ -63,19 +50,34 @@ def _instruction(schema: dict[str, Any]) -> str:
 
 def _messages(request: ModelRequest, dialect: Dialect) -> list[ModelMessage]:
     """The conversation; without schema support, the schema is prepended as an instruction."""
-    messages = list(request.messages)
-    if not dialect.developer:
+    messages, left_out = list(request.messages), dialect.left_out
+    system: Role = "user" if "system" in left_out else "system"
+    if not left_out.isdisjoint(("developer", "system")):
+        # An endpoint without the role `system` does not know `developer` either.
+        instructing = ("system", "developer")
         messages = [
-            ModelMessage("system" if message.role == "developer" else message.role, message.parts)
+            ModelMessage(system, message.parts) if message.role in instructing else message
             for message in messages
         ]
-    if dialect.binding == "json_schema":
-        return messages
-    instruction = TextPart(_instruction(request.schema))
-    if messages[0].role == "system":  # many chat templates allow one system message, the first
-        parts = (instruction, TextPart("\n\n"), *messages[0].parts)
-        return [ModelMessage("system", parts), *messages[1:]]
-    return [ModelMessage("system", (instruction,)), *messages]
+    if dialect.binding != "json_schema":
+        instruction = TextPart(_instruction(request.schema))
+        if messages[0].role == system:  # many chat templates allow one system message, the first
+            messages[0] = ModelMessage(system, (instruction, _BETWEEN, *messages[0].parts))
+        else:
+            messages.insert(0, ModelMessage(system, (instruction,)))
+    return messages if left_out.isdisjoint(("system", "turns")) else _in_turns(messages)
+
+
+def _in_turns(messages: list[ModelMessage]) -> list[ModelMessage]:
+    """The messages, with those of one role in a row as one."""
+    turns = messages[:1]
+    for message in messages[1:]:
+        last = turns[-1]
+        if message.role == last.role:
+            turns[-1] = ModelMessage(last.role, (*last.parts, _BETWEEN, *message.parts))
+        else:
+            turns.append(message)
+    return turns
 
 
 def _content(parts: Sequence[Any], block: Callable[[Any], dict[str, Any]]) -> Any:
@@ -95,7 +97,6 @@ def _chat_block(part: TextPart | ImagePart | AudioPart) -> dict[str, Any]:
 
 
 def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
-    sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
         "messages": [
@@ -108,14 +109,10 @@ def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     elif dialect.binding == "json_object":
         body["response_format"] = {"type": "json_object"}
-    options = {
-        dialect.max_tokens: sampling.max_tokens,
-        "reasoning_effort": sampling.reasoning_effort,
-        "seed": sampling.seed,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-    }
-    return body | {name: value for name, value in options.items() if value is not None}
+    options = dialect.options(request)
+    if "max_tokens" in options:
+        options[dialect.limit_name] = options.pop("max_tokens")
+    return body | options
 
 
 def _response_block(role: str) -> Callable[[Any], dict[str, Any]]:
@@ -131,7 +128,6 @@ def _response_block(role: str) -> Callable[[Any], dict[str, Any]]:
 
 
 def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
-    sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
         "input": [
@@ -141,22 +137,21 @@ def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
             }
             for message in _messages(request, dialect)
         ],
-        "store": False,
-        "stream": False,  # some endpoints stream when it is left out
     }
+    # Some endpoints stream when it is left out.
+    body |= {name: False for name in ("store", "stream") if name not in dialect.left_out}
     if dialect.binding == "json_schema":
         form = {"type": "json_schema", "name": "verdict", "strict": True, "schema": request.schema}
         body["text"] = {"format": form}
     elif dialect.binding == "json_object":
         body["text"] = {"format": {"type": "json_object"}}
-    effort = sampling.reasoning_effort
-    options = {  # the responses form has no seed
-        "max_output_tokens": sampling.max_tokens,
-        "reasoning": None if effort is None else {"effort": effort},
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-    }
-    return body | {name: value for name, value in options.items() if value is not None}
+    options = dialect.options(request)
+    options.pop("seed", None)  # this form has none
+    if "max_tokens" in options:
+        options["max_output_tokens"] = options.pop("max_tokens")
+    if "reasoning_effort" in options:
+        options["reasoning"] = {"effort": options.pop("reasoning_effort")}
+    return body | options
 
 
 CHAT = Wire("/chat/completions", _chat_body, chat_reply)

@@ -88,7 +88,7 @@ NOT_FOUND = http(404, b'{"detail":"Not Found"}')
         ("", "Is /v1 missing at the end of the base URL?"),
         ("/", "Is /v1 missing at the end of the base URL?"),
         ("/api", "Is /v1 missing at the end of the base URL?"),
-        ("/v1/chat/completions", "The base URL must end before /chat/completions"),
+        ("/v1/chat/completions", '/v1/chat/completions: HTTP 404: {"detail":"Not Found"}'),
         ("/v1", 'HTTP 404: {"detail":"Not Found"}'),
         ("/openai/deployments/mine", 'HTTP 404: {"detail":"Not Found"}'),
     ],

@@ -32,6 +32,7 @@ auth = "api-key"
 headers = { "X-Team" = "a" }
 query = { "api-version" = "2025-04-01-preview" }
 structured = "json_object"
+drop = ["seed", "max_completion_tokens"]
 extra_body = { provider = { order = ["a"] }, top_k = 3 }
 concurrency = 8
 requests_per_minute = 60
@@ -70,6 +71,13 @@ base_url = "https://me:password@host/v1"
 concurrency = true
 [endpoints.i]
 concurrency = 2.5
+[endpoints.j]
+drop = ["temprature", "seed"]
+[endpoints.k]
+drop = "seed"
+[endpoints.l]
+base_url = "http://127.0.0.1:8000/v1/responses"
+api = "chat"
 [models]
 a = 5
 b = "@x"
@@ -114,6 +122,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         headers={"X-Team": "a"},
         query={"api-version": "2025-04-01-preview"},
         structured="json_object",
+        drop=["max_tokens", "seed"],
         extra_body={"provider": {"order": ["a"]}, "top_k": 3},
         concurrency=8,
         requests_per_minute=60,
@@ -143,6 +152,9 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(tmp_path: Path) -> No
         ("[endpoints] g", "must not hold a password"),
         ("[endpoints] h", "concurrency: Expected `int"),
         ("[endpoints] i", "concurrency: Expected `int"),
+        ("[endpoints] j", "store, stream, temperature, top_p; 'temprature' is none of them"),
+        ("[endpoints] k", "drop: Expected `array`"),
+        ("[endpoints] l", 'but api is "chat"'),
         ("[models] a", "MODEL@ENDPOINT"),
         ("[models] b", "MODEL@ENDPOINT"),
         ("[models] c", "MODEL@ENDPOINT"),

@@ -100,7 +100,7 @@ def test_an_endpoint_that_refuses_everything_is_an_outage_soon(server: JudgeServ
     graded = scored(server.url, GRADER)
     assert graded.status == "failed"
     assert "HTTP 400" in graded.flags["model_grader_server_error"]
-    assert len(server.asked) == 5
+    assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])

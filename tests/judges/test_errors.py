@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -274,38 +273,6 @@ def test_what_worked_once_for_a_model_is_never_given_up(server: JudgeServer) -> 
     assert statuses == [False, True, False]
     assert len(server.asked) == 3
     assert {asked.body["response_format"]["type"] for asked in server.asked} == {"json_schema"}
-
-
-def test_a_request_that_was_sent_before_something_worked_is_sent_in_that_form(
-    server: JudgeServer,
-) -> None:
-    worked = threading.Event()
-    complaint = refusal(400, {"error": {"message": "no", "param": "response_format"}})
-
-    def script(asked: Asked) -> Reply:
-        if asked.body["response_format"]["type"] == "json_schema":
-            return complaint if "quick" in asked.text else after(worked, complaint)
-        return judge.verdict(1)
-
-    def after(event: threading.Event, reply: Reply) -> Reply:
-        def wait(conversation: judge.Conversation) -> None:
-            event.wait(20)
-            reply(conversation)
-
-        return wait
-
-    async def main() -> list[str]:
-        backend = OpenAIBackend(server.url)
-        slow = asyncio.create_task(backend.complete(asking("slow")))
-        quick = await backend.complete(asking("quick"))
-        worked.set()
-        replies = [quick, await slow]
-        await backend.close()
-        return [reply.text for reply in replies]
-
-    server.script = script
-    assert asyncio.run(main()) == [judge.verdict_text(1)] * 2
-    assert len(server.asked) == 4
 
 
 def test_what_was_not_used_has_not_worked(server: JudgeServer) -> None:

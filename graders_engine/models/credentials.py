@@ -1,0 +1,63 @@
+"""The keys of an endpoint: where they come from, and the headers that send them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from graders_engine.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from graders_engine.models.endpoint import EndpointSettings
+
+AZURE_HOST = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$")
+_ENTRA_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+_USUAL_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def key_origin(settings: EndpointSettings, api_key: str | None) -> str:
+    """Where the key came from, as a sentence that repeats none."""
+    if api_key:
+        return "The key was given as api_key."
+    variable = settings.api_key_env
+    # Someone may have put the key itself in the place of the variable's name.
+    if variable not in os.environ and not _USUAL_VARIABLE.fullmatch(variable):
+        variable = "the variable that api_key_env names"
+    if os.environ.get(settings.api_key_env, "").strip():
+        return f"The key came from {variable}."
+    if any(name.lower() in ("authorization", "api-key", "x-api-key") for name in settings.headers):
+        return "The key came from `headers` in graders.toml."
+    missing = "is empty" if variable in os.environ else "is not set"
+    return f"No key was sent: {variable} {missing}."
+
+
+def basic(user: str) -> dict[str, str]:
+    """The header for a user name and a password, as they stand in an address."""
+    if not user:
+        return {}
+    text = unquote(user if ":" in user else f"{user}:")
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+
+def authorisation(settings: EndpointSettings, api_key: str | None) -> dict[str, str]:
+    """The header with an endpoint's key; none where there is no key.
+
+    Raises:
+        InvalidRequest: the key cannot be sent.
+    """
+    key = (api_key or os.environ.get(settings.api_key_env, "")).strip()
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidRequest(
+            f"The endpoint's key, in {settings.api_key_env} or given as api_key, cannot be sent: "
+            "it has characters that a header cannot hold."
+        )
+    host = urlsplit(settings.root).hostname or ""
+    by_host = "api-key" if AZURE_HOST.search(host) and not _ENTRA_TOKEN.fullmatch(key) else "bearer"
+    if (settings.auth or by_host) == "api-key":
+        return {"api-key": key}
+    return {"Authorization": f"Bearer {key}"}

@@ -1,0 +1,1 @@
+"""What endpoints do not support: read from their errors, and left out of later requests."""

@@ -1,0 +1,261 @@
+"""Which parts of a request an endpoint says that it does not support.
+
+Only what the error object says for itself counts (`error_body` leaves out what it quotes), in the words of
+OpenAI, Azure, vLLM, SGLang, Ollama, llama.cpp, LM Studio, LiteLLM, Mistral, Groq, Gemini, xAI and others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graders_engine.errors import BackendFailure
+from graders_engine.models.base import ModelRequest, TextPart
+from graders_engine.models.dialects.dialect import option_in
+
+_STATUSES = frozenset({400, 404, 415, 422, 500, 501})
+"""Answers by which endpoints say that they do not support a part; 500 is llama.cpp's, for templates."""
+_OF_ONE_ROW = re.compile(
+    r"json_validate_failed|tool_use_failed|context_length_exceeded|failed_generation"
+    r"|failed to (?:generate|validate) json|generated json"
+)
+"""Errors about what was asked or generated this time, not about what is supported."""
+_REFUSING = re.compile(
+    r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|deprecated|disabled|incompatible|disallowed"
+    r"|forbidden|removed|extra|additional propert|cannot|can ?not|can't|strictly|\binvalid\b|\bmust\b"
+    r"|should be|ha(?:s|ve) to|\bonly\b|\brange\b|too (?:large|high|low|small|big|long)"
+    r"|(?:less|greater|higher|lower) than"
+    r"|(?:\bnot?|n't)\W(?:\w+\W+){0,3}?(?:support|permit|allow|accept|recogni|available|enabled|implement"
+    r"|compatib|valid|known|expect|applicab|configur|work|exist|match)"
+)
+_BY_SERVER = re.compile(
+    r"not support|unsupported|n't support|not (?:allowed|permitted)|jinja|template"
+)
+"""In an answer with status 500 or 501, which may mean anything else as well."""
+_OF_VALUE = re.compile(
+    r"unsupported_value|invalid_value|strictly|ha(?:s|ve) to|\bvalues?\b|\bmust be\b|should be|\bonly\b"
+    r"|one of|\binvalid\b|budget"
+)
+_OPTION_WORDS = {
+    "max_tokens": r"max_?(?:completions?_|output_|new_)?tokens|maxoutputtokens",
+    "reasoning_effort": r"reasoning[_. -]?effort|\beffort\b|\bthink value\b|\bthinking_?(?:budget|level)"
+    r"|(?<![-\w/.])(?:thinking|reasoning)(?![-\w])",
+    "seed": r"\b(?:random_)?seed\b",
+    "store": r"\bstore\b",
+    "stream": r"\bstream\b",
+    "temperature": r"\btemperature\b",
+    "top_p": r"\btop[_ -]?p\b",
+}
+_ONE_OF_TWO = re.compile(r"\bboth\b|same time|mutually|one of|together")
+_ASIDE = re.compile(
+    r"\b(?:unless|instead|while|when|if|use|using|to drop|try|set|supported with)\b"
+)
+"""What follows speaks of other parameters: a way out, or a condition."""
+_KNOWN = re.compile(
+    r"\bexpected\b|\bone of the following\b"
+    r"|(?<!not )\b(?:supported|allowed|valid|accepted) (?:values|param|field|option|key|propert|argument)"
+)
+"""What follows lists what is known, such as the fields of a request."""
+_TOO_MUCH = re.compile(r"too (?:large|high|big|long)|at most|maximum|less than|exceed|limit")
+_OF_PROMPT = re.compile(r"context|input tokens|in the messages|prompt|reached|could not finish")
+_BINDING = re.compile(r"response_format|json_schema|json_object|text\.format|structured")
+_SCHEMA = re.compile(r"grammar|\bschema|sampler|guided|json[ -]mode|(?:response|output) format")
+_FAILED = re.compile(
+    r"fail|error|unable|could not|cannot|invalid|compil|disabled|unavailable|n't|\bnot?\b|unsupported"
+)
+_ALL_WAYS = re.compile(r"extra|unrecogni[sz]ed|unknown|unsupported_parameter|json[ -]mode")
+_OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b")
+_SYSTEM = re.compile(
+    r"\bsystem[ _-]?(?:role|message|prompt|instruction|field)|[`'\"]system[`'\"]|developer instruction"
+    r"|\broles?\b[^.]{0,40}\bsystem\b"
+)
+_LIST = re.compile(r"\b(?:only|expected|values are|one of|must be|valid roles?|allowed)\b")
+_NAMES = (
+    "response_format", "json_schema", "json_object", "text.format", "structured", "max_completion_tokens",
+    "developer", "max_tokens", "temperature", "top_p", "seed", "effort", "thinking", "reasoning", "store",
+    "stream", "system", "role", "grammar", "schema", "alternate",
+)  # fmt: skip
+_ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
+_PUNCTUATION = "'\"`()[]{}<>,;:.!?"
+Quotable = tuple[str, list[str]]
+"""A text of a request, and the names among `_NAMES` that are in it."""
+MAX_LINES = 50
+"""Objects of an error that are read."""
+_CONTEXT_CHARS = 12
+"""So much text around a word, found in the request as well, shows that the error quotes the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it was sent.
+
+    Attributes:
+        request: what was to be asked.
+        body: what was sent for it.
+        url: where to.
+        parts: what was sent of all that can be left out.
+    """
+
+    request: ModelRequest
+    body: Mapping[str, Any]
+    url: str
+    parts: frozenset[str]
+
+
+def refused_parts(asked: Asked, error: BackendFailure) -> frozenset[str]:
+    """The parts among those that were sent which an error says are not supported.
+
+    An option stands there with its value if only this value is refused.
+    """
+    details = error.details.lower()
+    if error.status not in _STATUSES or _OF_ONE_ROW.search(details):
+        return frozenset()
+    lines = details.splitlines()[:MAX_LINES]
+    if error.status >= 500:
+        lines = [line for line in lines if _BY_SERVER.search(line)]
+    quotes = list(_quotable(asked.request))
+    return frozenset(part for line in lines for part in _named_in(line, asked, quotes))
+
+
+def _named_in(line: str, asked: Asked, quotes: list[Quotable]) -> Iterator[str]:
+    """The parts that one object of an error names; it begins with its parameter, if it has one."""
+    param, _, rest = line.partition(": ")
+    field = re.split(r"[.\[]", param)[0]
+    text, rest = _evidence(line, asked, quotes), _evidence(rest, asked, quotes)
+    if option := _option_named(field):
+        yield from _options(rest, asked, option)
+    elif field in ("response_format", "text"):
+        yield from _bindings(text, asked)
+    elif field in ("messages", "input") and param != field:
+        # It is one of the messages, or a part of one.
+        if "role" in param or re.fullmatch(r"\w+\W\d+\W?", param):
+            yield from _roles(rest, asked, is_role="role" in param)
+    elif field not in asked.body or field in ("model", "messages", "input"):
+        refused = _KNOWN.split(text)[0]
+        yield from _options(refused, asked)
+        if _BINDING.search(refused) or (_SCHEMA.search(refused) and _FAILED.search(refused)):
+            yield from _bindings(refused, asked)
+        yield from _roles(text, asked)
+
+
+def _option_named(field: str) -> str | None:
+    names = _OPTION_WORDS.items()
+    return next((name for name, words in names if re.fullmatch(words, field)), None)
+
+
+def _options(text: str, asked: Asked, option: str | None = None) -> Iterator[str]:
+    """The options that a text refuses, or the one that its parameter names."""
+    sent = {name: part for part in asked.parts if (name := option_in(part))}
+    if option:
+        names = [option] if option in sent and _REFUSING.search(text) else []
+        if "max_completion_tokens" in asked.parts and option == "max_tokens":
+            names = [option]
+    else:
+        found = [name for sentence in _sentences(text) for name in _names_in(sentence)]
+        names = [name for name in dict.fromkeys(found) if name in sent]
+    both = {"temperature", "top_p"} <= sent.keys() and _is_about_both(text)
+    if both:
+        names = [name for name in ("top_p", *names) if name != "temperature"]
+    for name in dict.fromkeys(names):
+        if name != "max_tokens":
+            yield sent[name] if both or _OF_VALUE.search(text) else name
+        elif not _OF_PROMPT.search(text):
+            renamed = "max_completion_tokens" in asked.parts and not _TOO_MUCH.search(text)
+            yield "max_completion_tokens" if renamed else name
+
+
+def _is_about_both(text: str) -> bool:
+    """Whether `temperature` and `top_p` are refused only where both are sent."""
+    both = ("temperature", "top_p")
+    return bool(_ONE_OF_TWO.search(text)) and all(
+        re.search(_OPTION_WORDS[name], text) for name in both
+    )
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?])\s+|;\s*", text)
+
+
+def _names_in(sentence: str) -> list[str]:
+    """The options that a sentence refuses."""
+    if "max_completion_tokens" in sentence and not _REFUSING.search(sentence):
+        return ["max_tokens"]
+    if not _REFUSING.search(sentence):
+        return []
+    for part in (_ASIDE.split(sentence)[0], sentence):
+        if names := [name for name, words in _OPTION_WORDS.items() if re.search(words, part)]:
+            return names
+    return []
+
+
+def _bindings(text: str, asked: Asked) -> Iterator[str]:
+    """The way in which the form of the answer was requested; all ways if the parameter itself is unknown."""
+    for way in ("json_schema", "json_object"):
+        if way in asked.parts:
+            yield way
+            if _ALL_WAYS.search(text) and not _OF_FORMAT.search(text):
+                yield "json_object"
+
+
+def _roles(text: str, asked: Asked, *, is_role: bool = False) -> Iterator[str]:
+    """The roles that a text refuses, or their order."""
+    if "alternat" in text:
+        yield from asked.parts & {"turns", "system"}
+        return
+    refused = set()
+    about_roles = is_role or "role" in text
+    listed = _LIST.search(text) if about_roles else None
+    before = text[: listed.start()] if listed else text
+    if listed and re.search(r"\buser\b", text[listed.end() :]):
+        known = text[listed.end() :]
+        refused = {role for role in ("developer", "system") if not re.search(rf"\b{role}\b", known)}
+    elif about_roles and "developer" in before and "developer instruction" not in before:
+        refused = {"developer"}
+    elif _SYSTEM.search(before) and _REFUSING.search(text):
+        refused = {"system"}
+    elif is_role:
+        refused = {"developer"} if "developer" in asked.parts else {"system"}
+    yield from refused & asked.parts
+
+
+def _evidence(details: str, asked: Asked, quotes: list[Quotable]) -> str:
+    """What an error says, without addresses, the name of the model and what it quotes of the request."""
+    address = asked.url.lower().partition("?")[0]
+    place = address.partition("://")[2]
+    path = place.partition("/")[2]
+    text = details
+    for own in filter(None, (address, place, path)):
+        text = text.replace(own, " ")
+    text = _ADDRESS.sub(" ", text)
+    model = re.escape(asked.request.model.lower())
+    words = re.sub(rf"(?<!\w){model}(?!\w)", " ", text).split()
+    segments = set(place.split("/"))
+    text = " ".join(word for word in words if word.strip(_PUNCTUATION) not in segments)
+    for quotable in quotes:
+        text = _without_quotes(text, *quotable)
+    return text
+
+
+def _quotable(request: ModelRequest) -> Iterator[Quotable]:
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                text = " ".join(part.text.lower().split())
+                yield text, [name for name in _NAMES if name in text]
+
+
+def _without_quotes(text: str, quoted: str, names: list[str]) -> str:
+    """The text without a whole quote, and without names in the same words as in what may be quoted."""
+    if quoted and len(quoted) <= len(text):
+        text = re.sub(rf"(?<!\w){re.escape(quoted)}(?!\w)", " ", text)
+    matches = [match for name in names for match in re.finditer(re.escape(name), text)]
+    for match in sorted(matches, key=lambda match: match.start(), reverse=True):
+        before = match.string[max(match.start() - _CONTEXT_CHARS, 0) : match.end()]
+        after = match.string[match.start() : match.end() + _CONTEXT_CHARS]
+        # Less of it, at the beginning or the end, is what messages and rows have in common.
+        min_chars = min(len(match[0]) + _CONTEXT_CHARS, len(match.string))
+        if any(len(part) >= min_chars and part in quoted for part in (before, after)):
+            text = f"{text[: match.start()]} {text[match.end() :]}"
+    return text

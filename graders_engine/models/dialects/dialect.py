@@ -1,0 +1,104 @@
+"""A dialect: which parts of a request an endpoint does not take for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from graders_engine.models.base import ModelRequest
+
+Binding = Literal["json_schema", "json_object", "text"]
+"""How the form of the answer is requested, from the strictest way to none."""
+BINDINGS: tuple[Binding, ...] = ("json_schema", "json_object", "text")
+OPTIONS = ("max_tokens", "reasoning_effort", "seed", "store", "stream", "temperature", "top_p")
+"""Options that can be left out; `store` and `stream` are the responses form's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is left out of requests.
+
+    Attributes:
+        left_out: options, by their names in `OPTIONS` or with a value as `part_of` writes it; "json_schema"
+            and "json_object", ways to request the form of the answer; "max_completion_tokens", this name for
+            `max_tokens`; "developer", a role that is sent as "system" then; "system", a role whose text
+            stands in a user message then; "turns", several messages of one role in a row.
+    """
+
+    left_out: frozenset[str] = frozenset()
+
+    @property
+    def binding(self) -> Binding:
+        """How the form of the answer is requested."""
+        return next((way for way in BINDINGS if way not in self.left_out), "text")
+
+    @property
+    def limit_name(self) -> str:
+        """The name of the limit on an answer's tokens, in chat completions."""
+        renamed = "max_completion_tokens" in self.left_out
+        return "max_tokens" if renamed else "max_completion_tokens"
+
+    def options(self, request: ModelRequest) -> dict[str, Any]:
+        """What is sent of how a request samples, by names in `OPTIONS`."""
+        sampling, left_out = request.sampling, self.left_out
+        given = (
+            ("max_tokens", sampling.max_tokens),
+            ("reasoning_effort", sampling.reasoning_effort),
+            ("seed", sampling.seed),
+            ("temperature", sampling.temperature),
+            ("top_p", sampling.top_p),
+        )
+        return {
+            name: value
+            for name, value in given
+            if value is not None
+            and not (left_out and (name in left_out or part_of(name, value) in left_out))
+        }
+
+    def parts(self, request: ModelRequest, api: str) -> frozenset[str]:
+        """What a request sends of all that can be left out.
+
+        Args:
+            request: what is asked.
+            api: the request form, "chat" or "responses".
+        """
+        return frozenset(self._parts(request, api))
+
+    def _parts(self, request: ModelRequest, api: str) -> Iterator[str]:
+        binding, left_out = self.binding, self.left_out
+        if binding != "text":
+            yield binding
+        for name, value in self.options(request).items():
+            if api == "chat" or name != "seed":
+                yield part_of(name, value)
+            if api == "chat" and name == "max_tokens" and self.limit_name != name:
+                yield self.limit_name
+        if api == "responses":
+            yield from (name for name in ("store", "stream") if name not in left_out)
+        roles = [message.role for message in request.messages]
+        if "system" not in left_out:
+            if "developer" in roles and "developer" not in left_out:
+                yield "developer"
+            if binding != "json_schema" or "system" in roles or "developer" in roles:
+                yield "system"
+            if "turns" not in left_out and any(
+                one == next_one for one, next_one in pairwise(roles)
+            ):
+                yield "turns"
+
+
+def part_of(name: str, value: Any) -> str:
+    """An option with its value, as far as models differ: many take the default alone, or some efforts."""
+    if name == "reasoning_effort":
+        return f"{name}={value}"
+    if name in ("temperature", "top_p"):
+        return f"{name}={'1' if value == 1 else 'other'}"
+    return name
+
+
+def option_in(part: str) -> str | None:
+    """The option that a part is, without its value; None if it is none."""
+    name = part.partition("=")[0]
+    return name if name in OPTIONS else None
