@@ -45,7 +45,7 @@ class FaultyVariable(Variable):
         return name if len(name) <= _MAX_NAME_CHARS else f"{name[:_MAX_NAME_CHARS]}…"
 
     def keys_like_code(self) -> list[str]:
-        """None: what it says instead of a key is told as its fault."""
+        """None of its keys: its fault says what stands there."""
         return []
 
     def value(self, scope: Scope) -> NoReturn:
