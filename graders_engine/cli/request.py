@@ -61,13 +61,16 @@ STDIN_TIMEOUT_S = 1.0
 
 
 def read_request(
-    flags: Mapping[str, str | None], needed: Sequence[tuple[str, ...]]
+    flags: Mapping[str, str | None],
+    needed: Sequence[tuple[str, ...]],
+    usual: Sequence[tuple[str, ...]] = (),
 ) -> dict[str, Any]:
     """Read the flags, and a document on standard input, over which flags take precedence.
 
     Args:
         flags: the text of each flag by key; None for a flag that was not given.
-        needed: what makes a request complete: one key of each tuple.
+        needed: what a request must have: one key of each tuple.
+        usual: what a complete request has, too; `require_given` checks it where it is needed.
 
     Returns:
         The values by key.
@@ -82,10 +85,20 @@ def read_request(
             f"Standard input can be the value of one flag only, not of {' and '.join(dashes)}."
         )
     given: dict[str, Any] = {}
-    complete = all(any(key in typed for key in keys) for keys in needed)
+    complete = all(any(key in typed for key in keys) for keys in (*needed, *usual))
     if not dashes and stdin_has_document(complete=complete):
         given = _document(_read_stdin())
     given |= {key: read_flag(key, value) for key, value in typed.items()}
+    require_given(given, needed)
+    return given
+
+
+def require_given(given: Mapping[str, Any], needed: Sequence[tuple[str, ...]]) -> None:
+    """Check that a request has one key of each tuple.
+
+    Raises:
+        InvalidRequest: it does not.
+    """
     missing = [
         " or ".join(map(flag_name, keys))
         for keys in needed
@@ -95,7 +108,6 @@ def read_request(
         raise InvalidRequest(
             f"Missing: {', '.join(missing)}. Give it as a flag, or in a document on standard input."
         )
-    return given
 
 
 def flag_name(key: str) -> str:

@@ -11,7 +11,13 @@ from graders_engine.language.kinds import kind_of
 from graders_engine.language.scope import SAMPLE_KEYS, Scope, scope_of
 from graders_engine.language.spelling import nearest
 from graders_engine.outputs.completions import is_completion, samples_in
-from graders_engine.outputs.messages import finish_of, from_messages, is_message, one_choice
+from graders_engine.outputs.messages import (
+    MODEL_ROLES,
+    finish_of,
+    from_messages,
+    is_message,
+    one_choice,
+)
 from graders_engine.outputs.responses import (
     error_in,
     from_items,
@@ -76,7 +82,9 @@ def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
         (output,) = output
         if isinstance(output, Unreadable):
             raise output.error()
-    return {"output_text": output} if isinstance(output, str) else output
+    if isinstance(output, str):
+        return {"output_text": output}
+    return _sample(output) if is_sample(output) else output
 
 
 def output_of(value: Any, depth: int = 0) -> Any:
@@ -117,8 +125,23 @@ def _output_of_list(values: list[Any], depth: int) -> Any:
         return from_items(values)
     if values and all(map(_is_part, values)):
         return one_choice({"role": "assistant", "content": text_of(values)}, "stop")
+    if any(map(is_message, values)):
+        _require_no_conversation(values)
     outputs = (_output_or_reason(one, depth + 1) for one in values)
     return [one for output in outputs for one in (output if type(output) is list else [output])]
+
+
+def _require_no_conversation(values: list[Any]) -> None:
+    """Check that a list with some messages holds samples, and not a conversation with a slip in it."""
+    for one in values:
+        if isinstance(one, Mapping) and "content" in one and not is_message(one):
+            keys = ", ".join(map(str, one))
+            raise UnknownForm(f"A message among others has no `role` (its keys: {keys}).")
+    if any(is_message(one) and one["role"] not in MODEL_ROLES for one in values):
+        other = next(one for one in values if not is_message(one))
+        raise UnknownForm(
+            f"Among the messages of a conversation is {kind_of(other)} without a `role`."
+        )
 
 
 def _output_or_reason(value: Any, depth: int) -> Any:

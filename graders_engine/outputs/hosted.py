@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders_engine.errors import NoOutput
-from graders_engine.language.scope import SAMPLE_KEYS
 from graders_engine.outputs.forms import one_sample
 from graders_engine.outputs.responses import error_in
 
-_HOLDERS = (*SAMPLE_KEYS, "output", "outputs", "trajectory")
+_ABOUT_THE_RUN = frozenset(
+    {
+        "created_at", "error", "finish_reason", "id", "input", "max_completion_tokens", "max_tokens",
+        "metadata", "model", "reasoning_effort", "response_format", "sampled_model_name",
+        "sampled_model_params", "sampling_params", "seed", "temperature", "token_usage", "tools", "top_p",
+        "usage",
+    }
+)  # fmt: skip
+"""The keys of a hosted sample that do not say what the model answered."""
 
 
 def is_export(raw: Mapping[str, Any]) -> bool:
@@ -37,17 +44,15 @@ def hosted_item_and_sample(raw: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
     if isinstance(item, Mapping) and "item" in item and not set(item) - {"item", "sample"}:
         item, stored = item["item"], item.get("sample")
     for sample in (raw.get("sample"), stored):
-        if isinstance(sample, Mapping) and any(sample.get(key) for key in _HOLDERS):
-            return item, one_sample(
-                {key: value for key, value in sample.items() if key in _KEPT and value is not None}
-            )
+        if isinstance(sample, Mapping) and (
+            answer := {
+                key: part for key, part in sample.items() if part and key not in _ABOUT_THE_RUN
+            }
+        ):
+            return item, one_sample({**answer, "finish_reason": sample.get("finish_reason")})
         if isinstance(sample, str) and sample:
             return item, {"output_text": sample}
     for holder in (raw.get("sample"), raw):
         if isinstance(holder, Mapping) and (reason := error_in(holder.get("error"))):
             raise NoOutput(f"The hosted run has no output here, but an error: {reason}.")
     return item, {}
-
-
-_KEPT = (*_HOLDERS, "finish_reason", "object", "status", "incomplete_details")
-"""The keys of a hosted sample that say what the model answered; the others describe the run."""
