@@ -25,7 +25,7 @@ from graders_engine.outputs.responses import (
     is_item,
     is_response,
 )
-from graders_engine.outputs.samples import checked_sample, is_sample
+from graders_engine.outputs.samples import checked_sample, is_sample, text_in
 from graders_engine.outputs.unreadable import MARK, Unreadable, is_marked
 
 _HOLDERS = (
@@ -178,9 +178,9 @@ def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
 def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
     """A sample object; one without a text under its known keys may hold an output under others."""
     sample = checked_sample(value)
-    if is_response(value) and not (sample.get("output_text") and value.get("output_tools")):
+    if is_response(value) and not (text_in(sample) and value.get("output_tools")):
         return {**from_response(value), **_given(sample)}
-    if sample.get("output_text"):
+    if text_in(sample):
         return sample
     rest = {key: part for key, part in value.items() if key not in SAMPLE_KEYS}
     if any(rest.get(key) for key in _HOLDING):
@@ -200,6 +200,11 @@ def _misspelt(key: Any) -> str:
 def _given(sample: Mapping[str, Any]) -> dict[str, Any]:
     """The known keys that hold something."""
     return {key: sample[key] for key in SAMPLE_KEYS if sample.get(key)}
+
+
+def _of_completion(samples: Any) -> Any:
+    """The one sample of a completion, checked; several are checked when they are read one by one."""
+    return _sample(samples) if isinstance(samples, dict) else samples
 
 
 def _is_choice(value: Mapping[str, Any]) -> bool:
@@ -229,7 +234,7 @@ _FORMS: tuple[
         lambda value: is_response(value) and not is_sample(value),
         lambda value, depth: from_response(value),
     ),
-    (is_completion, lambda value, depth: samples_in(value)),
+    (is_completion, lambda value, depth: _of_completion(samples_in(value))),
     (is_sample, lambda value, depth: _sample(value)),
     (_is_lone_item, lambda value, depth: from_items([value])),
     (_is_choice, _of_choice),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -122,7 +122,7 @@ forms = st.recursive(
     ),
     max_leaves=2,
 )
-MISSPELLINGS = (
+MISSPELLINGS: tuple[Callable[[str], str], ...] = (
     str.upper,
     str.title,
     lambda key: key.replace("_", ""),
@@ -130,7 +130,7 @@ MISSPELLINGS = (
     lambda key: key[1:],
     lambda key: "x",
 )
-WRONG = (
+WRONG: tuple[Callable[[Any], Any], ...] = (
     lambda value: [value],
     lambda value: {"x": value},
     lambda value: {"value": value},
