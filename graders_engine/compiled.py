@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
-from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader
+from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader, UnknownForm
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
@@ -20,6 +20,7 @@ from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 from graders_engine.outputs.forms import sample_scope
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
+from graders_engine.outputs.samples import plain_text
 from graders_engine.outputs.unreadable import Unreadable as Unreadable
 
 _log = logging.getLogger("graders_engine")
@@ -195,6 +196,11 @@ def scope_reader(
             item, text = row.get("item"), row.get("model_sample")
             if item is not None and type(text) is str and _MORE_KEYS.isdisjoint(row):
                 return Scope(item, text)  # most rows
+            sample = row.get("sample")
+            if item is not None and text is None and type(sample) is dict:
+                text = plain_text(sample)
+                if text is not None and _OTHER_KEYS.isdisjoint(row):
+                    return Scope(item, text, sample)
         elif not isinstance(row, Mapping):
             raise _not_a_row(row)
         return _scope_of_row(row, reads_sample)
@@ -202,7 +208,8 @@ def scope_reader(
     return item_and_sample
 
 
-_MORE_KEYS = frozenset(("sample", "reference_answer", KEPT_FIELD))
+_OTHER_KEYS = frozenset(("reference_answer", KEPT_FIELD))
+_MORE_KEYS = _OTHER_KEYS | {"sample"}
 
 
 def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> Scope:
@@ -218,7 +225,12 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
             f"The row has neither `model_sample` nor `sample` (its keys: {keys}). "
             "If the model's output is in another field of a flat row, name it as the sample field."
         )
-    return sample_scope(item, model_sample=text, sample=sample)
+    try:
+        return sample_scope(item, model_sample=text, sample=sample)
+    except UnknownForm:
+        if reads_sample():
+            raise
+        return Scope(item, "", absent=True)
 
 
 def _not_a_row(row: Any) -> InvalidRow:

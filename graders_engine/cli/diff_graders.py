@@ -20,8 +20,9 @@ from graders_engine.cli.compare import (
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
+from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.progress import progress
-from graders_engine.cli.request import files_read, read_flag
+from graders_engine.cli.request import read_flag
 from graders_engine.dataset.scoring.score import require_apart, score_file
 from graders_engine.errors import DataSetError, InvalidRequest
 

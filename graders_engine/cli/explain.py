@@ -12,8 +12,9 @@ import click
 
 from graders_engine.cli.options import engine_settings
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.parsing.rows import Named, named_row
-from graders_engine.cli.request import keep_inputs, read_flag
+from graders_engine.cli.request import read_flag
 from graders_engine.dataset.results.companions import results_files
 from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.line import ResultLine, lines_of, results_in, row_name

@@ -14,8 +14,9 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
+from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.printing import print_lines
-from graders_engine.cli.request import files_read, read_flag
+from graders_engine.cli.request import read_flag
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.evals.check import HostedCheck, check
 from graders_engine.evals.conversion import import_evals

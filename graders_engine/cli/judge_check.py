@@ -11,8 +11,9 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.printing import format_value, print_lines
-from graders_engine.cli.request import keep_inputs, read_flag
+from graders_engine.cli.request import read_flag
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 

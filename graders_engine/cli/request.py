@@ -9,19 +9,15 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import Any
 
 from graders_engine.cli import failing
 from graders_engine.cli.documents import load
+from graders_engine.cli.parsing.input_files import files_read, read_file
 from graders_engine.errors import InvalidRequest
-from graders_engine.files import STDIN, FilesInUse, read_text
+from graders_engine.files import STDIN
 from graders_engine.graders.parts import map_parts, wrapped
 from graders_engine.language.scope import kind_of
-
-if TYPE_CHECKING:
-    from graders_engine.settings import EngineSettings
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request: those of a document on standard input, each with a flag of the same name."""
@@ -55,19 +51,21 @@ TEXT_FIELDS = frozenset(
 """The text fields of a grader; a test compares them with the JSON Schema, which is too slow to use here."""
 
 _PYTHON_SOURCE = re.compile(r"^(async )?def grade\(", re.MULTILINE)
-_FILES_READ = f"{__name__}.files_read"
 STDIN_TIMEOUT_S = 1.0
 """How long to wait for a silent pipe on standard input if the flags already make a complete request."""
 
 
 def read_request(
-    flags: Mapping[str, str | None], needed: Sequence[tuple[str, ...]]
+    flags: Mapping[str, str | None],
+    needed: Sequence[tuple[str, ...]],
+    usual: Sequence[tuple[str, ...]] = (),
 ) -> dict[str, Any]:
     """Read the flags, and a document on standard input, over which flags take precedence.
 
     Args:
         flags: the text of each flag by key; None for a flag that was not given.
-        needed: what makes a request complete: one key of each tuple.
+        needed: what a request must have: one key of each tuple.
+        usual: what a complete request has, too; `require_given` checks it where it is needed.
 
     Returns:
         The values by key.
@@ -82,10 +80,20 @@ def read_request(
             f"Standard input can be the value of one flag only, not of {' and '.join(dashes)}."
         )
     given: dict[str, Any] = {}
-    complete = all(any(key in typed for key in keys) for keys in needed)
+    complete = all(any(key in typed for key in keys) for keys in (*needed, *usual))
     if not dashes and stdin_has_document(complete=complete):
         given = _document(_read_stdin())
     given |= {key: read_flag(key, value) for key, value in typed.items()}
+    require_given(given, needed)
+    return given
+
+
+def require_given(given: Mapping[str, Any], needed: Sequence[tuple[str, ...]]) -> None:
+    """Check that a request has one key of each tuple.
+
+    Raises:
+        InvalidRequest: it does not.
+    """
     missing = [
         " or ".join(map(flag_name, keys))
         for keys in needed
@@ -95,7 +103,6 @@ def read_request(
         raise InvalidRequest(
             f"Missing: {', '.join(missing)}. Give it as a flag, or in a document on standard input."
         )
-    return given
 
 
 def flag_name(key: str) -> str:
@@ -200,49 +207,6 @@ def _load_grader(text: str, what: str, *, only_json: bool = False) -> Any:
 def _read_stdin() -> str:
     files_read().append(STDIN)
     return sys.stdin.read()
-
-
-def read_file(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        InvalidRequest: the file cannot be read, or is not UTF-8.
-    """
-    try:
-        text = read_text(path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InvalidRequest(f"{path}: {reason[0].lower()}{reason[1:]}.") from None
-    except UnicodeDecodeError as error:
-        wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        reason = f"UTF-16 text: save it as UTF-8, as by `iconv -f UTF-16 -t UTF-8 {path}`"
-        raise InvalidRequest(
-            f"{path}: {reason if wide else f'not UTF-8 text (byte {error.start})'}."
-        ) from None
-    files_read().append(path)
-    return text
-
-
-def files_read() -> list[Path]:
-    """The files that the current command has read by `read_file`; nothing may overwrite them."""
-    context = click.get_current_context(silent=True)
-    files: list[Path] = [] if context is None else context.meta.setdefault(_FILES_READ, [])
-    return files
-
-
-def keep_inputs(settings: EngineSettings, *more: Path) -> None:
-    """Check that judges write to no file that this command reads.
-
-    Args:
-        settings: the engine's; they name what judges read and write.
-        more: files that the command reads, besides those of `read_file`.
-
-    Raises:
-        DataSetError: they would.
-    """
-    judges = settings.judge_settings()
-    inputs = dict.fromkeys((*files_read(), *more), "an input of this command")
-    FilesInUse({**judges.inputs(), **inputs}).write(judges.outputs())
 
 
 def expand_file(text: str, folder: Path) -> str:

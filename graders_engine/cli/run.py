@@ -11,12 +11,15 @@ from graders_engine.cli.failing import caution, warn
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.printing import format_value, print_lines
-from graders_engine.cli.request import keep_inputs, read_request
+from graders_engine.cli.request import read_request, require_given
 from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest
 from graders_engine.graders.base import Services
 from graders_engine.report.terminal.screen import Heading
+
+_OUTPUT = ("model_sample", "sample")
 
 
 @click.command(
@@ -52,12 +55,16 @@ def command(
 ) -> None:
     """Grade one model output and print the response as JSON.
 
+    A grader that reads the item only needs no output.
+
     A JSON or YAML document on standard input can have the same keys as the flags (grader, model_sample, item,
     …); flags take precedence. In YAML, put templates in quotes.
     """
-    request = read_request(flags, needed=[("grader",), ("model_sample", "sample")])
+    request = read_request(flags, needed=[("grader",)], usual=[_OUTPUT])
     keep_inputs(engine.settings)
     with engine:
+        if all(request.get(key) is None for key in _OUTPUT):
+            _require_no_output(engine, request)
         response = engine.run(**request)
     for misreading in CompiledGrader(
         request["grader"], Services(), check_sources=False
@@ -70,6 +77,17 @@ def command(
             print_lines([Heading(f"{name}:"), text], err=True)
     answer = response.model_dump()
     click.echo(format_value(answer if field is None else _pick(answer, field), form))
+
+
+def _require_no_output(engine: Engine, request: dict[str, Any]) -> None:
+    """Check that a request without a model's output has a grader that reads none."""
+    try:
+        compiled = engine.compile(request["grader"])
+    except InvalidRequest:  # what is missing is said first
+        require_given(request, [_OUTPUT])
+        raise
+    if compiled.reads_sample:
+        require_given(request, [_OUTPUT])
 
 
 def _pick(answer: Any, field: str) -> Any:

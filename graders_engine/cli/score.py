@@ -16,11 +16,12 @@ from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.printing import STDOUT, format_value, print_lines, results_place
 from graders_engine.cli.progress import progress
-from graders_engine.cli.request import files_read, read_flag
+from graders_engine.cli.request import read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
 from graders_engine.dataset.results.meta import COMPLETE, read_meta, record

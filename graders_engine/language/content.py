@@ -57,7 +57,7 @@ def text_of(content: Any, where: str = "content") -> str:
 
 
 def _parts(content: Any, where: str, depth: int) -> Iterator[tuple[str, str]]:
-    """(kind, text) of each part: "text", "refusal", or the name of an unknown type."""
+    """(kind, text) of each part: "text", "refusal", or an unknown type."""
     if depth == 0:
         raise UnknownForm(f"`{where}` nests too deep.")
     if isinstance(content, str):
@@ -84,6 +84,7 @@ def _part(part: Mapping[str, Any], where: str, depth: int) -> Iterator[tuple[str
     elif kind is None and isinstance(part.get("parts"), list):
         yield from _parts(part["parts"], where, depth - 1)
     elif not isinstance(kind, str) or kind in TEXT_PARTS:
-        yield f"an object with the keys {', '.join(map(str, part)) or 'none'}", ""
+        keys = ", ".join(map(str, part)) or "none"
+        raise UnknownForm(f"`{where}` has a part without a text (its keys: {keys}).")
     elif kind not in _OTHER_PARTS:
-        yield f"'{kind}'", ""
+        yield kind, ""

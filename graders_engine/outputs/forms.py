@@ -11,7 +11,13 @@ from graders_engine.language.kinds import kind_of
 from graders_engine.language.scope import SAMPLE_KEYS, Scope, scope_of
 from graders_engine.language.spelling import nearest
 from graders_engine.outputs.completions import is_completion, samples_in
-from graders_engine.outputs.messages import finish_of, from_messages, is_message, one_choice
+from graders_engine.outputs.messages import (
+    MODEL_ROLES,
+    finish_of,
+    from_messages,
+    is_message,
+    one_choice,
+)
 from graders_engine.outputs.responses import (
     error_in,
     from_items,
@@ -19,7 +25,7 @@ from graders_engine.outputs.responses import (
     is_item,
     is_response,
 )
-from graders_engine.outputs.samples import checked_sample, is_sample
+from graders_engine.outputs.samples import checked_sample, is_sample, text_in
 from graders_engine.outputs.unreadable import MARK, Unreadable, is_marked
 
 _HOLDERS = (
@@ -76,7 +82,9 @@ def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
         (output,) = output
         if isinstance(output, Unreadable):
             raise output.error()
-    return {"output_text": output} if isinstance(output, str) else output
+    if isinstance(output, str):
+        return {"output_text": output}
+    return _sample(output) if is_sample(output) else output
 
 
 def output_of(value: Any, depth: int = 0) -> Any:
@@ -117,8 +125,23 @@ def _output_of_list(values: list[Any], depth: int) -> Any:
         return from_items(values)
     if values and all(map(_is_part, values)):
         return one_choice({"role": "assistant", "content": text_of(values)}, "stop")
+    if any(map(is_message, values)):
+        _require_no_conversation(values)
     outputs = (_output_or_reason(one, depth + 1) for one in values)
     return [one for output in outputs for one in (output if type(output) is list else [output])]
+
+
+def _require_no_conversation(values: list[Any]) -> None:
+    """Check that a list with some messages holds samples, and not a conversation with a slip in it."""
+    for one in values:
+        if isinstance(one, Mapping) and "content" in one and not is_message(one):
+            keys = ", ".join(map(str, one))
+            raise UnknownForm(f"A message among others has no `role` (its keys: {keys}).")
+    if any(is_message(one) and one["role"] not in MODEL_ROLES for one in values):
+        other = next(one for one in values if not is_message(one))
+        raise UnknownForm(
+            f"Among the messages of a conversation is {kind_of(other)} without a `role`."
+        )
 
 
 def _output_or_reason(value: Any, depth: int) -> Any:
@@ -155,9 +178,9 @@ def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
 def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
     """A sample object; one without a text under its known keys may hold an output under others."""
     sample = checked_sample(value)
-    if is_response(value) and not (sample.get("output_text") and value.get("output_tools")):
+    if is_response(value) and not (text_in(sample) and value.get("output_tools")):
         return {**from_response(value), **_given(sample)}
-    if sample.get("output_text"):
+    if text_in(sample):
         return sample
     rest = {key: part for key, part in value.items() if key not in SAMPLE_KEYS}
     if any(rest.get(key) for key in _HOLDING):
@@ -177,6 +200,11 @@ def _misspelt(key: Any) -> str:
 def _given(sample: Mapping[str, Any]) -> dict[str, Any]:
     """The known keys that hold something."""
     return {key: sample[key] for key in SAMPLE_KEYS if sample.get(key)}
+
+
+def _of_completion(samples: Any) -> Any:
+    """The one sample of a completion, checked; several are checked when they are read one by one."""
+    return _sample(samples) if isinstance(samples, dict) else samples
 
 
 def _is_choice(value: Mapping[str, Any]) -> bool:
@@ -206,7 +234,7 @@ _FORMS: tuple[
         lambda value: is_response(value) and not is_sample(value),
         lambda value, depth: from_response(value),
     ),
-    (is_completion, lambda value, depth: samples_in(value)),
+    (is_completion, lambda value, depth: _of_completion(samples_in(value))),
     (is_sample, lambda value, depth: _sample(value)),
     (_is_lone_item, lambda value, depth: from_items([value])),
     (_is_choice, _of_choice),

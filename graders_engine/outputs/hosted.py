@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders_engine.errors import NoOutput
-from graders_engine.language.scope import SAMPLE_KEYS, scope_of
+from graders_engine.language.scope import scope_of
 from graders_engine.outputs.forms import one_sample
 from graders_engine.outputs.responses import error_in
 
-_HOLDERS = (*SAMPLE_KEYS, "output", "outputs", "trajectory")
+_ABOUT_THE_RUN = frozenset(
+    {
+        "created_at", "error", "finish_reason", "id", "input", "max_completion_tokens", "max_tokens",
+        "metadata", "model", "reasoning_effort", "response_format", "sampled_model_name",
+        "sampled_model_params", "sampling_params", "seed", "temperature", "token_usage", "tools", "top_p",
+        "usage",
+    }
+)  # fmt: skip
+"""The keys of a hosted sample that do not say what the model answered."""
 
 
 def is_export(raw: Mapping[str, Any]) -> bool:
@@ -39,12 +47,10 @@ def hosted_item_and_sample(raw: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
     holders = [one for one in (raw.get("sample"), raw) if isinstance(one, Mapping)]
     reason = next(filter(None, (error_in(one.get("error")) for one in holders)), "")
     for sample in (raw.get("sample"), stored):
-        if isinstance(sample, Mapping):
-            answer = _answer_in(sample, failed=bool(reason))
-            if any(answer.get(key) for key in _HOLDERS):
-                made = one_sample(answer)
-                if not reason or _says_something(made):
-                    return item, made
+        if isinstance(sample, Mapping) and (answer := _answer_in(sample, failed=bool(reason))):
+            made = one_sample({**answer, "finish_reason": sample.get("finish_reason")})
+            if not reason or _says_something(made):
+                return item, made
         elif isinstance(sample, str) and sample:
             return item, {"output_text": sample}
     if reason:
@@ -54,8 +60,8 @@ def hosted_item_and_sample(raw: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
 
 def _answer_in(sample: Mapping[str, Any], *, failed: bool) -> dict[str, Any]:
     """What of a hosted sample says what the model answered; the dashboard's trajectory is the prompt."""
-    answer = {key: value for key, value in sample.items() if key in _KEPT and value is not None}
-    if answer.keys() & {"output", "outputs"}:
+    answer = {key: part for key, part in sample.items() if part and key not in _ABOUT_THE_RUN}
+    if sample.get("output") is not None or sample.get("outputs") is not None:
         messages = answer.get("trajectory")
         last = messages[-1] if isinstance(messages, list) and messages else None
         if failed or not isinstance(last, Mapping) or last.get("role") != "assistant":
@@ -71,7 +77,3 @@ def _says_something(sample: Mapping[str, Any]) -> bool:
         or scope.sample_value("output_tools")
         or scope.sample_value("output_audio")
     )
-
-
-_KEPT = (*_HOLDERS, "finish_reason", "object", "status", "incomplete_details")
-"""The keys of a hosted sample that say what the model answered; the others describe the run."""

@@ -13,6 +13,7 @@ from graders_engine.language.kinds import kind_of
 
 MODEL_ROLES = ("assistant", "model", None)
 """The roles of messages that a model wrote; a message without a role is its, too."""
+_ROLES = (*MODEL_ROLES, "user", "system", "developer", "tool", "function", "human")
 _FINISHES = {"max_tokens": "length", "max_output_tokens": "length", "MAX_TOKENS": "length"}
 """Other words for the reason why a text ends."""
 _KNOWN_KEYS = frozenset(
@@ -111,9 +112,17 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -
         UnknownForm: no message is the model's, or the text of one has no known form.
     """
     replies = [message for message in messages if message.get("role") in MODEL_ROLES]
-    if not replies:
-        roles = ", ".join(dict.fromkeys(str(message.get("role")) for message in messages))
-        raise UnknownForm(f"There is no message of the assistant (roles: {roles or 'none'}).")
+    unknown = [message for message in messages if message.get("role") not in _ROLES]
+    if unknown or not replies:
+        roles = ", ".join(
+            dict.fromkeys(str(message.get("role")) for message in unknown or messages)
+        )
+        what = (
+            "Messages have unknown roles"
+            if unknown
+            else "No message is the assistant's; the roles are"
+        )
+        raise UnknownForm(f"{what}: {roles or 'none'}.")
     texts = [text for message in replies if (text := message_text(message))]
     message: dict[str, Any] = {
         "role": "assistant",

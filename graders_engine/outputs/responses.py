@@ -56,14 +56,15 @@ def from_response(response: Mapping[str, Any]) -> dict[str, Any]:
     output = response.get("output")
     if isinstance(output, str):
         return {"output_text": output}
-    if output is not None and not isinstance(output, list):
-        raise UnknownForm("`output` of the response must be an array.")
+    if not isinstance(output, list):
+        keys = ", ".join(map(str, response))
+        raise UnknownForm(f"The response has no array `output` (its keys: {keys}).")
     finish = finish_of(response)
     if status == "incomplete":
         details = response.get("incomplete_details")
         cut_off = details.get("reason") if isinstance(details, Mapping) else None
         finish = _FINISHES.get(str(cut_off), str(cut_off or "length"))
-    return from_items(output or [], finish)
+    return from_items(output, finish)
 
 
 def error_in(error: Any) -> str:
@@ -86,14 +87,12 @@ def from_items(items: Sequence[Any], finish: str = "stop") -> dict[str, Any]:
             raise UnknownForm("An item in the `output` of a response must be an object.")
     answer = list(items)
     for place, item in enumerate(items, 1):
-        if item.get("type", "message") == "message" and item.get("role") not in MODEL_ROLES:
+        if item.get("role") not in MODEL_ROLES:
             answer = list(items[place:])
     if items and not answer:
         raise UnknownForm("There is no message of the assistant after the last one of the user.")
     texts = [
-        message_text(item)
-        for item in answer
-        if item.get("type") == "message" or ("type" not in item and "role" in item)
+        message_text(item) for item in answer if item.get("type") == "message" or "role" in item
     ]
     calls = [call for item in answer if (call := _call(item))]
     unknown = [str(item.get("type")) for item in answer if not is_item(item) and "role" not in item]

@@ -21,6 +21,21 @@ def is_sample(value: Mapping[str, Any]) -> bool:
     return not _SAMPLE_KEYS.isdisjoint(value)
 
 
+def plain_text(sample: dict[str, Any]) -> str | None:
+    """The text of a sample object in the commonest forms, which need no check; None for any other."""
+    text = sample.get(_TEXT)
+    if text is not None:
+        return text if len(sample) == 1 and type(text) is str and text else None
+    choices = sample.get("choices")
+    if type(choices) is not list or not choices or "output_tools" in sample or "output" in sample:
+        return None
+    message = choices[0].get("message") if type(choices[0]) is dict else None
+    if type(message) is not dict or "function_call" in message:
+        return None
+    text, calls = message.get("content"), message.get("tool_calls")
+    return text if type(text) is str and text and (calls is None or type(calls) is list) else None
+
+
 def checked_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
     """A sample object whose known keys have the forms that templates and graders expect.
 
@@ -32,8 +47,6 @@ def checked_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
     """
     given: dict[str, Any] = sample if type(sample) is dict else dict(sample)
     text = given.get(_TEXT)
-    if type(text) is str and text and len(given) == 1:
-        return given  # most of them
     changes: dict[str, Any] = {}
     message = _first_message(given.get("choices"))
     if text is not None and type(text) is not str:
@@ -41,15 +54,30 @@ def checked_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
     if "output_tools" in given:
         if not isinstance(given["output_tools"], list):
             changes["output_tools"] = tool_list(given["output_tools"], "sample.output_tools")
-    elif message is not None and (calls := tool_calls_in(message)) != message.get("tool_calls"):
-        changes["output_tools"] = calls
+    elif message is not None:
+        calls = tool_calls_in(message)
+        if calls != (message.get("tool_calls") or []):
+            changes["output_tools"] = calls
     if not changes.get(_TEXT, text):
         derived = "" if message is None else message_text(message, "choices[0].message.content")
         if not derived and (value := given.get("output_json")) is not None:
             derived = json.dumps(value, ensure_ascii=False, default=repr)
-        if derived or "choices" in given:
+        # Of a plain message, the text is derived where it is read.
+        if derived and (text is not None or not _has_content(given, derived)):
             changes[_TEXT] = derived
     return {**given, **changes} if changes else given
+
+
+def _has_content(given: Mapping[str, Any], text: str) -> bool:
+    """Whether the message of the first choice is an object with this very text as its content."""
+    found = given["choices"][0].get("message") if given.get("choices") else None
+    return isinstance(found, Mapping) and found.get("content") == text
+
+
+def text_in(sample: Mapping[str, Any]) -> str:
+    """The text of a checked sample object; empty if it has none."""
+    message = None if sample.get(_TEXT) else _first_message(sample.get("choices"))
+    return str(sample.get(_TEXT) or ("" if message is None else message_text(message)))
 
 
 def _first_message(choices: Any) -> Mapping[str, Any] | None:

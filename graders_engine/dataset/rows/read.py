@@ -100,7 +100,8 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
             if shape is None
             else shape_named(shape, sample_field)
         )
-        require_known_forms(records.head(), rows_shape)
+        if reading.get("outputs_needed", True):
+            require_known_forms(records.head(), rows_shape)
         return DataSet(records, rows_shape, sample_field, identity)
     if shape is not None:
         raise InvalidRequest("--shape says where the outputs are in a row, but --outputs has them.")

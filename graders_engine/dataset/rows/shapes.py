@@ -234,7 +234,7 @@ def require_known_forms(raw_rows: Sequence[Any], shape: Shape) -> None:
     Raises:
         InvalidRequest: each of them is.
     """
-    read = scope_reader(None, lambda: False)
+    read = scope_reader(None)
     objects = [raw for raw in raw_rows if isinstance(raw, Mapping)]
     reasons: list[str] = []
     for line, raw in enumerate(objects, 1):
