@@ -86,7 +86,9 @@ def _require_no_output(engine: Engine, request: dict[str, Any]) -> None:
     except InvalidRequest:  # what is missing is said first
         require_given(request, [_OUTPUT])
         raise
-    if compiled.reads_sample:
+    # Without an item, there is nothing that could be graded.
+    nothing = request.get("item") is None and request.get("reference_answer") is None
+    if compiled.reads_sample or nothing:
         require_given(request, [_OUTPUT])
 
 
