@@ -88,7 +88,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--join-on",
     metavar="KEY",
-    help="Key that joins rows and outputs (KEY=OTHER); without it they are paired by position.",
+    help="Key that joins rows and outputs (KEY=OTHER). Default: Batch lines by custom_id, others by position.",
 )
 @GROUP_BY
 @click.option(
@@ -159,10 +159,12 @@ def command(
 ) -> None:
     """Grade every row of a data set, in its order, and print a report.
 
-    A row is {"item": …, "model_sample": "…"} or {"item": …, "sample": {…}}. With --sample-field, rows are
-    flat: all fields but the model's output are the item. Rows with lists of samples, chat completions and
-    output items of the hosted evals are also accepted. The data may be JSONL, a JSON array, CSV or Parquet. A
-    row that cannot be read counts as invalid and does not stop the others.
+    A row is {"item": …, "model_sample": "…"} or {"item": …, "sample": {…}}; without "item", what stands
+    beside is the item. With --sample-field, the row is the item and one of its fields the model's output.
+    Rows with lists of samples, messages, chat completions, responses, lines of the Batch API and rows of the
+    hosted evals are also accepted; a grader that reads the item alone needs no output. The data may be JSONL,
+    a JSON array, CSV or Parquet. A row that cannot be read counts as invalid and does not stop the others; if
+    none of the first rows can be read, nothing is graded.
 
     To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
     records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends

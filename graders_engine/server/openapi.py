@@ -31,7 +31,8 @@ _ROW = {
     "sample": {
         "type": ["object", "null"],
         "description": "In place of `model_sample`, a whole sample: any of choices, output_text, "
-        "output_json, output_tools, output_reasoning_summary, output_audio; missing keys are derived.",
+        "output_json, output_tools, output_reasoning_summary, output_audio; missing keys are derived. An "
+        "object with none of them is read as a chat completion, response, message or text, or refused.",
     },
     "reference_answer": {"description": 'Short for `item: {"reference_answer": ...}`.'},
 }
