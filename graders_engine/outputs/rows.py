@@ -12,9 +12,9 @@ _REFERENCE = "reference_answer"
 _WRAPPERS = ("data", "row", "record", "datasource_item", "example", "input_item")
 """Keys that others keep an item under."""
 _MISSPELT = ("item", "items", "itm", "itme", "ietm", "tiem", "itens", "itemm")
-KEPT_FIELD = "__sample_field__"
+KEPT_FIELD: Any = ("the field with the sample",)
 """The key under which a row to grade has the field that its sample was taken from: templates see it in the
-item, but items are compared without it."""
+item, but items are compared without it. It is no text, so that no row from a file can have it."""
 
 
 def item_beside(
