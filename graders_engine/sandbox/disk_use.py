@@ -84,7 +84,10 @@ class _Count:
             self._bytes += found.st_blocks * _BLOCK
 
     def _add_folder(self) -> None:
-        pending = [(_Folder(None, self._folder), ".")]
+        try:
+            pending = [(_Folder(None, self._folder), ".")]
+        except FileNotFoundError:
+            return  # the engine ends and has removed it; what the processes hold is counted
         while pending:
             anchor, path = pending.pop()
             if len(path) > _STEP:

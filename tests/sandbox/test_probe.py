@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 
 import pytest
 
-from graders_engine.sandbox import advice, probe, process
+from graders_engine.sandbox import advice, disk_use, probe, process
 from graders_engine.sandbox.base import Program, SandboxUnavailable
 from graders_engine.sandbox.inside.plan import Plan
 from graders_engine.sandbox.pool import Pool
@@ -112,13 +113,13 @@ def test_an_unknown_tier_is_refused_at_once() -> None:
         asyncio.run(make())
 
 
-def test_a_plan_is_sent_as_it_is() -> None:
-    plan = Plan(
+def plan(folder: str = "") -> Plan:
+    return Plan(
         tier="none",
         readable=[],
         module_path=[],
         prefix="",
-        folder="",
+        folder=folder,
         host_id=0,
         affinity=[],
         memory_bytes=1,
@@ -127,4 +128,11 @@ def test_a_plan_is_sent_as_it_is() -> None:
         processes=1,
         cpu_s=1,
     )
-    assert vars(Plan(**vars(plan))) == vars(plan)
+
+
+def test_a_plan_is_sent_as_it_is() -> None:
+    assert vars(Plan(**vars(plan()))) == vars(plan())
+
+
+def test_a_scratch_folder_that_its_ending_engine_has_removed_holds_nothing(tmp_path: Path) -> None:
+    assert not disk_use.exceeds(plan(str(tmp_path / "removed")), [])
