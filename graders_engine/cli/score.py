@@ -88,7 +88,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--join-on",
     metavar="KEY",
-    help="Key that joins rows and outputs (KEY=OTHER). Default: Batch lines by custom_id, others by position.",
+    help="Key that joins rows and outputs (KEY=OTHER). Else Batch lines by custom_id, others by position.",
 )
 @GROUP_BY
 @click.option(
