@@ -95,13 +95,14 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
     if outputs is None:
         if join_on is not None:
             raise InvalidRequest("--join-on needs --outputs: the file to join the rows with.")
+        head, needed = records.head(), reading.get("outputs_needed", True)
         rows_shape = (
-            detect(records.head(), sample_field, outputs_needed=reading.get("outputs_needed", True))
+            detect(head, sample_field, outputs_needed=needed)
             if shape is None
             else shape_named(shape, sample_field)
         )
-        if reading.get("outputs_needed", True):
-            require_known_forms(records.head(), rows_shape)
+        if needed:
+            require_known_forms(head, rows_shape)
         return DataSet(records, rows_shape, sample_field, identity)
     if shape is not None:
         raise InvalidRequest("--shape says where the outputs are in a row, but --outputs has them.")
