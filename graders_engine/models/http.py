@@ -79,6 +79,7 @@ class HttpClient:
         secrets: keys that are masked in every answer, besides those in the headers and the address of its
             request.
         decode: reads the JSON of an answer; raises ValueError if it cannot be used.
+        filters: whether an error may be a content filter's, which is no outage.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class HttpClient:
         proxy: str | None = None,
         secrets: Secrets | None = None,
         decode: Callable[[bytes], Any] = strict_json.decode,
+        filters: bool = False,
     ) -> None:
         self.retry = retry or RetryPolicy()
         self.on_retry = on_retry
@@ -100,6 +102,7 @@ class HttpClient:
         if proxy is not None:
             self._secrets.add_address(proxy)
         self._decode = decode
+        self._filters = filters
         self._ports = PortCheck()
         self._session: aiohttp.ClientSession | None = None
 
@@ -135,7 +138,7 @@ class HttpClient:
                 raise BackendFailure(f"{address}: {REPEATS_KEY}", status=200) from None
             text = f"({REPEATS_KEY})".encode()
         if answer.status != 200:
-            raise failure_of(address, answer.status, answer.wait_s, text)
+            raise failure_of(address, answer.status, answer.wait_s, text, filters=self._filters)
         try:
             return self._decode(text)
         except strict_json.RepeatedKey as error:
