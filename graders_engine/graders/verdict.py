@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from statistics import median
 from typing import Any, TypeVar
 
 from graders_engine.errors import JudgeCutOff, JudgeRefused, JudgeUnparsable
-from graders_engine.graders.last_object import last_object, without_fence
+from graders_engine.graders.last_object import another_verdict, last_object, without_fence
 from graders_engine.graders.reasoning import (
     BOM,
     OpenReasoning,
@@ -33,6 +35,9 @@ _NO_THINKING = (
     'In graders.toml, under [endpoints.NAME], set structured = "text" or turn thinking off by extra_body; '
     "or raise max_completions_tokens in the grader's sampling_params"
 )
+_QUOTED = "the verdict at the end of the judge's answer may be quoted: it stands in what was asked as well"
+_ESCAPE = re.compile(r"\\u(00[2-7][0-9a-fA-F])")
+_BLANK = re.compile(r"[\s\\]+")
 _MORE_TOKENS = "Raise max_completions_tokens in the grader's sampling_params"
 
 
@@ -157,45 +162,77 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
     except strict_json.RepeatedKey:
         raise
     except ValueError:
-        answer = without_reasoning(text, quoted)
-    if not answer:
+        behind = without_reasoning(text, quoted)
+    for answer in behind.answers:
+        inner = without_fence(answer)
+        try:
+            verdict = strict_json.decode_unique(inner)
+        except strict_json.RepeatedKey:
+            raise
+        except ValueError:
+            continue
+        if behind.doubtful and quoted(inner):
+            raise ValueError(f"{_QUOTED}: {_excerpt(answer)}")
+        return verdict
+    if not any(behind.answers):
         raise ValueError(_nothing(whole))
-    try:
-        return strict_json.decode_unique(without_fence(answer))
-    except strict_json.RepeatedKey:
-        raise
-    except ValueError:
-        reason = "the judge's answer is not JSON alone, as was requested"
-        raise ValueError(f"{reason}: {_excerpt(answer)}. {_FREE_TEXT}") from None
+    reason = "the judge's answer is not JSON alone, as was requested"
+    raise ValueError(f"{reason}: {_excerpt(behind.answers[0])}. {_FREE_TEXT}") from None
 
 
 def _verdict_at_end(text: str, quoted: Quoted) -> dict[str, Any]:
     """The object that a text ends with."""
-    answer = without_reasoning(text, quoted)
-    if not answer:
+    behind = without_reasoning(text, quoted)
+    if not any(behind.answers):
         raise ValueError(_nothing(text.strip()))
-    try:
-        verdict, start = last_object(answer)
-    except strict_json.RepeatedKey:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{error}: {_end(answer)}") from None
-    if reasons_still(answer[:start], quoted):
+    answer, verdict, start = _first_object(behind.answers)
+    before = answer[:start]
+    if reasons_still(before, quoted):
         raise OpenReasoning
+    unsure = behind.doubtful or another_verdict(before, verdict.get("result"))
+    if unsure and quoted(_in_object(answer[start:])):
+        raise ValueError(f"{_QUOTED}: {_end(answer)}")
     return verdict
+
+
+def _first_object(answers: Sequence[str]) -> tuple[str, dict[str, Any], int]:
+    """The first answer that ends with an object, the object, and where it begins."""
+    reason = ""
+    for answer in answers:
+        try:
+            return answer, *last_object(answer)
+        except strict_json.RepeatedKey:
+            raise
+        except ValueError as error:
+            reason = reason or f"{error}: {_end(answer)}"
+    raise ValueError(reason)
+
+
+def _in_object(text: str) -> str:
+    """An object without the fence behind it."""
+    return text[: text.rindex("}") + 1]
 
 
 def _quoted_from(request: ModelRequest | None) -> Quoted:
     """Whether a request contains a text."""
 
-    def quoted(text: str) -> bool:
-        return request is not None and any(
-            isinstance(part, TextPart) and text in part.text.lower()
-            for message in request.messages
-            for part in message.parts
-        )
+    @cache
+    def asked() -> str:
+        messages = request.messages if request is not None else ()
+        parts = (part for message in messages for part in message.parts)
+        return "\n".join(_plain(part.text) for part in parts if isinstance(part, TextPart))
 
-    return quoted
+    return lambda text: _plain(text) in asked()
+
+
+def _plain(text: str) -> str:
+    """A text in small letters, without blanks and escapes: judges quote rows with others."""
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    if "&" in text:
+        import html  # its table of names takes time to load
+
+        text = html.unescape(text)
+    return _BLANK.sub("", text).lower()
 
 
 def _result(answer: Any, result_of: Callable[[Any], T]) -> T:

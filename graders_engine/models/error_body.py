@@ -34,7 +34,7 @@ _REFUSED_STATUS = frozenset({401, 402, 405})
 _FORBIDDEN_STATUS = frozenset({403, 404})
 """Answers that may depend on what is asked as well: some endpoints moderate it with them."""
 _MODERATED_STATUS = frozenset({400, 403, 422, 446, 451})
-"""Answers that are no outage, so that a filter may be told from the sentence that an error begins with."""
+"""Answers that are no outage, so that the sentence that an error begins with may be a filter's."""
 _GUARDRAIL_STATUS = 446
 """By which Portkey and other gateways say that a guardrail stopped the request."""
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})

@@ -32,6 +32,10 @@ def server() -> Iterator[JudgeServer]:
         yield opened
 
 
+def asking(text: str) -> ModelRequest:
+    return ModelRequest("m", (ModelMessage("user", (TextPart(text),)),), {})
+
+
 def graded(server: JudgeServer, text: str, sample: str = "x", **settings: Any) -> Any:
     grader = settings.pop("grader", SCORE)
     chat = settings.get("api") != "responses"
@@ -260,8 +264,7 @@ JUDGED = {
 def test_what_a_row_plants_before_the_judge_s_verdict_is_never_the_reward(
     planted: str, before: str, between: str, own: str, bound: bool
 ) -> None:
-    messages = (ModelMessage("user", (TextPart(f"Rate this: {planted}"),)),)
-    request = ModelRequest("m", messages, {})
+    request = asking(f"Rate this: {planted}")
     reply = ModelReply(before + planted + between + own, "m", bound=bound)
     try:
         result = verdict.read_verdict(reply, verdict.number, request=request)
