@@ -41,6 +41,18 @@ _BLANK = re.compile(r"[\s\\]+")
 _MORE_TOKENS = "Raise max_completions_tokens in the grader's sampling_params"
 
 
+class _WrongForm(ValueError):
+    """An answer that is not the object that was asked for.
+
+    Attributes:
+        free_text: whether the judge wrote an object, so that another way to ask may help.
+    """
+
+    def __init__(self, reason: str, free_text: bool = False) -> None:
+        super().__init__(reason)
+        self.free_text = free_text
+
+
 def schema(result: dict[str, Any]) -> dict[str, Any]:
     """The JSON Schema of a verdict: the steps come first, so that the judge reasons before it decides.
 
@@ -95,6 +107,11 @@ def read_verdict(
     try:
         answer = _answer(reply, _quoted_from(request))
         return _result(answer, result_of)
+    except _WrongForm as error:
+        kind = "NUMBER" if result_of is number else "LABEL"
+        wanted = f'The answer must end with an object {{"steps": [...], "result": {kind}}}'
+        parts = (f"{error}. {wanted}", _FREE_TEXT if error.free_text else "")
+        raise JudgeUnparsable(". ".join(filter(None, parts)), usage) from None
     except ValueError as error:
         raise JudgeUnparsable(str(error), usage) from None
 
@@ -143,7 +160,8 @@ def _answer(reply: ModelReply, quoted: Quoted) -> Any:
         reason = f"the judge's reasoning is not closed, so it has no answer: {_end(text)}"
         raise ValueError(f"{reason}. {_MORE_TOKENS}") from None
     if reply.bound and not (isinstance(answer, dict) and "result" in answer):
-        raise ValueError(f"the judge's answer has no `result`: {_excerpt(answer)}. {_FREE_TEXT}")
+        reason = f"the judge's answer has no `result`: {_excerpt(answer)}"
+        raise _WrongForm(reason, isinstance(answer, (dict, list)))
     return answer
 
 
@@ -177,7 +195,8 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
     if not any(behind.answers):
         raise ValueError(_nothing(whole))
     reason = "the judge's answer is not JSON alone, as was requested"
-    raise ValueError(f"{reason}: {_excerpt(behind.answers[0])}. {_FREE_TEXT}") from None
+    answer = behind.answers[0]
+    raise _WrongForm(f"{reason}: {_excerpt(answer)}", "{" in answer)
 
 
 def _verdict_at_end(text: str, quoted: Quoted) -> dict[str, Any]:
@@ -205,7 +224,7 @@ def _first_object(answers: Sequence[str]) -> tuple[str, dict[str, Any], int]:
             raise
         except ValueError as error:
             reason = reason or f"{error}: {_end(answer)}"
-    raise ValueError(reason)
+    raise _WrongForm(reason)
 
 
 def _in_object(text: str) -> str:
@@ -237,11 +256,11 @@ def _plain(text: str) -> str:
 
 def _result(answer: Any, result_of: Callable[[Any], T]) -> T:
     if not isinstance(answer, dict) or "result" not in answer:
-        raise ValueError(f"the judge's answer has no `result`: {_excerpt(answer)}")
+        raise _WrongForm(f"the judge's answer has no `result`: {_excerpt(answer)}")
     try:
         return result_of(answer["result"])
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"the judge's answer: {error}") from None
+        raise _WrongForm(f"the judge's answer: {error}") from None
 
 
 def _excerpt(value: Any) -> str:

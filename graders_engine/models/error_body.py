@@ -66,6 +66,10 @@ _STATUS_OF = {
 
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
+MAX_EVENT_CHARS = 80
+"""Of a stream of events."""
+_EVENTS = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:(?:data|event|id|retry):|: ?[A-Z\n])")
+"""The beginning of a stream of server-sent events."""
 MAX_DETAILS_CHARS = 10_000
 """Of all texts of an error object."""
 MAX_DEPTH = 8
@@ -257,6 +261,17 @@ def _without_json(text: str) -> tuple[str, Any]:
             break
         inner = None  # such as the names of parameters
     return " ".join(_QUOTING.sub(" ", text).split()), inner
+
+
+def why_not_json(text: bytes) -> str:
+    """Why an answer that is not JSON cannot be read, with its beginning."""
+    if not _EVENTS.match(text):
+        return f"the answer is not JSON: {shortened(text)}"
+    return (
+        f"the endpoint streams its answer, which is not read: {shortened(text[:MAX_EVENT_CHARS])}…. Some do "
+        "unless they are told not to: in graders.toml, under [endpoints.NAME], set extra_body = "
+        "{stream = false}"
+    )
 
 
 def shortened(text: bytes) -> str:

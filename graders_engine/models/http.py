@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graders_engine.errors import BackendBusy, BackendFailure
 from graders_engine.language import strict_json
-from graders_engine.models.error_body import failure_of, shortened
+from graders_engine.models.error_body import failure_of, shortened, why_not_json
 from graders_engine.models.port_check import PortCheck
 from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
@@ -142,10 +142,10 @@ class HttpClient:
         try:
             return self._decode(text)
         except strict_json.RepeatedKey as error:
-            reason = str(error)
+            reason = f"{error}: {shortened(text)}"
         except ValueError:
-            reason = "the answer is not JSON"
-        raise BackendFailure(f"{address}: {reason}: {shortened(text)}", status=200)
+            reason = why_not_json(text)
+        raise BackendFailure(f"{address}: {reason}", status=200)
 
     async def _ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
