@@ -191,6 +191,11 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         return status_of(self.blame)
 
 
+def plain_number(number: float) -> str:
+    """A number as people write it, with all its digits."""
+    return repr(number).removesuffix(".0")
+
+
 def rewarded(reward: float) -> Outcome:
     """The outcome of a single grader that gave a reward."""
     return Outcome(reward, reward)

@@ -20,6 +20,12 @@ _BRACE = re.compile(r"[{}]")
 _JSON_START = re.compile(r'\{\s*["}]')
 _OBJECT_START = re.compile(r"\{\s*(?:[\"'\u201c\u201d\u2018\u2019/#]|\w+\s*:)")
 """The beginning of an object, in JSON or in what people and models write for it."""
+_VERDICT_KEYS = frozenset({"result", "steps", "score", "verdict", "rating", "grade", "label"})
+_NAMED_NUMBER = re.compile(
+    r"(?i)\b(?:result|score|verdict|rating|grade)\b[^\w\s]{0,3}\s?(?:is|of|would be|[:=])?\s?[^\w\s+-]{0,3}"
+    r"([+-]?\d+(?:\.\d+)?)"
+)
+"""A verdict in prose, such as `Score: 0.2`, `**Result:** 1` and `<result>0</result>`."""
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*[\w.+-]*")
 _MIN_FENCE = 3
 
@@ -54,6 +60,28 @@ def last_object(text: str) -> tuple[dict[str, Any], int]:
     if decoder.repeated:
         raise strict_json.RepeatedKey("a key is there twice in one object")
     return value, left_out + start
+
+
+def another_verdict(text: str, result: Any) -> bool:
+    """Whether a text before a verdict holds what may be another one: an object, or a number with a name.
+
+    Args:
+        text: what stands before the verdict.
+        result: the verdict's; one that is equal is not another one.
+    """
+    if not isinstance(result, (int, float, str)):
+        return False  # it is none itself
+    decoder = _Decoder()
+    at = 0
+    text = text[-TAIL_CHARS:]
+    while found := _OBJECT_START.search(text, at):
+        value, at = decoder.read(text, found.start())
+        if value is None or decoder.repeated:
+            return True
+        if not _VERDICT_KEYS.isdisjoint(value) and value.get("result") != result:
+            return True
+    named = (float(found[1]) for found in _NAMED_NUMBER.finditer(text))
+    return not isinstance(result, str) and any(number != result for number in named)
 
 
 def _search(text: str, decoder: _Decoder) -> tuple[dict[str, Any] | None, int, list[int]]:

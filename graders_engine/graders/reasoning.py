@@ -3,7 +3,8 @@
 Reasoning that a server does not take out of the text stands before the answer, between the markers that the
 model was trained with. A row may contain such markers, and a judge may quote the row: so a block counts where
 it begins the answer, and a closing marker alone (the chat template may have written the opening one) only
-where the request does not contain it.
+where the request does not contain it. Where the request contains a block's closing marker, nothing tells
+which of several ends it, nor whether one does: what stands in the request as well is no answer then.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Quoted = Callable[[str], bool]
-"""Whether the request contains a text, in small letters."""
+"""Whether the request contains a text, in any case, with any blanks and escapes."""
 BOM = "\ufeff"
+MAX_ENDS = 20
+"""Closing markers of a block that are tried, from the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,21 @@ class OpenReasoning(ValueError):
     """Raised where reasoning is not closed, so that nothing in the text is the answer."""
 
 
-def without_reasoning(text: str, quoted: Quoted) -> str:
-    """The answer behind one block of reasoning that begins the text, or the whole text; without blanks.
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What may be the answer behind a judge's reasoning.
+
+    Attributes:
+        answers: the texts without blanks round them, the likeliest first; one, unless `doubtful`.
+        doubtful: whether the end of the reasoning may be a quotation from the request.
+    """
+
+    answers: tuple[str, ...]
+    doubtful: bool = False
+
+
+def without_reasoning(text: str, quoted: Quoted) -> Behind:
+    """The answer behind one block of reasoning that begins the text, or the whole text.
 
     Raises:
         OpenReasoning: the block is not closed.
@@ -109,17 +125,23 @@ def without_reasoning(text: str, quoted: Quoted) -> str:
     text = text.strip().removeprefix(BOM).lstrip()
     for form in _FORMS:
         if opened := form.opening.match(text):
-            closed = form.closing.search(text, opened.end())
-            if closed is None:
+            ends = list(form.closing.finditer(text, opened.end()))[-MAX_ENDS:]
+            if not ends:
                 raise OpenReasoning(opened[0])
-            return _answer(text[closed.end() :])
-    closings = (
-        closed
+            first = form.closing.search(text, opened.end())
+            if first and not (quoted(form.names[1]) or quoted(first[0])):
+                return Behind((_answer(text[first.end() :]),))
+            return Behind(tuple(_answer(text[end.end() :]) for end in reversed(ends)), True)
+    closings = [
+        (closed, quoted(form.names[1]) or quoted(closed[0]))
         for form in _FORMS
-        if form.alone and (closed := form.closing.search(text)) and not quoted(form.names[1])
-    )
-    first = min(closings, key=lambda closed: closed.start(), default=None)
-    return text if first is None else _answer(text[first.end() :])
+        if form.alone and (closed := form.closing.search(text))
+    ]
+    own = (closed for closed, doubtful in closings if not doubtful)
+    first = min(own, key=lambda closed: closed.start(), default=None)
+    if first is None:
+        return Behind((text,), bool(closings))
+    return Behind((_answer(text[first.end() :]),))
 
 
 def reasons_still(text: str, quoted: Quoted) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,6 +12,9 @@ from graders_engine.graders.base import Services
 from graders_engine.graders.fields import field_error
 from graders_engine.graders.messages import ModelGrader
 from graders_engine.graders.model_evaluator import ModelEvaluator
+from graders_engine.outcome import plain_number
+
+_log = logging.getLogger("graders_engine")
 
 
 def _check_order(bounds: list[float]) -> list[float]:
@@ -34,7 +38,17 @@ class ScoreModelGrader(ModelGrader):
         lowest, highest = self.range or (0.0, 1.0)
 
         def clamped(score: float) -> float:
-            return min(max(score, lowest), highest)
+            reward = min(max(score, lowest), highest)
+            if reward != score and self.model not in services.clamped:
+                services.clamped.add(self.model)
+                _log.warning(
+                    "%s answered %s, which is not within the range from %s to %s of %s: such a number counts "
+                    "as the end of the range, here %s. Name the range in the grader's messages, or set "
+                    "`range` to what the judge uses",
+                    self.model, *map(plain_number, (score, lowest, highest)), self.name or "the grader",
+                    plain_number(reward),
+                )  # fmt: skip
+            return reward
 
         return ModelEvaluator(
             self, services, {"type": "number"}, verdict.number, verdict.middle, clamped

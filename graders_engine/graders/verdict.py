@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from statistics import median
 from typing import Any, TypeVar
 
 from graders_engine.errors import JudgeCutOff, JudgeRefused, JudgeUnparsable
-from graders_engine.graders.last_object import last_object, without_fence
+from graders_engine.graders.last_object import another_verdict, last_object, without_fence
 from graders_engine.graders.reasoning import (
     BOM,
     OpenReasoning,
@@ -33,7 +35,22 @@ _NO_THINKING = (
     'In graders.toml, under [endpoints.NAME], set structured = "text" or turn thinking off by extra_body; '
     "or raise max_completions_tokens in the grader's sampling_params"
 )
+_QUOTED = "the verdict at the end of the judge's answer may be quoted: it stands in what was asked as well"
+_ESCAPE = re.compile(r"\\u(00[2-7][0-9a-fA-F])")
+_BLANK = re.compile(r"[\s\\]+")
 _MORE_TOKENS = "Raise max_completions_tokens in the grader's sampling_params"
+
+
+class _WrongForm(ValueError):
+    """An answer that is not the object that was asked for.
+
+    Attributes:
+        free_text: whether the judge wrote an object, so that another way to ask may help.
+    """
+
+    def __init__(self, reason: str, free_text: bool = False) -> None:
+        super().__init__(reason)
+        self.free_text = free_text
 
 
 def schema(result: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +107,11 @@ def read_verdict(
     try:
         answer = _answer(reply, _quoted_from(request))
         return _result(answer, result_of)
+    except _WrongForm as error:
+        kind = "NUMBER" if result_of is number else "LABEL"
+        wanted = f'The answer must end with an object {{"steps": [...], "result": {kind}}}'
+        parts = (f"{error}. {wanted}", _FREE_TEXT if error.free_text else "")
+        raise JudgeUnparsable(". ".join(filter(None, parts)), usage) from None
     except ValueError as error:
         raise JudgeUnparsable(str(error), usage) from None
 
@@ -138,7 +160,8 @@ def _answer(reply: ModelReply, quoted: Quoted) -> Any:
         reason = f"the judge's reasoning is not closed, so it has no answer: {_end(text)}"
         raise ValueError(f"{reason}. {_MORE_TOKENS}") from None
     if reply.bound and not (isinstance(answer, dict) and "result" in answer):
-        raise ValueError(f"the judge's answer has no `result`: {_excerpt(answer)}. {_FREE_TEXT}")
+        reason = f"the judge's answer has no `result`: {_excerpt(answer)}"
+        raise _WrongForm(reason, isinstance(answer, (dict, list)))
     return answer
 
 
@@ -157,54 +180,87 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
     except strict_json.RepeatedKey:
         raise
     except ValueError:
-        answer = without_reasoning(text, quoted)
-    if not answer:
+        behind = without_reasoning(text, quoted)
+    for answer in behind.answers:
+        inner = without_fence(answer)
+        try:
+            verdict = strict_json.decode_unique(inner)
+        except strict_json.RepeatedKey:
+            raise
+        except ValueError:
+            continue
+        if behind.doubtful and quoted(inner):
+            raise ValueError(f"{_QUOTED}: {_excerpt(answer)}")
+        return verdict
+    if not any(behind.answers):
         raise ValueError(_nothing(whole))
-    try:
-        return strict_json.decode_unique(without_fence(answer))
-    except strict_json.RepeatedKey:
-        raise
-    except ValueError:
-        reason = "the judge's answer is not JSON alone, as was requested"
-        raise ValueError(f"{reason}: {_excerpt(answer)}. {_FREE_TEXT}") from None
+    reason = "the judge's answer is not JSON alone, as was requested"
+    answer = behind.answers[0]
+    raise _WrongForm(f"{reason}: {_excerpt(answer)}", "{" in answer)
 
 
 def _verdict_at_end(text: str, quoted: Quoted) -> dict[str, Any]:
     """The object that a text ends with."""
-    answer = without_reasoning(text, quoted)
-    if not answer:
+    behind = without_reasoning(text, quoted)
+    if not any(behind.answers):
         raise ValueError(_nothing(text.strip()))
-    try:
-        verdict, start = last_object(answer)
-    except strict_json.RepeatedKey:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{error}: {_end(answer)}") from None
-    if reasons_still(answer[:start], quoted):
+    answer, verdict, start = _first_object(behind.answers)
+    before = answer[:start]
+    if reasons_still(before, quoted):
         raise OpenReasoning
+    unsure = behind.doubtful or another_verdict(before, verdict.get("result"))
+    if unsure and quoted(_in_object(answer[start:])):
+        raise ValueError(f"{_QUOTED}: {_end(answer)}")
     return verdict
+
+
+def _first_object(answers: Sequence[str]) -> tuple[str, dict[str, Any], int]:
+    """The first answer that ends with an object, the object, and where it begins."""
+    reason = ""
+    for answer in answers:
+        try:
+            return answer, *last_object(answer)
+        except strict_json.RepeatedKey:
+            raise
+        except ValueError as error:
+            reason = reason or f"{error}: {_end(answer)}"
+    raise _WrongForm(reason)
+
+
+def _in_object(text: str) -> str:
+    """An object without the fence behind it."""
+    return text[: text.rindex("}") + 1]
 
 
 def _quoted_from(request: ModelRequest | None) -> Quoted:
     """Whether a request contains a text."""
 
-    def quoted(text: str) -> bool:
-        return request is not None and any(
-            isinstance(part, TextPart) and text in part.text.lower()
-            for message in request.messages
-            for part in message.parts
-        )
+    @cache
+    def asked() -> str:
+        messages = request.messages if request is not None else ()
+        parts = (part for message in messages for part in message.parts)
+        return "\n".join(_plain(part.text) for part in parts if isinstance(part, TextPart))
 
-    return quoted
+    return lambda text: _plain(text) in asked()
+
+
+def _plain(text: str) -> str:
+    """A text in small letters, without blanks and escapes: judges quote rows with others."""
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    if "&" in text:
+        import html  # its table of names takes time to load
+
+        text = html.unescape(text)
+    return _BLANK.sub("", text).lower()
 
 
 def _result(answer: Any, result_of: Callable[[Any], T]) -> T:
     if not isinstance(answer, dict) or "result" not in answer:
-        raise ValueError(f"the judge's answer has no `result`: {_excerpt(answer)}")
+        raise _WrongForm(f"the judge's answer has no `result`: {_excerpt(answer)}")
     try:
         return result_of(answer["result"])
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"the judge's answer: {error}") from None
+        raise _WrongForm(f"the judge's answer: {error}") from None
 
 
 def _excerpt(value: Any) -> str:

@@ -7,8 +7,8 @@
 - `{"detail": "text"}`, `{"detail": [{"loc": [...], "msg": ...}]}`: FastAPI, problem details (RFC 9457)
 - `{"message": "text"}`, `{"message": {"detail": [...]}}`: gateways, Mistral
 
-A content filter is the code `content_filter` in all of them, with any status: it is no outage. Some gateways
-answer with status 200 and put the error beside the answer, or into it.
+A judge's content filter is the code `content_filter` in all of them, with any status: it is no outage. Some
+gateways answer with status 200 and put the error beside the answer, or into it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
 _FORBIDDEN_STATUS = frozenset({403, 404})
 """Answers that may depend on what is asked as well: some endpoints moderate it with them."""
+_MODERATED_STATUS = frozenset({400, 403, 422, 446, 451})
+"""Answers that are no outage, so that the sentence that an error begins with may be a filter's."""
 _GUARDRAIL_STATUS = 446
 """By which Portkey and other gateways say that a guardrail stopped the request."""
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -64,6 +66,10 @@ _STATUS_OF = {
 
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
+MAX_EVENT_CHARS = 80
+"""Of a stream of events."""
+_EVENTS = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:(?:data|event|id|retry):|: ?[A-Z\n])")
+"""The beginning of a stream of server-sent events."""
 MAX_DETAILS_CHARS = 10_000
 """Of all texts of an error object."""
 MAX_DEPTH = 8
@@ -94,24 +100,32 @@ class ErrorBody:
 
 def read_error_body(text: bytes) -> ErrorBody:
     """What a body says; of a body that is not an error object, only the text."""
-    try:
-        value = strict_json.decode(text)
-    except ValueError:
-        value = None
+    value = _decoded(text)
     if not isinstance(value, (dict, list)):
         message = shortened(text)
-        code = CONTENT_FILTER if is_filtered(value or message) else None
-        return ErrorBody(code, message=message or None, details=message)
+        return ErrorBody(message=message or None, details=message)
     body = _read(value, MAX_DEPTH) or ErrorBody(message=shortened(text) or None)
-    if is_filtered(value):
-        body = replace(body, code=CONTENT_FILTER)
     return replace(
         body, details="\n".join(filter(None, _lines(value, MAX_DEPTH)))[:MAX_DETAILS_CHARS]
     )
 
 
+def _decoded(text: bytes) -> Any:
+    """The JSON of a body; its beginning as text where it is none."""
+    try:
+        return strict_json.decode(text) or shortened(text)
+    except ValueError:
+        return shortened(text)
+
+
 def failure_of(
-    address: str, status: int, wait_s: float | None, text: bytes, source: str = "HTTP"
+    address: str,
+    status: int,
+    wait_s: float | None,
+    text: bytes,
+    source: str = "HTTP",
+    *,
+    filters: bool = True,
 ) -> BackendFailure:
     """The exception for an answer with another status than 200.
 
@@ -121,9 +135,14 @@ def failure_of(
         wait_s: seconds to wait before another request, where the server says so.
         text: the body, without keys.
         source: where the status stands, for the message.
+        filters: whether a content filter may be behind it, as with judges: then it is no outage.
     """
     body = read_error_body(text)
-    if status == _GUARDRAIL_STATUS:
+    filtered = filters and (
+        status == _GUARDRAIL_STATUS
+        or is_filtered(_decoded(text), exact=status not in _MODERATED_STATUS)
+    )
+    if filtered:
         body = replace(body, code=CONTENT_FILTER)
     fields = ErrorFields(
         status=status,
@@ -131,12 +150,12 @@ def failure_of(
         param=body.param,
         message=body.message,
         details=body.details,
-        cause=_cause(status, body.code),
+        cause="" if filtered else _cause(status, body.code),
     )
     if 300 <= status < 400:
         return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
     reason = f"{address}: {source} {status}: {shortened(text)}"
-    if status in RETRIED_STATUS and body.code != CONTENT_FILTER:
+    if status in RETRIED_STATUS and not filtered:
         overloaded = status in OVERLOADED_STATUS
         return BackendBusy(reason, wait_s, overloaded=overloaded, **fields)
     return BackendRejected(reason, **fields)
@@ -184,8 +203,6 @@ def _status_of(error: Any, body: ErrorBody) -> int | None:
 
 
 def _cause(status: int, code: str | None) -> Cause:
-    if code == CONTENT_FILTER:
-        return ""
     if status in _REFUSED_STATUS or 300 <= status < 400 or code in _QUOTA_CODES:
         return "refused"
     if status in _FORBIDDEN_STATUS:
@@ -244,6 +261,17 @@ def _without_json(text: str) -> tuple[str, Any]:
             break
         inner = None  # such as the names of parameters
     return " ".join(_QUOTING.sub(" ", text).split()), inner
+
+
+def why_not_json(text: bytes) -> str:
+    """Why an answer that is not JSON cannot be read, with its beginning."""
+    if not _EVENTS.match(text):
+        return f"the answer is not JSON: {shortened(text)}"
+    return (
+        f"the endpoint streams its answer, which is not read: {shortened(text[:MAX_EVENT_CHARS])}…. Some do "
+        "unless they are told not to: in graders.toml, under [endpoints.NAME], set extra_body = "
+        "{stream = false}"
+    )
 
 
 def shortened(text: bytes) -> str:

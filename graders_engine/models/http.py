@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graders_engine.errors import BackendBusy, BackendFailure
 from graders_engine.language import strict_json
-from graders_engine.models.error_body import failure_of, shortened
+from graders_engine.models.error_body import failure_of, shortened, why_not_json
 from graders_engine.models.port_check import PortCheck
 from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
@@ -79,6 +79,7 @@ class HttpClient:
         secrets: keys that are masked in every answer, besides those in the headers and the address of its
             request.
         decode: reads the JSON of an answer; raises ValueError if it cannot be used.
+        filters: whether an error may be a content filter's, which is no outage.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class HttpClient:
         proxy: str | None = None,
         secrets: Secrets | None = None,
         decode: Callable[[bytes], Any] = strict_json.decode,
+        filters: bool = False,
     ) -> None:
         self.retry = retry or RetryPolicy()
         self.on_retry = on_retry
@@ -100,6 +102,7 @@ class HttpClient:
         if proxy is not None:
             self._secrets.add_address(proxy)
         self._decode = decode
+        self._filters = filters
         self._ports = PortCheck()
         self._session: aiohttp.ClientSession | None = None
 
@@ -135,14 +138,14 @@ class HttpClient:
                 raise BackendFailure(f"{address}: {REPEATS_KEY}", status=200) from None
             text = f"({REPEATS_KEY})".encode()
         if answer.status != 200:
-            raise failure_of(address, answer.status, answer.wait_s, text)
+            raise failure_of(address, answer.status, answer.wait_s, text, filters=self._filters)
         try:
             return self._decode(text)
         except strict_json.RepeatedKey as error:
-            reason = str(error)
+            reason = f"{error}: {shortened(text)}"
         except ValueError:
-            reason = "the answer is not JSON"
-        raise BackendFailure(f"{address}: {reason}: {shortened(text)}", status=200)
+            reason = why_not_json(text)
+        raise BackendFailure(f"{address}: {reason}", status=200)
 
     async def _ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None

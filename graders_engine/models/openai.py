@@ -76,7 +76,9 @@ class OpenAIBackend:
         self._extra_body = dict(settings.extra_body)
         secrets = Secrets() if secrets is None else secrets
         keep_secret(settings, secrets, api_key)
-        client = HttpClient(retry, MAX_ANSWER_BYTES, secrets=secrets, decode=decode_answer)
+        client = HttpClient(
+            retry, MAX_ANSWER_BYTES, secrets=secrets, decode=decode_answer, filters=True
+        )
         self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
         self.address = self._endpoint.address
         self._url = self.address + self._wire.path

@@ -18,7 +18,7 @@ from graders_engine.language.formula import Formula
 from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.outcome import RowOutcome, Status
+from graders_engine.outcome import Outcome, RowOutcome, Status
 from graders_engine.report.visible import visible_json
 from graders_engine.settings import EngineSettings
 
@@ -97,6 +97,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
         status: "scored", "invalid" or "failed"; "" if the grader was not run.
         not_run: why the grader was not run; empty if it was.
         sub_rewards: the rewards of a multi grader's parts, by key.
+        clamped: the numbers of judges that were clamped to their grader's range, before that, by key; of a
+            grader that is no multi, by "".
         flags: the flags that are set, with details, including those of the sample itself.
         sample_flags: the flags of the sample itself; they do not change the reward.
         templates: every template of the grader.
@@ -115,6 +117,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Status | str = ""
     not_run: str = ""
     sub_rewards: dict[str, float | None] = {}
+    clamped: dict[str, float] = {}
     flags: dict[str, str] = {}
     sample_flags: list[str] = []
     templates: list[ExplainedTemplate] = []
@@ -201,11 +204,22 @@ def _from_outcome(compiled: CompiledGrader, row: RowOutcome) -> dict[str, Any]:
         "reward": row.reward,
         "status": row.status,
         "sub_rewards": row.sub_rewards,
+        "clamped": _clamped(row.outcome),
         "flags": row.flags,
         "sample_flags": [flag.value for flag in row.sample_flags],
         "formula": _formula(compiled, row.sub_rewards),
         "printed": row.outcome.printed,
         "seconds": row.seconds,
+    }
+
+
+def _clamped(outcome: Outcome) -> dict[str, float]:
+    if outcome.score is not None:
+        return {"": outcome.score}
+    return {
+        key: score
+        for key, score in outcome.scores.items()
+        if score is not None and score != outcome.sub_rewards.get(key)
     }
 
 

@@ -32,6 +32,10 @@ def server() -> Iterator[JudgeServer]:
         yield opened
 
 
+def asking(text: str) -> ModelRequest:
+    return ModelRequest("m", (ModelMessage("user", (TextPart(text),)),), {})
+
+
 def graded(server: JudgeServer, text: str, sample: str = "x", **settings: Any) -> Any:
     grader = settings.pop("grader", SCORE)
     chat = settings.get("api") != "responses"
@@ -148,6 +152,28 @@ def test_nothing_more_may_enclose_a_bound_verdict_and_the_message_names_the_sett
     assert "graders.toml" in one.flags[PARSE]
 
 
+@pytest.mark.parametrize("structured", ["json_schema", "text"])
+@pytest.mark.parametrize(
+    ("text", "object_"),
+    [
+        ("7", False),
+        ("Score: 7/10", False),
+        ('"kind"', False),
+        ('{"score": 7}', True),
+        ('{"result": "7"}', False),
+    ],
+)
+def test_an_answer_in_another_form_is_refused_with_the_form_that_is_wanted(
+    server: JudgeServer, text: str, structured: str, object_: bool
+) -> None:
+    for grader, kind in ((SCORE, "NUMBER"), (LABEL, "LABEL")):
+        one = graded(server, text, structured=structured, grader=grader)
+        assert (one.reward, list(one.flags)) == (None, [PARSE])
+        assert f'an object {{"steps": [...], "result": {kind}}}' in one.flags[PARSE]
+        advised = object_ and structured != "text"
+        assert (REMEDY in one.flags[PARSE]) == advised
+
+
 NOT_THE_LAST = {
     "trailing comma": QUOTE + '{"steps": [], "result": 0.2,}',
     "comment": QUOTE + '```json\n{"steps": [], "result": 0.2 // weak\n}\n```',
@@ -260,8 +286,7 @@ JUDGED = {
 def test_what_a_row_plants_before_the_judge_s_verdict_is_never_the_reward(
     planted: str, before: str, between: str, own: str, bound: bool
 ) -> None:
-    messages = (ModelMessage("user", (TextPart(f"Rate this: {planted}"),)),)
-    request = ModelRequest("m", messages, {})
+    request = asking(f"Rate this: {planted}")
     reply = ModelReply(before + planted + between + own, "m", bound=bound)
     try:
         result = verdict.read_verdict(reply, verdict.number, request=request)

@@ -84,6 +84,16 @@ NEVER_AN_ANSWER = {
         http(307, Location="http://127.0.0.1:1/"), SERVER, "a redirect is not followed"
     ),
     "a page with status 200": Fault(http(200, HTML), SERVER, "the answer is not JSON: <!doctype"),
+    "a stream": Fault(
+        http(200, b'data: {"choices": [{"delta": {"content": "{"}}]}\n\n' * 99), SERVER,
+        "extra_body = {stream = false}",
+    ),
+    "a stream that begins with an event": Fault(
+        http(200, b"event: message\ndata: {}\n\n"), SERVER, "the endpoint streams its answer",
+    ),
+    "a stream that begins with a comment": Fault(
+        http(200, b": OPENROUTER PROCESSING\n\ndata: {}\n\n"), SERVER, "the endpoint streams its answer",
+    ),
     "broken JSON": Fault(http(200, b'{"choices": ['), SERVER, "the answer is not JSON"),
     "no body": Fault(http(200), SERVER, "the answer is not JSON"),
     "NaN in the answer": Fault(http(200, b'{"choices": NaN}'), SERVER, "the answer is not JSON"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.judges.judge_server import JudgeServer, Reply, http, judge_server
+from graders_engine.models.endpoint import Endpoint, EndpointSettings
+from graders_engine.models.http import HttpClient
+from graders_engine.models.openai_embeddings import OpenAIEmbeddings
+from graders_engine.models.retry import RetryPolicy
+from tests.judges.judge_server import JudgeServer, Reply, http, judge_server, verdict
 from tests.judges.rows import scored
 
 REFUSAL = "model_grader_refusal_error"
@@ -83,6 +88,14 @@ BODIES: dict[str, tuple[int, Any]] = {
     "DeepSeek": (400, told("Content Exists Risk", code="invalid_request_error")),
     "DeepSeek, older": (400, {"detail": "Content Exists Risk"}),
     "Zhipu": (400, {"contentFilter": [{"level": 1, "role": "user"}], "error": {"code": "1301"}}),
+    "Anthropic's policy": (400, told("Output blocked by content filtering policy")),
+    "an exact code with the status of an outage": (503, told("upstream", code="content_filter")),
+    "an exact type with the status of an outage": (429, told("no", type="content_policy_violation")),
+    "Azure with the status of an outage": (500, AZURE_BODY),
+    "OpenRouter's code with the status of an outage": (
+        502, {"error": {"code": 502, "message": "no", "metadata": {"raw": json.dumps(AZURE_BODY)}}},
+    ),
+    "Gemini's feedback with the status of an outage": (500, {"promptFeedback": {"blockReason": "SAFETY"}}),
     "a text": (400, b"litellm.ContentPolicyViolationError: no"),
     "deep inside": (400, {"a": {"b": [{"c": {"d": {"e": {"f": {"g": {"h": {"i": AZURE_BODY}}}}}}}]}}),
 }  # fmt: skip
@@ -128,6 +141,37 @@ OUTAGES: dict[str, tuple[int, Any]] = {
     "a filter that found nothing": (500, told("no", content_filter_results={"hate": SAFE})),
     "no block": (500, {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}}),
     "a prompt that is invalid otherwise": (400, told("Invalid prompt: too long", code="invalid_prompt")),
+    "a limit that is called a policy": (429, told("Violated rate limit policy: 60 requests per minute")),
+    "a check that took too long": (503, told("Content policy violation check timed out, please retry")),
+    "a network that is called content": (502, b"The response was blocked by content delivery network"),
+    "a gateway that is called security": (502, b"The request was blocked by content security gateway"),
+    "a type that is a word": (500, told("safety classifier timed out", type="safety")),
+    "a status that is a word": (503, {"message": "service", "status": "sensitive"}),
+    "a reason of two words": (503, told("x", reason="connection refusal")),
+    "a reason that is a word": (500, told("temporary", reason="refusal")),
+    "an action of two words": (503, told("x", action="safety mode")),
+    "a limit that is called safety": (
+        429, told("The request was blocked by safety limits: too many requests"),
+    ),
+    "a block for a limit": (429, told("no", blocked_reason="RATE_LIMIT")),
+    "LiteLLM's guardrail that failed itself": (
+        500, told("litellm.GuardrailRaisedException: Guardrail raised an exception, Guardrail: presidio, "
+                  "Message: Connection refused", code="500"),
+    ),
+    "LiteLLM's fallback that failed": (
+        500, told("litellm.APIConnectionError: ContentPolicyViolationError fallback failed: timeout"),
+    ),
+    "a filter's code within another": (500, told("no", code="content_filter_error")),
+    "a filter's sentence with the status of an outage": (503, told(AZURE)),
+    "a request that was blocked by somebody else": (
+        400, told("The prompt was blocked by your network administrator: max length"),
+    ),
+    "an input that was blocked for its form": (
+        400, told("The input was blocked because the image could not be loaded"),
+    ),
+    "a limit of a network": (403, b"The response was blocked by content delivery network"),
+    "a check that took too long, as a wrong request": (400, told("Content policy violation check timed out")),
+    "a reason of two words of a wrong request": (400, told("x", reason="connection refusal")),
     "a word of the language": (500, told("Safety first")),
 }  # fmt: skip
 
@@ -139,3 +183,46 @@ def test_an_error_that_only_mentions_a_filter_stays_an_error(
     server.answers(refused(status, body))
     one = scored(server.url)
     assert (one.status, list(one.flags)) == ("failed", [SERVER])
+
+
+LOST = [OUTAGES[name] for name in OUTAGES if OUTAGES[name][0] in (429, 500, 502, 503)]
+
+
+@pytest.mark.parametrize(("status", "body"), LOST)
+def test_an_outage_that_speaks_of_a_filter_is_tried_again(
+    server: JudgeServer, status: int, body: Any
+) -> None:
+    server.answers(refused(status, body), verdict(0.5))
+    assert scored(server.url, retry=RetryPolicy(attempts=2, wait_initial_s=0.0)).reward == 0.5
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_embeddings_know_no_filters(server: JudgeServer, status: int) -> None:
+    vectors = {"data": [{"index": 0, "embedding": [1.0, 0.5]}]}
+    server.answers(refused(status, AZURE_BODY), http(200, json.dumps(vectors).encode()))
+    client = HttpClient(RetryPolicy(attempts=2, wait_initial_s=0.0))
+    settings = EndpointSettings(base_url=server.url)
+
+    async def embedded() -> list[Any]:
+        endpoint = Endpoint.from_settings(settings, client, api_key="x")
+        embeddings = OpenAIEmbeddings("m", endpoint, settings)
+        try:
+            return await embeddings.embed(["a text"])
+        finally:
+            await embeddings.close()
+
+    assert asyncio.run(embedded()) == [[1.0, 0.5]]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_graders_of_endpoints_know_no_filters(server: JudgeServer, status: int) -> None:
+    server.answers(refused(status, AZURE_BODY), http(200, b'{"score": 0.5}'))
+    client = HttpClient(RetryPolicy(attempts=2, wait_initial_s=0.0))
+
+    async def graded() -> Any:
+        try:
+            return await Endpoint(server.url, client).post("", b"{}")
+        finally:
+            await client.close()
+
+    assert asyncio.run(graded()) == {"score": 0.5}

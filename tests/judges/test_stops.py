@@ -97,6 +97,62 @@ def test_so_does_a_response(
     assert list(one.flags) == [flag]
 
 
+def test_a_response_that_is_not_there_yet_is_a_failure_that_names_the_setting(
+    server: JudgeServer,
+) -> None:
+    for status in ("queued", "in_progress"):
+        server.answers(answer(judge.responded(judge.spoken(VERDICT), status=status)))
+        one = scored(OpenAIBackend(EndpointSettings(base_url=server.url, api="responses")))
+        assert (one.reward, list(one.flags)) == (None, [SERVER])
+        assert status in one.flags[SERVER]
+        assert "background = false" in one.flags[SERVER]
+
+
+ITEM = {"type": "message", "role": "assistant", "content": [judge.spoken(VERDICT)]}
+
+
+@pytest.mark.parametrize("status", ["incomplete", "in_progress"])
+def test_a_message_that_is_not_complete_is_an_answer_that_was_cut_off(
+    server: JudgeServer, status: str
+) -> None:
+    server.answers(answer({**judge.responded(), "output": [{**ITEM, "status": status}]}))
+    one = scored(OpenAIBackend(EndpointSettings(base_url=server.url, api="responses")))
+    assert (one.reward, list(one.flags)) == (None, [CUT_OFF])
+
+
+@pytest.mark.parametrize("role", ["user", "system", "developer", "tool"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_message_that_repeats_the_request_is_no_answer(
+    server: JudgeServer, api: str, role: str
+) -> None:
+    chat = said(VERDICT, role=role)
+    server.answers(
+        answer(chat if api == "chat" else {**judge.responded(), "output": [{**ITEM, "role": role}]})
+    )
+    one = scored(OpenAIBackend(EndpointSettings(base_url=server.url, api=api)))
+    assert (one.reward, list(one.flags)) == (None, [SERVER])
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("refusal", ["", None])
+def test_an_empty_refusal_beside_a_verdict_is_none(
+    server: JudgeServer, api: str, refusal: str | None
+) -> None:
+    chunk = {"type": "refusal", "refusal": refusal}
+    if api == "chat":
+        server.answers(answer(said([chunk, {"type": "text", "text": VERDICT}])))
+    else:
+        server.answers(answer(judge.responded(chunk, judge.spoken(VERDICT))))
+    one = scored(OpenAIBackend(EndpointSettings(base_url=server.url, api=api)))
+    assert (one.reward, one.flags) == (1.0, {})
+
+
+@pytest.mark.parametrize("finish", [None, "stop", "eos"])
+def test_no_reason_to_stop_leaves_the_verdict(server: JudgeServer, finish: str | None) -> None:
+    server.answers(answer(choice(finish_reason=finish)))
+    assert scored(server.url).reward == 1.0
+
+
 def choice(**more: Any) -> dict[str, Any]:
     """A completion whose only choice has more keys."""
     whole = said(VERDICT)

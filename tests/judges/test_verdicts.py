@@ -54,6 +54,29 @@ def test_a_score_is_clamped_to_its_range(
     assert isinstance(graded.reward, float)
 
 
+def test_the_first_number_that_is_clamped_is_logged_once_for_each_judge(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    graders = {
+        name: {**SCORE, "name": name, "model": model, "range": [0, 10]}
+        for name, model in (("a", "judge-1"), ("b", "judge-2"), ("c", "judge-1"))
+    }
+    multi = {"type": "multi", "name": "m", "graders": graders, "calculate_output": "a + b + c"}
+    with Engine(judges=judging(Scripted(70))) as engine:
+        assert [one.reward for one in engine.score(multi, rows(5))] == [30.0] * 5
+    logged = [record.getMessage() for record in caplog.records]
+    assert sorted(text.split(" answered ")[0] for text in logged) == ["judge-1", "judge-2"]
+    for text in logged:
+        assert "answered 70, which is not within the range from 0 to 10" in text
+        assert "here 10." in text
+
+
+def test_numbers_within_the_range_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with Engine(judges=judging(Scripted(10))) as engine:
+        assert engine.run({**SCORE, "range": [0, 10]}, model_sample="x").reward == 10.0
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(("label", "reward"), [("kind", 1.0), ("plain", 1.0), ("rude", 0.0)])
 def test_a_label_passes_or_does_not(label: str, reward: float) -> None:
     graded = scored(Scripted(label), LABEL)

@@ -98,6 +98,18 @@ def test_a_judge_that_fails_is_explained_with_its_request() -> None:
     assert "answer: {torn" in explanation_text(explanation)
 
 
+def test_a_number_that_was_clamped_is_shown_with_the_end_of_its_range() -> None:
+    part = {**JUDGED["graders"]["right"], "range": [0, 10]}
+    explanation = explain(judged(70), part, ROW, 1)
+    assert explanation.clamped == {"": 70.0}
+    assert "clamped  70 → 10, the end of the range" in explanation_text(explanation)
+    multi = {"type": "multi", "graders": {"tone": part}, "calculate_output": "tone"}
+    explanation = explain(judged(-0.5), multi, ROW, 1)
+    assert explanation.clamped == {"tone": -0.5}
+    assert "clamped  tone: -0.5 → 0, the end of the range" in explanation_text(explanation)
+    assert explain(judged(7), part, ROW, 1).clamped == {}
+
+
 def test_flags_of_the_sample_are_distinguished_from_those_of_the_grader() -> None:
     grader = {
         "type": "string_check",

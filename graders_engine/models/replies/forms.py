@@ -20,6 +20,9 @@ _REASONING_KEYS = (
 )  # fmt: skip
 _PARTS = ("text", "thinking", "reasoning", "summary", "content")
 """Keys of a chunk of reasoning that hold its text."""
+_NOT_THE_MODEL = ("user", "system", "developer", "tool")
+"""Roles of messages that repeat what was asked."""
+_UNFINISHED = ("in_progress", "queued")
 _THOUGHTS = ("analysis", "commentary")
 """Phases and channels of messages that come before the answer."""
 MAX_REASONING_CHARS = 500
@@ -49,6 +52,8 @@ def chat_reply(answer: Any) -> ModelReply:
     message = choice.get("message")
     if message is None and (filtered or cut):  # Gemini leaves it out
         message = {}
+    if message.get("role") in _NOT_THE_MODEL:
+        raise KeyError("message")
     content = _content(message.get("content"))
     reasoning = content.reasoning
     for key in _REASONING_KEYS:
@@ -62,9 +67,14 @@ def responses_reply(answer: Any) -> ModelReply:
 
     Raises:
         KeyError, IndexError, TypeError, AttributeError: it has no message.
-        BackendFailure: the response failed.
+        BackendFailure: the response failed, or is not there yet.
     """
     status = answer.get("status")
+    if status in _UNFINISHED:
+        raise BackendFailure(
+            f"the endpoint answered with the status {status!r}, before the response was there. "
+            f"In graders.toml, under [endpoints.NAME], set extra_body = {{background = false}}"
+        )
     if status in ("failed", "cancelled"):
         raise BackendFailure(f"the endpoint answered with the status {status!r}")
     reason = (answer.get("incomplete_details") or {}).get("reason")
@@ -72,8 +82,11 @@ def responses_reply(answer: Any) -> ModelReply:
     parts, thoughts = [], []
     for entry in answer["output"]:
         kind = entry.get("type")
+        if entry.get("role") in _NOT_THE_MODEL:
+            continue
         if kind == "message" and not {entry.get("phase"), entry.get("channel")} & {*_THOUGHTS}:
             parts.append(_content(entry["content"]))
+            cut = cut or entry.get("status") in ("incomplete", *_UNFINISHED)
         elif kind in ("message", "reasoning"):
             thoughts.append(_said_in(entry.get("content")) or _said_in(entry.get("summary")))
     reasoning = "".join([*thoughts, *(part.reasoning for part in parts)])
@@ -141,7 +154,7 @@ def _content(content: Any) -> _Content:
         if kind in _TEXT_TYPES:
             texts.append(_text(chunk.get("text")))
         elif kind == "refusal":
-            refusals.append(_text(chunk.get("refusal")) or FILTERED)
+            refusals.append(_text(chunk.get("refusal")))
         elif isinstance(kind, str) and ("think" in kind or "reason" in kind):
             thoughts.append(_said_in(chunk))
     return _Content("".join(texts), "".join(thoughts), tuple(refusals))

@@ -8,6 +8,7 @@ from typing import Any
 
 from graders_engine.dataset.results.line import row_name
 from graders_engine.models.base import AudioPart, ImagePart, ModelMessage, TextPart
+from graders_engine.outcome import plain_number
 from graders_engine.report.explain import (
     ExplainedFormula,
     ExplainedTemplate,
@@ -60,6 +61,11 @@ def _rewards(row: Explanation) -> Iterator[str]:
         if row.status
         else Caution(f"not run: {row.not_run}")
     )
+    for key, number in row.clamped.items():
+        reward = row.sub_rewards.get(key) if key else row.reward
+        name = f"{visible(key)}: " if key else ""
+        end = "none" if reward is None else plain_number(reward)
+        yield Caution(f"clamped  {name}{plain_number(number)} → {end}, the end of the range")
     if row.recorded:
         recorded = (row.recorded.reward, row.recorded.status)
         yield _reward("recorded", *recorded)
