@@ -98,7 +98,7 @@ def load(
     if _FENCED.fullmatch(text):
         text = _unfenced(text, what)
     only_json = only_json and text.strip() != "" and not _FENCES.search(text)
-    if only_json or meant_as_json(text) or _is_json_text(text):
+    if only_json or meant_as_json(text) or (text.lstrip()[:1] == '"' and _is_json(text)):
         return _load_json(text, what, text_fields)
     yaml = _Yaml(text, what, text_fields)
     try:
@@ -112,11 +112,6 @@ def load(
     for note in () if quiet else yaml.notes:
         failing.caution(f"note: {what}: {note}")
     return value
-
-
-def _is_json_text(text: str) -> bool:
-    """Whether a document is nothing but a text in JSON's quotes."""
-    return text.lstrip()[:1] == '"' and _is_json(text)
 
 
 def _load_json(text: str, what: str, text_fields: Collection[str]) -> Any:
@@ -259,10 +254,21 @@ class _Yaml:
             key = self.text_of(key_node, flow=flow)
             if key in mapping:
                 self.fail(f"the key '{key}' is used twice in one mapping", at)
+            if node.flow_style and self.lacks_colon(key_node, value_node):
+                quote = (
+                    "a colon is missing after this key, or a text with a comma must be in quotes"
+                )
+                self.fail("write `null` after this colon" if key.endswith(":") else quote, at)
             mapping[key] = self.value(
                 value_node, as_text=key in self.text_fields, depth=depth + 1, flow=flow
             )
         return mapping
+
+    def lacks_colon(self, key: Any, value: Any) -> bool:
+        """Whether a key within braces stands there alone, which YAML reads as a key with null."""
+        if value.id != "scalar" or value.style is not None or value.value:
+            return False
+        return not self.text[key.end_mark.index :].lstrip().startswith(":")
 
     def text_of(self, node: Any, *, flow: bool) -> str:
         """The text of a scalar, if YAML means by it what those who typed it did."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain, warn
+from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, caution, complain, warn
 from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.flags import percent
@@ -207,8 +207,9 @@ def command(
         with _way_on_told(printed=printed):
             try:
                 tally = score_file(
-                    engine, given, out=place, inputs=files_read(), on_progress=on_results, **options
-                )
+                    engine, given, out=place, inputs=files_read(), on_progress=on_results,
+                    on_note=lambda note: None if quiet else caution(f"note: {note}"), **options
+                )  # fmt: skip
             finally:
                 print_new()
         compiled = engine.compile(given)

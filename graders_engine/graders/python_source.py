@@ -201,25 +201,29 @@ def _names_of_item(tree: ast.Module) -> set[str]:
 
 
 _DYNAMIC = frozenset(
-    {"__import__", "compile", "dir", "eval", "exec", "globals", "inspect", "locals", "sys", "vars"}
-)
+    {"__builtins__", "__import__", "builtins", "compile", "ctypes", "dir", "eval", "exec", "gc", "globals",
+     "importlib", "inspect", "locals", "sys", "traceback", "tracemalloc", "vars"}
+)  # fmt: skip
 """Names with whose help code can see an argument without naming it."""
+
+
+def _defines_grade(node: ast.AST) -> bool:
+    """Whether a statement, or the alias of an import, makes the name `grade`, or may make it."""
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name.partition(".")[0]) in ("grade", "*")
+    return getattr(node, "name", "") == "grade"
 
 
 def _reads_sample(tree: ast.Module) -> bool:
     """Whether `grade` uses its first argument; where that cannot be seen, it may."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    defined = [
-        node
-        for node in ast.walk(tree)
-        if getattr(node, "name", getattr(node, "asname", "")) == "grade"
-    ]
+    defined = [node for node in ast.walk(tree) if _defines_grade(node)]
     (grade,) = defined if len(defined) == 1 else [None]
     if not isinstance(grade, ast.FunctionDef) or grade not in tree.body or grade.decorator_list:
         return True
     if any(name.id in _DYNAMIC or name.id == "grade" for name in names):
         return True
-    if _DYNAMIC.intersection(_imports(tree)):
+    if _DYNAMIC.intersection(name.partition(".")[0] for name in _imports(tree)):
         return True
     positional = [*grade.args.posonlyargs, *grade.args.args]
     return not positional or any(

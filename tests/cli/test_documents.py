@@ -124,6 +124,12 @@ def test_half_of_a_pair_of_surrogates_is_refused_in_graders() -> None:
 
 YAML: dict[str, tuple[str, Any]] = {
     "flow": ("{input: input, name: name}", {"input": "input", "name": "name"}),
+    "flow with null": ("{a: , b : , 'c':}", {"a": None, "b": None, "c": None}),
+    "flow with lists": (
+        "{a: [Paris, France], b: [x: 1, y]}",
+        {"a": ["Paris", "France"], "b": [{"x": 1}, "y"]},
+    ),
+    "block with nothing": ("a:\nb:\n  c:\n", {"a": None, "b": {"c": None}}),
     "flow with quoted values": ("{a: \"x\", 'b': 'y'}", {"a": "x", "b": "y"}),
     "flow in lines": ("{\n  a: x,  # note\n  b: [1, two],\n}", {"a": "x", "b": [1, "two"]}),
     "a list of words": ("[a, b c]", ["a", "b c"]),
@@ -158,6 +164,13 @@ def test_yaml_is_read_as_yaml(what: str, capsys: pytest.CaptureFixture[str]) -> 
         ("{a: x // note\n}", "YAML's comments begin with `#`"),
         ("{a: x, /* note */ b: y}", "YAML's comments begin with `#`"),
         ("{a: “x”}", "typographic quote"),
+        ("{type: string_check, reference: Paris, France}", "a text with a comma must be in quotes"),
+        ("{reference: 3,5}", r"must be in quotes \(line 1, column 15\)"),
+        ("item: {city: Paris, France}", "a colon is missing after this key"),
+        ("{a: {b: Rome, Italy }, c: 1}", "a colon is missing after this key"),
+        ("{a, b: 1}", "a colon is missing after this key"),
+        ("{a: x,\n b\n}", "a colon is missing after this key"),
+        ("{a:}", "write `null` after this colon"),
         ("a: 1.0e400", "beyond the range of a double"),
     ],
 )

@@ -138,9 +138,30 @@ def test_of_two_lines_with_one_id_the_one_with_an_output_counts_and_two_are_refu
     assert graded(tmp_path, ROWS[:1], [failed, line("r1", "1")]) == [("scored", 1.0, "")]
     ((status, _, reason),) = graded(tmp_path, ROWS[:1], [line("r1", "1"), line("r1", "2")])
     assert status == "invalid"
-    assert "2 outputs have the `custom_id` of this row" in reason
+    assert "Several different outputs have the `custom_id` of this row" in reason
     several = graded(tmp_path, ROWS[:1], [line("r1", "1"), line("r1", "2")], join_on="custom_id")
     assert [reward for _, reward, _ in several] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("join_on", [None, "custom_id", "key=custom_id"])
+def test_a_line_that_is_there_twice_is_one_sample(join_on: str | None, tmp_path: Path) -> None:
+    rows = [{**row, "key": row["custom_id"]} for row in ROWS]
+    outputs = [line("r1", "1"), line("r2", "2"), line("r3", "no")]
+    found = graded(tmp_path, rows, outputs * 2, join_on=join_on)
+    assert [reward for _, reward, _ in found] == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("join_on", [None, "key=custom_id"])
+def test_of_two_lines_with_one_id_none_is_preferred(join_on: str | None, tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "key": "r1"}]
+    failed = line("r1", "", response=None, error={"message": "expired"})
+    outputs = [failed, line("r1", "1"), line("r1", "1"), failed]
+    assert graded(tmp_path, rows, outputs, join_on=join_on) == [("scored", 1.0, "")]
+    ((status, _, reason),) = graded(
+        tmp_path, rows, [line("r1", "1"), line("r1", "2")], join_on=join_on
+    )
+    assert status == "invalid"
+    assert "Several different outputs have the `custom_id` of this row" in reason
 
 
 def test_ids_that_both_files_have_in_another_order_are_not_joined_by_position(

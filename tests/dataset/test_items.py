@@ -145,6 +145,7 @@ def test_whether_code_reads_the_sample_is_seen_in_its_source_or_assumed() -> Non
     unused = ("def grade(sample, item):", "    return float(item['x'])")
     assert not reads_sample(*unused)
     assert not reads_sample("import re", *unused)
+    assert not reads_sample("from operator import eq as same", *unused)
     for source in (
         ("def grade(sample, item):", "    return len(sample['output_text'])"),
         ("def grade(s, item):", "    return (lambda: len(s))()"),
@@ -155,6 +156,13 @@ def test_whether_code_reads_the_sample_is_seen_in_its_source_or_assumed() -> Non
         ("import functools", "@functools.cache", *unused),
         (*unused, "grade = print"),
         (*unused, *unused),
+        (*unused, "from operator import eq as grade"),
+        (*unused, "import operator as grade"),
+        (*unused, "from math import *"),
+        ("import gc", "def grade(sample, item):", "    return float(len(gc.get_objects()))"),
+        ("from gc import get_objects", *unused),
+        ("import importlib.util", *unused),
+        ("def grade(sample, item):", "    return len(__builtins__['loc' + 'als']())"),
     ):
         assert reads_sample(*source), source
 

@@ -200,6 +200,18 @@ def test_what_cannot_be_joined_by_id_says_why(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("07", "7"), ("7", "07"), ("R1", "r1"), (" a ", "a"), ("3.0", 3), ("0", "00")],
+)
+def test_an_id_in_another_spelling_is_named(ours: Any, theirs: Any, tmp_path: Path) -> None:
+    found = join(tmp_path, [{"id": ours}], [{"id": theirs, "text": "a"}], on="id")
+    assert found[0][1] == (
+        f"No output has the id '{ours}', but one has '{theirs}': zeros, blanks or case differ."
+    )
+    assert found[1][1].startswith("This is no row of the data: of the outputs in ")
+
+
 def test_both_sides_cannot_come_from_standard_input(tmp_path: Path) -> None:
     program = (
         "from graders_engine.dataset.rows.formats import open_records\n"

@@ -60,6 +60,13 @@ def test_a_line_is_broken_at_blanks_and_continues_indented() -> None:
     ]
 
 
+def test_a_command_is_not_broken() -> None:
+    command = (
+        "    graders score --grader '@my evals/grader.json' --data rows.jsonl --out results.jsonl"
+    )
+    assert Screen(40, wraps=True).text([f"## Run them\n\n{command}"]) == f"## Run them\n\n{command}"
+
+
 def test_a_script_without_blanks_is_broken_between_characters() -> None:
     assert wrapped("說" * 8 + " end", 8) == ["說說說說", "  說說說", "  說 end"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.join_key import CUSTOM_ID, JoinKey, value_at
+from graders_engine.dataset.rows.join_key import CUSTOM_ID, JoinKey
+from graders_engine.dataset.rows.join_shared import value_at
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import SAMPLES
@@ -20,6 +21,12 @@ from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
 from graders_engine.outputs.forms import output_of
 
+_SEVERAL = (
+    f"Several different outputs have the `{CUSTOM_ID}` of this row. If they are samples of one prompt, pass "
+    f"--join-on {CUSTOM_ID}, with rows that have a `{CUSTOM_ID}`."
+)
+_MAX_SPELLED = 10_000
+"""How many ids are compared with one that is nowhere."""
 _Span = tuple[int, int]
 """Offset and length of an output's JSON text in a file."""
 
@@ -63,6 +70,7 @@ class JoinedRecords(Records):
 
     Attributes:
         shape: of the joined rows.
+        notes: what to say of how they are joined; complete when all rows were read.
     """
 
     shape = SAMPLES
@@ -75,12 +83,22 @@ class JoinedRecords(Records):
         self.states = rows.states + outputs.states
         self._items, self._outputs, self._field = rows, outputs, field
         self._on, self._found = on or found.on or None, found
+        self._repeated = 0
+
+    @property
+    def notes(self) -> Sequence[str]:  # noqa: D102 - described above
+        if not self._repeated:
+            return [self._found.note] if self._found.note else []
+        lines = "1 line" if self._repeated == 1 else f"{self._repeated:,} lines"
+        note = f"{lines} of {self._outputs.path} stand there more than once, the same in every part"
+        return [f"{note}: each counts once"]
 
     def rows(self) -> Iterator[RowRef]:
         """The joined rows from the first one."""
         if self._on is None:
             return self._join_by_position()
         key, _, output_key = self._on.partition("=")
+        self._repeated = 0
         return self._join_by_key(key, output_key or key)
 
     def _join_by_position(self) -> Iterator[RowRef]:
@@ -91,54 +109,60 @@ class JoinedRecords(Records):
                 continue
             line, row, end = ref.line, ref.row, ref.end
             if output is not None:
-                row = self._mismatch(row, output.row) or self._pair(row, [output.row])
+                reason = self._found.mismatch(row, output.row)
+                row = Unreadable(reason) if reason else self._pair(row, [output.row])
             elif not isinstance(row, Unreadable):
                 row = Unreadable(
                     f"There is no output for this row: {self._outputs.path} has fewer."
                 )
             yield RowRef(line, row, end)
         if without_row:
-            reason = f"{self._outputs.path} has {without_row} more outputs than there are rows."
+            reason = (
+                f"This is no row of the data: {self._outputs.path} has {without_row} more outputs than there "
+                "are rows."
+            )
             yield RowRef(line + 1, Unreadable(reason), end)
-
-    def _mismatch(self, row: Any, output: Any) -> Unreadable | None:
-        """What replaces a row whose id is not that of the output in its place."""
-        if not (key := self._found.same):
-            return None
-        ours, theirs = value_at(row, key), value_at(output, key)
-        if ours is None or theirs is None or str(ours) == str(theirs):
-            return None
-        return Unreadable(
-            f"The output in this place has the `{key}` {theirs}, but the row has {ours}: join them with "
-            f"--join-on {key}."
-        )
 
     def _join_by_key(self, key: str, output_key: str) -> Iterator[RowRef]:
         line = end = 0
         with _index_outputs(self._outputs, output_key) as index:
             for ref in self._items.read():
                 line, end = ref.line, ref.end
-                yield RowRef(line, self._with_outputs(ref.row, key, index), end)
+                yield RowRef(line, self._with_outputs(ref.row, key, output_key, index), end)
             if reason := index.without_row():
-                reason = f"Of the outputs in {self._outputs.path}, {reason}."
+                reason = (
+                    f"This is no row of the data: of the outputs in {self._outputs.path}, {reason}."
+                )
                 yield RowRef(line + 1, Unreadable(reason), end)
 
-    def _with_outputs(self, row: Any, key: str, index: _OutputIndex) -> Any:
+    def _with_outputs(self, row: Any, key: str, output_key: str, index: _OutputIndex) -> Any:
         if isinstance(row, Unreadable):
             return row
         try:
             found = index.take(_key_of(row, key))
         except InvalidRow as error:
             return Unreadable.by(error)
-        if self._found.on and len(found) > 1:
-            usable = [one for one in found if not isinstance(self._sample(one), Unreadable)]
-            if len(usable) > 1:
-                return Unreadable(
-                    f"{len(usable)} outputs have the `{key}` of this row. If they are samples of one prompt, "
-                    f"pass --join-on {key}."
-                )
-            found = usable or found[:1]
+        if output_key == CUSTOM_ID and len(found) > 1:
+            found = self._of_one_request(found, asked=key == CUSTOM_ID and not self._found.on)
+            if not found:
+                return Unreadable(_SEVERAL)
         return self._pair(row, found)
+
+    def _of_one_request(self, lines: list[Any], *, asked: bool) -> list[Any]:
+        """The lines that count of those with one `custom_id`; none if nothing shows which one.
+
+        A line may stand there twice, and a failed request may have been sent again.
+
+        Args:
+            lines: at least two.
+            asked: whether the user says that several are several samples.
+        """
+        different = [line for n, line in enumerate(lines) if line not in lines[:n]]
+        self._repeated += len(lines) - len(different)
+        if asked or len(different) == 1:
+            return different
+        usable = [one for one in different if not isinstance(self._sample(one), Unreadable)]
+        return [] if len(usable) > 1 else usable or different[:1]
 
     def _pair(self, row: Any, outputs: list[Any]) -> Any:
         """One row of the shape `samples`, made of JSON values only."""
@@ -184,6 +208,11 @@ def _key_of(value: Any, key: str) -> str:
     raise InvalidRow(f"The key `{key}` to join on {what} (its keys: {', '.join(map(str, value))}).")
 
 
+def _bare(name: str) -> str:
+    """An id without what tables and programs change in it."""
+    return name.strip().casefold().removesuffix(".0").lstrip("0")
+
+
 class _OutputIndex:
     """Where the outputs of each id are.
 
@@ -198,6 +227,7 @@ class _OutputIndex:
         self._file = file
         self.hint = ""
         self._spans: dict[str, _Span | list[_Span] | None] = {}
+        self._spelled: dict[str, str] = {}
         self._unusable = 0
         self._first_unusable = ""
 
@@ -223,12 +253,19 @@ class _OutputIndex:
             InvalidRow: there are none.
         """
         if row_id not in self._spans:
-            raise InvalidRow(f"No output has the id '{row_id}'.{self.hint}")
+            raise InvalidRow(f"No output has the id '{row_id}'{self._alike(row_id)}.{self.hint}")
         spans = self._spans[row_id]
         if spans is None:
             raise InvalidRow(f"An earlier row has the id '{row_id}' already.")
         self._spans[row_id] = None
         return [self._read(*span) for span in (spans if isinstance(spans, list) else [spans])]
+
+    def _alike(self, row_id: str) -> str:
+        """That an output has the id in another spelling; empty if none has."""
+        if not self._spelled:
+            self._spelled = {_bare(one): one for one in islice(self._spans, _MAX_SPELLED)}
+        other = self._spelled.get(_bare(row_id))
+        return f", but one has '{other}': zeros, blanks or case differ" if other is not None else ""
 
     def _read(self, offset: int, length: int) -> Any:
         self._file.seek(offset)

@@ -111,7 +111,7 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
         objects = [raw for raw in other.head() if isinstance(raw, Mapping)]
         require_field(objects, sample_field, "")
     _require_known_outputs(other, sample_field)
-    found = find_join_key(records, other) if join_on is None else None
+    found = find_join_key(records, other, sample_field) if join_on is None else None
     both = join_records(records, other, join_on, sample_field, found)
     identity = {**identity, "outputs": _identify(other), "join_on": join_on}
     return DataSet(both, both.shape, sample_field, identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,6 +51,7 @@ class Records(ABC):
         splittable: whether a line can be found by its byte offset: plain JSONL in a file.
         states: its files as they were when they were opened.
         once: whether the rows can be read only a single time, as from standard input.
+        notes: what to say of how they are read.
     """
 
     path: Path
@@ -61,6 +62,10 @@ class Records(ABC):
     states: tuple[FileState, ...] = ()
     once: bool = False
     _unread: Iterator[RowRef] | None = None
+
+    @property
+    def notes(self) -> Sequence[str]:  # noqa: D102 - described above
+        return ()
 
     def read(self) -> Iterator[RowRef]:
         """The rows in order, without blank lines.

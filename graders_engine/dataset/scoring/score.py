@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -35,6 +35,7 @@ def score_file(
     keep_going: bool = False,
     inputs: Collection[Path] = (),
     on_progress: OnProgress = lambda done, size, tally: None,
+    on_note: Callable[[str], None] = lambda note: None,
     **reading: Unpack[ReadOptions],
 ) -> Tally:
     """Score a data set into a results file, in the order of the data set.
@@ -57,6 +58,7 @@ def score_file(
         inputs: other files that belong to this run, such as the one with the grader: nothing is written to
             them. The data, and what the engine's settings name, needs not be among them.
         on_progress: called now and then.
+        on_note: called with what to say of how the data are read, before the first row and after the last.
         reading: how to read the data.
 
     Raises:
@@ -75,6 +77,9 @@ def score_file(
     worker_options = WorkerOptions(backend, workers, ray_address)
     reading["outputs_needed"] = compiled.reads_sample
     data_set = open_data(data, **reading)
+    notes = list(data_set.records.notes)
+    for note in notes:
+        on_note(note)
     if retry_failed and data_set.records.once:
         raise InvalidRequest("Rows that can be read once only cannot be tried again: use a file.")
     run = ScoringRun(
@@ -89,6 +94,9 @@ def score_file(
                 run.retry()
             run.check_data()
             run.export()
+        for note in data_set.records.notes:
+            if note not in notes:
+                on_note(note)
     except RunStopped as error:
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
         raise RunStopped(error.reason, way_on) from None

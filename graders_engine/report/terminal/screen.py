@@ -38,6 +38,8 @@ class Problem(str):
 
 
 _CARETS = re.compile(r" *\^+")
+_COMMAND = re.compile(" {4}graders ")
+"""Begins a command to be copied: a line break within it would end it."""
 _CODES: dict[type[str], str] = {Heading: "1", Caution: "33", Problem: "31"}
 
 
@@ -74,6 +76,8 @@ class Screen:
             if carets:
                 yield carets, kind
                 carets = ""
+            elif _COMMAND.match(line):
+                yield line, kind
             elif _CARETS.fullmatch(below):
                 source, carets = excerpt(line, below, self.columns)
                 yield source, kind

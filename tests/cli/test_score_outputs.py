@@ -1,0 +1,56 @@
+"""What `graders score --outputs` says of how rows and outputs are joined."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from graders_engine.cli import main as cli
+
+CHECK = json.dumps(
+    {
+        "type": "string_check",
+        "name": "right",
+        "operation": "eq",
+        "input": "{{sample.output_text}}",
+        "reference": "{{item.gold}}",
+    }
+)
+
+
+def score(folder: Path, rows: list[Any], outputs: list[Any], *more: str) -> Result:
+    for name, values in (("rows.jsonl", rows), ("outputs.jsonl", outputs)):
+        (folder / name).write_text("".join(f"{json.dumps(value)}\n" for value in values))
+    arguments = ["--data", folder / "rows.jsonl", "--outputs", folder / "outputs.jsonl"]
+    out = ["--out", folder / "out.jsonl", "--overwrite"]
+    return CliRunner().invoke(cli.graders, ["score", CHECK, *map(str, [*arguments, *out]), *more])
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [("1", "KEY=OTHER"), ({"text": "1"}, "KEY=OTHER"), ({"request_id": "x", "text": "1"}, "KEY=request_id")],
+)  # fmt: skip
+def test_that_nothing_shows_the_order_is_said_once(output: Any, named: str, tmp_path: Path) -> None:
+    ran = score(tmp_path, [{"gold": "1"}] * 30, [output] * 30)
+    assert ran.exit_code == 0
+    assert ran.stderr.count("note: rows and outputs are paired by position, line by line") == 1
+    assert f"--join-on {named}" in " ".join(ran.stderr.split())
+    assert "note" not in score(tmp_path, [{"gold": "1"}], [output], "--quiet").stderr
+
+
+def test_where_ids_agree_nothing_is_said(tmp_path: Path) -> None:
+    rows = [{"id": n, "gold": "1"} for n in range(3)]
+    assert not score(tmp_path, rows, [{"id": n, "text": "1"} for n in range(3)]).stderr
+
+
+def test_lines_that_are_there_twice_are_told(tmp_path: Path) -> None:
+    rows = [{"id": f"r{n}", "gold": "1"} for n in range(3)]
+    lines = [{"custom_id": f"r{n}", "text": "1"} for n in range(3)]
+    ran = score(tmp_path, rows, lines * 2, "--join-on", "id=custom_id", "--json")
+    assert json.loads(ran.stdout)["rows"] == 3
+    assert "note: 3 lines of" in ran.stderr
+    assert "counts once" in " ".join(ran.stderr.split())
