@@ -269,7 +269,7 @@ def why_not_json(text: bytes) -> str:
         return f"the answer is not JSON: {shortened(text)}"
     return (
         f"the endpoint streams its answer, which is not read: {shortened(text[:MAX_EVENT_CHARS])}…. Some do "
-        "by default: in graders.toml, under [endpoints.NAME], set extra_body = "
+        "unless a request forbids it: in graders.toml, under [endpoints.NAME], set extra_body = "
         "{stream = false}"
     )
 
