@@ -111,7 +111,7 @@ class RowWriter:
 
     def _write_row(self, run: ExportedRun, row: dict[str, Any]) -> None:
         text = strict_json.encode(row)
-        if not row["sample"]:
+        if not row.get("sample"):
             self._notes[run.name, "without an output: only graders of the item can work."] += 1
         if b'"file_id":"' in text:
             self._notes[run.name, "with a file id; the file is not in the export."] += 1

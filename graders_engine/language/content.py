@@ -19,6 +19,18 @@ _OTHER_PARTS = THOUGHTS | {
     "refusal", "server_tool_use", "tool_call", "tool_result", "tool_use", "web_search_tool_result",
 }  # fmt: skip
 """The types of parts that are known, and are no text."""
+CUT_OFF = frozenset(
+    {
+        "length",
+        "limit",
+        "max_length",
+        "max_output_tokens",
+        "max_tokens",
+        "model_length",
+        "token_limit",
+    }
+)
+"""Reasons, in lower case, which say that a text ends where its limit was reached."""
 _MAX_DEPTH = 8
 """How many lists and objects may be around a text."""
 

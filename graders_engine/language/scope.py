@@ -8,7 +8,7 @@ from typing import Any
 
 from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
 from graders_engine.language import strict_json
-from graders_engine.language.content import text_of
+from graders_engine.language.content import CUT_OFF, text_of
 from graders_engine.language.keys import spell_key
 from graders_engine.language.kinds import kind_of as kind_of
 from graders_engine.language.spelling import nearest
@@ -126,7 +126,7 @@ class Scope:
         if self._sample is None:
             return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
-        if _first_choice(self._sample).get("finish_reason") == "length":
+        if _cut_off(_first_choice(self._sample)) or _cut_off(self._sample):
             flags.append(Flag.TRUNCATED_OBSERVATION)
         if not (
             self.output_text
@@ -135,6 +135,11 @@ class Scope:
         ):
             flags.append(Flag.UNRESPONSIVE_REWARD)
         return tuple(flags)
+
+
+def _cut_off(holder: dict[str, Any]) -> bool:
+    reason = holder.get("finish_reason")
+    return isinstance(reason, str) and reason.lower() in CUT_OFF
 
 
 def _excerpt(text: str) -> str:
@@ -204,6 +209,8 @@ def scope_of(
     if sample is None:
         if type(model_sample) is str:
             return Scope(item, model_sample)
+        if isinstance(model_sample, str):
+            return Scope(item, str.__str__(model_sample))
         if model_sample is None:
             raise InvalidRow(
                 "There is no model output: give `model_sample` (a string) or `sample` (an object)."

@@ -7,16 +7,27 @@ from typing import Any
 
 from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.language.content import TEXT_PARTS, text_of
-from graders_engine.language.kinds import kind_of
+from graders_engine.language.kinds import kind_of, plain
 from graders_engine.language.scope import SAMPLE_KEYS, Scope, scope_of
 from graders_engine.language.spelling import nearest
-from graders_engine.outputs.completions import is_completion, samples_in
+from graders_engine.outputs.completions import choices_apart, has_options, is_completion
+from graders_engine.outputs.foreign import (
+    gemini_choices,
+    is_failed_result,
+    is_gemini,
+    is_langchain,
+    langchain_message,
+    raise_failed,
+    unpacked,
+)
+from graders_engine.outputs.known_keys import unknown_keys
 from graders_engine.outputs.messages import (
-    MODEL_ROLES,
     finish_of,
     from_messages,
     is_message,
+    is_models,
     one_choice,
+    tool_calls_in,
 )
 from graders_engine.outputs.responses import (
     error_in,
@@ -25,25 +36,31 @@ from graders_engine.outputs.responses import (
     is_item,
     is_response,
 )
-from graders_engine.outputs.samples import checked_sample, is_sample, text_in
-from graders_engine.outputs.unreadable import MARK, Unreadable, is_marked
-
-_HOLDERS = (
-    "model_sample",
-    "sample",
-    "samples",
-    "model_samples",
-    "output",
-    "outputs",
-    "trajectory",
-    "result",
+from graders_engine.outputs.samples import (
+    checked_sample,
+    is_sample,
+    known_in,
+    only_one,
+    says_something,
+    text_in,
+    with_end,
 )
-"""Keys under which an object may hold an output; the first one that holds something counts."""
+from graders_engine.outputs.unreadable import Unreadable
+
+_NAMED = ("model_sample", "sample", "samples", "model_samples")
+"""Keys that name an output; what stands beside them does not count."""
+_OUTPUTS = ("output", "outputs", "result")
 _TEXTS = ("text", "content", "completion", "response", "generated_text", "generation")
-"""Keys under which an object may hold the model's text; different texts under two of them are refused."""
-_HOLDING = (*_HOLDERS, *_TEXTS, "message")
+"""Keys under which an object may hold the model's text. Outputs under two keys must be the same."""
+_CONVERSATIONS = ("trajectory", "messages")
+"""Keys of conversations, which may be prompts: they count where no other key holds an output."""
+_HOLDING = (*_NAMED, *_OUTPUTS, *_TEXTS, *_CONVERSATIONS, "message")
 _ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
 """Items of a response that are an output by themselves."""
+_CALLS = ("tool_calls", "toolCalls", "function_call")
+_BESIDE = ("finish_reason", *_CALLS)
+_TYPES = (*TEXT_PARTS, "completion", "generation")
+"""The values of `type` of an object whose text may be the model's."""
 _MAX_DEPTH = 8
 """How many lists and objects may be around an output."""
 _MAX_LISTED = 12
@@ -59,7 +76,7 @@ def sample_scope(
         InvalidRow: as there, or the sample has no known form.
     """
     if isinstance(sample, Mapping):
-        sample = one_sample(sample)
+        sample = one_sample(plain(sample))
     return scope_of(
         item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
     )
@@ -71,9 +88,7 @@ def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidRow: it has no known form, or holds several outputs.
     """
-    if is_sample(value):
-        return _sample(value)
-    output = output_of(value)
+    output = _checked(_sample(value), value) if _is_sample(value) else output_of(value)
     if isinstance(output, list):
         if len(output) != 1:
             raise InvalidRow(
@@ -93,8 +108,8 @@ def output_of(value: Any, depth: int = 0) -> Any:
     Text; a sample object; a chat completion (several choices are several samples); a response of the
     Responses API; a line of the Batch API's output with one of these; a chat message; a list of chat
     messages, of a response's items or of content parts (one sample); an object that holds one of these as
-    `model_sample`, `sample`, `output`, `outputs`, `trajectory` or `text`; a list of any of these (several
-    samples; an `Unreadable` in place of an element that has no such form).
+    `model_sample`, `sample`, `output`, `outputs`, `trajectory` or `text`; some forms of other providers; a
+    list of any of these (several samples; an `Unreadable` in place of an element that has no such form).
 
     Args:
         value: the output.
@@ -112,10 +127,23 @@ def output_of(value: Any, depth: int = 0) -> Any:
         return _output_of_list(list(value), depth)
     if not isinstance(value, Mapping):
         raise InvalidRow(f"The output must be text or an object, but it is {kind_of(value)}.")
-    for fits, read in _FORMS:
-        if fits(value):
-            return read(value, depth)
-    return _output_within(value, depth)
+    read = next((read for fits, read in _FORMS if fits(value)), _output_within)
+    return _checked(read(value, depth), value)
+
+
+def _checked(output: Any, value: Mapping[str, Any]) -> Any:
+    """An output that was read from an object, which holds nothing else if this output says nothing."""
+    if isinstance(output, (list, Unreadable)) or says_something(output):
+        return output
+    if reason := error_in(value.get("error")):
+        raise NoOutput(f"There is no output, but an error: {reason}.")
+    if unread := [key for key in unknown_keys(value) if key not in _HOLDING]:
+        keys = ", ".join(f"`{key}`" for key in unread[:_MAX_LISTED])
+        meant = next((f" Did you mean `{near}`?" for key in unread if (near := _misspelt(key))), "")
+        raise UnknownForm(
+            f"The output has no text, but under {keys} something that is not read.{meant}"
+        )
+    return output
 
 
 def _output_of_list(values: list[Any], depth: int) -> Any:
@@ -137,7 +165,7 @@ def _require_no_conversation(values: list[Any]) -> None:
         if isinstance(one, Mapping) and "content" in one and not is_message(one):
             keys = ", ".join(map(str, one))
             raise UnknownForm(f"A message among others has no `role` (its keys: {keys}).")
-    if any(is_message(one) and one["role"] not in MODEL_ROLES for one in values):
+    if any(is_message(one) and not is_models(one) for one in values):
         other = next(one for one in values if not is_message(one))
         raise UnknownForm(
             f"Among the messages of a conversation is {kind_of(other)} without a `role`."
@@ -162,34 +190,58 @@ def _is_batch_line(value: Mapping[str, Any]) -> bool:
 
 
 def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
-    response = line.get("response")
+    response = unpacked(line.get("response"))
     answer = response if isinstance(response, Mapping) else {}
-    body, status = answer.get("body"), answer.get("status_code")
+    body, status = unpacked(answer.get("body")), str(answer.get("status_code") or "")
     in_body = body.get("error") if isinstance(body, Mapping) else None
     reason = error_in(line.get("error")) or error_in(in_body)
-    refused = isinstance(status, int) and status >= 400
-    if reason or refused or not (body or response):
+    refused = status[:3].isdigit() and int(status[:3]) >= 400
+    if reason or refused or not (body or response or response == ""):
         raise NoOutput(
-            f"There is no output, but an error: {reason or f'its status code is {status}'}."
+            f"There is no output, but an error: {reason or f'its status code is {status or None}'}."
         )
+    if isinstance(response, str):
+        return _output_within(line, depth)
     return output_of(body if body is not None else response, depth + 1)
+
+
+def _is_named(value: Mapping[str, Any]) -> bool:
+    return any(_may_hold(value.get(key)) or value.get(key) == "" for key in _NAMED)
+
+
+def _of_named(value: Mapping[str, Any], depth: int) -> Any:
+    held = {key: value[key] for key in _NAMED if value.get(key) not in (None, [], {})}
+    return only_one({key: output_of(part, depth + 1) for key, part in held.items()})
+
+
+def _is_sample(value: Mapping[str, Any]) -> bool:
+    """Whether an object has a key of a sample object, other than options beside an output."""
+    if not is_sample(value):
+        return False
+    others = any(key in value for key in SAMPLE_KEYS if key != "choices")
+    return others or not (has_options(value) and any(value.get(key) for key in _HOLDING))
 
 
 def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
     """A sample object; one without a text under its known keys may hold an output under others."""
+    if len(value.get("choices") or ()) > 1 and not has_options(value):
+        raise InvalidRow(
+            f"The sample has {len(value['choices'])} choices, but a row has one output: give a list of them "
+            "in `samples`."
+        )
+    if has_options(value) and any(value.get(key) for key in SAMPLE_KEYS if key != "choices"):
+        value = {key: part for key, part in value.items() if key != "choices"}
     sample = checked_sample(value)
     if is_response(value) and not (text_in(sample) and value.get("output_tools")):
-        return {**from_response(value), **_given(sample)}
+        return {**from_response(value), **known_in(sample)}
     if text_in(sample):
         return sample
     rest = {key: part for key, part in value.items() if key not in SAMPLE_KEYS}
     if any(rest.get(key) for key in _HOLDING):
-        held = {key: rest[key] for key in (*_HOLDING, "finish_reason") if rest.get(key)}
-        return {**one_sample(held), **_given(sample)}
-    if not _given(sample) and (key := next((k for k in rest if rest[k] and _misspelt(k)), None)):
-        raise UnknownForm(
-            f"The sample has no text, but the key `{key}`. Did you mean `{_misspelt(key)}`?"
-        )
+        held = {key: rest[key] for key in (*_HOLDING, *_BESIDE) if rest.get(key)}
+        return {**one_sample(held), **known_in(sample)}
+    if calls := tool_calls_in(rest):
+        return {**sample, "output_tools": sample.get("output_tools") or calls}
     return sample
 
 
@@ -197,78 +249,87 @@ def _misspelt(key: Any) -> str:
     return nearest(str(key), SAMPLE_KEYS)
 
 
-def _given(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """The known keys that hold something."""
-    return {key: sample[key] for key in SAMPLE_KEYS if sample.get(key)}
-
-
-def _of_completion(samples: Any) -> Any:
+def _of_completion(completion: Mapping[str, Any], _depth: int) -> Any:
     """The one sample of a completion, checked; several are checked when they are read one by one."""
-    return _sample(samples) if isinstance(samples, dict) else samples
+    if len(completion["choices"]) > 1:
+        return choices_apart(completion)
+    sample = _sample(completion)
+    return {key: sample[key] for key in SAMPLE_KEYS if key in sample}
 
 
-def _is_choice(value: Mapping[str, Any]) -> bool:
-    return isinstance(value.get("message"), Mapping)
+def _is_answer(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a message of a model, which holds nothing under the keys of other forms."""
+    return is_message(value) and not (
+        is_sample(value)
+        or (is_models(value) and any(value.get(k) for k in _HOLDING if k != "content"))
+    )
 
 
-def _of_choice(choice: Mapping[str, Any], _depth: int) -> Any:
-    """One choice of a completion, or an answer of Ollama's chat."""
-    return from_messages([choice["message"]], finish_of(choice))
-
-
-def _is_lone_item(value: Mapping[str, Any]) -> bool:
-    return is_item(value) and value.get("type") in _ANSWERS
+def _of_candidates(value: Mapping[str, Any], _depth: int) -> Any:
+    found = [from_messages([message], finish) for message, finish in gemini_choices(value)]
+    return found if len(found) > 1 else found[0]
 
 
 _FORMS: tuple[
     tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any], int], Any]], ...
 ] = (
     (lambda value: not value, lambda value, depth: {}),
-    (is_marked, lambda value, depth: Unreadable(*value[MARK])),
+    (_is_named, _of_named),
     (_is_batch_line, _of_batch_line),
-    (
-        lambda value: is_message(value) and not is_sample(value),
-        lambda value, depth: from_messages([value]),
-    ),
+    (is_failed_result, raise_failed),
+    (_is_answer, lambda value, depth: from_messages([value])),
     (
         lambda value: is_response(value) and not is_sample(value),
         lambda value, depth: from_response(value),
     ),
-    (is_completion, lambda value, depth: _of_completion(samples_in(value))),
-    (is_sample, lambda value, depth: _sample(value)),
-    (_is_lone_item, lambda value, depth: from_items([value])),
-    (_is_choice, _of_choice),
+    (is_completion, _of_completion),
+    (_is_sample, lambda value, depth: _sample(value)),
+    (
+        lambda value: is_item(value) and value.get("type") in _ANSWERS,
+        lambda value, depth: from_items([value]),
+    ),
+    (is_langchain, lambda value, depth: from_messages([langchain_message(value)])),
+    (is_gemini, _of_candidates),
 )
 """Whether an object has a form, and how it is read then; the first one counts."""
 
 
 def _output_within(value: Mapping[str, Any], depth: int) -> Any:
-    """The output that an object holds under one of its keys."""
-    if (key := next((key for key in _HOLDERS if value.get(key)), None)) is not None:
-        output = output_of(value[key], depth + 1)
-        if type(output) is dict and (choices := output.get("choices")) and "finish_reason" in value:
-            return {**output, "choices": [{**choices[0], "finish_reason": finish_of(value)}]}
-        return output
-    if value.get("type", "text") in TEXT_PARTS:
-        texts = {key: _text_under(key, value, depth) for key in _TEXTS if value.get(key)}
-        found = list(texts.values())
-        if any(one != found[0] for one in found):
-            raise InvalidRow(
-                f"The output may be under {' or '.join(f'`{key}`' for key in texts)}: they differ. Name the "
-                "field with the model's output (--sample-field)."
-            )
-        if found:
-            return found[0]
+    """The output that an object holds under one of its keys, with its tool calls and why it ends."""
+    calls = tool_calls_in({key: value[key] for key in _CALLS if key in value})
+    if held := _held(value):
+        found = only_one({key: _under(key, value, depth) for key in held})
+        return with_end(found, calls, finish_of(value))
+    if calls:
+        return with_end("", calls, finish_of(value))
     if reason := error_in(value.get("error")):
         raise NoOutput(f"There is no output, but an error: {reason}.")
     if any(value.get(key) == "" for key in _HOLDING):
         return ""
+    if (key := next((key for key in _HOLDING if value.get(key)), None)) and key not in _TEXTS:
+        return output_of(value[key], depth + 1)
     raise UnknownForm(_unknown_form(value))
 
 
-def _text_under(key: str, value: Mapping[str, Any], depth: int) -> Any:
-    found = value[key]
-    if key in ("text", "content") and not isinstance(found, str):
+def _held(value: Mapping[str, Any]) -> list[str]:
+    """The keys under which an object may hold the model's output."""
+    texts = _TEXTS if value.get("type", "text") in _TYPES else ()
+    held = [key for key in (*_OUTPUTS, *texts) if _may_hold(value.get(key))]
+    if isinstance(value.get("message"), Mapping) and value["message"]:
+        held.append("message")
+    return held or [key for key in _CONVERSATIONS if _may_hold(value.get(key))][:1]
+
+
+def _may_hold(value: Any) -> bool:
+    return bool(value) and isinstance(value, (str, Mapping, list, tuple, Unreadable))
+
+
+def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
+    found = unpacked(value[key])
+    if key == "message":
+        return from_messages([found], finish_of(value))
+    texts = isinstance(found, (list, tuple)) and all(isinstance(one, str) for one in found)
+    if key in ("text", "content") and not isinstance(found, (str, Unreadable)) and not texts:
         return from_messages([{"role": "assistant", "content": found}])
     return output_of(found, depth + 1)
 

@@ -8,24 +8,18 @@ from typing import Any
 
 from graders_engine.errors import UnknownForm
 from graders_engine.language import strict_json
-from graders_engine.language.content import text_of
+from graders_engine.language.content import CUT_OFF, text_of
 from graders_engine.language.kinds import kind_of
+from graders_engine.outputs.known_keys import unknown_keys
 
-MODEL_ROLES = ("assistant", "model", None)
+_MODEL_ROLES = ("assistant", "model", "ai", "chatbot", None)
 """The roles of messages that a model wrote; a message without a role is its, too."""
-_ROLES = (*MODEL_ROLES, "user", "system", "developer", "tool", "function", "human")
-_FINISHES = {"max_tokens": "length", "max_output_tokens": "length", "MAX_TOKENS": "length"}
-"""Other words for the reason why a text ends."""
-_KNOWN_KEYS = frozenset(
-    {
-        "annotations", "audio", "citations", "content", "function_call", "id", "index", "logprobs",
-        "metadata",
-        "model", "name", "object", "parsed", "phase", "provider_specific_fields", "reasoning",
-        "reasoning_content", "reasoning_details", "refusal", "role", "status", "stop_reason", "stop_sequence",
-        "thinking", "thinking_blocks", "tool_call_id", "tool_calls", "type", "usage", "weight",
-    }
+_PROMPT_ROLES = ("user", "human", "system", "developer")
+_ROLES = (*_MODEL_ROLES, *_PROMPT_ROLES, "tool", "function")
+_FINISH_KEYS = (
+    "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type",
 )  # fmt: skip
-"""The keys of a message under which there is no text, apart from `content` and `refusal`."""
+_CALLS = ("tool_calls", "toolCalls", "function_call")
 
 
 def is_message(value: Any) -> bool:
@@ -33,11 +27,24 @@ def is_message(value: Any) -> bool:
     return isinstance(value, Mapping) and "role" in value and "choices" not in value
 
 
+def role_of(message: Mapping[str, Any]) -> Any:
+    """The role of a message in lower case; None where it has none."""
+    role = message.get("role")
+    return role.lower() if isinstance(role, str) else role
+
+
+def is_models(message: Mapping[str, Any]) -> bool:
+    """Whether the model wrote a message."""
+    return role_of(message) in _MODEL_ROLES
+
+
 def finish_of(holder: Mapping[str, Any]) -> str:
     """Why the model's text ends, in the words of chat completions."""
-    for key in ("finish_reason", "stop_reason", "done_reason"):
-        if isinstance(reason := holder.get(key), str) and reason:
-            return _FINISHES.get(reason, reason)
+    details = holder.get("details")
+    for one in (holder, details if isinstance(details, Mapping) else {}):
+        for key in _FINISH_KEYS:
+            if isinstance(reason := one.get(key), str) and reason:
+                return "length" if reason.lower() in CUT_OFF else reason
     return "stop"
 
 
@@ -48,10 +55,10 @@ def message_text(message: Mapping[str, Any], where: str = "content") -> str:
         UnknownForm: its content has no known form, or is elsewhere.
     """
     text = text_of(message.get("content"), where) or text_of(message.get("refusal"), "refusal")
-    if text or message.get("tool_calls") or message.get("function_call") or message.get("audio"):
+    if text or any(message.get(key) for key in (*_CALLS, "audio")):
         return text
     if not message.get("content") and (
-        others := [key for key, value in message.items() if value and key not in _KNOWN_KEYS]
+        others := [key for key in unknown_keys(message) if key not in ("content", "refusal")]
     ):
         raise UnknownForm(
             f"The message has no text under `content`, but it has {', '.join(map(str, others))}."
@@ -61,10 +68,31 @@ def message_text(message: Mapping[str, Any], where: str = "content") -> str:
 
 def tool_calls_in(message: Mapping[str, Any], where: str = "tool_calls") -> list[Any]:
     """The tool calls of a message, in the form of chat completions."""
-    calls = tool_list(message.get("tool_calls"), where)
+    calls = [
+        _in_chat_form(call)
+        for call in tool_list(message.get("tool_calls") or message.get("toolCalls"), where)
+    ]
     if not calls and isinstance(message.get("function_call"), Mapping):
         calls = [{"type": "function", "function": message["function_call"]}]
     return calls or list(_uses_in(message.get("content")))
+
+
+def _in_chat_form(call: Any) -> Any:
+    """A tool call of LangChain or of the AI SDK in the form of chat completions; any other as it is."""
+    if not isinstance(call, Mapping) or "function" in call or "custom" in call:
+        return call
+    name = call.get("name") or call.get("toolName")
+    given = next((call[key] for key in ("args", "input", "arguments") if key in call), None)
+    if name is None or given is None:
+        return call
+    return {
+        "id": call.get("id") or call.get("toolCallId"),
+        "type": "function",
+        "function": {
+            "name": name,
+            "arguments": given if isinstance(given, str) else json.dumps(given, ensure_ascii=False),
+        },
+    }
 
 
 def tool_list(calls: Any, where: str) -> list[Any]:
@@ -106,13 +134,15 @@ def one_choice(message: dict[str, Any], finish: str) -> dict[str, Any]:
 
 
 def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -> dict[str, Any]:
-    """A sample from a conversation: the model's last text, and all its tool calls.
+    """A sample from a conversation: the model's last text, and all its tool calls, after the last prompt.
 
     Raises:
-        UnknownForm: no message is the model's, or the text of one has no known form.
+        UnknownForm: no message after the last one of the user is the model's, or the text of one has no known
+            form.
     """
-    replies = [message for message in messages if message.get("role") in MODEL_ROLES]
-    unknown = [message for message in messages if message.get("role") not in _ROLES]
+    prompts = (place for place, one in enumerate(messages, 1) if role_of(one) in _PROMPT_ROLES)
+    replies = [one for one in messages[max(prompts, default=0) :] if is_models(one)]
+    unknown = [one for one in messages if role_of(one) not in _ROLES]
     if unknown or not replies:
         roles = ", ".join(
             dict.fromkeys(str(message.get("role")) for message in unknown or messages)
@@ -120,6 +150,8 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -
         what = (
             "Messages have unknown roles"
             if unknown
+            else "No message after the last one of the user is the assistant's; the roles are"
+            if any(map(is_models, messages))
             else "No message is the assistant's; the roles are"
         )
         raise UnknownForm(f"{what}: {roles or 'none'}.")
@@ -132,6 +164,6 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -
     audio = [message["audio"] for message in replies if message.get("audio")]
     if audio:
         message["audio"] = audio[-1]
-    if finish == "stop" and len(messages) == 1:
-        finish = finish_of(messages[0])
+    if finish == "stop":
+        finish = finish_of(replies[-1])
     return one_choice(message, finish)

@@ -7,17 +7,8 @@ from typing import Any
 
 from graders_engine.errors import NoOutput, UnknownForm
 from graders_engine.language.content import THOUGHTS, text_of
-from graders_engine.outputs.messages import MODEL_ROLES, finish_of, message_text, one_choice
+from graders_engine.outputs.messages import finish_of, is_models, message_text, one_choice
 
-RESPONSE_KEYS = frozenset(
-    {
-        "background", "billing", "completed_at", "conversation", "created_at", "error", "id",
-        "incomplete_details", "instructions", "max_output_tokens", "max_tool_calls", "model", "object",
-        "output", "output_text", "parallel_tool_calls", "previous_response_id", "prompt_cache_key",
-        "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "status", "store",
-        "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "usage",
-    }
-)  # fmt: skip
 _ITEMS = THOUGHTS | {
     "compaction", "function_call", "function_call_output", "item_reference", "mcp_approval_request",
     "mcp_list_tools", "message", "custom_tool_call_output", "tool_search_output", "additional_tools",
@@ -70,7 +61,14 @@ def from_response(response: Mapping[str, Any]) -> dict[str, Any]:
 def error_in(error: Any) -> str:
     """What an error says: its text, or its message or code; empty where there is none."""
     if isinstance(error, Mapping):
-        error = error.get("message") or error.get("code") or error.get("type") or ""
+        within = error.get("error")  # of Anthropic's batches
+        error = (
+            (error_in(within) if isinstance(within, Mapping) else "")
+            or error.get("message")
+            or error.get("code")
+            or error.get("type")
+            or ""
+        )
     return str(error or "").strip().rstrip(".")
 
 
@@ -87,7 +85,7 @@ def from_items(items: Sequence[Any], finish: str = "stop") -> dict[str, Any]:
             raise UnknownForm("An item in the `output` of a response must be an object.")
     answer = list(items)
     for place, item in enumerate(items, 1):
-        if item.get("role") not in MODEL_ROLES:
+        if not is_models(item):
             answer = list(items[place:])
     if items and not answer:
         raise UnknownForm("There is no message of the assistant after the last one of the user.")

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from graders_engine.errors import UnknownForm
+from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.language.content import text_of
 from graders_engine.language.kinds import kind_of
 from graders_engine.language.scope import SAMPLE_KEYS
-from graders_engine.outputs.messages import message_text, tool_calls_in, tool_list
+from graders_engine.outputs.completions import is_marked_choice
+from graders_engine.outputs.messages import message_text, one_choice, tool_calls_in, tool_list
+from graders_engine.outputs.responses import error_in
 
 _SAMPLE_KEYS = frozenset(SAMPLE_KEYS)
 _TEXT = "output_text"
@@ -29,8 +31,11 @@ def plain_text(sample: dict[str, Any]) -> str | None:
     choices = sample.get("choices")
     if type(choices) is not list or not choices or "output_tools" in sample or "output" in sample:
         return None
-    message = choices[0].get("message") if type(choices[0]) is dict else None
-    if type(message) is not dict or "function_call" in message:
+    first = choices[0]
+    message = first.get("message") if type(first) is dict else None
+    if type(message) is not dict or "function_call" in message or len(choices) > 1:
+        return None
+    if "error" in first or first.get("finish_reason") == "error":
         return None
     text, calls = message.get("content"), message.get("tool_calls")
     return text if type(text) is str and text and (calls is None or type(calls) is list) else None
@@ -44,8 +49,10 @@ def checked_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         UnknownForm: the value of a known key is of a form that cannot be read.
+        NoOutput: there is an error in place of an output.
     """
     given: dict[str, Any] = sample if type(sample) is dict else dict(sample)
+    given = _with_message(given)
     text = given.get(_TEXT)
     changes: dict[str, Any] = {}
     message = _first_message(given.get("choices"))
@@ -80,6 +87,79 @@ def text_in(sample: Mapping[str, Any]) -> str:
     return str(sample.get(_TEXT) or ("" if message is None else message_text(message)))
 
 
+def known_in(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """The known keys of a sample object that hold something."""
+    return {key: sample[key] for key in SAMPLE_KEYS if sample.get(key)}
+
+
+def says_something(output: Any) -> bool:
+    """Whether an output has a text, a tool call or audio; a list of outputs is no question of this."""
+    if not isinstance(output, Mapping):
+        return bool(output)
+    message = None if output.get("output_tools") else _first_message(output.get("choices"))
+    calls = output.get("output_tools") or ([] if message is None else tool_calls_in(message))
+    audio = output.get("output_audio") or (message or {}).get("audio")
+    return bool(text_in(output) or any(map(_is_call, calls)) or audio)
+
+
+def what_it_says(output: Any) -> Any:
+    """What an output says, to compare it with another: its text and its tool calls."""
+    if isinstance(output, list):
+        return list(map(what_it_says, output))
+    if not isinstance(output, Mapping):
+        return (output, [])
+    message = _first_message(output.get("choices"))
+    calls = output.get("output_tools") or ([] if message is None else tool_calls_in(message))
+    return (text_in(output), calls)
+
+
+def only_one(outputs: Mapping[str, Any]) -> Any:
+    """The output that was found under each of these keys.
+
+    Raises:
+        InvalidRow: they differ.
+    """
+    first, *others = outputs.values()
+    if any(what_it_says(one) != what_it_says(first) for one in others):
+        raise InvalidRow(
+            f"The output may be under {' or '.join(f'`{key}`' for key in outputs)}: they differ. Name the "
+            "field with the model's output (--sample-field)."
+        )
+    return first
+
+
+def with_end(output: Any, calls: list[Any], finish: str) -> Any:
+    """An output with the tool calls, and the reason why it ends, that stand beside it."""
+    if not isinstance(output, (str, dict)) or not (calls or finish != "stop"):
+        return output
+    if isinstance(output, str):
+        return one_choice({"role": "assistant", "content": output, "tool_calls": calls}, finish)
+    choices = output.get("choices")
+    ended = [{**choices[0], "finish_reason": finish}] if choices and finish != "stop" else choices
+    more = {} if not calls or output.get("output_tools") else {"output_tools": calls}
+    return {**output, **({"choices": ended} if ended else {"finish_reason": finish}), **more}
+
+
+def _is_call(call: Any) -> bool:
+    return isinstance(call, Mapping) and not {"function", "custom", "name", "type"}.isdisjoint(call)
+
+
+def _with_message(given: dict[str, Any]) -> dict[str, Any]:
+    """The same sample; the text of the first completions API is in a message, too."""
+    choices = given.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, Mapping):
+        return given
+    if first.get("error") or first.get("finish_reason") == "error":
+        reason = error_in(first.get("error")) or "its finish reason is error"
+        raise NoOutput(f"There is no output, but an error: {reason}.")
+    if first.get("message") is not None or "text" not in first:
+        return given
+    found = _first_message([first])
+    message = {"role": "assistant", "content": message_text(found or {}, "choices[0].text")}
+    return {**given, "choices": [{**first, "message": message}]}
+
+
 def _first_message(choices: Any) -> Mapping[str, Any] | None:
     """The message of the first choice; None where there is no choice."""
     if not choices and (choices is None or isinstance(choices, list)):
@@ -92,8 +172,10 @@ def _first_message(choices: Any) -> Mapping[str, Any] | None:
     message = first.get("message")
     if isinstance(message, Mapping):
         return message
-    if message is None and "text" in first:  # of the first completions API
-        message = first["text"]
+    if message is None and (
+        set(first) == {"text"} or ("text" in first and is_marked_choice(first))
+    ):
+        message = first["text"]  # of the first completions API
     if isinstance(message, str):
         return {"content": message}
     keys = ", ".join(map(str, first)) or "none"

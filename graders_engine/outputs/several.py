@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.language.kinds import plain
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.rows import item_beside
@@ -47,13 +48,15 @@ def item_and_samples(raw: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def rows_to_grade(item: Any, output: Any) -> list[Any]:
-    """A row to grade for each of an item's outputs, in a form that `output_of` returns.
+    """A row to grade for each of an item's outputs, in a form that `output_of` returns; None is no output.
 
     Raises:
         InvalidRow: it is an empty list.
     """
     if output == []:
         raise InvalidRow("The list of samples is empty: there is nothing to grade.")
+    if output is None:
+        return [{"item": item}]
     return [
         one
         if isinstance(one, Unreadable)
@@ -115,7 +118,7 @@ class SplitRows(Iterable[Any]):
             return None
         try:
             item, output = (None, row[field]) if field is not None else item_and_samples(row)
-            output = output_of(list(output) if isinstance(output, tuple) else output)
+            output = output_of(plain(output))
             rows = rows_to_grade(item, output)
         except InvalidRow as error:
             return [(None, Unreadable.by(error))]

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.outcome import Blame
 
-MARK = "__unreadable__"
-"""The key of an object that stands for an output which could not be read."""
-
-
-def is_marked(value: Mapping[str, Any]) -> bool:
-    """Whether an object is what `Unreadable.as_json` gave."""
-    return MARK in value and isinstance(value[MARK], list) and len(value[MARK]) == 2
-
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Replaces a row of a data set that could not be read, for this reason.
+    """Replaces a row of a data set, or one of its outputs, that could not be read, for this reason.
 
     Attributes:
         reason: a sentence.
@@ -36,10 +25,6 @@ class Unreadable(msgspec.Struct, frozen=True):
     def by(cls, error: InvalidRow) -> Unreadable:
         """What replaces the row that this error was raised for."""
         return cls(str(error), error.blame, isinstance(error, UnknownForm))
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as JSON values, in the place of an output."""
-        return {MARK: [self.reason, self.blame]}
 
     def error(self) -> InvalidRow:
         """That error again."""

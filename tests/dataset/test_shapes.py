@@ -44,7 +44,10 @@ def test_a_row_is_told_by_its_keys_and_taken_apart(
     shape = detect([Unreadable("broken"), raw], field)
     assert shape.name == name
     assert shape_named(name, field).name == name
-    scopes = [scope_reader(None)(ref.row) for ref in shape.split(RowRef(4, raw))]
+    absent = texts == [""]
+    read = scope_reader(None, lambda: not absent)
+    scopes = [read(ref.row) for ref in shape.split(RowRef(4, raw))]
+    assert [scope.absent for scope in scopes] == [absent] * len(scopes)
     if field:  # it is in the item, too, with this sample
         kept = [scope.item.pop(field) for scope in scopes]
         assert kept == ([raw[field]] if len(texts) == 1 else kept)

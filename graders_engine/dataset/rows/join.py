@@ -165,7 +165,7 @@ class JoinedRecords(Records):
         return [] if len(usable) > 1 else usable or different[:1]
 
     def _pair(self, row: Any, outputs: list[Any]) -> Any:
-        """One row of the shape `samples`, made of JSON values only."""
+        """One row of the shape `samples`; an output that cannot be read is an `Unreadable` in its place."""
         if isinstance(row, Unreadable):
             return row
         if not isinstance(row, Mapping):
@@ -176,11 +176,7 @@ class JoinedRecords(Records):
         if isinstance(samples, Unreadable):
             return samples
         if isinstance(samples, list):
-            # The shape makes an `Unreadable` of each of these again.
-            samples = [
-                sample.as_json() if isinstance(sample, Unreadable) else sample
-                for sample in output_of(samples)
-            ]
+            samples = output_of(samples)
         row_id = {"id": row["id"]} if row.get("id") is not None else {}
         item = row if row.get("item") is None else row["item"]
         return {**row_id, "item": item, "samples": samples}

@@ -10,7 +10,8 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
-from graders_engine.outputs.completions import completion_in
+from graders_engine.outputs.completions import OBJECTS, completion_in, is_completion
+from graders_engine.outputs.foreign import unpacked
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.hosted import hosted_item_and_sample, is_export
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
@@ -51,6 +52,7 @@ class _ItemAndOutput:
 
     name = ""
     plain = False
+    may_lack_output = False
 
     def split(self, ref: RowRef) -> Sequence[RowRef]:
         """A row for each sample; a raw row without the shape becomes an `Unreadable` with the reason."""
@@ -61,7 +63,8 @@ class _ItemAndOutput:
             if not isinstance(raw, Mapping):
                 raise InvalidRow(f"A row must be an object, but this is {kind_of(raw)}.")
             item, output = self.item_and_output(raw)
-            return _split_samples(ref, item, output_of(output), raw.get("id"))
+            read = None if output is None and self.may_lack_output else output_of(output)
+            return _split_samples(ref, item, read, raw.get("id"))
         except InvalidRow as error:
             return (RowRef(ref.line, Unreadable.by(error), ref.end),)
 
@@ -112,7 +115,8 @@ class Flat(_ItemAndOutput):
         if self.field not in raw:
             raise InvalidRow(f"The row has no field `{self.field}` ({keys_of(raw)}).")
         item = {key: value for key, value in raw.items() if key != self.field}
-        return item, raw[self.field]
+        output = raw[self.field]
+        return item, unpacked(output) if "custom_id" in raw else output
 
     def split(self, ref: RowRef) -> Sequence[RowRef]:
         """A row for each sample, which also has the field with this sample in its item."""
@@ -130,13 +134,14 @@ class Evals(_ItemAndOutput):
 
     An output item has `datasource_item`, and `sample` with the messages in `output`; an exported line has
     `item`, and `sample` with the messages in `outputs`. A row without an output and without an error (as in a
-    run over stored data) is graded with an empty sample: the graders of such a run use the item only.
+    run over stored data) has no sample: the graders of such a run use the item only.
     """
 
     name = "evals"
+    may_lack_output = True
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The data source's item, and a sample made from the messages.
+        """The data source's item, and a sample made from the messages or None.
 
         Raises:
             NoOutput: there is an error instead of an output.
@@ -154,6 +159,8 @@ class Chat(_ItemAndOutput):
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
         """The item, and the completion; or the whole row, whose request may have failed."""
+        if any(raw.get(key) is not None for key in SAMPLES_IN):
+            return item_and_samples(raw)
         answer, others = completion_in(raw)
         item = others if raw.get("item") is None else raw["item"]
         return item, raw if answer is None or "custom_id" in raw else answer
@@ -163,10 +170,11 @@ class Items(_ItemAndOutput):
     """Rows without an output, such as those of fine-tuning: the item is `item`, or the whole row."""
 
     name = "items"
+    may_lack_output = True
 
     def item_and_output(self, raw: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The item, and an empty sample."""
-        return item_beside(raw), {}
+        """The item, and no sample."""
+        return item_beside(raw), None
 
 
 ROWS = Rows()
@@ -285,14 +293,19 @@ def _shape_of(raw: Mapping[str, Any]) -> str:
     several = any(isinstance(raw.get(key), list) for key in SAMPLES_IN)
     if several or "samples" in raw or "model_samples" in raw:
         return "samples"
-    completion, _ = completion_in(raw)
-    more_choices = completion is not None and len(completion.get("choices") or ()) > 1
-    if completion is not None and ("sample" not in raw or more_choices):
+    sample = raw.get("sample")
+    if raw.get("model_sample") is not None or sample is not None:
+        apart = isinstance(sample, Mapping) and is_completion(sample) and len(sample["choices"]) > 1
+        return "chat" if apart and raw.get("model_sample") is None else "rows"
+    failed = raw.get("object") in OBJECTS
+    if failed or completion_in(raw)[0] is not None:
         return "chat"
-    if "custom_id" in raw and "response" in raw:  # a line of the Batch API whose request failed
-        return "chat"
-    given = raw.get("model_sample") is not None or raw.get("sample") is not None
-    return "rows" if given else ""
+    # A line of the Batch API whose request failed, or of a batch of Anthropic.
+    return (
+        "chat"
+        if "custom_id" in raw and ("response" in raw or isinstance(raw.get("result"), Mapping))
+        else ""
+    )
 
 
 def _unknown(raw: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ FIRST_SHARD_BYTES = 1 << 16
 READ_BYTES = 1 << 20
 """Bytes read from a file at once."""
 _REASON = b"!"
-"""Begins a line with the reason, a JSON text, why a row cannot be read; no JSON text begins with it."""
+"""Begins a line with the reason, a JSON text, why a row or outputs of it cannot be read; no JSON text begins
+with it."""
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -135,7 +136,7 @@ class ShardReader:
     def _marked_rows(self) -> Iterator[RowRef]:
         for line, text in enumerate(self._shard.rows.split(b"\n"), self._shard.first_line):
             if text.startswith(_REASON):
-                yield RowRef(line, _unreadable(json.loads(text[1:])))
+                yield RowRef(line, _unmarked(strict_json.decode(text[1:])))
             elif text:
                 yield RowRef(line, strict_json.decode(text))
 
@@ -292,13 +293,34 @@ class _ByValue:
         return Shard(first, lines, start, self._at, rows=bytes(rows), marked=True)
 
 
-def _unreadable(marked: Any) -> Unreadable:
+def _unmarked(marked: Any) -> Any:
+    if isinstance(marked, dict):
+        row, samples = marked["row"], list(marked["row"]["samples"])
+        for place, reason in marked["unreadable"].items():
+            samples[int(place)] = Unreadable(*reason)
+        return {**row, "samples": samples}
     return Unreadable(*marked) if isinstance(marked, list) else Unreadable(marked)
+
+
+def _marked(row: Any) -> Any:
+    """A row with outputs of which some cannot be read, and their reasons; None for other rows."""
+    samples = row.get("samples") if isinstance(row, Mapping) else None
+    if type(samples) is not list or not any(isinstance(one, Unreadable) for one in samples):
+        return None
+    given = [None if isinstance(one, Unreadable) else one for one in samples]
+    reasons = {
+        str(place): [one.reason, one.blame, one.unknown_form]
+        for place, one in enumerate(samples)
+        if isinstance(one, Unreadable)
+    }
+    return {"row": {**row, "samples": given}, "unreadable": reasons}
 
 
 def encode_row(row: Any) -> bytes:
     """A row, or the reason why there is none, as a line of a marked shard."""
     try:
+        if (marked := _marked(row)) is not None:
+            return _REASON + strict_json.encode_exactly(marked)
         if not isinstance(row, Unreadable):
             return strict_json.encode_exactly(row)
         # The reason alone, as in runs of earlier versions, which are resumed.
