@@ -217,7 +217,9 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
     if kept := row.get(KEPT_FIELD):
         item = {**item, **kept}
     text, sample = row.get("model_sample"), row.get("sample")
-    if (sample is None and isinstance(text, Mapping)) or (text is None and isinstance(sample, str)):
+    if (sample is None and text and isinstance(text, Mapping)) or (
+        text is None and isinstance(sample, str)
+    ):
         text, sample = sample, text  # each is read in the place of the other
     if text is None and (sample is None or sample == {}) and not reads_sample():
         return Scope(item, "", absent=True)

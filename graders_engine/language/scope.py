@@ -126,7 +126,10 @@ class Scope:
         if self._sample is None:
             return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
-        if _cut_off(_first_choice(self._sample)) or _cut_off(self._sample):
+        reason = _first_choice(self._sample).get("finish_reason") or self._sample.get(
+            "finish_reason"
+        )
+        if reason is not None and reason != "stop" and str(reason).lower() in CUT_OFF:
             flags.append(Flag.TRUNCATED_OBSERVATION)
         if not (
             self.output_text
@@ -135,11 +138,6 @@ class Scope:
         ):
             flags.append(Flag.UNRESPONSIVE_REWARD)
         return tuple(flags)
-
-
-def _cut_off(holder: dict[str, Any]) -> bool:
-    reason = holder.get("finish_reason")
-    return isinstance(reason, str) and reason.lower() in CUT_OFF
 
 
 def _excerpt(text: str) -> str:

@@ -306,8 +306,9 @@ def _output_within(value: Mapping[str, Any], depth: int) -> Any:
         raise NoOutput(f"There is no output, but an error: {reason}.")
     if any(value.get(key) == "" for key in _HOLDING):
         return ""
-    if (key := next((key for key in _HOLDING if value.get(key)), None)) and key not in _TEXTS:
-        return output_of(value[key], depth + 1)
+    wrong = next((key for key in (*_OUTPUTS, *_TEXTS) if value.get(key)), "")
+    if wrong and "type" not in value:
+        return _under(wrong, value, depth)
     raise UnknownForm(_unknown_form(value))
 
 

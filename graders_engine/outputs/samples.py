@@ -67,7 +67,10 @@ def checked_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
             changes["output_tools"] = calls
     if not changes.get(_TEXT, text):
         derived = "" if message is None else message_text(message, "choices[0].message.content")
-        if not derived and (value := given.get("output_json")) is not None:
+        value = given.get("output_json")
+        # An empty one is an output only where no other key may hold it.
+        alone = value not in ("", [], {}) or given.keys() <= _SAMPLE_KEYS
+        if not derived and value is not None and alone:
             derived = json.dumps(value, ensure_ascii=False, default=repr)
         # Of a plain message, the text is derived where it is read.
         if derived and (text is not None or not _has_content(given, derived)):

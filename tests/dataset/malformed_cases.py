@@ -72,7 +72,6 @@ NO_ROW = {
     "a number for text": (b'{"item": {}, "model_sample": 3}', "must be a string, but it is an integer"),
     "a boolean for text": (b'{"item": {}, "model_sample": true}', "but it is a boolean"),
     "an object for text": (b'{"item": {}, "model_sample": {}}', "goes into `sample`"),
-    "text for an object": (b'{"item": {}, "sample": "a"}', "text goes into `model_sample`"),
     "a number for an object": (b'{"item": {}, "sample": 3}', "must be an object, but it is an integer"),
     "two outputs": (b'{"item": {}, "model_sample": "a", "sample": {}}', "were both given"),
     "text that is a number": (b'{"sample": {"output_text": 3}}', "`sample.output_text` must be a string"),

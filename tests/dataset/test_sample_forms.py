@@ -122,6 +122,21 @@ forms = st.recursive(
     ),
     max_leaves=2,
 )
+KNOWN = (
+    "choices", "output_text", "output_json", "output_tools", "output_reasoning_summary", "output_audio",
+    "text", "content", "completion", "response", "output", "outputs", "trajectory", "messages", "message",
+)  # fmt: skip
+empty: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from(KNOWN), st.sampled_from([None, "", [], {}]), min_size=1, max_size=3
+)
+"""Known keys that hold nothing."""
+unknown = st.sampled_from(["answer", "candidates", "reply", "x"])
+hidden = st.builds(
+    lambda known, key, text: {**known, key: text},
+    empty,
+    unknown,
+    st.one_of(texts, texts.map(lambda text: [{"words": text}])),
+)
 MISSPELLINGS: tuple[Callable[[str], str], ...] = (
     str.upper,
     str.title,
@@ -167,6 +182,8 @@ def changed(value: Any, path: tuple[Any, ...], change: Any, *, rename: bool) -> 
 @st.composite
 def outputs(draw: st.DrawFn) -> Any:
     """An output in a known form, with up to two slips."""
+    if draw(st.booleans()):
+        return draw(hidden)
     value = draw(forms)
     for _ in range(draw(st.integers(0, 2))):
         rename = draw(st.booleans())
@@ -176,6 +193,8 @@ def outputs(draw: st.DrawFn) -> Any:
             value = changed(value, draw(st.sampled_from(there)), change, rename=rename)
     if draw(st.booleans()) and isinstance(value, dict):
         value = {**draw(noise), **value}
+    if draw(st.booleans()) and isinstance(value, dict):
+        value = {**draw(empty), **value}
     return value
 
 
@@ -206,6 +225,11 @@ def graded(engine: Engine, output: Any) -> Iterator[list[RowOutcome]]:
 @settings(max_examples=400, deadline=None)
 @given(outputs())
 @example({"outputText": MARKER})
+@example({"output_text": "", "candidates": [MARKER]})
+@example({"output_tools": [], "answer": MARKER})
+@example({"output_tools": [{"x": 1}], "answer": MARKER})
+@example({"output_reasoning_summary": "hm", "candidates": [MARKER]})
+@example({"content": "", "answer": MARKER})
 @example({"output_text": None, "outputs": [{"role": "assistant", "content": MARKER}]})
 @example({"output_text": "", "text": MARKER})
 @example({"choices": [], "text": MARKER})
