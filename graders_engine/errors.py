@@ -102,6 +102,10 @@ class UnknownForm(InvalidRow):
     """Raised when a row or its output is in no form that is known: the other rows will fare alike."""
 
 
+NO_OUTPUT = ", but an error: "
+"""Stands in the reason of each `NoOutput`; results files have nothing else that tells it from an outage."""
+
+
 class NoOutput(InvalidRow):
     """Raised when a row has an error in place of the model's output: the model was not asked, or failed."""
 

@@ -28,7 +28,7 @@ _OTHER_WORDS = {
 """What other languages write, with JSON's word for it."""
 TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019\u201a\u201b"
 """Quotes that word processors and chats make of straight ones."""
-_TRAILING = "nothing stands after this comma"
+_TRAILING = "nothing stands after this comma: remove it"
 _MAX_QUOTED = 40
 
 _COMMENTS = r"\s*(?:(?://|\#)[^\n]*\s*|/\*.*?\*/\s*)*+"
@@ -141,14 +141,19 @@ def _foreign(text: str, at: int) -> SyntaxIssue | None:
     """What stands here if it is not of JSON, but of its relatives."""
     char = text[at : at + 1]
     if char == "'":
-        return _issue(text, """JSON quotes with `"`, not with `'`""", at, at + 1)
+        return _issue(text, """JSON quotes with `"`, not with `'`: write `"` here""", at, at + 1)
     if char and char in TYPOGRAPHIC:
         return _issue(text, f'`{char}` is a typographic quote; JSON has `"` only', at, at + 1)
     if char and not char.isascii() and (char.isspace() or not char.isprintable()):
         reason = f"an invisible character (U+{ord(char):04X}) stands here: delete it"
         return _issue(text, reason, at, at + 1)
     if char == "#" or text.startswith(("//", "/*"), at):
-        return _issue(text, "JSON has no comments", at, at + 1 + (char == "/"))
+        return _issue(
+            text,
+            "JSON has no comments: remove it, or write YAML (a .yaml file)",
+            at,
+            at + 1 + (char == "/"),
+        )
     word = _WORD.match(text, at)
     if word and word[0] in _OTHER_WORDS:
         return _issue(text, f"`{word[0]}` is `{_OTHER_WORDS[word[0]]}` in JSON", at, word.end())

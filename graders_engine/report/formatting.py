@@ -21,7 +21,7 @@ BLAME_MEANINGS: dict[Blame, str] = {
     "grader": "its code, formula or template gives no value, or a limit is passed; counts as served",
     "row": "its item lacks what a template names, or it cannot be read; in no mean",
     "judge": "it refused, was cut off, or gave no verdict; in no mean",
-    "infrastructure": "an outage; in no mean, --retry-failed tries again",
+    "infrastructure": "an outage, or an error in place of an output; in no mean",
 }
 """Who can be to blame, and what that means for the row."""
 MOST_BLAMED = 0.05

@@ -54,3 +54,17 @@ def test_lines_that_are_there_twice_are_told(tmp_path: Path) -> None:
     assert json.loads(ran.stdout)["rows"] == 3
     assert "note: 3 lines of" in ran.stderr
     assert "counts once" in " ".join(ran.stderr.split())
+
+
+def test_what_has_an_error_in_place_of_an_output_is_no_outage(tmp_path: Path) -> None:
+    outputs = [{"text": "1"}, {"error": {"message": "expired"}}, {"error": {"message": "expired"}}]
+    ran = score(tmp_path, [{"gold": "1"}] * 3, outputs)
+    assert "2 rows have an error in place of an output" in ran.stdout
+    assert "sample them again, and grade the new file" in ran.stdout
+    assert "--retry-failed" not in ran.stdout
+
+
+def test_the_most_frequent_reasons_of_invalid_rows_are_listed(tmp_path: Path) -> None:
+    rows = [{"id": f"r{n}", "gold": "1"} for n in range(4)]
+    ran = score(tmp_path, rows, [{"id": "r0", "text": "1"}], "--join-on", "id")
+    assert "    3: No output has the id 'r1'." in ran.stdout

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.outcome import BLAMES, Blame
+from graders_engine.errors import NO_OUTPUT
+from graders_engine.outcome import BLAMES, Blame, Flag
 from graders_engine.statistics.rounding import slack
 
 _Key = TypeVar("_Key")
 _Number = TypeVar("_Number", int, float)
+_MAX_REASONS = 100
+_VARYING = re.compile(r"'[^']*'|`[a-z_]+` \S+|\d[\d,]*")
+"""What differs between reasons of one kind."""
 MAX_DISTINCT = 10_000
 """Different rewards that are counted one by one; runs with more are read again for their distribution."""
 
@@ -36,6 +41,10 @@ class Tally:
         sub_reward_sums: by key of a multi, over the rows in which the part has a value.
         sub_reward_rows: how many rows these are.
         reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
+        reasons: of rows that cannot be graded, how many there are of each reason and the first one's words,
+            by the words without ids and numbers.
+        without_output: the failed rows that have an error in place of an output: no retry helps them.
+        first_without_output: the reason of the first of them.
         grouped: whether a row is one of the samples of a prompt.
         earlier: rows that had their results before this run.
         retried: rows that failed, and were graded once more at the end.
@@ -55,6 +64,9 @@ class Tally:
     sub_reward_sums: dict[str, float] = field(default_factory=dict)
     sub_reward_rows: dict[str, int] = field(default_factory=dict)
     reward_counts: dict[float, int] | None = field(default_factory=dict)
+    reasons: dict[str, tuple[int, str]] = field(default_factory=dict)
+    without_output: int = 0
+    first_without_output: str = ""
     grouped: bool = False
     earlier: int = field(default=0, compare=False)
     retried: int = field(default=0, compare=False)
@@ -87,9 +99,15 @@ class Tally:
         counted = result.counted
         blame: Blame = result.blame or "infrastructure"
         self.blames[blame] += 1
+        details = result.flags.get(Flag.OTHER, "")
         if result.status == "failed":
             self.failed += 1
+            if NO_OUTPUT in details:
+                self.without_output += 1
+                self.first_without_output = self.first_without_output or details
             return
+        if blame == "row" and details:
+            self._add_reason(_VARYING.sub("…", details), 1, details)
         self.invalid += 1
         if counted is None:
             self.others_sum += result.served or 0.0
@@ -97,6 +115,11 @@ class Tally:
             self.served += 1
             self.served_sum += counted
             self._count(counted)
+
+    def _add_reason(self, kind: str, count: int, first: str) -> None:
+        known, words = self.reasons.get(kind, (0, first))
+        if known or len(self.reasons) < _MAX_REASONS:
+            self.reasons[kind] = (known + count, words)
 
     def _add_sub_rewards(self, sub_rewards: dict[str, float | None]) -> None:
         sums, rows = self.sub_reward_sums, self.sub_reward_rows
@@ -116,6 +139,10 @@ class Tally:
         self.served_sum += later.served_sum
         self.others_sum += later.others_sum
         self.grouped |= later.grouped
+        self.without_output += later.without_output
+        self.first_without_output = self.first_without_output or later.first_without_output
+        for kind, (count, first) in later.reasons.items():
+            self._add_reason(kind, count, first)
         for flag, example in later.examples.items():
             self.examples.setdefault(flag, example)
         _add(self.blames, later.blames)

@@ -90,7 +90,18 @@ def why_unscored(tally: Tally) -> str:
 
 def how_to_retry(tally: Tally) -> str:
     """What to do about failed rows; empty without any."""
-    if not tally.failed:
-        return ""
-    rows = "1 row" if tally.failed == 1 else f"{tally.failed:,} rows"
-    return f"{rows} failed by an outage: the same command with --retry-failed retries them."
+    sentences = []
+    if outages := tally.failed - tally.without_output:
+        failed = "1 row" if outages == 1 else f"{outages:,} rows"
+        sentences.append(
+            f"{failed} failed by an outage: the same command with --retry-failed retries them."
+        )
+    if count := tally.without_output:
+        have = "1 row has" if count == 1 else f"{count:,} rows have"
+        first = tally.first_without_output.rstrip(".")
+        them = "it" if count == 1 else "them"
+        sentences.append(
+            f"{have} an error in place of an output (first: {first}): sample {them} again, and grade the new "
+            "file."
+        )
+    return " ".join(sentences)

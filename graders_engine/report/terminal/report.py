@@ -43,6 +43,8 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints 
     from graders_engine.statistics.estimate import Estimate
     from graders_engine.statistics.samples import Signal
 
+_MOST_REASONS = 3
+_MAX_REASON = 200
 _MAX_QUOTED = 240
 """Columns of a line that quotes a row's details; on a narrower terminal it is wrapped."""
 _MAX_ROWS = 3
@@ -191,6 +193,17 @@ def _statuses(tally: Tally) -> Iterator[str]:
             for blame, count in tally.blames.items():
                 if count and blame != "infrastructure":
                     yield _count_line(f"  {blame}", count, tally.rows, BLAME_MEANINGS[blame])
+                if blame == "row":
+                    yield from _reasons(tally)
+        if status == "failed" and tally.without_output:
+            yield f"  {tally.without_output:,} of these have an error in place of an output"
+
+
+def _reasons(tally: Tally) -> Iterator[str]:
+    """Why rows cannot be graded, the most frequent reasons first."""
+    by_count = sorted(tally.reasons.values(), key=lambda one: -one[0])
+    for count, first in by_count[:_MOST_REASONS]:
+        yield f"    {count:,}: {one_line(first, _MAX_REASON)}"
 
 
 def _count_line(name: str, count: int, rows: int, meaning: str) -> str:
