@@ -73,7 +73,7 @@ def test_an_escaped_row_in_an_error_is_a_quote(server: JudgeServer, escaped: obj
 
 
 def unclear(asked: Asked) -> bool:
-    return asked.body.get("response_format", {}).get("type") == "json_schema"
+    return bool(asked.body.get("response_format", {}).get("type") == "json_schema")
 
 
 def test_an_unclear_error_counts_when_it_comes_twice(
