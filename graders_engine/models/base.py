@@ -86,7 +86,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         refusal: the model's reason for refusing (may be empty); None when it did not refuse.
         bound: whether the endpoint took the schema; if not, the answer may have prose around it.
         reasoning: the beginning of what the model wrote as its reasoning; only where `text` is empty.
-        left_out: options of the request that were not sent, since the model refuses them.
+        left_out: options and other parts of the request that were not sent, since the model refuses them.
         kept: whether it was kept from an earlier request, so that it cost nothing this time; never stored.
     """
 

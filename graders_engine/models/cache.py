@@ -32,6 +32,7 @@ from graders_engine.models.base import (
     encoded,
     fingerprint,
 )
+from graders_engine.models.dialects.dialect import described, option_in
 from graders_engine.models.policies import Policy
 from graders_engine.models.sqlite_file import (
     POLL_S,
@@ -310,12 +311,11 @@ class Cached(Policy):
         return reply
 
     def _tell(self, model: str, reply: ModelReply) -> None:
-        """Say once of each option that kept replies were asked for without it; fresh ones said so."""
-        for option in reply.left_out:
-            if (model, option) not in self._warned and reply.kept:
+        """Say once how kept replies were asked for, where a part was refused; fresh ones said so."""
+        for part in reply.left_out:
+            if (model, part) not in self._warned and reply.kept:
+                refused = "which it refuses" if option_in(part) else "since it refused more"
                 _log.warning(
-                    "kept replies of %s were asked for without `%s`, which it refuses",
-                    model,
-                    option,
+                    "kept replies of %s were asked for %s, %s", model, described(part), refused
                 )
-            self._warned.add((model, option))
+            self._warned.add((model, part))

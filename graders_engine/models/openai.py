@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, 
 from graders_engine.language import strict_json
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.dialects.complaint import Asked
-from graders_engine.models.dialects.found import Dialects
+from graders_engine.models.dialects.found import Attempt, Dialects
 from graders_engine.models.endpoint import Endpoint, EndpointSettings, keep_secret
 from graders_engine.models.error_body import failure_within
 from graders_engine.models.http import HttpClient
@@ -105,34 +106,39 @@ class OpenAIBackend:
             BackendBusy: another attempt may succeed.
             BackendFailure: the endpoint cannot answer.
         """
-        trial = await self._dialects.begin(request)
+        attempt = await self._dialects.begin(request)
         try:
-            return await self._ask(request)
+            return await self._ask(attempt)
         finally:
-            self._dialects.end(request, trial)
+            self._dialects.end(attempt)
 
-    async def _ask(self, request: ModelRequest) -> ModelReply:
+    async def _ask(self, attempt: Attempt) -> ModelReply:
+        request = attempt.request
         dialect = self._dialects.of(request.model)
+        clock = asyncio.get_running_loop().time
         while True:
             body = self._wire.body(request, dialect) | self._extra_body
-            answer = None
+            answer, sent_at = None, clock()
             try:
                 answer = await self._endpoint.post_once(self._wire.path, strict_json.encode(body))
                 if failure := failure_within(self._url, answer):
                     raise failure
             except (BackendRejected, BackendBusy) as error:
                 if error.code == CONTENT_FILTER:
+                    attempt.ended = "rejected"
                     reason = f"{FILTERED}: {error.message}" if error.message else FILTERED
                     return ModelReply("", request.model, usage_of(answer), refusal=reason)
                 asked = Asked(request, body, self._url, dialect.parts(request, self._api))
-                simpler = self._dialects.simpler(dialect, asked, error)
+                took_s = clock() - sent_at
+                simpler = await self._dialects.simpler(dialect, asked, error, attempt, took_s)
                 if simpler is None:
+                    attempt.ended = "rejected" if isinstance(error, BackendRejected) else ""
                     if advice := self._dialects.advice(asked, error):
                         raise type(error)(f"{error}. {advice}", **error.answer()) from None
                     raise
                 dialect = simpler
                 continue
-            self._dialects.worked(request, dialect)
+            self._dialects.worked(attempt, dialect)
             try:
                 reply = parse_reply(self._wire, answer)
             except BackendFailure as error:

@@ -6,6 +6,7 @@ OpenAI, Azure, vLLM, SGLang, Ollama, llama.cpp, LM Studio, LiteLLM, Mistral, Gro
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,27 @@ _OF_ONE_ROW = re.compile(
     r"|failed to (?:generate|validate) json|generated json"
 )
 """Errors about what was asked or generated this time, not about what is supported."""
+_PASSING = re.compile(
+    r"generation (?:has )?failed|model(?:'s)? (?:output|response|answer)|the output (?:did|does|is|was)"
+    r"|\bmodel (?:did not|didn't|failed|could not)"
+    r"|time[- ]?out|timed out|rate[ _-]?limit|too many requests|\bquota\b|per (?:second|minute|hour|day)\b"
+    r"|overload|temporar|at the moment|restart|crash|\bbusy\b|try again (?:later|in )|\bretry\b"
+    r"|(?:message|prompt|instruction|content|text)s? (?:is|are|was) too (?:long|large|big)"
+    r"|\bcharacters\b"
+    r"|\bapi[ _-]?key\b|\bblocked\b|moderat|\brejected\b|\buser content\b"
+    r"|(?:forbidden|disallowed|banned) (?:word|phrase|content|term)|in your (?:message|prompt)"
+)
+"""Words of outages, limits, failed generations and lengths: they are about one attempt, or one row."""
+_CLEAR = re.compile(
+    r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|deprecated|disabled|incompatible|removed"
+    r"|extra[ _]|extraneous|additional propert|strictly|\bmust (?:only )?be\b|should be|ha(?:s|ve) to"
+    r"|\bonly\b|\bone of\b|\brange\b|(?:less|greater|higher|lower) than|too (?:large|high|low|small|big)"
+    r"|valid roles?|alternat|none of|at the beginning|can(?:not| not|'t) (?:both|be (?:used|set|specified))"
+    r"|invalid grammar|grammar error|(?:compile|parse) (?:the )?grammar|initiali[sz]e sampl"
+    r"|(?:\bnot?|n't)\W(?:\w+\W+){0,3}?(?:support|permit|allow|accept|recogni|available|enabled|implement"
+    r"|compatib|known|expect|applicab)"
+)
+"""Says what is not supported, in so many words; other errors count when they come a second time."""
 _REFUSING = re.compile(
     r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|deprecated|disabled|incompatible|disallowed"
     r"|forbidden|removed|extra|additional propert|cannot|can ?not|can't|strictly|\binvalid\b|\bmust\b"
@@ -31,9 +53,11 @@ _REFUSING = re.compile(
     r"|compatib|valid|known|expect|applicab|configur|work|exist|match)"
 )
 _BY_SERVER = re.compile(
-    r"not support|unsupported|n't support|not (?:allowed|permitted)|jinja|template"
+    r"jinja|raise_exception|system role not supported|roles must alternate|unsupportedparams"
+    r"|does not support param|does not support thinking"
+    r"|(?:not supported|unsupported) (?:by|for|with) this model"
 )
-"""In an answer with status 500 or 501, which may mean anything else as well."""
+"""In an answer with status 500 or 501, otherwise an outage: the words of llama.cpp, Ollama and LiteLLM."""
 _OF_VALUE = re.compile(
     r"unsupported_value|invalid_value|strictly|ha(?:s|ve) to|\bvalues?\b|\bmust be\b|should be|\bonly\b"
     r"|one of|\binvalid\b|budget"
@@ -41,7 +65,7 @@ _OF_VALUE = re.compile(
 _OPTION_WORDS = {
     "max_tokens": r"max_?(?:completions?_|output_|new_)?tokens|maxoutputtokens",
     "reasoning_effort": r"reasoning[_. -]?effort|\beffort\b|\bthink value\b|\bthinking_?(?:budget|level)"
-    r"|(?<![-\w/.])(?:thinking|reasoning)(?![-\w])",
+    r"|(?<![-\w/.])(?:thinking|reasoning)(?![-\w]| (?:models?|tokens?)\b)",
     "seed": r"\b(?:random_)?seed\b",
     "store": r"\bstore\b",
     "stream": r"\bstream\b",
@@ -59,7 +83,11 @@ _KNOWN = re.compile(
 )
 """What follows lists what is known, such as the fields of a request."""
 _TOO_MUCH = re.compile(r"too (?:large|high|big|long)|at most|maximum|less than|exceed|limit")
-_OF_PROMPT = re.compile(r"context|input tokens|in the messages|prompt|reached|could not finish")
+_OF_PROMPT = re.compile(
+    r"context|input tokens|in the messages|prompt|reached|could not finish|max_model_len"
+    r"|\binputs?\b\W+(?:tokens|length)|\d inputs?\b|\+|\bsum of\b|\btotal\b"
+)
+"""It is about how long a row is, together with the limit on its answer."""
 _BINDING = re.compile(r"response_format|json_schema|json_object|text\.format|structured")
 _SCHEMA = re.compile(r"grammar|\bschema|sampler|guided|json[ -]mode|(?:response|output) format")
 _FAILED = re.compile(
@@ -78,6 +106,14 @@ _NAMES = (
     "stream", "system", "role", "grammar", "schema", "alternate",
 )  # fmt: skip
 _ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
+_ECHO = re.compile(
+    r"(?P<name>\b(?:messages|response_format|request(?: body)?|body|payload|params|kwargs|data|input)"
+    r"['\"]?\s*[=:]\s*)?[\[{]"
+)
+"""A list or an object, and the name before it by which a part of a request is repeated."""
+_IN_REQUEST = re.compile(r"['\"](?:model|messages|role|content|json_schema)\\*['\"]\s*:")
+_UNICODE = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_SPACE = re.compile(r"\\+[nrt]")
 _PUNCTUATION = "'\"`()[]{}<>,;:.!?"
 Quotable = tuple[str, list[str]]
 """A text of a request, and the names among `_NAMES` that are in it."""
@@ -104,40 +140,60 @@ class Asked:
     parts: frozenset[str]
 
 
-def refused_parts(asked: Asked, error: BackendFailure) -> frozenset[str]:
-    """The parts among those that were sent which an error says are not supported.
+def refused_parts(asked: Asked, error: BackendFailure) -> dict[str, bool]:
+    """The parts among those that were sent which an error says are not supported, and whether it is clear.
 
-    An option stands there with its value if only this value is refused.
+    An option stands there with its value if only this value is refused. It is clear where the error's
+    parameter is this part, or where it says in so many words that the part is not supported.
     """
     details = error.details.lower()
     if error.status not in _STATUSES or _OF_ONE_ROW.search(details):
-        return frozenset()
+        return {}
     lines = details.splitlines()[:MAX_LINES]
     if error.status >= 500:
         lines = [line for line in lines if _BY_SERVER.search(line)]
     quotes = list(_quotable(asked.request))
-    return frozenset(part for line in lines for part in _named_in(line, asked, quotes))
+    found: dict[str, bool] = {}
+    for line in lines:
+        for part, is_clear in _named_in(line, asked, quotes, error.param):
+            found[part] = is_clear or found.get(part, False)
+    return found
 
 
-def _named_in(line: str, asked: Asked, quotes: list[Quotable]) -> Iterator[str]:
+def _named_in(
+    line: str, asked: Asked, quotes: list[Quotable], error_param: str | None
+) -> Iterator[tuple[str, bool]]:
     """The parts that one object of an error names; it begins with its parameter, if it has one."""
     param, _, rest = line.partition(": ")
     field = re.split(r"[.\[]", param)[0]
     text, rest = _evidence(line, asked, quotes), _evidence(rest, asked, quotes)
+    if _PASSING.search(text):
+        return
+    by_param = True
+    parts: Iterator[str] = iter(())
     if option := _option_named(field):
-        yield from _options(rest, asked, option)
-    elif field in ("response_format", "text"):
-        yield from _bindings(text, asked)
+        parts = _options(rest, asked, option)
+    elif field in ("response_format", "text") and (field in asked.body or "." in param):
+        by_param = bool(error_param)
+        parts = _bindings(text, asked)
     elif field in ("messages", "input") and param != field:
         # It is one of the messages, or a part of one.
         if "role" in param or re.fullmatch(r"\w+\W\d+\W?", param):
-            yield from _roles(rest, asked, is_role="role" in param)
+            by_param = "role" in param
+            parts = _roles(rest, asked, is_role=by_param)
     elif field not in asked.body or field in ("model", "messages", "input"):
-        refused = _KNOWN.split(text)[0]
-        yield from _options(refused, asked)
-        if _BINDING.search(refused) or (_SCHEMA.search(refused) and _FAILED.search(refused)):
-            yield from _bindings(refused, asked)
-        yield from _roles(text, asked)
+        by_param, parts = False, _in_words(text, asked)
+    is_clear = by_param or bool(_CLEAR.search(text))
+    yield from ((part, is_clear) for part in parts)
+
+
+def _in_words(text: str, asked: Asked) -> Iterator[str]:
+    """The parts that a text refuses which belongs to no parameter."""
+    refused = _KNOWN.split(text)[0]
+    yield from _options(refused, asked)
+    if _BINDING.search(refused) or (_SCHEMA.search(refused) and _FAILED.search(refused)):
+        yield from _bindings(refused, asked)
+    yield from _roles(text, asked)
 
 
 def _option_named(field: str) -> str | None:
@@ -225,7 +281,7 @@ def _evidence(details: str, asked: Asked, quotes: list[Quotable]) -> str:
     address = asked.url.lower().partition("?")[0]
     place = address.partition("://")[2]
     path = place.partition("/")[2]
-    text = details
+    text = _readable(_without_echoes(details))
     for own in filter(None, (address, place, path)):
         text = text.replace(own, " ")
     text = _ADDRESS.sub(" ", text)
@@ -238,11 +294,41 @@ def _evidence(details: str, asked: Asked, quotes: list[Quotable]) -> str:
     return text
 
 
+def _without_echoes(details: str) -> str:
+    """The text without lists and objects that are parts of a request, as gateways repeat them."""
+    start = 0
+    while match := _ECHO.search(details, start):
+        end = _closed(details, match.end() - 1)
+        group = details[match.end() - 1 : end]
+        start = match.end()
+        name = match["name"] or ""
+        if name or _IN_REQUEST.search(group):
+            start = match.start() if "=" in name else match.end() - 1
+            details = f"{details[:start]} {details[end:]}"
+    return details
+
+
+def _closed(text: str, start: int) -> int:
+    """Where the bracket at `start` is closed; the end of the text if it is not."""
+    depth = 0
+    for match in re.compile(r"[\[{}\]]").finditer(text, start):
+        depth += 1 if match[0] in "[{" else -1
+        if depth == 0:
+            return match.end()
+    return len(text)
+
+
+def _readable(text: str) -> str:
+    """The text on one line, without what JSON, HTML and Python escape."""
+    text = _UNICODE.sub(lambda match: chr(int(match[1], 16)), html.unescape(text))
+    return " ".join(_SPACE.sub(" ", text).replace("\\", "").lower().split())
+
+
 def _quotable(request: ModelRequest) -> Iterator[Quotable]:
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart):
-                text = " ".join(part.text.lower().split())
+                text = _readable(part.text)
                 yield text, [name for name in _NAMES if name in text]
 
 

@@ -12,6 +12,13 @@ from graders_engine.models.base import ModelRequest
 Binding = Literal["json_schema", "json_object", "text"]
 """How the form of the answer is requested, from the strictest way to none."""
 BINDINGS: tuple[Binding, ...] = ("json_schema", "json_object", "text")
+_WITHOUT = {
+    "max_completion_tokens": "with `max_tokens` instead of `max_completion_tokens`",
+    "developer": "with `developer` messages as `system` messages",
+    "system": "with `system` messages as part of the `user` message",
+    "turns": "with messages of one role in a row as one message",
+}
+"""How requests are sent without a part that is no option, and not the form of the answer."""
 OPTIONS = ("max_tokens", "reasoning_effort", "seed", "store", "stream", "temperature", "top_p")
 """Options that can be left out; `store` and `stream` are the responses form's."""
 
@@ -102,3 +109,15 @@ def option_in(part: str) -> str | None:
     """The option that a part is, without its value; None if it is none."""
     name = part.partition("=")[0]
     return name if name in OPTIONS else None
+
+
+def named(part: str, dialect: Dialect) -> str:
+    """How a part is called that a dialect leaves out: the form of the answer as its setting."""
+    return f'structured = "{dialect.binding}"' if part.startswith("json_") else part
+
+
+def described(name: str) -> str:
+    """How requests are sent without a part, by its name from `named`."""
+    if name.startswith("structured"):
+        return f"with `{name}`"
+    return _WITHOUT.get(name) or f"without `{option_in(name) or name}`"

@@ -2,31 +2,29 @@
 
 Requests are sent in full at first. What an error names as unsupported is left out; what worked once is never
 left out again. While the first request with a part that no answer has confirmed is out, the others wait for
-it for a moment: so a refusal costs one request, not one for each that is in flight.
+it for a moment (`turns`); what one is refused, the others leave out at once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from graders_engine.errors import BackendFailure
 from graders_engine.models.base import ModelRequest
 from graders_engine.models.dialects.complaint import Asked, refused_parts
-from graders_engine.models.dialects.dialect import Dialect, option_in
+from graders_engine.models.dialects.dialect import Dialect, described, named, option_in
+from graders_engine.models.dialects.turns import Turns
 
 _log = logging.getLogger("graders_engine")
 
-WAIT_S = 0.1
-MAX_WAITS = 20
-"""Longest wait for the first answer: a request is refused within a round trip, a verdict takes longer.
-
-It is counted in short waits: while an import or a long row keeps the event loop, no time passes for it.
-"""
 MAX_REASON_CHARS = 200
 """Of an endpoint's message, in the warning."""
+_NUMBER = re.compile(r"[0-9a-f-]*\d[0-9a-f-]*")
+"""What differs between two errors of one kind, such as the number of a request."""
 
 
 @dataclass
@@ -34,20 +32,43 @@ class _Known:
     """What is known of one model.
 
     Attributes:
-        dialect: what to send.
+        dialect: what worked, without what was clearly refused.
         proven: parts that were sent and answered.
+        shared: parts that requests in flight were clearly refused, and how many of them.
+        doubted: parts that one request was refused in words that do not say clearly why.
+        in_vain: errors that stayed the same without what they named.
         reasons: why parts were left out, in the endpoint's words.
-        warned: parts of which it was said that they are left out.
-        trial: done when the request that tries unproven parts has ended; None while none is out.
-        overdue: whether the others have stopped waiting for it.
+        warned: the parts of which it was said that they are left out, for one request or for all.
+        turns: who asks first.
     """
 
     dialect: Dialect
     proven: set[str]
+    shared: Counter[str] = field(default_factory=Counter)
+    doubted: dict[str, ModelRequest] = field(default_factory=dict)
+    in_vain: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)
-    warned: set[str] = field(default_factory=set)
-    trial: asyncio.Future[None] | None = None
-    overdue: bool = False
+    warned: set[tuple[str, bool]] = field(default_factory=set)
+    turns: Turns = field(default_factory=Turns)
+
+
+@dataclass
+class Attempt:
+    """One request on its way.
+
+    Attributes:
+        request: what is asked.
+        goes_ahead: whether others wait for it.
+        refused: parts that it was clearly refused.
+        reason: the last error about parts, without numbers.
+        ended: "worked", "rejected" where the answer was about this request alone, or nothing.
+    """
+
+    request: ModelRequest
+    goes_ahead: bool = False
+    refused: set[str] = field(default_factory=set)
+    reason: str = ""
+    ended: str = ""
 
 
 class Dialects:
@@ -89,84 +110,141 @@ class Dialects:
 
     def of(self, model: str) -> Dialect:
         """The fullest form that is not known to fail."""
-        return self._of(model).dialect
+        known = self._of(model)
+        shared = known.shared.keys() - known.proven
+        return Dialect(known.dialect.left_out | shared) if shared else known.dialect
 
     def left_out(self, request: ModelRequest, dialect: Dialect) -> tuple[str, ...]:
-        """The options of a request that a dialect leaves out, besides those that the settings drop."""
+        """The parts of a request that a dialect leaves out, besides those that the settings leave out."""
         if dialect.left_out == self._full.left_out:
             return ()
         wanted, sent = self._full.options(request), dialect.options(request)
-        return tuple(name for name in wanted if name not in sent)
+        options = [name for name in wanted if name not in sent]
+        parts = self._full.parts(request, self._api) & dialect.left_out
+        others = {named(part, dialect) for part in parts if option_in(part) is None}
+        return (*options, *sorted(others))
 
-    async def begin(self, request: ModelRequest) -> asyncio.Future[None] | None:
-        """Wait while another request tries the same model; gives what `end` takes.
+    async def begin(self, request: ModelRequest) -> Attempt:
+        """Wait while another request tries the same model, but not for long; gives what `end` takes."""
+        attempt = Attempt(request)
+        await self._wait(attempt)
+        return attempt
 
-        None comes back where nothing is to be discovered, or the wait took too long.
-        """
-        known = self._of(request.model)
-        waits = 0
-        while not known.dialect.parts(request, self._api) <= known.proven:
-            if known.trial is None:
-                known.trial, known.overdue = asyncio.get_running_loop().create_future(), False
-                return known.trial
-            if known.overdue:
-                break
-            await asyncio.wait((known.trial,), timeout=WAIT_S)
-            waits += 1
-            known.overdue = known.trial is not None and waits >= MAX_WAITS
-        return None
+    async def _wait(self, attempt: Attempt) -> None:
+        turns = self._of(attempt.request.model).turns
+        while not (attempt.goes_ahead or turns.is_over or self._is_proven(attempt.request)):
+            attempt.goes_ahead = await turns.go_ahead()
 
-    def end(self, request: ModelRequest, trial: asyncio.Future[None] | None) -> None:
+    def _is_proven(self, request: ModelRequest) -> bool:
+        return self.of(request.model).parts(request, self._api) <= self._of(request.model).proven
+
+    def end(self, attempt: Attempt) -> None:
         """The request has ended, whatever came of it: the next one may try what is still unproven."""
-        if trial is not None:
-            self._of(request.model).trial = None
-            trial.set_result(None)
+        known = self._of(attempt.request.model)
+        known.shared -= Counter(attempt.refused)  # without a success it is not believed any longer
+        if attempt.goes_ahead:
+            if attempt.ended != "worked":
+                known.turns.failed(was_rejected=attempt.ended == "rejected")
+            known.turns.end()
 
-    def worked(self, request: ModelRequest, dialect: Dialect) -> None:
-        """Remember what was sent and answered, and what was left out for it; tell of options once."""
+    def worked(self, attempt: Attempt, dialect: Dialect) -> None:
+        """Remember what was sent and answered, and what was left out for it; tell of it once."""
+        attempt.ended = "worked"
+        request = attempt.request
         known = self._of(request.model)
         parts = dialect.parts(request, self._api)
         if dialect == known.dialect and parts <= known.proven:
             return
+        if not parts <= known.proven:
+            known.turns.renew()
         known.proven |= parts
-        learnt = known.dialect.left_out | dialect.left_out
+        learnt = known.dialect.left_out | (dialect.left_out - known.doubted.keys())
         confirmed = known.proven | {part.partition("=")[0] for part in known.proven}
         known.dialect = Dialect(frozenset(learnt - confirmed))
-        for part in sorted(dialect.left_out & known.reasons.keys() - known.warned):
-            known.warned.add(part)
-            if part in known.dialect.left_out and option_in(part):
-                self._tell(request.model, part, known.reasons[part])
+        for part in sorted(dialect.left_out & known.reasons.keys()):
+            is_learnt = part in known.dialect.left_out
+            warning = (part if option_in(part) else named(part, dialect), is_learnt)
+            if warning not in known.warned and (is_learnt or part in known.doubted):
+                known.warned.add(warning)
+                self._tell(request.model, part, known.reasons[part], dialect, is_learnt=is_learnt)
 
-    def _tell(self, model: str, part: str, reason: str) -> None:
-        option, _, value = part.partition("=")
-        which = f"`{option}` {value}" if option == "reasoning_effort" and value else f"`{option}`"
+    def _tell(
+        self, model: str, part: str, reason: str, dialect: Dialect, *, is_learnt: bool
+    ) -> None:
+        reason = reason.rstrip(".")
+        if not is_learnt:
+            _log.warning(
+                "one request for %s at %s was sent %s, after this error: %s",
+                model, self._address, described(named(part, dialect)), reason,
+            )  # fmt: skip
+            return
+        if option := option_in(part):
+            value = part.partition("=")[2]
+            effort = option == "reasoning_effort" and value
+            which = f"`{option}` {value}" if effort else f"`{option}`"
+            _log.warning(
+                "%s is left out for %s at %s, which refuses it: %s; %s leaves it out from the start",
+                which, model, self._address, reason, self._setting([option]),
+            )  # fmt: skip
+            return
+        name, remedy = named(part, dialect), ""
+        if name != part:
+            remedy = f"; this setting under [endpoints.{self._name}] in graders.toml does so from the start"
         _log.warning(
-            "%s is left out for %s at %s, which refuses it: %s; %s leaves it out from the start",
-            which, model, self._address, reason.rstrip("."), self._setting([option]),
+            "requests for %s at %s are sent %s, since it refuses them otherwise: %s%s",
+            model, self._address, described(name), reason, remedy,
         )  # fmt: skip
 
-    def simpler(self, dialect: Dialect, asked: Asked, error: BackendFailure) -> Dialect | None:
+    async def simpler(
+        self,
+        dialect: Dialect,
+        asked: Asked,
+        error: BackendFailure,
+        attempt: Attempt,
+        answer_s: float,
+    ) -> Dialect | None:
         """The dialect without what the endpoint says that it does not support.
 
-        None if the endpoint complains of something else, if all of it has worked for this model, or if it is
-        sent in any case.
+        Where it is not clear that it does not, this holds for this request alone, until another one is
+        refused the same. None comes back if the endpoint complains of something else, if all of it has worked
+        for this model, or if it is sent in any case.
+
+        Args:
+            dialect: what was sent.
+            asked: the request as it was sent.
+            error: the answer.
+            attempt: what `begin` gave.
+            answer_s: how long the answer took.
         """
-        known = self._of(asked.request.model)
-        refused = self._droppable(refused_parts(asked, error))
-        if not refused:
-            return None
+        known = self._of(attempt.request.model)
+        words = _NUMBER.sub("#", error.message or str(error))
+        found = {} if words in known.in_vain else refused_parts(asked, error)
+        if words == attempt.reason and not found:
+            # What it named is left out, and it says the same: that was not the reason.
+            known.in_vain.add(words)
         kept = known.proven | self._proven
-        gone = {self._narrowed(part, asked.parts, kept) for part in refused} - kept
-        left_out = (dialect.left_out | known.dialect.left_out | gone) - kept
-        if left_out == dialect.left_out:
+        refused = self._droppable(frozenset(found))
+        gone = {self._narrowed(part, asked.parts, kept): found[part] for part in refused}
+        gone = {part: is_clear for part, is_clear in gone.items() if part not in kept}
+        left_out = (dialect.left_out | self.of(attempt.request.model).left_out | set(gone)) - kept
+        if not refused or left_out == dialect.left_out:
             return None
-        reason = (error.message or str(error))[:MAX_REASON_CHARS]
-        known.reasons |= dict.fromkeys(gone, reason)
-        return replace(dialect, left_out=left_out)
+        attempt.reason = words
+        known.reasons |= dict.fromkeys(gone, (error.message or str(error))[:MAX_REASON_CHARS])
+        for part, is_clear in gone.items():
+            if is_clear or known.doubted.get(part, attempt.request) != attempt.request:
+                known.doubted.pop(part, None)
+                attempt.refused.add(part)
+            else:
+                known.doubted[part] = attempt.request
+        known.shared += Counter(gone.keys() & attempt.refused)
+        known.turns.renew(answer_s)
+        await self._wait(attempt)
+        return Dialect(frozenset(left_out | self.of(attempt.request.model).left_out) - known.proven)
 
     def advice(self, asked: Asked, error: BackendFailure) -> str:
         """What to do about an option that is refused although it worked, or is sent in any case."""
-        parts = refused_parts(asked, error)
+        parts = frozenset(refused_parts(asked, error))
         options = sorted({option for part in parts if (option := option_in(part))})
         if not options:
             return ""
