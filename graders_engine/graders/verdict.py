@@ -7,7 +7,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from statistics import median
 from typing import Any, TypeVar
 
@@ -105,7 +104,7 @@ def read_verdict(
         excerpt = place or f": {_excerpt(reply.text)}"
         raise JudgeCutOff(f"the judge's answer was cut off{excerpt}. {_MORE_TOKENS}", usage)
     try:
-        answer = _answer(reply, _quoted_from(request))
+        answer = _answer(reply, _Asked(request))
         return _result(answer, result_of)
     except _WrongForm as error:
         kind = "NUMBER" if result_of is number else "LABEL"
@@ -232,16 +231,21 @@ def _in_object(text: str) -> str:
     return text[: text.rindex("}") + 1]
 
 
-def _quoted_from(request: ModelRequest | None) -> Quoted:
-    """Whether a request contains a text."""
+class _Asked:
+    """Tells whether a request contains a text; its own texts are joined when that is first asked."""
 
-    @cache
-    def asked() -> str:
-        messages = request.messages if request is not None else ()
-        parts = (part for message in messages for part in message.parts)
-        return "\n".join(_plain(part.text) for part in parts if isinstance(part, TextPart))
+    __slots__ = ("_plain", "_request")
 
-    return lambda text: _plain(text) in asked()
+    def __init__(self, request: ModelRequest | None) -> None:
+        self._request, self._plain = request, ""
+
+    def __call__(self, text: str) -> bool:
+        if self._request is not None and not self._plain:
+            parts = (part for message in self._request.messages for part in message.parts)
+            self._plain = "\n".join(
+                _plain(part.text) for part in parts if isinstance(part, TextPart)
+            )
+        return _plain(text) in self._plain
 
 
 def _plain(text: str) -> str:

@@ -39,6 +39,9 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+_unique_decoder = json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=unique)
+
+
 def decode_unique(text: str | bytes) -> Any:
     """As `decode`, but no object may name a key twice; a number beyond the range of a double is infinite.
 
@@ -47,7 +50,9 @@ def decode_unique(text: str | bytes) -> Any:
         ValueError: as in `decode`.
     """
     try:
-        return json.loads(text, parse_constant=_reject_constant, object_pairs_hook=unique)
+        if not isinstance(text, str):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _unique_decoder.decode(text)
     except RecursionError:
         raise ValueError("the JSON text nests too deep") from None
 
