@@ -16,7 +16,7 @@ from graders_engine.models.credentials import AZURE_HOST, authorisation, basic, 
 from graders_engine.models.dialects.dialect import BINDINGS, OPTIONS
 from graders_engine.models.http import JsonClient
 from graders_engine.models.rate_limiter import RateLimiter
-from graders_engine.models.redaction import Secrets, is_plain, read_address, without_secrets
+from graders_engine.models.redaction import Secrets, read_address, without_secrets
 
 T = TypeVar("T")
 
@@ -113,7 +113,11 @@ class EndpointSettings:
         given = [self.drop] if isinstance(self.drop, str) else list(self.drop)
         dropped = [_DROPPED.get(name, name) for name in given]
         if unknown := [name for name in dropped if name not in OPTIONS]:
-            quoted = ", ".join(repr(name) if is_plain(str(name)) else "another" for name in unknown)
+            # What is not a word may be a key that was put into the wrong place.
+            words = (str(name) for name in unknown)
+            quoted = ", ".join(
+                repr(word) if word.replace("_", "").isalpha() else "another" for word in words
+            )
             raise ValueError(f"drop is a list of {', '.join(OPTIONS)}; {quoted} is none of them")
         object.__setattr__(self, "drop", tuple(sorted(set(dropped))))
 

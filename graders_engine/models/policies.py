@@ -301,7 +301,9 @@ class Renamed(Policy):
                 f'or [models] "{asked}" = "MODEL@ENDPOINT" in graders.toml.'
             )
             answer = error.answer() | {"cause": "refused"}
-            raise BackendRejected(f"{error}. {advice}", **answer) from None
+            reason = str(error)
+            stop = " " if reason.endswith(("?", ".")) else ". "
+            raise BackendRejected(f"{reason}{stop}{advice}", **answer) from None
 
 
 class Observed(Policy):

@@ -78,7 +78,7 @@ def read_address(url: str) -> SplitResult:
     """
     url = url.strip()
     if not url.lower().startswith(SCHEMES):
-        raise ValueError("must start with http:// or https://")
+        raise ValueError("must start with http:// or https://, as in http://localhost:11434/v1")
     if re.search(_STRANGE, url):
         raise ValueError("must not hold blanks, control characters or backslashes")
     try:
