@@ -12,6 +12,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # under `signal`, whose enums take long to import
 import os
 import sys
+import time
 from types import ModuleType
 
 if __name__ == "__main__":
@@ -29,6 +30,8 @@ from graders_engine.sandbox.inside import libc, limits, scratch, wire
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
 from graders_engine.sandbox.inside.plan import NONE, Plan
 from graders_engine.sandbox.inside.template import TemplateProcess
+
+_WAITS, _WAIT_S = 200, 0.01  # a killed process that is big, on a busy machine, takes long to end
 
 
 def main(rows: int, control: int) -> None:
@@ -90,9 +93,22 @@ def _continue_in_child(folder: str) -> None:
         return
     os.closerange(3, 1 << 16)
     os.waitpid(pid, 0)
-    if folder and os.getppid() != engine:
+    if folder and _has_died(engine):
         scratch.remove_unlocked(os.path.dirname(folder))
     os._exit(0)
+
+
+def _has_died(engine: int) -> bool:
+    """Whether the parent is gone, or goes within a while.
+
+    One that is killed closes its descriptors, which ends the child, before it gives its children away. One
+    that lives kills this process as soon as the child has ended.
+    """
+    for _ in range(_WAITS):
+        if os.getppid() != engine:
+            return True
+        time.sleep(_WAIT_S)
+    return False
 
 
 def _forget_engine(plan: Plan) -> None:
