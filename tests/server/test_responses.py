@@ -90,7 +90,7 @@ def test_a_slip_in_a_body_is_told_with_its_place(read: Any) -> None:
     for body, told in (
         (b'{"grader": 1 "item": 2}', "a comma is missing after `1` (line 1, column 12)"),
         (b'{"grader": 1,\n"item": True}', "`True` is `true` in JSON (line 2, column 9)"),
-        (b'{"grader": 1,}', "nothing stands after this comma (line 1, column 13)"),
+        (b'{"grader": 1,}', "nothing stands after this comma: remove it (line 1, column 13)"),
     ):
         with pytest.raises(Refused) as refused:
             read(body, 100) if read is run_body else read(body)
