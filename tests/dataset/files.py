@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from graders_engine import Engine
+from graders_engine.dataset.rows.read import open_data
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shards import Shard
 
@@ -44,3 +46,16 @@ def command(grader: Path, data: Path | str, out: Path, *more: str) -> list[str]:
         sys.executable, "-m", "graders_engine", "score",
         "--grader", f"@{grader}", "--data", str(data), "--out", str(out), *more,
     ]  # fmt: skip
+
+
+def graded_with_outputs(
+    grader: dict[str, Any], folder: Path, rows: list[Any], outputs: list[Any], **how: Any
+) -> list[tuple[str, float | None, str]]:
+    """(status, reward, reason) of each row of a data set that is joined with outputs."""
+    data = write_rows(folder / "rows.jsonl", rows)
+    how["outputs"] = write_rows(folder / "outputs.jsonl", outputs)
+    data_set = open_data(data, **how)
+    refs = [ref for raw in data_set.records.read() for ref in data_set.shape.split(raw)]
+    with Engine() as engine:
+        found = list(engine.score_single(grader, [ref.row for ref in refs]))
+    return [(row.status, row.reward, row.flags.get("other_error", "")) for row in found]

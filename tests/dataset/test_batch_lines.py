@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from graders_engine import Engine
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import InvalidRequest
-from tests.dataset.files import write_rows
+from tests.dataset.files import graded_with_outputs, write_rows
 from tests.dataset.shapes_cases import CALL, completion
 
 CHECK = {
@@ -19,6 +20,7 @@ CHECK = {
     "input": "{{sample.output_text}}",
     "reference": "{{item.label}}",
 }
+graded = partial(graded_with_outputs, CHECK)
 
 
 def line(custom_id: str, text: str, **more: Any) -> dict[str, Any]:
@@ -50,19 +52,6 @@ def said(*texts: str) -> dict[str, Any]:
 
 
 REASONING = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "why"}]}
-
-
-def graded(
-    folder: Path, rows: list[Any], outputs: list[Any], **how: Any
-) -> list[tuple[str, float | None, str]]:
-    """(status, reward, reason) of each row of a data set that is joined with outputs."""
-    data = write_rows(folder / "rows.jsonl", rows)
-    how["outputs"] = write_rows(folder / "outputs.jsonl", outputs)
-    data_set = open_data(data, **how)
-    refs = [ref for raw in data_set.records.read() for ref in data_set.shape.split(raw)]
-    with Engine() as engine:
-        found = list(engine.score_single(CHECK, [ref.row for ref in refs]))
-    return [(row.status, row.reward, row.flags.get("other_error", "")) for row in found]
 
 
 ROWS = [{"custom_id": f"r{number}", "label": str(number)} for number in range(1, 4)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graders_engine import Engine
-from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import InvalidRequest
-from tests.dataset.files import write_rows
+from tests.dataset.files import graded_with_outputs
 
 CHECK = {
     "type": "string_check",
@@ -18,6 +17,7 @@ CHECK = {
     "input": "{{sample.output_text}}",
     "reference": "{{item.gold}}",
 }
+graded = partial(graded_with_outputs, CHECK)
 WORDS = [f"word {n}" for n in range(5)]
 
 
@@ -28,19 +28,6 @@ def messages(text: str) -> list[dict[str, str]]:
 def with_key(key: str, value: Any) -> dict[str, Any]:
     outer, _, inner = key.partition(".")
     return {outer: {inner: value} if inner else value}
-
-
-def graded(
-    folder: Path, rows: list[Any], outputs: list[Any], **how: Any
-) -> list[tuple[str, float | None, str]]:
-    """(status, reward, reason) of each row."""
-    data = write_rows(folder / "rows.jsonl", rows)
-    how["outputs"] = write_rows(folder / "outputs.jsonl", outputs)
-    data_set = open_data(data, **how)
-    refs = [ref for raw in data_set.records.read() for ref in data_set.shape.split(raw)]
-    with Engine() as engine:
-        found = list(engine.score_single(CHECK, [ref.row for ref in refs]))
-    return [(row.status, row.reward, row.flags.get("other_error", "")) for row in found]
 
 
 def refusal(folder: Path, rows: list[Any], outputs: list[Any], **how: Any) -> str:
