@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import os
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +21,7 @@ from graders_engine.language import strict_json
 from graders_engine.models.error_body import failure_of, shortened, why_not_json
 from graders_engine.models.port_check import PortCheck
 from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
-from graders_engine.models.retry import OnRetry, RetryPolicy
+from graders_engine.models.retry import OnRetry, RetryPolicy, retry_after_s
 from graders_engine.outcome import Cause
 
 if TYPE_CHECKING:
@@ -104,7 +101,7 @@ class HttpClient:
         self._decode = decode
         self._filters = filters
         self._ports = PortCheck()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Any:
         """Ask once for what an address holds; raises what `post` raises."""
@@ -151,8 +148,12 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> _Answer | _NoAnswer:
         """What came; the port is checked where nothing ever came."""
-        connect_s = min(FIRST_CONNECT_S, CONNECT_S) if self._ports.is_new(url) else CONNECT_S
+        is_new = self._ports.is_new(url)
+        connect_s = min(FIRST_CONNECT_S, CONNECT_S) if is_new else CONNECT_S
         answer = await self._attempt(method, url, headers, body, connect_s)
+        if isinstance(answer, _NoAnswer) and answer.dropped and not is_new:
+            # A server may close a kept connection just when it is used again: no fault of the request.
+            answer = await self._attempt(method, url, headers, body, connect_s, keep=False)
         if isinstance(answer, _Answer):
             self._ports.answered(url)
             return answer
@@ -169,10 +170,12 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None,
         connect_s: float,
+        *,
+        keep: bool = True,
     ) -> _Answer | _NoAnswer:
         import aiohttp
 
-        session = self._session or self._open()
+        session = self._sessions.get(keep) or self._open(keep)
         limits = aiohttp.ClientTimeout(total=self.retry.attempt_s, sock_connect=connect_s)
         try:
             # Following a redirect would send the key to another host.
@@ -200,11 +203,17 @@ class HttpClient:
             return _NoAnswer(_no_connection(error), check=True, cause="unreachable")
         except (aiohttp.ClientError, ConnectionError) as error:
             payload = isinstance(error, aiohttp.ClientPayloadError)  # something came then
-            return _NoAnswer(_reason(error), check=not payload, cause="unavailable")
+            dropped = isinstance(
+                error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError
+            )
+            return _NoAnswer(
+                _reason(error), check=not payload, dropped=dropped, cause="unavailable"
+            )
         except ValueError:
             return _NoAnswer(NOT_A_HEADER, retried=False, cause="refused")
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self, keep: bool) -> aiohttp.ClientSession:
+        """A session whose connections are kept for further requests, or are used once."""
         import aiohttp
 
         class NoCookies(aiohttp.DummyCookieJar):
@@ -212,16 +221,16 @@ class HttpClient:
 
             def update_cookies_from_headers(self, headers: Any, response_url: Any) -> None: ...
 
-        self._session = aiohttp.ClientSession(
+        session = self._sessions[keep] = aiohttp.ClientSession(
             # The policies bound the number of requests; a second limit here would only hide theirs.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, force_close=not keep),
             headers={"Content-Type": "application/json"},
             # Cookies would make one row's request depend on another's answer.
             cookie_jar=NoCookies(),
         )
         # Of a client that nobody closes, the connections end with it.
-        weakref.finalize(self, _abandon, asyncio.get_running_loop(), self._session, os.getpid())
-        return self._session
+        weakref.finalize(self, _abandon, asyncio.get_running_loop(), session, os.getpid())
+        return session
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
         """The whole text; None if it is too long."""
@@ -235,9 +244,8 @@ class HttpClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._ports.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
 
 def _abandon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, process: int) -> None:
@@ -286,6 +294,7 @@ class _NoAnswer:
         retried: whether another attempt may succeed.
         check: whether the port may speak the other protocol.
         connecting: whether there was no connection within the time limit.
+        dropped: whether the connection ended before anything came.
         cause: what kind of failure it is.
     """
 
@@ -294,6 +303,7 @@ class _NoAnswer:
     retried: bool = True
     check: bool = False
     connecting: bool = False
+    dropped: bool = False
     cause: Cause = ""
 
     def failure(self, address: str, secrets: Secrets) -> BackendFailure:
@@ -331,18 +341,3 @@ def _no_connection(error: aiohttp.ClientConnectorError) -> str:
     if error.os_error.errno == refused or f"[Errno {refused}]" in str(error.os_error):
         return CONNECTION_REFUSED
     return f"no connection: {error.os_error.strerror or error.os_error}"
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the server asks for them: in milliseconds, in seconds, or as a date."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        return max(seconds, 0.0) if math.isfinite(seconds) else None
-    try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
-        return max(date.timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from graders_engine.errors import BackendBusy, BackendFailure
@@ -105,3 +107,18 @@ class RetryPolicy:
             # A little later than requested, and not all at once, or the same crowd is refused again.
             return min(requested_s * (1.5 - 0.5 * jitter), self.wait_max_s)
         return min(self.wait_initial_s * 2.0 ** (attempt - 1), self.wait_max_s) * jitter
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait as the server asks for them: in milliseconds, in seconds, or as a date."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(date.timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return None

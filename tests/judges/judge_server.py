@@ -69,6 +69,8 @@ class Conversation(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     state: JudgeServer
+    answered = False
+    """Whether an earlier request came over this connection, for the replies that ask."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
@@ -199,6 +201,15 @@ def then_close(conversation: Conversation) -> None:
     """A sound verdict over a connection that is then closed, although it was to be kept."""
     verdict(1.0)(conversation)
     conversation.close_connection = True
+
+
+def once_per_connection(conversation: Conversation) -> None:
+    """A sound verdict to the first request of a connection, which is kept; the next one resets it."""
+    if conversation.answered:
+        conversation.reset()
+    else:
+        conversation.answered = True
+        verdict(1.0)(conversation)
 
 
 @contextmanager

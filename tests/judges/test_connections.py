@@ -12,6 +12,7 @@ import pytest
 
 from graders_engine import Engine
 from graders_engine.models import http
+from graders_engine.models.retry import RetryPolicy
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer
 from tests.judges.rows import SCORE, judging, rows, scored
@@ -25,9 +26,12 @@ def server() -> Iterator[JudgeServer]:
         yield opened
 
 
-def test_connections_that_the_server_closes_cost_no_row(server: JudgeServer) -> None:
-    server.answers(judge.then_close)
-    with Engine(judges=judging(server.url)) as engine:
+@pytest.mark.parametrize("reply", [judge.then_close, judge.once_per_connection])
+def test_a_connection_that_the_server_ends_between_requests_costs_no_attempt(
+    server: JudgeServer, reply: judge.Reply
+) -> None:
+    server.answers(reply)
+    with Engine(judges=judging(server.url, retry=RetryPolicy(attempts=1))) as engine:
         graded = list(engine.score(SCORE, rows(30)))
     assert [one.status for one in graded] == ["scored"] * 30
 

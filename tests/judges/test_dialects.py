@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidRequest
 from graders_engine.cli.main import graders
 from graders_engine.models.endpoint import EndpointSettings
-from graders_engine.models.http import retry_after_s
 from graders_engine.models.openai import OpenAIBackend
+from graders_engine.models.retry import retry_after_s
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, error, judge_server, said
 from tests.judges.rows import SCORE, judging, row, scored
