@@ -294,7 +294,7 @@ class _NoAnswer:
         retried: whether another attempt may succeed.
         check: whether the port may speak the other protocol.
         connecting: whether there was no connection within the time limit.
-        dropped: whether the connection ended before anything came.
+        dropped: whether the connection ended early, be it before or amid an answer.
         cause: what kind of failure it is.
     """
 
