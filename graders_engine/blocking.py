@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.crew import Crew, Drain
@@ -20,6 +20,9 @@ from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.several import SplitRows
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
+
+if TYPE_CHECKING:
+    from graders_engine.preflight.report import PreflightReport
 
 T = TypeVar("T")
 
@@ -156,6 +159,19 @@ class Engine:
             LifecycleError: the engine is closed.
         """
         return self._call(lambda: self._engine.validate(grader))
+
+    def preflight(self, grader: Any = None, **given: Any) -> PreflightReport:
+        """Check whether a grader is fit for a reinforcement fine-tuning job; `graders preflight` as a call.
+
+        Example::
+
+            report = engine.preflight(grader, train="train.jsonl", validation="valid.jsonl")
+            for finding in report.findings:
+                print(finding.severity, finding.id, finding.message)
+
+        Args and Raises: as `preflight.examine.preflight`.
+        """
+        return self._call(lambda: self._engine.preflight(grader, **given))
 
     def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import AsyncExitStack, aclosing
 from enum import Enum
 from time import perf_counter
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
@@ -31,6 +31,9 @@ from graders_engine.response import (
 )
 from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.settings import EngineSettings, keywords, settings_of, takes
+
+if TYPE_CHECKING:
+    from graders_engine.preflight.report import PreflightReport
 
 YIELD_EVERY_S = 0.01
 """Longest time for which grading a data set blocks other tasks of the event loop."""
@@ -230,6 +233,13 @@ class AsyncEngine:
         """
         compiled = self.compile(grader)
         return present_validation(compiled.given, compiled.warnings())
+
+    async def preflight(self, grader: Any = None, **given: Any) -> PreflightReport:
+        """Check whether a grader is fit for a job; the keywords are `preflight.examine.preflight`'s."""
+        from graders_engine.preflight.examine import preflight  # few engines are asked for it
+
+        self._stay_on_one_loop()
+        return await preflight(self, grader, **given)
 
     async def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None

@@ -17,7 +17,7 @@ from graders_engine.cli.compare import (
     require_page,
     show_comparison,
 )
-from graders_engine.cli.options import engine_options
+from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.parsing.input_files import files_read

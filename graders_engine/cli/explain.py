@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from graders_engine.cli.options import engine_settings
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.request import read_flag

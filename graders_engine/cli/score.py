@@ -12,8 +12,8 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, caution, complain, warn
-from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from graders_engine.cli.options import engine_settings
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.errors import InvalidRequest
 from graders_engine.server.settings import ServerSettings
 from graders_engine.settings import EngineSettings

@@ -11,8 +11,8 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import FAILED, WRONG_REQUEST, warn
-from graders_engine.cli.options import engine_options
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_request

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import msgspec
 
@@ -17,8 +17,23 @@ from graders_engine.models.policies import Price
 
 T = TypeVar("T")
 
-TABLES = ("endpoints", "models", "prices", "images")
+TABLES = ("endpoints", "models", "prices", "images", "preflight")
 """The tables of the file; `images` is for `graders image`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightConfig:
+    """The table `preflight`.
+
+    Attributes:
+        fail_on: how grave a finding must be for exit code 3.
+        ignore: ids of findings that do not count, each with its reason.
+        limits: by name, as in `preflight.options.LIMITS`.
+    """
+
+    fail_on: Literal["info", "warning", "error"] = "error"
+    ignore: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +44,13 @@ class Config:
         endpoints: by name; the one called `default` is for models that are not mapped.
         models: from the name in a grader to "MODEL@ENDPOINT", or "MODEL" at the default endpoint.
         prices: by the model's name at the endpoint.
+        preflight: the settings of `graders preflight`.
     """
 
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
+    preflight: PreflightConfig = field(default_factory=PreflightConfig)
 
 
 def read_config(path: Path) -> Config:
@@ -59,10 +76,19 @@ def read_config(path: Path) -> Config:
         _records(tables, "endpoints", _endpoint, mistakes),
         _records(tables, "models", _model, mistakes),
         _records(tables, "prices", _price, mistakes),
+        _preflight(tables, mistakes),
     )
     if mistakes:
         raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))
     return config
+
+
+def _preflight(tables: dict[str, Any], mistakes: list[str]) -> PreflightConfig:
+    try:
+        return PreflightConfig(**_fields(PreflightConfig, tables.get("preflight", {})))
+    except (TypeError, ValueError) as error:
+        mistakes.append(f"[preflight] {error}")
+        return PreflightConfig()
 
 
 def _records(

@@ -7,19 +7,21 @@ SHARED = ("Judge", "Metrics", "Sandbox")
 """Groups of options that mean the same for every command that has them."""
 GROUPS: dict[str, tuple[str, ...]] = {
     MAIN: (
-        "--grader", "--data", "--out", "--model-sample", "--item", "--sample", "--reference-answer",
+        "--grader", "--train", "--validation", "--samples", "--job", "--data", "--out",
+        "--model-sample", "--item", "--sample", "--reference-answer",
         "--human", "--row", "--host", "--port", "--api-key", "--from-api", "--check", "--file",
         "--templates",
     ),
     "Data": (
         "--outputs", "--join-on", "--sample-field", "--format", "--shape", "--group-by", "--by",
-        "--data-a", "--data-b", "--force",
+        "--data-a", "--data-b", "--force", "--reference-field", "--reference-template",
     ),
     "Result": (
-        "--json", "run --format", "--field", "--show-output", "--html", "--no-html", "--passing",
+        "--json", "--report", "run --format", "--field", "--show-output", "--html", "--no-html", "--passing",
         "--group-size", "--top", "--explain", "--out-dir", "--quiet",
     ),
-    "Exit code": ("--fail-under", "--max-invalid", "--max-failed", "--fail-if-worse"),
+    "Checks": ("--select", "--ignore", "--service", "--rows", "--max-calls"),
+    "Exit code": ("--fail-on", "--fail-under", "--max-invalid", "--max-failed", "--fail-if-worse"),
     "Run": ("--overwrite", "--retry-failed", "--keep-going", "--workers", "--backend", "--ray-address"),
     "Judge": (
         "--base-url", "--judge-model", "--map", "--config", "--max-cost", "--max-tokens", "--concurrency",

@@ -1,0 +1,239 @@
+"""`graders preflight`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graders_engine.blocking import Engine
+from graders_engine.cli.failing import FAILED, complain
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.engine_options import engine_options
+from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.input_files import read_file
+from graders_engine.cli.printing import format_value
+from graders_engine.cli.request import read_flag
+from graders_engine.errors import InvalidRequest
+from graders_engine.language import strict_json
+from graders_engine.models.config import PreflightConfig, read_config
+from graders_engine.preflight.findings import SEVERITIES, Severity
+from graders_engine.preflight.options import SERVICES, Options
+from graders_engine.report.terminal.screen import screen_of
+
+if TYPE_CHECKING:
+    from graders_engine.preflight.inputs import Inputs
+    from graders_engine.preflight.trials import Plan
+
+_FILE = click.Path(path_type=Path)
+_SHOW_AFTER_S = 2.0
+"""A shorter run shows no progress."""
+
+
+def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    from graders_engine.report.terminal.preflight_checks import explained, listed
+
+    click.echo(listed(screen_of(sys.stdout)) if value == "list" else explained(value))
+    ctx.exit()
+
+
+@click.command(
+    "preflight",
+    cls=Command,
+    example="graders preflight --grader @grader.json --train train.jsonl --reference-field answer",
+)
+@takes_grader(required=False)
+@click.option("--train", metavar="FILE", type=_FILE, help="The training rows.")
+@click.option("--validation", metavar="FILE", type=_FILE, help="The validation rows.")
+@click.option(
+    "--samples",
+    metavar="FILE",
+    type=_FILE,
+    help="Answers of the base model to these rows, in any shape that `score` reads.",
+)
+@click.option(
+    "--job",
+    metavar="FILE",
+    type=_FILE,
+    help="The request of the job, as JSON; it may hold the grader.",
+)
+@click.option("--reference-field", metavar="NAME", help="Field of a row with its right answer.")
+@click.option(
+    "--reference-template",
+    metavar="T",
+    help="The right answer of a row: text or a JSON sample with {{item.…}}.",
+)
+@click.option(
+    "--rows",
+    "scale",
+    metavar="N",
+    type=click.FloatRange(min=0.1, max=100),
+    default=1.0,
+    help="Grade N times the usual number of rows (30 right answers, 12 rows with attacks).",
+)
+@click.option(
+    "--group-size",
+    metavar="N",
+    type=click.IntRange(2),
+    default=8,
+    help="Samples of a group in training (default: 8).",
+)
+@click.option(
+    "--max-calls",
+    metavar="N",
+    type=click.IntRange(0),
+    default=300,
+    help="Most calls of judges (default: 300); 0 asks none.",
+)
+@click.option(
+    "--service",
+    type=click.Choice(SERVICES),
+    help="Whose rules on models and graders to check (default: none).",
+)
+@click.option(
+    "--select", metavar="ID,…", multiple=True, help="Ask these checks, or groups of checks, only."
+)
+@click.option(
+    "--ignore",
+    metavar="ID[=REASON]",
+    multiple=True,
+    help="Do not count the findings of a check; the reason is shown.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    help="Exit with code 3 if a finding is as grave (default: error).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Show no progress, and print no plan.")
+@click.option(
+    "--explain",
+    metavar="ID",
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Say what a check means, why, and what to do; `list` lists all checks.",
+)
+@engine_options(use_cache=True)
+def command(
+    engine: Engine,
+    grader: str | None,
+    *,
+    train: Path | None,
+    validation: Path | None,
+    samples: Path | None,
+    job: Path | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: Severity | None,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Check whether a grader is fit for a reinforcement fine-tuning job.
+
+    Answers five questions: is the grader valid on these rows, what does it give, is there anything to learn,
+    can it be gamed, and what will it cost. Each check finds something, finds nothing, or is not asked; the
+    report says which, and why. Files are read whole; of the rows, some are drawn and graded with their right
+    answers, other rows' answers, wrong versions of the right answer, and answers that try to be rewarded
+    without being right. Calls of judges are counted before the first one.
+
+    Exit codes: 0 if nothing as grave as --fail-on was found; 3 if something was; 1 if a file cannot be read;
+    2 if the request is wrong.
+
+    With --json it prints {"engine", "settings", "inputs", "summary", "findings", "fine", "not_checked",
+    "measured"}; a finding is {"id", "severity", "message", "where", "rows", "numbers", "details", "fix",
+    "see", "ignored"}.
+    """
+    request = None if job is None else _job(job)
+    value = None if grader is None else read_flag("grader", grader)
+    config = _settings(engine)
+    options = Options(
+        **{name: value for name, value in given.items() if value is not None},
+        select=tuple(name for names in select for name in names.split(",")),
+        ignore={**config.ignore, **dict(map(_ignored, ignore))},
+        limits=config.limits,
+    )
+    with engine, _progress(quiet=quiet or as_json) as on_progress:
+        report = engine.preflight(
+            value,
+            train=train,
+            validation=validation,
+            samples=samples,
+            job=request,
+            options=options,
+            grader_file=_name_of(grader),
+            job_file=str(job or ""),
+            on_plan=lambda plan, inputs: None if quiet else _show_plan(plan, inputs),
+            on_progress=on_progress,
+        )
+    if as_json:
+        click.echo(format_value(report.to_json(), "json"))
+    else:
+        from graders_engine.report.terminal.preflight import preflight_text
+
+        click.echo(preflight_text(report, screen_of(sys.stdout)))
+    if faults := [file.fault for file in report.inputs.files if file.fault]:
+        complain(*faults)
+        sys.exit(FAILED)
+    sys.exit(report.exit_code(fail_on or config.fail_on))
+
+
+def _job(path: Path) -> dict[str, Any]:
+    try:
+        value = strict_json.decode(read_file(path))
+    except ValueError as error:
+        raise InvalidRequest(f"{path} is not JSON: {strict_json.explained(error)}.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{path}: the request of a job is a JSON object.")
+    return value
+
+
+def _name_of(grader: str | None) -> str:
+    return grader[1:] if grader is not None and grader.startswith("@") else ""
+
+
+def _ignored(text: str) -> tuple[str, str]:
+    id_, _, reason = text.partition("=")
+    return id_, reason or "--ignore"
+
+
+def _settings(engine: Engine) -> PreflightConfig:
+    """What graders.toml says of preflight."""
+    path = engine.settings.judge_settings().config
+    return PreflightConfig() if path is None else read_config(Path(path)).preflight
+
+
+def _show_plan(plan: Plan, inputs: Inputs) -> None:
+    if not plan.calls:
+        return
+    click.echo(f"{plan.calls:,} calls of judges are planned (--max-calls).", err=True)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many samples of how many are graded."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda done, of: None
+        return
+    started, printed = monotonic(), False
+
+    def show(done: int, of: int) -> None:
+        nonlocal printed
+        if monotonic() - started > _SHOW_AFTER_S:
+            printed = True
+            click.echo(f"\rgrading {done:,} of {of:,}", err=True, nl=False)
+
+    try:
+        yield show
+    finally:
+        if printed:
+            click.echo("\r\x1b[K", err=True, nl=False, color=True)

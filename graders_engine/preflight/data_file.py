@@ -1,0 +1,158 @@
+"""A file of training rows: read once, row by row, by everything that wants to see each of them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.errors import DataSetError, InvalidRow
+from graders_engine.language.content import text_of
+
+_BLANKS = re.compile(r"\s+")
+
+
+class TrainingRow:
+    """A row of a training or validation file.
+
+    Attributes:
+        line: its line, from 1.
+        unreadable: why it cannot be read; empty if it can.
+        item: what templates see as `item`: the row, or what stands in its key `item`.
+    """
+
+    def __init__(self, line: int, row: Any) -> None:
+        self.line = line
+        self.unreadable = row.reason if isinstance(row, Unreadable) else ""
+        self.item: Any = None if self.unreadable else _item_of(row)
+
+    @functools.cached_property
+    def messages(self) -> Sequence[Any]:
+        """The messages of its prompt; empty if it has none."""
+        found = self.item.get("messages") if isinstance(self.item, Mapping) else None
+        return found if isinstance(found, list) else ()
+
+    @functools.cached_property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """(role, text) of each message that can be read."""
+        return tuple(
+            (str(message.get("role")), message_text(message))
+            for message in self.messages
+            if isinstance(message, Mapping)
+        )
+
+    @functools.cached_property
+    def prompt(self) -> str:
+        """The texts of its messages, one after the other."""
+        return "\n".join(text for _, text in self.texts)
+
+    @functools.cached_property
+    def prompt_key(self) -> str:
+        """Equal for prompts that differ only in case, blanks and Unicode's forms; empty without a prompt."""
+        if not self.prompt:
+            return ""
+        return normalized(self.prompt)
+
+
+def _item_of(row: Any) -> Any:
+    if isinstance(row, Mapping) and "messages" not in row and isinstance(row.get("item"), Mapping):
+        return row["item"]
+    return row
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """The text of a message; empty if it has none that can be read."""
+    try:
+        return text_of(message.get("content"), "content")
+    except InvalidRow:
+        return ""
+
+
+def normalized(text: str) -> str:
+    """A text after NFKC, in lower case, with blanks folded."""
+    return _BLANKS.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip()
+
+
+class Collector(Protocol):
+    """Sees every row of a file, and keeps what its check needs to know; little, for files are long."""
+
+    def add(self, row: TrainingRow) -> None:
+        """See a row; unreadable ones, too."""
+        ...
+
+
+C = TypeVar("C", bound=Collector)
+
+
+class DataFile:
+    """A file of rows.
+
+    Attributes:
+        name: as it was given.
+        path: where it is.
+        role: "train" or "validation".
+        form: its format, as in `formats.FORMS`.
+        rows: how many rows it has, unreadable ones too.
+        unreadable: how many of them cannot be read.
+        drawn: some rows that can be read, drawn evenly, in the order of the file.
+        sha256: of its bytes, in hexadecimal.
+        fault: why it cannot be read at all; empty if it can.
+    """
+
+    def __init__(self, path: Path, role: str) -> None:
+        self.name, self.path, self.role = str(path), path, role
+        self.form = ""
+        self.rows = self.unreadable = 0
+        self.drawn: list[TrainingRow] = []
+        self.sha256 = self.fault = ""
+        self._collected: dict[type[Any], Any] = {}
+
+    def read(self, collectors: Iterable[Collector], draw: int, seed: int) -> None:
+        """Read the file once; if it cannot be read, `fault` says why.
+
+        Args:
+            collectors: see every row.
+            draw: how many rows to draw.
+            seed: decides which.
+        """
+        self._collected = {type(collector): collector for collector in collectors}
+        try:
+            self._read(draw, seed)
+        except DataSetError as error:
+            self.fault = str(error)
+
+    def _read(self, draw: int, seed: int) -> None:
+        records = open_records(self.path)
+        self.form = records.form
+        seeing = tuple(self._collected.values())
+        drawing = random.Random(seed)  # noqa: S311 - which rows are graded is no secret
+        kept: list[TrainingRow] = []
+        readable = 0
+        for ref in records.read():
+            row = TrainingRow(ref.line, ref.row)
+            self.rows += 1
+            for collector in seeing:
+                collector.add(row)
+            if row.unreadable:
+                self.unreadable += 1
+                continue
+            readable += 1
+            if len(kept) < draw:
+                kept.append(row)
+            elif (place := drawing.randrange(readable)) < draw:
+                kept[place] = row
+        self.drawn = sorted(kept, key=lambda row: row.line)
+        with self.path.open("rb") as stream:
+            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def collected(self, kind: type[C]) -> C:
+        """What the collector of this class saw."""
+        found: C = self._collected[kind]
+        return found

@@ -1,0 +1,5 @@
+"""Checks of the training and validation files."""
+
+from graders_engine.preflight.check import Check
+
+CHECKS: tuple[Check, ...] = ()

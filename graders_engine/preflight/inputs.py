@@ -1,0 +1,119 @@
+"""All that checks may look at."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graders_engine.errors import Mistake, UnavailableGrader
+from graders_engine.models.policies import Price
+from graders_engine.outcome import RowOutcome
+from graders_engine.preflight.data_file import DataFile
+from graders_engine.preflight.grader_facts import GraderFacts
+from graders_engine.preflight.options import Options
+from graders_engine.preflight.references import ReferenceSource
+from graders_engine.preflight.reward_scale import RewardScale, mean_of, scale_of
+from graders_engine.preflight.trials import Plan, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class GradedSample:
+    """A sample of the user's, graded.
+
+    Attributes:
+        line: its line in the samples' file.
+        number: its number among the samples of a line, from 1; 0 for the only one.
+        item: its item.
+        text: the model's text.
+        sample: the whole sample, if there is more than the text.
+        outcome: what it earned.
+        row: the line of the training or validation row that it belongs to; 0 if it belongs to none.
+        prompt: equal for samples of one prompt.
+    """
+
+    line: int
+    number: int
+    item: Any
+    text: str
+    sample: Mapping[str, Any] | None
+    outcome: RowOutcome
+    row: int
+    prompt: str
+
+    @property
+    def reward(self) -> float | None:
+        """The reward as training would count it; None if a judge, the row or an outage is to blame."""
+        return self.outcome.counted
+
+
+@dataclass
+class Inputs:
+    """All that checks may look at; what is not given is None or empty.
+
+    Attributes:
+        options: what is asked.
+        job: the fine-tuning job's request.
+        job_file: its file's name.
+        grader: the grader; None if it cannot be compiled.
+        grader_file: its file's name; empty if it was given as JSON.
+        mistakes: why it cannot be compiled.
+        train: the training file.
+        validation: the validation file.
+        references: where reference answers come from.
+        plan: what was graded.
+        trials: what came of it, by stage; a stage that was left out is missing.
+        samples: the user's samples.
+        samples_file: their file's name.
+        spending: what judges used: `tokens`, and `cost` if prices are known.
+        prices: by the judges' models.
+    """
+
+    options: Options
+    job: Mapping[str, Any] | None = None
+    job_file: str = ""
+    grader: GraderFacts | None = None
+    grader_file: str = ""
+    mistakes: Sequence[Mistake] = ()
+    train: DataFile | None = None
+    validation: DataFile | None = None
+    references: ReferenceSource | None = None
+    plan: Plan = field(default_factory=lambda: Plan([]))
+    trials: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    samples: Sequence[GradedSample] = ()
+    samples_file: str = ""
+    spending: Mapping[str, Any] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The files of rows that were given, the training file first."""
+        return tuple(file for file in (self.train, self.validation) if file is not None)
+
+    @property
+    def grader_runs(self) -> bool:
+        """Whether the engine can run the grader: it has the judges, the sandbox and the embeddings."""
+        if self.grader is None:
+            return False
+        try:
+            self.grader.compiled.require_runnable()
+        except UnavailableGrader:
+            return False
+        return True
+
+    @functools.cached_property
+    def scale(self) -> RewardScale | None:
+        """The grader's own scale; None if nothing is known of it."""
+        trials = {stage: list(found) for stage, found in self.trials.items()}
+        by_answer: dict[tuple[str, ...], list[Trial]] = {}
+        for trial in trials.get("constants", []):
+            by_answer.setdefault(trial.ask.label, []).append(trial)
+        means = [mean for found in by_answer.values() if (mean := mean_of(found)) is not None]
+        return scale_of(
+            self.grader.range if self.grader else None,
+            trials.get("references", []),
+            trials.get("others", []),
+            means,
+            [trial for found in trials.values() for trial in found],
+        )

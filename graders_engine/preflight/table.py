@@ -1,0 +1,26 @@
+"""All checks, all that is graded for them, and all that is measured; the order is that of causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graders_engine.preflight import files, grader, request, rows, samples
+from graders_engine.preflight.check import Check
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.trials import Stage
+
+CHECKS: tuple[Check, ...] = (
+    *request.CHECKS,
+    *files.CHECKS,
+    *grader.CHECKS,
+    *rows.CHECKS,
+    *samples.CHECKS,
+)
+"""In the order in which they are asked: what depends on another check stands after it."""
+
+STAGES: tuple[Stage, ...] = ()
+"""What is graded, the most needed first: with few calls for judges, the last are left out."""
+
+MEASURES: dict[str, Callable[[Inputs], Any]] = {}
+"""Name in the report's `measured` -> what computes it, as JSON values; None leaves it out."""

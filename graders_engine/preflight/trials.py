@@ -1,0 +1,203 @@
+"""What is graded for the checks: planned as a whole before the first row is graded, then graded once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graders_engine.errors import GradersError
+from graders_engine.graders.messages import renderer
+from graders_engine.outcome import RowOutcome
+from graders_engine.outputs.forms import sample_scope
+from graders_engine.preflight.grader_facts import GraderFacts
+from graders_engine.preflight.references import Sample
+
+if TYPE_CHECKING:
+    from graders_engine.preflight.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A sample to grade.
+
+    Attributes:
+        stage: the name of the stage that wants to know.
+        line: the line of its row in the training file.
+        item: the row's item.
+        sample: the model's output, made up for this.
+        label: what it is for the stage: an attack and its variant, an operator and its field.
+        times: how often it is graded, to see whether the rewards differ.
+    """
+
+    stage: str
+    line: int
+    item: Any
+    sample: Sample
+    label: tuple[str, ...] = ()
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A sample that was graded.
+
+    Attributes:
+        ask: what was asked.
+        outcome: what came of it.
+        again: the outcomes of the other times; without them if it was graded once.
+    """
+
+    ask: Ask
+    outcome: RowOutcome
+    again: tuple[RowOutcome, ...] = ()
+
+    @property
+    def reward(self) -> float | None:
+        """The reward as training would count it; None if a judge, the row or an outage is to blame."""
+        return self.outcome.counted
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A kind of samples that is graded.
+
+    Attributes:
+        name: its name.
+        plan: what to grade, for inputs of which nothing is graded yet; the number of rows is the second
+            argument.
+        rows: how many rows it usually draws.
+        checks: the checks that need it: it is left out if none of them is asked.
+    """
+
+    name: str
+    plan: Callable[[Inputs, int], Iterable[Ask]]
+    rows: int
+    checks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Plan:
+    """All that will be graded.
+
+    Attributes:
+        asks: in the order of the stages, each different sample of a row once.
+        calls: how many requests judges will get.
+        rows: how many rows each stage has.
+        share: the share of the usual number of rows; below 1.0 where judges' calls are few.
+    """
+
+    asks: list[Ask]
+    calls: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    share: float = 1.0
+
+
+_SMALLER = 0.8
+"""By which the rows of each stage are reduced until judges' calls are few enough."""
+_FEWEST = 2
+
+
+def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
+    """What is graded, within the calls that judges may get.
+
+    With too few calls for `_FEWEST` rows of each stage, stages are left out from the end.
+    """
+    options, facts = inputs.options, inputs.grader
+    if facts is None:
+        return Plan([])
+    judged = bool(facts.judges)
+    wanted, share = list(stages), 1.0
+    while True:
+        rows = {
+            stage.name: max(round(options.rows(stage.rows) * share), _FEWEST) for stage in wanted
+        }
+        asks = [ask for stage in wanted for ask in stage.plan(inputs, rows[stage.name])]
+        calls = calls_of(facts, asks, repeats) if judged else 0
+        if calls <= options.max_calls or not judged:
+            return Plan(asks, calls, rows, share)
+        if max(rows.values(), default=0) <= _FEWEST:
+            wanted.pop()
+            if not wanted:
+                return Plan([])
+        else:
+            share *= _SMALLER
+
+
+def key_of(ask: Ask) -> tuple[int, str]:
+    """Equal for equal samples of one row."""
+    sample = ask.sample
+    return ask.line, sample if isinstance(sample, str) else json.dumps(sample, sort_keys=True)
+
+
+def calls_of(facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1) -> int:
+    """How many requests judges get for this: equal ones are answered from the cache."""
+    renderers = [(path, spec, renderer(spec.input)) for path, spec in facts.judges]
+    times: dict[Any, int] = {}
+    for ask in asks:
+        try:
+            scope = sample_scope(
+                ask.item,
+                model_sample=ask.sample if isinstance(ask.sample, str) else None,
+                sample=None if isinstance(ask.sample, str) else ask.sample,
+            )
+        except GradersError:
+            continue
+        for path, spec, render in renderers:
+            try:
+                request = (spec.model, path, render(scope))
+            except GradersError:
+                continue  # no request is sent
+            times[request] = max(times.get(request, 0), ask.times, repeats)
+    return sum(times.values())
+
+
+def rows_of(asks: Iterable[Ask]) -> Iterator[dict[str, Any]]:
+    """The asks as rows that an engine scores."""
+    for ask in asks:
+        key = "model_sample" if isinstance(ask.sample, str) else "sample"
+        yield {"item": ask.item, key: ask.sample}
+
+
+Grade = Callable[[Iterable[dict[str, Any]], int], AsyncIterator[RowOutcome]]
+"""Grades rows, each so many times; one outcome a row."""
+
+
+async def graded(
+    plan: Plan, grade: Grade, *, judged: bool, on_progress: Callable[[int, int], None]
+) -> dict[str, list[Trial]]:
+    """Grade what was planned.
+
+    Args:
+        plan: what to grade.
+        grade: grades rows.
+        judged: whether a judge repeats its answers by itself; other graders are run again.
+        on_progress: called with how many of how many are done.
+
+    Returns:
+        The trials of each stage, in the order of the plan.
+    """
+    times: dict[tuple[int, str], int] = {}
+    asks: dict[tuple[int, str], Ask] = {}
+    for ask in plan.asks:
+        key = key_of(ask)
+        times[key] = max(times.get(key, 0), ask.times)
+        asks.setdefault(key, ask)
+    outcomes: dict[tuple[int, str], list[RowOutcome]] = {key: [] for key in asks}
+    runs: list[tuple[tuple[int, str], int]] = []
+    for key, count in times.items():
+        runs += [(key, count)] if judged else [(key, 1)] * count
+    done = 0
+    for count in dict.fromkeys(count for _, count in runs):
+        keys = [key for key, wanted in runs if wanted == count]
+        position = 0
+        async for outcome in grade(rows_of(asks[key] for key in keys), count):
+            outcomes[keys[position]].append(outcome)
+            position, done = position + 1, done + 1
+            on_progress(done, len(runs))
+    trials: dict[str, list[Trial]] = {}
+    for ask in plan.asks:
+        first, *again = outcomes[key_of(ask)]
+        trials.setdefault(ask.stage, []).append(Trial(ask, first, tuple(again)))
+    return trials

@@ -1,0 +1,74 @@
+"""What a report of preflight holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graders_engine.errors import InvalidRequest
+from graders_engine.preflight.check import GROUPS, Check
+from graders_engine.preflight.table import CHECKS
+from tests.preflight.ask import EXACT, ask, only
+
+HEADINGS = ("Why: ", "Example: ", "To mend it: ", "Ignore it when: ")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_every_check_has_a_page_that_says_what_why_and_what_to_do(check: Check) -> None:
+    first, *parts = check.page.split("\n\n")
+    assert first
+    assert [heading for heading in HEADINGS if any(part.startswith(heading) for part in parts)] == [
+        *HEADINGS
+    ]
+
+
+def test_every_check_has_an_id_of_its_own_and_a_known_group() -> None:
+    ids = [check.id for check in CHECKS]
+    assert len(ids) == len(set(ids))
+    assert {check.group for check in CHECKS} <= set(GROUPS)
+
+
+def test_what_silences_a_check_is_asked_before_it() -> None:
+    ids = [check.id for check in CHECKS]
+    for check in CHECKS:
+        for cause in check.silenced_by:
+            assert ids.index(cause) < ids.index(check.id), (cause, check.id)
+
+
+def test_each_check_is_found_fine_or_not_checked(tmp_path: Path) -> None:
+    report = ask(tmp_path)
+    said = [*{found.id for found in report.findings}, *report.fine, *report.not_checked]
+    assert sorted(said) == sorted(check.id for check in CHECKS)
+
+
+def test_a_grader_that_cannot_be_used_is_an_error_with_all_its_mistakes(tmp_path: Path) -> None:
+    report = ask(tmp_path, {**EXACT, "operation": "eqq", "input": "{{sample.output_txt}}"})
+    assert [found.severity for found in report.findings if found.id == "invalid-grader"] == [
+        "error",
+        "error",
+    ]
+    assert report.exit_code() == 3
+
+
+def test_findings_that_are_ignored_do_not_count_but_are_shown_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    report = ask(tmp_path, {**EXACT, "operation": "eqq"}, ignore={"invalid-grader": "on purpose"})
+    assert report.exit_code() == 0
+    (shown,) = [found for found in report.to_json()["findings"] if found["ignored"]]
+    assert (shown["id"], shown["ignored"]) == ("invalid-grader", "on purpose")
+
+
+def test_the_name_of_a_check_that_does_not_exist_is_refused_with_the_nearest(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InvalidRequest, match="Did you mean `invalid-grader`"):
+        ask(tmp_path, ignore={"invalid-graders": "x"})
+
+
+def test_only_the_selected_checks_are_asked(tmp_path: Path) -> None:
+    report = ask(tmp_path, {**EXACT, "operation": "eqq"}, select=("invalid-grader",))
+    assert only(report, "invalid-grader").severity == "error"
+    assert not report.fine
+    assert not report.not_checked
