@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -186,12 +187,19 @@ async def _grade(
     repeats = engine.settings.judge_settings().repeats
     inputs.plan = plan_of(inputs, stages, repeats)
     on_plan(inputs.plan, inputs)
+    inputs.concurrency = engine.settings.concurrency
     async with AsyncExitStack() as stack:
+        main = engine
+        if facts.spec.runs_python() and not facts.judges:
+            # With more rows in flight than processes, a row's seconds would hold its wait for one.
+            inputs.concurrency = min(inputs.concurrency, os.cpu_count() or 1)
+            main = await stack.enter_async_context(_with(engine, concurrency=inputs.concurrency))
 
         async def grade(rows: Iterable[dict[str, Any]], times: int) -> AsyncIterator[RowOutcome]:
-            used = engine
+            used = main
             if times > repeats and facts.judges:
-                used = await stack.enter_async_context(_repeating(engine, times))
+                judges = dataclasses.replace(engine.settings.judge_settings(), repeats=times)
+                used = await stack.enter_async_context(_with(engine, judges=judges))
             compiled = facts.compiled if used is engine else used.compile(facts.compiled.given)
             async with aclosing(used.score_single(compiled, rows)) as outcomes:
                 async for outcome in outcomes:
@@ -205,10 +213,9 @@ async def _grade(
     inputs.spending, inputs.prices = engine.spending(), engine.prices()
 
 
-def _repeating(engine: AsyncEngine, times: int) -> AsyncEngine:
-    """An engine with the same settings that asks each judge several times."""
-    judges = dataclasses.replace(engine.settings.judge_settings(), repeats=times)
-    return AsyncEngine.from_settings(dataclasses.replace(engine.settings, judges=judges))
+def _with(engine: AsyncEngine, **settings: Any) -> AsyncEngine:
+    """An engine with the same settings but these."""
+    return AsyncEngine.from_settings(dataclasses.replace(engine.settings, **settings))
 
 
 def _report(

@@ -10,6 +10,7 @@ from typing import Any
 from graders_engine.errors import Mistake, UnavailableGrader
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
+from graders_engine.preflight.check import WHY_NOT
 from graders_engine.preflight.data_file import DataFile
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.options import Options
@@ -68,6 +69,7 @@ class Inputs:
         samples_file: their file's name.
         spending: what judges used: `tokens`, and `cost` if prices are known.
         prices: by the judges' models.
+        concurrency: how many answers are graded at once.
     """
 
     options: Options
@@ -85,6 +87,7 @@ class Inputs:
     samples_file: str = ""
     spending: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
+    concurrency: int = 1
 
     @property
     def files(self) -> tuple[DataFile, ...]:
@@ -101,6 +104,28 @@ class Inputs:
         except UnavailableGrader:
             return False
         return True
+
+    @functools.cached_property
+    def sure_references(self) -> bool:
+        """Whether the reference answers are right answers: named, implied, or guessed and mostly rewarded."""
+        trials = self.trials.get("references", ())
+        if self.references is None or not trials:
+            return False
+        if self.references.confidence != "guessed":
+            return True
+        scale = self.scale
+        rewarded = sum(scale.rewarded(trial.reward) for trial in trials) if scale else 0
+        return rewarded >= len(trials) / 2
+
+    @property
+    def why_unsure(self) -> str:
+        """Why there are no reference answers to rely on."""
+        if self.references is None or not self.references.field:
+            return WHY_NOT["references"]
+        return (
+            f"`{self.references.field}` seems to be an input: few of its values are rewarded as answers; "
+            "name the answer with --reference-field"
+        )
 
     @functools.cached_property
     def scale(self) -> RewardScale | None:

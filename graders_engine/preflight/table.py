@@ -8,6 +8,7 @@ from typing import Any
 from graders_engine.preflight import files, grader, request, rows, samples
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.rows import cost, measures, stages
 from graders_engine.preflight.trials import Stage
 
 CHECKS: tuple[Check, ...] = (
@@ -19,8 +20,14 @@ CHECKS: tuple[Check, ...] = (
 )
 """In the order in which they are asked: what depends on another check stands after it."""
 
-STAGES: tuple[Stage, ...] = ()
+STAGES: tuple[Stage, ...] = (stages.REFERENCES, stages.OTHER_ROWS, stages.CONSTANTS)
 """What is graded, the most needed first: with few calls for judges, the last are left out."""
 
-MEASURES: dict[str, Callable[[Inputs], Any]] = {}
+MEASURES: dict[str, Callable[[Inputs], Any]] = {
+    "scale": measures.scale,
+    "references": measures.references,
+    "floor": measures.floor,
+    "seconds": measures.seconds,
+    "cost": cost.cost_of,
+}
 """Name in the report's `measured` -> what computes it, as JSON values; None leaves it out."""

@@ -1,5 +1,24 @@
 """Checks of what the grader gives: right answers, other answers, attacks, corruptions."""
 
 from graders_engine.preflight.check import Check
+from graders_engine.preflight.rows import (
+    constant_answer,
+    constant_reward,
+    cost,
+    grader_fails,
+    reference_not_rewarded,
+    slow_grader,
+    unstable,
+    weak_contrast,
+)
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    grader_fails.CHECK,
+    unstable.CHECK,
+    constant_reward.CHECK,
+    reference_not_rewarded.CHECK,
+    weak_contrast.CHECK,
+    constant_answer.CHECK,
+    slow_grader.CHECK,
+    cost.CHECK,
+)
