@@ -87,7 +87,7 @@ def _of_judge(
         return ()
     most = reliability < _MOST_OF_SPREAD
     worst = max(changed, key=lambda trial: spread(rewards_of(trial)))
-    shown = ", ".join(map(number, rewards_of(worst)))
+    rewards = ", ".join(map(number, rewards_of(worst)))
     flips = _flips(inputs, regraded)
     tail = ": more than half of the spread is the judge's" if most else ""
     return [
@@ -104,7 +104,7 @@ def _of_judge(
                 "regraded": len(regraded), "changed": len(changed), "reliability": reliability,
                 "noise": noise, "flips": flips,
             },
-            details=[f"one answer earned {shown}", *flips_line(flips, len(regraded))],
+            details=[f"one answer earned {rewards}", *flips_line(flips, len(regraded))],
             see=see(inputs, worst),
             silences=True,
         )
