@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +160,8 @@ def _inputs(engine: AsyncEngine, subject: Subject, options: Options) -> Inputs:
     return inputs
 
 
-def _read_files(inputs: Inputs, subject: Subject, checks: Iterable[Check]) -> None:
+def _read_files(inputs: Inputs, subject: Subject, checks: Sequence[Check]) -> None:
+    inputs.collecting = frozenset(check.id for check in checks if check.collects)
     for role, path in (("train", subject.train), ("validation", subject.validation)):
         if path is None:
             continue

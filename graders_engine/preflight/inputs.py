@@ -70,6 +70,7 @@ class Inputs:
         spending: what judges used: `tokens`, and `cost` if prices are known.
         prices: by the judges' models.
         concurrency: how many answers are graded at once.
+        collecting: ids of the checks whose collectors saw the files.
     """
 
     options: Options
@@ -88,6 +89,7 @@ class Inputs:
     spending: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     concurrency: int = 1
+    collecting: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[DataFile, ...]:

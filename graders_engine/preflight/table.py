@@ -7,6 +7,7 @@ from typing import Any
 
 from graders_engine.preflight import files, grader, request, rows, samples
 from graders_engine.preflight.check import Check
+from graders_engine.preflight.files import long_prompts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.rows import cost, measures, stages
 from graders_engine.preflight.trials import Stage
@@ -24,6 +25,7 @@ STAGES: tuple[Stage, ...] = (stages.REFERENCES, stages.OTHER_ROWS, stages.CONSTA
 """What is graded, the most needed first: with few calls for judges, the last are left out."""
 
 MEASURES: dict[str, Callable[[Inputs], Any]] = {
+    "prompts": long_prompts.lengths,
     "scale": measures.scale,
     "references": measures.references,
     "floor": measures.floor,
