@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, InvalidRow
 from graders_engine.language import strict_json
 from graders_engine.language.content import text_of
-
-_BLANKS = re.compile(r"\s+")
 
 
 class TrainingRow:
@@ -96,7 +93,7 @@ def message_text(message: Mapping[str, Any]) -> str:
 
 def normalized(text: str) -> str:
     """A text after NFKC, in lower case, with blanks folded."""
-    return _BLANKS.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip()
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
 class Collector(Protocol):

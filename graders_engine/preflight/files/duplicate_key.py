@@ -12,7 +12,6 @@ Ignore it when: both have the same value.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from graders_engine.language import strict_json
@@ -21,7 +20,6 @@ from graders_engine.preflight.data_file import DataFile
 from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.inputs import Inputs
 
-_KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
 _SHOWN = 5
 
 
@@ -44,9 +42,7 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
 def _lines(file: DataFile) -> Iterator[int]:
     with file.path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
-            # Few lines have a key twice anywhere; only these are parsed with care.
-            keys = _KEY.findall(line)
-            if len(keys) != len(set(keys)) and _repeats(line):
+            if _repeats(line):
                 yield number
 
 
