@@ -6,8 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from graders_engine.preflight import files, grader, request, rows, samples
+from graders_engine.preflight.attacks import plan as attack_plan
+from graders_engine.preflight.attacks import results as attack_results
 from graders_engine.preflight.check import Check
+from graders_engine.preflight.corruptions import plan as corruption_plan
+from graders_engine.preflight.corruptions import results as corruption_results
+from graders_engine.preflight.corruptions import tolerance
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.rows import minimal_stages
 from graders_engine.preflight.trials import Stage
 
 CHECKS: tuple[Check, ...] = (
@@ -19,8 +25,17 @@ CHECKS: tuple[Check, ...] = (
 )
 """In the order in which they are asked: what depends on another check stands after it."""
 
-STAGES: tuple[Stage, ...] = ()
+STAGES: tuple[Stage, ...] = (
+    *minimal_stages.STAGES,
+    attack_plan.STAGE,
+    corruption_plan.STAGE,
+    tolerance.STAGE,
+)
 """What is graded, the most needed first: with few calls for judges, the last are left out."""
 
-MEASURES: dict[str, Callable[[Inputs], Any]] = {}
+MEASURES: dict[str, Callable[[Inputs], Any]] = {
+    "attacks": attack_results.measured,
+    "corruptions": corruption_results.measured,
+    "tolerance": tolerance.measured,
+}
 """Name in the report's `measured` -> what computes it, as JSON values; None leaves it out."""
