@@ -181,7 +181,7 @@ def baseline_of(inputs: Inputs) -> float | None:
     return sum(means) / len(means) if means else None
 
 
-def shown(trial: Trial, chars: int = _SHOWN_CHARS) -> str:
+def shortened(trial: Trial, chars: int = _SHOWN_CHARS) -> str:
     """The text of a sample or its calls, shortened, on one line."""
     sample = trial.ask.sample
     calls = calls_of(sample)
@@ -199,7 +199,7 @@ def measured(inputs: Inputs) -> list[Mapping[str, Any]] | None:
             {"name": one.attack.name, "kind": one.attack.kind, **_numbers(one), "variants": []},
         )
         attack["variants"].append(
-            {"name": one.variant, **_numbers(one), "sample": shown(one.example)}
+            {"name": one.variant, **_numbers(one), "sample": shortened(one.example)}
         )
     return list(listed.values()) or None
 

@@ -13,7 +13,7 @@ from graders_engine.preflight.attacks.results import (
     earned,
     is_noisy,
     right_and_other,
-    shown,
+    shortened,
 )
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
@@ -101,12 +101,12 @@ def finding_of(
         for name, value in (("a right answer earns", right), ("another row's", other))
         if value is not None
     ]
-    told = f"; {', '.join(beside)}" if beside else ""
+    compared = f"; {', '.join(beside)}" if beside else ""
     what = best.attack.what[:1].upper() + best.attack.what[1:]
     return Finding(
         check,
         severity,
-        f"{what} earns {best.mean:.2f} of {full:.2f} on {best.rows} rows{others}{more}{told}.",
+        f"{what} earns {best.mean:.2f} of {full:.2f} on {best.rows} rows{others}{more}{compared}.",
         fix,
         where=_where(inputs, best),
         rows=best.rows,
@@ -136,7 +136,7 @@ def _numbers(one: Earned, severity: Severity) -> Mapping[str, Any]:
 def _detail(one: Earned) -> str:
     return (
         f"{one.attack.name} ({one.variant}): {one.mean:.2f} ({one.low:.2f} to {one.high:.2f}): "
-        f"{shown(one.example, _SHOWN_CHARS)}"
+        f"{shortened(one.example, _SHOWN_CHARS)}"
     )
 
 

@@ -73,7 +73,7 @@ class Answer:
         """Its JSON; None if it is none."""
         return json_of(self.text)
 
-    def places(self) -> Iterator[Place]:
+    def parts(self) -> Iterator[Part]:
         """Each scalar of its JSON, or of the arguments of its calls; else the text that holds the answer."""
         if self.calls:
             for number, call in enumerate(self.calls):
@@ -83,15 +83,15 @@ class Answer:
         elif self.text.strip():
             start = _answer_start(self.text)
             before, answer = self.text[:start], self.text[start:]
-            yield Place(WHOLE, answer, lambda part: before + part)
+            yield Part(WHOLE, answer, lambda text: before + text)
 
-    def _within(self, value: Any, prefix: str, call: int | None) -> Iterator[Place]:
+    def _within(self, value: Any, prefix: str, call: int | None) -> Iterator[Part]:
         for path, part in parts_of(value):
             if path and not isinstance(part, (dict, list)):
-                yield Place(prefix + spelled(path), part, self._rebuilt(value, path, call))
+                yield Part(prefix + spelled(path), part, self._rebuilt(value, path, call))
 
     def _rebuilt(self, value: Any, path: Path, call: int | None) -> Callable[[Any], Sample]:
-        return lambda part: self.with_value(put(value, path, part), call)
+        return lambda other: self.with_value(put(value, path, other), call)
 
     def with_value(self, value: Any, call: int | None = None) -> Sample:
         """The answer with another JSON, or with other arguments of a call."""
@@ -104,17 +104,17 @@ class Answer:
         return with_calls(calls, self.text)
 
 
-class Place(NamedTuple):
+class Part(NamedTuple):
     """A part of an answer that can be changed.
 
     Attributes:
         field: its name.
-        part: what stands there: a text or another scalar.
+        value: what stands there: a text or another scalar.
         rebuilt: the answer with something else there.
     """
 
     field: str
-    part: Any
+    value: Any
     rebuilt: Callable[[Any], Sample]
 
 

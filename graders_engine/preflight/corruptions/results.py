@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders_engine.preflight.attacks.results import attack_scale, shown
+from graders_engine.preflight.attacks.results import attack_scale, shortened
 from graders_engine.preflight.corruptions.plan import NAME, RIGHT
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
@@ -96,7 +96,7 @@ def measured(inputs: Inputs) -> list[Mapping[str, Any]] | None:
 def _json(one: Noticed) -> Mapping[str, Any]:
     return {
         "operator": one.operator, "field": one.field, "count": one.count, "rows": one.rows,
-        "survived": one.survived, "share": one.share, "loss": one.loss, "sample": shown(one.example),
+        "survived": one.survived, "share": one.share, "loss": one.loss, "sample": shortened(one.example),
     }  # fmt: skip
 
 

@@ -22,38 +22,38 @@ _FEWEST_CUT, _FEWEST_SHUFFLED = 6, 4
 
 
 def _numbers(answer: Answer) -> Iterator[Corruption]:
-    for place in answer.places():
-        if (changed := another_number(place.part)) is not None:
-            yield Corruption("number", place.field, place.rebuilt(changed))
+    for part in answer.parts():
+        if (changed := another_number(part.value)) is not None:
+            yield Corruption("number", part.field, part.rebuilt(changed))
 
 
-def another_number(part: Any) -> Any:
+def another_number(value: Any) -> Any:
     """A number, or a text with a number, with its leading digit changed; None if there is no number.
 
     The leading digit of the last number of a text: graders rightly allow for rounding, and the last number is
     usually the answer.
     """
-    if isinstance(part, bool) or part is None:
+    if isinstance(value, bool) or value is None:
         return None
-    if isinstance(part, (int, float)):
-        text = repr(part)
+    if isinstance(value, (int, float)):
+        text = repr(value)
         changed = another_number(text)
-        return None if changed is None else type(part)(changed)
-    if not isinstance(part, str):
+        return None if changed is None else type(value)(changed)
+    if not isinstance(value, str):
         return None
-    if dates := [*_DATE.finditer(part)]:
+    if dates := [*_DATE.finditer(value)]:
         year, month, day = dates[-1].groups()
         other = int(day) % 28 + 1
-        return f"{part[: dates[-1].start()]}{year}-{month}-{other:02d}{part[dates[-1].end() :]}"
-    runs = [found for found in _NUMBER.finditer(part) if found[0].strip("0")] or [
-        *_NUMBER.finditer(part)
+        return f"{value[: dates[-1].start()]}{year}-{month}-{other:02d}{value[dates[-1].end() :]}"
+    runs = [found for found in _NUMBER.finditer(value) if found[0].strip("0")] or [
+        *_NUMBER.finditer(value)
     ]
     if not runs:
         return None
-    run = _whole_part(part, runs)
+    run = _whole_part(value, runs)
     digit = next((at for at, char in enumerate(run[0]) if char != "0"), 0)
     at = run.start() + digit
-    return f"{part[:at]}{_other_digit(part[at])}{part[at + 1 :]}"
+    return f"{value[:at]}{_other_digit(value[at])}{value[at + 1 :]}"
 
 
 def _whole_part(text: str, runs: list[re.Match[str]]) -> re.Match[str]:
@@ -70,12 +70,12 @@ def _other_digit(digit: str) -> str:
 
 
 def _negations(answer: Answer) -> Iterator[Corruption]:
-    for place in answer.places():
-        part = place.part
-        if isinstance(part, bool):
-            yield Corruption("negation", place.field, place.rebuilt(not part))
-        elif isinstance(part, str) and (changed := _negated(part)) != part:
-            yield Corruption("negation", place.field, place.rebuilt(changed))
+    for part in answer.parts():
+        value = part.value
+        if isinstance(value, bool):
+            yield Corruption("negation", part.field, part.rebuilt(not value))
+        elif isinstance(value, str) and (changed := _negated(value)) != value:
+            yield Corruption("negation", part.field, part.rebuilt(changed))
 
 
 def _negated(text: str) -> str:
@@ -87,22 +87,22 @@ def _negated(text: str) -> str:
 
 
 def _cut(answer: Answer) -> Iterator[Corruption]:
-    for place in answer.places():
-        words = place.part.split() if isinstance(place.part, str) else []
+    for part in answer.parts():
+        words = part.value.split() if isinstance(part.value, str) else []
         if len(words) >= _FEWEST_CUT:
             half = " ".join(words[: len(words) // 2])
-            yield Corruption("cut-half", place.field, place.rebuilt(half))
+            yield Corruption("cut-half", part.field, part.rebuilt(half))
 
 
 def _shuffled(answer: Answer) -> Iterator[Corruption]:
-    for place in answer.places():
-        words = place.part.split() if isinstance(place.part, str) else []
+    for part in answer.parts():
+        words = part.value.split() if isinstance(part.value, str) else []
         if len(words) < _FEWEST_SHUFFLED:
             continue
         order = words[:]
         answer.choice.shuffle(order)
         if order != words:
-            yield Corruption("word-order", place.field, place.rebuilt(" ".join(order)))
+            yield Corruption("word-order", part.field, part.rebuilt(" ".join(order)))
 
 
 OPERATORS = (

@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graders_engine.preflight.attacks.results import is_noisy, shown
+from graders_engine.preflight.attacks.results import is_noisy, shortened
 from graders_engine.preflight.attacks.verdicts import SILENCED_BY, guess_is_poor, why_not
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.corruptions.catalog import BY_NAME
@@ -141,7 +141,7 @@ def _message(unmoved: Sequence[str], rest: Sequence[Noticed], found: Sequence[No
 def _detail(one: Noticed) -> str:
     return (
         f"{one.operator} in {listed([one.field])}: {one.survived} of {one.count} survive, mean loss "
-        f"{one.loss:.1%} of the scale: {shown(one.example, _SHOWN_CHARS)}"
+        f"{one.loss:.1%} of the scale: {shortened(one.example, _SHOWN_CHARS)}"
     )
 
 
