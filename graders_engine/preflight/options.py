@@ -54,6 +54,7 @@ class Options:
         select: ids and groups of the checks to ask; empty for all.
         ignore: ids of findings that do not count, each with its reason.
         limits: the limits that differ from `LIMITS`.
+        attacks: names of the attacks to try; empty for all.
 
     Raises:
         InvalidRequest: an option is out of range, or names what does not exist.
@@ -69,6 +70,7 @@ class Options:
     select: tuple[str, ...] = ()
     ignore: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
+    attacks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.reference_field is not None and self.reference_template is not None:
@@ -103,4 +105,5 @@ class Options:
             "seed": self.seed,
             "select": list(self.select),
             "limits": {**LIMITS, **self.limits},
+            "attacks": list(self.attacks),
         }

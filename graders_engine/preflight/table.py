@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from graders_engine.preflight import files, grader, request, rows, samples
+from graders_engine.preflight.attacks import plan as attack_plan
+from graders_engine.preflight.attacks import results as attack_results
 from graders_engine.preflight.check import Check
+from graders_engine.preflight.corruptions import plan as corruption_plan
+from graders_engine.preflight.corruptions import results as corruption_results
+from graders_engine.preflight.corruptions import tolerance
 from graders_engine.preflight.files import long_prompts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.rows import cost, measures, stages
@@ -21,7 +26,14 @@ CHECKS: tuple[Check, ...] = (
 )
 """In the order in which they are asked: what depends on another check stands after it."""
 
-STAGES: tuple[Stage, ...] = (stages.REFERENCES, stages.OTHER_ROWS, stages.CONSTANTS)
+STAGES: tuple[Stage, ...] = (
+    stages.REFERENCES,
+    stages.OTHER_ROWS,
+    stages.CONSTANTS,
+    attack_plan.STAGE,
+    corruption_plan.STAGE,
+    tolerance.STAGE,
+)
 """What is graded, the most needed first: with few calls for judges, the last are left out."""
 
 MEASURES: dict[str, Callable[[Inputs], Any]] = {
@@ -29,6 +41,9 @@ MEASURES: dict[str, Callable[[Inputs], Any]] = {
     "scale": measures.scale,
     "references": measures.references,
     "floor": measures.floor,
+    "attacks": attack_results.measured,
+    "corruptions": corruption_results.measured,
+    "tolerance": tolerance.measured,
     "seconds": measures.seconds,
     "cost": cost.cost_of,
 }

@@ -4,8 +4,11 @@ from graders_engine.preflight.check import Check
 from graders_engine.preflight.rows import (
     constant_answer,
     constant_reward,
+    corruption_unnoticed,
     cost,
     grader_fails,
+    hackable,
+    insensitive,
     reference_not_rewarded,
     slow_grader,
     unstable,
@@ -19,6 +22,9 @@ CHECKS: tuple[Check, ...] = (
     reference_not_rewarded.CHECK,
     weak_contrast.CHECK,
     constant_answer.CHECK,
+    hackable.CHECK,
+    insensitive.CHECK,
+    corruption_unnoticed.CHECK,
     slow_grader.CHECK,
     cost.CHECK,
 )

@@ -1,0 +1,216 @@
+"""What attacks earn: the mean of each variant over the rows, and how much of the scale that is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graders_engine.graders.python import PythonGrader
+from graders_engine.preflight.attacks.attack import Attack
+from graders_engine.preflight.attacks.catalog import BY_NAME
+from graders_engine.preflight.attacks.plan import NAME
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of
+from graders_engine.preflight.sample_parts import calls_of, text_of, to_text
+from graders_engine.preflight.trials import Trial
+
+_SHOWN_CHARS = 200
+_FEWEST_ROWS = 3
+"""A variant with fewer rows may be best by luck; where fewer were drawn, all of them are enough."""
+_RETURNED = re.compile(
+    r"\b(?:return|score|reward|total)\b[^\n#]*?(?<![\w.])(\d+(?:\.\d+)?)(?![\w.])"
+)
+"""A number that a source returns, or adds to a score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What a variant of an attack earned.
+
+    Attributes:
+        attack: the attack.
+        variant: the variant's name.
+        mean: its mean reward over the rows.
+        low: lower end of the 95 % interval of the mean.
+        high: upper end.
+        share: the mean as a share of the scale.
+        low_share: `low` as a share of the scale.
+        gain: how far the mean is from what ignorance earns to full marks.
+        trials: what was graded.
+    """
+
+    attack: Attack
+    variant: str
+    mean: float
+    low: float
+    high: float
+    share: float
+    low_share: float
+    gain: float
+    trials: Sequence[Trial]
+
+    @property
+    def rows(self) -> int:
+        """On how many rows it has a reward."""
+        return sum(trial.reward is not None for trial in self.trials)
+
+    @property
+    def example(self) -> Trial:
+        """One that earned the most."""
+        return max(self.trials, key=lambda trial: -1e300 if trial.reward is None else trial.reward)
+
+
+def attack_scale(inputs: Inputs) -> RewardScale | None:
+    """The scale that attacks are measured on; None if nothing was graded.
+
+    A full mark that was only seen is not trusted where no right answer earned it: then it is at least 1.0,
+    and the highest number that a python source returns.
+    """
+    scale = inputs.scale
+    if scale is None or scale.known:
+        return scale
+    right = [
+        trial.reward for trial in inputs.trials.get("references", []) if trial.reward is not None
+    ]
+    trusted = max(right, default=0.0) > max(scale.lowest, 0.0) + SAME and not _poor_guess(
+        inputs, right
+    )
+    if trusted:
+        return scale
+    facts = inputs.grader
+    sources = [
+        spec.source for _, spec in (facts.leaves if facts else ()) if isinstance(spec, PythonGrader)
+    ]
+    numbers = [float(found) for source in sources for found in _RETURNED.findall(source)]
+    plausible = [number for number in numbers if number <= 100]
+    return dataclasses.replace(scale, full=max([scale.full, 1.0, *plausible]))
+
+
+def _poor_guess(inputs: Inputs, rewards: Sequence[float]) -> bool:
+    """Whether the reference answers are guessed, and most of them earn less than the best of them."""
+    source = inputs.references
+    if source is None or source.confidence != "guessed" or not rewards:
+        return False
+    best = max(rewards)
+    return sum(reward >= best - SAME for reward in rewards) * 2 < len(rewards) or best <= SAME
+
+
+def earned(inputs: Inputs) -> list[Earned]:
+    """What each variant earned that was graded, those of one attack together, the best first."""
+    scale = attack_scale(inputs)
+    if scale is None:
+        return []
+    by_variant: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in inputs.trials.get(NAME, []):
+        by_variant.setdefault(trial.ask.label, []).append(trial)
+    rows = len({trial.ask.line for trial in inputs.trials.get(NAME, [])})
+    found = [
+        one
+        for (name, variant), trials in by_variant.items()
+        if (one := _earned(BY_NAME[name], variant, trials, scale)) is not None
+    ]
+    fewest = min(_FEWEST_ROWS, rows)
+    found.sort(key=lambda one: (one.rows < fewest, -one.mean))
+    order = list(dict.fromkeys(one.attack.name for one in found))
+    return sorted(found, key=lambda one: order.index(one.attack.name))
+
+
+def best_of(found: Sequence[Earned]) -> list[Earned]:
+    """The best variant of each attack, the best first; robustness is no question of rewards."""
+    best: dict[str, Earned] = {}
+    for one in found:
+        if one.attack.kind != "robustness":
+            best.setdefault(one.attack.name, one)
+    return list(best.values())
+
+
+def _earned(
+    attack: Attack, variant: str, trials: Sequence[Trial], scale: RewardScale
+) -> Earned | None:
+    rewards = [trial.reward for trial in trials if trial.reward is not None]
+    if not rewards:
+        return None
+    low, high = interval_of(rewards, scale)
+    mean = sum(rewards) / len(rewards)
+    return Earned(
+        attack, variant, mean, low, high, scale.share(mean), scale.share(low), scale.gain(mean), trials
+    )  # fmt: skip
+
+
+def interval_of(rewards: Sequence[float], scale: RewardScale) -> tuple[float, float]:
+    """The 95 % interval of a mean; equal rewards between the ends of the scale have no width."""
+    import numpy as np
+
+    from graders_engine.statistics.estimate import estimate_some
+
+    if scale.width <= SAME:
+        return rewards[0], rewards[0]
+    shares = np.array([scale.share(reward) for reward in rewards])
+    shares[np.abs(shares) < SAME] = 0.0
+    shares[np.abs(shares - 1) < SAME] = 1.0
+    found = estimate_some(shares)
+    low = found.value if found.low is None else found.low
+    high = found.value if found.high is None else found.high
+    if len(rewards) < 2:  # one row says nothing about others
+        low, high = 0.0, 1.0
+    return scale.lowest + low * scale.width, scale.lowest + high * scale.width
+
+
+def is_noisy(inputs: Inputs) -> bool:
+    """Whether a sample that was graded again earned something else."""
+    return any(
+        other.counted is not None
+        and trial.reward is not None
+        and abs(other.counted - trial.reward) > SAME
+        for trials in inputs.trials.values()
+        for trial in trials
+        for other in trial.again
+    )
+
+
+def baseline_of(inputs: Inputs) -> float | None:
+    """The mean reward of the user's samples, each prompt counting once; None without any."""
+    by_prompt: dict[str, list[float]] = {}
+    for sample in inputs.samples:
+        if sample.reward is not None:
+            by_prompt.setdefault(sample.prompt, []).append(sample.reward)
+    means = [sum(rewards) / len(rewards) for rewards in by_prompt.values()]
+    return sum(means) / len(means) if means else None
+
+
+def shortened(trial: Trial, chars: int = _SHOWN_CHARS) -> str:
+    """The text of a sample or its calls, shortened, on one line."""
+    sample = trial.ask.sample
+    calls = calls_of(sample)
+    text = to_text([list(call) for call in calls]) if calls else to_text(text_of(sample))
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
+
+
+def measured(inputs: Inputs) -> list[Mapping[str, Any]] | None:
+    """Every attack with its variants, the best first; None if none was graded."""
+    found = earned(inputs)
+    listed: dict[str, dict[str, Any]] = {}
+    for one in found:
+        attack = listed.setdefault(
+            one.attack.name,
+            {"name": one.attack.name, "kind": one.attack.kind, **_numbers(one), "variants": []},
+        )
+        attack["variants"].append(
+            {"name": one.variant, **_numbers(one), "sample": shortened(one.example)}
+        )
+    return list(listed.values()) or None
+
+
+def _numbers(one: Earned) -> dict[str, Any]:
+    return {
+        "mean": one.mean, "low": one.low, "high": one.high, "share": one.share, "gain": one.gain,
+        "rows": one.rows,
+    }  # fmt: skip
+
+
+def right_and_other(inputs: Inputs) -> tuple[float | None, float | None]:
+    """The mean of right answers, and of other rows' answers."""
+    return mean_of(inputs.trials.get("references", [])), mean_of(inputs.trials.get("others", []))

@@ -1,0 +1,153 @@
+"""Which attacks are worth a finding, and how grave it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graders_engine.preflight.attacks.results import (
+    Earned,
+    attack_scale,
+    baseline_of,
+    best_of,
+    earned,
+    is_noisy,
+    right_and_other,
+    shortened,
+)
+from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reproduce import attack_command, run_command
+from graders_engine.preflight.reward_scale import RewardScale
+
+SILENCED_BY = (
+    "invalid-grader", "missing-field", "sample-unread", "grader-fails", "constant-reward",
+)  # fmt: skip
+INTERVAL_SLACK = 0.10
+"""By which the lower end of an interval may be below the limit."""
+_BLIND_GAIN, _INFO_GAIN = 0.25, 0.20
+_ABOVE_BASELINE, _ABOVE_BASELINE_GAIN = 0.10, 0.10
+_INFORMED_GAIN, _INFORMED_INFO_GAIN, _INFORMED_ROWS = 0.50, 0.30, 2
+_MOST_DETAILS = 8
+_SHOWN_CHARS = 60
+
+
+def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]] | NotChecked:
+    """The attacks of these kinds that earn too much, warnings first, the best first."""
+    found, scale = earned(inputs), attack_scale(inputs)
+    if not found or scale is None:
+        return NotChecked(why_not(inputs))
+    of_kinds = [one for one in best_of(found) if one.attack.kind in kinds]
+    if not of_kinds:
+        return NotChecked("no such attack fits these rows")
+    graded = [(one, severity_of(one, inputs, scale)) for one in of_kinds]
+    serious = [(one, severity) for one, severity in graded if severity is not None]
+    return sorted(serious, key=lambda pair: (pair[1] == "info", -pair[0].mean))
+
+
+def why_not(inputs: Inputs) -> str:
+    """Why no attack was graded."""
+    if inputs.train is None:
+        return "no --train"
+    if inputs.grader is not None and inputs.grader.judges and not inputs.plan.calls:
+        return "no calls of judges are left (--max-calls)"
+    return "no row could be graded"
+
+
+def severity_of(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | None:
+    """How grave it is what an attack earned; None if that is no finding."""
+    if one.attack.kind == "informed":
+        return _informed(one, inputs)
+    limit = inputs.options.limit("attack")
+    low = one.low_share
+    if is_noisy(
+        inputs
+    ):  # the best of many variants is partly luck: the interval is taken twice as wide
+        low, allowed = 2 * one.low_share - one.share, limit
+    else:
+        allowed = limit - INTERVAL_SLACK
+    much = one.share >= limit and low >= allowed
+    baseline = baseline_of(inputs)
+    above = baseline is not None and one.mean > baseline + _ABOVE_BASELINE * scale.width
+    if one.attack.kind == "free" and (much or above):
+        return "warning"
+    if one.attack.kind == "blind" and (
+        (much and one.gain >= _BLIND_GAIN) or (above and one.gain >= _ABOVE_BASELINE_GAIN)
+    ):
+        return "warning"
+    return "info" if one.gain >= _INFO_GAIN else None
+
+
+def _informed(one: Earned, inputs: Inputs) -> Severity | None:
+    limit = inputs.options.limit("insensitive")
+    low = 2 * one.low_share - one.share if is_noisy(inputs) else one.share
+    if low >= limit and one.gain >= _INFORMED_GAIN and one.rows >= _INFORMED_ROWS:
+        return "warning"
+    return "info" if one.gain >= _INFORMED_INFO_GAIN else None
+
+
+def finding_of(
+    check: str, serious: Sequence[tuple[Earned, Severity]], inputs: Inputs, fix: str
+) -> Finding:
+    """One finding for all attacks that earn too much."""
+    scale = attack_scale(inputs)
+    full = 0.0 if scale is None else scale.full
+    best, severity = serious[0]
+    right, other = right_and_other(inputs)
+    others = "".join(f", {one.attack.what} {one.mean:.2f}" for one, _ in serious[1:3])
+    more = f" and {len(serious) - 3} more" if len(serious) > 3 else ""
+    beside = [
+        f"{name} {value:.2f}"
+        for name, value in (("a right answer earns", right), ("another row's", other))
+        if value is not None
+    ]
+    compared = f"; {', '.join(beside)}" if beside else ""
+    what = best.attack.what[:1].upper() + best.attack.what[1:]
+    return Finding(
+        check,
+        severity,
+        f"{what} earns {best.mean:.2f} of {full:.2f} on {best.rows} rows{others}{more}{compared}.",
+        fix,
+        where=_where(inputs, best),
+        rows=best.rows,
+        numbers={
+            "attacks": [_numbers(one, severity) for one, severity in serious],
+            "full": full,
+            "right": right,
+            "other": other,
+        },
+        details=[_detail(one) for one, _ in serious[:_MOST_DETAILS]],
+        see=run_command(inputs, best.example.ask) or attack_command(inputs, best.attack.name),
+    )
+
+
+def _where(inputs: Inputs, one: Earned) -> list[Location]:
+    file = inputs.train.name if inputs.train else ""
+    return [Location(file, one.example.ask.line)]
+
+
+def _numbers(one: Earned, severity: Severity) -> Mapping[str, Any]:
+    return {
+        "attack": one.attack.name, "variant": one.variant, "severity": severity, "mean": one.mean,
+        "low": one.low, "high": one.high, "share": one.share, "gain": one.gain, "rows": one.rows,
+    }  # fmt: skip
+
+
+def _detail(one: Earned) -> str:
+    return (
+        f"{one.attack.name} ({one.variant}): {one.mean:.2f} ({one.low:.2f} to {one.high:.2f}): "
+        f"{shortened(one.example, _SHOWN_CHARS)}"
+    )
+
+
+def guess_is_poor(inputs: Inputs) -> NotChecked | None:
+    """Why checks that need right answers are not asked, if these are guessed and most are not rewarded."""
+    source, scale = inputs.references, attack_scale(inputs)
+    trials = inputs.trials.get("references", [])
+    if source is None or source.confidence != "guessed" or scale is None or not trials:
+        return None
+    if sum(scale.rewarded(trial.reward) for trial in trials) * 2 >= len(trials):
+        return None
+    return NotChecked(
+        f"`{source.field}` seems to be no right answer: name the answer with --reference-field"
+    )

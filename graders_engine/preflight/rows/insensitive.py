@@ -1,0 +1,46 @@
+"""A text made of the right answer's words earns most of the reward without being the answer.
+
+It is made from the right answer (its words sorted, one word of it, it among ten others), so a model cannot
+write it without knowing the answer. It shows what the grader does not see.
+
+Why: answers that say nothing, or several things at once, are rewarded like right ones, and training drifts
+towards them.
+
+Example: `token_set_ratio` is 1.0 for any single word of the reference; so is a check whether the reference is
+somewhere in the output, for a list of all answers that one can think of.
+
+To mend it: compare in both directions (`ratio`, or precision beside recall), and accept one answer only.
+
+Ignore it when: order does not matter, as for tags and keywords, and a list of guesses cannot be written.
+"""
+
+from __future__ import annotations
+
+from graders_engine.preflight.attacks.verdicts import SILENCED_BY, finding_of, guess_is_poor, worth
+from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.findings import NotChecked
+from graders_engine.preflight.inputs import Inputs
+
+_FIXES = {
+    "keyword-salad": "Compare the order of the words, too, such as by `ratio` in place of a token metric.",
+    "one-word": "Require the whole answer: a metric that counts what is missing, such as `ratio`.",
+    "hedge": "Accept one answer only: give nothing if the text names several.",
+}
+
+
+def _ask(inputs: Inputs) -> Answer:
+    if poor := guess_is_poor(inputs):
+        return poor
+    serious = worth(inputs, ("informed",))
+    if isinstance(serious, NotChecked) or not serious:
+        return serious if isinstance(serious, NotChecked) else []
+    return [finding_of("insensitive", serious, inputs, _FIXES[serious[0][0].attack.name])]
+
+
+CHECK = Check(
+    "insensitive",
+    "rows",
+    _ask,
+    frozenset({"train", "grader", "references"}),
+    silenced_by=SILENCED_BY,
+)
