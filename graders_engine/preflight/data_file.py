@@ -66,7 +66,20 @@ class TrainingRow:
         if not self.prompt and not other:
             return 0
         text = self.normalized_prompt.encode("utf-8", "surrogatepass") + strict_json.encode(other)
-        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) or 1
+        return digest(text)
+
+    @functools.cached_property
+    def item_key(self) -> int:
+        """Equal for equal items."""
+        try:
+            return digest(strict_json.encode(self.item))
+        except ValueError:
+            return 1
+
+
+def digest(value: bytes) -> int:
+    """A 64-bit number for some bytes; equal for equal ones, and never 0."""
+    return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest()) or 1
 
 
 def _other_parts(message: Any) -> list[Any]:

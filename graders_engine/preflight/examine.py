@@ -210,7 +210,7 @@ async def _grade(
             inputs.plan, grade, judged=bool(facts.judges), on_progress=on_progress
         )
         if subject.samples is not None and any(check.group == "samples" for check in checks):
-            inputs.samples = await read_samples(engine, inputs, Path(subject.samples))
+            await read_samples(main, inputs, Path(subject.samples))
     inputs.spending, inputs.prices = engine.spending(), engine.prices()
 
 

@@ -38,14 +38,14 @@ def _ask(inputs: Inputs) -> Answer:
 
 def _findings(inputs: Inputs, trials: list[Trial]) -> Iterator[Finding]:
     failed = [trial for trial in trials if trial.outcome.blame in _GRADERS]
-    samples = [sample.outcome for sample in inputs.samples if sample.outcome.blame in _GRADERS]
+    samples = [sample.flags for sample in inputs.samples if sample.blame in _GRADERS]
     tried, count = len(trials) + len(inputs.samples), len(failed) + len(samples)
     if count <= inputs.options.limit("grader_failures") * tried:
         return
     flags: Counter[str] = Counter()
     lines: Counter[str] = Counter()
-    for outcome in [*(trial.outcome for trial in failed), *samples]:
-        for flag, details in outcome.flags.items():
+    for found in [*(trial.outcome.flags for trial in failed), *samples]:
+        for flag, details in found.items():
             flags[flag] += 1
             lines[details_line(details)] += 1
     whole = count == tried
