@@ -11,7 +11,7 @@ from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.outputs.completions import OBJECTS, completion_in, is_completion
-from graders_engine.outputs.foreign import unpacked
+from graders_engine.outputs.foreign import require_not_printed, unpacked
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.hosted import hosted_item_and_sample, is_export
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
@@ -165,6 +165,20 @@ class Chat(_ItemAndOutput):
         item = others if raw.get("item") is None else raw["item"]
         return item, raw if answer is None or "custom_id" in raw else answer
 
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
+        """A row for each sample; templates that read `item.response` see the row's own."""
+        refs = super().split(ref)
+        raw = ref.row
+        if (
+            isinstance(raw, Mapping)
+            and "response" in raw
+            and not {"item", "custom_id"} & raw.keys()
+        ):
+            for one in refs:
+                if isinstance(one.row, dict) and isinstance(one.row.get("item"), dict):
+                    one.row[KEPT_FIELD] = {"response": raw["response"]}
+        return refs
+
 
 class Items(_ItemAndOutput):
     """Rows without an output, such as those of fine-tuning: the item is `item`, or the whole row."""
@@ -248,7 +262,7 @@ def require_known_forms(raw_rows: Sequence[Any], shape: Shape) -> None:
     for line, raw in enumerate(objects, 1):
         for ref in shape.split(RowRef(line, raw)):
             try:
-                read(ref.row)
+                require_not_printed(read(ref.row).output_text)
                 return
             except UnknownForm as error:
                 reasons.append(str(error))

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from graders_engine.blocking import Engine
+from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.companions import SUBJECT, results_files
 from graders_engine.dataset.results.line import require_columns
 from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.rows.read import ReadOptions, open_data
+from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
+from graders_engine.graders.templates import variables_in
 from graders_engine.settings import EngineSettings
 
 
@@ -77,7 +79,7 @@ def score_file(
     worker_options = WorkerOptions(backend, workers, ray_address)
     reading["outputs_needed"] = compiled.reads_sample
     data_set = open_data(data, **reading)
-    notes = list(data_set.records.notes)
+    notes = [*data_set.records.notes, *_outputs_alone(compiled, data_set)]
     for note in notes:
         on_note(note)
     if retry_failed and data_set.records.once:
@@ -101,6 +103,24 @@ def score_file(
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
         raise RunStopped(error.reason, way_on) from None
     return run.tally
+
+
+def _outputs_alone(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
+    """What to say if all rows seem to be lines of the Batch API's output, without the items that are read."""
+    head = [raw for raw in data_set.records.head() if isinstance(raw, Mapping)]
+    if not head or not all("custom_id" in raw and "item" not in raw for raw in head):
+        return
+    if not any("response" in raw or "result" in raw for raw in head):
+        return
+    keys = set().union(*head)
+    for variable in variables_in(compiled.spec):
+        if variable.namespace == "item" and not keys.issuperset(variable.steps[:1]):
+            path = data_set.records.path
+            yield (
+                f"the rows are outputs of a batch, which have no `{variable.name}`: pass the file with the "
+                f"rows as --data, and {path} as --outputs"
+            )
+            return
 
 
 def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:
