@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from graders_engine import Engine
 from graders_engine.cli import main as cli
+from graders_engine.dataset.rows.paths import check_paths
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Flat
@@ -187,15 +188,24 @@ def test_batch_lines_alone_are_sent_to_the_option_for_outputs(tmp_path: Path) ->
         assert "Nothing was scored" not in ran.stderr
 
 
-def test_templates_see_the_response_of_a_row_in_its_item(tmp_path: Path) -> None:
+def test_a_grader_of_the_item_alone_sees_the_response_that_a_row_has(tmp_path: Path) -> None:
     answer = {"object": "chat.completion", **completion("x")}
-    data = write_rows(tmp_path / "rows.jsonl", [{**ITEM, "response": answer}])
+    failed = {"status_code": 500, "body": {"error": {"message": "boom"}}}
     path = "{{item.response.choices[0].message.content}}"
-    for grader in ({**CHECK, "input": path}, CHECK):
+    for grader, row in (
+        ({**CHECK, "input": path}, {**ITEM, "response": answer}),
+        (
+            {**CHECK, "input": "{{item.response.status_code}}"},
+            {"a": "500", "custom_id": "r", "response": failed},
+        ),
+        (CHECK, {**ITEM, "response": answer}),
+    ):
+        data = write_rows(tmp_path / "rows.jsonl", [row])
         with Engine() as engine:
             tally = score_file(
                 engine, grader, data, tmp_path / "o.jsonl", workers=1, overwrite=True
             )
+            assert check_paths(engine.compile(grader), data).fit
         assert (tally.scored, tally.mean) == (1, 1.0)
 
 

@@ -165,20 +165,6 @@ class Chat(_ItemAndOutput):
         item = others if raw.get("item") is None else raw["item"]
         return item, raw if answer is None or "custom_id" in raw else answer
 
-    def split(self, ref: RowRef) -> Sequence[RowRef]:
-        """A row for each sample; templates that read `item.response` see the row's own."""
-        refs = super().split(ref)
-        raw = ref.row
-        if (
-            isinstance(raw, Mapping)
-            and "response" in raw
-            and not {"item", "custom_id"} & raw.keys()
-        ):
-            for one in refs:
-                if isinstance(one.row, dict) and isinstance(one.row.get("item"), dict):
-                    one.row[KEPT_FIELD] = {"response": raw["response"]}
-        return refs
-
 
 class Items(_ItemAndOutput):
     """Rows without an output, such as those of fine-tuning: the item is `item`, or the whole row."""
@@ -218,7 +204,11 @@ def without_outputs(shape: Shape) -> bool:
 
 
 def detect(
-    raw_rows: Sequence[Any], sample_field: str | None = None, *, outputs_needed: bool = True
+    raw_rows: Sequence[Any],
+    sample_field: str | None = None,
+    *,
+    outputs_needed: bool = True,
+    items_alone: bool = False,
 ) -> Shape:
     """Detect the shape of a data set from its first rows.
 
@@ -226,6 +216,8 @@ def detect(
         raw_rows: the first rows; some may be `Unreadable`.
         sample_field: the field with the output, if the user named one: the rows are then flat.
         outputs_needed: whether rows without an output are refused.
+        items_alone: whether the grader reads nothing but the item. Rows with a completion or a response are
+            items themselves then: a template may read `item.response`.
 
     Raises:
         InvalidRequest: the shape is unknown, or no row has the field; the message has the keys of a row.
@@ -238,7 +230,8 @@ def detect(
     if found:
         # One row with several samples is enough: that shape also allows single samples.
         several = {"rows", "samples"} <= set(found)
-        return SAMPLES if several else BY_NAME[found[0]]
+        shape = SAMPLES if several else BY_NAME[found[0]]
+        return ITEMS if items_alone and isinstance(shape, Chat) else shape
     if objects and not outputs_needed:
         return ITEMS
     if objects:

@@ -78,6 +78,7 @@ def score_file(
     require_columns(len(compiled.spec.parts()))
     worker_options = WorkerOptions(backend, workers, ray_address)
     reading["outputs_needed"] = compiled.reads_sample
+    reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
     notes = [*data_set.records.notes, *_outputs_alone(compiled, data_set)]
     for note in notes:
