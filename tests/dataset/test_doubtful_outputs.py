@@ -209,6 +209,21 @@ def test_a_grader_of_the_item_alone_sees_the_response_that_a_row_has(tmp_path: P
         assert (tally.scored, tally.mean) == (1, 1.0)
 
 
+def test_a_whole_response_in_a_template_is_told_of(tmp_path: Path) -> None:
+    answer = {"object": "chat.completion", **completion("x")}
+    data = write_rows(tmp_path / "rows.jsonl", [{**ITEM, "response": answer}])
+    said = "`item.response` is a whole response in these rows"
+    ran = score({**CHECK, "input": "{{item.response}}"}, data)
+    assert said in " ".join(ran.stderr.split())
+    for grader, row in (
+        ({**CHECK, "input": "{{item.response.object}}"}, {**ITEM, "response": answer}),
+        ({**CHECK, "input": "{{item.response}}"}, {**ITEM, "response": "x"}),
+        (CHECK, {**ITEM, "response": answer}),
+    ):
+        data = write_rows(tmp_path / "rows.jsonl", [row])
+        assert "note" not in score(grader, data, "--overwrite").stderr
+
+
 def test_the_field_of_a_flat_row_is_kept_where_rows_are_sent_one_by_one() -> None:
     for row in ({"a": "x", "out": "y"}, {"a": "x", "out": ["y", "z"]}):
         for ref in Flat("out").split(RowRef(1, row)):

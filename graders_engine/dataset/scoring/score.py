@@ -20,6 +20,7 @@ from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
 from graders_engine.graders.templates import variables_in
+from graders_engine.outputs.completions import completion_in
 from graders_engine.settings import EngineSettings
 
 
@@ -80,7 +81,11 @@ def score_file(
     reading["outputs_needed"] = compiled.reads_sample
     reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
-    notes = [*data_set.records.notes, *_outputs_alone(compiled, data_set)]
+    notes = [
+        *data_set.records.notes,
+        *_outputs_alone(compiled, data_set),
+        *_whole_responses(compiled, data_set),
+    ]
     for note in notes:
         on_note(note)
     if retry_failed and data_set.records.once:
@@ -122,6 +127,23 @@ def _outputs_alone(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]
                 f"rows as --data, and {path} as --outputs"
             )
             return
+
+
+def _whole_responses(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
+    """What to say if a grader of the item alone takes a whole response where it may mean its text."""
+    whole = [
+        variable
+        for variable in variables_in(compiled.spec)
+        if variable.namespace == "item" and variable.steps == ("response",)
+    ]
+    if not whole or compiled.reads_sample:
+        return
+    head = [raw for raw in data_set.records.head() if isinstance(raw, Mapping)]
+    if any(completion_in(raw)[0] is not None for raw in head):
+        yield (
+            "`item.response` is a whole response in these rows, and becomes JSON in the template: for the "
+            "text alone, write {{sample.output_text}}"
+        )
 
 
 def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:
