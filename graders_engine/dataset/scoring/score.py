@@ -81,11 +81,7 @@ def score_file(
     reading["outputs_needed"] = compiled.reads_sample
     reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
-    notes = [
-        *data_set.records.notes,
-        *_outputs_alone(compiled, data_set),
-        *_whole_responses(compiled, data_set),
-    ]
+    notes = [*data_set.records.notes, *_doubts(compiled, data_set)]
     for note in notes:
         on_note(note)
     if retry_failed and data_set.records.once:
@@ -111,35 +107,22 @@ def score_file(
     return run.tally
 
 
-def _outputs_alone(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
-    """What to say if all rows seem to be lines of the Batch API's output, without the items that are read."""
-    head = [raw for raw in data_set.records.head() if isinstance(raw, Mapping)]
-    if not head or not all("custom_id" in raw and "item" not in raw for raw in head):
+def _doubts(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
+    """What to say if the templates hardly mean what the first rows have: completions or responses."""
+    if data_set.shape.name not in ("chat", "items"):
         return
-    if not any("response" in raw or "result" in raw for raw in head):
-        return
-    keys = set().union(*head)
-    for variable in variables_in(compiled.spec):
-        if variable.namespace == "item" and not keys.issuperset(variable.steps[:1]):
-            path = data_set.records.path
+    variables = [one for one in variables_in(compiled.spec) if one.namespace == "item"]
+    head = [raw for raw in data_set.records.head() if isinstance(raw, Mapping)] if variables else []
+    keys = {key for raw in head for key in raw}
+    if head and all("custom_id" in raw and "item" not in raw for raw in head):
+        missing = [one.name for one in variables if not keys.issuperset(one.steps[:1])]
+        if missing and not keys.isdisjoint(("response", "result")):
             yield (
-                f"the rows are outputs of a batch, which have no `{variable.name}`: pass the file with the "
-                f"rows as --data, and {path} as --outputs"
+                f"the rows are outputs of a batch, which have no `{missing[0]}`: pass the file with the rows "
+                f"as --data, and {data_set.records.path} as --outputs"
             )
-            return
-
-
-def _whole_responses(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
-    """What to say if a grader of the item alone takes a whole response where it may mean its text."""
-    whole = [
-        variable
-        for variable in variables_in(compiled.spec)
-        if variable.namespace == "item" and variable.steps == ("response",)
-    ]
-    if not whole or compiled.reads_sample:
-        return
-    head = [raw for raw in data_set.records.head() if isinstance(raw, Mapping)]
-    if any(completion_in(raw)[0] is not None for raw in head):
+    whole = any(one.steps == ("response",) for one in variables) and not compiled.reads_sample
+    if whole and any(completion_in(raw)[0] is not None for raw in head):
         yield (
             "`item.response` is a whole response in these rows, and becomes JSON in the template: for the "
             "text alone, write {{sample.output_text}}"
