@@ -111,6 +111,11 @@ class CompiledGrader:
         """The grader's `type`."""
         return str(self.given["type"])
 
+    @property
+    def metric_variants(self) -> Mapping[str, str]:
+        """By metric, the variant that it computes in place of the default."""
+        return self._services.metric_variants
+
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably unintended."""
         cautions = [
