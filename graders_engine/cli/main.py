@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Grade one model output and print the response as JSON.",
     "validate": "Check a grader without running it and print all mistakes.",
     "preflight": "Check whether a grader is fit for a reinforcement fine-tuning job.",
+    "attack": "Try to be rewarded by a grader without being right.",
     "score": "Grade all rows of a data set and print a report.",
     "report": "Print the report of a results file, and write it as HTML.",
     "explain": "Show step by step how one row is graded.",

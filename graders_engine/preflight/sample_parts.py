@@ -161,19 +161,18 @@ def words_of(text: str) -> list[str]:
 
 def same_answer(one: Sample, other: Sample) -> bool:
     """Whether two samples say the same: equal JSON, equal words, or equal calls."""
-    calls, others = calls_of(one), calls_of(other)
-    if calls or others:
-        return _canonical([list(call) for call in calls]) == _canonical(list(map(list, others)))
-    text, second = text_of(one), text_of(other)
-    value, expected = json_of(text), json_of(second)
-    if value is not None and expected is not None:
-        return _canonical(value) == _canonical(expected)
-    if (value is None) != (expected is None):
-        return False
-    words, others_words = words_of(text), words_of(second)
-    if not words and not others_words:
-        return normalized(text) == normalized(second)
-    return words == others_words
+    return answer_key(one) == answer_key(other)
+
+
+def answer_key(sample: Sample) -> str:
+    """Equal for samples that say the same: equal JSON, equal words, or equal calls."""
+    if calls := calls_of(sample):
+        return f"calls {_canonical([list(call) for call in calls])}"
+    text = text_of(sample)
+    if (value := json_of(text)) is not None:
+        return f"json {_canonical(value)}"
+    words = words_of(text)
+    return f"words {' '.join(words)}" if words else f"text {normalized(text)}"
 
 
 def _canonical(value: Any) -> str:

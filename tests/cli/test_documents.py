@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.cli import main as cli
-from graders_engine.cli.documents import InvalidDocument, load
+from graders_engine.cli.parsing.documents import InvalidDocument, load
 from graders_engine.cli.request import TEXT_FIELDS
 from tests.cli.test_command_line import graders
 

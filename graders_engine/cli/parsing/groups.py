@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--json", "--report", "run --format", "--field", "--show-output", "--html", "--no-html", "--passing",
         "--group-size", "--top", "--explain", "--out-dir", "--quiet",
     ),
-    "Checks": ("--select", "--ignore", "--service", "--rows", "--max-calls"),
+    "Checks": ("--select", "--ignore", "--only", "--service", "--rows", "--max-calls"),
     "Exit code": ("--fail-on", "--fail-under", "--max-invalid", "--max-failed", "--fail-if-worse"),
     "Run": ("--overwrite", "--retry-failed", "--keep-going", "--workers", "--backend", "--ray-address"),
     "Judge": (

@@ -20,7 +20,7 @@ from graders_engine.preflight.data_file import TrainingRow, normalized
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import ReferenceSource, Sample
-from graders_engine.preflight.sample_parts import calls_of, json_of, same_answer, text_of, to_text
+from graders_engine.preflight.sample_parts import answer_key, calls_of, json_of, text_of, to_text
 
 MAX_CANDIDATES = 20
 """With more different answers, a task has no fixed set of labels."""
@@ -80,6 +80,10 @@ class Context:
             row.line: references.sample_of(row.item) if references else None for row in rows
         }
 
+        self._keys = {
+            line: answer_key(answer) for line, answer in self._right.items() if answer is not None
+        }
+
     @classmethod
     def of(cls, inputs: Inputs) -> Context | None:
         """The context of these inputs; None without a grader or rows."""
@@ -93,13 +97,18 @@ class Context:
 
     def others(self, row: TrainingRow) -> list[Sample]:
         """The reference answers of other rows that differ from this row's, each once."""
-        own, found = self.right(row), dict[str, Sample]()
+        found: dict[str, Sample] = {}
         at = next((at for at, one in enumerate(self.rows) if one.line == row.line), 0)
         for one in [*self.rows[at + 1 :], *self.rows[:at]]:
-            answer = self.right(one)
-            if answer is not None and not (own is not None and same_answer(own, answer)):
-                found.setdefault(_key(answer), answer)
+            answer, key = self.right(one), self._keys.get(one.line, "")
+            if answer is not None and key != self._keys.get(row.line):
+                found.setdefault(key, answer)
         return list(found.values())
+
+    def is_right(self, row: TrainingRow, sample: Sample) -> bool:
+        """Whether a sample says what the reference answer of a row says."""
+        key = self._keys.get(row.line)
+        return key is not None and answer_key(sample) == key
 
     @property
     def judged(self) -> bool:
@@ -233,10 +242,6 @@ class Context:
     def _named_tools(self) -> list[str]:
         names = (_tool_named(spec) for _, spec in self.facts.leaves)
         return list(dict.fromkeys(filter(None, names)))
-
-
-def _key(answer: Sample) -> str:
-    return normalized(answer if isinstance(answer, str) else to_text(answer))
 
 
 def _labels(texts: Sequence[str]) -> list[str]:

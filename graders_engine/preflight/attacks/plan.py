@@ -11,7 +11,7 @@ from graders_engine.preflight.attacks.context import Context
 from graders_engine.preflight.data_file import TrainingRow
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import Sample
-from graders_engine.preflight.sample_parts import json_of, same_answer
+from graders_engine.preflight.sample_parts import json_of
 from graders_engine.preflight.trials import Ask, Stage
 
 NAME = "attacks"
@@ -52,9 +52,8 @@ def hostile_samples(
     attack: Attack, row: TrainingRow, context: Context
 ) -> Iterable[tuple[str, Sample]]:
     """(variant, sample) of each hostile sample of an attack for a row, without those that are right."""
-    right = context.right(row)
     for variant, sample in _variants(attack, row, context):
-        if right is None or not same_answer(right, sample):
+        if not context.is_right(row, sample):
             yield variant, sample
 
 

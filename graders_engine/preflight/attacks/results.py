@@ -13,13 +13,14 @@ from graders_engine.preflight.attacks.attack import Attack
 from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of
+from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of, rewards_in
 from graders_engine.preflight.sample_parts import calls_of, text_of, to_text
 from graders_engine.preflight.trials import Trial
 
 _SHOWN_CHARS = 200
 _FEWEST_ROWS = 3
 """A variant with fewer rows may be best by luck; where fewer were drawn, all of them are enough."""
+_MOST_PLAUSIBLE = 100.0
 _RETURNED = re.compile(
     r"\b(?:return|score|reward|total)\b[^\n#]*?(?<![\w.])(\d+(?:\.\d+)?)(?![\w.])"
 )
@@ -67,26 +68,48 @@ def attack_scale(inputs: Inputs) -> RewardScale | None:
     """The scale that attacks are measured on; None if nothing was graded.
 
     A full mark that was only seen is not trusted where no right answer earned it: then it is at least 1.0,
-    and the highest number that a python source returns.
+    and the highest number that a python source returns. What an attack earns is a full mark, too.
     """
     scale = inputs.scale
     if scale is None or scale.known:
         return scale
-    right = [
-        trial.reward for trial in inputs.trials.get("references", []) if trial.reward is not None
-    ]
-    trusted = max(right, default=0.0) > max(scale.lowest, 0.0) + SAME and not _poor_guess(
-        inputs, right
-    )
-    if trusted:
-        return scale
-    facts = inputs.grader
-    sources = [
-        spec.source for _, spec in (facts.leaves if facts else ()) if isinstance(spec, PythonGrader)
-    ]
-    numbers = [float(found) for source in sources for found in _RETURNED.findall(source)]
-    plausible = [number for number in numbers if number <= 100]
-    return dataclasses.replace(scale, full=max([scale.full, 1.0, *plausible]))
+    full = [scale.full, *_means(inputs)]
+    if not _is_earned_by_right_answers(inputs, scale):
+        facts = inputs.grader
+        sources = [
+            spec.source
+            for _, spec in (facts.leaves if facts else ())
+            if isinstance(spec, PythonGrader)
+        ]
+        numbers = (float(found) for source in sources for found in _RETURNED.findall(source))
+        full += [1.0, *(number for number in numbers if number <= _MOST_PLAUSIBLE)]
+    return dataclasses.replace(scale, full=max(full))
+
+
+def _means(inputs: Inputs) -> list[float]:
+    """The mean of each variant that was graded on enough rows."""
+    by_variant = _by_variant(inputs)
+    fewest = _fewest(inputs)
+    rewards = (rewards_in(trials) for trials in by_variant.values())
+    return [sum(some) / len(some) for some in rewards if len(some) >= fewest]
+
+
+def _by_variant(inputs: Inputs) -> dict[tuple[str, ...], list[Trial]]:
+    found: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in inputs.trials.get(NAME, []):
+        found.setdefault(trial.ask.label, []).append(trial)
+    return found
+
+
+def _fewest(inputs: Inputs) -> int:
+    """On how many rows a variant must be graded to count."""
+    return min(_FEWEST_ROWS, len({trial.ask.line for trial in inputs.trials.get(NAME, [])}))
+
+
+def _is_earned_by_right_answers(inputs: Inputs, scale: RewardScale) -> bool:
+    right = rewards_in(inputs.trials.get("references", []))
+    some = max(right, default=0.0) > max(scale.lowest, 0.0) + SAME
+    return some and not _poor_guess(inputs, right)
 
 
 def _poor_guess(inputs: Inputs, rewards: Sequence[float]) -> bool:
@@ -103,16 +126,12 @@ def earned(inputs: Inputs) -> list[Earned]:
     scale = attack_scale(inputs)
     if scale is None:
         return []
-    by_variant: dict[tuple[str, ...], list[Trial]] = {}
-    for trial in inputs.trials.get(NAME, []):
-        by_variant.setdefault(trial.ask.label, []).append(trial)
-    rows = len({trial.ask.line for trial in inputs.trials.get(NAME, [])})
     found = [
         one
-        for (name, variant), trials in by_variant.items()
+        for (name, variant), trials in _by_variant(inputs).items()
         if (one := _earned(BY_NAME[name], variant, trials, scale)) is not None
     ]
-    fewest = min(_FEWEST_ROWS, rows)
+    fewest = _fewest(inputs)
     found.sort(key=lambda one: (one.rows < fewest, -one.mean))
     order = list(dict.fromkeys(one.attack.name for one in found))
     return sorted(found, key=lambda one: order.index(one.attack.name))

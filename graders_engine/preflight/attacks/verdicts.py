@@ -18,7 +18,7 @@ from graders_engine.preflight.attacks.results import (
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reproduce import attack_command, run_command
-from graders_engine.preflight.reward_scale import RewardScale
+from graders_engine.preflight.reward_scale import REWARDED, RewardScale
 
 SILENCED_BY = (
     "invalid-grader", "missing-field", "sample-unread", "grader-fails", "constant-reward",
@@ -27,7 +27,10 @@ INTERVAL_SLACK = 0.10
 """By which the lower end of an interval may be below the limit."""
 _BLIND_GAIN, _INFO_GAIN = 0.25, 0.20
 _ABOVE_BASELINE, _ABOVE_BASELINE_GAIN = 0.10, 0.10
-_INFORMED_GAIN, _INFORMED_INFO_GAIN, _INFORMED_ROWS = 0.50, 0.30, 2
+_INFORMED_GAIN, _INFORMED_INFO_GAIN = 0.50, 0.30
+_FEWEST_ROWS = 2
+_UNCOMPARED = 0.25
+"""By which an attack must earn more where no right answer of another row is there to be compared with."""
 _MOST_DETAILS = 8
 _SHOWN_CHARS = 60
 
@@ -37,7 +40,9 @@ def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]]
     found, scale = earned(inputs), attack_scale(inputs)
     if not found or scale is None:
         return NotChecked(why_not(inputs))
-    of_kinds = [one for one in best_of(found) if one.attack.kind in kinds]
+    of_kinds = [
+        one for one in best_of(found) if one.attack.kind in kinds and one.rows >= _FEWEST_ROWS
+    ]
     if not of_kinds:
         return NotChecked("no such attack fits these rows")
     graded = [(one, severity_of(one, inputs, scale)) for one in of_kinds]
@@ -58,30 +63,41 @@ def severity_of(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | N
     """How grave it is what an attack earned; None if that is no finding."""
     if one.attack.kind == "informed":
         return _informed(one, inputs)
-    limit = inputs.options.limit("attack")
-    low = one.low_share
+    baseline = baseline_of(inputs)
+    above = baseline is not None and one.mean > baseline + _ABOVE_BASELINE * scale.width
+    if one.attack.kind == "free":
+        warns = _is_much(one, inputs) or above
+    else:
+        above = above and one.gain >= _ABOVE_BASELINE_GAIN
+        warns = above or _is_much_for_a_guess(one, inputs, scale)
+    if warns:
+        return "warning"
+    return "info" if one.gain >= _INFO_GAIN else None
+
+
+def _is_much(one: Earned, inputs: Inputs, more: float = 0.0) -> bool:
+    limit = inputs.options.limit("attack") + more
     if is_noisy(
         inputs
     ):  # the best of many variants is partly luck: the interval is taken twice as wide
-        low, allowed = 2 * one.low_share - one.share, limit
-    else:
-        allowed = limit - INTERVAL_SLACK
-    much = one.share >= limit and low >= allowed
-    baseline = baseline_of(inputs)
-    above = baseline is not None and one.mean > baseline + _ABOVE_BASELINE * scale.width
-    if one.attack.kind == "free" and (much or above):
-        return "warning"
-    if one.attack.kind == "blind" and (
-        (much and one.gain >= _BLIND_GAIN) or (above and one.gain >= _ABOVE_BASELINE_GAIN)
-    ):
-        return "warning"
-    return "info" if one.gain >= _INFO_GAIN else None
+        return 2 * one.low_share - one.share >= limit
+    return one.share >= limit and one.low_share >= limit - INTERVAL_SLACK
+
+
+def _is_much_for_a_guess(one: Earned, inputs: Inputs, scale: RewardScale) -> bool:
+    """Whether a blind attack earns much, and more than other rows' right answers and constant answers do.
+
+    An attack that earns full marks does in any case: then these earn them as well.
+    """
+    if scale.floor is None and scale.best_constant is None:
+        return _is_much(one, inputs, _UNCOMPARED)
+    return _is_much(one, inputs) and (one.gain >= _BLIND_GAIN or one.share >= REWARDED)
 
 
 def _informed(one: Earned, inputs: Inputs) -> Severity | None:
     limit = inputs.options.limit("insensitive")
     low = 2 * one.low_share - one.share if is_noisy(inputs) else one.share
-    if low >= limit and one.gain >= _INFORMED_GAIN and one.rows >= _INFORMED_ROWS:
+    if low >= limit and one.gain >= _INFORMED_GAIN:
         return "warning"
     return "info" if one.gain >= _INFORMED_INFO_GAIN else None
 

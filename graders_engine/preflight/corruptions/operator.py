@@ -24,7 +24,9 @@ from graders_engine.preflight.sample_parts import (
 
 WHOLE = "the text"
 """The name of the field that a plain text is."""
-_ANSWER = re.compile(r"####|\\boxed\{|(?:final )?answer(?: is)?\s*[:=]?|<answer>", re.IGNORECASE)
+_ANSWER = re.compile(
+    r"####|\\boxed\{|<answer>|(?<![/\w])(?:final )?answer(?: is\b|\s*[:=])(?:\s*:)?", re.IGNORECASE
+)
 """What stands before the answer proper of a text that reasons first."""
 
 

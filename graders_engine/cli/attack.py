@@ -1,0 +1,135 @@
+"""`graders attack`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graders_engine.blocking import Engine
+from graders_engine.cli.failing import FAILED, complain
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.engine_options import engine_options
+from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.input_files import keep_inputs
+from graders_engine.cli.printing import format_value
+from graders_engine.cli.request import read_flag
+from graders_engine.files import FilesInUse, write_whole
+from graders_engine.preflight.attacks.results import attack_scale, measured, right_and_other
+from graders_engine.preflight.attacks.run import checks_asked, hostile_rows, require_attacks
+from graders_engine.preflight.options import Options
+from graders_engine.preflight.report import PreflightReport
+from graders_engine.report.terminal.screen import screen_of
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    "attack",
+    cls=Command,
+    example="graders attack --grader @grader.json --data train.jsonl --out attacks.jsonl",
+)
+@takes_grader(required=True)
+@click.option("--data", metavar="FILE", type=_FILE, required=True, help="The training rows.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=_FILE,
+    help="Write the hostile samples as rows for `graders score`.",
+)
+@click.option("--reference-field", metavar="NAME", help="Field of a row with its right answer.")
+@click.option(
+    "--reference-template",
+    metavar="T",
+    help="The right answer of a row: text or a JSON sample with {{item.…}}.",
+)
+@click.option("--only", metavar="NAME,…", multiple=True, help="Try these attacks only.")
+@click.option(
+    "--rows",
+    "scale",
+    metavar="N",
+    type=click.FloatRange(min=0.1, max=100),
+    default=1.0,
+    help="Attack N times the usual number of rows (12).",
+)
+@click.option(
+    "--max-calls",
+    metavar="N",
+    type=click.IntRange(0),
+    default=300,
+    help="Most calls of judges (default: 300).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
+@engine_options(use_cache=True)
+def command(
+    engine: Engine,
+    grader: str,
+    *,
+    data: Path,
+    out: Path | None,
+    only: tuple[str, ...],
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Try to be rewarded by a grader without being right.
+
+    Builds hostile samples for some of the rows (an empty answer, a copy of the prompt, all labels at once, an
+    order to the judge, …), grades them, and prints for each attack the best sample with what it earned, and
+    above them what right answers and other rows' answers earn. These are the attacks of `graders preflight`.
+
+    With --out, every hostile sample becomes a row {"item", "model_sample" or "sample", "attack", "variant",
+    "kind", "line", "earned"}: score a mended grader on them.
+
+    With --json it prints {"grader", "full", "right", "other", "attacks", "findings"}.
+    """
+    names = tuple(name for listed in only for name in listed.split(","))
+    require_attacks(names)
+    value = read_flag("grader", grader)
+    keep_inputs(engine.settings, data)
+    if out is not None:
+        FilesInUse({data: "the training rows"}).write({out: "the hostile samples"})
+    options = Options(
+        **{name: part for name, part in given.items() if part is not None},
+        select=checks_asked(),
+        attacks=names,
+    )
+    with engine:
+        engine.compile(value)  # or the mistakes would be findings of checks that are not asked
+        report = engine.preflight(
+            value,
+            train=data,
+            options=options,
+            grader_file=grader[1:] if grader.startswith("@") else "",
+        )
+    if out is not None:
+        write_whole(out, _lines(report))
+    if as_json:
+        click.echo(format_value(_json(report), "json"))
+    else:
+        from graders_engine.report.terminal.attacks import attacks_text
+
+        click.echo(attacks_text(report, screen_of(sys.stdout)))
+    if faults := [file.fault for file in report.inputs.files if file.fault]:
+        complain(*faults)
+        sys.exit(FAILED)
+
+
+def _lines(report: PreflightReport) -> bytes:
+    rows = hostile_rows(report.inputs)
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
+
+
+def _json(report: PreflightReport) -> dict[str, Any]:
+    inputs, scale = report.inputs, attack_scale(report.inputs)
+    right, other = right_and_other(inputs)
+    return {
+        "grader": inputs.grader.name if inputs.grader else "",
+        "full": None if scale is None else scale.full,
+        "right": right,
+        "other": other,
+        "attacks": measured(inputs) or [],
+        "findings": report.to_json()["findings"],
+    }
