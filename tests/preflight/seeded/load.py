@@ -16,6 +16,7 @@ for a field of the row, `${index}` for its number; a text that is nothing else t
 Samples are a list, or `{"rows": rows, "plan": [[sample, …], …]}`: row number i takes the entry i modulo
 the number of entries. A sample is a text or a sample object with `${…}`, where `${other.answer}` is of the
 next row and `${far.answer}` of the row after five; `{"times": 8, "of": sample}` stands for eight.
+A value that is neither is a text of JSON.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 VARIABLE = re.compile(r"\$\{([^}]+)\}")
+
+SAMPLE_KEYS = {"choices", "output_text", "output_tools"}
 
 Row = dict[str, Any]
 
@@ -155,6 +158,8 @@ def scope_of(rows: list[Row], index: int) -> Row:
 
 def graded_row(row: Row, sample: Any) -> Row:
     """A row with its output, as `graders score` takes it."""
+    if not isinstance(sample, str) and not (isinstance(sample, dict) and SAMPLE_KEYS & set(sample)):
+        sample = as_text(sample)
     return {"item": row, "model_sample" if isinstance(sample, str) else "sample": sample}
 
 
