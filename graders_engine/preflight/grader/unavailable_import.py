@@ -121,8 +121,13 @@ def _fix(names: Sequence[str], documented: frozenset[str]) -> str:
             f'Set `"image_tag": "{_DOCUMENTED}"`, which has it; `graders image build {_DOCUMENTED}` '
             "makes that environment here."
         )
-    known = {*documented, *sys.stdlib_module_names}
-    near = [found for name in names for found in difflib.get_close_matches(name, known, 1, _ALIKE)]
+    public = [name for name in sys.stdlib_module_names if not name.startswith("_")]
+    near = [
+        found
+        for known in (documented, public)
+        for name in names
+        for found in difflib.get_close_matches(name, known, 1, _ALIKE)
+    ]
     meant = f"Did you mean `{near[0]}`? Else use" if near else "Use"
     return f"{meant} the standard library, or a package of the image {_DOCUMENTED}."
 
