@@ -97,6 +97,17 @@ class GraderFacts:
         return {key: part_range(part) for key, part in self.spec.parts().items()}
 
     @functools.cached_property
+    def part_widths(self) -> Mapping[str, Interval]:
+        """What each part of a multi gives: as `part_ranges`, and python the numbers that it returns."""
+        by_path = dict(self.python)
+        found = {key: part.interval for key, part in self.part_ranges.items()}
+        for key in found:
+            reads = by_path.get(f"graders.{key}")
+            if reads is not None and reads.rewards is not None:
+                found[key] = Interval(*reads.rewards)
+        return found
+
+    @functools.cached_property
     def range(self) -> Interval | None:
         """The rewards that it can give, by its form alone; None if that is unknown (python, endpoint)."""
         return range_of(self.spec)

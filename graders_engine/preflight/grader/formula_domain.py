@@ -29,6 +29,7 @@ from graders_engine.preflight.inputs import Inputs
 
 _MOST_CASES = 2_000
 _MOST_INTEGERS = 20
+_MOST_TRIED = 4
 _HALVINGS = 60
 
 Rewards = Mapping[str, float]
@@ -70,29 +71,32 @@ def _without_value(formula: Formula, facts: GraderFacts) -> tuple[Rewards, str] 
         try:
             formula.evaluate(rewards)
         except FormulaFailure as error:
-            return _needed(formula, rewards), str(error).rpartition(": ")[2]
+            return _needed(formula, facts, rewards), str(error).rpartition(": ")[2]
     return None
 
 
-def _needed(formula: Formula, rewards: Rewards) -> Rewards:
-    """Those of the rewards that have to do with it."""
-    kept = dict(rewards)
+def _needed(formula: Formula, facts: GraderFacts, rewards: Rewards) -> Rewards:
+    """Those of the rewards that have to do with it: whatever the other parts give, there is no value."""
+    needed = dict(rewards)
     for key in rewards:
-        others = [{**kept, key: value} for value in (0.25, 0.75, 2.5)]
-        if len(kept) > 1 and all(_fails(formula, one) for one in others):
-            kept[key] = math.nan
-    named = {key: value for key, value in kept.items() if not math.isnan(value)}
-    return named or rewards
+        others = {name: [value] for name, value in needed.items() if name != key}
+        free = {name: _values(facts.part_ranges[name])[:_MOST_TRIED] for name in rewards}
+        if all(_fails(formula, case) for case in _product({**free, **others})):
+            del needed[key]
+    return needed
 
 
 def _fails(formula: Formula, rewards: Rewards) -> bool:
     try:
-        formula.evaluate(
-            {key: 0.5 if math.isnan(value) else value for key, value in rewards.items()}
-        )
+        formula.evaluate(rewards)
     except FormulaFailure:
         return True
     return False
+
+
+def _product(choices: Mapping[str, Sequence[float]]) -> Iterator[dict[str, float]]:
+    for case in itertools.islice(itertools.product(*choices.values()), _MOST_CASES):
+        yield dict(zip(choices, case, strict=True))
 
 
 def _cases(formula: Formula, facts: GraderFacts) -> Iterator[dict[str, float]]:
@@ -102,8 +106,7 @@ def _cases(formula: Formula, facts: GraderFacts) -> Iterator[dict[str, float]]:
         if len(choices[longest]) == 1:
             break
         choices[longest] = choices[longest][: len(choices[longest]) // 2]
-    for case in itertools.islice(itertools.product(*choices.values()), _MOST_CASES):
-        yield dict(zip(choices, case, strict=True))
+    return _product(choices)
 
 
 def _values(part: PartRange) -> Sequence[float]:

@@ -69,5 +69,5 @@ CHECK = Check(
     "grader",
     _ask,
     frozenset({"grader"}),
-    silenced_by=("invalid-grader", "sample-unread"),
+    silenced_by=("invalid-grader",),
 )

@@ -30,7 +30,7 @@ def why_not(facts: GraderFacts | None) -> NotChecked | None:
     unknown = [
         key
         for key in facts.multi.calculate_output.names
-        if not math.isfinite(facts.part_ranges[key].interval.width)
+        if not math.isfinite(facts.part_widths[key].width)
     ]
     if unknown and not addends(facts):
         verb = "gives is" if len(unknown) == 1 else "give are"
@@ -57,7 +57,7 @@ def _ask(inputs: Inputs) -> Answer:
     shares = shares_of(found)
     if not shares or shares[0][1] <= inputs.options.limit("part_width"):
         return []
-    ranges = {key: facts.part_ranges[key].interval for key in facts.part_ranges}
+    ranges = facts.part_widths
     widths = {ranges[key].width for addend in found for key in addend.keys}
     if len(widths) < 2:
         return []

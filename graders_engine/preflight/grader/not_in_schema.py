@@ -24,6 +24,7 @@ from graders_engine.preflight.grader.output_paths import JSON, OutputPath, outpu
 from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.grader.response_schema import (
     Presence,
+    is_list_at,
     keys_at,
     presence,
     response_format,
@@ -89,14 +90,14 @@ def _finding(
 ) -> Finding:
     names = and_joined(f"`{one.name}`" for one in paths)
     verb = "is" if len(paths) == 1 else "are"
-    effect = {"absent": "no answer has", "open": "an answer need not have"}.get(
-        how, "an answer may leave out"
-    )
     it = "it" if len(paths) == 1 else "them"
+    effect = {"absent": f"no answer has {it}", "open": f"an answer need not have {it}"}.get(
+        how, f"an answer may leave {it} out"
+    )
     return Finding(
         "not-in-schema",
         severity,
-        f"{names} {verb} {_SAYS[how]}: {effect} {it}.",
+        f"{names} {verb} {_SAYS[how]}: {effect}.",
         _fix(schema, how, paths[0]),
         where=[
             *(Location(inputs.grader_file, 0, one.path) for one in paths[:3]),
@@ -110,6 +111,9 @@ def _fix(schema: Mapping[str, Any], how: Presence, one: OutputPath) -> str:
     if how == "optional":
         return "List it in `required`."
     _, at = presence(schema, one.steps)
+    if isinstance(one.steps[at], str) and is_list_at(schema, one.steps[:at]):
+        element = (*one.steps[:at], 0, *one.steps[at:])
+        return f"Say which element is read, as in `{spell('sample', (JSON, *element))}`."
     keys = keys_at(schema, one.steps[:at])
     if near := nearest(str(one.steps[at]), keys):
         return f"Did you mean `{spell('sample', (JSON, *one.steps[:at], near))}`?"

@@ -52,12 +52,22 @@ def _findings(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(
             "outside-access",
             "warning",
-            f"The source {and_joined([*wanted[:_MOST_NAMED], *more])}: a sandbox has no network, "
-            "and no files but the source's own.",
+            f"The source {and_joined([*wanted[:_MOST_NAMED], *more])}: a sandbox has {_lacks(reads)}.",
             "Put what it needs into the rows, or ask a judge with a score_model.",
             where=[Location(inputs.grader_file, 0, place)],
             numbers={"wanted": wanted},
         )
+
+
+def _lacks(reads: PythonReads) -> str:
+    files = any(opened.kind != "program" for opened in reads.opened)
+    network = len(reads.opened) > sum(opened.kind != "program" for opened in reads.opened) or any(
+        needs_network(found.module) for found in reads.imports
+    )
+    return {
+        (True, True): "no network, and no such files",
+        (True, False): "no network",
+    }.get((network, files), "no such files")
 
 
 def _wanted(reads: PythonReads) -> Iterator[str]:

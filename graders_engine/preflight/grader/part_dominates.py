@@ -33,7 +33,7 @@ def _ask(inputs: Inputs) -> Answer:
         Finding(
             "part-dominates",
             "info",
-            f"`{key}` is {share:.0%} of what the formula can give; of the rest, {rest}.",
+            f"`{key}` is {share:.0%} of what the formula can give, {rest}.",
             "Give the other parts a larger weight if they are to be trained.",
             where=[Location(inputs.grader_file, 0, "calculate_output")],
             numbers={"shares": dict(shares)},

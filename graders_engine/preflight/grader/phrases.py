@@ -14,8 +14,9 @@ _MOST_CHARS = 600
 
 
 def and_joined(parts: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *first, last = parts
+    """`a`, `a and b`, `a, b and c`; nothing for no parts."""
+    *first, last = ("", *parts)
+    first = first[1:]
     return f"{', '.join(first)} and {last}" if first else last
 
 

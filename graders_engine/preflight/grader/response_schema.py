@@ -51,13 +51,23 @@ def presence(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Presence
     return gravest, at
 
 
-def keys_at(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[str, ...]:
-    """The keys that a schema names at a path."""
+def _at(schema: Mapping[str, Any], steps: Sequence[Step]) -> list[Mapping[str, Any]]:
     here: list[Any] = [schema]
     for step in steps:
         found = [_step(one, step) for one in _plain(here, schema)]
         here = [inner for _, inner in found if inner is not None]
-    named = (one.get("properties") for one in _plain(here, schema) if isinstance(one, Mapping))
+    return [one for one in _plain(here, schema) if isinstance(one, Mapping)]
+
+
+def is_list_at(schema: Mapping[str, Any], steps: Sequence[Step]) -> bool:
+    """Whether a schema has a list at a path."""
+    found = _at(schema, steps)
+    return bool(found) and all(_is_list(one) for one in found)
+
+
+def keys_at(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[str, ...]:
+    """The keys that a schema names at a path."""
+    named = (one.get("properties") for one in _at(schema, steps))
     return tuple(
         dict.fromkeys(
             key for properties in named if isinstance(properties, Mapping) for key in properties
@@ -138,8 +148,7 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
     if not isinstance(schema, Mapping):
         return ("absent", None) if schema is False else ("open", None)
     types = _types(schema)
-    is_list = "array" in types or (not types and ("items" in schema or "prefixItems" in schema))
-    if isinstance(step, int) or (is_list and str(step).isdigit()):
+    if isinstance(step, int) or (_is_list(schema) and step.isdigit()):
         return _element(schema, types, int(step))
     if types and "object" not in types:
         return "absent", None
@@ -156,6 +165,11 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
         except re.error:
             return "open", None
     return ("absent" if schema.get("additionalProperties") is False else "open"), None
+
+
+def _is_list(schema: Mapping[str, Any]) -> bool:
+    types = _types(schema)
+    return "array" in types or (not types and ("items" in schema or "prefixItems" in schema))
 
 
 def _element(schema: Mapping[str, Any], types: Sequence[Any], index: int) -> tuple[Presence, Any]:

@@ -14,11 +14,11 @@ Ignore it when: the source runs somewhere else, where the module is installed.
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from graders_engine.graders.python import PythonGrader
-from graders_engine.language.spelling import nearest
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.grader import outside_access
@@ -50,6 +50,8 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
 }
 """The modules of a package, and of the packages that it needs, where its name is not the only one."""
 _DOCUMENTED = "2025-05-08"
+_ALIKE = 0.8
+"""How alike the names of two modules are if one is meant by the other."""
 
 
 def _modules_of(tag: str) -> frozenset[str] | None:
@@ -119,9 +121,14 @@ def _fix(names: Sequence[str], documented: frozenset[str]) -> str:
             f'Set `"image_tag": "{_DOCUMENTED}"`, which has it; `graders image build {_DOCUMENTED}` '
             "makes that environment here."
         )
-    known = {*documented, *sys.stdlib_module_names}
-    near = next((found for name in names if (found := nearest(name, known))), "")
-    meant = f"Did you mean `{near}`? Else use" if near else "Use"
+    public = [name for name in sys.stdlib_module_names if not name.startswith("_")]
+    near = [
+        found
+        for known in (documented, public)
+        for name in names
+        for found in difflib.get_close_matches(name, known, 1, _ALIKE)
+    ]
+    meant = f"Did you mean `{near[0]}`? Else use" if near else "Use"
     return f"{meant} the standard library, or a package of the image {_DOCUMENTED}."
 
 

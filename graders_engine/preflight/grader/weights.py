@@ -46,7 +46,7 @@ def addends(facts: GraderFacts) -> tuple[Addend, ...]:
     """The terms with parts that the formula adds up; empty if it adds none, or a width is unknown."""
     if facts.multi is None:
         return ()
-    ranges = {key: part.interval for key, part in facts.part_ranges.items()}
+    ranges = facts.part_widths
     weights = weights_of(facts)
     if weights is not None:
         found = [

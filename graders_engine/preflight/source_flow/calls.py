@@ -180,7 +180,7 @@ class Calls(Expressions):
         given: Sequence[Value],
         named: dict[str | None, Value],
     ) -> None:
-        if sources.starts_program(name):
+        if sources.makes_files(name):
             self.makes_files()
             words = [*given[:1], *(given[0].elements if given else ())]
             texts = [text for word in words for text in sorted(word.starts)]

@@ -8,7 +8,7 @@ from graders_engine.preflight.source_flow import sources
 from graders_engine.preflight.source_flow.facts import Chance, Opened, Read
 from graders_engine.preflight.source_flow.values import Ref, Value
 
-MOST_STEPS = 100_000
+MOST_STEPS = 40_000
 """Most expressions that are looked at; a longer source may read anything."""
 
 

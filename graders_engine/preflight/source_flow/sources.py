@@ -64,9 +64,10 @@ PATHS = frozenset(
 )
 """Functions whose value starts with their first argument."""
 MAKING_METHODS = frozenset({"write_text", "write_bytes", "extractall", "to_csv", "to_json", "dump"})
-_STARTERS = (
-    "subprocess.", "os.system", "os.popen", "os.exec", "os.spawn", "os.makedirs", "os.mkdir",
-    "tempfile.", "multiprocessing.",
+_MAKERS = (
+    "subprocess.", "multiprocessing.", "os.exec", "os.link", "os.makedirs", "os.mkdir", "os.open",
+    "os.popen", "os.rename", "os.replace", "os.spawn", "os.symlink", "os.system", "os.write", "shutil.",
+    "tarfile.", "tempfile.", "zipfile.",
 )  # fmt: skip
 _NETWORK = frozenset(
     {"apt", "apt-get", "conda", "curl", "git", "nc", "npm", "npx", "pip", "pip3", "ping", "scp", "ssh",
@@ -83,9 +84,9 @@ def opens(name: str) -> bool:
     return name in OPENERS or name.startswith("pandas.read_")
 
 
-def starts_program(name: str) -> bool:
-    """Whether a function starts a program, or makes a file."""
-    return name.startswith(_STARTERS)
+def makes_files(name: str) -> bool:
+    """Whether a function makes a file, or starts a program, which may make some."""
+    return name.startswith(_MAKERS)
 
 
 def is_absolute(path: str) -> bool:
