@@ -115,7 +115,7 @@ def grade(sample, item):
 
 
 def test_code_that_raises_on_every_answer_is_an_error(tmp_path: Path) -> None:
-    source = 'def grade(sample, item):\n    return item["answer"]["value"] == sample'
+    source = 'def grade(sample, item):\n    return len(sample["output_text"]) + item["answer"]'
     report = ask(tmp_path, python(source), reference_field="answer")
     finding = only(report, "grader-fails")
     assert finding.severity == "error"

@@ -204,3 +204,20 @@ def test_a_reward_with_two_steps_and_a_rare_signal_is_called_coarse(tmp_path: Pa
         only(ask(tmp_path, EXACT, ROWS, samples=samples(answer)), "coarse-reward").severity
         == "info"
     )
+
+
+def test_a_part_that_pays_every_answer_alike_is_dead(tmp_path: Path) -> None:
+    form = {**EXACT, "name": "form", "operation": "like", "reference": "Answer:"}
+    right = {**EXACT, "name": "right", "operation": "like", "reference": "{{item.answer}}"}
+    grader = {
+        "type": "multi", "name": "both", "graders": {"form": form, "right": right},
+        "calculate_output": "0.4 * form + 0.6 * right",
+    }  # fmt: skip
+    given = samples(lambda row, n: f"Answer: {row['answer'] if n % 2 else '0'}")
+    report = ask(tmp_path, grader, ROWS, samples=given)
+    assert only(report, "dead-part").severity == "warning"
+    assert only(report, "dead-part").numbers["variance"]["form"] == pytest.approx(0.0)
+    varied = samples(
+        lambda row, n: ["", "Answer: "][n // 2 % 2] + (row["answer"] if n % 2 else "0")
+    )
+    assert not found(ask(tmp_path, grader, ROWS, samples=varied), "dead-part")

@@ -6,6 +6,7 @@ from graders_engine.preflight.samples import (
     baseline_floor,
     beats_baseline,
     coarse_reward,
+    dead_part,
     follows_length,
     little_headroom,
     no_signal,
@@ -28,5 +29,6 @@ CHECKS: tuple[Check, ...] = (
     right_answer_rejected.CHECK,
     unparsable_samples.CHECK,
     truncated_samples.CHECK,
+    dead_part.CHECK,
     beats_baseline.CHECK,
 )
