@@ -81,7 +81,7 @@ def _lack(use: FieldUse, files: Sequence[tuple[str, int, FieldCount]]) -> _Lack 
         return _Lack(use, files, "warning")
     if not everywhere:
         return None  # `get` is there for rows without the field
-    misspelt = any(count.missing == rows and count.near for _, rows, count in files)
+    misspelt = any(count.missing == rows and count.misspelt for _, rows, count in files)
     return _Lack(use, files, "warning" if misspelt else "info")
 
 

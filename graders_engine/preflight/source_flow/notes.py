@@ -87,9 +87,15 @@ class Notes:
         """The source makes files, or starts what may make some."""
         self._makes_files = True
 
-    def is_clock(self, call: int) -> bool:
-        """Whether a call tells the time."""
-        return sources.family(list(self._calls)[call][0]) == sources.CLOCK
+    def choosing(self, calls: frozenset[int]) -> frozenset[int]:
+        """Those of the calls that decide in a condition: a clock there only ends what takes long."""
+        names = list(self._calls)
+        return frozenset(c for c in calls if sources.family(names[c][0]) != sources.CLOCK)
+
+    def without_names(self, calls: frozenset[int]) -> frozenset[int]:
+        """Those of the calls that give more than names and marks."""
+        names = list(self._calls)
+        return frozenset(call for call in calls if not sources.gives_names(names[call][0]))
 
     def reads_of(self, root: str) -> tuple[Read, ...]:
         """The reads of a root, in the order of their lines."""
