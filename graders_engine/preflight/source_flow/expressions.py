@@ -198,7 +198,9 @@ class Expressions(Notes):
     def _elements(self, node: ast.List | ast.Tuple | ast.Set, env: Env) -> Value:
         found = tuple(self.value(part, env) for part in node.elts)
         made = made_of(*found)
-        if len(found) > _MOST_ELEMENTS or any(isinstance(p, ast.Starred) for p in node.elts):
+        starred = any(isinstance(part, ast.Starred) for part in node.elts)
+        deep = any(inner.elements for part in found for inner in part.elements)
+        if len(found) > _MOST_ELEMENTS or starred or deep:
             self.used(*found)
             return made
         return Value(derived=made.derived, chance=made.chance, elements=found)

@@ -12,6 +12,10 @@ MOST_STEPS = 40_000
 """Most expressions that are looked at; a longer source may read anything."""
 
 
+MOST_READS = 1_000
+"""Most places in a row that a source is followed to."""
+
+
 class TooMuch(Exception):
     """Raised if a source takes too long to follow."""
 
@@ -59,6 +63,8 @@ class Notes:
     def read(self, holder: Value, key: str, line: int, *, needed: bool) -> None:
         """The source reads a key."""
         sure = needed and holder.alone and not (self.conditional or self.guarded)
+        if len(self._reads) > MOST_READS:
+            raise TooMuch
         for ref in holder.refs:
             lines = self._reads.setdefault((ref.root, (*ref.path, key)), {})
             lines[line] = lines.get(line, False) or (sure and not ref.optional)
