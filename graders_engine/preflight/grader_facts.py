@@ -98,13 +98,13 @@ class GraderFacts:
 
     @functools.cached_property
     def part_widths(self) -> Mapping[str, Interval]:
-        """What each part of a multi gives: as `part_ranges`, and python the numbers that it returns."""
+        """What each part of a multi gives: as `part_ranges`, and 0 to 1 for python that returns these."""
         by_path = dict(self.python)
         found = {key: part.interval for key, part in self.part_ranges.items()}
         for key in found:
             reads = by_path.get(f"graders.{key}")
-            if reads is not None and reads.rewards is not None:
-                found[key] = Interval(*reads.rewards)
+            if reads is not None and reads.rewards == (0.0, 1.0):
+                found[key] = Interval(0.0, 1.0)
         return found
 
     @functools.cached_property

@@ -22,7 +22,7 @@ def python(source: str, **keys: Any) -> dict[str, Any]:
     return {"type": "python", "name": "python", "source": source, **keys}
 
 
-def judge(*contents: str, role: str = "user", **keys: Any) -> dict[str, Any]:
+def judge(*contents: Any, role: str = "user", **keys: Any) -> dict[str, Any]:
     """A score_model with a message for each content."""
     messages = [{"role": role, "content": content} for content in contents]
     return {

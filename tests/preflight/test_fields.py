@@ -78,6 +78,27 @@ def test_a_field_that_rows_lack(tmp_path: Path, grader: Any, rows: Any, severity
     assert (finding.id, finding.severity) == ("missing-field", severity)
 
 
+SLIPS = [
+    ("anwser", "answer", True),
+    ("answr", "answer", True),
+    ("Answer", "answer", True),
+    ("referenceAnswer", "reference_answer", True),
+    ("refrence_anwser", "reference_answer", True),
+    ("solution", "resolution", False),
+    ("tolerance", "tolerance_percent", False),
+    ("text", "context", False),
+]
+
+
+@pytest.mark.parametrize(("read", "key", "slip"), SLIPS)
+def test_a_slip_in_an_optional_field_is_a_warning(
+    tmp_path: Path, read: str, key: str, slip: bool
+) -> None:
+    rows = [{**row, key: "1"} for row in SUMS]
+    (finding,) = fields(tmp_path, in_python(f'item.get("{read}")'), rows)
+    assert finding.severity == ("warning" if slip else "info")
+
+
 THERE: dict[str, tuple[Any, Any]] = {
     "in all rows": (EXACT, SUMS),
     "inside an object": (reference("meta.answer"), rows_with("meta", {"answer": "1"}, 1)),

@@ -212,6 +212,11 @@ def test_shares_are_not_checked_where_a_range_is_unknown(tmp_path: Path) -> None
     assert "length gives is unknown" in report.not_checked["mixed-scales"]
 
 
+def test_a_small_bonus_of_a_source_is_no_other_scale(tmp_path: Path) -> None:
+    bonus = python(HEAD + '    return 0.05 if sample["output_text"] else 0.0\n')
+    assert not findings(tmp_path, "mixed-scales", multi("exact + bonus", bonus=bonus))
+
+
 @pytest.mark.parametrize(
     ("formula", "part"),
     [

@@ -221,6 +221,35 @@ CHANCE: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
         ),
         [],
     ),
+    "a mark that is looked for": (
+        "import secrets, subprocess, sys",
+        (
+            "mark = secrets.token_hex(8)",
+            'code = sample["output_text"] + f"print({mark!r})"',
+            "done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)",
+            "return float(mark in done.stdout) * done.stdout.count(mark)",
+        ),
+        [],
+    ),
+    "for the name of a file that is read": (
+        "import uuid, subprocess, sys\nfrom pathlib import Path",
+        (
+            'file = Path(f"/tmp/{uuid.uuid4().hex}.py")',
+            'file.write_text(sample["output_text"])',
+            "done = subprocess.run([sys.executable, str(file)])",
+            "return float(done.returncode == 0) * len(file.read_text())",
+        ),
+        [],
+    ),
+    "no reward when the time is over": (
+        "import time",
+        (
+            "start = time.time()",
+            f"reward = {TEXT}",
+            "return reward if time.time() - start < 9 else 0.0",
+        ),
+        [],
+    ),
     "a variable of that name": (
         "",
         ("random = {'random': 1}", f"return {TEXT} * random['random']"),

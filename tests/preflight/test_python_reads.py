@@ -220,6 +220,29 @@ def test_a_source_that_takes_too_long_to_follow_may_read_anything() -> None:
     assert not reads_of(grade(*loops, f"{'    ' * 18}item['a']", "return 1")).known
 
 
+HOSTILE = {
+    "tuples of tuples": grade("pair = item", *["pair = (pair, pair)"] * 300, "return pair"),
+    "a path for each way": grade(
+        "part = item", *['part = part["a"] or part["b"]'] * 200, "return 1"
+    ),
+    "calls that double": grade(
+        "return f79(item)",
+        before="def f0(x): return x\n"
+        + "\n".join(f"def f{n}(x): return f{n - 1}(x) + f{n - 1}([x])" for n in range(1, 80)),
+    ),
+    "loops inside loops": grade(
+        f"return [0 for a in item{''.join(f' for b{n} in (1, 2, 3, 4, 5, 6, 7, 8)' for n in range(18))}]"
+    ),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
+def test_a_source_that_grows_when_it_is_followed_comes_to_an_end(source: str) -> None:
+    reads = reads_of(source)
+    assert reads.whole_item or reads.item
+
+
 def test_a_long_source_is_read_like_a_short_one() -> None:
     source = grade('return item["a"] + random.random()', before="import random, torch")
     long = reads_of(source + "\n# " + "x" * 10_000)

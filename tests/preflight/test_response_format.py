@@ -169,6 +169,13 @@ def test_what_to_do_about_a_key(tmp_path: Path, path: str, schema: Any, fix: str
     assert fix in finding.fix
 
 
+def test_a_source_that_parses_the_text_reads_the_same_keys(tmp_path: Path) -> None:
+    source = "import json\n" + HEAD + '    return json.loads(sample["output_text"])["total"]\n'
+    (finding,) = findings(tmp_path, python(source), json_schema(object_of({"result": TEXT})))
+    assert (finding.id, finding.severity) == ("not-in-schema", "error")
+    assert not findings(tmp_path, python(source))
+
+
 def test_a_step_below_a_key_that_is_missing_is_not_reported_again(tmp_path: Path) -> None:
     grader = multi("one + other", one=reads("place"), other=reads("place.city"))
     (finding,) = findings(tmp_path, grader, json_schema(object_of({"total": TEXT})))

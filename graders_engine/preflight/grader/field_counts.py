@@ -20,6 +20,8 @@ _MOST_LOOKED_AT = 20
 """In how many rows without a field its name is looked for elsewhere."""
 _MOST_KEYS = 200
 _DEEPEST = 3
+_LETTERS_A_SLIP = 5
+_MOST_SLIPS = 2
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class FieldCount:
         empty_lines: the first lines where it is null or empty.
         item: the first item without it, or where it is null or empty.
         near: how the name of what was probably meant is spelled; empty if nothing is near.
+        misspelt: whether that name differs by a slip of the keyboard only.
     """
 
     missing: int = 0
@@ -69,6 +72,7 @@ class FieldCount:
     empty_lines: list[int] = field(default_factory=list)
     item: Any = None
     near: str = ""
+    misspelt: bool = False
 
 
 def fields_of(facts: GraderFacts) -> list[FieldUse]:
@@ -138,23 +142,36 @@ class FieldCounts:
         if count.item is None:
             count.item = row.item
         if not count.near and count.missing <= _MOST_LOOKED_AT:
-            count.near = self._near(steps, row.item)
+            count.near, count.misspelt = self._near(steps, row.item)
 
-    def _near(self, steps: tuple[Step, ...], item: Any) -> str:
-        """What was probably meant: a key with nearly this name, else the same key at another place."""
+    def _near(self, steps: tuple[Step, ...], item: Any) -> tuple[str, bool]:
+        """What was probably meant, and whether it is a key with a slip in its name.
+
+        It is a key with nearly this name, else the same key at another place.
+        """
         for position, step in enumerate(steps):
             holder = _at(item, steps[:position])
             if not isinstance(holder, Mapping) or step in holder:
                 continue
             if not isinstance(step, str):
-                return ""
+                break
             before = steps[:position]
             others = [key for key in list(holder)[:_MOST_KEYS] if (*before, key) not in self._read]
             if near := nearest(step, others):
-                return spell("item", (*before, near))
-            found = _deeper(item, step)
-            return spell("item", (*found, *steps[position + 1 :])) if found else ""
-        return ""
+                return spell("item", (*before, near)), _is_slip(step, near)
+            if found := _deeper(item, step):
+                return spell("item", (*found, *steps[position + 1 :])), False
+            break
+        return "", False
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Whether two names differ in a letter, in the order of two, or in case and marks between words."""
+    from rapidfuzz.distance import OSA
+
+    plain = [name.casefold().replace("_", "").replace("-", "") for name in (one, other)]
+    slips = min(map(len, plain)) // _LETTERS_A_SLIP
+    return plain[0] == plain[1] or int(OSA.distance(*plain)) <= min(slips, _MOST_SLIPS)
 
 
 def _at(item: Any, steps: Sequence[Step]) -> Any:

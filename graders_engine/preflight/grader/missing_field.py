@@ -81,7 +81,7 @@ def _lack(use: FieldUse, files: Sequence[tuple[str, int, FieldCount]]) -> _Lack 
         return _Lack(use, files, "warning")
     if not everywhere:
         return None  # `get` is there for rows without the field
-    misspelt = any(count.missing == rows and count.near for _, rows, count in files)
+    misspelt = any(count.missing == rows and count.misspelt for _, rows, count in files)
     return _Lack(use, files, "warning" if misspelt else "info")
 
 
@@ -129,11 +129,13 @@ def _extent(rows: int, count: FieldCount, name: str) -> str:
 
 def _effect(lack: _Lack) -> str:
     use = lack.use
+    part = use.path.split(".")[1] if use.path.startswith("graders.") else ""
+    gets = f"`{part}` gives 0.0 for such a row" if part else "such a row gets 0.0"
     if use.template:
-        return "A row without it gets 0.0, whatever the answer."
+        return f"Whatever the answer, {gets}."
     line = f"line {use.line} of the source"
     if use.needed:
-        return f"The source raises there ({line}), and the row gets 0.0."
+        return f"The source raises there ({line}), and {gets}."
     return f"The source does without it ({line})."
 
 

@@ -22,7 +22,8 @@ _JSON_TYPES = ("json_schema", "json_object")
 
 
 def _ask(inputs: Inputs) -> Answer:
-    found = output_paths(inputs.grader) if inputs.grader else []
+    paths = output_paths(inputs.grader) if inputs.grader else []
+    found = [one for one in paths if not one.parsed]
     if not found:
         return NotChecked("the grader does not read `sample.output_json`")
     given = response_format(inputs.job)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graders_engine.language.scope import Step, spell
 from graders_engine.preflight.grader_facts import GraderFacts
 
-JSON = "output_json"
+JSON, TEXT = "output_json", "output_text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,13 @@ class OutputPath:
         steps: its steps below `output_json`.
         path: where in the grader it is read.
         needed: whether the reader fails without it.
+        parsed: whether a python source parses the text itself.
     """
 
     steps: tuple[Step, ...]
     path: str
     needed: bool
+    parsed: bool = False
 
     @property
     def name(self) -> str:
@@ -47,5 +49,7 @@ def _all(facts: GraderFacts) -> Iterator[OutputPath]:
             yield OutputPath(variable.steps[1:], path, needed=True)
     for path, reads in facts.python:
         for read in reads.sample:
-            if read.path[0] == JSON:
-                yield OutputPath(read.path[1:], f"{path}.source".lstrip("."), read.needed)
+            parsed = read.path[0] == TEXT and len(read.path) > 1
+            if read.path[0] == JSON or parsed:
+                where = f"{path}.source".lstrip(".")
+                yield OutputPath(read.path[1:], where, read.needed, parsed=parsed)

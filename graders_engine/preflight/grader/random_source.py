@@ -20,7 +20,7 @@ from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.python_reads import PythonReads
 from graders_engine.preflight.source_flow.facts import Chance
-from graders_engine.preflight.source_flow.sources import CLOCK, family
+from graders_engine.preflight.source_flow.sources import CLOCK, family, gives_names
 
 _MODULES = ("random", "secrets", "numpy.random")
 """Modules whose import alone is worth a note."""
@@ -66,8 +66,9 @@ def _deciding(deciding: Sequence[Chance], place: Location) -> Finding:
 
 
 def _imported(reads: PythonReads) -> list[str]:
-    names = dict.fromkeys(found.module for found in reads.imports)
-    return [name for name in names if name in _MODULES and name not in reads.seeded]
+    names = dict.fromkeys(found.module for found in reads.imports if found.module in _MODULES)
+    marks = {found.source.partition(".")[0] for found in reads.chance if gives_names(found.source)}
+    return [name for name in names if name not in reads.seeded and name not in marks]
 
 
 CHECK = Check(

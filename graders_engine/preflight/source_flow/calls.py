@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graders_engine.preflight.source_flow import sources
 from graders_engine.preflight.source_flow.expressions import Expressions
@@ -119,6 +120,8 @@ class Calls(Expressions):
             return self.enter(methods[0], given, named)
         self.used(holder, *given, *named.values())
         made = made_of(holder, *given, *named.values())
+        kept = holder.chance | self.without_names(made.chance)
+        made = replace(made, chance=frozenset() if name in sources.OPENING_METHODS else kept)
         if isinstance(func.value, ast.Name) and (known := env.find(func.value.id)):
             env.names[func.value.id] = with_chance(known, made.chance)  # such as `list.append`
         return Value(derived=made.derived, chance=made.chance, starts=holder.starts)
@@ -161,7 +164,9 @@ class Calls(Expressions):
         self._outside(node, name, given, named)
         made = made_of(called, *everything)
         starts = given[0].starts if given and name in sources.PATHS else frozenset()
-        chance = made.chance | self._chance(node, name, everything)
+        # What stands in a file does not depend on the file's name.
+        kept = frozenset() if sources.opens(name) or sources.makes_files(name) else made.chance
+        chance = kept | self._chance(node, name, everything)
         return Value(derived=made.derived, chance=chance, starts=starts)
 
     def _chance(self, node: ast.Call, name: str, given: Sequence[Value]) -> frozenset[int]:

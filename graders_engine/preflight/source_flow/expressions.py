@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from graders_engine.preflight.source_flow.notes import Notes
 from graders_engine.preflight.source_flow.values import (
@@ -167,7 +168,7 @@ class Expressions(Notes):
         self.conditional += condition
         found = either([self.value(node.body, env), self.value(node.orelse, env)])
         self.conditional -= condition
-        return with_chance(found, test.chance)
+        return with_chance(found, self.choosing(test.chance))
 
     def _compare(self, node: ast.Compare, env: Env) -> Value:
         values = [self.value(part, env) for part in (node.left, *node.comparators)]
@@ -180,7 +181,10 @@ class Expressions(Notes):
                 return made_of(*found)
             if not isinstance(operator, (ast.Is, ast.IsNot)):
                 self.used(left, right)
-        return made_of(*values)
+        made = made_of(*values)
+        if any(value.texts for value in values):
+            return made
+        return replace(made, chance=self.without_names(made.chance))  # a mark is looked for
 
     def _named(self, node: ast.NamedExpr, env: Env) -> Value:
         found = self.value(node.value, env)
@@ -194,7 +198,9 @@ class Expressions(Notes):
     def _elements(self, node: ast.List | ast.Tuple | ast.Set, env: Env) -> Value:
         found = tuple(self.value(part, env) for part in node.elts)
         made = made_of(*found)
-        if len(found) > _MOST_ELEMENTS or any(isinstance(p, ast.Starred) for p in node.elts):
+        starred = any(isinstance(part, ast.Starred) for part in node.elts)
+        deep = any(inner.elements for part in found for inner in part.elements)
+        if len(found) > _MOST_ELEMENTS or starred or deep:
             self.used(*found)
             return made
         return Value(derived=made.derived, chance=made.chance, elements=found)

@@ -117,7 +117,7 @@ class Flow(Calls):
     def _if(self, statement: ast.If, env: Env) -> bool:
         test = self.value(statement.test, env)
         condition, control = self.on_item(statement.test, test), self.control
-        self.control |= self._chosen(test)
+        self.control |= self.choosing(test.chance)
         self.conditional += condition
         ways = [env.copy(), env.copy()]
         reached = [
@@ -130,10 +130,6 @@ class Flow(Calls):
         if condition and not all(reached) and not _is_emptiness(statement.test):
             self.conditional += 1  # until the end of the block: rows of a kind have left it
         return any(reached)
-
-    def _chosen(self, test: Value) -> frozenset[int]:
-        """The calls that decide which way is taken; a clock that only ends a loop decides little."""
-        return frozenset(call for call in test.chance if not self.is_clock(call))
 
     def _merge(self, env: Env, ways: Sequence[Env]) -> None:
         """The names after one of several ways."""
@@ -160,7 +156,7 @@ class Flow(Calls):
         control = self.control
         for _ in range(_MOST_TURNS):
             test = self.value(statement.test, env)
-            self.control |= self._chosen(test)
+            self.control |= self.choosing(test.chance)
             way = env.copy()
             self.block(statement.body, way)
             self._merge(env, [env.copy(), way])

@@ -12,6 +12,10 @@ MOST_STEPS = 40_000
 """Most expressions that are looked at; a longer source may read anything."""
 
 
+MOST_READS = 1_000
+"""Most places in a row that a source is followed to."""
+
+
 class TooMuch(Exception):
     """Raised if a source takes too long to follow."""
 
@@ -59,6 +63,8 @@ class Notes:
     def read(self, holder: Value, key: str, line: int, *, needed: bool) -> None:
         """The source reads a key."""
         sure = needed and holder.alone and not (self.conditional or self.guarded)
+        if len(self._reads) > MOST_READS:
+            raise TooMuch
         for ref in holder.refs:
             lines = self._reads.setdefault((ref.root, (*ref.path, key)), {})
             lines[line] = lines.get(line, False) or (sure and not ref.optional)
@@ -87,9 +93,15 @@ class Notes:
         """The source makes files, or starts what may make some."""
         self._makes_files = True
 
-    def is_clock(self, call: int) -> bool:
-        """Whether a call tells the time."""
-        return sources.family(list(self._calls)[call][0]) == sources.CLOCK
+    def choosing(self, calls: frozenset[int]) -> frozenset[int]:
+        """Those of the calls that decide in a condition: a clock there only ends what takes long."""
+        names = list(self._calls)
+        return frozenset(c for c in calls if sources.family(names[c][0]) != sources.CLOCK)
+
+    def without_names(self, calls: frozenset[int]) -> frozenset[int]:
+        """Those of the calls that give more than names and marks."""
+        names = list(self._calls)
+        return frozenset(call for call in calls if not sources.gives_names(names[call][0]))
 
     def reads_of(self, root: str) -> tuple[Read, ...]:
         """The reads of a root, in the order of their lines."""

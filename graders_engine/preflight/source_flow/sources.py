@@ -29,7 +29,13 @@ GENERATORS = frozenset(
 """Generators with a seed of their own: without an argument, the seed is another each time."""
 SHUFFLES = frozenset({"random.shuffle", "numpy.random.shuffle"})
 """Functions that change their argument."""
+_NAMES = frozenset({"os.getpid", "tempfile.mktemp", "uuid.uuid1", "uuid.uuid4"})
 _PLAIN = frozenset({"random.getstate", "random.setstate", "numpy.random.Generator"})
+
+
+def gives_names(name: str) -> bool:
+    """Whether a call of chance is used for names and marks, which are compared, and decide nothing else."""
+    return name in _NAMES or name.startswith("secrets.token_")
 
 
 def family(name: str) -> str:
@@ -74,7 +80,10 @@ _NETWORK = frozenset(
      "uv", "wget"}
 )  # fmt: skip
 """Programs that are of no use without a network."""
-_MAY_OPEN = ("/tmp", "/dev/null", "/dev/std", "/dev/fd", "/proc/self", "/usr/", "/bin/", "/lib")  # noqa: S108 - a list
+_MAY_OPEN = (
+    "/tmp",  # noqa: S108 - a name in a list
+    "/dev/null", "/dev/std", "/dev/fd", "/dev/urandom", "/dev/zero", "/proc/self", "/usr/", "/bin/", "/lib",
+)  # fmt: skip
 """Where a sandbox has files: its scratch folder, and the system's programs."""
 _ABSOLUTE = re.compile(r"/|~|[A-Za-z]:[\\/]")
 
