@@ -83,7 +83,7 @@ def judge_of(wrong: Callable[[str], float | str], best: float | str) -> Scripted
 
 DISEASES = [row(f"Which disease has case {n}?", answer=a) for n, a in enumerate(ILLNESSES)]
 TOPICS = ("billing", "shipping", "account", "returns")
-TICKETS = [row(f"Give the label of ticket {n}.", label=TOPICS[n * n % 3]) for n in range(24)]
+TICKETS = [row(f"Give the label of ticket {n}.", label=TOPICS[n % 3]) for n in range(24)]
 VENDORS = [
     row(f"Name the vendor.\nInvoice {n} of {a.title()} Ltd, total {n * 13}.", answer=f"{a.title()} Ltd")
     for n, a in enumerate(ILLNESSES)
