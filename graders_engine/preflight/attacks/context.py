@@ -134,6 +134,12 @@ class Context:
         return named or any(calls_of(answer) for answer in self._right.values() if answer)
 
     @functools.cached_property
+    def reads_json(self) -> bool:
+        """Whether the grader reads JSON, or its right answers are JSON."""
+        named = "output_json" in self.facts.channels or re.search(r"\bjson\.loads\b", self.sources)
+        return bool(named) or self._any_form is not None
+
+    @functools.cached_property
     def handles_code(self) -> bool:
         """Whether the right answers look like code, or the grader runs code."""
         if _RUNS_CODE.search(self.sources):

@@ -82,7 +82,7 @@ def _one_word(row: TrainingRow, context: Context) -> Mapping[str, Sample]:
 
 def _hedged(row: TrainingRow, context: Context) -> Mapping[str, Sample]:
     right = context.right(row)
-    if right is None or calls_of(right):
+    if right is None or calls_of(right) or context.candidates:  # all labels at once need no answer
         return {}
     value = json_of(text_of(right))
     others = context.others(row)[:_MOST_OTHERS]

@@ -32,8 +32,10 @@ _GIBBERISH_WORDS = 40
 
 def _empty(row: TrainingRow, context: Context) -> Mapping[str, Sample]:
     found: dict[str, Sample] = {"nothing": ""}
+    if context.reads_json:
+        found |= {"{}": "{}", "[]": "[]", "null": "null"}
     if (made := context.skeleton(row)) is not None:
-        found |= {"{}": "{}", "[]": "[]", "null": "null", "all null": to_text(_nulls(made("")))}
+        found["all null"] = to_text(_nulls(made("")))
     return found
 
 

@@ -40,6 +40,7 @@ _EXPLAINS = re.compile(
     re.IGNORECASE,
 )
 """Names of fields that graders often leave out on purpose."""
+_REPLACING = ("other-value", "argument")
 _MOST_DETAILS = 8
 _SHOWN_CHARS = 80
 
@@ -104,9 +105,9 @@ def _finding(
 
 
 def _unmoved(found: Sequence[Noticed]) -> list[str]:
-    """The fields that may be anything: no change of their value costs anything."""
+    """The fields that may be anything: no change of their value costs anything, another value included."""
     changes = [one for one in found if one.operator in _DECISIVE]
-    fields = dict.fromkeys(one.field for one in changes)
+    fields = dict.fromkeys(one.field for one in changes if one.operator in _REPLACING)
     return [
         field
         for field in fields

@@ -52,10 +52,10 @@ _FIXES_BY_NAME = {
 
 
 def _ask(inputs: Inputs) -> Answer:
+    found = [*_slow(inputs)]
     serious = worth(inputs, ("free", "blind"))
     if isinstance(serious, NotChecked):
-        return serious
-    found = [*_slow(inputs)]
+        return found or serious
     if serious:
         best = serious[0][0].attack
         fix = _FIXES_BY_NAME.get(best.name, _FIXES.get(best.kind, ""))
