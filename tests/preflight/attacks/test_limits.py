@@ -51,7 +51,7 @@ def earned(name: str, mean: float, low: float, scale: RewardScale) -> Earned:
 
 
 def sample(reward: float) -> GradedSample:
-    return GradedSample(1, 0, {}, "x", None, RowOutcome(0, rewarded(reward)), 1, "p")
+    return GradedSample(1, 0, {}, "x", reward, None, {}, {}, 1, "p")
 
 
 def inputs(*baseline: float, noisy: bool = False, **options: Any) -> Inputs:
