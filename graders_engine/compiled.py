@@ -66,6 +66,7 @@ class CompiledGrader:
         self.spec: GraderSpec = parse(self.given, check_sources=check_sources, templates=templates)
         self._services = services
         self._evaluator = evaluator
+        self._may_be_lenient = templates == "as_served"
 
     @property
     def evaluator(self) -> Evaluator:
@@ -76,7 +77,7 @@ class CompiledGrader:
         """
         if self._evaluator is None:
             self._evaluator = self.spec.compile(self._services)
-            for caution in lenient_cautions(self.spec):
+            for caution in lenient_cautions(self.spec) if self._may_be_lenient else ():
                 _log.warning("%s", caution)
         return self._evaluator
 
@@ -109,6 +110,11 @@ class CompiledGrader:
     def type(self) -> str:
         """The grader's `type`."""
         return str(self.given["type"])
+
+    @property
+    def metric_variants(self) -> Mapping[str, str]:
+        """By metric, the variant that it computes in place of the default."""
+        return self._services.metric_variants
 
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably unintended."""

@@ -59,6 +59,7 @@ class Flag(StrEnum):
     ENDPOINT_SAFETY_CHECK = "endpoint_grader_safety_check_error"
 
 
+_ERROR_BESIDE = "the sample has an output, which is graded, and an error beside it"
 _TRACEBACK = "Traceback (most recent call last):"
 _CHAINED = re.compile(
     r"\n(?:During handling of the above exception, another exception occurred"
@@ -222,7 +223,8 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         index: the position of the row, from 0.
         outcome: the result of grading it.
-        sample_flags: flags of the sample itself (cut off, nothing to grade); they do not change the reward.
+        sample_flags: flags of the sample itself (cut off, nothing to grade, an error beside it); they do not
+            change the reward.
         seconds: wall time of grading.
         sample: the number of the sample, from 1, in a row with a list of them; None for other rows.
     """
@@ -285,7 +287,9 @@ def flags_of(failures: tuple[Failure, ...], sample_flags: tuple[Flag, ...]) -> d
 
     Failures with the same flag are joined by newlines; equal details stand there once, after all their keys.
     """
-    keys: dict[str, dict[str, list[str]]] = {flag.value: {} for flag in sample_flags}
+    keys: dict[str, dict[str, list[str]]] = {
+        flag.value: {_ERROR_BESIDE: [""]} if flag is Flag.OTHER else {} for flag in sample_flags
+    }
     for failure in failures:
         keys.setdefault(failure.flag.value, {}).setdefault(failure.details, []).append(
             failure.grader

@@ -17,6 +17,7 @@ from graders_engine.cli.compare import (
     require_page,
     show_comparison,
 )
+from graders_engine.cli.failing import caution
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
@@ -90,13 +91,17 @@ def command(
         folder = out_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _make_folder(folder)
         results = [folder / "old.jsonl", folder / "new.jsonl"]
+        notes: dict[str, None] = {}  # both runs have the same
         for grader, out in zip(graders, results, strict=True):
             # An engine for each: what one detects about its endpoints must not change the other run.
             fresh = Engine.from_settings(engine.settings)
             with fresh, progress(quiet=quiet) as on_progress:
                 score_file(
-                    fresh, grader, out=out, inputs=files_read(), on_progress=on_progress, **how
-                )
+                    fresh, grader, out=out, inputs=files_read(), on_progress=on_progress,
+                    on_note=notes.setdefault, **how,
+                )  # fmt: skip
+        for note in () if quiet else notes:
+            caution(f"note: {note}")
         show_comparison(
             (results[0], results[1]),
             Sources(how["data"], how["data"]),

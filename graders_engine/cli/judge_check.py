@@ -81,6 +81,7 @@ def command(
         compiled = engine.compile(given)
         compiled.require_runnable()
         reading["outputs_needed"] = compiled.reads_sample
+        reading["items_alone"] = not compiled.reads_sample
         checked = check_judge(engine, compiled, open_data(data, **reading), human, passing=passing)
     if as_json:
         click.echo(format_value(to_builtins(checked), "json"))

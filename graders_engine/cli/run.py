@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from graders_engine.cli.request import read_request, require_given
 from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest
 from graders_engine.graders.base import Services
-from graders_engine.report.terminal.screen import Heading
+from graders_engine.report.terminal.screen import Heading, screen_of
 
 _OUTPUT = ("model_sample", "sample")
 
@@ -48,10 +49,20 @@ _OUTPUT = ("model_sample", "sample")
 @click.option(
     "--show-output", is_flag=True, help="Print the output of python graders on standard error."
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show step by step how it is graded, as `graders explain` does for rows.",
+)
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and ignored.")
 @engine_options()
 def command(
-    engine: Engine, field: str | None, form: str, show_output: bool, **flags: str | None
+    engine: Engine,
+    field: str | None,
+    form: str,
+    show_output: bool,
+    explain: bool,
+    **flags: str | None,
 ) -> None:
     """Grade one model output and print the response as JSON.
 
@@ -65,6 +76,9 @@ def command(
     with engine:
         if all(request.get(key) is None for key in _OUTPUT):
             _require_no_output(engine, request)
+        if explain:
+            click.echo(_explanation(engine, request))
+            return
         response = engine.run(**request)
     for misreading in CompiledGrader(
         request["grader"], Services(), check_sources=False
@@ -77,6 +91,16 @@ def command(
             print_lines([Heading(f"{name}:"), text], err=True)
     answer = response.model_dump()
     click.echo(format_value(answer if field is None else _pick(answer, field), form))
+
+
+def _explanation(engine: Engine, request: dict[str, Any]) -> str:
+    """How the output is graded, step by step."""
+    from graders_engine.report.explain import explain
+    from graders_engine.report.terminal.explain import explanation_text
+
+    row = {key: value for key, value in request.items() if key != "grader"}
+    explanation = explain(engine.settings, request["grader"], row, 1)
+    return explanation_text(explanation, screen_of(sys.stdout))
 
 
 def _require_no_output(engine: Engine, request: dict[str, Any]) -> None:

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote
 
 from graders_engine.errors import BackendFailure, DataSetError
 from graders_engine.files import beside, require_free, require_regular
@@ -47,13 +46,7 @@ class EvalsApi:
             settings = EndpointSettings(base_url=base_url)
         except ValueError as error:
             raise DataSetError(f"The evals cannot be downloaded: {error}.") from None
-        proxy = _proxy_for(settings.address)
-        try:
-            client = HttpClient(retry or RETRY, MAX_PAGE_BYTES, proxy=proxy)
-        except ValueError as error:
-            raise DataSetError(
-                f"The evals cannot be downloaded: the proxy that the environment names {error}."
-            ) from None
+        client = HttpClient(retry or RETRY, MAX_PAGE_BYTES)
         self._endpoint = Endpoint.from_settings(settings, client, api_key=api_key)
 
     async def objects(self) -> AsyncIterator[dict[str, Any]]:
@@ -101,15 +94,6 @@ class EvalsApi:
     async def close(self) -> None:
         """Close the connections."""
         await self._endpoint.close()
-
-
-def _proxy_for(address: str) -> str | None:
-    """The proxy that the environment names for an address."""
-    parts = urlsplit(address)
-    if parts.hostname is None or proxy_bypass(parts.netloc):
-        return None
-    proxy = getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 async def download(api: EvalsApi, path: Path) -> AsyncIterator[int]:

@@ -113,6 +113,8 @@ class RowWriter:
         text = strict_json.encode(row)
         if not row.get("sample"):
             self._notes[run.name, "without an output: only graders of the item can work."] += 1
+        elif isinstance(row["sample"], dict) and row["sample"].get("error"):
+            self._notes[run.name, "with an error beside the output, which is kept."] += 1
         if b'"file_id":"' in text:
             self._notes[run.name, "with a file id; the file is not in the export."] += 1
         imported = self._imported_run(run)

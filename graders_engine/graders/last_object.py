@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from graders_engine.language import strict_json
@@ -21,10 +22,11 @@ _JSON_START = re.compile(r'\{\s*["}]')
 _OBJECT_START = re.compile(r"\{\s*(?:[\"'\u201c\u201d\u2018\u2019/#]|\w+\s*:)")
 """The beginning of an object, in JSON or in what people and models write for it."""
 _VERDICT_KEYS = frozenset({"result", "steps", "score", "verdict", "rating", "grade", "label"})
-_NAMED_NUMBER = re.compile(
-    r"(?i)\b(?:result|score|verdict|rating|grade)\b[^\w\s]{0,3}\s?(?:is|of|would be|[:=])?\s?[^\w\s+-]{0,3}"
-    r"([+-]?\d+(?:\.\d+)?)"
+_NAME = (
+    r"\b(?:result|score|verdict|rating|grade|label)\b[^\w\s]{0,3}\s?(?:is|of|would be|[:=])?\s?"
+    r"[^\w\s+-]{0,3}"
 )
+_NAMED_NUMBER = re.compile(rf"{_NAME}([+-]?\d+(?:\.\d+)?)", re.IGNORECASE)
 """A verdict in prose, such as `Score: 0.2`, `**Result:** 1` and `<result>0</result>`."""
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*[\w.+-]*")
 _MIN_FENCE = 3
@@ -62,12 +64,13 @@ def last_object(text: str) -> tuple[dict[str, Any], int]:
     return value, left_out + start
 
 
-def another_verdict(text: str, result: Any) -> bool:
-    """Whether a text before a verdict holds what may be another one: an object, or a number with a name.
+def another_verdict(text: str, result: Any, labels: Sequence[str] = ()) -> bool:
+    """Whether a text before a verdict holds what may be another one: an object, or a value with a name.
 
     Args:
         text: what stands before the verdict.
         result: the verdict's; one that is equal is not another one.
+        labels: those that a label_model has.
     """
     if not isinstance(result, (int, float, str)):
         return False  # it is none itself
@@ -80,8 +83,30 @@ def another_verdict(text: str, result: Any) -> bool:
             return True
         if not _VERDICT_KEYS.isdisjoint(value) and value.get("result") != result:
             return True
-    named = (float(found[1]) for found in _NAMED_NUMBER.finditer(text))
-    return not isinstance(result, str) and any(number != result for number in named)
+    if isinstance(result, str):
+        return any(_gives(text, label) for label in labels if label != result)
+    return any(float(found[1]) != result for found in _NAMED_NUMBER.finditer(text))
+
+
+def without_objects(text: str) -> str:
+    """What a text says besides objects and the fences of code; objects behind a broken one are left in it."""
+    decoder = _Decoder()
+    parts, at = [], 0
+    while found := _JSON_START.search(text, at):
+        parts.append(text[at : found.start()])
+        at = found.start()
+        value, end = decoder.read(text, at)
+        if value is None:
+            break
+        at = end
+    return _FENCE.sub(" ", " ".join([*parts, text[at:]]))
+
+
+def _gives(text: str, label: str) -> bool:
+    """Whether a text gives a label with a name, such as `Label: bad`; a single letter may be a word."""
+    anycase = "" if len(label) == 1 else "i"
+    pattern = rf"(?i:{_NAME})(?{anycase}:{re.escape(label)})(?!\w)"
+    return re.search(pattern, text) is not None
 
 
 def _search(text: str, decoder: _Decoder) -> tuple[dict[str, Any] | None, int, list[int]]:

@@ -11,7 +11,7 @@ from graders_engine.errors import GradingError, UnavailableGrader
 from graders_engine.graders import verdict
 from graders_engine.graders.base import Services
 from graders_engine.graders.messages import ModelGrader, SamplingParams, renderer
-from graders_engine.graders.templates import variables_in
+from graders_engine.graders.templates import templates_in, variables_in
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import Outcome, Usage, total_usage
@@ -50,6 +50,7 @@ class ModelEvaluator(Generic[T]):
             raise UnavailableGrader(f"This engine has no judges, but '{spec.model}' needs one.")
         self.variables = variables_in(spec)
         self._messages = renderer(spec.input)
+        self._prompt = [template.source for _, template in templates_in(spec)]
         self._judge = services.judges.find(spec.model)
         self._repeats = services.judges.repeats
         self._blank = ModelRequest(
@@ -66,7 +67,7 @@ class ModelEvaluator(Generic[T]):
         if self._repeats == 1:
             reply = await self._judge.complete(request)
             try:
-                result = verdict.read_verdict(reply, self._result_of, request=request)
+                result = self._read(reply, request)
             except GradingError as error:
                 error.saved = _saved([reply])
                 raise
@@ -87,7 +88,7 @@ class ModelEvaluator(Generic[T]):
         results, failures = [], []
         for reply in replies:
             try:
-                results.append(verdict.read_verdict(reply, self._result_of, usage, request))
+                results.append(self._read(reply, request, usage))
             except GradingError as error:
                 failures.append(error)
         if 2 * len(results) <= len(replies):
@@ -95,6 +96,11 @@ class ModelEvaluator(Generic[T]):
             raise failures[0]
         rewards = [self._reward_of(result) for result in results]
         return msgspec.structs.replace(self._outcome(results, replies), repeats={"": rewards})
+
+    def _read(
+        self, reply: ModelReply, request: ModelRequest, usage: dict[str, Usage] | None = None
+    ) -> T:
+        return verdict.read_verdict(reply, self._result_of, usage, request, self._prompt)
 
     async def _answer(self, request: ModelRequest) -> ModelReply | Exception:
         try:

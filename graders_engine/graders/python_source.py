@@ -1,25 +1,18 @@
 """What a python source says about itself, found without running a line of it.
 
-The time and the memory that Python's parser takes grow with the square of some sources: an f-string
-of many parts, a dotted name of many. A long source may be hostile, so it is read in a process of its
-own, with limits; this file is then that process's program.
+A long source may be hostile, so it is read in a process of its own, which imports this module.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import re
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-_SHORT = 8 << 10  # characters; the worst source of that length takes some 50 ms and 30 MB
-_LIMIT_S = 10
-_LIMIT_BYTES = 2 << 30
+from graders_engine.graders.source_process import SHORT, NoProcess, SourceUnread, read_apart
 
 
 class SourceReport(NamedTuple):
@@ -48,7 +41,7 @@ class SourceReport(NamedTuple):
 
 def inspect(source: str) -> SourceReport:
     """Read a source."""
-    return read(source) if len(source) <= _SHORT else _read_elsewhere(source)
+    return read(source) if len(source) <= SHORT else _read_elsewhere(source)
 
 
 def read(source: str) -> SourceReport:
@@ -75,25 +68,21 @@ def read(source: str) -> SourceReport:
     )
 
 
+def read_json(source: str) -> dict[str, Any]:
+    """What `read` finds, as JSON values."""
+    return read(source)._asdict()
+
+
 @lru_cache(maxsize=4)  # it is asked for the faults, and for the imports
 def _read_elsewhere(source: str) -> SourceReport:
     try:
-        done = subprocess.run(  # noqa: S603 - this file, by the Python that runs it now
-            [sys.executable, "-S", "-P", "-s", __file__],
-            input=source.encode("utf-8", "surrogatepass"),
-            capture_output=True,
-            timeout=_LIMIT_S,
-            check=True,
-        )
-    except OSError:  # this system refuses another process
+        fields = read_apart(__name__, source)
+    except NoProcess:
         return read(source)
-    except subprocess.TimeoutExpired:
-        return SourceReport(f"Python cannot parse the source within {_LIMIT_S} s.")
-    except subprocess.CalledProcessError as error:
-        return SourceReport(
-            f"Python cannot parse the source: its process ended with {error.returncode}."
-        )
-    fields: dict[str, Any] = json.loads(done.stdout)
+    except SourceUnread as error:
+        why = str(error)
+        link = " " if why.startswith("within") else ": "
+        return SourceReport(f"Python cannot parse the source{link}{why}.")
     reads = tuple((text, line) for text, line in fields["item_reads"])
     return SourceReport(**fields)._replace(imports=tuple(fields["imports"]), item_reads=reads)
 
@@ -229,18 +218,3 @@ def _reads_sample(tree: ast.Module) -> bool:
     return not positional or any(
         isinstance(node, ast.Name) and node.id == positional[0].arg for node in ast.walk(grade)
     )
-
-
-def _main() -> None:
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT_S, _LIMIT_S))
-        if sys.platform == "linux":
-            resource.setrlimit(resource.RLIMIT_AS, (_LIMIT_BYTES, _LIMIT_BYTES))
-    source = sys.stdin.buffer.read().decode("utf-8", "surrogatepass")
-    sys.stdout.write(json.dumps(read(source)._asdict()))
-
-
-if __name__ == "__main__":
-    _main()

@@ -31,9 +31,11 @@ def templates_in(value: Any, path: str = "") -> Iterator[tuple[str, Template]]:
     """Every template in a grader's spec, or in a part of it, with its path in the grader."""
     if isinstance(value, Template):
         yield path, value
+    elif value is None or isinstance(value, (str, float)):
+        return  # most fields; the check of a mapping takes longer
     elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from templates_in(getattr(value, name), f"{path}.{name}" if path else name)
+        for name, part in value:
+            yield from templates_in(part, f"{path}.{name}" if path else name)
     elif isinstance(value, Mapping):
         for key, part in value.items():
             yield from templates_in(part, f"{path}.{key}")

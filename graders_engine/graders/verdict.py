@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -12,15 +11,10 @@ from typing import Any, TypeVar
 
 from graders_engine.errors import JudgeCutOff, JudgeRefused, JudgeUnparsable
 from graders_engine.graders.last_object import another_verdict, last_object, without_fence
-from graders_engine.graders.reasoning import (
-    BOM,
-    OpenReasoning,
-    Quoted,
-    reasons_still,
-    without_reasoning,
-)
+from graders_engine.graders.quotations import Asked, says_only
+from graders_engine.graders.reasoning import BOM, OpenReasoning, reasons_still, without_reasoning
 from graders_engine.language import strict_json
-from graders_engine.models.base import ModelReply, ModelRequest, TextPart
+from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import Usage
 
 T = TypeVar("T")
@@ -35,8 +29,6 @@ _NO_THINKING = (
     "or raise max_completions_tokens in the grader's sampling_params"
 )
 _QUOTED = "the verdict at the end of the judge's answer may be quoted: it stands in what was asked as well"
-_ESCAPE = re.compile(r"\\u(00[2-7][0-9a-fA-F])")
-_BLANK = re.compile(r"[\s\\]+")
 _MORE_TOKENS = "Raise max_completions_tokens in the grader's sampling_params"
 
 
@@ -76,6 +68,7 @@ def read_verdict(
     result_of: Callable[[Any], T],
     usage: Mapping[str, Usage] | None = None,
     request: ModelRequest | None = None,
+    prompt: Sequence[str] = (),
 ) -> T:
     """The result in a reply.
 
@@ -89,6 +82,7 @@ def read_verdict(
         result_of: checks the value of `result`; raises ValueError with a sentence.
         usage: tokens that were spent on the row, by model; those of the reply when left out.
         request: what the judge was asked, which it may quote.
+        prompt: the grader's own texts in the request, whose examples are no quotations of the row.
 
     Raises:
         JudgeRefused: the judge declined.
@@ -104,7 +98,8 @@ def read_verdict(
         excerpt = place or f": {_excerpt(reply.text)}"
         raise JudgeCutOff(f"the judge's answer was cut off{excerpt}. {_MORE_TOKENS}", usage)
     try:
-        answer = _answer(reply, _Asked(request))
+        labels = result_of.labels if isinstance(result_of, _OneOf) else ()
+        answer = _answer(reply, Asked(request, prompt), labels)
         return _result(answer, result_of)
     except _WrongForm as error:
         kind = "NUMBER" if result_of is number else "LABEL"
@@ -126,15 +121,19 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def one_of(labels: Sequence[str]) -> Callable[[Any], str]:
-    """Checks a label_model's result."""
+class _OneOf:
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = labels
 
-    def label(value: Any) -> str:
-        if not isinstance(value, str) or value not in labels:
+    def __call__(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.labels:
             raise ValueError(f"`result` is not one of the labels: {_excerpt(value)}")
         return value
 
-    return label
+
+def one_of(labels: Sequence[str]) -> Callable[[Any], str]:
+    """Checks a label_model's result."""
+    return _OneOf(labels)
 
 
 def most_frequent(labels: Sequence[str]) -> str:
@@ -147,12 +146,12 @@ def middle(numbers: Sequence[float]) -> float:
     return float(median(numbers))
 
 
-def _answer(reply: ModelReply, quoted: Quoted) -> Any:
+def _answer(reply: ModelReply, asked: Asked, labels: Sequence[str]) -> Any:
     text = reply.text
     if not text.strip():
         raise ValueError(_nothing(reply.reasoning))
     try:
-        answer = _whole_answer(text, quoted) if reply.bound else _verdict_at_end(text, quoted)
+        answer = _whole_answer(text, asked) if reply.bound else _verdict_at_end(text, asked, labels)
     except strict_json.RepeatedKey as error:
         raise ValueError(f"the judge's answer is not clear: {error}: {_excerpt(text)}") from None
     except OpenReasoning:
@@ -171,7 +170,7 @@ def _nothing(reasoning: str) -> str:
     return f"{reason}: {_excerpt(reasoning)}. {_NO_THINKING}"
 
 
-def _whole_answer(text: str, quoted: Quoted) -> Any:
+def _whole_answer(text: str, asked: Asked) -> Any:
     """The JSON that a text consists of, except for reasoning before it and a code fence around it."""
     whole = text.strip().removeprefix(BOM)
     try:
@@ -179,7 +178,7 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
     except strict_json.RepeatedKey:
         raise
     except ValueError:
-        behind = without_reasoning(text, quoted)
+        behind = without_reasoning(text, asked)
     for answer in behind.answers:
         inner = without_fence(answer)
         try:
@@ -188,7 +187,8 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
             raise
         except ValueError:
             continue
-        if behind.doubtful and quoted(inner):
+        held = asked(inner) or (isinstance(verdict, dict) and asked.holds(verdict))
+        if behind.doubtful and held:
             raise ValueError(f"{_QUOTED}: {_excerpt(answer)}")
         return verdict
     if not any(behind.answers):
@@ -198,17 +198,19 @@ def _whole_answer(text: str, quoted: Quoted) -> Any:
     raise _WrongForm(f"{reason}: {_excerpt(answer)}", "{" in answer)
 
 
-def _verdict_at_end(text: str, quoted: Quoted) -> dict[str, Any]:
+def _verdict_at_end(text: str, asked: Asked, labels: Sequence[str]) -> dict[str, Any]:
     """The object that a text ends with."""
-    behind = without_reasoning(text, quoted)
+    behind = without_reasoning(text, asked)
     if not any(behind.answers):
         raise ValueError(_nothing(text.strip()))
     answer, verdict, start = _first_object(behind.answers)
-    before = answer[:start]
-    if reasons_still(before, quoted):
+    before, result = answer[:start], verdict.get("result")
+    if reasons_still(before, asked):
         raise OpenReasoning
-    unsure = behind.doubtful or another_verdict(before, verdict.get("result"))
-    if unsure and quoted(_in_object(answer[start:])):
+    unsure = behind.doubtful or another_verdict(before, result, labels)
+    if (unsure and (asked(_in_object(answer[start:])) or asked.holds(verdict))) or (
+        not says_only(before, result) and asked.row_holds(verdict)
+    ):
         raise ValueError(f"{_QUOTED}: {_end(answer)}")
     return verdict
 
@@ -229,33 +231,6 @@ def _first_object(answers: Sequence[str]) -> tuple[str, dict[str, Any], int]:
 def _in_object(text: str) -> str:
     """An object without the fence behind it."""
     return text[: text.rindex("}") + 1]
-
-
-class _Asked:
-    """Tells whether a request contains a text; its own texts are joined when that is first asked."""
-
-    __slots__ = ("_plain", "_request")
-
-    def __init__(self, request: ModelRequest | None) -> None:
-        self._request, self._plain = request, ""
-
-    def __call__(self, text: str) -> bool:
-        if self._request is not None and not self._plain:
-            parts = (part for message in self._request.messages for part in message.parts)
-            self._plain = "\n".join(
-                _plain(part.text) for part in parts if isinstance(part, TextPart)
-            )
-        return _plain(text) in self._plain
-
-
-def _plain(text: str) -> str:
-    """A text in small letters, without blanks and escapes: judges quote rows with others."""
-    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    if "&" in text:
-        import html  # its table of names takes time to load
-
-        text = html.unescape(text)
-    return _BLANK.sub("", text).lower()
 
 
 def _result(answer: Any, result_of: Callable[[Any], T]) -> T:

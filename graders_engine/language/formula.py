@@ -97,6 +97,16 @@ class Formula:
             raise SourceError(reader.issues)
         return cls(source, python, reader.uses)
 
+    @property
+    def tree(self) -> ast.expr:
+        """Its syntax tree in Python; the names in it are those of `key_of`."""
+        assert isinstance(self._tree, ast.Expr)  # noqa: S101 - the grammar has nothing else
+        return self._tree.value
+
+    def key_of(self, node: ast.Name) -> str:
+        """The key that a name in `tree` stands for."""
+        return self.names[int(node.id.removeprefix("v"))]
+
     def evaluate(self, values: Mapping[str, float]) -> float:
         """The formula's value for these numbers, always finite.
 

@@ -122,7 +122,7 @@ class Scope:
         }
 
     def flags(self) -> tuple[Flag, ...]:
-        """Flags of the sample itself: cut off, or nothing to grade. Graders run regardless."""
+        """Flags of the sample itself: cut off, nothing to grade, an error beside it. Graders run anyway."""
         if self._sample is None:
             return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
@@ -137,7 +137,14 @@ class Scope:
             or self.sample_value("output_audio")
         ):
             flags.append(Flag.UNRESPONSIVE_REWARD)
+        if (error := self._sample.get("error")) and _is_told(error):
+            flags.append(Flag.OTHER)
         return tuple(flags)
+
+
+def _is_told(error: Any) -> bool:
+    """Whether an error beside an output says something; APIs write an object of nulls where there is none."""
+    return any(error.values()) if isinstance(error, dict) else isinstance(error, str)
 
 
 def _excerpt(text: str) -> str:

@@ -42,9 +42,11 @@ def words_in(text: str) -> list[str]:
 
 
 def _continues_word(char: str) -> bool:
+    if char.isascii():
+        return False
     import unicodedata  # needed for few texts
 
-    return not char.isascii() and (char in JOINERS or unicodedata.category(char)[0] == "M")
+    return char in JOINERS or unicodedata.category(char)[0] == "M"
 
 
 def same_looking(word: str, known: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ import msgspec
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import read_text
-from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.endpoint import DEFAULT_BASE_URL, EndpointSettings
+from graders_engine.models.judges import DEFAULT
 from graders_engine.models.policies import Price
 
 T = TypeVar("T")
@@ -41,7 +43,8 @@ class Config:
     """What the file says.
 
     Attributes:
-        endpoints: by name; the one called `default` is for models that are not mapped.
+        endpoints: by name; the one called `default` is for models that are not mapped, and has the address in
+            OPENAI_BASE_URL, or else OpenAI's, if it names none.
         models: from the name in a grader to "MODEL@ENDPOINT", or "MODEL" at the default endpoint.
         prices: by the model's name at the endpoint.
         preflight: the settings of `graders preflight`.
@@ -73,7 +76,7 @@ def read_config(path: Path) -> Config:
         if name not in TABLES
     ]
     config = Config(
-        _records(tables, "endpoints", _endpoint, mistakes),
+        _records(_addressed(tables), "endpoints", _endpoint, mistakes),
         _records(tables, "models", _model, mistakes),
         _records(tables, "prices", _price, mistakes),
         _preflight(tables, mistakes),
@@ -107,8 +110,26 @@ def _records(
     return records
 
 
+def _addressed(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables, with the address of the environment in a default endpoint that names none.
+
+    Otherwise options for the endpoint in OPENAI_BASE_URL would send its rows and its key to OpenAI.
+    """
+    endpoints = tables.get("endpoints")
+    default = endpoints.get(DEFAULT) if isinstance(endpoints, dict) else None
+    if endpoints is None or not isinstance(default, dict) or "base_url" in default:
+        return tables
+    address = os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    with_address = {"base_url": address, **default}
+    return {**tables, "endpoints": {**endpoints, DEFAULT: with_address}}
+
+
 def _endpoint(value: Any) -> EndpointSettings:
-    return EndpointSettings(**_fields(EndpointSettings, value))
+    fields = _fields(EndpointSettings, value)
+    settings = EndpointSettings(**fields)
+    if "base_url" not in fields:
+        raise ValueError(f'base_url must be there; OpenAI\'s is "{DEFAULT_BASE_URL}"')
+    return settings
 
 
 def _price(value: Any) -> Price:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from graders_engine.models.endpoint import EndpointSettings
 
 AZURE_HOST = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$")
+AZURE_PATH = re.compile(r"/openai/deployments/[^/]+$")
 _ENTRA_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _USUAL_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -56,8 +57,10 @@ def authorisation(settings: EndpointSettings, api_key: str | None) -> dict[str, 
             f"The endpoint's key, in {settings.api_key_env} or given as api_key, cannot be sent: "
             "it has characters that a header cannot hold."
         )
-    host = urlsplit(settings.root).hostname or ""
-    by_host = "api-key" if AZURE_HOST.search(host) and not _ENTRA_TOKEN.fullmatch(key) else "bearer"
-    if (settings.auth or by_host) == "api-key":
+    address = urlsplit(settings.root)
+    # A gateway in front of Azure keeps its paths, and the header with them.
+    is_azure = AZURE_HOST.search(address.hostname or "") or AZURE_PATH.search(address.path)
+    by_address = "api-key" if is_azure and not _ENTRA_TOKEN.fullmatch(key) else "bearer"
+    if (settings.auth or by_address) == "api-key":
         return {"api-key": key}
     return {"Authorization": f"Bearer {key}"}

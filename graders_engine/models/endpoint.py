@@ -27,9 +27,11 @@ _NOT_THERE = frozenset({404, 405})
 _VERSION = re.compile(r"/(v\d|openai\b)")
 """In the path of a base URL: the API's version, or Azure's way to name it."""
 _REQUEST_PATH = re.compile(
-    r"/+(chat/completions|completions|responses|embeddings|(?<=/v1/)models)$"
+    r"(?<!/deployments)/+(chat/completions|completions|responses|embeddings|(?<=/v1/)models)$"
 )
-"""At the end of an address that was pasted; other endpoints than `/v1` have a part named `models`."""
+"""At the end of an address that was pasted. A deployment of Azure may have such a name, and other endpoints
+than `/v1` have a part named `models`."""
+_WITH_PARAMETERS = re.compile(r"/(chat/completions|completions|responses|embeddings);[^/]*$")
 _FORMS = {"chat/completions": "chat", "responses": "responses"}
 _DROPPED = {
     "max_completion_tokens": "max_tokens",
@@ -49,15 +51,19 @@ class EndpointSettings:
         api: the request form: "chat" or "responses"; as `base_url` ends when left out, else "chat".
         api_key_env: the environment variable that holds the key; the key itself is never written down.
         auth: how the key is sent: "bearer" (Authorization), or "api-key" (Azure's header); when left out
-            "api-key" at Azure's addresses, unless the key is a token of Entra, else "bearer".
+            "api-key" at Azure's hosts and paths (/openai/deployments/), unless the key is a token of Entra,
+            else "bearer".
         headers: more headers.
         query: parameters of the address, such as Azure's {"api-version": ...}.
         structured: how the form of the answer is requested; "auto" tries the strictest way first.
         drop: options of graders that are left out: "temperature", "top_p", "seed", "reasoning_effort", ...
-        extra_body: more keys of every request.
+        extra_body: more keys of every request; they are sent in place of what graders set, `drop` or not.
         concurrency: requests in flight at once; the engine's number when left out.
         requests_per_minute: as the endpoint's owner grants them; no limit when left out.
         tokens_per_minute: likewise.
+
+    Requests go through the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names (http:// or https://, and
+    it may hold a password), but not to this machine, nor to hosts, networks and name endings in NO_PROXY.
 
     What may hold a key is not in the `repr`.
 
@@ -103,6 +109,11 @@ class EndpointSettings:
             read_address(self.base_url)
         except ValueError as error:
             raise ValueError(f"base_url {error}") from None
+        if _WITH_PARAMETERS.search(urlsplit(self.base_url.strip()).path):
+            raise ValueError(
+                "base_url has a ; behind the path of a request, where nothing can be added: end it before "
+                "that path, and put what is sent behind ? into query"
+            )
         if self.api and _form_in(self.base_url) not in (None, self.api):
             raise ValueError(
                 f'base_url ends with the path of the form "{_form_in(self.base_url)}", but api is '

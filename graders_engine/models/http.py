@@ -7,7 +7,6 @@ aiohttp is imported on first use.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -16,13 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from graders_engine.errors import BackendBusy, BackendFailure
+from graders_engine.errors import BackendFailure
 from graders_engine.language import strict_json
 from graders_engine.models.error_body import failure_of, shortened, why_not_json
-from graders_engine.models.port_check import PortCheck
+from graders_engine.models.network.no_answer import NoAnswer, Sent, no_answer_after
+from graders_engine.models.network.port_check import PortCheck
+from graders_engine.models.network.proxies import Proxy, proxy_for
 from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy, retry_after_s
-from graders_engine.outcome import Cause
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,12 +33,10 @@ CONNECT_S = 10.0
 """Time limit for connecting; a server that is there accepts far sooner."""
 FIRST_CONNECT_S = 2.0
 """A port that never answered is checked after so long; then the request gets its whole time."""
+DROPPED_S = 1.0
+"""A kept connection that was closed shows it within a round trip; later it is the request that is lost."""
 MAX_KNOWN = 256
 """Pairs of an address and headers whose keys are remembered; endpoint graders name as many as they like."""
-CONNECTION_REFUSED = "the connection was refused: does a server run there, on this port?"
-NO_SUCH_HOST = "there is no host of this name (DNS)"
-NOT_AN_ADDRESS = "this is not an address"
-NOT_A_HEADER = "a header, or the address, holds what HTTP does not allow"
 REPEATS_KEY = "the answer repeats a key in a form that cannot be taken out, so it is not used"
 
 
@@ -68,11 +66,12 @@ class JsonClient(Protocol):
 class HttpClient:
     """Sends and reads JSON over connections that are kept open. Use it from one event loop.
 
+    Proxies are those of the environment, looked up once for each address.
+
     Args:
         retry: how long one attempt may take; and how often those who use this client try.
         max_answer_bytes: an answer longer than this is an error.
         on_retry: called by those who use this client before each further attempt.
-        proxy: the address of an HTTP proxy.
         secrets: keys that are masked in every answer, besides those in the headers and the address of its
             request.
         decode: reads the JSON of an answer; raises ValueError if it cannot be used.
@@ -85,7 +84,6 @@ class HttpClient:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         on_retry: OnRetry | None = None,
         *,
-        proxy: str | None = None,
         secrets: Secrets | None = None,
         decode: Callable[[bytes], Any] = strict_json.decode,
         filters: bool = False,
@@ -93,11 +91,8 @@ class HttpClient:
         self.retry = retry or RetryPolicy()
         self.on_retry = on_retry
         self._secrets = Secrets() if secrets is None else secrets
-        self._secrets_of = lru_cache(MAX_KNOWN)(partial(_secrets_of, self._secrets))
+        self._known_of = lru_cache(MAX_KNOWN)(partial(_known_of, self._secrets))
         self._max_answer_bytes = max_answer_bytes
-        self._proxy = proxy
-        if proxy is not None:
-            self._secrets.add_address(proxy)
         self._decode = decode
         self._filters = filters
         self._ports = PortCheck()
@@ -121,12 +116,12 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Any:
         try:
-            secrets, address = self._secrets_of(url, tuple(headers.items()))
+            secrets, address, proxy = self._known_of(url, tuple(headers.items()))
         except ValueError as error:
-            raise BackendFailure(f"The address {error}", cause="refused") from None
-        answer = await self._ask(method, url, headers, body)
+            raise BackendFailure(str(error), cause="refused") from None
+        answer = await self._ask(Sent(method, url, headers, body, proxy))
         # Raised here, not where it was caught: the library's exceptions hold addresses and headers.
-        if isinstance(answer, _NoAnswer):
+        if isinstance(answer, NoAnswer):
             raise answer.failure(address, secrets)
         try:
             text = secrets.mask(answer.text)
@@ -144,73 +139,57 @@ class HttpClient:
             reason = why_not_json(text)
         raise BackendFailure(f"{address}: {reason}", status=200)
 
-    async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-    ) -> _Answer | _NoAnswer:
+    async def _ask(self, sent: Sent) -> _Answer | NoAnswer:
         """What came; the port is checked where nothing ever came."""
+        url = sent.url
         is_new = self._ports.is_new(url)
         connect_s = min(FIRST_CONNECT_S, CONNECT_S) if is_new else CONNECT_S
-        answer = await self._attempt(method, url, headers, body, connect_s)
-        if isinstance(answer, _NoAnswer) and answer.dropped and not is_new:
-            # A server may close a kept connection just when it is used again: no fault of the request.
-            answer = await self._attempt(method, url, headers, body, connect_s, keep=False)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        answer = await self._attempt(sent, connect_s)
+        # A server may close a kept connection just when it is used again: no fault of the request.
+        # What is lost later, or amid an answer, may have been paid for: that counts as an attempt.
+        if (
+            isinstance(answer, NoAnswer)
+            and answer.dropped
+            and not is_new
+            and clock() - began < DROPPED_S
+            and self._sessions  # not closed meanwhile
+        ):
+            answer = await self._attempt(sent, connect_s, keep=False)
         if isinstance(answer, _Answer):
             self._ports.answered(url)
             return answer
-        if answer.check and not self._proxy and (mistake := await self._ports.mistake(url)):
-            return _NoAnswer(mistake, retried=False, cause="refused")
+        if answer.check and not sent.proxy and (mistake := await self._ports.mistake(url)):
+            return NoAnswer(mistake, retried=False, cause="refused")
         if answer.connecting and connect_s < CONNECT_S:
-            return await self._attempt(method, url, headers, body, CONNECT_S)
+            return await self._attempt(sent, CONNECT_S)
         return answer
 
     async def _attempt(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        connect_s: float,
-        *,
-        keep: bool = True,
-    ) -> _Answer | _NoAnswer:
+        self, sent: Sent, connect_s: float, *, keep: bool = True
+    ) -> _Answer | NoAnswer:
         import aiohttp
 
         session = self._sessions.get(keep) or self._open(keep)
         limits = aiohttp.ClientTimeout(total=self.retry.attempt_s, sock_connect=connect_s)
+        began = False
         try:
             # Following a redirect would send the key to another host.
             async with session.request(
-                method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy,
-                timeout=limits,
+                sent.method, sent.url, data=sent.body, headers=sent.headers, allow_redirects=False,
+                proxy=sent.proxy.url if sent.proxy else None, timeout=limits,
             ) as answer:  # fmt: skip
+                began = True
                 text = await self._read(answer)
                 if text is None:
                     reason = f"the answer is longer than {self._max_answer_bytes} bytes"
-                    return _NoAnswer(reason, status=answer.status, retried=False)
+                    return NoAnswer(reason, status=answer.status, retried=False)
                 return _Answer(answer.status, retry_after_s(answer.headers), text)
-        except aiohttp.ConnectionTimeoutError:
-            reason = f"no connection within {connect_s:g} s"
-            return _NoAnswer(reason, check=True, connecting=True, cause="unreachable")
-        except TimeoutError:
-            # A port with TLS does not keep a request without TLS waiting.
-            reason = f"no answer within {self.retry.attempt_s:g} s"
-            return _NoAnswer(reason, check=url.startswith("https:"), cause="unavailable")
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
-            return _NoAnswer(NOT_AN_ADDRESS, retried=False, cause="refused")
-        except aiohttp.ClientSSLError as error:  # a wrong certificate stays wrong
-            return _NoAnswer(_reason(error), retried=False, check=True, cause="refused")
-        except aiohttp.ClientConnectorError as error:
-            return _NoAnswer(_no_connection(error), check=True, cause="unreachable")
-        except (aiohttp.ClientError, ConnectionError) as error:
-            payload = isinstance(error, aiohttp.ClientPayloadError)  # something came then
-            dropped = isinstance(
-                error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
+            return no_answer_after(
+                error, sent, connect_s=connect_s, attempt_s=self.retry.attempt_s, began=began
             )
-            return _NoAnswer(
-                _reason(error), check=not payload, dropped=dropped, cause="unavailable"
-            )
-        except ValueError:
-            return _NoAnswer(NOT_A_HEADER, retried=False, cause="refused")
 
     def _open(self, keep: bool) -> aiohttp.ClientSession:
         """A session whose connections are kept for further requests, or are used once."""
@@ -255,18 +234,28 @@ def _abandon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, pr
             loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
 
 
-def _secrets_of(
+def _known_of(
     more: Secrets, url: str, headers: tuple[tuple[str, str], ...]
-) -> tuple[Secrets, str]:
-    """The keys of a request, and more; and its address without them.
+) -> tuple[Secrets, str, Proxy | None]:
+    """The keys of a request, and more; its address without them; and the proxy for it.
 
     Raises:
-        ValueError: the address cannot be read.
+        ValueError: the address, or the proxy's, cannot be used.
     """
     secrets = Secrets(more)
-    secrets.add_address(url)
+    try:
+        secrets.add_address(url)
+    except ValueError as error:
+        raise ValueError(f"The address {error}") from None
     secrets.add_values(dict(headers))
-    return secrets, secrets.mask_text(without_secrets(url))
+    address = secrets.mask_text(without_secrets(url))
+    try:
+        proxy = proxy_for(url)
+    except ValueError as error:
+        raise ValueError(f"{address}: {error}") from None
+    if proxy is not None:
+        secrets.add_address(proxy.url)
+    return secrets, address, proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,62 +271,3 @@ class _Answer:
     status: int
     wait_s: float | None
     text: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _NoAnswer:
-    """Why there is no answer.
-
-    Attributes:
-        reason: behind the address and a colon; it may repeat a key.
-        status: of HTTP, if there was one.
-        retried: whether another attempt may succeed.
-        check: whether the port may speak the other protocol.
-        connecting: whether there was no connection within the time limit.
-        dropped: whether the connection ended early, be it before or amid an answer.
-        cause: what kind of failure it is.
-    """
-
-    reason: str
-    status: int | None = None
-    retried: bool = True
-    check: bool = False
-    connecting: bool = False
-    dropped: bool = False
-    cause: Cause = ""
-
-    def failure(self, address: str, secrets: Secrets) -> BackendFailure:
-        """The exception for it."""
-        kind = BackendBusy if self.retried else BackendFailure
-        reason = f"{address}: {secrets.mask_text(self.reason)}"
-        return kind(reason, status=self.status, cause=self.cause)
-
-
-def _reason(error: Exception) -> str:
-    """What happened, without the address, which the library repeats with its query."""
-    import aiohttp
-
-    text = str(error)
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        text = f"the proxy answered HTTP {error.status}"
-    elif isinstance(error, aiohttp.ClientResponseError):
-        text = "the answer is not HTTP"
-    elif isinstance(error, aiohttp.ClientOSError) and not isinstance(
-        error, aiohttp.ClientConnectorError
-    ):
-        text = os.strerror(error.errno) if error.errno else "the connection ended"
-    return f"{type(error).__name__}: {text}"
-
-
-def _no_connection(error: aiohttp.ClientConnectorError) -> str:
-    """Why there is no connection; of a host with several addresses, each was tried."""
-    import aiohttp
-
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return NO_SUCH_HOST
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"no connection to the proxy: {error.os_error.strerror or error.os_error}"
-    refused = errno.ECONNREFUSED
-    if error.os_error.errno == refused or f"[Errno {refused}]" in str(error.os_error):
-        return CONNECTION_REFUSED
-    return f"no connection: {error.os_error.strerror or error.os_error}"

@@ -22,7 +22,6 @@ from graders_engine.models.policies import (
     Observer,
     Policy,
     Price,
-    Renamed,
     Retrying,
 )
 from graders_engine.models.rate_limiter import RateLimiter
@@ -186,7 +185,7 @@ class JudgeRegistry:
 
     def _asker(self, model: str) -> ModelBackend:
         from graders_engine.models.recorded import Recording, Transcript
-        from graders_engine.models.routes import route_of
+        from graders_engine.models.routes import Renamed, route_of
 
         route = route_of(model, (self.settings.models, self._read_config().models))
         backend: ModelBackend = Renamed(self._find_endpoint(route.endpoint, model), route.model)

@@ -1,4 +1,4 @@
-"""Backends that wrap a backend: retries, limits, one request for equal ones, a budget, another name."""
+"""Backends that wrap a backend: retries, limits, one request for equal ones, a budget."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from graders_engine.errors import BackendFailure, BackendRejected, BudgetSpent
+from graders_engine.errors import BudgetSpent
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest, fingerprint
-from graders_engine.models.error_body import lacks_model
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.retry import OnRetry, RetryPolicy
 from graders_engine.outcome import Usage
@@ -180,6 +179,7 @@ class Budget:
         self.cost, self.tokens = 0.0, 0
         self._replies = 0
         self._in_flight = 0
+        self._counted: dict[str, _Counted] = {}
         self._exhausted: str | None = None
         self.first = asyncio.Lock()
 
@@ -193,7 +193,7 @@ class Budget:
 
         Raises:
             BudgetSpent: too little is left, or was left for an earlier request: replies to later rows would
-                be paid for and lost behind a row without one.
+                be paid for and lost behind a row without one; or replies do not say what they take.
         """
         if self._exhausted is None:
             self._exhausted = self._find_exhausted()
@@ -225,13 +225,50 @@ class Budget:
         )
 
     def end(self, model: str, usage: Usage | None) -> None:
-        """Count what it took."""
+        """Count what it took.
+
+        A reply that does not say it counts as the average of the model's others; without any, the budget
+        cannot be kept, and no further request begins.
+        """
         self._in_flight -= 1
-        if usage is not None:
-            self._replies += 1
+        if usage is None:
+            return
+        self._replies += 1
+        counted = self._counted.setdefault(model, _Counted())
+        price = self.prices.get(model)
+        cost = price.of(usage) if price else 0.0
+        if self._shows(usage):
+            counted.add(usage.total_tokens, cost)
             self.tokens += usage.total_tokens
-            if model in self.prices:
-                self.cost += self.prices[model].of(usage)
+            self.cost += cost
+        elif counted.replies:
+            self.tokens += round(counted.tokens / counted.replies)
+            self.cost += counted.cost / counted.replies
+        elif self._max_cost is not None or self._max_tokens is not None:
+            self._exhausted = self._exhausted or (
+                f"The budget for judges cannot be kept: the replies of '{model}' do not say how many tokens "
+                "they took. Scored rows are kept; run the same command without a budget to resume."
+            )
+
+    def _shows(self, usage: Usage) -> bool:
+        """Whether usage says what a reply took, in the units of the limits."""
+        if self._max_cost is None:
+            return usage.total_tokens > 0
+        return usage.prompt_tokens + usage.completion_tokens > 0
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What those replies of a model took that say so."""
+
+    replies: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+    def add(self, tokens: int, cost: float) -> None:
+        self.replies += 1
+        self.tokens += tokens
+        self.cost += cost
 
 
 class Budgeted(Policy):
@@ -263,47 +300,12 @@ class Budgeted(Policy):
         usage = None
         try:
             reply = await self.backend.complete(request)
-            usage = None if reply.kept else reply.usage
+            # What a filter stopped may have cost nothing: then it says nothing of other replies.
+            free = reply.refusal is not None and not reply.usage.total_tokens
+            usage = None if reply.kept or free else reply.usage
             return reply
         finally:
             self._budget.end(request.model, usage)
-
-
-class Renamed(Policy):
-    """Asks for a model by the name that its endpoint uses.
-
-    Args:
-        backend: what it wraps.
-        model: the name.
-    """
-
-    def __init__(self, backend: ModelBackend, model: str) -> None:
-        super().__init__(backend, f"{model}, {backend.signature}")
-        self._model = model
-
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask for that model.
-
-        Raises:
-            BackendFailure: there is no answer; where the endpoint lacks the model, it says how to map the
-                grader's name to another one.
-        """
-        asked = request.model
-        if asked != self._model:
-            request = msgspec.structs.replace(request, model=self._model)
-        try:
-            return await self.backend.complete(request)
-        except BackendFailure as error:
-            if not lacks_model(error, self._model):
-                raise
-            advice = (
-                f"Map the name to a model that this endpoint has: --map {asked}=MODEL, "
-                f'or [models] "{asked}" = "MODEL@ENDPOINT" in graders.toml.'
-            )
-            answer = error.answer() | {"cause": "refused"}
-            reason = str(error)
-            stop = " " if reason.endswith(("?", ".")) else ". "
-            raise BackendRejected(f"{reason}{stop}{advice}", **answer) from None
 
 
 class Observed(Policy):

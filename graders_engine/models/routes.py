@@ -7,11 +7,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from graders_engine.errors import InvalidRequest
-from graders_engine.models.base import ModelBackend
+import msgspec
+
+from graders_engine.errors import BackendFailure, BackendRejected, InvalidRequest
+from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
 from graders_engine.models.config import Config
 from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.error_body import lacks_model
 from graders_engine.models.judges import DEFAULT
+from graders_engine.models.policies import Policy
 from graders_engine.models.redaction import is_plain
 
 
@@ -32,6 +36,43 @@ def route_of(model: str, maps: Iterable[Mapping[str, str]]) -> Route:
     if not at or target == model:
         return Route(target, DEFAULT)
     return Route(name, endpoint)
+
+
+class Renamed(Policy):
+    """Asks for a model by the name that its endpoint uses.
+
+    Args:
+        backend: what it wraps.
+        model: the name.
+    """
+
+    def __init__(self, backend: ModelBackend, model: str) -> None:
+        super().__init__(backend, f"{model}, {backend.signature}")
+        self._model = model
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Ask for that model.
+
+        Raises:
+            BackendFailure: there is no answer; where the endpoint lacks the model, it says how to map the
+                grader's name to another one.
+        """
+        asked = request.model
+        if asked != self._model:
+            request = msgspec.structs.replace(request, model=self._model)
+        try:
+            return await self.backend.complete(request)
+        except BackendFailure as error:
+            if not lacks_model(error, self._model):
+                raise
+            advice = (
+                f"Map the name to a model that this endpoint has: --map {asked}=MODEL, "
+                f'or [models] "{asked}" = "MODEL@ENDPOINT" in graders.toml.'
+            )
+            answer = error.answer() | {"cause": "refused"}
+            reason = str(error)
+            stop = " " if reason.endswith(("?", ".")) else ". "
+            raise BackendRejected(f"{reason}{stop}{advice}", **answer) from None
 
 
 def check_endpoints(endpoints: Mapping[str, object]) -> None:

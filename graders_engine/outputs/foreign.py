@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from graders_engine.errors import NoOutput
+from graders_engine.errors import NoOutput, UnknownForm
 from graders_engine.language import strict_json
 from graders_engine.outputs.completions import is_completion
 from graders_engine.outputs.messages import finish_of
 from graders_engine.outputs.responses import error_in, is_response
 
+_PRINTED = re.compile(
+    r"""(?:Parsed)?(?:ChatCompletion|ModelResponse)(?:\[[^\]]*\])?\(id=
+    |(?:Parsed)?ChatCompletionMessage(?:\[[^\]]*\])?\(content=|AIMessage\(content=
+    |(?:Parsed)?(?:Response|Message|Completion)(?:\[[^\]]*\])?\(id=['"](?:resp|msg|cmpl|gen)[_-]
+    |GenerateContentResponse\(|AgentRunResult\(
+    |\{'(?=.{0,400}'(?:choices'\s*:\s*\[\s*\{'|object'\s*:\s*'(?:chat\.completion|response)'))
+    |<(?:openai|anthropic|litellm|google|langchain\w*)\.[\w.]+\ object\ at\ 0x""",
+    re.VERBOSE | re.DOTALL,
+)
+"""How Python prints answers of clients: objects, and dictionaries with the keys of an API."""
 _FAILED = ("errored", "expired", "canceled", "cancelled")
 _AI = ("ai", "aimessage", "aimessagechunk")
 """The `type` of LangChain's messages of a model, in lower case."""
@@ -67,6 +78,19 @@ def gemini_choices(value: Mapping[str, Any]) -> list[tuple[dict[str, Any], str]]
         ({"role": "assistant", "content": one["content"]}, finish_of(one))
         for one in value["candidates"]
     ]
+
+
+def require_not_printed(output: Any) -> Any:
+    """The same output, if it is no text that Python prints of an answer: the model's text is a part of that.
+
+    Raises:
+        UnknownForm: it is.
+    """
+    if isinstance(output, str) and _PRINTED.match(output):
+        raise UnknownForm(
+            "The output is what Python prints of a response: save `response.model_dump()` or its text."
+        )
+    return output
 
 
 def unpacked(value: Any) -> Any:

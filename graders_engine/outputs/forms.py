@@ -18,6 +18,7 @@ from graders_engine.outputs.foreign import (
     is_langchain,
     langchain_message,
     raise_failed,
+    require_not_printed,
     unpacked,
 )
 from graders_engine.outputs.known_keys import unknown_keys
@@ -44,6 +45,7 @@ from graders_engine.outputs.samples import (
     says_something,
     text_in,
     with_end,
+    with_error,
 )
 from graders_engine.outputs.unreadable import Unreadable
 
@@ -75,7 +77,7 @@ def sample_scope(
     Raises:
         InvalidRow: as there, or the sample has no known form.
     """
-    if isinstance(sample, Mapping):
+    if isinstance(sample, Mapping) and model_sample is None:
         sample = one_sample(plain(sample))
     return scope_of(
         item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
@@ -83,7 +85,7 @@ def sample_scope(
 
 
 def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample object from an object in any form; an empty one stays empty.
+    """A sample object from an object in any form.
 
     Raises:
         InvalidRow: it has no known form, or holds several outputs.
@@ -120,7 +122,7 @@ def output_of(value: Any, depth: int = 0) -> Any:
         InvalidRow: it has none of these forms.
     """
     if isinstance(value, (str, Unreadable)):
-        return value
+        return require_not_printed(value)
     if depth > _MAX_DEPTH:
         raise InvalidRow("The output nests too deep.")
     if isinstance(value, (list, tuple)):
@@ -134,7 +136,7 @@ def output_of(value: Any, depth: int = 0) -> Any:
 def _checked(output: Any, value: Mapping[str, Any]) -> Any:
     """An output that was read from an object, which holds nothing else if this output says nothing."""
     if isinstance(output, (list, Unreadable)) or says_something(output):
-        return output
+        return with_error(output, value.get("error"))
     if reason := error_in(value.get("error")):
         raise NoOutput(f"There is no output, but an error: {reason}.")
     if unread := [key for key in unknown_keys(value) if key not in _HOLDING]:
@@ -273,7 +275,6 @@ def _of_candidates(value: Mapping[str, Any], _depth: int) -> Any:
 _FORMS: tuple[
     tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any], int], Any]], ...
 ] = (
-    (lambda value: not value, lambda value, depth: {}),
     (_is_named, _of_named),
     (_is_batch_line, _of_batch_line),
     (is_failed_result, raise_failed),
@@ -336,9 +337,10 @@ def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
 
 
 def _unknown_form(value: Mapping[str, Any]) -> str:
-    keys = [str(key) for key in value]
-    more = ", …" if len(keys) > _MAX_LISTED else ""
-    listed = keys[:_MAX_LISTED]
+    if not value:
+        return "The output is an empty object; if the model said nothing, give an empty text."
+    more = ", …" if len(value) > _MAX_LISTED else ""
+    listed = [str(key) for key in value][:_MAX_LISTED]
     meant = next(((key, near) for key in listed if (near := _misspelt(key))), None)
     return (
         f"The output is an object that holds no output (its keys: {', '.join(listed)}{more}). "

@@ -9,7 +9,7 @@ from graders_engine.errors import NoOutput
 from graders_engine.outputs.forms import one_sample
 from graders_engine.outputs.known_keys import ABOUT_THE_RUN
 from graders_engine.outputs.responses import error_in
-from graders_engine.outputs.samples import says_something
+from graders_engine.outputs.samples import says_something, with_error
 
 _FAILED = ("error", "errored", "failed", "canceled", "cancelled")
 """The values of `status` that say that there is no output; "fail" is what a grader said of one."""
@@ -44,8 +44,10 @@ def hosted_item_and_sample(raw: Mapping[str, Any]) -> tuple[Any, dict[str, Any] 
     for sample in (raw.get("model_sample"), raw.get("sample"), stored):
         if isinstance(sample, Mapping) and (answer := _answer_in(sample, failed=bool(reason))):
             made = one_sample({**answer, "finish_reason": sample.get("finish_reason")})
-            if not reason or says_something(made):
+            if not reason:
                 return item, made
+            if says_something(made):
+                return item, with_error(made, reason)
         elif isinstance(sample, str) and sample:
             return item, {"output_text": sample}
     if reason:

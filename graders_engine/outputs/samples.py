@@ -143,6 +143,14 @@ def with_end(output: Any, calls: list[Any], finish: str) -> Any:
     return {**output, **({"choices": ended} if ended else {"finish_reason": finish}), **more}
 
 
+def with_error(output: Any, error: Any) -> Any:
+    """An output with the error that stands beside it: it may be no more than the start of an answer."""
+    sample = {_TEXT: output} if isinstance(output, str) else output
+    if not isinstance(sample, dict) or "error" in sample or not (reason := error_in(error)):
+        return output
+    return {**sample, "error": reason}
+
+
 def _is_call(call: Any) -> bool:
     return isinstance(call, Mapping) and not {"function", "custom", "name", "type"}.isdisjoint(call)
 

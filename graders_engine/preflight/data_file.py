@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Any, Protocol, TypeVar
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, InvalidRow
+from graders_engine.language import strict_json
 from graders_engine.language.content import text_of
-
-_BLANKS = re.compile(r"\s+")
 
 
 class TrainingRow:
@@ -54,11 +52,42 @@ class TrainingRow:
         return "\n".join(text for _, text in self.texts)
 
     @functools.cached_property
-    def prompt_key(self) -> str:
-        """Equal for prompts that differ only in case, blanks and Unicode's forms; empty without a prompt."""
-        if not self.prompt:
-            return ""
+    def normalized_prompt(self) -> str:
+        """The prompt after NFKC, in lower case, with blanks folded."""
         return normalized(self.prompt)
+
+    @functools.cached_property
+    def prompt_key(self) -> int:
+        """Equal for prompts that differ only in case, blanks and Unicode's forms; 0 without a prompt.
+
+        What is no text, such as an image, must be equal, too.
+        """
+        other = [part for message in self.messages for part in _other_parts(message)]
+        if not self.prompt and not other:
+            return 0
+        text = self.normalized_prompt.encode("utf-8", "surrogatepass") + strict_json.encode(other)
+        return digest(text)
+
+    @functools.cached_property
+    def item_key(self) -> int:
+        """Equal for equal items."""
+        try:
+            return digest(strict_json.encode(self.item))
+        except ValueError:
+            return 1
+
+
+def digest(value: bytes) -> int:
+    """A 64-bit number for some bytes; equal for equal ones, and never 0."""
+    return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest()) or 1
+
+
+def _other_parts(message: Any) -> list[Any]:
+    """The parts of a message that are no text."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, list):
+        return []
+    return [p for p in content if not (isinstance(p, Mapping) and isinstance(p.get("text"), str))]
 
 
 def _item_of(row: Any) -> Any:
@@ -77,7 +106,7 @@ def message_text(message: Mapping[str, Any]) -> str:
 
 def normalized(text: str) -> str:
     """A text after NFKC, in lower case, with blanks folded."""
-    return _BLANKS.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip()
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
 class Collector(Protocol):

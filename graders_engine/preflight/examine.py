@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,8 @@ def _inputs(engine: AsyncEngine, subject: Subject, options: Options) -> Inputs:
     return inputs
 
 
-def _read_files(inputs: Inputs, subject: Subject, checks: Iterable[Check]) -> None:
+def _read_files(inputs: Inputs, subject: Subject, checks: Sequence[Check]) -> None:
+    inputs.collecting = frozenset(check.id for check in checks if check.collects)
     for role, path in (("train", subject.train), ("validation", subject.validation)):
         if path is None:
             continue
@@ -186,12 +188,19 @@ async def _grade(
     repeats = engine.settings.judge_settings().repeats
     inputs.plan = plan_of(inputs, stages, repeats)
     on_plan(inputs.plan, inputs)
+    inputs.concurrency = engine.settings.concurrency
     async with AsyncExitStack() as stack:
+        main = engine
+        if facts.spec.runs_python() and not facts.judges:
+            # With more rows in flight than processes, a row's seconds would hold its wait for one.
+            inputs.concurrency = min(inputs.concurrency, os.cpu_count() or 1)
+            main = await stack.enter_async_context(_with(engine, concurrency=inputs.concurrency))
 
         async def grade(rows: Iterable[dict[str, Any]], times: int) -> AsyncIterator[RowOutcome]:
-            used = engine
+            used = main
             if times > repeats and facts.judges:
-                used = await stack.enter_async_context(_repeating(engine, times))
+                judges = dataclasses.replace(engine.settings.judge_settings(), repeats=times)
+                used = await stack.enter_async_context(_with(engine, judges=judges))
             compiled = facts.compiled if used is engine else used.compile(facts.compiled.given)
             async with aclosing(used.score_single(compiled, rows)) as outcomes:
                 async for outcome in outcomes:
@@ -201,14 +210,13 @@ async def _grade(
             inputs.plan, grade, judged=bool(facts.judges), on_progress=on_progress
         )
         if subject.samples is not None and any(check.group == "samples" for check in checks):
-            inputs.samples = await read_samples(engine, inputs, Path(subject.samples))
+            await read_samples(main, inputs, Path(subject.samples))
     inputs.spending, inputs.prices = engine.spending(), engine.prices()
 
 
-def _repeating(engine: AsyncEngine, times: int) -> AsyncEngine:
-    """An engine with the same settings that asks each judge several times."""
-    judges = dataclasses.replace(engine.settings.judge_settings(), repeats=times)
-    return AsyncEngine.from_settings(dataclasses.replace(engine.settings, judges=judges))
+def _with(engine: AsyncEngine, **settings: Any) -> AsyncEngine:
+    """An engine with the same settings but these."""
+    return AsyncEngine.from_settings(dataclasses.replace(engine.settings, **settings))
 
 
 def _report(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from graders_engine.compiled import CompiledGrader
 from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.endpoint import EndpointGrader
 from graders_engine.graders.messages import ModelGrader
+from graders_engine.graders.multi import MultiGrader
 from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.templates import templates_in
 from graders_engine.language.template import Template, Variable
+from graders_engine.preflight.formula_range import Interval, PartRange
 from graders_engine.preflight.python_reads import PythonReads, reads_of
-from graders_engine.preflight.static_range import Interval, range_of
+from graders_engine.preflight.static_range import part_range, range_of
 
 CHANNELS = ("output_text", "output_json", "output_tools", "output_audio")
 """What of a sample graders read."""
@@ -83,6 +85,27 @@ class GraderFacts:
     def judges(self) -> tuple[tuple[str, ModelGrader], ...]:
         """(path, spec) of each part that asks a judge."""
         return tuple((path, spec) for path, spec in self.leaves if isinstance(spec, ModelGrader))
+
+    @functools.cached_property
+    def multi(self) -> MultiGrader | None:
+        """The grader as a multi; None if it is another."""
+        return self.spec if isinstance(self.spec, MultiGrader) else None
+
+    @functools.cached_property
+    def part_ranges(self) -> Mapping[str, PartRange]:
+        """What each part of a multi can give, by its key."""
+        return {key: part_range(part) for key, part in self.spec.parts().items()}
+
+    @functools.cached_property
+    def part_widths(self) -> Mapping[str, Interval]:
+        """What each part of a multi gives: as `part_ranges`, and 0 to 1 for python that returns these."""
+        by_path = dict(self.python)
+        found = {key: part.interval for key, part in self.part_ranges.items()}
+        for key in found:
+            reads = by_path.get(f"graders.{key}")
+            if reads is not None and reads.rewards == (0.0, 1.0):
+                found[key] = Interval(0.0, 1.0)
+        return found
 
     @functools.cached_property
     def range(self) -> Interval | None:

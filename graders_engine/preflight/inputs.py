@@ -9,11 +9,12 @@ from typing import Any
 
 from graders_engine.errors import Mistake, UnavailableGrader
 from graders_engine.models.policies import Price
-from graders_engine.outcome import RowOutcome
+from graders_engine.outcome import Blame
+from graders_engine.preflight.check import WHY_NOT
 from graders_engine.preflight.data_file import DataFile
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.options import Options
-from graders_engine.preflight.references import ReferenceSource
+from graders_engine.preflight.references import ReferenceSource, Sample
 from graders_engine.preflight.reward_scale import RewardScale, mean_of, scale_of
 from graders_engine.preflight.trials import Plan, Trial
 
@@ -26,26 +27,25 @@ class GradedSample:
         line: its line in the samples' file.
         number: its number among the samples of a line, from 1; 0 for the only one.
         item: its item.
-        text: the model's text.
-        sample: the whole sample, if there is more than the text.
-        outcome: what it earned.
-        row: the line of the training or validation row that it belongs to; 0 if it belongs to none.
+        sample: the model's output: its text, or the whole sample.
+        reward: the reward as training would count it; None if a judge, the row or an outage is to blame.
+        blame: whose fault it is that there is no reward; None if there is one.
+        flags: the flags that are set, with their details.
+        sub_rewards: of a multi, by key.
+        row: the line of the row that it belongs to, of the training or validation file; 0 for none.
         prompt: equal for samples of one prompt.
     """
 
     line: int
     number: int
     item: Any
-    text: str
-    sample: Mapping[str, Any] | None
-    outcome: RowOutcome
+    sample: Sample
+    reward: float | None
+    blame: Blame | None
+    flags: Mapping[str, str]
+    sub_rewards: Mapping[str, float | None]
     row: int
     prompt: str
-
-    @property
-    def reward(self) -> float | None:
-        """The reward as training would count it; None if a judge, the row or an outage is to blame."""
-        return self.outcome.counted
 
 
 @dataclass
@@ -64,10 +64,14 @@ class Inputs:
         references: where reference answers come from.
         plan: what was graded.
         trials: what came of it, by stage; a stage that was left out is missing.
-        samples: the user's samples.
+        samples: those of the user's samples that belong to a row.
+        samples_read: how many samples the file holds.
+        samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
         spending: what judges used: `tokens`, and `cost` if prices are known.
         prices: by the judges' models.
+        concurrency: how many answers are graded at once.
+        collecting: ids of the checks whose collectors saw the files.
     """
 
     options: Options
@@ -83,8 +87,12 @@ class Inputs:
     trials: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
     samples: Sequence[GradedSample] = ()
     samples_file: str = ""
+    samples_read: int = 0
+    samples_fault: str = ""
     spending: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
+    concurrency: int = 1
+    collecting: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[DataFile, ...]:
@@ -101,6 +109,28 @@ class Inputs:
         except UnavailableGrader:
             return False
         return True
+
+    @functools.cached_property
+    def sure_references(self) -> bool:
+        """Whether the reference answers are right answers: named, implied, or guessed and mostly rewarded."""
+        trials = self.trials.get("references", ())
+        if self.references is None or not trials:
+            return False
+        if self.references.confidence != "guessed":
+            return True
+        scale = self.scale
+        rewarded = sum(scale.rewarded(trial.reward) for trial in trials) if scale else 0
+        return rewarded >= len(trials) / 2
+
+    @property
+    def why_unsure(self) -> str:
+        """Why there are no reference answers to rely on."""
+        if self.references is None or not self.references.field:
+            return WHY_NOT["references"]
+        return (
+            f"`{self.references.field}` seems to be an input: few of its values are rewarded as answers; "
+            "name the answer with --reference-field"
+        )
 
     @functools.cached_property
     def scale(self) -> RewardScale | None:

@@ -88,8 +88,8 @@ def scale_of(
     if static is None and not seen:
         return None
     low = min(0.0, *seen) if static is None else static.low
-    right = rewards_in(references)
-    high = static.high if static else max(right or seen)
+    right = max(rewards_in(references), default=low)
+    high = static.high if static else right if right > low + SAME else max(seen)
     return RewardScale(
         low, high, mean_of(others), max(constants, default=None), known=static is not None
     )

@@ -12,8 +12,9 @@ from graders_engine.preflight.check import Check
 from graders_engine.preflight.corruptions import plan as corruption_plan
 from graders_engine.preflight.corruptions import results as corruption_results
 from graders_engine.preflight.corruptions import tolerance
+from graders_engine.preflight.files import long_prompts
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.rows import minimal_stages
+from graders_engine.preflight.rows import cost, measures, stages
 from graders_engine.preflight.trials import Stage
 
 CHECKS: tuple[Check, ...] = (
@@ -26,7 +27,9 @@ CHECKS: tuple[Check, ...] = (
 """In the order in which they are asked: what depends on another check stands after it."""
 
 STAGES: tuple[Stage, ...] = (
-    *minimal_stages.STAGES,
+    stages.REFERENCES,
+    stages.OTHER_ROWS,
+    stages.CONSTANTS,
     attack_plan.STAGE,
     corruption_plan.STAGE,
     tolerance.STAGE,
@@ -34,8 +37,14 @@ STAGES: tuple[Stage, ...] = (
 """What is graded, the most needed first: with few calls for judges, the last are left out."""
 
 MEASURES: dict[str, Callable[[Inputs], Any]] = {
+    "prompts": long_prompts.lengths,
+    "scale": measures.scale,
+    "references": measures.references,
+    "floor": measures.floor,
     "attacks": attack_results.measured,
     "corruptions": corruption_results.measured,
     "tolerance": tolerance.measured,
+    "seconds": measures.seconds,
+    "cost": cost.cost_of,
 }
 """Name in the report's `measured` -> what computes it, as JSON values; None leaves it out."""

@@ -125,10 +125,14 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
             share *= _SMALLER
 
 
+def sample_key(sample: Sample) -> str:
+    """Equal for equal samples."""
+    return sample if isinstance(sample, str) else json.dumps(sample, sort_keys=True)
+
+
 def key_of(ask: Ask) -> tuple[int, str]:
     """Equal for equal samples of one row."""
-    sample = ask.sample
-    return ask.line, sample if isinstance(sample, str) else json.dumps(sample, sort_keys=True)
+    return ask.line, sample_key(ask.sample)
 
 
 def calls_of(facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graders_engine.outcome import Blame
+from graders_engine.report.visible import one_line
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.statistics.estimate import Estimate
@@ -19,11 +21,13 @@ STATUS_MEANINGS = {
 BLAME_MEANINGS: dict[Blame, str] = {
     "sample": "the model's output is not JSON, or lacks what a template names; counts as served",
     "grader": "its code, formula or template gives no value, or a limit is passed; counts as served",
-    "row": "its item lacks what a template names, or it cannot be read; in no mean",
+    "row": "its item lacks what a template names, or it or its output cannot be read; in no mean",
     "judge": "it refused, was cut off, or gave no verdict; in no mean",
     "infrastructure": "an outage, or an error in place of an output; in no mean",
 }
 """Who can be to blame, and what that means for the row."""
+MAX_REASON = 200
+"""Characters of a reason in a report."""
 MOST_BLAMED = 0.05
 """A larger share of rows that anything but the sample is to blame for is said before the numbers."""
 MOST_OF_SAMPLES = 0.5
@@ -78,20 +82,41 @@ def format_share(count: int, total: int) -> str:
     return format_percent(count / total) if total else "-"
 
 
-def much_blamed(blames: Mapping[Blame, int], rows: int, *, grouped: bool = False) -> Iterator[str]:
+Reasons = Mapping[str, tuple[int, str]]
+"""Why rows cannot be read, by the kind of reason: how often, and the first one."""
+
+
+def most_frequent(reasons: Reasons, most: int = 3) -> list[tuple[int, str]]:
+    """The most frequent of these reasons: how often, and the first one."""
+    return sorted(reasons.values(), key=lambda one: -one[0])[:most]
+
+
+def much_blamed(
+    blames: Mapping[Blame, int],
+    rows: int,
+    *,
+    grouped: bool = False,
+    reasons: Reasons = MappingProxyType({}),
+) -> Iterator[str]:
     """What must be known before a mean is read: a sentence on each blame that takes too many rewards.
 
     Args:
         blames: how many rows have no reward because of what.
         rows: how many rows there are.
         grouped: whether they are samples of rows.
+        reasons: why rows cannot be read; one that most of those to blame have is said itself.
     """
+    common = next(iter(most_frequent(reasons, 1)), (0, ""))
     for blame, count in blames.items():
         if count > (MOST_OF_SAMPLES if blame == "sample" else MOST_BLAMED) * rows:
             share = format_share(count, rows)
+            meaning = BLAME_MEANINGS[blame]
+            if blame == "row" and 2 * common[0] > count:
+                first = one_line(common[1].rstrip("."), MAX_REASON)
+                meaning = f"{common[0]:,} are in no mean because of this: {first}"
             yield (
                 f"{share} of {format_rows(rows, grouped=grouped)} have no reward because of the {blame}: "
-                f"{BLAME_MEANINGS[blame]}"
+                f"{meaning}"
             )
 
 

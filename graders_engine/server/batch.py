@@ -18,7 +18,7 @@ from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
-from graders_engine.language.scope import Scope
+from graders_engine.language.scope import Scope, scope_of
 from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
 from graders_engine.outputs.several import key_of_several
 from graders_engine.server.bodies import too_long
@@ -227,4 +227,8 @@ def scope_of_text(text: msgspec.Raw) -> Scope:
             f"A row of a batch has one sample, but this one has a list of them in `{key}`: send a row for "
             "each of them, with the same `item` and a `model_sample` or `sample` of its own."
         )
-    return _any_row(values)
+    scope = _any_row(values)
+    # Files may have a whole sample, or a text, under either key; a request may not, as for a single run.
+    if isinstance(values.get("model_sample"), Mapping) or isinstance(values.get("sample"), str):
+        scope_of({}, model_sample=values.get("model_sample"), sample=values.get("sample"))
+    return scope

@@ -39,8 +39,8 @@ _ROW = {
 _BLAME = (
     "Whose fault it is that there is no reward; null if there is one. `sample`: the model's output is not "
     "JSON, or lacks what a template names. `grader`: its code or its formula gave no number. `row`: the item "
-    "lacks what a template names. `judge`: it refused or gave no verdict. `infrastructure`: an outage. "
-    "`/metrics` counts rows by it."
+    "lacks what a template names. `judge`: it refused or gave no verdict. `infrastructure`: an outage, or "
+    "an error in place of an output. `/metrics` counts rows by it."
 )
 _GRADER = {"grader": _reference("Grader")}
 
@@ -85,8 +85,12 @@ _SCHEMAS = {
     "Counts": _object(
         {
             "scored": _COUNT,
-            "invalid": {**_COUNT, "description": "Rows without a reward, but for outages."},
-            "failed": {**_COUNT, "description": "Rows without a reward because of an outage."},
+            "invalid": {**_COUNT, "description": "Rows without a reward, but for the failed ones."},
+            "failed": {
+                **_COUNT,
+                "description": "Rows without a reward because of an outage, or of an error in place of an "
+                "output.",
+            },
             "errors": {**_COUNT, "description": "Rows with an error for a result."},
             "blame": {
                 **_object(dict.fromkeys(BLAMES, _COUNT), *BLAMES),

@@ -69,3 +69,14 @@ def test_a_wrong_request_is_refused_before_anything_is_scored(rows: Path, tmp_pa
         assert ended.exit_code == 2
         assert reason in ended.stderr
     assert not out.exists()
+
+
+def test_how_rows_and_outputs_are_joined_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"label": "cat"}\n' * 30)
+    (tmp_path / "outputs.jsonl").write_text('"cat"\n' * 30)
+    data = ("--data", tmp_path / "rows.jsonl", "--outputs", tmp_path / "outputs.jsonl")
+    ended = graders("diff-graders", json.dumps(EXACT), json.dumps(FUZZY), *data)
+    assert ended.exit_code == 0, ended.output
+    assert ended.stderr.count("rows and outputs are paired by position") == 1
+    quiet = graders("diff-graders", json.dumps(EXACT), json.dumps(FUZZY), *data, "--quiet")
+    assert "note" not in quiet.stderr

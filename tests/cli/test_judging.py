@@ -19,7 +19,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graders_engine.cli.main import graders
-from tests.judges.judge_server import Asked, JudgeServer, Reply, error, judge_server, verdict
+from tests.judges.judge_server import (
+    Asked,
+    JudgeServer,
+    Reply,
+    answer,
+    error,
+    judge_server,
+    said,
+    verdict,
+    verdict_text,
+)
 from tests.judges.rows import LABEL, SCORE
 
 KILLED_ROWS = int(os.environ.get("GRADERS_JUDGED_ROWS", "400"))
@@ -173,6 +183,21 @@ def test_an_exhausted_budget_stops_the_run_which_can_be_resumed(
     assert called(*command, "--max-tokens", 10 * 49).exit_code == 0
     assert rewards_of(out) == [n % 10 / 10 for n in range(20)]
     assert len(judge.asked) == 20
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"total_tokens": 0}, {"totalTokens": 49}])
+def test_a_budget_of_tokens_stops_behind_the_first_reply_of_a_judge_that_reports_none(
+    judge: JudgeServer, tmp_path: Path, usage: dict[str, int] | None
+) -> None:
+    judge.script = lambda asked: answer({**said(verdict_text(1)), "usage": usage})
+    data, out = write_rows(tmp_path / "rows.jsonl", numbered(20)), tmp_path / "out.jsonl"
+    command = ["score", "--grader", json.dumps(SCORE), "--data", data, "--out", out]
+    command += ["--base-url", judge.url]
+    stopped = called(*command, "--max-tokens", 1000)
+    assert stopped.exit_code == 1
+    assert "The budget for judges cannot be kept" in stopped.output
+    assert len(judge.asked) == 1
+    assert called(*command).exit_code == 0
 
 
 def test_a_key_is_in_no_file_and_no_output_of_a_run(

@@ -203,13 +203,25 @@ def then_close(conversation: Conversation) -> None:
     conversation.close_connection = True
 
 
-def once_per_connection(conversation: Conversation) -> None:
-    """A sound verdict to the first request of a connection, which is kept; the next one resets it."""
-    if conversation.answered:
-        conversation.reset()
-    else:
+def first_sound(then: Reply) -> Reply:
+    """A sound verdict to the first request of a connection, and this reply to the next ones."""
+
+    def reply(conversation: Conversation) -> None:
+        turn = then if conversation.answered else verdict(1.0)
         conversation.answered = True
-        verdict(1.0)(conversation)
+        turn(conversation)
+
+    return reply
+
+
+def late_hang_up(conversation: Conversation) -> None:
+    """The connection ends when the request has been worked on for a while."""
+    conversation.state.closing.wait(0.3)
+    conversation.reset()
+
+
+once_per_connection = first_sound(hang_up)
+"""The first request of a connection is answered; the next one is reset."""
 
 
 @contextmanager

@@ -161,6 +161,10 @@ class Headers:
         ("https://api.openai.com/v1", KEY, None, "Authorization"),
         ("https://openai.azure.com.example.org/v1", KEY, None, "Authorization"),
         ("https://gateway.example.org/v1", KEY, "api-key", "api-key"),
+        ("https://gateway.example.org/azure/openai/deployments/d/", KEY, None, "api-key"),
+        ("https://gateway.example.org/openai/deployments/d/chat/completions", KEY, None, "api-key"),
+        ("https://gateway.example.org/openai/deployments/d", TOKEN, None, "Authorization"),
+        ("https://gateway.example.org/openai/deployments/d", KEY, "bearer", "Authorization"),
     ],
 )
 def test_azure_gets_a_key_in_its_own_header(
@@ -194,3 +198,19 @@ def test_what_is_missing_at_the_end_of_an_address_is_said(address: str, missing:
     with pytest.raises(BackendRejected) as refused:
         asyncio.run(endpoint.post_once("/chat/completions", b"{}"))
     assert missing in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["responses", "embeddings", "completions", "models", "chat"])
+def test_a_deployment_may_be_called_as_the_path_of_a_request_is(name: str) -> None:
+    url = f"https://x.openai.azure.com/openai/deployments/{name}"
+    settings = EndpointSettings(base_url=f"{url}/")
+    assert (settings.root, settings.form) == (url, "chat")
+    pasted = EndpointSettings(base_url=f"{url}/chat/completions?api-version=1")
+    assert (pasted.root, pasted.form) == (url, "chat")
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "embeddings"])
+def test_parameters_behind_the_path_of_a_request_are_refused_unquoted(path: str) -> None:
+    with pytest.raises(ValueError, match="behind the path of a request") as error:
+        EndpointSettings(base_url=f"https://h.example/v1/{path};key={KEY}")
+    assert KEY not in str(error.value)

@@ -73,6 +73,10 @@ OPTIONS = [
     ("max_completion_tokens is too large: 700. This model supports at most 512 completion tokens.",
      "max_tokens"),
     ("`max_tokens` must be less than or equal to `512`, the maximum value for `max_tokens`", "max_tokens"),
+    ("`max_tokens` must be greater than `thinking.budget_tokens`.", "max_tokens"),
+    ("max_completion_tokens must be higher than the thinking budget", "max_tokens"),
+    ("thinking.budget_tokens must be less than max_tokens", "reasoning_effort=minimal"),
+    ("temperature must be smaller than 2 and top_p is not supported", "temperature=other"),
 ]  # fmt: skip
 
 

@@ -281,6 +281,24 @@ def test_the_environment_names_the_endpoint(
         engine.run(SCORE, model_sample="x")
 
 
+def test_options_of_the_default_endpoint_keep_the_address_of_the_environment(
+    server: JudgeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "graders.toml"
+    path.write_text('[endpoints.default]\ndrop = ["temperature"]\n', encoding="utf-8")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    with Engine(judges=JudgeSettings(config=path)) as engine:
+        engine.run(SCORE, model_sample="x")
+    assert len(server.asked) == 1
+
+
+def test_a_named_endpoint_without_an_address_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "graders.toml"
+    path.write_text('[endpoints.local]\ndrop = ["temperature"]\n', encoding="utf-8")
+    with pytest.raises(InvalidRequest, match="local: base_url must be there"):
+        read_config(path)
+
+
 def test_a_key_alone_means_the_api_s_own_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     with Engine() as engine:

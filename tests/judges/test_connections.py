@@ -36,6 +36,19 @@ def test_a_connection_that_the_server_ends_between_requests_costs_no_attempt(
     assert [one.status for one in graded] == ["scored"] * 30
 
 
+@pytest.mark.parametrize("reply", [judge.reset_midway, judge.cut_short, judge.late_hang_up])
+def test_a_request_that_may_have_been_paid_for_is_repeated_as_an_attempt_only(
+    server: JudgeServer, reply: judge.Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "DROPPED_S", 0.2)
+    server.answers(judge.first_sound(reply))
+    settings = judging(server.url, retry=RetryPolicy(attempts=1), concurrency=1)
+    with Engine(judges=settings) as engine:
+        graded = list(engine.score(SCORE, rows(2)))
+    assert [one.status for one in graded] == ["scored", "failed"]
+    assert server.saw(2)
+
+
 def test_nobody_listening_is_an_outage() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

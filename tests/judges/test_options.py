@@ -84,6 +84,34 @@ def test_a_value_that_worked_stays_where_another_is_refused(server: JudgeServer)
     assert [asked.body.get("temperature") for asked in server.asked] == [1, 0.2, None, None, 1]
 
 
+def test_a_value_that_is_refused_although_it_worked_comes_with_both_remedies(
+    server: JudgeServer,
+) -> None:
+    complaint = error(400, "Unsupported value: 'reasoning_effort' does not support 'low'.")
+    server.answers(judge.verdict(1), complaint)
+    grader = {**SCORE, "sampling_params": {"reasoning_effort": "low"}}
+    with Engine(judges=judging(server.url)) as engine:
+        assert engine.run(grader, model_sample="a").reward == 1.0
+        told = engine.run(grader, model_sample="b").flags["model_grader_server_error"]
+    assert (
+        "Give the grader another value of reasoning_effort, or set "
+        '`drop = ["reasoning_effort"]` under [endpoints.default]'
+    ) in told
+
+
+def test_an_option_of_the_endpoint_takes_the_place_of_the_graders_that_is_dropped(
+    server: JudgeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = EndpointSettings(
+        base_url=server.url, drop=["max_tokens"], extra_body={"max_completion_tokens": 9}
+    )
+    grader = {**SCORE, "sampling_params": {"max_completions_tokens": 100}}
+    assert scored(OpenAIBackend(settings), grader).status == "scored"
+    body = server.asked[0].body
+    assert (body.get("max_tokens"), body["max_completion_tokens"]) == (None, 9)
+    assert not caplog.messages
+
+
 def test_what_is_left_out_is_told_once_for_each_model_with_the_setting(
     server: JudgeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -55,9 +55,32 @@ def read_by(reader: Callable[[Any], Scope], row: Any) -> Any:
 
 
 @given(st.dictionaries(KEYS, VALUES) | VALUES)
-def test_a_row_is_read_as_data_sets_read_it(row: Any) -> None:
+def test_a_row_is_read_as_data_sets_read_it_but_for_an_output_under_the_other_key(row: Any) -> None:
     text = msgspec.Raw(json.dumps(row).encode())
+    given = row if isinstance(row, dict) else {}
+    if isinstance(given.get("model_sample"), dict) or isinstance(given.get("sample"), str):
+        with pytest.raises(InvalidRow):
+            scope_of_text(text)
+        return
     assert read_by(scope_of_text, text) == read_by(scope_reader(None), row)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"model_sample": {"output_text": "cat"}}, "a whole sample object goes into `sample`"),
+        ({"sample": "cat"}, "text goes into `model_sample`"),
+    ],
+)
+def test_a_batch_refuses_an_output_under_the_other_key_as_a_single_run_does(
+    server: Server, row: dict[str, Any], words: str
+) -> None:
+    row = {"item": {"label": "cat"}, **row}
+    (result,) = server.post(BATCH, {"grader": CHECK, "rows": [row]}).json["results"]
+    assert words in result["error"]["message"]
+    alone = server.post(RUN, {"grader": CHECK, **row})
+    assert alone.status == 400
+    assert words in alone.error["message"]
 
 
 @pytest.mark.parametrize("grader", [CHECK, SUM], ids=["at once", "waiting"])

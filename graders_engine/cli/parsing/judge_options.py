@@ -22,7 +22,8 @@ _AT_LEAST_ONE = click.IntRange(1)
 
 JUDGE_FLAGS: dict[str, Decorator] = {
     "base_url": click.option(
-        "--base-url", metavar="URL", help="OpenAI-compatible endpoint for judges.",
+        "--base-url", metavar="URL", help="OpenAI-compatible endpoint for judges. HTTP_PROXY, HTTPS_PROXY, "
+        "ALL_PROXY and NO_PROXY count; this machine is asked without a proxy.",
     ),
     "judge_model": click.option(
         "--judge-model", metavar="NAME", help="Ask this model, regardless of the model in the grader.",

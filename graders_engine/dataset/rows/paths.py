@@ -108,6 +108,7 @@ def check_paths(
     """
     variables = _variables(compiled)
     reading["outputs_needed"] = False
+    reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
     checked = CheckedPaths(
         str(data_set.records.path),

@@ -55,6 +55,7 @@ class ReadOptions(TypedDict, total=False):
         join_on: as for `join.join_records`.
         group_by: the path to the name of a row's group, as for `identity.RowPath`.
         outputs_needed: whether rows without a model output are refused; if not, each is an item.
+        items_alone: as for `shapes.detect`.
     """
 
     form: str | None
@@ -64,6 +65,7 @@ class ReadOptions(TypedDict, total=False):
     join_on: str | None
     group_by: str | None
     outputs_needed: bool
+    items_alone: bool
 
 
 def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> DataSet:
@@ -97,7 +99,12 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
             raise InvalidRequest("--join-on needs --outputs: the file to join the rows with.")
         head, needed = records.head(), reading.get("outputs_needed", True)
         rows_shape = (
-            detect(head, sample_field, outputs_needed=needed)
+            detect(
+                head,
+                sample_field,
+                outputs_needed=needed,
+                items_alone=reading.get("items_alone", False),
+            )
             if shape is None
             else shape_named(shape, sample_field)
         )

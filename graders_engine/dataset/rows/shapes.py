@@ -11,7 +11,7 @@ from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.outputs.completions import OBJECTS, completion_in, is_completion
-from graders_engine.outputs.foreign import unpacked
+from graders_engine.outputs.foreign import require_not_printed, unpacked
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.hosted import hosted_item_and_sample, is_export
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
@@ -204,7 +204,11 @@ def without_outputs(shape: Shape) -> bool:
 
 
 def detect(
-    raw_rows: Sequence[Any], sample_field: str | None = None, *, outputs_needed: bool = True
+    raw_rows: Sequence[Any],
+    sample_field: str | None = None,
+    *,
+    outputs_needed: bool = True,
+    items_alone: bool = False,
 ) -> Shape:
     """Detect the shape of a data set from its first rows.
 
@@ -212,6 +216,8 @@ def detect(
         raw_rows: the first rows; some may be `Unreadable`.
         sample_field: the field with the output, if the user named one: the rows are then flat.
         outputs_needed: whether rows without an output are refused.
+        items_alone: whether the grader reads nothing but the item. Rows with a completion or a response are
+            items themselves then: a template may read `item.response`.
 
     Raises:
         InvalidRequest: the shape is unknown, or no row has the field; the message has the keys of a row.
@@ -224,7 +230,8 @@ def detect(
     if found:
         # One row with several samples is enough: that shape also allows single samples.
         several = {"rows", "samples"} <= set(found)
-        return SAMPLES if several else BY_NAME[found[0]]
+        shape = SAMPLES if several else BY_NAME[found[0]]
+        return ITEMS if items_alone and isinstance(shape, Chat) else shape
     if objects and not outputs_needed:
         return ITEMS
     if objects:
@@ -248,7 +255,7 @@ def require_known_forms(raw_rows: Sequence[Any], shape: Shape) -> None:
     for line, raw in enumerate(objects, 1):
         for ref in shape.split(RowRef(line, raw)):
             try:
-                read(ref.row)
+                require_not_printed(read(ref.row).output_text)
                 return
             except UnknownForm as error:
                 reasons.append(str(error))

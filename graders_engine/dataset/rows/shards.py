@@ -18,6 +18,7 @@ from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.source import unreadable_disk
 from graders_engine.language import strict_json
+from graders_engine.outputs.rows import KEPT_FIELD
 
 SHARD_BYTES = 1 << 20
 """Bytes of a shard, not counting the rest of its last line: about 10 ms of the cheapest grading."""
@@ -294,6 +295,8 @@ class _ByValue:
 
 
 def _unmarked(marked: Any) -> Any:
+    if isinstance(marked, dict) and "kept" in marked:
+        return {**marked["row"], KEPT_FIELD: marked["kept"]}
     if isinstance(marked, dict):
         row, samples = marked["row"], list(marked["row"]["samples"])
         for place, reason in marked["unreadable"].items():
@@ -303,7 +306,10 @@ def _unmarked(marked: Any) -> Any:
 
 
 def _marked(row: Any) -> Any:
-    """A row with outputs of which some cannot be read, and their reasons; None for other rows."""
+    """What stands for a row with a kept field, or with outputs that cannot be read; None for other rows."""
+    if isinstance(row, Mapping) and KEPT_FIELD in row:
+        plain = {key: value for key, value in row.items() if key != KEPT_FIELD}
+        return {"row": plain, "kept": row[KEPT_FIELD]}
     samples = row.get("samples") if isinstance(row, Mapping) else None
     if type(samples) is not list or not any(isinstance(one, Unreadable) for one in samples):
         return None

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from graders_engine.blocking import Engine
+from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.companions import SUBJECT, results_files
 from graders_engine.dataset.results.line import require_columns
 from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.rows.read import ReadOptions, open_data
+from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
+from graders_engine.graders.templates import variables_in
+from graders_engine.outputs.completions import completion_in
 from graders_engine.settings import EngineSettings
 
 
@@ -76,8 +79,9 @@ def score_file(
     require_columns(len(compiled.spec.parts()))
     worker_options = WorkerOptions(backend, workers, ray_address)
     reading["outputs_needed"] = compiled.reads_sample
+    reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
-    notes = list(data_set.records.notes)
+    notes = [*data_set.records.notes, *_doubts(compiled, data_set)]
     for note in notes:
         on_note(note)
     if retry_failed and data_set.records.once:
@@ -101,6 +105,28 @@ def score_file(
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
         raise RunStopped(error.reason, way_on) from None
     return run.tally
+
+
+def _doubts(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
+    """What to say if the templates hardly mean what the first rows have: completions or responses."""
+    if data_set.shape.name not in ("chat", "items"):
+        return
+    variables = [one for one in variables_in(compiled.spec) if one.namespace == "item"]
+    head = [raw for raw in data_set.records.head() if isinstance(raw, Mapping)] if variables else []
+    keys = {key for raw in head for key in raw}
+    if head and all("custom_id" in raw and "item" not in raw for raw in head):
+        missing = [one.name for one in variables if not keys.issuperset(one.steps[:1])]
+        if missing and not keys.isdisjoint(("response", "result")):
+            yield (
+                f"the rows are outputs of a batch, which have no `{missing[0]}`: pass the file with the rows "
+                f"as --data, and {data_set.records.path} as --outputs"
+            )
+    whole = any(one.steps == ("response",) for one in variables) and not compiled.reads_sample
+    if whole and any(completion_in(raw)[0] is not None for raw in head):
+        yield (
+            "`item.response` is a whole response in these rows, and becomes JSON in the template: for the "
+            "text alone, write {{sample.output_text}}"
+        )
 
 
 def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:

@@ -74,15 +74,18 @@ _OPTION_WORDS = {
 }
 _ONE_OF_TWO = re.compile(r"\bboth\b|same time|mutually|one of|together")
 _ASIDE = re.compile(
-    r"\b(?:unless|instead|while|when|if|use|using|to drop|try|set|supported with)\b"
+    r"\b(?:unless|instead|while|when|if|use|using|to drop|try|set|supported with"
+    r"|(?:greater|higher|larger|less|lower|smaller) than)\b"
 )
-"""What follows speaks of other parameters: a way out, or a condition."""
+"""What follows speaks of other parameters: a way out, a condition, or what it is compared with."""
 _KNOWN = re.compile(
     r"\bexpected\b|\bone of the following\b"
     r"|(?<!not )\b(?:supported|allowed|valid|accepted) (?:values|param|field|option|key|propert|argument)"
 )
 """What follows lists what is known, such as the fields of a request."""
-_TOO_MUCH = re.compile(r"too (?:large|high|big|long)|at most|maximum|less than|exceed|limit")
+_OF_LIMIT = re.compile(
+    r"too (?:large|high|big|long|small)|at (?:most|least)|maximum|exceed|limit|(?:less|greater|higher) than"
+)
 _OF_PROMPT = re.compile(
     r"context|input tokens|in the messages|prompt|reached|could not finish|max_model_len"
     r"|\binputs?\b\W+(?:tokens|length)|\d inputs?\b|\+|\bsum of\b|\btotal\b"
@@ -218,7 +221,7 @@ def _options(text: str, asked: Asked, option: str | None = None) -> Iterator[str
         if name != "max_tokens":
             yield sent[name] if both or _OF_VALUE.search(text) else name
         elif not _OF_PROMPT.search(text):
-            renamed = "max_completion_tokens" in asked.parts and not _TOO_MUCH.search(text)
+            renamed = "max_completion_tokens" in asked.parts and not _OF_LIMIT.search(text)
             yield "max_completion_tokens" if renamed else name
 
 

@@ -39,7 +39,10 @@ class Dialect:
     @property
     def binding(self) -> Binding:
         """How the form of the answer is requested."""
-        return next((way for way in BINDINGS if way not in self.left_out), "text")
+        for way in BINDINGS:
+            if way not in self.left_out:
+                return way
+        return "text"
 
     @property
     def limit_name(self) -> str:

@@ -252,6 +252,12 @@ class Dialects:
             return (
                 f"`extra_body` under [endpoints.{self._name}] in graders.toml sends {options[0]}."
             )
+        if any("=" in part for part in parts):
+            # Another value may work: leaving the option out changes all requests.
+            return (
+                f"Give the grader another value of {options[0]}, or set {self._setting(options)}: that "
+                "leaves it out of all requests."
+            )
         return f"{self._setting(options)} leaves it out."
 
     def _setting(self, options: Iterable[str]) -> str:

@@ -92,9 +92,15 @@ _MAX_NODES = 2_000
 _MAX_OBJECT_CHARS = 20_000
 
 
+_USUAL = frozenset({"", "stop", "completed", "end_turn"})
+"""Reasons to stop that nearly all answers have; they need no closer look."""
+
+
 def stops(*reasons: Any) -> tuple[bool, bool]:
     """Whether reasons to stop, in any endpoint's spelling, mean a content filter, and a cut off answer."""
-    given = [reason for reason in reasons if isinstance(reason, str)]
+    given = [reason for reason in reasons if isinstance(reason, str) and reason not in _USUAL]
+    if not given:
+        return False, False
     names = {name for reason in given for name in _names(reason)}
     # Words count alone: "connection refusal" is no refusal.
     words = {name for reason in given if " " not in reason for name in _names(reason)}

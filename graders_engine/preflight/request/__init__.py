@@ -1,5 +1,20 @@
 """Checks of the job's request."""
 
 from graders_engine.preflight.check import Check
+from graders_engine.preflight.request import (
+    batch_over_rows,
+    invalid_request,
+    model_cannot_train,
+    never_evaluated,
+    no_validation_file,
+    value_out_of_range,
+)
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    invalid_request.CHECK,
+    value_out_of_range.CHECK,
+    no_validation_file.CHECK,
+    model_cannot_train.CHECK,
+    never_evaluated.CHECK,
+    batch_over_rows.CHECK,
+)

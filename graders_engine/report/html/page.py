@@ -16,7 +16,7 @@ from graders_engine.report.html.row_data import row_data
 from graders_engine.report.numbers import Numbers
 from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
-from graders_engine.report.visible import shorten, start_of, visible
+from graders_engine.report.visible import one_line, shorten, start_of, visible
 
 MAX_GRADER_CHARS = 20_000
 """Characters of the grader's JSON on the page."""
@@ -87,7 +87,13 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
             *map(provenance.without_folders, provenance.warnings),
             *([] if grouped else texts.hints),
         ],
-        much_blamed=list(formatting.much_blamed(tally.blames, tally.rows, grouped=grouped)),
+        much_blamed=list(
+            formatting.much_blamed(tally.blames, tally.rows, grouped=grouped, reasons=tally.reasons)
+        ),
+        reasons=[
+            (times, one_line(first, formatting.MAX_REASON))
+            for times, first in formatting.most_frequent(tally.reasons)
+        ],
         uncounted={
             "failed" if blame == "infrastructure" else blame: count
             for blame, count in tally.blames.items()

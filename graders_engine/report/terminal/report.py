@@ -11,6 +11,7 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.outcome import details_line
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
+    MAX_REASON,
     STATUS_MEANINGS,
     format_count,
     format_interval,
@@ -21,6 +22,7 @@ from graders_engine.report.formatting import (
     format_range,
     format_rows,
     format_share,
+    most_frequent,
     much_blamed,
 )
 from graders_engine.report.histogram import BARS, histogram
@@ -44,7 +46,6 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints 
     from graders_engine.statistics.samples import Signal
 
 _MOST_REASONS = 3
-_MAX_REASON = 200
 _MAX_QUOTED = 240
 """Columns of a line that quotes a row's details; on a narrower terminal it is wrapped."""
 _MAX_ROWS = 3
@@ -147,7 +148,8 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     rows = partial(format_rows, grouped=tally.grouped)
-    yield from map(Caution, much_blamed(tally.blames, tally.rows, grouped=tally.grouped))
+    cautions = much_blamed(tally.blames, tally.rows, grouped=tally.grouped, reasons=tally.reasons)
+    yield from map(Caution, cautions)
     if tally.mean is None:
         yield Problem(f"no reward: none of {rows(tally.rows)} was scored")
         return
@@ -201,9 +203,8 @@ def _statuses(tally: Tally) -> Iterator[str]:
 
 def _reasons(tally: Tally) -> Iterator[str]:
     """Why rows cannot be graded, the most frequent reasons first."""
-    by_count = sorted(tally.reasons.values(), key=lambda one: -one[0])
-    for count, first in by_count[:_MOST_REASONS]:
-        yield f"    {count:,}: {one_line(first, _MAX_REASON)}"
+    for count, first in most_frequent(tally.reasons, _MOST_REASONS):
+        yield f"    {count:,}: {one_line(first, MAX_REASON)}"
 
 
 def _count_line(name: str, count: int, rows: int, meaning: str) -> str:

@@ -1,0 +1,1 @@
+"""The way to an endpoint: through which proxy, and with TLS or without."""

@@ -1,0 +1,71 @@
+"""One answer, given to every row, earns much.
+
+Why: a model finds the answer that is most often right, gives it always, and stops to look at the question.
+
+Example: of 40 rows 32 have the label `spam`: always answering `spam` earns 0.8.
+
+To mend it: balance the rows, or give the rarer answers more weight in the reward.
+
+Ignore it when: the shares are those of real life and the model must live with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.findings import Finding, NotChecked
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reward_scale import RewardScale, mean_of
+from graders_engine.preflight.showing import excerpt, number, percent
+from graders_engine.preflight.trials import Trial
+
+_HALF = 0.5
+
+
+def _ask(inputs: Inputs) -> Answer:
+    scale, trials = inputs.scale, inputs.trials.get("constants", ())
+    if scale is None or not inputs.sure_references:
+        return NotChecked(inputs.why_unsure)
+    if not trials:
+        return NotChecked("the answers are too many for one of them to be always right")
+    by_answer: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in trials:
+        by_answer.setdefault(trial.ask.label, []).append(trial)
+    return _findings(inputs, scale, by_answer)
+
+
+def _findings(
+    inputs: Inputs, scale: RewardScale, by_answer: dict[tuple[str, ...], list[Trial]]
+) -> Iterator[Finding]:
+    means = {
+        label: mean for label, found in by_answer.items() if (mean := mean_of(found)) is not None
+    }
+    if not means:
+        return
+    best = max(means, key=lambda label: means[label])
+    share, answer = scale.share(means[best]), by_answer[best][0].ask.sample
+    if share < _HALF:
+        return
+    grave = share >= inputs.options.limit("constant_answer")
+    yield Finding(
+        "constant-answer",
+        "warning" if grave else "info",
+        f"Always answering {excerpt(answer)} earns {number(means[best])}, {percent(share)} of the scale, "
+        f"over {len(by_answer[best])} rows with {len(by_answer)} different answers.",
+        "Balance the rows, or give the rarer answers more weight.",
+        rows=len(by_answer[best]),
+        numbers={"mean": means[best], "share": share, "answers": len(by_answer)},
+    )
+
+
+CHECK = Check(
+    "constant-answer",
+    "rows",
+    _ask,
+    frozenset({"grader", "references"}),
+    silenced_by=(
+        "missing-field", "sample-unread", "grader-fails", "constant-reward", "reference-not-rewarded",
+        "unstable", "weak-contrast",
+    ),
+)  # fmt: skip

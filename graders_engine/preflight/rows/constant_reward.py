@@ -1,0 +1,66 @@
+"""Every answer earns the same reward.
+
+Why: training learns from differences between the rewards of answers to one prompt; without any, it learns
+nothing.
+
+Example: a judge that is asked about `{{item.question}}` alone; a formula such as `max(exact, 1)`.
+
+To mend it: see one answer graded with the printed command, and look for a part that is always full, a limit
+that clips everything, or a comparison that can never be true.
+
+Ignore it when: never, unless all answers that were tried are in fact equally good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.findings import Finding, NotChecked
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reward_scale import SAME
+from graders_engine.preflight.showing import earned, number, see
+
+
+def _ask(inputs: Inputs) -> Answer:
+    trials = [trial for found in inputs.trials.values() for trial in found]
+    rewards = [trial.reward for trial in trials] + [sample.reward for sample in inputs.samples]
+    known = [reward for reward in rewards if reward is not None]
+    if len(known) < 2:
+        return NotChecked("fewer than two answers have a reward")
+    if max(known) - min(known) > SAME:
+        return ()
+    right = inputs.sure_references or bool(inputs.samples)
+    full = inputs.grader.range if inputs.grader else None
+    high = full is not None and known[0] - full.low >= full.width / 2 and full.width > SAME
+    if not right and not high:  # nothing that was tried could have earned more
+        return NotChecked(
+            "no answer that might be right was graded: every one earns the lowest reward"
+        )
+    return _finding(inputs, known)
+
+
+def _finding(inputs: Inputs, known: list[float]) -> Iterator[Finding]:
+    tried = [name for name, trials in inputs.trials.items() if trials]
+    if inputs.samples:
+        tried.append("samples")
+    first = next((trials[0] for trials in inputs.trials.values() if trials), None)
+    yield Finding(
+        "constant-reward",
+        "warning",
+        f"All {len(known)} answers earn {number(known[0])}: right ones, wrong ones and empty ones alike.",
+        "Find the part that does not depend on the answer; run the command to see one graded.",
+        numbers={"reward": known[0], "graded": len(known), "tried": tried},
+        details=[earned(first)] if first else (),
+        see=see(inputs, first) if first else "",
+        silences=True,
+    )
+
+
+CHECK = Check(
+    "constant-reward",
+    "rows",
+    _ask,
+    frozenset({"grader"}),
+    silenced_by=("missing-field", "sample-unread", "grader-fails"),
+)

@@ -1,0 +1,53 @@
+"""What was measured of the grader on the rows, as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reward_scale import mean_of, rewards_in
+from graders_engine.preflight.rows.slow_grader import quantile
+
+
+def references(inputs: Inputs) -> Any:
+    """How right answers are rewarded, and where they come from."""
+    trials, source, scale = inputs.trials.get("references", ()), inputs.references, inputs.scale
+    if not trials or source is None or scale is None:
+        return None
+    return {
+        "confidence": source.confidence,
+        "field": source.field or None,
+        "rows": len(trials),
+        "rewarded": sum(scale.rewarded(trial.reward) for trial in trials),
+        "mean": mean_of(trials),
+    }
+
+
+def scale(inputs: Inputs) -> Any:
+    """The grader's own scale."""
+    found = inputs.scale
+    if found is None:
+        return None
+    return {
+        "lowest": found.lowest, "full": found.full, "honest": found.honest, "from_spec": found.known,
+    }  # fmt: skip
+
+
+def floor(inputs: Inputs) -> Any:
+    """What other rows' answers earn."""
+    trials = inputs.trials.get("others", ())
+    if not rewards_in(trials):
+        return None
+    return {"mean": mean_of(trials), "pairs": len(trials)}
+
+
+def seconds(inputs: Inputs) -> Any:
+    """How long grading took, per call."""
+    all_seconds = [trial.outcome.seconds for found in inputs.trials.values() for trial in found]
+    if not all_seconds:
+        return None
+    return {
+        "p50": quantile(all_seconds, 0.5),
+        "p95": quantile(all_seconds, 0.95),
+        "graded": len(all_seconds),
+    }

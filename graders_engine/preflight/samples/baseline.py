@@ -1,0 +1,109 @@
+"""The rewards of the base model, in numbers; pure arithmetic over the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graders_engine.preflight.inputs import GradedSample, Inputs
+from graders_engine.preflight.reward_scale import SAME, RewardScale
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from graders_engine.statistics.estimate import Estimate
+    from graders_engine.statistics.samples import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a base model earns.
+
+    Attributes:
+        samples: the samples that have a reward.
+        rewards: their rewards.
+        prompts: the name of each one's prompt.
+        scale: the grader's own scale.
+        group_size: samples of a group in training.
+    """
+
+    samples: Sequence[GradedSample]
+    rewards: NDArray[np.float64]
+    prompts: NDArray[Any]
+    scale: RewardScale
+    group_size: int
+
+    @property
+    def mean(self) -> Estimate:
+        """The mean reward, with its interval over prompts."""
+        from graders_engine.statistics.estimate import estimate_some
+
+        return estimate_some(self.rewards, self.prompts)
+
+    @property
+    def by_prompt(self) -> dict[str, list[float]]:
+        """The rewards of each prompt."""
+        found: dict[str, list[float]] = {}
+        for prompt, reward in zip(self.prompts.tolist(), self.rewards.tolist(), strict=True):
+            found.setdefault(prompt, []).append(reward)
+        return found
+
+    @property
+    def signal(self) -> Signal | None:
+        """How often rewards of a group differ; None if no prompt has several samples."""
+        from graders_engine.statistics.samples import signal
+
+        return signal(self.rewards, self.prompts, self.group_size)
+
+    @property
+    def all_lowest(self) -> bool:
+        """Whether every sample earns the lowest reward."""
+        return bool((self.rewards <= self.scale.lowest + SAME).all())
+
+    @property
+    def all_full(self) -> bool:
+        """Whether every sample earns full marks."""
+        return bool((self.rewards >= self.scale.full - SAME).all())
+
+    @property
+    def centred(self) -> NDArray[np.float64]:
+        """The rewards less the mean of their prompt: what a group's training sees."""
+        return centred(self.rewards, self.prompts)
+
+
+def centred(values: NDArray[np.float64], prompts: NDArray[Any]) -> NDArray[np.float64]:
+    """Values less the mean of their prompt."""
+    import numpy as np
+
+    _, places = np.unique(prompts, return_inverse=True)
+    places = places.ravel()
+    means = np.bincount(places, values) / np.bincount(places)
+    result: NDArray[np.float64] = values - means[places]
+    return result
+
+
+def baseline_of(inputs: Inputs) -> Baseline | None:
+    """What the base model earns; None if no sample has a reward."""
+    scale = inputs.scale
+    samples = [sample for sample in inputs.samples if sample.reward is not None]
+    if not samples or scale is None:
+        return None
+    import numpy as np
+
+    return Baseline(
+        samples,
+        np.array([sample.reward for sample in samples], dtype=np.float64),
+        np.array([sample.prompt for sample in samples]),
+        scale,
+        inputs.options.group_size,
+    )
+
+
+def share_ends(baseline: Baseline) -> tuple[float, float, float]:
+    """(mean, lower end, upper end) as shares of the scale; the ends are 0 and 1 where they are unknown."""
+    found, share = baseline.mean, baseline.scale.share
+    low = 0.0 if found.low is None else share(found.low)
+    high = 1.0 if found.high is None else share(found.high)
+    return share(found.value), low, high

@@ -1,0 +1,52 @@
+"""The base model earns nearly everything already.
+
+Why: there is little left to learn, and most groups of answers are all right alike.
+
+Example: a mean of 0.96 of 1 over 60 prompts.
+
+To mend it: take harder rows, or grade more strictly.
+
+Ignore it when: the last few per cent are what the job is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.findings import Finding, Location, NotChecked
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.samples.baseline import Baseline, baseline_of, share_ends
+from graders_engine.preflight.samples.baseline_floor import FEWEST
+from graders_engine.preflight.showing import number, percent
+
+
+def _ask(inputs: Inputs) -> Answer:
+    baseline = baseline_of(inputs)
+    if baseline is None:
+        return NotChecked("no sample has a reward")
+    return _findings(inputs, baseline)
+
+
+def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
+    mean, low, _ = share_ends(baseline)
+    count = len(baseline.samples)
+    full = baseline.all_full and count >= FEWEST
+    if not full and low <= inputs.options.limit("baseline_ceiling"):
+        return
+    yield Finding(
+        "baseline-ceiling",
+        "warning",
+        f"The base model earns {number(baseline.mean.value)} of {number(baseline.scale.full)} on average "
+        f"({percent(mean)} of the scale) over {baseline.mean.groups} prompts: little is left to learn.",
+        "Take harder rows, or grade more strictly.",
+        where=[Location(inputs.samples_file)],
+        numbers={"mean": baseline.mean.value, "share": mean, "low": low, "samples": count},
+        silences=True,
+    )
+
+
+CHECK = Check(
+    "baseline-ceiling", "samples", _ask, frozenset({"samples", "grader"}),
+    silenced_by=("missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward"),
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""How findings show samples, rewards and commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from graders_engine.outcome import details_line
+from graders_engine.preflight.findings import Location
+from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.references import Sample
+from graders_engine.preflight.trials import Trial
+
+_MOST_CHARS = 60
+_MOST_COMMAND_CHARS = 600
+"""A longer command is not printed: it would not be copied."""
+
+
+def number(value: float) -> str:
+    """A reward or share as people read it: at most three digits after the point."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) < 1e6 else f"{value:g}"
+
+
+def percent(share: float) -> str:
+    """A share in per cent."""
+    return f"{share:.0%}"
+
+
+def excerpt(sample: Sample | Any, most: int = _MOST_CHARS) -> str:
+    """A sample on one line, shortened and in quotes."""
+    text = sample if isinstance(sample, str) else json.dumps(sample, ensure_ascii=False)
+    line = json.dumps(text if len(text) <= most else text[:most] + "…", ensure_ascii=False)
+    return line if isinstance(sample, str) else text[:most] + ("…" if len(text) > most else "")
+
+
+def location(inputs: Inputs, line: int) -> Location:
+    """A line of the training file."""
+    return Location(inputs.train.name if inputs.train else "", line)
+
+
+def why(trial: Trial) -> str:
+    """Why a trial earned what it did: its flags, or the rewards of its parts; empty if it has neither."""
+    flags = trial.outcome.flags
+    if trial.outcome.blame is not None and flags:
+        flag, details = next(iter(flags.items()))
+        return f"{flag}: {details_line(details)}" if details else flag
+    parts = [
+        f"{key} {number(reward)}" if reward is not None else f"{key} none"
+        for key, reward in trial.outcome.sub_rewards.items()
+    ]
+    return ", ".join(parts)
+
+
+def earned(trial: Trial) -> str:
+    """What a sample earned, with the reason: `"44" earns 0 (exact 0, close 0.5)`."""
+    reward = "no reward" if trial.reward is None else number(trial.reward)
+    reason = why(trial)
+    return f"{excerpt(trial.ask.sample)} earns {reward}{f' ({reason})' if reason else ''}"
+
+
+def see(inputs: Inputs, trial: Trial) -> str:
+    """The command that grades a sample again and shows how; empty if it would be too long."""
+    if not inputs.grader_file:
+        return ""
+    ask = trial.ask
+    sample = (
+        ["--model-sample", ask.sample]
+        if isinstance(ask.sample, str)
+        else ["--sample", json.dumps(ask.sample, ensure_ascii=False)]
+    )
+    item = json.dumps(ask.item, ensure_ascii=False)
+    words: Sequence[str] = [
+        "graders", "run", "--grader", f"@{inputs.grader_file}", "--item", item, *sample, "--explain",
+    ]  # fmt: skip
+    command = shlex.join(words)
+    return command if len(command) <= _MOST_COMMAND_CHARS and "\n" not in command else ""
