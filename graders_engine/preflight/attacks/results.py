@@ -15,6 +15,7 @@ from graders_engine.preflight.attacks.plan import NAME
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of, rewards_in
 from graders_engine.preflight.sample_parts import calls_of, text_of, to_text
+from graders_engine.preflight.static_range import range_of
 from graders_engine.preflight.trials import Trial
 
 _SHOWN_CHARS = 200
@@ -107,9 +108,28 @@ def _fewest(inputs: Inputs) -> int:
 
 
 def _is_earned_by_right_answers(inputs: Inputs, scale: RewardScale) -> bool:
+    """Whether the highest reward that was seen is the full mark: a right answer earned it."""
     right = rewards_in(inputs.trials.get("references", []))
-    some = max(right, default=0.0) > max(scale.lowest, 0.0) + SAME
-    return some and not _poor_guess(inputs, right)
+    best = max(right, default=0.0)
+    if best <= max(scale.lowest, 0.0) + SAME or _poor_guess(inputs, right):
+        return False
+    # An answer that was named is right, whatever attacks earn; one that was put together may lack something.
+    if inputs.references is not None and inputs.references.confidence == "given":
+        return True
+    return best >= max(_means(inputs), default=0.0) - SAME and not _lacks_a_part(inputs)
+
+
+def _lacks_a_part(inputs: Inputs) -> bool:
+    """Whether a part of the grader gives no right answer the best that it can give."""
+    trials = inputs.trials.get("references", [])
+    for path, spec in inputs.grader.leaves if inputs.grader else ():
+        key, allowed = path.removeprefix("graders."), range_of(spec)
+        rewards = [
+            reward for trial in trials if (reward := trial.outcome.sub_rewards.get(key)) is not None
+        ]
+        if rewards and allowed is not None and max(rewards) < allowed.high - SAME:
+            return True
+    return False
 
 
 def _poor_guess(inputs: Inputs, rewards: Sequence[float]) -> bool:

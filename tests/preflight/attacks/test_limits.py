@@ -255,3 +255,21 @@ def test_the_table_has_every_attack_with_its_variants(tmp_path: Path) -> None:
     variants = {one["name"]: one for one in attacks["all-candidates"]["variants"]}
     assert variants["joined by commas"]["sample"] == '"account, billing, shipping"'
     assert variants["joined by commas"]["rows"] == 12
+
+
+def test_an_answer_that_was_put_together_and_earns_less_than_an_attack_is_no_full_mark(
+    tmp_path: Path,
+) -> None:
+    grader = multi(
+        "min(allowed, 0.3 * topic + 0.7 * text)",
+        allowed=python("def grade(s, i):\n return 1.0"),
+        topic=check("ilike", "{{item.topic}}"),
+        text=check("eq", "{{item.text}}"),
+    )
+    rows = [
+        row("q", topic=TICKETS[n]["label"], text=f"about {one['answer']}")
+        for n, one in enumerate(DISEASES)
+    ]
+    assert not [
+        one for one in found(ask(tmp_path, grader, rows), "hackable") if one.severity != "info"
+    ]
