@@ -73,11 +73,9 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
 )
 @click.option(
     "--rows",
-    "scale",
     metavar="N",
-    type=click.FloatRange(min=0.1, max=100),
-    default=1.0,
-    help="Grade N times the usual number of rows (30 right answers, 12 rows with attacks).",
+    type=click.IntRange(2),
+    help="Rows that are graded with their right answers; attacks get 2 in 5 of them (default: 30).",
 )
 @click.option(
     "--group-size",

@@ -29,9 +29,6 @@ from graders_engine.preflight.samples.read_samples import read_samples
 from graders_engine.preflight.table import CHECKS, MEASURES, STAGES
 from graders_engine.preflight.trials import Plan, graded, plan_of
 
-DRAWN_ROWS = 30
-"""How many rows of the training file are drawn, at the usual scale."""
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -167,7 +164,7 @@ def _read_files(inputs: Inputs, subject: Subject, checks: Sequence[Check]) -> No
             continue
         file = DataFile(Path(path), role)
         collectors = [check.collects(inputs) for check in checks if check.collects]
-        file.read(collectors, inputs.options.rows(DRAWN_ROWS), inputs.options.seed)
+        file.read(collectors, max(inputs.options.rows, 2), inputs.options.seed)
         setattr(inputs, role, file)
 
 

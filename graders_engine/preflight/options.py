@@ -40,6 +40,10 @@ LIMITS: Mapping[str, float] = MappingProxyType(
 """The limits at which checks speak, which `[preflight.limits]` may change; shares are from 0 to 1."""
 
 
+USUAL_ROWS = 30
+"""How many rows are graded with their right answers, unless more or fewer are asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What is asked, and how much of it may be graded.
@@ -47,8 +51,8 @@ class Options:
     Attributes:
         reference_field: the field of a row with its right answer.
         reference_template: the right answer as a text with `{{item.…}}`, or a JSON sample with such texts.
-        scale: how many rows are graded, as a multiple of the usual numbers (30 for references, 20 for
-            corruptions, 12 for attacks).
+        rows: how many rows are graded with their right answers; corruptions and attacks get the same
+            share of their usual numbers (20 and 12 for 30).
         group_size: samples of a group in training.
         max_calls: most calls of judges; 0 asks no judge.
         service: whose rules on models and graders are checked.
@@ -64,7 +68,7 @@ class Options:
 
     reference_field: str | None = None
     reference_template: str | None = None
-    scale: float = 1.0
+    rows: int = USUAL_ROWS
     group_size: int = 8
     max_calls: int = 300
     service: Service = "none"
@@ -77,6 +81,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.reference_field is not None and self.reference_template is not None:
             raise InvalidRequest("Give a reference field or a reference template, not both.")
+        if self.rows < 2:
+            raise InvalidRequest(f"At least 2 rows are graded, not {self.rows}.")
         if self.group_size < 2:
             raise InvalidRequest(f"A group has at least 2 samples, not {self.group_size}.")
         for name in self.limits:
@@ -91,16 +97,16 @@ class Options:
         """The limit of this name."""
         return self.limits.get(name, LIMITS[name])
 
-    def rows(self, usual: int) -> int:
+    def scaled(self, usual: int) -> int:
         """How many rows are graded where the usual number is this one."""
-        return max(round(usual * self.scale), 2)
+        return max(round(usual * self.rows / USUAL_ROWS), 2)
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values."""
         return {
             "reference_field": self.reference_field,
             "reference_template": self.reference_template,
-            "scale": self.scale,
+            "rows": self.rows,
             "group_size": self.group_size,
             "max_calls": self.max_calls,
             "service": self.service,

@@ -111,7 +111,7 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
     wanted, share = list(stages), 1.0
     while True:
         rows = {
-            stage.name: max(round(options.rows(stage.rows) * share), _FEWEST) for stage in wanted
+            stage.name: max(round(options.scaled(stage.rows) * share), _FEWEST) for stage in wanted
         }
         asks = [ask for stage in wanted for ask in stage.plan(inputs, rows[stage.name])]
         calls = calls_of(facts, asks, repeats) if judged else 0

@@ -50,7 +50,7 @@ def test_what_a_grader_does_not_see_is_found(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ROBUST)
 def test_a_robust_grader_raises_no_warning(name: str, tmp_path: Path) -> None:
-    report = asked(tmp_path, ROBUST[name], scale=0.5)
+    report = asked(tmp_path, ROBUST[name], rows=15)
     attacks = {trial.ask.label[0] for trial in report.inputs.trials["attacks"]}
     assert {"empty", "filler", "gibberish", "unicode"} <= attacks
     checks = ("hackable", "insensitive", "corruption-unnoticed")
