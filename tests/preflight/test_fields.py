@@ -165,10 +165,18 @@ def test_the_field_that_was_meant_is_suggested(
     assert meant in finding.fix
 
 
-def test_a_field_that_the_grader_reads_too_is_not_suggested(tmp_path: Path) -> None:
-    grader = {**EXACT, "reference": "{{item.answer}} {{item.answers}}"}
+def test_a_field_that_the_grader_does_not_read_yet_is_suggested_first(tmp_path: Path) -> None:
+    grader = {**EXACT, "reference": "{{item.answer}} {{item.answrs}}"}
+    (finding,) = fields(tmp_path, grader, [{**row, "answers": "1"} for row in SUMS])
+    assert "`item.answers`" in finding.fix
     (finding,) = fields(tmp_path, grader)
-    assert "item.answer`" not in finding.fix
+    assert "`item.answer`" in finding.fix
+
+
+def test_an_optional_field_beside_the_one_with_nearly_its_name_is_no_slip(tmp_path: Path) -> None:
+    grader = in_python('(item.get("answers") or item["answer"])')
+    (finding,) = fields(tmp_path, grader)
+    assert finding.severity == "info"
 
 
 def test_a_missing_field_is_a_root_where_no_row_can_be_graded(tmp_path: Path) -> None:

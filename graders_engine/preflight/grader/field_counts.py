@@ -156,9 +156,12 @@ class FieldCounts:
             if not isinstance(step, str):
                 break
             before = steps[:position]
-            others = [key for key in list(holder)[:_MOST_KEYS] if (*before, key) not in self._read]
-            if near := nearest(step, others):
+            keys = list(holder)[:_MOST_KEYS]
+            unread = [key for key in keys if (*before, key) not in self._read]
+            if near := nearest(step, unread):
                 return spell("item", (*before, near)), _is_slip(step, near)
+            if near := nearest(step, keys):
+                return spell("item", (*before, near)), False
             if found := _deeper(item, step):
                 return spell("item", (*found, *steps[position + 1 :])), False
             break

@@ -1,7 +1,7 @@
 """ROUGE compares texts without a letter from a to z or a digit: it gives 0, even if they are equal.
 
-Why: ROUGE's tokens are the letters a-z and the digits. Of a text in another script nothing is left, and
-so the right answer earns 0.0.
+Why: ROUGE's tokens are the letters a-z and the digits. Of a text in another script nothing is left,
+and so the right answer earns 0.0.
 
 Example: `rouge_l` over references in Japanese.
 

@@ -4,15 +4,16 @@ Why: a template without a value gives no reward, and neither does a python sourc
 row without the field is graded 0.0 whatever the model answers. A job does not say so; its reward is
 just flat.
 
-Example: a grader compares with `{{item.answer}}`, but the rows call it `solution`. It is an error if no
-row of a file has a field that a template reads, a warning if some rows lack it or if a python source
-needs it as `item["answer"]`, and only a note for `item.get("answer")`, which does without, unless
-the rows have a field with nearly that name.
+Example: a grader compares with `{{item.answer}}`, but the rows call it `solution`. It is an error
+if no row of a file has a field that a template reads, a warning if some rows lack it or if a python
+source needs it as `item["answer"]`, and only a note for `item.get("answer")`, which does without,
+unless the rows have a field with nearly that name.
 
 To mend it: rename the field in the rows or in the grader, or take out the rows that have none. The
 nearest name in the rows is suggested.
 
-Ignore it when: rows of several kinds are mixed on purpose, and those without it should earn nothing.
+Ignore it when: rows of several kinds are mixed on purpose, and those without it should earn
+nothing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Why: an answer with a sentence around its JSON, or in a code fence, is no JSON: it gets 0.0. A base
 model often answers so, and then there is little to learn from.
 
-Example: a template reads `{{sample.output_json.total}}`, and `method.reinforcement` has no `response_format`.
+Example: a template reads `{{sample.output_json.total}}`, and `method.reinforcement` has no
+`response_format`.
 
 To mend it: put a `response_format` of type `json_schema` beside the grader.
 

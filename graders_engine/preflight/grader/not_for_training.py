@@ -1,11 +1,11 @@
-"""The grader has a part that the hosted service takes in evals only: a label_model, or the metric cosine.
+"""A part of the grader is taken in evals only: a label_model, or the metric cosine.
 
 Why: the service refuses a job of reinforcement fine-tuning with such a grader.
 
 Example: `{"type": "label_model", "labels": ["good", "bad"], …}` as the grader of a job.
 
-To mend it: ask the judge for a number with a score_model, and compare texts with another metric, such as
-`fuzzy_match`.
+To mend it: ask the judge for a number with a score_model, and compare texts with another metric,
+such as `fuzzy_match`.
 
 Ignore it when: you train with this engine or another trainer, which takes any grader.
 """

@@ -1,10 +1,11 @@
-"""The grader reads a key of the answer that the job's response format does not have, or does not require.
+"""The grader reads a key that the job's response format does not have, or does not require.
 
-Why: with a schema the model writes exactly the keys that it names. What the grader reads beside them is
-never there, or not always, and the answer gets 0.0 however right it is.
+Why: with a schema the model writes exactly the keys that it names. What the grader reads beside
+them is never there, or not always, and the answer gets 0.0 however right it is.
 
-Example: the grader compares `{{sample.output_json.answer}}`, and the schema names `result`. It is an
-error if the schema allows no other keys, and a warning if it does, or if the key is not `required`.
+Example: the grader compares `{{sample.output_json.answer}}`, and the schema names `result`. It is
+an error if the schema allows no other keys, and a warning if it does, or if the key is not
+`required`.
 
 To mend it: use one name in both, and list it in `required`.
 

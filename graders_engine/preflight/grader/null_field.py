@@ -1,10 +1,10 @@
 """A field that the grader compares the answer with is null or empty in some rows.
 
-Why: null is rendered as the text `null`, which no right answer is; and an empty text is contained in
-every answer, equals only an empty one, and earns a model a reward for saying nothing.
+Why: null is rendered as the text `null`, which no right answer is; and an empty text is contained
+in every answer, equals only an empty one, and earns a model a reward for saying nothing.
 
-Example: `{"operation": "ilike", "reference": "{{item.answer}}"}` gives 1.0 to any text in a row whose
-`answer` is "".
+Example: `{"operation": "ilike", "reference": "{{item.answer}}"}` gives 1.0 to any text in a row
+whose `answer` is "".
 
 To mend it: fill in the field, or take these rows out.
 

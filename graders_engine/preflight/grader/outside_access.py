@@ -1,7 +1,7 @@
 """A python source wants a network, or files of some machine: a sandbox has neither.
 
-Why: the call fails, and the row gets 0.0 or waits until its time is over. Where a source catches the failure,
-all rows get what it then returns.
+Why: the call fails, and the row gets 0.0 or waits until its time is over. Where a source catches
+the failure, all rows get what it then returns.
 
 Example: `requests.post("https://judge.example/score", …)`, `json.load(open("/data/answers.json"))`.
 

@@ -1,7 +1,7 @@
 """One part of the multi is nearly all of the reward; the others decide only between equals.
 
-Why: what the other parts look at is hardly trained. That may be meant, but is easily overlooked in a
-formula with many numbers.
+Why: what the other parts look at is hardly trained. That may be meant, but is easily overlooked in
+a formula with many numbers.
 
 Example: `0.95 * exact + 0.05 * style`.
 

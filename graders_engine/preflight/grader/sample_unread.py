@@ -1,15 +1,16 @@
 """Nothing in the grader reads the model's answer, so no answer changes the reward.
 
 Why: in training each answer of a group then earns the same, and nothing is learned. Graders written
-for a data set that already holds answers look like this: they read `{{item.response}}`, and the sample
-not at all.
+for a data set that already holds answers look like this: they read `{{item.response}}`, and the
+sample not at all.
 
 Example: `def grade(sample, item): return float(item["output"] == item["label"])`, or a multi whose
 formula names only parts that do not read the sample.
 
 To mend it: read the answer from `{{sample.output_text}}`, or `sample["output_text"]` in python.
 
-Ignore it when: never for training. For scoring a data set that holds the answers it is as it should be.
+Ignore it when: never for training. For scoring a data set that holds the answers it is as it should
+be.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Why: the source then fails for every row, and each reward is 0.0.
 
-Example: `import torch`. The documented image `2025-05-08` has numpy, scipy, sympy, pandas, rapidfuzz,
-scikit-learn, rouge-score, deepdiff, jsonschema, pydantic, pyyaml, nltk, sqlparse, rdkit, scikit-bio
-and ast-grep-py. A grader without `image_tag` runs in the engine's own environment here, and in that
-image at the hosted services.
+Example: `import torch`. The documented image `2025-05-08` has numpy, scipy, sympy, pandas,
+rapidfuzz, scikit-learn, rouge-score, deepdiff, jsonschema, pydantic, pyyaml, nltk, sqlparse, rdkit,
+scikit-bio and ast-grep-py. A grader without `image_tag` runs in the engine's own environment here,
+and in that image at the hosted services.
 
 To mend it: use the standard library or a module of the image, and name the image in `image_tag`.
 

@@ -1,4 +1,4 @@
-"""A part of the multi is run for each answer, but does not count: the formula does not name it, or times 0.
+"""A part of the multi is run for each answer, but its reward does not count in the formula.
 
 Why: it costs time, and money if it asks a judge, and nobody sees what it gives.
 
