@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Sequence
 from typing import Any
 
 from graders_engine.outcome import details_line
+from graders_engine.preflight.commands import run_command
 from graders_engine.preflight.findings import Location
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.trials import Trial
 
 _MOST_CHARS = 60
-_MOST_COMMAND_CHARS = 600
-"""A longer command is not printed: it would not be copied."""
 
 
 def number(value: float) -> str:
@@ -61,18 +58,5 @@ def earned(trial: Trial) -> str:
 
 
 def see(inputs: Inputs, trial: Trial) -> str:
-    """The command that grades a sample again and shows how; empty if it would be too long."""
-    if not inputs.grader_file:
-        return ""
-    ask = trial.ask
-    sample = (
-        ["--model-sample", ask.sample]
-        if isinstance(ask.sample, str)
-        else ["--sample", json.dumps(ask.sample, ensure_ascii=False)]
-    )
-    item = json.dumps(ask.item, ensure_ascii=False)
-    words: Sequence[str] = [
-        "graders", "run", "--grader", f"@{inputs.grader_file}", "--item", item, *sample, "--explain",
-    ]  # fmt: skip
-    command = shlex.join(words)
-    return command if len(command) <= _MOST_COMMAND_CHARS and "\n" not in command else ""
+    """The command that grades a sample again and shows how; empty if there is none to be copied."""
+    return run_command(inputs, trial.ask.item, trial.ask.sample)

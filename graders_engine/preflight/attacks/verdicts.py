@@ -15,10 +15,11 @@ from graders_engine.preflight.attacks.results import (
     right_and_other,
     shortened,
 )
+from graders_engine.preflight.commands import attack_command
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reproduce import attack_command, run_command
 from graders_engine.preflight.reward_scale import REWARDED, RewardScale
+from graders_engine.preflight.showing import see
 
 SILENCED_BY = (
     "invalid-grader", "missing-field", "sample-unread", "grader-fails", "constant-reward",
@@ -133,7 +134,7 @@ def finding_of(
             "other": other,
         },
         details=[_detail(one) for one, _ in serious[:_MOST_DETAILS]],
-        see=run_command(inputs, best.example.ask) or attack_command(inputs, best.attack.name),
+        see=see(inputs, best.example) or attack_command(inputs, best.attack.name),
     )
 
 

@@ -23,9 +23,10 @@ from graders_engine.language.formula import Formula
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.formula_range import Interval, NoValue, PartRange, interval_of
-from graders_engine.preflight.grader.phrases import and_joined, number
+from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.showing import number
 
 _MOST_CASES = 2_000
 _MOST_INTEGERS = 20

@@ -22,9 +22,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.commands import run_command
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.grader.field_counts import FieldCount, FieldCounts, FieldUse
-from graders_engine.preflight.grader.phrases import and_joined, count_of, run_command
+from graders_engine.preflight.grader.phrases import and_joined, count_of
 from graders_engine.preflight.inputs import Inputs
 
 _MOST_NAMED = 6

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
-from graders_engine.preflight.grader.phrases import and_joined, number
+from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.grader.weights import Addend, addends
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.showing import number
 
 
 def why_not(facts: GraderFacts | None) -> NotChecked | None:

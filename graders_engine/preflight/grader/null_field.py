@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.commands import run_command
 from graders_engine.preflight.data_file import DataFile
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.grader.field_counts import FieldCount, FieldCounts, FieldUse
-from graders_engine.preflight.grader.phrases import and_joined, run_command
+from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import GUESSED
 

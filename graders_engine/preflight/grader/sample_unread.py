@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.formula_range import NoValue, interval_of
-from graders_engine.preflight.grader.phrases import and_joined, number
+from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.showing import number
 
 
 def _ask(inputs: Inputs) -> Iterator[Finding]:

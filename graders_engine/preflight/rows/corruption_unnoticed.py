@@ -28,7 +28,7 @@ from graders_engine.preflight.corruptions.plan import NAME
 from graders_engine.preflight.corruptions.results import Noticed, listed, noticed, rewarded_rows
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reproduce import run_command
+from graders_engine.preflight.showing import see
 
 _FEWEST = 3
 """Corruptions of a kind, and rows, that it takes to say something."""
@@ -100,7 +100,7 @@ def _finding(
         rows=max(one.rows for one in named),
         numbers={"corruptions": [_numbers(one) for one in [*named, *beside]], "anything": unmoved},
         details=[_detail(one) for one in [*named, *beside][:_MOST_DETAILS]],
-        see=run_command(inputs, worst.example.ask),
+        see=see(inputs, worst.example),
     )
 
 

@@ -26,9 +26,9 @@ from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
 from graders_engine.preflight.attacks.verdicts import SILENCED_BY, finding_of, worth
 from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.commands import attack_command
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reproduce import attack_command
 from graders_engine.preflight.trials import Trial
 
 SLOW_S = 10.0

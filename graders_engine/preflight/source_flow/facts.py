@@ -78,7 +78,6 @@ class PythonReads:
         known: whether its `grade` could be followed; if not, it may read anything.
         item: its reads of the item.
         sample: its reads of the sample.
-        whole_item: whether it uses the item in a way that names no key.
         whole_sample: whether it uses the sample in a way that names no key.
         reads_sample: whether it uses its first argument at all.
         imports: what it imports, wherever that stands.
@@ -91,7 +90,6 @@ class PythonReads:
     known: bool = False
     item: tuple[Read, ...] = ()
     sample: tuple[Read, ...] = ()
-    whole_item: bool = True
     whole_sample: bool = True
     reads_sample: bool = True
     imports: tuple[Import, ...] = ()
@@ -134,7 +132,6 @@ def from_json(fields: Mapping[str, Any]) -> PythonReads:
         fields["known"],
         reads("item"),
         reads("sample"),
-        fields["whole_item"],
         fields["whole_sample"],
         fields["reads_sample"],
         tuple(Import(**found) for found in fields["imports"]),

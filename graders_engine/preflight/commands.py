@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.trials import Ask
+from graders_engine.preflight.references import Sample
 
-MAX_CHARS = 1_200
-"""A longer command is not copied by anybody."""
+MAX_CHARS = 800
+"""A longer command is not shown: nobody would copy it."""
 
 
-def run_command(inputs: Inputs, ask: Ask) -> str:
-    """The `graders run` that grades this sample; empty if it would be too long, or the grader has no file."""
+def run_command(inputs: Inputs, item: Any, sample: Sample = "some answer") -> str:
+    """The `graders run` that grades a sample and shows how.
+
+    It is empty if it would be too long to be copied, or if the grader has no file.
+    """
     if not inputs.grader_file:
         return ""
-    parts = ["graders", "run", "--grader", f"@{inputs.grader_file}"]
-    parts += ["--item", json.dumps(ask.item, ensure_ascii=False)]
-    if isinstance(ask.sample, str):
-        parts += ["--model-sample", ask.sample]
-    else:
-        parts += ["--sample", json.dumps(ask.sample, ensure_ascii=False)]
-    command = shlex.join(parts)
-    fits = len(command) <= MAX_CHARS and "\n" not in command
-    return command if fits else ""
+    as_json = json.dumps(sample, ensure_ascii=False)
+    output = ["--model-sample", sample] if isinstance(sample, str) else ["--sample", as_json]
+    words = ["graders", "run", "--grader", f"@{inputs.grader_file}"]
+    words += ["--item", json.dumps(item, ensure_ascii=False), *output, "--explain"]
+    command = shlex.join(words)
+    return command if len(command) <= MAX_CHARS and "\n" not in command else ""
 
 
 def attack_command(inputs: Inputs, name: str) -> str:
