@@ -199,15 +199,15 @@ def interval_of(rewards: Sequence[float], scale: RewardScale) -> tuple[float, fl
 
 
 def is_noisy(inputs: Inputs) -> bool:
-    """Whether a sample that was graded again earned something else."""
-    return any(
-        other.counted is not None
-        and trial.reward is not None
-        and abs(other.counted - trial.reward) > SAME
-        for trials in inputs.trials.values()
-        for trial in trials
-        for other in trial.again
-    )
+    """Whether a sample that was graded again, by the grader or by its judge, earned something else."""
+    for trials in inputs.trials.values():
+        for trial in trials:
+            outcomes = (trial.outcome, *trial.again)
+            answers = [[one.counted for one in outcomes if one.counted is not None]]
+            answers += trial.outcome.outcome.repeats.values()
+            if any(rewards and max(rewards) - min(rewards) > SAME for rewards in answers):
+                return True
+    return False
 
 
 def baseline_of(inputs: Inputs) -> float | None:
