@@ -191,8 +191,8 @@ def interval_of(rewards: Sequence[float], scale: RewardScale) -> tuple[float, fl
     shares[np.abs(shares) < SAME] = 0.0
     shares[np.abs(shares - 1) < SAME] = 1.0
     found = estimate_some(shares)
-    low = found.value if found.low is None else found.low
-    high = found.value if found.high is None else found.high
+    low = found.value if found.low is None else max(found.low, min(0.0, *shares))
+    high = found.value if found.high is None else min(found.high, max(1.0, *shares))
     if len(rewards) < 2:  # one row says nothing about others
         low, high = 0.0, 1.0
     return scale.lowest + low * scale.width, scale.lowest + high * scale.width
