@@ -26,16 +26,3 @@ def run_command(inputs: Inputs, item: Any, sample: Sample = "some answer") -> st
     words += ["--item", json.dumps(item, ensure_ascii=False), *output, "--explain"]
     command = shlex.join(words)
     return command if len(command) <= MAX_CHARS and "\n" not in command else ""
-
-
-def attack_command(inputs: Inputs, name: str) -> str:
-    """The `graders attack` that shows an attack; empty if the grader has no file."""
-    if not inputs.grader_file or inputs.train is None:
-        return ""
-    parts = ["graders", "attack", "--grader", f"@{inputs.grader_file}", "--data", inputs.train.name]
-    options = inputs.options
-    if options.reference_field is not None:
-        parts += ["--reference-field", options.reference_field]
-    if options.reference_template is not None:
-        parts += ["--reference-template", options.reference_template]
-    return shlex.join([*parts, "--only", name])

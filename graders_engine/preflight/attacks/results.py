@@ -191,23 +191,23 @@ def interval_of(rewards: Sequence[float], scale: RewardScale) -> tuple[float, fl
     shares[np.abs(shares) < SAME] = 0.0
     shares[np.abs(shares - 1) < SAME] = 1.0
     found = estimate_some(shares)
-    low = found.value if found.low is None else found.low
-    high = found.value if found.high is None else found.high
+    low = found.value if found.low is None else max(found.low, min(0.0, *shares))
+    high = found.value if found.high is None else min(found.high, max(1.0, *shares))
     if len(rewards) < 2:  # one row says nothing about others
         low, high = 0.0, 1.0
     return scale.lowest + low * scale.width, scale.lowest + high * scale.width
 
 
 def is_noisy(inputs: Inputs) -> bool:
-    """Whether a sample that was graded again earned something else."""
-    return any(
-        other.counted is not None
-        and trial.reward is not None
-        and abs(other.counted - trial.reward) > SAME
-        for trials in inputs.trials.values()
-        for trial in trials
-        for other in trial.again
-    )
+    """Whether a sample that was graded again, by the grader or by its judge, earned something else."""
+    for trials in inputs.trials.values():
+        for trial in trials:
+            outcomes = (trial.outcome, *trial.again)
+            answers = [[one.counted for one in outcomes if one.counted is not None]]
+            answers += trial.outcome.outcome.repeats.values()
+            if any(rewards and max(rewards) - min(rewards) > SAME for rewards in answers):
+                return True
+    return False
 
 
 def baseline_of(inputs: Inputs) -> float | None:

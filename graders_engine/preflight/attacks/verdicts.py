@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,10 @@ from graders_engine.preflight.attacks.results import (
     right_and_other,
     shortened,
 )
-from graders_engine.preflight.commands import attack_command
-from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
+from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import REWARDED, RewardScale
-from graders_engine.preflight.showing import see
+from graders_engine.preflight.showing import location, see
 
 SILENCED_BY = (
     "invalid-grader", "missing-field", "sample-unread", "grader-fails", "constant-reward",
@@ -125,7 +125,7 @@ def finding_of(
         severity,
         f"{what} earns {best.mean:.2f} of {full:.2f} on {best.rows} rows{others}{more}{compared}.",
         fix,
-        where=_where(inputs, best),
+        where=[location(inputs, best.example.ask.line)],
         rows=best.rows,
         numbers={
             "attacks": [_numbers(one, severity) for one, severity in serious],
@@ -136,11 +136,6 @@ def finding_of(
         details=[_detail(one) for one, _ in serious[:_MOST_DETAILS]],
         see=see(inputs, best.example) or attack_command(inputs, best.attack.name),
     )
-
-
-def _where(inputs: Inputs, one: Earned) -> list[Location]:
-    file = inputs.train.name if inputs.train else ""
-    return [Location(file, one.example.ask.line)]
 
 
 def _numbers(one: Earned, severity: Severity) -> Mapping[str, Any]:
@@ -159,12 +154,20 @@ def _detail(one: Earned) -> str:
 
 def guess_is_poor(inputs: Inputs) -> NotChecked | None:
     """Why checks that need right answers are not asked, if these are guessed and most are not rewarded."""
-    source, scale = inputs.references, attack_scale(inputs)
-    trials = inputs.trials.get("references", [])
-    if source is None or source.confidence != "guessed" or scale is None or not trials:
+    source = inputs.references
+    if source is None or source.confidence != "guessed" or inputs.sure_references:
         return None
-    if sum(scale.rewarded(trial.reward) for trial in trials) * 2 >= len(trials):
-        return None
-    return NotChecked(
-        f"`{source.field}` seems to be no right answer: name the answer with --reference-field"
-    )
+    return NotChecked(inputs.why_unsure)
+
+
+def attack_command(inputs: Inputs, name: str) -> str:
+    """The `graders attack` that shows an attack; empty if the grader has no file."""
+    if not inputs.grader_file or inputs.train is None:
+        return ""
+    parts = ["graders", "attack", "--grader", f"@{inputs.grader_file}", "--data", inputs.train.name]
+    options = inputs.options
+    if options.reference_field is not None:
+        parts += ["--reference-field", options.reference_field]
+    if options.reference_template is not None:
+        parts += ["--reference-template", options.reference_template]
+    return shlex.join([*parts, "--only", name])

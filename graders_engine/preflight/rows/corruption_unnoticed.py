@@ -26,9 +26,9 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.corruptions.catalog import BY_NAME
 from graders_engine.preflight.corruptions.plan import NAME
 from graders_engine.preflight.corruptions.results import Noticed, listed, noticed, rewarded_rows
-from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
+from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.showing import see
+from graders_engine.preflight.showing import location, see
 
 _FEWEST = 3
 """Corruptions of a kind, and rows, that it takes to say something."""
@@ -90,13 +90,12 @@ def _finding(
     unmoved = [field for field in _unmoved(found) if any(one.field == field for one in named)]
     rest = [one for one in named if one.field not in unmoved]
     worst = next((one for one in named if one.field in unmoved), named[0])
-    file = inputs.train.name if inputs.train else ""
     return Finding(
         "corruption-unnoticed",
         "warning" if warns else "info",
         _message(unmoved, rest, found),
         "Compare what is named here, or leave it out of the answer if it does not matter.",
-        where=[Location(file, worst.example.ask.line)],
+        where=[location(inputs, worst.example.ask.line)],
         rows=max(one.rows for one in named),
         numbers={"corruptions": [_numbers(one) for one in [*named, *beside]], "anything": unmoved},
         details=[_detail(one) for one in [*named, *beside][:_MOST_DETAILS]],

@@ -24,11 +24,16 @@ from collections.abc import Iterator
 from graders_engine.outcome import Flag
 from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
-from graders_engine.preflight.attacks.verdicts import SILENCED_BY, finding_of, worth
+from graders_engine.preflight.attacks.verdicts import (
+    SILENCED_BY,
+    attack_command,
+    finding_of,
+    worth,
+)
 from graders_engine.preflight.check import Answer, Check
-from graders_engine.preflight.commands import attack_command
-from graders_engine.preflight.findings import Finding, Location, NotChecked
+from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.showing import location
 from graders_engine.preflight.trials import Trial
 
 SLOW_S = 10.0
@@ -86,7 +91,7 @@ def _slow(inputs: Inputs) -> Iterator[Finding]:
         f"A very long answer ({variant}) takes {seconds:.1f} s{ends}.",
         "Cut the answer to the length that is needed before searching it, and avoid nested repetition in "
         "regular expressions.",
-        where=[Location(inputs.train.name if inputs.train else "", trial.ask.line)],
+        where=[location(inputs, trial.ask.line)],
         numbers={"attack": name, "variant": variant, "seconds": seconds, "stopped": len(stopped)},
         see=attack_command(inputs, name),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine
-from graders_engine.outcome import RowOutcome, rewarded
+from graders_engine.outcome import Outcome, RowOutcome, rewarded
 from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.results import Earned, is_noisy
 from graders_engine.preflight.attacks.verdicts import severity_of
@@ -174,7 +174,7 @@ def test_the_command_that_shows_a_finding_can_be_copied(tmp_path: Path) -> None:
         )
     see = only(report, "hackable").see
     assert see.startswith("graders run --grader '@my grader.json' --item '{")
-    assert see.endswith("--model-sample ''")
+    assert see.endswith("--model-sample '' --explain")
 
 
 def test_a_command_that_would_be_too_long_shows_the_attack_instead(tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_a_guessed_answer_that_earns_nothing_makes_no_finding(tmp_path: Path) ->
         "def grade(s, i):\n return float(s['output_text'] == str(i['answer'])[::-1] + '!')"
     )
     report = ask(tmp_path, grader, SUMS)
-    assert "seems to be no right answer" in report.not_checked["insensitive"]
-    assert "seems to be no right answer" in report.not_checked["corruption-unnoticed"]
+    assert "seems to be an input" in report.not_checked["insensitive"]
+    assert "seems to be an input" in report.not_checked["corruption-unnoticed"]
 
 
 def test_a_small_reward_for_form_is_no_full_mark_where_no_right_answer_is_known(
@@ -273,3 +273,9 @@ def test_an_answer_that_was_put_together_and_earns_less_than_an_attack_is_no_ful
     assert not [
         one for one in found(ask(tmp_path, grader, rows), "hackable") if one.severity != "info"
     ]
+
+
+def test_a_judge_that_repeats_itself_with_other_scores_is_noisy() -> None:
+    repeated = Outcome(0.5, 0.5, repeats={"": [0.2, 0.8]})
+    one = Trial(Ask("references", 1, {}, "x"), RowOutcome(0, repeated))
+    assert is_noisy(Inputs(Options(), trials={"references": [one]}))

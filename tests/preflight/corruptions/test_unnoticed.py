@@ -94,7 +94,7 @@ def test_only_rows_whose_right_answer_is_rewarded_count(tmp_path: Path) -> None:
 
 
 def test_with_fewer_than_three_rewarded_answers_nothing_is_said(tmp_path: Path) -> None:
-    rows = [{**one, "answer": "never" if n else "something"} for n, one in enumerate(DISEASES)]
+    rows = [row("q", answer="something" if n < 2 else "never") for n in range(12)]
     report = ask(tmp_path, check("eq", "something"), rows, reference_field="answer")
     assert report.not_checked["corruption-unnoticed"] == "fewer than 3 right answers are rewarded"
 
