@@ -246,13 +246,11 @@ def _show_plan(plan: Plan, inputs: Inputs) -> None:
         return
     models = sorted({spec.model for _, spec in inputs.grader.judges}) if inputs.grader else []
     most = inputs.options.max_calls
-    print_lines(
-        [
-            f"Judges ({', '.join(models)}) will get up to {plan.calls:,} calls, of {most:,} at most "
-            f"(--max-calls){_price_of(plan, inputs)}."
-        ],
-        err=True,
+    said = (
+        f"Judges ({', '.join(models)}) will get up to {plan.calls:,} calls, of {most:,} at most "
+        f"(--max-calls){_price_of(plan, inputs)}."
     )
+    print_lines([said], err=True)
 
 
 def _price_of(plan: Plan, inputs: Inputs) -> str:

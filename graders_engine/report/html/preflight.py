@@ -30,6 +30,7 @@ _FAIR = (
     "corruption-unnoticed", "right-answer-rejected",
 )  # fmt: skip
 _GAMEABLE = ("hackable", "insensitive", "beats-baseline", "follows-length")
+_SHORT_S = 1e-3
 _COST = ("cost", "slow-grader", "long-prompts")
 
 
@@ -146,6 +147,7 @@ def _verdict(report: PreflightReport, question: str, ids: Sequence[str], said: s
         for severity in reversed(SEVERITIES)
         if (count := sum(finding.severity == severity for finding in found))
     ]
+    state: str
     if found:
         state = max((finding.severity for finding in found), key=SEVERITIES.index)
         word = ", ".join(counts)
@@ -155,7 +157,7 @@ def _verdict(report: PreflightReport, question: str, ids: Sequence[str], said: s
         word += f", {len(left_out)} not checked"
     why = next((report.not_checked[id_] for id_ in left_out), "") if state == "unknown" else ""
     why = f"{why[:1].upper()}{why[1:]}." if why else ""
-    return Verdict(question, state, word, said or why)
+    return Verdict(question, state, word, said or (found[0].message if found else why))
 
 
 def _valid(report: PreflightReport) -> str:
@@ -199,9 +201,13 @@ def _cost(report: PreflightReport) -> str:
         money = "" if cost["money"] is None else f", {formatting.format_cost(cost['money'])}"
         return f"{cost['calls']:,} answers, {cost['tokens']:,.0f} tokens{money}."
     if seconds:
-        calls, each = planned_calls(report.inputs), formatting.format_seconds(seconds["p50"])
+        calls, each = planned_calls(report.inputs), _time(seconds["p50"])
         return f"{calls:,} answers in a job, {each} each; no judge is paid."
     return ""
+
+
+def _time(seconds: float) -> str:
+    return formatting.format_seconds(seconds) if seconds >= _SHORT_S else "under 1 ms"
 
 
 def _sentence(clause: str) -> str:
@@ -231,8 +237,10 @@ def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
         ends = _ends(right["low"], right["high"])
         yield (
             "Right answers",
-            f"mean {mean}{ends}; {right['rewarded']} of {right['rows']} earn full marks; "
-            f"{right['confidence']}, from {origin}",
+            (
+                f"mean {mean}{ends}; {right['rewarded']} of {right['rows']} earn full marks; "
+                f"{right['confidence']}, from {origin}"
+            ),
         )
     if floor := measured.get("floor"):
         yield (
@@ -242,16 +250,19 @@ def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
     if base := measured.get("baseline"):
         yield (
             "Base model",
-            f"mean {base['mean']:.2f}{_ends(base['low'], base['high'])}; "
-            f"{counted(base['samples'], 'sample')} of {counted(base['prompts'], 'prompt')}",
+            (
+                f"mean {base['mean']:.2f}{_ends(base['low'], base['high'])}; "
+                f"{counted(base['samples'], 'sample')} of {counted(base['prompts'], 'prompt')}"
+            ),
         )
     if signal := measured.get("signal"):
+        ends, prompts = _ends(signal["low"], signal["high"]), counted(signal["prompts"], "prompt")
         yield (
             f"Groups of {signal['group_size']} with a signal",
-            f"{signal['share']:.0%}{_ends(signal['low'], signal['high'])}; {counted(signal['prompts'], 'prompt')}",
+            f"{signal['share']:.0%}{ends}; {prompts}",
         )
     if seconds := measured.get("seconds"):
-        p50, p95 = (formatting.format_seconds(seconds[name]) for name in ("p50", "p95"))
+        p50, p95 = (_time(seconds[name]) for name in ("p50", "p95"))
         yield "Time of one answer", f"median {p50}, 95th percentile {p95}"
     if cost := measured.get("cost"):
         yield (
@@ -260,10 +271,10 @@ def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
             f"{cost['calls']:,} answers of the job"
             + ("" if cost["money"] is None else f", which cost {cost['money']:,.2f}"),
         )
-    if prompts := measured.get("prompts"):
+    if chars := measured.get("prompts"):
         yield (
             "Characters of a prompt",
-            f"median {prompts['p50']:,.0f}, 95th percentile {prompts['p95']:,.0f}, longest {prompts['max']:,}",
+            f"median {chars['p50']:,.0f}, 95th percentile {chars['p95']:,.0f}, longest {chars['max']:,}",
         )
 
 
