@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 WIDTH = 100.0
 """Width of the scale, in SVG units."""
 _MOST_CONSTANTS = 3
+_ESCAPE = "\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def _rungs(measured: Mapping[str, Any]) -> Iterator[Rung]:
     if floor := measured.get("floor"):
         yield Rung("other", "other rows' answers", floor["mean"])
     for constant in (measured.get("constants") or ())[:_MOST_CONSTANTS]:
-        yield Rung("constant", f"always {constant['sample']}", constant["mean"])
+        yield Rung("constant", f"always {as_written(constant['sample'])}", constant["mean"])
     for attack in sorted(measured.get("attacks") or (), key=lambda one: -one["mean"]):
         if attack["kind"] == "robustness":
             continue  # it shows whether the grader survives, not what it gives
@@ -93,3 +95,15 @@ def _corruptions(found: Sequence[Mapping[str, Any]]) -> Iterator[Rung]:
     means = {name: total / count for name, (total, count) in sums.items()}
     for name in sorted(means, key=lambda name: -means[name]):
         yield Rung("corruption", name, means[name])
+
+
+def as_written(sample: str) -> str:
+    """A sample as the model would write it, from what was measured: JSON of a text, which may be cut."""
+    for whole, end in ((sample, ""), (f'{sample.removesuffix('…').rstrip(_ESCAPE)}"', "…")):
+        try:
+            value = json.loads(whole)
+        except ValueError:
+            continue
+        if isinstance(value, str):
+            return value + end if value else "(nothing)"
+    return sample

@@ -11,13 +11,14 @@ from graders_engine.preflight.findings import SEVERITIES, Finding
 from graders_engine.preflight.planned import planned_calls
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report import formatting
-from graders_engine.report.html.ladder import Ladder, ladder_of
+from graders_engine.report.html.ladder import Ladder, as_written, ladder_of
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
 from graders_engine.report.terminal.preflight import best_attack, by_reason, counted
 from graders_engine.report.visible import one_line, start_of, visible
 from graders_engine.version import __version__
 
 _FILTERS = (
+    as_written,
     formatting.format_count,
     formatting.format_number,
     formatting.format_percent,
