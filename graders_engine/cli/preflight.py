@@ -246,11 +246,11 @@ def _show_plan(plan: Plan, inputs: Inputs) -> None:
         return
     models = sorted({spec.model for _, spec in inputs.grader.judges}) if inputs.grader else []
     most = inputs.options.max_calls
-    said = (
+    sentence = (
         f"Judges ({', '.join(models)}) will get up to {plan.calls:,} calls, of {most:,} at most "
         f"(--max-calls){_price_of(plan, inputs)}."
     )
-    print_lines([said], err=True)
+    print_lines([sentence], err=True)
 
 
 def _price_of(plan: Plan, inputs: Inputs) -> str:

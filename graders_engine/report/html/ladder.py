@@ -99,7 +99,8 @@ def _corruptions(found: Sequence[Mapping[str, Any]]) -> Iterator[Rung]:
 
 def as_written(sample: str) -> str:
     """A sample as the model would write it, from what was measured: JSON of a text, which may be cut."""
-    for whole, end in ((sample, ""), (f'{sample.removesuffix('…').rstrip(_ESCAPE)}"', "…")):
+    start = sample.removesuffix("…").rstrip(_ESCAPE)
+    for whole, end in ((sample, ""), (f'{start}"', "…")):
         try:
             value = json.loads(whole)
         except ValueError:

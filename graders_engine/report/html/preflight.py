@@ -68,7 +68,6 @@ def preflight_page(report: PreflightReport) -> str:
         measured=report.measured,
         verdicts=list(_verdicts(report)),
         ladder=ladder,
-        said=described(ladder) if ladder else "",
         statistics=list(_statistics(report)),
         sections=list(_sections(report, ladder)),
         fine=_by_group(report),
@@ -139,7 +138,7 @@ def _verdicts(report: PreflightReport) -> Iterator[Verdict]:
         yield _verdict(report, question, ids, sentence)
 
 
-def _verdict(report: PreflightReport, question: str, ids: Sequence[str], said: str) -> Verdict:
+def _verdict(report: PreflightReport, question: str, ids: Sequence[str], clauses: str) -> Verdict:
     found = [finding for finding in report.findings if finding.id in ids]
     left_out = [id_ for id_ in ids if id_ in report.not_checked]
     fine = [id_ for id_ in report.fine if id_ in ids]
@@ -158,7 +157,7 @@ def _verdict(report: PreflightReport, question: str, ids: Sequence[str], said: s
         word += f", {len(left_out)} not checked"
     why = next((report.not_checked[id_] for id_ in left_out), "") if state == "unknown" else ""
     why = f"{why[:1].upper()}{why[1:]}." if why else ""
-    return Verdict(question, state, word, said or (found[0].message if found else why))
+    return Verdict(question, state, word, clauses or (found[0].message if found else why))
 
 
 def _valid(report: PreflightReport) -> str:
@@ -169,22 +168,22 @@ def _valid(report: PreflightReport) -> str:
 
 def _fair(measured: Mapping[str, Any]) -> str:
     right, floor = measured.get("references") or {}, measured.get("floor") or {}
-    said = []
+    clauses = []
     if right.get("mean") is not None:
-        said.append(f"right answers earn {right['mean']:.2f}")
+        clauses.append(f"right answers earn {right['mean']:.2f}")
     if floor:
-        said.append(f"other rows' answers {'' if said else 'earn '}{floor['mean']:.2f}")
-    return _sentence(", ".join(said))
+        clauses.append(f"other rows' answers {'' if clauses else 'earn '}{floor['mean']:.2f}")
+    return _sentence(", ".join(clauses))
 
 
 def _learn(measured: Mapping[str, Any]) -> str:
     baseline, signal = measured.get("baseline"), measured.get("signal")
-    said = [f"the base model earns {baseline['mean']:.2f}"] if baseline else []
+    clauses = [f"the base model earns {baseline['mean']:.2f}"] if baseline else []
     if signal:
-        said.append(
+        clauses.append(
             f"in {signal['share']:.0%} of groups of {signal['group_size']} the rewards differ"
         )
-    return _sentence("; ".join(said))
+    return _sentence("; ".join(clauses))
 
 
 def _gameable(measured: Mapping[str, Any]) -> str:
@@ -213,11 +212,6 @@ def _time(seconds: float) -> str:
 
 def _sentence(clause: str) -> str:
     return f"{clause[:1].upper()}{clause[1:]}." if clause else ""
-
-
-def described(ladder: Ladder) -> str:
-    """The ladder in words, for who cannot see it."""
-    return "; ".join(f"{rung.label} {rung.mean:.2f}" for rung in ladder.rungs)
 
 
 def _ends(low: float | None, high: float | None) -> str:

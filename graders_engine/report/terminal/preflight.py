@@ -129,10 +129,10 @@ def summary(report: PreflightReport, fail_on: Severity) -> str:
         for severity in reversed(SEVERITIES)
         if (count := report.count(severity))
     ]
-    said = f"{', '.join(counts) or 'Nothing was found'}."
+    found = f"{', '.join(counts) or 'Nothing was found'}."
     if any(file.fault for file in report.inputs.files):
-        return said
+        return found
     code = report.exit_code(fail_on)
     lower = next((s for s in reversed(SEVERITIES) if report.exit_code(s) == FOUND), None)
     hint = f" (--fail-on {lower} would give {FOUND})" if not code and lower else ""
-    return f"{said} Exit code {code}{hint}."
+    return f"{found} Exit code {code}{hint}."
