@@ -265,7 +265,8 @@ def _price_of(plan: Plan, inputs: Inputs) -> str:
         price = inputs.prices.get(model)
         if price is None:
             return f"; the price of {model} is not known ([prices] in graders.toml)"
-        tokens = sum(len(str(message.content)) for message in messages) / _CHARS_PER_TOKEN
+        texts = [getattr(part, "text", "") for message in messages for part in message.parts]
+        tokens = sum(map(len, texts)) / _CHARS_PER_TOKEN
         money += times * (tokens * price.input + _ANSWER_TOKENS * price.output) / 1e6
     return f"; they cost about {money:,.2f} if answers have {_ANSWER_TOKENS} tokens"
 

@@ -154,3 +154,31 @@ def test_an_interrupt_ends_it_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graders_engine.blocking.Engine.preflight", interrupted)
     ended = preflight("--train", "train.jsonl")
     assert ended.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("prices", "cost"),
+    [
+        ("[prices.judge]\ninput = 100\noutput = 400\n", "they cost about"),
+        ("", "the price of judge is not known"),
+    ],
+)
+def test_the_plan_of_judge_calls_and_its_cost_are_printed_before_the_first_call(
+    prices: str, cost: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = {
+        "type": "score_model", "name": "judge", "model": "judge", "range": [0, 1],
+        "input": [{"role": "user", "content": "{{item.answer}} / {{sample.output_text}}"}],
+    }  # fmt: skip
+    (folder / "judge.json").write_text(json.dumps(judge), encoding="utf-8")
+    (folder / "graders.toml").write_text(prices, encoding="utf-8")
+
+    async def refused(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graders_engine.preflight.examine.graded", refused)
+    arguments = ("--train", "train.jsonl", "--max-calls", "30", "--base-url", "http://127.0.0.1:9")
+    ended = preflight(*arguments, grader="judge")
+    assert "of 30 at most" in ended.stderr
+    assert cost in ended.stderr
+    assert "of 30 at most" not in preflight(*arguments, "--quiet", grader="judge").stderr
