@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -16,9 +16,10 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
+from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import takes_grader
-from graders_engine.cli.parsing.input_files import read_file
-from graders_engine.cli.printing import format_value
+from graders_engine.cli.parsing.input_files import files_read, read_file
+from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.errors import InvalidRequest
 from graders_engine.language import strict_json
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 _SHOW_AFTER_S = 2.0
 """A shorter run shows no progress."""
+_CHARS_PER_TOKEN, _ANSWER_TOKENS = 4, 200
+"""With which the cost of calls is estimated before the first."""
 
 
 def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -110,6 +113,14 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     type=click.Choice(SEVERITIES),
     help="Exit with code 3 if a finding is as grave (default: error).",
 )
+@click.option(
+    "--report",
+    "page",
+    metavar="FILE",
+    type=_FILE,
+    callback=named_path,
+    help="Write the report as one HTML file, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress, and print no plan.")
 @click.option(
@@ -132,6 +143,7 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: Severity | None,
+    page: Path | None,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -154,6 +166,7 @@ def command(
     request = None if job is None else _job(job)
     value = None if grader is None else read_flag("grader", grader)
     config = _settings(engine)
+    _require_page(page, [path for path in (train, validation, samples) if path is not None])
     options = Options(
         **{name: value for name, value in given.items() if value is not None},
         select=tuple(name for names in select for name in names.split(",")),
@@ -178,11 +191,27 @@ def command(
     else:
         from graders_engine.report.terminal.preflight import preflight_text
 
-        click.echo(preflight_text(report, screen_of(sys.stdout)))
+        click.echo(preflight_text(report, screen_of(sys.stdout), fail_on or config.fail_on))
+    if page is not None:
+        from graders_engine.report.html.place import write_page
+        from graders_engine.report.html.preflight import preflight_page
+
+        write_page(page, preflight_page(report))
+        if not as_json:
+            print_lines([f"report in {page}"])
     if faults := [file.fault for file in report.inputs.files if file.fault]:
         complain(*faults)
         sys.exit(FAILED)
     sys.exit(report.exit_code(fail_on or config.fail_on))
+
+
+def _require_page(page: Path | None, inputs: Sequence[Path]) -> None:
+    """Check that the page can be written, before anything is read or graded."""
+    if page is None:
+        return
+    from graders_engine.report.html.place import require_place
+
+    require_place(page, [], others=[*inputs, *files_read()], option="--report")
 
 
 def _job(path: Path) -> dict[str, Any]:
@@ -213,7 +242,31 @@ def _settings(engine: Engine) -> PreflightConfig:
 def _show_plan(plan: Plan, inputs: Inputs) -> None:
     if not plan.calls:
         return
-    click.echo(f"{plan.calls:,} calls of judges are planned (--max-calls).", err=True)
+    models = sorted({spec.model for _, spec in inputs.grader.judges}) if inputs.grader else []
+    most = inputs.options.max_calls
+    sentence = (
+        f"Judges ({', '.join(models)}) will get up to {plan.calls:,} calls, of {most:,} at most "
+        f"(--max-calls){_price_of(plan, inputs)}."
+    )
+    print_lines([sentence], err=True)
+
+
+def _price_of(plan: Plan, inputs: Inputs) -> str:
+    """What the planned calls cost, as the end of a sentence."""
+    from graders_engine.preflight.trials import requests_of
+
+    facts = inputs.grader
+    if facts is None:
+        return ""
+    money = 0.0
+    for model, messages, times in requests_of(facts, plan.asks):
+        price = inputs.prices.get(model)
+        if price is None:
+            return f"; the price of {model} is not known ([prices] in graders.toml)"
+        texts = [getattr(part, "text", "") for message in messages for part in message.parts]
+        tokens = sum(map(len, texts)) / _CHARS_PER_TOKEN
+        money += times * (tokens * price.input + _ANSWER_TOKENS * price.output) / 1e6
+    return f"; they cost about {money:,.2f} if answers have {_ANSWER_TOKENS} tokens"
 
 
 @contextmanager

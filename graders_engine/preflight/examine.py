@@ -184,6 +184,7 @@ async def _grade(
     stages = [stage for stage in STAGES if ids.intersection(stage.checks)] if inputs.train else []
     repeats = engine.settings.judge_settings().repeats
     inputs.plan = plan_of(inputs, stages, repeats)
+    inputs.prices = engine.prices()
     on_plan(inputs.plan, inputs)
     inputs.concurrency = engine.settings.concurrency
     async with AsyncExitStack() as stack:
@@ -208,7 +209,7 @@ async def _grade(
         )
         if subject.samples is not None and any(check.group == "samples" for check in checks):
             await read_samples(main, inputs, Path(subject.samples))
-    inputs.spending, inputs.prices = engine.spending(), engine.prices()
+    inputs.spending = engine.spending()
 
 
 def _with(engine: AsyncEngine, **settings: Any) -> AsyncEngine:

@@ -14,7 +14,7 @@ from graders_engine.graders.text_similarity import TextSimilarityGrader
 from graders_engine.language.scope import Scope
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
-from graders_engine.preflight.grader_facts import GraderFacts
+from graders_engine.preflight.grader_facts import CHANNELS, GraderFacts
 
 Confidence = Literal["given", "derived", "guessed"]
 """Whether the user named the answer, the grader's templates imply it, or a field's name suggests it."""
@@ -27,6 +27,8 @@ GUESSED = (
     "ground_truth", "gold", "label", "correct_answer", "solution",
 )  # fmt: skip
 """Names of fields that usually hold the right answer, the most usual first."""
+_SAMPLE_KEYS = {"choices", "messages", "output", "text"} | {*CHANNELS, "output_reasoning_summary"}
+"""An object without any of these is what the model writes, not a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def _rendered(template: Any, item: Any) -> Sample | None:
         rendered: Sample = _each_text(template, lambda one: one.render(scope))
     except GradingError:
         return None
-    return rendered
+    is_answer = isinstance(rendered, dict) and not _SAMPLE_KEYS.intersection(rendered)
+    return as_text(rendered) if is_answer else rendered
 
 
 def _derived(facts: GraderFacts, item: Any) -> Sample | None:

@@ -14,7 +14,8 @@ from graders_engine.preflight.corruptions import results as corruption_results
 from graders_engine.preflight.corruptions import tolerance
 from graders_engine.preflight.files import long_prompts
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.rows import cost, measures, stages
+from graders_engine.preflight.rows import constant_answer, cost, measures, stages
+from graders_engine.preflight.samples import baseline
 from graders_engine.preflight.trials import Stage
 
 CHECKS: tuple[Check, ...] = (
@@ -41,9 +42,12 @@ MEASURES: dict[str, Callable[[Inputs], Any]] = {
     "scale": measures.scale,
     "references": measures.references,
     "floor": measures.floor,
+    "constants": constant_answer.measured,
     "attacks": attack_results.measured,
     "corruptions": corruption_results.measured,
     "tolerance": tolerance.measured,
+    "baseline": baseline.measured,
+    "signal": baseline.measured_signal,
     "seconds": measures.seconds,
     "cost": cost.cost_of,
 }

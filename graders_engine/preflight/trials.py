@@ -137,6 +137,13 @@ def key_of(ask: Ask) -> tuple[int, str]:
 
 def calls_of(facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1) -> int:
     """How many requests judges get for this: equal ones are answered from the cache."""
+    return sum(times for _, _, times in requests_of(facts, asks, repeats))
+
+
+def requests_of(
+    facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1
+) -> Iterator[tuple[str, Any, int]]:
+    """(model, messages, how often) of each different request that judges get for this."""
     renderers = [(path, spec, renderer(spec.input)) for path, spec in facts.judges]
     times: dict[Any, int] = {}
     for ask in asks:
@@ -154,7 +161,7 @@ def calls_of(facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1) -> int:
             except GradersError:
                 continue  # no request is sent
             times[request] = max(times.get(request, 0), ask.times, repeats)
-    return sum(times.values())
+    yield from ((model, messages, count) for (model, _, messages), count in times.items())
 
 
 def rows_of(asks: Iterable[Ask]) -> Iterator[dict[str, Any]]:

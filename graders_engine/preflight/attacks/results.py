@@ -16,7 +16,7 @@ from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of, rewards_in
 from graders_engine.preflight.sample_parts import calls_of, text_of, to_text
 from graders_engine.preflight.static_range import range_of
-from graders_engine.preflight.trials import Trial
+from graders_engine.preflight.trials import Trial, sample_key
 
 _SHOWN_CHARS = 200
 _FEWEST_ROWS = 3
@@ -152,7 +152,14 @@ def earned(inputs: Inputs) -> list[Earned]:
         if (one := _earned(BY_NAME[name], variant, trials, scale)) is not None
     ]
     fewest = _fewest(inputs)
-    found.sort(key=lambda one: (one.rows < fewest, -one.mean))
+    # Of those that earn the same, the shorter one is easier to see through.
+    found.sort(
+        key=lambda one: (
+            one.rows < fewest,
+            -round(one.mean, 9),
+            len(sample_key(one.example.ask.sample)),
+        )
+    )
     order = list(dict.fromkeys(one.attack.name for one in found))
     return sorted(found, key=lambda one: order.index(one.attack.name))
 

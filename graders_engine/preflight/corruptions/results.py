@@ -24,6 +24,7 @@ class Noticed:
         rows: on how many rows.
         survived: how many of them earn what the right answer earns.
         loss: the mean loss, as a share of the scale.
+        mean: the mean reward.
         example: one that cost the least.
         right: the reward of its right answer.
     """
@@ -34,6 +35,7 @@ class Noticed:
     rows: int
     survived: int
     loss: float
+    mean: float
     example: Trial
     right: float
 
@@ -83,6 +85,7 @@ def _noticed(
         len({trial.ask.line for trial in trials}),
         sum(loss < SAME for loss in losses),
         sum(losses) / len(losses) / width,
+        sum(trial.reward or 0.0 for trial in trials) / len(trials),
         trials[least],
         right[trials[least].ask.line],
     )
@@ -96,7 +99,8 @@ def measured(inputs: Inputs) -> list[Mapping[str, Any]] | None:
 def _json(one: Noticed) -> Mapping[str, Any]:
     return {
         "operator": one.operator, "field": one.field, "count": one.count, "rows": one.rows,
-        "survived": one.survived, "share": one.share, "loss": one.loss, "sample": shortened(one.example),
+        "survived": one.survived, "share": one.share, "loss": one.loss, "mean": one.mean,
+        "sample": shortened(one.example),
     }  # fmt: skip
 
 

@@ -11,12 +11,14 @@ Ignore it when: the shares are those of real life and the model must live with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from graders_engine.preflight.attacks.results import shortened
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reward_scale import RewardScale, mean_of
+from graders_engine.preflight.reward_scale import RewardScale, mean_of, rewards_in
 from graders_engine.preflight.showing import excerpt, number, percent
 from graders_engine.preflight.trials import Trial
 
@@ -29,10 +31,24 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked(inputs.why_unsure)
     if not trials:
         return NotChecked("the answers are too many for one of them to be always right")
-    by_answer: dict[tuple[str, ...], list[Trial]] = {}
+    return _findings(inputs, scale, _by_answer(trials))
+
+
+def _by_answer(trials: Iterable[Trial]) -> dict[tuple[str, ...], list[Trial]]:
+    found: dict[tuple[str, ...], list[Trial]] = {}
     for trial in trials:
-        by_answer.setdefault(trial.ask.label, []).append(trial)
-    return _findings(inputs, scale, by_answer)
+        found.setdefault(trial.ask.label, []).append(trial)
+    return found
+
+
+def measured(inputs: Inputs) -> Any:
+    """What always giving each answer earns, the best first; None if none was graded."""
+    found = [
+        {"mean": mean, "rows": len(rewards_in(trials)), "sample": shortened(trials[0])}
+        for trials in _by_answer(inputs.trials.get("constants", ())).values()
+        if (mean := mean_of(trials)) is not None
+    ]
+    return sorted(found, key=lambda one: -one["mean"]) or None
 
 
 def _findings(

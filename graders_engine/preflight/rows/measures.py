@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from graders_engine.preflight.attacks.results import interval_of
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reward_scale import mean_of, rewards_in
+from graders_engine.preflight.reward_scale import RewardScale, mean_of, rewards_in
 from graders_engine.preflight.rows.slow_grader import quantile
 
 
@@ -20,7 +22,14 @@ def references(inputs: Inputs) -> Any:
         "rows": len(trials),
         "rewarded": sum(scale.rewarded(trial.reward) for trial in trials),
         "mean": mean_of(trials),
+        **_interval(rewards_in(trials), scale),
     }
+
+
+def _interval(rewards: Sequence[float], scale: RewardScale) -> dict[str, float | None]:
+    """The ends of the 95 % interval of a mean."""
+    low, high = interval_of(rewards, scale) if rewards else (None, None)
+    return {"low": low, "high": high}
 
 
 def scale(inputs: Inputs) -> Any:

@@ -107,3 +107,28 @@ def share_ends(baseline: Baseline) -> tuple[float, float, float]:
     low = 0.0 if found.low is None else share(found.low)
     high = 1.0 if found.high is None else share(found.high)
     return share(found.value), low, high
+
+
+def measured(inputs: Inputs) -> Any:
+    """The mean reward of the base model's samples, with its interval over prompts."""
+    baseline = baseline_of(inputs)
+    if baseline is None:
+        return None
+    found = baseline.mean
+    return {
+        "mean": found.value, "low": found.low, "high": found.high, "samples": found.rows,
+        "prompts": found.groups,
+    }  # fmt: skip
+
+
+def measured_signal(inputs: Inputs) -> Any:
+    """The share of groups whose rewards differ; None if no prompt has several samples."""
+    baseline = baseline_of(inputs)
+    found = baseline.signal if baseline else None
+    if found is None:
+        return None
+    share = found.share
+    return {
+        "share": share.value, "low": share.low, "high": share.high, "group_size": found.size,
+        "prompts": share.rows, "fewer_samples": found.smaller,
+    }  # fmt: skip

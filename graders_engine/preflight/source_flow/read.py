@@ -34,7 +34,6 @@ def read(source: str) -> PythonReads:
         True,
         flow.reads_of("item"),
         sample,
-        "item" in flow.whole,
         "sample" in flow.whole,
         bool(sample) or "sample" in flow.whole,
         imports,

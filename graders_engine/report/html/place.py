@@ -27,6 +27,7 @@ def require_place(
     runs: Sequence[tuple[Path, Path | None]],
     what: str = "report",
     others: Collection[Path] = (),
+    option: str = "--out",
 ) -> None:
     """Check that a page can be written, before anything is computed.
 
@@ -35,6 +36,7 @@ def require_place(
         runs: the results files that it is about, each with its data set if that was moved.
         what: the page is, for messages: "report".
         others: more files that the command reads.
+        option: that which names the page, for messages.
 
     Raises:
         InvalidRequest: the page would replace the results, or has the name of another format.
@@ -48,31 +50,31 @@ def require_place(
         lines = lines_of(results)
         if page.exists() and lines.exists() and page.samefile(lines):
             raise InvalidRequest(
-                f"--out {page}: these are the results; pass another file for the page."
+                f"{option} {page}: these are the results; pass another file for the page."
             )
         recorded = read_meta(results).get("data", {})
         paths = (data, recorded.get("path"), (recorded.get("outputs") or {}).get("path"))
         inputs |= {Path(path): "the data set itself" for path in paths if path}
         inputs |= dict.fromkeys(results_files(results), "a file of the run")
     FilesInUse(inputs).write({page: f"the {what}"})
-    require_ending(page)
+    require_ending(page, option)
     if page.exists():
         with page.open("rb") as file:
             begins = file.read(len(_FIRST_BYTES))
         if begins and begins != _FIRST_BYTES:
             raise DataSetError(
-                f"{subject}: {page} exists and is not a {what}: move it, or name another file with --out."
+                f"{subject}: {page} exists and is not a {what}: move it, or name another file with {option}."
             )
 
 
-def require_ending(page: Path) -> None:
+def require_ending(page: Path, option: str = "--out") -> None:
     """Check that a page has the name of one.
 
     Raises:
         InvalidRequest: it has not.
     """
     if page.suffix.lower() not in _ENDINGS:
-        raise InvalidRequest(f"--out {page}: the page is HTML; name a file that ends in .html.")
+        raise InvalidRequest(f"{option} {page}: the page is HTML; name a file that ends in .html.")
 
 
 def write_page(page: Path, text: str, what: str = "report") -> None:

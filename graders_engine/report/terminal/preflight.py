@@ -4,49 +4,68 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from graders_engine.preflight.findings import Finding, Severity
-from graders_engine.preflight.report import PreflightReport
+from graders_engine.preflight.findings import SEVERITIES, Finding, Severity
+from graders_engine.preflight.report import FOUND, PreflightReport
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
+from graders_engine.report.visible import visible
+from graders_engine.report.width import cut_end
 
 _LINES: dict[Severity, type[str]] = {"error": Problem, "warning": Caution, "info": Heading}
 _MOST_LOCATIONS = 3
-_ID_COLUMNS = 26
+_LABEL_COLUMNS = 13
+"""Columns of the labels at the left of the last blocks; wrapped text begins below what follows them."""
 
 
-def preflight_text(report: PreflightReport, screen: Screen = FILE) -> str:
-    """The findings, what is fine, what was not checked and why, and the numbers."""
-    return screen.text(_lines(report))
+def preflight_text(
+    report: PreflightReport, screen: Screen = FILE, fail_on: Severity = "error"
+) -> str:
+    """The findings, what is fine, what was not checked and why, and the numbers.
+
+    Args:
+        report: what was found.
+        screen: what it is printed on.
+        fail_on: how grave a finding must be for exit code 3.
+    """
+    return screen.text(_lines(report, screen, fail_on))
 
 
-def _lines(report: PreflightReport) -> Iterator[str]:
-    yield _what(report)
+def _lines(report: PreflightReport, screen: Screen, fail_on: Severity) -> Iterator[str]:
+    yield Heading(_what(report))
     yield ""
     for finding in report.findings:
-        yield from _finding(finding)
+        yield from _finding(finding, screen)
         yield ""
     yield from _rest(report)
+    for position, (name, mean) in enumerate(earned(report.measured)):
+        if not position:
+            yield ""
+        label = "" if position else "what it gives"
+        yield f"{label:<{_LABEL_COLUMNS}}  {name:<20}  {mean:.2f}"
     yield ""
-    yield _summary(report)
+    yield summary(report, fail_on)
 
 
 def _what(report: PreflightReport) -> str:
     inputs = report.inputs
     name = inputs.grader.name if inputs.grader else "grader"
+    type_ = f" ({inputs.grader.compiled.type})" if inputs.grader else ""
     rows = " + ".join(f"{file.rows:,}" for file in inputs.files)
     graded = sum(len(trials) for trials in inputs.trials.values()) + len(inputs.samples)
-    parts = [f"{rows} rows"] if rows else []
+    parts = [f"{rows} row{'' if rows == '1' else 's'}"] if rows else []
     if graded:
-        parts.append(f"{graded:,} samples graded in {report.seconds:.1f} s")
-    return f"preflight: {', '.join([name, *parts])}"
+        parts.append(f"{counted(graded, 'sample')} graded in {report.seconds:.1f} s")
+    return f"preflight: {', '.join([f'{name}{type_}', *parts])}"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    head = f"{finding.severity:<8} {finding.id}"
-    yield _LINES[finding.severity](head)
+def _finding(finding: Finding, screen: Screen) -> Iterator[str]:
+    yield _LINES[finding.severity](f"{finding.severity:<8} {finding.id}")
     yield f"  {finding.message}"
     for line in finding.details:
-        yield f"    {line}"
+        # A caret stays below its line, and what was answered is known by its beginning.
+        fits = not screen.wraps or line.lstrip().startswith("^")
+        yield f"    {line if fits else cut_end(visible(line), 2 * screen.columns - 8)}"
     places = [str(place) for place in finding.where if str(place)]
     if places:
         more = f" and {len(places) - _MOST_LOCATIONS} more" if len(places) > _MOST_LOCATIONS else ""
@@ -59,28 +78,61 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 def _rest(report: PreflightReport) -> Iterator[str]:
     if report.fine:
-        by_group = Counter(report.groups[id_] for id_ in report.fine)
-        yield f"fine         {len(report.fine)} checks: {_listed(by_group)}"
-    whys: dict[str, list[str]] = {}
-    for id_, why in report.not_checked.items():
-        whys.setdefault(why, []).append(id_)
-    for position, (why, ids) in enumerate(whys.items()):
-        label = f"not checked  {len(report.not_checked)} checks" if not position else " " * 13
-        if not position:
-            yield label
-        yield f"  {why}: {', '.join(ids)}"
-    for finding, reason in report.ignored:
-        yield f"ignored      {finding.severity} {finding.id}: {reason}"
+        groups = Counter(report.groups[id_] for id_ in report.fine)
+        listed = ", ".join(f"{group} {count}" for group, count in groups.items())
+        yield f"{'fine':<{_LABEL_COLUMNS}}{counted(len(report.fine), 'check')}: {listed}"
+    for position, (why, ids) in enumerate(by_reason(report.not_checked).items()):
+        label = "" if position else "not checked"
+        yield f"{label:<{_LABEL_COLUMNS}}{why}: {', '.join(ids)}"
+    for position, (finding, reason) in enumerate(report.ignored):
+        label = "" if position else "ignored"
+        yield f"{label:<{_LABEL_COLUMNS}}{finding.severity} {finding.id}: {reason}"
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{group} {count}" for group, count in counts.items())
+def by_reason(not_checked: Mapping[str, str]) -> dict[str, list[str]]:
+    """The ids of checks that were not asked, by the reason."""
+    found: dict[str, list[str]] = {}
+    for id_, why in not_checked.items():
+        found.setdefault(why, []).append(id_)
+    return found
 
 
-def _summary(report: PreflightReport) -> str:
+def earned(measured: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """What the grader gives to whom: (name, mean reward)."""
+    if (right := measured.get("references", {}).get("mean")) is not None:
+        yield "right answers", right
+    if "floor" in measured:
+        yield "other rows' answers", measured["floor"]["mean"]
+    if (best := best_attack(measured)) is not None:
+        yield "best blind attack", best["mean"]
+    if "baseline" in measured:
+        yield "base model", measured["baseline"]["mean"]
+
+
+def best_attack(measured: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The attack that earned the most of those that do not know the answer; None without any."""
+    blind: list[Mapping[str, Any]] = [
+        attack for attack in measured.get("attacks", ()) if attack["kind"] in ("free", "blind")
+    ]
+    return max(blind, key=lambda attack: attack["mean"], default=None)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 check`, `2 checks`; `info` has no plural."""
+    return f"{count:,} {noun}{'' if count == 1 or noun == 'info' else 's'}"
+
+
+def summary(report: PreflightReport, fail_on: Severity) -> str:
+    """How much was found, and with which exit code that ends."""
     counts = [
-        f"{count} {severity}{'s' if count > 1 and severity != 'info' else ''}"
-        for severity in ("error", "warning", "info")
+        counted(count, severity)
+        for severity in reversed(SEVERITIES)
         if (count := report.count(severity))
     ]
-    return f"{', '.join(counts) or 'Nothing was found'}."
+    found = f"{', '.join(counts) or 'Nothing was found'}."
+    if any(file.fault for file in report.inputs.files):
+        return found
+    code = report.exit_code(fail_on)
+    lower = next((s for s in reversed(SEVERITIES) if report.exit_code(s) == FOUND), None)
+    hint = f" (--fail-on {lower} would give {FOUND})" if not code and lower else ""
+    return f"{found} Exit code {code}{hint}."

@@ -1,0 +1,184 @@
+"""`graders preflight`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from graders_engine.cli.main import graders
+from tests.preflight.ask import EXACT, SUMS, write_rows
+
+CONTAINS = {**EXACT, "operation": "ilike"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "train.jsonl", SUMS)
+    for name, grader in (("exact", EXACT), ("contains", CONTAINS)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(grader), encoding="utf-8")
+    return tmp_path
+
+
+def preflight(*arguments: str, grader: str = "contains") -> Result:
+    given = ("--grader", f"@{grader}.json") if grader else ()
+    return CliRunner().invoke(graders, ["preflight", *given, *arguments])
+
+
+def report(*arguments: str, grader: str = "contains") -> Any:
+    return json.loads(
+        preflight("--train", "train.jsonl", "--json", *arguments, grader=grader).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--train", "train.jsonl"), 0),
+        (("--train", "train.jsonl", "--fail-on", "warning"), 3),
+        (
+            (
+                "--train",
+                "train.jsonl",
+                "--fail-on",
+                "warning",
+                "--select",
+                "hackable",
+                "--ignore",
+                "hackable=meant",
+            ),
+            0,
+        ),
+        (("--train", "missing.jsonl"), 1),
+        (("--train", "train.jsonl", "--ignore", "hackabel"), 2),
+        (("--train", "train.jsonl", "--select", "nothing"), 2),
+        (("--train", "train.jsonl", "--report", "page.txt"), 2),
+        (("--train", "train.jsonl", "--report", "train.jsonl"), 1),
+        (("--train", "train.jsonl", "--report", "-"), 2),
+    ],
+)
+def test_the_exit_code_tells_findings_files_and_wrong_requests_apart(
+    arguments: tuple[str, ...], code: int, folder: Path
+) -> None:
+    before = (folder / "train.jsonl").read_bytes()
+    ended = preflight(*arguments)
+    assert ended.exit_code == code, ended.output
+    assert (folder / "train.jsonl").read_bytes() == before
+
+
+def test_the_last_line_says_with_which_code_it_ends_and_what_would_fail() -> None:
+    last = preflight("--train", "train.jsonl", "--select", "hackable").stdout.splitlines()[-1]
+    assert last == "1 warning. Exit code 0 (--fail-on warning would give 3)."
+    assert "1 check:" in preflight("--train", "train.jsonl", "--select", "row-count").stdout
+
+
+def test_the_report_as_json_has_all_its_parts() -> None:
+    said = report("--select", "hackable", "--select", "no-signal", "--ignore", "hackable=meant")
+    assert [*said] == [
+        "engine", "settings", "inputs", "summary", "findings", "fine", "not_checked", "measured",
+    ]  # fmt: skip
+    (found,) = said["findings"]
+    assert (found["id"], found["ignored"]) == ("hackable", "meant")
+    assert said["inputs"]["train.jsonl"]["rows"] == len(SUMS)
+    assert {"id": "no-signal", "why": "no --samples"} in said["not_checked"]
+    assert {"references", "floor", "attacks"} <= set(said["measured"])
+
+
+def test_findings_are_ignored_without_a_reason_too() -> None:
+    assert [
+        found["ignored"]
+        for found in report("--select", "hackable", "--ignore", "hackable")["findings"]
+    ] == ["--ignore"]
+
+
+def test_the_settings_of_graders_toml_count(folder: Path) -> None:
+    (folder / "graders.toml").write_text(
+        '[preflight]\nfail_on = "warning"\n[preflight.ignore]\nhackable = "two labels"\n',
+        encoding="utf-8",
+    )
+    assert [found["ignored"] for found in report("--select", "hackable")["findings"]] == [
+        "two labels"
+    ]
+    (folder / "graders.toml").write_text('[preflight]\nfail_on = "warning"\n', encoding="utf-8")
+    assert preflight("--train", "train.jsonl").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "meant"),
+    [
+        ("[preflight.limits]\nbaseline_ceilin = 0.9\n", "baseline_ceiling"),
+        ('[preflight.ignore]\nhackabel = "x"\n', "hackable"),
+    ],
+)
+def test_unknown_names_in_graders_toml_are_refused(table: str, meant: str, folder: Path) -> None:
+    (folder / "graders.toml").write_text(table, encoding="utf-8")
+    ended = preflight("--train", "train.jsonl")
+    assert ended.exit_code == 2
+    assert f"Did you mean `{meant}`?" in ended.stderr
+
+
+def test_the_grader_may_stand_in_the_job(folder: Path) -> None:
+    job = {
+        "model": "o4-mini",
+        "method": {"type": "reinforcement", "reinforcement": {"grader": EXACT}},
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    said = report("--job", "job.json", grader="")
+    assert said["measured"]["references"]["mean"] == 1.0
+
+
+def test_a_page_is_written_and_named(folder: Path) -> None:
+    ended = preflight("--train", "train.jsonl", "--report", "page.html")
+    assert "report in page.html" in ended.stdout
+    assert (folder / "page.html").read_bytes().startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_lines_but_commands_fit_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.delenv("LINES", raising=False)
+    printed = preflight("--train", "train.jsonl").stdout
+    listed = preflight("--explain", "list").stdout
+    lines = [line for line in f"{printed}{listed}".splitlines() if "graders run" not in line]
+    assert max(map(len, lines)) <= columns
+
+
+def test_an_interrupt_ends_it_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graders_engine.blocking.Engine.preflight", interrupted)
+    ended = preflight("--train", "train.jsonl")
+    assert ended.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("prices", "cost"),
+    [
+        ("[prices.judge]\ninput = 100\noutput = 400\n", "they cost about"),
+        ("", "the price of judge is not known"),
+    ],
+)
+def test_the_plan_of_judge_calls_and_its_cost_are_printed_before_the_first_call(
+    prices: str, cost: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = {
+        "type": "score_model", "name": "judge", "model": "judge", "range": [0, 1],
+        "input": [{"role": "user", "content": "{{item.answer}} / {{sample.output_text}}"}],
+    }  # fmt: skip
+    (folder / "judge.json").write_text(json.dumps(judge), encoding="utf-8")
+    (folder / "graders.toml").write_text(prices, encoding="utf-8")
+
+    async def refused(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graders_engine.preflight.examine.graded", refused)
+    arguments = ("--train", "train.jsonl", "--max-calls", "30", "--base-url", "http://127.0.0.1:9")
+    ended = preflight(*arguments, grader="judge")
+    assert "of 30 at most" in ended.stderr
+    assert cost in ended.stderr
+    assert "of 30 at most" not in preflight(*arguments, "--quiet", grader="judge").stderr
