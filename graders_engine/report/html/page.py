@@ -87,7 +87,11 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
             *map(provenance.without_folders, provenance.warnings),
             *([] if grouped else texts.hints),
         ],
-        much_blamed=list(formatting.much_blamed(tally.blames, tally.rows, grouped=grouped)),
+        much_blamed=[
+            *formatting.much_blamed(tally.blames, tally.rows, grouped=grouped),
+            *formatting.clamped_numbers(tally),
+        ],
+        parts_left_out=list(formatting.parts_left_out(tally)),
         uncounted={
             "failed" if blame == "infrastructure" else blame: count
             for blame, count in tally.blames.items()
@@ -117,7 +121,11 @@ def _sections(numbers: Numbers) -> Iterator[Section]:
         ("sub-rewards", "Sub-rewards", numbers.sub_rewards),
         ("flags", "Flags", tally.flags),
         ("prompts", "Prompts", numbers.groups),
-        ("judges", "Judges", numbers.spending or numbers.repeated or numbers.digest.saved_tokens),
+        (
+            "judges",
+            "Judges",
+            numbers.spending or numbers.repeated or numbers.digest.saved_tokens or tally.left_out,
+        ),
         ("cards", f"{rows} to read first", tally.rows),
         ("table", rows, tally.rows),
         ("slowest", "Slowest", numbers.digest.is_slow),

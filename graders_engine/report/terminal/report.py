@@ -12,6 +12,7 @@ from graders_engine.outcome import details_line
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
     STATUS_MEANINGS,
+    clamped_numbers,
     format_count,
     format_interval,
     format_mean,
@@ -22,6 +23,7 @@ from graders_engine.report.formatting import (
     format_rows,
     format_share,
     much_blamed,
+    parts_left_out,
 )
 from graders_engine.report.histogram import BARS, histogram
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
@@ -78,7 +80,7 @@ def tally_text(
         *(reward_bars(bars, screen) if bars else ()),
         *sub_reward_means(tally, screen),
         *_flags(tally, screen),
-        *_settings(settings, __version__),
+        *_settings(settings, __version__, tally),
     ]
     return screen.text(lines)
 
@@ -90,7 +92,9 @@ def numbers_text(
     screen: Screen = FILE,
 ) -> str:
     """As `tally_text`, with intervals, correlations, prompts and judges."""
-    return screen.text([*_numbers(numbers, screen), *_settings(settings, version)])
+    return screen.text(
+        [*_numbers(numbers, screen), *_settings(settings, version, numbers.digest.tally)]
+    )
 
 
 def report_text(
@@ -114,7 +118,7 @@ def report_text(
         *_rows("highest rewards", digest.best.rows(), texts, screen),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
         *_slowest(digest, texts),
-        *_settings(provenance.meta.get("settings", {}), provenance.engine),
+        *_settings(provenance.meta.get("settings", {}), provenance.engine, digest.tally),
     ]
     return screen.text(lines)
 
@@ -133,7 +137,7 @@ def _numbers(numbers: Numbers, screen: Screen) -> Iterator[str]:
     yield from _judges(numbers)
 
 
-def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
+def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterator[str]:
     yield ""
     yield f"graders-engine {version}"
     for name, signature in settings.get("metrics", {}).items():
@@ -143,11 +147,13 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
         yield f"  python graders ran {no_sandbox if sandbox == 'none' else f'in the sandbox {sandbox}'}"
     for model, signature in settings.get("judges", {}).items():
         yield f"  {model} answered by {signature}"
+    yield from (f"  {one_line(sentence, _MAX_REASON)}" for sentence in parts_left_out(tally))
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     rows = partial(format_rows, grouped=tally.grouped)
     yield from map(Caution, much_blamed(tally.blames, tally.rows, grouped=tally.grouped))
+    yield from (Caution(one_line(sentence, _MAX_REASON)) for sentence in clamped_numbers(tally))
     if tally.mean is None:
         yield Problem(f"no reward: none of {rows(tally.rows)} was scored")
         return
