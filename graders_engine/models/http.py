@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graders_engine.errors import BackendBusy, BackendFailure
 from graders_engine.language import strict_json
-from graders_engine.models.error_body import failure_of, shortened, why_not_json
+from graders_engine.models.error_body import failure_of, shortened, unreadable
 from graders_engine.models.port_check import PortCheck
 from graders_engine.models.redaction import Secrets, Unmaskable, without_secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy, retry_after_s
@@ -141,7 +141,7 @@ class HttpClient:
         except strict_json.RepeatedKey as error:
             reason = f"{error}: {shortened(text)}"
         except ValueError:
-            reason = why_not_json(text)
+            raise unreadable(address, text) from None
         raise BackendFailure(f"{address}: {reason}", status=200)
 
     async def _ask(
