@@ -31,8 +31,7 @@ OVERLOADED_STATUS = frozenset({429, 503, 529})
 """Answers that ask for fewer requests; the last one is Anthropic's."""
 _REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
-_FORBIDDEN_STATUS = frozenset({403, 404})
-"""Answers that may depend on what is asked as well: some endpoints moderate it with them."""
+_FORBIDDEN_STATUS = frozenset({403, 404})  # they may depend on what is asked: some moderate it so
 _MODERATED_STATUS = frozenset({400, 403, 422, 446, 451})
 """Answers that are no outage, so that the sentence that an error begins with may be a filter's."""
 _GUARDRAIL_STATUS = 446
@@ -42,8 +41,7 @@ _QUOTA = re.compile(
     r"|(?:\w+: )?(?:your )?credit balance is too low\b",
     re.IGNORECASE,
 )
-"""How an endpoint says that nothing is left to spend, as a code or type or at the beginning of its message;
-its status may be that of a rate limit."""
+"""How an error begins, or its code, where nothing is left to spend; its status may be a rate limit's."""
 _NO_MODEL = re.compile(
     r"\b(no such|unknown|invalid|not a valid) (model|deployment)|"
     r"\b(model|deployment)[^\n]{0,200}\b(does ?n[o']t exist|not[ _](exist|found|available|a valid))",
@@ -72,13 +70,11 @@ _STATUS_OF = {
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
 MAX_EVENT_CHARS = 80
-"""Of a stream of events."""
 _EVENTS = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:(?:data|event|id|retry):|: ?[A-Z\n])")
 """The beginning of a stream of server-sent events."""
 MAX_DETAILS_CHARS = 10_000
 """Of all texts of an error object."""
-MAX_DEPTH = 8
-"""Objects inside objects that are searched."""
+MAX_DEPTH = 8  # objects inside objects
 _GENERIC_CODES = frozenset(
     {"badrequest", "bad_request", "invalid_request", "invalid_request_error"}
 )
@@ -210,8 +206,7 @@ def _status_of(error: Any, body: ErrorBody) -> int | None:
 
 def _says_spent(body: ErrorBody) -> bool:
     """Whether an error says that nothing is left to spend: another attempt changes nothing then."""
-    lines = (line for line in body.details.splitlines() if line)
-    return any(_QUOTA.match(text) for text in (body.code or "", body.message or "", *lines))
+    return any(map(_QUOTA.match, (body.code or "", body.message or "", *body.details.splitlines())))
 
 
 def _cause(status: int, *, spent: bool) -> Cause:
@@ -277,10 +272,9 @@ def _without_json(text: str) -> tuple[str, Any]:
 
 def unreadable(address: str, text: bytes) -> BackendFailure:
     """The exception for an answer with status 200 that is not JSON; only a stream is none that may pass."""
-    if not text.strip():
-        return BackendBusy(f"{address}: the answer is empty", status=200)
     if not _EVENTS.match(text):
-        return BackendBusy(f"{address}: the answer is not JSON: {shortened(text)}", status=200)
+        what = f"not JSON: {shortened(text)}" if text.strip() else "empty"
+        return BackendBusy(f"{address}: the answer is {what}", status=200)
     beginning = shortened(text[:MAX_EVENT_CHARS])
     return BackendFailure(
         f"{address}: the endpoint streams its answer, which is not read: {beginning}…. Some do "
