@@ -45,6 +45,7 @@ from graders_engine.outputs.samples import (
     text_in,
     with_end,
 )
+from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable
 
 _NAMED = ("model_sample", "sample", "samples", "model_samples")
@@ -105,7 +106,8 @@ def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
 def output_of(value: Any, depth: int = 0) -> Any:
     """A text, a sample object, or a list of them, from an output in any form that is known.
 
-    Text; a sample object; a chat completion (several choices are several samples); a response of the
+    Text, or an API's answer as JSON text;
+    a sample object; a chat completion (several choices are several samples); a response of the
     Responses API; a line of the Batch API's output with one of these; a chat message; a list of chat
     messages, of a response's items or of content parts (one sample); an object that holds one of these as
     `model_sample`, `sample`, `output`, `outputs`, `trajectory` or `text`; some forms of other providers; a
@@ -119,6 +121,7 @@ def output_of(value: Any, depth: int = 0) -> Any:
         NoOutput: it has an error in place of an output.
         InvalidRow: it has none of these forms.
     """
+    value = opened(value)
     if isinstance(value, (str, Unreadable)):
         return value
     if depth > _MAX_DEPTH:
