@@ -340,8 +340,7 @@ def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
 def _unknown_form(value: Mapping[str, Any]) -> str:
     if not value:
         return "The output is an empty object; if the model said nothing, give an empty text."
-    more = ", …" if len(value) > _MAX_LISTED else ""
-    listed = [str(key) for key in value][:_MAX_LISTED]
+    listed, more = [str(key) for key in value][:_MAX_LISTED], ", …" * (len(value) > _MAX_LISTED)
     meant = next(((key, near) for key in listed if (near := _misspelt(key))), None)
     return (
         f"The output is an object that holds no output (its keys: {', '.join(listed)}{more}). "

@@ -148,7 +148,7 @@ def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterat
         yield f"  python graders ran {no_sandbox if sandbox == 'none' else f'in the sandbox {sandbox}'}"
     for model, signature in settings.get("judges", {}).items():
         yield f"  {model} answered by {signature}"
-    yield from (f"  {one_line(sentence, _MAX_REASON)}" for sentence in parts_left_out(tally))
+    yield from (f"  {one_line(sentence, MAX_REASON)}" for sentence in parts_left_out(tally))
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
