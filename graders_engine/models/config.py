@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -12,6 +12,7 @@ import msgspec
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import read_text
+from graders_engine.models.credentials import DEFAULT_BASE_URL, takes_usual_key
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.policies import Price
 
@@ -29,11 +30,13 @@ class Config:
         endpoints: by name; the one called `default` is for models that are not mapped.
         models: from the name in a grader to "MODEL@ENDPOINT", or "MODEL" at the default endpoint.
         prices: by the model's name at the endpoint.
+        without_address: endpoints whose table has no `base_url`: who asks them must know it.
     """
 
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
+    without_address: frozenset[str] = frozenset()
 
 
 def read_config(path: Path) -> Config:
@@ -59,6 +62,7 @@ def read_config(path: Path) -> Config:
         _records(tables, "endpoints", _endpoint, mistakes),
         _records(tables, "models", _model, mistakes),
         _records(tables, "prices", _price, mistakes),
+        frozenset(_without_address(tables.get("endpoints"))),
     )
     if mistakes:
         raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))
@@ -82,7 +86,20 @@ def _records(
 
 
 def _endpoint(value: Any) -> EndpointSettings:
-    return EndpointSettings(**_fields(EndpointSettings, value))
+    fields = _fields(EndpointSettings, value)
+    if fields.get("api_key_env") == "":
+        raise ValueError("api_key_env must be the name of a variable; leave it out to send no key")
+    base_url = fields.get("base_url", DEFAULT_BASE_URL)
+    if "api_key_env" not in fields and not takes_usual_key(base_url):
+        fields = {**fields, "api_key_env": ""}
+    return EndpointSettings(**fields)
+
+
+def _without_address(endpoints: Any) -> Iterator[str]:
+    if isinstance(endpoints, dict):
+        for name, value in endpoints.items():
+            if isinstance(value, dict) and "base_url" not in value:
+                yield name
 
 
 def _price(value: Any) -> Price:

@@ -113,7 +113,9 @@ def server() -> Iterator[JudgeServer]:
 
 def test_a_file_with_everything(tmp_path: Path) -> None:
     config = read(tmp_path, WHOLE)
-    assert config.endpoints["default"] == EndpointSettings(base_url="http://127.0.0.1:8000/v1")
+    assert config.endpoints["default"] == EndpointSettings(
+        base_url="http://127.0.0.1:8000/v1", api_key_env=""
+    )
     assert config.endpoints["azure"] == EndpointSettings(
         base_url="https://x.openai.azure.com/openai/deployments/gpt",
         api="responses",
