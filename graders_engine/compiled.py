@@ -21,6 +21,7 @@ from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 from graders_engine.outputs.forms import sample_scope
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
 from graders_engine.outputs.samples import plain_text
+from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable as Unreadable
 
 _log = logging.getLogger("graders_engine")
@@ -200,7 +201,12 @@ def scope_reader(
     def item_and_sample(row: Any) -> Scope:
         if type(row) is dict:
             item, text = row.get("item"), row.get("model_sample")
-            if item is not None and type(text) is str and _MORE_KEYS.isdisjoint(row):
+            if (
+                item is not None
+                and type(text) is str
+                and text[:1] not in _MAY_OPEN
+                and _MORE_KEYS.isdisjoint(row)
+            ):
                 return Scope(item, text)  # most rows
             sample = row.get("sample")
             if item is not None and text is None and type(sample) is dict:
@@ -216,13 +222,15 @@ def scope_reader(
 
 _OTHER_KEYS = frozenset(("reference_answer", KEPT_FIELD))
 _MORE_KEYS = _OTHER_KEYS | {"sample"}
+_MAY_OPEN = frozenset("{ \t\r\n")
+"""How the text of an API's answer may begin."""
 
 
 def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> Scope:
     item = item_beside(row)
     if kept := row.get(KEPT_FIELD):
         item = {**item, **kept}
-    text, sample = row.get("model_sample"), row.get("sample")
+    text, sample = opened(row.get("model_sample")), opened(row.get("sample"), sample=True)
     if (sample is None and text and isinstance(text, Mapping)) or (
         text is None and isinstance(sample, str)
     ):
@@ -259,6 +267,7 @@ def _flat_row(field: str, reads_sample: Callable[[], bool], row: Any) -> Scope:
     if field not in row:
         keys = ", ".join(map(str, row)) or "none"
         raise InvalidRow(f"The row has no field `{field}` (its keys: {keys}).")
+    output = opened(output, sample=field == "sample")
     if isinstance(output, Mapping):
         return sample_scope(item, sample=output)
     return scope_of(item, model_sample=output)

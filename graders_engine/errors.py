@@ -147,6 +147,7 @@ class GradingError(GradersError):
     Attributes:
         usage: the tokens that were used nonetheless, by model.
         saved: those among them that were not spent: the reply was kept.
+        left_out: the parts of the request to a judge that were not sent, by its model.
         blame: whose fault it is.
         type: a short word for programs, where the wire has one.
         cause: why an endpoint gave no answer, where the other rows will fare alike.
@@ -159,6 +160,7 @@ class GradingError(GradersError):
     def __init__(self, text: str, usage: Mapping[str, Usage] | None = None) -> None:
         self.usage: Mapping[str, Usage] = usage or {}
         self.saved: Mapping[str, Usage] = {}
+        self.left_out: Mapping[str, list[str]] = {}
         super().__init__(text)
 
 

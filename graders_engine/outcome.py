@@ -154,6 +154,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         repeats: the reward of each answer, if a judge was asked several times; by the grader's key (""
             for a single grader).
         labels: the label of each answer of a label_model grader; by the grader's key in the same way.
+        left_out: the parts of requests to judges that were not sent, since the model refuses them; by the
+            model's name in the grader.
     """
 
     reward: float | None
@@ -167,6 +169,20 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     saved: dict[str, Usage] = {}
     repeats: dict[str, list[float]] = {}
     labels: dict[str, list[str]] = {}
+    left_out: dict[str, list[str]] = {}
+
+    @property
+    def clamped(self) -> dict[str, float]:
+        """The numbers of judges that were outside their grader's range, by the grader's key."""
+        if self.score is not None:
+            return {"": self.score}
+        if self.scores == self.sub_rewards:
+            return {}
+        return {
+            key: score
+            for key, score in self.scores.items()
+            if score is not None and score != self.sub_rewards.get(key)
+        }
 
     @property
     def blame(self) -> Blame | None:
@@ -206,9 +222,12 @@ def failed(
     failure: Failure,
     usage: Mapping[str, Usage] = MappingProxyType({}),
     saved: Mapping[str, Usage] = MappingProxyType({}),
+    left_out: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> Outcome:
-    """The outcome of a single grader that failed, with the tokens that it used, and those it saved."""
-    return Outcome(None, 0.0, (failure,), usage=dict(usage), saved=dict(saved))
+    """The outcome of a single grader that failed; with what its judge used and saved, and was not sent."""
+    return Outcome(
+        None, 0.0, (failure,), usage=dict(usage), saved=dict(saved), left_out=dict(left_out)
+    )
 
 
 class RowOutcome(msgspec.Struct, frozen=True, gc=False):

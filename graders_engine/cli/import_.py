@@ -27,7 +27,7 @@ from graders_engine.evals.imported import Imported
 from graders_engine.evals.instructions import import_report
 from graders_engine.files import FilesInUse, require_regular, write_whole
 from graders_engine.graders.parse import parse
-from graders_engine.models.endpoint import DEFAULT_BASE_URL
+from graders_engine.models.credentials import DEFAULT_BASE_URL
 
 MAX_ENTRIES = 10
 """Entries of each list that the terminal shows; the file has all."""

@@ -177,10 +177,12 @@ def command(
     --max-failed); 1 if nothing is scored, or the run cannot go on; 2 if the request is wrong.
 
     With --json it prints {"results", "complete", "rows", "scored", "invalid", "failed", "blames", "mean",
-    "scored_mean", "hosted_mean", "pass_rate", "sub_rewards", "histogram", "groups", "flags", "settings",
-    "engine"}. A mean is {"value", "rows"}, or null; "pass_rate" also has "passing" and an interval, "low" and
-    "high"; "histogram" is a list of {"low", "high", "rows"}; a flag is {"rows", "first", "details"}. Of
-    prompts with several samples it prints what `graders report --json` does.
+    "scored_mean", "hosted_mean", "pass_rate", "sub_rewards", "histogram", "groups", "clamped", "left_out",
+    "flags", "settings", "engine"}. A mean is {"value", "rows"}, or null; "pass_rate" also has "passing" and
+    an interval, "low" and "high"; "histogram" is a list of {"low", "high", "rows"}; "clamped" has, by the
+    grader's key, the number of rows with a judge's number outside its range; "left_out", by model and part,
+    that of rows for which a judge was not sent a part of the request; a flag is {"rows", "first", "details"}.
+    Of prompts with several samples it prints what `graders report --json` does.
     """
     thresholds = Thresholds(fail_under, max_invalid, max_failed)
     if grader == str(options["data"]) == "-":

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from graders_engine.errors import BackendFailure, DataSetError
 from graders_engine.files import beside, require_free, require_regular
 from graders_engine.language import strict_json
-from graders_engine.models.endpoint import DEFAULT_BASE_URL, Endpoint, EndpointSettings
+from graders_engine.models.credentials import DEFAULT_BASE_URL
+from graders_engine.models.endpoint import Endpoint, EndpointSettings
 from graders_engine.models.http import HttpClient
 from graders_engine.models.retry import RetryPolicy
 

@@ -193,7 +193,7 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
             type=error.type,
             cause=error.cause,
         )
-        return failed(failure, error.usage, error.saved)
+        return failed(failure, error.usage, error.saved, error.left_out)
     except (errors.BudgetSpent, errors.DataSetError, errors.RunStopped):
         raise  # not the row's fault: stop the run so that it can be resumed
     except Exception as error:  # noqa: BLE001 - the boundary: a bug of the engine must not end a whole run

@@ -69,7 +69,7 @@ class ModelEvaluator(Generic[T]):
             try:
                 result = self._read(reply, request)
             except GradingError as error:
-                error.saved = _saved([reply])
+                error.saved, error.left_out = _saved([reply]), self._left_out([reply])
                 raise
             return self._outcome([result], [reply])
         return await self._repeated(request)
@@ -92,7 +92,7 @@ class ModelEvaluator(Generic[T]):
             except GradingError as error:
                 failures.append(error)
         if 2 * len(results) <= len(replies):
-            failures[0].saved = _saved(replies)
+            failures[0].saved, failures[0].left_out = _saved(replies), self._left_out(replies)
             raise failures[0]
         rewards = [self._reward_of(result) for result in results]
         return msgspec.structs.replace(self._outcome(results, replies), repeats={"": rewards})
@@ -112,11 +112,19 @@ class ModelEvaluator(Generic[T]):
         usage, saved = _used(replies), _saved(replies)
         result = results[0] if len(results) == 1 else self._combine(results)
         reward = self._reward_of(result)
+        left_out = self._left_out(replies)
         if isinstance(result, str):
             labels = {"": [str(label) for label in results]}
-            return Outcome(reward, reward, usage=usage, saved=saved, labels=labels)
+            return Outcome(
+                reward, reward, usage=usage, saved=saved, labels=labels, left_out=left_out
+            )
         score = None if result == reward else result
-        return Outcome(reward, reward, score=score, usage=usage, saved=saved)
+        return Outcome(reward, reward, score=score, usage=usage, saved=saved, left_out=left_out)
+
+    def _left_out(self, replies: Iterable[ModelReply]) -> dict[str, list[str]]:
+        """The parts of the requests that were not sent, by the model's name in the grader."""
+        parts = {part for reply in replies for part in reply.left_out}
+        return {self._blank.model: sorted(parts)} if parts else {}
 
 
 def _used(replies: Iterable[ModelReply]) -> dict[str, Usage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -132,4 +132,14 @@ def _with_traces(outcome: Outcome, parts: Mapping[str, Outcome]) -> Outcome:
         saved=total_usage(part.saved for part in parts.values() if part.saved),
         repeats={key: part.repeats[""] for key, part in parts.items() if part.repeats},
         labels={key: part.labels[""] for key, part in parts.items() if part.labels},
+        left_out=_united(part.left_out for part in parts.values()),
     )
+
+
+def _united(parts: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    """The lists of several parts as one for each model."""
+    united: dict[str, list[str]] = {}
+    for part in parts:
+        for model, names in part.items():
+            united[model] = sorted({*united.get(model, ()), *names})
+    return united

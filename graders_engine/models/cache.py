@@ -32,7 +32,7 @@ from graders_engine.models.base import (
     encoded,
     fingerprint,
 )
-from graders_engine.models.dialects.dialect import described, option_in
+from graders_engine.models.dialects.dialect import KeptReplies
 from graders_engine.models.policies import Policy
 from graders_engine.models.sqlite_file import (
     POLL_S,
@@ -292,7 +292,7 @@ class Cached(Policy):
     def __init__(self, backend: ModelBackend, store: ReplyStore) -> None:
         super().__init__(backend)
         self._store = store
-        self._warned: set[tuple[str, str]] = set()
+        self._kept = KeptReplies()
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """The kept reply, or a fresh one, which is on disk before it is given.
@@ -306,16 +306,5 @@ class Cached(Policy):
         if reply is None:
             reply = await self.backend.complete(request)
             await self._store.put(key, reply)
-        if reply.left_out:
-            self._tell(request.model, reply)
+        self._kept.see(request.model, reply.left_out, kept=reply.kept)
         return reply
-
-    def _tell(self, model: str, reply: ModelReply) -> None:
-        """Say once how kept replies were asked for, where a part was refused; fresh ones said so."""
-        for part in reply.left_out:
-            if (model, part) not in self._warned and reply.kept:
-                refused = "which it refuses" if option_in(part) else "since it refused more"
-                _log.warning(
-                    "kept replies of %s were asked for %s, %s", model, described(part), refused
-                )
-            self._warned.add((model, part))

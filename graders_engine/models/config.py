@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -13,8 +12,8 @@ import msgspec
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import read_text
-from graders_engine.models.endpoint import DEFAULT_BASE_URL, EndpointSettings
-from graders_engine.models.judges import DEFAULT
+from graders_engine.models.credentials import DEFAULT_BASE_URL, takes_usual_key
+from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.policies import Price
 
 T = TypeVar("T")
@@ -43,17 +42,18 @@ class Config:
     """What the file says.
 
     Attributes:
-        endpoints: by name; the one called `default` is for models that are not mapped, and has the address in
-            OPENAI_BASE_URL, or else OpenAI's, if it names none.
+        endpoints: by name; the one called `default` is for models that are not mapped.
         models: from the name in a grader to "MODEL@ENDPOINT", or "MODEL" at the default endpoint.
         prices: by the model's name at the endpoint.
         preflight: the settings of `graders preflight`.
+        without_address: endpoints whose table has no `base_url`: who asks them must know it.
     """
 
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     preflight: PreflightConfig = field(default_factory=PreflightConfig)
+    without_address: frozenset[str] = frozenset()
 
 
 def read_config(path: Path) -> Config:
@@ -76,10 +76,11 @@ def read_config(path: Path) -> Config:
         if name not in TABLES
     ]
     config = Config(
-        _records(_addressed(tables), "endpoints", _endpoint, mistakes),
+        _records(tables, "endpoints", _endpoint, mistakes),
         _records(tables, "models", _model, mistakes),
         _records(tables, "prices", _price, mistakes),
         _preflight(tables, mistakes),
+        frozenset(_without_address(tables.get("endpoints"))),
     )
     if mistakes:
         raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))
@@ -110,26 +111,21 @@ def _records(
     return records
 
 
-def _addressed(tables: dict[str, Any]) -> dict[str, Any]:
-    """The tables, with the address of the environment in a default endpoint that names none.
-
-    Otherwise options for the endpoint in OPENAI_BASE_URL would send its rows and its key to OpenAI.
-    """
-    endpoints = tables.get("endpoints")
-    default = endpoints.get(DEFAULT) if isinstance(endpoints, dict) else None
-    if endpoints is None or not isinstance(default, dict) or "base_url" in default:
-        return tables
-    address = os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-    with_address = {"base_url": address, **default}
-    return {**tables, "endpoints": {**endpoints, DEFAULT: with_address}}
-
-
 def _endpoint(value: Any) -> EndpointSettings:
     fields = _fields(EndpointSettings, value)
-    settings = EndpointSettings(**fields)
-    if "base_url" not in fields:
-        raise ValueError(f'base_url must be there; OpenAI\'s is "{DEFAULT_BASE_URL}"')
-    return settings
+    if fields.get("api_key_env") == "":
+        raise ValueError("api_key_env must be the name of a variable; leave it out to send no key")
+    base_url = fields.get("base_url", DEFAULT_BASE_URL)
+    if "api_key_env" not in fields and not takes_usual_key(base_url):
+        fields = {**fields, "api_key_env": ""}
+    return EndpointSettings(**fields)
+
+
+def _without_address(endpoints: Any) -> Iterator[str]:
+    if isinstance(endpoints, dict):
+        for name, value in endpoints.items():
+            if isinstance(value, dict) and "base_url" not in value:
+                yield name
 
 
 def _price(value: Any) -> Price:

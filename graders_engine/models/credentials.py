@@ -9,14 +9,38 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.models.redaction import read_address
 
 if TYPE_CHECKING:
     from graders_engine.models.endpoint import EndpointSettings
 
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+USUAL_KEY = "OPENAI_API_KEY"
+"""The variable of the key for OpenAI, the address in OPENAI_BASE_URL, and addresses that are typed."""
 AZURE_HOST = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$")
 AZURE_PATH = re.compile(r"/openai/deployments/[^/]+$")
 _ENTRA_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+_PORTS = {"http": 80, "https": 443}
 _USUAL_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def takes_usual_key(base_url: str) -> bool:
+    """Whether the key in OPENAI_API_KEY belongs to an address: to OpenAI's host, or OPENAI_BASE_URL's."""
+    known = (DEFAULT_BASE_URL, os.environ.get("OPENAI_BASE_URL", ""))
+    return any(url and same_host(base_url, url) for url in known)
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two addresses have one scheme, host and port; False where one cannot be read."""
+    try:
+        places = [read_address(url) for url in (one, other)]
+        hosts = {
+            (place.scheme, place.hostname, place.port or _PORTS.get(place.scheme))
+            for place in places
+        }
+    except ValueError:
+        return False
+    return len(hosts) == 1
 
 
 def key_origin(settings: EndpointSettings, api_key: str | None) -> str:
@@ -31,6 +55,12 @@ def key_origin(settings: EndpointSettings, api_key: str | None) -> str:
         return f"The key came from {variable}."
     if any(name.lower() in ("authorization", "api-key", "x-api-key") for name in settings.headers):
         return "The key came from `headers` in graders.toml."
+    if not settings.api_key_env:
+        return (
+            "No key was sent: this endpoint of graders.toml has no api_key_env, and OPENAI_API_KEY "
+            "goes to OpenAI and to the host in OPENAI_BASE_URL only. Name the variable of its key with "
+            'api_key_env = "...".'
+        )
     missing = "is empty" if variable in os.environ else "is not set"
     return f"No key was sent: {variable} {missing}."
 

@@ -12,7 +12,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from graders_engine.errors import BackendRejected
 from graders_engine.language import strict_json
-from graders_engine.models.credentials import AZURE_HOST, authorisation, basic, key_origin
+from graders_engine.models.credentials import (
+    AZURE_HOST,
+    DEFAULT_BASE_URL,
+    USUAL_KEY,
+    authorisation,
+    basic,
+    key_origin,
+)
 from graders_engine.models.dialects.dialect import BINDINGS, OPTIONS
 from graders_engine.models.http import JsonClient
 from graders_engine.models.rate_limiter import RateLimiter
@@ -20,7 +27,6 @@ from graders_engine.models.redaction import Secrets, read_address, without_secre
 
 T = TypeVar("T")
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"\w+")
 _KEY_REFUSED = frozenset({401, 403})
 _NOT_THERE = frozenset({404, 405})
@@ -49,7 +55,9 @@ class EndpointSettings:
     Attributes:
         base_url: its address; `/chat/completions` or another request's path at its end does not count.
         api: the request form: "chat" or "responses"; as `base_url` ends when left out, else "chat".
-        api_key_env: the environment variable that holds the key; the key itself is never written down.
+        api_key_env: the environment variable that holds the key; the key itself is never written down. Empty
+            sends no key: so does an endpoint of graders.toml that names none, but at OpenAI's host and the
+            one in OPENAI_BASE_URL, which get OPENAI_API_KEY.
         auth: how the key is sent: "bearer" (Authorization), or "api-key" (Azure's header); when left out
             "api-key" at Azure's hosts and paths (/openai/deployments/), unless the key is a token of Entra,
             else "bearer".
@@ -73,7 +81,7 @@ class EndpointSettings:
 
     base_url: str = field(default=DEFAULT_BASE_URL, repr=False)
     api: str | None = None
-    api_key_env: str = field(default="OPENAI_API_KEY", repr=False)
+    api_key_env: str = field(default=USUAL_KEY, repr=False)
     auth: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -100,7 +108,7 @@ class EndpointSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, but it is {value!r}")
-        if not _VARIABLE.fullmatch(self.api_key_env):
+        if self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):
             raise ValueError("api_key_env must be the name of a variable, not the key itself")
         if "@" in self.base_url:  # a path or a query writes it %40
             raise ValueError("base_url must not hold a password: put the key into api_key_env")

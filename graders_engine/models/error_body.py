@@ -25,20 +25,23 @@ from graders_engine.language import strict_json
 from graders_engine.models.replies.filters import CONTENT_FILTER, is_filtered
 from graders_engine.outcome import Cause
 
-RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
+RETRIED_STATUS = frozenset({408, 409, 429, *range(500, 600)})
 """Answers after which another attempt may succeed; the official SDKs retry the same ones."""
-OVERLOADED_STATUS = frozenset({429, 503})
-"""Answers that ask for fewer requests."""
+OVERLOADED_STATUS = frozenset({429, 503, 529})
+"""Answers that ask for fewer requests; the last one is Anthropic's."""
 _REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
-_FORBIDDEN_STATUS = frozenset({403, 404})
-"""Answers that may depend on what is asked as well: some endpoints moderate it with them."""
+_FORBIDDEN_STATUS = frozenset({403, 404})  # they may depend on what is asked: some moderate it so
 _MODERATED_STATUS = frozenset({400, 403, 422, 446, 451})
 """Answers that are no outage, so that the sentence that an error begins with may be a filter's."""
 _GUARDRAIL_STATUS = 446
 """By which Portkey and other gateways say that a guardrail stopped the request."""
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-"""Codes by which an endpoint says that nothing is left to spend; its status is that of a rate limit."""
+_QUOTA = re.compile(
+    r"(?:insufficient_quota|billing_hard_limit_reached|billing_not_active)\b"
+    r"|(?:\w+: )?(?:your )?credit balance is too low\b",
+    re.IGNORECASE,
+)
+"""How an error begins, or its code, where nothing is left to spend; its status may be a rate limit's."""
 _NO_MODEL = re.compile(
     r"\b(no such|unknown|invalid|not a valid) (model|deployment)|"
     r"\b(model|deployment)[^\n]{0,200}\b(does ?n[o']t exist|not[ _](exist|found|available|a valid))",
@@ -67,13 +70,11 @@ _STATUS_OF = {
 MAX_MESSAGE_CHARS = 500
 """Of an error's message; endpoints give the reason within them."""
 MAX_EVENT_CHARS = 80
-"""Of a stream of events."""
 _EVENTS = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:(?:data|event|id|retry):|: ?[A-Z\n])")
 """The beginning of a stream of server-sent events."""
 MAX_DETAILS_CHARS = 10_000
 """Of all texts of an error object."""
-MAX_DEPTH = 8
-"""Objects inside objects that are searched."""
+MAX_DEPTH = 8  # objects inside objects
 _GENERIC_CODES = frozenset(
     {"badrequest", "bad_request", "invalid_request", "invalid_request_error"}
 )
@@ -144,18 +145,19 @@ def failure_of(
     )
     if filtered:
         body = replace(body, code=CONTENT_FILTER)
+    spent = not filtered and _says_spent(body)
     fields = ErrorFields(
         status=status,
         code=body.code,
         param=body.param,
         message=body.message,
         details=body.details,
-        cause="" if filtered else _cause(status, body.code),
+        cause="" if filtered else _cause(status, spent=spent),
     )
     if 300 <= status < 400:
         return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
     reason = f"{address}: {source} {status}: {shortened(text)}"
-    if status in RETRIED_STATUS and not filtered:
+    if status in RETRIED_STATUS and not (filtered or spent):
         overloaded = status in OVERLOADED_STATUS
         return BackendBusy(reason, wait_s, overloaded=overloaded, **fields)
     return BackendRejected(reason, **fields)
@@ -202,8 +204,13 @@ def _status_of(error: Any, body: ErrorBody) -> int | None:
     return None
 
 
-def _cause(status: int, code: str | None) -> Cause:
-    if status in _REFUSED_STATUS or 300 <= status < 400 or code in _QUOTA_CODES:
+def _says_spent(body: ErrorBody) -> bool:
+    """Whether an error says that nothing is left to spend: another attempt changes nothing then."""
+    return any(map(_QUOTA.match, (body.code or "", body.message or "", *body.details.splitlines())))
+
+
+def _cause(status: int, *, spent: bool) -> Cause:
+    if status in _REFUSED_STATUS or 300 <= status < 400 or spent:
         return "refused"
     if status in _FORBIDDEN_STATUS:
         return "forbidden"
@@ -263,14 +270,17 @@ def _without_json(text: str) -> tuple[str, Any]:
     return " ".join(_QUOTING.sub(" ", text).split()), inner
 
 
-def why_not_json(text: bytes) -> str:
-    """Why an answer that is not JSON cannot be read, with its beginning."""
+def unreadable(address: str, text: bytes) -> BackendFailure:
+    """The exception for an answer with status 200 that is not JSON; only a stream is none that may pass."""
     if not _EVENTS.match(text):
-        return f"the answer is not JSON: {shortened(text)}"
-    return (
-        f"the endpoint streams its answer, which is not read: {shortened(text[:MAX_EVENT_CHARS])}…. Some do "
+        what = f"not JSON: {shortened(text)}" if text.strip() else "empty"
+        return BackendBusy(f"{address}: the answer is {what}", status=200)
+    beginning = shortened(text[:MAX_EVENT_CHARS])
+    return BackendFailure(
+        f"{address}: the endpoint streams its answer, which is not read: {beginning}…. Some do "
         "unless a request forbids it: in graders.toml, under [endpoints.NAME], set extra_body = "
-        "{stream = false}"
+        "{stream = false}",
+        status=200,
     )
 
 

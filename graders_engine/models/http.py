@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graders_engine.errors import BackendFailure
 from graders_engine.language import strict_json
-from graders_engine.models.error_body import failure_of, shortened, why_not_json
+from graders_engine.models.error_body import failure_of, shortened, unreadable
 from graders_engine.models.network.no_answer import NoAnswer, Sent, no_answer_after
 from graders_engine.models.network.port_check import PortCheck
 from graders_engine.models.network.proxies import Proxy, proxy_for
@@ -136,7 +136,7 @@ class HttpClient:
         except strict_json.RepeatedKey as error:
             reason = f"{error}: {shortened(text)}"
         except ValueError:
-            reason = why_not_json(text)
+            raise unreadable(address, text) from None
         raise BackendFailure(f"{address}: {reason}", status=200)
 
     async def _ask(self, sent: Sent) -> _Answer | NoAnswer:

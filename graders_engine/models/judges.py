@@ -185,9 +185,11 @@ class JudgeRegistry:
 
     def _asker(self, model: str) -> ModelBackend:
         from graders_engine.models.recorded import Recording, Transcript
-        from graders_engine.models.routes import Renamed, route_of
+        from graders_engine.models.routes import Renamed, check_address, route_of
 
-        route = route_of(model, (self.settings.models, self._read_config().models))
+        config = self._read_config()
+        route = route_of(model, (self.settings.models, config.models))
+        check_address(model, route, self.settings, config)
         backend: ModelBackend = Renamed(self._find_endpoint(route.endpoint, model), route.model)
         if self.settings.max_cost is not None and route.model not in self.prices():
             raise UnavailableGrader(

@@ -124,6 +124,8 @@ class OpenAIBackend:
                 if failure := failure_within(self._url, answer):
                     raise failure
             except (BackendRejected, BackendBusy) as error:
+                if error.status == 200:  # it cannot be read, so it says nothing about the request
+                    raise
                 if error.code == CONTENT_FILTER:
                     attempt.ended = "rejected"
                     reason = f"{FILTERED}: {error.message}" if error.message else FILTERED
@@ -142,7 +144,10 @@ class OpenAIBackend:
             try:
                 reply = parse_reply(self._wire, answer)
             except BackendFailure as error:
-                raise BackendFailure(f"{self._url}: {error}", status=200) from None
+                # Some gateways answer so while a model is not there: "choices": null.
+                empty = isinstance(answer, dict) and not answer.get("choices", True)
+                kind = BackendBusy if empty else BackendFailure
+                raise kind(f"{self._url}: {error}", status=200) from None
             return msgspec.structs.replace(
                 reply,
                 model=reply.model or request.model,

@@ -19,6 +19,7 @@ from graders_engine.models.base import (
     encoded,
     fingerprint,
 )
+from graders_engine.models.dialects.dialect import KeptReplies
 from graders_engine.models.policies import Policy
 
 TRANSCRIPT = "transcript.jsonl"
@@ -112,7 +113,7 @@ class Recorded:
         if not path.is_file():
             raise InvalidRequest(f"There is no transcript {path}: make one with --record.")
         self._replies = {exchange.key: exchange.reply for exchange in _read(path)}
-        self._path = path
+        self._path, self._kept = path, KeptReplies()
         self.signature = f"recorded, {len(self._replies)} replies"
 
     async def complete(self, request: ModelRequest) -> ModelReply:
@@ -127,6 +128,7 @@ class Recorded:
                 f"{self._path} has no reply to this request: the grader, the row or a setting has changed "
                 "since it was recorded"
             )
+        self._kept.see(request.model, reply.left_out, kept=True)
         return msgspec.structs.replace(reply, kept=True)
 
     async def close(self) -> None:

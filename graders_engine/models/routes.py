@@ -12,9 +12,10 @@ import msgspec
 from graders_engine.errors import BackendFailure, BackendRejected, InvalidRequest
 from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
 from graders_engine.models.config import Config
+from graders_engine.models.credentials import USUAL_KEY, same_host
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.error_body import lacks_model
-from graders_engine.models.judges import DEFAULT
+from graders_engine.models.judges import DEFAULT, JudgeSettings
 from graders_engine.models.policies import Policy
 from graders_engine.models.redaction import is_plain
 
@@ -75,6 +76,33 @@ class Renamed(Policy):
             raise BackendRejected(f"{reason}{stop}{advice}", **answer) from None
 
 
+def check_address(model: str, route: Route, settings: JudgeSettings, config: Config) -> None:
+    """Check that an address which was given is not passed over for an endpoint that graders.toml names.
+
+    Args:
+        model: as the grader names it.
+        route: where it is asked.
+        settings: what was given besides graders.toml.
+        config: graders.toml.
+
+    Raises:
+        InvalidRequest: graders.toml maps the model to another address.
+    """
+    given = settings.endpoints.get(DEFAULT)
+    own = settings.models.get(model) or settings.models.get("*")
+    if not isinstance(given, str) or own or route.endpoint == DEFAULT:
+        return
+    defined = config.endpoints.get(route.endpoint)
+    if defined and defined.root == EndpointSettings(base_url=given).root:
+        return
+    raise InvalidRequest(
+        f"graders.toml maps '{model}' to '{route.model}@{route.endpoint}', but another address was given "
+        "(--base-url). Leave out that address, or say where this model is asked: "
+        f"--map {model}={route.model} asks it at the given address, "
+        f"--map {model}={route.model}@{route.endpoint} at the endpoint of graders.toml."
+    )
+
+
 def check_endpoints(endpoints: Mapping[str, object]) -> None:
     """Check that what is given as endpoints are addresses and backends, before anything is asked.
 
@@ -96,25 +124,47 @@ def endpoint_settings(name: str, address: str | None, config: Config) -> Endpoin
 
     Args:
         name: its name.
-        address: overrides the one in graders.toml.
+        address: overrides the one in graders.toml; another host gets neither the key nor the headers, the
+            query or the `extra_body` of the table, which belong to the host that the table names.
         config: graders.toml.
 
     Raises:
-        InvalidRequest: the address cannot be used.
+        InvalidRequest: the address cannot be used, or there is none.
     """
     settings = config.endpoints.get(name)
     try:
         if address is not None:
-            return dataclasses.replace(settings or EndpointSettings(), base_url=address)
-        return settings or (_from_environment() if name == DEFAULT else None)
+            return _at(address, settings, has_host=name not in config.without_address)
+        if name == DEFAULT and (settings is None or name in config.without_address):
+            return _from_environment(settings or EndpointSettings())
+        if name in config.without_address:
+            raise ValueError(
+                f"[endpoints.{name}] in graders.toml has no base_url, so nothing says where its models are "
+                'asked: add base_url = "https://host/v1"'
+            )
+        return settings
     except ValueError as error:
         raise InvalidRequest(f"The judges' endpoint: {error}.") from None
 
 
-def _from_environment() -> EndpointSettings | None:
-    if address := os.environ.get("OPENAI_BASE_URL"):
+def _at(address: str, settings: EndpointSettings | None, *, has_host: bool) -> EndpointSettings:
+    """Settings for an address that was typed."""
+    if settings is None:
         return EndpointSettings(base_url=address)
-    return EndpointSettings() if os.environ.get("OPENAI_API_KEY") else None
+    if has_host and not same_host(address, settings.base_url):
+        settings = dataclasses.replace(
+            settings, api_key_env=USUAL_KEY, auth=None, headers={}, query={}, extra_body={}
+        )
+    variable = settings.api_key_env or USUAL_KEY
+    return dataclasses.replace(settings, base_url=address, api_key_env=variable)
+
+
+def _from_environment(settings: EndpointSettings) -> EndpointSettings | None:
+    """The settings at the address in OPENAI_BASE_URL, or at OpenAI's; None where no key says that it is."""
+    if address := os.environ.get("OPENAI_BASE_URL"):
+        return dataclasses.replace(settings, base_url=address)
+    has_key = os.environ.get(settings.api_key_env) or settings.headers
+    return settings if has_key else None
 
 
 def embedding_settings(
@@ -133,8 +183,7 @@ def embedding_settings(
     """
     try:
         if not place:
-            settings = config.endpoints.get(DEFAULT) or _from_environment() or EndpointSettings()
-            return DEFAULT, settings
+            return DEFAULT, endpoint_settings(DEFAULT, None, config) or EndpointSettings()
         if place in config.endpoints or isinstance(given.get(place), str):
             address = given.get(place)
             found = endpoint_settings(place, address if isinstance(address, str) else None, config)
@@ -149,7 +198,8 @@ def embedding_settings(
     except ValueError as error:
         raise InvalidRequest(f"The embedding endpoint: {error}.") from None
     for name, defined in config.endpoints.items():
-        if defined.address == settings.address and not settings.full_query:
+        is_same = defined.address == settings.address and not settings.full_query
+        if is_same and name not in config.without_address:
             return name, defined
     return settings.address, settings
 

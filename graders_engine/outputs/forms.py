@@ -47,6 +47,7 @@ from graders_engine.outputs.samples import (
     with_end,
     with_error,
 )
+from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable
 
 _NAMED = ("model_sample", "sample", "samples", "model_samples")
@@ -63,10 +64,8 @@ _CALLS = ("tool_calls", "toolCalls", "function_call")
 _BESIDE = ("finish_reason", *_CALLS)
 _TYPES = (*TEXT_PARTS, "completion", "generation")
 """The values of `type` of an object whose text may be the model's."""
-_MAX_DEPTH = 8
-"""How many lists and objects may be around an output."""
-_MAX_LISTED = 12
-"""How many keys a message lists."""
+_MAX_DEPTH = 8  # lists and objects around an output
+_MAX_LISTED = 12  # keys in a message
 
 
 def sample_scope(
@@ -107,11 +106,12 @@ def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
 def output_of(value: Any, depth: int = 0) -> Any:
     """A text, a sample object, or a list of them, from an output in any form that is known.
 
-    Text; a sample object; a chat completion (several choices are several samples); a response of the
-    Responses API; a line of the Batch API's output with one of these; a chat message; a list of chat
-    messages, of a response's items or of content parts (one sample); an object that holds one of these as
-    `model_sample`, `sample`, `output`, `outputs`, `trajectory` or `text`; some forms of other providers; a
-    list of any of these (several samples; an `Unreadable` in place of an element that has no such form).
+    Text, or an API's answer as JSON text; a sample object; a chat completion (several choices are several
+    samples); a response of the Responses API; a line of the Batch API's output with one of these; a chat
+    message; a list of chat messages, of a response's items or of content parts (one sample); an object that
+    holds one of these as `model_sample`, `sample`, `output`, `outputs`, `trajectory` or `text`; some forms of
+    other providers; a list of any of these (several samples; an `Unreadable` in place of an element that has
+    no such form).
 
     Args:
         value: the output.
@@ -121,6 +121,7 @@ def output_of(value: Any, depth: int = 0) -> Any:
         NoOutput: it has an error in place of an output.
         InvalidRow: it has none of these forms.
     """
+    value = opened(value)
     if isinstance(value, (str, Unreadable)):
         return require_not_printed(value)
     if depth > _MAX_DEPTH:
@@ -339,8 +340,7 @@ def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
 def _unknown_form(value: Mapping[str, Any]) -> str:
     if not value:
         return "The output is an empty object; if the model said nothing, give an empty text."
-    more = ", …" if len(value) > _MAX_LISTED else ""
-    listed = [str(key) for key in value][:_MAX_LISTED]
+    listed, more = [str(key) for key in value][:_MAX_LISTED], ", …" * (len(value) > _MAX_LISTED)
     meant = next(((key, near) for key in listed if (near := _misspelt(key))), None)
     return (
         f"The output is an object that holds no output (its keys: {', '.join(listed)}{more}). "

@@ -15,6 +15,7 @@ from graders_engine.language.kinds import plain
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.rows import item_beside
+from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable
 
 SAMPLES_IN = ("samples", "model_samples", "model_sample", "sample")
@@ -44,7 +45,8 @@ def item_and_samples(raw: Mapping[str, Any]) -> tuple[Any, Any]:
     if len(given) != 1:
         what = f"has both `{given[0]}` and `{given[1]}`" if given else "has no samples"
         raise InvalidRow(f"The row {what} ({keys_of(raw)}).")
-    return item_beside(raw, SAMPLES_IN), raw[given[0]]
+    output = opened(raw[given[0]], sample=given[0] == "sample")
+    return item_beside(raw, SAMPLES_IN), output
 
 
 def rows_to_grade(item: Any, output: Any) -> list[Any]:

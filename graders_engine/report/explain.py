@@ -18,7 +18,7 @@ from graders_engine.language.formula import Formula
 from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
-from graders_engine.outcome import Outcome, RowOutcome, Status
+from graders_engine.outcome import RowOutcome, Status
 from graders_engine.report.visible import visible_json
 from graders_engine.settings import EngineSettings
 
@@ -204,22 +204,12 @@ def _from_outcome(compiled: CompiledGrader, row: RowOutcome) -> dict[str, Any]:
         "reward": row.reward,
         "status": row.status,
         "sub_rewards": row.sub_rewards,
-        "clamped": _clamped(row.outcome),
+        "clamped": row.outcome.clamped,
         "flags": row.flags,
         "sample_flags": [flag.value for flag in row.sample_flags],
         "formula": _formula(compiled, row.sub_rewards),
         "printed": row.outcome.printed,
         "seconds": row.seconds,
-    }
-
-
-def _clamped(outcome: Outcome) -> dict[str, float]:
-    if outcome.score is not None:
-        return {"": outcome.score}
-    return {
-        key: score
-        for key, score in outcome.scores.items()
-        if score is not None and score != outcome.sub_rewards.get(key)
     }
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from graders_engine.models.dialects.dialect import described
 from graders_engine.outcome import Blame
 from graders_engine.report.visible import one_line
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
+    from graders_engine.dataset.results.tally import Tally
     from graders_engine.statistics.estimate import Estimate
 
 STATUS_MEANINGS = {
@@ -118,6 +120,21 @@ def much_blamed(
                 f"{share} of {format_rows(rows, grouped=grouped)} have no reward because of the {blame}: "
                 f"{meaning}"
             )
+
+
+def clamped_numbers(tally: Tally) -> Iterator[str]:
+    """A sentence on each judge whose numbers were outside its grader's range: their scale is another one."""
+    for key, count in sorted(tally.clamped.items()):
+        whose = f"of '{key}'" if key else "of the grader"
+        rows = f"{count:,} of {format_rows(tally.rows, grouped=tally.grouped)}"
+        yield f"in {rows} the judge's number was outside the range {whose}: the end of the range counts"
+
+
+def parts_left_out(tally: Tally) -> Iterator[str]:
+    """A sentence on each part of requests that a judge was not sent."""
+    for (model, part), count in sorted(tally.left_out.items()):
+        rows = f"{count:,} of {format_rows(tally.rows, grouped=tally.grouped)}"
+        yield f"{model} was asked {described(part)} for {rows}"
 
 
 def format_cost(amount: float) -> str:

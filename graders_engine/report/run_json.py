@@ -35,7 +35,9 @@ def tally_json(
     mean over the rows in which the part has a value. `histogram`: a list of bars with `low`, `high` and
     `rows`, over the rows of `mean`; a bar with `low` equal to `high` stands for one value; each other has
     its upper end only if it is the last. `flags`: by flag, the number of `rows`, the name of the `first`
-    (LINE, or LINE#SAMPLE), and its `details`. `groups`: null, as for runs without groups.
+    (LINE, or LINE#SAMPLE), and its `details`. `clamped`: by the grader's key ("" for a single grader), the
+    rows in which a judge's number was outside its range. `left_out`: by model, the parts of requests that
+    it was not sent, and for how many rows. `groups`: null, as for runs without groups.
     """
     return {
         "results": str(results),
@@ -110,7 +112,12 @@ def _rest(tally: Tally, settings: Mapping[str, Any], version: str) -> dict[str, 
         flag: dict(zip(("rows", "first", "details"), (count, *tally.examples[flag]), strict=True))
         for flag, count in tally.flags.items()
     }
-    return {"flags": flags, "settings": dict(settings), "engine": version}
+    return {
+        **tally.judged(),
+        "flags": flags,
+        "settings": dict(settings),
+        "engine": version,
+    }
 
 
 def _mean(value: float | None, rows: int) -> dict[str, Any] | None:

@@ -86,14 +86,15 @@ def test_what_the_judge_made_of_a_row_is_kept_and_an_outage_is_not(
         judge.answer(judge.said("{", finish="length")),
         judge.answer(judge.said("prose")),
     ]
-    not_kept = [judge.error(400, "no"), judge.http(200, b"<html>"), judge.hang_up]
+    page = judge.http(200, b"<html>")
+    not_kept = [judge.error(400, "no"), page, judge.hang_up]
     for number, reply in enumerate([*kept, *not_kept]):
         server.asked.clear()
         server.answers(reply)
         for _ in range(2):
             with Engine(judges=judging(server.url, cache=path)) as engine:
                 assert engine.run(SCORE, model_sample=f"row {number}").flags
-        tries = 3 if reply is judge.hang_up else 1
+        tries = 3 if reply in (page, judge.hang_up) else 1
         assert len(server.asked) == (1 if reply in kept else 2 * tries)
 
 

@@ -83,7 +83,7 @@ NEVER_AN_ANSWER = {
     "a redirect": Fault(
         http(307, Location="http://127.0.0.1:1/"), SERVER, "a redirect is not followed"
     ),
-    "a page with status 200": Fault(http(200, HTML), SERVER, "the answer is not JSON: <!doctype"),
+    "a page with status 200": Fault(http(200, HTML), SERVER, "the answer is not JSON: <!doctype", 3),
     "a stream": Fault(
         http(200, b'data: {"choices": [{"delta": {"content": "{"}}]}\n\n' * 99), SERVER,
         "extra_body = {stream = false}",
@@ -94,11 +94,11 @@ NEVER_AN_ANSWER = {
     "a stream that begins with a comment": Fault(
         http(200, b": OPENROUTER PROCESSING\n\ndata: {}\n\n"), SERVER, "the endpoint streams its answer",
     ),
-    "broken JSON": Fault(http(200, b'{"choices": ['), SERVER, "the answer is not JSON"),
-    "no body": Fault(http(200), SERVER, "the answer is not JSON"),
-    "NaN in the answer": Fault(http(200, b'{"choices": NaN}'), SERVER, "the answer is not JSON"),
-    "bytes that are no text": Fault(http(200, b"\xff\xfe{}"), SERVER, "the answer is not JSON"),
-    "too deep an answer": Fault(http(200, DEEP.encode()), SERVER, "the answer is not JSON"),
+    "broken JSON": Fault(http(200, b'{"choices": ['), SERVER, "the answer is not JSON", 3),
+    "no body": Fault(http(200), SERVER, "the answer is empty", 3),
+    "NaN in the answer": Fault(http(200, b'{"choices": NaN}'), SERVER, "the answer is not JSON", 3),
+    "bytes that are no text": Fault(http(200, b"\xff\xfe{}"), SERVER, "the answer is not JSON", 3),
+    "too deep an answer": Fault(http(200, DEEP.encode()), SERVER, "the answer is not JSON", 3),
     "10 MB": Fault(http(200, b" " * 10_000_000), SERVER, "longer than 4194304 bytes"),
     "10 MB of verdict": Fault(text("x" * 10_000_000), SERVER, "longer than 4194304 bytes"),
     "an error with status 200": Fault(
@@ -108,8 +108,8 @@ NEVER_AN_ANSWER = {
     "a string": Fault(answer("hello"), SERVER, "answered without a message"),
     "null": Fault(answer(None), SERVER, "answered without a message"),
     "nested lists": Fault(http(200, b"[" * 90 + b"]" * 90), SERVER, "without a message"),
-    "no choices": Fault(choices([]), SERVER, "answered without a message"),
-    "choices that are null": Fault(choices(None), SERVER, "answered without a message"),
+    "no choices": Fault(choices([]), SERVER, "answered without a message", 3),
+    "choices that are null": Fault(choices(None), SERVER, "answered without a message", 3),
     "choices that are a string": Fault(choices("abc"), SERVER, "answered without a message"),
     "choices that are an object": Fault(choices({"0": 1}), SERVER, "answered without a message"),
     "a choice that is a number": Fault(choices([1]), SERVER, "answered without a message"),

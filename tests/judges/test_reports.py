@@ -187,3 +187,59 @@ def test_a_budget_in_money_stops_as_well(server: JudgeServer, tmp_path: Path) ->
     stopped = score(server, data, "--max-cost", "8", "--config", str(config))
     assert re.search(r"the cost so far is [0-9.]+ of 8, and ", stopped.stderr)
     assert len(server.asked) == 6
+
+
+def test_numbers_outside_a_range_and_parts_left_out_are_counted_wherever_the_numbers_are(
+    server: JudgeServer, tmp_path: Path
+) -> None:
+    def script(asked: judge.Asked) -> judge.Reply:
+        if "temperature" in asked.body:
+            return error(400, "temperature is not supported")
+        return judge.verdict(7 if "high" in asked.text else 1)
+
+    server.script = script
+    data, record = tmp_path / "data.jsonl", str(tmp_path / "record")
+    data.write_text("".join(json.dumps(row(text)) + "\n" for text in ("high 1", "high 2", "fair")))
+    grader = {**SCORE, "sampling_params": {"temperature": 0}}
+    multi = {
+        "type": "multi", "name": "both", "calculate_output": "(tight + wide) / 2",
+        "graders": {"tight": grader, "wide": {**grader, "range": [0, 9]}},
+    }  # fmt: skip
+    outside = "in 2 of 3 rows the judge's number was outside the range of"
+    without = "judge-1 was asked without `temperature` for 3 of 3 rows"
+    asks = ["--base-url", server.url, "--cache", str(tmp_path / "cache.sqlite")]
+    runs = {
+        "asked": (grader, "", [*asks, "--record", record]),
+        "kept": (grader, "", asks),
+        "replayed": (grader, "", ["--replay", record]),
+        "parts": (multi, "tight", asks),
+    }
+    for name, (spec, key, more) in runs.items():
+        out = str(tmp_path / f"{name}.jsonl")
+        command = ["score", "--grader", json.dumps(spec), "--data", str(data), "--out", out, *more]
+        done = CliRunner().invoke(graders, command)
+        reported = CliRunner().invoke(graders, ["report", out])
+        page = Path(f"{out}.html").read_text()
+        for text in (done.stdout, reported.stdout, page):
+            assert outside in text.replace("&#39;", "'")
+            assert without in text
+        meta = json.loads(Path(f"{out}.meta.json").read_text())["judged"]
+        for again in (["report", out, "--json"], [*command, "--json"]):
+            numbers = json.loads(CliRunner().invoke(graders, again).stdout)
+            assert numbers["clamped"] == meta["clamped"] == {key: 2}
+            assert numbers["left_out"] == meta["left_out"] == {"judge-1": {"temperature": 3}}
+    assert [one.get("clamped") for one in results(data, "kept.jsonl")] == [{"": 7}, {"": 7}, None]
+
+
+def test_a_row_without_a_verdict_is_counted_among_those_with_parts_left_out(
+    server: JudgeServer, data: Path
+) -> None:
+    grader = {**SCORE, "sampling_params": {"seed": 1}}
+    server.script = lambda asked: (
+        error(400, "seed is not supported") if "seed" in asked.body else answer(said("I like it."))
+    )
+    out = str(data.with_name("out.jsonl"))
+    command = ["score", "--grader", json.dumps(grader), "--data", str(data), "--out", out,
+               "--base-url", server.url, "--json"]  # fmt: skip
+    numbers = json.loads(CliRunner().invoke(graders, command).stdout)
+    assert numbers["left_out"] == {"judge-1": {"seed": numbers["invalid"]}}

@@ -199,12 +199,12 @@ def test_what_may_pass_is_tried_again(server: Endpoint, first_replies: list[Any]
         ((503, {}, b"still busy"), "HTTP 503: still busy (3 tries in", 3),
         ((401, {}, b"no such key"), "HTTP 401: no such key", 1),
         ((302, {"Location": "http://127.0.0.1:1/"}, b""), "HTTP 302", 1),
-        ((200, {}, b"<html>"), "the answer is not JSON: <html>", 1),
+        ((200, {}, b"<html>"), "the answer is not JSON: <html>", 3),
         ((200, {}, b'{"data": 3}'), "answered without embeddings", 1),
         ((200, {}, b'{"data": [{"index": 0}]}'), "answered without embeddings", 1),
         ((200, {}, b'{"data": []}'), "gave 0 vectors for 2 texts", 1),
         ((200, {}, b'{"data": [{"index": 0, "embedding": "AAAA"}]}'), "not lists of numbers", 1),
-        ((200, {}, b'{"data": [{"index": 0, "embedding": [1e999]}]}'), "the answer is not JSON", 1),
+        ((200, {}, b'{"data": [{"index": 0, "embedding": [1e999]}]}'), "the answer is not JSON", 3),
         (
             (
                 200,

@@ -22,8 +22,10 @@ _AT_LEAST_ONE = click.IntRange(1)
 
 JUDGE_FLAGS: dict[str, Decorator] = {
     "base_url": click.option(
-        "--base-url", metavar="URL", help="OpenAI-compatible endpoint for judges. HTTP_PROXY, HTTPS_PROXY, "
-        "ALL_PROXY and NO_PROXY count; this machine is asked without a proxy.",
+        "--base-url", metavar="URL",
+        help="OpenAI-compatible endpoint for judges, in place of graders.toml's default one and of "
+        "OPENAI_BASE_URL; refused for a model that graders.toml maps to another endpoint. HTTP_PROXY, "
+        "HTTPS_PROXY, ALL_PROXY and NO_PROXY count; this machine is asked without a proxy.",
     ),
     "judge_model": click.option(
         "--judge-model", metavar="NAME", help="Ask this model, regardless of the model in the grader.",
@@ -34,7 +36,10 @@ JUDGE_FLAGS: dict[str, Decorator] = {
     ),
     "config": flag(
         JudgeSettings, "config", metavar="FILE", type=_PATH,
-        help="Endpoints, models and prices (default: graders.toml in the working folder).",
+        help="Endpoints, models and prices (default: graders.toml in the working folder). Keys of "
+        "[endpoints.NAME]: base_url, api, api_key_env, auth, headers, query, structured, drop, extra_body, "
+        "concurrency, requests_per_minute, tokens_per_minute. OPENAI_API_KEY goes to OpenAI, the host in "
+        "OPENAI_BASE_URL and --base-url only; others need api_key_env.",
     ),
     "concurrency": flag(
         JudgeSettings, "concurrency", metavar="N", type=_AT_LEAST_ONE, show_default=True,

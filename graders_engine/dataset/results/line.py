@@ -45,6 +45,10 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         labels: of label_model graders, the label of each answer, by the grader's key.
         saved: the tokens that were not spent, by model: the reply was kept from an earlier request, or the
             row equals an earlier one.
+        clamped: the numbers of judges that were outside the grader's range, by the grader's key; the end of
+            the range counts.
+        left_out: the parts of requests to judges that were not sent, since the model refuses them, by the
+            model's name in the grader.
     """
 
     line: int
@@ -61,6 +65,8 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     repeats: dict[str, list[float]] = {}
     labels: dict[str, list[str]] = {}
     saved: dict[str, Usage] = {}
+    clamped: dict[str, float] = {}
+    left_out: dict[str, list[str]] = {}
 
     @property
     def name(self) -> str:
@@ -118,6 +124,8 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
         outcome.repeats,
         outcome.labels,
         outcome.saved,
+        outcome.clamped if outcome.score is not None or outcome.scores else {},
+        outcome.left_out,
     )
 
 

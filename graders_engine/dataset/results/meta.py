@@ -26,6 +26,8 @@ FILES = "files"
 REPORT = "report"
 """Key of what the numbers of a run were asked for with: `passing` and `group_size`; they change no result."""
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
+JUDGED = "judged"
+"""Key of how many rows have a number outside a judge's range, or were asked without a part of the request."""
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
 _ALWAYS = {"grader", "data"}
@@ -150,7 +152,7 @@ def record_change(lines: Path, change: str) -> None:
 
 
 def record(lines: Path, **facts: Any) -> None:
-    """Record facts of a run under their keys: `COMPLETE`, `FILES` or `REPORT`.
+    """Record facts of a run under their keys: `COMPLETE`, `FILES`, `REPORT` or `JUDGED`.
 
     Raises:
         DataSetError: the file cannot be written.
@@ -176,7 +178,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     """
     meta = _require_meta(lines)
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    for fact in (COMPLETE, FILES, REPORT):
+    for fact in (COMPLETE, FILES, REPORT, JUDGED):
         meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:

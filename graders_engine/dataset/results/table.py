@@ -126,7 +126,7 @@ def _table_row(result: ResultLine) -> dict[str, Any]:
     return {name: list(part.items()) if name in _MAPS else part for name, part in row.items()}
 
 
-_MAPS = ("flags", "usage", "repeats", "labels", "saved")
+_MAPS = ("flags", "usage", "repeats", "labels", "saved", "clamped", "left_out")
 
 
 def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
@@ -151,5 +151,7 @@ def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
             ("repeats", pyarrow.map_(text, pyarrow.list_(number))),
             ("labels", pyarrow.map_(text, pyarrow.list_(text))),
             ("saved", usage),
+            ("clamped", pyarrow.map_(text, number)),
+            ("left_out", pyarrow.map_(text, pyarrow.list_(text))),
         ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.errors import NO_OUTPUT
@@ -45,6 +45,8 @@ class Tally:
             by the words without ids and numbers.
         without_output: the failed rows that have an error in place of an output: no retry helps them.
         first_without_output: the reason of the first of them.
+        clamped: the rows in which a judge's number was outside the grader's range, by the grader's key.
+        left_out: the rows for which a judge was not sent a part of the request, by model and part.
         grouped: whether a row is one of the samples of a prompt.
         earlier: rows that had their results before this run.
         retried: rows that failed, and were graded once more at the end.
@@ -67,6 +69,8 @@ class Tally:
     reasons: dict[str, tuple[int, str]] = field(default_factory=dict)
     without_output: int = 0
     first_without_output: str = ""
+    clamped: dict[str, int] = field(default_factory=dict)
+    left_out: dict[tuple[str, str], int] = field(default_factory=dict)
     grouped: bool = False
     earlier: int = field(default=0, compare=False)
     retried: int = field(default=0, compare=False)
@@ -82,6 +86,8 @@ class Tally:
             self._add_unscored(result)
         if result.group is not None:
             self.grouped = True
+        if result.clamped or result.left_out:
+            self._add_judged(result)
         if result.sub_rewards:
             self._add_sub_rewards(result.sub_rewards)
         for flag, details in result.flags.items():
@@ -121,6 +127,13 @@ class Tally:
         if known or len(self.reasons) < _MAX_REASONS:
             self.reasons[kind] = (known + count, words)
 
+    def _add_judged(self, result: ResultLine) -> None:
+        _add(self.clamped, dict.fromkeys(result.clamped, 1))
+        _add(
+            self.left_out,
+            {(model, part): 1 for model, parts in result.left_out.items() for part in parts},
+        )
+
     def _add_sub_rewards(self, sub_rewards: dict[str, float | None]) -> None:
         sums, rows = self.sub_reward_sums, self.sub_reward_rows
         for key, value in sub_rewards.items():
@@ -147,6 +160,8 @@ class Tally:
             self.examples.setdefault(flag, example)
         _add(self.blames, later.blames)
         _add(self.flags, later.flags)
+        _add(self.clamped, later.clamped)
+        _add(self.left_out, later.left_out)
         _add(self.sub_reward_sums, later.sub_reward_sums)
         _add(self.sub_reward_rows, later.sub_reward_rows)
         if self.reward_counts is not None and later.reward_counts is not None:
@@ -181,6 +196,13 @@ class Tally:
         """The mean as the hosted service would print it; None if all rows failed."""
         total = self.reward_sum + self.served_sum + self.others_sum
         return total / self.hosted if self.hosted else None
+
+    def judged(self) -> dict[str, Any]:
+        """`clamped`, and `left_out` by model and then by part, as JSON has them."""
+        left_out: dict[str, dict[str, int]] = {}
+        for (model, part), count in self.left_out.items():
+            left_out.setdefault(model, {})[part] = count
+        return {"clamped": dict(self.clamped), "left_out": left_out}
 
     def passed(self, passing: float) -> int | None:
         """How many counted rows have at least this reward; None if `reward_counts` does not tell."""

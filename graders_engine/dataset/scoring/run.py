@@ -220,7 +220,8 @@ class ScoringRun:
         # By now it is known which sandbox was used.
         stamps = [state.stamp for state in self._data_set.records.states]
         settings = self._identity()["settings"]
-        record(self._lines, complete=True, settings=settings, files=stamps)
+        judged = {"judged": self.tally.judged()} if self._compiled.spec.judge_models() else {}
+        record(self._lines, complete=True, settings=settings, files=stamps, **judged)
         self._report_progress(self._data_set.records.size or 0)
 
     def _grade_by_shards(self) -> None:

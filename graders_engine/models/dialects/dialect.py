@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 from graders_engine.models.base import ModelRequest
+
+_log = logging.getLogger("graders_engine")
 
 Binding = Literal["json_schema", "json_object", "text"]
 """How the form of the answer is requested, from the strictest way to none."""
@@ -124,3 +127,26 @@ def described(name: str) -> str:
     if name.startswith("structured"):
         return f"with `{name}`"
     return _WITHOUT.get(name) or f"without `{option_in(name) or name}`"
+
+
+class KeptReplies:
+    """Says once how kept replies were asked for, where a part was refused; fresh ones said so."""
+
+    def __init__(self) -> None:
+        self._warned: set[tuple[str, str]] = set()
+
+    def see(self, model: str, left_out: Iterable[str], *, kept: bool) -> None:
+        """Take note of a reply of a model.
+
+        Args:
+            model: its name.
+            left_out: what the reply says of that.
+            kept: whether it was kept from an earlier request.
+        """
+        for part in left_out:
+            if (model, part) not in self._warned and kept:
+                refused = "which it refuses" if option_in(part) else "since it refused more"
+                _log.warning(
+                    "kept replies of %s were asked for %s, %s", model, described(part), refused
+                )
+            self._warned.add((model, part))

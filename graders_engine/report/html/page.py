@@ -87,13 +87,17 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
             *map(provenance.without_folders, provenance.warnings),
             *([] if grouped else texts.hints),
         ],
-        much_blamed=list(
-            formatting.much_blamed(tally.blames, tally.rows, grouped=grouped, reasons=tally.reasons)
-        ),
+        much_blamed=[
+            *formatting.much_blamed(
+                tally.blames, tally.rows, grouped=grouped, reasons=tally.reasons
+            ),
+            *formatting.clamped_numbers(tally),
+        ],
         reasons=[
             (times, one_line(first, formatting.MAX_REASON))
             for times, first in formatting.most_frequent(tally.reasons)
         ],
+        parts_left_out=list(formatting.parts_left_out(tally)),
         uncounted={
             "failed" if blame == "infrastructure" else blame: count
             for blame, count in tally.blames.items()
@@ -123,7 +127,11 @@ def _sections(numbers: Numbers) -> Iterator[Section]:
         ("sub-rewards", "Sub-rewards", numbers.sub_rewards),
         ("flags", "Flags", tally.flags),
         ("prompts", "Prompts", numbers.groups),
-        ("judges", "Judges", numbers.spending or numbers.repeated or numbers.digest.saved_tokens),
+        (
+            "judges",
+            "Judges",
+            numbers.spending or numbers.repeated or numbers.digest.saved_tokens or tally.left_out,
+        ),
         ("cards", f"{rows} to read first", tally.rows),
         ("table", rows, tally.rows),
         ("slowest", "Slowest", numbers.digest.is_slow),

@@ -13,6 +13,7 @@ from graders_engine.report.formatting import (
     BLAME_MEANINGS,
     MAX_REASON,
     STATUS_MEANINGS,
+    clamped_numbers,
     format_count,
     format_interval,
     format_mean,
@@ -24,6 +25,7 @@ from graders_engine.report.formatting import (
     format_share,
     most_frequent,
     much_blamed,
+    parts_left_out,
 )
 from graders_engine.report.histogram import BARS, histogram
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
@@ -79,7 +81,7 @@ def tally_text(
         *(reward_bars(bars, screen) if bars else ()),
         *sub_reward_means(tally, screen),
         *_flags(tally, screen),
-        *_settings(settings, __version__),
+        *_settings(settings, __version__, tally),
     ]
     return screen.text(lines)
 
@@ -91,7 +93,9 @@ def numbers_text(
     screen: Screen = FILE,
 ) -> str:
     """As `tally_text`, with intervals, correlations, prompts and judges."""
-    return screen.text([*_numbers(numbers, screen), *_settings(settings, version)])
+    return screen.text(
+        [*_numbers(numbers, screen), *_settings(settings, version, numbers.digest.tally)]
+    )
 
 
 def report_text(
@@ -115,7 +119,7 @@ def report_text(
         *_rows("highest rewards", digest.best.rows(), texts, screen),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
         *_slowest(digest, texts),
-        *_settings(provenance.meta.get("settings", {}), provenance.engine),
+        *_settings(provenance.meta.get("settings", {}), provenance.engine, digest.tally),
     ]
     return screen.text(lines)
 
@@ -134,7 +138,7 @@ def _numbers(numbers: Numbers, screen: Screen) -> Iterator[str]:
     yield from _judges(numbers)
 
 
-def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
+def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterator[str]:
     yield ""
     yield f"graders-engine {version}"
     for name, signature in settings.get("metrics", {}).items():
@@ -144,12 +148,14 @@ def _settings(settings: Mapping[str, Any], version: str) -> Iterator[str]:
         yield f"  python graders ran {no_sandbox if sandbox == 'none' else f'in the sandbox {sandbox}'}"
     for model, signature in settings.get("judges", {}).items():
         yield f"  {model} answered by {signature}"
+    yield from (f"  {one_line(sentence, MAX_REASON)}" for sentence in parts_left_out(tally))
 
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     rows = partial(format_rows, grouped=tally.grouped)
     cautions = much_blamed(tally.blames, tally.rows, grouped=tally.grouped, reasons=tally.reasons)
     yield from map(Caution, cautions)
+    yield from (Caution(one_line(sentence, MAX_REASON)) for sentence in clamped_numbers(tally))
     if tally.mean is None:
         yield Problem(f"no reward: none of {rows(tally.rows)} was scored")
         return

@@ -1,0 +1,65 @@
+"""Outputs that are kept as JSON text: what `model_dump_json()` gives, and the cells of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graders_engine.language import strict_json
+from graders_engine.language.scope import SAMPLE_KEYS
+from graders_engine.outputs.foreign import is_gemini
+
+_ERROR_KEYS = frozenset(("message", "type", "code", "param"))
+
+
+def opened(value: Any, *, sample: bool = False) -> Any:
+    """The object of a text that is an answer of an API beyond doubt; any other value as it is.
+
+    An answer is known by what an API writes around the model's text. JSON that the model itself may have
+    written stays text.
+
+    Args:
+        value: an output.
+        sample: whether it stands in a field of that name, so that the text of a sample object is one, too.
+    """
+    if type(value) is not str or value[:1] not in _FIRST:
+        return value
+    text = value.strip()
+    if text[:1] != "{" or text[-1:] != "}" or not (sample or any(map(text.__contains__, _SIGNS))):
+        return value
+    try:
+        found = strict_json.decode(text)
+    except ValueError:
+        return value
+    if not isinstance(found, dict):
+        return value
+    of_sample = sample and bool(found) and found.keys() <= set(SAMPLE_KEYS)
+    return found if of_sample or _is_answer(found) else value
+
+
+_FIRST = frozenset("{ \t\r\n")
+_SIGNS = ('"object"', '"custom_id"', '"error"', '"stop_reason"', '"refusal"', '"usageMetadata"')
+"""Keys of which each answer has one: texts without them need not be parsed."""
+
+
+def _is_answer(found: Mapping[str, Any]) -> bool:
+    kind, response = found.get("object"), found.get("response")
+    if kind in ("chat.completion", "text_completion"):
+        return isinstance(found.get("choices"), list)
+    if kind == "response":
+        return "output" in found and ("id" in found or "status" in found)
+    if isinstance(found.get("custom_id"), str) and ("response" in found or "result" in found):
+        return response is None or isinstance(response, Mapping)
+    if "content" in found and found.get("role") == "assistant":
+        return "refusal" in found or (found.get("type") == "message" and "stop_reason" in found)
+    return ("usageMetadata" in found and is_gemini(found)) or _is_error(found)
+
+
+def _is_error(found: Mapping[str, Any]) -> bool:
+    """Whether an object is the body of an API's error, and nothing else."""
+    error = found.get("error")
+    return (
+        found.keys() == {"error"}
+        and isinstance(error, Mapping)
+        and {"message", "type"} <= error.keys() <= _ERROR_KEYS
+    )
