@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -193,11 +194,17 @@ async def _grade(
             # With more rows in flight than processes, a row's seconds would hold its wait for one.
             inputs.concurrency = min(inputs.concurrency, os.cpu_count() or 1)
             main = await stack.enter_async_context(_with(engine, concurrency=inputs.concurrency))
+        asked = engine.settings.judge_settings()
+        if facts.judges and asked.cache is None:
+            # Equal requests are asked once, as the plan counts them, however far apart their rows are.
+            folder = stack.enter_context(TemporaryDirectory(prefix="graders-preflight-"))
+            asked = dataclasses.replace(asked, cache=Path(folder) / "replies.sqlite")
+            main = await stack.enter_async_context(_with(engine, judges=asked))
 
         async def grade(rows: Iterable[dict[str, Any]], times: int) -> AsyncIterator[RowOutcome]:
             used = main
             if times > repeats and facts.judges:
-                judges = dataclasses.replace(engine.settings.judge_settings(), repeats=times)
+                judges = dataclasses.replace(asked, repeats=times)
                 used = await stack.enter_async_context(_with(engine, judges=judges))
             compiled = facts.compiled if used is engine else used.compile(facts.compiled.given)
             async with aclosing(used.score_single(compiled, rows)) as outcomes:

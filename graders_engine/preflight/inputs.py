@@ -48,6 +48,11 @@ class GradedSample:
     prompt: str
 
 
+_ORDINARY = ("references", "others", "constants")
+_EMPTY = (("empty",), ("blank",), ("refusal",))
+"""Stages, and attacks, whose samples a model may give without meaning to mislead."""
+
+
 @dataclass
 class Inputs:
     """All that checks may look at; what is not given is None or empty.
@@ -146,4 +151,10 @@ class Inputs:
             trials.get("others", []),
             means,
             [trial for found in trials.values() for trial in found],
+            [
+                trial
+                for stage, found in trials.items()
+                for trial in found
+                if stage in _ORDINARY or trial.ask.label[:1] in _EMPTY
+            ],
         )

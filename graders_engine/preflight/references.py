@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from graders_engine.errors import GradersError, GradingError, InvalidRequest
 from graders_engine.graders.base import GraderSpec
@@ -137,23 +137,79 @@ def _rendered(template: Any, item: Any) -> Sample | None:
 
 
 def _derived(facts: GraderFacts, item: Any) -> Sample | None:
-    """The sample that all comparisons with one `{{sample.…}}` on a side make true."""
+    """The sample that makes true all comparisons with one `{{sample.…}}` on a side.
+
+    There is none if the comparisons contradict each other, or if a template reads a path of the sample's JSON
+    of which no comparison says what should be there.
+    """
     scope = Scope(item, "", absent=True)
-    text: str | None = None
+    wanted: list[_Wanted] = []
     parts: dict[str, Any] = {}
+    filled: set[tuple[Any, ...]] = set()
     for _, spec in facts.leaves:
-        for steps, other in _sides(spec):
+        for one in _comparisons(spec):
             try:
-                value = other.render(scope)
+                value = one.other.render(scope)
             except GradersError:
                 return None
-            if steps == ("output_text",):
-                text = value if text is None else text
-            elif steps[0] == "output_json" and steps[1:] and all(type(s) is str for s in steps):
-                _put(parts, steps[1:], value)
+            if one.steps == ("output_text",):
+                wanted.append(_Wanted(value, one.operation, sample_first=one.sample_first))
+            elif one.steps[0] == "output_json" and one.steps[1:] and _is_path(one.steps):
+                filled.add(one.steps)
+                _put(parts, one.steps[1:], value)
     if parts:
-        return json.dumps(parts, ensure_ascii=False)
-    return text
+        return json.dumps(parts, ensure_ascii=False) if _json_paths(facts) <= filled else None
+    candidates = (one.value for one in wanted)
+    return next((text for text in candidates if all(one.met_by(text) for one in wanted)), None)
+
+
+class _Comparison(NamedTuple):
+    """A comparison of something in the sample with what a row says.
+
+    Attributes:
+        steps: where it is in the sample.
+        other: the other side.
+        operation: as of a string_check; "similar" for a similarity.
+        sample_first: whether the sample is the input.
+    """
+
+    steps: tuple[Any, ...]
+    other: Template
+    operation: str
+    sample_first: bool
+
+
+class _Wanted(NamedTuple):
+    """What a comparison wants of the sample's text."""
+
+    value: str
+    operation: str
+    sample_first: bool
+
+    def met_by(self, text: str) -> bool:
+        """Whether a text makes the comparison true, or as similar as can be."""
+        whole, part = (text, self.value) if self.sample_first else (self.value, text)
+        if self.operation == "like":
+            return part in whole
+        if self.operation == "ilike":
+            return part.lower() in whole.lower()
+        return text == self.value
+
+
+def _json_paths(facts: GraderFacts) -> set[tuple[Any, ...]]:
+    """The paths in the sample's JSON that templates read."""
+    return {
+        variable.steps
+        for _, variable in facts.variables
+        if variable.namespace == "sample"
+        and variable.steps[0] == "output_json"
+        and len(variable.steps) > 1
+    }
+
+
+def _is_path(steps: tuple[Any, ...]) -> bool:
+    """Whether steps lead through objects only: what else a list would hold is not known."""
+    return all(type(step) is str for step in steps)
 
 
 def _put(into: dict[str, Any], steps: Sequence[Any], value: Any) -> None:
@@ -165,16 +221,15 @@ def _put(into: dict[str, Any], steps: Sequence[Any], value: Any) -> None:
     into.setdefault(steps[-1], value)
 
 
-def _sides(spec: GraderSpec) -> list[tuple[tuple[Any, ...], Template]]:
-    """(steps into the sample, the other side) of a comparison that says what the sample should be."""
+def _comparisons(spec: GraderSpec) -> Iterator[_Comparison]:
+    """The comparisons of a grader that say what something in the sample should be."""
     if not isinstance(spec, (StringCheckGrader, TextSimilarityGrader)):
-        return []
-    if isinstance(spec, StringCheckGrader) and spec.operation in ("ne", "neq"):
-        return []
-    found = []
+        return
+    operation = spec.operation if isinstance(spec, StringCheckGrader) else "similar"
+    if operation in ("ne", "neq"):
+        return
     for one, other in ((spec.input, spec.reference), (spec.reference, spec.input)):
         alone = len(one.variables) == 1 and not one.literal_length
         item_only = all(variable.namespace == "item" for variable in other.variables)
         if alone and item_only and one.variables[0].namespace == "sample":
-            found.append((one.variables[0].steps, other))
-    return found
+            yield _Comparison(one.variables[0].steps, other, operation, one is spec.input)

@@ -44,8 +44,8 @@ class RewardScale:
         return max(reward for reward in known if reward is not None)
 
     def share(self, reward: float) -> float:
-        """A reward as a share of the scale, 0.0 for a scale without width."""
-        return (reward - self.lowest) / self.width if self.width > SAME else 0.0
+        """A reward as a share of the scale, at least 0.0; 0.0 for a scale without width."""
+        return max((reward - self.lowest) / self.width, 0.0) if self.width > SAME else 0.0
 
     def gain(self, reward: float) -> float:
         """How far a reward is from honest ignorance to full marks."""
@@ -74,6 +74,7 @@ def scale_of(
     others: Sequence[Trial],
     constants: Sequence[float],
     everything: Sequence[Trial],
+    ordinary: Sequence[Trial],
 ) -> RewardScale | None:
     """The scale of a grader; None if nothing is known and nothing was graded.
 
@@ -83,11 +84,12 @@ def scale_of(
         others: other rows' reference answers.
         constants: the mean of each constant answer.
         everything: all that was graded.
+        ordinary: what of it is no text that was made to mislead: such a text may earn less than any answer.
     """
     seen = rewards_in(everything)
     if static is None and not seen:
         return None
-    low = min(0.0, *seen) if static is None else static.low
+    low = min([0.0, *rewards_in(ordinary)]) if static is None else static.low
     right = max(rewards_in(references), default=low)
     high = static.high if static else right if right > low + SAME else max(seen)
     return RewardScale(

@@ -143,10 +143,13 @@ def calls_of(facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1) -> int:
 def requests_of(
     facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1
 ) -> Iterator[tuple[str, Any, int]]:
-    """(model, messages, how often) of each different request that judges get for this."""
+    """(model, messages, how often) of each different request that judges get for this.
+
+    A request that is sent several times for one answer is another one than that which is sent once.
+    """
     renderers = [(path, spec, renderer(spec.input)) for path, spec in facts.judges]
-    times: dict[Any, int] = {}
-    for ask in asks:
+    found: dict[Any, None] = {}
+    for ask, times in _times_of(asks).values():
         try:
             scope = sample_scope(
                 ask.item,
@@ -157,11 +160,20 @@ def requests_of(
             continue
         for path, spec, render in renderers:
             try:
-                request = (spec.model, path, render(scope))
+                found[spec.model, path, render(scope), max(times, repeats)] = None
             except GradersError:
                 continue  # no request is sent
-            times[request] = max(times.get(request, 0), ask.times, repeats)
-    yield from ((model, messages, count) for (model, _, messages), count in times.items())
+    yield from ((model, messages, times) for model, _, messages, times in found)
+
+
+def _times_of(asks: Iterable[Ask]) -> dict[tuple[int, str], tuple[Ask, int]]:
+    """Each different sample of a row, and how often it is graded."""
+    found: dict[tuple[int, str], tuple[Ask, int]] = {}
+    for ask in asks:
+        key = key_of(ask)
+        first, times = found.get(key, (ask, 0))
+        found[key] = first, max(times, ask.times)
+    return found
 
 
 def rows_of(asks: Iterable[Ask]) -> Iterator[dict[str, Any]]:
@@ -189,21 +201,16 @@ async def graded(
     Returns:
         The trials of each stage, in the order of the plan.
     """
-    times: dict[tuple[int, str], int] = {}
-    asks: dict[tuple[int, str], Ask] = {}
-    for ask in plan.asks:
-        key = key_of(ask)
-        times[key] = max(times.get(key, 0), ask.times)
-        asks.setdefault(key, ask)
+    asks = _times_of(plan.asks)
     outcomes: dict[tuple[int, str], list[RowOutcome]] = {key: [] for key in asks}
     runs: list[tuple[tuple[int, str], int]] = []
-    for key, count in times.items():
+    for key, (_, count) in asks.items():
         runs += [(key, count)] if judged else [(key, 1)] * count
     done = 0
     for count in dict.fromkeys(count for _, count in runs):
         keys = [key for key, wanted in runs if wanted == count]
         position = 0
-        async for outcome in grade(rows_of(asks[key] for key in keys), count):
+        async for outcome in grade(rows_of(asks[key][0] for key in keys), count):
             outcomes[keys[position]].append(outcome)
             position, done = position + 1, done + 1
             on_progress(done, len(runs))

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine, JudgeSettings, ModelReply, ModelRequest, Scripted
+from graders_engine.preflight.grader_facts import GraderFacts
+from graders_engine.preflight.references import reference_source
 from tests.preflight.ask import EXACT, SUMS, ask, found, only
 
 
@@ -215,3 +217,70 @@ def test_a_row_is_graded_once_for_all_checks_that_want_it(tmp_path: Path) -> Non
     report = ask(tmp_path, EXACT, rows)
     asked: Mapping[str, Any] = report.inputs.trials
     assert {*asked} >= {"references", "others", "constants"}
+
+
+def test_equal_requests_of_different_rows_are_asked_once_as_planned(tmp_path: Path) -> None:
+    calls = []
+
+    def length(request: ModelRequest) -> Any:
+        calls.append(request)
+        text = str(getattr(request.messages[-1].parts[0], "text", ""))
+        return json.dumps({"steps": [], "result": min(len(text) / 20, 1.0)})
+
+    rows = [{**row, "answer": "ab"[number % 2]} for number, row in enumerate(SUMS)]
+    report = ask(
+        tmp_path, judge("{{sample.output_text}}"), rows, engine=engine_with(Scripted(length)),
+        reference_field="answer",
+    )  # fmt: skip
+    assert len(calls) == report.inputs.plan.calls
+
+
+def test_an_answer_far_below_all_others_does_not_stretch_the_scale(tmp_path: Path) -> None:
+    source = """
+import re
+def grade(sample, item):
+    found = re.search(r"\\d+", sample["output_text"])
+    return 1 - abs(int(found[0]) - int(item["answer"])) if found else 0.0
+"""
+    report = ask(tmp_path, python(source), reference_field="answer")
+    assert report.measured["scale"]["lowest"] > -100
+
+
+MULTI = {"type": "multi", "name": "both", "calculate_output": "one + two"}
+
+
+def parts(*graders: dict[str, Any]) -> dict[str, Any]:
+    return {**MULTI, "graders": dict(zip(("one", "two"), graders, strict=True))}
+
+
+JUDGED = {
+    **EXACT,
+    "input": "{{sample.output_json.why}}",
+    "operation": "like",
+    "reference": "because",
+}
+
+
+@pytest.mark.parametrize(
+    ("grader", "derived"),
+    [
+        (parts({**EXACT, "operation": "like", "reference": "{{item.topic}}"},
+               {"type": "text_similarity", "input": "{{sample.output_text}}",
+                "reference": "{{item.answer}}", "evaluation_metric": "fuzzy_match"}), "sums: 7"),
+        (parts({**EXACT, "input": "{{sample.output_json.sum}}"}, JUDGED),
+         json.dumps({"sum": "sums: 7", "why": "because"})),
+        (parts({**EXACT, "input": "{{sample.output_json.sum}}"},
+               {**EXACT, "input": "{{sample.output_json.why}}", "operation": "ne", "reference": ""}), None),
+        (parts(EXACT, {**EXACT, "reference": "{{item.topic}}"}), None),
+    ],
+    ids=["the longer of two texts", "an object of all parts", "a part is missing", "a contradiction"],
+)  # fmt: skip
+def test_a_right_answer_is_derived_only_if_it_makes_all_comparisons_true(
+    grader: dict[str, Any], derived: str | None
+) -> None:
+    with Engine() as engine:
+        facts = GraderFacts(engine.compile(grader))
+    item = {"answer": "sums: 7", "topic": "sums"}
+    found = reference_source(facts, [item])
+    sample = found.sample_of(item) if found and found.confidence == "derived" else None
+    assert sample == derived
