@@ -18,9 +18,10 @@ from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_flag
 from graders_engine.files import FilesInUse, write_whole
+from graders_engine.preflight.attacks.plan import ROWS
 from graders_engine.preflight.attacks.results import attack_scale, measured, right_and_other
 from graders_engine.preflight.attacks.run import checks_asked, hostile_rows, require_attacks
-from graders_engine.preflight.options import Options
+from graders_engine.preflight.options import USUAL_ROWS, Options
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report.terminal.screen import screen_of
 
@@ -49,11 +50,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--only", metavar="NAME,…", multiple=True, help="Try these attacks only.")
 @click.option(
     "--rows",
-    "scale",
+    "attacked",
     metavar="N",
-    type=click.FloatRange(min=0.1, max=100),
-    default=1.0,
-    help="Attack N times the usual number of rows (12).",
+    type=click.IntRange(2),
+    default=ROWS,
+    help=f"Rows that are attacked (default: {ROWS}).",
 )
 @click.option(
     "--max-calls",
@@ -71,6 +72,7 @@ def command(
     data: Path,
     out: Path | None,
     only: tuple[str, ...],
+    attacked: int,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -93,6 +95,7 @@ def command(
         FilesInUse({data: "the training rows"}).write({out: "the hostile samples"})
     options = Options(
         **{name: part for name, part in given.items() if part is not None},
+        rows=max(round(attacked * USUAL_ROWS / ROWS), 2),
         select=checks_asked(),
         attacks=names,
     )
