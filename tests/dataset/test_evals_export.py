@@ -301,8 +301,11 @@ def test_an_answer_that_cannot_be_used_ends_the_download_with_a_sentence(
     answer: tuple[int, dict[str, str], bytes], words: str, served: Service, out: Path
 ) -> None:
     served.first = [answer] * 9  # more than it is asked again
-    with pytest.raises(DataSetError, match=words):
-        downloaded(EvalsApi(KEY, served.url), out / "export.jsonl")
+    try:
+        with pytest.raises(DataSetError, match=words):
+            downloaded(EvalsApi(KEY, served.url), out / "export.jsonl")
+    finally:
+        served.first = []
     assert not (out / "export.jsonl").exists()
 
 
