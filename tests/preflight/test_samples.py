@@ -221,3 +221,15 @@ def test_a_part_that_pays_every_answer_alike_is_dead(tmp_path: Path) -> None:
         lambda row, n: ["", "Answer: "][n // 2 % 2] + (row["answer"] if n % 2 else "0")
     )
     assert not found(ask(tmp_path, grader, ROWS, samples=varied), "dead-part")
+
+
+def test_a_part_whose_mean_is_a_pole_of_the_formula_has_no_share(tmp_path: Path) -> None:
+    one = {**EXACT, "name": "one"}
+    two = {**EXACT, "name": "two", "operation": "like", "reference": "{{item.answer}}"}
+    grader = {
+        "type": "multi", "name": "pole", "graders": {"one": one, "two": two},
+        "calculate_output": "0.1 * two / (one - 0.5)",
+    }  # fmt: skip
+    given = samples(lambda row, n: str(row["answer"]) if n % 2 else "0")
+    report = ask(tmp_path, grader, ROWS, samples=given)
+    assert "no value at a mean" in report.not_checked["dead-part"]

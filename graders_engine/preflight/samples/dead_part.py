@@ -47,14 +47,17 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked("too few samples have all rewards of their parts")
     shares = variance_shares(inputs, whole)
     if shares is None:
-        return NotChecked("the rewards of answers to one prompt do not differ")
+        return NotChecked(
+            "rewards of one prompt do not differ, or the formula has no value at a mean"
+        )
     return _findings(inputs, shares)
 
 
 def variance_shares(inputs: Inputs, samples: Sequence[GradedSample]) -> dict[str, float] | None:
     """The share of the variance of rewards within prompts that is each part's.
 
-    It is what the variance loses when the part is held at its mean. None where nothing varies.
+    It is what the variance loses when the part is held at its mean. None where nothing varies,
+    or where the formula has no value then.
     """
     import numpy as np
 
@@ -65,20 +68,18 @@ def variance_shares(inputs: Inputs, samples: Sequence[GradedSample]) -> dict[str
     rows = [{key: float(value or 0.0) for key, value in s.sub_rewards.items()} for s in samples]
 
     def variance(held: Mapping[str, float]) -> float:
-        rewards: list[float] = []
-        for row in rows:
-            try:
-                rewards.append(formula.evaluate({**row, **held}))
-            except FormulaFailure:
-                rewards.append(0.0)
+        rewards = [formula.evaluate({**row, **held}) for row in rows]
         within: NDArray[np.float64] = centred(np.array(rewards), prompts)
         return float(np.mean(within**2))
 
-    total = variance({})
-    if total <= SAME**2:
-        return None
     means = {key: sum(row[key] for row in rows) / len(rows) for key in formula.names}
-    return {key: 1 - variance({key: means[key]}) / total for key in means}
+    try:
+        total = variance({})
+        if total <= SAME**2:
+            return None
+        return {key: 1 - variance({key: means[key]}) / total for key in means}
+    except FormulaFailure:  # a part held at its mean may lie at a pole: then its share is unknown
+        return None
 
 
 def _findings(inputs: Inputs, shares: Mapping[str, float]) -> Iterator[Finding]:

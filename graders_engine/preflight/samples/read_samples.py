@@ -18,10 +18,7 @@ from graders_engine.outcome import RowOutcome
 from graders_engine.preflight.data_file import TrainingRow
 from graders_engine.preflight.inputs import GradedSample, Inputs
 from graders_engine.preflight.references import Sample
-from graders_engine.preflight.samples.samples_unmatched import RowIndex
-
-_MOST = 20_000
-"""Samples that are read; more change no estimate by much."""
+from graders_engine.preflight.samples.samples_unmatched import MOST_SAMPLES, RowIndex
 
 
 async def read_samples(engine: AsyncEngine, inputs: Inputs, path: Path) -> None:
@@ -78,7 +75,7 @@ def _refs(data: DataSet) -> Iterator[RowRef]:
         for ref in (raw,) if plain else data.shape.split(raw):
             yield ref
             count += 1
-            if count >= _MOST:
+            if count >= MOST_SAMPLES:
                 return
 
 

@@ -22,6 +22,8 @@ from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.inputs import Inputs
 
 _ID = "samples-unmatched"
+MOST_SAMPLES = 20_000
+"""Samples that are read; more change no estimate by much."""
 
 
 class RowIndex:
@@ -65,6 +67,11 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             "Pass a file that `graders score` can read.", where=where, silences=True,
         )  # fmt: skip
         return
+    if inputs.samples_read >= MOST_SAMPLES:
+        yield Finding(
+            _ID, "info", f"Only the first {MOST_SAMPLES:,} samples were read, and the numbers are theirs.",
+            "Draw that many evenly if the file is sorted.", where=where,
+        )  # fmt: skip
     lost = inputs.samples_read - len(inputs.samples)
     if lost and not inputs.samples:
         yield Finding(
