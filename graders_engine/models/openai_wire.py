@@ -109,7 +109,7 @@ def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     elif dialect.binding == "json_object":
         body["response_format"] = {"type": "json_object"}
-    options = dialect.options(request)
+    options = dialect.options(request.sampling)
     if "max_tokens" in options:
         options[dialect.limit_name] = options.pop("max_tokens")
     return body | options
@@ -145,7 +145,7 @@ def _responses_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
         body["text"] = {"format": form}
     elif dialect.binding == "json_object":
         body["text"] = {"format": {"type": "json_object"}}
-    options = dialect.options(request)
+    options = dialect.options(request.sampling)
     options.pop("seed", None)  # this form has none
     if "max_tokens" in options:
         options["max_output_tokens"] = options.pop("max_tokens")

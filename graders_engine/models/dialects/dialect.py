@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
-from graders_engine.models.base import ModelRequest
+from graders_engine.models.base import ModelRequest, Sampling
 
 _log = logging.getLogger("graders_engine")
 
@@ -53,9 +54,9 @@ class Dialect:
         renamed = "max_completion_tokens" in self.left_out
         return "max_tokens" if renamed else "max_completion_tokens"
 
-    def options(self, request: ModelRequest) -> dict[str, Any]:
+    def options(self, sampling: Sampling) -> dict[str, Any]:
         """What is sent of how a request samples, by names in `OPTIONS`."""
-        sampling, left_out = request.sampling, self.left_out
+        left_out = self.left_out
         given = (
             ("max_tokens", sampling.max_tokens),
             ("reasoning_effort", sampling.reasoning_effort),
@@ -77,29 +78,36 @@ class Dialect:
             request: what is asked.
             api: the request form, "chat" or "responses".
         """
-        return frozenset(self._parts(request, api))
+        roles = tuple([message.role for message in request.messages])
+        return _parts(self, request.sampling, roles, api)
 
-    def _parts(self, request: ModelRequest, api: str) -> Iterator[str]:
-        binding, left_out = self.binding, self.left_out
-        if binding != "text":
-            yield binding
-        for name, value in self.options(request).items():
-            if api == "chat" or name != "seed":
-                yield part_of(name, value)
-            if api == "chat" and name == "max_tokens" and self.limit_name != name:
-                yield self.limit_name
-        if api == "responses":
-            yield from (name for name in ("store", "stream") if name not in left_out)
-        roles = [message.role for message in request.messages]
-        if "system" not in left_out:
-            if "developer" in roles and "developer" not in left_out:
-                yield "developer"
-            if binding != "json_schema" or "system" in roles or "developer" in roles:
-                yield "system"
-            if "turns" not in left_out and any(
-                one == next_one for one, next_one in pairwise(roles)
-            ):
-                yield "turns"
+
+@lru_cache(maxsize=256)
+def _parts(
+    dialect: Dialect, sampling: Sampling, roles: tuple[str, ...], api: str
+) -> frozenset[str]:
+    # Kept: it is needed twice for each request, and the requests of a grader send the same.
+    return frozenset(_sent(dialect, sampling, roles, api))
+
+
+def _sent(dialect: Dialect, sampling: Sampling, roles: tuple[str, ...], api: str) -> Iterator[str]:
+    binding, left_out = dialect.binding, dialect.left_out
+    if binding != "text":
+        yield binding
+    for name, value in dialect.options(sampling).items():
+        if api == "chat" or name != "seed":
+            yield part_of(name, value)
+        if api == "chat" and name == "max_tokens" and dialect.limit_name != name:
+            yield dialect.limit_name
+    if api == "responses":
+        yield from (name for name in ("store", "stream") if name not in left_out)
+    if "system" not in left_out:
+        if "developer" in roles and "developer" not in left_out:
+            yield "developer"
+        if binding != "json_schema" or "system" in roles or "developer" in roles:
+            yield "system"
+        if "turns" not in left_out and any(one == next_one for one, next_one in pairwise(roles)):
+            yield "turns"
 
 
 def part_of(name: str, value: Any) -> str:

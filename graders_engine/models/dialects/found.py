@@ -118,7 +118,7 @@ class Dialects:
         """The parts of a request that a dialect leaves out, besides those that the settings leave out."""
         if dialect.left_out == self._full.left_out:
             return ()
-        wanted, sent = self._full.options(request), dialect.options(request)
+        wanted, sent = self._full.options(request.sampling), dialect.options(request.sampling)
         options = [name for name in wanted if name not in sent]
         parts = self._full.parts(request, self._api) & dialect.left_out
         others = {named(part, dialect) for part in parts if option_in(part) is None}
