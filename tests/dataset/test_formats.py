@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import gzip
 import io
@@ -165,9 +166,22 @@ def test_parquet_values_that_json_does_not_know_are_text(tmp_path: Path) -> None
     assert row == {
         "when": "1970-01-01T00:00:00",
         "price": "1.10",
-        "raw": "YWJj",
+        "raw": "abc",
         "item": {"a": [1, None]},
     }
+
+
+def test_bytes_in_parquet_are_text_or_an_image_or_make_their_row_unreadable(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary())])
+    image = b"\x89PNG\r\n"
+    values = [{"bytes": value} for value in ("é".encode(), image, b"a\xff", None)]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"x": pa.array(values, kind)}), path)
+    text, encoded, other, none = (ref.row for ref in open_records(path).read())
+    assert text == {"x": {"bytes": "é"}}
+    assert encoded == {"x": {"bytes": base64.b64encode(image).decode()}}
+    assert "The column `x` has bytes that are not UTF-8 text: 0xff at byte 1." in other.reason
+    assert none == {"x": {"bytes": None}}
 
 
 def test_nan_in_parquet_is_null_and_an_infinite_number_makes_its_row_unreadable(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -21,13 +22,17 @@ _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 4096
 _READ_BYTES = 1 << 20
 """Bytes read ahead of each column; by default, the whole column of a row group would be held in memory."""
+_ODD = re.compile("float|double|binary")
+"""Types in the names of columns' types that have values which JSON cannot express."""
+_MEDIA = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"ID3", b"\xff\xfb", b"OggS", b"fLaC")
+"""How images and recordings begin: no text is meant by their bytes."""
 
 
 class ParquetTable(Records):
     """The rows of a Parquet file, numbered from 1.
 
-    Values that JSON cannot express become text: dates and times as ISO 8601, decimals as digits, bytes as
-    base64.
+    Values that JSON cannot express become text: dates and times as ISO 8601, decimals as digits, bytes as the
+    UTF-8 text that they are, those of images and recordings as base64. A row with other bytes is unreadable.
 
     Args:
         source: where the bytes come from.
@@ -77,39 +82,61 @@ class ParquetTable(Records):
         batch_rows = min(max(_BATCH_BYTES // per_row, 1), _BATCH_ROWS)
         try:
             for batch in file.iter_batches(batch_rows, row_groups=[group]):
-                # Of a nested type, this text names the types inside, too.
-                decimals = any(re.search("float|double", str(kind)) for kind in batch.schema.types)
+                # Of a nested type, its text names the types inside, too.
+                odd = {kind for name in batch.schema.types for kind in _ODD.findall(str(name))}
                 for row in batch.to_pylist():
                     number += 1
-                    yield RowRef(number, _json_values(row, decimals), number)
+                    yield RowRef(number, _json_values(row, odd), number)
         except (self._arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = f"The rows {number + 1} to {last} cannot be read: {_sentence(error)}"
             yield RowRef(number + 1, Unreadable(reason), last)
 
 
-def _json_values(row: dict[str, Any], decimals: bool) -> Any:
+def _json_values(row: dict[str, Any], odd: Collection[str]) -> Any:
+    """The row as JSON values, given which of the `_ODD` types it may have."""
     try:
-        values = msgspec.to_builtins(row)
-        if decimals and not strict_json.is_finite(values):
-            values = _without_nan(values)
+        values = msgspec.to_builtins(row, builtin_types=(bytes,))
+        if "binary" in odd or (odd and not strict_json.is_finite(values)):
+            return {key: _plain(value, key) for key, value in values.items()}
         return values
+    except _NotText as error:
+        return Unreadable(str(error))
     except (TypeError, ValueError, RecursionError) as error:
         return Unreadable(f"The row has a value that JSON cannot express: {error}.")
 
 
-def _without_nan(value: Any) -> Any:
-    """The value with null for NaN, as which tables often keep what is missing.
+class _NotText(Exception):
+    """Raised for bytes that are no text."""
+
+
+def _plain(value: Any, column: str) -> Any:
+    """The value with null for NaN, as which tables often keep what is missing, and with text for bytes.
 
     Raises:
         ValueError: a number is infinite.
+        _NotText: bytes are neither UTF-8 nor an image or a recording.
     """
     if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(part) for part in value]
+        return {key: _plain(part, column) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, column) for part in value]
+    if isinstance(value, bytes):
+        return _text_of(value, column)
     if isinstance(value, float) and math.isinf(value):
         raise ValueError("Infinity")
     return None if value != value else value
+
+
+def _text_of(value: bytes, column: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        if value.startswith(_MEDIA):
+            return base64.b64encode(value).decode()
+        raise _NotText(
+            f"The column `{column}` has bytes that are not UTF-8 text: 0x{value[error.start]:02x} at byte "
+            f"{error.start}. Write it as text, or leave the column out."
+        ) from None
 
 
 def _sentence(error: Exception) -> str:
