@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from graders_engine.cli.parsing.groups import GROUPS, group_of
+from graders_engine.cli.parsing.repeated import require_given_once
 from graders_engine.cli.parsing.variables import (
     given_by_variable,
     name_variables,
@@ -67,7 +68,10 @@ class Command(click.Command):
         """Parse the arguments, and the variables of the options."""
         name_variables(ctx, self)
         ctx.meta[_CONTEXT] = ctx
+        given = list(args)
         rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            require_given_once(ctx, self, given)
         if not ctx.resilient_parsing and not isinstance(self, click.Group):
             for name, near in unknown_variables(ctx, self):
                 meant = f" Did you mean {near}?" if near else ""

@@ -11,7 +11,7 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import caution
-from graders_engine.cli.parsing.flags import Decorator, flag, pair, with_flags
+from graders_engine.cli.parsing.flags import Decorator, flag, pairs, with_flags
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS, judge_settings
 from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox.base import Limits
@@ -85,9 +85,7 @@ def engine_settings(*, use_cache: bool = False, useful: Collection[str] | None =
 def _settings_from_flags(flags: dict[str, Any], *, use_cache: bool) -> EngineSettings:
     names = {entry.name for entry in dataclasses.fields(EngineSettings)}
     settings = {name: value for name, value in flags.items() if name in names}
-    settings["metric_variants"] = dict(
-        pair("--variant", given) for given in flags["metric_variants"]
-    )
+    settings["metric_variants"] = pairs("--variant", flags["metric_variants"])
     settings["limits"] = _limits(flags["limits"])
     settings["judges"] = judge_settings(flags, use_cache=use_cache)
     if flags["sandbox"] == "none":
@@ -101,8 +99,8 @@ def _settings_from_flags(flags: dict[str, Any], *, use_cache: bool) -> EngineSet
 def _limits(given: tuple[str, ...]) -> Limits:
     known = dataclasses.asdict(Limits())
     limits: dict[str, Any] = {}
-    for text in given:
-        name, value = pair("--limit", text)
+    for name, value in pairs("--limit", given).items():
+        text = f"{name}={value}"
         if name not in known:
             raise InvalidRequest(f"--limit {text}: unknown limit; there are {', '.join(known)}.")
         try:

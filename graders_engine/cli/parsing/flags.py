@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +79,23 @@ def pair(name: str, given: str, form: str = "NAME=VALUE") -> tuple[str, str]:
         repeated = f" {given}" if is_plain(given) else ""
         raise InvalidRequest(f"{name}{repeated}: write {form}.")
     return left, right
+
+
+def pairs(name: str, given: Iterable[str], form: str = "NAME=VALUE") -> dict[str, str]:
+    """The values of a flag that is given several times, by their left sides.
+
+    Raises:
+        InvalidRequest: one is no pair, or two have the same left side and different right ones.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        left, right = pair(name, text, form)
+        if found.setdefault(left, right) != right:
+            both = (
+                f": {found[left]} and {right}" if is_plain(found[left]) and is_plain(right) else ""
+            )
+            what = f" {left}" if is_plain(left) else ""
+            raise InvalidRequest(
+                f"{name}{what} is given twice, with different values{both}. Give it once."
+            )
+    return found

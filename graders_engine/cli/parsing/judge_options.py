@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graders_engine.cli.parsing.flags import Decorator, flag, named_path, pair
+from graders_engine.cli.parsing.flags import Decorator, flag, named_path, pairs
 from graders_engine.errors import InvalidRequest
 from graders_engine.models.judges import DEFAULT, JudgeSettings
 from graders_engine.models.retry import RetryPolicy
@@ -108,9 +108,7 @@ def judge_settings(given: dict[str, Any], *, use_cache: bool) -> JudgeSettings:
     """
     names = {entry.name for entry in dataclasses.fields(JudgeSettings)}
     settings = {name: value for name, value in given.items() if name in names}
-    settings["models"] = dict(
-        pair("--map", mapped, "OLD=NEW, or OLD=NEW@ENDPOINT") for mapped in given["models"]
-    )
+    settings["models"] = pairs("--map", given["models"], "OLD=NEW, or OLD=NEW@ENDPOINT")
     if given["judge_model"]:
         settings["models"]["*"] = given["judge_model"]
     if given["base_url"]:
