@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Iterator
-from typing import IO
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
@@ -20,19 +22,26 @@ csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
 
 _DELIMITERS = {";": "`;`", "\t": "a tab", "|": "`|`"}
 """What tables are also separated by, and how it is called."""
+_NAN = ("NaN", "nan")
 
 
 class CsvTable(StreamedRecords):
     """The rows of a CSV table (RFC 4180: commas, double quotes), numbered by their first line.
 
     Every value is the text of its cell: an empty cell is an empty string, `1.50` stays `1.50`. Templates can
-    still access the parts of a cell that holds JSON.
+    still access the parts of a cell that holds JSON. Rows of empty cells at the end, as spreadsheets
+    write them, are left out.
 
     Args:
         source: where the bytes come from.
     """
 
     uncompressed_form = "csv"
+    _read: Table | None = None
+
+    @property
+    def notes(self) -> Sequence[str]:  # noqa: D102 - described above
+        return [] if self._read is None else list(self._read.notes(self.path, self.output_keys))
 
     def rows(self) -> Iterator[RowRef]:
         """The rows from the first one."""
@@ -44,6 +53,7 @@ class CsvTable(StreamedRecords):
                     yield RowRef(line, row, tell())
             except DAMAGE as error:
                 yield RowRef(table.line + 1, damaged(error), tell())
+            self._read = table
 
 
 class Table:
@@ -65,6 +75,26 @@ class Table:
         self._too_long = 0
         self._header_line = ""
         self._cells = csv.reader(self._read_lines(), strict=True)
+        self._left_out = 0
+        self._nan: Counter[str] = Counter()
+
+    def notes(self, path: Path, output_keys: Collection[str]) -> Iterator[str]:
+        """What to say of the rows that were read.
+
+        Args:
+            path: of the table.
+            output_keys: the fields with outputs.
+        """
+        if self._left_out:
+            rows = "1 row" if self._left_out == 1 else f"{self._left_out:,} rows"
+            yield f"{rows} at the end of {path}, with empty cells alone, left out"
+        for field in filter(self._nan.get, output_keys):
+            number = self._nan[field]
+            rows = "1 row" if number == 1 else f"{number:,} rows"
+            yield (
+                f"the output is the text NaN or nan in {rows} of {path} (`{field}`), which is graded as any "
+                "text; pandas writes it for a missing value"
+            )
 
     def _read_lines(self) -> Iterator[str]:
         readline = functools.partial(self._text.readline, MAX_ROW_BYTES)
@@ -102,6 +132,7 @@ class Table:
 
     def rows(self, fields: list[str]) -> Iterator[tuple[int, dict[str, str] | Unreadable]]:
         """Line and row; a row without exactly one cell for each field is unreadable."""
+        empty: list[int] = []
         while True:
             first = self.line + 1
             try:
@@ -110,11 +141,21 @@ class Table:
                 yield first, Unreadable(f"The row is not CSV: {error}.")
                 continue
             if cells is None:
+                self._left_out = len(empty)
                 return
             if self._too_long >= first:
-                yield first, Unreadable(f"The row is longer than {MAX_ROW_BYTES} characters.")
-            elif cells:
-                yield first, _named_cells(fields, cells)
+                row: Any = Unreadable(f"The row is longer than {MAX_ROW_BYTES} characters.")
+            elif any(cells) or len(cells) == 1:
+                row = _named_cells(fields, cells)
+            else:
+                empty.extend([first] if cells else [])
+                continue
+            if empty:
+                yield from ((line, Unreadable("The row has only empty cells.")) for line in empty)
+                empty = []
+            if any(map(cells.__contains__, _NAN)):
+                self._nan.update(f for f, cell in zip(fields, cells, strict=False) if cell in _NAN)
+            yield first, row
 
 
 def _require_commas(name: str, header: str) -> None:

@@ -70,7 +70,7 @@ class JoinedRecords(Records):
 
     Attributes:
         shape: of the joined rows.
-        notes: what to say of how they are joined; complete when all rows were read.
+        notes: what to say of how they are read and joined; complete when all rows were read.
     """
 
     shape = SAMPLES
@@ -87,11 +87,13 @@ class JoinedRecords(Records):
 
     @property
     def notes(self) -> Sequence[str]:  # noqa: D102 - described above
-        if not self._repeated:
-            return [self._found.note] if self._found.note else []
-        lines = "1 line" if self._repeated == 1 else f"{self._repeated:,} lines"
-        note = f"{lines} of {self._outputs.path} stand there more than once, the same in every part"
-        return [f"{note}: each counts once"]
+        notes = [self._found.note] if self._found.note else []
+        if self._repeated:
+            lines = "1 line" if self._repeated == 1 else f"{self._repeated:,} lines"
+            notes = [
+                f"{lines} of {self._outputs.path} repeated and left out: each line counts once"
+            ]
+        return [*notes, *self._items.notes, *self._outputs.notes]
 
     def rows(self) -> Iterator[RowRef]:
         """The joined rows from the first one."""

@@ -79,12 +79,12 @@ def keys_of_outputs(outputs: Sequence[Any], field: str | None) -> list[str]:
         field: the field with the answer, if it is named.
     """
     objects = [output for output in outputs if isinstance(output, Mapping)]
-    answers = {field} if field is not None else {key for one in objects for key in _answers_of(one)}
+    answers = {field} if field is not None else {key for one in objects for key in answers_of(one)}
     found = dict.fromkeys(path for one in objects for path in _paths(one, answers))
     return list(found)[:_MAX_KEYS]
 
 
-def _answers_of(output: Mapping[str, Any]) -> Iterator[str]:
+def answers_of(output: Mapping[str, Any]) -> Iterator[str]:
     """The keys under which an output has the model's answer: one with nothing else is still an output."""
     whole = _read(output)
     for key, value in islice(output.items(), _MAX_KEYS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -11,6 +11,7 @@ from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.identity import GroupedShape, RowPath, require_path
 from graders_engine.dataset.rows.join import join_records
 from graders_engine.dataset.rows.join_key import find_join_key
+from graders_engine.dataset.rows.join_shared import answers_of
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.shapes import (
     Shape,
@@ -23,6 +24,7 @@ from graders_engine.dataset.rows.shapes import (
 from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.files import STDIN
 from graders_engine.outputs.forms import output_of
+from graders_engine.outputs.several import SAMPLES_IN
 
 
 class DataSet(NamedTuple):
@@ -110,6 +112,7 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
         )
         if needed:
             require_known_forms(head, rows_shape)
+            records.output_keys = SAMPLES_IN if sample_field is None else (sample_field,)
         return DataSet(records, rows_shape, sample_field, identity)
     if shape is not None:
         raise InvalidRequest("--shape says where the outputs are in a row, but --outputs has them.")
@@ -118,10 +121,18 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
         objects = [raw for raw in other.head() if isinstance(raw, Mapping)]
         require_field(objects, sample_field, "")
     _require_known_outputs(other, sample_field)
+    other.output_keys = _output_keys(other, sample_field)
     found = find_join_key(records, other, sample_field) if join_on is None else None
     both = join_records(records, other, join_on, sample_field, found)
     identity = {**identity, "outputs": _identify(other), "join_on": join_on}
     return DataSet(both, both.shape, sample_field, identity)
+
+
+def _output_keys(outputs: Records, field: str | None) -> Collection[str]:
+    if field is not None:
+        return (field,)
+    objects = (raw for raw in outputs.head() if isinstance(raw, Mapping))
+    return {key for raw in objects for key in answers_of(raw)}
 
 
 def _require_known_outputs(outputs: Records, field: str | None) -> None:

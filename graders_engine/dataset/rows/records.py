@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,7 +51,8 @@ class Records(ABC):
         splittable: whether a line can be found by its byte offset: plain JSONL in a file.
         states: its files as they were when they were opened.
         once: whether the rows can be read only a single time, as from standard input.
-        notes: what to say of how they are read.
+        output_keys: the keys under which rows have the model's output, where that is known.
+        notes: what to say of how they are read; complete when all rows were read.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Records(ABC):
     splittable: bool = False
     states: tuple[FileState, ...] = ()
     once: bool = False
+    output_keys: Collection[str] = ()
     _unread: Iterator[RowRef] | None = None
 
     @property
