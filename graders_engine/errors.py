@@ -104,6 +104,8 @@ class UnknownForm(InvalidRow):
 
 NO_OUTPUT = ", but an error: "
 """Stands in the reason of each `NoOutput`; results files have nothing else that tells it from an outage."""
+NO_ROW = "This is no row of the data: "
+"""Begins the reason of what stands for outputs without a row; results files have nothing else that tells."""
 
 
 class NoOutput(InvalidRow):

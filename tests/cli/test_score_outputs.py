@@ -68,3 +68,21 @@ def test_the_most_frequent_reasons_of_invalid_rows_are_listed(tmp_path: Path) ->
     rows = [{"id": f"r{n}", "gold": "1"} for n in range(4)]
     ran = score(tmp_path, rows, [{"id": "r0", "text": "1"}], "--join-on", "id")
     assert "    3: No output has the id 'r1'." in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ([], "has 1 more output than there are rows."),
+        (["--join-on", "id"], "no row has the id '3'."),
+    ],
+)
+def test_outputs_without_a_row_are_told_and_in_no_mean(
+    more: list[str], named: str, tmp_path: Path
+) -> None:
+    rows = [{"id": n, "gold": "1"} for n in range(3)]
+    outputs = [{"id": n, "text": "1"} for n in range(4)]
+    facts = json.loads(score(tmp_path, rows, outputs, "--json", *more).stdout)
+    assert facts["hosted_mean"] == {"value": 1.0, "rows": 3}
+    assert facts["invalid"] == 1
+    assert named in facts["flags"]["other_error"]["details"]

@@ -191,13 +191,16 @@ def test_what_cannot_be_joined_by_id_says_why(tmp_path: Path) -> None:
     assert [number for number, _ in found] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert found[0][1] == "a"
     assert found[1][1] == "An earlier row has the id '1' already."
-    assert found[2][1] == "No output has the id '2'."
+    assert found[2][1] == (
+        "No output has the id '2'. 2 outputs cannot be joined, the first on line 4: The key `id` to join on "
+        "is missing (its keys: text)."
+    )
     assert found[3][1] == "The key `id` to join on is missing (its keys: x)."
     assert found[4][1] == "The key `id` to join on is null (its keys: id)."
     assert found[5][1] == "It is an integer and has no `id` to join on."
     assert found[6][1].startswith("The line is not JSON")
     assert (
-        "no row has 2 of the ids, the first is '9'; 2 cannot be joined, the first on line 4"
+        "no row has 2 of the ids, the first is '9'; 2 outputs cannot be joined, the first on line 4"
         in found[7][1]
     )
 
@@ -212,6 +215,21 @@ def test_an_id_in_another_spelling_is_named(ours: Any, theirs: Any, tmp_path: Pa
         f"No output has the id '{ours}', but one has '{theirs}': zeros, blanks or case differ."
     )
     assert found[1][1].startswith("This is no row of the data: of the outputs in ")
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(1, 1.0), (1.0, 1), (1.0, "1"), (10**20, 1e20)])
+def test_a_whole_number_is_the_same_id_however_a_table_writes_it(
+    ours: Any, theirs: Any, tmp_path: Path
+) -> None:
+    assert join(tmp_path, [{"id": ours}], [{"id": theirs, "text": "a"}], on="id") == [(1, "a")]
+
+
+@pytest.mark.parametrize("output", [{"id": 1.5, "text": "a"}, {"id": None}, {"x": 1}])
+def test_where_no_output_has_an_id_nothing_is_joined(output: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidRequest, match=r"None of the outputs in .* The key `id` to join on is"
+    ):
+        join(tmp_path, [{"id": 1}], [output, output], on="id")
 
 
 def test_both_sides_cannot_come_from_standard_input(tmp_path: Path) -> None:

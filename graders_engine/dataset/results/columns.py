@@ -40,7 +40,7 @@ class Columns:
         groups: below zero for a named group, else the line.
         rewards: of the scored rows; NaN for others.
         counted: what counts in the mean (`ResultLine.counted`); NaN for rows in no mean.
-        hosted: what the hosted API would serve; NaN for failed rows.
+        hosted: as of `ResultLine`; NaN for None.
         standings: indexes into `STANDINGS`.
         sub_rewards: by key; NaN for rows without one. The column ends at the last row with the key.
         ends: the offset in the file of each row's end.
@@ -71,7 +71,7 @@ class Columns:
         )
         self.rewards.append(_nan_if_none(result.reward if result.status == "scored" else None))
         self.counted.append(_nan_if_none(result.counted))
-        self.hosted.append(_nan_if_none(_hosted(result)))
+        self.hosted.append(_nan_if_none(result.hosted))
         blame = "infrastructure" if result.status == "failed" else result.blame
         self.standings.append(_NUMBERS[None if result.status == "scored" else blame])
         self.ends.append(end)
@@ -82,12 +82,6 @@ class Columns:
 
 
 _NUMBERS = {blame: number for number, (_, blame) in enumerate(STANDINGS)}
-
-
-def _hosted(result: ResultLine) -> float | None:
-    if result.status == "invalid":
-        return result.served or 0.0
-    return result.reward if result.status == "scored" else None
 
 
 def _nan_if_none(value: float | None) -> float:

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.errors import NO_ROW, DataSetError, InvalidRequest
 from graders_engine.files import beside, kind_of
-from graders_engine.outcome import SERVED, Blame, RowOutcome, Status, Usage
+from graders_engine.outcome import SERVED, Blame, Flag, RowOutcome, Status, Usage
 
 MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
@@ -92,6 +92,14 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
                 "graders-engine wrote it. Score the data again."
             )
         return self.served if self.blame in SERVED else None
+
+    @property
+    def hosted(self) -> float | None:
+        """The reward that the hosted API would serve; None for a failed row, and for what is no row."""
+        if self.status == "invalid":
+            is_row = not self.flags.get(Flag.OTHER, "").startswith(NO_ROW)
+            return (self.served or 0.0) if is_row else None
+        return self.reward if self.status == "scored" else None
 
     @property
     def prompt(self) -> str | int:

@@ -36,6 +36,7 @@ class Tally:
         served: the invalid rows that are counted.
         served_sum: over these, what is served.
         others_sum: over the invalid rows that are not counted, what the hosted API would serve.
+        outside: the invalid rows that stand for outputs without a row.
         flags: how often each flag was set.
         examples: for each flag, the name of the first row with it, and the details.
         sub_reward_sums: by key of a multi, over the rows in which the part has a value.
@@ -61,6 +62,7 @@ class Tally:
     served: int = 0
     served_sum: float = 0.0
     others_sum: float = 0.0
+    outside: int = 0
     flags: dict[str, int] = field(default_factory=dict)
     examples: dict[str, tuple[str, str]] = field(default_factory=dict)
     sub_reward_sums: dict[str, float] = field(default_factory=dict)
@@ -116,7 +118,9 @@ class Tally:
             self._add_reason(_VARYING.sub("…", details), 1, details)
         self.invalid += 1
         if counted is None:
-            self.others_sum += result.served or 0.0
+            hosted = result.hosted
+            self.others_sum += hosted or 0.0
+            self.outside += hosted is None
         else:
             self.served += 1
             self.served_sum += counted
@@ -151,6 +155,7 @@ class Tally:
         self.served += later.served
         self.served_sum += later.served_sum
         self.others_sum += later.others_sum
+        self.outside += later.outside
         self.grouped |= later.grouped
         self.without_output += later.without_output
         self.first_without_output = self.first_without_output or later.first_without_output
@@ -188,8 +193,8 @@ class Tally:
 
     @property
     def hosted(self) -> int:
-        """The rows that are in `hosted_mean`: all but the failed ones."""
-        return self.scored + self.invalid
+        """The rows that are in `hosted_mean`: all of the data but the failed ones."""
+        return self.scored + self.invalid - self.outside
 
     @property
     def hosted_mean(self) -> float | None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, zip_longest
+from pathlib import Path
 from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
@@ -15,7 +16,7 @@ from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import SAMPLES
 from graders_engine.dataset.rows.source import unreadable_disk
-from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.errors import NO_ROW, InvalidRequest, InvalidRow
 from graders_engine.files import STDIN
 from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
@@ -119,22 +120,19 @@ class JoinedRecords(Records):
                 )
             yield RowRef(line, row, end)
         if without_row:
-            reason = (
-                f"This is no row of the data: {self._outputs.path} has {without_row} more outputs than there "
-                "are rows."
-            )
+            more = "1 more output" if without_row == 1 else f"{without_row:,} more outputs"
+            reason = f"{NO_ROW}{self._outputs.path} has {more} than there are rows."
             yield RowRef(line + 1, Unreadable(reason), end)
 
     def _join_by_key(self, key: str, output_key: str) -> Iterator[RowRef]:
         line = end = 0
         with _index_outputs(self._outputs, output_key) as index:
+            index.require_ids(self._outputs.path)
             for ref in self._items.read():
                 line, end = ref.line, ref.end
                 yield RowRef(line, self._with_outputs(ref.row, key, output_key, index), end)
             if reason := index.without_row():
-                reason = (
-                    f"This is no row of the data: of the outputs in {self._outputs.path}, {reason}."
-                )
+                reason = f"{NO_ROW}of the outputs in {self._outputs.path}, {reason}."
                 yield RowRef(line + 1, Unreadable(reason), end)
 
     def _with_outputs(self, row: Any, key: str, output_key: str, index: _OutputIndex) -> Any:
@@ -198,6 +196,10 @@ class JoinedRecords(Records):
 
 def _key_of(value: Any, key: str) -> str:
     found = value_at(value, key)
+    if (
+        isinstance(found, float) and found.is_integer()
+    ):  # as tables write the numbers of a column with gaps
+        found = int(found)
     if isinstance(found, (str, int)):
         return str(found)
     if not isinstance(value, Mapping):
@@ -251,7 +253,10 @@ class _OutputIndex:
             InvalidRow: there are none.
         """
         if row_id not in self._spans:
-            raise InvalidRow(f"No output has the id '{row_id}'{self._alike(row_id)}.{self.hint}")
+            also = f" {self._without_id()}." if self._unusable else ""
+            raise InvalidRow(
+                f"No output has the id '{row_id}'{self._alike(row_id)}.{also}{self.hint}"
+            )
         spans = self._spans[row_id]
         if spans is None:
             raise InvalidRow(f"An earlier row has the id '{row_id}' already.")
@@ -275,10 +280,26 @@ class _OutputIndex:
         left = [output_id for output_id, spans in self._spans.items() if spans]
         parts = []
         if left:
-            parts.append(f"no row has {len(left):,} of the ids, the first is '{left[0]}'")
+            ids = "the id" if len(left) == 1 else f"{len(left):,} of the ids, the first is"
+            parts.append(f"no row has {ids} '{left[0]}'")
         if self._unusable:
-            parts.append(f"{self._unusable} cannot be joined, {self._first_unusable}")
+            parts.append(self._without_id())
         return "; ".join(parts)
+
+    def _without_id(self) -> str:
+        outputs = "1 output" if self._unusable == 1 else f"{self._unusable:,} outputs"
+        return f"{outputs} cannot be joined, {self._first_unusable.rstrip('.')}"
+
+    def require_ids(self, path: Path) -> None:
+        """Check that an output can be joined, if there are any.
+
+        Raises:
+            InvalidRequest: none can.
+        """
+        if self._unusable and not self._spans:
+            raise InvalidRequest(
+                f"None of the outputs in {path} can be joined: {self._without_id()}."
+            )
 
 
 @contextmanager
@@ -290,7 +311,9 @@ def _index_outputs(outputs: Records, key: str) -> Iterator[_OutputIndex]:
     ):
         index = _OutputIndex(file)
         if key == CUSTOM_ID:
-            index.hint = " Failed requests of a batch are in its error file."
+            index.hint = (
+                " Failed requests of a batch are in its error file: add its lines to the outputs."
+            )
         end = 0
         for ref in outputs.read():
             start, end = end, ref.end
