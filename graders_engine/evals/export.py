@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from graders_engine.compiled import Unreadable
-from graders_engine.dataset.rows.formats import first_line_is_json, open_records
+from graders_engine.dataset.rows.documents import first_line_is_json
+from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, why_not_json
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError

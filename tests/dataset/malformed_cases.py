@@ -291,7 +291,7 @@ REFUSED = {
     "one object over many lines": (
         "rows.json",
         json.dumps(ROW, indent=1).encode(),
-        "neither a JSON array nor JSONL",
+        "stand on several lines each",
     ),
     "something else": ("rows.txt", b"Dear all,\n", "name it, one of jsonl, json, csv, parquet"),
     "a field that stands twice": (

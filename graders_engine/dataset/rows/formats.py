@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graders_engine.dataset.rows.documents import (
+    first_line_is_json,
+    refuse_document,
+    require_array,
+)
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, JsonLines
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.language import strict_json
 
 FORMS = ("jsonl", "json", "csv", "parquet")
 """One JSON text a line; one JSON array; a table with a header row; Parquet."""
@@ -42,8 +46,10 @@ def open_records(path: Path | str, form: str | None = None) -> Records:
     source = Source(Path(path))
     wanted = wanted or _detect_form(source)
     if wanted == "jsonl":
+        refuse_document(source, _form_named(source))
         return JsonLines(source)
     if wanted == "json":
+        require_array(source)
         from graders_engine.dataset.rows.json_array import JsonArray
 
         return JsonArray(source)
@@ -62,17 +68,21 @@ def _uncompressed(form: str) -> str:
     return form
 
 
+def _form_named(source: Source) -> str:
+    """The format that the file's name says it has; empty for none."""
+    return _EXTENSIONS.get(Path(_uncompressed(source.path.name.lower())).suffix, "")
+
+
 def _detect_form(source: Source) -> str:
     head = source.head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if head.startswith(b"PAR1"):
         return "parquet"
-    named = _EXTENSIONS.get(Path(_uncompressed(source.path.name.lower())).suffix)
+    named = _form_named(source)
     if named == "json" and not head.startswith(b"["):
-        _refuse_document(source.path, head)
         return "jsonl"
     if named == "jsonl" and head.startswith(b"[") and not first_line_is_json(head):
         return "json"
-    if named is not None:
+    if named:
         return named
     if head.startswith(b"["):
         return "json"
@@ -82,21 +92,3 @@ def _detect_form(source: Source) -> str:
         f"The format of {source.path} ('-' is standard input) cannot be detected from its name or its "
         f"first bytes: name it, one of {', '.join(FORMS)}."
     )
-
-
-def first_line_is_json(head: bytes) -> bool:
-    """Whether the lines are JSON texts, judged by the first line; True if `head` does not hold all of it."""
-    line, newline, _ = head.partition(b"\n")
-    try:
-        strict_json.decode(line)
-    except ValueError:
-        return not newline
-    return True
-
-
-def _refuse_document(path: Path, head: bytes) -> None:
-    if head.startswith(b"{") and not first_line_is_json(head):
-        raise DataSetError(
-            f"{path} is neither a JSON array nor JSONL: the rows must be the objects of one JSON array, "
-            "or there must be one on each line."
-        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.documents import require_rows, rows_within, wrapped
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.identity import GroupedShape, RowPath, require_path
 from graders_engine.dataset.rows.join import join_records
@@ -99,33 +101,56 @@ def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
     if outputs is None:
         if join_on is not None:
             raise InvalidRequest("--join-on needs --outputs: the file to join the rows with.")
-        head, needed = records.head(), reading.get("outputs_needed", True)
-        rows_shape = (
-            detect(
-                head,
-                sample_field,
-                outputs_needed=needed,
-                items_alone=reading.get("items_alone", False),
-            )
-            if shape is None
-            else shape_named(shape, sample_field)
-        )
+        needed = reading.get("outputs_needed", True)
+        with _documents_named(records):
+            rows_shape = _shape_of(records, reading)
         if needed:
-            require_known_forms(head, rows_shape)
             records.output_keys = SAMPLES_IN if sample_field is None else (sample_field,)
         return DataSet(records, rows_shape, sample_field, identity)
     if shape is not None:
         raise InvalidRequest("--shape says where the outputs are in a row, but --outputs has them.")
     other = open_records(outputs)
-    if sample_field is not None:
-        objects = [raw for raw in other.head() if isinstance(raw, Mapping)]
-        require_field(objects, sample_field, "")
-    _require_known_outputs(other, sample_field)
+    with _documents_named(other):
+        if sample_field is not None:
+            objects = [raw for raw in other.head() if isinstance(raw, Mapping)]
+            require_field(objects, sample_field, "")
+        _require_known_outputs(other, sample_field)
     other.output_keys = _output_keys(other, sample_field)
     found = find_join_key(records, other, sample_field) if join_on is None else None
     both = join_records(records, other, join_on, sample_field, found)
     identity = {**identity, "outputs": _identify(other), "join_on": join_on}
     return DataSet(both, both.shape, sample_field, identity)
+
+
+def _shape_of(records: Records, reading: ReadOptions) -> Shape:
+    head, field = records.head(), reading.get("sample_field")
+    needed, shape = reading.get("outputs_needed", True), reading.get("shape")
+    if needed:
+        require_rows(head, records.path, field)
+    found = (
+        detect(
+            head,
+            field,
+            outputs_needed=needed,
+            items_alone=reading.get("items_alone", False),
+        )
+        if shape is None
+        else shape_named(shape, field)
+    )
+    if needed:
+        require_known_forms(head, found)
+    return found
+
+
+@contextmanager
+def _documents_named(records: Records) -> Iterator[None]:
+    """Where the data is refused within it and is a document with the rows inside, say so."""
+    try:
+        yield
+    except InvalidRequest:
+        if within := rows_within(records.head()):
+            raise InvalidRequest(wrapped(records.path, within)) from None
+        raise
 
 
 def _output_keys(outputs: Records, field: str | None) -> Collection[str]:

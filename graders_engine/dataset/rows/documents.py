@@ -1,0 +1,151 @@
+"""Files that hold rows in another way than one JSON text a line, or one array: what to say of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
+from graders_engine.dataset.rows.source import DAMAGE, Source
+from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.language import strict_json
+from graders_engine.outputs.several import SAMPLES_IN
+
+_MAX_BYTES = 64 << 20
+"""Of a larger file, it is not looked for the key that holds the rows."""
+_HOLDING_ROWS = (
+    "data", "results", "rows", "items", "records", "examples", "samples", "entries", "instances", "dataset",
+    "train", "test", "test_results", "testResults", "evalResults",
+)  # fmt: skip
+"""Keys under which documents keep their rows."""
+
+
+def first_line_is_json(head: bytes) -> bool:
+    """Whether the lines are JSON texts, judged by the first line; True if `head` does not hold all of it."""
+    line, newline, _ = head.partition(b"\n")
+    return _is_json(line) or not newline
+
+
+def refuse_document(source: Source, named: str) -> None:
+    """Check that a file of lines is not one document, or several on several lines each.
+
+    Args:
+        source: the file.
+        named: the format that its name says it has.
+
+    Raises:
+        DataSetError: it is, by its first bytes; or its name ends in .json, and they are no line of JSON.
+    """
+    head = source.head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if not head.startswith(b"{") or first_line_is_json(head):
+        return
+    path = source.path
+    first = head.partition(b"\n")[0].strip()
+    if first.endswith(b",") and _is_json(first[:-1]):
+        raise DataSetError(
+            f"The lines of {path} end in commas, which JSONL does not have: remove them, as by "
+            f"sed 's/,[[:space:]]*$//' {path.name} > rows.jsonl"
+        )
+    if first == b"{" or _begins_with_object(head):
+        if within := rows_within([_document(source)]):
+            raise DataSetError(wrapped(path, within))
+        raise DataSetError(
+            f"Objects of {path} stand on several lines each: write one row a line, as by "
+            f"jq -c . {path.name} > rows.jsonl"
+        )
+    if named == "json":
+        raise DataSetError(
+            f"{path} is neither a JSON array nor JSONL: the rows must be the objects of one JSON array, "
+            "or there must be one on each line."
+        )
+
+
+def require_array(source: Source) -> None:
+    """Check that a file that is to be read as JSON begins as an array does.
+
+    Raises:
+        DataSetError: it does not.
+    """
+    head = source.head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if head and not head.startswith(b"["):
+        raise DataSetError(
+            f"{source.path} is no JSON array: it does not begin with [. For rows that stand on a line each, "
+            "the format is jsonl."
+        )
+
+
+def rows_within(raw_rows: Sequence[Any]) -> str:
+    """The path at which a single row that is a whole document has rows, such as `data`; empty without one."""
+    document = raw_rows[0] if len(raw_rows) == 1 else None
+    if not isinstance(document, Mapping):
+        return ""
+    for key in _HOLDING_ROWS:
+        value = document.get(key)
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            return key
+        if isinstance(value, Mapping) and (inner := rows_within([value])):
+            return f"{key}.{inner}"
+    return ""
+
+
+def wrapped(path: Path, within: str) -> str:
+    """What to say of a document that has rows at a path."""
+    return (
+        f"{path} is one object, with rows under `{within}`: write them one a line, as by "
+        f"jq -c '.{within}[]' {path.name} > rows.jsonl"
+    )
+
+
+def require_rows(raw_rows: Sequence[Any], path: Path, field: str | None = None) -> None:
+    """Check that the data is no table written by columns, nor an array on the only line.
+
+    Args:
+        raw_rows: the first rows; only where there is a single one can it be something else.
+        path: of the data.
+        field: the field with the output, if it is named.
+
+    Raises:
+        InvalidRequest: it is.
+    """
+    only = raw_rows[0] if len(raw_rows) == 1 else None
+    if isinstance(only, list) and any(isinstance(one, Mapping) for one in only):
+        raise InvalidRequest(f"{path} is a JSON array on one line: pass --format json.")
+    if isinstance(only, Mapping) and len(only) > 1 and not {field, *SAMPLES_IN}.isdisjoint(only):
+        lengths = {len(value) if isinstance(value, list) else -1 for value in only.values()}
+        if len(lengths) == 1 and lengths.isdisjoint({-1, 0}):
+            raise InvalidRequest(
+                f"{path} has one row, with {lengths.pop()} values under each of {', '.join(map(str, only))}: "
+                "a table by columns. Write one row a line, as pandas does with "
+                'to_json(FILE, orient="records", lines=True). A single row with so many samples is '
+                '{"item": {…}, "samples": […]}.'
+            )
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        strict_json.decode(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _document(source: Source) -> Any:
+    """The file as a single JSON text; None if it is none, or large, or can be read once only."""
+    if not source.reopened or (source.size or 0) > _MAX_BYTES:
+        return None
+    try:
+        with source.open() as (stream, _):
+            return strict_json.decode(stream.read(_MAX_BYTES).removeprefix(BYTE_ORDER_MARK))
+    except (ValueError, *DAMAGE):
+        return None
+
+
+def _begins_with_object(head: bytes) -> bool:
+    """Whether the first bytes begin with a whole object, on several lines."""
+    try:
+        value, _ = json.JSONDecoder().raw_decode(head.decode(errors="ignore"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict)
