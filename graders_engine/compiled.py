@@ -238,17 +238,25 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
     if text is None and (sample is None or sample == {}) and not reads_sample():
         return Scope(item, "", absent=True)
     if text is None and sample is None:
-        keys = ", ".join(map(str, row)) or "none"
-        raise InvalidRow(
-            f"There is no output: the row has neither `model_sample` nor `sample` (its keys: {keys}). "
-            "If the model's output is in another field of a flat row, name it as the sample field."
-        )
+        raise InvalidRow(_no_output(row))
     try:
         return sample_scope(item, model_sample=text, sample=sample)
     except UnknownForm:
         if reads_sample():
             raise
         return Scope(item, "", absent=True)
+
+
+def _no_output(row: Mapping[str, Any]) -> str:
+    null = next((key for key in ("model_sample", "sample") if key in row), "")
+    if null:
+        return f"There is no output: `{null}` is null."
+    keys = ", ".join(map(str, row)) or "none"
+    return (
+        f"There is no output: the row has neither `model_sample` nor `sample` (its keys: {keys}). If the "
+        "output is in another field, write it as `model_sample`, or name that field (--sample-field NAME, "
+        "`sample_field=` in Python)."
+    )
 
 
 def _not_a_row(row: Any) -> InvalidRow:

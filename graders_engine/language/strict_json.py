@@ -15,6 +15,16 @@ def _reject_constant(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is not JSON")
 
 
+def _integer(literal: str) -> int:
+    try:
+        return int(literal)
+    except ValueError:  # the interpreter's limit on the digits of a number
+        start = literal[:_QUOTED_CHARS]
+        raise ValueError(
+            f"the number {start}… has {len(literal):,} digits, more than can be read"
+        ) from None
+
+
 def _decimal(literal: str) -> float:
     value = float(literal)
     if math.isinf(value):
@@ -71,7 +81,9 @@ def decode(text: str | bytes) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         try:
-            return json.loads(text, parse_constant=_reject_constant, parse_float=_decimal)
+            return json.loads(
+                text, parse_constant=_reject_constant, parse_float=_decimal, parse_int=_integer
+            )
         except RecursionError:
             raise ValueError("the JSON text nests too deep") from None
 

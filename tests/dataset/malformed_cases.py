@@ -68,7 +68,7 @@ NO_ROW = {
     "a row in an array": (b"[" + GOOD + b"]", "this is an array"),
     "an empty object": (b"{}", "neither `model_sample` nor `sample` (its keys: none)"),
     "an item alone": (b'{"item": {}}', "neither `model_sample` nor `sample` (its keys: item)"),
-    "a null output": (b'{"item": {}, "model_sample": null}', "neither `model_sample` nor `sample`"),
+    "a null output": (b'{"item": {}, "model_sample": null}', "no output: `model_sample` is null"),
     "a number for text": (b'{"item": {}, "model_sample": 3}', "must be a string, but it is an integer"),
     "a boolean for text": (b'{"item": {}, "model_sample": true}', "but it is a boolean"),
     "an object for text": (b'{"item": {}, "model_sample": {}}', "goes into `sample`"),
@@ -293,7 +293,7 @@ REFUSED = {
         json.dumps(ROW, indent=1).encode(),
         "stand on several lines each",
     ),
-    "something else": ("rows.txt", b"Dear all,\n", "name it, one of jsonl, json, csv, parquet"),
+    "something else": ("rows.txt", b"Dear all,\n", "--format (jsonl, json, csv, parquet)"),
     "a field that stands twice": (
         "rows.csv",
         b"label,out,label\na,a,a\n",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.lines import SAVE_AS_UTF_8
 from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
 from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.errors import DataSetError
@@ -180,5 +181,5 @@ def _named_cells(fields: list[str], cells: list[str]) -> dict[str, str] | Unread
         "".join(cells).encode()
     except UnicodeEncodeError as error:
         byte = ord(error.object[error.start]) - 0xDC00
-        return Unreadable(f"The row is not UTF-8: it has the byte 0x{byte:02x}.")
+        return Unreadable(f"The row is not UTF-8: it has the byte 0x{byte:02x}. {SAVE_AS_UTF_8}")
     return dict(zip(fields, cells, strict=True))

@@ -145,7 +145,8 @@ def _document(source: Source) -> Any:
 def _begins_with_object(head: bytes) -> bool:
     """Whether the first bytes begin with a whole object, on several lines."""
     try:
-        value, _ = json.JSONDecoder().raw_decode(head.decode(errors="ignore"))
+        text = head.decode(errors="ignore")
+        value, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict)
+    return isinstance(value, dict) and "\n" in text[:end]

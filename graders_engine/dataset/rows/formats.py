@@ -13,6 +13,7 @@ from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, JsonLines
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.files import STDIN
 
 FORMS = ("jsonl", "json", "csv", "parquet")
 """One JSON text a line; one JSON array; a table with a header row; Parquet."""
@@ -88,7 +89,14 @@ def _detect_form(source: Source) -> str:
         return "json"
     if not head or head.startswith((b"{", b'"')):
         return "jsonl"
-    raise DataSetError(
-        f"The format of {source.path} ('-' is standard input) cannot be detected from its name or its "
-        f"first bytes: name it, one of {', '.join(FORMS)}."
+    raise DataSetError(_unknown_format(source.path))
+
+
+def _unknown_format(path: Path) -> str:
+    if path.suffix.lower() in (".tsv", ".tab"):
+        return f"{path} is named as a table with tabs: save it with commas, as a .csv file."
+    name = "Standard input" if path == STDIN else str(path)
+    return (
+        f"The format of {name} cannot be detected from its name or its first bytes. Name that of --data with "
+        f"--format ({', '.join(FORMS)}), or give the file one of the endings {', '.join(_EXTENSIONS)}."
     )

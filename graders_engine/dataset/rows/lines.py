@@ -20,6 +20,7 @@ from graders_engine.dataset.rows.source import (
 from graders_engine.language import strict_json
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+SAVE_AS_UTF_8 = "Save the file as UTF-8: iconv -f ENCODING -t UTF-8, with such as CP1252 or GBK."
 
 
 class JsonLines(StreamedRecords):
@@ -100,5 +101,7 @@ def why_not_json(error: ValueError, what: str = "line") -> str:
         if error.encoding != "utf-8":  # what the standard library takes NUL bytes for
             return f"The {what} is not JSON: it has NUL bytes."
         byte = error.object[error.start]
-        return f"The {what} is not UTF-8: byte 0x{byte:02x} at its byte {error.start}."
+        return (
+            f"The {what} is not UTF-8: byte 0x{byte:02x} at its byte {error.start}. {SAVE_AS_UTF_8}"
+        )
     return f"The {what} is not JSON: {strict_json.explained(error)}."

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from graders_engine.compiled import Unreadable, scope_reader
+from graders_engine.dataset.rows.no_output import why_no_output
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.language.scope import kind_of
@@ -235,7 +236,7 @@ def detect(
     if objects and not outputs_needed:
         return ITEMS
     if objects:
-        raise InvalidRequest(_unknown(objects[0]))
+        raise InvalidRequest(why_no_output(objects))
     return ROWS
 
 
@@ -312,16 +313,4 @@ def _shape_of(raw: Mapping[str, Any]) -> str:
         "chat"
         if "custom_id" in raw and ("response" in raw or isinstance(raw.get("result"), Mapping))
         else ""
-    )
-
-
-def _unknown(raw: Mapping[str, Any]) -> str:
-    content = (
-        "`messages` but no model output"
-        if isinstance(raw.get("messages"), list)
-        else "neither `model_sample` nor `sample`"
-    )
-    return (
-        f"The rows have {content} ({keys_of(raw, 'their')}). Name the field with the model's output "
-        "(--sample-field NAME), or join the rows with a file of outputs (--outputs FILE)."
     )

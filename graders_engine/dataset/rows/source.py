@@ -36,6 +36,11 @@ _MARKS = {
 """Byte order marks of the encodings that are refused, longest first."""
 _NULS = {"0111": "UTF-32LE", "1110": "UTF-32BE", "0101": "UTF-16LE", "1010": "UTF-16BE"}
 """Which of the first four bytes are NUL in such text without a mark: it begins with ASCII (RFC 4627)."""
+_WAYS_ON = {
+    "pipe": " To read from a pipe, pass - for standard input.",
+    "folder": " Name a file in it; to read several as one, pass them through a pipe: cat FILES | … --data -",
+}
+"""By what a path is that is no file, what to do."""
 DAMAGE = (EOFError, zlib.error, OSError)
 """Raised by compressed data that is truncated or damaged (an OSError then has no `errno`)."""
 
@@ -208,8 +213,9 @@ def _require_file(path: Path) -> None:
     kind = kind_of(path)
     if kind or not os.path.exists(path):
         reason = f"it is a {kind}" if kind else "there is no such file"
-        way_on = " To read from a pipe, pass - for standard input." if kind == "pipe" else ""
-        raise DataSetError(f"The data set cannot be read: {path}: {reason}.{way_on}")
+        raise DataSetError(
+            f"The data set cannot be read: {path}: {reason}.{_WAYS_ON.get(kind, '')}"
+        )
 
 
 @contextmanager
