@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -202,6 +203,27 @@ def complain(*lines: str) -> None:
 def caution(text: str) -> None:
     """Print on standard error what needs attention and does not stop the command."""
     print_lines([Caution(text)], err=True)
+
+
+class _Warnings(logging.Handler):
+    """Prints what is logged as other lines are printed: in colour, and as wide as the screen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            caution(self.format(record))
+        except Exception:  # noqa: BLE001 - as all handlers: what cannot be logged must not end a run
+            self.handleError(record)
+
+
+@contextmanager
+def logged_warnings() -> Iterator[None]:
+    """Within it, warnings that are logged and that nothing else takes are printed on standard error."""
+    handler = _Warnings(logging.WARNING)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def warn(mistake: Mistake) -> None:

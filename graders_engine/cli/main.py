@@ -80,7 +80,7 @@ class _Lazy(Group):
         from graders_engine.errors import GradersError
 
         try:
-            with failing.ended_by_signals():
+            with failing.ended_by_signals(), failing.logged_warnings():
                 return super().invoke(ctx)
         except click.UsageError as error:
             failing.refuse_usage(error)

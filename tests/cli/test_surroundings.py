@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from graders_engine.cli import failing
 from tests.environment import unmeasured
 
 PYTHON = {
@@ -176,3 +178,16 @@ def test_the_environment_does_not_matter(variables: dict[str, str], folder: Path
     ended = shell(folder, COMMANDS["score"], variables)
     assert ended.returncode == 0, ended.stderr
     assert results(folder) == [1.0] * 3
+
+
+def test_warnings_that_are_logged_are_as_wide_as_the_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("LINES", raising=False)
+    with failing.logged_warnings():
+        logging.getLogger("graders_engine.models").warning("requests for %s", "word " * 40)
+    lines = capsys.readouterr().err.splitlines()
+    assert " ".join(" ".join(lines).split()) == "requests for" + " word" * 40
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 80
