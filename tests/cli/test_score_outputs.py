@@ -70,6 +70,15 @@ def test_the_most_frequent_reasons_of_invalid_rows_are_listed(tmp_path: Path) ->
     assert "    3: No output has the id 'r1'." in ran.stdout
 
 
+def test_a_flag_that_was_set_for_different_reasons_says_so(tmp_path: Path) -> None:
+    rows = [{"id": f"r{n}", "gold": "1"} for n in range(4)]
+    outputs = [{"id": "r0", "text": "1"}, {"id": "r1", "error": {"message": "expired"}}]
+    ran = score(tmp_path, rows, outputs, "--join-on", "id")
+    assert "other_error  3 (2 reasons), first on line 2:" in ran.stdout
+    alike = score(tmp_path, rows, outputs[:1], "--join-on", "id")
+    assert "other_error  3, first on line 2: No output has the id 'r1'" in alike.stdout
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [

@@ -14,6 +14,8 @@ from graders_engine.statistics.rounding import slack
 _Key = TypeVar("_Key")
 _Number = TypeVar("_Number", int, float)
 _MAX_REASONS = 100
+_MAX_COMPARED = 200
+"""So many characters of details show whether they are of one kind."""
 _VARYING = re.compile(r"'[^']*'|`[a-z_]+` \S+|\d[\d,]*")
 """What differs between reasons of one kind."""
 MAX_DISTINCT = 10_000
@@ -39,6 +41,7 @@ class Tally:
         outside: the invalid rows that stand for outputs without a row.
         flags: how often each flag was set.
         examples: for each flag, the name of the first row with it, and the details.
+        kinds: for each flag with details, their words without ids and numbers, of up to `_MAX_REASONS` kinds.
         sub_reward_sums: by key of a multi, over the rows in which the part has a value.
         sub_reward_rows: how many rows these are.
         reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
@@ -65,6 +68,7 @@ class Tally:
     outside: int = 0
     flags: dict[str, int] = field(default_factory=dict)
     examples: dict[str, tuple[str, str]] = field(default_factory=dict)
+    kinds: dict[str, set[str]] = field(default_factory=dict, compare=False)
     sub_reward_sums: dict[str, float] = field(default_factory=dict)
     sub_reward_rows: dict[str, int] = field(default_factory=dict)
     reward_counts: dict[float, int] | None = field(default_factory=dict)
@@ -95,6 +99,8 @@ class Tally:
         for flag, details in result.flags.items():
             self.flags[flag] = self.flags.get(flag, 0) + 1
             self.examples.setdefault(flag, (result.name, details))
+            if details:
+                self._add_kinds(flag, {_VARYING.sub("…", details[:_MAX_COMPARED])})
 
     def _count(self, reward: float) -> None:
         counts = self.reward_counts
@@ -125,6 +131,11 @@ class Tally:
             self.served += 1
             self.served_sum += counted
             self._count(counted)
+
+    def _add_kinds(self, flag: str, kinds: set[str]) -> None:
+        known = self.kinds.setdefault(flag, set())
+        if len(known) < _MAX_REASONS:
+            known |= kinds
 
     def _add_reason(self, kind: str, count: int, first: str) -> None:
         known, words = self.reasons.get(kind, (0, first))
@@ -163,6 +174,8 @@ class Tally:
             self._add_reason(kind, count, first)
         for flag, example in later.examples.items():
             self.examples.setdefault(flag, example)
+        for flag, kinds in later.kinds.items():
+            self._add_kinds(flag, kinds)
         _add(self.blames, later.blames)
         _add(self.flags, later.flags)
         _add(self.clamped, later.clamped)

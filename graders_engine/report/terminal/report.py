@@ -226,8 +226,10 @@ def _flags(tally: Tally, screen: Screen) -> Iterator[str]:
     for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
         name, details = tally.examples[flag]
         first = f"first on line {name}" + (f": {details_line(details)}" if details else "")
+        kinds = len(tally.kinds.get(flag, ()))
+        number = f"{count:,} ({kinds} reasons)" if kinds > 1 else f"{count:,}"
         most = _MAX_QUOTED if screen.wraps else screen.columns - 2
-        line = one_line(f"{flag}  {count:,}, {first}", most)
+        line = one_line(f"{flag}  {number}, {first}", most)
         yield "  " + line.replace(" ", "  ", 1)
 
 
