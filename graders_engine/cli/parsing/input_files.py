@@ -29,9 +29,11 @@ def read_file(path: Path) -> str:
         raise InvalidRequest(f"{path}: {reason[0].lower()}{reason[1:]}.") from None
     except UnicodeDecodeError as error:
         wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        reason = f"UTF-16 text: save it as UTF-8, as by `iconv -f UTF-16 -t UTF-8 {path}`"
+        reason = "UTF-16 text" if wide else f"not UTF-8 text (byte {error.start})"
+        known = "UTF-16" if wide else "ENCODING"
+        such = "" if wide else ", with such as CP1252 or GBK"
         raise InvalidRequest(
-            f"{path}: {reason if wide else f'not UTF-8 text (byte {error.start})'}."
+            f"{path}: {reason}: save it as UTF-8, as by `iconv -f {known} -t UTF-8 {path}`{such}."
         ) from None
     files_read().append(path)
     return text

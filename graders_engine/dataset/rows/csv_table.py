@@ -154,7 +154,7 @@ class Table:
             if empty:
                 yield from ((line, Unreadable("The row has only empty cells.")) for line in empty)
                 empty = []
-            if any(map(cells.__contains__, _NAN)):
+            if "NaN" in cells or "nan" in cells:
                 self._nan.update(f for f, cell in zip(fields, cells, strict=False) if cell in _NAN)
             yield first, row
 
