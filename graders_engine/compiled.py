@@ -238,17 +238,26 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
     if text is None and (sample is None or sample == {}) and not reads_sample():
         return Scope(item, "", absent=True)
     if text is None and sample is None:
-        keys = ", ".join(map(str, row)) or "none"
-        raise InvalidRow(
-            f"There is no output: the row has neither `model_sample` nor `sample` (its keys: {keys}). "
-            "If the model's output is in another field of a flat row, name it as the sample field."
-        )
+        raise _without_output(row)
     try:
         return sample_scope(item, model_sample=text, sample=sample)
     except UnknownForm:
         if reads_sample():
             raise
         return Scope(item, "", absent=True)
+
+
+def _without_output(row: Mapping[str, Any]) -> InvalidRow:
+    nulls = " and ".join(f"`{key}`" for key in ("model_sample", "sample") if key in row)
+    if nulls:
+        return InvalidRow(
+            f"There is no output: {nulls} {'are' if ' and ' in nulls else 'is'} null."
+        )
+    keys = ", ".join(map(str, row)) or "none"
+    return InvalidRow(
+        f"There is no output: the row has neither `model_sample` nor `sample` (its keys: {keys}). "
+        "If the model's output is in another field of a flat row, name it as the sample field."
+    )
 
 
 def _not_a_row(row: Any) -> InvalidRow:

@@ -103,7 +103,7 @@ class KnownKeys(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_unknown_nulls(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or None not in value.values():
             return value
         known = cls.model_fields
         return {key: part for key, part in value.items() if part is not None or key in known}
