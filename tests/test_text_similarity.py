@@ -111,3 +111,23 @@ def test_validate_warns_of_a_text_that_fails_on_every_row() -> None:
         [warning] = engine.validate(similarity("rouge_1", reference="x" * 30)).warnings
         assert "'reference' is 30 characters long; every row will fail" in warning.message
         assert engine.validate(similarity("bleu", reference="x")).warnings == ()
+
+
+@pytest.mark.parametrize("metric", ["rouge_1", "rouge_5", "rouge_l"])
+def test_rouge_says_once_that_it_saw_nothing_of_texts_in_other_scripts(
+    metric: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def graded(engine: Engine, answer: str, output: str) -> list[str]:
+        caplog.clear()
+        assert reward(engine, metric, output, answer) == 0.0
+        return list(caplog.messages)
+
+    with Engine() as engine:
+        for answer, output in (("dog", "cat"), ("巴黎", "Paris"), ("巴黎", ""), ("9", "巴黎")):
+            assert graded(engine, answer, output) == []
+        [said] = graded(engine, "巴黎", "巴黎")
+        assert f"'{metric}' gave 0 for two texts of which it saw nothing" in said
+        assert f"--variant {metric}=unicode" in said
+        assert graded(engine, "القاهرة", "نعم") == []
+    with Engine(metric_variants={metric: "unicode"}) as engine:
+        assert graded(engine, "巴黎", "京都") == []

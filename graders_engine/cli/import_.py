@@ -28,6 +28,7 @@ from graders_engine.evals.instructions import import_report
 from graders_engine.files import FilesInUse, require_regular, write_whole
 from graders_engine.graders.parse import parse
 from graders_engine.models.credentials import DEFAULT_BASE_URL
+from graders_engine.report.terminal.screen import screen_of
 
 MAX_ENTRIES = 10
 """Entries of each list that the terminal shows; the file has all."""
@@ -138,9 +139,10 @@ def evals(
         )
     except OSError as error:
         raise DataSetError(f"{report} cannot be written: {error.strerror}.") from None
-    print_lines(
-        [import_report(imported, checks, MAX_ENTRIES), "", f"The full report is in {report}"]
-    )
+    screen = screen_of(sys.stdout)
+    columns = screen.columns if screen.wraps else None
+    text = import_report(imported, checks, MAX_ENTRIES, columns)
+    print_lines([text, "", f"The full report is in {report}"])
 
 
 def _given(text: str) -> GivenGrader:

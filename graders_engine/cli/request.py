@@ -125,7 +125,7 @@ def read_flag(key: str, value: str) -> Any:
         return load(_read_stdin(), f"{flag} (standard input)")
     if value.startswith("@"):
         path = Path(value[1:])
-        return load(read_file(path), value[1:], only_json=_holds_json(path))
+        return load(read_file(path), value[1:], name=path.name)
     return _expand_files(load(value, flag))
 
 
@@ -138,7 +138,7 @@ def _read_grader(value: str) -> Any:
         text = read_file(path)
         if path.suffix == ".py":
             return {"type": "python", "source": text}
-        loaded = _load_grader(text, str(path), only_json=_holds_json(path))
+        loaded = _load_grader(text, str(path), name=path.name)
         return _one_grader(loaded, str(path), path.parent)
     loaded = _load_grader(value, "--grader")
     if isinstance(loaded, str) and not _holds_object(loaded):
@@ -190,18 +190,13 @@ def _several(graders: list[Any], path: str) -> str:
     )
 
 
-def _holds_json(path: Path) -> bool:
-    """Whether a file is JSON by its name: .json, .jsonl, .jsonc."""
-    return path.suffix.lower().startswith(".json")
-
-
-def _load_grader(text: str, what: str, *, only_json: bool = False) -> Any:
+def _load_grader(text: str, what: str, *, name: str = "") -> Any:
     if _PYTHON_SOURCE.search(text) and text.lstrip()[:1] != "{":
         raise InvalidRequest(
             f"{what}: this is Python source. Save it as FILE.py and pass --grader @FILE.py, or name it in a "
             'grader: {type: python, source: "@FILE.py"}.'
         )
-    return load(text, what, TEXT_FIELDS, only_json=only_json)
+    return load(text, what, TEXT_FIELDS, name=name)
 
 
 def _read_stdin() -> str:

@@ -16,7 +16,7 @@ from graders_engine.outcome import RowOutcome
 TOLERANCE = 1e-9
 """Largest difference of equal numbers: versions of Python and of packages sum in different orders."""
 _NO_GRADER = "there is no grader for it"
-_NOT_GIVEN = "there is no grader for it: pass --grader FILE"
+_NOT_GIVEN = "there is no grader for it: pass --grader FILE with a grader of its name"
 _JUDGE = "judges are not asked"
 
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graders_engine.evals.export import ExportedEval, Survey
-from graders_engine.evals.names import alike, short, without_uuid
+from graders_engine.evals.names import MAX_NAMED, alike, short, without_uuid
 from graders_engine.graders.parts import by_name
 
-WITHOUT_GRADERS = "the dashboard's export has no graders: pass --grader FILE"
+WITHOUT_GRADERS = (
+    "the dashboard's export has no graders: pass --grader FILE, with the name of a hosted score"
+)
 _WITHOUT_EVAL = "the eval itself is not in the export, so there is no grader: pass --grader FILE"
 
 
@@ -59,13 +61,18 @@ def complete(found: Survey, given: Sequence[GivenGrader]) -> list[str]:
         if not one.criteria and not given:
             how = WITHOUT_GRADERS if one.downloaded else _WITHOUT_EVAL
             notes.append(f"{one.name}: {how}.")
-    notes += [
-        f"{one.what}: this grader has the name of no hosted score"
-        + ("." if unknown else ": the evals in the export have their own graders.")
-        for one in given
-        if not one.used
-    ]
+    notes += [f"{one.what}: {_why_unused(one, unknown)}." for one in given if not one.used]
     return notes
+
+
+def _why_unused(one: GivenGrader, unknown: Sequence[ExportedEval]) -> str:
+    names = [name for own, _ in one.named() for name in sorted(own)]
+    if not names:
+        return "this grader has no name, so it belongs to no hosted score"
+    named = "this grader has the name of no hosted score"
+    if not unknown:
+        return f"{named}: the evals in the export have their own graders"
+    return f"{named} (its own: {_listed(names)})"
 
 
 def _evals_of_runs(found: Survey) -> Iterator[str]:
@@ -107,18 +114,28 @@ def _give_graders(
         found = found[:1]
         _take(one, names[0], *found[0])
         return
+    missing = []
     for name in names:
         found = _named(name, given)
         if len(found) > 1:
-            yield f"{one.name}: {len(found)} of the graders given have the name {_quoted(name)}."
+            yield f"{one.name}: {len(found)} of the graders given have the name {_listed([name])}."
         elif found:
             _take(one, name, *found[0])
-        elif given:
-            yield f"{one.name}: no grader given has the name of the score {_quoted(name)}."
+        else:
+            missing.append(name)
+    if missing and given:
+        what = _listed(missing)
+        yield (
+            f"{one.name}: no grader given has the name of the hosted {'scores' if ', ' in what else 'score'} "
+            f"{what}: set the `name` of each grader to that of its score."
+        )
 
 
-def _quoted(score: str) -> str:
-    return repr(short(without_uuid(score)))
+def _listed(scores: Sequence[str]) -> str:
+    """Different names without what identifies a run."""
+    names = list(dict.fromkeys(short(without_uuid(score)) for score in scores))
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(map(repr, names[:MAX_NAMED])) + more
 
 
 def _take(one: ExportedEval, score: str, given: GivenGrader, grader: dict[str, Any]) -> None:

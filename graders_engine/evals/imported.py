@@ -9,6 +9,8 @@ from typing import Any
 
 from graders_engine.evals.export import ExportedEval, ExportedRun
 
+ROWS = ".rows.jsonl"
+"""How the names of files with rows end."""
 _ASKS_A_MODEL = ("score_model", "label_model")
 
 

@@ -8,18 +8,19 @@ from pathlib import Path
 
 from graders_engine.evals.check import HostedCheck
 from graders_engine.evals.dashboard import WITHOUT_GRADERS
-from graders_engine.evals.imported import Criterion, Imported, ImportedEval, ImportedRun
-from graders_engine.evals.names import short
+from graders_engine.evals.imported import ROWS, Criterion, Imported, ImportedEval, ImportedRun
+from graders_engine.evals.names import MAX_NAMED, alike, short, without_uuid
+from graders_engine.report.width import columns_of, padded, short_names
 
 AS_SERVED = " --templates as_served"
-MAX_NAMED = 8
-_CELL_CHARS = 40
+_CELL_CHARS, _LEAST_COLUMNS = 40, 8
 
 
 def import_report(
     imported: Imported,
     checks: Sequence[HostedCheck] | None = None,
     max_entries: int | None = None,
+    columns: int | None = None,
 ) -> str:
     """Markdown that is also readable in a terminal.
 
@@ -27,12 +28,16 @@ def import_report(
         imported: what the import made.
         checks: comparisons of our rewards with the hosted scores; None if they were not asked for.
         max_entries: how many entries of each list to show; None for all.
+        columns: those of the terminal, if lines that are longer are broken there.
     """
-    return "\n".join(_report_lines(imported, checks, max_entries))
+    return "\n".join(_report_lines(imported, checks, max_entries, columns))
 
 
 def _report_lines(
-    imported: Imported, checks: Sequence[HostedCheck] | None, max_entries: int | None
+    imported: Imported,
+    checks: Sequence[HostedCheck] | None,
+    max_entries: int | None,
+    columns: int | None,
 ) -> Iterator[str]:
     graders = sum(len(one.criteria) for one in imported.evals)
     runs = [(one, run) for one in imported.evals for run in one.runs]
@@ -48,10 +53,23 @@ def _report_lines(
         yield from _requirements(imported)
     if checks is not None:
         yield from ("", "## Our rewards and the hosted scores", "")
-        yield from _comparison(imported, checks, max_entries)
+        yield from _comparison(imported, checks, max_entries, columns)
+    renamed = list(_other_names(imported))
+    if renamed:
+        yield from ("", "## Names", "")
+        yield from (f"- {line}" for line in _first_entries(renamed, max_entries))
     if imported.left_out:
         yield from ("", "## What could not be carried over", "")
         yield from (f"- {line}" for line in _first_entries(imported.left_out, max_entries))
+
+
+def _other_names(imported: Imported) -> Iterator[str]:
+    """The criteria whose files and scores in the rows have another name: a new one, or one that is cut."""
+    for one in imported.evals:
+        for criterion in one.criteria:
+            name = without_uuid(criterion.names[0]) if criterion.names else ""
+            if name and alike(name) != criterion.key.casefold():
+                yield f"`{criterion.key}` ({_file_of(criterion)}): {short(name)}"
 
 
 def _first_entries(lines: list[str], count: int | None) -> Iterator[str]:
@@ -61,7 +79,7 @@ def _first_entries(lines: list[str], count: int | None) -> Iterator[str]:
 
 
 def _score_command(imported: ImportedEval, run: ImportedRun, grader: Path) -> str:
-    results = run.path.with_name(run.path.name.replace(".rows.jsonl", ".results.jsonl"))
+    results = run.path.with_name(run.path.name.replace(ROWS, ".results.jsonl"))
     return (
         f"graders score --grader {shlex.quote(f'@{grader}')} --data {shlex.quote(str(run.path))} "
         f"--out {shlex.quote(str(results))}{AS_SERVED if imported.lenient else ''}"
@@ -113,7 +131,10 @@ _COLUMNS = ("rows", "score", "hosted mean", "our mean", "compared", "equal")
 
 
 def _comparison(
-    imported: Imported, checks: Sequence[HostedCheck], max_entries: int | None
+    imported: Imported,
+    checks: Sequence[HostedCheck],
+    max_entries: int | None,
+    columns: int | None,
 ) -> Iterator[str]:
     """A table of the means and of how many rows are equal, and sentences about what is not."""
     if not any(not one.not_graded for one in checks):
@@ -121,12 +142,7 @@ def _comparison(
         if not checks:
             return
         yield ""
-    cells = [_COLUMNS, *(_cells(one) for one in checks[:max_entries])]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
-    for place, row in enumerate(cells):
-        yield f"| {' | '.join(map(str.ljust, row, widths))} |"
-        if place == 0:
-            yield f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+    yield from _table(checks[:max_entries], columns)
     if max_entries is not None and len(checks) > max_entries:
         yield f"… and {len(checks) - max_entries} more"
     sentences = [line for one in checks for line in _sentences(one)]
@@ -145,14 +161,42 @@ def _why_not_compared(imported: Imported, checks: Sequence[HostedCheck]) -> str:
     return "there is no hosted score of a grader that runs without a judge"
 
 
-def _cells(one: HostedCheck) -> tuple[str, ...]:
+def _table(checks: Sequence[HostedCheck], columns: int | None) -> Iterator[str]:
+    names = [(short(one.rows.name, _CELL_CHARS), short(one.key, _CELL_CHARS)) for one in checks]
+    if columns is not None:
+        names = _fitting([(one.rows.name.removesuffix(ROWS), one.key) for one in checks], columns)
+    cells = [
+        _COLUMNS,
+        *(
+            (*(name.replace("|", "\\|") for name in both), *_numbers(one))
+            for both, one in zip(names, checks, strict=True)
+        ),
+    ]
+    widths = [max(columns_of(row[place]) for row in cells) for place in range(len(_COLUMNS))]
+    for place, row in enumerate(cells):
+        yield f"| {' | '.join(map(padded, row, widths))} |"
+        if place == 0:
+            yield f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+
+
+def _fitting(names: list[tuple[str, str]], columns: int) -> list[tuple[str, str]]:
+    """The names of rows and scores, cut so that a line of the table fits; different ones stay different."""
+    room = columns - sum(len(name) + 3 for name in _COLUMNS[2:]) - len("|  |  |")
+    rows, scores = (list(dict.fromkeys(side)) for side in zip(*names, strict=True))
+    half, longest = room // 2, max(map(columns_of, scores))
+    width = room - longest if longest < half else half
+    width = max(min(max(map(columns_of, rows)), width), _LEAST_COLUMNS)
+    short_rows = dict(zip(rows, short_names(rows, width), strict=True))
+    rest = max(room - width, _LEAST_COLUMNS)
+    short_scores = dict(zip(scores, short_names(scores, rest), strict=True))
+    return [(short_rows[name], short_scores[score]) for name, score in names]
+
+
+def _numbers(one: HostedCheck) -> tuple[str, ...]:
     means = (one.hosted_mean, None if one.not_graded else one.our_mean)
     hosted, ours = ("-" if mean is None else f"{mean:.4f}" for mean in means)
-    name, score = (
-        short(text, _CELL_CHARS).replace("|", "\\|") for text in (one.rows.name, one.key)
-    )
     equal = "-" if one.not_graded else f"{one.equal:,}"
-    return name, score, hosted, ours, f"{0 if one.not_graded else one.compared:,}", equal
+    return hosted, ours, f"{0 if one.not_graded else one.compared:,}", equal
 
 
 def _sentences(one: HostedCheck) -> Iterator[str]:

@@ -19,7 +19,7 @@ from graders_engine.evals.export import (
     scores_in,
 )
 from graders_engine.evals.import_outputs import ImportOutputs
-from graders_engine.evals.imported import Criterion, Imported, ImportedRun
+from graders_engine.evals.imported import ROWS, Criterion, Imported, ImportedRun
 from graders_engine.evals.names import file_name, unique, without_uuid
 from graders_engine.files import write_whole
 from graders_engine.language import strict_json
@@ -126,7 +126,7 @@ class RowWriter:
         if run.id not in self._runs:
             imported_eval = self._by_eval[run.eval_id]
             name = file_name(run.name, run.id, self._names[run.eval_id])
-            imported = ImportedRun(run, imported_eval.folder / f"{name}.rows.jsonl")
+            imported = ImportedRun(run, imported_eval.folder / f"{name}{ROWS}")
             self._outputs.check(imported.path)
             write_whole(imported.path, b"")
             imported_eval.runs.append(imported)

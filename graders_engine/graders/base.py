@@ -64,7 +64,8 @@ class Services:
         sandbox: where python graders run; None if they may not run.
         judges: the models that graders can ask; None if there are none.
         endpoints: sends rows to the addresses of endpoint graders; None if that is not allowed.
-        clamped: judges' models one of whose numbers was clamped, each of which is logged once.
+        logged: judges' models one of whose numbers was clamped, and metrics that saw nothing of a row's
+            texts: a warning of each was logged.
     """
 
     metric_variants: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Services:
     sandbox: Sandbox | None = None
     judges: JudgeModels | None = None
     endpoints: JsonClient | None = None
-    clamped: set[str] = field(default_factory=set)
+    logged: set[str] = field(default_factory=set)
 
 
 class Evaluator(Protocol):
@@ -102,7 +103,7 @@ class KnownKeys(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_unknown_nulls(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or None not in value.values():
             return value
         known = cls.model_fields
         return {key: part for key, part in value.items() if part is not None or key in known}

@@ -22,6 +22,7 @@ from graders_engine.graders.parts import by_name, name_mistakes, wrapped
 from graders_engine.language import strict_json
 from graders_engine.language.as_served import Strictness
 from graders_engine.language.json_fault import json_fault
+from graders_engine.language.words import code_points, same_looking
 from graders_engine.models.redaction import may_hold_key
 
 TYPES = (*LEAF_TYPES, "multi")
@@ -223,9 +224,7 @@ def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
         return mistakes.invalid_type(path, "an object", value)
     where = "type" if path == ROOT else f"{path}.type"
     if value.get("type") is None:
-        is_multi = "graders" in value and "calculate_output" in value
-        hint = 'It has graders and a formula: add `"type": "multi"`.' if is_multi else ""
-        return dataclasses.replace(mistakes.missing(where), hint=hint)
+        return dataclasses.replace(mistakes.missing(where), hint=_instead_of_type(value))
     if not isinstance(value["type"], str):
         return mistakes.invalid_type(
             where, f"one of {mistakes.listed(supported, 'or')}", value["type"]
@@ -236,6 +235,19 @@ def _unknown_type(path: str, value: Any, supported: list[str]) -> Mistake:
     if value["type"] in TYPES:
         return dataclasses.replace(mistake, hint="A multi cannot contain another multi.")
     return mistake
+
+
+def _instead_of_type(grader: dict[str, Any]) -> str:
+    """What a grader without a type has in its place; empty if nothing is known."""
+    if "graders" in grader and "calculate_output" in grader:
+        return 'It has graders and a formula: add `"type": "multi"`.'
+    for key in grader if "type" not in grader else ():
+        if same_looking("type", (key,)):
+            return (
+                f"A key that looks like `type` has other code points ({code_points(key, 'type')})."
+            )
+    others = [key for key, word in grader.items() if isinstance(word, str) and word in TYPES]
+    return f"Its `{others[0]}` is '{grader[others[0]]}': name this key `type`." if others else ""
 
 
 def _path(location: tuple[int | str, ...], positions: Mapping[str, int]) -> str:

@@ -39,8 +39,8 @@ class ScoreModelGrader(ModelGrader):
 
         def clamped(score: float) -> float:
             reward = min(max(score, lowest), highest)
-            if reward != score and self.model not in services.clamped:
-                services.clamped.add(self.model)
+            if reward != score and self.model not in services.logged:
+                services.logged.add(self.model)
                 _log.warning(
                     "%s answered %s, which is not within the range from %s to %s of %s: such a number counts "
                     "as the end of the range, here %s. Name the range in the grader's messages, or set "

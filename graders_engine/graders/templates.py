@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from graders_engine.errors import Mistake
 from graders_engine.language.as_served import LenientTemplate
+from graders_engine.language.json_fault import TYPOGRAPHIC
 from graders_engine.language.keys import expression, quoted
+from graders_engine.language.scope import SAMPLE_KEYS
 from graders_engine.language.span import Span, SyntaxIssue
 from graders_engine.language.template import Template, Variable
 from graders_engine.language.words import code_points, same_looking
@@ -19,6 +21,18 @@ _TAG = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 """Block tags and comments of Jinja and its relatives."""
 _ONE_BRACE = re.compile(r"(?<!\{)\{\s*(?:item|sample)\s*[.\[][^{}]*\}(?!\})")
 """A path in single braces."""
+_BRACE = r"(?:\{|\uff5b|\ufe5b|&(?:#0*123|#x0*7b|lbrace|lcub);)"
+_OTHER_BRACES = re.compile(
+    rf"(?!\{{\{{){_BRACE}{{2}}\s*(?P<path>(?:item|sample)[.\[][^{{}}&\uff5d\ufe5c\s]*)",
+    re.IGNORECASE,
+)
+"""A variable whose braces are those of other scripts, or references of HTML."""
+_SIDES = ("input", "reference")
+"""The keys of texts that are compared as they are; a judge's messages have others."""
+_BARE_PATH = re.compile(
+    rf"[<\[(%$\s]*(?P<path>item\.[^\W\d]\w*|sample\.(?:{'|'.join(SAMPLE_KEYS)})(?:\.\w+)*)[>\])%\s]*"
+)
+"""A path without braces."""
 _MAX_SHOWN = 60
 
 
@@ -71,9 +85,29 @@ def _texts(path: str, source: str) -> Iterator[Mistake]:
             "Templates have variables only: no conditions, loops or comments.",
         )
     if variable := _ONE_BRACE.search(source):
-        inside = variable[0][1:-1].strip()
+        inside = variable[0][1:-1].strip().rstrip("\\")
         hint = f"A variable has two braces: {{{{{inside}}}}}."
         yield _text_caution(path, Span(source, *variable.span()), hint)
+    if variable := _OTHER_BRACES.search(source):
+        hint = f"A variable is written with `{{{{` and `}}}}`: {{{{{variable['path']}}}}}."
+        yield _text_caution(path, Span(source, *variable.span()), hint)
+    if path.rpartition(".")[2] in _SIDES:
+        yield from _side(path, source)
+
+
+def _side(path: str, source: str) -> Iterator[Mistake]:
+    """What is compared with more than was meant, or with something else."""
+    text = source.strip()
+    if text[:1] in TYPOGRAPHIC and text[-1:] in TYPOGRAPHIC and len(text) > 1:
+        yield Mistake(
+            f"'{path}' begins with `{text[0]}` and ends with `{text[-1]}`: these typographic quotes are part "
+            "of the text that is compared.",
+            path,
+            hint='If they are meant to quote it, write `"` instead.',
+        )
+    if bare := _BARE_PATH.fullmatch(text):
+        hint = f"A variable has two braces: {{{{{bare['path']}}}}}."
+        yield _text_caution(path, Span(source, 0, len(source)), hint)
 
 
 def _text_caution(path: str, span: Span, hint: str) -> Mistake:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -29,6 +30,14 @@ _CAUTIONS = {
     "depend on the embedding model",
 }
 """What may surprise a user of a metric, by the first part of the metric's name."""
+
+
+_UNSEEN = (
+    "'%s' gave 0 for two texts of which it saw nothing, be they equal or not: it sees the letters a-z and "
+    "the digits only. The variant `unicode` (--variant %s=unicode) supports every script; its numbers "
+    "differ from those of other tools"
+)
+_log = logging.getLogger("graders_engine")
 
 
 class TextSimilarityGrader(GraderSpec):
@@ -101,12 +110,27 @@ class TextSimilarity:
     def __init__(self, spec: TextSimilarityGrader, services: Services) -> None:
         self.variables = variables_in(spec)
         name = spec.evaluation_metric
-        self._metric = metrics.load(name, services.metric_variants.get(name))
+        variant = services.metric_variants.get(name)
+        self._metric = metrics.load(name, variant)
         self._render = _Pair(spec, services).render
+        self._name, self._logged = name, services.logged
+        self._sees_latin_only = name.startswith("rouge") and variant != "unicode"
 
     async def evaluate(self, scope: Scope) -> Outcome:
         """The metric's value for the two rendered texts."""
-        return rewarded(self._metric(*self._render(scope)))
+        left, right = self._render(scope)
+        value = self._metric(left, right)
+        if not value and self._sees_latin_only and self._name not in self._logged:
+            self._log_unseen(left, right)
+        return rewarded(value)
+
+    def _log_unseen(self, *texts: str) -> None:
+        """Warn, if the metric saw nothing of two texts that are there."""
+        from graders_engine.metrics.tokens import latin_tokens  # loaded with the metric
+
+        if not any(text.isascii() or latin_tokens(text) for text in texts):
+            self._logged.add(self._name)
+            _log.warning(_UNSEEN, self._name, self._name)
 
 
 class Cosine:

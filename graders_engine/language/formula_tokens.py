@@ -42,13 +42,15 @@ def token_at(source: str, at: int, is_key: Callable[[str], bool]) -> Token:
         at: the offset, which is not of a blank.
         is_key: whether a word that starts with a digit is a key; other words are names in any case.
     """
+    if source[at] in _MARKS:
+        return Token("mark", source[at], at, at + 1)
     end = word_end(source, at)
     word = source[at:end]
     if word and (not word[0].isdecimal() or is_key(word)):
         return Token("name", word, at, end)
     if number := NUMBER.match(source, at):
         return Token("number", number[0], at, number.end())
-    return Token("mark" if source[at] in _MARKS else "other", source[at], at, at + 1)
+    return Token("other", source[at], at, at + 1)
 
 
 def skip_blanks(source: str, at: int) -> int:

@@ -20,7 +20,7 @@ def word_end(text: str, at: int) -> int:
     while True:
         plain = _PLAIN.match(text, at)
         at = plain.end() if plain else at
-        if at >= len(text) or not _continues_word(text[at]):
+        if at >= len(text) or text[at].isascii() or not _continues_word(text[at]):
             return at
         at += 1
 
@@ -42,8 +42,7 @@ def words_in(text: str) -> list[str]:
 
 
 def _continues_word(char: str) -> bool:
-    if char.isascii():
-        return False
+    """Whether a character outside ASCII that `re` takes for none of a word continues one all the same."""
     import unicodedata  # needed for few texts
 
     return char in JOINERS or unicodedata.category(char)[0] == "M"

@@ -11,11 +11,11 @@ from graders_engine.graders.endpoint import EndpointGrader
 from graders_engine.graders.messages import ModelGrader
 from graders_engine.graders.multi import MultiGrader
 from graders_engine.graders.python import PythonGrader
+from graders_engine.graders.static_range import part_range, range_of
 from graders_engine.graders.templates import templates_in
+from graders_engine.language.formula_range import Interval, PartRange
 from graders_engine.language.template import Template, Variable
-from graders_engine.preflight.formula_range import Interval, PartRange
 from graders_engine.preflight.python_reads import PythonReads, reads_of
-from graders_engine.preflight.static_range import part_range, range_of
 
 CHANNELS = ("output_text", "output_json", "output_tools", "output_audio")
 """What of a sample graders read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from graders_engine.preflight.static_range import Interval
+from graders_engine.graders.static_range import Interval
 from graders_engine.preflight.trials import Trial
 
 SAME = 1e-9
@@ -36,6 +36,11 @@ class RewardScale:
     def width(self) -> float:
         """From nothing to full marks; 0.0 for a grader that gives one reward only."""
         return self.full - self.lowest
+
+    @property
+    def allowed(self) -> tuple[float, float] | None:
+        """The lowest and the highest reward that the grader's form allows; None if it does not say."""
+        return (self.lowest, self.full) if self.known else None
 
     @property
     def honest(self) -> float:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from graders_engine.dataset.results.allowed import allowed_rewards
 from graders_engine.dataset.results.digest import Digest, Repeats
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.graders.static_range import Interval
 from graders_engine.models.policies import Price
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import BARS, Histogram, counts_of, histogram
@@ -195,16 +197,17 @@ def numbers_of(
     rewards = all_rewards[counted]
     groups: Ints | None = None if all_groups is None else all_groups[counted]
     counts = counts_of(rewards)
+    allowed = allowed_rewards(meta)
     passing = passing_of(meta) if passing is None else passing
     group_size = group_size_of(meta) if group_size is None else group_size
     return Numbers(
         digest,
-        estimate(rewards, groups),
+        estimate(rewards, groups, allowed.reward),
         tuple(np.quantile(rewards, (0, 0.25, 0.5, 0.75, 1)).tolist()) if len(rewards) else (),
         _pass_rate(rewards, groups, passing),
         histogram(counts, BINS),
         histogram(counts, BARS),
-        tuple(_sub_rewards(columns, all_groups)),
+        tuple(_sub_rewards(columns, all_groups, allowed.parts)),
         _correlations(all_rewards, columns),
         _groups(
             rewards,
@@ -212,6 +215,7 @@ def numbers_of(
             1.0 if passing is None else passing,
             group_size,
             meta.get("settings", {}).get("group_by"),
+            allowed.reward,
         ),
         tuple(_spending(digest.usage, meta.get("settings", {}).get("prices") or {})),
     )
@@ -240,11 +244,13 @@ def _padded(column: Any, length: int) -> Floats:
     return padded
 
 
-def _sub_rewards(columns: Mapping[str, Floats], groups: Ints | None) -> Iterator[SubReward]:
+def _sub_rewards(
+    columns: Mapping[str, Floats], groups: Ints | None, allowed: Mapping[str, Interval]
+) -> Iterator[SubReward]:
     for key, column in list(columns.items())[:PARTS]:
         present = ~np.isnan(column)
         values = column[present]
-        mean = estimate(values, None if groups is None else groups[present])
+        mean = estimate(values, None if groups is None else groups[present], allowed.get(key))
         bars = histogram(counts_of(values), SMALL_BINS, few_values=1)
         if mean and bars:
             yield SubReward(key, mean, float(values.min()), float(values.max()), bars)
@@ -261,7 +267,12 @@ def _correlations(
 
 
 def _groups(
-    rewards: Floats, groups: Ints | None, passing: float, group_size: int, group_by: str | None
+    rewards: Floats,
+    groups: Ints | None,
+    passing: float,
+    group_size: int,
+    group_by: str | None,
+    allowed: Interval | None,
 ) -> Groups | None:
     if groups is None or not len(rewards):
         return None
@@ -269,7 +280,8 @@ def _groups(
     fewest, most = int(sizes.min()), int(sizes.max())
     at = []
     for k in (2**power for power in range(most.bit_length())):
-        passed, best = pass_at(rewards, groups, k, passing), best_of(rewards, groups, k)
+        passed = pass_at(rewards, groups, k, passing)
+        best = best_of(rewards, groups, k, allowed)
         if passed and best:
             at.append(AtK(k, passed, best))
     found = signal(rewards, groups, group_size)

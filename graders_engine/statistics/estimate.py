@@ -3,12 +3,16 @@
 The intervals are formulas, not resampling: the same data give the same numbers, 100,000 rows take
 milliseconds, and with few groups the coverage is better than that of a percentile or BCa bootstrap
 (`python -m benchmarks intervals` shows both).
+
+With few rows a formula may pass the end of what a mean can be: six rewards between 0 and 1 may give an
+interval from -1 on. Where a grader's form says which rewards it can give, the interval ends there, or at a
+value beyond it that was seen, such as the reward of an invalid row. Of other graders nothing is cut off.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,8 @@ from graders_engine.statistics.rounding import ROUNDING
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Range = tuple[float, float]
+"""The lowest and the highest possible value."""
 
 COVERED = 0.975
 """Quantile of the upper end of a 95 % interval."""
@@ -42,6 +48,20 @@ class Estimate:
     high: float | None
     rows: int
     groups: int
+
+    def within(self, allowed: Range | None, values: Floats) -> Estimate:
+        """The same, with an interval that ends where the allowed values and those that were seen end.
+
+        Args:
+            allowed: the lowest and the highest possible value; None if unknown.
+            values: those that were seen, at least one.
+        """
+        if allowed is None or self.low is None or self.high is None:
+            return self
+        lowest, highest = min(allowed[0], values.min()), max(allowed[1], values.max())
+        # The mean of equal values may differ from them by rounding.
+        low = min(max(self.low, float(lowest)), self.value)
+        return replace(self, low=low, high=max(min(self.high, float(highest)), self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +115,9 @@ def group_numbers(groups: NDArray[Any]) -> Ints:
     return np.unique(groups, return_inverse=True)[1].ravel().astype(np.int64)
 
 
-def estimate(values: Floats, groups: NDArray[Any] | None = None) -> Estimate | None:
+def estimate(
+    values: Floats, groups: NDArray[Any] | None = None, allowed: Range | None = None
+) -> Estimate | None:
     """The mean with its interval; None without values.
 
     Rewards that are all 0 or 1 get Wilson's interval, with the effective number of rows of these groups
@@ -106,11 +128,14 @@ def estimate(values: Floats, groups: NDArray[Any] | None = None) -> Estimate | N
     Args:
         values: finite rewards, one per row.
         groups: the name of each row's group; None if every row is a group.
+        allowed: the lowest and the highest possible reward; None if unknown.
     """
-    return estimate_some(values, groups) if len(values) else None
+    return estimate_some(values, groups, allowed) if len(values) else None
 
 
-def estimate_some(values: Floats, groups: NDArray[Any] | None = None) -> Estimate:
+def estimate_some(
+    values: Floats, groups: NDArray[Any] | None = None, allowed: Range | None = None
+) -> Estimate:
     """As `estimate`, for at least one value."""
     clustered = clusters(values, groups)
     count = len(clustered.sums)
@@ -119,7 +144,7 @@ def estimate_some(values: Floats, groups: NDArray[Any] | None = None) -> Estimat
         binary = bool(np.isin(values, (0.0, 1.0)).all())
         ends = _wilson(clustered) if binary else _hall(clustered)
     low, high = ends or (None, None)
-    return Estimate(clustered.mean, low, high, len(values), count)
+    return Estimate(clustered.mean, low, high, len(values), count).within(allowed, values)
 
 
 def estimate_chances(chances: Floats, draws: int) -> Estimate | None:

@@ -15,6 +15,7 @@ from graders_engine.statistics.estimate import (
     Clusters,
     Estimate,
     Floats,
+    Range,
     clusters,
     estimate_some,
     root_mean_square,
@@ -91,23 +92,29 @@ class Paired:
         return "higher" if low > margin else "lower" if high < -margin else ""
 
 
-def paired(before: Floats, after: Floats, groups: NDArray[Any] | None = None) -> Paired | None:
+def paired(
+    before: Floats,
+    after: Floats,
+    groups: NDArray[Any] | None = None,
+    allowed: tuple[Range | None, Range | None] = (None, None),
+) -> Paired | None:
     """Compare two runs row by row; None without rows.
 
     Args:
         before: finite rewards of the first run.
         after: those of the second run, for the same rows in the same order.
         groups: the name of each row's group; None if every row is a group.
+        allowed: of both runs, the lowest and the highest possible reward; None if unknown.
     """
     if not len(before):
         return None
     differences = apart(before, after)
-    difference, detectable = estimate_difference(differences, groups)
+    difference, detectable = estimate_difference(differences, groups, allowed)
     p_value, test = _no_difference(clusters(differences, groups), differences)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     return Paired(
-        estimate_some(before, groups),
-        estimate_some(after, groups),
+        estimate_some(before, groups, allowed[0]),
+        estimate_some(after, groups, allowed[1]),
         difference,
         p_value,
         test,
@@ -128,7 +135,9 @@ def apart(before: Floats, after: Floats) -> Floats:
 
 
 def estimate_difference(
-    differences: Floats, groups: NDArray[Any] | None = None
+    differences: Floats,
+    groups: NDArray[Any] | None = None,
+    allowed: tuple[Range | None, Range | None] = (None, None),
 ) -> tuple[Estimate, float | None]:
     """The mean of paired differences with its interval, and the smallest detectable difference.
 
@@ -139,6 +148,7 @@ def estimate_difference(
     Args:
         differences: one per row, at least one, as `apart` returns them.
         groups: the name of each row's group; None if every row is a group.
+        allowed: of both runs, the lowest and the highest possible value; None if unknown.
     """
     clustered = clusters(differences, groups)
     adjusted, count = _adjusted(clustered, differences), len(clustered.sums)
@@ -150,7 +160,15 @@ def estimate_difference(
     low = max(adjusted.mean - reach, -furthest)
     high = min(adjusted.mean + reach, furthest)
     detectable = error * (t_quantile(count) + float(special.ndtri(POWER)))
-    return Estimate(clustered.mean, low, high, len(differences), count), detectable
+    found = Estimate(clustered.mean, low, high, len(differences), count)
+    return found.within(_apart_at_most(*allowed), differences), detectable
+
+
+def _apart_at_most(before: Range | None, after: Range | None) -> Range | None:
+    """The lowest and the highest difference that there can be."""
+    if before is None or after is None:
+        return None
+    return after[0] - before[1], after[1] - before[0]
 
 
 def _adjusted(clustered: Clusters, differences: Floats) -> Clusters:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graders_engine.statistics.estimate import (
     Estimate,
     Floats,
+    Range,
     estimate,
     estimate_chances,
     group_numbers,
@@ -34,7 +35,9 @@ class Signal:
     smaller: int
 
 
-def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
+def best_of(
+    values: Floats, groups: NDArray[Any], k: int, allowed: Range | None = None
+) -> Estimate | None:
     """The expected reward of the best of `k` samples of a prompt, unbiased; mean over the prompts.
 
     All choices of k of a prompt's n samples are equally likely: the i-th lowest is their best with
@@ -45,6 +48,7 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
         values: finite rewards, one per sample.
         groups: the name of each sample's prompt.
         k: number of samples, at least 1.
+        allowed: the lowest and the highest possible reward; None if unknown.
 
     Returns:
         The mean over the prompts with at least `k` samples; None if no prompt has that many.
@@ -58,7 +62,9 @@ def best_of(values: Floats, groups: NDArray[Any], k: int) -> Estimate | None:
     binary = bool(
         np.isin(values, (0.0, 1.0)).all()
     )  # then these are probabilities, as in `pass_at`
-    return estimate_chances(bests, len(values) // k) if binary else estimate(bests)
+    if binary:
+        return estimate_chances(bests, len(values) // k)
+    return estimate(bests, allowed=allowed)
 
 
 def pass_at(values: Floats, groups: NDArray[Any], k: int, passing: float = 1.0) -> Estimate | None:

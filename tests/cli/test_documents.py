@@ -112,6 +112,60 @@ def test_a_file_that_is_json_by_its_name_holds_json_only(name: str, tmp_path: Pa
     assert "a value was expected, but `type` was found (line 1, column 1)" in ended.stderr
 
 
+FLOW = {
+    "single quotes": ("{'a': 'x'}", {"a": "x"}),
+    "a comma at the end": ('{"a": "x",\n}', {"a": "x"}),
+    "comments": ('{"a": "x", # note\n "b": 1}', {"a": "x", "b": 1}),
+    "a comment before it": ('# note\n{"a": "x"}', {"a": "x"}),
+    "JSON": ('{"a": "x\\ud83d\\ude00", "b": [1.0]}', {"a": "x\U0001f600", "b": [1.0]}),
+    "words of YAML": ('{"a": True, "b": "None"}', {"a": True, "b": "None"}),
+}
+
+
+@pytest.mark.parametrize("what", FLOW)
+@pytest.mark.parametrize("name", ["given.yaml", "given.yml", "GIVEN.YAML"])
+def test_a_file_that_is_yaml_by_its_name_is_read_as_yaml(what: str, name: str) -> None:
+    text, value = FLOW[what]
+    assert load(text, "--item", name=name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": "x\ny"}', "line breaks in a text become blanks here"),
+        ("{“a”: 1}", "typographic quote"),
+        ('{"a": "x", // note\n"b": 1}', "YAML's comments begin with `#`"),
+        ('{"a": "x"\n "b": 1}', "a comma or `}` is missing before this"),
+        ('{"a": 1, "a": 2}', "'a' is used twice"),
+    ],
+)
+def test_a_slip_in_such_a_file_is_told_as_yaml(text: str, reason: str) -> None:
+    with pytest.raises(InvalidDocument, match=reason):
+        load(text, "--item", name="given.yaml")
+
+
+def test_a_comment_of_json_in_a_block_of_yaml_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "a: cat  // the text\nb: http://x.org\nc: 'x // y'\n"
+    assert load(text, "--item") == {"a": "cat  // the text", "b": "http://x.org", "c": "x // y"}
+    [note] = capsys.readouterr().err.splitlines()
+    assert "`// the text` is part of the text (line 1): YAML's comments begin with `#`" in note
+
+
+def test_quotes_are_advised_only_where_a_template_lacks_them() -> None:
+    advice = "A template must be in quotes"
+    for text in ("input: {{item.a}}", '{"a":\n{{item.x}}}', "{a: b,\n c: {{item.x}},\n d: e}"):
+        with pytest.raises(InvalidDocument, match=advice):
+            load(text, "--grader")
+    for text in (
+        '{"a": "Rate 0 to 1: {{item.x}}\n"}',
+        '{"a": "Rate:\n- 0 to 1: {{item.x}}"}',
+        '{"a": "x: {{item.x}}",\n "b": True}',
+    ):
+        with pytest.raises(InvalidDocument) as refused:
+            load(text, "--grader")
+        assert advice not in str(refused.value)
+
+
 def test_half_of_a_pair_of_surrogates_is_refused_in_graders() -> None:
     text = '{"reference": "x \\ud83d"}'
     with pytest.raises(InvalidDocument, match=r"`\\ud83d` is half of a pair.*column 18"):

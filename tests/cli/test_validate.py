@@ -122,6 +122,29 @@ def test_a_multi_without_its_type_is_told_so() -> None:
     assert 'It has graders and a formula: add `"type": "multi"`.' in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("typ", "Its `typ` is 'string_check': name this key `type`."),
+        ("Type", "Its `Type` is 'string_check'"),
+        ("kind", "Its `kind` is 'string_check'"),
+        (
+            "\u200btype",
+            "A key that looks like `type` has other code points (U+200B there, nothing here).",
+        ),
+    ],
+)
+def test_what_stands_in_place_of_the_type_is_told(key: str, hint: str) -> None:
+    misspelt = {key: "string_check", **{k: CHECK[k] for k in CHECK if k != "type"}}
+    for grader in (
+        misspelt,
+        {"type": "multi", "graders": {"a": misspelt}, "calculate_output": "a"},
+    ):
+        ended = run("validate", "--grader", json.dumps(grader))
+        assert "Missing required parameter: " in ended.stderr
+        assert hint in ended.stderr
+
+
 def test_json_in_a_json_text_is_read() -> None:
     ended = run("validate", "--grader", json.dumps(json.dumps(CHECK)))
     assert ended.exit_code == 0

@@ -286,3 +286,18 @@ def test_rows_of_options_without_an_output_are_refused(tmp_path: Path) -> None:
     row = {"question": "q", "choices": OPTIONS, "a": "x"}
     with pytest.raises(Exception, match="neither `model_sample` nor `sample`"):
         open_data(write_rows(tmp_path / "rows.jsonl", [row]))
+
+
+@pytest.mark.parametrize(
+    ("beside", "nulls"),
+    [
+        ({"model_sample": None}, "`model_sample` is null"),
+        ({"sample": None}, "`sample` is null"),
+        ({"model_sample": None, "sample": None}, "`model_sample` and `sample` are null"),
+    ],
+)
+def test_an_output_that_is_null_is_not_called_missing(
+    engine: Engine, beside: dict[str, Any], nulls: str
+) -> None:
+    (graded,) = engine.score_single(CHECK, [{"item": {"a": "x"}, **beside}])
+    assert graded.flags["other_error"] == f"There is no output: {nulls}."

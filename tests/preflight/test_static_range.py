@@ -12,7 +12,7 @@ import pytest
 from graders_engine.errors import FormulaFailure
 from graders_engine.graders.multi import MultiGrader
 from graders_engine.graders.parse import parse
-from graders_engine.preflight.static_range import range_of
+from graders_engine.graders.static_range import range_of
 from tests.preflight.ask import EXACT
 from tests.preflight.graders import CLOSE, HEAD, SAME, judge, multi, python
 

@@ -168,7 +168,7 @@ def _number_agreement(
         quadratic_kappa(judge, human),
         pearson(judge, human),
         spearman(judge, human),
-        estimate_some(np.abs(judge - human)),
+        estimate_some(np.abs(judge - human), allowed=(0.0, np.inf)),
         middle,
         float(np.abs(human - middle).mean()),
         estimate_difference(apart(human, judge))[0],

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graders_engine.dataset.results.allowed import Allowed, allowed_rewards
 from graders_engine.dataset.results.changes import Change, changes
 from graders_engine.dataset.results.columns import STANDINGS, STATUSES, RunColumns
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import is_complete
 from graders_engine.dataset.results.pairing import Pairing, pair_rows
 from graders_engine.dataset.results.same_data import Sources
+from graders_engine.graders.static_range import Interval
 from graders_engine.outcome import Blame, Status
 from graders_engine.statistics.estimate import Estimate, Floats, Ints, estimate
 from graders_engine.statistics.paired import Paired, apart, estimate_difference, paired
@@ -180,17 +182,18 @@ def compare(
     distance = np.nan_to_num(np.abs(apart(old, new)), nan=0.0, posinf=np.inf)
     farthest = np.argsort(-distance, kind="stable")[:top]
     values = _PairedValues(pairing)
+    allowed = allowed_rewards(first.meta), allowed_rewards(second.meta)
     counted = values.of(first.counted, second.counted)
     out = values.of_rows(np.isnan(counted[0]) | np.isnan(counted[1]))
     return Comparison(
-        _facts(first),
-        _facts(second),
+        _facts(first, allowed[0].reward),
+        _facts(second, allowed[1].reward),
         _rows_paired(first, second, pairing),
         _statuses(was[was != is_], is_[was != is_]),
         _statuses(was[out], is_[out]),
-        _paired(*counted, values.groups),
-        _paired(*values.of(first.rewards, second.rewards), values.groups),
-        dict(_sub_reward_changes(first, second, values)),
+        _paired(*counted, values.groups, allowed),
+        _paired(*values.of(first.rewards, second.rewards), values.groups, allowed),
+        dict(_sub_reward_changes(first, second, values, allowed)),
         rows(farthest[distance[farthest] > 0]),
         rows(np.flatnonzero(was != is_)[:top]),
         tuple(changes(first.meta.get("grader"), second.meta.get("grader"))),
@@ -247,7 +250,7 @@ def _means(values: Floats, prompts: Ints, count: int) -> Floats:
     return np.where(rows > 0, sums / np.maximum(rows, 1), np.nan)
 
 
-def _facts(run: RunColumns) -> RunFacts:
+def _facts(run: RunColumns, allowed: Interval | None) -> RunFacts:
     statuses: dict[Status, int] = dict.fromkeys(STATUSES, 0)
     blames: dict[Blame, int] = {}
     for (status, blame), count in run.counts().items():
@@ -259,22 +262,25 @@ def _facts(run: RunColumns) -> RunFacts:
         len(run.lines),
         statuses,
         blames,
-        _mean(run.counted, run.groups),
-        _mean(run.rewards, run.groups),
-        _mean(run.hosted, run.groups),
+        _mean(run.counted, run.groups, allowed),
+        _mean(run.rewards, run.groups, allowed),
+        _mean(run.hosted, run.groups, allowed),
         is_complete(run.meta),
     )
 
 
-def _mean(values: Floats, groups: Ints) -> Estimate | None:
+def _mean(values: Floats, groups: Ints, allowed: Interval | None) -> Estimate | None:
     """The mean over the rows that have a value."""
     known = ~np.isnan(values)
-    return estimate(values[known], groups[known])
+    return estimate(values[known], groups[known], allowed)
 
 
-def _paired(old: Floats, new: Floats, groups: Ints) -> Paired | None:
+def _paired(
+    old: Floats, new: Floats, groups: Ints, allowed: tuple[Allowed, Allowed]
+) -> Paired | None:
     both = ~(np.isnan(old) | np.isnan(new))
-    return paired(old[both], new[both], groups[both])
+    ranges = allowed[0].reward, allowed[1].reward
+    return paired(old[both], new[both], groups[both], ranges)
 
 
 def _statuses(was: NDArray[np.int8], is_: NDArray[np.int8]) -> dict[str, int]:
@@ -297,14 +303,25 @@ def _other_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sub_reward_changes(
-    first: RunColumns, second: RunColumns, values: _PairedValues
+    first: RunColumns,
+    second: RunColumns,
+    values: _PairedValues,
+    allowed: tuple[Allowed, Allowed],
 ) -> Iterator[tuple[str, PartChange]]:
     for key in dict.fromkeys((*first.keys, *second.keys)):
         before, after = first.sub_rewards(key), second.sub_rewards(key)
+        ranges = allowed[0].parts.get(key), allowed[1].parts.get(key)
         old, new = values.of(before, after)
         both = ~(np.isnan(old) | np.isnan(new))
         difference = None
         if both.any():
             moved = apart(old[both], new[both])
-            difference, _ = estimate_difference(moved, values.groups[both])
-        yield key, PartChange(_mean(before, first.groups), _mean(after, second.groups), difference)
+            difference, _ = estimate_difference(moved, values.groups[both], ranges)
+        yield (
+            key,
+            PartChange(
+                _mean(before, first.groups, ranges[0]),
+                _mean(after, second.groups, ranges[1]),
+                difference,
+            ),
+        )

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from graders_engine.graders.python import PythonGrader
+from graders_engine.graders.static_range import range_of
 from graders_engine.preflight.attacks.attack import Attack
 from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of, rewards_in
 from graders_engine.preflight.sample_parts import calls_of, text_of, to_text
-from graders_engine.preflight.static_range import range_of
 from graders_engine.preflight.trials import Trial, sample_key
 
 _SHOWN_CHARS = 200

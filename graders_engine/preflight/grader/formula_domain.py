@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from graders_engine.errors import FormulaFailure
 from graders_engine.language.formula import Formula
+from graders_engine.language.formula_range import Interval, NoValue, PartRange, interval_of
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
-from graders_engine.preflight.formula_range import Interval, NoValue, PartRange, interval_of
 from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graders_engine.language.formula_range import NoValue, interval_of
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.findings import Finding, Location
-from graders_engine.preflight.formula_range import NoValue, interval_of
 from graders_engine.preflight.grader.phrases import and_joined
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graders_engine.language.formula import Formula
-from graders_engine.preflight.formula_range import (
+from graders_engine.language.formula_range import (
     Interval,
     NoValue,
     addends_of,

@@ -40,7 +40,7 @@ class Baseline:
         """The mean reward, with its interval over prompts."""
         from graders_engine.statistics.estimate import estimate_some
 
-        return estimate_some(self.rewards, self.prompts)
+        return estimate_some(self.rewards, self.prompts, self.scale.allowed)
 
     @property
     def by_prompt(self) -> dict[str, list[float]]:

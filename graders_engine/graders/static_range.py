@@ -8,8 +8,8 @@ from graders_engine.graders.multi import MultiGrader
 from graders_engine.graders.score_model import ScoreModelGrader
 from graders_engine.graders.string_check import StringCheckGrader
 from graders_engine.graders.text_similarity import TextSimilarityGrader
-from graders_engine.preflight.formula_range import UNBOUNDED, PartRange, range_of_formula
-from graders_engine.preflight.formula_range import Interval as Interval
+from graders_engine.language.formula_range import UNBOUNDED, PartRange, range_of_formula
+from graders_engine.language.formula_range import Interval as Interval
 
 
 def range_of(spec: GraderSpec) -> Interval | None:
