@@ -135,6 +135,7 @@ async def examine(
     if inputs.grader and inputs.grader_runs:
         await _grade(engine, inputs, subject, [c for c in later if not answers.cause_of(c)],
                      on_plan, on_progress)  # fmt: skip
+    answers.ask_again((check for check in checks if check.again), inputs)
     answers.ask(later, inputs)
     measured = {name: value for name, of in MEASURES.items() if (value := of(inputs)) is not None}
     return _report(answers, inputs, checks, measured, perf_counter() - started)

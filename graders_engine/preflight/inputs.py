@@ -128,6 +128,13 @@ class Inputs:
         return rewarded >= len(trials) / 2
 
     @property
+    def rewards(self) -> list[float]:
+        """All that was earned, by what was made up and by the user's samples."""
+        trials = [trial.reward for found in self.trials.values() for trial in found]
+        known = [*trials, *(sample.reward for sample in self.samples)]
+        return [reward for reward in known if reward is not None]
+
+    @property
     def why_unsure(self) -> str:
         """Why there are no reference answers to rely on."""
         if self.references is None or not self.references.field:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from graders_engine.outcome import details_line
@@ -23,6 +24,11 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """A share in per cent."""
     return f"{share:.0%}"
+
+
+def alike(rewards: Sequence[float]) -> str:
+    """What answers earn that all earn the same, as a clause."""
+    return f"{len(rewards)} answers earn {number(rewards[0])}: right ones, wrong ones and empty ones alike"
 
 
 def excerpt(sample: Sample | Any, most: int = _MOST_CHARS) -> str:

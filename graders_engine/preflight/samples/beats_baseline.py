@@ -54,5 +54,6 @@ CHECK = Check(
     "beats-baseline", "samples", _ask, frozenset({"samples", "grader"}),
     silenced_by=(
         "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward", "unstable",
+        "hackable",
     ),
 )  # fmt: skip
