@@ -43,6 +43,13 @@ def location(inputs: Inputs, line: int) -> Location:
     return Location(inputs.train.name if inputs.train else "", line)
 
 
+def place_of(inputs: Inputs, trial: Trial) -> Location:
+    """The line of what was graded: of its row, or of the user's samples."""
+    if trial.ask.given is not None:
+        return Location(inputs.samples_file, trial.ask.line)
+    return location(inputs, trial.ask.line)
+
+
 def why(trial: Trial) -> str:
     """Why a trial earned what it did: its flags, or the rewards of its parts; empty if it has neither."""
     flags = trial.outcome.flags
