@@ -33,9 +33,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for n, row in enumerate(SUMS)
     ]
-    same = {**GRADER["graders"]["same"], "operation": "ilike"}
-    grader = {**GRADER, "graders": {**GRADER["graders"], "same": same}}
-    grader["calculate_output"] = "same"
+    grader: dict[str, Any] = json.loads(json.dumps(GRADER))
+    grader["graders"]["same"]["operation"] = "ilike"
     samples = [{"item": row, "model_sample": row["text"] if n % 2 else "0"} for row in rows
                for n in range(8)]  # fmt: skip
     report = ask(folder, grader, rows, samples=samples, reference_field="text",
