@@ -15,6 +15,7 @@ from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
+from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_flag
 from graders_engine.files import FilesInUse, write_whole
@@ -41,12 +42,7 @@ _FILE = click.Path(path_type=Path)
     type=_FILE,
     help="Write the hostile samples as rows for `graders score`.",
 )
-@click.option("--reference-field", metavar="NAME", help="Field of a row with its right answer.")
-@click.option(
-    "--reference-template",
-    metavar="T",
-    help="The right answer of a row: text or a JSON sample with {{item.…}}.",
-)
+@reference_options
 @click.option("--only", metavar="NAME,…", multiple=True, help="Try these attacks only.")
 @click.option(
     "--rows",
@@ -56,13 +52,7 @@ _FILE = click.Path(path_type=Path)
     default=ROWS,
     help=f"Rows that are attacked (default: {ROWS}).",
 )
-@click.option(
-    "--max-calls",
-    metavar="N",
-    type=click.IntRange(0),
-    default=300,
-    help="Most calls of judges (default: 300).",
-)
+@max_calls_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
 @engine_options(use_cache=True)
 def command(

@@ -19,6 +19,7 @@ from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read, read_file
+from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.errors import InvalidRequest
@@ -68,12 +69,7 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     type=_FILE,
     help="The request of the job, as JSON; it may hold the grader.",
 )
-@click.option("--reference-field", metavar="NAME", help="Field of a row with its right answer.")
-@click.option(
-    "--reference-template",
-    metavar="T",
-    help="The right answer of a row: text or a JSON sample with {{item.…}}.",
-)
+@reference_options
 @click.option(
     "--rows",
     metavar="N",
@@ -87,13 +83,7 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     default=8,
     help="Samples of a group in training (default: 8).",
 )
-@click.option(
-    "--max-calls",
-    metavar="N",
-    type=click.IntRange(0),
-    default=300,
-    help="Most calls of judges (default: 300); 0 asks none.",
-)
+@max_calls_option
 @click.option(
     "--service",
     type=click.Choice(SERVICES),

@@ -46,6 +46,14 @@ class Answers:
             else:
                 self.fine.append(check.id)
 
+    def ask_again(self, checks: Iterable[Check], inputs: Inputs) -> None:
+        """Ask those checks again that found something: what was graded may make it graver, or a root."""
+        for check in checks:
+            places = [at for at, found in enumerate(self.findings) if found.id == check.id]
+            answer = _answer(check, inputs, "") if places else ()
+            if places and not isinstance(answer, NotChecked):
+                self.findings[places[0] : places[-1] + 1] = answer
+
 
 def _answer(check: Check, inputs: Inputs, cause: str) -> Sequence[Finding] | NotChecked:
     for need in sorted(check.needs, key=list(WHY_NOT).index):

@@ -47,6 +47,8 @@ class Check:
             `DataFile.collected` gives it back, by its class.
         silenced_by: the checks of which this one's findings would be consequences: if one of them has a
             finding that `is_root`, this one is not asked.
+        again: whether it is asked again when answers have been graded: what they earn tells how grave its
+            findings are.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Check:
     needs: frozenset[Need] = field(default_factory=frozenset)
     collects: Callable[[Inputs], Collector] | None = None
     silenced_by: tuple[str, ...] = ()
+    again: bool = False
 
     @property
     def page(self) -> str:

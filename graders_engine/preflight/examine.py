@@ -26,6 +26,7 @@ from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.options import Options
 from graders_engine.preflight.references import reference_source
 from graders_engine.preflight.report import PreflightReport
+from graders_engine.preflight.samples import grade
 from graders_engine.preflight.samples.read_samples import read_samples
 from graders_engine.preflight.table import CHECKS, MEASURES, STAGES
 from graders_engine.preflight.trials import Plan, graded, plan_of
@@ -135,6 +136,7 @@ async def examine(
     if inputs.grader and inputs.grader_runs:
         await _grade(engine, inputs, subject, [c for c in later if not answers.cause_of(c)],
                      on_plan, on_progress)  # fmt: skip
+    answers.ask_again((check for check in checks if check.again), inputs)
     answers.ask(later, inputs)
     measured = {name: value for name, of in MEASURES.items() if (value := of(inputs)) is not None}
     return _report(answers, inputs, checks, measured, perf_counter() - started)
@@ -182,7 +184,9 @@ async def _grade(
     if facts is None:
         return
     ids = {check.id for check in checks}
-    stages = [stage for stage in STAGES if ids.intersection(stage.checks)] if inputs.train else []
+    stages = [stage for stage in STAGES if ids.intersection(stage.checks)]
+    if subject.samples is not None and any(stage.name == grade.NAME for stage in stages):
+        await asyncio.to_thread(read_samples, inputs, Path(subject.samples))
     repeats = engine.settings.judge_settings().repeats
     inputs.plan = plan_of(inputs, stages, repeats)
     inputs.prices = engine.prices()
@@ -201,7 +205,7 @@ async def _grade(
             asked = dataclasses.replace(asked, cache=Path(folder) / "replies.sqlite")
             main = await stack.enter_async_context(_with(engine, judges=asked))
 
-        async def grade(rows: Iterable[dict[str, Any]], times: int) -> AsyncIterator[RowOutcome]:
+        async def score(rows: Iterable[dict[str, Any]], times: int) -> AsyncIterator[RowOutcome]:
             used = main
             if times > repeats and facts.judges:
                 judges = dataclasses.replace(asked, repeats=times)
@@ -211,11 +215,12 @@ async def _grade(
                 async for outcome in outcomes:
                     yield outcome
 
-        inputs.trials = await graded(
-            inputs.plan, grade, judged=bool(facts.judges), on_progress=on_progress
+        trials = await graded(
+            inputs.plan, score, judged=bool(facts.judges), on_progress=on_progress
         )
-        if subject.samples is not None and any(check.group == "samples" for check in checks):
-            await read_samples(main, inputs, Path(subject.samples))
+        if own := trials.pop(grade.NAME, None):
+            grade.take(inputs, own)
+        inputs.trials = trials
     inputs.spending = engine.spending()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import Mistake, UnavailableGrader
 from graders_engine.models.policies import Price
@@ -15,8 +15,35 @@ from graders_engine.preflight.data_file import DataFile
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.options import Options
 from graders_engine.preflight.references import ReferenceSource, Sample
-from graders_engine.preflight.reward_scale import RewardScale, mean_of, scale_of
+from graders_engine.preflight.reward_scale import RewardScale, mean_of, rewards_in, scale_of
 from graders_engine.preflight.trials import Plan, Trial
+
+if TYPE_CHECKING:
+    from graders_engine.dataset.results.line import ResultLine
+    from graders_engine.outcome import RowOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSample:
+    """A sample of the user's that belongs to a row, before it is graded.
+
+    Attributes:
+        line: its line in the samples' file.
+        number: its number among the samples of a line, from 1; 0 for the only one.
+        source: the row to grade, as the file has it.
+        item: its item.
+        sample: the model's output.
+        row: the line of the row that it belongs to, of the training or validation file; 0 for none.
+        prompt: equal for samples of one prompt.
+    """
+
+    line: int
+    number: int
+    source: Mapping[str, Any]
+    item: Any
+    sample: Sample
+    row: int
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,14 @@ class GradedSample:
     row: int
     prompt: str
 
+    @classmethod
+    def of(cls, given: GivenSample, outcome: RowOutcome | ResultLine) -> GradedSample:
+        """A sample with what came of grading it."""
+        return cls(
+            given.line, given.number, given.item, given.sample, outcome.counted, outcome.blame,
+            outcome.flags, outcome.sub_rewards, given.row, given.prompt,
+        )  # fmt: skip
+
 
 _ORDINARY = ("references", "others", "constants")
 _EMPTY = (("empty",), ("blank",), ("refusal",))
@@ -69,7 +104,9 @@ class Inputs:
         references: where reference answers come from.
         plan: what was graded.
         trials: what came of it, by stage; a stage that was left out is missing.
-        samples: those of the user's samples that belong to a row.
+        given: those of the user's samples that belong to a row.
+        samples: those of them that have been graded.
+        regraded: the trials of the user's samples.
         samples_read: how many samples the file holds.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
@@ -90,7 +127,9 @@ class Inputs:
     references: ReferenceSource | None = None
     plan: Plan = field(default_factory=lambda: Plan([]))
     trials: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    given: Sequence[GivenSample] = ()
     samples: Sequence[GradedSample] = ()
+    regraded: Sequence[Trial] = ()
     samples_file: str = ""
     samples_read: int = 0
     samples_fault: str = ""
@@ -128,6 +167,13 @@ class Inputs:
         return rewarded >= len(trials) / 2
 
     @property
+    def rewards(self) -> list[float]:
+        """All that was earned, by what was made up and by the user's samples."""
+        trials = [trial.reward for found in self.trials.values() for trial in found]
+        known = [*trials, *(sample.reward for sample in self.samples)]
+        return [reward for reward in known if reward is not None]
+
+    @property
     def why_unsure(self) -> str:
         """Why there are no reference answers to rely on."""
         if self.references is None or not self.references.field:
@@ -150,11 +196,14 @@ class Inputs:
             trials.get("references", []),
             trials.get("others", []),
             means,
-            [trial for found in trials.values() for trial in found],
+            self.rewards,
             [
-                trial
-                for stage, found in trials.items()
-                for trial in found
-                if stage in _ORDINARY or trial.ask.label[:1] in _EMPTY
+                *rewards_in(
+                    trial
+                    for stage, found in trials.items()
+                    for trial in found
+                    if stage in _ORDINARY or trial.ask.label[:1] in _EMPTY
+                ),
+                *(sample.reward for sample in self.samples if sample.reward is not None),
             ],
         )

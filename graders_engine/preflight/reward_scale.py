@@ -78,8 +78,8 @@ def scale_of(
     references: Sequence[Trial],
     others: Sequence[Trial],
     constants: Sequence[float],
-    everything: Sequence[Trial],
-    ordinary: Sequence[Trial],
+    seen: Sequence[float],
+    ordinary: Sequence[float],
 ) -> RewardScale | None:
     """The scale of a grader; None if nothing is known and nothing was graded.
 
@@ -88,13 +88,13 @@ def scale_of(
         references: the reference answers on their own rows.
         others: other rows' reference answers.
         constants: the mean of each constant answer.
-        everything: all that was graded.
-        ordinary: what of it is no text that was made to mislead: such a text may earn less than any answer.
+        seen: all that was earned.
+        ordinary: what of it no text earned that was made to mislead: such a text may earn less than any
+            answer.
     """
-    seen = rewards_in(everything)
     if static is None and not seen:
         return None
-    low = min([0.0, *rewards_in(ordinary)]) if static is None else static.low
+    low = min([0.0, *ordinary]) if static is None else static.low
     right = max(rewards_in(references), default=low)
     high = static.high if static else right if right > low + SAME else max(seen)
     return RewardScale(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from graders_engine.outcome import details_line
@@ -25,6 +26,11 @@ def percent(share: float) -> str:
     return f"{share:.0%}"
 
 
+def alike(rewards: Sequence[float]) -> str:
+    """What answers earn that all earn the same, as a clause."""
+    return f"{len(rewards)} answers earn {number(rewards[0])}: right ones, wrong ones and empty ones alike"
+
+
 def excerpt(sample: Sample | Any, most: int = _MOST_CHARS) -> str:
     """A sample on one line, shortened and in quotes."""
     text = sample if isinstance(sample, str) else json.dumps(sample, ensure_ascii=False)
@@ -35,6 +41,13 @@ def excerpt(sample: Sample | Any, most: int = _MOST_CHARS) -> str:
 def location(inputs: Inputs, line: int) -> Location:
     """A line of the training file."""
     return Location(inputs.train.name if inputs.train else "", line)
+
+
+def place_of(inputs: Inputs, trial: Trial) -> Location:
+    """The line of what was graded: of its row, or of the user's samples."""
+    if trial.ask.given is not None:
+        return Location(inputs.samples_file, trial.ask.line)
+    return location(inputs, trial.ask.line)
 
 
 def why(trial: Trial) -> str:

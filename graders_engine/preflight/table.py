@@ -16,6 +16,7 @@ from graders_engine.preflight.files import long_prompts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.rows import constant_answer, cost, measures, stages
 from graders_engine.preflight.samples import baseline
+from graders_engine.preflight.samples import grade as samples_grade
 from graders_engine.preflight.trials import Stage
 
 CHECKS: tuple[Check, ...] = (
@@ -31,6 +32,12 @@ STAGES: tuple[Stage, ...] = (
     stages.REFERENCES,
     stages.OTHER_ROWS,
     stages.CONSTANTS,
+    Stage(
+        samples_grade.NAME,
+        samples_grade.plan,
+        None,
+        ("unstable", *(check.id for check in samples.CHECKS)),
+    ),
     attack_plan.STAGE,
     corruption_plan.STAGE,
     tolerance.STAGE,

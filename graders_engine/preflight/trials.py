@@ -29,6 +29,7 @@ class Ask:
         sample: the model's output, made up for this.
         label: what it is for the stage: an attack and its variant, an operator and its field.
         times: how often it is graded, to see whether the rewards differ.
+        given: the row as the user's file of samples has it, graded as it is; None for what was made up.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Ask:
     sample: Sample
     label: tuple[str, ...] = ()
     times: int = 1
+    given: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,13 @@ class Stage:
         name: its name.
         plan: what to grade, for inputs of which nothing is graded yet; the number of rows is the second
             argument.
-        rows: how many rows it usually draws.
+        rows: how many rows it usually draws; None for all prompts of the user's samples.
         checks: the checks that need it: it is left out if none of them is asked.
     """
 
     name: str
     plan: Callable[[Inputs, int], Iterable[Ask]]
-    rows: int
+    rows: int | None
     checks: tuple[str, ...]
 
 
@@ -111,7 +113,8 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
     wanted, share = list(stages), 1.0
     while True:
         rows = {
-            stage.name: max(round(options.scaled(stage.rows) * share), _FEWEST) for stage in wanted
+            stage.name: max(round(_usual(stage, inputs, judged=judged) * share), _FEWEST)
+            for stage in wanted
         }
         asks = [ask for stage in wanted for ask in stage.plan(inputs, rows[stage.name])]
         calls = calls_of(facts, asks, repeats) if judged else 0
@@ -125,13 +128,26 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
             share *= _SMALLER
 
 
+def _usual(stage: Stage, inputs: Inputs, *, judged: bool) -> int:
+    """How many rows a stage draws where calls are no question; no more prompts than calls, of the user's."""
+    if stage.rows is not None:
+        return inputs.options.scaled(stage.rows)
+    prompts = len({sample.prompt for sample in inputs.given})
+    return min(prompts, inputs.options.max_calls) if judged else prompts
+
+
 def sample_key(sample: Sample) -> str:
     """Equal for equal samples."""
     return sample if isinstance(sample, str) else json.dumps(sample, sort_keys=True)
 
 
-def key_of(ask: Ask) -> tuple[int, str]:
-    """Equal for equal samples of one row."""
+_Key = tuple[int | str, ...]
+
+
+def key_of(ask: Ask) -> _Key:
+    """Equal for equal samples of one row; each of the user's samples is graded by itself."""
+    if ask.given is not None:
+        return ask.stage, *ask.label
     return ask.line, sample_key(ask.sample)
 
 
@@ -166,9 +182,9 @@ def requests_of(
     yield from ((model, messages, times) for model, _, messages, times in found)
 
 
-def _times_of(asks: Iterable[Ask]) -> dict[tuple[int, str], tuple[Ask, int]]:
+def _times_of(asks: Iterable[Ask]) -> dict[_Key, tuple[Ask, int]]:
     """Each different sample of a row, and how often it is graded."""
-    found: dict[tuple[int, str], tuple[Ask, int]] = {}
+    found: dict[_Key, tuple[Ask, int]] = {}
     for ask in asks:
         key = key_of(ask)
         first, times = found.get(key, (ask, 0))
@@ -180,7 +196,7 @@ def rows_of(asks: Iterable[Ask]) -> Iterator[dict[str, Any]]:
     """The asks as rows that an engine scores."""
     for ask in asks:
         key = "model_sample" if isinstance(ask.sample, str) else "sample"
-        yield {"item": ask.item, key: ask.sample}
+        yield {"item": ask.item, key: ask.sample} if ask.given is None else dict(ask.given)
 
 
 Grade = Callable[[Iterable[dict[str, Any]], int], AsyncIterator[RowOutcome]]
@@ -202,8 +218,8 @@ async def graded(
         The trials of each stage, in the order of the plan.
     """
     asks = _times_of(plan.asks)
-    outcomes: dict[tuple[int, str], list[RowOutcome]] = {key: [] for key in asks}
-    runs: list[tuple[tuple[int, str], int]] = []
+    outcomes: dict[_Key, list[RowOutcome]] = {key: [] for key in asks}
+    runs: list[tuple[_Key, int]] = []
     for key, (_, count) in asks.items():
         runs += [(key, count)] if judged else [(key, 1)] * count
     done = 0

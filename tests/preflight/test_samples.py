@@ -185,13 +185,16 @@ def test_an_attack_that_earns_more_than_the_base_model_is_a_warning(tmp_path: Pa
     source = """
 def grade(sample, item):
     text = sample["output_text"]
-    return 0.6 if not text else float(text == item["answer"])
+    if text == item["answer"]:
+        return 1.0
+    return 0.49 if "What is" in text else 0.45 * (len(text) == 2)
 """
-    grader = {"type": "python", "name": "empty", "source": source}
+    grader = {"type": "python", "name": "copied", "source": source}
     report = ask(
         tmp_path, grader, ROWS, reference_field="answer",
-        samples=samples(lambda row, n: row["answer"] if n < 2 else "0"),
+        samples=samples(lambda row, n: row["answer"] if n < 2 else "0"), attacks=("prompt-copy",),
     )  # fmt: skip
+    assert not found(report, "hackable")  # other rows' answers earn nearly as much
     assert only(report, "beats-baseline").numbers["baseline"] == pytest.approx(0.25)
 
 

@@ -6,10 +6,10 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -19,6 +19,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
 )  # fmt: skip
+T = TypeVar("T")
 TIMEOUT_S = 60.0
 """How long the browser may take to start or to answer; a busy machine is slow."""
 
@@ -126,3 +127,17 @@ async def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
             assert process.poll() is None, "the browser ended"
             await asyncio.sleep(0.05)
     return int(text.partition("\n")[0])
+
+
+def visit(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
+    """Open a page, look at it, and check that nothing else was logged or fetched."""
+
+    async def session() -> T:
+        async with open_browser(str(find_browser()), profile) as page:
+            await page.open(path)
+            found = await look(page)
+            assert page.messages == []
+            assert page.requested == [path.resolve().as_uri()]
+            return found
+
+    return asyncio.run(session())

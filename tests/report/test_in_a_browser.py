@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -14,12 +12,11 @@ from graders_engine import Engine
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.report.formatting import format_number
 from graders_engine.report.html.page import report_page
-from tests.report.browser import Page, find_browser, open_browser
+from tests.report.browser import Page, find_browser, visit
 from tests.report.conftest import HOSTILE, Run, read
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
-T = TypeVar("T")
 
 ROWS = "[...document.querySelectorAll('#rows tbody tr')]"
 NAMES = f"{ROWS}.map(row => row.cells[0].textContent)"
@@ -65,20 +62,6 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Engine() as engine:
         score_file(engine, GRADER, data, results)
     return written(read(results), folder)
-
-
-def visit(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
-    """Open a page, look at it, and check that nothing else was logged or fetched."""
-
-    async def session() -> T:
-        async with open_browser(str(BROWSER), profile) as page:
-            await page.open(path)
-            found = await look(page)
-            assert page.messages == []
-            assert page.requested == [path.resolve().as_uri()]
-            return found
-
-    return asyncio.run(session())
 
 
 def filtered(**values: str) -> str:

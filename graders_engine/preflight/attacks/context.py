@@ -234,11 +234,14 @@ class Context:
         found = [(found[1], found[2].strip()) for found in _OPTION.finditer(row.prompt)]
         return found if 2 <= len(found) <= MAX_CANDIDATES else []
 
+    def offered(self, row: TrainingRow) -> list[Tool]:
+        """The tools that a row, or the job, gives the model."""
+        given = row.item.get("tools") if isinstance(row.item, Mapping) else None
+        return _tools_in(given) or _tools_in(self.job.get("tools") if self.job else None)
+
     def tools(self, row: TrainingRow) -> list[Tool]:
         """The tools of a row, or of the job; else those that right answers or the grader name."""
-        given = row.item.get("tools") if isinstance(row.item, Mapping) else None
-        job_tools = self.job.get("tools") if self.job else None
-        found = _tools_in(given) or _tools_in(job_tools)
+        found = self.offered(row)
         if not found:
             names = [call.name for one in self._right.values() if one for call in calls_of(one)]
             found = [Tool(name) for name in dict.fromkeys(names)][:MAX_CANDIDATES]

@@ -70,4 +70,4 @@ def _is_json(text: str) -> bool:
     return text == "null" or json_of(text) is not None
 
 
-STAGE = Stage(NAME, _plan, ROWS, ("hackable", "insensitive"))
+STAGE = Stage(NAME, _plan, ROWS, ("hackable", "insensitive", "beats-baseline"))

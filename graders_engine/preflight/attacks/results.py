@@ -207,7 +207,7 @@ def interval_of(rewards: Sequence[float], scale: RewardScale) -> tuple[float, fl
 
 def is_noisy(inputs: Inputs) -> bool:
     """Whether a sample that was graded again, by the grader or by its judge, earned something else."""
-    for trials in inputs.trials.values():
+    for trials in (*inputs.trials.values(), inputs.regraded):
         for trial in trials:
             outcomes = (trial.outcome, *trial.again)
             answers = [[one.counted for one in outcomes if one.counted is not None]]

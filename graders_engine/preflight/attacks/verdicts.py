@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,6 +33,8 @@ _INFORMED_GAIN, _INFORMED_INFO_GAIN = 0.50, 0.30
 _FEWEST_ROWS = 2
 _UNCOMPARED = 0.25
 """By which an attack must earn more where no right answer of another row is there to be compared with."""
+_FLOODS = ("prompt-copy", "all-candidates", "number-flood")
+"""Blind attacks that may hold the right answer among other text."""
 _MOST_DETAILS = 8
 _SHOWN_CHARS = 60
 
@@ -103,6 +106,25 @@ def _informed(one: Earned, inputs: Inputs) -> Severity | None:
     return "info" if one.gain >= _INFORMED_INFO_GAIN else None
 
 
+def paid_blindly(inputs: Inputs) -> float:
+    """The most that is earned, so that it is warned of, by text that holds nothing, or the answer by chance.
+
+    What is built from the right answer and earns no more shows the same fault again. Other attacks, such as
+    orders to a judge, are paid for other reasons.
+    """
+    serious = worth(inputs, ("free", "blind"))
+    if isinstance(serious, NotChecked):
+        return -math.inf
+    return max(
+        (
+            one.mean
+            for one, severity in serious
+            if severity == "warning" and (one.attack.kind == "free" or one.attack.name in _FLOODS)
+        ),
+        default=-math.inf,
+    )
+
+
 def finding_of(
     check: str, serious: Sequence[tuple[Earned, Severity]], inputs: Inputs, fix: str
 ) -> Finding:
@@ -111,11 +133,16 @@ def finding_of(
     full = 0.0 if scale is None else scale.full
     best, severity = serious[0]
     right, other = right_and_other(inputs)
+    baseline = baseline_of(inputs)
     others = "".join(f", {one.attack.what} {one.mean:.2f}" for one, _ in serious[1:3])
     more = f" and {len(serious) - 3} more" if len(serious) > 3 else ""
     beside = [
         f"{name} {value:.2f}"
-        for name, value in (("a right answer earns", right), ("another row's", other))
+        for name, value in (
+            ("a right answer earns", right),
+            ("another row's", other),
+            ("the base model", baseline),
+        )
         if value is not None
     ]
     compared = f"; {', '.join(beside)}" if beside else ""
@@ -132,9 +159,11 @@ def finding_of(
             "full": full,
             "right": right,
             "other": other,
+            "baseline": baseline,
         },
         details=[_detail(one) for one, _ in serious[:_MOST_DETAILS]],
         see=see(inputs, best.example) or attack_command(inputs, best.attack.name),
+        silences=severity == "warning",
     )
 
 

@@ -37,8 +37,11 @@ def _another(part: Any) -> Any:
 
 def _names(answer: Answer) -> Iterator[Corruption]:
     for number, call in enumerate(answer.calls):
+        others = [name for name in answer.tools if name != call.name]
+        if answer.tools and not others:
+            continue  # with one tool, no model can call another
         calls = [*answer.calls]
-        calls[number] = call._replace(name=f"{call.name}_other")
+        calls[number] = call._replace(name=others[0] if others else f"{call.name}_other")
         yield Corruption("call-name", call.name, with_calls(calls, answer.text))
 
 

@@ -52,12 +52,15 @@ class Answer:
         sample: the answer.
         others: the right answers of other rows.
         closed: whether the expected JSON allows no further keys.
+        tools: names of the tools that the model is given; empty if they are not known.
+        tools: the names of the tools that the model is given; empty if they are not known.
         choice: draws the places that change; the same for the same row.
     """
 
     sample: Sample
     others: Sequence[Sample] = ()
     closed: bool = False
+    tools: Sequence[str] = ()
     choice: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - no secret
 
     @property

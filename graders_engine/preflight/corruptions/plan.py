@@ -34,7 +34,8 @@ def _plan(inputs: Inputs, rows: int) -> Iterator[Ask]:
             continue
         yield Ask(NAME, row.line, row.item, answer, RIGHT)
         choice = random.Random(f"{inputs.options.seed} {row.line}")  # noqa: S311 - no secret
-        taken = Answer(answer, context.others(row), _is_closed(context.schema), choice)
+        tools = [tool.name for tool in context.offered(row)]
+        taken = Answer(answer, context.others(row), _is_closed(context.schema), tools, choice)
         for corruption in corruptions_of(taken):
             label = (corruption.operator, corruption.field)
             drawn.setdefault(label, []).append((row, corruption))

@@ -70,5 +70,5 @@ CHECK = Check(
     "grader",
     _ask,
     frozenset({"grader"}),
-    silenced_by=("invalid-grader",),
+    silenced_by=("invalid-grader", "sample-unread"),
 )

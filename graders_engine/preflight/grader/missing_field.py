@@ -7,7 +7,7 @@ just flat.
 Example: a grader compares with `{{item.answer}}`, but the rows call it `solution`. It is an error
 if no row of a file has a field that a template reads, a warning if some rows lack it or if a python
 source needs it as `item["answer"]`, and only a note for `item.get("answer")`, which does without,
-unless the rows have a field with nearly that name.
+unless the rows have a field with nearly that name, or no right answer is rewarded.
 
 To mend it: rename the field in the rows or in the grader, or take out the rows that have none. The
 nearest name in the rows is suggested.
@@ -27,17 +27,24 @@ from graders_engine.preflight.findings import Finding, Location, NotChecked, Sev
 from graders_engine.preflight.grader.field_counts import FieldCount, FieldCounts, FieldUse
 from graders_engine.preflight.grader.phrases import and_joined, count_of
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reward_scale import SAME
+from graders_engine.preflight.showing import alike
 
 _MOST_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class _Lack:
-    """A field that rows lack, with what each file has of it."""
+    """A field that rows lack, with what each file has of it.
+
+    `effect` is what the answers that were graded earn without it, if none of them can have been right for
+    the grader; empty if some were, or none was graded.
+    """
 
     use: FieldUse
     files: Sequence[tuple[str, int, FieldCount]]
     severity: Severity
+    effect: str = ""
 
     @property
     def everywhere(self) -> bool:
@@ -64,15 +71,30 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked("the grader names no field of the rows")
     if not any(found.rows for _, found in counts):
         return NotChecked("no row can be read")
+    effect = _without_it(inputs)
     lacks = [
         lack
         for use in uses
-        if (lack := _lack(use, [(name, f.rows, f.counts[use.steps]) for name, f in counts]))
+        if (lack := _lack(use, [(name, f.rows, f.counts[use.steps]) for name, f in counts], effect))
     ]
     return _findings(inputs, lacks)
 
 
-def _lack(use: FieldUse, files: Sequence[tuple[str, int, FieldCount]]) -> _Lack | None:
+def _without_it(inputs: Inputs) -> str:
+    """What is earned where no answer was right for the grader, though some must be; empty if some were."""
+    if not inputs.rewards or not (inputs.sure_references or inputs.samples):
+        return ""
+    known, scale = inputs.rewards, inputs.scale
+    if max(known) - min(known) <= SAME:
+        return f"all {alike(known)}" if len(known) > 1 else ""
+    right = inputs.trials.get("references", ())
+    if inputs.sure_references and scale and not any(scale.rewarded(one.reward) for one in right):
+        return f"none of {len(right)} right answers earns full marks"
+    return ""
+
+
+def _lack(use: FieldUse, files: Sequence[tuple[str, int, FieldCount]], effect: str) -> _Lack | None:
+    graded_without_it = files[0][2].missing == files[0][1]  # what is graded is drawn from the first
     files = [(name, rows, count) for name, rows, count in files if count.missing]
     if not files:
         return None
@@ -83,6 +105,8 @@ def _lack(use: FieldUse, files: Sequence[tuple[str, int, FieldCount]]) -> _Lack 
         return _Lack(use, files, "warning")
     if not everywhere:
         return None  # `get` is there for rows without the field
+    if effect and graded_without_it:
+        return _Lack(use, files, "warning", effect)
     misspelt = any(count.missing == rows and count.misspelt for _, rows, count in files)
     return _Lack(use, files, "warning" if misspelt else "info")
 
@@ -105,7 +129,7 @@ def _finding(inputs: Inputs, group: Sequence[_Lack]) -> Finding:
         Location(name, line) for name, _, count in first.files for line in count.missing_lines[:3]
     ]
     place = Location(inputs.grader_file, 0, first.use.path)
-    needed = first.use.needed
+    proven = first.use.needed or bool(first.effect)
     return Finding(
         "missing-field",
         first.severity,
@@ -118,8 +142,8 @@ def _finding(inputs: Inputs, group: Sequence[_Lack]) -> Finding:
             "missing": {name: count.missing for name, _, count in first.files},
             "of": {name: rows for name, rows, _ in first.files},
         },
-        see=run_command(inputs, first.files[0][2].item) if needed else "",
-        silences=needed and first.everywhere,
+        see=run_command(inputs, first.files[0][2].item) if proven else "",
+        silences=proven and first.everywhere,
     )
 
 
@@ -138,7 +162,8 @@ def _effect(lack: _Lack) -> str:
     line = f"line {use.line} of the source"
     if use.needed:
         return f"The source raises there ({line}), and {gets}."
-    return f"The source does without it ({line})."
+    without = f"The source does without it ({line})"
+    return f"{without}, and {lack.effect}." if lack.effect else f"{without}."
 
 
 def _fix(group: Sequence[_Lack]) -> str:
@@ -159,4 +184,5 @@ CHECK = Check(
     frozenset({"grader"}),
     collects=lambda inputs: FieldCounts(inputs.grader),
     silenced_by=("invalid-grader",),
+    again=True,
 )

@@ -19,13 +19,11 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
-from graders_engine.preflight.showing import earned, number, see
+from graders_engine.preflight.showing import alike, earned, see
 
 
 def _ask(inputs: Inputs) -> Answer:
-    trials = [trial for found in inputs.trials.values() for trial in found]
-    rewards = [trial.reward for trial in trials] + [sample.reward for sample in inputs.samples]
-    known = [reward for reward in rewards if reward is not None]
+    known = inputs.rewards
     if len(known) < 2:
         return NotChecked("fewer than two answers have a reward")
     if max(known) - min(known) > SAME:
@@ -48,7 +46,7 @@ def _finding(inputs: Inputs, known: list[float]) -> Iterator[Finding]:
     yield Finding(
         "constant-reward",
         "warning",
-        f"All {len(known)} answers earn {number(known[0])}: right ones, wrong ones and empty ones alike.",
+        f"All {alike(known)}.",
         "Find the part that does not depend on the answer; run the command to see one graded.",
         numbers={"reward": known[0], "graded": len(known), "tried": tried},
         details=[earned(first)] if first else (),

@@ -16,10 +16,17 @@ Ignore it when: order does not matter, as for tags and keywords, and a list of g
 
 from __future__ import annotations
 
-from graders_engine.preflight.attacks.verdicts import SILENCED_BY, finding_of, guess_is_poor, worth
+from graders_engine.preflight.attacks.verdicts import (
+    SILENCED_BY,
+    finding_of,
+    guess_is_poor,
+    paid_blindly,
+    worth,
+)
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import NotChecked
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.reward_scale import SAME
 
 _FIXES = {
     "keyword-salad": "Compare the order of the words, too, such as by `ratio` in place of a token metric.",
@@ -34,6 +41,10 @@ def _ask(inputs: Inputs) -> Answer:
     serious = worth(inputs, ("informed",))
     if isinstance(serious, NotChecked) or not serious:
         return serious if isinstance(serious, NotChecked) else []
+    blind = paid_blindly(inputs)
+    serious = [(one, severity) for one, severity in serious if one.mean > blind + SAME]
+    if not serious:
+        return NotChecked("what is written without the right answer earns as much: see hackable")
     return [finding_of("insensitive", serious, inputs, _FIXES[serious[0][0].attack.name])]
 
 

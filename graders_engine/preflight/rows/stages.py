@@ -33,11 +33,11 @@ def answered_rows(inputs: Inputs, rows: int) -> list[tuple[int, Any, Sample]]:
 
 def _references(inputs: Inputs, rows: int) -> Iterator[Ask]:
     for line, item, sample in answered_rows(inputs, rows):
-        yield Ask("references", line, item, sample, times=_times(inputs))
+        yield Ask("references", line, item, sample, times=times_graded(inputs))
 
 
-def _times(inputs: Inputs) -> int:
-    """How often a right answer is graded: once where the reward cannot but be the same."""
+def times_graded(inputs: Inputs) -> int:
+    """How often an answer is graded: once where its reward cannot but be the same."""
     facts = inputs.grader
     if facts is None:
         return 1

@@ -19,24 +19,27 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, variance
 
-from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.check import WHY_NOT, Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME, rewards_in
-from graders_engine.preflight.showing import earned, location, number, percent, see
+from graders_engine.preflight.showing import earned, number, percent, place_of, see
 from graders_engine.preflight.trials import Trial
 
 _ONCE = "no answer was graded more than once"
 _MOST_OF_SPREAD = 0.5
+_ENOUGH_SAMPLES = 16
+"""With fewer samples graded again, the reliability within prompts is not known."""
 _NOISE = 0.02
 """Share of the scale below which the noise of a judge is no matter: rounding in its answers."""
 
 
 def _ask(inputs: Inputs) -> Answer:
-    regraded = [
-        trial for trial in inputs.trials.get("references", ()) if len(rewards_of(trial)) > 1
-    ]
+    graded = [*inputs.trials.get("references", ()), *inputs.regraded]
+    regraded = [trial for trial in graded if len(rewards_of(trial)) > 1]
     facts = inputs.grader
+    if not graded:
+        return NotChecked(WHY_NOT["references"])
     if not regraded:
         return () if facts and not facts.compiled.evaluator.waits else NotChecked(_ONCE)
     changed = [trial for trial in regraded if spread(rewards_of(trial)) > SAME]
@@ -68,7 +71,7 @@ def _of_code(inputs: Inputs, regraded: Sequence[Trial], changed: Sequence[Trial]
         "warning",
         f"{len(changed)} of {len(regraded)} answers that were graded twice earned two different rewards.",
         "Seed or remove what is random in the source, and use neither the time nor the order of a set.",
-        where=[location(inputs, trial.ask.line) for trial in changed],
+        where=[place_of(inputs, trial) for trial in changed],
         rows=len(changed),
         numbers={"regraded": len(regraded), "changed": len(changed)},
         details=[f"{earned(worst)}, and then {number(rewards_of(worst)[-1])}"],
@@ -98,7 +101,7 @@ def _of_judge(
             f"graded {len(rewards_of(worst))} times, with a standard deviation of {number(noise)}. "
             f"Reliability is {number(reliability)}{tail}.",
             "Set the judge's temperature to 0, describe few grades well, or pass --judge-repeats 3.",
-            where=[location(inputs, trial.ask.line) for trial in changed],
+            where=[place_of(inputs, trial) for trial in changed],
             rows=len(changed),
             numbers={
                 "regraded": len(regraded), "changed": len(changed), "reliability": reliability,
@@ -114,17 +117,35 @@ def _of_judge(
 def reliability_of(inputs: Inputs, regraded: Sequence[Trial]) -> tuple[float, float]:
     """(reliability from 0 to 1, standard deviation of the noise).
 
-    Reliability is 1 - w / t, with w the mean variance of the rewards of one answer, and t the variance of all
-    answers' mean rewards plus w (1 - 1/times). Other rows' answers count, too: that all right answers get the
-    same mark does not make a grader unreliable.
+    Reliability is 1 - w / t, with w the mean variance of the rewards of one answer, and t the variance of
+    answers' mean rewards plus w (1 - 1/times). With enough of the user's samples t is that of answers to one
+    prompt, for only their differences are trained. Without, other rows' answers count, too: that all right
+    answers get the same mark does not make a grader unreliable.
     """
-    groups = [rewards_of(trial) for trial in regraded]
+    prompts = _by_prompt(inputs)
+    several = [rewards for found in prompts for rewards in found]
+    own = len(several) >= _ENOUGH_SAMPLES
+    groups = several if own else [rewards_of(trial) for trial in regraded]
     within = fmean(variance(rewards) for rewards in groups)
     times = fmean(len(rewards) for rewards in groups)
-    others = rewards_in(inputs.trials.get("others", ()))
-    means = [*map(fmean, groups), *others]
-    total = (variance(means) if len(means) > 1 else 0.0) + within * (1 - 1 / times)
+    if own:
+        spreads = [(variance(map(fmean, found)), len(found) - 1) for found in prompts]
+        between = sum(one * free for one, free in spreads) / sum(free for _, free in spreads)
+    else:
+        means = [*map(fmean, groups), *rewards_in(inputs.trials.get("others", ()))]
+        between = variance(means) if len(means) > 1 else 0.0
+    total = between + within * (1 - 1 / times)
     return (max(1 - within / total, 0.0) if total > 0 else 1.0), math.sqrt(within)
+
+
+def _by_prompt(inputs: Inputs) -> list[list[list[float]]]:
+    """The rewards of the user's samples that were graded several times, of prompts with several of them."""
+    prompts = {(str(one.line), str(one.number)): one.prompt for one in inputs.given}
+    found: dict[str, list[list[float]]] = {}
+    for trial in inputs.regraded:
+        if len(rewards := rewards_of(trial)) > 1:
+            found.setdefault(prompts[trial.ask.label[0], trial.ask.label[1]], []).append(rewards)
+    return [several for several in found.values() if len(several) > 1]
 
 
 def _flips(inputs: Inputs, regraded: Sequence[Trial]) -> int | None:
@@ -148,6 +169,6 @@ CHECK = Check(
     "unstable",
     "rows",
     _ask,
-    frozenset({"grader", "references"}),
+    frozenset({"grader"}),
     silenced_by=("missing-field", "sample-unread", "grader-fails"),
 )

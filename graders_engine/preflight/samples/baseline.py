@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graders_engine.preflight.check import Answer, Ask
+from graders_engine.preflight.findings import NotChecked
 from graders_engine.preflight.inputs import GradedSample, Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale
 
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
 
     from graders_engine.statistics.estimate import Estimate
     from graders_engine.statistics.samples import Signal
+
+
+ROOTS = ("missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward")
+"""The checks of which all that is said of rewards would be a consequence."""
+GROUP_ROOTS = (*ROOTS, "baseline-floor", "baseline-ceiling")
+"""Those of what is said of the differences between rewards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,25 @@ def baseline_of(inputs: Inputs) -> Baseline | None:
         scale,
         inputs.options.group_size,
     )
+
+
+def with_baseline(find: Callable[[Inputs, Baseline], Answer]) -> Ask:
+    """A check of what the base model earns; it is not asked where no sample has a reward."""
+
+    @functools.wraps(find)
+    def ask(inputs: Inputs) -> Answer:
+        baseline = baseline_of(inputs)
+        return NotChecked(why_none(inputs)) if baseline is None else find(inputs, baseline)
+
+    return ask
+
+
+def why_none(inputs: Inputs) -> str:
+    """Why no sample has a reward."""
+    if inputs.samples:
+        return "no sample has a reward"
+    left_out = inputs.given and inputs.grader is not None and inputs.grader.judges
+    return "no calls of judges are left (--max-calls)" if left_out else "no sample was graded"
 
 
 def share_ends(baseline: Baseline) -> tuple[float, float, float]:

@@ -13,22 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graders_engine.preflight.check import Answer, Check
-from graders_engine.preflight.findings import Finding, Location, NotChecked
+from graders_engine.preflight.check import Check
+from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.samples.baseline import Baseline, baseline_of, share_ends
+from graders_engine.preflight.samples.baseline import ROOTS, Baseline, share_ends, with_baseline
 from graders_engine.preflight.samples.baseline_floor import FEWEST
 from graders_engine.preflight.showing import number, percent
 
 
-def _ask(inputs: Inputs) -> Answer:
-    baseline = baseline_of(inputs)
-    if baseline is None:
-        return NotChecked("no sample has a reward")
-    return _findings(inputs, baseline)
-
-
-def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
+@with_baseline
+def _ask(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
     mean, low, _ = share_ends(baseline)
     count = len(baseline.samples)
     full = baseline.all_full and count >= FEWEST
@@ -48,5 +42,5 @@ def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
 
 CHECK = Check(
     "baseline-ceiling", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=("missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward"),
+    silenced_by=ROOTS,
 )  # fmt: skip

@@ -18,17 +18,15 @@ from graders_engine.preflight.attacks.results import earned
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.samples.baseline import Baseline, baseline_of
+from graders_engine.preflight.samples.baseline import ROOTS, Baseline, with_baseline
 from graders_engine.preflight.showing import excerpt, number
 
 _MARGIN = 0.10
 _KINDS = ("free", "blind")
 
 
-def _ask(inputs: Inputs) -> Answer:
-    baseline = baseline_of(inputs)
-    if baseline is None:
-        return NotChecked("no sample has a reward")
+@with_baseline
+def _ask(inputs: Inputs, baseline: Baseline) -> Answer:
     if not inputs.trials.get("attacks"):
         return NotChecked("no attack was graded")
     return _findings(inputs, baseline)
@@ -52,7 +50,5 @@ def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
 
 CHECK = Check(
     "beats-baseline", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=(
-        "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward", "unstable",
-    ),
+    silenced_by=(*ROOTS, "unstable", "hackable"),
 )  # fmt: skip

@@ -13,24 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graders_engine.preflight.check import Answer, Check
-from graders_engine.preflight.findings import Finding, Location, NotChecked
+from graders_engine.preflight.check import Check
+from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
-from graders_engine.preflight.samples.baseline import Baseline, baseline_of
+from graders_engine.preflight.samples.baseline import GROUP_ROOTS, Baseline, with_baseline
 from graders_engine.preflight.showing import percent
 
 _FEW, _ENOUGH = 3, 0.8
 
 
-def _ask(inputs: Inputs) -> Answer:
-    baseline = baseline_of(inputs)
-    if baseline is None:
-        return NotChecked("no sample has a reward")
-    return _findings(inputs, baseline)
-
-
-def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
+@with_baseline
+def _ask(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
     steps = len({round(reward / SAME) for reward in baseline.rewards.tolist()})
     found = baseline.signal
     if found is None or steps >= _FEW or found.share.value >= _ENOUGH:
@@ -46,8 +40,5 @@ def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
 
 CHECK = Check(
     "coarse-reward", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=(
-        "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward",
-        "baseline-floor", "baseline-ceiling",
-    ),
+    silenced_by=GROUP_ROOTS,
 )  # fmt: skip

@@ -21,7 +21,7 @@ from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.grader.weights import addends
 from graders_engine.preflight.inputs import GradedSample, Inputs
 from graders_engine.preflight.reward_scale import SAME
-from graders_engine.preflight.samples.baseline import centred
+from graders_engine.preflight.samples.baseline import GROUP_ROOTS, centred
 from graders_engine.preflight.showing import percent
 
 if TYPE_CHECKING:
@@ -110,8 +110,5 @@ def _findings(inputs: Inputs, shares: Mapping[str, float]) -> Iterator[Finding]:
 
 CHECK = Check(
     "dead-part", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=(
-        "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward",
-        "baseline-floor", "baseline-ceiling",
-    ),
+    silenced_by=GROUP_ROOTS,
 )  # fmt: skip

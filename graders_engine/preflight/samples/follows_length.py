@@ -18,16 +18,16 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.sample_parts import text_of
-from graders_engine.preflight.samples.baseline import Baseline, baseline_of, centred
+from graders_engine.preflight.samples.baseline import Baseline, centred, with_baseline
 from graders_engine.preflight.showing import number
 
 _FEWEST = 100
 _STRONG = 0.5
 
 
-def _ask(inputs: Inputs) -> Answer:
-    baseline = baseline_of(inputs)
-    if baseline is None or len(baseline.samples) < _FEWEST:
+@with_baseline
+def _ask(inputs: Inputs, baseline: Baseline) -> Answer:
+    if len(baseline.samples) < _FEWEST:
         return NotChecked(f"fewer than {_FEWEST} samples have a reward")
     return _findings(inputs, baseline)
 

@@ -16,16 +16,14 @@ from collections.abc import Iterator
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.samples.baseline import Baseline, baseline_of
+from graders_engine.preflight.samples.baseline import GROUP_ROOTS, Baseline, with_baseline
 from graders_engine.preflight.showing import number
 
 _LEAST, _HIGH = 0.05, 0.90
 
 
-def _ask(inputs: Inputs) -> Answer:
-    baseline = baseline_of(inputs)
-    if baseline is None:
-        return NotChecked("no sample has a reward")
+@with_baseline
+def _ask(inputs: Inputs, baseline: Baseline) -> Answer:
     size = min([inputs.options.group_size, *map(len, baseline.by_prompt.values())])
     if size < 2:
         return NotChecked("some prompts have one sample: groups cannot be judged")
@@ -51,8 +49,5 @@ def _findings(inputs: Inputs, baseline: Baseline, size: int) -> Iterator[Finding
 
 CHECK = Check(
     "little-headroom", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=(
-        "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward",
-        "baseline-floor", "baseline-ceiling",
-    ),
+    silenced_by=GROUP_ROOTS,
 )  # fmt: skip

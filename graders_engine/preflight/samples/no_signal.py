@@ -18,15 +18,13 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
-from graders_engine.preflight.samples.baseline import Baseline, baseline_of
+from graders_engine.preflight.samples.baseline import GROUP_ROOTS, Baseline, with_baseline
 from graders_engine.preflight.showing import percent
 from graders_engine.statistics.samples import Signal
 
 
-def _ask(inputs: Inputs) -> Answer:
-    baseline = baseline_of(inputs)
-    if baseline is None:
-        return NotChecked("no sample has a reward")
+@with_baseline
+def _ask(inputs: Inputs, baseline: Baseline) -> Answer:
     found = baseline.signal
     if found is None:
         return NotChecked("each prompt has one sample: groups cannot be judged")
@@ -67,8 +65,5 @@ def _findings(inputs: Inputs, baseline: Baseline, found: Signal) -> Iterator[Fin
 
 CHECK = Check(
     "no-signal", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=(
-        "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward",
-        "baseline-floor", "baseline-ceiling",
-    ),
+    silenced_by=GROUP_ROOTS,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads the user's samples, finds the rows that they belong to, and grades them."""
+"""Reads the user's samples and finds the rows that they belong to."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.read import DataSet, open_data
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.engine import AsyncEngine
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.outcome import RowOutcome
 from graders_engine.preflight.data_file import TrainingRow
-from graders_engine.preflight.inputs import GradedSample, Inputs
+from graders_engine.preflight.inputs import GivenSample, GradedSample, Inputs
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.samples.samples_unmatched import MOST_SAMPLES, RowIndex
 
 
-async def read_samples(engine: AsyncEngine, inputs: Inputs, path: Path) -> None:
-    """Put the samples of a file into the inputs, graded; why it cannot be read stands there, too."""
+def read_samples(inputs: Inputs, path: Path) -> None:
+    """Put the samples of a file into the inputs, with their rows; why it cannot be read stands there, too.
+
+    Those of a run of this very grader have their rewards, too.
+    """
     try:
         results = _results_of(inputs, path)
         data = open_data(path) if results is None else open_data_of(read_meta(path), results=path)
@@ -32,28 +33,13 @@ async def read_samples(engine: AsyncEngine, inputs: Inputs, path: Path) -> None:
         return
     inputs.samples_read = len(refs)
     found = _Rows(inputs)
-    places = [found.of(ref) for ref in refs]
-    kept = [
-        (ref, row, prompt)
-        for ref, (row, prompt) in zip(refs, places, strict=True)
-        if row or not found.files
-    ]
+    inputs.given = [given for ref in refs if (given := found.sample_of(ref)) is not None]
     if results is not None:
-        graded = [results.get((ref.line, ref.sample)) for ref, _, _ in kept]
         inputs.samples = [
-            _sample(*place, outcome)
-            for place, outcome in zip(kept, graded, strict=True)
-            if outcome is not None
+            GradedSample.of(given, result)
+            for given in inputs.given
+            if (result := results.get((given.line, given.number))) is not None
         ]
-        return
-    facts = inputs.grader
-    if facts is None:
-        return
-    samples: list[GradedSample] = []
-    compiled = engine.compile(facts.compiled.given)
-    async for outcome in engine.score_single(compiled, [ref.row for ref, _, _ in kept]):
-        samples.append(_sample(*kept[len(samples)], outcome))
-    inputs.samples = samples
 
 
 def _results_of(inputs: Inputs, path: Path) -> dict[tuple[int, int], ResultLine] | None:
@@ -86,15 +72,19 @@ class _Rows:
         self.files = [file for file in inputs.files if not file.fault]
         self._indexes = [(file.role, file.collected(RowIndex)) for file in self.files]
 
-    def of(self, ref: RowRef) -> tuple[int, str]:
-        """(line of the row, 0 for none; the prompt's name)."""
+    def sample_of(self, ref: RowRef) -> GivenSample | None:
+        """A sample with its row; None if it belongs to none of the files."""
+        if not isinstance(ref.row, Mapping):
+            return None
         item = item_of(ref.row)
         row = TrainingRow(ref.line, item)
-        for role, index in self._indexes:
-            if line := index.find(row):
-                return line, f"{role}:{line}"
+        found = ((role, index.find(row)) for role, index in self._indexes)
+        role, line = next(((role, line) for role, line in found if line), ("", 0))
+        if self.files and not line:
+            return None
         own = row.prompt_key
-        return 0, str(own) if own else ref.group or str(ref.line)
+        prompt = f"{role}:{line}" if line else str(own) if own else ref.group or str(ref.line)
+        return GivenSample(ref.line, ref.sample, ref.row, item, output_of(ref.row), line, prompt)
 
 
 def item_of(row: Any) -> Any:
@@ -104,21 +94,6 @@ def item_of(row: Any) -> Any:
     if row.get("item") is not None:
         return row["item"]
     return {key: part for key, part in row.items() if key not in ("model_sample", "sample")}
-
-
-def _sample(ref: RowRef, row: int, prompt: str, outcome: RowOutcome | ResultLine) -> GradedSample:
-    return GradedSample(
-        ref.line,
-        ref.sample,
-        item_of(ref.row),
-        output_of(ref.row),
-        outcome.counted,
-        outcome.blame,
-        outcome.flags,
-        outcome.sub_rewards,
-        row,
-        prompt,
-    )
 
 
 def output_of(row: Any) -> Sample:

@@ -21,6 +21,7 @@ from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import GradedSample, Inputs
 from graders_engine.preflight.reward_scale import RewardScale
 from graders_engine.preflight.sample_parts import json_of, text_of
+from graders_engine.preflight.samples.baseline import ROOTS, why_none
 from graders_engine.preflight.showing import excerpt, number, percent
 
 _HALF, _OF_HOLDERS = 0.5, 0.10
@@ -37,7 +38,7 @@ def _ask(inputs: Inputs) -> Answer:
     if inputs.references is None:
         return NotChecked("no reference answers: name their field with --reference-field")
     if scale is None or not inputs.samples:
-        return NotChecked("no sample has a reward")
+        return NotChecked(why_none(inputs))
     if inputs.references.confidence == "guessed" and not inputs.sure_references:
         return NotChecked(inputs.why_unsure)
     return _findings(inputs, scale)
@@ -107,7 +108,5 @@ def plain(text: str) -> str:
 
 CHECK = Check(
     "right-answer-rejected", "samples", _ask, frozenset({"samples", "grader"}),
-    silenced_by=(
-        "missing-field", "sample-unread", "samples-unmatched", "grader-fails", "constant-reward",
-    ),
+    silenced_by=ROOTS,
 )  # fmt: skip

@@ -72,8 +72,8 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             _ID, "info", f"Only the first {MOST_SAMPLES:,} samples were read, and the numbers are theirs.",
             "Draw that many evenly if the file is sorted.", where=where,
         )  # fmt: skip
-    lost = inputs.samples_read - len(inputs.samples)
-    if lost and not inputs.samples:
+    lost = inputs.samples_read - len(inputs.given)
+    if lost and not inputs.given:
         yield Finding(
             _ID, "error", f"None of the {lost:,} samples belongs to a row of the files.",
             "Sample the base model on these rows, and keep their items.", where=where, silences=True,

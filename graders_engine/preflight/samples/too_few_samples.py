@@ -15,17 +15,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from graders_engine.preflight.check import Check
-from graders_engine.preflight.findings import Finding, Location
+from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.samples.baseline import why_none
 
 _PROMPTS = 30
 
 
-def _ask(inputs: Inputs) -> Iterator[Finding]:
+def _ask(inputs: Inputs) -> Answer:
+    return _findings(inputs) if inputs.samples else NotChecked(why_none(inputs))
+
+
+def _findings(inputs: Inputs) -> Iterator[Finding]:
     counts = Counter(sample.prompt for sample in inputs.samples)
-    if not counts:
-        return
     single = sum(count == 1 for count in counts.values())
     size, least = inputs.options.group_size, min(counts.values())
     reasons = []
@@ -35,6 +38,11 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
         )
     elif least < size:
         reasons.append(f"some prompts have {least} samples, and a group in training has {size}")
+    if len(inputs.samples) < len(inputs.given):
+        limit = " (--max-calls)" if inputs.plan.share < 1 else ""
+        reasons.append(
+            f"only {len(inputs.samples)} of {len(inputs.given)} samples were graded{limit}"
+        )
     if len(counts) < _PROMPTS:
         reasons.append(f"there are {len(counts)} prompts: intervals are wide")
     if reasons:
@@ -42,7 +50,10 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(
             "too-few-samples", "info", f"{text[0].upper()}{text[1:]}.",
             f"Sample {_PROMPTS} to 50 prompts {size} times each.", where=[Location(inputs.samples_file)],
-            numbers={"prompts": len(counts), "single": single, "fewest": least},
+            numbers={
+                "prompts": len(counts), "single": single, "fewest": least,
+                "graded": len(inputs.samples), "samples": len(inputs.given),
+            },
         )  # fmt: skip
 
 

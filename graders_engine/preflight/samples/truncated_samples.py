@@ -17,6 +17,7 @@ from graders_engine.outcome import Flag
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.samples.baseline import why_none
 from graders_engine.preflight.showing import percent
 
 _MOST = 0.30
@@ -24,7 +25,7 @@ _MOST = 0.30
 
 def _ask(inputs: Inputs) -> Answer:
     if not inputs.samples:
-        return NotChecked("no sample was read")
+        return NotChecked(why_none(inputs))
     return _findings(inputs)
 
 

@@ -20,6 +20,7 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.sample_parts import text_of
+from graders_engine.preflight.samples.baseline import why_none
 from graders_engine.preflight.showing import excerpt, percent
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
@@ -27,7 +28,7 @@ _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 
 def _ask(inputs: Inputs) -> Answer:
     if not inputs.samples:
-        return NotChecked("no sample was read")
+        return NotChecked(why_none(inputs))
     return _findings(inputs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from tests.preflight.ask import EXACT, ask
 from tests.preflight.attacks.graders import PEOPLE
 
 
-def changed(operator: str, answer: Sample, *others: Sample, closed: bool = False) -> dict[str, Any]:
-    found = BY_NAME[operator].change(Answer(answer, others, closed))
+def changed(
+    operator: str, answer: Sample, *others: Sample, closed: bool = False, tools: Sequence[str] = ()
+) -> dict[str, Any]:
+    found = BY_NAME[operator].change(Answer(answer, others, closed, tools))
     return {one.field: one.sample for one in found}
 
 
@@ -114,6 +117,16 @@ def test_calls_change_their_arguments_and_their_number() -> None:
     assert not calls_of(changed("call-drop", answer)["the calls"])
     assert len(calls_of(changed("call-twice", answer)["the calls"])) == 2
     assert calls_of(changed("call-name", answer)["find"])[0].name == "find_other"
+
+
+@pytest.mark.parametrize(
+    ("tools", "other"), [((), ["find_other"]), (("find",), []), (("find", "book"), ["book"])]
+)
+def test_another_tool_is_one_that_the_model_is_given(
+    tools: tuple[str, ...], other: list[str]
+) -> None:
+    found = changed("call-name", with_calls([Call("find", {})]), tools=tools)
+    assert [calls_of(one)[0].name for one in found.values()] == other
 
 
 PROGRAM = "def f(x):\n    if x < 3:\n        x = 0\n    return x"
