@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine import Engine
 from graders_engine.errors import NoOutput, UnknownForm
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Flag
@@ -129,3 +130,31 @@ def test_an_answer_that_was_blocked_is_an_empty_one(output: Any) -> None:
 def test_a_sample_that_python_printed_is_refused(text: str) -> None:
     with pytest.raises(UnknownForm, match="what Python prints"):
         output_of(text)
+
+
+CHECK = {
+    "type": "string_check",
+    "operation": "eq",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.a}}",
+}
+
+
+def test_a_list_of_samples_as_text_is_the_list() -> None:
+    with Engine() as engine:
+        rows = list(engine.score(CHECK, [{"a": "x", "samples": '["x", "y"]'}]))
+    assert [row.reward for row in rows] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"a": ["x", "y"], "model_sample": ["x", "y"]}, "column by column"),
+        ({"a": "x", "sample": "{'output_text': 'x'}"}, "what Python prints"),
+    ],
+)
+def test_a_row_that_would_be_misread_is_refused_by_name(row: dict[str, Any], words: str) -> None:
+    with Engine() as engine:
+        (outcome,) = engine.score(CHECK, [row])
+    assert outcome.status == "invalid"
+    assert words in str(outcome.flags)
