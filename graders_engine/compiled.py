@@ -18,6 +18,7 @@ from graders_engine.language.as_served import LenientTemplate, Strictness
 from graders_engine.language.scope import Scope, kind_of, scope_of
 from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
+from graders_engine.outputs.foreign import require_not_printed
 from graders_engine.outputs.forms import sample_scope
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
 from graders_engine.outputs.samples import plain_text
@@ -230,7 +231,8 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
     item = item_beside(row)
     if kept := row.get(KEPT_FIELD):
         item = {**item, **kept}
-    text, sample = opened(row.get("model_sample")), opened(row.get("sample"), sample=True)
+    text = opened(row.get("model_sample"))
+    sample = require_not_printed(opened(row.get("sample"), sample=True))
     if (sample is None and text and isinstance(text, Mapping)) or (
         text is None and isinstance(sample, str)
     ):

@@ -19,6 +19,16 @@ _OTHER_PARTS = THOUGHTS | {
     "refusal", "server_tool_use", "tool_call", "tool_result", "tool_use", "web_search_tool_result",
 }  # fmt: skip
 """The types of parts that are known, and are no text."""
+_KEYS_WITHOUT_TEXT = frozenset(
+    {
+        "cachePoint", "codeExecutionResult", "executableCode", "functionCall",
+        "functionResponse", "guardContent", "image", "inlineData", "reasoningContent", "toolResult",
+        "toolUse",
+    }
+)  # fmt: skip
+"""The keys of parts without a type, of Bedrock and Gemini, that are known, and are no text."""
+PARTS = (_OTHER_PARTS - {"function_call"}) | set(TEXT_PARTS)
+"""The types of the parts of a content."""
 CUT_OFF = frozenset(
     {
         "length",
@@ -95,6 +105,8 @@ def _part(part: Mapping[str, Any], where: str, depth: int) -> Iterator[tuple[str
             yield from _parts(text, where, depth - 1)
     elif kind is None and isinstance(part.get("parts"), list):
         yield from _parts(part["parts"], where, depth - 1)
+    elif kind is None and not _KEYS_WITHOUT_TEXT.isdisjoint(part):
+        return
     elif not isinstance(kind, str) or kind in TEXT_PARTS:
         keys = ", ".join(map(str, part)) or "none"
         raise UnknownForm(f"`{where}` has a part without a text (its keys: {keys}).")

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graders_engine.errors import NoOutput, UnknownForm
-from graders_engine.language import strict_json
-from graders_engine.outputs.completions import is_completion
 from graders_engine.outputs.messages import finish_of
-from graders_engine.outputs.responses import error_in, is_response
+from graders_engine.outputs.responses import error_in
 
 _PRINTED = re.compile(
     r"""(?:Parsed)?(?:ChatCompletion|ModelResponse)(?:\[[^\]]*\])?\(id=
     |(?:Parsed)?ChatCompletionMessage(?:\[[^\]]*\])?\(content=|AIMessage\(content=
     |(?:Parsed)?(?:Response|Message|Completion)(?:\[[^\]]*\])?\(id=['"](?:resp|msg|cmpl|gen)[_-]
     |GenerateContentResponse\(|AgentRunResult\(
+    |\{'output_text'\s*:|\[?\{'role'\s*:\s*'(?:assistant|user|system)',\s*'content'\s*:
     |\{'(?=.{0,400}'(?:choices'\s*:\s*\[\s*\{'|object'\s*:\s*'(?:chat\.completion|response)'))
     |<(?:openai|anthropic|litellm|google|langchain\w*)\.[\w.]+\ object\ at\ 0x""",
     re.VERBOSE | re.DOTALL,
 )
 """How Python prints answers of clients: objects, and dictionaries with the keys of an API."""
-_FAILED = ("errored", "expired", "canceled", "cancelled")
+_SENT = re.compile(
+    r"""\s*(?:event:[^\n]*\n)?data:\s*\{
+    (?=.{0,600}"(?:(?:delta|choices|candidates)"|type"\s*:\s*"(?:message_start|content_block|response\.)))""",
+    re.VERBOSE | re.DOTALL,
+)
+"""How events of a stream are sent."""
+JOIN = "join the texts of all parts first, or save the whole response"
+_FAILED = ("error", "errored", "expired", "canceled", "cancelled")
+_ROLES = {
+    "ai": "assistant",
+    "human": "user",
+    "system": "system",
+    "tool": "tool",
+    "function": "function",
+}
+"""The roles of LangChain's messages by the start of their type."""
 _AI = ("ai", "aimessage", "aimessagechunk")
 """The `type` of LangChain's messages of a model, in lower case."""
 
@@ -34,7 +48,9 @@ def is_failed_result(value: Mapping[str, Any]) -> bool:
 
 def raise_failed(value: Mapping[str, Any], _depth: int) -> Any:
     """Say why the request failed."""
-    reason = error_in(value.get("error")) or f"the request is {value['type']}"
+    reason = (
+        error_in(value.get("error")) or value.get("message") or f"the request is {value['type']}"
+    )
     raise NoOutput(f"There is no output, but an error: {reason}.")
 
 
@@ -44,8 +60,32 @@ def is_langchain(value: Mapping[str, Any]) -> bool:
     if "role" in value:
         return False
     named = isinstance(kind, str) and kind.lower() in _AI
-    constructed = kind == "constructor" and isinstance(value.get("kwargs"), Mapping)
+    unnamed = "id" not in value and isinstance(value.get("kwargs"), Mapping)
+    constructed = kind == "constructor" and (unnamed or _role(value) == "assistant")
     return (named and ("content" in value or isinstance(value.get("data"), Mapping))) or constructed
+
+
+def langchain_conversation(values: Sequence[Any]) -> list[dict[str, Any]]:
+    """The chat messages of a conversation of LangChain's; empty for a list of something else."""
+    roles = [_role(one) if isinstance(one, Mapping) else "" for one in values]
+    if not all(roles) or set(roles) == {"assistant"}:  # which may be several samples
+        return []
+    both = zip(roles, values, strict=True)
+    return [{**langchain_message(one), "role": role} for role, one in both]
+
+
+def _role(value: Mapping[str, Any]) -> str:
+    """The role of a message of LangChain's; empty for any other object."""
+    kind, names = value.get("type"), value.get("id")
+    if "role" in value or not isinstance(kind, str):
+        return ""
+    if kind == "constructor":
+        if not isinstance(value.get("kwargs"), Mapping) or not isinstance(names, list) or not names:
+            return ""
+        kind = str(names[-1])
+    elif "content" not in value and not isinstance(value.get("data"), Mapping):
+        return ""
+    return _ROLES.get(kind.lower().removesuffix("chunk").removesuffix("message"), "")
 
 
 def langchain_message(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,23 +105,40 @@ def langchain_message(value: Mapping[str, Any]) -> dict[str, Any]:
 def is_gemini(value: Mapping[str, Any]) -> bool:
     """Whether an object is an answer of Gemini's own API."""
     candidates = value.get("candidates")
-    return (
-        isinstance(candidates, list)
-        and bool(candidates)
-        and all(isinstance(one, Mapping) and "content" in one for one in candidates)
-    )
+    if not candidates:
+        return is_blocked(value)
+    return isinstance(candidates, list) and all(map(_is_candidate, candidates))
+
+
+def is_blocked(value: Mapping[str, Any]) -> bool:
+    """Whether an object is Gemini's answer to a prompt that it blocked."""
+    feedback = value.get("promptFeedback")
+    return isinstance(feedback, Mapping) and bool(feedback.get("blockReason"))
+
+
+def _is_candidate(one: Any) -> bool:
+    return isinstance(one, Mapping) and ("content" in one or bool(finish_of(one, "")))
 
 
 def gemini_choices(value: Mapping[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """The message, and why it ends, of each candidate."""
+    """The message, and why it ends, of each candidate; an empty one for a prompt that was blocked."""
     return [
-        ({"role": "assistant", "content": one["content"]}, finish_of(one))
-        for one in value["candidates"]
+        ({"role": "assistant", "content": _content(one)}, finish_of(one))
+        for one in value.get("candidates") or [{"finish_reason": "content_filter"}]
     ]
 
 
+def _content(candidate: Mapping[str, Any]) -> Any:
+    content = candidate.get("content")
+    if not isinstance(content, Mapping) or "parts" not in content:
+        return None if isinstance(content, Mapping) and set(content) <= {"role"} else content
+    return content["parts"]
+
+
 def require_not_printed(output: Any) -> Any:
-    """The same output, if it is no text that Python prints of an answer: the model's text is a part of that.
+    """The same output, if it is no text that Python prints of an answer, and no events of a stream.
+
+    The model's text is a part of such a text.
 
     Raises:
         UnknownForm: it is.
@@ -90,23 +147,6 @@ def require_not_printed(output: Any) -> Any:
         raise UnknownForm(
             "The output is what Python prints of a response: save `response.model_dump()` or its text."
         )
+    if isinstance(output, str) and _SENT.match(output):
+        raise UnknownForm(f"The output is the text of a stream's events: {JOIN}.")
     return output
-
-
-def unpacked(value: Any) -> Any:
-    """The object of a text that is the JSON of an answer of an API, as in cells of tables; else the value."""
-    if not isinstance(value, str) or not value.lstrip().startswith("{"):
-        return value
-    try:
-        found = strict_json.decode(value)
-    except ValueError:
-        return value
-    if not isinstance(found, Mapping):
-        return value
-    is_answer = (
-        is_completion(found)
-        or is_response(found)
-        or found.get("object") in ("chat.completion", "text_completion")
-        or {"status_code", "body"} <= set(found)
-    )
-    return found if is_answer else value

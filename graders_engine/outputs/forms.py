@@ -6,20 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
-from graders_engine.language.content import TEXT_PARTS, text_of
+from graders_engine.language.content import PARTS, TEXT_PARTS
 from graders_engine.language.kinds import kind_of, plain
 from graders_engine.language.scope import SAMPLE_KEYS, Scope, scope_of
-from graders_engine.language.spelling import nearest
 from graders_engine.outputs.completions import choices_apart, has_options, is_completion
 from graders_engine.outputs.foreign import (
+    JOIN,
     gemini_choices,
     is_failed_result,
     is_gemini,
     is_langchain,
+    langchain_conversation,
     langchain_message,
     raise_failed,
     require_not_printed,
-    unpacked,
 )
 from graders_engine.outputs.known_keys import unknown_keys
 from graders_engine.outputs.messages import (
@@ -27,9 +27,10 @@ from graders_engine.outputs.messages import (
     from_messages,
     is_message,
     is_models,
-    one_choice,
+    require_no_conversation,
     tool_calls_in,
 )
+from graders_engine.outputs.refusals import MAX_LISTED, misspelt, require_no_failure, unknown_form
 from graders_engine.outputs.responses import (
     error_in,
     from_items,
@@ -47,6 +48,13 @@ from graders_engine.outputs.samples import (
     with_end,
     with_error,
 )
+from graders_engine.outputs.streams import (
+    is_final_event,
+    is_part,
+    is_pieces,
+    raise_part,
+    whole_of,
+)
 from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable
 
@@ -62,10 +70,11 @@ _ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
 """Items of a response that are an output by themselves."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
 _BESIDE = ("finish_reason", *_CALLS)
+_SAID = (*TEXT_PARTS, "tool_use")
+"""The types of parts of which one makes a list of parts an output."""
 _TYPES = (*TEXT_PARTS, "completion", "generation")
 """The values of `type` of an object whose text may be the model's."""
 _MAX_DEPTH = 8  # lists and objects around an output
-_MAX_LISTED = 12  # keys in a message
 
 
 def sample_scope(
@@ -138,11 +147,11 @@ def _checked(output: Any, value: Mapping[str, Any]) -> Any:
     """An output that was read from an object, which holds nothing else if this output says nothing."""
     if isinstance(output, (list, Unreadable)) or says_something(output):
         return with_error(output, value.get("error"))
-    if reason := error_in(value.get("error")):
-        raise NoOutput(f"There is no output, but an error: {reason}.")
-    if unread := [key for key in unknown_keys(value) if key not in _HOLDING]:
-        keys = ", ".join(f"`{key}`" for key in unread[:_MAX_LISTED])
-        meant = next((f" Did you mean `{near}`?" for key in unread if (near := _misspelt(key))), "")
+    require_no_failure(value)
+    read = (*_HOLDING, "candidates") if is_gemini(value) else _HOLDING
+    if unread := [key for key in unknown_keys(value) if key not in read]:
+        keys = ", ".join(f"`{key}`" for key in unread[:MAX_LISTED])
+        meant = next((f" Did you mean `{near}`?" for key in unread if (near := misspelt(key))), "")
         raise UnknownForm(
             f"The output has no text, but under {keys} something that is not read.{meant}"
         )
@@ -154,25 +163,16 @@ def _output_of_list(values: list[Any], depth: int) -> Any:
         return from_messages(values)
     if values and all(is_item(one) or is_message(one) for one in values):
         return from_items(values)
-    if values and all(map(_is_part, values)):
-        return one_choice({"role": "assistant", "content": text_of(values)}, "stop")
+    if messages := langchain_conversation(values):
+        return from_messages(messages)
+    if all(map(_is_part, values)) and any(one["type"] in _SAID for one in values):
+        return from_messages([{"role": "assistant", "content": values}])
+    if (whole := whole_of(values)) is not None:
+        return output_of(whole, depth + 1)
     if any(map(is_message, values)):
-        _require_no_conversation(values)
+        require_no_conversation(values)
     outputs = (_output_or_reason(one, depth + 1) for one in values)
     return [one for output in outputs for one in (output if type(output) is list else [output])]
-
-
-def _require_no_conversation(values: list[Any]) -> None:
-    """Check that a list with some messages holds samples, and not a conversation with a slip in it."""
-    for one in values:
-        if isinstance(one, Mapping) and "content" in one and not is_message(one):
-            keys = ", ".join(map(str, one))
-            raise UnknownForm(f"A message among others has no `role` (its keys: {keys}).")
-    if any(is_message(one) and not is_models(one) for one in values):
-        other = next(one for one in values if not is_message(one))
-        raise UnknownForm(
-            f"Among the messages of a conversation is {kind_of(other)} without a `role`."
-        )
 
 
 def _output_or_reason(value: Any, depth: int) -> Any:
@@ -183,7 +183,7 @@ def _output_or_reason(value: Any, depth: int) -> Any:
 
 
 def _is_part(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("type") in TEXT_PARTS and "role" not in value
+    return isinstance(value, Mapping) and value.get("type") in PARTS and "role" not in value
 
 
 def _is_batch_line(value: Mapping[str, Any]) -> bool:
@@ -193,9 +193,9 @@ def _is_batch_line(value: Mapping[str, Any]) -> bool:
 
 
 def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
-    response = unpacked(line.get("response"))
+    response = opened(line.get("response"))
     answer = response if isinstance(response, Mapping) else {}
-    body, status = unpacked(answer.get("body")), str(answer.get("status_code") or "")
+    body, status = opened(answer.get("body")), str(answer.get("status_code") or "")
     in_body = body.get("error") if isinstance(body, Mapping) else None
     reason = error_in(line.get("error")) or error_in(in_body)
     refused = status[:3].isdigit() and int(status[:3]) >= 400
@@ -248,10 +248,6 @@ def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
     return sample
 
 
-def _misspelt(key: Any) -> str:
-    return nearest(str(key), SAMPLE_KEYS)
-
-
 def _of_completion(completion: Mapping[str, Any], _depth: int) -> Any:
     """The one sample of a completion, checked; several are checked when they are read one by one."""
     if len(completion["choices"]) > 1:
@@ -268,6 +264,14 @@ def _is_answer(value: Mapping[str, Any]) -> bool:
     )
 
 
+def _is_of_harness(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a line of lm-evaluation-harness, with the texts of one request."""
+    texts = value.get("resps") if "doc" in value or "doc_id" in value else None
+    if not isinstance(texts, list) or len(texts) != 1 or not isinstance(texts[0], list):
+        return False
+    return bool(texts[0]) and all(isinstance(one, str) for one in texts[0])
+
+
 def _of_candidates(value: Mapping[str, Any], _depth: int) -> Any:
     found = [from_messages([message], finish) for message, finish in gemini_choices(value)]
     return found if len(found) > 1 else found[0]
@@ -279,6 +283,13 @@ _FORMS: tuple[
     (_is_named, _of_named),
     (_is_batch_line, _of_batch_line),
     (is_failed_result, raise_failed),
+    (is_part, raise_part),
+    (is_final_event, lambda value, depth: output_of(value["response"], depth + 1)),
+    (
+        lambda value: isinstance(value.get("modelOutput"), Mapping),  # of Bedrock's batches
+        lambda value, depth: output_of(value["modelOutput"], depth + 1),
+    ),
+    (_is_of_harness, lambda value, depth: output_of(value["resps"][0], depth + 1)),
     (_is_answer, lambda value, depth: from_messages([value])),
     (
         lambda value: is_response(value) and not is_sample(value),
@@ -304,14 +315,13 @@ def _output_within(value: Mapping[str, Any], depth: int) -> Any:
         return with_end(found, calls, finish_of(value))
     if calls:
         return with_end("", calls, finish_of(value))
-    if reason := error_in(value.get("error")):
-        raise NoOutput(f"There is no output, but an error: {reason}.")
+    require_no_failure(value)
     if any(value.get(key) == "" for key in _HOLDING):
         return ""
     wrong = next((key for key in (*_OUTPUTS, *_TEXTS) if value.get(key)), "")
     if wrong and "type" not in value:
         return _under(wrong, value, depth)
-    raise UnknownForm(_unknown_form(value))
+    raise UnknownForm(unknown_form(value))
 
 
 def _held(value: Mapping[str, Any]) -> list[str]:
@@ -328,23 +338,12 @@ def _may_hold(value: Any) -> bool:
 
 
 def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
-    found = unpacked(value[key])
+    found = opened(value[key])
+    if key == "output" and value.get("status") == "succeeded" and is_pieces(found):
+        raise UnknownForm(f"The `output` of this prediction may be the pieces of one text: {JOIN}.")
     if key == "message":
         return from_messages([found], finish_of(value))
     texts = isinstance(found, (list, tuple)) and all(isinstance(one, str) for one in found)
     if key in ("text", "content") and not isinstance(found, (str, Unreadable)) and not texts:
         return from_messages([{"role": "assistant", "content": found}])
     return output_of(found, depth + 1)
-
-
-def _unknown_form(value: Mapping[str, Any]) -> str:
-    if not value:
-        return "The output is an empty object; if the model said nothing, give an empty text."
-    listed, more = [str(key) for key in value][:_MAX_LISTED], ", …" * (len(value) > _MAX_LISTED)
-    meant = next(((key, near) for key in listed if (near := _misspelt(key))), None)
-    return (
-        f"The output is an object that holds no output (its keys: {', '.join(listed)}{more}). "
-        + (f"`{meant[0]}`: did you mean `{meant[1]}`? " if meant else "")
-        + f"A sample object has {', '.join(SAMPLE_KEYS[:-1])} or {SAMPLE_KEYS[-1]}; chat completions, "
-        "responses, messages and objects with a `text` are read, too."
-    )

@@ -42,9 +42,11 @@ ABOUT_THE_RUN = frozenset(
 """The keys of a hosted sample that do not say what the model answered."""
 _OTHERS = frozenset(
     {
-        "additional_kwargs", "body", "cost", "custom_id", "datasource_item", "details", "done", "done_reason",
+        "additional_kwargs", "avgLogprobs", "body", "cost", "custom_id", "datasource_item", "details", "done",
+        "done_reason",
         "duration", "eval_count", "eval_duration", "finishReason", "idx", "instruction", "item", "latency",
-        "latency_ms", "load_duration", "model_name", "n", "prompt", "prompt_eval_count",
+        "latency_ms", "load_duration", "modelVersion", "model_name", "n", "promptFeedback", "responseId",
+        "usageMetadata", "prompt", "prompt_eval_count",
         "prompt_eval_duration", "prompt_id", "provider", "query", "question", "reference_answer",
         "request_id", "response_metadata", "row_id", "sample_id", "status_code", "stop", "stopReason",
         "stop_type", "system", "timestamp", "tokens", "total_duration", "usage_metadata",

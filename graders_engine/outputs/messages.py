@@ -18,7 +18,12 @@ _PROMPT_ROLES = ("user", "human", "system", "developer")
 _ROLES = (*_MODEL_ROLES, *_PROMPT_ROLES, "tool", "function")
 _FINISH_KEYS = (
     "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type",
+    "completionReason",
 )  # fmt: skip
+_ABOUT_FINISH = ("details", "meta_info", "response_metadata", "generation_info")
+"""Keys of objects beside a text that may say why it ends."""
+_CUT = ("stopped_limit", "is_truncated")
+"""Keys that are true where a text is cut off."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
 
 
@@ -38,14 +43,29 @@ def is_models(message: Mapping[str, Any]) -> bool:
     return role_of(message) in _MODEL_ROLES
 
 
-def finish_of(holder: Mapping[str, Any]) -> str:
-    """Why the model's text ends, in the words of chat completions."""
-    details = holder.get("details")
-    for one in (holder, details if isinstance(details, Mapping) else {}):
-        for key in _FINISH_KEYS:
-            if isinstance(reason := one.get(key), str) and reason:
-                return "length" if reason.lower() in CUT_OFF else reason
-    return "stop"
+def finish_of(holder: Mapping[str, Any], without: str = "stop") -> str:
+    """Why the model's text ends, in the words of chat completions; `without` where nothing says it."""
+    held = (holder, *(holder.get(key) for key in _ABOUT_FINISH))
+    reasons = (_finish_in(one) for one in held if isinstance(one, Mapping))
+    return next(filter(None, reasons), without)
+
+
+def _finish_in(holder: Mapping[str, Any]) -> str:
+    if any(holder.get(key) is True for key in _CUT):
+        return "length"
+    for key in (*_FINISH_KEYS, "incomplete_details"):
+        reason = holder.get(key)
+        if isinstance(reason, Mapping):  # of SGLang, AI21 and the Responses API
+            reason = reason.get("type") or reason.get("reason")
+        if isinstance(reason, str) and reason:
+            return "length" if reason.lower() in CUT_OFF else reason
+    return ""
+
+
+def content_of(message: Mapping[str, Any]) -> Any:
+    """The content of a message, which the forms of Gemini and of the AI SDK have under `parts`."""
+    content, parts = message.get("content"), message.get("parts")
+    return parts if not content and isinstance(parts, list) else content
 
 
 def message_text(message: Mapping[str, Any], where: str = "content") -> str:
@@ -54,7 +74,7 @@ def message_text(message: Mapping[str, Any], where: str = "content") -> str:
     Raises:
         UnknownForm: its content has no known form, or is elsewhere.
     """
-    text = text_of(message.get("content"), where) or text_of(message.get("refusal"), "refusal")
+    text = text_of(content_of(message), where) or text_of(message.get("refusal"), "refusal")
     if text or any(message.get(key) for key in (*_CALLS, "audio")):
         return text
     if not message.get("content") and (
@@ -74,7 +94,7 @@ def tool_calls_in(message: Mapping[str, Any], where: str = "tool_calls") -> list
     ]
     if not calls and isinstance(message.get("function_call"), Mapping):
         calls = [{"type": "function", "function": message["function_call"]}]
-    return calls or list(_uses_in(message.get("content")))
+    return calls or list(_uses_in(content_of(message)))
 
 
 def _in_chat_form(call: Any) -> Any:
@@ -117,15 +137,42 @@ def tool_list(calls: Any, where: str) -> list[Any]:
 
 
 def _uses_in(content: Any) -> Iterator[dict[str, Any]]:
-    """The tool calls among the parts of a content, as in Anthropic's messages."""
+    """The tool calls among the parts of a content, as in messages of Anthropic, Bedrock and Gemini."""
     for part in content if isinstance(content, list) else ():
-        if isinstance(part, Mapping) and part.get("type") == "tool_use":
-            arguments = json.dumps(part.get("input"), ensure_ascii=False)
+        if not isinstance(part, Mapping):
+            continue
+        use = (
+            part
+            if part.get("type") == "tool_use"
+            else part.get("toolUse") or part.get("functionCall")
+        )
+        if isinstance(use, Mapping):
+            given = use["args"] if "args" in use else use.get("input")
             yield {
-                "id": part.get("id"),
+                "id": use.get("id") or use.get("toolUseId"),
                 "type": "function",
-                "function": {"name": part.get("name"), "arguments": arguments},
+                "function": {
+                    "name": use.get("name"),
+                    "arguments": json.dumps(given, ensure_ascii=False),
+                },
             }
+
+
+def require_no_conversation(values: Sequence[Any]) -> None:
+    """Check that a list with some messages holds samples, and not a conversation with a slip in it.
+
+    Raises:
+        UnknownForm: it is one.
+    """
+    for one in values:
+        if isinstance(one, Mapping) and "content" in one and not is_message(one):
+            keys = ", ".join(map(str, one))
+            raise UnknownForm(f"A message among others has no `role` (its keys: {keys}).")
+    if any(is_message(one) and not is_models(one) for one in values):
+        other = next(one for one in values if not is_message(one))
+        raise UnknownForm(
+            f"Among the messages of a conversation is {kind_of(other)} without a `role`."
+        )
 
 
 def one_choice(message: dict[str, Any], finish: str) -> dict[str, Any]:

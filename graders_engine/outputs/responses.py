@@ -89,9 +89,9 @@ def from_items(items: Sequence[Any], finish: str = "stop") -> dict[str, Any]:
             answer = list(items[place:])
     if items and not answer:
         raise UnknownForm("There is no message of the assistant after the last one of the user.")
-    texts = [
-        message_text(item) for item in answer if item.get("type") == "message" or "role" in item
-    ]
+    messages = [item for item in answer if item.get("type") == "message" or "role" in item]
+    final = [item for item in messages if item.get("phase") == "final_answer"]
+    texts = [message_text(item) for item in final or messages]
     calls = [call for item in answer if (call := _call(item))]
     unknown = [str(item.get("type")) for item in answer if not is_item(item) and "role" not in item]
     if unknown and not any(texts) and not calls:

@@ -11,7 +11,13 @@ from graders_engine.language.content import text_of
 from graders_engine.language.kinds import kind_of
 from graders_engine.language.scope import SAMPLE_KEYS
 from graders_engine.outputs.completions import is_marked_choice
-from graders_engine.outputs.messages import message_text, one_choice, tool_calls_in, tool_list
+from graders_engine.outputs.messages import (
+    finish_of,
+    message_text,
+    one_choice,
+    tool_calls_in,
+    tool_list,
+)
 from graders_engine.outputs.responses import error_in
 
 _SAMPLE_KEYS = frozenset(SAMPLE_KEYS)
@@ -35,7 +41,7 @@ def plain_text(sample: dict[str, Any]) -> str | None:
     message = first.get("message") if type(first) is dict else None
     if type(message) is not dict or "function_call" in message or len(choices) > 1:
         return None
-    if "error" in first or first.get("finish_reason") == "error":
+    if "error" in first or first.get("finish_reason") == "error" or "stop_reason" in first:
         return None
     text, calls = message.get("content"), message.get("tool_calls")
     return text if type(text) is str and text and (calls is None or type(calls) is list) else None
@@ -164,6 +170,9 @@ def _with_message(given: dict[str, Any]) -> dict[str, Any]:
     if first.get("error") or first.get("finish_reason") == "error":
         reason = error_in(first.get("error")) or "its finish reason is error"
         raise NoOutput(f"There is no output, but an error: {reason}.")
+    if first.get("finish_reason") is None and (finish := finish_of(first, "")):
+        first = {**first, "finish_reason": finish}
+        given = {**given, "choices": [first, *given["choices"][1:]]}
     if first.get("message") is not None or "text" not in first:
         return given
     found = _first_message([first])

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.errors import InvalidRequest, InvalidRow
+from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
+from graders_engine.language import strict_json
 from graders_engine.language.kinds import plain
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.forms import output_of
@@ -20,6 +21,7 @@ from graders_engine.outputs.unreadable import Unreadable
 
 SAMPLES_IN = ("samples", "model_samples", "model_sample", "sample")
 """The keys of a row that may hold a list of samples."""
+_PLURAL = ("samples", "model_samples")
 _LISTS = (list, tuple)
 
 
@@ -45,8 +47,31 @@ def item_and_samples(raw: Mapping[str, Any]) -> tuple[Any, Any]:
     if len(given) != 1:
         what = f"has both `{given[0]}` and `{given[1]}`" if given else "has no samples"
         raise InvalidRow(f"The row {what} ({keys_of(raw)}).")
-    output = opened(raw[given[0]], sample=given[0] == "sample")
+    output = _list_in(raw[given[0]]) if given[0] in _PLURAL else raw[given[0]]
+    output = opened(output, sample=given[0] == "sample")
+    _require_one_row(raw)
     return item_beside(raw, SAMPLES_IN), output
+
+
+def _list_in(value: Any) -> Any:
+    """The list of a text that is the JSON of one, as in cells of tables; any other value as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    try:
+        found = strict_json.decode(value)
+    except ValueError:
+        return value
+    return found if isinstance(found, list) else value
+
+
+def _require_one_row(raw: Mapping[str, Any]) -> None:
+    """Check that an object is not a whole table, with a list of values for each column."""
+    lengths = {len(one) if type(one) is list else -1 for one in raw.values()}
+    if len(raw) > 1 and len(lengths) == 1 and min(lengths) > 1:
+        raise UnknownForm(
+            "Every value of this row is a list of the same length: it is a table, column by column. Write "
+            "one object for each row (pandas: to_dict('records'))."
+        )
 
 
 def rows_to_grade(item: Any, output: Any) -> list[Any]:

@@ -33,13 +33,18 @@ def opened(value: Any, *, sample: bool = False) -> Any:
         return value
     if not isinstance(found, dict):
         return value
-    of_sample = sample and bool(found) and found.keys() <= set(SAMPLE_KEYS)
+    of_sample = (
+        sample and bool(found) and ("output_text" in found or found.keys() <= set(SAMPLE_KEYS))
+    )
     return found if of_sample or _is_answer(found) else value
 
 
 _FIRST = frozenset("{ \t\r\n")
-_SIGNS = ('"object"', '"custom_id"', '"error"', '"stop_reason"', '"refusal"', '"usageMetadata"')
-"""Keys of which each answer has one: texts without them need not be parsed."""
+_SIGNS = (
+    '"object"', '"custom_id"', '"error"', '"stop_reason"', '"refusal"', '"usageMetadata"', '"finish_reason"',
+    '"output_text"', '"status_code"',
+)  # fmt: skip
+"""Keys and types of which each answer has one: texts without them need not be parsed."""
 
 
 def _is_answer(found: Mapping[str, Any]) -> bool:
@@ -52,7 +57,46 @@ def _is_answer(found: Mapping[str, Any]) -> bool:
         return response is None or isinstance(response, Mapping)
     if "content" in found and found.get("role") == "assistant":
         return "refusal" in found or (found.get("type") == "message" and "stop_reason" in found)
-    return ("usageMetadata" in found and is_gemini(found)) or _is_error(found)
+    if "usageMetadata" in found and is_gemini(found):
+        return True
+    return _is_completion(found) or _is_response(found) or _is_body(found) or _is_error(found)
+
+
+def _is_completion(found: Mapping[str, Any]) -> bool:
+    """Whether an object without a name has the choices of a completion, and why each of them ends."""
+    choices = found.get("choices")
+    return isinstance(choices, list) and bool(choices) and all(map(_is_choice, choices))
+
+
+def _is_choice(choice: Any) -> bool:
+    message = choice.get("message") if isinstance(choice, Mapping) else None
+    return (
+        isinstance(message, Mapping)
+        and message.get("role") == "assistant"
+        and "finish_reason" in choice
+    )
+
+
+def _is_response(found: Mapping[str, Any]) -> bool:
+    """Whether an object without a name has a message of the Responses API in its output."""
+    output = found.get("output")
+    messages = [
+        one["content"]
+        for one in (output if isinstance(output, list) else ())
+        if isinstance(one, Mapping) and one.get("type") == "message" and "content" in one
+    ]
+    return any(
+        isinstance(part, Mapping) and part.get("type") == "output_text"
+        for content in messages
+        if isinstance(content, list)
+        for part in content
+    )
+
+
+def _is_body(found: Mapping[str, Any]) -> bool:
+    """Whether an object is what the Batch API writes of one request, whose body is an answer or an error."""
+    body = found.get("body")
+    return "status_code" in found and isinstance(body, Mapping) and _is_answer(body)
 
 
 def _is_error(found: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.language.scope import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.outputs.completions import OBJECTS, completion_in, is_completion
-from graders_engine.outputs.foreign import require_not_printed, unpacked
+from graders_engine.outputs.foreign import require_not_printed
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.hosted import hosted_item_and_sample, is_export
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
@@ -116,8 +116,7 @@ class Flat(_ItemAndOutput):
         if self.field not in raw:
             raise InvalidRow(f"The row has no field `{self.field}` ({keys_of(raw)}).")
         item = {key: value for key, value in raw.items() if key != self.field}
-        output = raw[self.field]
-        return item, unpacked(output) if "custom_id" in raw else output
+        return item, raw[self.field]
 
     def split(self, ref: RowRef) -> Sequence[RowRef]:
         """A row for each sample, which also has the field with this sample in its item."""
