@@ -250,9 +250,8 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
 
 
 def _no_output(row: Mapping[str, Any]) -> str:
-    null = next((key for key in ("model_sample", "sample") if key in row), "")
-    if null:
-        return f"There is no output: `{null}` is null."
+    if nulls := [f"`{key}`" for key in ("model_sample", "sample") if key in row]:
+        return f"There is no output: {' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null."
     keys = ", ".join(map(str, row)) or "none"
     return (
         f"There is no output: the row has neither `model_sample` nor `sample` (its keys: {keys}). If the "

@@ -46,7 +46,14 @@ def is_part(value: Any) -> bool:
         for mark, keys in _UNFINISHED.items()
     ):
         return True
-    return _has_delta(value) or _is_unfinished_gemini(value)
+    return _has_delta(value) or _is_unfinished_gemini(value) or _is_running(value)
+
+
+def _is_running(value: Mapping[str, Any]) -> bool:
+    """Whether it is a prediction of Replicate that has not ended."""
+    return value.get("status") in ("starting", "processing") and (
+        "urls" in value or "version" in value
+    )
 
 
 def raise_part(_value: Mapping[str, Any], _depth: int) -> Any:

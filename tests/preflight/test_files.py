@@ -41,7 +41,7 @@ GOOD = "".join(json.dumps(row) + "\n" for row in SUMS)
         (GOOD + '["a", "list"]\n', 61),
         ('{"messages": [}\n' + GOOD, 1),
         (json.dumps(SUMS, indent=2), 0),
-        ("\n".join(json.dumps(row, indent=2) for row in SUMS), 1),
+        ("\n".join(json.dumps(row, indent=2) for row in SUMS), 0),
     ],
     ids=["NaN", "a list", "a slip", "one array", "over several lines"],
 )
