@@ -32,7 +32,7 @@ OVERLOADED_STATUS = frozenset({429, 503, 529})
 _REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
 _FORBIDDEN_STATUS = frozenset({403, 404})  # they may depend on what is asked: some moderate it so
-_MODERATED_STATUS = frozenset({400, 403, 422, 446, 451})
+_MODERATED_STATUS = frozenset({400, 403, 422, 424, 446, 451})
 """Answers that are no outage, so that the sentence that an error begins with may be a filter's."""
 _GUARDRAIL_STATUS = 446
 """By which Portkey and other gateways say that a guardrail stopped the request."""
