@@ -89,7 +89,7 @@ BODIES: dict[str, tuple[int, Any]] = {
     "DeepSeek, older": (400, {"detail": "Content Exists Risk"}),
     "Zhipu": (400, {"contentFilter": [{"level": 1, "role": "user"}], "error": {"code": "1301"}}),
     "Zhipu, only its sentence": (
-        400, told("系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语。", code="1301"),
+        400, told("系统检测到输入或生成内容可能包含不安全或敏感内容", code="1301"),
     ),
     "Zhipu, its sentence in English": (
         400, told("The system has detected potentially unsafe or sensitive content in input or generation.",
