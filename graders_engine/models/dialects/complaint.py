@@ -38,7 +38,8 @@ _CLEAR = re.compile(
     r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|deprecated|disabled|incompatible|removed"
     r"|extra[ _]|extraneous|additional propert|strictly|\bmust (?:only )?be\b|should be|ha(?:s|ve) to"
     r"|\bonly\b|\bone of\b|\brange\b|(?:less|greater|higher|lower) than|too (?:large|high|low|small|big)"
-    r"|valid roles?|alternat|none of|at the beginning|can(?:not| not|'t) (?:both|be (?:used|set|specified))"
+    r"|valid roles?|alternat|none of|at the beginning|discriminator|cannot find field|no user|at least one"
+    r"|not specified|can(?:not| not|'t) (?:both|be (?:used|set|specified))"
     r"|invalid grammar|grammar error|(?:compile|parse) (?:the )?grammar|initiali[sz]e sampl"
     r"|(?:\bnot?|n't)\W(?:\w+\W+){0,3}?(?:support|permit|allow|accept|recogni|available|enabled|implement"
     r"|compatib|known|expect|applicab)"
@@ -87,22 +88,42 @@ _OF_LIMIT = re.compile(
     r"too (?:large|high|big|long|small)|at (?:most|least)|maximum|exceed|limit|(?:less|greater|higher) than"
 )
 _OF_PROMPT = re.compile(
-    r"context|input tokens|in the messages|prompt|reached|could not finish|max_model_len"
-    r"|\binputs?\b\W+(?:tokens|length)|\d inputs?\b|\+|\bsum of\b|\btotal\b"
+    r"context(?!_window\W+for this model)|input tokens|in the messages|prompt|reached|could not finish"
+    r"|max_model_len|\binputs?\b\W+(?:tokens|length)|\d inputs?\b|\+|\bsum of\b|\btotal\b"
 )
 """It is about how long a row is, together with the limit on its answer."""
-_BINDING = re.compile(r"response_format|json_schema|json_object|text\.format|structured")
-_SCHEMA = re.compile(r"grammar|\bschema|sampler|guided|json[ -]mode|(?:response|output) format")
+_BINDING = re.compile(
+    r"response_format|json_schema|json_object|text\.format|structured|output_config\W+format"
+    r"|handle the requested parameters"
+)
+_TOOL = re.compile(r"\btool_choice\b|\bforces? tool use\b")
+"""No request has tools: a gateway asks a provider for the form of the answer by one."""
+_SCHEMA = re.compile(
+    r"grammar|\bschema|response_?schema|sampler|guided|json[ -]mode|(?:response|output) format"
+)
 _FAILED = re.compile(
-    r"fail|error|unable|could not|cannot|invalid|compil|disabled|unavailable|n't|\bnot?\b|unsupported"
+    r"fail|error|unable|could not|cannot|missing|invalid|compil|disabled|unavailable|n't|\bnot?\b|unsupported"
 )
 _ALL_WAYS = re.compile(r"extra|unrecogni[sz]ed|unknown|unsupported_parameter|json[ -]mode")
-_OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b")
+_OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b|response_?schema")
 _SYSTEM = re.compile(
     r"\bsystem[ _-]?(?:role|message|prompt|instruction|field)|[`'\"]system[`'\"]|developer instruction"
     r"|\broles?\b[^.]{0,40}\bsystem\b"
 )
-_LIST = re.compile(r"\b(?:only|expected|values are|one of|must be|valid roles?|allowed)\b")
+_LIST = re.compile(
+    r"\b(?:only|expected|values are|one of|must be|should be|(?<!not )permitted|valid roles?|allowed)\b"
+)
+_STRANGE_ROLE = re.compile(
+    r"\b(?:unexpected|unknown|invalid|unsupported) (?:message )?role\b"
+    r"|\brole\W{1,3}has (?:an )?invalid value"
+)
+_OTHER_ROLE = re.compile(r"\b(?:user|assistant|tool|function)\b")
+_NO_USER = re.compile(
+    r"\bno user (?:query|messages?)\b|\bcontents (?:is|are) (?:not specified|required)"
+    r"|\bat least one (?:user )?message\b"
+)
+_TAKES_SYSTEM = re.compile(r"\bshould be 'system'")
+"""One of several objects, each of which names one role that is known."""
 MAX_LINES = 50
 """Objects of an error that are read."""
 
@@ -141,6 +162,8 @@ def refused_parts(asked: Asked, error: BackendFailure) -> dict[str, bool]:
     for line in lines:
         for part, is_clear in _named_in(line, asked, quotes, error.param):
             found[part] = is_clear or found.get(part, False)
+    if "developer" in found and any(map(_TAKES_SYSTEM.search, lines)):
+        found.pop("system", None)
     return found
 
 
@@ -174,6 +197,9 @@ def _named_in(
 def _in_words(text: str, asked: Asked) -> Iterator[str]:
     """The parts that a text refuses which belongs to no parameter."""
     refused = _KNOWN.split(text)[0]
+    if _TOOL.search(refused) and not asked.parts.isdisjoint(("json_schema", "json_object")):
+        yield from _bindings(refused, asked)
+        return
     yield from _options(refused, asked)
     if _BINDING.search(refused) or (_SCHEMA.search(refused) and _FAILED.search(refused)):
         yield from _bindings(refused, asked)
@@ -239,10 +265,16 @@ def _bindings(text: str, asked: Asked) -> Iterator[str]:
                 yield "json_object"
 
 
+def _lacks_user(text: str, request: ModelRequest) -> bool:
+    """Whether a text asks for a user's message, which a request does not have."""
+    return bool(_NO_USER.search(text)) and all(one.role != "user" for one in request.messages)
+
+
 def _roles(text: str, asked: Asked, *, is_role: bool = False) -> Iterator[str]:
     """The roles that a text refuses, or their order."""
     if "alternat" in text:
-        yield from asked.parts & {"turns", "system"}
+        own_turns = "turns" in asked.parts and re.search(r"optional\W{1,2}system", text)
+        yield from {"turns"} if own_turns else asked.parts & {"turns", "system"}
         return
     refused = set()
     about_roles = is_role or "role" in text
@@ -253,8 +285,8 @@ def _roles(text: str, asked: Asked, *, is_role: bool = False) -> Iterator[str]:
         refused = {role for role in ("developer", "system") if not re.search(rf"\b{role}\b", known)}
     elif about_roles and "developer" in before and "developer instruction" not in before:
         refused = {"developer"}
-    elif _SYSTEM.search(before) and _REFUSING.search(text):
+    elif (_SYSTEM.search(before) and _REFUSING.search(text)) or _lacks_user(text, asked.request):
         refused = {"system"}
-    elif is_role:
+    elif is_role or (_STRANGE_ROLE.search(text) and not _OTHER_ROLE.search(text)):
         refused = {"developer"} if "developer" in asked.parts else {"system"}
     yield from refused & asked.parts

@@ -161,7 +161,8 @@ class Dialects:
         learnt = known.dialect.left_out | (dialect.left_out - known.doubted.keys())
         confirmed = known.proven | {part.partition("=")[0] for part in known.proven}
         known.dialect = Dialect(frozenset(learnt - confirmed))
-        for part in sorted(dialect.left_out & known.reasons.keys()):
+        told = dialect.left_out & known.reasons.keys()
+        for part in sorted(told - ({"developer"} if "system" in told else set())):
             is_learnt = part in known.dialect.left_out
             warning = (part if option_in(part) else named(part, dialect), is_learnt)
             if warning not in known.warned and (is_learnt or part in known.doubted):
