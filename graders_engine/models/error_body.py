@@ -43,11 +43,10 @@ _QUOTA = re.compile(
 )
 """How an error begins, or its code, where nothing is left to spend; its status may be a rate limit's."""
 _NO_MODEL = re.compile(
-    r"\b(no such|unknown|invalid|not a valid) (model|deployment)|"
+    r"\b(no such|unknown|invalid|unsupported|not a valid) (model|deployment)|\bno models loaded|"
     r"\b(model|deployment)[^\n]{0,200}\b(does ?n[o']t exist|not[ _](exist|found|available|a valid))",
     re.IGNORECASE,
 )
-
 _SAYING = re.compile(
     r"(?i)message|msg|detail|details|\w*errors?|description|reasons?|title|metadata|raw|causes?"
     r"|\w*field|\w*violations?|status"
@@ -155,7 +154,8 @@ def failure_of(
         cause="" if filtered else _cause(status, spent=spent),
     )
     if 300 <= status < 400:
-        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
+        to = f": write {shortened(text)} in place of this address" if text else ""
+        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed{to}", **fields)
     reason = f"{address}: {source} {status}: {shortened(text)}"
     if status in RETRIED_STATUS and not (filtered or spent):
         overloaded = status in OVERLOADED_STATUS
@@ -225,7 +225,7 @@ def lacks_model(error: BackendFailure, model: str) -> bool:
         model: what it was asked for.
     """
     code = (error.code or "").lower()
-    if "model" in code and ("not_found" in code or "not_available" in code):
+    if "model" in code and re.search("not_found|not_available|decommission", code):
         return True
     if error.status not in (400, 404, 422) or not _NO_MODEL.search(error.details):
         return False
