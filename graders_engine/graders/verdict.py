@@ -159,7 +159,7 @@ def _answer(reply: ModelReply, asked: Asked, labels: Sequence[str]) -> Any:
         raise ValueError(f"{reason}. {_MORE_TOKENS}") from None
     if reply.bound and not (isinstance(answer, dict) and "result" in answer):
         reason = f"the judge's answer has no `result`: {_excerpt(answer)}"
-        raise _WrongForm(reason, isinstance(answer, (dict, list)))
+        raise _WrongForm(reason, answer is not None)
     return answer
 
 
@@ -195,7 +195,7 @@ def _whole_answer(text: str, asked: Asked) -> Any:
         raise ValueError(_nothing(whole))
     reason = "the judge's answer is not JSON alone, as was requested"
     answer = behind.answers[0]
-    raise _WrongForm(f"{reason}: {_excerpt(answer)}", "{" in answer)
+    raise _WrongForm(f"{reason}: {_excerpt(answer)}", "{" in answer or len(answer.split()) == 1)
 
 
 def _verdict_at_end(text: str, asked: Asked, labels: Sequence[str]) -> dict[str, Any]:

@@ -281,8 +281,8 @@ def _make_tables(file: sqlite3.Connection) -> None:
 class Cached(Policy):
     """Asks once for the same: a key is the hash of the request, the endpoint and the repeat.
 
-    Refusals and answers that were cut off are kept as well: asking again would be paid again for the same.
-    Failures are never kept.
+    Refusals are kept as well: asking again would be paid again for the same. Failures are never kept, nor
+    answers that are empty or cut off: they come from a fault or a limit of the endpoint, which may be mended.
 
     Args:
         backend: what it wraps.
@@ -305,6 +305,7 @@ class Cached(Policy):
         reply = await self._store.get(key)
         if reply is None:
             reply = await self.backend.complete(request)
-            await self._store.put(key, reply)
+            if reply.finish != "length" and (reply.text.strip() or reply.refusal is not None):
+                await self._store.put(key, reply)
         self._kept.see(request.model, reply.left_out, kept=reply.kept)
         return reply

@@ -22,6 +22,14 @@ TABLES = ("endpoints", "models", "prices", "images", "preflight")
 """The tables of the file; `images` is for `graders image`."""
 
 
+_QUOTED_NAME = "a name with dots stands in quotes"
+_FORMS = {
+    "headers": 'write {"X-Name" = "VALUE"}',
+    "query": 'write {api-version = "2024-10-21"}, the value in quotes',
+}
+"""How a table in a table is written, for those who wrote something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class PreflightConfig:
     """The table `preflight`.
@@ -115,10 +123,23 @@ def _endpoint(value: Any) -> EndpointSettings:
     fields = _fields(EndpointSettings, value)
     if fields.get("api_key_env") == "":
         raise ValueError("api_key_env must be the name of a variable; leave it out to send no key")
+    if way := next(filter(None, map(_way_of_key, fields.get("headers", {}).items())), ""):
+        raise ValueError(
+            "headers hold the key, which has no place in a file: name its variable with api_key_env, and "
+            f'set auth = "{way}"'
+        )
     base_url = fields.get("base_url", DEFAULT_BASE_URL)
     if "api_key_env" not in fields and not takes_usual_key(base_url):
         fields = {**fields, "api_key_env": ""}
     return EndpointSettings(**fields)
+
+
+def _way_of_key(header: tuple[str, str]) -> str:
+    """The setting `auth` that sends the key of a header from its variable; empty where there is no key."""
+    name, value = header[0].lower(), header[1].lower()
+    if name == "api-key":
+        return "api-key"
+    return "bearer" if name == "authorization" and value.startswith("bearer ") else ""
 
 
 def _without_address(endpoints: Any) -> Iterator[str]:
@@ -129,6 +150,8 @@ def _without_address(endpoints: Any) -> Iterator[str]:
 
 
 def _price(value: Any) -> Price:
+    if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
+        raise ValueError(f'{_QUOTED_NAME}: [prices."gpt-4.1"]')
     fields = _fields(Price, value)
     for name, amount in fields.items():
         if not 0 <= amount < math.inf:
@@ -139,6 +162,8 @@ def _price(value: Any) -> Price:
 
 
 def _model(value: Any) -> str:
+    if isinstance(value, dict):
+        raise ValueError(f'{_QUOTED_NAME}: "gpt-4.1" = "MODEL@ENDPOINT"')
     if not isinstance(value, str) or not value.partition("@")[0]:
         raise ValueError('write "MODEL@ENDPOINT", or "MODEL" at the default endpoint')
     return value
@@ -159,7 +184,8 @@ def _fields(record: type[Any], value: Any) -> dict[str, Any]:
         try:
             msgspec.convert(value[name], known[name])
         except msgspec.ValidationError as error:
-            mistakes.append(f"{name}: {error}")
+            form = _FORMS.get(name)
+            mistakes.append(f"{name}: {error}{f'; {form}' if form else ''}")
     if mistakes:
         raise ValueError("; ".join(mistakes))
     return value

@@ -51,8 +51,11 @@ def key_origin(settings: EndpointSettings, api_key: str | None) -> str:
     # Someone may have put the key itself in the place of the variable's name.
     if variable not in os.environ and not _USUAL_VARIABLE.fullmatch(variable):
         variable = "the variable that api_key_env names"
-    if os.environ.get(settings.api_key_env, "").strip():
-        return f"The key came from {variable}."
+    if key := os.environ.get(settings.api_key_env, "").strip():
+        more = ""
+        if key[0] in "'\"" or key.lower().startswith("bearer "):
+            more = " It must be the key alone, without quotes and without the word Bearer."
+        return f"The key came from {variable}.{more}"
     if any(name.lower() in ("authorization", "api-key", "x-api-key") for name in settings.headers):
         return "The key came from `headers` in graders.toml."
     if not settings.api_key_env:

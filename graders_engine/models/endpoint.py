@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 _VARIABLE = re.compile(r"\w+")
 _KEY_REFUSED = frozenset({401, 403})
+_KEY_INVALID = re.compile(r"(?i)api key not valid|api_key_invalid")
+_OTHER_PATH = re.compile(r"(?<=/v1)(/chat)/*$|/api/(?:chat|generate)/*$")
+"""At the end of a base URL: a part of a request's path, or a path of Ollama's own API."""
 _NOT_THERE = frozenset({404, 405})
 _VERSION = re.compile(r"/(v\d|openai\b)")
 """In the path of a base URL: the API's version, or Azure's way to name it."""
@@ -256,17 +259,22 @@ class Endpoint:
         try:
             return await self._client.post(self._url(path), body, self._headers)
         except BackendRejected as error:
-            if advice := self._advice(path, error.status):
+            if advice := self._advice(path, error):
                 raise BackendRejected(f"{error}. {advice}", **error.answer()) from None
             raise
 
-    def _advice(self, path: str, status: int | None) -> str:
+    def _advice(self, path: str, error: BackendRejected) -> str:
         """What to do where the key or the address is refused; empty for another answer."""
-        if status in _KEY_REFUSED:
+        if error.status in _KEY_REFUSED or _KEY_INVALID.search(error.details):
             return self._key_origin
-        if status not in _NOT_THERE or not path:
+        if error.status not in _NOT_THERE or not path:
             return ""
+        if "only supported in v1/responses" in error.details:
+            return 'In graders.toml, under [endpoints.NAME], set api = "responses".'
         parts = urlsplit(self._base)
+        if other := _OTHER_PATH.search(parts.path):
+            end = "Leave out /chat" if other[1] else f"Write /v1 in place of {other[0]}"
+            return f"{end} at the end of the base URL."
         if _VERSION.search(parts.path):
             return ""
         version = "/openai/v1" if AZURE_HOST.search(parts.hostname or "") else "/v1"

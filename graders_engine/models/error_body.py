@@ -32,7 +32,7 @@ OVERLOADED_STATUS = frozenset({429, 503, 529})
 _REFUSED_STATUS = frozenset({401, 402, 405})
 """Answers that depend on the key, the account, the address and the model, but hardly on what is asked."""
 _FORBIDDEN_STATUS = frozenset({403, 404})  # they may depend on what is asked: some moderate it so
-_MODERATED_STATUS = frozenset({400, 403, 422, 446, 451})
+_MODERATED_STATUS = frozenset({400, 403, 422, 424, 446, 451})
 """Answers that are no outage, so that the sentence that an error begins with may be a filter's."""
 _GUARDRAIL_STATUS = 446
 """By which Portkey and other gateways say that a guardrail stopped the request."""
@@ -43,11 +43,10 @@ _QUOTA = re.compile(
 )
 """How an error begins, or its code, where nothing is left to spend; its status may be a rate limit's."""
 _NO_MODEL = re.compile(
-    r"\b(no such|unknown|invalid|not a valid) (model|deployment)|"
+    r"\b(no such|unknown|invalid|unsupported|not a valid) (model|deployment)|\bno models loaded|"
     r"\b(model|deployment)[^\n]{0,200}\b(does ?n[o']t exist|not[ _](exist|found|available|a valid))",
     re.IGNORECASE,
 )
-
 _SAYING = re.compile(
     r"(?i)message|msg|detail|details|\w*errors?|description|reasons?|title|metadata|raw|causes?"
     r"|\w*field|\w*violations?|status"
@@ -155,7 +154,8 @@ def failure_of(
         cause="" if filtered else _cause(status, spent=spent),
     )
     if 300 <= status < 400:
-        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed", **fields)
+        to = f": write {shortened(text)} in place of this address" if text else ""
+        return BackendFailure(f"{address}: HTTP {status}: a redirect is not followed{to}", **fields)
     reason = f"{address}: {source} {status}: {shortened(text)}"
     if status in RETRIED_STATUS and not (filtered or spent):
         overloaded = status in OVERLOADED_STATUS
@@ -225,7 +225,7 @@ def lacks_model(error: BackendFailure, model: str) -> bool:
         model: what it was asked for.
     """
     code = (error.code or "").lower()
-    if "model" in code and ("not_found" in code or "not_available" in code):
+    if "model" in code and re.search("not_found|not_available|decommission", code):
         return True
     if error.status not in (400, 404, 422) or not _NO_MODEL.search(error.details):
         return False

@@ -185,6 +185,8 @@ class HttpClient:
                 if text is None:
                     reason = f"the answer is longer than {self._max_answer_bytes} bytes"
                     return NoAnswer(reason, status=answer.status, retried=False)
+                if 300 <= answer.status < 400:
+                    text = answer.headers.get("Location", "").partition("?")[0].encode()
                 return _Answer(answer.status, retry_after_s(answer.headers), text)
         except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
             return no_answer_after(

@@ -102,6 +102,40 @@ def test_a_base_url_that_leads_nowhere_is_mended(
     assert found.endswith("?") == advice.endswith("?")
 
 
+@pytest.mark.parametrize(
+    ("path", "reply", "advice"),
+    [
+        ("/v1/chat", NOT_FOUND, "Leave out /chat at the end of the base URL."),
+        ("/api/chat", NOT_FOUND, "Write /v1 in place of /api/chat at the end of the base URL."),
+        ("/v1", error(404, "This model is only supported in v1/responses."), 'set api = "responses"'),
+        ("/v1", error(400, "max_tokens: Field required"), "Set max_completions_tokens in the grader's"),
+        ("/v1", error(400, "parameter.enable_thinking must be set to false for non-streaming calls"),
+         "Set extra_body = {enable_thinking = false} under [endpoints.default]"),
+        ("/v1", error(400, "API key not valid. Please pass a valid API key."), "OPENAI_API_KEY"),
+        ("/v1", http(301, Location="https://a/v1/chat/completions?key=secret"),
+         "a redirect is not followed: write https://a/v1/chat/completions in place of this address"),
+    ],
+)  # fmt: skip
+def test_an_address_or_a_key_that_does_not_fit_says_what_to_change(
+    server: JudgeServer, path: str, reply: Any, advice: str
+) -> None:
+    server.answers(reply)
+    found = scored(server.url.removesuffix("/v1") + path).flags[SERVER]
+    assert advice in found
+    assert "secret" not in found
+
+
+@pytest.mark.parametrize("key", ["'sk-abcdefgh'", "Bearer sk-abcdefgh"])
+def test_a_key_with_more_than_the_key_is_told(
+    server: JudgeServer, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    server.answers(error(401, "Incorrect API key provided."))
+    found = scored(server.url).flags[SERVER]
+    assert "the key alone, without quotes and without the word Bearer" in found
+    assert "sk-abcdefgh" not in found
+
+
 MISSING_MODELS = {
     "OpenAI": (404, {"error": {"message": "The model `judge-1` does not exist or you do not have "
                                "access to it.", "code": "model_not_found"}}),
@@ -110,6 +144,9 @@ MISSING_MODELS = {
     "Gemini": (404, [{"error": {"code": 404, "message": "models/judge-1 is not found for API v1"}}]),
     "OpenRouter": (400, {"error": {"message": "judge-1 is not a valid model ID", "code": 400}}),
     "LiteLLM": (400, {"error": {"message": "Invalid model name passed in model=judge-1"}}),
+    "Groq": (400, {"error": {"message": "It is decommissioned", "code": "model_decommissioned"}}),
+    "another": (400, {"error": {"message": "Unsupported model judge-1"}}),
+    "LM Studio": (404, {"error": {"message": "No models loaded. Please load a model."}}),
     "Mistral": (400, {"object": "error", "message": "Invalid model: judge-1", "code": "1500"}),
 }  # fmt: skip
 

@@ -156,9 +156,9 @@ def test_nothing_more_may_enclose_a_bound_verdict_and_the_message_names_the_sett
 @pytest.mark.parametrize(
     ("text", "object_"),
     [
-        ("7", False),
+        ("7", True),
         ("Score: 7/10", False),
-        ('"kind"', False),
+        ('"kind"', True),
         ('{"score": 7}', True),
         ('{"result": "7"}', False),
     ],

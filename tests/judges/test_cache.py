@@ -78,16 +78,17 @@ def test_the_file_is_for_its_owner_only(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_the_judge_made_of_a_row_is_kept_and_an_outage_is_not(
+def test_what_the_judge_made_of_a_row_is_kept_but_no_outage_and_no_empty_or_cut_off_answer(
     server: JudgeServer, path: Path
 ) -> None:
     kept = [
         judge.answer(judge.said(None, refusal="no")),
-        judge.answer(judge.said("{", finish="length")),
         judge.answer(judge.said("prose")),
     ]
+    unfinished = [judge.answer(judge.said(text)) for text in (None, " ")]
+    unfinished.append(judge.answer(judge.said("{", finish="length")))
     page = judge.http(200, b"<html>")
-    not_kept = [judge.error(400, "no"), page, judge.hang_up]
+    not_kept = [*unfinished, judge.error(400, "no"), page, judge.hang_up]
     for number, reply in enumerate([*kept, *not_kept]):
         server.asked.clear()
         server.answers(reply)

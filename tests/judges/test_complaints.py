@@ -25,19 +25,23 @@ REQUEST = ModelRequest("judge-reasoning-1", MESSAGES, {}, SAMPLING)
 
 
 def refused(
-    body: Any, status: int = 400, left_out: tuple[str, ...] = (), api: str = "chat"
+    body: Any,
+    status: int = 400,
+    left_out: tuple[str, ...] = (),
+    api: str = "chat",
+    asked: ModelRequest = REQUEST,
 ) -> set[str]:
     """The parts that an error with this body names."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     error: BackendFailure = failure_of(URL, status, None, text)
-    parts = Dialect(frozenset(left_out)).parts(REQUEST, api)
+    parts = Dialect(frozenset(left_out)).parts(asked, api)
     names = {"model", "temperature", "top_p", "seed", "reasoning_effort", "max_completion_tokens"}
     names |= (
         {"messages", "response_format"}
         if api == "chat"
         else {"input", "text", "store", "reasoning"}
     )
-    return set(refused_parts(Asked(REQUEST, dict.fromkeys(names), URL, parts), error))
+    return set(refused_parts(Asked(asked, dict.fromkeys(names), URL, parts), error))
 
 
 def openai(message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
@@ -100,7 +104,17 @@ FORMS = [
     ("Unknown parameter: 'response_format'.", "json_object json_schema"),
     ("System role not supported", "system"),
     ("Conversation roles must alternate user/assistant/user/assistant/...", "system turns"),
-    ("After the optional system message, conversation roles must alternate user/assistant", "system turns"),
+    ("After the optional system message, conversation roles must alternate user/assistant", "turns"),
+    ("After the (optional) system message(s), user message(s) should alternate with assistant message(s)",
+     "turns"),
+    ("Unknown name \"additionalProperties\" at 'generation_config.response_schema': Cannot find field.",
+     "json_schema"),
+    ("* generation_config.response_schema.properties[steps].items: missing field.", "json_schema"),
+    ("output_config.format: Extra inputs are not permitted", "json_object json_schema"),
+    ("tool_choice: Thinking may not be enabled when tool_choice forces tool use.", "json_schema"),
+    ("No endpoints found that can handle the requested parameters.", "json_schema"),
+    ("Unexpected message role.", "system"),
+    ("'messages.0' : discriminator property 'role' has invalid value", "system"),
     ("Only user and assistant roles are supported!", "system"),
     ("This model doesn't support system messages.", "system"),
     ("Unexpected role 'system' after role 'user'", "system"),
@@ -108,6 +122,51 @@ FORMS = [
     ("Jinja Exception: System message must be at the beginning.", "system"),
     ("Developer instruction is not enabled for models/judge-reasoning-1", "system"),
 ]  # fmt: skip
+
+
+FOR_DEVELOPER = [
+    "Unexpected message role.",
+    "Error rendering prompt with jinja template: \"Unexpected message role.\".",
+    "'messages.0' : discriminator property 'role' has invalid value",
+    "1 validation error: messages.0.role Input should be 'user', 'assistant', 'system' or 'tool'",
+    [{"loc": ["body", "messages", 0, "role"], "msg": "Input should be 'system', 'user' or 'assistant'"}],
+    [{"loc": ["body", "messages", 0, "role"], "msg": "unexpected value; permitted: 'system', 'user'"}],
+    [{"loc": ["body", "messages", 0, "SystemMessage", "role"], "msg": "Input should be 'system'"},
+     {"loc": ["body", "messages", 0, "UserMessage", "role"], "msg": "Input should be 'user'"}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("detail", FOR_DEVELOPER)
+def test_a_developer_message_is_sent_as_a_system_message_before_a_user_message(detail: Any) -> None:
+    request = ModelRequest("judge-1", (ModelMessage("developer", (TextPart("Be strict."),)),), {})
+    assert refused({"detail": detail}, asked=request) == {"developer"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "No user query found in messages.",
+        "* GenerateContentRequest.contents: contents is not specified",
+        "messages: at least one message is required",
+    ],
+)
+def test_an_instruction_alone_is_sent_as_a_user_message_where_one_is_needed(message: str) -> None:
+    alone = ModelRequest("judge-1", MESSAGES[:1], {}, SAMPLING)
+    assert refused(openai(message), asked=alone) == {"system"}
+    assert refused(openai(message)) == set()
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
+def test_another_role_that_is_unexpected_says_nothing_of_instructions(role: str) -> None:
+    assert refused(openai(f"Unexpected message role: {role}")) == set()
+
+
+def test_a_limit_that_is_compared_with_the_context_of_the_model_is_left_out() -> None:
+    message = (
+        "`max_completion_tokens` must be less than or equal to `100`, the maximum value for "
+        "`max_completion_tokens` is less than the `context_window` for this model"
+    )
+    assert refused(openai(message, "max_completion_tokens")) == {"max_tokens"}
 
 
 @pytest.mark.parametrize(("message", "parts"), FORMS)

@@ -88,6 +88,26 @@ BODIES: dict[str, tuple[int, Any]] = {
     "DeepSeek": (400, told("Content Exists Risk", code="invalid_request_error")),
     "DeepSeek, older": (400, {"detail": "Content Exists Risk"}),
     "Zhipu": (400, {"contentFilter": [{"level": 1, "role": "user"}], "error": {"code": "1301"}}),
+    "Zhipu, only its sentence": (
+        400, told("系统检测到输入或生成内容可能包含不安全或敏感内容", code="1301"),
+    ),
+    "Zhipu, its sentence in English": (
+        400, told("The system has detected potentially unsafe or sensitive content in input or generation.",
+                  code="1301"),
+    ),
+    "xAI": (
+        403, {"code": "The caller does not have permission to execute the specified operation",
+              "error": "Content violates usage guidelines. Team: a, API key ID: b, Model: m, "
+                       "Failed check: SAFETY_CHECK_TYPE_BIO"},
+    ),
+    "OpenAI's limited access": (
+        400, told("Invalid prompt: we've limited access to this content for safety reasons.",
+                  type="invalid_request_error", code="invalid_prompt"),
+    ),
+    "Cloudflare's guardrails": (
+        424, {"success": False,
+              "errors": [{"code": 2016, "message": "Prompt blocked due to security configurations"}]},
+    ),
     "Anthropic's policy": (400, told("Output blocked by content filtering policy")),
     "an exact code with the status of an outage": (503, told("upstream", code="content_filter")),
     "an exact type with the status of an outage": (429, told("no", type="content_policy_violation")),

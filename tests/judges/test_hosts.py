@@ -124,3 +124,26 @@ def test_an_address_is_not_passed_over_for_an_endpoint_of_the_file(tmp_path: Pat
     assert "tiny" in signature(f"{HERE}/chat/completions")
     assert THERE in signature(THERE, gpt_4="tiny")
     assert HERE in signature(THERE, gpt_4="tiny@local")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[endpoints.a]\nheaders = { api-key = "sk-x" }', 'auth = "api-key"'),
+        ('[endpoints.a]\nheaders = { Authorization = "Bearer sk-x" }', 'auth = "bearer"'),
+        ('[models]\ngpt-4.1 = "tiny@local"', '"gpt-4.1" = "MODEL@ENDPOINT"'),
+        ("[prices.gpt-4.1]\ninput = 1\noutput = 2", '[prices."gpt-4.1"]'),
+        ('[endpoints.a]\nquery = "api-version=1"', 'write {api-version = "2024-10-21"}'),
+        ("[endpoints.a]\nquery = { api-version = 2024-10-21 }", "the value in quotes"),
+    ],
+)
+def test_a_mistake_in_the_file_says_how_it_is_written(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        config_of(tmp_path, text)
+    assert told in str(refused.value)
+    assert "sk-x" not in str(refused.value)
+
+
+def test_headers_that_hold_no_key_stay(tmp_path: Path) -> None:
+    config = config_of(tmp_path, '[endpoints.a]\nheaders = { Authorization = "Basic x", x = "y" }')
+    assert config.endpoints["a"].headers == {"Authorization": "Basic x", "x": "y"}

@@ -6,15 +6,15 @@ OpenAI, Azure, vLLM, SGLang, Ollama, llama.cpp, LM Studio, LiteLLM, Mistral, Gro
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from graders_engine.errors import BackendFailure
-from graders_engine.models.base import ModelRequest, TextPart
+from graders_engine.models.base import ModelRequest
 from graders_engine.models.dialects.dialect import option_in
+from graders_engine.models.dialects.evidence import Quotable, evidence, quotable
 
 _STATUSES = frozenset({400, 404, 415, 422, 500, 501})
 """Answers by which endpoints say that they do not support a part; 500 is llama.cpp's, for templates."""
@@ -38,7 +38,8 @@ _CLEAR = re.compile(
     r"unsupported|unknown|unrecogni[sz]ed|unexpected|unavailable|deprecated|disabled|incompatible|removed"
     r"|extra[ _]|extraneous|additional propert|strictly|\bmust (?:only )?be\b|should be|ha(?:s|ve) to"
     r"|\bonly\b|\bone of\b|\brange\b|(?:less|greater|higher|lower) than|too (?:large|high|low|small|big)"
-    r"|valid roles?|alternat|none of|at the beginning|can(?:not| not|'t) (?:both|be (?:used|set|specified))"
+    r"|valid roles?|alternat|none of|at the beginning|discriminator|cannot find field|no user|at least one"
+    r"|not specified|can(?:not| not|'t) (?:both|be (?:used|set|specified))"
     r"|invalid grammar|grammar error|(?:compile|parse) (?:the )?grammar|initiali[sz]e sampl"
     r"|(?:\bnot?|n't)\W(?:\w+\W+){0,3}?(?:support|permit|allow|accept|recogni|available|enabled|implement"
     r"|compatib|known|expect|applicab)"
@@ -87,43 +88,44 @@ _OF_LIMIT = re.compile(
     r"too (?:large|high|big|long|small)|at (?:most|least)|maximum|exceed|limit|(?:less|greater|higher) than"
 )
 _OF_PROMPT = re.compile(
-    r"context|input tokens|in the messages|prompt|reached|could not finish|max_model_len"
-    r"|\binputs?\b\W+(?:tokens|length)|\d inputs?\b|\+|\bsum of\b|\btotal\b"
+    r"context(?!_window\W+for this model)|input tokens|in the messages|prompt|reached|could not finish"
+    r"|max_model_len|\binputs?\b\W+(?:tokens|length)|\d inputs?\b|\+|\bsum of\b|\btotal\b"
 )
 """It is about how long a row is, together with the limit on its answer."""
-_BINDING = re.compile(r"response_format|json_schema|json_object|text\.format|structured")
-_SCHEMA = re.compile(r"grammar|\bschema|sampler|guided|json[ -]mode|(?:response|output) format")
+_BINDING = re.compile(
+    r"response_format|json_schema|json_object|text\.format|structured|output_config\W+format"
+    r"|handle the requested parameters"
+)
+_TOOL = re.compile(r"\btool_choice\b|\bforces? tool use\b")
+"""No request has tools: a gateway asks a provider for the form of the answer by one."""
+_SCHEMA = re.compile(
+    r"grammar|\bschema|response_?schema|sampler|guided|json[ -]mode|(?:response|output) format"
+)
 _FAILED = re.compile(
-    r"fail|error|unable|could not|cannot|invalid|compil|disabled|unavailable|n't|\bnot?\b|unsupported"
+    r"fail|error|unable|could not|cannot|missing|invalid|compil|disabled|unavailable|n't|\bnot?\b|unsupported"
 )
 _ALL_WAYS = re.compile(r"extra|unrecogni[sz]ed|unknown|unsupported_parameter|json[ -]mode")
-_OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b")
+_OF_FORMAT = re.compile(r"json_schema|json_object|\btype\b|\bvalue\b|response_?schema")
 _SYSTEM = re.compile(
     r"\bsystem[ _-]?(?:role|message|prompt|instruction|field)|[`'\"]system[`'\"]|developer instruction"
     r"|\broles?\b[^.]{0,40}\bsystem\b"
 )
-_LIST = re.compile(r"\b(?:only|expected|values are|one of|must be|valid roles?|allowed)\b")
-_NAMES = (
-    "response_format", "json_schema", "json_object", "text.format", "structured", "max_completion_tokens",
-    "developer", "max_tokens", "temperature", "top_p", "seed", "effort", "thinking", "reasoning", "store",
-    "stream", "system", "role", "grammar", "schema", "alternate",
-)  # fmt: skip
-_ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
-_ECHO = re.compile(
-    r"(?P<name>\b(?:messages|response_format|request(?: body)?|body|payload|params|kwargs|data|input)"
-    r"['\"]?\s*[=:]\s*)?[\[{]"
+_LIST = re.compile(
+    r"\b(?:only|expected|values are|one of|must be|should be|(?<!not )permitted|valid roles?|allowed)\b"
 )
-"""A list or an object, and the name before it by which a part of a request is repeated."""
-_IN_REQUEST = re.compile(r"['\"](?:model|messages|role|content|json_schema)\\*['\"]\s*:")
-_UNICODE = re.compile(r"\\+u([0-9a-fA-F]{4})")
-_SPACE = re.compile(r"\\+[nrt]")
-_PUNCTUATION = "'\"`()[]{}<>,;:.!?"
-Quotable = tuple[str, list[str]]
-"""A text of a request, and the names among `_NAMES` that are in it."""
+_STRANGE_ROLE = re.compile(
+    r"\b(?:unexpected|unknown|invalid|unsupported) (?:message )?role\b"
+    r"|\brole\W{1,3}has (?:an )?invalid value"
+)
+_OTHER_ROLE = re.compile(r"\b(?:user|assistant|tool|function)\b")
+_NO_USER = re.compile(
+    r"\bno user (?:query|messages?)\b|\bcontents (?:is|are) (?:not specified|required)"
+    r"|\bat least one (?:user )?message\b"
+)
+_TAKES_SYSTEM = re.compile(r"\bshould be 'system'")
+"""One of several objects, each of which names one role that is known."""
 MAX_LINES = 50
 """Objects of an error that are read."""
-_CONTEXT_CHARS = 12
-"""So much text around a word, found in the request as well, shows that the error quotes the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,13 @@ def refused_parts(asked: Asked, error: BackendFailure) -> dict[str, bool]:
     lines = details.splitlines()[:MAX_LINES]
     if error.status >= 500:
         lines = [line for line in lines if _BY_SERVER.search(line)]
-    quotes = list(_quotable(asked.request))
+    quotes = list(quotable(asked.request))
     found: dict[str, bool] = {}
     for line in lines:
         for part, is_clear in _named_in(line, asked, quotes, error.param):
             found[part] = is_clear or found.get(part, False)
+    if "developer" in found and any(map(_TAKES_SYSTEM.search, lines)):
+        found.pop("system", None)
     return found
 
 
@@ -169,7 +173,7 @@ def _named_in(
     """The parts that one object of an error names; it begins with its parameter, if it has one."""
     param, _, rest = line.partition(": ")
     field = re.split(r"[.\[]", param)[0]
-    text, rest = _evidence(line, asked, quotes), _evidence(rest, asked, quotes)
+    text, rest = (evidence(part, asked.url, asked.request.model, quotes) for part in (line, rest))
     if _PASSING.search(text):
         return
     by_param = True
@@ -193,6 +197,9 @@ def _named_in(
 def _in_words(text: str, asked: Asked) -> Iterator[str]:
     """The parts that a text refuses which belongs to no parameter."""
     refused = _KNOWN.split(text)[0]
+    if _TOOL.search(refused) and not asked.parts.isdisjoint(("json_schema", "json_object")):
+        yield from _bindings(refused, asked)
+        return
     yield from _options(refused, asked)
     if _BINDING.search(refused) or (_SCHEMA.search(refused) and _FAILED.search(refused)):
         yield from _bindings(refused, asked)
@@ -258,10 +265,16 @@ def _bindings(text: str, asked: Asked) -> Iterator[str]:
                 yield "json_object"
 
 
+def _lacks_user(text: str, request: ModelRequest) -> bool:
+    """Whether a text asks for a user's message, which a request does not have."""
+    return bool(_NO_USER.search(text)) and all(one.role != "user" for one in request.messages)
+
+
 def _roles(text: str, asked: Asked, *, is_role: bool = False) -> Iterator[str]:
     """The roles that a text refuses, or their order."""
     if "alternat" in text:
-        yield from asked.parts & {"turns", "system"}
+        own_turns = "turns" in asked.parts and re.search(r"optional\W{1,2}system", text)
+        yield from {"turns"} if own_turns else asked.parts & {"turns", "system"}
         return
     refused = set()
     about_roles = is_role or "role" in text
@@ -272,79 +285,8 @@ def _roles(text: str, asked: Asked, *, is_role: bool = False) -> Iterator[str]:
         refused = {role for role in ("developer", "system") if not re.search(rf"\b{role}\b", known)}
     elif about_roles and "developer" in before and "developer instruction" not in before:
         refused = {"developer"}
-    elif _SYSTEM.search(before) and _REFUSING.search(text):
+    elif (_SYSTEM.search(before) and _REFUSING.search(text)) or _lacks_user(text, asked.request):
         refused = {"system"}
-    elif is_role:
+    elif is_role or (_STRANGE_ROLE.search(text) and not _OTHER_ROLE.search(text)):
         refused = {"developer"} if "developer" in asked.parts else {"system"}
     yield from refused & asked.parts
-
-
-def _evidence(details: str, asked: Asked, quotes: list[Quotable]) -> str:
-    """What an error says, without addresses, the name of the model and what it quotes of the request."""
-    address = asked.url.lower().partition("?")[0]
-    place = address.partition("://")[2]
-    path = place.partition("/")[2]
-    text = _readable(_without_echoes(details))
-    for own in filter(None, (address, place, path)):
-        text = text.replace(own, " ")
-    text = _ADDRESS.sub(" ", text)
-    model = re.escape(asked.request.model.lower())
-    words = re.sub(rf"(?<!\w){model}(?!\w)", " ", text).split()
-    segments = set(place.split("/"))
-    text = " ".join(word for word in words if word.strip(_PUNCTUATION) not in segments)
-    for quotable in quotes:
-        text = _without_quotes(text, *quotable)
-    return text
-
-
-def _without_echoes(details: str) -> str:
-    """The text without lists and objects that are parts of a request, as gateways repeat them."""
-    start = 0
-    while match := _ECHO.search(details, start):
-        end = _closed(details, match.end() - 1)
-        group = details[match.end() - 1 : end]
-        start = match.end()
-        name = match["name"] or ""
-        if name or _IN_REQUEST.search(group):
-            start = match.start() if "=" in name else match.end() - 1
-            details = f"{details[:start]} {details[end:]}"
-    return details
-
-
-def _closed(text: str, start: int) -> int:
-    """Where the bracket at `start` is closed; the end of the text if it is not."""
-    depth = 0
-    for match in re.compile(r"[\[{}\]]").finditer(text, start):
-        depth += 1 if match[0] in "[{" else -1
-        if depth == 0:
-            return match.end()
-    return len(text)
-
-
-def _readable(text: str) -> str:
-    """The text on one line, without what JSON, HTML and Python escape."""
-    text = _UNICODE.sub(lambda match: chr(int(match[1], 16)), html.unescape(text))
-    return " ".join(_SPACE.sub(" ", text).replace("\\", "").lower().split())
-
-
-def _quotable(request: ModelRequest) -> Iterator[Quotable]:
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, TextPart):
-                text = _readable(part.text)
-                yield text, [name for name in _NAMES if name in text]
-
-
-def _without_quotes(text: str, quoted: str, names: list[str]) -> str:
-    """The text without a whole quote, and without names in the same words as in what may be quoted."""
-    if quoted and len(quoted) <= len(text):
-        text = re.sub(rf"(?<!\w){re.escape(quoted)}(?!\w)", " ", text)
-    matches = [match for name in names for match in re.finditer(re.escape(name), text)]
-    for match in sorted(matches, key=lambda match: match.start(), reverse=True):
-        before = match.string[max(match.start() - _CONTEXT_CHARS, 0) : match.end()]
-        after = match.string[match.start() : match.end() + _CONTEXT_CHARS]
-        # Less of it, at the beginning or the end, is what messages and rows have in common.
-        min_chars = min(len(match[0]) + _CONTEXT_CHARS, len(match.string))
-        if any(len(part) >= min_chars and part in quoted for part in (before, after)):
-            text = f"{text[: match.start()]} {text[match.end() :]}"
-    return text

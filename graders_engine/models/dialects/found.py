@@ -27,6 +27,12 @@ _NUMBER = re.compile(r"[0-9a-f-]*\d[0-9a-f-]*")
 """What differs between two errors of one kind, such as the number of a request."""
 
 
+_LIMIT_MISSING = re.compile(r"(?i)max_tokens: (?:\w+ )?field required")
+_TWO_LIMITS = re.compile(r"max_tokens\b.{0,9}\bmax_completion_tokens\b.{0,9}\bat the same time")
+_NO_THINKING = re.compile(r"enable_thinking\W{1,3}must be set to false")
+"""Errors about options that a setting adds or changes."""
+
+
 @dataclass
 class _Known:
     """What is known of one model.
@@ -161,7 +167,8 @@ class Dialects:
         learnt = known.dialect.left_out | (dialect.left_out - known.doubted.keys())
         confirmed = known.proven | {part.partition("=")[0] for part in known.proven}
         known.dialect = Dialect(frozenset(learnt - confirmed))
-        for part in sorted(dialect.left_out & known.reasons.keys()):
+        reported = dialect.left_out & known.reasons.keys()
+        for part in sorted(reported - ({"developer"} if "system" in reported else set())):
             is_learnt = part in known.dialect.left_out
             warning = (part if option_in(part) else named(part, dialect), is_learnt)
             if warning not in known.warned and (is_learnt or part in known.doubted):
@@ -243,15 +250,20 @@ class Dialects:
         return Dialect(frozenset(left_out | self.of(attempt.request.model).left_out) - known.proven)
 
     def advice(self, asked: Asked, error: BackendFailure) -> str:
-        """What to do about an option that is refused although it worked, or is sent in any case."""
+        """What to do about an option that is refused although it worked, is sent in any case, or lacks."""
+        table = f"under [endpoints.{self._name}] in graders.toml"
+        if _LIMIT_MISSING.search(error.details):
+            return "Set max_completions_tokens in the grader's sampling_params."
+        if _TWO_LIMITS.search(error.details) and "max_tokens" in self._fixed:
+            return f"`extra_body` sets max_tokens beside the grader's: {self._setting(['max_tokens'])}."
+        if _NO_THINKING.search(error.details):
+            return f"Set extra_body = {{enable_thinking = false}} {table}."
         parts = frozenset(refused_parts(asked, error))
         options = sorted({option for part in parts if (option := option_in(part))})
         if not options:
             return ""
         if self._droppable(parts) != parts:
-            return (
-                f"`extra_body` under [endpoints.{self._name}] in graders.toml sends {options[0]}."
-            )
+            return f"`extra_body` {table} sends {options[0]}."
         if any("=" in part for part in parts):
             # Another value may work: leaving the option out changes all requests.
             return (

@@ -66,7 +66,7 @@ _FILTER = (
     r"(?:the |our |a |its )?(?:prompt triggering\b|moderation\b|guardrail|responsible ai"
     r"|(?:azure openai'?s? )?content (?:filter|management|moderation|polic|safety)"
     rf"|safety(?: (?:filter|system|polic|setting|reason|concern|guideline)|{_END})"
-    r"|prohibited.content|potentially|violat|harmful|inappropriate)"
+    r"|prohibited.content|potentially|violat|harmful|inappropriate|security configuration)"
 )
 """What stopped a text, behind "blocked by", "filtered due to" and the like."""
 _SENTENCE = re.compile(
@@ -75,7 +75,11 @@ _SENTENCE = re.compile(
     rf"(?: (?:due to|because of|by|for|as) {_FILTER})"
     rf"|(?:the |your )?(?:prompt|input) (?:was |has been )?(?:blocked|flagged|filtered)(?=\s*(?:[.!]|$))"
     r"|your request was rejected as a result of our safety system"
-    r"|invalid prompt: your prompt was flagged"
+    r"|invalid prompt: (?:your prompt was flagged"
+    r"|we(?:['\u2019]ve| have) limited access to this content for safety reasons)"
+    r"|content violates (?:\w+ )?usage (?:guidelines|polic)"
+    r"|(?:the )?system (?:has )?detect(?:s|ed) potentially unsafe or sensitive content"
+    r"|系统检测到输入或生成内容可能包含不安全或敏感内容"
     r"|\S+ requires moderation\b"
     rf"|content exists risk{_END}"
     rf"|(?:input|output)(?: or output)?(?: text| image)? data may contain inappropriate content{_END}"
