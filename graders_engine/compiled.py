@@ -251,7 +251,9 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
 
 def _no_output(row: Mapping[str, Any]) -> str:
     if nulls := [f"`{key}`" for key in ("model_sample", "sample") if key in row]:
-        return f"There is no output: {' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null."
+        return (
+            f"There is no output: {' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null."
+        )
     keys = ", ".join(map(str, row)) or "none"
     return (
         f"There is no output: the row has neither `model_sample` nor `sample` (its keys: {keys}). If the "

@@ -46,7 +46,22 @@ def is_part(value: Any) -> bool:
         for mark, keys in _UNFINISHED.items()
     ):
         return True
-    return _has_delta(value) or _is_unfinished_gemini(value) or _is_running(value)
+    if _has_delta(value) or _is_unfinished_gemini(value):
+        return True
+    return _is_running(value) or _is_last_of_ollama(value)
+
+
+def _is_last_of_ollama(value: Mapping[str, Any]) -> bool:
+    """Whether it says how many tokens the model wrote, and holds none: the parts before it hold them."""
+    counted = value.get("eval_count")
+    if value.get("done") is not True or not isinstance(counted, int) or counted <= 1:
+        return False
+    message = value.get("message")
+    if not isinstance(message, Mapping):
+        return value.get("response") == "" and not value.get("thinking")
+    return message.get("content") == "" and not any(
+        message.get(key) for key in ("thinking", "tool_calls")
+    )
 
 
 def _is_running(value: Mapping[str, Any]) -> bool:

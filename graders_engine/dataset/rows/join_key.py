@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graders_engine.dataset.rows.join_order import why_in_another_order
 from graders_engine.dataset.rows.join_shared import (
     comparable,
     keys_of_outputs,
@@ -128,6 +129,8 @@ def find_join_key(rows: Records, outputs: Records, field: str | None = None) -> 
         differing = [found for found in telling if found.differing and not (same and found.is_id)]
         if moved := _first_moved(differing, rows, outputs):
             raise InvalidRequest(_in_another_order(moved, rows.path, outputs.path, heads))
+    if not known and (reason := why_in_another_order(*heads, keys)):
+        raise InvalidRequest(f"{outputs.path} cannot be joined by position: {reason}.")
     note = "" if known else _by_position(keys)
     return JoinKey(same=tuple(found.key for found in same[:_MAX_SAME]), note=note)
 
