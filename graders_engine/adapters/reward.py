@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, Literal, Self
 
-from graders_engine.adapters.grading import Grading
+from graders_engine.adapters.process_engine import ProcessEngine
 from graders_engine.adapters.plain import NotJson, is_plain, plain
 from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import InvalidRequest, InvalidRow, NoReward
@@ -76,11 +77,11 @@ class GraderReward:
                 f"The settings {', '.join(settings)} belong to the other GraderReward, whose engine is used."
             )
         shared = isinstance(grader, GraderReward)
-        self._grading: Grading = grader._grading if shared else Grading(grader, settings)
+        self._own: ProcessEngine = grader._own if shared else ProcessEngine(grader, settings)
         self.failed, self.invalid = failed, invalid
-        self.name = name or self._grading.compiled.spec.name
+        self.name: str = name or self._own.compiled.spec.name or "grader"
         self.__name__ = self.name  # frameworks name their metrics by it
-        self.keys: tuple[str, ...] = tuple(self._grading.compiled.spec.parts())
+        self.keys: tuple[str, ...] = tuple(self._own.compiled.spec.parts())
         self.tally: dict[Status, int] = dict.fromkeys(STATUSES, 0)
         self._dropped: set[str] = set()
 
@@ -92,7 +93,7 @@ class GraderReward:
 
     def close(self) -> None:
         """Release what the engine holds; the end of the process does, too."""
-        self._grading.close()
+        self._own.close()
 
     def row(self, output: Any, item: Any = None) -> Any:
         """A row for `grade_all`, from what frameworks have.
@@ -120,10 +121,10 @@ class GraderReward:
 
     def grade(self, output: Any, item: Any = None) -> RowOutcome:
         """Grade one output; the arguments are those of `row`."""
-        grading, row = self._grading.here(), self.row(output, item)
-        if grading.waits:
+        own, row = self._own.here(), self.row(output, item)
+        if own.waits:
             return self.grade_all((row,))[0]
-        outcome = grading.compiled.grade_row_now(0, row, grading.scope)
+        outcome = own.compiled.grade_row_now(0, row, own.scope)
         self.tally[outcome.outcome.status if outcome.outcome.failures else "scored"] += 1
         return outcome
 
@@ -134,28 +135,28 @@ class GraderReward:
             rows: as `Engine.score` takes them, or from `row`. One with a list of samples has an outcome for
                 each of them.
         """
-        grading, given = self._grading.here(), list(rows)
-        if not grading.waits and all(map(_is_text_row, given)):
-            grade, scope = grading.compiled.grade_row_now, grading.scope
+        own, given = self._own.here(), list(rows)
+        if not own.waits and all(map(_is_text_row, given)):
+            grade, scope = own.compiled.grade_row_now, own.scope
             return self._counted([grade(index, row, scope) for index, row in enumerate(given)])
-        return self._counted(list(grading.engine.score(grading.compiled, self._plain_rows(given))))
+        return self._counted(list(own.engine.score(own.compiled, self._plain_rows(given))))
 
     async def agrade(self, output: Any, item: Any = None) -> RowOutcome:
         """`grade` in asyncio code, in any event loop."""
-        if not self._grading.here().waits:
+        if not self._own.here().waits:
             return self.grade(output, item)
         (outcome,) = await self.agrade_all((self.row(output, item),))
         return outcome
 
     async def agrade_all(self, rows: Iterable[Any]) -> list[RowOutcome]:
         """`grade_all` in asyncio code, in any event loop."""
-        grading, plain_rows = self._grading.here(), self._plain_rows(rows)
-        if grading.waits:
+        own, plain_rows = self._own.here(), self._plain_rows(rows)
+        if own.waits:
             # Not in threads: the loop's executor has few of them, and all would wait.
-            submitted = grading.engine.submit(grading.compiled, plain_rows)
+            submitted = own.engine.submit(own.compiled, plain_rows)
             return self._counted(await asyncio.wrap_future(submitted))
         graded, yield_at = [], perf_counter() + YIELD_EVERY_S
-        for outcome in grading.engine.score(grading.compiled, plain_rows):
+        for outcome in own.engine.score(own.compiled, plain_rows):
             graded.append(outcome)
             if perf_counter() > yield_at:
                 await asyncio.sleep(0)
@@ -241,6 +242,29 @@ class GraderReward:
                 "%s: graders do not see the column `%s`: it holds %s, which has no JSON form",
                 self.name, key, error,
             )  # fmt: skip
+
+
+def shared_reward(grader: Any, settings: Mapping[str, Any]) -> GraderReward:
+    """The GraderReward of a grader and settings: for functions that are called with both for each row.
+
+    A path is read once; a process has one for equal arguments.
+
+    Raises:
+        as GraderReward.
+    """
+    key = repr((grader, sorted(settings.items())))
+    with _lock:
+        if key not in _shared:
+            given = {
+                name: plain(value) if isinstance(value, Mapping) else value
+                for name, value in settings.items()
+            }
+            _shared[key] = GraderReward(grader, **given)
+        return _shared[key]
+
+
+_shared: dict[str, GraderReward] = {}
+_lock = threading.Lock()
 
 
 def _is_text_row(row: Any) -> bool:

@@ -19,7 +19,7 @@ from graders_engine.graders.parse import json_values
 from graders_engine.settings import settings_of
 
 
-class Grading:
+class ProcessEngine:
     """A grader with an engine of its own in each process; threads share it, and it can be pickled.
 
     Args:
@@ -54,7 +54,7 @@ class Grading:
         self.scope: ScopeOf = self.compiled.scope_reader()
         self.waits: bool = self.compiled.evaluator.waits
 
-    def here(self) -> Grading:
+    def here(self) -> ProcessEngine:
         """This object, with an engine of this process: a fork has its parent's, which it cannot use."""
         if self._process != os.getpid():
             _FORKED.append(self._engine)
