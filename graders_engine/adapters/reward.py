@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, Literal, Self
 
-from graders_engine.adapters.process_engine import ProcessEngine
 from graders_engine.adapters.plain import NotJson, is_plain, plain
+from graders_engine.adapters.process_engine import ProcessEngine
 from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import InvalidRequest, InvalidRow, NoReward
 from graders_engine.language import strict_json
