@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence, Set
 from datetime import date, time
@@ -9,6 +10,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
+
+_log = logging.getLogger("graders_engine")
 
 _JSON = frozenset((str, int, bool, type(None)))
 """Types that stay as they are; a float may be NaN, and lists and dicts hold other values."""
@@ -20,6 +23,36 @@ _READERS = ("tolist", "as_py", "to_pylist", "to_list")
 
 class NotJson(ValueError):
     """Raised for a value without a JSON form, such as an image."""
+
+
+class Columns:
+    """Makes JSON values of rows, without the columns that have no JSON form; it names each of them once.
+
+    Args:
+        name: whose rows they are, for the warning.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._left_out: set[str] = set()
+
+    def plain(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row, or columns of rows, as JSON values."""
+        made = {}
+        for key, value in row.items():
+            try:
+                made[str(key)] = plain(value)
+            except NotJson as error:
+                self._leave_out(str(key), error)
+        return made
+
+    def _leave_out(self, key: str, error: NotJson) -> None:
+        if key not in self._left_out:
+            self._left_out.add(key)
+            _log.warning(
+                "%s: graders do not see the column `%s`: it holds %s, which has no JSON form",
+                self._name, key, error,
+            )  # fmt: skip
 
 
 def is_plain(row: Mapping[str, Any]) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import threading
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, Literal, Self
 
-from graders_engine.adapters.plain import NotJson, is_plain, plain
+from graders_engine.adapters.plain import Columns, NotJson, is_plain, plain
 from graders_engine.adapters.process_engine import ProcessEngine
 from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import InvalidRequest, InvalidRow, NoReward
@@ -18,8 +17,6 @@ from graders_engine.language import strict_json
 from graders_engine.outcome import SERVED, RowOutcome, Status, details_line
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.unreadable import Unreadable
-
-_log = logging.getLogger("graders_engine")
 
 Policy = Literal["none", "nan", "raise", "served"] | float
 """What a framework gets for a row without a reward: None, NaN, an exception, what the service serves (0.0, or
@@ -83,7 +80,7 @@ class GraderReward:
         self.__name__ = self.name  # frameworks name their metrics by it
         self.keys: tuple[str, ...] = tuple(self._own.compiled.spec.parts())
         self.tally: dict[Status, int] = dict.fromkeys(STATUSES, 0)
-        self._dropped: set[str] = set()
+        self._columns = Columns(self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +209,7 @@ class GraderReward:
 
     def _plain_rows(self, rows: Iterable[Any]) -> list[Any]:
         return [
-            self._json_of(row) if isinstance(row, Mapping) and not _is_text_row(row) else row
+            self._columns.plain(row) if isinstance(row, Mapping) and not _is_text_row(row) else row
             for row in rows
         ]
 
@@ -223,25 +220,7 @@ class GraderReward:
             item = _decoded(item)
         if not isinstance(item, Mapping):
             return item
-        return item if type(item) is dict and is_plain(item) else self._json_of(item)
-
-    def _json_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row as JSON values, without the columns that have no such form."""
-        made = {}
-        for key, value in row.items():
-            try:
-                made[str(key)] = plain(value)
-            except NotJson as error:
-                self._drop(str(key), error)
-        return made
-
-    def _drop(self, key: str, error: NotJson) -> None:
-        if key not in self._dropped:
-            self._dropped.add(key)
-            _log.warning(
-                "%s: graders do not see the column `%s`: it holds %s, which has no JSON form",
-                self.name, key, error,
-            )  # fmt: skip
+        return item if type(item) is dict and is_plain(item) else self._columns.plain(item)
 
 
 def shared_reward(grader: Any, settings: Mapping[str, Any]) -> GraderReward:
