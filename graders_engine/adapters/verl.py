@@ -29,6 +29,8 @@ def compute_score(
     extra_info: Mapping[str, Any] | None = None,
     *,
     grader: Any,
+    reward_router_address: object = None,
+    reward_model_tokenizer: object = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """The reward as `score`, and the same numbers for each row: a multi's parts (NaN where none), its status.
@@ -39,6 +41,8 @@ def compute_score(
         ground_truth: the reference answer.
         extra_info: other columns of the row.
         grader: as for GraderReward; a path is best on Hydra's command line.
+        reward_router_address: not used; verl passes both where it serves a reward model.
+        reward_model_tokenizer: not used.
         settings: as for GraderReward.
 
     Raises:
@@ -56,6 +60,8 @@ async def acompute_score(
     extra_info: Mapping[str, Any] | None = None,
     *,
     grader: Any,
+    reward_router_address: object = None,
+    reward_model_tokenizer: object = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """`compute_score` for graders that wait: verl runs the other in a few threads."""
