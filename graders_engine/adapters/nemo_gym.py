@@ -23,7 +23,7 @@ from nemo_gym.base_resources_server import (
 )
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from graders_engine.adapters.reward import GraderReward
+from graders_engine.adapters.reward import STATUSES, GraderReward
 
 
 class GraderConfig(BaseResourcesServerConfig):
@@ -70,6 +70,7 @@ class GraderResourcesServer(SimpleResourcesServer):
         parts = {
             key: 0.0 if math.isnan(numbers[key]) else numbers[key] for key in self._reward.keys
         }
+        shares = {f"{self._reward.name}/{status}": numbers[status] for status in STATUSES}
         return GraderVerifyResponse(
-            **{**body.model_dump(), **parts, **given}, reward_components=parts
+            **{**body.model_dump(), **parts, **shares, **given}, reward_components=parts
         )

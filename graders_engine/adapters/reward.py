@@ -93,28 +93,8 @@ class GraderReward:
         self._own.close()
 
     def row(self, output: Any, item: Any = None) -> Any:
-        """A row for `grade_all`, from what frameworks have.
-
-        Args:
-            output: the model's text, a message, a list of messages (the last of the model's counts), a sample
-                object, or the answer of an API.
-            item: the data-set row, of plain values or of numpy's, pandas', Arrow's or OmegaConf's; also as
-                JSON text. Columns without a JSON form, such as images, are left out and named once.
-        """
-        item = self._item_of(item)
-        if type(output) is str or output is None:
-            return {"item": item, "model_sample": output}
-        try:
-            read = output_of(plain(output))
-        except NotJson as error:
-            return Unreadable(f"The output holds {error}, which has no JSON form.")
-        except InvalidRow as error:
-            return Unreadable.by(error)
-        if isinstance(read, list):
-            return Unreadable(f"There are {len(read)} outputs, but a reward is for one.")
-        if isinstance(read, Unreadable):
-            return read
-        return {"item": item, "model_sample" if isinstance(read, str) else "sample": read}
+        """A row for `grade_all`: as `row_of`; columns that are left out are named once."""
+        return row_of(output, item, self._columns)
 
     def grade(self, output: Any, item: Any = None) -> RowOutcome:
         """Grade one output; the arguments are those of `row`."""
@@ -213,14 +193,41 @@ class GraderReward:
             for row in rows
         ]
 
-    def _item_of(self, item: Any) -> Any:
-        if item is None:
-            return {}
-        if isinstance(item, str):
-            item = _decoded(item)
-        if not isinstance(item, Mapping):
-            return item
-        return item if type(item) is dict and is_plain(item) else self._columns.plain(item)
+
+def row_of(output: Any, item: Any = None, columns: Columns | None = None) -> Any:
+    """A row for `Engine.score`, from what frameworks have.
+
+    Args:
+        output: the model's text, a message, a list of messages (the last of the model's counts), a sample
+            object, or the answer of an API.
+        item: the data-set row, of plain values or of numpy's, pandas', Arrow's or OmegaConf's; also as JSON
+            text. Columns without a JSON form, such as images, are left out.
+        columns: makes JSON values of the item; it names what it leaves out.
+    """
+    item = _item_of(item, columns)
+    if type(output) is str or output is None:
+        return {"item": item, "model_sample": output}
+    try:
+        read = output_of(plain(output))
+    except NotJson as error:
+        return Unreadable(f"The output holds {error}, which has no JSON form.")
+    except InvalidRow as error:
+        return Unreadable.by(error)
+    if isinstance(read, list):
+        return Unreadable(f"There are {len(read)} outputs, but a reward is for one.")
+    if isinstance(read, Unreadable):
+        return read
+    return {"item": item, "model_sample" if isinstance(read, str) else "sample": read}
+
+
+def _item_of(item: Any, columns: Columns | None) -> Any:
+    if type(item) is dict and is_plain(item):
+        return item
+    if item is None:
+        return {}
+    if isinstance(item, str):
+        item = _decoded(item)
+    return (columns or Columns("graders")).plain(item) if isinstance(item, Mapping) else item
 
 
 def shared_reward(grader: Any, settings: Mapping[str, Any]) -> GraderReward:

@@ -49,5 +49,6 @@ def test_an_outage_masks_the_sample() -> None:
     judges = {"judges": "http://127.0.0.1:9/v1"}
     found = verified(score_model("{{item.answer}}"), judges, answer="Paris")
     assert (found["reward"], found["mask_sample"]) == (0.0, True)
+    assert (found["judge/failed"], found["judge/scored"]) == (1.0, 0.0)
     assert found["failure_kind"] == "verifier_error"
     assert "127.0.0.1:9" in found["failure_reason"]
