@@ -14,67 +14,44 @@ inspect-ai 0.3.285.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState
 
 from graders_engine.adapters.reward import GraderReward
-from graders_engine.outcome import RowOutcome
 
-_REASONS = {
-    "sample": "invalid_response_format",
-    "grader": "scoring_failed",
-    "judge": "grader_failed",
-}
+_REASONS = {"sample": "invalid_response_format", "grader": "scoring_failed", None: None}
 
 
-def grader_scorer(
-    grader: Any, *, item: Callable[[TaskState, Target], Any] | None = None, **settings: Any
-) -> Scorer:
+def grader_scorer(grader: Any, *, item: Any = None, **settings: Any) -> Scorer:
     """A scorer with the mean and its standard error, under the grader's name.
 
     Args:
         grader: as for GraderReward.
-        item: makes the item, in place of the metadata with `input` and `target`.
+        item: a function of the state and the target that makes the item.
         settings: as for GraderReward.
     """
     reward = GraderReward(grader, **settings)
 
-    @scorer(metrics=[mean(), stderr()], name=reward.name)
-    def made() -> Scorer:
-        async def score(state: TaskState, target: Target) -> Score:
-            row = (item or _item_of)(state, target)
-            return _score_of(reward, await reward.agrade(state.output.completion, row), state)
+    async def score(state: TaskState, target: Target) -> Score:
+        given = {**state.metadata, "input": state.input_text, "target": target.text}
+        answer = state.output.completion
+        row = await reward.agrade(answer, item(state, target) if item else given)
+        about = {key: getattr(row, key) for key in ("status", "sub_rewards", "flags", "seconds")}
+        found: dict[str, Any] = {
+            "answer": answer,
+            "explanation": reward.reason(row),
+            "metadata": about,
+        }
+        found["reason"] = _REASONS.get(row.blame, "grader_failed")
+        value = reward.value(row)
+        return Score.unscored(**found) if value is None else Score(value=value, **found)
 
-        return score
-
-    return made()
+    return scorer(metrics=[mean(), stderr()], name=reward.name)(lambda: score)()
 
 
 @scorer(metrics=[mean(), stderr()])
 def grader(path: str) -> Scorer:
     """The scorer of a grader's file, by the name `graders_engine/grader`."""
     return grader_scorer(path)
-
-
-def _item_of(state: TaskState, target: Target) -> dict[str, Any]:
-    return {**state.metadata, "input": state.input_text, "target": target.text}
-
-
-def _score_of(reward: GraderReward, row: RowOutcome, state: TaskState) -> Score:
-    value, blame = reward.value(row), row.blame
-    parts = {
-        "status": row.status,
-        "sub_rewards": row.sub_rewards,
-        "flags": row.flags,
-        "seconds": row.seconds,
-    }
-    given: dict[str, Any] = {
-        "answer": state.output.completion,
-        "explanation": "\n".join(row.flags.values()) or None,
-        "reason": blame and _REASONS.get(blame, "grader_failed"),
-        "metadata": parts,
-    }
-    return Score.unscored(**given) if value is None else Score(value=value, **given)

@@ -43,7 +43,7 @@ def grader_scorer(
     ) -> list[Feedback]:
         both = {"inputs": inputs, "expectations": expectations}
         row = reward.grade(outputs, item(inputs, expectations) if item else both)
-        value, why = reward.value(row), "\n".join(row.flags.values()) or None
+        value, why = reward.value(row), reward.reason(row)
         error = AssessmentError(f"{row.blame}".upper(), why) if value is None else None
         about = {"status": row.status, "flags": ", ".join(row.flags)}
         parts = [

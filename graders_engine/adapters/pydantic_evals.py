@@ -45,18 +45,10 @@ class GraderEvaluator(Evaluator[Any, Any, Any]):
 
     async def evaluate(self, ctx: EvaluatorContext[Any, Any, Any]) -> EvaluatorOutput:
         """The reward of a case."""
-        item = {
-            "inputs": ctx.inputs,
-            "expected_output": ctx.expected_output,
-            "metadata": ctx.metadata,
-        }
-        row = await self._reward.agrade(ctx.output, item)
-        value, why = self._reward.value(row), "\n".join(row.flags.values()) or None
-        found: dict[str, Any] = {
-            f"{self._reward.name}.{key}": part
-            for key, part in row.sub_rewards.items()
-            if part is not None
-        }
-        if value is None or math.isnan(value):
+        reward, keys = self._reward, ("inputs", "expected_output", "metadata")
+        row = await reward.agrade(ctx.output, {key: getattr(ctx, key) for key in keys})
+        parts = {f"{reward.name}.{key}": value for key, value in row.sub_rewards.items()}
+        found = {key: value for key, value in parts.items() if value is not None}
+        if (value := reward.value(row)) is None or math.isnan(value):
             return found
-        return {self._reward.name: EvaluationReason(value, why), **found}
+        return {reward.name: EvaluationReason(value, reward.reason(row)), **found}

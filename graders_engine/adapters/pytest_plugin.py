@@ -11,29 +11,10 @@ the output: `--graders-outage=skip` or `xfail` says so in place of `fail`. Run w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-import pytest
-
-if TYPE_CHECKING:  # this file is imported by each pytest of an environment that has the package
-    from graders_engine.outcome import RowOutcome
-
-
-class AssertReward(Protocol):
-    """What the fixture is; `settings` are those of GraderReward."""
-
-    def __call__(
-        self,
-        grader: Any,
-        output: Any,
-        item: Any = None,
-        *,
-        at_least: float = 1.0,
-        **settings: Any,
-    ) -> RowOutcome:
-        """Fail the test unless the output has at least this reward; give the row's outcome."""
-        ...
+import pytest  # and nothing heavy: each pytest of an environment that has this package imports this file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,34 +27,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(name="assert_reward")
-def _assert_reward(request: pytest.FixtureRequest) -> AssertReward:
-    """Fail the test unless an output has a reward."""
+@pytest.fixture
+def assert_reward(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Fail the test unless an output has a reward of `at_least`; gives the row's outcome.
+
+    Its arguments are a grader, an output and an item, as for GraderReward, and its settings.
+    """
     outage: str = request.config.getoption("--graders-outage")
 
     def check(
         grader: Any, output: Any, item: Any = None, *, at_least: float = 1.0, **settings: Any
-    ) -> RowOutcome:
+    ) -> Any:
         from graders_engine.adapters.reward import shared_reward
 
         reward = shared_reward(grader, settings)
         row = reward.grade(output, item)
         request.node.user_properties.append((reward.name, row.counted))
-        if row.counted is None or row.counted < at_least:
-            text = "\n".join(_lines(row, output, at_least))
-            if row.status == "failed" and outage == "skip":
-                pytest.skip(text)
-            if row.status == "failed" and outage == "xfail":
-                pytest.xfail(text)
-            pytest.fail(text, pytrace=False)
-        return row
+        if row.counted is not None and row.counted >= at_least:
+            return row
+        got = "no reward" if row.counted is None else f"reward {row.counted:g}"
+        found = [f"{got}, but at least {at_least:g} was wanted ({row.status})"]
+        found += [f"  {key}: {value}" for key, value in (row.sub_rewards | row.flags).items()]
+        text = "\n".join([*found, f"  output: {output}"])
+        if row.status == "failed" and outage != "fail":
+            (pytest.skip if outage == "skip" else pytest.xfail)(text)
+        return pytest.fail(text, pytrace=False)
 
     return check
-
-
-def _lines(row: RowOutcome, output: Any, at_least: float) -> Iterator[str]:
-    reward = "no reward" if row.counted is None else f"reward {row.counted:g}"
-    yield f"{reward}, but at least {at_least:g} was wanted ({row.status})"
-    yield from (f"  {key}: {part}" for key, part in row.sub_rewards.items())
-    yield from (f"  {flag}: {details}" for flag, details in row.flags.items())
-    yield f"  output: {output}"

@@ -27,12 +27,9 @@ class GradeBatch:
     `sample`) and a column `item`; or it is flat, with `sample_field`.
 
     Args:
-        grader: as for `Engine.compile`.
+        grader: as for `Engine.compile`, with what that raises.
         sample_field: for flat rows, the column with the model's output; the others are the item.
         settings: of the engine that each actor makes.
-
-    Raises:
-        InvalidRequest: the grader cannot be used.
     """
 
     def __init__(self, grader: Any, *, sample_field: str | None = None, **settings: Any) -> None:

@@ -159,6 +159,10 @@ class GraderReward:
             return outcome.outcome.served
         return {"none": None, "nan": math.nan}.get(policy) if isinstance(policy, str) else policy
 
+    def reason(self, outcome: RowOutcome) -> str | None:
+        """The details of a row's flags, for people; None if it has none."""
+        return "\n".join(filter(None, outcome.flags.values())) or ", ".join(outcome.flags) or None
+
     def numbers(self, outcome: RowOutcome) -> dict[str, float]:
         """Numbers of a row for a framework's logs, with the same keys for each row.
 

@@ -2,24 +2,23 @@
 
 ::
 
-    from trl import GRPOTrainer
-    from graders_engine.adapters.trl import TRLReward
-
     reward = TRLReward("@grader.json", judges="http://127.0.0.1:8001/v1")
     GRPOTrainer(model, reward_funcs=reward, train_dataset=rows, args=config).train()
 
 Give one multi grader, not several reward functions: where one of several functions has no reward, TRL counts
-it as 0 beside the others; a multi with a part that failed has none, and the row teaches nothing.
-
-Run with trl 1.16; ms-swift 4.6 (`failed="raise"`: it counts None as 0) and Unsloth 2026.10 by their sources.
+it as 0 beside the others; a multi with a part that failed has none, and the row teaches nothing. Run with
+trl 1.16; ms-swift 4.6 (`failed="raise"`: it makes 0 of None) and Unsloth 2026.10 by their sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from graders_engine.adapters.reward import GraderReward
+
+_OF_TRL = ("completion_ids", "environments", "trainer_state")
+"""What TRL passes besides the columns of the data set."""
 
 
 class TRLReward(GraderReward):
@@ -37,33 +36,23 @@ class TRLReward(GraderReward):
         self._column = item
 
     def __call__(
-        self,
-        completions: Sequence[Any],
-        prompts: Sequence[Any] | None = None,
-        completion_ids: object = None,
-        *,
-        trainer_state: object = None,
-        environments: object = None,
-        log_extra: Callable[[str, list[Any]], object] | None = None,
-        log_metric: Callable[[str, float], object] | None = None,
-        **columns: Sequence[Any],
+        self, completions: Sequence[Any], prompts: Any = None, **given: Any
     ) -> list[float | None]:
         """The rewards of a batch; None for a row that failed, by the policy `failed`."""
-        rows = map(self.row, completions, self._items(len(completions), prompts, columns))
-        outcomes = self.grade_all(rows)
-        if log_metric:
-            for key, mean in self.means(outcomes).items():
-                log_metric(f"{self.name}/{key}", mean)
-        if log_extra:
-            for key in self.keys:
-                log_extra(f"{self.name}/{key}", [row.sub_rewards.get(key) for row in outcomes])
-            log_extra(f"{self.name}/flags", [", ".join(row.flags) for row in outcomes])
+        log_extra, log_metric = given.pop("log_extra", None), given.pop("log_metric", None)
+        columns = {key: values for key, values in given.items() if key not in _OF_TRL}
+        if prompts is not None:
+            columns = {"prompt": prompts, **columns}
+        columns = columns or {"": [None] * len(completions)}
+        table = (
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        )
+        items = columns.get(self._column) or table
+        outcomes = self.grade_all(map(self.row, completions, items))
+        extra: dict[str, Any] = {"flags": [", ".join(row.flags) for row in outcomes]}
+        extra |= {key: [row.sub_rewards.get(key) for row in outcomes] for key in self.keys}
+        for log, values in ((log_metric, self.means(outcomes)), (log_extra, extra)):
+            for key, value in values.items() if log else ():
+                log(f"{self.name}/{key}", value)
         return [self.value(outcome) for outcome in outcomes]
-
-    def _items(
-        self, count: int, prompts: Sequence[Any] | None, columns: dict[str, Sequence[Any]]
-    ) -> Sequence[Any]:
-        if self._column in columns:
-            return columns[self._column]
-        table = columns if prompts is None else {"prompt": prompts, **columns}
-        return [{key: values[index] for key, values in table.items()} for index in range(count)]
