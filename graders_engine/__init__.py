@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from graders_engine.version import __version__ as __version__
 
 _EXPORTS = {
+    "adapters.reward": ("GraderReward",),
     "blocking": ("Engine",),
     "compiled": ("CompiledGrader",),
     "engine": ("AsyncEngine",),
@@ -22,6 +23,7 @@ _EXPORTS = {
         "InvalidRow",
         "LifecycleError",
         "Mistake",
+        "NoReward",
         "UnavailableGrader",
     ),
     "models.base": ("ModelBackend", "ModelReply", "ModelRequest"),
@@ -41,6 +43,7 @@ _MODULES = {name: module for module, names in _EXPORTS.items() for name in names
 __all__ = sorted([*_MODULES, "__version__"])
 
 if TYPE_CHECKING:  # the same names for type checkers; "X as X" marks them as public
+    from graders_engine.adapters.reward import GraderReward as GraderReward
     from graders_engine.blocking import Engine as Engine
     from graders_engine.compiled import CompiledGrader as CompiledGrader
     from graders_engine.engine import AsyncEngine as AsyncEngine
@@ -52,6 +55,7 @@ if TYPE_CHECKING:  # the same names for type checkers; "X as X" marks them as pu
     from graders_engine.errors import InvalidRow as InvalidRow
     from graders_engine.errors import LifecycleError as LifecycleError
     from graders_engine.errors import Mistake as Mistake
+    from graders_engine.errors import NoReward as NoReward
     from graders_engine.errors import UnavailableGrader as UnavailableGrader
     from graders_engine.models.base import ModelBackend as ModelBackend
     from graders_engine.models.base import ModelReply as ModelReply

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -207,6 +208,44 @@ class Engine:
             return (compiled.grade_row_now(index, row, scope) for index, row in enumerate(rows))
 
         return self._score_waiting(compiled, rows, scope)
+
+    def submit(
+        self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
+    ) -> Future[list[RowOutcome]]:
+        """Begin to grade rows, without waiting for their outcomes: the same list that `score` would give.
+
+        Rows that wait for something outside this process (judges, python, endpoints, embeddings) are graded
+        in the engine's thread; all that were submitted share its `concurrency`. Others are graded before this
+        returns. To cancel the future ends its rows. In asyncio code: `await asyncio.wrap_future(future)`.
+
+        Example::
+
+            futures = [engine.submit(compiled, batch) for batch in batches]
+            rewards = [row.counted for future in futures for row in future.result()]
+
+        Args and Raises: as `score`. If the engine is closed meanwhile, the future raises LifecycleError.
+        """
+        compiled = self.compile(grader)
+        outcomes = self.score(compiled, rows, sample_field=sample_field)
+        if compiled.evaluator.waits:
+            all_rows = list(rows)
+            return self._running().submit(self._graded(compiled, all_rows, sample_field))
+        future: Future[list[RowOutcome]] = Future()
+        future.set_running_or_notify_cancel()
+        future.set_result(list(outcomes))
+        return future
+
+    async def _graded(
+        self, compiled: CompiledGrader, rows: list[Any], sample_field: str | None
+    ) -> list[RowOutcome]:
+        """In the engine's loop: the outcomes of rows; it holds the engine, which lives as long as it."""
+        try:
+            outcomes = self._engine.score(compiled, rows, sample_field=sample_field)
+            return [outcome async for outcome in outcomes]
+        except asyncio.CancelledError:
+            if self._closed:
+                raise LifecycleError(CLOSED_MESSAGE) from None
+            raise
 
     def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf

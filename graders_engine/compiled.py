@@ -160,12 +160,15 @@ class CompiledGrader:
 
     def grade_row_now(self, index: int, row: Any, scope: ScopeOf) -> RowOutcome:
         """`grade_row` without an event loop, for an evaluator that does not wait."""
-        grading = self.grade_row(index, row, scope)
         try:
+            given = scope(row)
+            started = perf_counter()
+            grading = attempt(self.evaluator, given)
             grading.send(None)
         except StopIteration as stop:
-            graded: RowOutcome = stop.value
-            return graded
+            return RowOutcome(index, stop.value, given.flags(), perf_counter() - started)
+        except InvalidRow as error:
+            return invalid_row(index, error)
         grading.close()
         raise RuntimeError(
             f"{type(self.evaluator).__name__} says that it does not wait, but it does"

@@ -13,6 +13,7 @@
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
     ├── RunStopped                the rows so far show that the others cannot be graded either
     ├── LifecycleError            an engine used before it was opened or after it was closed
+    ├── NoReward                  a reward was wanted for a row that has none, and no number stands for it
     ├── OutOfResources            this system refuses a thread, a process or a descriptor
     └── GradingError              this row has no reward; `graders.base.attempt` turns it into a Failure
         ├── UndefinedVariable     a template names a value that the item or sample does not have
@@ -38,7 +39,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from graders_engine.outcome import Blame, Cause, Usage
+    from graders_engine.outcome import Blame, Cause, RowOutcome, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,22 @@ class RunStopped(GradersError):
 
 class LifecycleError(GradersError):
     """Raised when an engine is used before it was opened or after it was closed."""
+
+
+class NoReward(GradersError):
+    """Raised where another framework wants a reward for a row that has none.
+
+    Attributes:
+        outcome: the row's outcome.
+    """
+
+    def __init__(self, text: str, outcome: RowOutcome) -> None:
+        self.outcome = outcome
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type[NoReward], tuple[str, RowOutcome]]:
+        """Both arguments: trainers raise it in other processes."""
+        return type(self), (str(self), self.outcome)
 
 
 class OutOfResources(GradersError):

@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -76,6 +77,18 @@ class LoopThread:
             if self._ending.is_set():
                 raise LifecycleError(_ENDED) from None
             raise
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine there without waiting for it; to cancel the future cancels the coroutine.
+
+        Raises:
+            LifecycleError: the thread has ended.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:  # the loop is closed
+            coroutine.close()
+            raise LifecycleError(_ENDED) from None
 
     def _schedule(self, step: Callable[[], None]) -> None:
         try:

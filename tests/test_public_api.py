@@ -30,11 +30,10 @@ def test_the_public_names_are_sorted_and_exactly_these() -> None:
     assert graders_engine.__all__ == sorted(graders_engine.__all__)
     assert graders_engine.__all__ == [
         "AsyncEngine", "Blame", "BudgetSpent", "CompiledGrader", "DataSetError", "Engine", "EngineSettings",
-        "Failure", "Flag",
-        "GradersError", "InvalidGrader", "InvalidRequest", "InvalidRow", "JudgeSettings", "LifecycleError",
-        "Limits", "Mistake", "ModelBackend", "ModelReply", "ModelRequest", "Outcome", "Price", "RetryPolicy",
-        "RowOutcome", "RunGraderResponse", "Scripted", "UnavailableGrader", "Usage",
-        "ValidateGraderResponse", "__version__", "to_arrow", "to_pandas",
+        "Failure", "Flag", "GraderReward", "GradersError", "InvalidGrader", "InvalidRequest", "InvalidRow",
+        "JudgeSettings", "LifecycleError", "Limits", "Mistake", "ModelBackend", "ModelReply", "ModelRequest",
+        "NoReward", "Outcome", "Price", "RetryPolicy", "RowOutcome", "RunGraderResponse", "Scripted",
+        "UnavailableGrader", "Usage", "ValidateGraderResponse", "__version__", "to_arrow", "to_pandas",
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from graders_engine.adapters.plain import Columns
 from graders_engine.blocking import Engine
 from graders_engine.language import strict_json
 
@@ -26,23 +27,24 @@ class GradeBatch:
     `sample`) and a column `item`; or it is flat, with `sample_field`.
 
     Args:
-        grader: as for `Engine.compile`.
+        grader: as for `Engine.compile`, with what that raises.
         sample_field: for flat rows, the column with the model's output; the others are the item.
         settings: of the engine that each actor makes.
-
-    Raises:
-        InvalidRequest: the grader cannot be used.
     """
 
     def __init__(self, grader: Any, *, sample_field: str | None = None, **settings: Any) -> None:
         self._engine = Engine(**settings)
         self._compiled = self._engine.compile(grader)
         self._sample_field = sample_field
+        self._columns = Columns("GradeBatch")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch with the columns added."""
-        columns = [_to_python(column) for column in batch.values()]
-        rows = (dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True))
+        columns = self._columns.plain(batch)
+        rows = (
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        )
         graded = list(
             self._engine.score_single(self._compiled, rows, sample_field=self._sample_field)
         )
@@ -55,12 +57,3 @@ class GradeBatch:
                 [strict_json.encode(row.flags).decode() for row in graded], dtype=object
             ),
         }
-
-
-def _to_python(value: Any) -> Any:
-    """Replace numpy values by Python values, at any depth."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {key: _to_python(part) for key, part in value.items()}
-    return [_to_python(part) for part in value] if isinstance(value, list) else value

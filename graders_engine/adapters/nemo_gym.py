@@ -1,0 +1,59 @@
+"""A resources server of NeMo Gym, which trains with NeMo-RL.
+
+In the server's `app.py`::
+
+    from graders_engine.adapters.nemo_gym import GraderResourcesServer
+    GraderResourcesServer.run_webserver()
+
+and in its configuration, `grader: /data/grader.json`. The item is the data row's own fields. An outage masks
+the sample, with its kind and reason. Run with nemo-gym 0.7.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nemo_gym import base_resources_server as base
+from pydantic import Field, PrivateAttr
+
+from graders_engine.adapters.reward import STATUSES, GraderReward
+
+
+class GraderConfig(base.BaseResourcesServerConfig):
+    """The server's configuration: `grader` as for GraderReward, and its `settings`."""
+
+    grader: Any
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class GraderVerifyRequest(base.BaseVerifyRequest, extra="allow"):  # type: ignore[call-arg] # pydantic's
+    """A response to verify, with the data row's own fields."""
+
+
+class GraderVerifyResponse(base.BaseMultiRewardVerifyResponse, extra="allow"):  # type: ignore[call-arg] # the same
+    """The reward, with a multi's parts in `reward_components` and on top, where metrics read them."""
+
+
+class GraderResourcesServer(base.SimpleResourcesServer):
+    """A server whose `/verify` grades."""
+
+    config: GraderConfig
+    _reward: GraderReward = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check the grader before the server starts."""
+        super().model_post_init(context)
+        self._reward = GraderReward(self.config.grader, **self.config.settings)
+
+    async def verify(self, body: GraderVerifyRequest) -> GraderVerifyResponse:
+        """Grade a response."""
+        reward, given = self._reward, body.model_dump()
+        row = await reward.agrade(body.response.model_dump(), body.model_extra)
+        value, numbers = reward.value(row), reward.numbers(row)
+        parts = {key: row.sub_rewards.get(key) or 0.0 for key in reward.keys}
+        given |= parts | {f"{reward.name}/{status}": numbers[status] for status in STATUSES}
+        given |= {"reward": value or 0.0, "mask_sample": value is None, "reward_components": parts}
+        if value is None:
+            kind = "judge_failed" if row.blame == "judge" else "verifier_error"
+            given |= {"failure_kind": kind, "failure_reason": reward.reason(row)}
+        return GraderVerifyResponse(**given)

@@ -1,0 +1,285 @@
+"""A grader as a reward: one object for any trainer or evaluation framework."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from typing import Any, Literal, Self
+
+from graders_engine.adapters.plain import Columns, NotJson, is_plain, plain
+from graders_engine.adapters.process_engine import ProcessEngine
+from graders_engine.engine import YIELD_EVERY_S
+from graders_engine.errors import InvalidRequest, InvalidRow, NoReward
+from graders_engine.language import strict_json
+from graders_engine.outcome import SERVED, RowOutcome, Status, details_line
+from graders_engine.outputs.forms import output_of
+from graders_engine.outputs.unreadable import Unreadable
+
+Policy = Literal["none", "nan", "raise", "served"] | float
+"""What a framework gets for a row without a reward: None, NaN, an exception, what the service serves (0.0, or
+a multi's `invalid_grade`), or this number."""
+STATUSES: tuple[Status, ...] = ("scored", "invalid", "failed")
+_WORDS = ("none", "nan", "raise", "served")
+_TEXT_ROW = ("item", "model_sample")
+
+
+class GraderReward:
+    """A grader as the reward of another framework. Threads may share it; processes get engines of their own.
+
+    Whose fault it is that a row has no reward decides what the framework gets. The model's, or the grader's
+    own code's: `invalid`. A judge's or an outage: `failed`, which is never a zero unless you ask for it. The
+    row's, such as a template that reads a key which the item does not have: an exception, since each reward
+    would be the same zero.
+
+    Example::
+
+        reward = GraderReward("@grader.json", judges="http://127.0.0.1:8001/v1")
+        outcome = reward.grade("Paris", {"answer": "Paris"})
+        print(reward.value(outcome), outcome.sub_rewards, outcome.flags)
+
+    Args:
+        grader: a dict or any other mapping, JSON text, the path of a JSON file (also as `@path`), an object
+            of the `openai` package, or another GraderReward, whose engine it shares.
+        failed: what a row gets for which a judge or the infrastructure failed; not "served".
+        invalid: what a row gets whose output or whose grader's code is at fault.
+        name: the name in logs; the grader's by default.
+        settings: the engine's, by the names of `EngineSettings`; none with another GraderReward.
+
+    Attributes:
+        name: the name in logs.
+        keys: a multi's parts, the same for each row; empty for other graders.
+        tally: how many rows were scored, invalid and failed so far, in this process.
+
+    Raises:
+        InvalidRequest: the grader cannot be used, or a policy is unknown.
+        TypeError, ValueError: a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        grader: Any,
+        *,
+        failed: Policy = "none",
+        invalid: Policy = "served",
+        name: str | None = None,
+        **settings: Any,
+    ) -> None:
+        _require_policy("failed", failed, _WORDS[:3])
+        _require_policy("invalid", invalid, _WORDS)
+        if isinstance(grader, GraderReward) and settings:
+            raise InvalidRequest(
+                f"The settings {', '.join(settings)} belong to the other GraderReward, whose engine is used."
+            )
+        shared = isinstance(grader, GraderReward)
+        self._own: ProcessEngine = grader._own if shared else ProcessEngine(grader, settings)
+        self.failed, self.invalid = failed, invalid
+        self.name: str = name or self._own.compiled.spec.name or "grader"
+        self.__name__ = self.name  # frameworks name their metrics by it
+        self.keys: tuple[str, ...] = tuple(self._own.compiled.spec.parts())
+        self.tally: dict[Status, int] = dict.fromkeys(STATUSES, 0)
+        self._columns = Columns(self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the engine holds; the end of the process does, too."""
+        self._own.close()
+
+    def row(self, output: Any, item: Any = None) -> Any:
+        """A row for `grade_all`: as `row_of`; columns that are left out are named once."""
+        return row_of(output, item, self._columns)
+
+    def grade(self, output: Any, item: Any = None) -> RowOutcome:
+        """Grade one output; the arguments are those of `row`."""
+        own, row = self._own.here(), self.row(output, item)
+        if own.waits:
+            return self.grade_all((row,))[0]
+        outcome = own.compiled.grade_row_now(0, row, own.scope)
+        self.tally[outcome.outcome.status if outcome.outcome.failures else "scored"] += 1
+        return outcome
+
+    def grade_all(self, rows: Iterable[Any]) -> list[RowOutcome]:
+        """Grade rows, several at once where they wait for judges or python; the outcomes are in their order.
+
+        Args:
+            rows: as `Engine.score` takes them, or from `row`. One with a list of samples has an outcome for
+                each of them.
+        """
+        own, given = self._own.here(), list(rows)
+        if not own.waits and all(map(_is_text_row, given)):
+            grade, scope = own.compiled.grade_row_now, own.scope
+            return self._counted([grade(index, row, scope) for index, row in enumerate(given)])
+        return self._counted(list(own.engine.score(own.compiled, self._plain_rows(given))))
+
+    async def agrade(self, output: Any, item: Any = None) -> RowOutcome:
+        """`grade` in asyncio code, in any event loop."""
+        if not self._own.here().waits:
+            return self.grade(output, item)
+        (outcome,) = await self.agrade_all((self.row(output, item),))
+        return outcome
+
+    async def agrade_all(self, rows: Iterable[Any]) -> list[RowOutcome]:
+        """`grade_all` in asyncio code, in any event loop."""
+        own, plain_rows = self._own.here(), self._plain_rows(rows)
+        if own.waits:
+            # Not in threads: the loop's executor has few of them, and all would wait.
+            submitted = own.engine.submit(own.compiled, plain_rows)
+            return self._counted(await asyncio.wrap_future(submitted))
+        graded, yield_at = [], perf_counter() + YIELD_EVERY_S
+        for outcome in own.engine.score(own.compiled, plain_rows):
+            graded.append(outcome)
+            if perf_counter() > yield_at:
+                await asyncio.sleep(0)
+                yield_at = perf_counter() + YIELD_EVERY_S
+        return self._counted(graded)
+
+    def value(self, outcome: RowOutcome) -> float | None:
+        """What the framework gets for a row, by the policies `failed` and `invalid`.
+
+        Raises:
+            NoReward: the row is at fault, or the policy is "raise".
+        """
+        blame = outcome.outcome.blame
+        if blame is None:
+            return outcome.outcome.reward
+        policy = self.invalid if blame in SERVED else self.failed
+        if blame == "row" or policy == "raise":
+            details = "; ".join(
+                f"{flag}: {details_line(text)}" for flag, text in outcome.flags.items()
+            )
+            raise NoReward(f"{self.name} has no reward for a row ({blame}). {details}", outcome)
+        if policy == "served":
+            return outcome.outcome.served
+        return {"none": None, "nan": math.nan}.get(policy) if isinstance(policy, str) else policy
+
+    def reason(self, outcome: RowOutcome) -> str | None:
+        """The details of a row's flags, for people; None if it has none."""
+        return "\n".join(filter(None, outcome.flags.values())) or ", ".join(outcome.flags) or None
+
+    def numbers(self, outcome: RowOutcome) -> dict[str, float]:
+        """Numbers of a row for a framework's logs, with the same keys for each row.
+
+        `scored`, `invalid` and `failed` are 1.0 or 0.0; each part of a multi is its reward, NaN where it has
+        none. A part of one of these three names takes its place.
+        """
+        found = {status: float(outcome.status == status) for status in STATUSES}
+        parts = outcome.sub_rewards
+        return found | {
+            key: math.nan if (part := parts.get(key)) is None else part for key in self.keys
+        }
+
+    def means(self, outcomes: Iterable[RowOutcome]) -> dict[str, float]:
+        """The mean of each of `numbers` over rows, without NaN; a part that no row has is left out."""
+        values: dict[str, list[float]] = {}
+        for outcome in outcomes:
+            for key, number in self.numbers(outcome).items():
+                if not math.isnan(number):
+                    values.setdefault(key, []).append(number)
+        return {key: math.fsum(found) / len(found) for key, found in values.items()}
+
+    def _counted(self, outcomes: list[RowOutcome]) -> list[RowOutcome]:
+        unscored = [row.status for row in outcomes if row.outcome.failures]
+        self.tally["scored"] += len(outcomes) - len(unscored)
+        for status in unscored:
+            self.tally[status] += 1
+        return outcomes
+
+    def _plain_rows(self, rows: Iterable[Any]) -> list[Any]:
+        return [
+            self._columns.plain(row) if isinstance(row, Mapping) and not _is_text_row(row) else row
+            for row in rows
+        ]
+
+
+def row_of(output: Any, item: Any = None, columns: Columns | None = None) -> Any:
+    """A row for `Engine.score`, from what frameworks have.
+
+    Args:
+        output: the model's text, a message, a list of messages (the last of the model's counts), a sample
+            object, or the answer of an API.
+        item: the data-set row, of plain values or of numpy's, pandas', Arrow's or OmegaConf's; also as JSON
+            text. Columns without a JSON form, such as images, are left out.
+        columns: makes JSON values of the item; it names what it leaves out.
+    """
+    item = _item_of(item, columns)
+    if type(output) is str or output is None:
+        return {"item": item, "model_sample": output}
+    try:
+        read = output_of(plain(output))
+    except NotJson as error:
+        return Unreadable(f"The output holds {error}, which has no JSON form.")
+    except InvalidRow as error:
+        return Unreadable.by(error)
+    if isinstance(read, list):
+        return Unreadable(f"There are {len(read)} outputs, but a reward is for one.")
+    if isinstance(read, Unreadable):
+        return read
+    return {"item": item, "model_sample" if isinstance(read, str) else "sample": read}
+
+
+def _item_of(item: Any, columns: Columns | None) -> Any:
+    if type(item) is dict and is_plain(item):
+        return item
+    if item is None:
+        return {}
+    if isinstance(item, str):
+        item = _decoded(item)
+    return (columns or Columns("graders")).plain(item) if isinstance(item, Mapping) else item
+
+
+def shared_reward(grader: Any, settings: Mapping[str, Any]) -> GraderReward:
+    """The GraderReward of a grader and settings: for functions that are called with both for each row.
+
+    A path is read once; a process has one for equal arguments.
+
+    Raises:
+        as GraderReward.
+    """
+    key = repr((grader, sorted(settings.items())))
+    with _lock:
+        if key not in _shared:
+            given = {
+                name: plain(value) if isinstance(value, Mapping) else value
+                for name, value in settings.items()
+            }
+            _shared[key] = GraderReward(grader, **given)
+        return _shared[key]
+
+
+_shared: dict[str, GraderReward] = {}
+_lock = threading.Lock()
+
+
+def _is_text_row(row: Any) -> bool:
+    """Whether a row is an item of plain values with a text; most are."""
+    return (
+        type(row) is dict
+        and len(row) == len(_TEXT_ROW)
+        and type(row.get("model_sample")) is str
+        and type(item := row.get("item")) is dict
+        and is_plain(item)
+    )
+
+
+def _decoded(text: str) -> Any:
+    try:
+        value = strict_json.decode(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, dict) else text
+
+
+def _require_policy(name: str, policy: Any, words: Iterable[str]) -> None:
+    if isinstance(policy, str) and policy in words:
+        return
+    if isinstance(policy, (int, float)) and not isinstance(policy, bool) and math.isfinite(policy):
+        return
+    known = ", ".join(f'"{word}"' for word in words)
+    raise InvalidRequest(f"`{name}` must be one of {known}, or a number, but it is {policy!r}.")

@@ -1,0 +1,58 @@
+"""The reward of TRL's GRPO and RLOO trainers, and of Unsloth and ms-swift, which call it the same way.
+
+::
+
+    reward = TRLReward("@grader.json", judges="http://127.0.0.1:8001/v1")
+    GRPOTrainer(model, reward_funcs=reward, train_dataset=rows, args=config).train()
+
+Give one multi grader, not several reward functions: where one of several functions has no reward, TRL counts
+it as 0 beside the others; a multi with a part that failed has none, and the row teaches nothing. Run with
+trl 1.16; ms-swift 4.6 (`failed="raise"`: it makes 0 of None) and Unsloth 2026.10 by their sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graders_engine.adapters.reward import GraderReward
+
+_OF_TRL = ("completion_ids", "environments", "trainer_state")
+"""What TRL passes besides the columns of the data set."""
+
+
+class TRLReward(GraderReward):
+    """A GraderReward that is a reward function; its metrics are logged as `rewards/NAME/mean` and `NAME/...`.
+
+    Args:
+        grader: as for GraderReward.
+        item: the column with the item, as an object or as JSON text, which keeps each row's own keys. Without
+            it the item is all columns, and `prompt`.
+        settings: as for GraderReward.
+    """
+
+    def __init__(self, grader: Any, *, item: str = "item", **settings: Any) -> None:
+        super().__init__(grader, **settings)
+        self._column = item
+
+    def __call__(
+        self, completions: Sequence[Any], prompts: Any = None, **given: Any
+    ) -> list[float | None]:
+        """The rewards of a batch; None for a row that failed, by the policy `failed`."""
+        log_extra, log_metric = given.pop("log_extra", None), given.pop("log_metric", None)
+        columns = {key: values for key, values in given.items() if key not in _OF_TRL}
+        if prompts is not None:
+            columns = {"prompt": prompts, **columns}
+        columns = columns or {"": [None] * len(completions)}
+        table = (
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        )
+        items = columns.get(self._column) or table
+        outcomes = self.grade_all(map(self.row, completions, items))
+        extra: dict[str, Any] = {"flags": [", ".join(row.flags) for row in outcomes]}
+        extra |= {key: [row.sub_rewards.get(key) for row in outcomes] for key in self.keys}
+        for log, values in ((log_metric, self.means(outcomes)), (log_extra, extra)):
+            for key, value in values.items() if log else ():
+                log(f"{self.name}/{key}", value)
+        return [self.value(outcome) for outcome in outcomes]

@@ -1,0 +1,44 @@
+"""A reward of verifiers' tasks, which prime-rl trains with.
+
+In a file, such as `rewards.py`::
+
+    from graders_engine.adapters.verifiers import reward_function
+
+    answer = reward_function("@grader.json")
+
+and in the task's configuration::
+
+    TaskConfig(rewards={"answer": {"fn": "rewards.py:answer", "weight": 1.0}})
+
+The item is the task's data; the output is the last reply. Parts of a multi and the shares of rows that were
+scored, invalid and failed are metrics. Run with verifiers 0.4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from graders_engine.adapters.reward import GraderReward
+
+
+def reward_function(grader: Any, **settings: Any) -> Callable[..., Awaitable[float]]:
+    """An async function of `task` and `trace` that gives the reward.
+
+    Args:
+        grader: as for GraderReward.
+        settings: as for GraderReward; `failed` is "raise", since verifiers takes no None.
+    """
+    reward = GraderReward(grader, **{"failed": "raise", **settings})
+
+    async def graded(task: Any, trace: Any) -> float:
+        outcome = await reward.agrade(trace.last_reply, task.model_dump())
+        for key, number in reward.numbers(outcome).items():
+            if not math.isnan(number):
+                trace.record_metric(f"{reward.name}/{key}", number)
+        value = reward.value(outcome)
+        return math.nan if value is None else value
+
+    graded.__name__ = reward.name
+    return graded
