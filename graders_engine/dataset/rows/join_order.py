@@ -11,7 +11,7 @@ from graders_engine.dataset.rows.join_shared import comparable, telling, value_a
 _NUMBERS = (
     "doc_id", "i", "idx", "index", "line", "line_number", "n", "position", "row", "row_idx", "row_index",
 )  # fmt: skip
-"""Keys under which outputs are numbered by whoever wrote them."""
+"""Keys under which outputs are numbered."""
 _LEAST = 3
 """Equal texts from which two keys are taken for the same."""
 _LONG = 12
@@ -28,9 +28,9 @@ def why_in_another_order(rows: Sequence[Any], outputs: Sequence[Any], keys: Sequ
     """
     for key in keys:
         if key.rpartition(".")[2] in _NUMBERS and (numbers := _out_of_order(outputs, key)):
-            shown = ", ".join(map(str, numbers[:4]))
+            first_of_them = ", ".join(map(str, numbers[:4]))
             return (
-                f"the outputs are numbered by `{key}`, and not in ascending order ({shown}, …): sort them by "
+                f"the outputs are numbered by `{key}`, and not in ascending order ({first_of_them}, …): sort them by "
                 "it, or give rows and outputs an id and join them by it (--join-on id)"
             )
     for key in keys:
