@@ -28,9 +28,9 @@ def why_in_another_order(rows: Sequence[Any], outputs: Sequence[Any], keys: Sequ
     """
     for key in keys:
         if key.rpartition(".")[2] in _NUMBERS and (numbers := _out_of_order(outputs, key)):
-            first_of_them = ", ".join(map(str, numbers[:4]))
+            first = ", ".join(map(str, numbers[:4]))
             return (
-                f"the outputs are numbered by `{key}`, and not in ascending order ({first_of_them}, …): sort them by "
+                f"the outputs are numbered by `{key}`, and not in ascending order ({first}, …): sort them by "
                 "it, or give rows and outputs an id and join them by it (--join-on id)"
             )
     for key in keys:
