@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
+from graders_engine.errors import InvalidRequest, InvalidRow
 from graders_engine.language import strict_json
 from graders_engine.language.kinds import plain
 from graders_engine.outcome import RowOutcome
@@ -49,7 +49,6 @@ def item_and_samples(raw: Mapping[str, Any]) -> tuple[Any, Any]:
         raise InvalidRow(f"The row {what} ({keys_of(raw)}).")
     output = _list_in(raw[given[0]]) if given[0] in _PLURAL else raw[given[0]]
     output = opened(output, sample=given[0] == "sample")
-    _require_one_row(raw)
     return item_beside(raw, SAMPLES_IN), output
 
 
@@ -62,16 +61,6 @@ def _list_in(value: Any) -> Any:
     except ValueError:
         return value
     return found if isinstance(found, list) else value
-
-
-def _require_one_row(raw: Mapping[str, Any]) -> None:
-    """Check that an object is not a whole table, with a list of values for each column."""
-    lengths = {len(one) if type(one) is list else -1 for one in raw.values()}
-    if len(raw) > 1 and len(lengths) == 1 and min(lengths) > 1:
-        raise UnknownForm(
-            "Every value of this row is a list of the same length: it is a table, column by column. Write "
-            "one object for each row (pandas: to_dict('records'))."
-        )
 
 
 def rows_to_grade(item: Any, output: Any) -> list[Any]:

@@ -149,7 +149,6 @@ def test_a_list_of_samples_as_text_is_the_list() -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"a": ["x", "y"], "model_sample": ["x", "y"]}, "column by column"),
         ({"a": "x", "sample": "{'output_text': 'x'}"}, "what Python prints"),
     ],
 )

@@ -15,6 +15,8 @@ from graders_engine.outputs.several import SAMPLES_IN
 
 _MAX_BYTES = 64 << 20
 """Of a larger file, it is not looked for the key that holds the rows."""
+_ASKED = frozenset(("input", "target"))
+"""Keys of a row of a log, which an output has not."""
 _HOLDING_ROWS = (
     "data", "results", "rows", "items", "records", "examples", "samples", "entries", "instances", "dataset",
     "train", "test", "test_results", "testResults", "evalResults",
@@ -99,7 +101,7 @@ def wrapped(path: Path, within: str) -> str:
 
 
 def require_rows(raw_rows: Sequence[Any], path: Path, field: str | None = None) -> None:
-    """Check that the data is no table written by columns, nor an array on the only line.
+    """Check that the data is no table written by columns, no log of an evaluation, no array on one line.
 
     Args:
         raw_rows: the first rows; only where there is a single one can it be something else.
@@ -112,6 +114,8 @@ def require_rows(raw_rows: Sequence[Any], path: Path, field: str | None = None) 
     only = raw_rows[0] if len(raw_rows) == 1 else None
     if isinstance(only, list) and any(isinstance(one, Mapping) for one in only):
         raise InvalidRequest(f"{path} is a JSON array on one line: pass --format json.")
+    if isinstance(only, Mapping) and field is None and _is_log(only):
+        raise InvalidRequest(wrapped(path, "samples"))
     if isinstance(only, Mapping) and len(only) > 1 and not {field, *SAMPLES_IN}.isdisjoint(only):
         lengths = {len(value) if isinstance(value, list) else -1 for value in only.values()}
         if len(lengths) == 1 and lengths.isdisjoint({-1, 0}):
@@ -121,6 +125,19 @@ def require_rows(raw_rows: Sequence[Any], path: Path, field: str | None = None) 
                 'to_json(FILE, orient="records", lines=True). A single row with so many samples is '
                 '{"item": {…}, "samples": […]}.'
             )
+
+
+def _is_log(only: Mapping[str, Any]) -> bool:
+    """Whether a row is a log as Inspect AI writes it: its samples are rows, each with what was asked."""
+    samples = only.get("samples")
+    return (
+        isinstance(samples, list)
+        and bool(samples)
+        and all(
+            isinstance(one, Mapping) and "output" in one and not _ASKED.isdisjoint(one)
+            for one in samples
+        )
+    )
 
 
 def _is_json(text: bytes) -> bool:
