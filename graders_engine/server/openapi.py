@@ -170,7 +170,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
         },
         **{
             status: {"description": text, "content": _content("Error", refused.get(status))}
-            for status, text in _ERRORS.items()
+            for status, text in {**_ERRORS, **operation.errors}.items()
         },
     }
     if operation.lines:
