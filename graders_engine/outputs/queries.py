@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from graders_engine.errors import InvalidRow
 
 ENDS = (
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<eos>", "<end_of_turn>",
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|end_of_text|>", "</s>", "<eos>",
+    "<end_of_turn>", "<|end|>", "<|return|>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "<|user|>", "<|observation|>",
 )  # fmt: skip
 """Special tokens that end the answers of the common chat templates; such texts are decoded with them."""
 
