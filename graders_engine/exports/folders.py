@@ -39,6 +39,10 @@ _AZURE_README = f"""\
 2. In endpoint-grader.json, put the address of `/reward` for `url`, and the key for `${{{KEY}}}`. That JSON is
    the grader of the fine-tuning job.
 
+Python graders run in a sandbox that the kernel enforces: `docker run grader graders sandbox` shows whether
+the container's host allows one. Where it allows none, their rows have no reward; `--sandbox none` in the
+Dockerfile runs code that you trust without one.
+
 Azure sends the data set's row as `item`, tries again three times after a failure, and then discards the
 rollout. The server answers 503 where a judge or the infrastructure fails, and 400 where the row lacks what a
 template names; neither is a score.
@@ -58,8 +62,9 @@ Build the image, push it to a registry of your account, and make a Lambda functi
 be higher than the default of 3 seconds; SageMaker wants "SageMaker" in its name. Judges want their keys in
 the function's environment (OPENAI_API_KEY).
 
-Lambda has no sandbox for the code of python graders but a process of its own: export graders that you trust,
-and run `graders sandbox` in the image to see what it can do.
+Python graders run in a sandbox that the kernel enforces; `graders sandbox` in the image shows whether there
+is one. Where there is none, their rows have no reward. Code that you trust may run without one: pass
+`sandbox="none"` to GraderReward in lambda_function.py.
 
 By the documentation of Bedrock and SageMaker; the handler was tried, and AWS was not.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.server.serving import RUN, Server, command, eventually, serving
@@ -206,6 +208,21 @@ def test_a_key_may_stand_in_the_address_of_a_client_without_headers(tmp_path: Pa
                 401
             }
             assert server.post(path, slime("4")).status == 401
+
+
+def test_a_trainers_client_sends_the_key_of_the_address(tmp_path: Path) -> None:
+    async def ask(address: str) -> Any:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(address, json=slime("4<|im_end|>")) as response,
+        ):
+            response.raise_for_status()
+            return await response.json()
+
+    with serving(tmp_path, *start(tmp_path, SAME), "--api-key", "sk-key") as server:
+        assert asyncio.run(ask(server.url.replace("//", "//any:sk-key@"))) == 1.0
+        with pytest.raises(aiohttp.ClientResponseError):
+            asyncio.run(ask(server.url))
 
 
 def test_requests_are_logged_and_counted_without_what_was_sent(tmp_path: Path) -> None:
