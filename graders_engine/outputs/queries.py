@@ -30,6 +30,8 @@ def answer_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str:
             "The query does not begin with its prompt, so the answer in it is not known."
         )
     answer = query[len(prompt) :].rstrip()
-    while end := next((end for end in ends if answer.endswith(end)), ""):
+    known = tuple(filter(None, ends))
+    while answer.endswith(known):
+        end = next(filter(answer.endswith, known))
         answer = answer.removesuffix(end).rstrip()
     return answer

@@ -23,7 +23,7 @@ PASSES_FROM = 1.0
 """The lowest reward with which promptfoo's assertion passes, where neither address nor grader has one."""
 _LOGGED_BY_OPENRLHF = ("reward", "score", "response_clip_ratio")
 """Its own numbers of a row, which a log of the same name would replace."""
-_STATUSES = ("scored", "invalid", "failed")
+STATUSES = ("scored", "invalid", "failed")
 _MAX_LISTED = 3  # mistakes of one kind
 
 
@@ -117,7 +117,7 @@ class OpenRlhf(RewardRequest):
         makes tensors. A part without a reward has what the multi counts for it, 0.0; its row is `invalid`.
         """
         rewards = [row.counted for row in rows]
-        logs = {status: [float(row.status == status) for row in rows] for status in _STATUSES}
+        logs = {status: [float(row.status == status) for row in rows] for status in STATUSES}
         for part in self._parts:
             key = f"part_{part}" if part in _LOGGED_BY_OPENRLHF else part
             logs[key] = [row.sub_rewards.get(part) or 0.0 for row in rows]
@@ -220,6 +220,7 @@ class Promptfoo(RewardRequest):
 
 
 FORMS: tuple[type[RewardRequest], ...] = (OpenRlhf, Slime, AzureEndpoint, Promptfoo)
+_FORM_OF = {key: form for form in FORMS for key in form.keys}
 
 
 def request_of(body: bytes, grader: CompiledGrader) -> RewardRequest:
@@ -229,21 +230,28 @@ def request_of(body: bytes, grader: CompiledGrader) -> RewardRequest:
         Refused: it is not JSON, in none of the forms, in two of them, or lacks something.
     """
     values = _values_of(body)
-    found = {form: [key for key in form.keys if key in values] for form in FORMS}
-    forms = [form for form, keys in found.items() if keys]
-    if not forms:
-        listed = "; ".join(f"{form.name}: {_quoted(form.keys)}" for form in FORMS)
-        advice = " A request with a grader goes to /v1/fine_tuning/alpha/graders/run."
-        text = f"Invalid body: it has none of the forms that are read here ({listed})."
-        text += advice if "grader" in values else ""
-        raise Refused(400, Mistake(text, code="unknown_form"))
-    if len(forms) > 1:
-        listed = " and ".join(f"{_quoted(found[form])} ({form.name})" for form in forms)
-        text = f"Invalid body: it has keys of several forms: {listed}. Send those of one form."
-        raise Refused(400, Mistake(text, code="ambiguous_form"))
+    forms = {_FORM_OF[key] for key in values if key in _FORM_OF}
+    if len(forms) != 1:
+        raise Refused(400, _unclear(values))
     (form,) = forms
     _refuse([mistakes.missing(key) for key in form.needed if key not in values], form.name)
     return form(values, grader)
+
+
+def _unclear(values: Mapping[str, Any]) -> Mistake:
+    """The mistake in a body with keys of no form, or of several."""
+    found = {form: [key for key in form.keys if key in values] for form in FORMS}
+    if any(found.values()):
+        listed = " and ".join(
+            f"{_quoted(keys)} ({form.name})" for form, keys in found.items() if keys
+        )
+        text = f"Invalid body: it has keys of several forms: {listed}. Send those of one form."
+        return Mistake(text, code="ambiguous_form")
+    listed = "; ".join(f"{form.name}: {_quoted(form.keys)}" for form in FORMS)
+    text = f"Invalid body: it has none of the forms that are read here ({listed})."
+    if "grader" in values:
+        text += " A request with a grader goes to /v1/fine_tuning/alpha/graders/run."
+    return Mistake(text, code="unknown_form")
 
 
 def _values_of(body: bytes) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from graders_engine.server.exchange import Exchange
 from graders_engine.server.grader_cache import CachedGrader
 from graders_engine.server.responses import Refused
 from graders_engine.server.reward.description import REWARD
-from graders_engine.server.reward.forms import RewardRequest, request_of, threshold_of
+from graders_engine.server.reward.forms import STATUSES, RewardRequest, request_of, threshold_of
 from graders_engine.server.routes import Body, Route
 from graders_engine.server.scheduler import (
     RETRY_AFTER_S,
@@ -87,10 +87,14 @@ class RewardRoute:
         }
         if request.count == 1:
             rows = [await self._grade_one(request, exchange)]
+            self._metrics.add_one(rows[0])
+            exchange.log_fields["reward"] = rows[0].reward
         else:
             rows = await self._grade_several(request, exchange)
-        self._metrics.add(rows)
-        exchange.log_fields |= _logged(rows)
+            self._metrics.add(rows)
+            counts: Counter[str] = Counter(row.status for row in rows)
+            exchange.log_fields |= {status: counts[status] for status in STATUSES}
+        exchange.log_fields |= _flags_of(rows)
         _require_numbers(request, rows)
         await exchange.respond(200, strict_json.encode(request.answer(rows, threshold)))
 
@@ -155,19 +159,15 @@ def _query(exchange: Exchange) -> dict[str, str]:
     return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
 
-def _logged(rows: Sequence[RowOutcome]) -> dict[str, Any]:
-    """What the log says of graded rows."""
-    flags = sorted({flag for row in rows for flag in row.flags})
-    blames = Counter(row.blame for row in rows if row.blame is not None)
-    if len(rows) == 1:
-        fields: dict[str, Any] = {"reward": rows[0].reward}
-        blame: Any = rows[0].blame
-    else:
-        fields = {"scored": 0, "invalid": 0, "failed": 0, **Counter(row.status for row in rows)}
-        blame = dict(blames)
-    if flags:
-        fields["flags"] = flags
-    return fields | ({"blame": blame} if blame else {})
+def _flags_of(rows: Sequence[RowOutcome]) -> dict[str, Any]:
+    """What the log says of rows with flags."""
+    flagged = [row for row in rows if row.outcome.failures or row.sample_flags]
+    fields: dict[str, Any] = {}
+    if flagged:
+        fields["flags"] = sorted({flag for row in flagged for flag in row.flags})
+    if blames := Counter(row.blame for row in flagged if row.blame is not None):
+        fields["blame"] = dict(blames) if len(rows) > 1 else flagged[0].blame
+    return fields
 
 
 def _require_numbers(request: RewardRequest, rows: Sequence[RowOutcome]) -> None:
