@@ -23,7 +23,7 @@ from graders_engine.response import GraderErrors
 ROOT = Path(graders_engine.__file__).parent
 LADDER = [
     {"cli"},
-    {"server", "adapters"},
+    {"server", "adapters", "exports"},
     {"evals"},
     {"report"},
     {"preflight"},

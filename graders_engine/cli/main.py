@@ -29,6 +29,7 @@ COMMANDS = {
     "diff-graders": "Compare two versions of a grader on the same outputs.",
     "serve": "Serve the hosted API's grader routes, and batches, over HTTP.",
     "import": "Import graders and rows from the hosted evals.",
+    "export": "Make the files by which Azure, Bedrock or SageMaker uses a grader.",
     "judge-check": "Measure a judge's agreement with human labels and with itself.",
     "cache": "Show or clear the cache of judges' replies.",
     "sandbox": "Show which sandboxes work on this machine, and test them.",

@@ -10,6 +10,8 @@ import click
 
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_settings
+from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.request import read_flag
 from graders_engine.errors import InvalidRequest
 from graders_engine.server.settings import ServerSettings
 from graders_engine.settings import EngineSettings
@@ -19,7 +21,12 @@ KEY_VARIABLE = "GRADERS_API_KEY"
 DEFAULTS = ServerSettings()
 
 
-@click.command("serve", cls=Command, example="graders serve --port 8000")
+@click.command(
+    "serve",
+    cls=Command,
+    example="graders serve --port 8000\ngraders serve --grader @grader.json",
+)
+@takes_grader(required=False)
 @click.option(
     "--host",
     metavar="ADDRESS",
@@ -102,6 +109,7 @@ DEFAULTS = ServerSettings()
 @engine_settings()
 def command(
     settings: EngineSettings,
+    grader: str | None,
     host: str,
     port: int,
     api_key: str | None,
@@ -114,6 +122,10 @@ def command(
     /docs describes the routes, /metrics is for Prometheus, /healthz answers while the server is up. Each
     request is logged as one line of JSON on standard error. SIGTERM stops the server after it has answered
     all requests that it has accepted.
+
+    With a grader, POST /reward (or the address alone) gives its reward to trainers and evaluation tools, each
+    in its own form: OpenRLHF, slime, Azure's endpoint grader, promptfoo's webhook. Where a judge or the
+    infrastructure fails, the answer is 503, never a zero.
     """
     try:
         from graders_engine.server import listener, serving
@@ -124,6 +136,7 @@ def command(
         ) from None
     if api_key == "":
         raise InvalidRequest("The API key is empty: pass one, or leave it out.")
+    served = None if grader is None else read_flag("grader", grader)
     opened = listener.listen(host, port)
     given = ServerSettings(api_key=api_key, **server_settings)
     guarded = serving.guarded(given, opened, no_auth=no_auth)
@@ -133,5 +146,7 @@ def command(
     def announce() -> None:
         with contextlib.suppress(OSError):  # it serves even where nothing can be printed
             click.echo(f"Serving graders on {address} (docs: {address}/docs)")
+            if served is not None:
+                click.echo(f"Rewards of the grader: POST {address}/reward")
 
-    serving.serve(engine, guarded, opened, announce)
+    serving.serve(engine, guarded, opened, announce, served)

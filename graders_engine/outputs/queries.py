@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from graders_engine.errors import InvalidRow
 
 ENDS = (
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<eos>", "<end_of_turn>",
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|end_of_text|>", "</s>", "<eos>",
+    "<end_of_turn>", "<|end|>", "<|return|>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "<|user|>", "<|observation|>",
 )  # fmt: skip
 """Special tokens that end the answers of the common chat templates; such texts are decoded with them."""
 
@@ -33,6 +35,8 @@ def answer_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str:
             "The query does not begin with its prompt, so the answer in it is not known."
         )
     answer = query[begin + len(prompt) :].rstrip()
-    while end := next((end for end in ends if answer.endswith(end)), ""):
+    known = tuple(filter(None, ends))
+    while answer.endswith(known):
+        end = next(filter(answer.endswith, known))
         answer = answer.removesuffix(end).rstrip()
     return answer

@@ -22,6 +22,8 @@ from graders_engine.server.middleware import (
     record,
 )
 from graders_engine.server.pages import page_routes
+from graders_engine.server.reward.description import SCHEMAS
+from graders_engine.server.reward.route import RewardRoute
 from graders_engine.server.routes import UNKNOWN, Route, RouteTable
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
@@ -41,6 +43,11 @@ class App:
         log: where requests are logged.
         routes: further routes, besides the graders' and the pages.
         schemas: the schemas that the operations of further routes name, for the OpenAPI document.
+        grader: the grader of the reward route; None for a server without one.
+
+    Raises:
+        InvalidGrader: the grader has mistakes.
+        UnavailableGrader: the engine cannot run it.
     """
 
     def __init__(
@@ -52,12 +59,17 @@ class App:
         *,
         routes: Sequence[Route] = (),
         schemas: Mapping[str, Any] | None = None,
+        grader: Any = None,
     ) -> None:
         self._engine = engine
         self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
         self._service = Service(engine, settings, metrics)
-        described = [*self._service.routes(), *routes]
-        table = RouteTable([*described, *page_routes(described, schemas or {}, metrics)])
+        described, known = [*self._service.routes(), *routes], dict(schemas or {})
+        if grader is not None:
+            reward = RewardRoute(grader, engine, self._service.scheduler, settings, metrics)
+            described += reward.routes()
+            known |= SCHEMAS
+        table = RouteTable([*described, *page_routes(described, known, metrics)])
         guard = RequestGuard(settings)
         max_bytes = settings.max_body_bytes
         self._handle = apply(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 
 from graders_engine.errors import Mistake
@@ -22,8 +23,7 @@ class RequestGuard:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        key = settings.api_key
-        self._bearer = None if key is None else b"Bearer " + key.encode()
+        self._key = None if settings.api_key is None else settings.api_key.encode()
         self._hosts = settings.hosts
 
     def check_host(self, exchange: Exchange) -> None:
@@ -52,10 +52,10 @@ class RequestGuard:
         Raises:
             Refused: the key is wrong or missing.
         """
-        if self._bearer is None or not exchange.route.needs_key:
+        if self._key is None or not exchange.route.needs_key:
             return
         given = exchange.headers.get(b"authorization", b"")
-        if not hmac.compare_digest(given, self._bearer):
+        if not hmac.compare_digest(_key_in(given), self._key):
             message = (
                 "Incorrect API key provided."
                 if given
@@ -83,3 +83,17 @@ class RequestGuard:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "The body must not be encoded: send it without `Content-Encoding`."
             raise Refused(415, Mistake(message, code="unsupported_encoding"))
+
+
+def _key_in(authorization: bytes) -> bytes:
+    """The key in a header: `Bearer KEY`, or the password of `Basic`.
+
+    Trainers that can be given an address and no header send the latter for `http://any:KEY@host`.
+    """
+    scheme, _, value = authorization.partition(b" ")
+    if scheme != b"Basic":
+        return value if scheme == b"Bearer" else b""
+    try:
+        return base64.b64decode(value, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""

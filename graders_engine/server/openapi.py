@@ -170,7 +170,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
         },
         **{
             status: {"description": text, "content": _content("Error", refused.get(status))}
-            for status, text in _ERRORS.items()
+            for status, text in {**_ERRORS, **operation.errors}.items()
         },
     }
     if operation.lines:
@@ -233,7 +233,8 @@ def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyT
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The key that the server was started with: GRADERS_API_KEY or --api-key.",
+                    "description": "The key that the server was started with: GRADERS_API_KEY or --api-key. "
+                    "Clients that take an address only may have it there: `http://any:KEY@host:8000`.",
                 }
             },
         },

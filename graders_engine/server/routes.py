@@ -39,6 +39,7 @@ class Operation:
         request: the schema of the body, by name; empty when there is no body.
         response: the schema of the response, by name.
         lines: the schema of one line, where the response may be NDJSON.
+        errors: what statuses mean that mean something else than for most routes.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Operation:
     request: str
     response: str
     lines: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

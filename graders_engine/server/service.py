@@ -28,18 +28,21 @@ class Service:
         engine: grades.
         settings: how much the server takes on.
         metrics: counts rows and graders.
+
+    Attributes:
+        scheduler: grades rows; other routes share it, and with it the bounds.
     """
 
     def __init__(
         self, engine: AsyncEngine, settings: ServerSettings, metrics: ServerMetrics
     ) -> None:
         self._engine, self._settings, self._metrics = engine, settings, metrics
-        self._scheduler = Scheduler(engine, settings)
+        self.scheduler = Scheduler(engine, settings)
         self._graders = GraderCache(engine, settings.cache_bytes, metrics)
         metrics.add_gauge(
             "graders_queue_depth",
             "Rows that wait for their turn.",
-            lambda: self._scheduler.queued,
+            lambda: self.scheduler.queued,
         )
         metrics.add_gauge(
             "graders_cached_graders", "Compiled graders in memory.", lambda: len(self._graders)
@@ -59,7 +62,7 @@ class Service:
 
     def close(self) -> None:
         """Release what the service holds besides its engine."""
-        self._scheduler.close()
+        self.scheduler.close()
 
     async def run(self, exchange: Exchange) -> None:
         """Grade one row.
@@ -80,7 +83,7 @@ class Service:
             reference_answer=body.reference_answer,
         )
         row_bytes = len(exchange.body) - cached.size_bytes
-        row = await self._scheduler.run_one(cached, scope, row_bytes, exchange.receive)
+        row = await self.scheduler.run_one(cached, scope, row_bytes, exchange.receive)
         self._metrics.rows(cached.compiled.type).add_one(row)
         exchange.log_fields |= {"grader_type": cached.compiled.type, "reward": row.reward}
         if row.outcome.failures or row.sample_flags:
@@ -113,13 +116,13 @@ class Service:
         batch = Batch(
             cached,
             body.rows,
-            self._scheduler,
+            self.scheduler,
             self._metrics.rows(type_),
             self._settings.max_row_bytes,
         )
         exchange.log_fields |= {"grader_type": type_, "rows": len(body.rows)}
         try:
-            with self._scheduler.queue.admit():
+            with self.scheduler.queue.admit():
                 if NDJSON in exchange.headers.get(b"accept", b""):
                     await while_connected(_stream(exchange, batch), exchange.receive)
                 else:

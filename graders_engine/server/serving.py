@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import prometheus_client
 import uvicorn
@@ -70,6 +71,7 @@ def serve(
     settings: ServerSettings,
     listener: socket.socket,
     on_ready: Callable[[], None],
+    grader: Any = None,
 ) -> None:
     """Serve until the process gets a signal to stop; requests accepted by then are still answered.
 
@@ -78,6 +80,11 @@ def serve(
         settings: how much the server takes on, and from whom.
         listener: where to listen.
         on_ready: called when requests are taken.
+        grader: the grader of the reward route; None for a server without one.
+
+    Raises:
+        InvalidGrader: the grader has mistakes.
+        UnavailableGrader: the engine cannot run it.
     """
     log = Log()
     handler = LogHandler(log, messages=settings.log_bodies)
@@ -97,7 +104,7 @@ def serve(
             on_retry=metrics.retried,
         )
     )
-    app = App(engine, settings, metrics, log)
+    app = App(engine, settings, metrics, log, grader=grader)
     config = uvicorn.Config(
         app,
         http=Connection,

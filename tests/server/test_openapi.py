@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,12 +20,19 @@ from schemathesis.specs.openapi.checks import (
 from graders_engine.engine import AsyncEngine
 from graders_engine.graders.parse import TYPES
 from graders_engine.server.openapi import document
+from graders_engine.server.reward.description import SCHEMAS
+from graders_engine.server.reward.route import RewardRoute
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
-from tests.server.serving import BATCH, CHECK, GOOD, RUN, VALIDATE, Server
+from tests.server.serving import BATCH, CHECK, GOOD, RUN, VALIDATE, Server, serving
 
-DOCUMENT = document(Service(AsyncEngine(), ServerSettings(), ServerMetrics()).routes())
+ENGINE, SETTINGS, METRICS = AsyncEngine(), ServerSettings(), ServerMetrics()
+SERVICE = Service(ENGINE, SETTINGS, METRICS)
+DOCUMENT = document(SERVICE.routes())
+REWARDS = RewardRoute(CHECK, ENGINE, SERVICE.scheduler, SETTINGS, METRICS)
+WITH_REWARDS = document([*SERVICE.routes(), *REWARDS.routes()], SCHEMAS)
+REWARD_API = schemathesis.openapi.from_dict(json.loads(WITH_REWARDS)).include(path="/reward")
 API = schemathesis.openapi.from_dict(json.loads(DOCUMENT))
 CHECKS = [
     not_a_server_error,
@@ -41,6 +49,28 @@ def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
     server: Server, case: schemathesis.Case[Any]
 ) -> None:
     case.call_and_validate(base_url=f"{server.url}/v1", checks=CHECKS)
+
+
+@pytest.fixture(scope="module")
+def rewarding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("rewarding")
+    with serving(folder, "--grader", json.dumps(CHECK)) as running:
+        yield running
+
+
+@REWARD_API.parametrize()
+@settings(max_examples=40)
+def test_no_request_for_a_reward_breaks_the_server_and_every_answer_is_as_declared(
+    rewarding: Server, case: schemathesis.Case[Any]
+) -> None:
+    case.call_and_validate(base_url=f"{rewarding.url}/v1", checks=CHECKS)
+
+
+def test_a_server_with_a_grader_describes_the_reward_route(rewarding: Server) -> None:
+    assert rewarding.ask("GET", "/openapi.json").body == WITH_REWARDS
+    assert set(json.loads(WITH_REWARDS)["paths"]) - set(json.loads(DOCUMENT)["paths"]) == {
+        "/reward"
+    }
 
 
 def test_the_document_served_is_this_one(server: Server) -> None:

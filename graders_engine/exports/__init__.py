@@ -1,0 +1,1 @@
+"""A grader as the files that cloud services take: folders to build an image from."""
