@@ -88,12 +88,16 @@ class Plan:
         calls: how many requests judges will get.
         rows: how many rows each stage has.
         share: the share of the usual number of rows; below 1.0 where judges' calls are few.
+        repeats: how often a judge answers each request, where no stage wants more.
+        needed: the calls that it would have taken to keep a stage, for each that was left out.
     """
 
     asks: list[Ask]
     calls: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     share: float = 1.0
+    repeats: int = 1
+    needed: Mapping[str, int] = field(default_factory=dict)
 
 
 _SMALLER = 0.8
@@ -110,7 +114,7 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
     if facts is None:
         return Plan([])
     judged = bool(facts.judges)
-    wanted, share = list(stages), 1.0
+    wanted, share, needed = list(stages), 1.0, dict[str, int]()
     while True:
         rows = {
             stage.name: max(round(_usual(stage, inputs, judged=judged) * share), _FEWEST)
@@ -119,11 +123,12 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
         asks = [ask for stage in wanted for ask in stage.plan(inputs, rows[stage.name])]
         calls = calls_of(facts, asks, repeats) if judged else 0
         if calls <= options.max_calls or not judged:
-            return Plan(asks, calls, rows, share)
+            return Plan(asks, calls, rows, share, repeats, needed)
         if max(rows.values(), default=0) <= _FEWEST:
-            wanted.pop()
+            needed[wanted.pop().name] = calls
+            share = 1.0  # what is left out leaves calls for more rows of the others
             if not wanted:
-                return Plan([])
+                return Plan([], needed=needed)
         else:
             share *= _SMALLER
 

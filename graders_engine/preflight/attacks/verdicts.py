@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graders_engine.preflight.attacks.plan import NAME
 from graders_engine.preflight.attacks.results import (
     Earned,
     attack_scale,
@@ -43,7 +44,7 @@ def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]]
     """The attacks of these kinds that earn too much, warnings first, the best first."""
     found, scale = earned(inputs), attack_scale(inputs)
     if not found or scale is None:
-        return NotChecked(why_not(inputs))
+        return NotChecked(why_not(inputs, NAME))
     of_kinds = [
         one for one in best_of(found) if one.attack.kind in kinds and one.rows >= _FEWEST_ROWS
     ]
@@ -54,13 +55,21 @@ def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]]
     return sorted(serious, key=lambda pair: (pair[1] == "info", -pair[0].mean))
 
 
-def why_not(inputs: Inputs) -> str:
-    """Why no attack was graded."""
+def why_not(inputs: Inputs, stage: str) -> str:
+    """Why nothing of a stage has a reward."""
     if inputs.train is None:
         return "no --train"
-    if inputs.grader is not None and inputs.grader.judges and not inputs.plan.calls:
-        return "no calls of judges are left (--max-calls)"
-    return "no row could be graded"
+    if not inputs.train.drawn:
+        return "no row can be read"
+    if needed := inputs.plan.needed.get(stage):
+        most = inputs.options.max_calls
+        few = f"judges may get {most:,} calls (--max-calls), and it takes {needed:,}"
+        return few if most else "no calls of judges are left (--max-calls)"
+    return (
+        "none of them has a reward"
+        if inputs.trials.get(stage)
+        else "nothing to try fits these rows"
+    )
 
 
 def severity_of(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | None:
