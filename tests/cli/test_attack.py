@@ -150,7 +150,7 @@ JUDGE = {
         (check("eq", "{{item.nothing}}"), None, [], "follows from missing-field"),
         (EXACT, None, ["--only", "injection"], "nothing to try fits these rows"),
         (JUDGE, None, ["--max-calls", "0"], "no calls of judges are left (--max-calls)"),
-        (JUDGE, None, ["--max-calls", "9"], "judges may get 9 calls (--max-calls), and it takes"),
+        (JUDGE, None, ["--max-calls", "2"], "judges may get 2 calls (--max-calls), and it takes"),
         (JUDGE, None, ["--judge-attempts", "1"], "follows from grader-fails"),
     ],
 )

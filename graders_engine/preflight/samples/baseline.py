@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graders_engine.preflight.attacks.results import shown_scale
 from graders_engine.preflight.check import Answer, Ask
 from graders_engine.preflight.findings import NotChecked
 from graders_engine.preflight.inputs import GradedSample, Inputs
@@ -95,7 +96,7 @@ def centred(values: NDArray[np.float64], prompts: NDArray[Any]) -> NDArray[np.fl
 
 def baseline_of(inputs: Inputs) -> Baseline | None:
     """What the base model earns; None if no sample has a reward."""
-    scale = inputs.scale
+    scale = shown_scale(inputs)
     samples = [sample for sample in inputs.samples if sample.reward is not None]
     if not samples or scale is None:
         return None
