@@ -33,8 +33,12 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked("no reference answer was graded")
     if not inputs.sure_references:
         return NotChecked(inputs.why_unsure)
-    missed = [trial for trial in trials if not _rewarded(inputs, scale, trial)]
-    return _finding(inputs, scale, trials, missed) if missed else ()
+    # An outage says nothing of an answer: that is `grader-fails`.
+    graded = [trial for trial in trials if trial.reward is not None]
+    if not graded:
+        return NotChecked("no right answer has a reward")
+    missed = [trial for trial in graded if not _rewarded(inputs, scale, trial)]
+    return _finding(inputs, scale, graded, missed) if missed else ()
 
 
 def _rewarded(inputs: Inputs, scale: RewardScale, trial: Trial) -> bool:
