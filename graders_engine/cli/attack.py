@@ -123,6 +123,9 @@ def command(
     if faults := [file.fault for file in report.inputs.files if file.fault]:
         complain(*faults)
         sys.exit(FAILED)
+    if report.inputs.stopped:
+        complain(report.inputs.stopped)
+        sys.exit(FAILED)
     if not measured(report.inputs):
         why = report.not_checked.get("hackable") or "none was tried"
         complain(f"No hostile sample got a reward ({why}).")

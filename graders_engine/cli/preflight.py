@@ -200,6 +200,9 @@ def command(
     if faults := [file.fault for file in report.inputs.files if file.fault]:
         complain(*faults)
         sys.exit(FAILED)
+    if report.inputs.stopped:
+        complain(report.inputs.stopped)
+        sys.exit(FAILED)
     sys.exit(report.exit_code(fail_on or config.fail_on))
 
 

@@ -215,7 +215,7 @@ async def _grade(
                 async for outcome in outcomes:
                     yield outcome
 
-        trials = await graded(
+        trials, inputs.stopped = await graded(
             inputs.plan, score, judged=bool(facts.judges), on_progress=on_progress
         )
         if own := trials.pop(grade.NAME, None):

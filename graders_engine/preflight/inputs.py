@@ -104,6 +104,7 @@ class Inputs:
         references: where reference answers come from.
         plan: what was graded.
         trials: what came of it, by stage; a stage that was left out is missing.
+        stopped: why the grading ended before all was graded; empty if it did not.
         given: those of the user's samples that belong to a row.
         samples: those of them that have been graded.
         regraded: the trials of the user's samples.
@@ -127,6 +128,7 @@ class Inputs:
     references: ReferenceSource | None = None
     plan: Plan = field(default_factory=lambda: Plan([]))
     trials: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    stopped: str = ""
     given: Sequence[GivenSample] = ()
     samples: Sequence[GradedSample] = ()
     regraded: Sequence[Trial] = ()

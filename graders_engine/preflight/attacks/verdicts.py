@@ -19,6 +19,7 @@ from graders_engine.preflight.attacks.results import (
     right_and_other,
     shortened,
 )
+from graders_engine.preflight.check import BUDGET_SPENT
 from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import REWARDED, RewardScale
@@ -65,6 +66,8 @@ def why_not(inputs: Inputs, stage: str) -> str:
         most = inputs.options.max_calls
         few = f"judges may get {most:,} calls (--max-calls), and it takes {needed:,}"
         return few if most else "no calls of judges are left (--max-calls)"
+    if inputs.stopped and not inputs.trials.get(stage):
+        return BUDGET_SPENT
     return (
         "none of them has a reward"
         if inputs.trials.get(stage)

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from graders_engine.outcome import Blame, details_line
 from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME as ATTACKS
-from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.check import BUDGET_SPENT, Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import mean_of
@@ -39,6 +39,8 @@ def _ask(inputs: Inputs) -> Answer:
     trials = [*inputs.trials.get("references", ()), *inputs.trials.get("others", ())]
     found = [*_findings(inputs, trials)] or [*_of_hostile(inputs)]
     if not found and not trials and not inputs.samples:
+        if inputs.stopped:
+            return NotChecked(BUDGET_SPENT)
         return NotChecked("nothing was graded: there are neither reference answers nor samples")
     return found
 

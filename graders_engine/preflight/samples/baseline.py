@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.preflight.attacks.results import shown_scale
-from graders_engine.preflight.check import Answer, Ask
+from graders_engine.preflight.check import BUDGET_SPENT, Answer, Ask
 from graders_engine.preflight.findings import NotChecked
 from graders_engine.preflight.inputs import GradedSample, Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale
@@ -126,6 +126,8 @@ def why_none(inputs: Inputs) -> str:
     """Why no sample has a reward."""
     if inputs.samples:
         return "no sample has a reward"
+    if inputs.stopped:
+        return BUDGET_SPENT
     left_out = inputs.given and inputs.grader is not None and inputs.grader.judges
     return "no calls of judges are left (--max-calls)" if left_out else "no sample was graded"
 
