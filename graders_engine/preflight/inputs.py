@@ -111,7 +111,6 @@ class Inputs:
         samples_read: how many samples the file holds.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
-        spending: what judges used: `tokens`, and `cost` if prices are known.
         prices: by the judges' models.
         concurrency: how many answers are graded at once.
         collecting: ids of the checks whose collectors saw the files.
@@ -135,7 +134,6 @@ class Inputs:
     samples_file: str = ""
     samples_read: int = 0
     samples_fault: str = ""
-    spending: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     concurrency: int = 1
     collecting: frozenset[str] = frozenset()
