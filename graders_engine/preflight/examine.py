@@ -134,7 +134,7 @@ async def examine(
     answers = Answers()
     answers.ask((check for check in checks if check.group not in ("rows", "samples")), inputs)
     later = [check for check in checks if check.group in ("rows", "samples")]
-    if inputs.grader and inputs.grader_runs:
+    if not inputs.lacking:
         await _grade(engine, inputs, subject, [c for c in later if not answers.cause_of(c)],
                      on_plan, on_progress)  # fmt: skip
     answers.ask_again((check for check in checks if check.again), inputs)

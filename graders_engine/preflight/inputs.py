@@ -143,16 +143,17 @@ class Inputs:
         """The files of rows that were given, the training file first."""
         return tuple(file for file in (self.train, self.validation) if file is not None)
 
-    @property
-    def grader_runs(self) -> bool:
-        """Whether the engine can run the grader: it has the judges, the sandbox and the embeddings."""
+    @functools.cached_property
+    def lacking(self) -> str:
+        """Why the engine cannot run the grader, such as a judge without endpoint; empty if it can."""
         if self.grader is None:
-            return False
+            return WHY_NOT["grader"]
         try:
             self.grader.compiled.require_runnable()
-        except UnavailableGrader:
-            return False
-        return True
+        except UnavailableGrader as error:
+            reason = str(error).partition(". ")[0].rstrip(".")
+            return f"nothing is graded here: {reason}"
+        return ""
 
     @functools.cached_property
     def sure_references(self) -> bool:

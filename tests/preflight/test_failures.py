@@ -60,3 +60,13 @@ def test_an_outage_of_the_judge_is_not_a_wrong_answer(tmp_path: Path) -> None:
     )  # fmt: skip
     assert only(report, "grader-fails").severity == "warning"
     assert not found(report, "reference-not-rewarded")
+
+
+def test_a_judge_without_an_endpoint_is_the_reason_that_nothing_is_graded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    grader = judge("{{item.answer}} / {{sample.output_text}}")
+    report = ask(tmp_path, grader, ROWS, reference_field="answer", samples=ROWS)
+    for check in ("hackable", "reference-not-rewarded", "slow-grader", "baseline-floor"):
+        assert "The judge 'gpt-4o-mini' has no endpoint" in report.not_checked[check]
