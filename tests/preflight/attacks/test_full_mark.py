@@ -66,8 +66,10 @@ def test_the_most_that_a_source_can_return_is_read_from_its_numbers(
     ],
 )
 def test_a_number_that_is_no_reward_is_no_full_mark(source: str, tmp_path: Path) -> None:
-    finding = only(ask(tmp_path, python(source), PLAIN), "hackable")
+    report = ask(tmp_path, python(source), PLAIN)
+    finding = only(report, "hackable")
     assert (finding.severity, finding.numbers["full"]) == ("warning", 1.0)
+    assert report.measured["scale"]["full"] == 1.0
 
 
 @pytest.mark.parametrize(
