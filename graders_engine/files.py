@@ -163,6 +163,22 @@ def require_free(companions: Iterable[Path], subject: str) -> None:
             )
 
 
+def require_writable(path: Path, subject: str) -> None:
+    """Check that `write_whole` can write a file, before anything is computed.
+
+    Raises:
+        DataSetError: there is no such folder, or nothing may be written into it; or as `require_regular`.
+    """
+    require_regular(path, subject)
+    temporary = temporary_for(path)
+    require_free([temporary], subject)
+    folder = temporary.parent
+    if not folder.is_dir():
+        raise DataSetError(f"{subject}: {path}: there is no folder {folder}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataSetError(f"{subject}: {path}: nothing may be written into {folder}.")
+
+
 def beside(path: Path, suffix: str) -> Path:
     """The file whose name is that of another one with something at its end; for any path, even `.`."""
     return Path(f"{path}{suffix}")

@@ -16,9 +16,11 @@ from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
+from graders_engine.cli.preflight import show_plan
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_flag
-from graders_engine.files import FilesInUse, write_whole
+from graders_engine.errors import DataSetError
+from graders_engine.files import FilesInUse, require_writable, write_whole
 from graders_engine.preflight.attacks.plan import ROWS
 from graders_engine.preflight.attacks.results import attack_scale, measured, right_and_other
 from graders_engine.preflight.attacks.run import checks_asked, hostile_rows, require_attacks
@@ -26,6 +28,7 @@ from graders_engine.preflight.options import USUAL_ROWS, Options
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report.terminal.screen import screen_of
 
+_UNWRITTEN = "The hostile samples cannot be written"
 _FILE = click.Path(path_type=Path)
 
 
@@ -82,6 +85,7 @@ def command(
     value = read_flag("grader", grader)
     keep_inputs(engine.settings, data)
     if out is not None:
+        require_writable(out, _UNWRITTEN)
         FilesInUse({data: "the training rows"}).write({out: "the hostile samples"})
     options = Options(
         **{name: part for name, part in given.items() if part is not None},
@@ -96,9 +100,10 @@ def command(
             train=data,
             options=options,
             grader_file=grader[1:] if grader.startswith("@") else "",
+            on_plan=lambda plan, inputs: show_plan(engine, plan, inputs),
         )
     if out is not None:
-        write_whole(out, _lines(report))
+        _write(out, report)
     if as_json:
         click.echo(format_value(_json(report), "json"))
     else:
@@ -108,6 +113,20 @@ def command(
     if faults := [file.fault for file in report.inputs.files if file.fault]:
         complain(*faults)
         sys.exit(FAILED)
+    if report.inputs.stopped:
+        complain(report.inputs.stopped)
+        sys.exit(FAILED)
+    if not measured(report.inputs):
+        why = report.not_checked.get("hackable") or "none was tried"
+        complain(f"No hostile sample got a reward ({why}).")
+        sys.exit(FAILED)
+
+
+def _write(out: Path, report: PreflightReport) -> None:
+    try:
+        write_whole(out, _lines(report))
+    except OSError as error:
+        raise DataSetError(f"{_UNWRITTEN}: {out}: {error.strerror}.") from None
 
 
 def _lines(report: PreflightReport) -> bytes:

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 _SHOW_AFTER_S = 2.0
 """A shorter run shows no progress."""
-_CHARS_PER_TOKEN, _ANSWER_TOKENS = 4, 200
-"""With which the cost of calls is estimated before the first."""
 
 
 def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -173,7 +171,7 @@ def command(
             options=options,
             grader_file=_name_of(grader),
             job_file=str(job or ""),
-            on_plan=lambda plan, inputs: None if quiet else _show_plan(plan, inputs),
+            on_plan=lambda plan, inputs: None if quiet else show_plan(engine, plan, inputs),
             on_progress=on_progress,
         )
     if as_json:
@@ -191,6 +189,9 @@ def command(
             print_lines([f"report in {page}"])
     if faults := [file.fault for file in report.inputs.files if file.fault]:
         complain(*faults)
+        sys.exit(FAILED)
+    if report.inputs.stopped:
+        complain(report.inputs.stopped)
         sys.exit(FAILED)
     sys.exit(report.exit_code(fail_on or config.fail_on))
 
@@ -229,34 +230,13 @@ def _settings(engine: Engine) -> PreflightConfig:
     return PreflightConfig() if path is None else read_config(Path(path)).preflight
 
 
-def _show_plan(plan: Plan, inputs: Inputs) -> None:
-    if not plan.calls:
-        return
-    models = sorted({spec.model for _, spec in inputs.grader.judges}) if inputs.grader else []
-    most = inputs.options.max_calls
-    sentence = (
-        f"Judges ({', '.join(models)}) will get up to {plan.calls:,} calls, of {most:,} at most "
-        f"(--max-calls){_price_of(plan, inputs)}."
-    )
-    print_lines([sentence], err=True)
+def show_plan(engine: Engine, plan: Plan, inputs: Inputs) -> None:
+    """Say how many calls judges will get, before the first."""
+    from graders_engine.report.terminal.judge_plan import plan_sentence
 
-
-def _price_of(plan: Plan, inputs: Inputs) -> str:
-    """What the planned calls cost, as the end of a sentence."""
-    from graders_engine.preflight.trials import requests_of
-
-    facts = inputs.grader
-    if facts is None:
-        return ""
-    money = 0.0
-    for model, messages, times in requests_of(facts, plan.asks):
-        price = inputs.prices.get(model)
-        if price is None:
-            return f"; the price of {model} is not known ([prices] in graders.toml)"
-        texts = [getattr(part, "text", "") for message in messages for part in message.parts]
-        tokens = sum(map(len, texts)) / _CHARS_PER_TOKEN
-        money += times * (tokens * price.input + _ANSWER_TOKENS * price.output) / 1e6
-    return f"; they cost about {money:,.2f} if answers have {_ANSWER_TOKENS} tokens"
+    attempts = engine.settings.judge_settings().retry.attempts
+    if sentence := plan_sentence(plan, inputs, attempts):
+        print_lines([sentence], err=True)
 
 
 @contextmanager

@@ -61,6 +61,8 @@ def _answer(check: Check, inputs: Inputs, cause: str) -> Sequence[Finding] | Not
             return NotChecked(WHY_NOT[need])
     if cause:
         return NotChecked(f"follows from {cause}")
+    if check.group in ("rows", "samples") and inputs.lacking:
+        return NotChecked(inputs.lacking)
     answer = check.ask(inputs)
     return answer if isinstance(answer, NotChecked) else list(answer)
 

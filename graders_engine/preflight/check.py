@@ -30,6 +30,9 @@ WHY_NOT: dict[Need, str] = {
 }
 """Why a check is not asked, by what is missing."""
 
+BUDGET_SPENT = "the budget for judges was spent before"
+"""Why a check is not asked whose answers were not all graded."""
+
 Answer = Iterable[Finding] | NotChecked
 Ask = Callable[["Inputs"], Answer]
 

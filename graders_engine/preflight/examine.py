@@ -14,8 +14,9 @@ from time import perf_counter
 from typing import Any
 
 from graders_engine.engine import AsyncEngine
-from graders_engine.errors import InvalidGrader, InvalidRequest
+from graders_engine.errors import BudgetSpent, InvalidGrader, InvalidRequest
 from graders_engine.graders.parts import wrapped
+from graders_engine.models.judges import JudgeSettings
 from graders_engine.outcome import RowOutcome
 from graders_engine.preflight.asking import Answers, require_known, selected
 from graders_engine.preflight.check import Check
@@ -133,7 +134,7 @@ async def examine(
     answers = Answers()
     answers.ask((check for check in checks if check.group not in ("rows", "samples")), inputs)
     later = [check for check in checks if check.group in ("rows", "samples")]
-    if inputs.grader and inputs.grader_runs:
+    if not inputs.lacking:
         await _grade(engine, inputs, subject, [c for c in later if not answers.cause_of(c)],
                      on_plan, on_progress)  # fmt: skip
     answers.ask_again((check for check in checks if check.again), inputs)
@@ -203,25 +204,43 @@ async def _grade(
             # Equal requests are asked once, as the plan counts them, however far apart their rows are.
             folder = stack.enter_context(TemporaryDirectory(prefix="graders-preflight-"))
             asked = dataclasses.replace(asked, cache=Path(folder) / "replies.sqlite")
-            main = await stack.enter_async_context(_with(engine, judges=asked))
+        asking = [engine]
 
         async def score(rows: Iterable[dict[str, Any]], times: int) -> AsyncIterator[RowOutcome]:
             used = main
-            if times > repeats and facts.judges:
-                judges = dataclasses.replace(asked, repeats=times)
+            if facts.judges:
+                judges = dataclasses.replace(
+                    asked, repeats=max(times, repeats), **_left(asked, asking)
+                )
                 used = await stack.enter_async_context(_with(engine, judges=judges))
+                asking.append(used)
             compiled = facts.compiled if used is engine else used.compile(facts.compiled.given)
             async with aclosing(used.score_single(compiled, rows)) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
 
-        trials = await graded(
+        trials, inputs.stopped = await graded(
             inputs.plan, score, judged=bool(facts.judges), on_progress=on_progress
         )
         if own := trials.pop(grade.NAME, None):
             grade.take(inputs, own)
         inputs.trials = trials
-    inputs.spending = engine.spending()
+
+
+def _left(asked: JudgeSettings, asking: Iterable[AsyncEngine]) -> dict[str, Any]:
+    """What these engines have left of the budget for judges.
+
+    Raises:
+        BudgetSpent: nothing.
+    """
+    spent = [engine.spending() for engine in asking]
+    left: dict[str, Any] = {}
+    for name, unit in (("max_cost", "cost"), ("max_tokens", "tokens")):
+        if (most := getattr(asked, name)) is not None:
+            left[name] = most - sum(one[unit] for one in spent)
+            if left[name] <= 0:
+                raise BudgetSpent("The budget for judges is spent.")
+    return left
 
 
 def _with(engine: AsyncEngine, **settings: Any) -> AsyncEngine:

@@ -104,13 +104,13 @@ class Inputs:
         references: where reference answers come from.
         plan: what was graded.
         trials: what came of it, by stage; a stage that was left out is missing.
+        stopped: why the grading ended before all was graded; empty if it did not.
         given: those of the user's samples that belong to a row.
         samples: those of them that have been graded.
         regraded: the trials of the user's samples.
         samples_read: how many samples the file holds.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
-        spending: what judges used: `tokens`, and `cost` if prices are known.
         prices: by the judges' models.
         concurrency: how many answers are graded at once.
         collecting: ids of the checks whose collectors saw the files.
@@ -127,13 +127,13 @@ class Inputs:
     references: ReferenceSource | None = None
     plan: Plan = field(default_factory=lambda: Plan([]))
     trials: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    stopped: str = ""
     given: Sequence[GivenSample] = ()
     samples: Sequence[GradedSample] = ()
     regraded: Sequence[Trial] = ()
     samples_file: str = ""
     samples_read: int = 0
     samples_fault: str = ""
-    spending: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     concurrency: int = 1
     collecting: frozenset[str] = frozenset()
@@ -143,16 +143,17 @@ class Inputs:
         """The files of rows that were given, the training file first."""
         return tuple(file for file in (self.train, self.validation) if file is not None)
 
-    @property
-    def grader_runs(self) -> bool:
-        """Whether the engine can run the grader: it has the judges, the sandbox and the embeddings."""
+    @functools.cached_property
+    def lacking(self) -> str:
+        """Why the engine cannot run the grader, such as a judge without endpoint; empty if it can."""
         if self.grader is None:
-            return False
+            return WHY_NOT["grader"]
         try:
             self.grader.compiled.require_runnable()
-        except UnavailableGrader:
-            return False
-        return True
+        except UnavailableGrader as error:
+            reason = str(error).partition(". ")[0].rstrip(".")
+            return f"nothing is graded here: {reason}"
+        return ""
 
     @functools.cached_property
     def sure_references(self) -> bool:

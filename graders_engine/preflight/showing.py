@@ -18,7 +18,8 @@ _MOST_CHARS = 60
 
 def number(value: float) -> str:
     """A reward or share as people read it: at most three digits after the point."""
-    return f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) < 1e6 else f"{value:g}"
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) < 1e6 else f"{value:g}"
+    return "0" if text == "-0" else text
 
 
 def percent(share: float) -> str:

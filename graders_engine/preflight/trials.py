@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graders_engine.errors import GradersError
+from graders_engine.errors import BudgetSpent, GradersError
 from graders_engine.graders.messages import renderer
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.forms import sample_scope
@@ -88,12 +88,16 @@ class Plan:
         calls: how many requests judges will get.
         rows: how many rows each stage has.
         share: the share of the usual number of rows; below 1.0 where judges' calls are few.
+        repeats: how often a judge answers each request, where no stage wants more.
+        needed: the calls that it would have taken to keep a stage, for each that was left out.
     """
 
     asks: list[Ask]
     calls: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     share: float = 1.0
+    repeats: int = 1
+    needed: Mapping[str, int] = field(default_factory=dict)
 
 
 _SMALLER = 0.8
@@ -110,7 +114,7 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
     if facts is None:
         return Plan([])
     judged = bool(facts.judges)
-    wanted, share = list(stages), 1.0
+    wanted, share, needed = list(stages), 1.0, dict[str, int]()
     while True:
         rows = {
             stage.name: max(round(_usual(stage, inputs, judged=judged) * share), _FEWEST)
@@ -119,11 +123,12 @@ def plan_of(inputs: Inputs, stages: Sequence[Stage], repeats: int = 1) -> Plan:
         asks = [ask for stage in wanted for ask in stage.plan(inputs, rows[stage.name])]
         calls = calls_of(facts, asks, repeats) if judged else 0
         if calls <= options.max_calls or not judged:
-            return Plan(asks, calls, rows, share)
+            return Plan(asks, calls, rows, share, repeats, needed)
         if max(rows.values(), default=0) <= _FEWEST:
-            wanted.pop()
+            needed[wanted.pop().name] = calls
+            share = 1.0  # what is left out leaves calls for more rows of the others
             if not wanted:
-                return Plan([])
+                return Plan([], needed=needed)
         else:
             share *= _SMALLER
 
@@ -205,7 +210,7 @@ Grade = Callable[[Iterable[dict[str, Any]], int], AsyncIterator[RowOutcome]]
 
 async def graded(
     plan: Plan, grade: Grade, *, judged: bool, on_progress: Callable[[int, int], None]
-) -> dict[str, list[Trial]]:
+) -> tuple[dict[str, list[Trial]], str]:
     """Grade what was planned.
 
     Args:
@@ -215,23 +220,32 @@ async def graded(
         on_progress: called with how many of how many are done.
 
     Returns:
-        The trials of each stage, in the order of the plan.
+        The trials of each stage, in the order of the plan, and why some stages are missing: empty where
+        none is. What was not graded in a stage may be what its checks are about.
     """
     asks = _times_of(plan.asks)
     outcomes: dict[_Key, list[RowOutcome]] = {key: [] for key in asks}
     runs: list[tuple[_Key, int]] = []
     for key, (_, count) in asks.items():
         runs += [(key, count)] if judged else [(key, 1)] * count
-    done = 0
-    for count in dict.fromkeys(count for _, count in runs):
-        keys = [key for key, wanted in runs if wanted == count]
-        position = 0
-        async for outcome in grade(rows_of(asks[key][0] for key in keys), count):
-            outcomes[keys[position]].append(outcome)
-            position, done = position + 1, done + 1
-            on_progress(done, len(runs))
+    done, stopped = 0, ""
+    try:
+        for count in dict.fromkeys(count for _, count in runs):
+            keys = [key for key, wanted in runs if wanted == count]
+            position = 0
+            async for outcome in grade(rows_of(asks[key][0] for key in keys), count):
+                outcomes[keys[position]].append(outcome)
+                position, done = position + 1, done + 1
+                on_progress(done, len(runs))
+    except BudgetSpent:
+        stopped = (
+            f"The budget for judges was spent after {done:,} of {len(runs):,} samples: what needs the "
+            "others is not checked. Run the same command with a larger budget, or with fewer --rows."
+        )
+    partial = {ask.stage for ask in plan.asks if not outcomes[key_of(ask)]}
     trials: dict[str, list[Trial]] = {}
     for ask in plan.asks:
-        first, *again = outcomes[key_of(ask)]
-        trials.setdefault(ask.stage, []).append(Trial(ask, first, tuple(again)))
-    return trials
+        if ask.stage not in partial:
+            first, *again = outcomes[key_of(ask)]
+            trials.setdefault(ask.stage, []).append(Trial(ask, first, tuple(again)))
+    return trials, stopped

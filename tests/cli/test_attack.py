@@ -131,3 +131,63 @@ def test_json_has_the_numbers_beside_the_findings(folder: Path) -> None:
     assert list(printed) == ["grader", "full", "right", "other", "attacks", "findings"]
     assert (printed["full"], printed["right"], printed["other"]) == (1.0, 1.0, 0.0)
     assert "hackable" in {one["id"] for one in printed["findings"]}
+
+
+JUDGE = {
+    "type": "score_model",
+    "name": "judge",
+    "model": "judge",
+    "input": [{"role": "user", "content": "{{item.answer}} / {{sample.output_text}}"}],
+}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("grader", "rows", "more", "why"),
+    [
+        (EXACT, "", [], "no row can be read"),
+        (EXACT, "\x00\n", [], "no row can be read"),
+        (check("eq", "{{item.nothing}}"), None, [], "follows from missing-field"),
+        (EXACT, None, ["--only", "injection"], "nothing to try fits these rows"),
+        (JUDGE, None, ["--max-calls", "0"], "no calls of judges are left (--max-calls)"),
+        (JUDGE, None, ["--max-calls", "2"], "judges may get 2 calls (--max-calls), and it takes"),
+        (JUDGE, None, ["--judge-attempts", "1"], "follows from grader-fails"),
+    ],
+)
+def test_where_no_hostile_sample_has_a_reward_it_fails_and_says_why(
+    grader: dict[str, Any], rows: str | None, more: list[str], why: str
+) -> None:
+    if rows is not None:
+        Path("train.jsonl").write_text(rows)
+    ended = attack(
+        grader, *more, *(["--base-url", "http://127.0.0.1:9"] if grader is JUDGE else [])
+    )
+    assert ended.exit_code == 1, ended.output
+    assert f"No hostile sample got a reward ({why}" in " ".join(ended.stderr.split())
+    assert "No attack earns" not in ended.stdout
+
+
+def test_rows_that_cannot_be_read_are_named(folder: Path) -> None:
+    with (folder / "train.jsonl").open("a") as file:
+        file.write("no JSON\n")
+    ended = attack(EXACT)
+    assert "error  not-jsonl" in ended.stdout
+    assert "No attack earns enough" not in ended.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_place_that_cannot_be_written_is_refused_before_a_judge_is_asked() -> None:
+    ended = attack(JUDGE, "--base-url", "http://127.0.0.1:9", "--out", "nowhere/attacks.jsonl")
+    assert ended.exit_code == 1
+    assert "nowhere/attacks.jsonl: there is no folder" in ended.stderr
+    assert "Judges (judge) will get" not in ended.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_calls_of_judges_are_said_before_the_first() -> None:
+    ended = attack(
+        JUDGE, "--base-url", "http://127.0.0.1:9", "--judge-attempts", "2", "--only", "empty"
+    )
+    assert "of 300 at most (--max-calls); a call that fails is made up to 2 times" in " ".join(
+        ended.stderr.split()
+    )

@@ -59,6 +59,7 @@ def report(*arguments: str, grader: str = "contains") -> Any:
         (("--train", "train.jsonl", "--report", "page.txt"), 2),
         (("--train", "train.jsonl", "--report", "train.jsonl"), 1),
         (("--train", "train.jsonl", "--report", "-"), 2),
+        (("--train", "train.jsonl", "--report", "nowhere/page.html"), 1),
     ],
 )
 def test_the_exit_code_tells_findings_files_and_wrong_requests_apart(

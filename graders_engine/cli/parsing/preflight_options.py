@@ -25,5 +25,5 @@ max_calls_option = click.option(
     metavar="N",
     type=click.IntRange(0),
     default=300,
-    help="Most calls of judges (default: 300); 0 asks none.",
+    help="Most calls of judges, repeats of failed ones aside (default: 300); 0 asks none.",
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.static_range import range_of
 from graders_engine.preflight.attacks.attack import Attack
 from graders_engine.preflight.attacks.catalog import BY_NAME
@@ -22,10 +20,6 @@ _SHOWN_CHARS = 200
 _FEWEST_ROWS = 3
 """A variant with fewer rows may be best by luck; where fewer were drawn, all of them are enough."""
 _MOST_PLAUSIBLE = 100.0
-_RETURNED = re.compile(
-    r"\b(?:return|score|reward|total)\b[^\n#]*?(?<![\w.])(\d+(?:\.\d+)?)(?![\w.])"
-)
-"""A number that a source returns, or adds to a score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +63,31 @@ def attack_scale(inputs: Inputs) -> RewardScale | None:
     """The scale that attacks are measured on; None if nothing was graded.
 
     A full mark that was only seen is not trusted where no right answer earned it: then it is at least 1.0,
-    and the highest number that a python source returns. What an attack earns is a full mark, too.
+    and the most that a python source returns. What an attack earns is a full mark, too.
     """
     scale = inputs.scale
     if scale is None or scale.known:
         return scale
     full = [scale.full, *_means(inputs)]
     if not _is_earned_by_right_answers(inputs, scale):
-        facts = inputs.grader
-        sources = [
-            spec.source
-            for _, spec in (facts.leaves if facts else ())
-            if isinstance(spec, PythonGrader)
-        ]
-        numbers = (float(found) for source in sources for found in _RETURNED.findall(source))
-        full += [1.0, *(number for number in numbers if number <= _MOST_PLAUSIBLE)]
+        full += [1.0, *_returned(inputs)]
     return dataclasses.replace(scale, full=max(full))
+
+
+def _returned(inputs: Inputs) -> list[float]:
+    """The most that each python source returns, as far as its numbers say."""
+    sources = inputs.grader.python if inputs.grader else ()
+    known = (reads.highest for _, reads in sources if reads.highest is not None)
+    return [number for number in known if number <= _MOST_PLAUSIBLE]
+
+
+def shown_scale(inputs: Inputs) -> RewardScale | None:
+    """The scale with a full mark at least as high as what samples and attacks earn, unless it is known."""
+    scale = inputs.scale
+    if scale is None or scale.known:
+        return scale
+    samples = (sample.reward for sample in inputs.samples if sample.reward is not None)
+    return dataclasses.replace(scale, full=max([scale.full, *samples, *_means(inputs)]))
 
 
 def _means(inputs: Inputs) -> list[float]:
@@ -104,17 +107,25 @@ def _by_variant(inputs: Inputs) -> dict[tuple[str, ...], list[Trial]]:
 
 def _fewest(inputs: Inputs) -> int:
     """On how many rows a variant must be graded to count."""
-    return min(_FEWEST_ROWS, len({trial.ask.line for trial in inputs.trials.get(NAME, [])}))
+    return min(_FEWEST_ROWS, attacked_rows(inputs))
+
+
+def attacked_rows(inputs: Inputs) -> int:
+    """How many rows were attacked."""
+    return len({trial.ask.line for trial in inputs.trials.get(NAME, [])})
 
 
 def _is_earned_by_right_answers(inputs: Inputs, scale: RewardScale) -> bool:
     """Whether the highest reward that was seen is the full mark: a right answer earned it."""
     right = rewards_in(inputs.trials.get("references", []))
-    best = max(right, default=0.0)
-    if best <= max(scale.lowest, 0.0) + SAME or _poor_guess(inputs, right):
+    best = max(right, default=scale.lowest)
+    if best <= scale.lowest + SAME or _poor_guess(inputs, right):
         return False
     # An answer that was named is right, whatever attacks earn; one that was put together may lack something.
-    if inputs.references is not None and inputs.references.confidence == "given":
+    given = inputs.references is not None and inputs.references.confidence == "given"
+    if best <= SAME:  # nothing, or the smallest penalty, if the source has no more to give
+        return given and best >= max(_returned(inputs), default=best) - SAME
+    if given:
         return True
     return best >= max(_means(inputs), default=0.0) - SAME and not _lacks_a_part(inputs)
 

@@ -13,7 +13,7 @@ from graders_engine.preflight.attacks.verdicts import SILENCED_BY
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.table import CHECKS
 
-_CHECKS = ("hackable", "insensitive")
+_CHECKS = ("not-jsonl", "hackable", "insensitive")
 
 
 def checks_asked() -> tuple[str, ...]:

@@ -7,9 +7,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graders_engine.preflight.attacks.plan import NAME
 from graders_engine.preflight.attacks.results import (
     Earned,
     attack_scale,
+    attacked_rows,
     baseline_of,
     best_of,
     earned,
@@ -17,6 +19,7 @@ from graders_engine.preflight.attacks.results import (
     right_and_other,
     shortened,
 )
+from graders_engine.preflight.check import BUDGET_SPENT
 from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import REWARDED, RewardScale
@@ -43,10 +46,9 @@ def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]]
     """The attacks of these kinds that earn too much, warnings first, the best first."""
     found, scale = earned(inputs), attack_scale(inputs)
     if not found or scale is None:
-        return NotChecked(why_not(inputs))
-    of_kinds = [
-        one for one in best_of(found) if one.attack.kind in kinds and one.rows >= _FEWEST_ROWS
-    ]
+        return NotChecked(why_not(inputs, NAME))
+    fewest = min(_FEWEST_ROWS, attacked_rows(inputs))
+    of_kinds = [one for one in best_of(found) if one.attack.kind in kinds and one.rows >= fewest]
     if not of_kinds:
         return NotChecked("no such attack fits these rows")
     graded = [(one, severity_of(one, inputs, scale)) for one in of_kinds]
@@ -54,23 +56,38 @@ def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]]
     return sorted(serious, key=lambda pair: (pair[1] == "info", -pair[0].mean))
 
 
-def why_not(inputs: Inputs) -> str:
-    """Why no attack was graded."""
+def why_not(inputs: Inputs, stage: str) -> str:
+    """Why nothing of a stage has a reward."""
     if inputs.train is None:
         return "no --train"
-    if inputs.grader is not None and inputs.grader.judges and not inputs.plan.calls:
-        return "no calls of judges are left (--max-calls)"
-    return "no row could be graded"
+    if not inputs.train.drawn:
+        return "no row can be read"
+    if needed := inputs.plan.needed.get(stage):
+        most = inputs.options.max_calls
+        few = f"judges may get {most:,} calls (--max-calls), and it takes {needed:,}"
+        return few if most else "no calls of judges are left (--max-calls)"
+    if inputs.stopped and not inputs.trials.get(stage):
+        return BUDGET_SPENT
+    return (
+        "none of them has a reward"
+        if inputs.trials.get(stage)
+        else "nothing to try fits these rows"
+    )
 
 
 def severity_of(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | None:
-    """How grave it is what an attack earned; None if that is no finding."""
+    """How grave it is what an attack earned; None if that is no finding. One row is no ground to warn."""
+    found = _severity(one, inputs, scale)
+    return "info" if found and one.rows < _FEWEST_ROWS else found
+
+
+def _severity(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | None:
     if one.attack.kind == "informed":
         return _informed(one, inputs)
     baseline = baseline_of(inputs)
     above = baseline is not None and one.mean > baseline + _ABOVE_BASELINE * scale.width
     if one.attack.kind == "free":
-        warns = _is_much(one, inputs) or above
+        warns = above or (_is_much(one, inputs) and not _is_a_penalty(one, scale))
     else:
         above = above and one.gain >= _ABOVE_BASELINE_GAIN
         warns = above or _is_much_for_a_guess(one, inputs, scale)
@@ -86,6 +103,16 @@ def _is_much(one: Earned, inputs: Inputs, more: float = 0.0) -> bool:
     ):  # the best of many variants is partly luck: the interval is taken twice as wide
         return 2 * one.low_share - one.share >= limit
     return one.share >= limit and one.low_share >= limit - INTERVAL_SLACK
+
+
+def _is_a_penalty(one: Earned, scale: RewardScale) -> bool:
+    """Whether an attack is only penalised less than others, where penalties have no known end.
+
+    Where the lowest reward is only seen, and far below all others, half of the scale says nothing: then an
+    attack must earn more than other rows' right answers.
+    """
+    ends = scale.known or scale.lowest >= 0.0 or scale.floor is None
+    return not ends and one.gain < _BLIND_GAIN and one.share < REWARDED
 
 
 def _is_much_for_a_guess(one: Earned, inputs: Inputs, scale: RewardScale) -> bool:
@@ -147,10 +174,11 @@ def finding_of(
     ]
     compared = f"; {', '.join(beside)}" if beside else ""
     what = best.attack.what[:1].upper() + best.attack.what[1:]
+    plural = "" if best.rows == 1 else "s"
     return Finding(
         check,
         severity,
-        f"{what} earns {best.mean:.2f} of {full:.2f} on {best.rows} rows{others}{more}{compared}.",
+        f"{what} earns {best.mean:.2f} of {full:.2f} on {best.rows} row{plural}{others}{more}{compared}.",
         fix,
         where=[location(inputs, best.example.ask.line)],
         rows=best.rows,

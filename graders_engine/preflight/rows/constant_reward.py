@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.check import BUDGET_SPENT, Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
@@ -28,6 +28,9 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked("fewer than two answers have a reward")
     if max(known) - min(known) > SAME:
         return ()
+    tried = {name for name, trials in inputs.trials.items() if trials}
+    if tried == {"references"} and not inputs.samples:
+        return NotChecked(BUDGET_SPENT if inputs.stopped else "only right answers were graded")
     right = inputs.sure_references or bool(inputs.samples)
     full = inputs.grader.range if inputs.grader else None
     high = full is not None and known[0] - full.low >= full.width / 2 and full.width > SAME

@@ -47,7 +47,7 @@ _SHOWN_CHARS = 80
 
 def _ask(inputs: Inputs) -> Answer:
     if not inputs.trials.get(NAME):
-        return NotChecked(why_not(inputs))
+        return NotChecked(why_not(inputs, NAME))
     if poor := guess_is_poor(inputs):
         return poor
     if len(rewarded_rows(inputs)) < _FEWEST:

@@ -8,7 +8,8 @@ often is paused or ends.
 Example: `item["answer"]["value"]` raises a TypeError in 3 of 30 rows, in which `answer` is a number.
 
 To mend it: run the command that is printed, and make the code, the formula or the judge's messages ready
-for such rows. Failures that only hostile text causes, such as text that is not JSON, are not counted here.
+for such rows. Where only hostile text makes it fail, such as an empty answer, that is said as information,
+unless the grader does not end by itself: then each such answer holds up the training.
 
 Ignore it when: the failures are an outage of the judge's endpoint, and a second run has none.
 """
@@ -16,29 +17,39 @@ Ignore it when: the failures are an outage of the judge's endpoint, and a second
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graders_engine.outcome import Blame, details_line
-from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.attacks.catalog import BY_NAME
+from graders_engine.preflight.attacks.plan import NAME as ATTACKS
+from graders_engine.preflight.check import BUDGET_SPENT, Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.showing import earned, location, percent, see
+from graders_engine.preflight.reward_scale import mean_of
+from graders_engine.preflight.rows.hackable import passed_a_limit
+from graders_engine.preflight.showing import earned, location, number, percent, see
 from graders_engine.preflight.trials import Trial
 
+_SHOWN = 3
 _GRADERS: tuple[Blame, ...] = ("grader", "judge", "infrastructure")
 """Whose failures these are: not the sample's, and not the row's, which has a check of its own."""
 
 
 def _ask(inputs: Inputs) -> Answer:
     trials = [*inputs.trials.get("references", ()), *inputs.trials.get("others", ())]
-    if not trials and not inputs.samples:
+    found = [*_findings(inputs, trials)] or [*_of_hostile(inputs)]
+    if not found and not trials and not inputs.samples:
+        if inputs.stopped:
+            return NotChecked(BUDGET_SPENT)
         return NotChecked("nothing was graded: there are neither reference answers nor samples")
-    return _findings(inputs, trials)
+    return found
 
 
 def _findings(inputs: Inputs, trials: list[Trial]) -> Iterator[Finding]:
     failed = [trial for trial in trials if trial.outcome.blame in _GRADERS]
     samples = [sample.flags for sample in inputs.samples if sample.blame in _GRADERS]
+    if not trials and not inputs.samples:
+        return
     tried, count = len(trials) + len(inputs.samples), len(failed) + len(samples)
     if count <= inputs.options.limit("grader_failures") * tried:
         return
@@ -68,6 +79,45 @@ def _findings(inputs: Inputs, trials: list[Trial]) -> Iterator[Finding]:
         details=[*([line] if line else []), *map(earned, failed[:2])],
         see=see(inputs, failed[0]) if failed else "",
     )
+
+
+def _of_hostile(inputs: Inputs) -> Iterator[Finding]:
+    """What text does that a model may write without an answer; very long text is looked at by `hackable`."""
+    trials = [
+        trial
+        for trial in inputs.trials.get(ATTACKS, ())
+        if BY_NAME[trial.ask.label[0]].kind != "robustness"
+    ]
+    failed = [trial for trial in trials if trial.outcome.blame == "grader"]
+    stopped = [trial for trial in failed if passed_a_limit(trial)]
+    named = stopped or failed
+    if not stopped and len(failed) <= inputs.options.limit("grader_failures") * len(trials):
+        return
+    kinds = Counter(BY_NAME[trial.ask.label[0]].what for trial in named)
+    what = ", ".join(name for name, _ in kinds.most_common(_SHOWN))
+    seconds = max(trial.outcome.seconds for trial in named)
+    ends = (
+        f"do not end by themselves, and are stopped after {seconds:.1f} s"
+        if stopped
+        else f"make the grader fail, and earn {number(mean_of(named) or 0.0)}"
+    )
+    yield Finding(
+        "grader-fails",
+        "warning" if stopped else "info",
+        f"{len(named)} of {len(trials)} hostile samples {ends}: {what}.",
+        "Mend what the line says: a model may answer so at any time of its training.",
+        where=[location(inputs, named[0].ask.line)],
+        rows=len({trial.ask.line for trial in named}),
+        numbers={"failed": len(failed), "stopped": len(stopped), "graded": len(trials)},
+        details=[*_reasons(named)[:1], earned(named[0])],
+        see=see(inputs, named[0]),
+    )
+
+
+def _reasons(trials: Sequence[Trial]) -> list[str]:
+    """What failures say, the most frequent first."""
+    details = (line for trial in trials for line in trial.outcome.flags.values() if line)
+    return [line for line, _ in Counter(map(details_line, details)).most_common()]
 
 
 CHECK = Check(

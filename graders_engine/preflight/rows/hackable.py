@@ -78,7 +78,7 @@ def _slow(inputs: Inputs) -> Iterator[Finding]:
     worst = max(trials, key=lambda trial: trial.outcome.seconds, default=None)
     if worst is None:
         return
-    stopped = [trial for trial in trials if _passed_a_limit(trial)]
+    stopped = [trial for trial in trials if passed_a_limit(trial)]
     if not stopped and worst.outcome.seconds <= SLOW_S:
         return
     trial = stopped[0] if stopped else worst
@@ -97,7 +97,8 @@ def _slow(inputs: Inputs) -> Iterator[Finding]:
     )
 
 
-def _passed_a_limit(trial: Trial) -> bool:
+def passed_a_limit(trial: Trial) -> bool:
+    """Whether the grader was stopped, for it took too long or too much."""
     return any(
         failure.flag == Flag.PYTHON_RUNTIME and _LIMIT_PASSED.search(failure.details)
         for failure in trial.outcome.outcome.failures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graders_engine.preflight.attacks.results import interval_of
+from graders_engine.preflight.attacks.results import attack_scale, interval_of
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import RewardScale, mean_of, rewards_in
 from graders_engine.preflight.rows.slow_grader import quantile
@@ -33,8 +33,8 @@ def _interval(rewards: Sequence[float], scale: RewardScale) -> dict[str, float |
 
 
 def scale(inputs: Inputs) -> Any:
-    """The grader's own scale."""
-    found = inputs.scale
+    """The grader's own scale, on which findings measure what attacks earn."""
+    found = attack_scale(inputs)
     if found is None:
         return None
     return {

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.check import BUDGET_SPENT, Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import RewardScale, mean_of
@@ -30,11 +30,15 @@ _SHOWN = 3
 def _ask(inputs: Inputs) -> Answer:
     trials, scale = inputs.trials.get("references", ()), inputs.scale
     if not trials or scale is None:
-        return NotChecked("no reference answer was graded")
+        return NotChecked(BUDGET_SPENT if inputs.stopped else "no reference answer was graded")
     if not inputs.sure_references:
         return NotChecked(inputs.why_unsure)
-    missed = [trial for trial in trials if not _rewarded(inputs, scale, trial)]
-    return _finding(inputs, scale, trials, missed) if missed else ()
+    # An outage says nothing of an answer: that is `grader-fails`.
+    graded = [trial for trial in trials if trial.reward is not None]
+    if not graded:
+        return NotChecked("no right answer has a reward")
+    missed = [trial for trial in graded if not _rewarded(inputs, scale, trial)]
+    return _finding(inputs, scale, graded, missed) if missed else ()
 
 
 def _rewarded(inputs: Inputs, scale: RewardScale, trial: Trial) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graders_engine.preflight.check import Answer, Ask
+from graders_engine.preflight.attacks.results import shown_scale
+from graders_engine.preflight.check import BUDGET_SPENT, Answer, Ask
 from graders_engine.preflight.findings import NotChecked
 from graders_engine.preflight.inputs import GradedSample, Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale
@@ -95,7 +96,7 @@ def centred(values: NDArray[np.float64], prompts: NDArray[Any]) -> NDArray[np.fl
 
 def baseline_of(inputs: Inputs) -> Baseline | None:
     """What the base model earns; None if no sample has a reward."""
-    scale = inputs.scale
+    scale = shown_scale(inputs)
     samples = [sample for sample in inputs.samples if sample.reward is not None]
     if not samples or scale is None:
         return None
@@ -125,6 +126,8 @@ def why_none(inputs: Inputs) -> str:
     """Why no sample has a reward."""
     if inputs.samples:
         return "no sample has a reward"
+    if inputs.stopped:
+        return BUDGET_SPENT
     left_out = inputs.given and inputs.grader is not None and inputs.grader.judges
     return "no calls of judges are left (--max-calls)" if left_out else "no sample was graded"
 

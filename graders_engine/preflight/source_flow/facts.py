@@ -85,6 +85,7 @@ class PythonReads:
         chance: calls that give another value each time.
         seeded: the modules of chance that it gives a seed.
         rewards: the lowest and the highest number that its `grade` returns, if all stand in it.
+        highest: the most that its `grade` can return, as far as its numbers say.
     """
 
     known: bool = False
@@ -97,6 +98,7 @@ class PythonReads:
     chance: tuple[Chance, ...] = ()
     seeded: tuple[str, ...] = ()
     rewards: tuple[float, float] | None = None
+    highest: float | None = None
 
     @property
     def item_needs(self) -> Keys:
@@ -139,4 +141,5 @@ def from_json(fields: Mapping[str, Any]) -> PythonReads:
         tuple(Chance(**found) for found in fields["chance"]),
         tuple(fields["seeded"]),
         (fields["rewards"][0], fields["rewards"][1]) if fields["rewards"] else None,
+        fields["highest"],
     )

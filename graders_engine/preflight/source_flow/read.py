@@ -8,6 +8,7 @@ from typing import Any
 
 from graders_engine.preflight.source_flow.facts import PythonReads
 from graders_engine.preflight.source_flow.flow import Flow
+from graders_engine.preflight.source_flow.highest import highest_returned
 from graders_engine.preflight.source_flow.imports import imports_in
 from graders_engine.preflight.source_flow.notes import TooMuch
 from graders_engine.preflight.source_flow.rewards import returned_range
@@ -28,7 +29,7 @@ def read(source: str) -> PythonReads:
     except (TooMuch, RecursionError):
         known = False
     if not known:
-        return PythonReads(imports=imports)
+        return PythonReads(imports=imports, highest=highest_returned(tree))
     sample = flow.reads_of("sample")
     return PythonReads(
         True,
@@ -41,6 +42,7 @@ def read(source: str) -> PythonReads:
         flow.chance(),
         flow.seeded(),
         returned_range(tree),
+        highest_returned(tree),
     )
 
 

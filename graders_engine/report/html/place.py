@@ -9,13 +9,7 @@ from graders_engine.dataset.results.companions import results_files
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.files import (
-    FilesInUse,
-    require_free,
-    require_regular,
-    temporary_for,
-    write_whole,
-)
+from graders_engine.files import FilesInUse, require_writable, write_whole
 
 _ENDINGS = (".html", ".htm")
 _FIRST_BYTES = b"<!doctype html>"
@@ -43,8 +37,7 @@ def require_place(
         DataSetError: it cannot be written there, or would destroy an input or what is not a page.
     """
     subject = f"The {what} cannot be written"
-    require_regular(page, subject)
-    require_free([temporary_for(page)], subject)
+    require_writable(page, subject)
     inputs = dict.fromkeys(others, "an input of this command")
     for results, data in runs:
         lines = lines_of(results)

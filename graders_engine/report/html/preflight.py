@@ -221,7 +221,11 @@ def _ends(low: float | None, high: float | None) -> str:
 def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
     measured = report.measured
     if scale := measured.get("scale"):
-        origin = "from the grader's form" if scale["from_spec"] else "the highest seen"
+        origin = (
+            "from the grader's form"
+            if scale["from_spec"]
+            else "the highest seen, or what its source can return"
+        )
         yield (
             "Scale",
             f"{scale['lowest']:.2f} to {scale['full']:.2f} ({origin}); ignorance earns {scale['honest']:.2f}",

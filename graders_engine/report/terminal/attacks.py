@@ -38,7 +38,7 @@ def _lines(report: PreflightReport, screen: Screen) -> Iterator[str]:
         f"{rows} rows graded in {report.seconds:.1f} s"
     )
     if scale is None or not found:
-        yield "No hostile sample got a reward."
+        yield from _conclusion(report)
         return
     yield _compared(report, scale.full)
     yield ""

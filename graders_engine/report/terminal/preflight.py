@@ -130,7 +130,7 @@ def summary(report: PreflightReport, fail_on: Severity) -> str:
         if (count := report.count(severity))
     ]
     found = f"{', '.join(counts) or 'Nothing was found'}."
-    if any(file.fault for file in report.inputs.files):
+    if report.inputs.stopped or any(file.fault for file in report.inputs.files):
         return found
     code = report.exit_code(fail_on)
     lower = next((s for s in reversed(SEVERITIES) if report.exit_code(s) == FOUND), None)
