@@ -34,9 +34,8 @@ def answer_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str:
         raise InvalidRow(
             "The query does not begin with its prompt, so the answer in it is not known."
         )
-    answer = query[begin + len(prompt) :].rstrip()
+    answer = query[begin + len(prompt) :]
     known = tuple(filter(None, ends))
-    while answer.endswith(known):
-        end = next(filter(answer.endswith, known))
-        answer = answer.removesuffix(end).rstrip()
+    while (found := answer.rstrip()).endswith(known):
+        answer = found.removesuffix(next(filter(found.endswith, known))).rstrip()
     return answer

@@ -17,6 +17,7 @@ from graders_engine.outputs.queries import answer_of
         ("<s> 2+2?4", "4"),
         ("<|begin_of_text|><s>2+2?2+2?4", "2+2?4"),
         ("2+2?", ""),
+        ("2+2?4\n", "4\n"),
         ("2+2? <b>4</b>", " <b>4</b>"),
     ],
 )

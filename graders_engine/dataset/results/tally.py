@@ -16,6 +16,8 @@ _Number = TypeVar("_Number", int, float)
 _MAX_REASONS = 100
 _MAX_COMPARED = 200
 """So many characters of details show whether they are of one kind."""
+_OF_THE_ROW = re.compile(r"^[\w, -]+: |`[^`]*`|\([^)]*\)?|(?<!\w)'.*|\d[\d,]*", re.DOTALL)
+"""What differs between details of one kind: the parts of a multi, names, quotations, numbers."""
 _VARYING = re.compile(r"'[^']*'|`[a-z_]+` \S+|\d[\d,]*")
 """What differs between reasons of one kind."""
 MAX_DISTINCT = 10_000
@@ -100,7 +102,7 @@ class Tally:
             self.flags[flag] = self.flags.get(flag, 0) + 1
             self.examples.setdefault(flag, (result.name, details))
             if details:
-                self._add_kinds(flag, {_VARYING.sub("…", details[:_MAX_COMPARED])})
+                self._add_kinds(flag, {_OF_THE_ROW.sub("…", details[:_MAX_COMPARED])})
 
     def _count(self, reward: float) -> None:
         counts = self.reward_counts
