@@ -78,6 +78,9 @@ def command(
     With --out, every hostile sample becomes a row {"item", "model_sample" or "sample", "attack", "variant",
     "kind", "line", "earned"}: score a mended grader on them.
 
+    Exit codes: 0 if attacks were graded, whatever they earn; 1 if no hostile sample got a reward, a file
+    cannot be read or written, or the budget for judges is spent; 2 if the request is wrong.
+
     With --json it prints {"grader", "full", "right", "other", "attacks", "findings"}.
     """
     names = tuple(name for listed in only for name in listed.split(","))

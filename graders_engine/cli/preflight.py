@@ -144,8 +144,8 @@ def command(
     answers, other rows' answers, wrong versions of the right answer, and answers that try to be rewarded
     without being right. Calls of judges are counted before the first one.
 
-    Exit codes: 0 if nothing as grave as --fail-on was found; 3 if something was; 1 if a file cannot be read;
-    2 if the request is wrong.
+    Exit codes: 0 if nothing as grave as --fail-on was found; 3 if something was; 1 if a file cannot be read,
+    or the budget for judges is spent before all is graded; 2 if the request is wrong.
 
     With --json it prints {"engine", "settings", "inputs", "summary", "findings", "fine", "not_checked",
     "measured"}; a finding is {"id", "severity", "message", "where", "rows", "numbers", "details", "fix",
