@@ -117,7 +117,11 @@ class Inputs:
 
     @functools.cached_property
     def sure_references(self) -> bool:
-        """Whether the reference answers are right answers: named, implied, or guessed and mostly rewarded."""
+        """Whether the reference answers are right answers.
+
+        They are if they are named or implied; if their field's name says so, the grader reads it, and its
+        values are what a model would write; or if they are guessed and mostly rewarded.
+        """
         trials = self.trials.get("references", ())
         if self.references is None or not trials:
             return False
@@ -125,7 +129,8 @@ class Inputs:
             return True
         scale = self.scale
         rewarded = sum(scale.rewarded(trial.reward) for trial in trials) if scale else 0
-        return rewarded >= len(trials) / 2
+        plain = self.references.read and not self.references.formed
+        return plain or rewarded >= len(trials) / 2
 
     @property
     def why_unsure(self) -> str:
