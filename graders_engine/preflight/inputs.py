@@ -26,7 +26,7 @@ class GradedSample:
     Attributes:
         line: its line in the samples' file.
         number: its number among the samples of a line, from 1; 0 for the only one.
-        item: its item.
+        item: the item that it is graded with: its row's, where its own says something else.
         sample: the model's output: its text, or the whole sample.
         reward: the reward as training would count it; None if a judge, the row or an outage is to blame.
         blame: whose fault it is that there is no reward; None if there is one.
@@ -34,6 +34,7 @@ class GradedSample:
         sub_rewards: of a multi, by key.
         row: the line of the row that it belongs to, of the training or validation file; 0 for none.
         prompt: equal for samples of one prompt.
+        other: the fields that the grader reads in which its own item has another value than its row.
     """
 
     line: int
@@ -46,6 +47,7 @@ class GradedSample:
     sub_rewards: Mapping[str, float | None]
     row: int
     prompt: str
+    other: tuple[str, ...] = ()
 
 
 _ORDINARY = ("references", "others", "constants")

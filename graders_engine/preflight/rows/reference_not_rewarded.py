@@ -25,7 +25,9 @@ from graders_engine.preflight.trials import Trial
 _JUDGE = 0.9
 """Share of the scale from which on a judge rewards an answer: judges seldom give full marks."""
 _SHOWN = 3
-_OTHER_FORM = " If a model should not write `{}` as it stands, give the right answer with --reference-template."
+_OTHER_FORM = (
+    " If a model should not write `{}` as it stands, give the answer with --reference-template."
+)
 
 
 def _ask(inputs: Inputs) -> Answer:
