@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.preflight.ask import SUMS, ask, found, only
+from tests.preflight.ask import EXACT, SUMS, ask, found, only
 from tests.preflight.graders import HEAD, python
 
 NUMBER = (
@@ -46,3 +46,56 @@ def test_an_answer_that_a_model_would_write_in_another_form_is_no_warning(tmp_pa
     finding = only(report, "reference-not-rewarded")
     assert finding.severity == "info"
     assert "--reference-template" in finding.fix
+
+
+def test_code_that_fails_on_every_other_form_of_answer_is_told_without_samples(
+    tmp_path: Path,
+) -> None:
+    source = HEAD + '    return float(int(sample["output_text"]) == int(item["answer"]))\n'
+    finding = only(ask(tmp_path, python(source)), "grader-fails")
+    assert finding.severity == "info"
+    assert finding.numbers["failed_hostile"] > finding.numbers["hostile"] / 2
+
+
+@pytest.mark.parametrize(
+    "leak",
+    ["The correct answer is {}.", "(hint: the answer is {})", "Expected output: {}", "Answer: {}"],
+)
+@pytest.mark.parametrize(("every", "severity"), [(1, "warning"), (6, "info")])
+def test_a_prompt_that_gives_the_answer_away_is_told(
+    tmp_path: Path, leak: str, every: int, severity: str
+) -> None:
+    rows = [
+        {
+            **row,
+            "messages": [
+                {"role": "system", "content": leak.format(row["answer"]) if n % every == 0 else ""},
+                {"role": "user", "content": f"Sum {n}?"},
+            ],
+        }
+        for n, row in enumerate(SUMS)
+    ]
+    finding = only(ask(tmp_path, None, rows, select=["files"]), "answer-in-prompt")
+    assert (finding.severity, finding.rows) == (severity, 60 // every)
+
+
+@pytest.mark.parametrize("prompt", ["The answer is a number, not {}.", "Is the answer above {}?"])
+def test_a_prompt_that_speaks_of_the_answer_without_giving_it_is_no_leak(
+    tmp_path: Path, prompt: str
+) -> None:
+    rows = [
+        {**row, "messages": [{"role": "user", "content": prompt.format(row["answer"])}]}
+        for row in SUMS
+    ]
+    assert not found(ask(tmp_path, None, rows, select=["files"]), "answer-in-prompt")
+
+
+def test_a_key_that_the_grader_reads_and_no_sample_has_is_a_warning(tmp_path: Path) -> None:
+    def grader(key: str) -> dict[str, str]:
+        return {**EXACT, "input": f"{{{{sample.output_json.{key}}}}}"}
+
+    given = [{"item": row, "model_sample": f'{{"total": "{row["answer"]}"}}'} for row in SUMS[:30]]
+    finding = only(ask(tmp_path, grader("amount"), SUMS, samples=given), "unparsable-samples")
+    assert finding.severity == "warning"
+    assert "30 of 30" in finding.message
+    assert not found(ask(tmp_path, grader("total"), SUMS, samples=given), "unparsable-samples")
