@@ -73,6 +73,7 @@ class Inputs:
         trials: what came of it, by stage; a stage that was left out is missing.
         samples: those of the user's samples that belong to a row.
         samples_read: how many samples the file holds.
+        samples_unreadable: how many of these cannot be read, such as a line that is no JSON.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
         spending: what judges used: `tokens`, and `cost` if prices are known.
@@ -95,6 +96,7 @@ class Inputs:
     samples: Sequence[GradedSample] = ()
     samples_file: str = ""
     samples_read: int = 0
+    samples_unreadable: int = 0
     samples_fault: str = ""
     spending: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
@@ -139,6 +141,8 @@ class Inputs:
         """Why there are no reference answers to rely on."""
         if self.references is None or not self.references.field:
             return WHY_NOT["references"]
+        if not self.trials.get("references"):
+            return "no reference answer was graded"
         return (
             f"`{self.references.field}` seems to be an input: few of its values are rewarded as answers; "
             "name the answer with --reference-field"

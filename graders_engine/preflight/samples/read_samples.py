@@ -36,12 +36,13 @@ async def read_samples(engine: AsyncEngine, inputs: Inputs, path: Path) -> None:
         inputs.samples_fault = str(error)
         return
     inputs.samples_read = len(refs)
+    inputs.samples_unreadable = sum(isinstance(ref.row, Unreadable) for ref in refs)
     found = _Rows(inputs)
     places = [found.of(ref) for ref in refs]
     kept = [
         _Kept(ref, row, prompt)
         for ref, (row, prompt) in zip(refs, places, strict=True)
-        if row or not found.files
+        if (row or not found.files) and not isinstance(ref.row, Unreadable)
     ]
     _take_the_rows_items(inputs, kept)
     outcomes: list[RowOutcome | ResultLine | None] = [None] * len(kept)

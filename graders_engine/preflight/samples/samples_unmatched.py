@@ -79,7 +79,16 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             _ID, "error", f"None of the {lost:,} samples belongs to a row of the files.",
             "Sample the base model on these rows, and keep their items.", where=where, silences=True,
         )  # fmt: skip
-    elif lost:
+    elif inputs.samples_unreadable:
+        yield Finding(
+            _ID, "warning",
+            f"{inputs.samples_unreadable:,} of {inputs.samples_read:,} samples cannot be read, and are left "
+            "out.",
+            "Mend these lines: each must be a JSON object.", where=where, rows=inputs.samples_unreadable,
+            numbers={"unreadable": inputs.samples_unreadable, "samples": inputs.samples_read},
+        )  # fmt: skip
+    lost -= inputs.samples_unreadable
+    if lost and inputs.samples:
         yield Finding(
             _ID, "warning",
             f"{lost:,} of {inputs.samples_read:,} samples belong to no row of the files, and are left out.",
