@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,49 @@ def test_a_key_that_the_grader_reads_and_no_sample_has_is_a_warning(tmp_path: Pa
     assert finding.severity == "warning"
     assert "30 of 30" in finding.message
     assert not found(ask(tmp_path, grader("total"), SUMS, samples=given), "unparsable-samples")
+
+
+def test_an_answer_among_the_steps_to_it_is_no_warning_about_words_out_of_order(
+    tmp_path: Path,
+) -> None:
+    source = (
+        "import re\n" + HEAD + '    found = re.findall(r"\\d+", sample["output_text"])\n'
+        '    return float(found[-1:] == re.findall(r"#### (\\d+)", item["answer"]))\n'
+    )
+    rows = [
+        {**row, "answer": f"First add both numbers, then check it.\n#### {row['answer']}"}
+        for row in SUMS
+    ]
+    grave = [
+        one.id for one in ask(tmp_path, python(source), rows).findings if one.severity != "info"
+    ]
+    assert grave == []
+
+
+def test_a_part_that_every_sample_gets_right_is_an_info(tmp_path: Path) -> None:
+    rows = [{**row, "unit": f"u{n}"} for n, row in enumerate(SUMS[:40])]
+    part = {"type": "string_check", "name": "part", "operation": "eq"}
+    parts = {
+        key: {
+            **part,
+            "input": f"{{{{sample.output_json.{key}}}}}",
+            "reference": f"{{{{item.{key}}}}}",
+        }
+        for key in ("unit", "answer")
+    }
+    grader = {
+        "type": "multi", "name": "both", "graders": parts,
+        "calculate_output": "0.4 * unit + 0.6 * answer",
+    }  # fmt: skip
+    given = [
+        {
+            "item": row,
+            "model_sample": json.dumps(
+                {"unit": row["unit"], "answer": row["answer"] if n % 2 else "0"}
+            ),
+        }
+        for row in rows
+        for n in range(8)
+    ]
+    report = ask(tmp_path, grader, rows, samples=given)
+    assert only(report, "dead-part").severity == "info"

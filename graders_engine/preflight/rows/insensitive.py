@@ -34,7 +34,12 @@ def _ask(inputs: Inputs) -> Answer:
     serious = worth(inputs, ("informed",))
     if isinstance(serious, NotChecked) or not serious:
         return serious if isinstance(serious, NotChecked) else []
-    return [finding_of("insensitive", serious, inputs, _FIXES[serious[0][0].attack.name])]
+    source, fix = inputs.references, _FIXES[serious[0][0].attack.name]
+    if source is None or source.confidence != "guessed" or not source.formed:
+        return [finding_of("insensitive", serious, inputs, fix)]
+    # A long text, such as steps before a number, may hold the answer and much that is none.
+    fix = f"If a part of `{source.field}` is the answer, give it with --reference-template. Else: {fix}"
+    return [finding_of("insensitive", [(one, "info") for one, _ in serious], inputs, fix)]
 
 
 CHECK = Check(
