@@ -12,9 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
-from graders_engine.errors import DataSetError, InvalidRow
+from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 from graders_engine.language import strict_json
 from graders_engine.language.content import text_of
+from graders_engine.language.spelling import nearest
 
 
 class TrainingRow:
@@ -107,6 +108,30 @@ def message_text(message: Mapping[str, Any]) -> str:
 def normalized(text: str) -> str:
     """A text after NFKC, in lower case, with blanks folded."""
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+
+
+def require_field(files: Sequence[DataFile], name: str) -> None:
+    """Make sure that a row of these files has a field.
+
+    Raises:
+        InvalidRequest: none of the rows has it.
+    """
+    readable = [file for file in files if not file.fault and file.rows > file.unreadable]
+    seen = [row.item for file in readable for row in file.drawn]
+    known = dict.fromkeys(key for item in seen if isinstance(item, Mapping) for key in item)
+    if not readable or name in known or any(_has_field(file, name) for file in readable):
+        return
+    near = nearest(name, tuple(key for key in known if key != "messages"))
+    raise InvalidRequest(
+        f"No row of {' or '.join(file.name for file in readable)} has the field `{name}`."
+        + (f" Did you mean `{near}`?" if near else f" The rows have {', '.join(known) or 'none'}.")
+    )
+
+
+def _has_field(file: DataFile, name: str) -> bool:
+    """Whether a row has the field, among those that were not drawn, too."""
+    items = (TrainingRow(ref.line, ref.row).item for ref in open_records(file.path).read())
+    return any(isinstance(item, Mapping) and name in item for item in items)
 
 
 class Collector(Protocol):

@@ -20,7 +20,7 @@ from graders_engine.models.judges import JudgeSettings
 from graders_engine.outcome import RowOutcome
 from graders_engine.preflight.asking import Answers, require_known, selected
 from graders_engine.preflight.check import Check
-from graders_engine.preflight.data_file import DataFile
+from graders_engine.preflight.data_file import DataFile, require_field
 from graders_engine.preflight.findings import SEVERITIES
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
@@ -125,6 +125,8 @@ async def examine(
     inputs = _inputs(engine, subject, options)
     await asyncio.to_thread(_read_files, inputs, subject, checks)
     rows = inputs.train.drawn if inputs.train else []
+    if options.reference_field is not None:
+        await asyncio.to_thread(require_field, inputs.files, options.reference_field)
     inputs.references = reference_source(
         inputs.grader,
         [row.item for row in rows],

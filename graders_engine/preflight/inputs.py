@@ -30,11 +30,12 @@ class GivenSample:
     Attributes:
         line: its line in the samples' file.
         number: its number among the samples of a line, from 1; 0 for the only one.
-        source: the row to grade, as the file has it.
-        item: its item.
+        source: the row to grade.
+        item: the item that it is graded with: its row's, where its own says something else.
         sample: the model's output.
         row: the line of the row that it belongs to, of the training or validation file; 0 for none.
         prompt: equal for samples of one prompt.
+        other: the fields that the grader reads in which its own item has another value than its row.
     """
 
     line: int
@@ -44,6 +45,7 @@ class GivenSample:
     sample: Sample
     row: int
     prompt: str
+    other: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class GradedSample:
     Attributes:
         line: its line in the samples' file.
         number: its number among the samples of a line, from 1; 0 for the only one.
-        item: its item.
+        item: the item that it is graded with: its row's, where its own says something else.
         sample: the model's output: its text, or the whole sample.
         reward: the reward as training would count it; None if a judge, the row or an outage is to blame.
         blame: whose fault it is that there is no reward; None if there is one.
@@ -61,6 +63,7 @@ class GradedSample:
         sub_rewards: of a multi, by key.
         row: the line of the row that it belongs to, of the training or validation file; 0 for none.
         prompt: equal for samples of one prompt.
+        other: the fields that the grader reads in which its own item has another value than its row.
     """
 
     line: int
@@ -73,13 +76,14 @@ class GradedSample:
     sub_rewards: Mapping[str, float | None]
     row: int
     prompt: str
+    other: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: GivenSample, outcome: RowOutcome | ResultLine) -> GradedSample:
         """A sample with what came of grading it."""
         return cls(
             given.line, given.number, given.item, given.sample, outcome.counted, outcome.blame,
-            outcome.flags, outcome.sub_rewards, given.row, given.prompt,
+            outcome.flags, outcome.sub_rewards, given.row, given.prompt, given.other,
         )  # fmt: skip
 
 
@@ -109,6 +113,7 @@ class Inputs:
         samples: those of them that have been graded.
         regraded: the trials of the user's samples.
         samples_read: how many samples the file holds.
+        samples_unreadable: how many of these cannot be read, such as a line that is no JSON.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
         prices: by the judges' models.
@@ -133,6 +138,7 @@ class Inputs:
     regraded: Sequence[Trial] = ()
     samples_file: str = ""
     samples_read: int = 0
+    samples_unreadable: int = 0
     samples_fault: str = ""
     prices: Mapping[str, Price] = field(default_factory=dict)
     concurrency: int = 1
@@ -157,7 +163,11 @@ class Inputs:
 
     @functools.cached_property
     def sure_references(self) -> bool:
-        """Whether the reference answers are right answers: named, implied, or guessed and mostly rewarded."""
+        """Whether the reference answers are right answers.
+
+        They are if they are named or implied; if their field's name says so, the grader reads it, and its
+        values are what a model would write; or if they are guessed and mostly rewarded.
+        """
         trials = self.trials.get("references", ())
         if self.references is None or not trials:
             return False
@@ -165,7 +175,8 @@ class Inputs:
             return True
         scale = self.scale
         rewarded = sum(scale.rewarded(trial.reward) for trial in trials) if scale else 0
-        return rewarded >= len(trials) / 2
+        plain = self.references.read and not self.references.formed
+        return plain or rewarded >= len(trials) / 2
 
     @property
     def rewards(self) -> list[float]:
@@ -179,6 +190,8 @@ class Inputs:
         """Why there are no reference answers to rely on."""
         if self.references is None or not self.references.field:
             return WHY_NOT["references"]
+        if not self.trials.get("references"):
+            return "no reference answer was graded"
         return (
             f"`{self.references.field}` seems to be an input: few of its values are rewarded as answers; "
             "name the answer with --reference-field"

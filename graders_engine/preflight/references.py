@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from graders_engine.errors import GradersError, GradingError, InvalidRequest
 from graders_engine.graders.base import GraderSpec
+from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.string_check import StringCheckGrader
 from graders_engine.graders.text_similarity import TextSimilarityGrader
 from graders_engine.language.scope import Scope
@@ -27,6 +29,9 @@ GUESSED = (
     "ground_truth", "gold", "label", "correct_answer", "solution",
 )  # fmt: skip
 """Names of fields that usually hold the right answer, the most usual first."""
+_SHORT_CHARS = 60
+_FORM = re.compile(r"\bjson\b|\bast\b|boxed|####|</|<\w+>|[Aa]nswer(?: is)?\s*(?:\\s[*+])?\s*:")
+"""What a source holds that looks for an answer in JSON, in LaTeX, in tags or after a mark."""
 _SAMPLE_KEYS = {"choices", "messages", "output", "text"} | {*CHANNELS, "output_reasoning_summary"}
 """An object without any of these is what the model writes, not a sample."""
 
@@ -38,10 +43,18 @@ class ReferenceSource:
     Attributes:
         confidence: how sure it is that they are right answers.
         field: the row's field they are taken from; empty if they come from templates.
+        read: whether the field was guessed and the grader reads it: its name says that it is the answer.
+        formed: whether an answer may have another form than the field's value: an object, a long text, or
+            one that is marked.
+        marked: whether the grader looks for a part of an answer: a text in tags, in a box, in JSON, after a
+            mark.
     """
 
     confidence: Confidence
     field: str = ""
+    read: bool = False
+    formed: bool = False
+    marked: bool = False
     _template: Any = None
     _facts: GraderFacts | None = None
 
@@ -82,7 +95,7 @@ def reference_source(
         return None
     if any(_derived(facts, item) is not None for item in rows):
         return ReferenceSource("derived", _facts=facts)
-    needed = {key for _, reads in facts.python for key, _ in reads.item_needs}
+    needed = _keys_read(facts)
     everywhere = [
         name
         for name in GUESSED
@@ -90,7 +103,38 @@ def reference_source(
     ]
     guessed = next((name for name in everywhere if name in needed), next(iter(everywhere), None))
     text_read = "output_text" in facts.channels or "output_json" in facts.channels
-    return ReferenceSource("guessed", guessed) if guessed and text_read else None
+    if guessed is None or not text_read:
+        return None
+    marked = _asks_for_a_form(facts)
+    formed = marked or not all(_is_short(item[guessed]) for item in rows)
+    return ReferenceSource("guessed", guessed, guessed in needed, formed, marked)
+
+
+def _keys_read(facts: GraderFacts) -> set[str]:
+    """The fields of a row that templates and python sources read as a whole."""
+    found = {
+        str(variable.steps[0])
+        for _, variable in facts.variables
+        if variable.namespace == "item" and len(variable.steps) == 1
+    }
+    return found | {
+        key for _, reads in facts.python for key, _ in (*reads.item_needs, *reads.item_may)
+    }
+
+
+def _asks_for_a_form(facts: GraderFacts) -> bool:
+    """Whether an answer seems to need more than the value: JSON, a box, a tag, a mark before it."""
+    sources = (spec.source for _, spec in facts.leaves if isinstance(spec, PythonGrader))
+    return ("output_json" in facts.channels and "output_text" not in facts.channels) or any(
+        _FORM.search(source) for source in sources
+    )
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a value may be written by a model as it stands."""
+    if value is None or type(value) in (int, float):
+        return True
+    return isinstance(value, str) and len(value) <= _SHORT_CHARS and "\n" not in value
 
 
 def as_text(value: Any) -> str:

@@ -25,9 +25,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def attack(grader: dict[str, Any], *more: str, columns: int = 80) -> Result:
+def attack(
+    grader: dict[str, Any], *more: str, columns: int = 80, data: str = "train.jsonl"
+) -> Result:
     Path("g.json").write_text(json.dumps(grader))
-    arguments = ["attack", "--grader", "@g.json", "--data", "train.jsonl", *more]
+    arguments = ["attack", "--grader", "@g.json", "--data", data, *more]
     return CliRunner().invoke(graders, arguments, env={"COLUMNS": str(columns), "LINES": None})
 
 
@@ -74,7 +76,7 @@ def test_a_grader_with_mistakes_is_refused() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_file_that_cannot_be_read_is_an_error() -> None:
-    ended = attack(EXACT, "--data", "nothing.jsonl")
+    ended = attack(EXACT, data="nothing.jsonl")
     assert ended.exit_code == 1
     assert "nothing.jsonl" in ended.stderr
 

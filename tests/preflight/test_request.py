@@ -141,3 +141,10 @@ def test_a_batch_of_more_rows_than_there_are_is_a_warning_and_few_steps_are_said
     assert only(ask(tmp_path, job=tuned(batch_size=61)), "batch-over-rows").severity == "warning"
     assert only(ask(tmp_path, job=tuned(batch_size=30)), "batch-over-rows").severity == "info"
     assert not found(ask(tmp_path, job=tuned(batch_size=6)), "batch-over-rows")
+
+
+def test_a_job_with_another_grader_than_the_examined_one_is_a_warning(tmp_path: Path) -> None:
+    request = job()
+    assert only(ask(tmp_path, {**EXACT, "operation": "like"}, job=request), "other-grader")
+    for grader in (EXACT, {**EXACT, "name": "again"}, None):
+        assert not found(ask(tmp_path, grader, job=request), "other-grader")

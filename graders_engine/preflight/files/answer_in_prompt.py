@@ -23,7 +23,10 @@ from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import GUESSED, as_text
 from graders_engine.preflight.showing import percent
 
-_MARKERS = r"\b(?:answer|solution|expected|label|gold|correct)\w*\W{1,3}"
+_MARKERS = (
+    r"\b(?:answer|solution|expected|label|gold|correct)\w*"
+    r"(?:\s+(?:answer|output|result|value|label|solution))?(?:\W{1,3}|\s*:?\s+(?:is|are|=)\s*:?\s*)"
+)
 _MAX_CHARS = 2_000
 """A longer value is not looked for."""
 _FEWEST = 3
@@ -65,7 +68,7 @@ class Leaks:
 
 def announced(answer: str, prompt: str) -> bool:
     """Whether an answer stands in a prompt right behind a word that announces it; both in lower case."""
-    return re.search(rf"{_MARKERS}{re.escape(answer)}(?!\w)", prompt) is not None
+    return re.search(rf"{_MARKERS}{re.escape(answer)}(?!\w|[.,]\d)", prompt) is not None
 
 
 def _leaks(inputs: Inputs) -> Leaks:
@@ -83,11 +86,11 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
     seen = file.collected(Leaks)
     for name, hits in seen.hits.items():
         share = hits / seen.seen[name] if seen.seen[name] else 0.0
-        if share < inputs.options.limit("answer_in_prompt") or len(seen.values[name]) < _FEWEST:
+        if len(seen.values[name]) < _FEWEST:
             continue
         yield Finding(
             "answer-in-prompt",
-            "warning",
+            "info" if share < inputs.options.limit("answer_in_prompt") else "warning",
             f"In {hits} of {seen.seen[name]} training rows ({percent(share)}) the prompt announces the "
             f"value of `{name}`.",
             "Take the answer out of the messages.",

@@ -7,12 +7,14 @@ from graders_engine.preflight.request import (
     model_cannot_train,
     never_evaluated,
     no_validation_file,
+    other_grader,
     value_out_of_range,
 )
 
 CHECKS: tuple[Check, ...] = (
     invalid_request.CHECK,
     value_out_of_range.CHECK,
+    other_grader.CHECK,
     no_validation_file.CHECK,
     model_cannot_train.CHECK,
     never_evaluated.CHECK,

@@ -21,6 +21,12 @@ from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
 from graders_engine.preflight.showing import alike, earned, see
 
+_NEVER_READ = "Find the part that does not depend on the answer; run the command to see one graded."
+_NEVER_RIGHT = (
+    "Run the command to see a right answer graded: compare what the grader reads with what the row says, "
+    "and look for a comparison that can never be true."
+)
+
 
 def _ask(inputs: Inputs) -> Answer:
     known = inputs.rewards
@@ -45,12 +51,14 @@ def _finding(inputs: Inputs, known: list[float]) -> Iterator[Finding]:
     tried = [name for name, trials in inputs.trials.items() if trials]
     if inputs.samples:
         tried.append("samples")
+    full = inputs.grader.range if inputs.grader else None
+    lowest = known[0] <= (full.low if full else 0.0) + SAME
     first = next((trials[0] for trials in inputs.trials.values() if trials), None)
     yield Finding(
         "constant-reward",
         "warning",
         f"All {alike(known)}.",
-        "Find the part that does not depend on the answer; run the command to see one graded.",
+        _NEVER_RIGHT if lowest else _NEVER_READ,
         numbers={"reward": known[0], "graded": len(known), "tried": tried},
         details=[earned(first)] if first else (),
         see=see(inputs, first) if first else "",

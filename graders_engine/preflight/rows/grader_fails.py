@@ -64,14 +64,15 @@ def _findings(inputs: Inputs, trials: list[Trial]) -> Iterator[Finding]:
     (line, _), *_ = lines.most_common(1) or [("", 0)]
     by_flag = ", ".join(f"{flag} {number}" for flag, number in flags.most_common())
     what = (
-        "answers that were graded has a reward"
+        "answers that were graded is graded without a failure"
         if whole
-        else "answers that were graded have no reward"
+        else "answers that were graded fail"
     )
+    served = " Failures of the grader itself count as 0 in training." if not whole else ""
     yield Finding(
         "grader-fails",
         "error" if whole else "warning",
-        f"{share} of the {what}, and the grader or its judge is to blame ({by_flag}).",
+        f"{share} of the {what}, and the grader or its judge is to blame ({by_flag}).{served}",
         "Mend what the line says; run the command to see it again.",
         where=[location(inputs, trial.ask.line) for trial in failed],
         rows=len({trial.ask.line for trial in failed}),

@@ -45,7 +45,12 @@ def _ask(inputs: Inputs) -> Answer:
     serious = [(one, severity) for one, severity in serious if one.mean > blind + SAME]
     if not serious:
         return NotChecked("what is written without the right answer earns as much: see hackable")
-    return [finding_of("insensitive", serious, inputs, _FIXES[serious[0][0].attack.name])]
+    source, fix = inputs.references, _FIXES[serious[0][0].attack.name]
+    if source is None or source.confidence != "guessed" or not source.marked:
+        return [finding_of("insensitive", serious, inputs, fix)]
+    # Of a text with a mark, such as steps before a number, much is no answer.
+    fix = f"If a part of `{source.field}` is the answer, give it with --reference-template. Else: {fix}"
+    return [finding_of("insensitive", [(one, "info") for one, _ in serious], inputs, fix)]
 
 
 CHECK = Check(

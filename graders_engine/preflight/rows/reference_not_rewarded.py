@@ -25,13 +25,17 @@ from graders_engine.preflight.trials import Trial
 _JUDGE = 0.9
 """Share of the scale from which on a judge rewards an answer: judges seldom give full marks."""
 _SHOWN = 3
+_OTHER_FORM = (
+    " If a model should not write `{}` as it stands, give the answer with --reference-template."
+)
 
 
 def _ask(inputs: Inputs) -> Answer:
     trials, scale = inputs.trials.get("references", ()), inputs.scale
     if not trials or scale is None:
         return NotChecked(BUDGET_SPENT if inputs.stopped else "no reference answer was graded")
-    if not inputs.sure_references:
+    named = inputs.references is not None and inputs.references.read
+    if not (inputs.sure_references or named):
         return NotChecked(inputs.why_unsure)
     # An outage says nothing of an answer: that is `grader-fails`.
     graded = [trial for trial in trials if trial.reward is not None]
@@ -47,12 +51,19 @@ def _rewarded(inputs: Inputs, scale: RewardScale, trial: Trial) -> bool:
     return scale.rewarded(trial.reward)
 
 
+def _half_earned(inputs: Inputs, scale: RewardScale, mean: float | None) -> bool:
+    """Whether a judge gives at least half the marks: it may have reasons to give no more."""
+    judged = inputs.grader is not None and bool(inputs.grader.judges)
+    return judged and (mean is None or scale.share(mean) >= 0.5)
+
+
 def _finding(
     inputs: Inputs, scale: RewardScale, trials: Sequence[Trial], missed: Sequence[Trial]
 ) -> Iterator[Finding]:
-    mean, guessed = (
-        mean_of(trials),
-        not inputs.references or inputs.references.confidence == "guessed",
+    mean, source = mean_of(trials), inputs.references
+    doubtful = source is None or (
+        source.confidence == "guessed"
+        and (source.formed or not source.read or _half_earned(inputs, scale, mean))
     )
     worst = sorted(
         missed, key=lambda trial: float("-inf") if trial.reward is None else trial.reward
@@ -65,9 +76,10 @@ def _finding(
     has_mean = "" if mean is None else f" (mean {number(mean)})"
     yield Finding(
         "reference-not-rewarded",
-        "info" if guessed else "warning",
+        "info" if doubtful else "warning",
         f"{count} less than the full {number(scale.full)}{has_mean}.",
-        "A right answer that earns nothing is unlearned: compare what the grader reads with what it says.",
+        "A right answer that earns nothing is unlearned: compare what the grader reads with what it says."
+        + (_OTHER_FORM.format(source.field) if source and doubtful else ""),
         where=[location(inputs, trial.ask.line) for trial in worst],
         rows=len(missed),
         numbers={"missed": len(missed), "graded": len(trials), "mean": mean, "full": scale.full},

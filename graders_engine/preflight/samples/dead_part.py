@@ -7,7 +7,8 @@ Example: `0.4 * is_json + 0.6 * exact`, where every answer of the base model is 
 
 To mend it: make the part a condition (`is_json * exact`), or give its weight to the others.
 
-Ignore it when: the part is there to keep what the model can do already.
+Ignore it when: the part is there to keep what the model can do already. It is an info where every answer
+earns all of the part, and another row's right answer does not: then the part asks for what is right.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _findings(inputs: Inputs, shares: Mapping[str, float]) -> Iterator[Finding]:
     for key, share in shares.items():
         if abs(share) < _DEAD and weights.get(key, 0.0) > _HEAVY:
             yield Finding(
-                "dead-part", "warning",
+                "dead-part", "info" if _is_mastered(inputs, key) else "warning",
                 f"`{key}` has {percent(weights[key])} of the weight, and makes {percent(abs(share))} of the "
                 "differences between answers to one prompt.",
                 "Make it a condition of the others, or give its weight to them.", where=where,
@@ -106,6 +107,23 @@ def _findings(inputs: Inputs, shares: Mapping[str, float]) -> Iterator[Finding]:
             "prompt.",
             "Give the other parts a larger weight if they are to be trained.", where=where, numbers=numbers,
         )  # fmt: skip
+
+
+def _is_mastered(inputs: Inputs, key: str) -> bool:
+    """Whether each sample earns all of a part that is no matter of form: other rows' answers earn less."""
+    earned = [value for s in inputs.samples if (value := s.sub_rewards.get(key)) is not None]
+    right, others = (
+        [
+            value
+            for trial in inputs.trials.get(stage, ())
+            if (value := trial.outcome.sub_rewards.get(key)) is not None
+        ]
+        for stage in ("references", "others")
+    )
+    known = inputs.grader.part_widths.get(key) if inputs.grader else None
+    full = known.high if known else max([*earned, *others], default=0.0)
+    least = min([*earned, *right], default=0.0)
+    return bool(right and others) and least >= full - SAME and min(others) < full - SAME
 
 
 CHECK = Check(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from graders_engine.compiled import Unreadable
 from graders_engine.dataset.results.data import open_data_of
 from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
+from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.read import DataSet, open_data
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.preflight.data_file import TrainingRow
+from graders_engine.preflight.files.read_fields import MISSING, Field, fields_read
 from graders_engine.preflight.inputs import GivenSample, GradedSample, Inputs
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.samples.samples_unmatched import MOST_SAMPLES, RowIndex
@@ -32,14 +35,42 @@ def read_samples(inputs: Inputs, path: Path) -> None:
         inputs.samples_fault = str(error)
         return
     inputs.samples_read = len(refs)
+    inputs.samples_unreadable = sum(isinstance(ref.row, Unreadable) for ref in refs)
     found = _Rows(inputs)
-    inputs.given = [given for ref in refs if (given := found.sample_of(ref)) is not None]
-    if results is not None:
+    own = [given for ref in refs if (given := found.sample_of(ref)) is not None]
+    inputs.given = _with_the_rows_items(inputs, own)
+    if results is not None and inputs.given == own:
         inputs.samples = [
             GradedSample.of(given, result)
             for given in inputs.given
             if (result := results.get((given.line, given.number))) is not None
         ]
+
+
+def _with_the_rows_items(inputs: Inputs, own: Sequence[GivenSample]) -> list[GivenSample]:
+    """The samples, each with its row's item where the grader would read something else in its own."""
+    fields = fields_read(inputs.grader)
+    given = list(own)
+    for file in inputs.files:
+        places: dict[int, list[int]] = {}
+        for at, one in enumerate(own):
+            if one.prompt == f"{file.role}:{one.row}":
+                places.setdefault(one.row, []).append(at)
+        for ref in open_records(file.path).read() if places and not file.fault else ():
+            item = TrainingRow(ref.line, ref.row).item if ref.line in places else None
+            for at in places.get(ref.line, ()):
+                given[at] = _with_item(own[at], item, fields)
+    return given
+
+
+def _with_item(one: GivenSample, item: Any, fields: Mapping[str, Field]) -> GivenSample:
+    values = {name: (field(one.item), field(item)) for name, field in fields.items()}
+    differing = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    if not differing:
+        return one
+    sample = {key: one.source[key] for key in ("model_sample", "sample") if key in one.source}
+    other = [name for name, pair in differing.items() if not any(part is MISSING for part in pair)]
+    return dataclasses.replace(one, item=item, source={"item": item, **sample}, other=tuple(other))
 
 
 def _results_of(inputs: Inputs, path: Path) -> dict[tuple[int, int], ResultLine] | None:

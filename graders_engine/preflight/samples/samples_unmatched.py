@@ -6,7 +6,7 @@ at.
 Example: the samples were made from last month's version of the training file.
 
 To mend it: sample the base model on these rows. A sample belongs to a row with the same `id` in its item,
-else to one with the same messages.
+else to one with the same messages, and is graded with what that row says: a job knows no other item.
 
 Ignore it when: the samples that remain are enough.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graders_engine.outcome import details_line
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.data_file import TrainingRow
 from graders_engine.preflight.findings import Finding, Location
@@ -27,7 +28,7 @@ MOST_SAMPLES = 20_000
 
 
 class RowIndex:
-    """The lines of a file by the rows' ids and prompts."""
+    """The lines of a file by the rows' items, ids and prompts."""
 
     def __init__(self) -> None:
         self.by_id: dict[int, int] = {}
@@ -46,12 +47,11 @@ class RowIndex:
         return next((found[key] for found, key in self._keys(row) if key in found), 0)
 
     def _keys(self, row: TrainingRow) -> Iterator[tuple[dict[int, int], int]]:
+        yield self.by_item, row.item_key
         if (id_ := _id_of(row.item)) is not None:
             yield self.by_id, id_
         if row.prompt_key:
             yield self.by_prompt, row.prompt_key
-        else:
-            yield self.by_item, row.item_key
 
 
 def _id_of(item: Any) -> int | None:
@@ -72,18 +72,56 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             _ID, "info", f"Only the first {MOST_SAMPLES:,} samples were read, and the numbers are theirs.",
             "Draw that many evenly if the file is sorted.", where=where,
         )  # fmt: skip
+    yield from _items(inputs, where)
     lost = inputs.samples_read - len(inputs.given)
     if lost and not inputs.given:
         yield Finding(
             _ID, "error", f"None of the {lost:,} samples belongs to a row of the files.",
             "Sample the base model on these rows, and keep their items.", where=where, silences=True,
         )  # fmt: skip
-    elif lost:
+    elif inputs.samples_unreadable:
+        yield Finding(
+            _ID, "warning",
+            f"{inputs.samples_unreadable:,} of {inputs.samples_read:,} samples cannot be read, and are left "
+            "out.",
+            "Mend these lines: each must be a JSON object.", where=where, rows=inputs.samples_unreadable,
+            numbers={"unreadable": inputs.samples_unreadable, "samples": inputs.samples_read},
+        )  # fmt: skip
+    lost -= inputs.samples_unreadable
+    if lost and inputs.given:
         yield Finding(
             _ID, "warning",
             f"{lost:,} of {inputs.samples_read:,} samples belong to no row of the files, and are left out.",
             "Sample the base model on these rows, and keep their items.", where=where, rows=lost,
             numbers={"unmatched": lost, "samples": inputs.samples_read},
+        )  # fmt: skip
+
+
+def _items(inputs: Inputs, where: list[Location]) -> Iterator[Finding]:
+    """Samples whose item says something else than their row, and those that no row gave an item to."""
+    total = len(inputs.samples)
+    other = [sample for sample in inputs.samples if sample.other]
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(n for one in other for n in one.other))
+    if other:
+        yield Finding(
+            _ID, "warning",
+            f"{len(other):,} of {total:,} samples have another value than their row in {names}, which the "
+            "grader reads; they are graded with the row's.",
+            "Sample the base model on these rows, and see which of the two values is right.",
+            where=[Location(inputs.samples_file, sample.line) for sample in other[:5]], rows=len(other),
+            numbers={"other_item": len(other), "samples": total},
+        )  # fmt: skip
+    lacking = [sample for sample in inputs.samples if sample.blame == "row"]
+    if lacking:
+        details = dict.fromkeys(details_line(text) for s in lacking for text in s.flags.values())
+        yield Finding(
+            _ID, "warning",
+            f"{len(lacking):,} of {total:,} samples cannot be graded, for their item lacks what the grader "
+            "reads, and are in no mean.",
+            "Keep the whole row as the item of its samples.",
+            where=[Location(inputs.samples_file, sample.line) for sample in lacking[:5]],
+            rows=len(lacking), numbers={"not_graded": len(lacking), "samples": total},
+            details=[line for line in details if line][:3],
         )  # fmt: skip
 
 

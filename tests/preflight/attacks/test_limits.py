@@ -200,9 +200,10 @@ def test_always_the_commonest_label_is_no_attack(tmp_path: Path) -> None:
 
 def test_a_guessed_answer_that_earns_nothing_makes_no_finding(tmp_path: Path) -> None:
     grader = python(
-        "def grade(s, i):\n return float(s['output_text'] == str(i['answer'])[::-1] + '!')"
+        "def grade(s, i):\n return float(s['output_text'] == str(i['sum'])[::-1] + '!')"
     )
-    report = ask(tmp_path, grader, SUMS)
+    rows = [{"messages": row["messages"], "sum": row["answer"], "label": "x"} for row in SUMS]
+    report = ask(tmp_path, grader, rows)
     assert "seems to be an input" in report.not_checked["insensitive"]
     assert "seems to be an input" in report.not_checked["corruption-unnoticed"]
 
