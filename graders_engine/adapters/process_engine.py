@@ -41,24 +41,33 @@ class ProcessEngine:
         self._given: dict[str, Any] = json_values(_values_of(grader))
         self._settings = dict(settings)
         settings_of(self._settings)
+        self._closed = False
         self._begin()
 
     def _begin(self) -> None:
         """Make an engine for this process; it opens nothing before a row needs it."""
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._engine = Engine(**self._settings)
         self._is_open = False
         self.compiled: CompiledGrader = self._engine.compile(self._given)
         self.compiled.require_runnable()
         self.scope: ScopeOf = self.compiled.scope_reader()
         self.waits: bool = self.compiled.evaluator.waits
+        self._process = os.getpid()  # at last: other threads may look at it meanwhile
 
     def here(self) -> ProcessEngine:
-        """This object, with an engine of this process: a fork has its parent's, which it cannot use."""
+        """This object, with an engine of this process: a fork has its parent's, which it cannot use.
+
+        Raises:
+            LifecycleError: it is closed.
+        """
         if self._process != os.getpid():
-            _FORKED.append(self._engine)
-            self._begin()
+            with in_fork.lock:
+                if self._process != os.getpid():
+                    _FORKED.append(self._engine)
+                    self._begin()
+        if self._closed:
+            raise LifecycleError("This reward is closed: make another one.")
         return self
 
     @property
@@ -74,8 +83,11 @@ class ProcessEngine:
         return self._engine
 
     def close(self) -> None:
-        """Release what the engine holds; no row is graded after it."""
-        self.here()._engine.close()
+        """Release what the engine holds; no row is graded after it. Closing twice is allowed."""
+        if self._closed:
+            return
+        engine, self._closed = self.here()._engine, True
+        engine.close()
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process makes its engine of."""
@@ -84,9 +96,22 @@ class ProcessEngine:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make an engine of this process."""
         self._given, self._settings = state["grader"], state["settings"]
+        self._closed = False
         self._begin()
 
 
+class _InFork:
+    """A lock that a fork finds open, also where the process that it was forked from held it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self.lock = threading.RLock()
+
+
+in_fork = _InFork()
 _FORKED: list[Engine] = []
 """Engines of the process that this one was forked from: dropped, they would say that they are not closed."""
 
@@ -96,17 +121,24 @@ def _close(engine: Engine) -> None:
         engine.close()
 
 
+def file_of(grader: Any) -> Path | None:
+    """The file that a grader is given as; None if it is no path."""
+    if isinstance(grader, Path):
+        return grader
+    if isinstance(grader, str) and not grader.lstrip().startswith(("{", "[", '"')):
+        return Path(grader.removeprefix("@"))
+    return None
+
+
 def _values_of(grader: Any) -> Any:
     """What a grader is given as, for `json_values`: the text of a file for its path, JSON for a mapping."""
-    if isinstance(grader, str) and not grader.lstrip().startswith("{"):
-        grader = Path(grader.removeprefix("@"))
-    if isinstance(grader, Path):
+    if (file := file_of(grader)) is not None:
         try:
-            return read_text(grader)
+            return read_text(file)
         except OSError as error:
-            raise InvalidRequest(f"The grader's file {grader} cannot be read: {error}.") from None
+            raise InvalidRequest(f"The grader's file {file} cannot be read: {error}.") from None
         except UnicodeDecodeError:
-            raise InvalidRequest(f"The grader's file {grader} is not UTF-8.") from None
+            raise InvalidRequest(f"The grader's file {file} is not UTF-8.") from None
     if isinstance(grader, Mapping) and type(grader) is not dict:
         try:
             return plain(grader)

@@ -38,7 +38,7 @@ def assert_reward(request: pytest.FixtureRequest) -> Callable[..., Any]:
     def check(
         grader: Any, output: Any, item: Any = None, *, at_least: float = 1.0, **settings: Any
     ) -> Any:
-        from graders_engine.adapters.reward import shared_reward
+        from graders_engine.adapters.reward import shared_reward, status_of
 
         reward = shared_reward(grader, settings)
         row = reward.grade(output, item)
@@ -46,10 +46,10 @@ def assert_reward(request: pytest.FixtureRequest) -> Callable[..., Any]:
         if row.counted is not None and row.counted >= at_least:
             return row
         got = "no reward" if row.counted is None else f"reward {row.counted:g}"
-        found = [f"{got}, but at least {at_least:g} was wanted ({row.status})"]
+        found = [f"{got}, but at least {at_least:g} was wanted ({status_of(row)})"]
         found += [f"  {key}: {value}" for key, value in (row.sub_rewards | row.flags).items()]
         text = "\n".join([*found, f"  output: {output}"])
-        if row.status == "failed" and outage != "fail":
+        if status_of(row) == "failed" and outage != "fail":
             (pytest.skip if outage == "skip" else pytest.xfail)(text)
         return pytest.fail(text, pytrace=False)
 

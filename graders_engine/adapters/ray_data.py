@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from graders_engine.adapters.plain import Columns
-from graders_engine.blocking import Engine
+from graders_engine.adapters.process_engine import ProcessEngine
 from graders_engine.language import strict_json
 
 
@@ -33,21 +33,16 @@ class GradeBatch:
     """
 
     def __init__(self, grader: Any, *, sample_field: str | None = None, **settings: Any) -> None:
-        self._engine = Engine(**settings)
-        self._compiled = self._engine.compile(grader)
+        self._own = ProcessEngine(grader, settings)
         self._sample_field = sample_field
         self._columns = Columns("GradeBatch")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch with the columns added."""
-        columns = self._columns.plain(batch)
-        rows = (
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        )
-        graded = list(
-            self._engine.score_single(self._compiled, rows, sample_field=self._sample_field)
-        )
+        own, columns = self._own.here(), [list(column) for column in batch.values()]
+        table = (dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True))
+        rows = map(self._columns.plain, table)
+        graded = list(own.engine.score_single(own.compiled, rows, sample_field=self._sample_field))
         rewards = [np.nan if row.reward is None else row.reward for row in graded]
         return {
             **batch,

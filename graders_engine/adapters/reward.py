@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Literal, Self
 
-from graders_engine.adapters.plain import Columns, NotJson, is_plain, plain
-from graders_engine.adapters.process_engine import ProcessEngine
+from graders_engine.adapters.plain import Columns, NotJson, plain
+from graders_engine.adapters.process_engine import ProcessEngine, file_of, in_fork
+from graders_engine.adapters.rows import is_text_row, plain_row
+from graders_engine.adapters.rows import row_of as row_of
 from graders_engine.engine import YIELD_EVERY_S
-from graders_engine.errors import InvalidRequest, InvalidRow, NoReward
+from graders_engine.errors import InvalidRequest, NoReward
 from graders_engine.language import strict_json
 from graders_engine.outcome import SERVED, RowOutcome, Status, details_line
-from graders_engine.outputs.forms import output_of
-from graders_engine.outputs.unreadable import Unreadable
 
 Policy = Literal["none", "nan", "raise", "served"] | float
 """What a framework gets for a row without a reward: None, NaN, an exception, what the service serves (0.0, or
 a multi's `invalid_grade`), or this number."""
 STATUSES: tuple[Status, ...] = ("scored", "invalid", "failed")
 _WORDS = ("none", "nan", "raise", "served")
-_TEXT_ROW = ("item", "model_sample")
+
+
+def status_of(outcome: RowOutcome) -> Status:
+    """What a row is for a framework: "failed" is one that a judge or the infrastructure is to blame for.
+
+    Of the two, results files and reports call those of a judge "invalid": a retry may change nothing.
+    """
+    blame = outcome.outcome.blame
+    if blame is None:
+        return "scored"
+    return "failed" if blame in ("judge", "infrastructure") else "invalid"
 
 
 class GraderReward:
@@ -102,7 +113,7 @@ class GraderReward:
         if own.waits:
             return self.grade_all((row,))[0]
         outcome = own.compiled.grade_row_now(0, row, own.scope)
-        self.tally[outcome.outcome.status if outcome.outcome.failures else "scored"] += 1
+        self.tally[status_of(outcome) if outcome.outcome.failures else "scored"] += 1
         return outcome
 
     def grade_all(self, rows: Iterable[Any]) -> list[RowOutcome]:
@@ -113,7 +124,7 @@ class GraderReward:
                 each of them.
         """
         own, given = self._own.here(), list(rows)
-        if not own.waits and all(map(_is_text_row, given)):
+        if not own.waits and all(map(is_text_row, given)):
             grade, scope = own.compiled.grade_row_now, own.scope
             return self._counted([grade(index, row, scope) for index, row in enumerate(given)])
         return self._counted(list(own.engine.score(own.compiled, self._plain_rows(given))))
@@ -169,7 +180,8 @@ class GraderReward:
         `scored`, `invalid` and `failed` are 1.0 or 0.0; each part of a multi is its reward, NaN where it has
         none. A part of one of these three names takes its place.
         """
-        found = {status: float(outcome.status == status) for status in STATUSES}
+        status = status_of(outcome)
+        found = {name: float(name == status) for name in STATUSES}
         parts = outcome.sub_rewards
         return found | {
             key: math.nan if (part := parts.get(key)) is None else part for key in self.keys
@@ -185,95 +197,61 @@ class GraderReward:
         return {key: math.fsum(found) / len(found) for key, found in values.items()}
 
     def _counted(self, outcomes: list[RowOutcome]) -> list[RowOutcome]:
-        unscored = [row.status for row in outcomes if row.outcome.failures]
+        unscored = [status_of(row) for row in outcomes if row.outcome.failures]
         self.tally["scored"] += len(outcomes) - len(unscored)
         for status in unscored:
             self.tally[status] += 1
         return outcomes
 
     def _plain_rows(self, rows: Iterable[Any]) -> list[Any]:
-        return [
-            self._columns.plain(row) if isinstance(row, Mapping) and not _is_text_row(row) else row
-            for row in rows
-        ]
-
-
-def row_of(output: Any, item: Any = None, columns: Columns | None = None) -> Any:
-    """A row for `Engine.score`, from what frameworks have.
-
-    Args:
-        output: the model's text, a message, a list of messages (the last of the model's counts), a sample
-            object, or the answer of an API.
-        item: the data-set row, of plain values or of numpy's, pandas', Arrow's or OmegaConf's; also as JSON
-            text. Columns without a JSON form, such as images, are left out.
-        columns: makes JSON values of the item; it names what it leaves out.
-    """
-    item = _item_of(item, columns)
-    if type(output) is str or output is None:
-        return {"item": item, "model_sample": output}
-    try:
-        read = output_of(plain(output))
-    except NotJson as error:
-        return Unreadable(f"The output holds {error}, which has no JSON form.")
-    except InvalidRow as error:
-        return Unreadable.by(error)
-    if isinstance(read, list):
-        return Unreadable(f"There are {len(read)} outputs, but a reward is for one.")
-    if isinstance(read, Unreadable):
-        return read
-    return {"item": item, "model_sample" if isinstance(read, str) else "sample": read}
-
-
-def _item_of(item: Any, columns: Columns | None) -> Any:
-    if type(item) is dict and is_plain(item):
-        return item
-    if item is None:
-        return {}
-    if isinstance(item, str):
-        item = _decoded(item)
-    return (columns or Columns("graders")).plain(item) if isinstance(item, Mapping) else item
+        return [row if is_text_row(row) else plain_row(row, self._columns) for row in rows]
 
 
 def shared_reward(grader: Any, settings: Mapping[str, Any]) -> GraderReward:
     """The GraderReward of a grader and settings: for functions that are called with both for each row.
 
-    A path is read once; a process has one for equal arguments.
+    A process keeps the last `MAX_SHARED` of them. A file is read again when it has changed.
 
     Raises:
-        as GraderReward.
+        InvalidRequest, TypeError, ValueError: as GraderReward.
     """
-    key = repr((grader, sorted(settings.items())))
-    with _lock:
+    if isinstance(grader, GraderReward):
+        return GraderReward(grader, **settings)  # which shares its engine
+    key = (
+        _identity_of(grader),
+        *((name, _identity_of(settings[name])) for name in sorted(settings)),
+    )
+    with in_fork.lock:
         if key not in _shared:
             given = {
                 name: plain(value) if isinstance(value, Mapping) else value
                 for name, value in settings.items()
             }
-            _shared[key] = GraderReward(grader, **given)
-        return _shared[key]
+            _shared[key] = (GraderReward(grader, **given), (grader, dict(settings)))
+        _shared.move_to_end(key)
+        while len(_shared) > MAX_SHARED:
+            _shared.popitem(last=False)
+        return _shared[key][0]
 
 
-_shared: dict[str, GraderReward] = {}
-_lock = threading.Lock()
+MAX_SHARED = 32
+_shared: OrderedDict[tuple[Any, ...], tuple[GraderReward, Any]] = OrderedDict()
+"""With what it was made of: an object that is held has an `id` of its own."""
 
 
-def _is_text_row(row: Any) -> bool:
-    """Whether a row is an item of plain values with a text; most are."""
-    return (
-        type(row) is dict
-        and len(row) == len(_TEXT_ROW)
-        and type(row.get("model_sample")) is str
-        and type(item := row.get("item")) is dict
-        and is_plain(item)
-    )
-
-
-def _decoded(text: str) -> Any:
-    try:
-        value = strict_json.decode(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, dict) else text
+def _identity_of(value: Any) -> Any:
+    """What is equal for equal graders and settings, and for nothing else."""
+    path = file_of(value)
+    if path is not None:
+        with suppress(OSError):
+            found = path.stat()
+            return str(path.resolve()), found.st_mtime_ns, found.st_size, found.st_ino
+    if isinstance(value, (str, bytes, int, float, type(None))):
+        return type(value).__name__, value
+    if isinstance(value, (Mapping, list, tuple)):
+        with suppress(NotJson, ValueError):
+            return strict_json.encode(plain(value))
+    return "id", id(value)
 
 
 def _require_policy(name: str, policy: Any, words: Iterable[str]) -> None:

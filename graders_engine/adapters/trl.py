@@ -5,9 +5,9 @@
     reward = TRLReward("@grader.json", judges="http://127.0.0.1:8001/v1")
     GRPOTrainer(model, reward_funcs=reward, train_dataset=rows, args=config).train()
 
-Give one multi grader, not several reward functions: where one of several functions has no reward, TRL counts
-it as 0 beside the others; a multi with a part that failed has none, and the row teaches nothing. Run with
-trl 1.16; ms-swift 4.6 (`failed="raise"`: it makes 0 of None) and Unsloth 2026.10 by their sources.
+Give one multi grader, not several reward functions: TRL counts one of several that has no reward as 0; a
+multi with a part that failed has none, and the row teaches nothing. Run with trl 1.16; by their sources with
+ms-swift 4.6 (`failed="raise"`: it makes 0 of None) and Unsloth 2026.10.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from graders_engine.adapters.reward import GraderReward
+from graders_engine.errors import InvalidRequest
 
-_OF_TRL = ("completion_ids", "environments", "trainer_state")
-"""What TRL passes besides the columns of the data set."""
+_OF_TRL = ("completion_ids", "environments", "trainer_state")  # no columns of the data set
 
 
 class TRLReward(GraderReward):
@@ -43,12 +43,13 @@ class TRLReward(GraderReward):
         columns = {key: values for key, values in given.items() if key not in _OF_TRL}
         if prompts is not None:
             columns = {"prompt": prompts, **columns}
-        columns = columns or {"": [None] * len(completions)}
-        table = (
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        )
-        items = columns.get(self._column) or table
+        for key, values in columns.items():
+            if values is None or len(values) != len(completions):
+                raise InvalidRequest(f"The column `{key}` has not a value for each completion.")
+        items = columns.get(self._column)
+        if items is None:
+            places = range(len(completions))
+            items = [{key: values[at] for key, values in columns.items()} for at in places]
         outcomes = self.grade_all(map(self.row, completions, items))
         extra: dict[str, Any] = {"flags": [", ".join(row.flags) for row in outcomes]}
         extra |= {key: [row.sub_rewards.get(key) for row in outcomes] for key in self.keys}

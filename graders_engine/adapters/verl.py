@@ -17,42 +17,39 @@ from typing import Any
 
 from graders_engine.adapters.reward import GraderReward, shared_reward
 
-_OF_VERL = ("reward_router_address", "reward_model_tokenizer")
-"""What verl passes besides where it serves a reward model."""
+_OF_VERL = ("reward_router_address", "reward_model_tokenizer")  # where it serves a reward model
 
 
 def compute_score(*given: Any, **named: Any) -> dict[str, Any]:
     """The reward as `score`, and the same numbers for each row: its status, a multi's parts (NaN if none).
 
+    A row that failed raises NoReward: NaN would spoil the advantages of its whole group.
+
     Args:
         given: as `named`, in the order of verl's arguments.
         named: `data_source`, `solution_str`, `ground_truth` and `extra_info` from verl; `grader` as for
             GraderReward, best a path on Hydra's command line; and settings of GraderReward.
-
-    Raises:
-        NoReward: the row failed; as NaN it would spoil the advantages of its whole group.
     """
     reward, text, item = _read(*given, **named)
     row = reward.grade(text, item)
-    return {"score": reward.value(row), **reward.numbers(row)}
+    return _scored(reward, row)
 
 
 async def acompute_score(*given: Any, **named: Any) -> dict[str, Any]:
     """`compute_score` for graders that wait: verl runs the other one in a few threads."""
     reward, text, item = _read(*given, **named)
     row = await reward.agrade(text, item)
-    return {"score": reward.value(row), **reward.numbers(row)}
+    return _scored(reward, row)
+
+
+def _scored(reward: GraderReward, row: Any) -> dict[str, Any]:
+    numbers = {"part_score" if key == "score" else key: n for key, n in reward.numbers(row).items()}
+    return {"score": reward.value(row), **numbers}
 
 
 def _read(
-    data_source: Any,
-    solution_str: str,
-    ground_truth: Any,
-    extra_info: Any = None,
-    *,
-    grader: Any,
-    **settings: Any,
+    data_source: Any, solution_str: str, ground_truth: Any, extra_info: Any = None, **named: Any
 ) -> tuple[GraderReward, str, dict[str, Any]]:
-    own = {name: value for name, value in settings.items() if name not in _OF_VERL}
+    own = {name: value for name, value in named.items() if name not in _OF_VERL}
     item = {**(extra_info or {}), "data_source": data_source, "ground_truth": ground_truth}
-    return shared_reward(grader, {"failed": "raise", **own}), solution_str, item
+    return shared_reward(own.pop("grader"), {"failed": "raise", **own}), solution_str, item
