@@ -36,7 +36,7 @@ def _writes_folder(function: Callable[..., None]) -> Callable[..., None]:
         help="Folder to write to.",
     )
     replace = click.option(
-        "--replace", is_flag=True, help="Replace files that are there with other contents."
+        "--overwrite", is_flag=True, help="Replace files that are there with other contents."
     )
     return takes_grader(required=True)(out(replace(function)))
 
@@ -50,29 +50,29 @@ def _writes_folder(function: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Where Azure will reach the container.",
 )
-def azure_endpoint(grader: str, out: Path, url: str, *, replace: bool) -> None:
+def azure_endpoint(grader: str, out: Path, url: str, *, overwrite: bool) -> None:
     """An endpoint grader for Azure, and the container that answers it.
 
     Writes endpoint-grader.json (the grader of the fine-tuning job), grader.json, a Dockerfile that runs
     `graders serve --grader`, and a README.md with the steps. The container takes the key from
     GRADERS_API_KEY.
     """
-    _write(out, folders.azure_endpoint(read_flag("grader", grader), url), replace)
+    _write(out, folders.azure_endpoint(read_flag("grader", grader), url), overwrite)
 
 
 @command.command("bedrock-lambda", cls=Command, example=_BEDROCK)
 @_writes_folder
-def bedrock_lambda(grader: str, out: Path, *, replace: bool) -> None:
+def bedrock_lambda(grader: str, out: Path, *, overwrite: bool) -> None:
     """A Lambda function for reinforcement fine-tuning on Amazon Bedrock or SageMaker.
 
     Writes lambda_function.py, grader.json, a Dockerfile, and a README.md with the steps. An outage ends an
     invocation with an error, never with a zero.
     """
-    _write(out, folders.bedrock_lambda(read_flag("grader", grader)), replace)
+    _write(out, folders.bedrock_lambda(read_flag("grader", grader)), overwrite)
 
 
-def _write(out: Path, files: Mapping[str, str], replace: bool) -> None:
+def _write(out: Path, files: Mapping[str, str], overwrite: bool) -> None:
     paths = {out / name: name for name in files}
     FilesInUse(dict.fromkeys(files_read(), "a file of --grader")).write(paths)
-    folders.write(out, files, replace=replace)
+    folders.write(out, files, replace=overwrite)
     print_lines([*map(str, paths), "", f"{out / 'README.md'} says what to do with them."])

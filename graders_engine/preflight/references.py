@@ -107,7 +107,9 @@ def reference_source(
         return None
     marked = _asks_for_a_form(facts)
     formed = marked or not all(_is_short(item[guessed]) for item in rows)
-    return ReferenceSource("guessed", guessed, guessed in needed, formed, marked)
+    # One value for all rows is a setting, whatever its name says.
+    differs = any(item[guessed] != rows[0][guessed] for item in rows)
+    return ReferenceSource("guessed", guessed, guessed in needed and differs, formed, marked)
 
 
 def _keys_read(facts: GraderFacts) -> set[str]:

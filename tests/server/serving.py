@@ -135,7 +135,8 @@ def raw_request(path: str, body: bytes, *headers: str) -> bytes:
 
 
 def command(*flags: str) -> list[str]:
-    return [sys.executable, "-m", "graders_engine", "serve", "--port", "0", *flags]
+    port = () if "--port" in flags else ("--port", "0")
+    return [sys.executable, "-m", "graders_engine", "serve", *port, *flags]
 
 
 def serving(folder: Path, *flags: str, **environment: str) -> AbstractContextManager[Server]:
