@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
-from graders_engine.errors import InvalidRow, Mistake, UnavailableGrader, UnknownForm
+from graders_engine.errors import (
+    NO_OUTPUT,
+    InvalidRow,
+    Mistake,
+    NoOutput,
+    UnavailableGrader,
+    UnknownForm,
+)
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
@@ -20,6 +27,7 @@ from graders_engine.models.redaction import without_secrets
 from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 from graders_engine.outputs.foreign import require_not_printed
 from graders_engine.outputs.forms import sample_scope
+from graders_engine.outputs.responses import error_in
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
 from graders_engine.outputs.samples import plain_text
 from graders_engine.outputs.texts import opened
@@ -225,7 +233,7 @@ def scope_reader(
 
 
 _OTHER_KEYS = frozenset(("reference_answer", KEPT_FIELD))
-_MORE_KEYS = _OTHER_KEYS | {"sample"}
+_MORE_KEYS = _OTHER_KEYS | {"sample", "error"}
 _MAY_OPEN = frozenset("{ \t\r\n")
 """How the text of an API's answer may begin."""
 
@@ -244,6 +252,8 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
         return Scope(item, "", absent=True)
     if text is None and sample is None:
         raise InvalidRow(_no_output(row))
+    if text == "" and sample is None and (reason := error_in(row.get("error"))):
+        raise NoOutput(f"There is no output{NO_OUTPUT}{reason}.")
     try:
         return sample_scope(item, model_sample=text, sample=sample)
     except UnknownForm:

@@ -134,7 +134,7 @@ def write(folder: Path, files: Mapping[str, str], *, replace: bool = False) -> N
         if others and not replace:
             raise InvalidRequest(
                 f"{folder} has other files of these names: {', '.join(others)}. Name another folder, or "
-                "pass --replace."
+                "pass --overwrite."
             )
         for name in files:
             require_regular(folder / name, "The export cannot be written")

@@ -14,7 +14,9 @@ _PRINTED = re.compile(
     r"""(?:Parsed)?(?:ChatCompletion|ModelResponse)(?:\[[^\]]*\])?\(id=
     |(?:Parsed)?ChatCompletionMessage(?:\[[^\]]*\])?\(content=|AIMessage\(content=
     |(?:Parsed)?(?:Response|Message|Completion)(?:\[[^\]]*\])?\(id=['"](?:resp|msg|cmpl|gen)[_-]
-    |GenerateContentResponse\(|AgentRunResult\(
+    |GenerateContentResponse\(|AgentRunResult\(|RequestOutput\(request_id=|CompletionOutput\(index=
+    |\[TextBlock\((?:citations|text)=|Choice\(finish_reason=
+    |content=['"](?=.*['"]\ additional_kwargs=\{)
     |\{'output_text'\s*:|\[?\{'role'\s*:\s*'(?:assistant|user|system)',\s*'content'\s*:
     |\{'(?=.{0,400}'(?:choices'\s*:\s*\[\s*\{'|object'\s*:\s*'(?:chat\.completion|response)'))
     |<(?:openai|anthropic|litellm|google|langchain\w*)\.[\w.]+\ object\ at\ 0x""",
@@ -43,7 +45,7 @@ _AI = ("ai", "aimessage", "aimessagechunk")
 
 def is_failed_result(value: Mapping[str, Any]) -> bool:
     """Whether an object is the result of a request that failed, as in Anthropic's batches."""
-    return value.get("type") in _FAILED
+    return value.get("type") in _FAILED or value.get("is_error") is True
 
 
 def raise_failed(value: Mapping[str, Any], _depth: int) -> Any:

@@ -9,6 +9,7 @@ from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.language.content import PARTS, TEXT_PARTS
 from graders_engine.language.kinds import kind_of, plain
 from graders_engine.language.scope import SAMPLE_KEYS, Scope, scope_of
+from graders_engine.outputs import refusals
 from graders_engine.outputs.completions import choices_apart, has_options, is_completion
 from graders_engine.outputs.foreign import (
     JOIN,
@@ -30,7 +31,6 @@ from graders_engine.outputs.messages import (
     require_no_conversation,
     tool_calls_in,
 )
-from graders_engine.outputs.refusals import MAX_LISTED, misspelt, require_no_failure, unknown_form
 from graders_engine.outputs.responses import (
     error_in,
     from_items,
@@ -52,6 +52,7 @@ from graders_engine.outputs.streams import (
     is_final_event,
     is_part,
     is_pieces,
+    is_prediction,
     raise_part,
     whole_of,
 )
@@ -69,7 +70,6 @@ _HOLDING = (*_NAMED, *_OUTPUTS, *_TEXTS, *_CONVERSATIONS, "message")
 _ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
 """Items of a response that are an output by themselves."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
-_BESIDE = ("finish_reason", *_CALLS)
 _SAID = (*TEXT_PARTS, "tool_use")
 """The types of parts of which one makes a list of parts an output."""
 _TYPES = (*TEXT_PARTS, "completion", "generation")
@@ -87,9 +87,8 @@ def sample_scope(
     """
     if isinstance(sample, Mapping) and model_sample is None:
         sample = one_sample(plain(sample))
-    return scope_of(
-        item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
-    )
+    given = {"model_sample": model_sample, "sample": sample}
+    return scope_of(item, **given, reference_answer=reference_answer)
 
 
 def one_sample(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,12 +145,14 @@ def output_of(value: Any, depth: int = 0) -> Any:
 def _checked(output: Any, value: Mapping[str, Any]) -> Any:
     """An output that was read from an object, which holds nothing else if this output says nothing."""
     if isinstance(output, (list, Unreadable)) or says_something(output):
-        return with_error(output, value.get("error"))
-    require_no_failure(value)
+        return with_error(output, value.get("error") or refusals.failure_beside(value))
+    refusals.require_no_failure(value)
     read = (*_HOLDING, "candidates") if is_gemini(value) else _HOLDING
     if unread := [key for key in unknown_keys(value) if key not in read]:
-        keys = ", ".join(f"`{key}`" for key in unread[:MAX_LISTED])
-        meant = next((f" Did you mean `{near}`?" for key in unread if (near := misspelt(key))), "")
+        keys = ", ".join(f"`{key}`" for key in unread[: refusals.MAX_LISTED])
+        meant = next(
+            (f" Did you mean `{near}`?" for key in unread if (near := refusals.misspelt(key))), ""
+        )
         raise UnknownForm(
             f"The output has no text, but under {keys} something that is not read.{meant}"
         )
@@ -241,7 +242,7 @@ def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
         return sample
     rest = {key: part for key, part in value.items() if key not in SAMPLE_KEYS}
     if any(rest.get(key) for key in _HOLDING):
-        held = {key: rest[key] for key in (*_HOLDING, *_BESIDE) if rest.get(key)}
+        held = {key: rest[key] for key in (*_HOLDING, "finish_reason", *_CALLS) if rest.get(key)}
         return {**one_sample(held), **known_in(sample)}
     if calls := tool_calls_in(rest):
         return {**sample, "output_tools": sample.get("output_tools") or calls}
@@ -315,13 +316,13 @@ def _output_within(value: Mapping[str, Any], depth: int) -> Any:
         return with_end(found, calls, finish_of(value))
     if calls:
         return with_end("", calls, finish_of(value))
-    require_no_failure(value)
+    refusals.require_no_failure(value)
     if any(value.get(key) == "" for key in _HOLDING):
         return ""
     wrong = next((key for key in (*_OUTPUTS, *_TEXTS) if value.get(key)), "")
     if wrong and "type" not in value:
         return _under(wrong, value, depth)
-    raise UnknownForm(unknown_form(value))
+    raise UnknownForm(refusals.unknown_form(value))
 
 
 def _held(value: Mapping[str, Any]) -> list[str]:
@@ -339,7 +340,7 @@ def _may_hold(value: Any) -> bool:
 
 def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
     found = opened(value[key])
-    if key == "output" and value.get("status") == "succeeded" and is_pieces(found):
+    if key == "output" and is_prediction(value) and is_pieces(found):
         raise UnknownForm(f"The `output` of this prediction may be the pieces of one text: {JOIN}.")
     if key == "message":
         return from_messages([found], finish_of(value))

@@ -22,6 +22,8 @@ _FINISH_KEYS = (
 )  # fmt: skip
 _ABOUT_FINISH = ("details", "meta_info", "response_metadata", "generation_info")
 """Keys of objects beside a text that may say why it ends."""
+_OF_NUMBERS = {1: "stop", 2: "length", 5: "other"}
+"""Gemini's numbers of reasons; the others say that a text was not allowed."""
 _CUT = ("stopped_limit", "is_truncated")
 """Keys that are true where a text is cut off."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
@@ -59,6 +61,8 @@ def _finish_in(holder: Mapping[str, Any]) -> str:
             reason = reason.get("type") or reason.get("reason")
         if isinstance(reason, str) and reason:
             return "length" if reason.lower() in CUT_OFF else reason
+        if type(reason) is int and reason:
+            return _OF_NUMBERS.get(reason, "content_filter")
     return ""
 
 

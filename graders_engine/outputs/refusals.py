@@ -26,6 +26,14 @@ def require_no_failure(value: Mapping[str, Any]) -> None:
         raise NoOutput(f"There is no output, but an error: {reason}.")
 
 
+def failure_beside(value: Mapping[str, Any]) -> str:
+    """Why the text of an object is probably no answer but an error; empty where nothing says it."""
+    status = value.get("status")
+    if isinstance(status, str) and status.lower() in ("error", "failed"):
+        return f"its status is {status}"
+    return "its success is false" if value.get("success") is False else ""
+
+
 def _failure_in(value: Mapping[str, Any]) -> str:
     status = value.get("status")
     if reason := error_in(value.get("error")):

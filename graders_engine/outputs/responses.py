@@ -65,6 +65,7 @@ def error_in(error: Any) -> str:
         error = (
             (error_in(within) if isinstance(within, Mapping) else "")
             or error.get("message")
+            or error.get("errorMessage")
             or error.get("code")
             or error.get("type")
             or ""

@@ -17,12 +17,13 @@ _EVENTS = (
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 """The types of the Responses API's events that hold the whole response."""
 _UNFINISHED = {
-    "done": ("message", "response"),
-    "stop": ("content",),
-    "finished": ("outputs",),
-    "is_finished": ("text",),
+    "done": (("message", "response"), ("model", "created_at")),
+    "stop": (("content",), ()),
+    "finished": (("outputs",), ()),
+    "is_finished": (("text",), ()),
 }
-"""By the key that is false in each part but the last: the keys that hold the piece of text."""
+"""By the key that is false in each part but the last: those of which one holds the piece of text, and those
+of which one stands beside it."""
 
 
 def is_final_event(value: Any) -> bool:
@@ -42,8 +43,10 @@ def is_part(value: Any) -> bool:
     if isinstance(kind, str) and (kind in _EVENTS or kind.startswith("response.")):
         return True
     if any(
-        value.get(mark) is False and any(key in value for key in keys)
-        for mark, keys in _UNFINISHED.items()
+        value.get(mark) is False
+        and any(map(value.__contains__, texts))
+        and (not beside or any(map(value.__contains__, beside)))
+        for mark, (texts, beside) in _UNFINISHED.items()
     ):
         return True
     if _has_delta(value) or _is_unfinished_gemini(value):
@@ -66,9 +69,12 @@ def _is_last_of_ollama(value: Mapping[str, Any]) -> bool:
 
 def _is_running(value: Mapping[str, Any]) -> bool:
     """Whether it is a prediction of Replicate that has not ended."""
-    return value.get("status") in ("starting", "processing") and (
-        "urls" in value or "version" in value
-    )
+    return value.get("status") in ("starting", "processing") and is_prediction(value)
+
+
+def is_prediction(value: Mapping[str, Any]) -> bool:
+    """Whether it has what each prediction of Replicate has."""
+    return "urls" in value or "version" in value
 
 
 def raise_part(_value: Mapping[str, Any], _depth: int) -> Any:

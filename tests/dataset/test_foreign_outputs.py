@@ -68,14 +68,17 @@ def test_the_texts_of_one_request_of_the_harness_are_the_samples() -> None:
     "output",
     [
         {"model": "m", "response": "x", "done": False},
-        [{"response": "x", "done": False}, {"response": "", "done": True}],
+        [
+            {"model": "m", "response": "x", "done": False},
+            {"model": "m", "response": "", "done": True},
+        ],
         [{"candidates": [GEMINI]}, {"candidates": [{**GEMINI, "finishReason": "STOP"}]}],
         {"candidates": [GEMINI], "modelVersion": "g"},
         [DELTA, DELTA],
         {"type": "content_block_delta", "delta": {"text": "x"}},
         {"content": "x", "stop": False},
         'data: {"choices": [{"delta": {"content": "x"}}]}\n\ndata: [DONE]\n',
-        {"status": "succeeded", "output": ["x", "y"]},
+        {"status": "succeeded", "version": "v", "output": ["x", "y"]},
     ],
 )
 def test_parts_of_a_stream_are_refused_by_name(output: Any) -> None:
@@ -84,9 +87,28 @@ def test_parts_of_a_stream_are_refused_by_name(output: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("output", "count"),
+    [
+        ({"response": "x", "done": False, "turn": 1}, 1),
+        ({"status": "succeeded", "output": ["x", "y"]}, 2),
+        ({"candidates": [{**GEMINI, "finish_reason": 1}], "model_version": "g"}, 1),
+    ],
+)
+def test_what_looks_like_a_part_of_a_stream_is_read(output: Any, count: int) -> None:
+    read = output_of(output)
+    assert len(read if isinstance(read, list) else [read]) == count
+
+
+def test_a_text_beside_a_status_of_failure_has_an_error_beside_it() -> None:
+    for output in ({"status": "error", "output": "x"}, {"success": False, "response": "x"}):
+        assert output_of(output)["error"]
+
+
+@pytest.mark.parametrize(
     "output",
     [
         {"status": "error", "output": ""},
+        {"type": "result", "subtype": "success", "is_error": True, "result": "Overloaded"},
         {"success": False, "output": ""},
         {"object": "chat.completion", "choices": []},
         {"detail": "Not Found"},

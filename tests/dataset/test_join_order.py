@@ -23,23 +23,28 @@ ASKED = [f"what is meant by {word}?" for word in WORDS]
 ALL_RIGHT = [("scored", 1.0, "")] * 4
 
 
-@pytest.mark.parametrize("key", ["idx", "index", "doc_id", "meta.index"])
+@pytest.mark.parametrize("key", ["idx", "index", "doc_id"])
 def test_outputs_that_number_themselves_are_in_ascending_order(key: str, tmp_path: Path) -> None:
-    outer, _, inner = key.partition(".")
     rows = [{"gold": word} for word in WORDS]
-    outputs = [{outer: {inner: n} if inner else n, "text": word} for n, word in enumerate(WORDS)]
+    outputs = [{key: n, "text": word} for n, word in enumerate(WORDS)]
     assert graded(tmp_path, rows, outputs) == ALL_RIGHT
-    with pytest.raises(InvalidRequest, match=f"numbered by `{key}`, and not in ascending order"):
-        graded(tmp_path, rows, [outputs[n] for n in (2, 0, 3, 1)])
+    moved = [outputs[n] for n in (2, 0, 3, 1)]
+    as_text = [{**output, key: str(output[key])} for output in moved]
+    for other in (moved, as_text):
+        with pytest.raises(
+            InvalidRequest, match=f"numbered by `{key}`, and not in ascending order"
+        ):
+            graded(tmp_path, rows, other)
 
 
 @pytest.mark.parametrize(
-    "numbers", [[0, 0, 0, 0], [3, 3, 1, 1], [1, None, 0, 2], ["b", "a", "d", "c"]]
+    "numbers",
+    [[0, 0, 0, 0], [3, 3, 1, 1], [1, None, 0, 2], ["b", "a", "d", "c"], [310, 120, 95, 7]],
 )
 def test_what_does_not_number_each_output_says_nothing_of_their_order(
     numbers: list[Any], tmp_path: Path
 ) -> None:
-    outputs = [{"n": n, "text": word} for n, word in zip(numbers, WORDS, strict=True)]
+    outputs = [{"idx": n, "text": word} for n, word in zip(numbers, WORDS, strict=True)]
     assert graded(tmp_path, [{"gold": word} for word in WORDS], outputs) == ALL_RIGHT
 
 
@@ -53,3 +58,15 @@ def test_prompts_under_another_key_show_another_order(wrapped: bool, tmp_path: P
     assert graded(tmp_path, rows, outputs) == ALL_RIGHT
     with pytest.raises(InvalidRequest, match="--join-on question=prompt"):
         graded(tmp_path, rows, outputs[::-1])
+
+
+def test_a_prompt_in_its_place_outweighs_other_texts_that_are_not(tmp_path: Path) -> None:
+    rows = [
+        {"question": one, "next": ASKED[n - 3], "gold": word}
+        for n, (one, word) in enumerate(zip(ASKED, WORDS, strict=True))
+    ]
+    outputs = [
+        {"prompt": one, "found": ASKED[n - 1], "text": word}
+        for n, (one, word) in enumerate(zip(ASKED, WORDS, strict=True))
+    ]
+    assert graded(tmp_path, rows, outputs) == ALL_RIGHT

@@ -122,13 +122,13 @@ def test_other_files_are_replaced_only_when_that_is_said(tmp_path: Path) -> None
     assert refused.returncode == 2
     assert "Dockerfile" in refused.stderr
     assert json.loads((tmp_path / "out" / "grader.json").read_text()) == SAME
-    assert export(tmp_path, "bedrock-lambda", MULTI, "--out", "out", "--replace").returncode == 0
+    assert export(tmp_path, "bedrock-lambda", MULTI, "--out", "out", "--overwrite").returncode == 0
     assert json.loads((tmp_path / "out" / "grader.json").read_text()) == MULTI
 
 
 def test_the_given_file_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "grader.json").symlink_to(tmp_path / "given.json")
-    refused = export(tmp_path, "bedrock-lambda", SAME, "--out", ".", "--replace")
+    refused = export(tmp_path, "bedrock-lambda", SAME, "--out", ".", "--overwrite")
     assert refused.returncode == 1
     assert json.loads((tmp_path / "given.json").read_text()) == SAME
 

@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Result": (
         "--json", "--report", "run --format", "--field", "--show-output", "--html", "--no-html", "--passing",
-        "--group-size", "--top", "--explain", "--out-dir", "--quiet",
+        "--group-size", "--top", "--explain", "--out-dir", "--url", "--quiet",
     ),
     "Checks": ("--select", "--ignore", "--only", "--service", "--rows", "--max-calls"),
     "Exit code": ("--fail-on", "--fail-under", "--max-invalid", "--max-failed", "--fail-if-worse"),
