@@ -15,7 +15,7 @@ from verifiers.v1.task import Task, WireTaskData
 from verifiers.v1.trace import Trace
 
 from graders_engine.adapters.verifiers import reward_function
-from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.conftest import called, score_model, two_checks
 
 PLUG_IN = """
 from graders_engine.adapters.verifiers import reward_function
@@ -24,12 +24,10 @@ answer = reward_function("@{path}")
 """
 
 
-def trace() -> Any:
-    """What a reward sees of a trace, as verifiers' own keeps it."""
-    kept = SimpleNamespace(last_reply="paris", metrics={}, rewards={})
-    for name in ("record_metric", "record_metrics", "record_reward"):
-        setattr(kept, name, getattr(Trace, name).__get__(kept))
-    return kept
+def trace(**message: Any) -> Any:
+    """A trace with one answer of the model."""
+    answer = AssistantMessage(**(message or {"content": "paris"}))
+    return Trace.model_construct(TODO)
 
 
 def test_a_file_with_a_reward_function_is_plugged_into_a_task(tmp_path: Path) -> None:
