@@ -13,6 +13,7 @@ from inspect_ai import eval as evaluate
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
 
 from graders_engine.adapters.inspect_ai import grader, grader_scorer
 from graders_engine.adapters.outputs import of_inspect
@@ -28,13 +29,24 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda _: encoding)
 
 
+@solver
+def gives(output: ModelOutput) -> Solver:
+    """A solver whose output is this one."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        state.output = output
+        return state
+
+    return solve
+
+
 def evaluated(
     tmp_path: Path, scorer: Any, *targets: str, output: ModelOutput | None = None
 ) -> EvalLog:
-    outputs = [output or ModelOutput.from_content("mockllm/model", "paris") for _ in targets]
+    outputs = [ModelOutput.from_content("mockllm/model", "paris") for _ in targets]
     samples = [Sample(input=target, target=target, metadata={"level": 1}) for target in targets]
     (log,) = evaluate(
-        Task(dataset=samples, scorer=scorer),
+        Task(dataset=samples, scorer=scorer, solver=gives(output) if output else generate()),
         model=get_model("mockllm/model", custom_outputs=outputs),
         log_dir=str(tmp_path),
         display="none",
@@ -113,6 +125,7 @@ def test_how_an_output_ends_counts(
         assert metric(log).metrics["mean"].value == mean
     (found,) = (log.samples or [])[0].scores.values()
     assert (found.reason, list(found.metadata["flags"])) == (reason, flags)
+    assert found.answer == given.completion
 
 
 def test_tool_calls_are_graded(tmp_path: Path) -> None:
