@@ -18,7 +18,7 @@ from typing import Any
 
 from deepeval.metrics import BaseMetric
 
-from graders_engine.adapters.outputs import of_deepeval
+from graders_engine.adapters.outputs import item_of_deepeval, of_deepeval
 from graders_engine.adapters.reward import GraderReward
 
 
@@ -26,7 +26,7 @@ class GraderMetric(BaseMetric):
     """A grader as a metric: `score` is the reward, `score_breakdown` a multi's parts, `reason` the flags.
 
     Args:
-        grader: as for GraderReward; so are `settings`; `failed` is "raise".
+        grader, settings: as for GraderReward; `failed` is "raise".
         threshold: the least reward of a test that passes.
     """
 
@@ -46,14 +46,14 @@ class GraderMetric(BaseMetric):
 
     def _row(self, case: Any) -> tuple[Any, dict[str, Any]]:
         # Nothing of the case before is left where this one raises.
-        self.score = self.error = self.success = self.reason = self.score_breakdown = None
-        keys = ("input", "expected_output", "context", "retrieval_context")
-        given = {key: value for key in keys if (value := getattr(case, key)) is not None}
-        return of_deepeval(case), {**(case.metadata or {}), **given}
+        for key in ("score", "error", "success", "reason", "score_breakdown"):
+            setattr(self, key, None)
+        return of_deepeval(case), item_of_deepeval(case)
 
     def _take(self, row: Any) -> float | None:
         self.score_breakdown, self.reason = row.sub_rewards, self.grader.reason(row)
-        self.score = value = self.grader.value(row)
+        value: float | None = self.grader.value(row)
+        self.score = value
         return value
 
     __name__ = property(lambda self: self.grader.name)

@@ -11,6 +11,7 @@ from graders_engine.adapters.reward import STATUSES, GraderReward
 from graders_engine.outcome import RowOutcome
 
 _FINISHES = {"max_tokens": "length", "model_length": "length", "unknown": "stop", None: "stop"}
+_COLUMNS = ("input", "expected_output", "context", "retrieval_context")
 _REASONS = {"sample": "invalid_response_format", "grader": "scoring_failed", None: None}
 
 
@@ -63,7 +64,7 @@ def reason_for_inspect(output: Any, blame: str | None) -> str | None:
     if output.error or blame in (None, "sample"):
         if output.choices and output.stop_reason == "content_filter":
             return "refusal"
-        called = output.choices and output.message.tool_calls
+        called = bool(output.choices and output.message.tool_calls)
         if output.error or not (called or output.completion.strip()):
             return "no_response"
     return _REASONS.get(blame, "grader_failed")
@@ -77,13 +78,19 @@ def of_deepeval(case: Any) -> Any:
     return answer(case.actual_output, calls)
 
 
+def item_of_deepeval(case: Any) -> dict[str, Any]:
+    """The metadata of a test case of DeepEval, and over it its columns that are set."""
+    columns = {key: getattr(case, key) for key in _COLUMNS}
+    set_ones = {key: value for key, value in columns.items() if value is not None}
+    return {**(case.metadata or {}), **set_ones}
+
+
 def of_verifiers(trace: Any) -> Any:
     """The last reply of a trace of verifiers, with the tool calls of its message."""
     text, messages = trace.last_reply, trace.assistant_messages
     last = messages[-1] if messages else None
     # The last message may be of another agent than the root's, whose reply counts.
-    said = last is not None and (last.content or "").strip() == text
-    calls = (last.tool_calls or ()) if said else ()
+    calls = (last.tool_calls or ()) if last and (last.content or "").strip() == text else ()
     sent = [tool_call(call.name, call.arguments, call.id) for call in calls]
     return answer(text, sent, "length" if trace.is_truncated else "stop")
 

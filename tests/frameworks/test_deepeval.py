@@ -57,7 +57,7 @@ def test_a_measured_case_has_its_parts_and_reasons() -> None:
 
 
 def test_nothing_of_a_good_case_is_left_after_an_outage(judge_settings: dict[str, Any]) -> None:
-    metric = GraderMetric(score_model("{{item.input}}"), settings=judge_settings)
+    metric: Any = GraderMetric(score_model("{{item.input}}"), settings=judge_settings)
     assert (metric.measure(case("up")), metric.is_successful()) == (0.5, True)
     with pytest.raises(NoReward):
         metric.measure(case("down"))

@@ -69,7 +69,9 @@ def test_an_outage_is_an_error_of_the_task(judge_settings: dict[str, Any]) -> No
 
 
 def graded(grader: dict[str, Any], scored: Any) -> float:
-    return asyncio.run(reward_function(grader)(WireTaskData(prompt="?"), scored))
+    judged: Any = reward_function(grader)(WireTaskData(prompt="?"), scored)
+    value: float = asyncio.run(judged)
+    return value
 
 
 def test_tool_calls_of_the_last_message_are_graded() -> None:
