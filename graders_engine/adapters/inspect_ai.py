@@ -8,8 +8,8 @@
     Task(dataset=samples, scorer=grader_scorer("@grader.json", judges="http://127.0.0.1:8001/v1"))
 
 Finished logs: `inspect score LOG.eval --scorer graders_engine/grader -S path=grader.json`. The item is the
-sample's metadata with `input` and `target`. A row that failed is unscored, and in no metric. Run with
-inspect-ai 0.3.285.
+sample's metadata; `input` and `target` are the sample's, whatever its metadata has there. A row that failed,
+as one with `output.error`, is unscored, and in no metric. Run with inspect-ai 0.3.285.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from typing import Any
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState
 
+from graders_engine.adapters.outputs import of_inspect, reason_for_inspect
 from graders_engine.adapters.reward import GraderReward
-
-_REASONS = {"sample": "invalid_response_format", "grader": "scoring_failed", None: None}
 
 
 def grader_scorer(grader: Any, *, item: Any = None, **settings: Any) -> Scorer:
@@ -36,15 +35,11 @@ def grader_scorer(grader: Any, *, item: Any = None, **settings: Any) -> Scorer:
 
     async def score(state: TaskState, target: Target) -> Score:
         given = {**state.metadata, "input": state.input_text, "target": target.text}
-        answer = state.output.completion
-        row = await reward.agrade(answer, item(state, target) if item else given)
+        row = await reward.agrade(of_inspect(state.output), item(state, target) if item else given)
+        reason = reason_for_inspect(state.output, row.blame)
         about = {key: getattr(row, key) for key in ("status", "sub_rewards", "flags", "seconds")}
-        found: dict[str, Any] = {
-            "answer": answer,
-            "explanation": reward.reason(row),
-            "metadata": about,
-        }
-        found["reason"] = _REASONS.get(row.blame, "grader_failed")
+        found: dict[str, Any] = {"answer": state.output.completion, "metadata": about}
+        found |= {"explanation": reward.reason(row), "reason": reason}
         value = reward.value(row)
         return Score.unscored(**found) if value is None else Score(value=value, **found)
 

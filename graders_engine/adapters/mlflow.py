@@ -14,6 +14,7 @@ registered with a server, which keeps the source text of scorers. Run with mlflo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,8 @@ def grader_scorer(
         both = {"inputs": inputs, "expectations": expectations}
         row = reward.grade(outputs, item(inputs, expectations) if item else both)
         value, why = reward.value(row), reward.reason(row)
+        if value is not None and math.isnan(value):
+            value = None
         error = AssessmentError(f"{row.blame}".upper(), why) if value is None else None
         about = {"status": row.status, "flags": ", ".join(row.flags)}
         parts = [

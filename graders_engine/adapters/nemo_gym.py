@@ -16,7 +16,8 @@ from typing import Any
 from nemo_gym import base_resources_server as base
 from pydantic import Field, PrivateAttr
 
-from graders_engine.adapters.reward import STATUSES, GraderReward
+from graders_engine.adapters.outputs import fields_for_nemo_gym
+from graders_engine.adapters.reward import GraderReward
 
 
 class GraderConfig(base.BaseResourcesServerConfig):
@@ -31,7 +32,10 @@ class GraderVerifyRequest(base.BaseVerifyRequest, extra="allow"):  # type: ignor
 
 
 class GraderVerifyResponse(base.BaseMultiRewardVerifyResponse, extra="allow"):  # type: ignore[call-arg] # the same
-    """The reward, with a multi's parts in `reward_components` and on top, where metrics read them."""
+    """The reward, with a multi's parts in `reward_components` and on top, where metrics read them.
+
+    On top, a part whose name is a field's is `NAME/PART`.
+    """
 
 
 class GraderResourcesServer(base.SimpleResourcesServer):
@@ -49,11 +53,5 @@ class GraderResourcesServer(base.SimpleResourcesServer):
         """Grade a response."""
         reward, given = self._reward, body.model_dump()
         row = await reward.agrade(body.response.model_dump(), body.model_extra)
-        value, numbers = reward.value(row), reward.numbers(row)
-        parts = {key: row.sub_rewards.get(key) or 0.0 for key in reward.keys}
-        given |= parts | {f"{reward.name}/{status}": numbers[status] for status in STATUSES}
-        given |= {"reward": value or 0.0, "mask_sample": value is None, "reward_components": parts}
-        if value is None:
-            kind = "judge_failed" if row.blame == "judge" else "verifier_error"
-            given |= {"failure_kind": kind, "failure_reason": reward.reason(row)}
-        return GraderVerifyResponse(**given)
+        taken = given.keys() | GraderVerifyResponse.model_fields.keys()
+        return GraderVerifyResponse(**given | fields_for_nemo_gym(reward, row, taken))

@@ -178,14 +178,14 @@ class GraderReward:
         """Numbers of a row for a framework's logs, with the same keys for each row.
 
         `scored`, `invalid` and `failed` are 1.0 or 0.0; each part of a multi is its reward, NaN where it has
-        none. A part of one of these three names takes its place.
+        none. A part of one of these three names has `part_` before it.
         """
         status = status_of(outcome)
         found = {name: float(name == status) for name in STATUSES}
-        parts = outcome.sub_rewards
-        return found | {
-            key: math.nan if (part := parts.get(key)) is None else part for key in self.keys
-        }
+        for key in self.keys:
+            part = outcome.sub_rewards.get(key)
+            found[f"part_{key}" if key in STATUSES else key] = math.nan if part is None else part
+        return found
 
     def means(self, outcomes: Iterable[RowOutcome]) -> dict[str, float]:
         """The mean of each of `numbers` over rows, without NaN; a part that no row has is left out."""

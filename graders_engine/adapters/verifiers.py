@@ -10,8 +10,8 @@ and in the task's configuration::
 
     TaskConfig(rewards={"answer": {"fn": "rewards.py:answer", "weight": 1.0}})
 
-The item is the task's data; the output is the last reply. Parts of a multi and the shares of rows that were
-scored, invalid and failed are metrics. Run with verifiers 0.4.
+The item is the task's data; the output is the last reply, with its tool calls. Parts of a multi and the
+shares of rows that were scored, invalid and failed are metrics. Run with verifiers 0.4.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from graders_engine.adapters.outputs import of_verifiers
 from graders_engine.adapters.reward import GraderReward
 
 
@@ -33,7 +34,7 @@ def reward_function(grader: Any, **settings: Any) -> Callable[..., Awaitable[flo
     reward = GraderReward(grader, **{"failed": "raise", **settings})
 
     async def graded(task: Any, trace: Any) -> float:
-        outcome = await reward.agrade(trace.last_reply, task.model_dump())
+        outcome = await reward.agrade(of_verifiers(trace), task.model_dump())
         for key, number in reward.numbers(outcome).items():
             if not math.isnan(number):
                 trace.record_metric(f"{reward.name}/{key}", number)

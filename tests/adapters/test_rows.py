@@ -160,3 +160,14 @@ def test_judges_and_rewards_are_shared_by_themselves_and_not_by_what_they_print_
         assert shared_reward(JUDGE, {"judges": judges}).grade("x").reward == number / 100
         check = {**string_check, "reference": f"{number}"}
         assert shared_reward(GraderReward(check), {}).grade(f"{number}").reward == 1.0
+
+
+def test_a_part_named_as_a_status_does_not_take_its_place(string_check: dict[str, Any]) -> None:
+    parts = {
+        name: {**string_check, "name": name, "reference": reference}
+        for name, reference in (("failed", "cat"), ("b", "never"))
+    }
+    grader = {"type": "multi", "name": "mix", "graders": parts, "calculate_output": "failed + b"}
+    reward = GraderReward(grader)
+    numbers = reward.numbers(reward.grade("cat"))
+    assert (numbers["failed"], numbers["part_failed"], numbers["b"]) == (0.0, 1.0, 0.0)

@@ -59,3 +59,11 @@ def two_checks(reference: str) -> dict[str, Any]:
     return {
         "type": "multi", "name": "mix", "graders": checks, "calculate_output": "(exact + loose) / 2",
     }  # fmt: skip
+
+
+def called(text: str) -> dict[str, Any]:
+    """A check that the output's tool calls have this text."""
+    return {
+        "type": "string_check", "name": "called", "operation": "like",
+        "input": "{{sample.output_tools}}", "reference": text,
+    }  # fmt: skip

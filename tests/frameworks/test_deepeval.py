@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from deepeval import assert_test, evaluate
 from deepeval.evaluate import AsyncConfig, DisplayConfig, ErrorConfig
-from deepeval.test_case import LLMTestCase
+from deepeval.test_case import LLMTestCase, MCPToolCall, ToolCall
 
 from graders_engine import NoReward
 from graders_engine.adapters.deepeval import GraderMetric
-from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.conftest import called, score_model, two_checks
 
 QUIET = DisplayConfig(show_indicator=False, print_results=False)
 
@@ -54,3 +54,45 @@ def test_a_measured_case_has_its_parts_and_reasons() -> None:
     assert metric.measure(case("Paris")) == 0.5
     assert metric.score_breakdown == {"exact": 0.0, "loose": 1.0}
     assert metric.is_successful()
+
+
+def test_nothing_of_a_good_case_is_left_after_an_outage(judge_settings: dict[str, Any]) -> None:
+    metric: Any = GraderMetric(score_model("{{item.input}}"), settings=judge_settings)
+    assert (metric.measure(case("up")), metric.is_successful()) == (0.5, True)
+    with pytest.raises(NoReward):
+        metric.measure(case("down"))
+    assert (metric.score, metric.success, metric.is_successful()) == (None, None, False)
+    metric.error = "of the case before"
+    assert (metric.measure(case("up")), metric.is_successful()) == (0.5, True)
+
+
+@pytest.mark.parametrize("text", [None, "", "I add."])
+@pytest.mark.parametrize(
+    "calls",
+    [
+        {"tools_called": [ToolCall(name="add", input_parameters={"a": 1})]},
+        {"mcp_tools_called": [MCPToolCall(name="add", args={"a": 1}, result=None)]},
+    ],
+)
+def test_tool_calls_are_graded(text: str | None, calls: dict[str, Any]) -> None:
+    given = LLMTestCase(input="?", actual_output=text)
+    for (
+        key,
+        value,
+    ) in calls.items():  # the class checks MCP's calls by a package that may be missing
+        setattr(given, key, value)
+    assert GraderMetric(called('{\\"a\\": 1}')).measure(given) == 1.0
+
+
+def test_an_unset_column_leaves_the_metadata_as_it_is() -> None:
+    given = {"input": "not this", "expected_output": "Paris"}
+    metric = GraderMetric(two_checks("{{item.expected_output}}"))
+    assert metric.measure(LLMTestCase(input="?", actual_output="paris", metadata=given)) == 0.5
+    metric = GraderMetric(two_checks("{{item.input}}"))
+    assert metric.measure(LLMTestCase(input="paris", actual_output="paris", metadata=given)) == 1.0
+
+
+def test_a_column_that_no_case_sets_is_no_null_to_compare_with() -> None:
+    metric = GraderMetric(two_checks("{{item.expected_output}}"))
+    with pytest.raises(NoReward, match="expected_output"):
+        metric.measure(LLMTestCase(input="?", actual_output="null"))

@@ -13,9 +13,11 @@ from inspect_ai import eval as evaluate
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
 
 from graders_engine.adapters.inspect_ai import grader, grader_scorer
-from tests.frameworks.conftest import score_model, two_checks
+from graders_engine.adapters.outputs import of_inspect
+from tests.frameworks.conftest import called, score_model, two_checks
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +29,24 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda _: encoding)
 
 
-def evaluated(tmp_path: Path, scorer: Any, *targets: str, answer: str = "paris") -> EvalLog:
-    outputs = [ModelOutput.from_content("mockllm/model", answer) for _ in targets]
+@solver
+def gives(output: ModelOutput) -> Solver:
+    """A solver whose output is this one."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        state.output = output
+        return state
+
+    return solve
+
+
+def evaluated(
+    tmp_path: Path, scorer: Any, *targets: str, output: ModelOutput | None = None
+) -> EvalLog:
+    outputs = [ModelOutput.from_content("mockllm/model", "paris") for _ in targets]
     samples = [Sample(input=target, target=target, metadata={"level": 1}) for target in targets]
     (log,) = evaluate(
-        Task(dataset=samples, scorer=scorer),
+        Task(dataset=samples, scorer=scorer, solver=gives(output) if output else generate()),
         model=get_model("mockllm/model", custom_outputs=outputs),
         log_dir=str(tmp_path),
         display="none",
@@ -80,3 +95,47 @@ def test_a_finished_log_is_scored_by_a_graders_file(tmp_path: Path) -> None:
     log = evaluated(tmp_path, grader_scorer(two_checks("{{item.input}}")), "Paris")
     scored = score(log, grader(str(file)), display="none")
     assert metric(scored).metrics["mean"].value == 0.5
+
+
+def output(text: str, stop: Any = "stop", error: str | None = None) -> ModelOutput:
+    return ModelOutput.from_content("mockllm/model", text, stop_reason=stop, error=error)
+
+
+@pytest.mark.parametrize(
+    ("given", "mean", "unscored", "reason", "flags"),
+    [
+        (output("Paris", "max_tokens"), 1.0, 0, None, ["truncated_observation_error"]),
+        (output("Paris", "model_length"), 1.0, 0, None, ["truncated_observation_error"]),
+        (output("I cannot.", "content_filter"), 0.0, 0, "refusal", []),
+        (output(" ", "unknown"), 0.0, 0, "no_response", []),
+        (output("", "stop"), 0.0, 0, "no_response", ["unresponsive_reward_error"]),
+        (output("", "stop", "HTTP 413"), None, 1, "no_response", ["other_error"]),
+        (output("HTTP 413", "model_length", "HTTP 413"), None, 1, "no_response", ["other_error"]),
+        (output("Sorry.", "content_filter", "blocked"), None, 1, "refusal", ["other_error"]),
+        (ModelOutput(error="no connection"), None, 1, "no_response", ["other_error"]),
+    ],
+)
+def test_how_an_output_ends_counts(
+    tmp_path: Path, given: Any, mean: Any, unscored: int, reason: Any, flags: list[str]
+) -> None:
+    check = two_checks("{{item.target}}")["graders"]["exact"]
+    log = evaluated(tmp_path, grader_scorer(check), "Paris", output=given)
+    assert metric(log).unscored_samples == unscored
+    if mean is not None:
+        assert metric(log).metrics["mean"].value == mean
+    (found,) = (log.samples or [])[0].scores.values()
+    assert (found.reason, list(found.metadata["flags"])) == (reason, flags)
+    assert found.answer == given.completion
+
+
+def test_tool_calls_are_graded(tmp_path: Path) -> None:
+    call = ModelOutput.for_tool_call("mockllm/model", "add", {"a": "é"}, content="")
+    log = evaluated(tmp_path, grader_scorer(called('{\\"a\\": \\"é\\"}')), "Paris", output=call)
+    (found,) = (log.samples or [])[0].scores.values()
+    assert (metric(log).metrics["mean"].value, found.reason) == (1.0, None)
+
+
+def test_a_completion_that_a_solver_replaced_is_graded() -> None:
+    given = output("thinking")
+    given.completion = "Paris"
+    assert of_inspect(given) == "Paris"

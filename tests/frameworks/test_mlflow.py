@@ -30,8 +30,9 @@ def test_rewards_and_parts_have_means() -> None:
     assert ran.metrics["mix/loose/mean"] == 0.5
 
 
-def test_an_outage_is_in_no_mean(judge_settings: dict[str, Any]) -> None:
-    scorer = grader_scorer(score_model("{{item.inputs.q}}"), **judge_settings)
+@pytest.mark.parametrize("failed", ["none", "nan"])
+def test_an_outage_is_in_no_mean(failed: Any, judge_settings: dict[str, Any]) -> None:
+    scorer = grader_scorer(score_model("{{item.inputs.q}}"), failed=failed, **judge_settings)
     ran = mlflow.genai.evaluate(data=rows("up", "down", "up"), scorers=[scorer])
     assert ran.metrics["judge/mean"] == 0.5
     (failed,) = [feedback for feedback in _feedback(ran) if feedback.error]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import MagicMock
 
+import pytest
 from fastapi.testclient import TestClient
 from nemo_gym.server_utils import ServerClient
 
@@ -45,8 +46,30 @@ def test_a_response_has_a_reward_and_its_parts_on_top() -> None:
     assert (found["exact"], found["loose"], found["answer"]) == (0.0, 1.0, "Paris")
 
 
-def test_an_outage_masks_the_sample() -> None:
-    judges = {"judges": "http://127.0.0.1:9/v1"}
+def test_a_part_overwrites_no_field() -> None:
+    names = ("response", "reward", "mask_sample", "answer", "plain")
+    check = two_checks("{{item.answer}}")["graders"]["loose"]
+    grader = {
+        "type": "multi", "name": "mix", "graders": dict.fromkeys(names, check),
+        "calculate_output": "(response + reward + mask_sample + answer + plain) / 10",
+    }  # fmt: skip
+    found = verified(grader, {}, answer="Paris")
+    assert (found["reward"], found["mask_sample"], found["answer"]) == (0.5, False, "Paris")
+    assert found["response"]["id"] == "r"
+    assert found["reward_components"] == dict.fromkeys(names, 1.0)
+    assert [found[f"mix/{name}"] for name in names[:-1]] == [1.0] * 4
+    assert (found["plain"], "mix/plain" in found) == (1.0, False)
+
+
+def test_fields_of_the_data_are_not_the_answers() -> None:
+    data = {"answer": "Paris", "reward": 9.0, "mask_sample": True, "failure_kind": "judge_failed"}
+    found = verified(two_checks("{{item.answer}}"), {}, **data)
+    assert (found["reward"], found["mask_sample"], found["failure_kind"]) == (0.5, False, None)
+
+
+@pytest.mark.parametrize("failed", ["none", "nan"])
+def test_an_outage_masks_the_sample(failed: str) -> None:
+    judges = {"judges": "http://127.0.0.1:9/v1", "failed": failed}
     found = verified(score_model("{{item.answer}}"), judges, answer="Paris")
     assert (found["reward"], found["mask_sample"]) == (0.0, True)
     assert (found["judge/failed"], found["judge/scored"]) == (1.0, 0.0)
