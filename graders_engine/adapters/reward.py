@@ -181,7 +181,7 @@ class GraderReward:
         none. A part of one of these three names has `part_` before it.
         """
         status = status_of(outcome)
-        found = {name: float(name == status) for name in STATUSES}
+        found: dict[str, float] = {name: float(name == status) for name in STATUSES}
         for key in self.keys:
             part = outcome.sub_rewards.get(key)
             found[f"part_{key}" if key in STATUSES else key] = math.nan if part is None else part
