@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pydantic_evals import Case, Dataset
@@ -13,7 +14,8 @@ from tests.frameworks.conftest import score_model, two_checks
 def evaluated(evaluator: GraderEvaluator, *expected: str) -> Any:
     cases = [Case(name=name, inputs=name, expected_output=name) for name in expected]
     data_set = Dataset(name="capitals", cases=cases, evaluators=[evaluator])
-    return data_set.evaluate_sync(lambda _: "paris", progress=False)
+    # Its form without async leaves an event loop open.
+    return asyncio.run(data_set.evaluate(lambda _: "paris", progress=False))
 
 
 def test_the_reward_and_the_parts_are_scores_of_a_case() -> None:
