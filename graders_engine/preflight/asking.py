@@ -53,6 +53,9 @@ def _answer(check: Check, inputs: Inputs, cause: str) -> Sequence[Finding] | Not
             return NotChecked(WHY_NOT[need])
     if cause:
         return NotChecked(f"follows from {cause}")
+    for need, file in (("train", inputs.train), ("validation", inputs.validation)):
+        if need in check.needs and file is not None and not file.readable:
+            return NotChecked(f"no row of --{need} can be read")
     answer = check.ask(inputs)
     return answer if isinstance(answer, NotChecked) else list(answer)
 
