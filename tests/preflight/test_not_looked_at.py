@@ -1,4 +1,4 @@
-"""A check that could look at nothing is not fine."""
+"""A check that could look at nothing is not fine, and none stops at a value that it cannot follow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.table import CHECKS
-from tests.preflight.ask import EXACT, ask, only
+from tests.preflight.ask import EXACT, SUMS, ask, only
 from tests.preflight.graders import job
 
 OF_ROWS = {check.id for check in CHECKS if check.group == "files" or "train" in check.needs}
@@ -46,3 +46,16 @@ def test_hyperparameters_in_another_place_are_not_in_their_ranges(
 ) -> None:
     report = ask(tmp_path, grader=EXACT, job=request_, select=("request",))
     assert "value-out-of-range" in report.not_checked
+
+
+@pytest.mark.parametrize("name", ["output_text", "output_json.a", "output_tools"])
+def test_a_row_whose_value_nests_deeply_stops_no_check(tmp_path: Path, name: str) -> None:
+    deep: Any = "1"
+    for _ in range(900):
+        deep = [deep]
+    call = {"type": "function", "function": {"name": "f", "arguments": {"a": deep}}}
+    rows = [*SUMS[:20], {**SUMS[20], "answer": deep}, {**SUMS[21], "answer": [call]}]
+    grader = {**EXACT, "input": f"{{{{sample.{name}}}}}"}
+    report = ask(tmp_path, grader, train=rows, rows=60)
+    assert "not-jsonl" in report.fine
+    assert report.measured["attacks"]
