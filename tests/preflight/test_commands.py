@@ -22,7 +22,7 @@ ROUGE = {
 }
 SENTENCES = [
     {**row, "answer": f"会議は{1000 + number}年に新しい橋を開いた。"}
-    for number, row in enumerate(SUMS)
+    for number, row in enumerate(SUMS[:40])
 ]
 
 
@@ -38,7 +38,7 @@ def test_a_command_repeats_the_flags_that_change_rewards(tmp_path: Path, inline:
     command = shlex.split(finding["see"])
     assert command[-2:] == ["--variant", "rouge_l=unicode"]
     shown = CliRunner().invoke(graders, [*command[1:], "--field", "reward"])
-    assert float(shown.stdout) > 0.9
+    assert "reward   0.92" in shown.stdout
 
 
 @pytest.mark.parametrize("answer", ["@home", "-"])
