@@ -12,7 +12,7 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.engine_options import engine_options
+from graders_engine.cli.parsing.engine_options import engine_options, flags_given
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
@@ -95,6 +95,7 @@ def command(
         rows=max(round(attacked * USUAL_ROWS / ROWS), 2),
         select=checks_asked(),
         attacks=names,
+        flags=flags_given(),
     )
     with engine:
         engine.compile(value)  # or the mistakes would be findings of checks that are not asked

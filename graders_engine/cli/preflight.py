@@ -15,7 +15,7 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.engine_options import engine_options
+from graders_engine.cli.parsing.engine_options import engine_options, flags_given
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read, read_file
@@ -160,6 +160,7 @@ def command(
         select=tuple(name for names in select for name in names.split(",")),
         ignore={**config.ignore, **dict(map(_ignored, ignore))},
         limits=config.limits,
+        flags=flags_given(),
     )
     with engine, _progress(quiet=quiet or as_json) as on_progress:
         report = engine.preflight(

@@ -63,6 +63,11 @@ def _answer(check: Check, inputs: Inputs, cause: str) -> Sequence[Finding] | Not
         return NotChecked(f"follows from {cause}")
     if check.group in ("rows", "samples") and inputs.lacking:
         return NotChecked(inputs.lacking)
+    for need, file in (("train", inputs.train), ("validation", inputs.validation)):
+        if need in check.needs and file is not None and not file.readable:
+            return NotChecked(
+                "no row can be read" if need == "train" else "no validation row can be read"
+            )
     answer = check.ask(inputs)
     return answer if isinstance(answer, NotChecked) else list(answer)
 

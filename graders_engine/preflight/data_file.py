@@ -206,6 +206,11 @@ class DataFile:
         with self.path.open("rb") as stream:
             self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
 
+    @property
+    def readable(self) -> int:
+        """How many rows can be read."""
+        return self.rows - self.unreadable
+
     def collected(self, kind: type[C]) -> C:
         """What the collector of this class saw."""
         found: C = self._collected[kind]

@@ -61,6 +61,7 @@ class Options:
         ignore: ids of findings that do not count, each with its reason.
         limits: the limits that differ from `LIMITS`.
         attacks: names of the attacks to try; empty for all.
+        flags: the engine's flags, which the commands of findings repeat.
 
     Raises:
         InvalidRequest: an option is out of range, or names what does not exist.
@@ -77,6 +78,7 @@ class Options:
     ignore: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     attacks: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.reference_field is not None and self.reference_template is not None:

@@ -11,6 +11,8 @@ from graders_engine.preflight.data_file import normalized
 from graders_engine.preflight.references import Sample
 
 _WORD = re.compile(r"\w+")
+_DEEPEST = 100
+"""Levels of a JSON value whose parts are looked at; a deeper one is a text like any other."""
 
 
 class Call(NamedTuple):
@@ -26,14 +28,29 @@ class Call(NamedTuple):
 
 
 def json_of(text: str) -> Any:
-    """The object or list that a text is as JSON; None for anything else."""
+    """The object or list that a text is as JSON; None for anything else, and for what nests too deeply."""
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, (dict, list)) else None
+    return value if isinstance(value, (dict, list)) and _can_be_followed(value) else None
+
+
+def _can_be_followed(value: Any) -> bool:
+    """Whether a JSON value has at most `_DEEPEST` levels."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for one in level
+            if isinstance(one, (dict, list))
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def to_text(value: Any) -> str:
@@ -73,11 +90,12 @@ def _message(sample: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _arguments(value: Any) -> Any:
     if not isinstance(value, str):
-        return value
+        return value if _can_be_followed(value) else to_text(value)
     try:
-        return json.loads(value)
+        found = json.loads(value)
     except (ValueError, RecursionError):
         return value
+    return found if _can_be_followed(found) else value
 
 
 def with_calls(calls: Sequence[Call], text: str = "") -> dict[str, Any]:

@@ -71,6 +71,14 @@ def earned(trial: Trial) -> str:
     return f"{excerpt(trial.ask.sample)} earns {reward}{f' ({reason})' if reason else ''}"
 
 
-def see(inputs: Inputs, trial: Trial) -> str:
-    """The command that grades a sample again and shows how; empty if there is none to be copied."""
-    return run_command(inputs, trial.ask.item, trial.ask.sample)
+def see(inputs: Inputs, trial: Trial, *, again: bool = False) -> str:
+    """The command that grades a sample again and shows how; empty if there is none to be copied.
+
+    Args:
+        inputs: the grader.
+        trial: the sample, graded.
+        again: whether it is graded several times, to see whether the rewards differ.
+    """
+    judged = again and inputs.grader is not None and bool(inputs.grader.judges)
+    more = ["--no-cache"] if judged and "--no-cache" not in inputs.options.flags else []
+    return run_command(inputs, trial.ask.item, trial.ask.sample, *more, again=again)

@@ -41,7 +41,7 @@ def ask(
     train: Iterable[Any] | str | None = (),
     *,
     validation: Iterable[Any] | str | None = None,
-    samples: Iterable[Any] | None = None,
+    samples: Iterable[Any] | str | None = None,
     job: Mapping[str, Any] | None = None,
     engine: Engine | None = None,
     **options: Any,

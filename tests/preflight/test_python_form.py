@@ -174,6 +174,21 @@ CHANCE: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     "secrets": ("import secrets", (f"return {TEXT} * secrets.randbelow(2)",), ["warning"]),
     "uuid": ("import uuid", (f"return {TEXT} + uuid.uuid4().int % 2",), ["warning"]),
     "the time": ("import time", (f"return {TEXT} + time.time() % 1",), ["warning"]),
+    "a remainder of the time": (
+        "import time",
+        (f"return {TEXT} * (0.5 if int(time.time() * 1e6) % 2 == 0 else 1)",),
+        ["warning"],
+    ),
+    "the second": (
+        "from datetime import datetime",
+        ("if datetime.now().second < 30:", "    return 0.0", f"return {TEXT}"),
+        ["warning"],
+    ),
+    "all names of a module": (
+        "from random import *",
+        (f"return {TEXT} * (0.5 if randint(0, 1) else 1)",),
+        ["warning"],
+    ),
     "the date": (
         "from datetime import datetime",
         ('return float(sample["output_text"] == str(datetime.now().year))',),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import caution
@@ -80,6 +81,34 @@ def engine_settings(*, use_cache: bool = False, useful: Collection[str] | None =
         )
 
     return decorate
+
+
+_NO_MATTER = frozenset(
+    {"concurrency", "requests_per_minute", "tokens_per_minute", "adaptive", "max_cost", "max_tokens",
+     "record"}
+)  # fmt: skip
+"""Flags that change no reward of one answer."""
+
+
+def flags_given() -> tuple[str, ...]:
+    """The engine's flags of the running command's line that may change a reward, for another command."""
+    context = click.get_current_context()
+    names = {*_ENGINE_FLAGS, *JUDGE_FLAGS} - _NO_MATTER
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        if (
+            name not in names
+            or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE
+        ):
+            continue
+        value = context.params[name]
+        if isinstance(option, click.Option) and option.is_flag:
+            words.append(option.opts[0])
+            continue
+        for part in value if isinstance(value, tuple) else (value,):
+            words += [option.opts[0], str(part)]
+    return tuple(words)
 
 
 def _settings_from_flags(flags: dict[str, Any], *, use_cache: bool) -> EngineSettings:

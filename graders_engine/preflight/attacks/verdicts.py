@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from graders_engine.preflight.attacks.results import (
     shortened,
 )
 from graders_engine.preflight.check import BUDGET_SPENT
+from graders_engine.preflight.commands import command_of
 from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import REWARDED, RewardScale
@@ -218,13 +218,13 @@ def guess_is_poor(inputs: Inputs) -> NotChecked | None:
 
 
 def attack_command(inputs: Inputs, name: str) -> str:
-    """The `graders attack` that shows an attack; empty if the grader has no file."""
-    if not inputs.grader_file or inputs.train is None:
+    """The `graders attack` that shows an attack; empty without a command that can be copied."""
+    if inputs.train is None:
         return ""
-    parts = ["graders", "attack", "--grader", f"@{inputs.grader_file}", "--data", inputs.train.name]
+    parts = ["--data", inputs.train.name]
     options = inputs.options
     if options.reference_field is not None:
         parts += ["--reference-field", options.reference_field]
     if options.reference_template is not None:
         parts += ["--reference-template", options.reference_template]
-    return shlex.join([*parts, "--only", name])
+    return command_of(inputs, "attack", [*parts, "--only", name])

@@ -12,21 +12,26 @@ Ignore it when: both have the same value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graders_engine.language import strict_json
-from graders_engine.preflight.check import Check
+from graders_engine.preflight.check import WHY_NOT, Answer, Check
 from graders_engine.preflight.data_file import DataFile
-from graders_engine.preflight.findings import Finding, Location
+from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
 
 _SHOWN = 5
 
 
-def _ask(inputs: Inputs) -> Iterator[Finding]:
-    for file in inputs.files:
-        if file.fault or file.form != "jsonl":
-            continue
+def _ask(inputs: Inputs) -> Answer:
+    if not inputs.files:
+        return NotChecked(WHY_NOT["train"])
+    files = [file for file in inputs.files if file.form == "jsonl" and file.readable]
+    return _findings(files) if files else NotChecked("no line of JSONL can be read")
+
+
+def _findings(files: Sequence[DataFile]) -> Iterator[Finding]:
+    for file in files:
         lines = list(_lines(file))
         if lines:
             yield Finding(

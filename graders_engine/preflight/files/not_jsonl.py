@@ -19,9 +19,9 @@ import codecs
 from collections.abc import Iterator
 
 from graders_engine.language.kinds import kind_of
-from graders_engine.preflight.check import Check
+from graders_engine.preflight.check import WHY_NOT, Answer, Check
 from graders_engine.preflight.data_file import DataFile, TrainingRow
-from graders_engine.preflight.findings import Finding, Location
+from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
 
 _ID = "not-jsonl"
@@ -47,9 +47,12 @@ class UnreadableLines:
             self.first.append((row.line, reason))
 
 
-def _ask(inputs: Inputs) -> Iterator[Finding]:
-    for file in inputs.files:
-        yield from _of_file(file)
+def _ask(inputs: Inputs) -> Answer:
+    if not inputs.files:
+        return NotChecked(WHY_NOT["train"])
+    if not any(file.fault or file.rows for file in inputs.files):
+        return NotChecked("the files have no rows")
+    return [found for file in inputs.files for found in _of_file(file)]
 
 
 def _of_file(file: DataFile) -> Iterator[Finding]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graders_engine.preflight.check import Check
+from graders_engine.preflight.check import WHY_NOT, Answer, Check
 from graders_engine.preflight.data_file import DataFile
-from graders_engine.preflight.findings import Finding, Location, Severity
+from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 
 _ID = "row-count"
@@ -25,7 +25,11 @@ MOST = {"train": 50_000, "validation": 1_000}
 FEW, MANY = 10, 50
 
 
-def _ask(inputs: Inputs) -> Iterator[Finding]:
+def _ask(inputs: Inputs) -> Answer:
+    return _findings(inputs) if inputs.train else NotChecked(WHY_NOT["train"])
+
+
+def _findings(inputs: Inputs) -> Iterator[Finding]:
     for file in inputs.files:
         if file.fault:
             continue
@@ -49,4 +53,4 @@ def _finding(file: DataFile, severity: Severity, message: str, fix: str) -> Find
     return Finding(_ID, severity, message, fix, where=where, rows=file.rows, numbers=numbers)
 
 
-CHECK = Check(_ID, "files", _ask, frozenset({"train"}), silenced_by=("not-jsonl",))
+CHECK = Check(_ID, "files", _ask, silenced_by=("not-jsonl",))

@@ -87,6 +87,8 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked("the grader does not use ROUGE on the rows' texts")
     if not inputs.files:
         return NotChecked("no --train")
+    if not any(file.readable for file in inputs.files):
+        return NotChecked("no row can be read")
     seen = [(file, file.collected(UnseenTexts)) for file in inputs.files]
     findings = []
     for path, metric, _ in parts:

@@ -31,6 +31,8 @@ def _ask(inputs: Inputs) -> Answer:
     uses = inputs.files[0].collected(FieldCounts).uses
     if not uses:
         return NotChecked("the grader names no field of the rows")
+    if not any(file.readable for file in inputs.files):
+        return NotChecked("no row can be read")
     return _findings(inputs, uses)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graders_engine.language.kinds import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.findings import Finding, Location
@@ -46,8 +47,12 @@ def _unknown(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def _missing(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for key in _NEEDED:
-        if not isinstance(job.get(key), str) or not job[key]:
-            yield key, f"The request has no `{key}`.", f"Name the {key.replace('_', ' ')}."
+        given = job.get(key)
+        if not isinstance(given, str) or not given:
+            wrong = given not in (None, "")
+            what = f"`{key}` is {kind_of(given)}, and not a text." if wrong else ""
+            fix = f"Name the {key.replace('_', ' ')}."
+            yield key, what or f"The request has no `{key}`.", fix
     yield from _method(job.get("method"))
     if job.get("hyperparameters") is not None:
         yield (

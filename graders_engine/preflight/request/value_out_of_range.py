@@ -14,15 +14,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graders_engine.preflight.check import Check
-from graders_engine.preflight.findings import Finding, Location
+from graders_engine.preflight.check import Answer, Check
+from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.planned import hyperparameters
 from graders_engine.preflight.request import shape
 
 _PATH = "method.reinforcement.hyperparameters"
 
 
-def _ask(inputs: Inputs) -> Iterator[Finding]:
+def _ask(inputs: Inputs) -> Answer:
+    found, given = list(_findings(inputs)), (inputs.job or {}).get("hyperparameters")
+    if not found and given is not None and not hyperparameters(inputs):
+        return NotChecked("`hyperparameters` do not stand in the object of the method")
+    return found
+
+
+def _findings(inputs: Inputs) -> Iterator[Finding]:
     job = inputs.job or {}
     for path, message, fix in [*_hyperparameters(job), *_texts(job)]:
         where = [Location(inputs.job_file, 0, path)]

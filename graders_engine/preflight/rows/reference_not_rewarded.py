@@ -94,5 +94,5 @@ CHECK = Check(
     "rows",
     _ask,
     frozenset({"grader", "references"}),
-    silenced_by=("missing-field", "sample-unread", "grader-fails", "constant-reward"),
+    silenced_by=("missing-field", "sample-unread", "grader-fails", "unstable", "constant-reward"),
 )

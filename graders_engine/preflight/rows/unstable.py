@@ -75,7 +75,7 @@ def _of_code(inputs: Inputs, regraded: Sequence[Trial], changed: Sequence[Trial]
         rows=len(changed),
         numbers={"regraded": len(regraded), "changed": len(changed)},
         details=[f"{earned(worst)}, and then {number(rewards_of(worst)[-1])}"],
-        see=see(inputs, worst),
+        see=see(inputs, worst, again=True),
         silences=True,
     )
 
@@ -108,7 +108,7 @@ def _of_judge(
                 "noise": noise, "flips": flips,
             },
             details=[f"one answer earned {rewards}", *flips_line(flips, len(regraded))],
-            see=see(inputs, worst),
+            see=see(inputs, worst, again=True),
             silences=True,
         )
     ]  # fmt: skip

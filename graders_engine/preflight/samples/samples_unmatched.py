@@ -67,6 +67,12 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             "Pass a file that `graders score` can read.", where=where, silences=True,
         )  # fmt: skip
         return
+    if not inputs.samples_read and not inputs.lacking:
+        yield Finding(
+            _ID, "error", f"{inputs.samples_file} has no samples.",
+            "Sample the base model on these rows, or leave --samples out.", where=where, silences=True,
+        )  # fmt: skip
+        return
     if inputs.samples_read >= MOST_SAMPLES:
         yield Finding(
             _ID, "info", f"Only the first {MOST_SAMPLES:,} samples were read, and the numbers are theirs.",

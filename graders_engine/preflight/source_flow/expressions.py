@@ -168,7 +168,7 @@ class Expressions(Notes):
         self.conditional += condition
         found = either([self.value(node.body, env), self.value(node.orelse, env)])
         self.conditional -= condition
-        return with_chance(found, self.choosing(test.chance))
+        return with_chance(found, self.choosing(node.test, test.chance))
 
     def _compare(self, node: ast.Compare, env: Env) -> Value:
         values = [self.value(part, env) for part in (node.left, *node.comparators)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 
+from graders_engine.preflight.source_flow import sources
 from graders_engine.preflight.source_flow.calls import Calls
 from graders_engine.preflight.source_flow.notes import ROOTS
 from graders_engine.preflight.source_flow.values import (
@@ -117,7 +118,7 @@ class Flow(Calls):
     def _if(self, statement: ast.If, env: Env) -> bool:
         test = self.value(statement.test, env)
         condition, control = self.on_item(statement.test, test), self.control
-        self.control |= self.choosing(test.chance)
+        self.control |= self.choosing(statement.test, test.chance)
         self.conditional += condition
         ways = [env.copy(), env.copy()]
         reached = [
@@ -156,7 +157,7 @@ class Flow(Calls):
         control = self.control
         for _ in range(_MOST_TURNS):
             test = self.value(statement.test, env)
-            self.control |= self.choosing(test.chance)
+            self.control |= self.choosing(statement.test, test.chance)
             way = env.copy()
             self.block(statement.body, way)
             self._merge(env, [env.copy(), way])
@@ -235,6 +236,10 @@ class Flow(Calls):
 
     def _import_from(self, statement: ast.ImportFrom, env: Env) -> bool:
         for alias in statement.names:
+            if alias.name == "*":
+                names = sources.exported(statement.module or "")
+                env.names |= {name: Value(module=f"{statement.module}.{name}") for name in names}
+                continue
             env.names[alias.asname or alias.name] = Value(module=f"{statement.module}.{alias.name}")
         return True
 

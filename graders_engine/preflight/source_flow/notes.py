@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 
 from graders_engine.preflight.source_flow import sources
@@ -93,8 +94,13 @@ class Notes:
         """The source makes files, or starts what may make some."""
         self._makes_files = True
 
-    def choosing(self, calls: frozenset[int]) -> frozenset[int]:
-        """Those of the calls that decide in a condition: a clock there only ends what takes long."""
+    def choosing(self, test: ast.expr, calls: frozenset[int]) -> frozenset[int]:
+        """Those of the calls that decide in a condition.
+
+        A clock there only ends what takes long, but for a part of the time, such as a remainder.
+        """
+        if any(map(_is_part_of_time, ast.walk(test))):
+            return calls
         names = list(self._calls)
         return frozenset(c for c in calls if sources.family(names[c][0]) != sources.CLOCK)
 
@@ -126,6 +132,12 @@ class Notes:
             for (name, line), number in self._calls.items()
             if sources.family(name) not in self._seeded
         )
+
+
+def _is_part_of_time(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in sources.PARTS_OF_TIME
+    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mod, ast.BitAnd))
 
 
 ROOTS = {root: Value(frozenset({Ref(root)}), alone=True) for root in ("sample", "item")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 CLOCK = "clock"
@@ -21,12 +22,29 @@ _OS = frozenset(
         "tempfile.mktemp",
     }
 )
+PARTS_OF_TIME = frozenset(
+    {"microsecond", "second", "minute", "hour", "day", "weekday", "isoweekday", "month",
+     "tm_sec", "tm_min", "tm_hour", "tm_mday", "tm_wday"}
+)  # fmt: skip
+"""Attributes that look at a part of the time, and so do not ask how long something took."""
+_EXPORTING = ("datetime", "random", "secrets", "time", "uuid")
 SEEDS = frozenset({"random.seed", "numpy.random.seed"})
 GENERATORS = frozenset(
     {"random.Random", "numpy.random.default_rng", "numpy.random.RandomState",
      "numpy.random.SeedSequence"}
 )  # fmt: skip
 """Generators with a seed of their own: without an argument, the seed is another each time."""
+
+
+def exported(module: str) -> list[str]:
+    """The names that `from module import *` binds, of the modules of chance and time."""
+    if module not in _EXPORTING:
+        return []
+    found = importlib.import_module(module)
+    public = (name for name in vars(found) if not name.startswith("_"))
+    return list(getattr(found, "__all__", public))
+
+
 SHUFFLES = frozenset({"random.shuffle", "numpy.random.shuffle"})
 """Functions that change their argument."""
 _NAMES = frozenset({"os.getpid", "tempfile.mktemp", "uuid.uuid1", "uuid.uuid4"})

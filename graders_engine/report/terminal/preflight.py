@@ -129,7 +129,10 @@ def summary(report: PreflightReport, fail_on: Severity) -> str:
         for severity in reversed(SEVERITIES)
         if (count := report.count(severity))
     ]
-    found = f"{', '.join(counts) or 'Nothing was found'}."
+    nothing = (
+        "Nothing was found" if report.inputs.files else "Nothing was found, as no rows were given"
+    )
+    found = f"{', '.join(counts) or nothing}."
     if report.inputs.stopped or any(file.fault for file in report.inputs.files):
         return found
     code = report.exit_code(fail_on)
