@@ -9,6 +9,7 @@ import pytest
 from graders_engine.errors import InvalidRequest
 from graders_engine.preflight.check import GROUPS, Check
 from graders_engine.preflight.table import CHECKS
+from graders_engine.report.terminal.preflight import preflight_text
 from tests.preflight.ask import EXACT, ask, only
 
 HEADINGS = ("Why: ", "Example: ", "To mend it: ", "Ignore it when: ")
@@ -72,3 +73,10 @@ def test_only_the_selected_checks_are_asked(tmp_path: Path) -> None:
     assert only(report, "invalid-grader").severity == "error"
     assert not report.fine
     assert not report.not_checked
+
+
+def test_a_guess_of_which_few_are_rewarded_is_not_called_a_right_answer(tmp_path: Path) -> None:
+    source = "def grade(sample, item):\n    return float(sample['output_text'] == item['answer'] + '!')\n"
+    text = preflight_text(ask(tmp_path, {"type": "python", "source": source}, select=("hackable",)))
+    assert "`answer` as guessed" in text
+    assert "right answer" not in text

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graders_engine.language.kinds import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.data_file import TrainingRow
@@ -68,6 +69,9 @@ def wrong_with(item: Mapping[str, Any]) -> str:
             return f"a message has the role {str(role)[:20]!r}{meant}"
         if "content" not in message and not message.get("tool_calls"):
             return "a message has no `content`"
+        content = message.get("content")
+        if not isinstance(content, (str, list, type(None))):
+            return f"the `content` of a message is {kind_of(content)}, and not a text or a list of parts"
     last = messages[-1]["role"]
     return "" if last == "user" else f"the last message is the {last}'s, and not the user's"
 

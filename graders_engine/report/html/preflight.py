@@ -13,7 +13,7 @@ from graders_engine.preflight.report import PreflightReport
 from graders_engine.report import formatting
 from graders_engine.report.html.ladder import Ladder, as_written, ladder_of
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
-from graders_engine.report.terminal.preflight import best_attack, by_reason, counted
+from graders_engine.report.terminal.preflight import answers_name, best_attack, by_reason, counted
 from graders_engine.report.visible import one_line, start_of, visible
 from graders_engine.version import __version__
 
@@ -170,7 +170,7 @@ def _fair(measured: Mapping[str, Any]) -> str:
     right, floor = measured.get("references") or {}, measured.get("floor") or {}
     clauses = []
     if right.get("mean") is not None:
-        clauses.append(f"right answers earn {right['mean']:.2f}")
+        clauses.append(f"{answers_name(right)} earn {right['mean']:.2f}")
     if floor:
         clauses.append(f"other rows' answers {'' if clauses else 'earn '}{floor['mean']:.2f}")
     return _sentence(", ".join(clauses))

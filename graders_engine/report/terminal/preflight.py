@@ -99,14 +99,22 @@ def by_reason(not_checked: Mapping[str, str]) -> dict[str, list[str]]:
 
 def earned(measured: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """What the grader gives to whom: (name, mean reward)."""
-    if (right := measured.get("references", {}).get("mean")) is not None:
-        yield "right answers", right
+    references = measured.get("references", {})
+    if (right := references.get("mean")) is not None:
+        yield answers_name(references), right
     if "floor" in measured:
         yield "other rows' answers", measured["floor"]["mean"]
     if (best := best_attack(measured)) is not None:
         yield "best blind attack", best["mean"]
     if "baseline" in measured:
         yield "base model", measured["baseline"]["mean"]
+
+
+def answers_name(references: Mapping[str, Any]) -> str:
+    """What the reference answers are called: a guess of which few are rewarded is no right answer."""
+    return (
+        "right answers" if references.get("sure", True) else f"`{references['field']}` as guessed"
+    )
 
 
 def best_attack(measured: Mapping[str, Any]) -> Mapping[str, Any] | None:
