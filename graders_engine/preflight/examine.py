@@ -71,6 +71,7 @@ async def preflight(
     job_file: str = "",
     on_plan: OnPlan = lambda plan, inputs: None,
     on_progress: Progress = lambda done, of: None,
+    **unknown: Any,
 ) -> PreflightReport:
     """Check whether a grader is fit for a reinforcement fine-tuning job: `graders preflight` as a call.
 
@@ -86,11 +87,23 @@ async def preflight(
         job_file: the name of the job's file, likewise.
         on_plan: called before the first row is graded.
         on_progress: called with how many samples of how many are graded.
+        unknown: refused, with what to pass.
 
     Raises:
+        TypeError: a file is no path, or there is no such keyword.
         InvalidRequest: an option names what does not exist, or there is no grader.
         LifecycleError: the engine is closed.
     """
+    for name in unknown:
+        fields = [entry.name for entry in dataclasses.fields(Options)]
+        instead = f": pass options=Options({name}=…)" if name in fields else ""
+        raise TypeError(f"preflight() has no keyword `{name}`{instead}.")
+    for name, path in (("train", train), ("validation", validation), ("samples", samples)):
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise TypeError(
+                f"`{name}` is the path of a file, and not a {type(path).__name__}: write the rows to a "
+                "file, one json.dumps(row) a line."
+            )
     subject = Subject(grader, train, validation, samples, job, grader_file, job_file)
     return await examine(
         engine, subject, options or Options(), on_plan=on_plan, on_progress=on_progress

@@ -20,7 +20,7 @@ class PreflightReport:
 
     Example::
 
-        report = engine.preflight(grader, train="train.jsonl", reference="answer")
+        report = engine.preflight(grader, train="train.jsonl")
         for finding in report.findings:
             print(finding.severity, finding.id, finding.message)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from graders_engine import Engine
 from graders_engine.errors import InvalidRequest
 from graders_engine.preflight.check import GROUPS, Check
 from graders_engine.preflight.table import CHECKS
@@ -80,3 +83,18 @@ def test_a_guess_of_which_few_are_rewarded_is_not_called_a_right_answer(tmp_path
     text = preflight_text(ask(tmp_path, {"type": "python", "source": source}, select=("hackable",)))
     assert "`answer` as guessed" in text
     assert "right answer" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"train": [{"answer": "1"}]}, "`train` is the path of a file, and not a list"),
+        ({"ignore": {"row-count": "a trial"}}, "pass options=Options(ignore=…)"),
+        ({"trian": "rows.jsonl"}, "no keyword `trian`"),
+    ],
+)
+def test_a_call_that_cannot_be_understood_says_what_to_pass(
+    given: dict[str, Any], said: str
+) -> None:
+    with Engine() as engine, pytest.raises(TypeError, match=re.escape(said)):
+        engine.preflight(EXACT, **given)
