@@ -13,8 +13,12 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.preflight.check import GROUPS, Check
 from graders_engine.preflight.table import CHECKS
 from graders_engine.report.terminal.preflight import preflight_text
-from tests.preflight.ask import EXACT, ask, only
+from graders_engine.report.terminal.screen import Screen
+from tests.preflight.ask import EXACT, SUMS, ask, only
+from tests.preflight.graders import job
 
+THREE_EPOCHS = job()
+THREE_EPOCHS["method"]["reinforcement"]["hyperparameters"] = {"n_epochs": 3}
 HEADINGS = ("Why: ", "Example: ", "To mend it: ", "Ignore it when: ")
 
 
@@ -98,3 +102,38 @@ def test_a_call_that_cannot_be_understood_says_what_to_pass(
 ) -> None:
     with Engine() as engine, pytest.raises(TypeError, match=re.escape(said)):
         engine.preflight(EXACT, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (
+            {"samples": [{"item": row, "samples": [row["answer"], "0"] * 4} for row in SUMS]},
+            ["valid?       fine: 60 rows read",
+             "fair?        fine: right answers 1.00, other rows' answers 0.00",
+             "to learn?    fine: base model 0.50; rewards differ in 100% of groups of 8",
+             "cost?        480 answers (60 rows x 8, if 1 epoch), "],
+        ),
+        (
+            {"job": THREE_EPOCHS},
+            ["to learn?    not checked: no --samples",
+             "cost?        1,440 answers (60 rows x 8, 3 epochs), "],
+        ),
+        (
+            {"train": None},
+            ["valid?       fine: no rows were given",
+             "gameable?    not checked: no --train",
+             "cost?        not checked: no --train"],
+        ),
+    ],
+    ids=["samples", "a job", "no rows"],
+)  # fmt: skip
+def test_the_text_answers_each_of_the_five_questions_in_one_line(
+    tmp_path: Path, given: dict[str, Any], lines: list[str]
+) -> None:
+    text = preflight_text(ask(tmp_path, **given), Screen(80, wraps=True)).splitlines()
+    for line in lines:
+        assert sum(one.startswith(line) for one in text) == 1
+    assert [one.partition(" ")[0] for one in text if "?  " in one] == [
+        "valid?", "fair?", "to", "gameable?", "cost?",
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders_engine.report.terminal.preflight import answers_name
+from graders_engine.report.preflight_verdicts import answers_name
 
 WIDTH = 100.0
 """Width of the scale, in SVG units."""

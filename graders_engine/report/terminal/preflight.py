@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from graders_engine.preflight.findings import SEVERITIES, Finding, Severity
 from graders_engine.preflight.report import FOUND, PreflightReport
+from graders_engine.report.preflight_verdicts import counted, verdicts
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
 from graders_engine.report.visible import visible
 from graders_engine.report.width import cut_end
@@ -38,11 +38,10 @@ def _lines(report: PreflightReport, screen: Screen, fail_on: Severity) -> Iterat
         yield from _finding(finding, screen)
         yield ""
     yield from _rest(report)
-    for position, (name, mean) in enumerate(earned(report.measured)):
-        if not position:
-            yield ""
-        label = "" if position else "what it gives"
-        yield f"{label:<{_LABEL_COLUMNS}}  {name:<20}  {mean:.2f}"
+    yield ""
+    for verdict in verdicts(report):
+        question = verdict.question.removeprefix("Anything ").lower()
+        yield f"{question:<{_LABEL_COLUMNS}}{verdict.line}"
     yield ""
     yield summary(report, fail_on)
 
@@ -95,39 +94,6 @@ def by_reason(not_checked: Mapping[str, str]) -> dict[str, list[str]]:
     for id_, why in not_checked.items():
         found.setdefault(why, []).append(id_)
     return found
-
-
-def earned(measured: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """What the grader gives to whom: (name, mean reward)."""
-    references = measured.get("references", {})
-    if (right := references.get("mean")) is not None:
-        yield answers_name(references), right
-    if "floor" in measured:
-        yield "other rows' answers", measured["floor"]["mean"]
-    if (best := best_attack(measured)) is not None:
-        yield "best blind attack", best["mean"]
-    if "baseline" in measured:
-        yield "base model", measured["baseline"]["mean"]
-
-
-def answers_name(references: Mapping[str, Any]) -> str:
-    """What the reference answers are called: a guess of which few are rewarded is no right answer."""
-    return (
-        "right answers" if references.get("sure", True) else f"`{references['field']}` as guessed"
-    )
-
-
-def best_attack(measured: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The attack that earned the most of those that do not know the answer; None without any."""
-    blind: list[Mapping[str, Any]] = [
-        attack for attack in measured.get("attacks", ()) if attack["kind"] in ("free", "blind")
-    ]
-    return max(blind, key=lambda attack: attack["mean"], default=None)
-
-
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 check`, `2 checks`; `info` has no plural."""
-    return f"{count:,} {noun}{'' if count == 1 or noun == 'info' else 's'}"
 
 
 def summary(report: PreflightReport, fail_on: Severity) -> str:
