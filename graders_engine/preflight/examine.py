@@ -19,7 +19,7 @@ from graders_engine.graders.parts import wrapped
 from graders_engine.outcome import RowOutcome
 from graders_engine.preflight.asking import Answers, require_known, selected
 from graders_engine.preflight.check import Check
-from graders_engine.preflight.data_file import DataFile
+from graders_engine.preflight.data_file import DataFile, sha256_of
 from graders_engine.preflight.findings import SEVERITIES
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
@@ -180,6 +180,8 @@ def _read_files(inputs: Inputs, subject: Subject, checks: Sequence[Check]) -> No
         collectors = [check.collects(inputs) for check in checks if check.collects]
         file.read(collectors, max(inputs.options.rows, 2), inputs.options.seed)
         setattr(inputs, role, file)
+    if subject.samples is not None:
+        inputs.samples_sha256 = sha256_of(Path(subject.samples))
 
 
 async def _grade(

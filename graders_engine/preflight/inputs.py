@@ -73,6 +73,7 @@ class Inputs:
         samples_read: how many samples the file holds.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
+        samples_sha256: of its bytes, in hexadecimal.
         spending: what judges used: `tokens`, and `cost` if prices are known.
         prices: by the judges' models.
         concurrency: how many answers are graded at once.
@@ -92,6 +93,7 @@ class Inputs:
     trials: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
     samples: Sequence[GradedSample] = ()
     samples_file: str = ""
+    samples_sha256: str = ""
     samples_read: int = 0
     samples_fault: str = ""
     spending: Mapping[str, Any] = field(default_factory=dict)

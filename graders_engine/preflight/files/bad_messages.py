@@ -8,7 +8,8 @@ Example: a row copied from a supervised job, whose last message is the assistant
 To mend it: give each row `"messages": [{"role": "user", "content": "…"}]`, and put the right answer into a
 field of its own.
 
-Ignore it when: the trainer is another one, with prompts of its own form.
+Ignore it when: the trainer is another one, with prompts of its own form; a system message is for a model that
+takes it for a developer message (o1, o3, o4-mini).
 """
 
 from __future__ import annotations
@@ -90,8 +91,8 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
         if seen.system and not seen.counts and reasons_by_itself(model):
             yield Finding(
                 _ID, "warning",
-                f"{seen.system} rows of {file.name} have a system message, which o-series models take no "
-                "notice of, or refuse.",
+                f"{seen.system} rows of {file.name} have a system message, which o-series models take for a "
+                "developer message; o1-mini and o1-preview refuse it.",
                 "Write it as a `developer` message, or into the user's.", where=[Location(file.name)],
                 rows=seen.system,
             )  # fmt: skip

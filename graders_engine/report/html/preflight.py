@@ -169,7 +169,7 @@ def _origin(report: PreflightReport) -> Iterator[tuple[str, str]]:
             f"{Path(inputs.samples_file).name}: {counted(inputs.samples_read, 'sample')}",
         )
     for name, value in inputs.options.to_json().items():
-        if name != "limits" and value not in (None, "", []):
+        if name not in ("limits", "ignore") and value not in (None, "", []):
             yield (
                 name.replace("_", " "),
                 ", ".join(value) if isinstance(value, list) else str(value),

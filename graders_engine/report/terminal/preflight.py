@@ -103,9 +103,8 @@ def summary(report: PreflightReport, fail_on: Severity) -> str:
         for severity in reversed(SEVERITIES)
         if (count := report.count(severity))
     ]
-    nothing = (
-        "Nothing was found" if report.inputs.files else "Nothing was found, as no rows were given"
-    )
+    nothing = "Nothing but what is ignored was found" if report.ignored else "Nothing was found"
+    nothing += "" if report.inputs.files else ", as no rows were given"
     found = f"{', '.join(counts) or nothing}."
     if any(file.fault for file in report.inputs.files):
         return found
