@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -23,6 +24,7 @@ from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
 
 if TYPE_CHECKING:
+    from graders_engine.preflight.options import Options
     from graders_engine.preflight.report import PreflightReport
 
 T = TypeVar("T")
@@ -161,18 +163,48 @@ class Engine:
         """
         return self._call(lambda: self._engine.validate(grader))
 
-    def preflight(self, grader: Any = None, **given: Any) -> PreflightReport:
+    def preflight(
+        self,
+        grader: Any = None,
+        *,
+        train: Path | str | None = None,
+        validation: Path | str | None = None,
+        samples: Path | str | None = None,
+        job: Mapping[str, Any] | None = None,
+        options: Options | None = None,
+        **more: Any,
+    ) -> PreflightReport:
         """Check whether a grader is fit for a reinforcement fine-tuning job; `graders preflight` as a call.
 
         Example::
 
-            report = engine.preflight(grader, train="train.jsonl", validation="valid.jsonl")
+            from graders_engine.preflight.options import Options
+
+            asked = Options(reference_field="answer", rows=60, ignore={"row-count": "a trial"})
+            report = engine.preflight(grader, train="train.jsonl", options=asked)
             for finding in report.findings:
                 print(finding.severity, finding.id, finding.message)
 
-        Args and Raises: as `preflight.examine.preflight`.
+        Args:
+            grader: as for `compile`; None takes it from the job.
+            train: the file of the training rows.
+            validation: the file of the validation rows.
+            samples: a file of a base model's answers, in any shape that `graders score` takes.
+            job: the request of the fine-tuning job.
+            options: where right answers stand, what is asked and ignored, how much may be graded.
+            more: for commands: `grader_file` and `job_file`, which findings name; `on_plan` and
+                `on_progress`, which are called.
+
+        Raises:
+            TypeError: a file is no path, or there is no such keyword.
+            InvalidRequest: an option names what does not exist, or there is no grader.
+            LifecycleError: the engine is closed.
         """
-        return self._call(lambda: self._engine.preflight(grader, **given))
+        return self._call(
+            lambda: self._engine.preflight(
+                grader, train=train, validation=validation, samples=samples, job=job, options=options, **more
+            )
+        )  # fmt: skip
 
     def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from enum import Enum
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +34,7 @@ from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.settings import EngineSettings, keywords, settings_of, takes
 
 if TYPE_CHECKING:
+    from graders_engine.preflight.options import Options
     from graders_engine.preflight.report import PreflightReport
 
 YIELD_EVERY_S = 0.01
@@ -234,12 +236,25 @@ class AsyncEngine:
         compiled = self.compile(grader)
         return present_validation(compiled.given, compiled.warnings())
 
-    async def preflight(self, grader: Any = None, **given: Any) -> PreflightReport:
-        """Check whether a grader is fit for a job; the keywords are `preflight.examine.preflight`'s."""
+    async def preflight(
+        self,
+        grader: Any = None,
+        *,
+        train: Path | str | None = None,
+        validation: Path | str | None = None,
+        samples: Path | str | None = None,
+        job: Mapping[str, Any] | None = None,
+        options: Options | None = None,
+        **more: Any,
+    ) -> PreflightReport:
+        """Check whether a grader is fit for a fine-tuning job: see `Engine.preflight`."""
         from graders_engine.preflight.examine import preflight  # few engines are asked for it
 
         self._stay_on_one_loop()
-        return await preflight(self, grader, **given)
+        return await preflight(
+            self, grader, train=train, validation=validation, samples=samples, job=job, options=options,
+            **more,
+        )  # fmt: skip
 
     async def score(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None

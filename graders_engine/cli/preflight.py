@@ -176,7 +176,9 @@ def command(
             on_progress=on_progress,
         )
     if as_json:
-        click.echo(format_value(report.to_json(), "json"))
+        whole = report.to_json()
+        whole["settings"]["fail_on"] = fail_on or config.fail_on
+        click.echo(format_value(whole, "json"))
     else:
         from graders_engine.report.terminal.preflight import preflight_text
 
@@ -221,7 +223,9 @@ def _name_of(grader: str | None) -> str:
 
 
 def _ignored(text: str) -> tuple[str, str]:
-    id_, _, reason = text.partition("=")
+    id_, equals, reason = text.partition("=")
+    if equals and not reason.strip():
+        raise InvalidRequest(f"--ignore {text}: the reason is empty; write {id_}=REASON, or {id_}.")
     return id_, reason or "--ignore"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -181,11 +181,22 @@ def _fields(record: type[Any], value: Any) -> dict[str, Any]:
     if strange:
         mistakes.append(f"unknown key {', '.join(strange)}; there are {', '.join(known)}")
     for name in filter(known.__contains__, value):
-        try:
-            msgspec.convert(value[name], known[name])
-        except msgspec.ValidationError as error:
-            form = _FORMS.get(name)
-            mistakes.append(f"{name}: {error}{f'; {form}' if form else ''}")
+        form = _FORMS.get(name)
+        wrong = _wrong_kinds(name, value[name], known[name])
+        mistakes += (f"{mistake}; {form}" if form else mistake for mistake in wrong)
     if mistakes:
         raise ValueError("; ".join(mistakes))
     return value
+
+
+def _wrong_kinds(name: str, value: Any, kind: Any) -> Iterator[str]:
+    """What is wrong with a value; of a table, by its keys."""
+    if get_origin(kind) is Mapping and isinstance(value, dict):
+        for key, part in value.items():
+            yield from _wrong_kinds(f"{name}.{key}", part, get_args(kind)[1])
+        return
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        choices = ", ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
+        yield f"{name} is one of {choices}, not {value!r}" if choices else f"{name}: {error}"

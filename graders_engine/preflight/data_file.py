@@ -78,6 +78,15 @@ class TrainingRow:
             return 1
 
 
+def sha256_of(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal; empty if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
 def digest(value: bytes) -> int:
     """A 64-bit number for some bytes; equal for equal ones, and never 0."""
     return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest()) or 1
@@ -203,8 +212,7 @@ class DataFile:
             elif (place := drawing.randrange(readable)) < draw:
                 kept[place] = row
         self.drawn = sorted(kept, key=lambda row: row.line)
-        with self.path.open("rb") as stream:
-            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        self.sha256 = sha256_of(self.path)
 
     @property
     def readable(self) -> int:

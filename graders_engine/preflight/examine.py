@@ -20,7 +20,7 @@ from graders_engine.models.judges import JudgeSettings
 from graders_engine.outcome import RowOutcome
 from graders_engine.preflight.asking import Answers, require_known, selected
 from graders_engine.preflight.check import Check
-from graders_engine.preflight.data_file import DataFile, require_field
+from graders_engine.preflight.data_file import DataFile, require_field, sha256_of
 from graders_engine.preflight.findings import SEVERITIES
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
@@ -73,6 +73,7 @@ async def preflight(
     job_file: str = "",
     on_plan: OnPlan = lambda plan, inputs: None,
     on_progress: Progress = lambda done, of: None,
+    **unknown: Any,
 ) -> PreflightReport:
     """Check whether a grader is fit for a reinforcement fine-tuning job: `graders preflight` as a call.
 
@@ -88,11 +89,23 @@ async def preflight(
         job_file: the name of the job's file, likewise.
         on_plan: called before the first row is graded.
         on_progress: called with how many samples of how many are graded.
+        unknown: refused, with what to pass.
 
     Raises:
+        TypeError: a file is no path, or there is no such keyword.
         InvalidRequest: an option names what does not exist, or there is no grader.
         LifecycleError: the engine is closed.
     """
+    for name in unknown:
+        fields = [entry.name for entry in dataclasses.fields(Options)]
+        instead = f": pass options=Options({name}=…)" if name in fields else ""
+        raise TypeError(f"preflight() has no keyword `{name}`{instead}.")
+    for name, path in (("train", train), ("validation", validation), ("samples", samples)):
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise TypeError(
+                f"`{name}` is the path of a file, and not a {type(path).__name__}: write the rows to a "
+                "file, one json.dumps(row) a line."
+            )
     subject = Subject(grader, train, validation, samples, job, grader_file, job_file)
     return await examine(
         engine, subject, options or Options(), on_plan=on_plan, on_progress=on_progress
@@ -172,6 +185,8 @@ def _read_files(inputs: Inputs, subject: Subject, checks: Sequence[Check]) -> No
         collectors = [check.collects(inputs) for check in checks if check.collects]
         file.read(collectors, max(inputs.options.rows, 2), inputs.options.seed)
         setattr(inputs, role, file)
+    if subject.samples is not None:
+        inputs.samples_sha256 = sha256_of(Path(subject.samples))
 
 
 async def _grade(

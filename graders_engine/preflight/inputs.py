@@ -116,6 +116,7 @@ class Inputs:
         samples_unreadable: how many of these cannot be read, such as a line that is no JSON.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
+        samples_sha256: of its bytes, in hexadecimal.
         prices: by the judges' models.
         concurrency: how many answers are graded at once.
         collecting: ids of the checks whose collectors saw the files.
@@ -137,6 +138,7 @@ class Inputs:
     samples: Sequence[GradedSample] = ()
     regraded: Sequence[Trial] = ()
     samples_file: str = ""
+    samples_sha256: str = ""
     samples_read: int = 0
     samples_unreadable: int = 0
     samples_fault: str = ""

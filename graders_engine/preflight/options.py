@@ -116,4 +116,6 @@ class Options:
             "select": list(self.select),
             "limits": {**LIMITS, **self.limits},
             "attacks": list(self.attacks),
+            "ignore": dict(self.ignore),
+            "flags": list(self.flags),
         }

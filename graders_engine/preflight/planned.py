@@ -30,6 +30,16 @@ def planned_calls(inputs: Inputs) -> int:
     return rows * epochs * inputs.options.group_size
 
 
+def planned_calls_in_words(inputs: Inputs) -> str:
+    """How many answers the job grades, and what that follows from: epochs that are not given are one."""
+    given = whole_number(hyperparameters(inputs).get("n_epochs"), 0)
+    epochs = f"{given} epoch{'' if given == 1 else 's'}" if given else "if 1 epoch"
+    rows = inputs.train.rows if inputs.train else 0
+    return (
+        f"{planned_calls(inputs):,} answers ({rows:,} rows x {inputs.options.group_size}, {epochs})"
+    )
+
+
 def planned_steps(inputs: Inputs) -> int | None:
     """How many steps of training the job has; None if its batch size is not known."""
     batch = whole_number(hyperparameters(inputs).get("batch_size"), 0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graders_engine.language import strict_json
 from graders_engine.preflight.findings import SEVERITIES, Finding, Location, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.version import __version__
@@ -20,7 +22,7 @@ class PreflightReport:
 
     Example::
 
-        report = engine.preflight(grader, train="train.jsonl", reference="answer")
+        report = engine.preflight(grader, train="train.jsonl")
         for finding in report.findings:
             print(finding.severity, finding.id, finding.message)
 
@@ -59,9 +61,7 @@ class PreflightReport:
         return {
             "engine": __version__,
             "settings": inputs.options.to_json(),
-            "inputs": {
-                file.name: {"rows": file.rows, "sha256": file.sha256} for file in inputs.files
-            },
+            "inputs": dict(_inputs(inputs)),
             "summary": {
                 **{severity: self.count(severity) for severity in reversed(SEVERITIES)},
                 "ignored": len(self.ignored),
@@ -74,6 +74,24 @@ class PreflightReport:
             "not_checked": [{"id": id_, "why": why} for id_, why in self.not_checked.items()],
             "measured": dict(self.measured),
         }
+
+
+def _inputs(inputs: Inputs) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each input by its file's name, or by what it is, with the hash of its bytes or of its JSON."""
+    for file in inputs.files:
+        yield file.name, {"rows": file.rows, "sha256": file.sha256}
+    if inputs.samples_file:
+        samples = {"samples": inputs.samples_read, "sha256": inputs.samples_sha256}
+        yield inputs.samples_file, samples
+    if inputs.job is not None:
+        yield inputs.job_file or "job", {"sha256": _hash(inputs.job)}
+    if inputs.grader is not None and inputs.grader_file != inputs.job_file:
+        given = inputs.grader.compiled.given
+        yield inputs.grader_file or "grader", {"sha256": _hash(given)}
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(strict_json.encode(value)).hexdigest()
 
 
 def _json(finding: Finding, ignored: str | None = None) -> dict[str, Any]:

@@ -85,6 +85,8 @@ def test_the_report_as_json_has_all_its_parts() -> None:
     (found,) = said["findings"]
     assert (found["id"], found["ignored"]) == ("hackable", "meant")
     assert said["inputs"]["train.jsonl"]["rows"] == len(SUMS)
+    assert len(said["inputs"]["contains.json"]["sha256"]) == 64
+    assert said["settings"]["fail_on"] == "error"
     assert {"id": "no-signal", "why": "no --samples"} in said["not_checked"]
     assert {"references", "floor", "attacks"} <= set(said["measured"])
 
@@ -183,3 +185,34 @@ def test_the_plan_of_judge_calls_and_its_cost_are_printed_before_the_first_call(
     assert "of 30 at most" in ended.stderr
     assert cost in ended.stderr
     assert "of 30 at most" not in preflight(*arguments, "--quiet", grader="judge").stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('fail_on = "warn"', "fail_on is one of info, warning, error, not 'warn'"),
+        ('[preflight.limits]\nattack = "high"', "limits.attack: Expected"),
+    ],
+)
+def test_a_wrong_value_in_graders_toml_is_named_by_its_key(
+    folder: Path, table: str, said: str
+) -> None:
+    (folder / "graders.toml").write_text(f"[preflight]\n{table}\n", encoding="utf-8")
+    ended = preflight("--train", "train.jsonl")
+    assert ended.exit_code == 2
+    assert said in " ".join(ended.stderr.split())
+
+
+def test_the_files_and_flags_of_a_run_are_in_its_json(folder: Path) -> None:
+    samples = [{"item": row, "model_sample": row["answer"]} for row in SUMS]
+    write_rows(folder / "samples.jsonl", samples)
+    flags = ("--variant", "rouge_l=unicode")
+    said = report("--samples", "samples.jsonl", "--ignore", "hackable=so", *flags)
+    assert said["inputs"]["samples.jsonl"]["samples"] == len(SUMS)
+    assert len(said["inputs"]["samples.jsonl"]["sha256"]) == 64
+    assert said["settings"]["flags"] == [*flags]
+    assert said["settings"]["ignore"] == {"hackable": "so"}
+
+
+def test_a_reason_that_is_empty_is_refused() -> None:
+    assert preflight("--train", "train.jsonl", "--ignore", "hackable=").exit_code == 2

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -54,6 +57,17 @@ def serving(found: judges.Judge) -> Server:
     server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server
+
+
+def wait_for_replies(store: Path, count: int) -> None:
+    """Return when a store holds this many replies: the last ones may be on their way."""
+    for _ in range(600):
+        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+            (kept,) = connection.execute("SELECT count(*) FROM replies").fetchone()
+        if kept >= count:
+            return
+        sleep(0.1)
+    raise AssertionError(f"{kept} replies are kept after a minute, and not {count}")
 
 
 def test_an_interrupt_among_calls_of_judges_keeps_the_replies_that_came(

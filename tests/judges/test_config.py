@@ -150,7 +150,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(tmp_path: Path) -> No
         ("[endpoints] c", "chat, responses, not 'completions'"),
         ("[endpoints] d", "concurrency must be above 0"),
         ("[endpoints] e", "requests_per_minute must be above 0"),
-        ("[endpoints] f", "headers: Expected `str`"),
+        ("[endpoints] f", "headers.a: Expected `str`"),
         ("[endpoints] g", "must not hold a password"),
         ("[endpoints] h", "concurrency: Expected `int"),
         ("[endpoints] i", "concurrency: Expected `int"),

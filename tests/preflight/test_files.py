@@ -90,6 +90,8 @@ def test_a_key_that_stands_twice_in_an_object_is_a_warning(tmp_path: Path) -> No
         ({"messages": "x", "answer": "1"}, "no list"),
         ({"messages": [], "answer": "1"}, "empty"),
         ({"messages": [{"role": "human", "content": "x"}], "answer": "1"}, "'human'"),
+        ({"messages": [{"role": "user", "content": {"text": "x"}}], "answer": "1"}, "an object"),
+        ({"messages": [{"role": "user", "content": 5}], "answer": "1"}, "an integer"),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "1"}],
           "answer": "1"}, "the assistant's"),
     ],

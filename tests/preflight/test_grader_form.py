@@ -311,3 +311,17 @@ def test_letters_with_marks_only_are_not_seen_by_rouge(tmp_path: Path) -> None:
     rows = [{**row, "answer": "ÄÖ"} for row in SUMS]
     (finding,) = ask(tmp_path, ROUGE, rows, select=("latin-only-metric",)).findings
     assert finding.numbers == {"unseen": 60, "of": 60}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [("会議は{}年に橋を開いた。", ["warning"]), ("{} €", []), ("{} м", ["warning"]), ("{} m", [])],
+)
+def test_rouge_sees_the_numbers_alone_of_a_text_in_another_script(
+    tmp_path: Path, answer: str, expected: list[str]
+) -> None:
+    rows = [{**row, "answer": answer.format(row["answer"])} for row in SUMS]
+    checks = ("latin-only-metric", "hackable")
+    report = ask(tmp_path, ROUGE, rows, select=checks, attacks=("number-flood",))
+    assert [one.severity for one in report.findings if one.id == checks[0]] == expected
+    assert (report.not_checked.get("hackable") == f"follows from {checks[0]}") == bool(expected)

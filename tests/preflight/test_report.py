@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from graders_engine import Engine
 from graders_engine.errors import InvalidRequest
 from graders_engine.preflight.check import GROUPS, Check
 from graders_engine.preflight.table import CHECKS
-from tests.preflight.ask import EXACT, ask, only
+from graders_engine.report.terminal.preflight import preflight_text
+from graders_engine.report.terminal.screen import Screen
+from tests.preflight.ask import EXACT, SUMS, ask, only
+from tests.preflight.graders import job
 
+THREE_EPOCHS = job()
+THREE_EPOCHS["method"]["reinforcement"]["hyperparameters"] = {"n_epochs": 3}
 HEADINGS = ("Why: ", "Example: ", "To mend it: ", "Ignore it when: ")
 
 
@@ -72,3 +80,65 @@ def test_only_the_selected_checks_are_asked(tmp_path: Path) -> None:
     assert only(report, "invalid-grader").severity == "error"
     assert not report.fine
     assert not report.not_checked
+
+
+def test_a_guess_of_which_few_are_rewarded_is_not_called_a_right_answer(tmp_path: Path) -> None:
+    source = (
+        "def grade(sample, item):\n"
+        "    return float(sample['output_text'] == '<answer>' + item['gold'] + '</answer>')\n"
+    )
+    rows = [{"messages": row["messages"], "gold": row["answer"]} for row in SUMS]
+    grader = {"type": "python", "source": source}
+    text = preflight_text(ask(tmp_path, grader, train=rows, select=("hackable",)))
+    assert "`gold` as guessed" in text
+    assert "right answer" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"train": [{"answer": "1"}]}, "`train` is the path of a file, and not a list"),
+        ({"ignore": {"row-count": "a trial"}}, "pass options=Options(ignore=…)"),
+        ({"trian": "rows.jsonl"}, "no keyword `trian`"),
+    ],
+)
+def test_a_call_that_cannot_be_understood_says_what_to_pass(
+    given: dict[str, Any], said: str
+) -> None:
+    with Engine() as engine, pytest.raises(TypeError, match=re.escape(said)):
+        engine.preflight(EXACT, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (
+            {"samples": [{"item": row, "samples": [row["answer"], "0"] * 4} for row in SUMS]},
+            ["valid?       fine: 60 rows read",
+             "fair?        fine: right answers 1.00, other rows' answers 0.00",
+             "to learn?    fine: base model 0.50; rewards differ in 100% of groups of 8",
+             "cost?        480 answers (60 rows x 8, if 1 epoch), "],
+        ),
+        (
+            {"job": THREE_EPOCHS},
+            ["to learn?    not checked: no --samples",
+             "cost?        1,440 answers (60 rows x 8, 3 epochs), "],
+        ),
+        (
+            {"train": None},
+            ["valid?       fine: no rows were given",
+             "gameable?    not checked: no --train",
+             "cost?        not checked: no --train"],
+        ),
+    ],
+    ids=["samples", "a job", "no rows"],
+)  # fmt: skip
+def test_the_text_answers_each_of_the_five_questions_in_one_line(
+    tmp_path: Path, given: dict[str, Any], lines: list[str]
+) -> None:
+    text = preflight_text(ask(tmp_path, **given), Screen(80, wraps=True)).splitlines()
+    for line in lines:
+        assert sum(one.startswith(line) for one in text) == 1
+    assert [one.partition(" ")[0] for one in text if "?  " in one] == [
+        "valid?", "fair?", "to", "gameable?", "cost?",
+    ]  # fmt: skip

@@ -43,7 +43,7 @@ def test_a_good_grader_has_no_finding(tmp_path: Path) -> None:
     measured = report.measured["references"]
     assert 0.8 < measured.pop("low") < measured.pop("high") == 1.0
     assert measured == {
-        "confidence": "derived", "field": None, "rows": 30, "rewarded": 30, "mean": 1.0,
+        "confidence": "derived", "field": None, "sure": True, "rows": 30, "rewarded": 30, "mean": 1.0,
     }  # fmt: skip
     assert report.measured["floor"]["pairs"] == 90
 

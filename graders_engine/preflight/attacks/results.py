@@ -269,5 +269,7 @@ def _numbers(one: Earned) -> dict[str, Any]:
 
 
 def right_and_other(inputs: Inputs) -> tuple[float | None, float | None]:
-    """The mean of right answers, and of other rows' answers."""
+    """The mean of right answers, and of other rows' answers; None if they are a guess that is refused."""
+    if not inputs.sure_references:
+        return None, None
     return mean_of(inputs.trials.get("references", [])), mean_of(inputs.trials.get("others", []))

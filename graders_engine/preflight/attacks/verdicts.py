@@ -27,6 +27,7 @@ from graders_engine.preflight.showing import location, see
 
 SILENCED_BY = (
     "invalid-grader", "missing-field", "sample-unread", "grader-fails", "constant-reward",
+    "latin-only-metric",
 )  # fmt: skip
 INTERVAL_SLACK = 0.10
 """By which the lower end of an interval may be below the limit."""

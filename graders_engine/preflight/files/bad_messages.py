@@ -8,7 +8,8 @@ Example: a row copied from a supervised job, whose last message is the assistant
 To mend it: give each row `"messages": [{"role": "user", "content": "…"}]`, and put the right answer into a
 field of its own.
 
-Ignore it when: the trainer is another one, with prompts of its own form.
+Ignore it when: the trainer is another one, with prompts of its own form; a system message is for a model that
+takes it for a developer message (o1, o3, o4-mini).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graders_engine.language.kinds import kind_of
 from graders_engine.language.spelling import nearest
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.data_file import TrainingRow
@@ -68,6 +70,9 @@ def wrong_with(item: Mapping[str, Any]) -> str:
             return f"a message has the role {str(role)[:20]!r}{meant}"
         if "content" not in message and not message.get("tool_calls"):
             return "a message has no `content`"
+        content = message.get("content")
+        if not isinstance(content, (str, list, type(None))):
+            return f"the `content` of a message is {kind_of(content)}, and not a text or a list of parts"
     last = messages[-1]["role"]
     return "" if last == "user" else f"the last message is the {last}'s, and not the user's"
 
@@ -86,8 +91,8 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
         if seen.system and not seen.counts and reasons_by_itself(model):
             yield Finding(
                 _ID, "warning",
-                f"{seen.system} rows of {file.name} have a system message, which o-series models take no "
-                "notice of, or refuse.",
+                f"{seen.system} rows of {file.name} have a system message, which o-series models take for a "
+                "developer message; o1-mini and o1-preview refuse it.",
                 "Write it as a `developer` message, or into the user's.", where=[Location(file.name)],
                 rows=seen.system,
             )  # fmt: skip

@@ -41,9 +41,8 @@ def _findings(inputs: Inputs) -> Iterator[Finding]:
             yield _finding(file, "error", f"{file.name} has no rows.", "Write rows into it.")
         elif file.role == "train" and file.rows < MANY:
             few = file.rows < FEW
-            message = (
-                f"{file.name} has {file.rows} rows; the guide speaks of several dozen to hundreds."
-            )
+            rows = "1 row" if file.rows == 1 else f"{file.rows} rows"
+            message = f"{file.name} has {rows}; the guide speaks of several dozen to hundreds."
             fix = "Collect more rows, unless this is a trial."
             yield _finding(file, "warning" if few else "info", message, fix)
 

@@ -1,7 +1,7 @@
-"""ROUGE compares texts without a letter from a to z or a digit: it gives 0, even if they are equal.
+"""ROUGE compares texts in another script than the Latin one, of which it sees the digits at most.
 
-Why: ROUGE's tokens are the letters a-z and the digits. Of a text in another script nothing is left,
-and so the right answer earns 0.0.
+Why: ROUGE's tokens are the letters a-z and the digits. Of a text in another script nothing is left but
+its numbers: without any, the right answer earns 0.0; with some, so does each text with these numbers.
 
 Example: `rouge_l` over references in Japanese.
 
@@ -25,7 +25,8 @@ from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
 
-_SEEN = re.compile(r"[a-z0-9]", re.IGNORECASE | re.ASCII)
+_LETTERS = re.compile(r"[a-z]", re.IGNORECASE | re.ASCII)
+_DIGITS = re.compile(r"[0-9]")
 _MOST_LINES = 5
 
 
@@ -48,11 +49,11 @@ def rouge_parts(facts: GraderFacts | None) -> list[tuple[str, str, Template]]:
 
 
 class UnseenTexts:
-    """Counts the references in which ROUGE sees nothing.
+    """Counts the references in which ROUGE sees no word.
 
     Attributes:
         texts: how many references are no blanks, by path.
-        unseen: in how many of them it sees nothing.
+        unseen: in how many of them it sees no word.
         lines: the first lines of these.
     """
 
@@ -75,10 +76,17 @@ class UnseenTexts:
             if not text.strip():
                 continue
             self.texts[path] += 1
-            if not _SEEN.search(text):
+            if not is_seen(text):
                 self.unseen[path] += 1
                 if len(self.lines) < _MOST_LINES:
                     self.lines.append(row.line)
+
+
+def is_seen(text: str) -> bool:
+    """Whether ROUGE sees more of a text than its numbers, if it has more."""
+    if _LETTERS.search(text):
+        return True
+    return bool(_DIGITS.search(text)) and not any(map(str.isalpha, text))
 
 
 def _ask(inputs: Inputs) -> Answer:
@@ -100,8 +108,8 @@ def _ask(inputs: Inputs) -> Answer:
                 Finding(
                     "latin-only-metric",
                     "warning",
-                    f"{unseen:,} of {texts:,} references ({unseen / texts:.0%}) have no letter from a to z "
-                    f"and no digit: `{metric}` gives 0 for them, even for an equal answer.",
+                    f"{unseen:,} of {texts:,} references ({unseen / texts:.0%}) have no letter from a to z: "
+                    f"`{metric}` compares their digits only, and gives 0 without any, also to an equal text.",
                     "Use `fuzzy_match`, or set the metric's variant to `unicode` in this engine.",
                     where=[
                         *lines,
@@ -109,6 +117,8 @@ def _ask(inputs: Inputs) -> Answer:
                     ],
                     rows=unseen,
                     numbers={"unseen": unseen, "of": texts},
+                    silences=not path
+                    and unseen > texts / 2,  # else other parts, or rows, may be to blame
                 )
             )
     return findings

@@ -39,7 +39,7 @@ def _findings(inputs: Inputs, batch: int, rows: int) -> Iterator[Finding]:
         )  # fmt: skip
     elif steps < _FEW_STEPS:
         yield Finding(
-            "batch-over-rows", "info", f"The job has only {steps} steps.",
+            "batch-over-rows", "info", f"The job has only {steps} step{'s' if steps != 1 else ''}.",
             "Make the batch smaller, or train for more epochs.", where=where, numbers={"steps": steps},
         )  # fmt: skip
 

@@ -36,7 +36,8 @@ def _finding(inputs: Inputs, interval: int, steps: int) -> Iterator[Finding]:
     yield Finding(
         "never-evaluated",
         "warning",
-        f"The job has {steps} steps and is evaluated every {interval}: never, so that no checkpoint is kept.",
+        f"The job has {steps} step{'s' if steps != 1 else ''} and is evaluated every {interval}: never, "
+        "so that no checkpoint is kept.",
         f"Set `eval_interval` to at most {max(steps // 3, 1)}.",
         where=[Location(inputs.job_file, 0, _PATH)],
         numbers={"steps": steps, "eval_interval": interval},

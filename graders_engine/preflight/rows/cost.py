@@ -20,14 +20,14 @@ from graders_engine.outcome import Usage, total_usage
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.planned import planned_calls
+from graders_engine.preflight.planned import planned_calls, planned_calls_in_words
 
 
 def _ask(inputs: Inputs) -> Answer:
     if inputs.grader is None or not inputs.grader.judges:
         return ()
     cost = cost_of(inputs)
-    return NotChecked("no judge has answered") if cost is None else _finding(cost)
+    return NotChecked("no judge has answered") if cost is None else _finding(inputs, cost)
 
 
 def cost_of(inputs: Inputs) -> dict[str, Any] | None:
@@ -56,7 +56,7 @@ def _money(inputs: Inputs, usages: dict[str, Usage]) -> float | None:
     return sum(inputs.prices[model].of(usage) for model, usage in usages.items())
 
 
-def _finding(cost: dict[str, Any]) -> Iterator[Finding]:
+def _finding(inputs: Inputs, cost: dict[str, Any]) -> Iterator[Finding]:
     money = cost["money"]
     price = (
         "; with [prices] in graders.toml the money is shown, too"
@@ -67,10 +67,10 @@ def _finding(cost: dict[str, Any]) -> Iterator[Finding]:
         "cost",
         "info",
         f"Judges use {cost['tokens_per_call']:,.0f} tokens an answer: {cost['tokens']:,.0f} tokens for "
-        f"{cost['calls']:,} answers of the job{price}.",
+        f"{planned_calls_in_words(inputs)} of the job{price}.",
         "Shorten the judge's messages, or ask a cheaper one, if that is too much.",
         numbers=cost,
     )
 
 
-CHECK = Check("cost", "rows", _ask, frozenset({"grader"}), silenced_by=("sample-unread",))
+CHECK = Check("cost", "rows", _ask, frozenset({"train", "grader"}), silenced_by=("sample-unread",))

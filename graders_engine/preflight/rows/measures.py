@@ -19,6 +19,7 @@ def references(inputs: Inputs) -> Any:
     return {
         "confidence": source.confidence,
         "field": source.field or None,
+        "sure": inputs.sure_references,
         "rows": len(trials),
         "rewarded": sum(scale.rewarded(trial.reward) for trial in trials),
         "mean": mean_of(trials),

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graders_engine.report.preflight_verdicts import answers_name
+
 WIDTH = 100.0
 """Width of the scale, in SVG units."""
 _MOST_CONSTANTS = 3
@@ -74,7 +76,7 @@ def ladder_of(measured: Mapping[str, Any]) -> Ladder | None:
 def _rungs(measured: Mapping[str, Any]) -> Iterator[Rung]:
     right = measured.get("references") or {}
     if right.get("mean") is not None:
-        yield Rung("right", "right answers", right["mean"], right.get("low"), right.get("high"))
+        yield Rung("right", answers_name(right), right["mean"], right.get("low"), right.get("high"))
     yield from _corruptions(measured.get("corruptions") or ())
     if floor := measured.get("floor"):
         yield Rung("other", "other rows' answers", floor["mean"])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from graders_engine.preflight.findings import SEVERITIES, Finding
-from graders_engine.preflight.planned import planned_calls
+from graders_engine.preflight.findings import Finding
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report import formatting
 from graders_engine.report.html.ladder import Ladder, as_written, ladder_of
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
-from graders_engine.report.terminal.preflight import best_attack, by_reason, counted
+from graders_engine.report.preflight_verdicts import counted, time_of, verdicts
+from graders_engine.report.terminal.preflight import by_reason
 from graders_engine.report.visible import one_line, start_of, visible
 from graders_engine.version import __version__
 
@@ -26,30 +24,6 @@ _FILTERS = (
     one_line,
     start_of,
 )
-_FAIR = (
-    "reference-not-rewarded", "unstable", "constant-reward", "weak-contrast", "constant-answer",
-    "corruption-unnoticed", "right-answer-rejected",
-)  # fmt: skip
-_GAMEABLE = ("hackable", "insensitive", "beats-baseline", "follows-length")
-_SHORT_S = 1e-3
-_COST = ("cost", "slow-grader", "long-prompts")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer to one of the five questions.
-
-    Attributes:
-        question: the question.
-        state: "error", "warning", "info", "fine" or "unknown".
-        word: the state in words, with counts.
-        sentence: the answer, with its number.
-    """
-
-    question: str
-    state: str
-    word: str
-    sentence: str
 
 
 def preflight_page(report: PreflightReport) -> str:
@@ -66,7 +40,7 @@ def preflight_page(report: PreflightReport) -> str:
         name=inputs.grader.name if inputs.grader else "grader",
         report=report,
         measured=report.measured,
-        verdicts=list(_verdicts(report)),
+        verdicts=list(verdicts(report)),
         ladder=ladder,
         statistics=list(_statistics(report)),
         sections=list(_sections(report, ladder)),
@@ -122,98 +96,6 @@ def _by_group(report: PreflightReport) -> dict[str, list[str]]:
     return found
 
 
-def _verdicts(report: PreflightReport) -> Iterator[Verdict]:
-    groups = report.groups
-    apart = (*_FAIR, *_GAMEABLE, *_COST)
-    others = [id_ for id_ in groups if id_ not in apart]
-    learn = [id_ for id_ in others if groups[id_] == "samples"]
-    valid = [id_ for id_ in others if groups[id_] != "samples"]
-    for question, ids, sentence in (
-        ("Valid?", valid, _valid(report)),
-        ("Fair?", _FAIR, _fair(report.measured)),
-        ("Anything to learn?", learn, _learn(report.measured)),
-        ("Gameable?", _GAMEABLE, _gameable(report.measured)),
-        ("Cost?", _COST, _cost(report)),
-    ):
-        yield _verdict(report, question, ids, sentence)
-
-
-def _verdict(report: PreflightReport, question: str, ids: Sequence[str], clauses: str) -> Verdict:
-    found = [finding for finding in report.findings if finding.id in ids]
-    left_out = [id_ for id_ in ids if id_ in report.not_checked]
-    fine = [id_ for id_ in report.fine if id_ in ids]
-    counts = [
-        counted(count, severity)
-        for severity in reversed(SEVERITIES)
-        if (count := sum(finding.severity == severity for finding in found))
-    ]
-    state: str
-    if found:
-        state = max((finding.severity for finding in found), key=SEVERITIES.index)
-        word = ", ".join(counts)
-    else:
-        state, word = ("fine", "fine") if fine else ("unknown", "not checked")
-    if state != "unknown" and left_out:
-        word += f", {len(left_out)} not checked"
-    why = next((report.not_checked[id_] for id_ in left_out), "") if state == "unknown" else ""
-    why = f"{why[:1].upper()}{why[1:]}." if why else ""
-    return Verdict(question, state, word, clauses or (found[0].message if found else why))
-
-
-def _valid(report: PreflightReport) -> str:
-    rows = sum(file.rows for file in report.inputs.files)
-    checks = sum(group != "samples" for id_, group in report.groups.items() if id_ in report.fine)
-    return f"{counted(rows, 'row')} read; {counted(checks, 'check')} found nothing."
-
-
-def _fair(measured: Mapping[str, Any]) -> str:
-    right, floor = measured.get("references") or {}, measured.get("floor") or {}
-    clauses = []
-    if right.get("mean") is not None:
-        clauses.append(f"right answers earn {right['mean']:.2f}")
-    if floor:
-        clauses.append(f"other rows' answers {'' if clauses else 'earn '}{floor['mean']:.2f}")
-    return _sentence(", ".join(clauses))
-
-
-def _learn(measured: Mapping[str, Any]) -> str:
-    baseline, signal = measured.get("baseline"), measured.get("signal")
-    clauses = [f"the base model earns {baseline['mean']:.2f}"] if baseline else []
-    if signal:
-        clauses.append(
-            f"in {signal['share']:.0%} of groups of {signal['group_size']} the rewards differ"
-        )
-    return _sentence("; ".join(clauses))
-
-
-def _gameable(measured: Mapping[str, Any]) -> str:
-    best = best_attack(measured)
-    if best is None:
-        return ""
-    full = (measured.get("scale") or {}).get("full")
-    of = "" if full is None else f" of {formatting.format_number(full)}"
-    return f"The best of {len(measured['attacks'])} attacks, {best['name']}, earns {best['mean']:.2f}{of}."
-
-
-def _cost(report: PreflightReport) -> str:
-    cost, seconds = report.measured.get("cost"), report.measured.get("seconds")
-    if cost:
-        money = "" if cost["money"] is None else f", {formatting.format_cost(cost['money'])}"
-        return f"{cost['calls']:,} answers, {cost['tokens']:,.0f} tokens{money}."
-    if seconds:
-        calls, each = planned_calls(report.inputs), _time(seconds["p50"])
-        return f"{calls:,} answers in a job, {each} each; no judge is paid."
-    return ""
-
-
-def _time(seconds: float) -> str:
-    return formatting.format_seconds(seconds) if seconds >= _SHORT_S else "under 1 ms"
-
-
-def _sentence(clause: str) -> str:
-    return f"{clause[:1].upper()}{clause[1:]}." if clause else ""
-
-
 def _ends(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"; 95 % interval {low:.2f} to {high:.2f}"
 
@@ -261,7 +143,7 @@ def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
             f"{signal['share']:.0%}{ends}; {prompts}",
         )
     if seconds := measured.get("seconds"):
-        p50, p95 = (_time(seconds[name]) for name in ("p50", "p95"))
+        p50, p95 = (time_of(seconds[name]) for name in ("p50", "p95"))
         yield "Time of one answer", f"median {p50}, 95th percentile {p95}"
     if cost := measured.get("cost"):
         yield (
@@ -291,7 +173,7 @@ def _origin(report: PreflightReport) -> Iterator[tuple[str, str]]:
             f"{Path(inputs.samples_file).name}: {counted(inputs.samples_read, 'sample')}",
         )
     for name, value in inputs.options.to_json().items():
-        if name != "limits" and value not in (None, "", []):
+        if name not in ("limits", "ignore") and value not in (None, "", []):
             yield (
                 name.replace("_", " "),
                 ", ".join(value) if isinstance(value, list) else str(value),

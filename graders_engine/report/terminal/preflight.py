@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from graders_engine.preflight.findings import SEVERITIES, Finding, Severity
 from graders_engine.preflight.report import FOUND, PreflightReport
+from graders_engine.report.preflight_verdicts import counted, verdicts
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
 from graders_engine.report.visible import visible
 from graders_engine.report.width import cut_end
@@ -38,11 +38,10 @@ def _lines(report: PreflightReport, screen: Screen, fail_on: Severity) -> Iterat
         yield from _finding(finding, screen)
         yield ""
     yield from _rest(report)
-    for position, (name, mean) in enumerate(earned(report.measured)):
-        if not position:
-            yield ""
-        label = "" if position else "what it gives"
-        yield f"{label:<{_LABEL_COLUMNS}}  {name:<20}  {mean:.2f}"
+    yield ""
+    for verdict in verdicts(report):
+        question = verdict.question.removeprefix("Anything ").lower()
+        yield f"{question:<{_LABEL_COLUMNS}}{verdict.line}"
     yield ""
     yield summary(report, fail_on)
 
@@ -97,31 +96,6 @@ def by_reason(not_checked: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def earned(measured: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """What the grader gives to whom: (name, mean reward)."""
-    if (right := measured.get("references", {}).get("mean")) is not None:
-        yield "right answers", right
-    if "floor" in measured:
-        yield "other rows' answers", measured["floor"]["mean"]
-    if (best := best_attack(measured)) is not None:
-        yield "best blind attack", best["mean"]
-    if "baseline" in measured:
-        yield "base model", measured["baseline"]["mean"]
-
-
-def best_attack(measured: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The attack that earned the most of those that do not know the answer; None without any."""
-    blind: list[Mapping[str, Any]] = [
-        attack for attack in measured.get("attacks", ()) if attack["kind"] in ("free", "blind")
-    ]
-    return max(blind, key=lambda attack: attack["mean"], default=None)
-
-
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 check`, `2 checks`; `info` has no plural."""
-    return f"{count:,} {noun}{'' if count == 1 or noun == 'info' else 's'}"
-
-
 def summary(report: PreflightReport, fail_on: Severity) -> str:
     """How much was found, and with which exit code that ends."""
     counts = [
@@ -129,9 +103,8 @@ def summary(report: PreflightReport, fail_on: Severity) -> str:
         for severity in reversed(SEVERITIES)
         if (count := report.count(severity))
     ]
-    nothing = (
-        "Nothing was found" if report.inputs.files else "Nothing was found, as no rows were given"
-    )
+    nothing = "Nothing but what is ignored was found" if report.ignored else "Nothing was found"
+    nothing += "" if report.inputs.files else ", as no rows were given"
     found = f"{', '.join(counts) or nothing}."
     if report.inputs.stopped or any(file.fault for file in report.inputs.files):
         return found

@@ -38,7 +38,7 @@ class Problem(str):
 
 
 _CARETS = re.compile(r" *\^+")
-_COMMAND = re.compile(" {4}graders ")
+_COMMAND = re.compile(" {4}(?:for n in [^;]+; do )?graders ")
 """Begins a command to be copied: a line break within it would end it."""
 _CODES: dict[type[str], str] = {Heading: "1", Caution: "33", Problem: "31"}
 
