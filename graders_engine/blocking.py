@@ -258,7 +258,9 @@ class Engine:
         Args and Raises: as `score`. If the engine is closed meanwhile, the future raises LifecycleError.
         """
         compiled = self.compile(grader)
-        outcomes = self.score(compiled, rows, sample_field=sample_field)
+        outcomes = self.score(
+            compiled, rows, sample_field=sample_field
+        )  # raises what is wrong at once
         if compiled.evaluator.waits:
             all_rows = list(rows)
             return self._running().submit(self._graded(compiled, all_rows, sample_field))

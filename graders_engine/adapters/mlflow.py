@@ -21,7 +21,7 @@ from typing import Any
 from mlflow.entities import AssessmentError, AssessmentSource, Feedback
 from mlflow.genai.scorers import Scorer, scorer
 
-from graders_engine.adapters.reward import GraderReward
+from graders_engine.adapters.reward import GraderReward, status_of
 
 _SOURCE = AssessmentSource("CODE", "graders-engine")
 
@@ -48,7 +48,7 @@ def grader_scorer(
         if value is not None and math.isnan(value):
             value = None
         error = AssessmentError(f"{row.blame}".upper(), why) if value is None else None
-        about = {"status": row.status, "flags": ", ".join(row.flags)}
+        about = {"status": status_of(row), "flags": ", ".join(row.flags)}
         parts = [
             Feedback(f"{reward.name}/{key}", part, source=_SOURCE)
             for key, part in row.sub_rewards.items()

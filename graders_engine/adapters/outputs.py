@@ -7,7 +7,7 @@ import math
 from collections.abc import Container, Sequence
 from typing import Any
 
-from graders_engine.adapters.reward import STATUSES, GraderReward
+from graders_engine.adapters.reward import STATUSES, GraderReward, status_of
 from graders_engine.outcome import RowOutcome
 
 _FINISHES = {"max_tokens": "length", "model_length": "length", "unknown": "stop", None: "stop"}
@@ -101,11 +101,11 @@ def fields_for_nemo_gym(
     """The fields of a verified response; a part whose name is taken is `NAME/PART` on top."""
     value = reward.value(row)
     masked = value is None or math.isnan(value)
-    parts = {key: row.sub_rewards.get(key) or 0.0 for key in reward.keys}
+    parts, mine = {key: row.sub_rewards.get(key) or 0.0 for key in reward.keys}, status_of(row)
     kind = "judge_failed" if row.blame == "judge" else "verifier_error"
     return {
         **{f"{reward.name}/{key}" if key in taken else key: part for key, part in parts.items()},
-        **{f"{reward.name}/{status}": float(row.status == status) for status in STATUSES},
+        **{f"{reward.name}/{status}": float(mine == status) for status in STATUSES},
         "reward": 0.0 if masked else value,
         "mask_sample": masked,
         "reward_components": parts,

@@ -7,6 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, Self
 
@@ -56,7 +57,7 @@ class GraderReward:
             of the `openai` package, or another GraderReward, whose engine it shares.
         failed: what a row gets for which a judge or the infrastructure failed; not "served".
         invalid: what a row gets whose output or whose grader's code is at fault.
-        name: the name in logs; the grader's by default.
+        name: the name in logs; by default the grader's, or the other GraderReward's.
         settings: the engine's, by the names of `EngineSettings`; none with another GraderReward.
 
     Attributes:
@@ -84,10 +85,11 @@ class GraderReward:
             raise InvalidRequest(
                 f"The settings {', '.join(settings)} belong to the other GraderReward, whose engine is used."
             )
-        shared = isinstance(grader, GraderReward)
-        self._own: ProcessEngine = grader._own if shared else ProcessEngine(grader, settings)
+        other = grader if isinstance(grader, GraderReward) else None
+        self._own: ProcessEngine = other._own if other else ProcessEngine(grader, settings)
         self.failed, self.invalid = failed, invalid
-        self.name: str = name or self._own.compiled.spec.name or "grader"
+        usual = other.name if other else self._own.compiled.spec.name
+        self.name: str = name or usual or "grader"
         self.__name__ = self.name  # frameworks name their metrics by it
         self.keys: tuple[str, ...] = tuple(self._own.compiled.spec.parts())
         self.tally: dict[Status, int] = dict.fromkeys(STATUSES, 0)
@@ -218,7 +220,7 @@ def shared_reward(grader: Any, settings: Mapping[str, Any]) -> GraderReward:
     if isinstance(grader, GraderReward):
         return GraderReward(grader, **settings)  # which shares its engine
     key = (
-        _identity_of(grader),
+        _version_of(grader) or _identity_of(grader),
         *((name, _identity_of(settings[name])) for name in sorted(settings)),
     )
     with in_fork.lock:
@@ -239,14 +241,19 @@ _shared: OrderedDict[tuple[Any, ...], tuple[GraderReward, Any]] = OrderedDict()
 """With what it was made of: an object that is held has an `id` of its own."""
 
 
-def _identity_of(value: Any) -> Any:
-    """What is equal for equal graders and settings, and for nothing else."""
-    path = file_of(value)
+def _version_of(grader: Any) -> Any:
+    """A grader's file as it is now; None if it is none that can be looked at."""
+    path = file_of(grader)
     if path is not None:
         with suppress(OSError):
             found = path.stat()
             return str(path.resolve()), found.st_mtime_ns, found.st_size, found.st_ino
-    if isinstance(value, (str, bytes, int, float, type(None))):
+    return None
+
+
+def _identity_of(value: Any) -> Any:
+    """What is equal for equal graders and settings, and for nothing else."""
+    if isinstance(value, (str, bytes, int, float, Path, type(None))):
         return type(value).__name__, value
     if isinstance(value, (Mapping, list, tuple)):
         with suppress(NotJson, ValueError):

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from graders_engine import Engine, GraderReward, InvalidGrader, InvalidRequest, NoReward, Scripted
+from graders_engine.adapters.reward import shared_reward
 from graders_engine.errors import BackendFailure, LifecycleError
 
 JUDGE: dict[str, Any] = {
@@ -123,6 +124,25 @@ def test_a_row_without_what_the_grader_reads_raises_under_every_policy() -> None
     reward = GraderReward(JSON_ANSWER, failed="none", invalid="none")
     with pytest.raises(NoReward, match=r"item\.label"):
         reward.value(reward.grade('{"answer": "cat"}', {}))
+
+
+def test_a_reward_made_of_another_one_has_its_name_and_its_engine(
+    name_email: dict[str, Any],
+) -> None:
+    first = GraderReward(name_email, name="mine")
+    assert GraderReward(first, failed="nan").name == "mine"
+    assert GraderReward(first, name="other").name == "other"
+
+
+def test_a_setting_that_is_named_as_a_file_does_not_change_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "maths").write_text("")
+    first = shared_reward(JSON_ANSWER, {"name": "maths"})
+    (tmp_path / "maths").write_text("longer")
+    assert shared_reward(JSON_ANSWER, {"name": "maths"}) is first
+    assert shared_reward(JSON_ANSWER, {"name": "other"}) is not first
 
 
 def test_parts_have_the_same_keys_for_each_row(name_email: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,12 @@ def graded_with_outputs(
     with Engine() as engine:
         found = list(engine.score_single(grader, [ref.row for ref in refs]))
     return [(row.status, row.reward, row.flags.get("other_error", "")) for row in found]
+
+
+IS_GOLD = {
+    "type": "string_check",
+    "operation": "eq",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.gold}}",
+}
+graded_by_gold = partial(graded_with_outputs, IS_GOLD)

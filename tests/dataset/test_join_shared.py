@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graders_engine.errors import InvalidRequest
-from tests.dataset.files import graded_with_outputs
+from tests.dataset.files import graded_by_gold as graded
 
-CHECK = {
-    "type": "string_check",
-    "operation": "eq",
-    "input": "{{sample.output_text}}",
-    "reference": "{{item.gold}}",
-}
-graded = partial(graded_with_outputs, CHECK)
 WORDS = [f"word {n}" for n in range(5)]
 
 
