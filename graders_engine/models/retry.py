@@ -111,6 +111,8 @@ class RetryPolicy:
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait as the server asks for them: in milliseconds, in seconds, or as a date."""
+    if "retry-after" not in headers and "retry-after-ms" not in headers:
+        return None
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * unit

@@ -116,8 +116,11 @@ class Dialects:
 
     def of(self, model: str) -> Dialect:
         """The fullest form that is not known to fail."""
-        known = self._of(model)
-        shared = known.shared.keys() - known.proven
+        return self._dialect(self._of(model))
+
+    @staticmethod
+    def _dialect(known: _Known) -> Dialect:
+        shared = known.shared and known.shared.keys() - known.proven
         return Dialect(known.dialect.left_out | shared) if shared else known.dialect
 
     def left_out(self, request: ModelRequest, dialect: Dialect) -> tuple[str, ...]:
@@ -133,7 +136,8 @@ class Dialects:
     async def begin(self, request: ModelRequest) -> Attempt:
         """Wait while another request tries the same model, but not for long; gives what `end` takes."""
         attempt = Attempt(request)
-        await self._wait(attempt)
+        if not self._is_proven(request):
+            await self._wait(attempt)
         return attempt
 
     async def _wait(self, attempt: Attempt) -> None:
@@ -142,12 +146,15 @@ class Dialects:
             attempt.goes_ahead = await turns.go_ahead()
 
     def _is_proven(self, request: ModelRequest) -> bool:
-        return self.of(request.model).parts(request, self._api) <= self._of(request.model).proven
+        known = self._of(request.model)
+        return self._dialect(known).parts(request, self._api) <= known.proven
 
     def end(self, attempt: Attempt) -> None:
         """The request has ended, whatever came of it: the next one may try what is still unproven."""
         known = self._of(attempt.request.model)
-        known.shared -= Counter(attempt.refused)  # without a success it is not believed any longer
+        if attempt.refused:
+            # Without a success it is not believed any longer.
+            known.shared -= Counter(attempt.refused)
         if attempt.goes_ahead:
             if attempt.ended != "worked":
                 known.turns.failed(was_rejected=attempt.ended == "rejected")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 CHECK_S = 1.0
@@ -56,6 +57,7 @@ class PortCheck:
         await asyncio.gather(*checks, return_exceptions=True)
 
 
+@lru_cache(maxsize=MAX_KNOWN)
 def _origin(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
 

@@ -56,8 +56,9 @@ def chat_reply(answer: Any) -> ModelReply:
         raise KeyError("message")
     content = _content(message.get("content"))
     reasoning = content.reasoning
-    for key in _REASONING_KEYS:
-        reasoning = reasoning or _said_in(message.get(key))
+    if not content.text.strip():  # reasoning is of use in place of a text only
+        for key in _REASONING_KEYS:
+            reasoning = reasoning or _said_in(message.get(key))
     refusals = [_text(message.get("refusal")), *content.refusals, FILTERED if filtered else ""]
     return _reply(answer, content.text, reasoning, refusals, "length" if cut else "stop")
 
