@@ -27,6 +27,7 @@ LADDER = [
     {"evals"},
     {"report"},
     {"preflight"},
+    {"storage"},
     {"dataset/scoring"},
     {"dataset/results"},
     {"dataset/rows"},

@@ -18,13 +18,13 @@ from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.evals.check import HostedCheck, check
-from graders_engine.evals.conversion import import_evals
-from graders_engine.evals.dashboard import GivenGrader
-from graders_engine.evals.download import EvalsApi, download
-from graders_engine.evals.export import files_of
-from graders_engine.evals.imported import Imported
-from graders_engine.evals.instructions import import_report
+from graders_engine.evals.hosted.check import HostedCheck, check
+from graders_engine.evals.hosted.conversion import import_evals
+from graders_engine.evals.hosted.dashboard import GivenGrader
+from graders_engine.evals.hosted.download import EvalsApi, download
+from graders_engine.evals.hosted.export import files_of
+from graders_engine.evals.hosted.imported import Imported
+from graders_engine.evals.hosted.instructions import import_report
 from graders_engine.files import FilesInUse, require_regular, write_whole
 from graders_engine.graders.parse import parse
 from graders_engine.models.credentials import DEFAULT_BASE_URL

@@ -1,1 +1,1 @@
-"""Exports of the hosted evals as graders and rows."""
+"""The evals API: what an eval and a run are, their workers, and exports of the hosted ones."""

@@ -19,7 +19,7 @@ from graders_engine.dataset.rows.shapes import Flat
 from graders_engine.dataset.rows.shards import Shard, encode_row
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import InvalidRequest, InvalidRow
-from graders_engine.evals.conversion import import_evals
+from graders_engine.evals.hosted.conversion import import_evals
 from tests.dataset.evals_service import EVALS, RUNS
 from tests.dataset.files import rows_of, write_rows
 from tests.dataset.shapes_cases import completion

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine
-from graders_engine.evals.conversion import import_evals
+from graders_engine.evals.hosted.conversion import import_evals
 from tests.dataset.evals_service import UUID, eval_, output_item, run
 from tests.dataset.test_evals_export import graders, lines, rows, write
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from graders_engine.evals.conversion import import_evals
-from graders_engine.evals.dashboard import GivenGrader
+from graders_engine.evals.hosted.conversion import import_evals
+from graders_engine.evals.hosted.dashboard import GivenGrader
 from tests.dataset.evals_service import CRITERIA, EVALS, ITEMS, RUNS, UUID, eval_
 from tests.dataset.test_evals_export import graders, lines, rows, write, written
 

@@ -19,11 +19,11 @@ import pytest
 
 from graders_engine import Engine
 from graders_engine.errors import DataSetError
-from graders_engine.evals.check import check
-from graders_engine.evals.conversion import import_evals
-from graders_engine.evals.download import EvalsApi, download
-from graders_engine.evals.export import files_of
-from graders_engine.evals.instructions import import_report
+from graders_engine.evals.hosted.check import check
+from graders_engine.evals.hosted.conversion import import_evals
+from graders_engine.evals.hosted.download import EvalsApi, download
+from graders_engine.evals.hosted.export import files_of
+from graders_engine.evals.hosted.instructions import import_report
 from graders_engine.models.retry import RetryPolicy
 from tests.dataset.evals_service import (
     CRITERIA,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graders_engine.evals.names import file_name, formula_key
+from graders_engine.evals.hosted.names import file_name, formula_key
 from graders_engine.graders.parse import parse
 from graders_engine.report.width import columns_of
 from tests.dataset.test_evals_dashboard import MATCH, cells, line

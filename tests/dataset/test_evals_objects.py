@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graders_engine.evals.conversion import import_evals
-from graders_engine.evals.export import survey
-from graders_engine.evals.imported import Imported
-from graders_engine.evals.instructions import import_report
+from graders_engine.evals.hosted.conversion import import_evals
+from graders_engine.evals.hosted.export import survey
+from graders_engine.evals.hosted.imported import Imported
+from graders_engine.evals.hosted.instructions import import_report
 from tests.dataset.evals_service import EVALS, RUNS
 from tests.dataset.test_evals_export import lines, write
 

@@ -15,7 +15,7 @@ import pytest
 
 from graders_engine import Engine
 from graders_engine.errors import DataSetError
-from graders_engine.evals.download import EvalsApi
+from graders_engine.evals.hosted.download import EvalsApi
 from graders_engine.models import http
 from tests.judges.rows import SCORE, judging, row
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from graders_engine import Engine
 from graders_engine.cli.main import graders
 from graders_engine.errors import DataSetError, GradersError, InvalidGrader, InvalidRequest
-from graders_engine.evals.download import EvalsApi
+from graders_engine.evals.hosted.download import EvalsApi
 from graders_engine.models.config import read_config
 from graders_engine.models.endpoint import EndpointSettings
 from tests.judges.rows import SCORE

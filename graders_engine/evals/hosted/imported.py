@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graders_engine.evals.export import ExportedEval, ExportedRun
+from graders_engine.evals.hosted.export import ExportedEval, ExportedRun
 
 ROWS = ".rows.jsonl"
 """How the names of files with rows end."""

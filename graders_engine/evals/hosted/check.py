@@ -10,7 +10,7 @@ from typing import Any
 from graders_engine.blocking import Engine
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import UnavailableGrader
-from graders_engine.evals.imported import Criterion, ImportedEval
+from graders_engine.evals.hosted.imported import Criterion, ImportedEval
 from graders_engine.outcome import RowOutcome
 
 TOLERANCE = 1e-9

@@ -6,10 +6,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from graders_engine.evals.check import HostedCheck
-from graders_engine.evals.dashboard import WITHOUT_GRADERS
-from graders_engine.evals.imported import ROWS, Criterion, Imported, ImportedEval, ImportedRun
-from graders_engine.evals.names import MAX_NAMED, alike, short, without_uuid
+from graders_engine.evals.hosted.check import HostedCheck
+from graders_engine.evals.hosted.dashboard import WITHOUT_GRADERS
+from graders_engine.evals.hosted.imported import (
+    ROWS,
+    Criterion,
+    Imported,
+    ImportedEval,
+    ImportedRun,
+)
+from graders_engine.evals.hosted.names import MAX_NAMED, alike, short, without_uuid
 from graders_engine.report.width import columns_of, padded, short_names
 
 AS_SERVED = " --templates as_served"

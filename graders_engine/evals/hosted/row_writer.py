@@ -11,16 +11,16 @@ from typing import IO, Any
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import BY_NAME
-from graders_engine.evals.export import (
+from graders_engine.evals.hosted.export import (
     ExportedRun,
     Survey,
     is_downloaded,
     item_number,
     scores_in,
 )
-from graders_engine.evals.import_outputs import ImportOutputs
-from graders_engine.evals.imported import ROWS, Criterion, Imported, ImportedRun
-from graders_engine.evals.names import file_name, unique, without_uuid
+from graders_engine.evals.hosted.import_outputs import ImportOutputs
+from graders_engine.evals.hosted.imported import ROWS, Criterion, Imported, ImportedRun
+from graders_engine.evals.hosted.names import file_name, unique, without_uuid
 from graders_engine.files import write_whole
 from graders_engine.language import strict_json
 

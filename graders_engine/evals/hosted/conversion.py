@@ -9,18 +9,18 @@ from typing import Any
 
 from graders_engine.compiled import Unreadable
 from graders_engine.errors import DataSetError, InvalidGrader, Mistake
-from graders_engine.evals.dashboard import GivenGrader, complete
-from graders_engine.evals.export import (
+from graders_engine.evals.hosted.dashboard import GivenGrader, complete
+from graders_engine.evals.hosted.export import (
     ExportedEval,
     Survey,
     is_output_item,
     objects_in,
     survey,
 )
-from graders_engine.evals.import_outputs import ImportOutputs
-from graders_engine.evals.imported import Criterion, Imported, ImportedEval
-from graders_engine.evals.names import file_name, formula_key, short, without_uuid
-from graders_engine.evals.row_writer import RowWriter
+from graders_engine.evals.hosted.import_outputs import ImportOutputs
+from graders_engine.evals.hosted.imported import Criterion, Imported, ImportedEval
+from graders_engine.evals.hosted.names import file_name, formula_key, short, without_uuid
+from graders_engine.evals.hosted.row_writer import RowWriter
 from graders_engine.graders.parse import parse
 from graders_engine.language.as_served import Strictness
 

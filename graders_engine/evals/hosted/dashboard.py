@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.evals.export import ExportedEval, Survey
-from graders_engine.evals.names import MAX_NAMED, alike, short, without_uuid
+from graders_engine.evals.hosted.export import ExportedEval, Survey
+from graders_engine.evals.hosted.names import MAX_NAMED, alike, short, without_uuid
 from graders_engine.graders.parts import by_name
 
 WITHOUT_GRADERS = (

@@ -1,0 +1,1 @@
+"""Exports of the hosted evals as graders and rows."""
