@@ -101,7 +101,7 @@ def scored(rows: Path, grader: dict[str, Any], workers: int, *more: str) -> tupl
     """Wall seconds of the whole command, and the peak megabytes of the largest of its processes."""
     command = [
         sys.executable, "-m", "graders_engine", "score", "--quiet", "--workers", str(workers),
-        "--grader", json.dumps(grader), "--data", str(rows), "--out", f"{rows}.out", *more,
+        "--grader", json.dumps(grader), "--data", str(rows), "--out", f"{rows}.results.jsonl", *more,
     ]  # fmt: skip
     began = time.perf_counter()
     process = subprocess.Popen(command)

@@ -30,7 +30,7 @@ from graders_engine.outputs.forms import sample_scope
 from graders_engine.outputs.responses import error_in
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
 from graders_engine.outputs.samples import plain_text
-from graders_engine.outputs.texts import opened
+from graders_engine.outputs.texts import FIRST_OF_OBJECTS, has_signs, opened
 from graders_engine.outputs.unreadable import Unreadable as Unreadable
 
 _log = logging.getLogger("graders_engine")
@@ -216,7 +216,7 @@ def scope_reader(
             if (
                 item is not None
                 and type(text) is str
-                and text[:1] not in _MAY_OPEN
+                and not (text[:1] in FIRST_OF_OBJECTS and has_signs(text))
                 and _MORE_KEYS.isdisjoint(row)
             ):
                 return Scope(item, text)  # most rows
@@ -234,8 +234,6 @@ def scope_reader(
 
 _OTHER_KEYS = frozenset(("reference_answer", KEPT_FIELD))
 _MORE_KEYS = _OTHER_KEYS | {"sample", "error"}
-_MAY_OPEN = frozenset("{ \t\r\n")
-"""How the text of an API's answer may begin."""
 
 
 def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> Scope:

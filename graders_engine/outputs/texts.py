@@ -22,10 +22,10 @@ def opened(value: Any, *, sample: bool = False) -> Any:
         value: an output.
         sample: whether it stands in a field of that name, so that the text of a sample object is one, too.
     """
-    if type(value) is not str or value[:1] not in _FIRST:
+    if type(value) is not str or value[:1] not in FIRST_OF_OBJECTS:
         return value
     text = value.strip()
-    if text[:1] != "{" or text[-1:] != "}" or not (sample or any(map(text.__contains__, _SIGNS))):
+    if text[:1] != "{" or text[-1:] != "}" or not (sample or has_signs(text)):
         return value
     try:
         found = strict_json.decode(text)
@@ -39,12 +39,18 @@ def opened(value: Any, *, sample: bool = False) -> Any:
     return found if of_sample or _is_answer(found) else value
 
 
-_FIRST = frozenset("{ \t\r\n")
+FIRST_OF_OBJECTS = frozenset("{ \t\r\n")
+"""How the text of an API's answer may begin."""
 _SIGNS = (
     '"object"', '"custom_id"', '"error"', '"stop_reason"', '"refusal"', '"usageMetadata"', '"finish_reason"',
     '"output_text"', '"status_code"',
 )  # fmt: skip
 """Keys and types of which each answer has one: texts without them need not be parsed."""
+
+
+def has_signs(text: str) -> bool:
+    """Whether a text may be an API's answer: one that is has one of the signs."""
+    return any(map(text.__contains__, _SIGNS))
 
 
 def _is_answer(found: Mapping[str, Any]) -> bool:
