@@ -121,7 +121,7 @@ def ours(case: Case) -> Interval:
         return found.low, found.high
 
     def of_difference(values: Floats, groups: NDArray[np.int64] | None) -> Ends:
-        found, _ = estimate_difference(values, groups)
+        found, _ = estimate_difference(np.zeros_like(values), values, groups)
         return found.low, found.high
 
     return of_difference if case.differences else of_mean

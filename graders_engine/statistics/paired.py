@@ -109,7 +109,7 @@ def paired(
     if not len(before):
         return None
     differences = apart(before, after)
-    difference, detectable = estimate_difference(differences, groups, allowed)
+    difference, detectable = estimate_difference(before, after, groups, allowed)
     p_value, test = _no_difference(clusters(differences, groups), differences)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     return Paired(
@@ -135,7 +135,8 @@ def apart(before: Floats, after: Floats) -> Floats:
 
 
 def estimate_difference(
-    differences: Floats,
+    before: Floats,
+    after: Floats,
     groups: NDArray[Any] | None = None,
     allowed: tuple[Range | None, Range | None] = (None, None),
 ) -> tuple[Estimate, float | None]:
@@ -146,22 +147,29 @@ def estimate_difference(
     Review 19(5): the minimum detectable effect).
 
     Args:
-        differences: one per row, at least one, as `apart` returns them.
+        before: finite rewards of the first run, at least one.
+        after: those of the second run, for the same rows in the same order.
         groups: the name of each row's group; None if every row is a group.
-        allowed: of both runs, the lowest and the highest possible value; None if unknown.
+        allowed: of both runs, the lowest and the highest possible value; None if unknown, which is 0 to 1
+            for values that are all 0 or 1.
     """
+    differences = apart(before, after)
     clustered = clusters(differences, groups)
     adjusted, count = _adjusted(clustered, differences), len(clustered.sums)
     error = standard_error(adjusted)
     if error is None or count < 2:
         return Estimate(clustered.mean, None, None, len(differences), count), None
     reach = error * t_quantile(len(adjusted.sums))
-    furthest = 1.0 if _whole_steps(differences) else math.inf
-    low = max(adjusted.mean - reach, -furthest)
-    high = min(adjusted.mean + reach, furthest)
+    low, high = adjusted.mean - reach, adjusted.mean + reach
     detectable = error * (t_quantile(count) + float(special.ndtri(POWER)))
     found = Estimate(clustered.mean, low, high, len(differences), count)
-    return found.within(_apart_at_most(*allowed), differences), detectable
+    ranges = allowed[0] or _if_binary(before), allowed[1] or _if_binary(after)
+    return found.within(_apart_at_most(*ranges), differences), detectable
+
+
+def _if_binary(values: Floats) -> Range | None:
+    """From 0 to 1 where all values are one of the two, as of passed and failed; None for others."""
+    return (0.0, 1.0) if bool(np.isin(values, (0.0, 1.0)).all()) else None
 
 
 def _apart_at_most(before: Range | None, after: Range | None) -> Range | None:

@@ -86,6 +86,18 @@ def test_the_interval_of_0_or_1_differences_is_bonett_and_prices() -> None:
     )
 
 
+def test_an_interval_ends_at_1_only_where_no_difference_can_be_greater() -> None:
+    few = [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    passed = compared(np.zeros(6), np.array(few)).difference
+    assert passed.high == 1.0
+    stars = compared(np.full(6, 3.0), np.array(few) + 3).difference
+    assert stars.high is not None
+    assert stars.high > 1.0
+    assert (stars.value, stars.low) == pytest.approx((passed.value, passed.low))
+    known = estimate_difference(np.full(6, 3.0), np.array(few) + 3, None, ((3, 4), (3, 4)))[0]
+    assert known.high == 1.0
+
+
 def test_the_interval_of_rewards_that_all_moved_is_the_paired_t_tests() -> None:
     random = np.random.default_rng(5)
     before = random.beta(2, 2, 30)
@@ -121,11 +133,11 @@ def test_rows_of_a_group_count_as_one_observation() -> None:
 
 def test_the_detectable_difference_is_detected_four_times_out_of_five() -> None:
     random = np.random.default_rng(6)
-    _, detectable = estimate_difference(random.normal(0, 0.3, 400))
+    _, detectable = estimate_difference(np.zeros(400), random.normal(0, 0.3, 400))
     assert detectable is not None
     found = 0
     for _ in range(2_000):
-        difference, _ = estimate_difference(random.normal(detectable, 0.3, 400))
+        difference, _ = estimate_difference(np.zeros(400), random.normal(detectable, 0.3, 400))
         found += difference.low is not None and difference.low > 0
     assert found / 2_000 == pytest.approx(0.8, abs=0.06)
 

@@ -23,7 +23,7 @@ from graders_engine.statistics.agreement import (
 )
 from graders_engine.statistics.correlation import pearson, spearman
 from graders_engine.statistics.estimate import Estimate, Floats, estimate_some
-from graders_engine.statistics.paired import apart, estimate_difference
+from graders_engine.statistics.paired import estimate_difference
 
 PASSED, FAILED = "passed", "failed"
 """The labels that numbers are matched as."""
@@ -171,7 +171,7 @@ def _number_agreement(
         estimate_some(np.abs(judge - human), allowed=(0.0, np.inf)),
         middle,
         float(np.abs(human - middle).mean()),
-        estimate_difference(apart(human, judge))[0],
+        estimate_difference(human, judge)[0],
         calibration(judge, human),
     )
     alpha = interval_alpha(answers)

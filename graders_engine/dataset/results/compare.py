@@ -315,8 +315,7 @@ def _sub_reward_changes(
         both = ~(np.isnan(old) | np.isnan(new))
         difference = None
         if both.any():
-            moved = apart(old[both], new[both])
-            difference, _ = estimate_difference(moved, values.groups[both], ranges)
+            difference, _ = estimate_difference(old[both], new[both], values.groups[both], ranges)
         yield (
             key,
             PartChange(
