@@ -28,7 +28,7 @@ class TRLReward(GraderReward):
 
     Args:
         grader, settings: as for GraderReward.
-        item: the column of items, objects or JSON text (with each row's own keys); else all, and `prompt`.
+        item: the column of items, objects or JSON text; without it an item is all columns and `prompt`.
     """
 
     def __init__(self, grader: Any, *, item: str = "item", **settings: Any) -> None:

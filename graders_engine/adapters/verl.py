@@ -11,8 +11,8 @@ or in Python::
     from graders_engine.adapters.verl import compute_score
     assert compute_score("maths", "42", "42", {"level": 1}, grader="grader.json")["score"] == 1.0
 
-The item is `extra_info` with `data_source` and `ground_truth`. Judges and python: `acompute_score`. Take the
-reward manager `naive`, `dapo` or `gdpo`: `rate_limited` makes 0.0 of every exception. Run with verl 0.9.1.
+The item is `extra_info` with `data_source` and `ground_truth`. With judges or python name `acompute_score`.
+Reward managers: `naive`, `dapo` or `gdpo`; `rate_limited` makes 0.0 of every exception. Run with verl 0.9.1.
 """
 
 from __future__ import annotations
