@@ -1,12 +1,12 @@
 """A metric for DeepEval.
 
-::
+Where `grader.json` is a string_check of the output and `{{item.expected_output}}`::
 
     from deepeval import evaluate, test_case
     from graders_engine.adapters.deepeval import GraderMetric
-
     case = test_case.LLMTestCase(input="Capital?", actual_output="Paris", expected_output="Paris")
-    evaluate([case], [GraderMetric("@grader.json", threshold=0.8)])
+    ran = evaluate([case], [GraderMetric("@grader.json", threshold=0.8)])
+    assert ran.test_results[0].success
 
 The item is the metadata, and over it `input`, `expected_output`, `context` and `retrieval_context` if set. A
 row that failed raises: with `ErrorConfig(ignore_errors=True)` it has no score. Run with deepeval 4.3.

@@ -1,11 +1,14 @@
 """A scorer for Inspect AI.
 
-::
+Where `grader.json` is a string_check of the output and `{{item.target}}`::
 
-    from inspect_ai import Task
+    from inspect_ai import Task, eval
+    from inspect_ai.dataset import Sample
     from graders_engine.adapters.inspect_ai import grader_scorer
 
-    Task(dataset=samples, scorer=grader_scorer("@grader.json", judges="http://127.0.0.1:8001/v1"))
+    samples = [Sample(input="Say hello.", target="Default output from mockllm/model")]
+    (log,) = eval(Task(dataset=samples, scorer=grader_scorer("@grader.json")), model="mockllm/model")
+    assert log.results.scores[0].metrics["mean"].value == 1.0
 
 Finished logs: `inspect score LOG.eval --scorer graders_engine/grader -S path=grader.json`. The item is the
 sample's metadata; `input` and `target` are the sample's, whatever its metadata has there. A row that failed,

@@ -1,12 +1,12 @@
 """A scorer for MLflow's evaluations.
 
-::
+Where `grader.json` is a string_check `exact` of the output and `{{item.expectations.answer}}`::
 
     import mlflow
     from graders_engine.adapters.mlflow import grader_scorer
-
     row = {"inputs": {"q": "Capital of France?"}, "outputs": "Paris", "expectations": {"answer": "Paris"}}
-    mlflow.genai.evaluate(data=[row], scorers=[grader_scorer("@grader.json")])
+    ran = mlflow.genai.evaluate(data=[row], scorers=[grader_scorer("@grader.json")])
+    assert ran.metrics == {"exact/mean": 1.0}
 
 The item is `inputs` and `expectations`. A row that failed is an error, and in no mean. It cannot be
 registered with a server, which keeps the source text of scorers. Run with mlflow 3.17.

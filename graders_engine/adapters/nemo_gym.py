@@ -5,8 +5,12 @@ In the server's `app.py`::
     from graders_engine.adapters.nemo_gym import GraderResourcesServer
     GraderResourcesServer.run_webserver()
 
-and in its configuration, `grader: /data/grader.json`. The item is the data row's own fields. An outage masks
-the sample, with its kind and reason. Run with nemo-gym 0.7.
+and in its configuration, where `grader.json` is a string_check of the output and `{{item.answer}}`::
+
+    capitals: {resources_servers: {capitals: {entrypoint: app.py, domain: other, grader: grader.json}}}
+
+The item is the data row's own fields. An outage masks the sample, with its kind and reason. Run with
+nemo-gym 0.7.
 """
 
 from __future__ import annotations
@@ -32,15 +36,13 @@ class GraderVerifyRequest(base.BaseVerifyRequest, extra="allow"):  # type: ignor
 
 
 class GraderVerifyResponse(base.BaseMultiRewardVerifyResponse, extra="allow"):  # type: ignore[call-arg] # the same
-    """The reward, with a multi's parts in `reward_components` and on top, where metrics read them.
-
-    On top, a part whose name is a field's is `NAME/PART`.
-    """
+    """The reward; a multi's parts in `reward_components` and, for metrics, on top (`NAME/PART` if taken)."""
 
 
 class GraderResourcesServer(base.SimpleResourcesServer):
     """A server whose `/verify` grades."""
 
+    ray_enabled = False  # else it starts a Ray cluster, which it does not use
     config: GraderConfig
     _reward: GraderReward = PrivateAttr()
 

@@ -1,10 +1,15 @@
 """The reward function of OpenRLHF, in a file that `--reward.remote_url reward.py` names.
 
-::
+Where `grader.json` is a string_check of the output and `{{item.label}}`, this is `reward.py`::
 
     from graders_engine.adapters.openrlhf import OpenRLHFReward
 
     reward_func = OpenRLHFReward("@grader.json")
+
+and OpenRLHF calls it with queries, prompts and labels::
+
+    from reward import reward_func
+    assert reward_func(["2+2? 4"], ["2+2? "], ["4"])["rewards"].tolist() == [1.0]
 
 The item is `{"prompt", "label"}`. OpenRLHF stops at an exception of the file; over HTTP (`graders serve
 --grader`) it tries five times. Run with openrlhf 0.11.2.

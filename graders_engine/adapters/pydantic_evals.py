@@ -1,12 +1,14 @@
 """An evaluator for Pydantic Evals.
 
-::
+Where `grader.json` is a string_check `exact` of the output and `{{item.expected_output}}`::
 
     from pydantic_evals import Case, Dataset
     from graders_engine.adapters.pydantic_evals import GraderEvaluator
 
     cases = [Case(inputs="The capital of France?", expected_output="Paris")]
-    Dataset(name="capitals", cases=cases, evaluators=[GraderEvaluator("@grader.json")]).evaluate_sync(ask)
+    capitals = Dataset(name="capitals", cases=cases, evaluators=[GraderEvaluator("@grader.json")])
+    report = capitals.evaluate_sync(lambda question: "Paris")  # the lambda stands for your system
+    assert report.averages().scores == {"exact": 1.0}
 
 The item is `inputs`, `expected_output` and `metadata`. A row that failed is an evaluator's failure, and in
 no average. Run with pydantic-evals 2.62.

@@ -1,9 +1,10 @@
 """A pytest plug-in: the fixture `assert_reward`, which tests an output with a grader.
 
-::
+Where `grader.json` is a string_check of the output and `{{item.answer}}`::
 
     def test_the_capital(assert_reward):
-        assert_reward("@grader.json", ask("The capital of France?"), {"answer": "Paris"}, at_least=0.8)
+        output = "Paris"  # what your system answers to "The capital of France?"
+        assert_reward("@grader.json", output, {"answer": "Paris"}, at_least=0.8)
 
 An output without a reward fails the test. Where a judge failed, or its endpoint is down, nothing is known of
 the output: `--graders-outage=skip` or `xfail` says so in place of `fail`. Run with pytest 8.3 to 9.

@@ -1,13 +1,15 @@
 """The reward of TRL's GRPO and RLOO trainers, and of Unsloth and ms-swift, which call it the same way.
 
-::
+Where `grader.json` is a string_check `exact` of the output and `{{item.answer}}`::
 
-    reward = TRLReward("@grader.json", judges="http://127.0.0.1:8001/v1")
-    GRPOTrainer(model, reward_funcs=reward, train_dataset=rows, args=config).train()
+    from datasets import Dataset
+    from trl import GRPOConfig, GRPOTrainer
+    from graders_engine.adapters.trl import TRLReward
+    rows = Dataset.from_list([{"prompt": "The capital of France?", "answer": "Paris"}] * 8)
+    GRPOTrainer("Qwen/Qwen3-0.6B", TRLReward("@grader.json"), GRPOConfig(logging_steps=1), rows).train()
 
-Give one multi grader, not several reward functions: TRL counts one of several that has no reward as 0; a
-multi with a part that failed has none, and the row teaches nothing. Run with trl 1.16; by their sources with
-ms-swift 4.6 (`failed="raise"`: it makes 0 of None) and Unsloth 2026.10.
+Give one multi: of several functions TRL counts one with no reward as 0. A multi with a failed part has none.
+Run with trl 1.16; by their sources with Unsloth 2026.10, ms-swift 4.6 (`failed="raise"`: it makes 0 of None).
 """
 
 from __future__ import annotations
@@ -25,10 +27,8 @@ class TRLReward(GraderReward):
     """A GraderReward that is a reward function; its metrics are logged as `rewards/NAME/mean` and `NAME/...`.
 
     Args:
-        grader: as for GraderReward.
-        item: the column with the item, as an object or as JSON text, which keeps each row's own keys. Without
-            it the item is all columns, and `prompt`.
-        settings: as for GraderReward.
+        grader, settings: as for GraderReward.
+        item: the column of items, objects or JSON text; without it an item is all columns and `prompt`.
     """
 
     def __init__(self, grader: Any, *, item: str = "item", **settings: Any) -> None:

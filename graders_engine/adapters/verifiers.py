@@ -1,6 +1,6 @@
 """A reward of verifiers' tasks, which prime-rl trains with.
 
-In a file, such as `rewards.py`::
+In a file, such as `rewards.py`, where `grader.json` is a string_check of the output and `{{item.answer}}`::
 
     from graders_engine.adapters.verifiers import reward_function
 
@@ -8,10 +8,14 @@ In a file, such as `rewards.py`::
 
 and in the task's configuration::
 
-    TaskConfig(rewards={"answer": {"fn": "rewards.py:answer", "weight": 1.0}})
+    import verifiers.v1 as vf
 
-The item is the task's data; the output is the last reply, with its tool calls. Parts of a multi and the
-shares of rows that were scored, invalid and failed are metrics. Run with verifiers 0.4.
+    config = vf.TaskConfig(rewards={"answer": {"fn": "rewards.py:answer", "weight": 1.0}})
+    task = vf.Task(vf.WireTaskData(prompt="The capital of France?", answer="Paris"), config)
+
+`await task.score(trace)` then sets `trace.rewards["answer"]`. The item is the task's data; the output is the
+last reply, with its tool calls. Parts of a multi and the shares of rows that were scored, invalid and
+failed are metrics. Run with verifiers 0.4.
 """
 
 from __future__ import annotations

@@ -1,14 +1,18 @@
 """The reward functions of verl.
 
-::
+Where `grader.json` is a string_check of the output and `{{item.ground_truth}}`, on the command line::
 
     reward.custom_reward_function.path=pkg://graders_engine.adapters.verl
-    reward.custom_reward_function.name=compute_score     # with judges or python: acompute_score
-    +reward.custom_reward_function.reward_kwargs.grader=/data/grader.json
+    reward.custom_reward_function.name=compute_score
+    +reward.custom_reward_function.reward_kwargs.grader=$PWD/grader.json
 
-or in Python, `compute_score("maths", "42", "42", {"level": 1}, grader="grader.json")["score"]`.
-The item is `extra_info` with `data_source` and `ground_truth`. Take the reward manager `naive`, `dapo` or
-`gdpo`: `rate_limited` makes 0.0 of every exception. Run with verl 0.9.1.
+or in Python::
+
+    from graders_engine.adapters.verl import compute_score
+    assert compute_score("maths", "42", "42", {"level": 1}, grader="grader.json")["score"] == 1.0
+
+The item is `extra_info` with `data_source` and `ground_truth`. With judges or python name `acompute_score`.
+Reward managers: `naive`, `dapo` or `gdpo`; `rate_limited` makes 0.0 of every exception. Run with verl 0.9.1.
 """
 
 from __future__ import annotations

@@ -231,7 +231,9 @@ class HttpClient:
 
 def _abandon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, process: int) -> None:
     """Close a session in its own loop, from any thread; a forked process leaves it alone."""
-    if os.getpid() == process and not session.closed and not loop.is_closed():
+    if os.getpid() != process:
+        _OF_PARENT.append(session)
+    elif not session.closed and not loop.is_closed():
         with suppress(RuntimeError):  # it is closed just now
             loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
 
@@ -273,3 +275,7 @@ class _Answer:
     status: int
     wait_s: float | None
     text: bytes
+
+
+_OF_PARENT: list[aiohttp.ClientSession] = []
+"""Sessions that a fork has from its parent: dropped, they would say on stderr that they are not closed."""

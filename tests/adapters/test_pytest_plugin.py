@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.frameworks.heads import examples
+
 TESTS = """
 from graders_engine import Scripted
 from graders_engine.errors import BackendFailure
@@ -45,8 +47,8 @@ def test_an_outage(assert_reward):
 """
 
 
-def run(folder: Path, *options: str) -> str:
-    (folder / "test_outputs.py").write_text(TESTS)
+def run(folder: Path, *options: str, tests: str = TESTS) -> str:
+    (folder / "test_outputs.py").write_text(tests)
     command = [
         sys.executable,
         "-W",
@@ -63,6 +65,15 @@ def run(folder: Path, *options: str) -> str:
         capture_output=True, text=True, timeout=120, cwd=folder,
     )  # fmt: skip
     return ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("said", "seen"), [("Paris", "1 passed"), ("Oslo", "1 failed")])
+def test_the_example_of_the_head_runs(said: str, seen: str, tmp_path: Path) -> None:
+    (block,) = examples("pytest_plugin", tmp_path)
+    own = 'output = "Paris"'
+    assert own in block
+    printed = run(tmp_path, tests=block.replace(own, f'output = "{said}"'))
+    assert seen in printed
 
 
 def test_a_failure_names_the_reward_the_parts_and_the_output(tmp_path: Path) -> None:

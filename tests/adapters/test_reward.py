@@ -21,6 +21,7 @@ import pytest
 from graders_engine import Engine, GraderReward, InvalidGrader, InvalidRequest, NoReward, Scripted
 from graders_engine.adapters.reward import shared_reward
 from graders_engine.errors import BackendFailure, LifecycleError
+from tests.judges.judge_server import judge_server
 
 JUDGE: dict[str, Any] = {
     "type": "score_model",
@@ -232,6 +233,33 @@ def test_a_fork_grades_after_its_parent_did() -> None:
         [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120
     )
     assert ran.stdout.split() == ["0.25", "0.25", "0"], ran.stderr
+
+
+FORKED_WITH_A_JUDGE = """
+import os, sys
+from graders_engine import GraderReward
+
+def graded(address, is_used):
+    message = {"role": "user", "content": "{{sample.output_text}}"}
+    grader = {"type": "score_model", "name": "j", "model": "m", "input": [message], "range": [0, 1]}
+    reward = GraderReward(grader, judges=address)
+    print(reward.grade("x").reward, flush=True)
+    if child := os.fork():
+        print(os.waitpid(child, 0)[1])
+    elif is_used:
+        print(reward.grade("y").reward, flush=True)
+    sys.exit()
+
+graded(sys.argv[1], sys.argv[2] == "used")
+"""
+
+
+@pytest.mark.parametrize(("use", "printed"), [("used", ["1.0"] * 2), ("unused", ["1.0"])])
+def test_a_fork_says_nothing_of_the_connections_of_its_parent(use: str, printed: list[str]) -> None:
+    with judge_server() as judge:
+        command = [sys.executable, "-c", FORKED_WITH_A_JUDGE, judge.url, use]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (ran.stdout.split(), ran.stderr) == ([*printed, "0"], "")
 
 
 def test_threads_share_a_reward(string_check: dict[str, Any]) -> None:

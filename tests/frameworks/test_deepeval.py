@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,15 @@ from deepeval.test_case import LLMTestCase, MCPToolCall, ToolCall
 from graders_engine import NoReward
 from graders_engine.adapters.deepeval import GraderMetric
 from tests.frameworks.conftest import called, score_model, two_checks
+from tests.frameworks.heads import examples, run
 
 QUIET = DisplayConfig(show_indicator=False, print_results=False)
+
+
+def test_the_example_of_the_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = examples("deepeval", tmp_path)
+    assert run(block, tmp_path)["ran"].test_results[0].metrics_data[0].score == 1.0
 
 
 def case(expected: str) -> LLMTestCase:

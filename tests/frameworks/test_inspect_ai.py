@@ -18,6 +18,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
 from graders_engine.adapters.inspect_ai import grader, grader_scorer
 from graders_engine.adapters.outputs import of_inspect
 from tests.frameworks.conftest import called, score_model, two_checks
+from tests.frameworks.heads import examples, run
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,12 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     encoding = tiktoken.Encoding("bytes", pat_str=".", mergeable_ranks=ranks, special_tokens={})
     monkeypatch.setattr(tiktoken, "get_encoding", lambda _: encoding)
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda _: encoding)
+
+
+def test_the_example_of_the_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = examples("inspect_ai", tmp_path)
+    assert metric(run(block, tmp_path)["log"]).name == "exact"
 
 
 @solver

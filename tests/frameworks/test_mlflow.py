@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -9,11 +10,18 @@ import pytest
 
 from graders_engine.adapters.mlflow import grader_scorer
 from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.heads import examples, run
 
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Any) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_the_example_of_the_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = examples("mlflow", tmp_path)
+    assert run(block, tmp_path)["ran"].metrics == {"exact/mean": 1.0}
 
 
 def rows(*answers: str) -> list[dict[str, Any]]:

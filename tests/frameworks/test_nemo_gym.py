@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from nemo_gym.server_utils import ServerClient
 
 from graders_engine.adapters.nemo_gym import GraderConfig, GraderResourcesServer
 from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.heads import examples
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """A request to verify an answer, with a data row's fields."""
+    message = {
+        "id": "m", "type": "message", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "paris", "annotations": []}],
+    }  # fmt: skip
+    response = {
+        "id": "r", "object": "response", "created_at": 0, "model": "m", "output": [message],
+        "parallel_tool_calls": False, "tool_choice": "auto", "tools": [],
+    }  # fmt: skip
+    return {"responses_create_params": {"input": "The capital?"}, "response": response, **fields}
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """The address of the server of the head, which its own `app.py` serves with its configuration."""
+    app, configuration = examples("nemo_gym", tmp_path)
+    (tmp_path / "app.py").write_text(app)
+    (tmp_path / "capitals.yaml").write_text(configuration)
+    command = [sys.executable, "-u", "app.py", "+config_paths=[capitals.yaml]"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "NEMO_GYM_CONFIG_PATH": "capitals"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout
+        try:
+            printed = ""
+            while not (found := re.search(r"running on (\S+)", printed)):
+                line = server.stdout.readline()
+                assert line, printed
+                printed += line
+            yield found[1]
+        finally:
+            server.terminate()
+    assert "Ray" not in printed  # a grader needs no cluster, and none is started for it
+
+
+def test_the_example_of_the_head_serves(address: str) -> None:
+    for answer, reward in (("paris", 1.0), ("Oslo", 0.0)):
+        found = httpx.post(f"{address}/verify", json=body(answer=answer), timeout=60).json()
+        assert (found["reward"], found["mask_sample"]) == (reward, False)
 
 
 def verified(grader: dict[str, Any], settings: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -23,17 +74,8 @@ def verified(grader: dict[str, Any], settings: dict[str, Any], **fields: Any) ->
         settings=settings,
     )
     server = GraderResourcesServer(config=config, server_client=MagicMock(spec=ServerClient))
-    message = {
-        "id": "m", "type": "message", "role": "assistant", "status": "completed",
-        "content": [{"type": "output_text", "text": "paris", "annotations": []}],
-    }  # fmt: skip
-    response = {
-        "id": "r", "object": "response", "created_at": 0, "model": "m", "output": [message],
-        "parallel_tool_calls": False, "tool_choice": "auto", "tools": [],
-    }  # fmt: skip
-    body = {"responses_create_params": {"input": "The capital?"}, "response": response, **fields}
     with TestClient(server.setup_webserver()) as client:
-        answer = client.post("/verify", json=body)
+        answer = client.post("/verify", json=body(**fields))
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,12 +16,8 @@ import pytest
 import torch
 
 from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.heads import examples
 
-REWARD = """
-from graders_engine.adapters.openrlhf import OpenRLHFReward
-
-reward_func = OpenRLHFReward("@{path}"{settings})
-"""
 PROMPT = "<|im_start|>user\\nThe capital?<|im_end|>\\n<|im_start|>assistant\\n"
 ANSWER = "paris<|im_end|>"
 
@@ -59,18 +56,41 @@ class Tokens:
         return SimpleNamespace(outputs=[answer])
 
 
-def fetched(executor: Any, folder: Path, grader: Any, settings: str = "") -> Any:
-    path, file = folder / "grader.json", folder / "reward.py"
-    path.write_text(json.dumps(grader))
-    file.write_text(REWARD.format(path=path, settings=settings))
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the head's grader and its `reward.py`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reward.py").write_text(examples("openrlhf", tmp_path)[0])
+    return tmp_path
+
+
+def fetched(executor: Any) -> Any:
     sampling = SimpleNamespace(max_tokens=8, logprobs=None)
     tokens = Tokens()
-    running = executor(str(file)).execute(PROMPT, "Paris", sampling, 64, tokens, tokens)
+    running = executor("reward.py").execute(PROMPT, "Paris", sampling, 64, tokens, tokens)
     return asyncio.run(running)
 
 
-def test_a_file_gives_rewards_and_parts(executor: Any, tmp_path: Path) -> None:
-    output = fetched(executor, tmp_path, two_checks("{{item.label}}"))
+def test_the_example_of_the_head_is_the_file_that_is_fetched_from(
+    executor: Any, folder: Path
+) -> None:
+    assert fetched(executor)["reward"].tolist() == [0.0]
+    (folder / "grader.json").write_text(
+        (folder / "grader.json").read_text().replace('"eq"', '"ilike"')
+    )
+    assert fetched(executor)["reward"].tolist() == [1.0]
+
+
+def test_the_call_of_the_head_runs(folder: Path) -> None:
+    (folder / "example.py").write_text(examples("openrlhf", folder)[1])
+    command = [sys.executable, "example.py"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_file_gives_rewards_and_parts(executor: Any, folder: Path) -> None:
+    (folder / "grader.json").write_text(json.dumps(two_checks("{{item.label}}")))
+    output = fetched(executor)
     assert (output["reward"].tolist(), output["scores"].tolist()) == ([0.5], [0.5])
     logs = {key: values.tolist() for key, values in output["extra_logs"].items()}
     assert logs == {
@@ -78,7 +98,11 @@ def test_a_file_gives_rewards_and_parts(executor: Any, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_outage_leaves_no_reward(executor: Any, tmp_path: Path) -> None:
-    judges = ', judges="http://127.0.0.1:9/v1"'
-    output = fetched(executor, tmp_path, score_model("{{item.label}}"), judges)
+def test_an_outage_leaves_no_reward(executor: Any, folder: Path) -> None:
+    (folder / "grader.json").write_text(json.dumps(score_model("{{item.label}}")))
+    file, given = folder / "reward.py", '"@grader.json"'
+    text = file.read_text()
+    assert given in text
+    file.write_text(text.replace(given, f'{given}, judges="http://127.0.0.1:9/v1"'))
+    output = fetched(executor)
     assert output["reward"] is None

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic_evals import Case, Dataset
 
 from graders_engine.adapters.pydantic_evals import GraderEvaluator
 from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.heads import examples, run
+
+
+def test_the_example_of_the_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = examples("pydantic_evals", tmp_path)
+    assert not run(block, tmp_path)["report"].failures
 
 
 def evaluated(evaluator: GraderEvaluator, *expected: str) -> Any:

@@ -15,6 +15,7 @@ from graders_engine import Scripted
 from graders_engine.adapters.trl import TRLReward
 from graders_engine.errors import BackendFailure
 from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.heads import examples, run
 
 WORDS = ["<pad>", "<eos>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
 TEMPLATE = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
@@ -36,6 +37,24 @@ def model() -> Any:
         num_attention_heads=2, num_key_value_heads=2, pad_token_id=0, eos_token_id=1, bos_token_id=None,
     )  # fmt: skip
     return LlamaForCausalLM(config)
+
+
+def test_the_example_of_the_head_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model().save_pretrained("tiny")
+    tokenizer().save_pretrained("tiny")
+    (block,) = examples("trl", tmp_path)
+    # A model of this folder, since none can be fetched; and few steps without a GPU.
+    for own, here in (
+        ("Qwen/Qwen3-0.6B", "tiny"),
+        ("GRPOConfig(", "GRPOConfig(use_cpu=True, max_steps=2, max_completion_length=8, "),
+    ):
+        assert block.count(own) == 1
+        block = block.replace(own, here)
+    run(block, tmp_path)
+    assert capsys.readouterr().out.count("rewards/exact/mean") == 2
 
 
 def trained(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from verifiers.v1.configs.agent import AgentConfig
-from verifiers.v1.configs.task import RewardFunctionConfig, TaskConfig
+from verifiers.v1.configs.task import TaskConfig
 from verifiers.v1.errors import TaskError
 from verifiers.v1.graph import MessageNode
 from verifiers.v1.task import Task, WireTaskData
@@ -19,12 +19,7 @@ from verifiers.v1.types import AssistantMessage, ToolCall
 from graders_engine.adapters.outputs import of_verifiers
 from graders_engine.adapters.verifiers import reward_function
 from tests.frameworks.conftest import called, score_model, two_checks
-
-PLUG_IN = """
-from graders_engine.adapters.verifiers import reward_function
-
-answer = reward_function("@{path}")
-"""
+from tests.frameworks.heads import examples, run
 
 
 def trace(**message: Any) -> Any:
@@ -38,18 +33,31 @@ def trace(**message: Any) -> Any:
     )
 
 
-def test_a_file_with_a_reward_function_is_plugged_into_a_task(tmp_path: Path) -> None:
-    grader = tmp_path / "grader.json"
-    grader.write_text(json.dumps(two_checks("{{item.answer}}")))
-    plug_in = tmp_path / "rewards.py"
-    plug_in.write_text(PLUG_IN.format(path=grader))
-    config = TaskConfig(
-        rewards={"answer": RewardFunctionConfig(fn=f"{plug_in}:answer", weight=2.0)}
-    )
-    task: Any = Task(WireTaskData(prompt="The capital?", answer="Paris"), config)
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The head's block that makes a task, in a folder with its file of rewards and its grader."""
+    monkeypatch.chdir(tmp_path)
+    rewards, block = examples("verifiers", tmp_path)
+    (tmp_path / "rewards.py").write_text(rewards)
+    return block
+
+
+@pytest.mark.parametrize(("answer", "reward"), [("Paris", 1.0), ("Oslo", 0.0)])
+def test_the_example_of_the_head_scores_a_trace(
+    example: str, answer: str, reward: float, tmp_path: Path
+) -> None:
+    scored = trace(content=answer)
+    asyncio.run(run(example, tmp_path)["task"].score(scored))
+    assert (scored.rewards["answer"].score, scored.rewards["answer"].weight) == (reward, 1.0)
+
+
+def test_parts_and_shares_are_metrics_of_a_trace(example: str, tmp_path: Path) -> None:
+    (tmp_path / "grader.json").write_text(json.dumps(two_checks("{{item.answer}}")))
+    # verifiers loads a file once for each name that it is given.
+    block = example.replace("rewards.py", f"{tmp_path}/rewards.py")
     scored = trace()
-    asyncio.run(task.score(scored))
-    assert (scored.rewards["answer"].score, scored.rewards["answer"].weight) == (0.5, 2.0)
+    asyncio.run(run(block, tmp_path)["task"].score(scored))
+    assert scored.rewards["answer"].score == 0.5
     assert scored.metrics == {
         "mix/exact": 0.0, "mix/loose": 1.0, "mix/scored": 1.0, "mix/invalid": 0.0, "mix/failed": 0.0,
     }  # fmt: skip

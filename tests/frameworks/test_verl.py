@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import verl
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from verl import DataProto
 from verl.trainer.ppo.reward import load_reward_manager
 
 from graders_engine import NoReward
 from tests.frameworks.conftest import score_model, two_checks
+from tests.frameworks.heads import examples, run
 
 ANSWERS = ("Paris", "paris", "Oslo")
 
@@ -40,6 +44,29 @@ def manager(function: str, grader: Any, **settings: Any) -> Any:
     }
     config = OmegaConf.create({"reward": reward, "data": {}})
     return load_reward_manager(config, Letters())
+
+
+@pytest.fixture
+def blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The blocks of the head, in a folder with its grader."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PWD", str(tmp_path))
+    return examples("verl", tmp_path)
+
+
+def test_the_command_line_of_the_head_is_read_over_the_configuration_of_verl(
+    blocks: list[str],
+) -> None:
+    overrides = os.path.expandvars(blocks[0]).split()
+    folder = Path(next(iter(verl.__path__))) / "trainer" / "config"
+    with initialize_config_dir(str(folder), version_base=None):
+        config = compose("ppo_trainer", overrides=overrides)
+    rows = scored(load_reward_manager(config, Letters()))
+    assert [row["reward_score"] for row in rows] == [1.0, 0.0, 0.0]
+
+
+def test_the_call_of_the_head_runs(blocks: list[str], tmp_path: Path) -> None:
+    run(blocks[1], tmp_path)
 
 
 def rollouts() -> list[Any]:
