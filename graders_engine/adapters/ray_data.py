@@ -1,11 +1,16 @@
 """Rewards for rows that are in Ray Data.
 
-::
+Where `grader.json` is a string_check `exact` of the output and `{{item.answer}}`::
 
-    rows.map_batches(GradeBatch, fn_constructor_args=(grader,), concurrency=4)
+    import ray
+    from graders_engine.adapters.ray_data import GradeBatch
+
+    rows = ray.data.from_items([{"item": {"answer": "Paris"}, "model_sample": "Paris"}])
+    graded = rows.map_batches(GradeBatch, fn_constructor_args=("@grader.json",), concurrency=1)
+    assert [row["reward"] for row in graded.take_all()] == [1.0]
 
 Use fewer actors than the cluster has cores: if they take every core, Ray Data has none left for reading and
-waits for ever, silently.
+waits for ever, silently. Run with ray 2.60.
 """
 
 from __future__ import annotations

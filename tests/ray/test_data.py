@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graders_engine.adapters.ray_data import GradeBatch
+from tests.frameworks.heads import examples, run
 
 
 def test_map_batches_adds_the_columns(two_nodes: Any, string_check: dict[str, Any]) -> None:
@@ -28,3 +30,13 @@ def test_map_batches_adds_the_columns(two_nodes: Any, string_check: dict[str, An
     assert rewards == {n: float(n % 7 == n % 3) for n in range(1000)}
     assert {row["status"] for row in graded} == {"scored"}
     assert {row["flags"] for row in graded} == {"{}"}
+
+
+def test_the_example_of_the_head_runs_as_it_stands(
+    two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray.data")
+    (block,) = examples("ray_data", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    # The cluster's actors have the folder in which it was started.
+    run(block.replace("@grader.json", f"@{tmp_path}/grader.json"), tmp_path)
