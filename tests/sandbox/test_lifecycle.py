@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -36,6 +39,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("the condition does not become true")
+
+
+def test_python_is_graded_where_new_files_are_their_owners_alone() -> None:
+    source = "def grade(sample, item):\n    open('/tmp/a', 'w')\n    open('/dev/shm/b', 'w')\n    return 0.5"
+    grader = json.dumps({"type": "python", "source": source})
+    command = [sys.executable, "-m", "graders_engine", "run", "--grader", grader]
+    ran = subprocess.run(
+        [*command, "--model-sample", "x"], capture_output=True, text=True, umask=0o077
+    )
+    assert json.loads(ran.stdout)["reward"] == 0.5, ran.stderr
 
 
 def test_as_many_grades_run_at_a_time_as_the_pool_allows(run: Run) -> None:

@@ -86,6 +86,7 @@ def _bound_sockets(processes: int) -> list[str]:
 
 
 def _build_root(plan: Plan, sockets: list[str], owner: int) -> None:
+    os.umask(0o022)  # graded code is another user here, and passes through what is made
     visible = [p for p in plan.readable if os.path.lexists(p)]
     base = next(
         s
