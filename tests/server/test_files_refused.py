@@ -12,7 +12,7 @@ import pytest
 
 from tests.server.serving import Answer, Server, command, eventually, read_answer, running, serving
 
-LIMITS = "[store]\nmax_file_bytes = 1000000\nmax_bytes = 2500000\n"
+LIMITS = "[store]\nmax_file_bytes = 1000000\nmax_bytes = 2750000\n"
 
 
 @pytest.fixture(scope="module")
