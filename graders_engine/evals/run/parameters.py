@@ -41,8 +41,8 @@ def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
     """A function in the form of chat completions; those of responses have its keys beside the type."""
     if tool.get("type") != "function":
         raise InvalidRequest(
-            f"Invalid 'sampling_params.tools[{place}]': tools of the type '{tool.get('type')}' run at the hosted "
-            "service only. Supported values are: 'function'."
+            f"Invalid 'sampling_params.tools[{place}]': tools of the type '{tool.get('type')}' run at the "
+            "hosted service only. Supported values are: 'function'."
         )
     if "function" in tool:
         return dict(tool)
