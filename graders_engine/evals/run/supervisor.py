@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from graders_engine.errors import OutOfResources
@@ -32,14 +31,6 @@ COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.worker")
 _LOG_CHARS = 2_000
 """Of the end of a dead worker's log, in the run's error."""
 _OPEN = ("queued", "in_progress")
-
-
-@dataclass(slots=True)
-class _Started:
-    """A worker that this process started."""
-
-    process: subprocess.Popen[bytes]
-    at: float
 
 
 class Supervisor:
@@ -73,7 +64,7 @@ class Supervisor:
     ) -> None:
         self._store, self._at_once, self._command = store, at_once, tuple(command)
         self._settings, self._sent = settings, as_json(settings)
-        self._started: dict[str, _Started] = {}
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._canceled_at: dict[str, float] = {}
         self._woken = asyncio.Event()
 
@@ -102,8 +93,6 @@ class Supervisor:
 
     def look(self) -> None:
         """Look at all runs once: start, start again, end what is to end."""
-        for started in self._started.values():
-            started.process.poll()
         working = 0
         queued = []
         for state in self._store.runs.states(*_OPEN):
@@ -123,7 +112,7 @@ class Supervisor:
         """Whether a worker is at work, or was started just now."""
         started = self._started.get(run_id)
         if started is not None:
-            if started.process.returncode is None:
+            if started.poll() is None:
                 return True
             del self._started[run_id]
         folder = self._store.run_folder(run_id)
@@ -135,28 +124,25 @@ class Supervisor:
         return not free
 
     def _again(self, state: RunState) -> None:
-        """Queue a run whose worker has died, if there is hope."""
-        current = self._store.runs.state(state.id)
-        if current is None or current.status != "in_progress" or self._is_alive(state.id):
-            return  # it ended meanwhile
-        attempt = current.attempt + 1
-        if attempt < ATTEMPTS:
-            self._store.runs.move(state.id, "queued", ("in_progress",), attempt=attempt)
-            return
-        log = _end_of(self._store.run_folder(state.id) / LOG)
-        message = f"The run's worker died {attempt} times without a new result." + (
-            f" The end of its log: {log}" if log else ""
-        )
-        error = {"code": "worker_died", "message": message}
-        self._store.runs.move(state.id, "failed", ("in_progress",), attempt=attempt, error=error)
+        """Queue a run whose worker has died."""
+        current = self._store.runs.state(state.id)  # the worker may have ended it meanwhile
+        if current is not None and current.status == "in_progress" and not self._is_alive(state.id):
+            self._store.runs.move(state.id, "queued", ("in_progress",))
 
     def _start(self, state: RunState) -> None:
+        """Start a worker, unless too many have died; one that has new results sets their number to 0."""
+        if state.attempt >= ATTEMPTS:
+            self._give_up(state)
+            return
+        if not self._store.runs.move(state.id, "queued", ("queued",), attempt=state.attempt + 1):
+            return
         folder = self._store.run_folder(state.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [*self._command, str(self._store.folder.absolute()), state.id]
-        with (folder / LOG).open("ab", opener=_private) as log:
+        log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(log_file, "ab") as log:
             try:
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder,
                     env=environment(self._settings), start_new_session=True,
                 )  # fmt: skip
@@ -166,7 +152,16 @@ class Supervisor:
             with suppress(OSError):  # it has ended; the next look finds that
                 process.stdin.write(self._sent)
                 process.stdin.close()
-        self._started[state.id] = _Started(process, time.monotonic())
+        self._started[state.id] = process
+
+    def _give_up(self, state: RunState) -> None:
+        log = _end_of(self._store.run_folder(state.id) / LOG)
+        message = (
+            f"The run's worker died {state.attempt} times without a new result. The end of its log: "
+            f"{log or '(empty)'}"
+        )
+        error = {"code": "worker_died", "message": message}
+        self._store.runs.move(state.id, "failed", ("queued",), error=error)
 
     def _kill_if_late(self, state: RunState) -> None:
         if state.wanted != "canceled":
@@ -179,10 +174,6 @@ class Supervisor:
         with suppress(OSError, ValueError):
             text = (self._store.run_folder(state.id) / LOCK).read_text(encoding="ascii")
             os.killpg(int(text), 9)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _end_of(log: Path) -> str:
