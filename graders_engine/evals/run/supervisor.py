@@ -122,9 +122,7 @@ class Supervisor:
                 self._kill_if_late(state)
             elif state.wanted == "canceled":
                 self._store.runs.move(state.id, "canceled", _OPEN)
-            elif state.status == "queued":
-                queued.append(state)
-            elif self._is_queued_again(state):
+            elif state.status == "queued" or self._is_queued_again(state):
                 queued.append(state)
         for state in queued[: max(0, self._at_once - working)]:
             self._start(state)
