@@ -21,6 +21,8 @@ REPLIES = "replies.sqlite"
 """Keeps the replies of models for a run whose settings name no other cache."""
 LOCK = "lock"
 LOG = "worker.log"
+NOTED = "noted"
+"""How many bytes of samples and results there were when the last worker was started."""
 
 
 def rows_of_run(folder: Path, source: Mapping[str, Any]) -> Path:
