@@ -26,7 +26,7 @@ AT_ONCE = 2
 """Runs that are worked on at the same time."""
 ATTEMPTS = 3
 """Workers that may die one after the other without a new result; then the run has failed."""
-LOOK_S, POLL_S = 0.25, 0.05
+INTERVAL_S, POLL_S = 0.25, 0.05
 """Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
 KILL_S = 10.0
 """A worker that does not end so long after its run was canceled is killed."""
@@ -37,7 +37,7 @@ _OPEN = ("queued", "in_progress")
 
 
 class Supervisor:
-    """Looks after the runs of a store. Several may do so at once: a run has one worker, whoever starts it.
+    """Looks after the runs of a store. Several may do so at once: a run has one worker, whichever starts it.
 
     In a server::
 
@@ -80,18 +80,18 @@ class Supervisor:
 
         What keeps it from doing so is logged, and tried again.
         """
-        told = ""
+        logged = ""
         try:
             while True:
                 self._woken.clear()
                 try:
                     await asyncio.to_thread(self.look)
                 except (GradersError, OSError) as error:
-                    if str(error) != told:
-                        told = str(error)
-                        _log.warning("the runs of evals cannot be worked on: %s", told)
+                    if str(error) != logged:
+                        logged = str(error)
+                        _log.warning("the runs of evals cannot be worked on: %s", logged)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), LOOK_S)
+                    await asyncio.wait_for(self._woken.wait(), INTERVAL_S)
         finally:
             self.close()
 
@@ -197,12 +197,12 @@ class Supervisor:
 
 def _has_grown(folder: Path) -> bool:
     """Whether there are new results since the last worker was started; what there is now is noted."""
-    noted = folder / NOTED
+    note_file = folder / NOTED
     now = sum(
         path.stat().st_size for name in (SAMPLES, RESULTS) if (path := folder / name).exists()
     )
-    before = noted.read_text(encoding="ascii").strip() if noted.exists() else ""
-    noted.write_text(f"{now}\n", encoding="ascii")
+    before = note_file.read_text(encoding="ascii").strip() if note_file.exists() else ""
+    note_file.write_text(f"{now}\n", encoding="ascii")
     return before.isdigit() and now > int(before)
 
 

@@ -56,7 +56,7 @@ class Work:
         self._counting = threading.Lock()
         self._broken: OSError | DataSetError | None = None
         self._scoring: ScoringRun | None = None
-        self._noted: dict[str, Any] = {}
+        self._last_noted: dict[str, Any] = {}
 
     @property
     def result(self) -> dict[str, Any]:  # noqa: D102 - described above
@@ -194,10 +194,10 @@ class Work:
         """
         self._advance()
         result = self.result
-        if result == self._noted:
+        if result == self._last_noted:
             return
         self._store.runs.note(self._run.id, result=result)
-        self._noted = result
+        self._last_noted = result
 
 
 def _model_of(registry: JudgeRegistry, model: str) -> ModelBackend:

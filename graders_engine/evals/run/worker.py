@@ -85,7 +85,8 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
 
 
 def _end(store: Store, run_id: str, work: Work, status: str) -> None:
-    store.runs.move(run_id, status, OPEN, result=work.result)
+    if not store.runs.move(run_id, status, OPEN, result=work.result):
+        store.runs.note(run_id, result=work.result)  # who canceled the run has moved it
 
 
 class Watcher:
