@@ -21,6 +21,9 @@ REPLIES = "replies.sqlite"
 """Keeps the replies of models for a run whose settings name no other cache."""
 LOCK = "lock"
 LOG = "worker.log"
+RESERVE = "reserve"
+"""Takes space while the run goes; when the disk is full, it makes room to say so."""
+RESERVE_BYTES = 1 << 18
 NOTED = "noted"
 """How many bytes of samples and results there were when the last worker was started."""
 
@@ -39,6 +42,7 @@ def lay_out(store: Store, run_id: str, data_source: Mapping[str, Any]) -> Path:
     """
     folder = store.run_folder(run_id)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))  # zeros may take no space
     items = folder / ITEMS
     if items.exists():
         return items
