@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from graders_engine.evals.run.items import OutputItems
+from graders_engine.settings import EngineSettings
 from graders_engine.storage.pages import Page
 from tests.evals.run.made import (
     Bench,
@@ -336,3 +337,15 @@ def test_a_few_rows_whose_judge_is_gone_are_errors(bench: Bench, server: JudgeSe
     assert [one["sample"]["error"]["code"] for one in bench.items(done)] == [
         "model_grader_server_error"
     ] * 2
+
+
+def test_a_restart_with_other_settings_grades_all_of_it_with_those(bench: Bench) -> None:
+    done = bench.completed([string_check()], jsonl(*(row(f"{n}") for n in range(30))))
+    meta = bench.files(done) / "results.jsonl.meta.json"
+    before = json.loads(meta.read_text())
+    bench.settings = EngineSettings(max_text_chars=1_000)
+    assert bench.store.runs.move(done.id, "queued", ("completed",))
+    again = bench.finish(done)
+    assert (again.status, counts(again)) == ("completed", (30, 30, 0, 0))
+    assert len(bench.items(again)) == 30
+    assert json.loads(meta.read_text())["settings"] != before["settings"]
