@@ -74,16 +74,20 @@ def _check_reference(messages: Fields) -> None:
     reference = messages.text("item_reference", required=True)
     if reference is None:
         return
-    try:
-        parts = Template.compile("{{" + reference + "}}").variables
-    except SourceError:
-        parts = ()
-    if len(parts) != 1 or parts[0].namespace != "item" or reference.strip() == "item":
+    if not _is_item_path(reference):
         path = messages.path("item_reference")
         reason = (
             f"'{reference[:60]}' is no path to messages in the item, such as item.input_trajectory."
         )
         messages.add(mistakes.invalid(path, reason))
+
+
+def _is_item_path(reference: str) -> bool:
+    try:
+        names = Template.compile("{{" + reference + "}}").variables
+    except SourceError:
+        return False
+    return "{" not in reference and names[0].namespace == "item" and reference.strip() != "item"
 
 
 def read_sampling(source: Fields, value: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
@@ -162,12 +166,12 @@ def _read_responses_tool(tool: Fields) -> None:
         tool.close()
 
 
-def _read_schema(holder: Fields) -> None:
+def _read_schema(holder: Fields, *, required: bool) -> None:
     name = holder.text("name", required=True)
     if name is not None and not _NAME.fullmatch(name):
         holder.add(mistakes.invalid(holder.path("name"), _why_no_name(name)))
     holder.text("description")
-    holder.object("schema", required=True)
+    holder.object("schema", required=required)
     holder.flag("strict")
 
 
@@ -179,7 +183,7 @@ def _read_response_format(sampling: Fields) -> None:
     if kind == "json_schema":
         schema = chosen.fields("json_schema", required=True)
         if schema is not None:
-            _read_schema(schema)
+            _read_schema(schema, required=False)
             schema.close()
     if kind is not None:
         chosen.close()
@@ -191,7 +195,7 @@ def _read_text(sampling: Fields) -> None:
     if chosen is not None:
         kind = chosen.word("type", _FORMATS, required=True)
         if kind == "json_schema":
-            _read_schema(chosen)
+            _read_schema(chosen, required=True)
         if kind is not None:
             chosen.close()
     if text is not None:
