@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +18,9 @@ from graders_engine.server.evals.repeats import Creations
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.responses import NO_RETRY, Refused
 from graders_engine.server.routes import Handler
-from graders_engine.storage.errors import StoreError, UnknownCursor
+from graders_engine.server.store.served import ServedStore
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.runs import StoredRun
-from graders_engine.storage.store import Store
 
 QUOTED_CHARS = 80
 """So much of an id that does not exist is quoted."""
@@ -34,15 +32,13 @@ class Context:
     """What handlers need.
 
     Attributes:
-        store: files, evals and runs.
-        project_of: whose request it is.
+        served: files, evals and runs.
         engine: says whether graders can run here.
         wake: called when runs wait, or are to stop.
         creations: finds what a repeated request has made before.
     """
 
-    store: Store
-    project_of: Callable[[Exchange], str]
+    served: ServedStore
     engine: AsyncEngine
     wake: Callable[[], None]
     creations: Creations = field(default_factory=Creations)
@@ -55,8 +51,8 @@ class Context:
         """
         eval_id = exchange.path_parameters["eval_id"]
         exchange.log_fields["eval_id"] = eval_id[:QUOTED_CHARS]
-        project = self.project_of(exchange)
-        return found("eval", eval_id, await in_thread(self.store.evals.get, project, eval_id))
+        get = self.served.store.evals.get
+        return found("eval", eval_id, await self.served.call(get, exchange.project, eval_id))
 
     async def run_of(self, exchange: Exchange) -> StoredRun:
         """The run in a request's path.
@@ -69,14 +65,9 @@ class Context:
             "eval_id": eval_id[:QUOTED_CHARS],
             "run_id": run_id[:QUOTED_CHARS],
         }
-        project = self.project_of(exchange)
-        stored = await in_thread(self.store.runs.get, project, eval_id, run_id)
+        get = self.served.store.runs.get
+        stored = await self.served.call(get, exchange.project, eval_id, run_id)
         return found("run", run_id, stored)
-
-
-async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """What a function of the store gives; it waits for the disk, which the event loop must not."""
-    return await asyncio.to_thread(function, *args)
 
 
 def found(what: str, object_id: str, stored: T | None) -> T:
@@ -122,11 +113,7 @@ def refusing(handler: Handler) -> Handler:
             await handler(exchange)
         except InvalidBody as error:
             raise Refused(400, error.mistakes[0]) from None
-        except UnknownCursor as error:
-            raise Refused(400, Mistake(str(error), "after", "invalid_value")) from None
         except QueueFull as error:
             raise Refused(429, Mistake(str(error), code="queue_full"), NO_RETRY) from None
-        except StoreError as error:
-            raise Refused(500, Mistake(str(error), code="storage_error"), NO_RETRY) from None
 
     return handled

@@ -12,17 +12,18 @@ from graders_engine.server.evals.context import (
     answer,
     decoded,
     found,
-    in_thread,
     seconds,
 )
-from graders_engine.server.evals.query import page_of, query_of, word
 from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is_repeated
 from graders_engine.server.exchange import Exchange
+from graders_engine.server.store.query import choice_of, page_of, read_query
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
 
 ORDERED_BY = ("created_at", "updated_at")
+LISTED_BY = ("after", "limit", "order", "order_by")
+"""What a list of evals takes."""
 
 
 class EvalHandlers:
@@ -33,7 +34,7 @@ class EvalHandlers:
     """
 
     def __init__(self, context: Context) -> None:
-        self._context, self._store = context, context.store
+        self._context, self._served = context, context.served
 
     async def create(self, exchange: Exchange) -> None:
         """Make an eval.
@@ -41,19 +42,18 @@ class EvalHandlers:
         Raises:
             InvalidBody: with all mistakes.
         """
-        query_of(exchange)
-        project = self._context.project_of(exchange)
-        digest = digest_of(exchange, project)
-        repeated = is_repeated(exchange)
+        read_query(exchange)
+        store, project = self._served.store, exchange.project
+        digest, repeated = digest_of(exchange, project), is_repeated(exchange)
 
         def make() -> StoredEval:
             new = new_eval(decoded(exchange.body))
-            return create_eval(self._store, project, new, now=seconds(), digest=digest)
+            return create_eval(store, project, new, now=seconds(), digest=digest)
 
         def find() -> StoredEval | None:
-            return _made_by(self._store, project, digest) if repeated else None
+            return _made_by(store, project, digest) if repeated else None
 
-        stored = await in_thread(self._context.creations.make, digest, find, make)
+        stored = await self._served.call(self._context.creations.make, digest, find, make)
         exchange.log_fields |= {
             "eval_id": stored.id,
             "criteria": [one.get("type") for one in stored.body["testing_criteria"]],
@@ -62,15 +62,15 @@ class EvalHandlers:
 
     async def list(self, exchange: Exchange) -> None:
         """Answer a page of evals."""
-        page, query = page_of(exchange, "order_by")
-        order_by = word(query, "order_by", ORDERED_BY, ORDERED_BY[0])
-        project = self._context.project_of(exchange)
-        got: Any = await in_thread(self._store.evals.page, project, page, order_by)
+        query = read_query(exchange, LISTED_BY)
+        order_by: Any = choice_of(query, "order_by", ORDERED_BY) or ORDERED_BY[0]
+        list_them = self._served.store.evals.page
+        got = await self._served.call(list_them, exchange.project, page_of(query), order_by)
         await answer(exchange, list_page([*map(eval_object, got.data)], has_more=got.has_more))
 
     async def retrieve(self, exchange: Exchange) -> None:
         """Answer an eval."""
-        query_of(exchange)
+        read_query(exchange)
         await answer(exchange, eval_object(await self._context.eval_of(exchange)))
 
     async def update(self, exchange: Exchange) -> None:
@@ -79,7 +79,7 @@ class EvalHandlers:
         Raises:
             InvalidBody: with all mistakes.
         """
-        query_of(exchange)
+        read_query(exchange)
         stored = await self._context.eval_of(exchange)
         update = eval_update(decoded(exchange.body))
         changed: dict[str, Any] = {} if update.name is None else {"name": update.name}
@@ -87,26 +87,28 @@ class EvalHandlers:
             changed["metadata"] = update.metadata
 
         def change() -> StoredEval | None:
-            evals = self._store.evals
+            evals = self._served.store.evals
             return evals.update(stored.project, stored.id, now=seconds(), **changed)
 
         if changed:
-            stored = found("eval", stored.id, await in_thread(change))
+            stored = found("eval", stored.id, await self._served.call(change))
         await answer(exchange, eval_object(stored))
 
     async def delete(self, exchange: Exchange) -> None:
         """Delete an eval with its runs; those in progress stop."""
-        query_of(exchange)
+        read_query(exchange)
         stored = await self._context.eval_of(exchange)
+
+        store = self._served.store
 
         def remove() -> StoredEval | None:
             for status in ACTIVE:
-                for run in self._store.runs.with_status(status):
+                for run in store.runs.with_status(status):
                     if run.eval_id == stored.id:
-                        self._store.runs.move(run.id, "canceled", ACTIVE, wanted="canceled")
-            return stored if self._store.evals.delete(stored.project, stored.id) else None
+                        store.runs.move(run.id, "canceled", ACTIVE, wanted="canceled")
+            return stored if store.evals.delete(stored.project, stored.id) else None
 
-        found("eval", stored.id, await in_thread(remove))
+        found("eval", stored.id, await self._served.call(remove))
         self._context.wake()
         await answer(exchange, eval_deleted(stored.id))
 

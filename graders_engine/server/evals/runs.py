@@ -18,17 +18,19 @@ from graders_engine.evals.wire import (
     run_object,
 )
 from graders_engine.graders import mistakes
-from graders_engine.server.evals.context import Context, answer, found, in_thread, seconds
-from graders_engine.server.evals.query import page_of, query_of, word
+from graders_engine.server.evals.context import Context, answer, found, seconds
 from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is_repeated
 from graders_engine.server.evals.runnable import probes
 from graders_engine.server.exchange import JSON, Exchange
 from graders_engine.server.responses import Refused
+from graders_engine.server.store.query import choice_of, page_of, read_query
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.pages import Page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 
+LISTED_BY = ("after", "limit", "order", "status")
+"""What a list of runs takes."""
 HELD_BYTES = 4 << 20
 """A longer page is sent in pieces: the items of its runs are never in memory all at once."""
 
@@ -41,7 +43,7 @@ class RunHandlers:
     """
 
     def __init__(self, context: Context) -> None:
-        self._context, self._store = context, context.store
+        self._context, self._served = context, context.served
 
     async def create(self, exchange: Exchange) -> None:
         """Make a run, which waits for its turn.
@@ -51,21 +53,21 @@ class RunHandlers:
             QueueFull: too many runs wait.
             Refused: the body is not JSON, or the model or a criterion cannot be asked here.
         """
-        query_of(exchange)
+        read_query(exchange)
         owner = await self._context.eval_of(exchange)
         digest = digest_of(exchange, owner.project, owner.id)
-        new = await in_thread(_read, exchange.body)
+        new = await self._served.call(_read, exchange.body)
         self._require_runnable(owner, new)
-        repeated = is_repeated(exchange)
+        store, repeated = self._served.store, is_repeated(exchange)
 
         def make() -> StoredRun:
-            made = create_run(self._store, owner, new, now=seconds(), digest=digest)
+            made = create_run(store, owner, new, now=seconds(), digest=digest)
             return found("eval", owner.id, made)
 
         def find() -> StoredRun | None:
-            return _made_by(self._store, owner, digest) if repeated else None
+            return _made_by(store, owner, digest) if repeated else None
 
-        stored = await in_thread(self._context.creations.make, digest, find, make)
+        stored = await self._served.call(self._context.creations.make, digest, find, make)
         self._context.wake()
         exchange.log_fields |= {"run_id": stored.id, "data_source": stored.request.get("type")}
         await answer(exchange, await self._object(exchange, stored))
@@ -85,10 +87,11 @@ class RunHandlers:
 
     async def list(self, exchange: Exchange) -> None:
         """Answer a page of an eval's runs."""
-        page, query = page_of(exchange, "status")
-        status = word(query, "status", STATES, "") or None
+        query = read_query(exchange, LISTED_BY)
+        page, status = page_of(query), choice_of(query, "status", STATES)
         owner = await self._context.eval_of(exchange)
-        got: Any = await in_thread(self._store.runs.page, owner.project, owner.id, page, status)
+        list_them = self._served.store.runs.page
+        got = await self._served.call(list_them, owner.project, owner.id, page, status)
         whole = list_page([{"id": run.id} for run in got.data], has_more=got.has_more)
         del whole["data"]
         begin, held = b'{"data":[', b""
@@ -108,7 +111,7 @@ class RunHandlers:
 
     async def retrieve(self, exchange: Exchange) -> None:
         """Answer a run."""
-        query_of(exchange)
+        read_query(exchange)
         stored = await self._context.run_of(exchange)
         await answer(exchange, await self._object(exchange, stored))
 
@@ -118,10 +121,12 @@ class RunHandlers:
         Raises:
             Refused: it has ended.
         """
-        query_of(exchange)
+        read_query(exchange)
         stored = await self._context.run_of(exchange)
-        move = self._store.runs.move
-        moved = await in_thread(lambda: move(stored.id, "canceled", ACTIVE, wanted="canceled"))
+        move = self._served.store.runs.move
+        moved = await self._served.call(
+            lambda: move(stored.id, "canceled", ACTIVE, wanted="canceled")
+        )
         if not moved:
             stored = await self._context.run_of(exchange)
             message = f"The run is {stored.status}: only a queued or running run can be canceled."
@@ -132,20 +137,20 @@ class RunHandlers:
 
     async def delete(self, exchange: Exchange) -> None:
         """Delete a run; one in progress stops."""
-        query_of(exchange)
+        read_query(exchange)
         stored = await self._context.run_of(exchange)
 
         def remove() -> StoredRun | None:
-            runs = self._store.runs
+            runs = self._served.store.runs
             runs.move(stored.id, "canceled", ACTIVE, wanted="canceled")
             return stored if runs.delete(stored.project, stored.eval_id, stored.id) else None
 
-        found("run", stored.id, await in_thread(remove))
+        found("run", stored.id, await self._served.call(remove))
         self._context.wake()
         await answer(exchange, run_deleted(stored.id))
 
     async def _object(self, exchange: Exchange, stored: StoredRun) -> dict[str, Any]:
-        lines = await in_thread(content_of, self._store, stored)
+        lines = await self._served.call(content_of, self._served.store, stored)
         content = None if lines is None else json_array(lines)
         return run_object(stored, report_url(exchange, stored.id), content)
 
