@@ -83,7 +83,7 @@ def new_run(body: Any) -> NewRun:
 def _new_run(body: Fields) -> NewRun:
     name, metadata = body.text("name"), body.metadata()
     given = body.object("data_source", required=True)
-    fields = body.fields("data_source") if given else None
+    fields = None if given is None else body.fields("data_source")
     kind = fields.word("type", tuple(_SOURCES), required=True) if fields else None
     if given is None or fields is None or kind is None:
         return NewRun(name, metadata, {}, None, "", "")

@@ -170,7 +170,7 @@ SCHEMAS: dict[str, Any] = {
                 "type": "array",
                 "minItems": 1,
                 "items": _reference("Grader"),
-                "description": "Graders of any type but multi and endpoint. An item passes when it passes all.",
+                "description": "Graders of any type but multi and endpoint.",
             },
         },
         "data_source_config",
@@ -275,8 +275,8 @@ DELETE_EVAL = Operation(
 CREATE_RUN = Operation(
     "create_run",
     "Run an eval over items. They hold the model's answers (`jsonl`), or a model is asked for them "
-    "(`completions`, `responses`). Each item must fit the eval's `item_schema`. The run is a process of its own "
-    "that outlives the server.",
+    "(`completions`, `responses`). Each item must fit the eval's `item_schema`. The run is a process of its "
+    "own that outlives the server.",
     "CreateRunRequest",
     "Run",
     errors=_FULL,
@@ -313,7 +313,7 @@ DELETE_RUN = Operation(
 )
 LIST_ITEMS = Operation(
     "list_output_items",
-    "List the output items of a run. Each has the item, the model's answer, and the result of each criterion.",
+    "List the output items of a run. Each has the item, the model's answer, and a result for each criterion.",
     "",
     "OutputItemList",
     errors=_NOT_FOUND,
