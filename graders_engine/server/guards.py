@@ -108,5 +108,5 @@ def _refuse_other_sites(exchange: Exchange) -> None:
     site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
     own = exchange.scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
     if site not in (b"same-origin", b"none") or origin not in (None, own):
-        message = "A page of another site may not send this: send it from a program, or from a page of this server."
+        message = "A page of another site may not send this: send it from a program."
         raise Refused(403, Mistake(message, code="cross_origin_request"))
