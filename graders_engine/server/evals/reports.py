@@ -80,7 +80,7 @@ def _make(folder: Path, run: StoredRun) -> bytes:
         )
         return (folder / PAGE).read_bytes()
     except (subprocess.SubprocessError, FileNotFoundError) as error:
-        said = getattr(error, "stderr", None) or b""
-        reason = said.decode("utf-8", "replace").strip() or str(error)
+        printed = getattr(error, "stderr", None) or b""
+        reason = printed.decode("utf-8", "replace").strip() or str(error)
         message = f"The report of '{run.id}' could not be made: {reason}"
         raise Refused(500, Mistake(message, code="report_failed"), NO_RETRY) from None
