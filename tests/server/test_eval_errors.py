@@ -170,6 +170,32 @@ def test_a_page_in_a_browser_can_post_nothing(made: Made, path: str, type_: str)
         assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("path", ["/EVAL/runs/RUN", "/EVAL/runs/RUN/cancel"])
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 400, "invalid_state"),
+        ({"sec-fetch-site": "same-origin"}, 400, "invalid_state"),
+        ({"sec-fetch-site": "cross-site"}, 403, "cross_origin_request"),
+        ({"origin": "http://evil.example"}, 403, "cross_origin_request"),
+        ({"origin": "null"}, 403, "cross_origin_request"),
+        ({"content-length": "2"}, 415, "unsupported_media_type"),
+    ],
+)
+def test_a_post_that_has_no_body_needs_no_type_but_a_page_of_another_site_cannot_send_it(
+    made: Made, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    """As the package of npm sends it."""
+    connection = http.client.HTTPConnection("127.0.0.1", made.server.port, timeout=60)
+    try:
+        connection.request("POST", made.path(path), headers=headers)
+        response = connection.getresponse()
+        error = json.loads(response.read())["error"]
+    finally:
+        connection.close()
+    assert (response.status, error["code"]) == (status, code)
+
+
 @pytest.mark.parametrize("path", ["", "/EVAL", "/EVAL/runs"])
 @pytest.mark.parametrize("body", [b"", b"{", b"nul", b'{"name": "a"', b"\xff\xfe", b"[" * 100_000])
 def test_a_body_that_is_not_json_is_refused(made: Made, path: str, body: bytes) -> None:
