@@ -20,6 +20,12 @@ RESULTS, PAGE = "results.jsonl", "report.html"
 LONGEST_S = 300
 """Seconds that the report of a large run may take."""
 _HTML = b"text/html; charset=utf-8"
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "sandbox allow-scripts",
+    "referrer-policy": "no-referrer",
+}
+"""The page shows what models wrote: it gets an origin of its own, from which no route can be read."""
 
 
 class ReportHandler:
@@ -48,8 +54,7 @@ class ReportHandler:
         page = await asyncio.to_thread(
             self._reports.make, run.id, lambda: _made(folder, run), lambda: _make(folder, run)
         )
-        headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
-        await exchange.respond(200, page, headers, media_type=_HTML)
+        await exchange.respond(200, page, _HEADERS, media_type=_HTML)
 
 
 def _made(folder: Path, run: StoredRun) -> bytes | None:
