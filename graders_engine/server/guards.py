@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from graders_engine.errors import Mistake
 from graders_engine.server.exchange import JSON, Exchange
@@ -68,8 +69,9 @@ class RequestGuard:
                 if headers.get(b"authorization") or headers.get(b"api-key")
                 else "You didn't provide an API key: send it as `Authorization: Bearer KEY`."
             )
+            challenge = 'Basic realm="Graders Engine"' if exchange.route.browsed else "Bearer"
             raise Refused(
-                401, Mistake(message, code="invalid_api_key"), {"www-authenticate": "Bearer"}
+                401, Mistake(message, code="invalid_api_key"), {"www-authenticate": challenge}
             )
         exchange.project = project
 
@@ -77,17 +79,20 @@ class RequestGuard:
         """Refuse a body that does not say that it is JSON, where the route wants JSON.
 
         A page in a browser can send any other type without asking the server first. Where the route takes
-        another type, a page may send it only where it has to know a key.
+        another type, or no body, a page of another site may send it only with a key that it has itself: a
+        browser adds the one that was entered for a report.
 
         Raises:
             Refused: the body has another type, none, or an encoding; or it comes from another site's page.
         """
         body = exchange.route.body
-        if body is Body.STREAM and not self._keys.any:
-            _refuse_other_sites(exchange)
-        if body is not Body.JSON:
-            return
         headers = exchange.headers
+        if body is Body.STREAM or (body is Body.OPTIONAL and _is_bare(headers)):
+            if not self._keys.any or _is_remembered(headers):
+                _refuse_other_sites(exchange)
+            return
+        if body is Body.NONE:
+            return
         type_ = headers.get(b"content-type", b"")
         if type_ != JSON and type_.partition(b";")[0].strip().lower() != JSON:
             message = "The body must be JSON: send it with `Content-Type: application/json`."
@@ -95,6 +100,17 @@ class RequestGuard:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "The body must not be encoded: send it without `Content-Encoding`."
             raise Refused(415, Mistake(message, code="unsupported_encoding"))
+
+
+def _is_bare(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request has no body, and says of none what it is."""
+    sized = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    return not sized and b"content-type" not in headers
+
+
+def _is_remembered(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser may have added the key: it does so as a password."""
+    return headers.get(b"authorization", b"")[:6].lower() == b"basic "
 
 
 def _refuse_other_sites(exchange: Exchange) -> None:
@@ -107,8 +123,5 @@ def _refuse_other_sites(exchange: Exchange) -> None:
     site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
     own = exchange.scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
     if site not in (b"same-origin", b"none") or origin not in (None, own):
-        message = (
-            "A page of another site may not send this to a server without an API key. "
-            "Send it from a program, or start the server with --api-key."
-        )
+        message = "A page of another site may not send this: send it from a program."
         raise Refused(403, Mistake(message, code="cross_origin_request"))

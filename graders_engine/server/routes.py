@@ -33,6 +33,8 @@ class Body(Enum):
     """Not at all."""
     JSON = "json"
     """Whole, into `Exchange.body`, within the server's bounds; the request has to say that it is JSON."""
+    OPTIONAL = "optional"
+    """As JSON; or there is none, and then nothing has to say that it is JSON, as of some SDKs."""
     STREAM = "stream"
     """By the handler, with `Exchange.read_chunk`; the handler bounds its length."""
 
@@ -75,6 +77,7 @@ class Route:
         body: how the request's body is read.
         versioned: whether the path is served below each of `PREFIXES`, or only as it is.
         operation: its description in the OpenAPI document; None to leave it out.
+        browsed: whether people open it in a browser, which asks them for the key as a password.
     """
 
     method: str
@@ -84,6 +87,7 @@ class Route:
     body: Body = Body.NONE
     versioned: bool = True
     operation: Operation | None = None
+    browsed: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
