@@ -23,8 +23,8 @@ AT_ONCE = 2
 """Runs that are worked on at the same time."""
 ATTEMPTS = 3
 """Workers that may die one after the other without a new result; then the run has failed."""
-LOOK_S = 0.25
-"""Seconds between two looks at the runs."""
+LOOK_S, POLL_S = 0.25, 0.05
+"""Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
 KILL_S = 10.0
 """A worker that does not end so long after its run was canceled is killed."""
 COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.worker")
@@ -78,18 +78,31 @@ class Supervisor:
         Raises:
             StoreError: the store cannot be used any more.
         """
-        while True:
-            self._woken.clear()
-            await asyncio.to_thread(self.look)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_S)
+        try:
+            while True:
+                self._woken.clear()
+                await asyncio.to_thread(self.look)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), LOOK_S)
+        finally:
+            self._let_go()
 
     def finish(self, run_id: str) -> StoredRun | None:
         """Look after the runs until this one has ended; None if it is deleted meanwhile."""
         while (state := self._store.runs.state(run_id)) is not None and state.status in _OPEN:
             self.look()
-            time.sleep(LOOK_S / 2)
+            time.sleep(POLL_S)
+        with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
+            self._started.pop(run_id).wait(KILL_S)
+        self._let_go()
         return self._store.runs.find(run_id)
+
+    def _let_go(self) -> None:
+        """Leave the workers to themselves: they go on, and their locks tell others of them."""
+        for process in self._started.values():
+            if process.poll() is None:
+                process.returncode = 0  # else its object complains that nobody waited
+        self._started.clear()
 
     def look(self) -> None:
         """Look at all runs once: start, start again, end what is to end."""
