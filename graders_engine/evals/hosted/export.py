@@ -146,6 +146,16 @@ def survey(files: Sequence[Path]) -> Survey:
     return found
 
 
+def nothing_in(found: Survey) -> str:
+    """The sentence about an export without any objects."""
+    reason = f" {found.unreadable[0]}" if found.unreadable else ""
+    return (
+        "There is no eval, no run and no output item in the export: their key `object` has the "
+        "value 'eval', 'eval.run' or 'eval.run.output_item', and the lines that the dashboard downloads "
+        f"have `run_id`, `data_source_idx`, `item` and `grades`.{reason}"
+    )
+
+
 def _add_eval(found: Survey, value: dict[str, Any]) -> None:
     eval_id = str(value.get("id"))
     criteria = value.get("testing_criteria")
