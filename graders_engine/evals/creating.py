@@ -14,6 +14,7 @@ from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.item_schema import ItemSchema, item_schema
 from graders_engine.evals.requests.rows import FILE, check_content, check_file
 from graders_engine.evals.requests.run_body import NewRun
+from graders_engine.evals.run.place import ITEMS
 from graders_engine.graders import mistakes
 from graders_engine.storage.blobs import our_errors
 from graders_engine.storage.evals import StoredEval
@@ -21,8 +22,6 @@ from graders_engine.storage.ids import new_eval_id, new_run_id
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 
-ITEMS = "items.jsonl"
-"""The file in a run's folder with the items that its request had, one a line."""
 MAX_QUEUED = 100
 """Most runs of a project that wait for their turn."""
 DIGEST = "_request"

@@ -109,7 +109,7 @@ def serve(
             on_retry=metrics.retried,
         )
     )
-    with _stored(settings, metrics) as stored:
+    with _stored(settings, metrics, engine, engine_settings) as stored:
         app = App(
             engine,
             settings,
@@ -125,7 +125,10 @@ def serve(
 
 
 def _stored(
-    settings: ServerSettings, metrics: ServerMetrics
+    settings: ServerSettings,
+    metrics: ServerMetrics,
+    engine: AsyncEngine,
+    engine_settings: EngineSettings,
 ) -> AbstractContextManager[StoredRoutes | None]:
     if settings.jobs is None:
         return contextlib.nullcontext()
@@ -133,7 +136,7 @@ def _stored(
         opened,
     )  # takes packages that others need not have
 
-    return opened(settings.jobs, settings, metrics)
+    return opened(settings.jobs, settings, metrics, engine, engine_settings)
 
 
 def _run(

@@ -138,6 +138,11 @@ class Runs:
         )
         return [RunState(*row) for row in rows]
 
+    def counts(self) -> dict[str, int]:
+        """How many runs of all projects are in each state that any has."""
+        rows = self._database.rows("SELECT status, COUNT(*) FROM run GROUP BY status")
+        return {row[0]: row[1] for row in rows}
+
     def delete(self, project: str, eval_id: str, run_id: str) -> bool:
         """Delete a run with its items and its folder; whether there was one."""
         with self._database.write() as file:

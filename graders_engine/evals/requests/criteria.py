@@ -10,6 +10,7 @@ from typing import Any
 
 from graders_engine.errors import InvalidGrader, Mistake
 from graders_engine.evals.requests.fields import Fields
+from graders_engine.evals.run.criteria import MAX_CRITERIA
 from graders_engine.graders import mistakes
 from graders_engine.graders.parse import ROOT, parse
 
@@ -27,7 +28,7 @@ def read_criteria(body: Fields) -> list[dict[str, Any]]:
     Names may be equal, as the hosted API allows: the ids are not.
     """
     key = "testing_criteria"
-    values = body.array(key, required=True, least=1) or []
+    values = body.array(key, required=True, least=1, most=MAX_CRITERIA) or []
     kept: list[dict[str, Any]] = []
     ids: set[str] = set()
     for position, value in enumerate(values):

@@ -6,12 +6,13 @@ from typing import Any
 
 from graders_engine.evals.requests.fields import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
 from graders_engine.evals.requests.run_body import MAX_ITEMS
+from graders_engine.evals.run.items import FILTERS
 from graders_engine.evals.wire import STATES
 from graders_engine.server.evals.evals import ORDERED_BY
-from graders_engine.server.evals.output_items import FILTERS
+from graders_engine.server.files.description import page_schema
 from graders_engine.server.routes import Operation
 
-_PAGE = {
+_PAGE: dict[str, Any] = {
     "after": {"type": "string", "description": "The id of the last object of the page before."},
     "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
     "order": {
@@ -56,18 +57,6 @@ def _taken(properties: dict[str, Any], *required: str) -> dict[str, Any]:
         "required": [*required],
         "additionalProperties": False,
     }
-
-
-def _list(name: str) -> dict[str, Any]:
-    return _made(
-        {
-            "object": {"const": "list"},
-            "data": {"type": "array", "items": _reference(name)},
-            "first_id": {"type": ["string", "null"]},
-            "last_id": {"type": ["string", "null"]},
-            "has_more": {"type": "boolean"},
-        }
-    )
 
 
 _SOURCE = {
@@ -188,7 +177,7 @@ SCHEMAS: dict[str, Any] = {
             "metadata": _SAID_METADATA,
         }
     ),
-    "EvalList": _list("Eval"),
+    "EvalList": page_schema("Eval"),
     "EvalDeleted": _made(
         {"object": {"const": "eval.deleted"}, "deleted": {"type": "boolean"}, "eval_id": _TEXT}
     ),
@@ -223,7 +212,7 @@ SCHEMAS: dict[str, Any] = {
             "error": _ERROR,
         }
     ),
-    "RunList": _list("Run"),
+    "RunList": page_schema("Run"),
     "RunDeleted": _made(
         {"object": {"const": "eval.run.deleted"}, "deleted": {"type": "boolean"}, "run_id": _TEXT}
     ),
@@ -241,14 +230,16 @@ SCHEMAS: dict[str, Any] = {
             "sample": {"type": ["object", "null"]},
         }
     ),
-    "OutputItemList": _list("OutputItem"),
+    "OutputItemList": page_schema("OutputItem"),
 }
 
 _NOT_FOUND = {"404": "There is no such object in the project of the key."}
 _FULL = {**_NOT_FOUND, "429": "Too many runs wait, or the server is busy."}
-_STATUS = {"status": {"enum": [*STATES], "description": "Runs in this state only."}}
-_ORDER_BY = {"order_by": {"enum": [*ORDERED_BY], "default": ORDERED_BY[0]}}
-_ITEM_STATUS = {"status": {"enum": [*FILTERS], "description": "Items with this status only."}}
+_STATUS: dict[str, Any] = {"status": {"enum": [*STATES], "description": "Runs in this state only."}}
+_ORDER_BY: dict[str, Any] = {"order_by": {"enum": [*ORDERED_BY], "default": ORDERED_BY[0]}}
+_ITEM_STATUS: dict[str, Any] = {
+    "status": {"enum": [*FILTERS], "description": "Items with this status only."}
+}
 
 CREATE_EVAL = Operation(
     "create_eval",

@@ -43,5 +43,5 @@ def eval_routes(context: Context) -> list[Route]:
         entry("DELETE", RUN, runs.delete, description.DELETE_RUN),
         entry("GET", ITEMS, items.list, description.LIST_ITEMS),
         entry("GET", f"{ITEMS}/{{item_id}}", items.retrieve, description.RETRIEVE_ITEM),
-        Route("GET", "/reports/{run_id}", refusing(reports.show), versioned=False),
+        Route("GET", "/reports/{run_id}", refusing(reports.show), versioned=False, browsed=True),
     ]
