@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from graders_engine.errors import OutOfResources
+from graders_engine.errors import GradersError, OutOfResources
 from graders_engine.evals.run.place import LOCK, LOG
 from graders_engine.evals.run.spec import as_json, environment
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import RunState, StoredRun
 from graders_engine.storage.store import Store
+
+_log = logging.getLogger("graders_engine")
 
 AT_ONCE = 2
 """Runs that are worked on at the same time."""
@@ -75,17 +78,22 @@ class Supervisor:
     async def watch(self) -> None:
         """Look after the runs until this is cancelled; the workers go on then.
 
-        Raises:
-            StoreError: the store cannot be used any more.
+        What keeps it from doing so is logged, and tried again.
         """
+        told = ""
         try:
             while True:
                 self._woken.clear()
-                await asyncio.to_thread(self.look)
+                try:
+                    await asyncio.to_thread(self.look)
+                except (GradersError, OSError) as error:
+                    if str(error) != told:
+                        told = str(error)
+                        _log.warning("the runs of evals cannot be worked on: %s", told)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), LOOK_S)
         finally:
-            self._let_go()
+            self.close()
 
     def finish(self, run_id: str) -> StoredRun | None:
         """Look after the runs until this one has ended; None if it is deleted meanwhile."""
@@ -94,10 +102,10 @@ class Supervisor:
             time.sleep(POLL_S)
         with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
             self._started.pop(run_id).wait(KILL_S)
-        self._let_go()
+        self.close()
         return self._store.runs.find(run_id)
 
-    def _let_go(self) -> None:
+    def close(self) -> None:
         """Leave the workers to themselves: they go on, and their locks tell others of them."""
         for process in self._started.values():
             if process.poll() is None:
@@ -114,10 +122,8 @@ class Supervisor:
                 self._kill_if_late(state)
             elif state.wanted == "canceled":
                 self._store.runs.move(state.id, "canceled", _OPEN)
-            elif state.status == "queued":
+            elif state.status == "queued" or self._is_queued_again(state):
                 queued.append(state)
-            else:
-                self._again(state)
         for state in queued[: max(0, self._at_once - working)]:
             self._start(state)
 
@@ -136,17 +142,16 @@ class Supervisor:
         lock.release()
         return not free
 
-    def _again(self, state: RunState) -> None:
-        """Queue a run whose worker has died."""
-        current = self._store.runs.state(state.id)  # the worker may have ended it meanwhile
-        if current is not None and current.status == "in_progress" and not self._is_alive(state.id):
-            self._store.runs.move(state.id, "queued", ("in_progress",))
+    def _is_queued_again(self, state: RunState) -> bool:
+        """Queue a run whose worker has died, unless the worker has ended it meanwhile; whether it did."""
+        return self._store.runs.move(state.id, "queued", ("in_progress",))
 
     def _start(self, state: RunState) -> None:
         """Start a worker, unless too many have died; one that has new results sets their number to 0."""
         if state.attempt >= ATTEMPTS:
             self._give_up(state)
             return
+        variables = environment(self._settings)
         if not self._store.runs.move(state.id, "queued", ("queued",), attempt=state.attempt + 1):
             return
         folder = self._store.run_folder(state.id)
@@ -157,7 +162,7 @@ class Supervisor:
             try:
                 process = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder,
-                    env=environment(self._settings), start_new_session=True,
+                    env=variables, start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
                 raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
