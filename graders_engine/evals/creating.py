@@ -74,7 +74,7 @@ def create_run(
         The run; None when the eval was deleted meanwhile.
 
     Raises:
-        InvalidBody: with the mistakes of its rows.
+        InvalidBody: with the mistakes of its rows; or the eval has no criteria.
         QueueFull: too many runs of the project wait.
         StoreError: it cannot be written.
     """
@@ -84,6 +84,12 @@ def create_run(
             f"{len(waiting)} runs wait for their turn, the most that a project may have: retry when some "
             "have ended, or cancel some."
         )
+    if not owner.body.get("testing_criteria"):
+        reason = (
+            "the eval has no testing criteria, as its export had none: create an eval with criteria, and run "
+            "that."
+        )
+        raise InvalidBody([mistakes.invalid("eval_id", reason)])
     made = new_run_id()
     folder = store.run_folder(made)
     try:

@@ -78,7 +78,10 @@ def run_object(stored: StoredRun, report_url: str, content: bytes | None = None)
 def _changed(imported: Mapping[str, Any], **now: Any) -> dict[str, Any]:
     """An object with the values that it has now; a missing or empty one is as good as none."""
     changed = {key: value for key, value in now.items() if (value or None) != imported.get(key)}
-    return {**imported, **{key: value for key, value in changed.items() if value or imported.get(key)}}
+    return {
+        **imported,
+        **{key: value for key, value in changed.items() if value or imported.get(key)},
+    }
 
 
 def _data_source(request: Mapping[str, Any], content: bytes | None) -> dict[str, Any]:

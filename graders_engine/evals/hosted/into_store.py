@@ -154,6 +154,7 @@ class _Importer:
                 self._note(value, f"left out: the project {kept.project} has an eval of this id")
             elif kept.body.get(AS_IMPORTED) == value:
                 self._done.evals.present += 1
+                self._look_at_criteria(value, kept.body["testing_criteria"])
             else:
                 self._note(value, f"the store has another eval of this id: {_REPLACE}")
             return
@@ -172,7 +173,10 @@ class _Importer:
             )
         )  # fmt: skip
         self._done.evals.new += 1
-        for criterion in body["testing_criteria"]:
+        self._look_at_criteria(value, body["testing_criteria"])
+
+    def _look_at_criteria(self, value: dict[str, Any], criteria: Sequence[Any]) -> None:
+        for criterion in criteria:
             if reason := _why_not_here(criterion):
                 named = criterion.get("name") if isinstance(criterion, dict) else criterion
                 self._note(value, f"the criterion {short(str(named))}: {reason} {_NOT_HERE}")
@@ -185,11 +189,11 @@ class _Importer:
         if not is_name(eval_id):
             return eval_id
         kept = self._store.evals.find(eval_id)
+        criteria = [
+            {**criterion, "id": name}
+            for criterion, name in zip(one.criteria, one.score_names, strict=True)
+        ]
         if kept is None:
-            criteria = [
-                {**criterion, "id": name}
-                for criterion, name in zip(one.criteria, one.score_names, strict=True)
-            ]
             body = {"data_source_config": {}, "testing_criteria": criteria}
             self._store.evals.add(
                 StoredEval(eval_id, self._project, one.name, None, self._now, self._now, body)
@@ -197,6 +201,10 @@ class _Importer:
             self._done.evals.new += 1
         else:
             self._done.evals.present += 1
+            if criteria and kept.body["testing_criteria"] != criteria:
+                self._done.notes.append(
+                    f"{short(one.name)} ({eval_id}): the store has it with other criteria: {_REPLACE}."
+                )
         if not one.downloaded:
             self._done.notes.append(
                 f"eval {short(one.id)}: not in the export, but runs of it are; without its criteria, no new "
@@ -215,6 +223,7 @@ class _Importer:
                 self._refuse(value, f"left out: the project {kept.project} has a run of this id")
             elif kept.request.get(AS_IMPORTED) == value:
                 self._done.runs.present += 1
+                self._look_at(run_id, value)
             else:
                 self._refuse(value, f"the store has another run of this id: {_REPLACE}")
             return
@@ -239,12 +248,10 @@ class _Importer:
         )  # fmt: skip
 
     def _look_at(self, run_id: str, value: dict[str, Any]) -> None:
-        """Note what a new run lacks here."""
+        """Note what a run lacks here."""
         status = value.get("status")
         if status in ACTIVE:
-            self._note(
-                value, f"its status was {status}; it does not go on here, so it is canceled"
-            )
+            self._note(value, f"its status was {status}; it does not go on here, so it is canceled")
         counts = value.get("result_counts")
         total = counts.get("total") if isinstance(counts, dict) else None
         items = self._found.runs[run_id].items
