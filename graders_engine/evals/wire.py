@@ -84,6 +84,13 @@ def _changed(imported: Mapping[str, Any], **now: Any) -> dict[str, Any]:
     }
 
 
+def data_source_of(stored: StoredRun) -> dict[str, Any]:
+    """What a run read, without rows that its request had."""
+    imported = stored.request.get(AS_IMPORTED)
+    given = stored.request if imported is None else imported.get("data_source")
+    return _data_source(given if isinstance(given, Mapping) else {}, None)
+
+
 def _data_source(request: Mapping[str, Any], content: bytes | None) -> dict[str, Any]:
     data_source = {key: value for key, value in request.items() if not key.startswith("_")}
     source = data_source.get("source")

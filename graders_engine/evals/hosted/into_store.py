@@ -160,7 +160,7 @@ class _Importer:
             return
         criteria = value.get("testing_criteria")
         config = value.get("data_source_config")
-        body = {
+        body: dict[str, Any] = {
             "data_source_config": config if isinstance(config, dict) else {},
             "testing_criteria": criteria if isinstance(criteria, list) else [],
             AS_IMPORTED: value,
