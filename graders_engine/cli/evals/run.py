@@ -43,8 +43,7 @@ _SHOWN = 5
 """Items that are printed at the end."""
 _EXAMPLE = """\
 graders evals run eval_68b1... --data rows.jsonl --jobs DIR
-graders evals run eval.json --data items.jsonl --model qwen3:8b \
-    --messages '[{role: user, content: "{{item.question}}"}]' --jobs DIR"""
+graders evals run eval.json --data items.jsonl --model NAME --messages @messages.json --jobs DIR"""
 
 
 @click.command("run", cls=Command, example=_EXAMPLE)

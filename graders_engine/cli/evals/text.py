@@ -100,7 +100,8 @@ def run_lines(run: StoredRun, owner: StoredEval | None, screen: Screen) -> Itera
     yield f"pass rate {_percent(pass_rate(run)):>8}  of {counts['passed'] + counts['failed']:,} graded"
     yield f"passed    {counts['passed']:>8,}"
     yield f"failed    {counts['failed']:>8,}"
-    yield f"errored   {counts['errored']:>8,}  no sample or an outage; in no rate"
+    if counts["errored"]:
+        yield Caution(f"errored   {counts['errored']:>8,}  no sample or an outage; in no rate")
     yield from _criteria(run, screen)
     yield from _usage(run)
 
