@@ -26,7 +26,7 @@ from graders_engine.server.middleware import (
 from graders_engine.server.pages import page_routes
 from graders_engine.server.reward.description import SCHEMAS
 from graders_engine.server.reward.route import RewardRoute
-from graders_engine.server.routes import UNKNOWN, UNKNOWN_WITHOUT_STORE, Route, RouteTable
+from graders_engine.server.routes import UNKNOWN, Route, RouteTable
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
@@ -47,8 +47,7 @@ class App:
         schemas: the schemas that the operations of further routes name, for the OpenAPI document.
         grader: the grader of the reward route; None for a server without one.
         during: entered, in this order, when the application starts, and left when it ends.
-        has_store: whether the further routes have files and evals; without them, requests are answered how to
-            start a server that has.
+        unknown: the route of paths that no entry has.
 
     Raises:
         InvalidGrader: the grader has mistakes.
@@ -66,7 +65,7 @@ class App:
         schemas: Mapping[str, Any] | None = None,
         grader: Any = None,
         during: Sequence[AbstractAsyncContextManager[object]] = (),
-        has_store: bool = False,
+        unknown: Route = UNKNOWN,
     ) -> None:
         self._engine, self._during = engine, during
         self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
@@ -78,7 +77,7 @@ class App:
             known |= SCHEMAS
         table = RouteTable(
             [*described, *page_routes(described, known, metrics)],
-            UNKNOWN if has_store else UNKNOWN_WITHOUT_STORE,
+            unknown,
         )
         guard = RequestGuard(settings)
         max_bytes = settings.max_body_bytes

@@ -145,7 +145,7 @@ class RouteTable:
     """
 
     def __init__(self, routes: Iterable[Route], unknown: Route | None = None) -> None:
-        self._unknown = UNKNOWN if unknown is None else unknown
+        self._unknown = unknown or UNKNOWN
         self._exact: dict[str, _Resource] = {}
         by_expression: dict[str, _Resource] = {}
         for route in routes:

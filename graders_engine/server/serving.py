@@ -25,6 +25,7 @@ from graders_engine.server.app import App
 from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.listener import is_loopback
 from graders_engine.server.logs import Log, LogHandler
+from graders_engine.server.routes import UNKNOWN, UNKNOWN_WITHOUT_STORE
 from graders_engine.server.settings import STORE_THREADS, ServerSettings
 from graders_engine.server.telemetry import CountingSandbox, ServerMetrics
 from graders_engine.server.uvicorn_protocol import Connection
@@ -119,7 +120,7 @@ def serve(
             routes=stored.routes if stored else (),
             schemas=stored.schemas if stored else {},
             during=stored.during if stored else (),
-            has_store=stored is not None,
+            unknown=UNKNOWN if stored else UNKNOWN_WITHOUT_STORE,
         )
         _run(app, settings, metrics, listener, on_ready, max_connections)
 
