@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -127,4 +128,7 @@ def json_array(lines: bytes) -> bytes:
 
 def encoded(value: Mapping[str, Any]) -> bytes:
     """An answer's body."""
-    return strict_json.encode(value)
+    try:
+        return msgspec.json.encode(value)
+    except (ValueError, UnicodeError):  # a lone surrogate, or a number of many digits
+        return json.dumps(value, default=lambda text: strict_json.decode(bytes(text))).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from graders_engine.errors import Mistake
 from graders_engine.server.exchange import JSON, Exchange
@@ -84,11 +85,12 @@ class RequestGuard:
             Refused: the body has another type, none, or an encoding; or it comes from another site's page.
         """
         body = exchange.route.body
-        if body is Body.STREAM:
-            _refuse_other_sites(exchange)
-        if body is not Body.JSON:
-            return
         headers = exchange.headers
+        if body is Body.STREAM or (body is Body.OPTIONAL and _is_bare(headers)):
+            _refuse_other_sites(exchange)
+            return
+        if body is Body.NONE:
+            return
         type_ = headers.get(b"content-type", b"")
         if type_ != JSON and type_.partition(b";")[0].strip().lower() != JSON:
             message = "The body must be JSON: send it with `Content-Type: application/json`."
@@ -96,6 +98,12 @@ class RequestGuard:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "The body must not be encoded: send it without `Content-Encoding`."
             raise Refused(415, Mistake(message, code="unsupported_encoding"))
+
+
+def _is_bare(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request has no body, and says of none what it is."""
+    sized = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    return not sized and b"content-type" not in headers
 
 
 def _refuse_other_sites(exchange: Exchange) -> None:
@@ -108,5 +116,5 @@ def _refuse_other_sites(exchange: Exchange) -> None:
     site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
     own = exchange.scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
     if site not in (b"same-origin", b"none") or origin not in (None, own):
-        message = "A page of another site may not send this: send it from a program, or from a page of this server."
+        message = "A page of another site may not send this: send it from a program."
         raise Refused(403, Mistake(message, code="cross_origin_request"))

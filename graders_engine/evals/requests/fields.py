@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from graders_engine.graders import mistakes
 
 MAX_PAIRS, MAX_KEY_CHARS, MAX_VALUE_CHARS = 16, 64, 512
 """The API's limits on `metadata`."""
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 _T = TypeVar("_T")
@@ -71,9 +73,13 @@ class Fields:
         return value
 
     def text(self, key: str, *, required: bool = False) -> str | None:
-        """A string."""
-        value = self.value(key, required=required)
-        return self._of_type(key, value, str, "a string")
+        """A string; one with half of a character in it cannot be kept."""
+        value = self._of_type(key, self.value(key, required=required), str, "a string")
+        if value is not None and _HALF.search(value):
+            reason = "it has half of a character, a lone surrogate."
+            self.add(mistakes.invalid(self.path(key), reason))
+            return None
+        return value
 
     def word(self, key: str, words: Collection[str], *, required: bool = False) -> str | None:
         """One of some words."""

@@ -12,11 +12,12 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.errors import GradersError
 from graders_engine.evals.run.failure import RunFailed, failure_of
-from graders_engine.evals.run.place import LOCK
+from graders_engine.evals.run.place import LOCK, RESERVE
 from graders_engine.evals.run.spec import from_json
 from graders_engine.evals.run.work import Work
 from graders_engine.settings import EngineSettings
@@ -28,7 +29,8 @@ LOCKED = 75
 OPEN = ("queued", "in_progress")
 WATCH_S = 0.2
 """Seconds between two looks at what is wanted."""
-BEAT_S = 1.0
+BEAT_S = 0.5
+"""Seconds between two notes of its life, and of the progress."""
 END_S = 0.5
 """How long the work may take to end when the run is canceled."""
 _LOCK_S = 1.0
@@ -64,7 +66,7 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
     if run is None:
         return 0
     work = Work(store, run, settings)
-    watcher = Watcher(store, run_id)
+    watcher = Watcher(store, run_id, work)
     try:
         with watcher:
             work.do()
@@ -74,6 +76,10 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
         _end(store, run_id, work, "canceled")
         return 0
     except (RunFailed, GradersError, OSError) as error:
+        _make_room(store, run_id)
+        if watcher.canceled:  # something on the way made another error of the interrupt
+            _end(store, run_id, work, "canceled")
+            return 0
         failure = failure_of(error)
         sys.stderr.write(f"{failure['code']}: {failure['message']}\n")
         store.runs.move(run_id, "failed", OPEN, result=work.result, error=failure)
@@ -82,8 +88,16 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
     return 0
 
 
+def _make_room(store: Store, run_id: str) -> None:
+    """Give back the space that was kept for the last note of a run."""
+    with suppress(OSError):
+        (store.run_folder(run_id) / RESERVE).unlink(missing_ok=True)
+
+
 def _end(store: Store, run_id: str, work: Work, status: str) -> None:
-    store.runs.move(run_id, status, OPEN, result=work.result)
+    _make_room(store, run_id)
+    if not store.runs.move(run_id, status, OPEN, result=work.result):
+        store.runs.note(run_id, result=work.result)  # who canceled the run has moved it
 
 
 class Watcher:
@@ -92,28 +106,35 @@ class Watcher:
     Args:
         store: where the run is.
         run_id: the run.
+        work: what is done for it.
 
     Attributes:
         canceled: whether it interrupted the work.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, work: Work) -> None:
         self.canceled = False
-        self._store, self._run_id = store, run_id
+        self._store, self._run_id, self._work = store, run_id, work
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def _watch(self) -> None:
-        beat_at = time.monotonic() + BEAT_S
+        noted_at = time.monotonic()
         while not self._done.wait(WATCH_S):
-            state = self._store.runs.state(self._run_id)
-            if state is None or state.wanted == "canceled" or state.status not in OPEN:
-                break
-            if time.monotonic() >= beat_at:
-                self._store.runs.note(self._run_id, heartbeat=time.time())
-                beat_at = time.monotonic() + BEAT_S
-        else:
-            return
+            with suppress(GradersError, OSError):  # a full disk: the work meets it, too
+                if self._is_over():
+                    self._interrupt()
+                    return
+                if time.monotonic() - noted_at >= BEAT_S and not self._done.is_set():
+                    noted_at = time.monotonic()
+                    self._store.runs.note(self._run_id, heartbeat=time.time())
+                    self._work.note()
+
+    def _is_over(self) -> bool:
+        state = self._store.runs.state(self._run_id)
+        return state is None or state.wanted == "canceled" or state.status not in OPEN
+
+    def _interrupt(self) -> None:
         self.canceled = True
         main_thread = threading.main_thread().ident
         if main_thread is not None and not self._done.is_set():
