@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
@@ -19,8 +20,22 @@ _SAMPLES = ("sample", "model_sample")
 _MAX_MISTAKES = 20
 
 
-def keep_data(store: Store, project: str, path: Path) -> tuple[StoredFile, int]:
-    """The file with the rows of a data set, and their number. Equal rows are kept once.
+class KeptData(NamedTuple):
+    """A data set in a store.
+
+    Attributes:
+        file: the file with its rows.
+        rows: how many there are.
+        is_new: whether the store did not have the file before.
+    """
+
+    file: StoredFile
+    rows: int
+    is_new: bool
+
+
+def keep_data(store: Store, project: str, path: Path) -> KeptData:
+    """Make a file of the rows of a data set. Equal rows are kept once.
 
     Args:
         store: where to.
@@ -43,11 +58,12 @@ def keep_data(store: Store, project: str, path: Path) -> tuple[StoredFile, int]:
         kept = _equal_file(store, project, part.sha256)
         if kept is not None:
             part.discard()
-            return kept, count
+            return KeptData(kept, count, is_new=False)
     except BaseException:
         part.discard()
         raise
-    return store.files.add(part, project=project, purpose=PURPOSE, name=path.name), count
+    file = store.files.add(part, project=project, purpose=PURPOSE, name=path.name)
+    return KeptData(file, count, is_new=True)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

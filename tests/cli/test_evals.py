@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from graders_engine.report.width import columns_of
+from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
 from tests.dataset.evals_service import EVALS, ITEMS, RUNS
 from tests.judges.judge_server import judge_server
@@ -160,6 +161,8 @@ def test_what_cannot_be_run_is_refused_before_it_begins(
     assert ended.returncode in (1, 2)
     assert sentence in ended.stderr
     assert "no runs" in evals(folder, "list")
+    with Store(folder / "store") as store:
+        assert not store.files.page("default", Page()).data
 
 
 def test_a_judge_that_is_nowhere_is_refused_before_it_begins(folder: Path) -> None:
@@ -258,7 +261,7 @@ def listed_by(server: Server) -> list[dict[str, Any]]:
         (["show", "eval_", "--jobs", "store"], "Several ids begin with 'eval_'"),
         (["show", "eval_1", "--jobs", "store", "--project", "x"], "of the project x"),
         (["run", "evalrun_1", "--data", "rows.jsonl", "--jobs", "store"], "evalrun_1 is a run;"),
-        (["run", "eval_3", "--data", "rows.jsonl", "--jobs", "store"], "has no testing criteria"),
+        (["run", "eval_3", "--data", "rows.jsonl", "--jobs", "store"], "'testing_criteria'"),
     ],
 )
 def test_what_is_not_there_is_said(arguments: list[str], sentence: str, folder: Path) -> None:

@@ -25,7 +25,7 @@ from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.evals.creating import DIGEST, create_eval, create_run
-from graders_engine.evals.data_file import keep_data
+from graders_engine.evals.data_file import KeptData, keep_data
 from graders_engine.evals.requests.eval_body import new_eval
 from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.supervisor import Supervisor
@@ -111,13 +111,10 @@ def run(
         owner = _eval_of(store, project, eval_name)
         source = _data_source(store, owner, **asked)
         _require_runnable(settings, owner, str(source.get("model") or ""))
-        file, rows = keep_data(store, project, data)
-        source["source"] = {"type": "file_id", "id": file.id}
-        body = {"data_source": source, "name": asked["name"]}
-        made = create_run(store, owner, new_run(body), now=int(time.time()))
-        if made is None:
-            raise InvalidRequest(f"The eval {owner.id} was deleted meanwhile.")
-        done, code = _finish(store, made, settings, rows, quiet=quiet)
+        kept = keep_data(store, project, data)
+        source["source"] = {"type": "file_id", "id": kept.file.id}
+        made = _create(store, owner, {"data_source": source, "name": asked["name"]}, kept)
+        done, code = _finish(store, made, settings, kept.rows, quiet=quiet)
         if done is None:
             raise InvalidRequest(f"The run {made.id} was deleted meanwhile.")
         if as_json or not quiet:
@@ -216,6 +213,23 @@ def _require_runnable(settings: EngineSettings, owner: StoredEval, model: str) -
                 engine.compile(grader).require_runnable()
             except UnavailableGrader as error:
                 raise UnavailableGrader(f"{what}{error}") from None
+
+
+def _create(store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptData) -> StoredRun:
+    """Make the run; where that is refused, its rows are not kept.
+
+    Raises:
+        InvalidRequest: with all mistakes.
+    """
+    try:
+        made = create_run(store, owner, new_run(body), now=int(time.time()))
+        if made is None:
+            raise InvalidRequest(f"The eval {owner.id} was deleted meanwhile.")
+    except InvalidRequest:
+        if kept.is_new:
+            store.files.delete(owner.project, kept.file.id)
+        raise
+    return made
 
 
 def _finish(

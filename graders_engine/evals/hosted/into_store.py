@@ -26,7 +26,6 @@ from graders_engine.evals.hosted.items_into_store import ItemWriter
 from graders_engine.evals.hosted.names import short
 from graders_engine.evals.wire import ACTIVE, AS_IMPORTED
 from graders_engine.graders.parse import parse
-from graders_engine.graders.parts import without_nulls
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.ids import is_name
 from graders_engine.storage.runs import StoredRun
@@ -285,11 +284,8 @@ def _why_not_here(criterion: Any) -> str:
     """Why no new run can use a criterion; empty if one can."""
     if isinstance(criterion, dict) and criterion.get("type") == "azure_ai_evaluator":
         return "azure_ai_evaluator is built into Azure AI Foundry and runs only there;"
-    grader = without_nulls(criterion)
-    if isinstance(grader, dict):
-        grader = {key: part for key, part in grader.items() if key != "id"}
     try:
-        parse(grader, templates="as_served")
+        parse(criterion, templates="as_served")
     except InvalidGrader as error:
         found = "; ".join(f"{one.param}: {one.message}" for one in error.mistakes)
         return f"{found.rstrip('.')};"
