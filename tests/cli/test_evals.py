@@ -93,7 +93,7 @@ def test_an_eval_of_a_file_is_run_and_kept(folder: Path) -> None:
     printed = evals(folder, "run", "eval.json", "--data", "rows.jsonl", "--name", "first")
     assert "pass rate   66.7 %  of 3 graded" in printed
     assert "match   66.7 %  2 passed, 1 failed" in printed
-    assert '1         {"label":"dog"}\n  output  cat\n  failed  match: 0.0' in printed
+    assert '1         {"label":"dog"}\n  output  cat\n  failed  match: 0' in printed
     (run_id,) = set(re.findall(r"evalrun_[0-9a-f]{32}", printed))
     listed = evals(folder, "list")
     assert f"{run_id}  completed" in listed

@@ -23,7 +23,7 @@ def show_run(store: Store, found: StoredRun, limit: int, screen: Screen, *, as_j
         click.echo(format_value({**run_object(found, ""), "not_passed": items}, "json"))
         return
     owner = store.evals.get(found.project, found.eval_id)
-    way = f"--limit {2 * max(limit, 1)}" if more else ""
+    way = f"graders evals show {found.id} --limit {2 * limit} --jobs {store.folder}" if more else ""
     print_lines([*run_lines(found, owner, screen), *item_lines(items, way, screen)])
 
 

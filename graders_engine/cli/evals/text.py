@@ -8,6 +8,7 @@ from typing import Any
 
 from graders_engine.evals.hosted.names import without_uuid
 from graders_engine.language import strict_json
+from graders_engine.report.formatting import format_number
 from graders_engine.report.terminal.screen import Caution, Heading, Problem, Screen
 from graders_engine.report.visible import one_line
 from graders_engine.report.width import columns_of, padded
@@ -162,7 +163,8 @@ def item_lines(items: Sequence[Mapping[str, Any]], more: str, screen: Screen) ->
         for result in _objects(item.get("results")):
             if not result.get("passed"):
                 name, score = without_uuid(str(result.get("name"))), result.get("score")
-                yield f"  failed  {one_line(f'{name}: {score}', room)}"
+                number = format_number(score) if isinstance(score, int | float) else "no score"
+                yield f"  failed  {one_line(f'{name}: {number}', room)}"
     if more:
         yield f"… more: {more}"
 
