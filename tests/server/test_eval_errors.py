@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from collections.abc import Iterator
@@ -271,12 +272,14 @@ def test_a_page_of_another_site_can_upload_nothing_with_a_key_that_a_browser_kee
 ) -> None:
     with serving(tmp_path, "--jobs", "store", GRADERS_API_KEY="sk-right") as server:
         headers = {
-            "authorization": "Bearer sk-right",
+            "authorization": f"Basic {base64.b64encode(b'me:sk-right').decode()}",
             "content-type": "multipart/form-data; boundary=b",
             "origin": "http://evil.example",
         }
         answer = server.ask("POST", "/v1/files", b"--b--\r\n", headers)
         assert (answer.status, answer.error["code"]) == (403, "cross_origin_request")
+        headers["origin"] = server.url
+        assert server.ask("POST", "/v1/files", b"--b--\r\n", headers).status == 400
 
 
 def test_a_body_beyond_the_servers_bound_is_refused(tmp_path: Path) -> None:
