@@ -109,7 +109,7 @@ def test_an_eval_that_was_renamed_here_keeps_its_new_name(store: Store, put: Any
     [
         (changed(EVALS[1], name="x"), "x (eval eval_2): the store has another eval of this id"),
         (changed(RUNS[2], model="x"), "mini (run evalrun_3): the store has another run of this id"),
-        (changed(ITEMS[6], status="fail"), "run evalrun_3: 1 output items left out: the store has"),
+        (changed(ITEMS[6], status="fail"), "run evalrun_3: 1 output item left out: the store has"),
     ],
     ids=["eval", "run", "item"],
 )
@@ -198,7 +198,28 @@ def test_an_object_whose_id_leads_elsewhere_is_left_out_by_name(
     said = "\n".join(done.notes)
     assert "this cannot be the id of an eval" in said
     assert "this cannot be the id of a run" in said
-    assert "1 output items left out" in said
+    assert "1 output item left out" in said
+
+
+def test_a_run_that_names_no_eval_is_left_out_with_its_items(store: Store, put: Any) -> None:
+    done = put(
+        [
+            *OBJECTS,
+            changed(RUNS[0], id="evalrun_9", eval_id=None),
+            {**ITEMS[6], "run_id": "evalrun_9"},
+        ]
+    )
+    assert listed(store) == OBJECTS
+    said = "\n".join(done.notes)
+    assert "mini (run evalrun_9): left out: its eval is not in the store." in said
+    assert "run evalrun_9: 1 output item left out" in said
+
+
+def test_texts_that_are_no_unicode_stay_what_they_are(store: Store, put: Any) -> None:
+    odd = changed(ITEMS[6], datasource_item={"text": "a\ud800b"})
+    for _ in range(2):
+        put([EVALS[1], RUNS[2], odd, changed(odd, id="outputitem_\ud800")])
+        assert listed(store) == [EVALS[1], RUNS[2], odd]
 
 
 def test_lines_of_the_dashboard_become_output_items(store: Store, put: Any) -> None:
@@ -227,7 +248,10 @@ def test_the_dashboards_lines_do_not_double_the_items_of_the_api(store: Store, p
     lines = [line(0, "Markets", {"Match": 1.0}, run="evalrun_3")]
     done = put([*lines, *OBJECTS])
     assert listed(store) == OBJECTS
-    assert "run evalrun_3: 1 lines of the dashboard's download left out" in "\n".join(done.notes)
+    assert (
+        "run evalrun_3: 1 output item left out: the run has output items of the API"
+        in "\n".join(done.notes)
+    )
 
 
 def test_an_export_without_objects_is_refused(put: Any) -> None:

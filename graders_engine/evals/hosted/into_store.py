@@ -185,7 +185,7 @@ class _Importer:
         if one.known:
             return one.id
         eval_id = made_id("eval", one.id) if one.downloaded else one.id
-        if not is_name(eval_id):
+        if not is_name(eval_id) or eval_id == str(None):  # runs and items that name no eval
             return eval_id
         kept = self._store.evals.find(eval_id)
         criteria = [
@@ -227,7 +227,7 @@ class _Importer:
                 self._refuse(value, f"the store has another run of this id: {_REPLACE}")
             return
         if not self._store.runs.add(self._stored_run(run_id, value)):
-            self._refuse(value, "left out: the store has not its eval, for the reason given")
+            self._refuse(value, "left out: its eval is not in the store")
             return
         self._done.runs.new += 1
         self._look_at(run_id, value)

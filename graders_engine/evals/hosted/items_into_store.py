@@ -19,10 +19,11 @@ BATCH = 200
 """Items that are written at a time."""
 _COUNTED = {"pass": "passed", "fail": "failed", "error": "errored"}
 _NO_SOURCE = {"type": "jsonl", "source": {"type": "file_content", "content": []}}
-_TWICE = "lines of the dashboard's download left out: the run has output items of the API"
+_TWICE = "the run has output items of the API"
 
-_OTHERS = "output items left out: the store has other ones of their ids"
-_NO_RUN = "output items left out: they name no run"
+_OTHERS = "the store has another one of this id"
+_NO_RUN = "no run has such an id"
+_NO_ID = "no output item has such an id"
 
 
 class ItemWriter:
@@ -67,8 +68,9 @@ class ItemWriter:
         run_id = self._run_of(item)
         if run_id is None:
             return
-        if not isinstance(item.get("id"), str) or not item["id"]:
-            self._skipped[run_id, "output items left out: they have no id"] += 1
+        own_id = item.get("id")
+        if not isinstance(own_id, str) or not is_name(own_id):
+            self._skipped[run_id, _NO_ID] += 1
             return
         self._append(run_id, item)
 
@@ -123,7 +125,8 @@ class ItemWriter:
                 "data source and usage are not known."
             )
         for (run_id, what), count in self._skipped.items():
-            yield f"run {short(run_id)}: {count:,} {what}."
+            items = "output item" if count == 1 else "output items"
+            yield f"run {short(run_id)}: {count:,} {items} left out: {what}."
 
     def _run_of(self, item: dict[str, Any]) -> str | None:
         """The run of an item, which is made if needed; None if the item cannot be kept."""
@@ -134,7 +137,7 @@ class ItemWriter:
         if run_id not in self._runs and run_id not in self._refused:
             self._find(run_id, item)
         if run_id in self._refused:
-            self._skipped[run_id, f"output items left out: {self._refused[run_id]}"] += 1
+            self._skipped[run_id, self._refused[run_id]] += 1
             return None
         return run_id
 
@@ -143,7 +146,7 @@ class ItemWriter:
         if run is None:
             run = self._new_run(run_id, item)
             if not self._store.runs.add(run):
-                self._refused[run_id] = "their eval is not in the store"
+                self._refused[run_id] = "its eval is not in the store"
                 return
             self.runs_made += 1
         if run.project != self._project:
