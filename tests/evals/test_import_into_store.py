@@ -273,3 +273,43 @@ def test_memory_does_not_grow_with_the_export(store: Store, tmp_path: Path) -> N
     assert done.items.new == 4_000
     assert file.stat().st_size > 18_000_000
     assert peak < 8_000_000
+
+
+def pretty(objects: Sequence[Any]) -> str:
+    """Objects as the SDK prints them, over many lines."""
+    return "".join(f"{json.dumps(one, indent=2, ensure_ascii=False)}\n" for one in objects)
+
+
+def test_objects_over_many_lines_are_read_one_at_a_time(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "pretty.json"
+    items = [output_item(n, "evalrun_1", "eval_1", "ü" * 4_000) for n in range(2_000)]
+    file.write_text("\ufeff" + pretty([EVALS[0], RUNS[0], *items]), encoding="utf-8")
+    tracemalloc.start()
+    done = import_into(store, "default", [file], now=NOW)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert added(done) == (1, 1, 2_000)
+    assert listed(store)[2:4] == items[:2]
+    assert peak < 16_000_000 < file.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (b'{"object":\n "eval",', "line {line}: The text is not JSON"),
+        (b'{"a": NaN}', "line {line}: The text is not JSON: NaN is no JSON value."),
+        (b'{"a":\n "\xff"}', "line {line}: The text is not UTF-8: byte 0xff at its byte {byte}."),
+        (b"\xff", "line {line}: The text is not UTF-8: byte 0xff at its byte {byte}."),
+    ],
+)
+def test_what_is_broken_after_sound_objects_is_named_by_its_line(
+    end: bytes, reason: str, store: Store, tmp_path: Path
+) -> None:
+    sound = pretty(OBJECTS).encode()
+    file = tmp_path / "broken.json"
+    file.write_bytes(sound + end)
+    done = import_into(store, "default", [file], now=NOW)
+    assert listed(store) == OBJECTS
+    line = sound.count(b"\n") + 1
+    byte = len(sound) + end.find(b"\xff")
+    assert f"broken.json, {reason.format(line=line, byte=byte)}" in "\n".join(done.notes)
