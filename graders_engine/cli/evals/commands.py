@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.evals.run import run
-from graders_engine.cli.evals.shown import show_run
+from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find, opened
 from graders_engine.cli.evals.text import criteria_lines, eval_lines
 from graders_engine.cli.parsing.command import Command, Group

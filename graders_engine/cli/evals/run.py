@@ -12,7 +12,7 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.evals.progress import run_progress
-from graders_engine.cli.evals.shown import show_run
+from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find
 from graders_engine.cli.evals.text import counts_of, pass_rate
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain

@@ -151,8 +151,8 @@ def item_lines(items: Sequence[Mapping[str, Any]], more: str, screen: Screen) ->
     room = screen.columns - _FIELD_INDENT
     for item in items:
         number = item.get("datasource_item_id")
-        shown = strict_json.encode(item.get("datasource_item")).decode()
-        yield f"{number!s:<8}  {one_line(shown, room)}"
+        item_text = strict_json.encode(item.get("datasource_item")).decode()
+        yield f"{number!s:<8}  {one_line(item_text, room)}"
         sample = item.get("sample")
         sample = sample if isinstance(sample, dict) else {}
         if output := _output(sample):
