@@ -124,11 +124,12 @@ def test_a_pass_rate_below_the_limit_has_an_exit_code(limit: str, code: int, fol
 def test_a_model_is_asked_and_its_messages_are_remembered(folder: Path) -> None:
     write(folder / "rows.jsonl", [{"item": {"label": "hello"}}, {"label": "score 7"}])
     with judge_server() as server:
-        server.script = lambda asked: said_back(asked)
-        flags = ("--base-url", server.url, "--no-cache")
+        server.script = said_back
+        flags = ("--base-url", server.url, "--no-cache", "--judge-model", "judges-alone")
         messages = '[{role: user, content: "{{item.label}}"}]'
         first = run_of(folder, "--model", "m", "--messages", messages, *flags)
         again = run_of(folder, "--model", "m2", *flags)
+        assert {asked.body["model"] for asked in server.asked} == {"m", "m2"}
     for whole, model in ((first, "m"), (again, "m2")):
         assert whole["result_counts"] == {"total": 2, "passed": 2, "failed": 0, "errored": 0}
         assert whole["model"] == model

@@ -20,6 +20,7 @@ from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
 from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.cli.parsing.input_files import read_file
+from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
 from graders_engine.cli.parsing.store import JOBS, PROJECT
 from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
@@ -39,6 +40,10 @@ from graders_engine.storage.pages import Page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 
+_USEFUL = (
+    *JUDGE_FLAGS, "metric_variants", "embeddings", "max_text_chars", "sandbox", "limits",
+)  # fmt: skip
+"""The engine's flags but for `--templates`: runs of evals have them as they were served."""
 _SHOWN = 5
 """Items that are printed at the end."""
 _EXAMPLE = """\
@@ -78,7 +83,7 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no result.")
-@engine_settings()
+@engine_settings(useful=_USEFUL)
 def run(
     settings: EngineSettings,
     eval_name: str,
