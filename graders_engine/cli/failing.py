@@ -183,6 +183,7 @@ def report_and_exit(error: GradersError) -> NoReturn:
         OutOfResources,
         RunStopped,
     )
+    from graders_engine.storage.errors import StoreError
 
     if isinstance(error, InvalidGrader):
         count = len(error.mistakes)
@@ -191,7 +192,7 @@ def report_and_exit(error: GradersError) -> NoReturn:
             show(mistake)
     else:
         complain(str(error), *variable_notes(str(error)))
-    failed = (DataSetError, BudgetSpent, OutOfResources, RunStopped)
+    failed = (DataSetError, BudgetSpent, OutOfResources, RunStopped, StoreError)
     sys.exit(FAILED if isinstance(error, failed) else WRONG_REQUEST)
 
 

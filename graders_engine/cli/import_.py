@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.parsing.input_files import files_read
+from graders_engine.cli.parsing.store import PROJECT
 from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.errors import DataSetError, InvalidRequest
@@ -24,17 +26,19 @@ from graders_engine.evals.hosted.dashboard import GivenGrader
 from graders_engine.evals.hosted.download import EvalsApi, download
 from graders_engine.evals.hosted.export import files_of
 from graders_engine.evals.hosted.imported import Imported
-from graders_engine.evals.hosted.instructions import import_report
+from graders_engine.evals.hosted.instructions import import_report, store_report
 from graders_engine.files import FilesInUse, require_regular, write_whole
 from graders_engine.graders.parse import parse
 from graders_engine.models.credentials import DEFAULT_BASE_URL
 from graders_engine.report.terminal.screen import screen_of
 
+REPORT = "IMPORT.md"
 MAX_ENTRIES = 10
 """Entries of each list that the terminal shows; the file has all."""
 
 
 _EXAMPLE = """\
+graders import evals --from-api --into evals
 graders import evals --from-api --check --out evals
 graders import evals export.jsonl --out evals
 graders import evals eval_items.jsonl --grader grader.json --check --out evals"""
@@ -50,11 +54,18 @@ def command() -> None:
 @click.option(
     "--out",
     metavar="DIR",
-    required=True,
     type=click.Path(path_type=Path),
     callback=named_path,
-    help="Folder to write to.",
+    help="Folder to write graders and rows to.",
 )
+@click.option(
+    "--into",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=named_path,
+    help="Folder of `graders serve --jobs DIR`: keep everything there under its ids.",
+)
+@PROJECT
 @click.option(
     "--grader",
     "graders",
@@ -72,9 +83,15 @@ def command() -> None:
     help="Also grade the rows, except by judges, and compare with the hosted scores.",
 )  # fmt: skip
 def evals(
-    paths: tuple[Path, ...], out: Path, graders: tuple[str, ...], from_api: bool, checked: bool
+    paths: tuple[Path, ...],
+    out: Path | None,
+    into: Path | None,
+    project: str,
+    graders: tuple[str, ...],
+    from_api: bool,
+    checked: bool,
 ) -> None:
-    """Make grader files and row files from an export of hosted evals.
+    """Keep an export of hosted evals for old scripts, or make grader files and row files of it.
 
     The hosted evals end on 30 November 2026. Until then, --from-api imports everything, with the key in
     OPENAI_API_KEY (and OPENAI_BASE_URL for another address).
@@ -99,7 +116,12 @@ def evals(
     names of the scores, and --grader gives graders for others. A grader belongs to the score of its name, or
     of the name or key that it has in a multi; one grader and one score need no name.
 
-    This is written for each eval, to a folder of its name:
+    With --into, evals, runs and output items go into a folder as they are. `graders serve --jobs DIR` answers
+    scripts with them, `graders evals list --jobs DIR` lists them, and new runs of the evals are made here.
+    Importing the same again changes nothing; of two objects with one id the first one stays, and the other
+    one is named.
+
+    With --out, this is written for each eval, to a folder of its name:
 
     grader-NAME.json, a testing criterion; its pass threshold changes nothing.
 
@@ -113,36 +135,67 @@ def evals(
 
     IMPORT.md, next to the folders, has the commands to run next, and says what could not be imported. Output
     items that hold an error instead of an output are left out and counted. Files of an earlier import are
-    replaced.
+    replaced. With --into, IMPORT.md is written as well.
     """  # noqa: D301 - \b is the character that tells click to keep the lines
     if from_api and paths:
         raise InvalidRequest("--from-api downloads the export: it takes no PATH.")
     if not from_api and not paths:
         raise InvalidRequest("Name the files or folders of the export, or pass --from-api.")
-    report = out / "IMPORT.md"
-    require_regular(report, "The import cannot be written")
-    files = [_download_export(out / "export.jsonl")] if from_api else files_of(paths, out)
+    if out is None and into is None:
+        raise InvalidRequest(
+            "Name the folder: --into DIR to serve the evals from, --out DIR for graders and rows."
+        )
+    if checked and out is None:
+        raise InvalidRequest("--check grades the rows that --out DIR writes: pass it as well.")
+    first = out or into
+    assert first is not None  # noqa: S101 - one of them is given
+    reports = [folder / REPORT for folder in (out, into) if folder is not None]
+    for report in reports:
+        require_regular(report, "The import cannot be written")
+    files = [_download_export(first / "export.jsonl")] if from_api else files_of(paths, first)
     given = [_given(text) for text in graders]
     inputs = {
         **dict.fromkeys(files_read(), "a file of --grader"),
         **dict.fromkeys(files, "a file of the export itself"),
     }
-    FilesInUse(inputs).write({report: "the report"})
+    FilesInUse(inputs).write(dict.fromkeys(reports, "the report"))
+    if into is not None:
+        _keep(files, into, project, given)
+    if out is not None:
+        _convert(files, out, given, checked=checked)
+
+
+def _keep(files: list[Path], into: Path, project: str, given: list[GivenGrader]) -> None:
+    from graders_engine.evals.hosted.into_store import import_into
+    from graders_engine.storage.store import Store
+
+    with Store(into) as store:
+        done = import_into(store, project, files, given, now=int(time.time()))
+    _write_report(into, lambda entries, _: store_report(done, into, project, entries))
+
+
+def _convert(files: list[Path], out: Path, given: list[GivenGrader], *, checked: bool) -> None:
     imported = import_evals(files, out, given)
     checks = list(_checks(imported)) if checked else None
+    _write_report(out, lambda entries, columns: import_report(imported, checks, entries, columns))
+
+
+def _write_report(folder: Path, text: Callable[[int | None, int | None], str]) -> None:
+    """Write a report to a folder, and print what fits the terminal.
+
+    Args:
+        folder: where to.
+        text: gives the report, of most so many entries a list, for so many columns.
+    """
+    path = folder / REPORT
     try:
-        write_whole(
-            report,
-            f"# Imported evals\n\n{import_report(imported, checks)}\n".encode(
-                errors="backslashreplace"
-            ),
-        )
+        whole = f"# Imported evals\n\n{text(None, None)}\n"
+        write_whole(path, whole.encode(errors="backslashreplace"))
     except OSError as error:
-        raise DataSetError(f"{report} cannot be written: {error.strerror}.") from None
+        raise DataSetError(f"{path} cannot be written: {error.strerror}.") from None
     screen = screen_of(sys.stdout)
     columns = screen.columns if screen.wraps else None
-    text = import_report(imported, checks, MAX_ENTRIES, columns)
-    print_lines([text, "", f"The full report is in {report}"])
+    print_lines([text(MAX_ENTRIES, columns), "", f"The full report is in {path}"])
 
 
 def _given(text: str) -> GivenGrader:

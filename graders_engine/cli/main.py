@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "Compare two results files over the same rows.",
     "diff-graders": "Compare two versions of a grader on the same outputs.",
     "serve": "Serve the hosted API's grader routes, and batches, over HTTP.",
+    "evals": "List, show and run the evals that a folder keeps.",
     "import": "Import graders and rows from the hosted evals.",
     "export": "Make the files by which Azure, Bedrock or SageMaker uses a grader.",
     "judge-check": "Measure a judge's agreement with human labels and with itself.",

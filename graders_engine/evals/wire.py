@@ -20,11 +20,16 @@ STATES = (*ACTIVE, *ENDED)
 """All states, in the order in which a run may have them."""
 NO_COUNTS = {"total": 0, "passed": 0, "failed": 0, "errored": 0}
 """The `result_counts` of a run that has no results yet."""
+AS_IMPORTED = "_object"
+"""The key under which a stored eval or run has the object of the export that it came from."""
 _ANY_ITEM = data_schema({"type": "object"}, with_sample=False)
 
 
 def eval_object(stored: StoredEval) -> dict[str, Any]:
-    """An eval."""
+    """An eval; an imported one as it was exported, but for what was updated since."""
+    imported = stored.body.get(AS_IMPORTED)
+    if imported is not None:
+        return _changed(imported, name=stored.name, metadata=stored.metadata)
     config = {
         "type": "custom",
         "schema": _ANY_ITEM,
@@ -42,13 +47,16 @@ def eval_object(stored: StoredEval) -> dict[str, Any]:
 
 
 def run_object(stored: StoredRun, report_url: str, content: bytes | None = None) -> dict[str, Any]:
-    """A run.
+    """A run; an imported one as it was exported, but for a status that it could have for ever.
 
     Args:
         stored: as it is kept.
         report_url: where a browser finds its report.
         content: the items of the request that made it, as one JSON array; None where a file has them.
     """
+    imported = stored.request.get(AS_IMPORTED)
+    if imported is not None:
+        return _changed(imported, status=stored.status)
     result: Mapping[str, Any] = stored.result or {}
     return {
         "object": "eval.run",
@@ -66,6 +74,22 @@ def run_object(stored: StoredRun, report_url: str, content: bytes | None = None)
         "metadata": stored.metadata,
         "error": stored.error,
     }
+
+
+def _changed(imported: Mapping[str, Any], **now: Any) -> dict[str, Any]:
+    """An object with the values that it has now; a missing or empty one is as good as none."""
+    changed = {key: value for key, value in now.items() if (value or None) != imported.get(key)}
+    return {
+        **imported,
+        **{key: value for key, value in changed.items() if value or imported.get(key)},
+    }
+
+
+def data_source_of(stored: StoredRun) -> dict[str, Any]:
+    """What a run read, without rows that its request had."""
+    imported = stored.request.get(AS_IMPORTED)
+    given = stored.request if imported is None else imported.get("data_source")
+    return _data_source(given if isinstance(given, Mapping) else {}, None)
 
 
 def _data_source(request: Mapping[str, Any], content: bytes | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.server.responses import ClientGone
+from graders_engine.storage.ids import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
     from graders_engine.server.routes import Route
@@ -16,8 +17,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-DEFAULT_PROJECT = "default"
-"""The project of the server's own key, and of a server without keys."""
 JSON = b"application/json"
 STREAMED = "graders_engine.streamed"
 """In the scope of a request whose body may take as long as something of it comes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 
+DEFAULT_PROJECT = "default"
+"""Whose everything is, unless a key says otherwise."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -23,12 +25,17 @@ def new_run_id() -> str:
     return f"evalrun_{secrets.token_hex(16)}"
 
 
+def is_name(id: str) -> bool:  # noqa: A002 - the wire's word
+    """Whether an id can be the name of a file or folder."""
+    return _ID.fullmatch(id) is not None
+
+
 def as_name(id: str) -> str:  # noqa: A002 - the wire's word
     """An id as the name of a file or folder.
 
     Raises:
         ValueError: it could lead to another folder.
     """
-    if _ID.fullmatch(id) is None:
+    if not is_name(id):
         raise ValueError(f"{id[:40]!r} cannot be the name of a file")
     return id

@@ -11,6 +11,8 @@ from graders_engine.storage.database import Database
 from graders_engine.storage.evals import as_json, assignments, columns_of, from_json
 from graders_engine.storage.pages import Found, Listing, Page
 
+_STATUSES = {"passed": "pass", "failed": "fail", "errored": "error"}
+"""Statuses of items that lists find by their other spelling."""
 CHANGEABLE = ("name", "model", "metadata", "result", "error", "wanted", "attempt", "heartbeat")
 
 
@@ -194,7 +196,7 @@ class Items:
             return file.executemany(
                 "INSERT INTO item (run_id, id, status, body) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (run_id, id) DO NOTHING",
-                ((run_id, item["id"], item.get("status") or "", as_json(item)) for item in objects),
+                ((run_id, item["id"], _status_of(item), as_json(item)) for item in objects),
             ).rowcount
 
     def page(self, run_id: str, page: Page, status: str | None = None) -> Found[dict[str, Any]]:
@@ -216,6 +218,11 @@ class Items:
     def any_of(self, run_id: str) -> bool:
         """Whether items of this run are kept here."""
         return self._database.row("SELECT 1 FROM item WHERE run_id = ?", run_id) is not None
+
+
+def _status_of(item: Mapping[str, Any]) -> str:
+    status = item.get("status")
+    return _STATUSES.get(status, status) if isinstance(status, str) else ""
 
 
 def _marks(values: Collection[str]) -> str:

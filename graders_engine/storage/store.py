@@ -17,6 +17,9 @@ from graders_engine.storage.ids import as_name
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import Items, Runs
 
+DATABASE = "store.sqlite3"
+"""The file in the folder."""
+
 
 class Store:
     """Files, evals and runs in a folder. Threads may share it; several processes may open the same folder.
@@ -42,7 +45,7 @@ class Store:
         with our_errors(f"{folder}: files and evals"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._runs_folder.mkdir(mode=0o700, exist_ok=True)
-        self._database = Database(folder / "store.sqlite3")
+        self._database = Database(folder / DATABASE)
         try:
             self.files = Files(self._database, folder / "files")
         except BaseException:

@@ -7,9 +7,10 @@ SHARED = ("Judge", "Metrics", "Sandbox")
 """Groups of options that mean the same for every command that has them."""
 GROUPS: dict[str, tuple[str, ...]] = {
     MAIN: (
-        "--grader", "--train", "--validation", "--samples", "--job", "--data", "--out",
+        "--grader", "--train", "--validation", "--samples", "--job", "--data", "--into", "--out",
         "--model-sample", "--item", "--sample", "--reference-answer",
-        "--human", "--row", "--host", "--port", "--api-key", "--jobs", "--from-api", "--check", "--file",
+        "--human", "--row", "--host", "--port", "--api-key", "--jobs", "--project", "--model", "--messages",
+        "--sampling-params", "--name", "--from-api", "--check", "--file",
         "--templates",
     ),
     "Data": (

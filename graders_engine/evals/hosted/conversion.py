@@ -14,6 +14,7 @@ from graders_engine.evals.hosted.export import (
     ExportedEval,
     Survey,
     is_output_item,
+    nothing_in,
     objects_in,
     survey,
 )
@@ -38,12 +39,7 @@ def import_evals(files: Sequence[Path], out: Path, given: Sequence[GivenGrader] 
     """
     found = survey(files)
     if not found.evals and not found.runs:
-        reason = f" {found.unreadable[0]}" if found.unreadable else ""
-        raise DataSetError(
-            "There is no eval, no run and no output item in the export: their key `object` has the "
-            "value 'eval', 'eval.run' or 'eval.run.output_item', and the lines that the dashboard downloads "
-            f"have `run_id`, `data_source_idx`, `item` and `grades`.{reason}"
-        )
+        raise DataSetError(nothing_in(found))
     imported = Imported(left_out=[*found.unreadable, *complete(found, given)])
     names: set[str] = set()
     outputs = ImportOutputs(files)

@@ -5,19 +5,18 @@ Output items are those of the API, or lines of the file that the dashboard downl
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.documents import first_line_is_json
 from graders_engine.dataset.rows.formats import open_records
-from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, why_not_json
+from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
+from graders_engine.evals.hosted.documents import documents
 from graders_engine.outputs.hosted import is_export
 
 EVAL, RUN, OUTPUT_ITEM = "eval", "eval.run", "eval.run.output_item"
@@ -30,7 +29,6 @@ _INCOMPLETE = (
 _EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 _MAX_DEPTH = 8
 """How many lists and objects may be around the objects of an export."""
-_BLANKS = re.compile(r"\s*")
 
 
 @dataclass(slots=True)
@@ -146,6 +144,16 @@ def survey(files: Sequence[Path]) -> Survey:
     return found
 
 
+def nothing_in(found: Survey) -> str:
+    """The sentence about an export without any objects."""
+    reason = f" {found.unreadable[0]}" if found.unreadable else ""
+    return (
+        "There is no eval, no run and no output item in the export: their key `object` has the "
+        "value 'eval', 'eval.run' or 'eval.run.output_item', and the lines that the dashboard downloads "
+        f"have `run_id`, `data_source_idx`, `item` and `grades`.{reason}"
+    )
+
+
 def _add_eval(found: Survey, value: dict[str, Any]) -> None:
     eval_id = str(value.get("id"))
     criteria = value.get("testing_criteria")
@@ -247,35 +255,4 @@ def _json_texts(file: Path) -> Iterator[tuple[int, Any]]:
         yield from ((ref.line, ref.row) for ref in open_records(file, form).read())
         return
     with source.open() as (stream, _):
-        content = stream.read().removeprefix(BYTE_ORDER_MARK)
-    yield from _documents(content)
-
-
-def _reject_constant(literal: str) -> NoReturn:
-    raise ValueError(f"{literal} is no JSON value")
-
-
-def _documents(content: bytes) -> Iterator[tuple[int, Any]]:
-    """Consecutive JSON texts, each over several lines; after a broken one, no further ones can be found."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        yield content.count(b"\n", 0, error.start) + 1, Unreadable(why_not_json(error, "text"))
-        return
-    decoder = json.JSONDecoder(parse_constant=_reject_constant)
-    at = _BLANKS.match(text).end()  # type: ignore[union-attr] # it also matches an empty text
-    while at < len(text):
-        number = text.count("\n", 0, at) + 1
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            yield number, Unreadable(f"The text is not JSON: {error}.")
-            return
-        except RecursionError:
-            yield number, Unreadable("The text is not JSON: it nests too deep.")
-            return
-        except ValueError as error:
-            yield number, Unreadable(f"The text is not JSON: {error}.")
-            return
-        yield number, value
-        at = _BLANKS.match(text, end).end()  # type: ignore[union-attr] # it also matches an empty text
+        yield from documents(stream)

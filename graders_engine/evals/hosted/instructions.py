@@ -15,8 +15,10 @@ from graders_engine.evals.hosted.imported import (
     ImportedEval,
     ImportedRun,
 )
+from graders_engine.evals.hosted.into_store import StoreImport
 from graders_engine.evals.hosted.names import MAX_NAMED, alike, short, without_uuid
 from graders_engine.report.width import columns_of, padded, short_names
+from graders_engine.storage.ids import DEFAULT_PROJECT
 
 AS_SERVED = " --templates as_served"
 _CELL_CHARS, _LEAST_COLUMNS = 40, 8
@@ -37,6 +39,39 @@ def import_report(
         columns: those of the terminal, if lines that are longer are broken there.
     """
     return "\n".join(_report_lines(imported, checks, max_entries, columns))
+
+
+def store_report(
+    done: StoreImport, folder: Path, project: str, max_entries: int | None = None
+) -> str:
+    """The same of an import into a store.
+
+    Args:
+        done: what the import did.
+        folder: of the store.
+        project: whose the objects are.
+        max_entries: how many entries of each list to show; None for all.
+    """
+    return "\n".join(_store_lines(done, folder, project, max_entries))
+
+
+def _store_lines(
+    done: StoreImport, folder: Path, project: str, max_entries: int | None
+) -> Iterator[str]:
+    kinds = ((done.evals, "eval"), (done.runs, "run"), (done.items, "output item"))
+    added = ", ".join(_plural(one.new, what) for one, what in kinds)
+    yield f"{added} added to {folder}"
+    present = ", ".join(_plural(one.present, what) for one, what in kinds if one.present)
+    if present:
+        yield f"{present} unchanged: repeated, or there already"
+    where = f"--jobs {shlex.quote(str(folder))}"
+    of = "" if project == DEFAULT_PROJECT else f" --project {shlex.quote(project)}"
+    yield from ("", "## Go on here", "")
+    yield f"    graders evals list {where}{of}"
+    yield f"    graders serve {where}"
+    if done.notes:
+        yield from ("", "## What is not as it was", "")
+        yield from (f"- {line}" for line in _first_entries(done.notes, max_entries))
 
 
 def _report_lines(

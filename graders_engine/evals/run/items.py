@@ -86,8 +86,9 @@ class OutputItems:
             return next(iter(self._read(run, index, [number])), None)
 
     def _read(self, run: StoredRun, index: IndexReader, numbers: list[int]) -> list[dict[str, Any]]:
-        criteria = self._criteria(run.project, run.eval_id)
-        if criteria is None or not numbers:
+        # An imported run may have no items, and its eval no criteria.
+        criteria = self._criteria(run.project, run.eval_id) if numbers else None
+        if criteria is None:
             return []
         folder = self._store.run_folder(run.id)
         with (

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -95,10 +95,16 @@ class Supervisor:
         finally:
             self.close()
 
-    def finish(self, run_id: str) -> StoredRun | None:
-        """Look after the runs until this one has ended; None if it is deleted meanwhile."""
+    def finish(self, run_id: str, on_look: Callable[[], object] = lambda: None) -> StoredRun | None:
+        """Look after the runs until this one has ended; None if it is deleted meanwhile.
+
+        Args:
+            run_id: of the run.
+            on_look: called now and then.
+        """
         while (state := self._store.runs.state(run_id)) is not None and state.status in _OPEN:
             self.look()
+            on_look()
             time.sleep(POLL_S)
         with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
             self._started.pop(run_id).wait(KILL_S)

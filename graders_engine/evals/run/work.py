@@ -104,7 +104,9 @@ class Work:
         return dataclasses.replace(judges, **left)
 
     async def _sample_all(self, items: Path, judges: JudgeSettings) -> dict[str, Any]:
-        registry = JudgeRegistry(judges)
+        # The model that is named for every judge is none for what is judged.
+        models = {name: model for name, model in judges.models.items() if name != "*"}
+        registry = JudgeRegistry(dataclasses.replace(judges, models=models))
         source = self._run.request
         try:
             backend = _model_of(registry, str(source.get("model")))

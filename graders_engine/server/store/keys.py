@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from graders_engine.server.exchange import DEFAULT_PROJECT
+from graders_engine.storage.ids import DEFAULT_PROJECT
 
 
 class Keys:

@@ -1,0 +1,268 @@
+"""`graders evals run`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graders_engine.blocking import Engine
+from graders_engine.cli.evals.progress import run_progress
+from graders_engine.cli.evals.run_report import show_run
+from graders_engine.cli.evals.stored import find
+from graders_engine.cli.evals.text import counts_of, pass_rate
+from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
+from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.documents import load
+from graders_engine.cli.parsing.engine_options import engine_settings
+from graders_engine.cli.parsing.input_files import read_file
+from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
+from graders_engine.cli.parsing.store import JOBS, PROJECT
+from graders_engine.cli.printing import print_lines
+from graders_engine.cli.request import read_flag
+from graders_engine.errors import InvalidRequest, UnavailableGrader
+from graders_engine.evals.creating import DIGEST, create_eval, create_run
+from graders_engine.evals.data_file import KeptData, keep_data
+from graders_engine.evals.requests.eval_body import new_eval
+from graders_engine.evals.requests.run_body import new_run
+from graders_engine.evals.run.supervisor import Supervisor
+from graders_engine.evals.wire import data_source_of
+from graders_engine.language import strict_json
+from graders_engine.report.terminal.screen import screen_of
+from graders_engine.server.evals.runnable import probes
+from graders_engine.settings import EngineSettings
+from graders_engine.storage.evals import StoredEval
+from graders_engine.storage.pages import Page
+from graders_engine.storage.runs import StoredRun
+from graders_engine.storage.store import Store
+
+_USEFUL = (
+    *JUDGE_FLAGS, "metric_variants", "embeddings", "max_text_chars", "sandbox", "limits",
+)  # fmt: skip
+"""The engine's flags but for `--templates`: runs of evals have them as they were served."""
+_SHOWN = 5
+"""Items that are printed at the end."""
+_EXAMPLE = """\
+graders evals run eval_68b1... --data rows.jsonl --jobs DIR
+graders evals run eval.json --data items.jsonl --model NAME --messages @messages.json --jobs DIR"""
+
+
+@click.command("run", cls=Command, example=_EXAMPLE)
+@click.argument("eval_name", metavar="EVAL")
+@click.option(
+    "--data",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The rows: JSONL, a JSON array, CSV or Parquet.",
+)
+@JOBS
+@PROJECT
+@click.option("--name", metavar="NAME", help="Name of the run.")
+@click.option("--model", metavar="NAME", help="Ask this model for an output for each item.")
+@click.option(
+    "--messages",
+    metavar="M",
+    help="Its messages, as templates over the item, or item.PATH of messages in the item (default: those of "
+    "the eval's newest run that asked a model).",
+)
+@click.option(
+    "--sampling-params",
+    metavar="P",
+    help="Its sampling parameters, such as {temperature: 0, max_completion_tokens: 500}.",
+)
+@click.option(
+    "--fail-under",
+    metavar="X",
+    type=click.FloatRange(0, 1),
+    help="Exit with code 3 if the pass rate, from 0 to 1, is lower.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no result.")
+@engine_settings(useful=_USEFUL)
+def run(
+    settings: EngineSettings,
+    eval_name: str,
+    data: Path,
+    jobs: Path,
+    project: str,
+    fail_under: float | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+    **asked: str | None,
+) -> None:
+    """Run an eval over a file of rows, and print how many pass.
+
+    EVAL is the id of an eval in the folder, or a JSON or YAML file with what `client.evals.create` takes; of
+    equal files one eval is made. A row is {"item": …, "sample": {…}} or {"item": …, "model_sample": "…"};
+    with --model, the item is enough. --messages and --sampling-params take JSON, YAML or @FILE.
+
+    The run is kept in the folder, where `graders evals show` and a server find it. It is a process of its
+    own; Ctrl-C cancels it, and what was graded stays. Where a server has the folder, that may start the run
+    first, with the server's settings. Judges and models are found as by `graders score`.
+
+    Exit codes: 0 if items are graded; 3 if the pass rate is below --fail-under; 1 if nothing is graded, or
+    the run has failed; 2 if the request is wrong; 130 if it was interrupted.
+
+    With --json it prints what `graders evals show --json` does.
+    """
+    screen = screen_of(sys.stdout)
+    with Store(jobs) as store:
+        owner = _eval_of(store, project, eval_name)
+        source = _data_source(store, owner, **asked)
+        _require_runnable(settings, owner, str(source.get("model") or ""))
+        kept = keep_data(store, project, data)
+        source["source"] = {"type": "file_id", "id": kept.file.id}
+        made = _create(store, owner, {"data_source": source, "name": asked["name"]}, kept)
+        done, code = _finish(store, made, settings, kept.rows, quiet=quiet)
+        if done is None:
+            raise InvalidRequest(f"The run {made.id} was deleted meanwhile.")
+        if as_json or not quiet:
+            show_run(store, done, _SHOWN, screen, as_json=as_json)
+        if not (as_json or quiet):
+            print_lines(["", f"kept in {jobs}: graders evals show {done.id} --jobs {jobs}"])
+    sys.exit(code or _exit_code(done, fail_under))
+
+
+def _eval_of(store: Store, project: str, name: str) -> StoredEval:
+    """The eval of an id, or that of a file.
+
+    Raises:
+        InvalidRequest: there is none, or the file holds none.
+    """
+    path = Path(name.removeprefix("@"))
+    if not path.is_file():
+        found = find(store, project, name)
+        if isinstance(found, StoredRun):
+            raise InvalidRequest(f"{name} is a run; its eval is {found.eval_id}.")
+        return found
+    body = load(read_file(path), str(path), name=path.name)
+    digest = hashlib.sha256(strict_json.encode(["file", body])).hexdigest()
+    page = Page(None, 200, "desc")
+    while True:
+        some = store.evals.page(project, page)
+        for one in some.data:
+            if one.body.get(DIGEST) == digest:
+                return one
+        if not some.has_more:
+            return create_eval(store, project, new_eval(body), now=int(time.time()), digest=digest)
+        page = Page(some.data[-1].id, 200, "desc")
+
+
+def _data_source(store: Store, owner: StoredEval, **asked: str | None) -> dict[str, Any]:
+    """The data source of the run, but for its rows.
+
+    Raises:
+        InvalidRequest: the flags do not fit each other.
+    """
+    model, messages = asked["model"], asked["messages"]
+    if model is None:
+        for flag in ("messages", "sampling_params"):
+            if asked[flag] is not None:
+                raise InvalidRequest(
+                    f"--{flag.replace('_', '-')} is for --model NAME: without it, the rows have the outputs."
+                )
+        return {"type": "jsonl"}
+    before = _newest_sampled(store, owner)
+    source: dict[str, Any] = {"type": before.get("type", "completions"), "model": model}
+    if messages is not None:
+        source["input_messages"] = _input_messages(messages)
+    elif before.get("input_messages"):
+        source["input_messages"] = before["input_messages"]
+    else:
+        raise InvalidRequest("--messages: what should the model be asked? No earlier run says it.")
+    if asked["sampling_params"] is not None:
+        source["sampling_params"] = read_flag("sampling_params", asked["sampling_params"])
+    elif messages is None and before.get("sampling_params"):
+        source["sampling_params"] = before["sampling_params"]
+    return source
+
+
+def _input_messages(text: str) -> dict[str, Any]:
+    if text.startswith("item."):
+        return {"type": "item_reference", "item_reference": text}
+    given = read_flag("messages", text)
+    if isinstance(given, dict) and given.get("type") in ("template", "item_reference"):
+        return given
+    return {"type": "template", "template": given if isinstance(given, list) else [given]}
+
+
+def _newest_sampled(store: Store, owner: StoredEval) -> dict[str, Any]:
+    """The data source of the eval's newest run that asked a model; empty without one."""
+    page = Page(None, 50, "desc")
+    while True:
+        some = store.runs.page(owner.project, owner.id, page)
+        for one in some.data:
+            source = data_source_of(one)
+            if source.get("type") in ("completions", "responses") and source.get("input_messages"):
+                return source
+        if not some.has_more:
+            return {}
+        page = Page(some.data[-1].id, 50, "desc")
+
+
+def _require_runnable(settings: EngineSettings, owner: StoredEval, model: str) -> None:
+    """Refuse a run of which no row could be graded, or no answer sampled.
+
+    Raises:
+        UnavailableGrader: the settings have no means for it.
+    """
+    with Engine.from_settings(settings) as engine:
+        for _, what, grader in probes(owner.body.get("testing_criteria") or [], model):
+            try:
+                engine.compile(grader).require_runnable()
+            except UnavailableGrader as error:
+                raise UnavailableGrader(f"{what}{error}") from None
+
+
+def _create(store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptData) -> StoredRun:
+    """Make the run; where that is refused, its rows are not kept.
+
+    Raises:
+        InvalidRequest: with all mistakes.
+    """
+    try:
+        made = create_run(store, owner, new_run(body), now=int(time.time()))
+        if made is None:
+            raise InvalidRequest(f"The eval {owner.id} was deleted meanwhile.")
+    except InvalidRequest:
+        if kept.is_new:
+            store.files.delete(owner.project, kept.file.id)
+        raise
+    return made
+
+
+def _finish(
+    store: Store, made: StoredRun, settings: EngineSettings, rows: int, *, quiet: bool
+) -> tuple[StoredRun | None, int]:
+    """Work on a run until it has ended, or is canceled; the run, and the exit code if it was interrupted."""
+    supervisor = Supervisor(store, settings)
+    with run_progress(store, made.id, rows, quiet=quiet) as on_look:
+        try:
+            return supervisor.finish(made.id, on_look), 0
+        except (KeyboardInterrupt, SystemExit) as error:
+            store.runs.note(made.id, wanted="canceled")
+            code = error.code if isinstance(error, SystemExit) else INTERRUPTED
+            click.echo("\nInterrupted. The run is canceled.", err=True)
+            return supervisor.finish(made.id), code if isinstance(code, int) else FAILED
+
+
+def _exit_code(done: StoredRun, fail_under: float | None) -> int:
+    """The exit code of a run that has ended; why it is not 0 is printed on standard error."""
+    rate, errored = pass_rate(done), counts_of(done)["errored"]
+    if done.status != "completed":
+        reason = done.error.get("message") if done.error else "it was canceled"
+        complain(f"The run has not been completed: {reason}")
+        return FAILED
+    if rate is None:
+        complain(f"No item is graded: {errored:,} errored.")
+        return FAILED
+    if fail_under is not None and rate < fail_under:
+        complain(f"The pass rate is {rate:.4f}, lower than --fail-under {fail_under:g}.")
+        return MISSED
+    return 0

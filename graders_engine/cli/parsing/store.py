@@ -1,0 +1,26 @@
+"""The options of commands that work on a store: its folder, and whose objects are meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from graders_engine.cli.parsing.flags import Decorator, named_path
+from graders_engine.storage.ids import DEFAULT_PROJECT
+
+JOBS: Decorator = click.option(
+    "--jobs",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=named_path,
+    help="Folder of `graders serve --jobs DIR`, or of `graders import evals --into DIR`.",
+)
+PROJECT: Decorator = click.option(
+    "--project",
+    metavar="NAME",
+    default=DEFAULT_PROJECT,
+    show_default=True,
+    help="Whose evals: a project of graders.toml.",
+)
