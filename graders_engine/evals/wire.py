@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -108,17 +108,6 @@ def eval_deleted(eval_id: str) -> dict[str, Any]:
 def run_deleted(run_id: str) -> dict[str, Any]:
     """What is answered when a run was deleted."""
     return {"object": "eval.run.deleted", "deleted": True, "run_id": run_id}
-
-
-def list_page(objects: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    """A page of a list."""
-    return {
-        "object": "list",
-        "data": objects,
-        "first_id": objects[0]["id"] if objects else None,
-        "last_id": objects[-1]["id"] if objects else None,
-        "has_more": has_more,
-    }
 
 
 def json_array(lines: bytes) -> bytes:

@@ -40,6 +40,17 @@ class Found(Generic[T]):
     has_more: bool
 
 
+def list_page(objects: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """A page of a list, as the API answers it."""
+    return {
+        "object": "list",
+        "data": objects,
+        "first_id": objects[0]["id"] if objects else None,
+        "last_id": objects[-1]["id"] if objects else None,
+        "has_more": has_more,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A list of a table's rows: those of an owner, of them those that a filter leaves.

@@ -96,14 +96,14 @@ class Supervisor:
             self.close()
 
     def finish(self, run_id: str, on_look: Callable[[], object] = lambda: None) -> StoredRun | None:
-        """Look after the runs until this one has ended; None if it is deleted meanwhile.
+        """Look after this run alone until it has ended; None if it is deleted meanwhile.
 
         Args:
             run_id: of the run.
             on_look: called now and then.
         """
         while (state := self._store.runs.state(run_id)) is not None and state.status in _OPEN:
-            self.look()
+            self.look(run_id)
             on_look()
             time.sleep(POLL_S)
         with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
@@ -118,11 +118,13 @@ class Supervisor:
                 process.returncode = 0  # else its object complains that nobody waited
         self._started.clear()
 
-    def look(self) -> None:
-        """Look at all runs once: start, start again, end what is to end."""
+    def look(self, only: str | None = None) -> None:
+        """Look at all runs once, or at this one: start, start again, end what is to end."""
         working = 0
         queued = []
         for state in self._store.runs.states(*_OPEN):
+            if only not in (None, state.id):
+                continue
             if self._is_alive(state.id):
                 working += 1
                 self._kill_if_late(state)

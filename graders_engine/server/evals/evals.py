@@ -6,7 +6,7 @@ from typing import Any
 
 from graders_engine.evals.creating import DIGEST, create_eval
 from graders_engine.evals.requests.eval_body import eval_update, new_eval
-from graders_engine.evals.wire import ACTIVE, eval_deleted, eval_object, list_page
+from graders_engine.evals.wire import ACTIVE, eval_deleted, eval_object
 from graders_engine.server.evals.context import (
     Context,
     answer,
@@ -18,7 +18,7 @@ from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.store.query import choice_of, page_of, read_query
 from graders_engine.storage.evals import StoredEval
-from graders_engine.storage.pages import Page
+from graders_engine.storage.pages import Page, list_page
 from graders_engine.storage.store import Store
 
 ORDERED_BY = ("created_at", "updated_at")

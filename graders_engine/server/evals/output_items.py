@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from graders_engine.evals.run.items import FILTERS, OutputItems
-from graders_engine.evals.wire import list_page
 from graders_engine.server.evals.context import QUOTED_CHARS, Context, answer, found
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.store.query import choice_of, page_of, read_query
+from graders_engine.storage.pages import list_page
 
 LISTED_BY = ("after", "limit", "order", "status")
 """What a list of items takes."""

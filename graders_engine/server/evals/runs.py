@@ -13,7 +13,6 @@ from graders_engine.evals.wire import (
     STATES,
     encoded,
     json_array,
-    list_page,
     run_deleted,
     run_object,
 )
@@ -25,7 +24,7 @@ from graders_engine.server.exchange import JSON, Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.store.query import choice_of, page_of, read_query
 from graders_engine.storage.evals import StoredEval
-from graders_engine.storage.pages import Page
+from graders_engine.storage.pages import Page, list_page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 

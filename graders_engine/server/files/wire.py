@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from graders_engine.errors import Mistake
 from graders_engine.server.responses import Refused
 from graders_engine.storage.files import StoredFile
-from graders_engine.storage.pages import Found
+from graders_engine.storage.pages import Found, list_page
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 """What a file can be uploaded for."""
@@ -32,20 +31,9 @@ def file_object(file: StoredFile) -> dict[str, Any]:
     }
 
 
-def list_object(objects: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    """A page of a list as it is answered."""
-    return {
-        "object": "list",
-        "data": objects,
-        "first_id": objects[0]["id"] if objects else None,
-        "last_id": objects[-1]["id"] if objects else None,
-        "has_more": has_more,
-    }
-
-
 def file_list(found: Found[StoredFile]) -> dict[str, Any]:
     """A page of files as it is answered."""
-    return list_object([file_object(file) for file in found.data], has_more=found.has_more)
+    return list_page([file_object(file) for file in found.data], has_more=found.has_more)
 
 
 def deleted_file(id: str) -> dict[str, Any]:  # noqa: A002 - the wire's word

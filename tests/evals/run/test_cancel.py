@@ -88,6 +88,14 @@ def test_a_deleted_run_has_no_worker_any_more(bench: Bench, server: JudgeServer)
     assert not lock.path.exists()
 
 
+def test_who_waits_for_a_run_leaves_the_others_alone(bench: Bench) -> None:
+    other = bench.run([string_check()], jsonl(row("a")))
+    assert bench.finish(bench.run([string_check()], jsonl(row("a")))).status == "completed"
+    left = bench.store.runs.find(other.id)
+    assert left is not None
+    assert (left.status, left.attempt) == ("queued", 0)
+
+
 def test_two_runs_at_a_time_in_their_order(bench: Bench, server: JudgeServer) -> None:
     gate = threading.Event()
 
