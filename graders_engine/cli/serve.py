@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +56,12 @@ DEFAULTS = ServerSettings()
     "--no-auth",
     is_flag=True,
     help="Listen without a key where other machines can connect: all of them can then run code here.",
+)
+@click.option(
+    "--jobs",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep files, evals and their runs in this folder, and serve their routes.",
 )
 @click.option(
     "--allow-endpoints",
@@ -114,6 +122,7 @@ def command(
     port: int,
     api_key: str | None,
     no_auth: bool,
+    jobs: Path | None,
     allow_endpoints: bool,
     **server_settings: Any,
 ) -> None:
@@ -126,9 +135,15 @@ def command(
     With a grader, POST /reward (or the address alone) gives its reward to trainers and evaluation tools, each
     in its own form: OpenRLHF, slime, Azure's endpoint grader, promptfoo's webhook. Where a judge or the
     infrastructure fails, the answer is 503, never a zero.
+
+    With --jobs, the Files API and the Evals API are served as well. One server may have the folder at a time.
+    [projects.NAME] api_key_env in graders.toml gives others a key, and files and evals of their own.
     """
     try:
         from graders_engine.server import listener, serving
+
+        if jobs is not None:
+            from graders_engine.server.store import opened as _  # noqa: F401 - whether it can be
     except ImportError as error:
         raise InvalidRequest(
             f"The server needs packages that are not installed ({error.name}): "
@@ -138,7 +153,9 @@ def command(
         raise InvalidRequest("The API key is empty: pass one, or leave it out.")
     served = None if grader is None else read_flag("grader", grader)
     opened = listener.listen(host, port)
-    given = ServerSettings(api_key=api_key, **server_settings)
+    given = ServerSettings(
+        api_key=api_key, jobs=jobs, **server_settings, **_from_config(settings, api_key)
+    )
     guarded = serving.guarded(given, opened, no_auth=no_auth)
     address = listener.url(opened)
     engine = replace(settings, allow_endpoints=allow_endpoints)
@@ -150,3 +167,36 @@ def command(
                 click.echo(f"Rewards of the grader: POST {address}/reward")
 
     serving.serve(engine, guarded, opened, announce, served)
+
+
+def _from_config(settings: EngineSettings, api_key: str | None) -> dict[str, Any]:
+    """What graders.toml says of the server.
+
+    Raises:
+        InvalidRequest: a project's key is not set, or is another one's, too.
+    """
+    path = settings.judge_settings().config
+    if path is None:
+        return {}
+    from graders_engine.models.config import read_config
+
+    config = read_config(Path(path))
+    mistakes, keys = [], {}
+    taken = {api_key: "default"}
+    for name, project in config.projects.items():
+        key = os.environ.get(project.api_key_env, "")
+        if not key:
+            mistakes.append(f"the variable {project.api_key_env} is not set, or empty")
+        elif key in taken:
+            mistakes.append(f"the key in {project.api_key_env} is that of {taken[key]} as well")
+        else:
+            keys[name], taken[key] = key, name
+            continue
+        mistakes[-1] = f"{path}: [projects] {name}: {mistakes[-1]}."
+    if mistakes:
+        raise InvalidRequest("\n".join(mistakes))
+    return {
+        "projects": keys,
+        "max_file_bytes": config.store.max_file_bytes,
+        "max_store_bytes": config.store.max_bytes,
+    }

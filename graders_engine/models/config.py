@@ -18,7 +18,7 @@ from graders_engine.models.policies import Price
 
 T = TypeVar("T")
 
-TABLES = ("endpoints", "models", "prices", "images", "preflight")
+TABLES = ("endpoints", "models", "prices", "images", "preflight", "projects", "store")
 """The tables of the file; `images` is for `graders image`."""
 
 
@@ -46,6 +46,30 @@ class PreflightConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """An entry of the table `projects`: who else may use a server, with files and evals of their own.
+
+    Attributes:
+        api_key_env: the variable that has the project's key.
+    """
+
+    api_key_env: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """The table `store`: bounds of a server's files.
+
+    Attributes:
+        max_file_bytes: longest file.
+        max_bytes: all files together.
+    """
+
+    max_file_bytes: int = 512 << 20
+    max_bytes: int = 100 << 30
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What the file says.
 
@@ -54,6 +78,8 @@ class Config:
         models: from the name in a grader to "MODEL@ENDPOINT", or "MODEL" at the default endpoint.
         prices: by the model's name at the endpoint.
         preflight: the settings of `graders preflight`.
+        projects: by name; `default` is that of the server's own key, and not among them.
+        store: the bounds of `graders serve --jobs`.
         without_address: endpoints whose table has no `base_url`: who asks them must know it.
     """
 
@@ -62,6 +88,8 @@ class Config:
     prices: Mapping[str, Price] = field(default_factory=dict)
     preflight: PreflightConfig = field(default_factory=PreflightConfig)
     without_address: frozenset[str] = frozenset()
+    projects: Mapping[str, ProjectConfig] = field(default_factory=dict)
+    store: StoreConfig = field(default_factory=StoreConfig)
 
 
 def read_config(path: Path) -> Config:
@@ -89,6 +117,8 @@ def read_config(path: Path) -> Config:
         _records(tables, "prices", _price, mistakes),
         _preflight(tables, mistakes),
         frozenset(_without_address(tables.get("endpoints"))),
+        _projects(tables, mistakes),
+        _store(tables, mistakes),
     )
     if mistakes:
         raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))
@@ -101,6 +131,33 @@ def _preflight(tables: dict[str, Any], mistakes: list[str]) -> PreflightConfig:
     except (TypeError, ValueError) as error:
         mistakes.append(f"[preflight] {error}")
         return PreflightConfig()
+
+
+def _projects(tables: dict[str, Any], mistakes: list[str]) -> dict[str, ProjectConfig]:
+    projects = _records(tables, "projects", _project, mistakes)
+    if "default" in projects:
+        mistakes.append(
+            "[projects] default: this is the project of GRADERS_API_KEY; choose another name"
+        )
+    return projects
+
+
+def _project(value: Any) -> ProjectConfig:
+    fields = _fields(ProjectConfig, value)
+    if not fields.get("api_key_env"):
+        raise ValueError("api_key_env must be the name of the variable that has the key")
+    return ProjectConfig(**fields)
+
+
+def _store(tables: dict[str, Any], mistakes: list[str]) -> StoreConfig:
+    try:
+        fields = _fields(StoreConfig, tables.get("store", {}))
+        if low := [name for name, value in fields.items() if value < 1]:
+            raise ValueError(f"{' and '.join(low)} must be at least 1")
+        return StoreConfig(**fields)
+    except (TypeError, ValueError) as error:
+        mistakes.append(f"[store] {error}")
+        return StoreConfig()
 
 
 def _records(

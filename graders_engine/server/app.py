@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.server.body_budget import BodyBudget
 from graders_engine.server.exchange import Exchange, Receive, Scope, Send
-from graders_engine.server.guards import RequestGuard
+from graders_engine.server.guards import RequestGuard, mark_azure
 from graders_engine.server.logs import Log
 from graders_engine.server.middleware import (
     answer_errors,
@@ -44,6 +46,8 @@ class App:
         routes: further routes, besides the graders' and the pages.
         schemas: the schemas that the operations of further routes name, for the OpenAPI document.
         grader: the grader of the reward route; None for a server without one.
+        during: entered, in this order, when the application starts, and left when it ends.
+        unknown: the route of paths that no entry has.
 
     Raises:
         InvalidGrader: the grader has mistakes.
@@ -60,8 +64,10 @@ class App:
         routes: Sequence[Route] = (),
         schemas: Mapping[str, Any] | None = None,
         grader: Any = None,
+        during: Sequence[AbstractAsyncContextManager[object]] = (),
+        unknown: Route = UNKNOWN,
     ) -> None:
-        self._engine = engine
+        self._engine, self._during = engine, during
         self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
         self._service = Service(engine, settings, metrics)
         described, known = [*self._service.routes(), *routes], dict(schemas or {})
@@ -69,14 +75,23 @@ class App:
             reward = RewardRoute(grader, engine, self._service.scheduler, settings, metrics)
             described += reward.routes()
             known |= SCHEMAS
-        table = RouteTable([*described, *page_routes(described, known, metrics)])
+        table = RouteTable(
+            [*described, *page_routes(described, known, metrics)],
+            unknown,
+        )
         guard = RequestGuard(settings)
         max_bytes = settings.max_body_bytes
         self._handle = apply(
             (
                 record(metrics, log, bodies=settings.log_bodies),
                 answer_errors(log_messages=settings.log_bodies),
-                before(guard.check_host, find_route(table), guard.check_key, guard.check_form),
+                before(
+                    mark_azure,
+                    guard.check_host,
+                    find_route(table),
+                    guard.check_key,
+                    guard.check_form,
+                ),
                 read_body(BodyBudget(max_bytes, MAX_LARGE_BODIES * max_bytes)),
             ),
             _run_handler,
@@ -93,7 +108,9 @@ class App:
         phase = "startup"
         try:
             await receive()
-            async with self._engine:
+            async with self._engine, contextlib.AsyncExitStack() as stack:
+                for context in self._during:
+                    await stack.enter_async_context(context)
                 await send({"type": "lifespan.startup.complete"})
                 phase = "shutdown"
                 await receive()

@@ -16,7 +16,11 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+DEFAULT_PROJECT = "default"
+"""The project of the server's own key, and of a server without keys."""
 JSON = b"application/json"
+STREAMED = "graders_engine.streamed"
+"""In the scope of a request whose body may take as long as something of it comes."""
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 """Of a path without names in its pattern."""
 
@@ -28,6 +32,7 @@ class Exchange:
         headers: the request's, by lower-case name.
         request_id: the response's `x-request-id`.
         route: the entry of the table that handles the request.
+        project: whose the key is that the request carries; `default` where none is asked for.
         path_parameters: the values of the names in the route's pattern.
         body: the request's, where the route has it read; b"" otherwise.
         reserved_bytes: how much of the body counts towards the server's bound.
@@ -44,6 +49,7 @@ class Exchange:
         "headers",
         "log_fields",
         "path_parameters",
+        "project",
         "receive",
         "request_id",
         "reserved_bytes",
@@ -63,6 +69,7 @@ class Exchange:
         self.scope, self.receive, self._send, self.route = scope, receive, send, route
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = request_id
+        self.project = DEFAULT_PROJECT
         self.path_parameters: Mapping[str, str] = NO_PARAMETERS
         self.body = self.response_body = b""
         self.reserved_bytes = 0
@@ -107,10 +114,14 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def start_response(self, media_type: bytes) -> None:
+    async def start_response(
+        self, media_type: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Start a response with status 200 that is sent in chunks."""
         self.status, self.started = 200, True
         sent = [(b"content-type", media_type), *self.response_headers]
+        if headers:
+            sent += [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": 200, "headers": sent})
 
     async def send_chunk(self, body: bytes, *, last: bool = False) -> None:

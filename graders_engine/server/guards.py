@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
+import uuid
 
 from graders_engine.errors import Mistake
 from graders_engine.server.exchange import JSON, Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Body
 from graders_engine.server.settings import ServerSettings
+from graders_engine.server.store.keys import Keys
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """The names of a server that listens on loopback."""
+
+
+def mark_azure(exchange: Exchange) -> None:
+    """Give the answer to Azure's clients the id that they look for."""
+    if b"api-key" in exchange.headers:
+        exchange.response_headers.append((b"apim-request-id", str(uuid.uuid4()).encode()))
 
 
 class RequestGuard:
     """Checks the headers of requests.
 
     Args:
-        settings: the key, and the host names that requests may use.
+        settings: the keys, and the host names that requests may use.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._key = None if settings.api_key is None else settings.api_key.encode()
+        self._keys = Keys(settings.api_key, settings.projects)
         self._hosts = settings.hosts
 
     def check_host(self, exchange: Exchange) -> None:
@@ -47,33 +53,39 @@ class RequestGuard:
             raise Refused(403, Mistake(message, code="unknown_host"))
 
     def check_key(self, exchange: Exchange) -> None:
-        """Refuse a request without the key, unless its route is open. The time does not depend on the key.
+        """Refuse a request without a key, unless its route is open; note whose it is.
 
         Raises:
             Refused: the key is wrong or missing.
         """
-        if self._key is None or not exchange.route.needs_key:
+        if not self._keys.any or not exchange.route.needs_key:
             return
-        given = exchange.headers.get(b"authorization", b"")
-        if not hmac.compare_digest(_key_in(given), self._key):
+        headers = exchange.headers
+        project = self._keys.project_of(headers)
+        if project is None:
             message = (
                 "Incorrect API key provided."
-                if given
+                if headers.get(b"authorization") or headers.get(b"api-key")
                 else "You didn't provide an API key: send it as `Authorization: Bearer KEY`."
             )
             raise Refused(
                 401, Mistake(message, code="invalid_api_key"), {"www-authenticate": "Bearer"}
             )
+        exchange.project = project
 
     def check_form(self, exchange: Exchange) -> None:
         """Refuse a body that does not say that it is JSON, where the route wants JSON.
 
-        A page in a browser can send any other type without asking the server first.
+        A page in a browser can send any other type without asking the server first. Where the route takes
+        another type, a page may send it only where it has to know a key.
 
         Raises:
-            Refused: the body has another type, none, or an encoding.
+            Refused: the body has another type, none, or an encoding; or it comes from another site's page.
         """
-        if exchange.route.body is not Body.JSON:
+        body = exchange.route.body
+        if body is Body.STREAM and not self._keys.any:
+            _refuse_other_sites(exchange)
+        if body is not Body.JSON:
             return
         headers = exchange.headers
         type_ = headers.get(b"content-type", b"")
@@ -85,15 +97,18 @@ class RequestGuard:
             raise Refused(415, Mistake(message, code="unsupported_encoding"))
 
 
-def _key_in(authorization: bytes) -> bytes:
-    """The key in a header: `Bearer KEY`, or the password of `Basic`.
+def _refuse_other_sites(exchange: Exchange) -> None:
+    """Refuse what a browser sends for a page of another site.
 
-    Trainers that can be given an address and no header send the latter for `http://any:KEY@host`.
+    Raises:
+        Refused: its headers say that it is one.
     """
-    scheme, _, value = authorization.partition(b" ")
-    if scheme != b"Basic":
-        return value if scheme == b"Bearer" else b""
-    try:
-        return base64.b64decode(value, validate=True).partition(b":")[2]
-    except ValueError:
-        return b""
+    headers = exchange.headers
+    site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
+    own = exchange.scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
+    if site not in (b"same-origin", b"none") or origin not in (None, own):
+        message = (
+            "A page of another site may not send this to a server without an API key. "
+            "Send it from a program, or start the server with --api-key."
+        )
+        raise Refused(403, Mistake(message, code="cross_origin_request"))

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from graders_engine.errors import Mistake
 from graders_engine.server.body_budget import BodyBudget
-from graders_engine.server.exchange import Exchange
+from graders_engine.server.exchange import STREAMED, Exchange
 from graders_engine.server.logs import Log, body_text, describe_exception
 from graders_engine.server.responses import NO_RETRY, ClientGone, Refused, error_body, refusal
 from graders_engine.server.routes import Body, Handler, RouteTable
@@ -46,7 +46,9 @@ def find_route(table: RouteTable) -> Callable[[Exchange], None]:
 
     def find(exchange: Exchange) -> None:
         scope = exchange.scope
-        exchange.route, exchange.path_parameters = table.find(scope["method"], scope["path"])
+        exchange.route, exchange.path_parameters = table.find(
+            scope["method"], scope["path"], scope.get("raw_path")
+        )
 
     return find
 
@@ -136,6 +138,8 @@ def read_body(budget: BodyBudget) -> Middleware:
                 finally:
                     budget.release(exchange)
             else:
+                if exchange.route.body is Body.STREAM:
+                    exchange.scope[STREAMED] = True
                 await handler(exchange)
 
         return with_body

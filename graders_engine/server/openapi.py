@@ -156,9 +156,9 @@ def _examples() -> dict[str, Any]:
     return examples
 
 
-def _content(schema: str, example: Any = None) -> dict[str, Any]:
+def _content(schema: str, example: Any = None, type_: str = "application/json") -> dict[str, Any]:
     described = {} if example is None else {"example": example}
-    return {"application/json": {"schema": _reference(schema), **described}}
+    return {type_: {"schema": _reference(schema), **described}}
 
 
 def _operation(route: Route, operation: Operation) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {
         "200": {
             "description": "Done.",
-            "content": _content(operation.response, example.get("response")),
+            "content": _content(operation.response, example.get("response"), operation.gives),
         },
         **{
             status: {"description": text, "content": _content("Error", refused.get(status))}
@@ -181,13 +181,17 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
         "summary": operation.description.partition(". ")[0].removesuffix(".") + ".",
         "description": operation.description,
     }
-    if route.parameters:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in route.parameters
-        ]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in route.parameters
+    ]
+    parameters += [
+        {"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()
+    ]
+    if parameters:
+        described["parameters"] = parameters
     if operation.request:
-        content = _content(operation.request, example.get("request"))
+        content = _content(operation.request, example.get("request"), operation.takes)
         described["requestBody"] = {"required": True, "content": content}
     return {**described, "responses": responses, "security": [{}, {"key": []}]}
 
@@ -221,8 +225,9 @@ def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyT
             "title": "Graders Engine",
             "version": __version__,
             "description": "The hosted API's grader routes on your own machine. Each route is served with "
-            "and without `/v1`. A server that was started with a key wants it in every request, as "
-            "`Authorization: Bearer KEY`; one without a key listens on loopback and ignores what is sent.",
+            "and without `/v1`, and below `/openai` and `/openai/v1`, where Azure's clients look. A server "
+            "that was started with a key wants it in every request, as `Authorization: Bearer KEY` or "
+            "`api-key: KEY`; one without a key listens on loopback and ignores what is sent.",
         },
         "servers": [{"url": "/v1"}],
         "paths": paths,
@@ -233,8 +238,9 @@ def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyT
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The key that the server was started with: GRADERS_API_KEY or --api-key. "
-                    "Clients that take an address only may have it there: `http://any:KEY@host:8000`.",
+                    "description": "The key that the server was started with: GRADERS_API_KEY or --api-key, "
+                    "or that of a project. Clients that take an address only may have it there: "
+                    "`http://any:KEY@host:8000`.",
                 }
             },
         },

@@ -18,6 +18,7 @@ from graders_engine.errors import (
 from graders_engine.language import strict_json
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import GraderErrors, made_up_name, present_run
+from graders_engine.storage.errors import StoreError, UnknownCursor
 
 NO_RETRY = {"x-should-retry": "false"}
 """Tells the SDKs, which retry 409, 429 and 5xx, that the same request would fail the same way."""
@@ -56,11 +57,13 @@ def refusal(error: Exception) -> Refused | None:
         return error
     if isinstance(error, InvalidGrader):
         return Refused(400, error.mistakes[0])
+    if isinstance(error, UnknownCursor):
+        return Refused(400, Mistake(str(error), "after", "invalid_value"))
     if isinstance(error, InvalidRequest):
         return Refused(400, Mistake(str(error)))
     if isinstance(error, BudgetSpent):
         return Refused(429, Mistake(str(error), code="insufficient_quota"), NO_RETRY)
-    if isinstance(error, DataSetError):  # the cache of judges' replies cannot be read or written
+    if isinstance(error, (DataSetError, StoreError)):  # the cache of replies, or the store, fails
         return Refused(500, Mistake(str(error), code="storage_error"), NO_RETRY)
     if isinstance(error, LifecycleError):
         return Refused(503, Mistake("The server is shutting down.", code="shutting_down"))

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from typing import Any
+from urllib.parse import unquote
 
 from graders_engine.errors import Mistake
 from graders_engine.server.exchange import NO_PARAMETERS, Exchange
@@ -15,6 +17,12 @@ from graders_engine.server.responses import Refused
 Handler = Callable[[Exchange], Awaitable[None]]
 """Handles a request and sends its response; what it raises is answered with an error object."""
 
+PREFIXES = ("", "/v1", "/openai", "/openai/v1")
+"""Where clients of the hosted API and of Azure's look for its routes."""
+NOT_KEPT = "This server keeps no files and evals: start it with --jobs DIR."
+"""The answer of the routes that a server without a store does not have."""
+_STORED = ("/files", "/evals", "/fine_tuning/jobs", "/fine_tuning/checkpoints")
+"""Where these begin."""
 _NAME = re.compile(r"{(\w+)}")
 
 
@@ -40,6 +48,9 @@ class Operation:
         response: the schema of the response, by name.
         lines: the schema of one line, where the response may be NDJSON.
         errors: what statuses mean that mean something else than for most routes.
+        query: the parameters behind the `?`, by name, each with its schema; none of them is required.
+        takes: the type of the request's body.
+        gives: the type of the response.
     """
 
     id: str
@@ -48,6 +59,9 @@ class Operation:
     response: str
     lines: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    takes: str = "application/json"
+    gives: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class Route:
         pattern: a path; each `{name}` in it stands for one segment.
         needs_key: whether requests must carry the API key, where the server has one.
         body: how the request's body is read.
-        versioned: whether the path is served below `/v1` too.
+        versioned: whether the path is served below each of `PREFIXES`, or only as it is.
         operation: its description in the OpenAPI document; None to leave it out.
     """
 
@@ -79,7 +93,9 @@ class Route:
     @property
     def paths(self) -> tuple[str, ...]:
         """The patterns of all the paths it is served at."""
-        return (self.pattern, f"/v1{self.pattern}") if self.versioned else (self.pattern,)
+        if not self.versioned:
+            return (self.pattern,)
+        return tuple(prefix + self.pattern for prefix in PREFIXES)
 
 
 @dataclass(slots=True)
@@ -112,6 +128,7 @@ class RouteTable:
 
     Args:
         routes: the entries. Of two patterns that match a path, the first one wins.
+        unknown: the route of a path that no entry has.
 
     Raises:
         ValueError: a method and path have two routes.
@@ -125,7 +142,8 @@ class RouteTable:
         {'job_id': '7'}
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], unknown: Route | None = None) -> None:
+        self._unknown = unknown or UNKNOWN
         self._exact: dict[str, _Resource] = {}
         by_expression: dict[str, _Resource] = {}
         for route in routes:
@@ -138,18 +156,28 @@ class RouteTable:
             (re.compile(expression), resource) for expression, resource in by_expression.items()
         ]
 
-    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
-        """The route of a request and its path parameters; a route that refuses it, if no other matches."""
+    def find(
+        self, method: str, path: str, raw_path: bytes | None = None
+    ) -> tuple[Route, Mapping[str, str]]:
+        """The route of a request and its path parameters; a route that refuses it, if no other matches.
+
+        Args:
+            method: the request's.
+            path: decoded.
+            raw_path: as it was sent; a name in it may have an encoded slash.
+        """
         resource = self._exact.get(path)
         if resource is not None:
             return resource.find(method), NO_PARAMETERS
+        sent = path if raw_path is None else raw_path.decode("latin-1")
         for expression, candidate in self._patterns:
-            if match := expression.fullmatch(path):
+            if match := expression.fullmatch(sent):
                 route = candidate.find(method)
-                return route, dict(zip(route.parameters, match.groups(), strict=True))
+                values = match.groups() if raw_path is None else map(unquote, match.groups())
+                return route, dict(zip(route.parameters, values, strict=True))
         page = self._exact.get(path.removesuffix("/"))
         is_page = page is not None and "GET" in page.by_method
-        return (_REDIRECT if is_page else UNKNOWN), NO_PARAMETERS
+        return (_REDIRECT if is_page else self._unknown), NO_PARAMETERS
 
 
 def _expression(path: str) -> str:
@@ -161,6 +189,15 @@ async def _refuse_path(exchange: Exchange) -> None:
     method, path = exchange.scope["method"], exchange.scope["path"]
     message = f"Unknown request URL: {method} {path}. /docs lists the routes."
     raise Refused(404, Mistake(message, code="unknown_url"))
+
+
+async def _refuse_stored(exchange: Exchange) -> None:
+    path = exchange.scope["path"]
+    for prefix in PREFIXES:
+        for stored in _STORED:
+            if path == prefix + stored or path.startswith(f"{prefix}{stored}/"):
+                raise Refused(404, Mistake(NOT_KEPT, code="unknown_url"))
+    await _refuse_path(exchange)
 
 
 async def _refuse_method(allowed: str, exchange: Exchange) -> None:
@@ -180,4 +217,6 @@ async def _redirect(exchange: Exchange) -> None:
 
 UNKNOWN = Route("", "other", _refuse_path)
 """The route of a path that the table does not have; "other" is its name in the metrics."""
+UNKNOWN_WITHOUT_STORE = Route("", "other", _refuse_stored)
+"""The same, of a server that keeps no files and evals: it says how to have them."""
 _REDIRECT = Route("", "other", _redirect)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 import uvicorn
@@ -23,11 +25,15 @@ from graders_engine.server.app import App
 from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.listener import is_loopback
 from graders_engine.server.logs import Log, LogHandler
-from graders_engine.server.settings import ServerSettings
+from graders_engine.server.routes import UNKNOWN, UNKNOWN_WITHOUT_STORE
+from graders_engine.server.settings import STORE_THREADS, ServerSettings
 from graders_engine.server.telemetry import CountingSandbox, ServerMetrics
 from graders_engine.server.uvicorn_protocol import Connection
 from graders_engine.server.uvicorn_server import Server
 from graders_engine.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from graders_engine.server.store.opened import StoredRoutes
 
 try:
     import resource
@@ -56,7 +62,7 @@ def guarded(settings: ServerSettings, listener: socket.socket, *, no_auth: bool)
     Raises:
         InvalidRequest: other machines can reach the address, and there is no key.
     """
-    if settings.api_key is not None or no_auth:
+    if settings.api_key is not None or settings.projects or no_auth:
         return settings
     if not is_loopback(listener):
         raise InvalidRequest(
@@ -91,7 +97,7 @@ def serve(
     for name in ("graders_engine", "uvicorn.error", "asyncio"):
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).propagate = False
-    _try_threads(available_cpus() + OTHER_THREADS)
+    _try_threads(available_cpus() + OTHER_THREADS + (0 if settings.jobs is None else STORE_THREADS))
     max_connections = connection_limit(_allow_many_files(), engine_settings.concurrency)
     # Otherwise each counter is shown with the time when it was made, which doubles the page.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # it has no annotations
@@ -104,7 +110,42 @@ def serve(
             on_retry=metrics.retried,
         )
     )
-    app = App(engine, settings, metrics, log, grader=grader)
+    with _stored(settings, metrics) as stored:
+        app = App(
+            engine,
+            settings,
+            metrics,
+            log,
+            grader=grader,
+            routes=stored.routes if stored else (),
+            schemas=stored.schemas if stored else {},
+            during=stored.during if stored else (),
+            unknown=UNKNOWN if stored else UNKNOWN_WITHOUT_STORE,
+        )
+        _run(app, settings, metrics, listener, on_ready, max_connections)
+
+
+def _stored(
+    settings: ServerSettings, metrics: ServerMetrics
+) -> AbstractContextManager[StoredRoutes | None]:
+    if settings.jobs is None:
+        return contextlib.nullcontext()
+    from graders_engine.server.store.opened import (
+        opened,
+    )  # takes packages that others need not have
+
+    return opened(settings.jobs, settings, metrics)
+
+
+def _run(
+    app: App,
+    settings: ServerSettings,
+    metrics: ServerMetrics,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    max_connections: int,
+) -> None:
+    """Run an application until the process gets a signal."""
     config = uvicorn.Config(
         app,
         http=Connection,

@@ -220,6 +220,16 @@ class ServerMetrics:
         """
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def add_counter(self, name: str, text: str, *labels: str) -> Counter:
+        """Show a number that only grows.
+
+        Args:
+            name: the metric's.
+            text: its help text.
+            labels: the names of its labels.
+        """
+        return Counter(name, text, labels, registry=self.registry)
+
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         self._sandbox_info.info({"tier": self.sandbox_tier()})

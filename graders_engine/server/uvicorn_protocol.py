@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from graders_engine.errors import Mistake
 from graders_engine.server.acceptor import Standing, has_unread
+from graders_engine.server.exchange import STREAMED
 from graders_engine.server.responses import error_body
 from graders_engine.server.turns import Turns
 
@@ -124,6 +125,8 @@ class Connection(HttpToolsProtocol):
         ahead = MOST_AHEAD_S + min(so_far, MOST_AHEAD_S)
         self._stalls_at = min(max(self._stalls_at, now) + credit, now + ahead)
         super().data_received(data)
+        if self._reading_since is not None and self.cycle and STREAMED in self.cycle.scope:
+            self._reading_since = now
 
     def _read_from(self, now: float) -> None:
         """Begin to measure how long a request takes to come."""

@@ -54,6 +54,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "flow": ["read_paused"],
     "parser": ["should_upgrade"],
     "cycle": [
+        "scope",
         "response_started",
         "response_complete",
         "more_body",

@@ -1,0 +1,1 @@
+"""What all routes over the store share: whose a request is, its query, and the store itself."""

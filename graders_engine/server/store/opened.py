@@ -1,0 +1,56 @@
+"""A server's store, opened for it alone, and the routes over it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graders_engine.errors import InvalidRequest
+from graders_engine.server.files.description import SCHEMAS
+from graders_engine.server.files.routes import FileRoutes
+from graders_engine.server.routes import Route
+from graders_engine.server.settings import ServerSettings
+from graders_engine.server.store.served import ServedStore
+from graders_engine.server.telemetry import ServerMetrics
+from graders_engine.storage.errors import StoreError
+from graders_engine.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRoutes:
+    """What an application with a store has besides others.
+
+    Attributes:
+        routes: over the store.
+        schemas: that their descriptions name.
+        during: what runs while the application lives.
+    """
+
+    routes: Sequence[Route] = ()
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    during: Sequence[AbstractAsyncContextManager[object]] = ()
+
+
+@contextlib.contextmanager
+def opened(
+    folder: Path, settings: ServerSettings, metrics: ServerMetrics
+) -> Iterator[StoredRoutes]:
+    """Open the store in a folder; while the block runs, no other server can have it.
+
+    Raises:
+        InvalidRequest: another server has it, or the folder cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            store = stack.enter_context(Store(folder))
+            stack.enter_context(store.serve())
+        except StoreError as error:
+            raise InvalidRequest(str(error)) from None
+        served = ServedStore(
+            store, max_file_bytes=settings.max_file_bytes, max_bytes=settings.max_store_bytes
+        )
+        yield StoredRoutes(FileRoutes(served, metrics).routes(), SCHEMAS, [served.living()])

@@ -1,0 +1,114 @@
+"""A folder in which files, evals and runs are kept."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from graders_engine.storage.blobs import our_errors
+from graders_engine.storage.database import Database
+from graders_engine.storage.errors import StoreInUse
+from graders_engine.storage.evals import Evals
+from graders_engine.storage.files import Files
+from graders_engine.storage.ids import as_name
+from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.runs import Items, Runs
+
+
+class Store:
+    """Files, evals and runs in a folder. Threads may share it; several processes may open the same folder.
+
+    Its methods wait for the disk: in an event loop, call them in a thread.
+
+    Args:
+        folder: where everything is; it is made if needed, for its owner alone.
+
+    Attributes:
+        folder: as given.
+        files: the files.
+        evals: the evals.
+        runs: their runs.
+        items: output items of imported runs.
+
+    Raises:
+        StoreError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with our_errors(f"{folder}: files and evals"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._runs_folder.mkdir(mode=0o700, exist_ok=True)
+        self._database = Database(folder / "store.sqlite3")
+        try:
+            self.files = Files(self._database, folder / "files")
+        except BaseException:
+            self._database.close()
+            raise
+        self.evals = Evals(self._database, self._remove_runs)
+        self.runs = Runs(self._database, self._remove_runs)
+        self.items = Items(self._database)
+
+    @property
+    def _runs_folder(self) -> Path:
+        return self.folder / "runs"
+
+    @contextmanager
+    def serve(self) -> Iterator[None]:
+        """Be the one server of this folder, and remove what a crash has left in it.
+
+        Raises:
+            StoreInUse: another server has it.
+            StoreError: the folder cannot be used.
+        """
+        lock = ProcessLock(self.folder / "lock")
+        if not lock.take():
+            raise StoreInUse(
+                f"Another server uses {self.folder}: stop it, or name another folder with --jobs."
+            )
+        try:
+            self.files.expire(time.time())
+            self._database.forget_deleted(time.time())
+            self.files.clean_up()
+            self._clean_up_runs()
+            yield
+        finally:
+            lock.release()
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run's worker keeps its files; who writes there first makes it.
+
+        Raises:
+            ValueError: this cannot be the id of a run.
+        """
+        return self._runs_folder / as_name(run_id)
+
+    def _clean_up_runs(self) -> None:
+        """Remove the folders of runs that were deleted, unless a worker still has one."""
+        with our_errors("Runs"):
+            names = [path.name for path in self._runs_folder.iterdir()]
+        for name in names:
+            if self.runs.find(name) is None:
+                lock = ProcessLock(self._runs_folder / name / "lock")
+                if lock.path.exists() and not lock.take():
+                    continue
+                self._remove_runs([name])
+                lock.release()
+
+    def _remove_runs(self, ids: Sequence[str]) -> None:
+        for run_id in ids:
+            # What stays, because a worker writes to it just now, is removed by the next server.
+            shutil.rmtree(self._runs_folder / run_id, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close the database; closing twice is allowed."""
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,149 @@
+"""The folder: its lock, its rights, what a crash leaves, and its versions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from graders_engine.storage.errors import StoreError, StoreInUse
+from graders_engine.storage.evals import StoredEval
+from graders_engine.storage.ids import new_eval_id, new_file_id, new_run_id
+from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store") as store:
+        yield store
+
+
+def test_only_its_owner_can_read_a_store(store: Store) -> None:
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in [store.folder, *store.folder.iterdir()]
+    }
+    assert modes["store"] == modes["files"] == modes["runs"] == 0o700
+    assert modes["store.sqlite3"] == 0o600
+
+
+def test_a_second_server_is_refused_with_a_sentence(store: Store) -> None:
+    with (
+        store.serve(),
+        Store(store.folder) as other,
+        pytest.raises(StoreInUse, match=r"Another server uses .*--jobs"),
+        other.serve(),
+    ):
+        pass
+
+
+def test_the_next_server_may_start_when_the_first_has_ended(store: Store) -> None:
+    with store.serve():
+        pass
+    with store.serve():
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from graders_engine.storage.lock import ProcessLock\n"
+        "lock = ProcessLock(Path(sys.argv[1])); print(lock.take(), flush=True); time.sleep(60)"
+    )
+    path = tmp_path / "lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        lock = ProcessLock(path)
+        assert not lock.take()
+        process.kill()
+        process.wait()
+        assert lock.take()
+        lock.release()
+
+
+def test_what_a_crash_left_is_removed_when_a_server_starts(store: Store) -> None:
+    kept = store.files.add(store.files.new_part(), project="p", purpose="evals", name="a")
+    files = store.folder / "files"
+    (files / f"{new_file_id()}.part").write_bytes(b"cut off")
+    (files / new_file_id()).write_bytes(b"without a row")
+    store.run_folder("evalrun_gone").mkdir()
+    with store.serve():
+        assert os.listdir(files) == [kept.id]
+        assert not os.listdir(store.folder / "runs")
+
+
+def test_the_folder_of_a_deleted_run_stays_while_its_worker_lives(store: Store) -> None:
+    folder = store.run_folder(new_run_id())
+    folder.mkdir()
+    lock = ProcessLock(folder / "lock")
+    assert lock.take()
+    with store.serve():
+        assert folder.exists()
+    lock.release()
+    with store.serve():
+        assert not folder.exists()
+
+
+def test_two_open_stores_of_a_folder_see_the_same(store: Store) -> None:
+    added = StoredEval(new_eval_id(), "p", "name", None, 1, 1, {"a": 1})
+    with Store(store.folder) as other:
+        other.evals.add(added)
+        assert store.evals.get("p", added.id) == added
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    file = sqlite3.connect(tmp_path / "store.sqlite3")
+    file.execute("PRAGMA user_version = 99")
+    file.close()
+    with pytest.raises(StoreError, match="newer version"):
+        Store(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite3").write_text("no database" * 1000)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path)
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("")
+    with pytest.raises(StoreError, match="File exists"):
+        Store(tmp_path / "store")
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        store.evals.get("p", "x")
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", "/etc", "a\0b"])
+def test_no_id_leads_out_of_the_folder(store: Store, name: str) -> None:
+    for place in (store.files.path, store.run_folder):
+        with pytest.raises(ValueError, match="cannot be the name"):
+            place(name)
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    def add(thread: int) -> None:
+        for number in range(25):
+            store.evals.add(StoredEval(f"eval_{thread}_{number}", "p", "", None, 1, 1, {}))
+
+    threads = [Thread(target=add, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(store.evals.get("p", f"eval_{a}_{b}") for a in range(8) for b in range(25))
