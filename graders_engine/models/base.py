@@ -66,6 +66,9 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         schema: JSON Schema of the answer.
         sampling: how to sample.
         repeat: tells several requests for the same question apart, in the cache too.
+        body: of a sampling, whose answer is no verdict: the body of a chat completion without the model's
+            name, sent as it is. `messages`, `schema` and `sampling` do not count then.
+        origin: of a sampling, what it is for: equal ones of two origins are asked apart.
     """
 
     model: str
@@ -73,6 +76,8 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     schema: dict[str, Any]
     sampling: Sampling = Sampling()
     repeat: int = 0
+    body: dict[str, Any] = {}
+    origin: str = ""
 
 
 class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -88,6 +93,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         reasoning: the beginning of what the model wrote as its reasoning; only where `text` is empty.
         left_out: options and other parts of the request that were not sent, since the model refuses them.
         kept: whether it was kept from an earlier request, so that it cost nothing this time; never stored.
+        answer: of a sampling, the whole answer: a chat completion or a response; `text` is empty then.
     """
 
     text: str
@@ -99,6 +105,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasoning: str = ""
     left_out: tuple[str, ...] = ()
     kept: bool = False
+    answer: dict[str, Any] = {}
 
 
 class ModelBackend(Protocol):

@@ -282,7 +282,8 @@ class Cached(Policy):
     """Asks once for the same: a key is the hash of the request, the endpoint and the repeat.
 
     Refusals are kept as well: asking again would be paid again for the same. Failures are never kept, nor
-    answers that are empty or cut off: they come from a fault or a limit of the endpoint, which may be mended.
+    verdicts that are empty or cut off: they come from a fault or a limit of the endpoint, which may be
+    mended. Of a sampling, every answer is kept.
 
     Args:
         backend: what it wraps.
@@ -305,7 +306,8 @@ class Cached(Policy):
         reply = await self._store.get(key)
         if reply is None:
             reply = await self.backend.complete(request)
-            if reply.finish != "length" and (reply.text.strip() or reply.refusal is not None):
+            verdict = reply.text.strip() or reply.refusal is not None
+            if reply.answer or (reply.finish != "length" and verdict):
                 await self._store.put(key, reply)
         self._kept.see(request.model, reply.left_out, kept=reply.kept)
         return reply

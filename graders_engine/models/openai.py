@@ -20,6 +20,8 @@ from graders_engine.models.redaction import Secrets
 from graders_engine.models.replies.filters import CONTENT_FILTER, FILTERED
 from graders_engine.models.replies.forms import usage_of
 from graders_engine.models.retry import RetryPolicy
+from graders_engine.models.sampling.answer import sampled_reply
+from graders_engine.models.sampling.body import sampling_body
 
 MAX_ANSWER_BYTES = 4 << 20
 """A verdict is a few kilobytes; an answer longer than this is not one."""
@@ -77,7 +79,7 @@ class OpenAIBackend:
             raise InvalidRequest(f"The endpoint: {error}.") from None
         self._api = settings.form
         self._wire = WIRES[self._api]
-        self._extra_body = dict(settings.extra_body)
+        self._extra_body, self._drop = dict(settings.extra_body), settings.drop
         secrets = Secrets() if secrets is None else secrets
         keep_secret(settings, secrets, api_key)
         client = HttpClient(
@@ -109,11 +111,21 @@ class OpenAIBackend:
             BackendBusy: another attempt may succeed.
             BackendFailure: the endpoint cannot answer.
         """
+        if request.body:
+            return await self._sample(request)
         attempt = await self._dialects.begin(request)
         try:
             return await self._ask(attempt)
         finally:
             self._dialects.end(attempt)
+
+    async def _sample(self, request: ModelRequest) -> ModelReply:
+        """Ask once for an answer that is no verdict: nothing of the request is left out if it is refused."""
+        body = sampling_body(self._api, request, self._drop) | self._extra_body
+        answer = await self._endpoint.post_once(self._wire.path, strict_json.encode(body))
+        if failure := failure_within(self._url, answer):
+            raise failure
+        return sampled_reply(self._api, answer, request.model, self._url)
 
     async def _ask(self, attempt: Attempt) -> ModelReply:
         request = attempt.request

@@ -87,6 +87,11 @@ def _content(parts: Sequence[Any], block: Callable[[Any], dict[str, Any]]) -> An
     return [block(part) for part in parts]
 
 
+def chat_content(parts: Sequence[TextPart | ImagePart | AudioPart]) -> Any:
+    """The content of a chat completion's message."""
+    return _content(parts, _chat_block)
+
+
 def _chat_block(part: TextPart | ImagePart | AudioPart) -> dict[str, Any]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
@@ -100,7 +105,7 @@ def _chat_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
         "messages": [
-            {"role": message.role, "content": _content(message.parts, _chat_block)}
+            {"role": message.role, "content": chat_content(message.parts)}
             for message in _messages(request, dialect)
         ],
     }

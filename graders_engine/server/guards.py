@@ -68,22 +68,23 @@ class RequestGuard:
                 if headers.get(b"authorization") or headers.get(b"api-key")
                 else "You didn't provide an API key: send it as `Authorization: Bearer KEY`."
             )
+            challenge = 'Basic realm="Graders Engine"' if exchange.route.browsed else "Bearer"
             raise Refused(
-                401, Mistake(message, code="invalid_api_key"), {"www-authenticate": "Bearer"}
+                401, Mistake(message, code="invalid_api_key"), {"www-authenticate": challenge}
             )
         exchange.project = project
 
     def check_form(self, exchange: Exchange) -> None:
         """Refuse a body that does not say that it is JSON, where the route wants JSON.
 
-        A page in a browser can send any other type without asking the server first. Where the route takes
-        another type, a page may send it only where it has to know a key.
+        A page in a browser can send any other type without asking the server first, with the key that was
+        entered for a report. Where the route takes another type, pages of other sites may not send it.
 
         Raises:
             Refused: the body has another type, none, or an encoding; or it comes from another site's page.
         """
         body = exchange.route.body
-        if body is Body.STREAM and not self._keys.any:
+        if body is Body.STREAM:
             _refuse_other_sites(exchange)
         if body is not Body.JSON:
             return
@@ -107,8 +108,5 @@ def _refuse_other_sites(exchange: Exchange) -> None:
     site, origin = headers.get(b"sec-fetch-site", b"none"), headers.get(b"origin")
     own = exchange.scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
     if site not in (b"same-origin", b"none") or origin not in (None, own):
-        message = (
-            "A page of another site may not send this to a server without an API key. "
-            "Send it from a program, or start the server with --api-key."
-        )
+        message = "A page of another site may not send this: send it from a program."
         raise Refused(403, Mistake(message, code="cross_origin_request"))

@@ -37,6 +37,8 @@ def page_routes(
         await exchange.respond(200, b"ok\n", media_type=b"text/plain; charset=utf-8")
 
     async def show_metrics(exchange: Exchange) -> None:
+        for refresh in metrics.refreshed:
+            await refresh()
         await exchange.respond(200, metrics.text(), media_type=CONTENT_TYPE_LATEST.encode())
 
     async def show_document(exchange: Exchange) -> None:

@@ -75,6 +75,7 @@ class Route:
         body: how the request's body is read.
         versioned: whether the path is served below each of `PREFIXES`, or only as it is.
         operation: its description in the OpenAPI document; None to leave it out.
+        browsed: whether people open it in a browser, which asks them for the key as a password.
     """
 
     method: str
@@ -84,6 +85,7 @@ class Route:
     body: Body = Body.NONE
     versioned: bool = True
     operation: Operation | None = None
+    browsed: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:

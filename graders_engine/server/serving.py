@@ -110,7 +110,7 @@ def serve(
             on_retry=metrics.retried,
         )
     )
-    with _stored(settings, metrics) as stored:
+    with _stored(settings, metrics, engine, engine_settings) as stored:
         app = App(
             engine,
             settings,
@@ -126,7 +126,10 @@ def serve(
 
 
 def _stored(
-    settings: ServerSettings, metrics: ServerMetrics
+    settings: ServerSettings,
+    metrics: ServerMetrics,
+    engine: AsyncEngine,
+    engine_settings: EngineSettings,
 ) -> AbstractContextManager[StoredRoutes | None]:
     if settings.jobs is None:
         return contextlib.nullcontext()
@@ -134,7 +137,7 @@ def _stored(
         opened,
     )  # takes packages that others need not have
 
-    return opened(settings.jobs, settings, metrics)
+    return opened(settings.jobs, settings, metrics, engine, engine_settings)
 
 
 def _run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import accumulate
 from time import perf_counter
 
@@ -131,12 +131,14 @@ class ServerMetrics:
         graders_compiled: graders compiled.
         graders_reused: graders found in the cache.
         sandbox_tier: names the tier of the sandbox.
+        refreshed: called before the metrics are shown; what they show is elsewhere until then.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.in_flight = 0
         self.sandbox_tier: Callable[[], str] = str
+        self.refreshed: list[Callable[[], Awaitable[None]]] = []
         self._rows: dict[str, RowMetrics] = {}
         self._names: dict[str, set[str]] = {"model": set(), "target": set()}
         self._make_metrics(self.registry)

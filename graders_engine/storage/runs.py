@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from graders_engine.storage.database import Database
 from graders_engine.storage.evals import as_json, assignments, columns_of, from_json
@@ -49,6 +49,15 @@ class StoredRun:
     wanted: Literal["", "canceled"] = ""
     attempt: int = 0
     heartbeat: float | None = None
+
+
+class RunState(NamedTuple):
+    """What of a run is asked for often: its data source may be long."""
+
+    id: str
+    status: str
+    wanted: str
+    attempt: int
 
 
 class Runs:
@@ -112,6 +121,25 @@ class Runs:
             *statuses,
         )
         return [_run(row) for row in rows]
+
+    def state(self, run_id: str) -> RunState | None:
+        """The state of a run of any project; None without the run."""
+        row = self._database.row("SELECT id, status, wanted, attempt FROM run WHERE id = ?", run_id)
+        return None if row is None else RunState(*row)
+
+    def states(self, *statuses: str) -> list[RunState]:
+        """As `with_status`, without the rest of the runs."""
+        rows = self._database.rows(
+            "SELECT id, status, wanted, attempt FROM run WHERE status IN "  # noqa: S608 - as above
+            f"({_marks(statuses)}) ORDER BY seq",
+            *statuses,
+        )
+        return [RunState(*row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many runs of all projects are in each state that any has."""
+        rows = self._database.rows("SELECT status, COUNT(*) FROM run GROUP BY status")
+        return {row[0]: row[1] for row in rows}
 
     def delete(self, project: str, eval_id: str, run_id: str) -> bool:
         """Delete a run with its items and its folder; whether there was one."""

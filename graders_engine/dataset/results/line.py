@@ -15,7 +15,7 @@ import msgspec
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import NO_ROW, DataSetError, InvalidRequest
 from graders_engine.files import beside, kind_of
-from graders_engine.outcome import SERVED, Blame, Flag, RowOutcome, Status, Usage
+from graders_engine.outcome import BLAMES, SERVED, Blame, Flag, Outcome, RowOutcome, Status, Usage
 
 MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
@@ -49,6 +49,8 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             the range counts.
         left_out: the parts of requests to judges that were not sent, since the model refuses them, by the
             model's name in the grader.
+        blames: of a multi whose parts failed by different faults, whose fault each is, by key; where it is
+            omitted, `blame` is that of all that failed.
     """
 
     line: int
@@ -67,6 +69,7 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     saved: dict[str, Usage] = {}
     clamped: dict[str, float] = {}
     left_out: dict[str, list[str]] = {}
+    blames: dict[str, Blame] = {}
 
     @property
     def name(self) -> str:
@@ -134,7 +137,18 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
         outcome.saved,
         outcome.clamped if outcome.score is not None or outcome.scores else {},
         outcome.left_out,
+        _blames(outcome) if len(outcome.failures) > 1 else {},
     )
+
+
+def _blames(outcome: Outcome) -> dict[str, Blame]:
+    """Whose fault each part's failure is; empty where all are the same one's."""
+    found: dict[str, Blame] = {}
+    for failure in outcome.failures:
+        if failure.grader:
+            known = found.get(failure.grader, failure.blame)
+            found[failure.grader] = max(known, failure.blame, key=BLAMES.index)
+    return found if len({*found.values(), outcome.blame}) > 1 else {}
 
 
 _encoder = msgspec.json.Encoder()

@@ -126,7 +126,7 @@ def _table_row(result: ResultLine) -> dict[str, Any]:
     return {name: list(part.items()) if name in _MAPS else part for name, part in row.items()}
 
 
-_MAPS = ("flags", "usage", "repeats", "labels", "saved", "clamped", "left_out")
+_MAPS = ("flags", "usage", "repeats", "labels", "saved", "clamped", "left_out", "blames")
 
 
 def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
@@ -153,5 +153,6 @@ def _schema(pyarrow: Any, keys: Sequence[str]) -> Any:
             ("saved", usage),
             ("clamped", pyarrow.map_(text, number)),
             ("left_out", pyarrow.map_(text, pyarrow.list_(text))),
+            ("blames", pyarrow.map_(text, text)),
         ]
     )

@@ -19,7 +19,11 @@ _ENDINGS = (KeyboardInterrupt, SystemExit, GradersError)
 
 
 def held_back(
-    results: Iterable[ResultLine], watch: OutageWatch, first: FirstRows | None
+    results: Iterable[ResultLine],
+    watch: OutageWatch,
+    first: FirstRows | None,
+    *,
+    all_failed: bool = False,
 ) -> Iterator[ResultLine]:
     """The results, but those of an outage, and of first rows that all fail, only when it is over.
 
@@ -30,6 +34,7 @@ def held_back(
         results: of the rows, in their order.
         watch: of the grader that gives them.
         first: counts the first ones; None if there were others before them.
+        all_failed: whether results of which none has a reward are of use, too.
 
     Raises:
         RunStopped: the other rows cannot be graded either.
@@ -52,7 +57,7 @@ def held_back(
             while held:
                 yield held.popleft()
             graded = 0
-        _require_use(first, watch, scored=scored)
+        _require_use(first, watch, scored=scored or all_failed)
     except RunStopped:
         if first is None or not first.stopped:
             yield from takewhile(lambda result: result.status != "failed", held)

@@ -71,6 +71,7 @@ class ScoringRun:
         on_progress: called now and then.
         overwrite: start over even if there are results.
         keep_going: grade every row, even where all rows so far show that it cannot be graded.
+        first_rows: whether first rows that all fail in the same way show it; else only an outage does.
 
     Attributes:
         tally: the numbers so far.
@@ -87,10 +88,12 @@ class ScoringRun:
         *,
         overwrite: bool = False,
         keep_going: bool = False,
+        first_rows: bool = True,
     ) -> None:
         self.tally = Tally()
         self._stopped = self._begun = False
         self._keep_going, self._watch = keep_going, OutageWatch()
+        self._watch_first = first_rows and not keep_going
         self._engine, self._compiled = engine, compiled
         self._memoized = memoized(compiled if keep_going else self._watch.over(compiled))
         self._data_set, self._workers = data_set, workers
@@ -232,7 +235,7 @@ class ScoringRun:
 
     def _first_rows(self, *, count_failed: bool = False) -> FirstRows | None:
         """What watches the first rows; None if some were scored before, or if all are to be graded."""
-        if self._keep_going or self.tally.scored:
+        if not self._watch_first or self.tally.scored:
             return None
         return FirstRows(count_failed=count_failed)
 
@@ -264,7 +267,7 @@ class ScoringRun:
         rows = self._read_shards(open_shards, first)
         results = grade_rows(self._engine, self._memoized, rows)
         if not self._keep_going:
-            results = held_back(results, self._watch, first)
+            results = held_back(results, self._watch, first, all_failed=not self._watch_first)
         for result in results:
             while result.line > open_shards[0].shard.last_line:
                 self._finish_shard(open_shards.popleft())

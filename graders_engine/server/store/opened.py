@@ -9,13 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
-from graders_engine.server.files.description import SCHEMAS
+from graders_engine.evals.run.supervisor import Supervisor
+from graders_engine.server.evals.context import Context
+from graders_engine.server.evals.description import SCHEMAS as EVAL_SCHEMAS
+from graders_engine.server.evals.live import count_runs, supervised
+from graders_engine.server.evals.routes import eval_routes
+from graders_engine.server.files.description import SCHEMAS as FILE_SCHEMAS
 from graders_engine.server.files.routes import FileRoutes
 from graders_engine.server.routes import Route
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.served import ServedStore
 from graders_engine.server.telemetry import ServerMetrics
+from graders_engine.settings import EngineSettings
 from graders_engine.storage.errors import StoreError
 from graders_engine.storage.store import Store
 
@@ -37,9 +44,20 @@ class StoredRoutes:
 
 @contextlib.contextmanager
 def opened(
-    folder: Path, settings: ServerSettings, metrics: ServerMetrics
+    folder: Path,
+    settings: ServerSettings,
+    metrics: ServerMetrics,
+    engine: AsyncEngine,
+    engine_settings: EngineSettings,
 ) -> Iterator[StoredRoutes]:
     """Open the store in a folder; while the block runs, no other server can have it.
+
+    Args:
+        folder: of the store.
+        settings: how much the server takes on.
+        metrics: counts.
+        engine: says what can run here.
+        engine_settings: of the engines that run evals, in processes of their own.
 
     Raises:
         InvalidRequest: another server has it, or the folder cannot be used.
@@ -53,4 +71,11 @@ def opened(
         served = ServedStore(
             store, max_file_bytes=settings.max_file_bytes, max_bytes=settings.max_store_bytes
         )
-        yield StoredRoutes(FileRoutes(served, metrics).routes(), SCHEMAS, [served.living()])
+        supervisor = Supervisor(store, engine_settings)
+        count_runs(served, metrics)
+        evals = eval_routes(Context(served, engine, supervisor.wake))
+        yield StoredRoutes(
+            [*FileRoutes(served, metrics).routes(), *evals],
+            {**FILE_SCHEMAS, **EVAL_SCHEMAS},
+            [served.living(), supervised(supervisor)],
+        )

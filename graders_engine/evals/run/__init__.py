@@ -1,0 +1,1 @@
+"""The worker of an eval run, and what looks after it."""

@@ -1,0 +1,109 @@
+"""The `sample` of an output item: what was asked and answered, with all keys that clients expect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graders_engine.language.scope import Scope
+from graders_engine.models.base import ModelReply, ModelRequest
+from graders_engine.models.openai_wire import chat_content
+
+_PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
+_COUNTS = ("total_tokens", "completion_tokens", "prompt_tokens", "cached_tokens")
+
+
+def item_sample(
+    *,
+    asked: Sequence[Mapping[str, Any]] = (),
+    output: Sequence[Mapping[str, Any]] = (),
+    finish_reason: str = "",
+    sampled: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    flags: Mapping[str, str] | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The object.
+
+    Args:
+        asked: the messages that were sent, in the form of chat completions.
+        output: the model's messages.
+        finish_reason: why the last one ends; empty where nothing says it.
+        sampled: `model` and `usage`; None where no model was asked.
+        parameters: the body of the request.
+        flags: why criteria failed, by the API's names of errors.
+        error: why there is no sample, or none that could be graded.
+    """
+    sampled, parameters = sampled or {}, parameters or {}
+    usage = sampled.get("usage") or {}
+    if flags and error is None:
+        code, details = next(iter(flags.items()))
+        error = {"code": code, "message": details}
+    return {
+        "input": [_shown(message) for message in asked],
+        "output": [_shown(message) for message in output],
+        "finish_reason": finish_reason,
+        "model": sampled.get("model", ""),
+        "usage": {name: usage.get(name, 0) for name in _COUNTS},
+        "error": error,
+        **{name: parameters.get(name) for name in _PARAMETERS},
+        **({"errors": dict(flags)} if flags else {}),
+    }
+
+
+def _shown(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message whose content is text, as clients read it: a content of parts as the text of its parts."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "\n\n".join(map(_part_text, content))
+    shown = {key: value for key, value in message.items() if value not in (None, [])}
+    return {**shown, "role": message.get("role"), "content": "" if content is None else content}
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return str(part)
+    if isinstance(text := part.get("text"), str):
+        return text
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else None
+    if isinstance(url, str) and not url.startswith("data:"):
+        return f"[image: {url}]"
+    return f"[{part.get('type', 'part')}]"
+
+
+def output_of(scope: Scope) -> tuple[list[dict[str, Any]], str]:
+    """The model's messages in a row, and why the last one ends."""
+    if scope.absent:
+        return [], ""
+    sample = scope.sample()
+    choice = (sample.get("choices") or [{}])[0]
+    choice = choice if isinstance(choice, Mapping) else {}
+    message = {"role": "assistant", "content": scope.output_text}
+    if calls := sample.get("output_tools"):
+        message = {**message, "tool_calls": calls}
+    finish = choice.get("finish_reason") or sample.get("finish_reason")
+    return [message], finish if isinstance(finish, str) else "stop"
+
+
+def judge_sample(request: ModelRequest, reply: ModelReply) -> dict[str, Any]:
+    """What a judge was asked and answered."""
+    asked = [
+        {"role": message.role, "content": chat_content(message.parts)}
+        for message in request.messages
+    ]
+    sampling = request.sampling
+    usage = {name: getattr(reply.usage, name) for name in _COUNTS}
+    text = reply.text if reply.refusal is None else reply.refusal
+    return item_sample(
+        asked=asked,
+        output=[{"role": "assistant", "content": text}],
+        finish_reason=reply.finish,
+        sampled={"model": reply.model, "usage": usage},
+        parameters={
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "max_completion_tokens": sampling.max_tokens,
+        },
+    )

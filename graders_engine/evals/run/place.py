@@ -1,0 +1,72 @@
+"""The files of a run in its folder, and how its rows come there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from graders_engine.evals.run.failure import RunFailed
+from graders_engine.language import strict_json
+from graders_engine.storage.store import Store
+
+ITEMS = "items.jsonl"
+"""The rows of the data source; for a file that was uploaded, another name of its content."""
+SAMPLES = "samples.jsonl"
+RESULTS = "results.jsonl"
+JUDGED = "judged.sqlite"
+REPLIES = "replies.sqlite"
+"""Keeps the replies of models for a run whose settings name no other cache."""
+LOCK = "lock"
+LOG = "worker.log"
+
+
+def rows_of_run(folder: Path, source: Mapping[str, Any]) -> Path:
+    """The rows that a run grades: those of its data source, or those that were sampled."""
+    return folder / (ITEMS if source.get("type") == "jsonl" else SAMPLES)
+
+
+def lay_out(store: Store, run_id: str, data_source: Mapping[str, Any]) -> Path:
+    """Make a run's folder with its items, if they are not there yet; gives the file of the items.
+
+    Raises:
+        RunFailed: the file with the items was deleted, or is of another kind.
+        OSError: it cannot be written.
+    """
+    folder = store.run_folder(run_id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    items = folder / ITEMS
+    if items.exists():
+        return items
+    source = data_source.get("source") or {}
+    part = folder / f"{ITEMS}.part"
+    part.unlink(missing_ok=True)
+    if source.get("type") == "file_id":
+        _take(store.files.path(str(source.get("id"))), part, str(source.get("id")))
+    else:
+        with part.open("wb") as file:
+            for row in source.get("content") or ():
+                file.write(strict_json.encode(row) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    part.replace(items)
+    return items
+
+
+def _take(content: Path, part: Path, file_id: str) -> None:
+    """Give a content a second name, so that it stays when the file is deleted; or copy it."""
+    try:
+        try:
+            os.link(content, part)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without such names
+            shutil.copyfile(content, part)
+    except FileNotFoundError:
+        raise RunFailed(
+            "file_not_found",
+            f"The file {file_id} was deleted before the run read it: upload it again, and create another "
+            "run.",
+        ) from None

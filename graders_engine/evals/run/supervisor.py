@@ -1,0 +1,202 @@
+"""Starts the workers of runs, and starts them again when they die; a run whose worker lives is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from graders_engine.errors import GradersError, OutOfResources
+from graders_engine.evals.run.place import LOCK, LOG
+from graders_engine.evals.run.spec import as_json, environment
+from graders_engine.settings import EngineSettings
+from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.runs import RunState, StoredRun
+from graders_engine.storage.store import Store
+
+_log = logging.getLogger("graders_engine")
+
+AT_ONCE = 2
+"""Runs that are worked on at the same time."""
+ATTEMPTS = 3
+"""Workers that may die one after the other without a new result; then the run has failed."""
+LOOK_S, POLL_S = 0.25, 0.05
+"""Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
+KILL_S = 10.0
+"""A worker that does not end so long after its run was canceled is killed."""
+COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.worker")
+_LOG_CHARS = 2_000
+"""Of the end of a dead worker's log, in the run's error."""
+_OPEN = ("queued", "in_progress")
+
+
+class Supervisor:
+    """Looks after the runs of a store. Several may do so at once: a run has one worker, whoever starts it.
+
+    In a server::
+
+        task = asyncio.create_task(supervisor.watch())
+        ...
+        supervisor.wake()   # a run was created
+
+    Without one, `finish` works on a run and returns when it has ended.
+
+    Args:
+        store: where the runs are.
+        settings: of the engine that samples and grades.
+        at_once: runs that are worked on at the same time.
+        command: starts a worker; the folder and the run's id are added.
+
+    Raises:
+        InvalidRequest: the settings hold an object, which no worker can have.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: EngineSettings,
+        *,
+        at_once: int = AT_ONCE,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._store, self._at_once, self._command = store, at_once, tuple(command)
+        self._settings, self._sent = settings, as_json(settings)
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._canceled_at: dict[str, float] = {}
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once; called in the event loop of `watch`."""
+        self._woken.set()
+
+    async def watch(self) -> None:
+        """Look after the runs until this is cancelled; the workers go on then.
+
+        What keeps it from doing so is logged, and tried again.
+        """
+        told = ""
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    await asyncio.to_thread(self.look)
+                except (GradersError, OSError) as error:
+                    if str(error) != told:
+                        told = str(error)
+                        _log.warning("the runs of evals cannot be worked on: %s", told)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), LOOK_S)
+        finally:
+            self.close()
+
+    def finish(self, run_id: str) -> StoredRun | None:
+        """Look after the runs until this one has ended; None if it is deleted meanwhile."""
+        while (state := self._store.runs.state(run_id)) is not None and state.status in _OPEN:
+            self.look()
+            time.sleep(POLL_S)
+        with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
+            self._started.pop(run_id).wait(KILL_S)
+        self.close()
+        return self._store.runs.find(run_id)
+
+    def close(self) -> None:
+        """Leave the workers to themselves: they go on, and their locks tell others of them."""
+        for process in self._started.values():
+            if process.poll() is None:
+                process.returncode = 0  # else its object complains that nobody waited
+        self._started.clear()
+
+    def look(self) -> None:
+        """Look at all runs once: start, start again, end what is to end."""
+        working = 0
+        queued = []
+        for state in self._store.runs.states(*_OPEN):
+            if self._is_alive(state.id):
+                working += 1
+                self._kill_if_late(state)
+            elif state.wanted == "canceled":
+                self._store.runs.move(state.id, "canceled", _OPEN)
+            elif state.status == "queued" or self._is_queued_again(state):
+                queued.append(state)
+        for state in queued[: max(0, self._at_once - working)]:
+            self._start(state)
+
+    def _is_alive(self, run_id: str) -> bool:
+        """Whether a worker is at work, or was started just now."""
+        started = self._started.get(run_id)
+        if started is not None:
+            if started.poll() is None:
+                return True
+            del self._started[run_id]
+        folder = self._store.run_folder(run_id)
+        if not folder.exists():
+            return False
+        lock = ProcessLock(folder / LOCK)
+        free = lock.take()
+        lock.release()
+        return not free
+
+    def _is_queued_again(self, state: RunState) -> bool:
+        """Queue a run whose worker has died, unless the worker has ended it meanwhile; whether it did."""
+        return self._store.runs.move(state.id, "queued", ("in_progress",))
+
+    def _start(self, state: RunState) -> None:
+        """Start a worker, unless too many have died; one that has new results sets their number to 0."""
+        if state.attempt >= ATTEMPTS:
+            self._give_up(state)
+            return
+        variables = environment(self._settings)
+        if not self._store.runs.move(state.id, "queued", ("queued",), attempt=state.attempt + 1):
+            return
+        folder = self._store.run_folder(state.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = [*self._command, str(self._store.folder.absolute()), state.id]
+        log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(log_file, "ab") as log:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - this package's own program
+                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder,
+                    env=variables, start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
+        if process.stdin is not None:
+            with suppress(OSError):  # it has ended; the next look finds that
+                process.stdin.write(self._sent)
+                process.stdin.close()
+        self._started[state.id] = process
+
+    def _give_up(self, state: RunState) -> None:
+        log = _end_of(self._store.run_folder(state.id) / LOG)
+        message = (
+            f"The run's worker died {state.attempt} times without a new result. The end of its log: "
+            f"{log or '(empty)'}"
+        )
+        error = {"code": "worker_died", "message": message}
+        self._store.runs.move(state.id, "failed", ("queued",), error=error)
+
+    def _kill_if_late(self, state: RunState) -> None:
+        if state.wanted != "canceled":
+            self._canceled_at.pop(state.id, None)
+            return
+        since = self._canceled_at.setdefault(state.id, time.monotonic())
+        if time.monotonic() - since < KILL_S:
+            return
+        # The number is a worker's as long as the lock is held, which was so just now.
+        with suppress(OSError, ValueError):
+            text = (self._store.run_folder(state.id) / LOCK).read_text(encoding="ascii")
+            os.killpg(int(text), 9)
+
+
+def _end_of(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text.strip()

@@ -1,0 +1,176 @@
+"""The work of one run, in its worker's process: lay out the items, sample, grade, count."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from graders_engine.blocking import Engine
+from graders_engine.compiled import CompiledGrader
+from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.read import DataSet, open_data
+from graders_engine.dataset.scoring.launch import WorkerOptions
+from graders_engine.dataset.scoring.run import ScoringRun
+from graders_engine.errors import DataSetError, RunStopped, UnavailableGrader
+from graders_engine.evals.run.criteria import Criteria, criteria_of
+from graders_engine.evals.run.failure import RunFailed
+from graders_engine.evals.run.item_index import IndexWriter
+from graders_engine.evals.run.judged import JudgedFile
+from graders_engine.evals.run.place import JUDGED, REPLIES, RESULTS, SAMPLES, lay_out
+from graders_engine.evals.run.progress import Used, result_of
+from graders_engine.evals.run.samples_file import SamplesFile
+from graders_engine.evals.run.sampling import Sampler, sample_rows
+from graders_engine.models.base import ModelBackend
+from graders_engine.models.judges import JudgeRegistry, JudgeSettings
+from graders_engine.settings import EngineSettings, keywords
+from graders_engine.storage.runs import StoredRun
+from graders_engine.storage.store import Store
+
+PROGRESS_S = 0.5
+"""Seconds between two notes of a run's progress."""
+
+
+class Work:
+    """One run, from its items to its counts. What was done before is not done again.
+
+    Args:
+        store: where the run is.
+        run: the run.
+        settings: of the engine.
+
+    Attributes:
+        result: what the run says of its results, so far.
+    """
+
+    def __init__(self, store: Store, run: StoredRun, settings: EngineSettings) -> None:
+        self._store, self._run, self._settings = store, run, settings
+        self._folder = store.run_folder(run.id)
+        self._criteria: Criteria | None = None
+        self._index: IndexWriter | None = None
+        self._samples: SamplesFile | None = None
+        self._judged: JudgedFile | None = None
+        self._sampled: Used = {}
+        self._noted_at = 0.0
+
+    @property
+    def result(self) -> dict[str, Any]:  # noqa: D102 - described above
+        sampled = self._sampled if self._samples is None else self._samples.used
+        judged = {} if self._judged is None else self._judged.used
+        counts = None if self._index is None else self._index.counts
+        return result_of(self._criteria, counts, (sampled, judged))
+
+    def do(self) -> None:
+        """Do what is left of it.
+
+        Raises:
+            RunFailed, GradersError, OSError: the run cannot go on.
+        """
+        stored = self._store.evals.get(self._run.project, self._run.eval_id)
+        if stored is None:
+            raise RunFailed("eval_not_found", "The eval of this run was deleted.")
+        self._criteria = criteria = criteria_of(stored.body["testing_criteria"])
+        rows = lay_out(self._store, self._run.id, self._run.request)
+        judges = self._settings.judge_settings()
+        if judges.cache is None:
+            judges = dataclasses.replace(judges, cache=self._folder / REPLIES)
+        if self._run.request.get("type") != "jsonl":
+            judges = self._sample(rows, judges)
+            rows = self._folder / SAMPLES
+        with ExitStack() as files:
+            self._judged = judged = JudgedFile(self._folder / JUDGED)
+            files.callback(judged.close)
+            results = self._folder / RESULTS
+            index = IndexWriter(self._folder, rows, results, criteria)
+            self._index = files.enter_context(index)
+            try:
+                self._grade(rows, criteria, judges, judged)
+            finally:  # what was graded before the work ended counts
+                self._advance()
+
+    def _sample(self, items: Path, judges: JudgeSettings) -> JudgeSettings:
+        """Sample the items; gives the settings of judges with what is left of the budget."""
+        spent = asyncio.run(self._sample_all(items, judges))
+        left: dict[str, Any] = {}
+        if judges.max_tokens is not None:
+            left["max_tokens"] = max(1, judges.max_tokens - spent["tokens"])
+        if judges.max_cost is not None:
+            left["max_cost"] = max(1e-9, judges.max_cost - spent["cost"])
+        return dataclasses.replace(judges, **left)
+
+    async def _sample_all(self, items: Path, judges: JudgeSettings) -> dict[str, Any]:
+        registry = JudgeRegistry(judges)
+        source = self._run.request
+        try:
+            backend = _model_of(registry, str(source.get("model")))
+            sampler = Sampler(source, backend, self._run.id)
+            records = open_records(items, "jsonl")
+            with SamplesFile(self._folder / SAMPLES) as samples:
+                self._samples = samples
+                rows = records.read()
+                await sample_rows(sampler, rows, samples, judges.concurrency, self._note)
+                self._sampled, self._samples = samples.used, None
+            return registry.spent()
+        except RunStopped as error:
+            raise RunFailed("model_not_available", error.reason) from error
+        finally:
+            await registry.close()
+
+    def _grade(
+        self, rows: Path, criteria: Criteria, judges: JudgeSettings, judged: JudgedFile
+    ) -> None:
+        settings = keywords(self._settings) | {
+            "judges": judges,
+            "observe": judged.see,
+            "templates": "as_served",
+        }
+        with Engine(**settings) as engine:
+            compiled = engine.compile(dict(criteria.grader))
+            compiled.require_runnable()
+            data = open_data(rows, form="jsonl", shape="rows", outputs_needed=False)
+            try:
+                self._score(engine, compiled, data, overwrite=False)
+            except DataSetError:
+                # Results of an earlier attempt with other settings of the server, or of another version.
+                if not (self._folder / RESULTS).exists() or self._counted():
+                    raise
+                self._score(engine, compiled, data, overwrite=True)
+
+    def _score(
+        self, engine: Engine, compiled: CompiledGrader, data: DataSet, *, overwrite: bool
+    ) -> None:
+        run = ScoringRun(
+            engine, compiled, data, self._folder / RESULTS, WorkerOptions("local", None, None),
+            lambda *_: self._note(), overwrite=overwrite, first_rows=False,
+        )  # fmt: skip
+        with run:
+            run.resume()
+            self._advance()
+            run.grade()
+            run.check_data()
+            run.export()
+
+    def _counted(self) -> bool:
+        return self._index is not None and self._index.counts.total > 0
+
+    def _advance(self) -> bool:
+        return self._index is not None and self._index.advance()
+
+    def _note(self) -> None:
+        """Note the progress, now and then."""
+        if monotonic() - self._noted_at < PROGRESS_S:
+            return
+        self._advance()
+        self._store.runs.note(self._run.id, result=self.result, attempt=0)
+        self._noted_at = monotonic()
+
+
+def _model_of(registry: JudgeRegistry, model: str) -> ModelBackend:
+    try:
+        return registry.find(model)
+    except UnavailableGrader as error:
+        text = str(error).replace(f"The judge '{model}'", f"The model '{model}'")
+        raise RunFailed("model_not_available", text) from error

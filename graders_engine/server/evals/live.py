@@ -1,0 +1,58 @@
+"""What goes on beside the requests of the Evals API: runs are looked after, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from prometheus_client import Gauge
+
+from graders_engine.errors import GradersError
+from graders_engine.evals.run.supervisor import Supervisor
+from graders_engine.evals.wire import STATES
+from graders_engine.server.store.served import ServedStore
+from graders_engine.server.telemetry import ServerMetrics
+from graders_engine.storage.errors import StoreError
+
+AGAIN_S = 2.0
+"""How long after a failure the runs are looked at again."""
+
+_log = logging.getLogger("graders_engine")
+
+
+@contextlib.asynccontextmanager
+async def supervised(supervisor: Supervisor) -> AsyncIterator[None]:
+    """While the block runs, runs that wait are started; those that are in progress go on after it."""
+    watching = asyncio.create_task(_watch(supervisor))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _watch(supervisor: Supervisor) -> None:
+    while True:
+        try:
+            await supervisor.watch()
+        except (GradersError, OSError) as error:  # a full disk, too many processes: it may pass
+            _log.warning("runs of evals could not be looked after: %s", error)
+        await asyncio.sleep(AGAIN_S)
+
+
+def count_runs(served: ServedStore, metrics: ServerMetrics) -> None:
+    """Show in the metrics how many runs there are in each state."""
+    text = "Runs of evals, of all projects, by their state."
+    gauge = Gauge("graders_eval_runs", text, ("status",), registry=metrics.registry)
+    for status in STATES:
+        gauge.labels(status).set(0)
+
+    async def refresh() -> None:
+        with contextlib.suppress(StoreError):  # the last numbers stay: other metrics tell of it
+            counts = await served.call(served.store.runs.counts)
+            for status in STATES:
+                gauge.labels(status).set(counts.get(status, 0))
+
+    metrics.refreshed.append(refresh)

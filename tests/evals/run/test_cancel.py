@@ -1,0 +1,119 @@
+"""A run that is canceled ends at once, with what waits for its judges; what was graded counts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from graders_engine.evals.run.place import LOCK
+from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.runs import StoredRun
+from tests.evals.run.made import Bench, completions, counts, jsonl, judge, row, string_check
+from tests.judges.judge_server import JudgeServer, silence, verdict
+
+
+def await_requests(server: JudgeServer, requests: int) -> None:
+    until = time.monotonic() + 20
+    while len(server.asked) < requests and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def is_free(bench: Bench, run: StoredRun) -> bool:
+    lock = ProcessLock(bench.files(run) / LOCK)
+    taken = lock.take()
+    lock.release()
+    return taken
+
+
+@pytest.mark.parametrize("what", ["judge", "model"])
+def test_a_run_that_waits_for_a_model_ends_within_a_second(
+    bench: Bench, server: JudgeServer, what: str
+) -> None:
+    server.script = lambda asked: silence
+    if what == "judge":
+        run = bench.run([judge("score_model")], jsonl(row("a")))
+    else:
+        run = bench.run([string_check()], completions({"question": "?", "label": "?"}))
+    supervisor = bench.supervisor()
+    looking = threading.Thread(target=supervisor.finish, args=(run.id,))
+    looking.start()
+    await_requests(server, 1)
+    began = time.monotonic()
+    bench.store.runs.note(run.id, wanted="canceled")
+    looking.join(20)
+    took = time.monotonic() - began
+    done = bench.store.runs.find(run.id)
+    assert done is not None
+    assert done.status == "canceled"
+    assert took < 10  # a second on a machine at rest
+    assert is_free(bench, run)
+
+
+def test_what_was_graded_before_counts(bench: Bench, server: JudgeServer) -> None:
+    server.script = lambda asked: silence if "stuck" in asked.text else verdict(1.0)
+    rows = [row(f"{n}") for n in range(40)] + [row("stuck")]
+    run = bench.run([judge("score_model")], jsonl(*rows))
+    supervisor = bench.supervisor()
+    looking = threading.Thread(target=supervisor.finish, args=(run.id,))
+    looking.start()
+    await_requests(server, 41)
+    time.sleep(0.5)
+    bench.store.runs.note(run.id, wanted="canceled")
+    looking.join(20)
+    done = bench.store.runs.find(run.id)
+    assert done is not None
+    assert (done.status, counts(done)) == ("canceled", (40, 40, 0, 0))
+    assert len(bench.items(done)) == 40
+
+
+def test_a_queued_run_is_canceled_without_a_worker(bench: Bench) -> None:
+    run = bench.run([string_check()], jsonl(row("a")), wanted="canceled")
+    assert bench.finish(run).status == "canceled"
+
+
+def test_a_deleted_run_has_no_worker_any_more(bench: Bench, server: JudgeServer) -> None:
+    server.script = lambda asked: silence
+    run = bench.run([judge("score_model")], jsonl(row("a")))
+    supervisor = bench.supervisor()
+    looking = threading.Thread(target=supervisor.finish, args=(run.id,))
+    looking.start()
+    await_requests(server, 1)
+    lock = ProcessLock(bench.files(run) / LOCK)
+    bench.store.runs.delete("default", run.eval_id, run.id)
+    looking.join(20)
+    assert not looking.is_alive()
+    assert not lock.path.exists()
+
+
+def test_two_runs_at_a_time_in_their_order(bench: Bench, server: JudgeServer) -> None:
+    gate = threading.Event()
+
+    def held(conversation: object) -> None:
+        gate.wait(20)
+        verdict(1.0)(conversation)  # type: ignore[arg-type] # the server's own
+
+    server.script = lambda asked: held
+    runs = [bench.run([judge("score_model")], jsonl(row(f"{n}"))) for n in range(3)]
+    supervisor = bench.supervisor()
+
+    async def watch() -> None:
+        task = asyncio.create_task(supervisor.watch())
+        supervisor.wake()
+        await asyncio.to_thread(await_requests, server, 2)
+        await asyncio.sleep(0.6)
+        states = bench.store.runs.states("queued", "in_progress")
+        assert [state.id for state in states if state.status == "queued"] == [runs[2].id]
+        gate.set()
+        while bench.store.runs.states("queued", "in_progress"):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(watch())
+    for run in runs:
+        done = bench.store.runs.find(run.id)
+        assert done is not None
+        assert counts(done) == (1, 1, 0, 0)
