@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import BufferedWriter, FileIO
 from pathlib import Path
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,7 +35,7 @@ SYNC_S = 2.0
 
 
 class ResultsFile:
-    """An open results file; only one run may have it open.
+    """An open results file; only one run may have it open. While it adds results, another thread may `flush`.
 
     Args:
         path: the file.
@@ -48,6 +49,7 @@ class ResultsFile:
     def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
         self.path = path
         self.index_path = index_path(path)
+        self._writing = RLock()
         self._held: list[bytes] = []
         self._held_bytes = 0
         # After an interrupted write, append nothing more: the last line may be torn.
@@ -158,10 +160,11 @@ class ResultsFile:
 
     def add_lines(self, lines: bytes) -> None:
         """Append whole lines; they are written at the latest by the next `flush`."""
-        self._held.append(lines)
-        self._held_bytes += len(lines)
-        if self._held_bytes >= WRITE_BYTES or monotonic() - self._written_at >= WRITE_S:
-            self.flush()
+        with self._writing:
+            self._held.append(lines)
+            self._held_bytes += len(lines)
+            if self._held_bytes >= WRITE_BYTES or monotonic() - self._written_at >= WRITE_S:
+                self.flush()
 
     def flush(self, *, sync: bool = False) -> None:
         """Write the results that are held back.
@@ -172,8 +175,11 @@ class ResultsFile:
         Raises:
             DataSetError: the disk is full, or gone; the whole lines before that are kept.
         """
-        if self._torn:
-            return
+        with self._writing:
+            if not self._torn:
+                self._flush(sync=sync)
+
+    def _flush(self, *, sync: bool) -> None:
         self._torn = True
         try:
             if self._held:

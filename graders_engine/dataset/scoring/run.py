@@ -168,6 +168,14 @@ class ScoringRun:
             self._grade_by_shards()
         self._begin()
 
+    def flush(self) -> None:
+        """Write the results that are held back, from any thread, while the run goes.
+
+        Raises:
+            DataSetError: they cannot be written.
+        """
+        self._results.flush()
+
     def _begin(self) -> None:
         """Before the first new result: drop the old ones, and the table of them, if this starts over."""
         if self._begun:

@@ -40,8 +40,8 @@ def item_sample(
         code, details = next(iter(flags.items()))
         error = {"code": code, "message": details}
     return {
-        "input": [_shown(message) for message in asked],
-        "output": [_shown(message) for message in output],
+        "input": [_visible(message) for message in asked],
+        "output": [_visible(message) for message in output],
         "finish_reason": finish_reason,
         "model": sampled.get("model", ""),
         "usage": {name: usage.get(name, 0) for name in _COUNTS},
@@ -51,13 +51,13 @@ def item_sample(
     }
 
 
-def _shown(message: Mapping[str, Any]) -> dict[str, Any]:
+def _visible(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message whose content is text, as clients read it: a content of parts as the text of its parts."""
     content = message.get("content")
     if isinstance(content, list):
         content = "\n\n".join(map(_part_text, content))
-    shown = {key: value for key, value in message.items() if value not in (None, [])}
-    return {**shown, "role": message.get("role"), "content": "" if content is None else content}
+    visible = {key: value for key, value in message.items() if value not in (None, [])}
+    return {**visible, "role": message.get("role"), "content": "" if content is None else content}
 
 
 def _part_text(part: Any) -> str:

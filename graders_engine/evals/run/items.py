@@ -134,7 +134,7 @@ class _Reader:
 
     def __init__(self, run: StoredRun, criteria: Criteria, folder: Path) -> None:
         self.run, self.criteria = run, criteria
-        self._record = _Record(folder / JUDGED)
+        self._record = _KnownReplies(folder / JUDGED)
         self._judges = {
             criterion.name: compiled
             for criterion in criteria.all
@@ -215,7 +215,7 @@ class _Reader:
         )
 
 
-class _Record:
+class _KnownReplies:
     """Judges that answer from what is known of a run, and remember what they were asked."""
 
     repeats = 1
@@ -225,7 +225,7 @@ class _Record:
         self._path = path
         self.found: tuple[ModelRequest, ModelReply] | None = None
 
-    def find(self, model: str) -> _Record:
+    def find(self, model: str) -> _KnownReplies:
         return self
 
     async def complete(self, request: ModelRequest) -> ModelReply:

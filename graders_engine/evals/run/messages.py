@@ -59,7 +59,7 @@ def message_renderer(input_messages: Mapping[str, Any]) -> Render:
 def _referenced(reference: str) -> Render:
     """The conversation that an item has at a path, such as `item.input_trajectory`."""
     variables = compile_as_served(f"{{{{{reference}}}}}").variables
-    if len(variables) != 1 or variables[0].namespace != "item":
+    if len(variables) != 1 or variables[0].namespace != "item" or not variables[0].steps:
         raise InvalidRequest(
             f"Invalid 'input_messages.item_reference': '{reference}' is no path in the item, such as "
             "'item.input_trajectory'."

@@ -21,6 +21,8 @@ REPLIES = "replies.sqlite"
 """Keeps the replies of models for a run whose settings name no other cache."""
 LOCK = "lock"
 LOG = "worker.log"
+NOTED = "noted"
+"""How many bytes of samples and results there were when the last worker was started."""
 
 
 def rows_of_run(folder: Path, source: Mapping[str, Any]) -> Path:
@@ -32,7 +34,7 @@ def lay_out(store: Store, run_id: str, data_source: Mapping[str, Any]) -> Path:
     """Make a run's folder with its items, if they are not there yet; gives the file of the items.
 
     Raises:
-        RunFailed: the file with the items was deleted, or is of another kind.
+        RunFailed: the file with the items was deleted, or the items are lost.
         OSError: it cannot be written.
     """
     folder = store.run_folder(run_id)
@@ -46,8 +48,12 @@ def lay_out(store: Store, run_id: str, data_source: Mapping[str, Any]) -> Path:
     if source.get("type") == "file_id":
         _take(store.files.path(str(source.get("id"))), part, str(source.get("id")))
     else:
+        if "content" not in source:
+            raise RunFailed(
+                "items_not_found", "The items of this run are lost: create another run."
+            )
         with part.open("wb") as file:
-            for row in source.get("content") or ():
+            for row in source["content"] or ():
                 file.write(strict_json.encode(row) + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -44,7 +44,7 @@ def _sampled_in(line: bytes) -> Sampled | None:
 
 
 class SamplesFile:
-    """The file, open for appending: whole lines alone, so that a run that was killed goes on after the last.
+    """The file, open for appending. It has whole lines alone: a run that was killed continues after the last.
 
     A line is a row to grade: `item`, and `sample`, or an `error` with an empty `model_sample`. Beside them,
     `sampled` has the model and its tokens.

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.errors import GradersError, OutOfResources
-from graders_engine.evals.run.place import LOCK, LOG
+from graders_engine.evals.run.place import LOCK, LOG, NOTED, RESULTS, SAMPLES
 from graders_engine.evals.run.spec import as_json, environment
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.lock import ProcessLock
@@ -26,7 +26,7 @@ AT_ONCE = 2
 """Runs that are worked on at the same time."""
 ATTEMPTS = 3
 """Workers that may die one after the other without a new result; then the run has failed."""
-LOOK_S, POLL_S = 0.25, 0.05
+INTERVAL_S, POLL_S = 0.25, 0.05
 """Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
 KILL_S = 10.0
 """A worker that does not end so long after its run was canceled is killed."""
@@ -37,7 +37,7 @@ _OPEN = ("queued", "in_progress")
 
 
 class Supervisor:
-    """Looks after the runs of a store. Several may do so at once: a run has one worker, whoever starts it.
+    """Looks after the runs of a store. Several may do so at once: a run has one worker, whichever starts it.
 
     In a server::
 
@@ -80,18 +80,18 @@ class Supervisor:
 
         What keeps it from doing so is logged, and tried again.
         """
-        told = ""
+        logged = ""
         try:
             while True:
                 self._woken.clear()
                 try:
                     await asyncio.to_thread(self.look)
                 except (GradersError, OSError) as error:
-                    if str(error) != told:
-                        told = str(error)
-                        _log.warning("the runs of evals cannot be worked on: %s", told)
+                    if str(error) != logged:
+                        logged = str(error)
+                        _log.warning("the runs of evals cannot be worked on: %s", logged)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), LOOK_S)
+                    await asyncio.wait_for(self._woken.wait(), INTERVAL_S)
         finally:
             self.close()
 
@@ -147,15 +147,16 @@ class Supervisor:
         return self._store.runs.move(state.id, "queued", ("in_progress",))
 
     def _start(self, state: RunState) -> None:
-        """Start a worker, unless too many have died; one that has new results sets their number to 0."""
-        if state.attempt >= ATTEMPTS:
+        """Start a worker, unless too many have died without a new result."""
+        folder = self._store.run_folder(state.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        died = 0 if _has_grown(folder) else state.attempt
+        if died >= ATTEMPTS:
             self._give_up(state)
             return
         variables = environment(self._settings)
-        if not self._store.runs.move(state.id, "queued", ("queued",), attempt=state.attempt + 1):
+        if not self._store.runs.move(state.id, "queued", ("queued",), attempt=died + 1):
             return
-        folder = self._store.run_folder(state.id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [*self._command, str(self._store.folder.absolute()), state.id]
         log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log_file, "ab") as log:
@@ -192,6 +193,17 @@ class Supervisor:
         with suppress(OSError, ValueError):
             text = (self._store.run_folder(state.id) / LOCK).read_text(encoding="ascii")
             os.killpg(int(text), 9)
+
+
+def _has_grown(folder: Path) -> bool:
+    """Whether there are new results since the last worker was started; what there is now is noted."""
+    note_file = folder / NOTED
+    now = sum(
+        path.stat().st_size for name in (SAMPLES, RESULTS) if (path := folder / name).exists()
+    )
+    before = note_file.read_text(encoding="ascii").strip() if note_file.exists() else ""
+    note_file.write_text(f"{now}\n", encoding="ascii")
+    return before.isdigit() and now > int(before)
 
 
 def _end_of(log: Path) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from graders_engine.blocking import Engine
@@ -30,12 +30,11 @@ from graders_engine.settings import EngineSettings, keywords
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 
-PROGRESS_S = 0.5
-"""Seconds between two notes of a run's progress."""
-
 
 class Work:
     """One run, from its items to its counts. What was done before is not done again.
+
+    One thread does it, and another one may call `note` meanwhile.
 
     Args:
         store: where the run is.
@@ -54,14 +53,17 @@ class Work:
         self._samples: SamplesFile | None = None
         self._judged: JudgedFile | None = None
         self._sampled: Used = {}
-        self._noted_at = 0.0
+        self._counting = threading.Lock()
+        self._broken: OSError | DataSetError | None = None
+        self._scoring: ScoringRun | None = None
+        self._last_noted: dict[str, Any] = {}
 
     @property
     def result(self) -> dict[str, Any]:  # noqa: D102 - described above
         sampled = self._sampled if self._samples is None else self._samples.used
         judged = {} if self._judged is None else self._judged.used
         counts = None if self._index is None else self._index.counts
-        return result_of(self._criteria, counts, (sampled, judged))
+        return result_of(self._criteria, counts, (dict(sampled), dict(judged)))
 
     def do(self) -> None:
         """Do what is left of it.
@@ -84,10 +86,9 @@ class Work:
             self._judged = judged = JudgedFile(self._folder / JUDGED)
             files.callback(judged.close)
             results = self._folder / RESULTS
-            index = IndexWriter(self._folder, rows, results, criteria)
-            self._index = files.enter_context(index)
+            index = files.enter_context(IndexWriter(self._folder, rows, results, criteria))
             try:
-                self._grade(rows, criteria, judges, judged)
+                self._grade(rows, criteria, judges, judged, index)
             finally:  # what was graded before the work ended counts
                 self._advance()
 
@@ -110,8 +111,7 @@ class Work:
             records = open_records(items, "jsonl")
             with SamplesFile(self._folder / SAMPLES) as samples:
                 self._samples = samples
-                rows = records.read()
-                await sample_rows(sampler, rows, samples, judges.concurrency, self._note)
+                await sample_rows(sampler, records.read(), samples, judges.concurrency)
                 self._sampled, self._samples = samples.used, None
             return registry.spent()
         except RunStopped as error:
@@ -120,7 +120,12 @@ class Work:
             await registry.close()
 
     def _grade(
-        self, rows: Path, criteria: Criteria, judges: JudgeSettings, judged: JudgedFile
+        self,
+        rows: Path,
+        criteria: Criteria,
+        judges: JudgeSettings,
+        judged: JudgedFile,
+        index: IndexWriter,
     ) -> None:
         settings = keywords(self._settings) | {
             "judges": judges,
@@ -132,40 +137,67 @@ class Work:
             compiled.require_runnable()
             data = open_data(rows, form="jsonl", shape="rows", outputs_needed=False)
             try:
-                self._score(engine, compiled, data, overwrite=False)
+                self._score(engine, compiled, data, index, overwrite=False)
             except DataSetError:
                 # Results of an earlier attempt with other settings of the server, or of another version.
-                if not (self._folder / RESULTS).exists() or self._counted():
+                if self._index is not None or not (self._folder / RESULTS).exists():
                     raise
-                self._score(engine, compiled, data, overwrite=True)
+                self._score(engine, compiled, data, index, overwrite=True)
 
     def _score(
-        self, engine: Engine, compiled: CompiledGrader, data: DataSet, *, overwrite: bool
+        self,
+        engine: Engine,
+        compiled: CompiledGrader,
+        data: DataSet,
+        index: IndexWriter,
+        *,
+        overwrite: bool,
     ) -> None:
         run = ScoringRun(
             engine, compiled, data, self._folder / RESULTS, WorkerOptions("local", None, None),
-            lambda *_: self._note(), overwrite=overwrite, first_rows=False,
+            lambda *_: None, overwrite=overwrite, first_rows=False,
         )  # fmt: skip
         with run:
             run.resume()
-            self._advance()
-            run.grade()
+            self._index, self._scoring = index, run
+            try:
+                run.grade()
+            finally:
+                with self._counting:
+                    self._scoring = None
             run.check_data()
             run.export()
 
-    def _counted(self) -> bool:
-        return self._index is not None and self._index.counts.total > 0
+    def _advance(self) -> None:
+        """Take in the results that were written since the last time.
 
-    def _advance(self) -> bool:
-        return self._index is not None and self._index.advance()
+        Raises:
+            OSError, DataSetError: this time or an earlier one, a file could not be written.
+        """
+        with self._counting:
+            if self._broken is not None:
+                raise self._broken
+            try:
+                if self._scoring is not None:
+                    self._scoring.flush()
+                if self._index is not None:
+                    self._index.advance()
+            except (OSError, DataSetError) as error:
+                self._broken = error
+                raise
 
-    def _note(self) -> None:
-        """Note the progress, now and then."""
-        if monotonic() - self._noted_at < PROGRESS_S:
-            return
+    def note(self) -> None:
+        """Note the progress, if there is any.
+
+        Raises:
+            OSError, DataSetError, StoreError: it cannot be written.
+        """
         self._advance()
-        self._store.runs.note(self._run.id, result=self.result, attempt=0)
-        self._noted_at = monotonic()
+        result = self.result
+        if result == self._last_noted:
+            return
+        self._store.runs.note(self._run.id, result=result)
+        self._last_noted = result
 
 
 def _model_of(registry: JudgeRegistry, model: str) -> ModelBackend:

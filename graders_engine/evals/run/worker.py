@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.errors import GradersError
@@ -28,7 +29,8 @@ LOCKED = 75
 OPEN = ("queued", "in_progress")
 WATCH_S = 0.2
 """Seconds between two looks at what is wanted."""
-BEAT_S = 1.0
+BEAT_S = 0.5
+"""Seconds between two notes of its life, and of the progress."""
 END_S = 0.5
 """How long the work may take to end when the run is canceled."""
 _LOCK_S = 1.0
@@ -64,7 +66,7 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
     if run is None:
         return 0
     work = Work(store, run, settings)
-    watcher = Watcher(store, run_id)
+    watcher = Watcher(store, run_id, work)
     try:
         with watcher:
             work.do()
@@ -83,7 +85,8 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
 
 
 def _end(store: Store, run_id: str, work: Work, status: str) -> None:
-    store.runs.move(run_id, status, OPEN, result=work.result)
+    if not store.runs.move(run_id, status, OPEN, result=work.result):
+        store.runs.note(run_id, result=work.result)  # who canceled the run has moved it
 
 
 class Watcher:
@@ -92,28 +95,32 @@ class Watcher:
     Args:
         store: where the run is.
         run_id: the run.
+        work: what is done for it.
 
     Attributes:
         canceled: whether it interrupted the work.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, work: Work) -> None:
         self.canceled = False
-        self._store, self._run_id = store, run_id
+        self._store, self._run_id, self._work = store, run_id, work
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def _watch(self) -> None:
-        beat_at = time.monotonic() + BEAT_S
+        told_at = time.monotonic()
         while not self._done.wait(WATCH_S):
             state = self._store.runs.state(self._run_id)
             if state is None or state.wanted == "canceled" or state.status not in OPEN:
-                break
-            if time.monotonic() >= beat_at:
+                self._interrupt()
+                return
+            if time.monotonic() - told_at >= BEAT_S and not self._done.is_set():
                 self._store.runs.note(self._run_id, heartbeat=time.time())
-                beat_at = time.monotonic() + BEAT_S
-        else:
-            return
+                with suppress(GradersError, OSError):  # the work meets it, too
+                    self._work.note()
+                told_at = time.monotonic()
+
+    def _interrupt(self) -> None:
         self.canceled = True
         main_thread = threading.main_thread().ident
         if main_thread is not None and not self._done.is_set():

@@ -27,10 +27,10 @@ def sampled_reply(api: str, answer: Any, model: str, url: str) -> ModelReply:
     """
     whole = answer if isinstance(answer, dict) else {}
     reason = _chat_end(whole, url) if api == "chat" else _response_end(whole, url)
-    said = whole.get("model")
+    named = whole.get("model")
     return ModelReply(
         "",
-        said if isinstance(said, str) and said else model,
+        named if isinstance(named, str) and named else model,
         usage_of(whole),
         finish="length" if stops(reason)[1] else "stop",
         answer=whole,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
 
 from graders_engine.evals.run.items import OutputItems
+from graders_engine.storage.pages import Page
 from tests.evals.run.made import (
     Bench,
     completions,
@@ -21,6 +24,7 @@ from tests.evals.run.made import (
 )
 from tests.judges.judge_server import (
     Asked,
+    Conversation,
     JudgeServer,
     Reply,
     answer,
@@ -271,3 +275,64 @@ def test_rows_that_are_no_rows_are_errors_of_their_own(bench: Bench) -> None:
     found = OutputItems(bench.store).get(done, bench.items(done)[4]["id"])
     assert found is not None
     assert found["datasource_item"] == {"label": "b"}
+
+
+def test_progress_is_seen_while_a_run_goes(bench: Bench, server: JudgeServer) -> None:
+    gate = threading.Event()
+
+    def held(conversation: Conversation) -> None:
+        gate.wait(20)
+        verdict(1.0)(conversation)
+
+    def script(asked: Asked) -> Reply:
+        if "Good?" not in asked.text:
+            return echo(asked)
+        return held if "late" in asked.text else verdict(1.0)
+
+    server.script = script
+    items = [{"question": "late" if n == 90 else f"q{n}", "label": ""} for n in range(91)]
+    run = bench.run([judge("score_model")], completions(*items))
+    finishing = threading.Thread(target=bench.finish, args=(run,))
+    finishing.start()
+    seen: set[tuple[int, int]] = set()
+    until = time.monotonic() + 30
+    while not any(graded for _, graded in seen) and time.monotonic() < until:
+        found = bench.store.runs.find(run.id)
+        assert found is not None
+        if found.result:
+            asked = sum(one["invocation_count"] for one in found.result["per_model_usage"])
+            seen.add((asked, counts(found)[0]))
+        time.sleep(0.02)
+    some = OutputItems(bench.store).page(run, Page(limit=100)).data
+    gate.set()
+    finishing.join(20)
+    assert all(graded < 91 for _, graded in seen)
+    assert 0 < len(some) < 91
+    assert len(bench.items(run)) == 91
+
+
+def test_rows_that_all_fail_in_one_way_are_graded_to_the_end(bench: Bench) -> None:
+    check = string_check(reference="{{item.nothing}}")
+    done = bench.completed([check], jsonl(*(row(f"{n}") for n in range(50))))
+    assert counts(done) == (50, 0, 0, 50)
+
+
+def test_a_judge_that_is_gone_ends_the_run_with_a_sentence(
+    bench: Bench, server: JudgeServer
+) -> None:
+    server.script = lambda asked: error(401, "Your key is wrong.")
+    run = bench.run([judge("score_model")], jsonl(*(row(f"{n}") for n in range(50))))
+    done = bench.finish(run)
+    assert done.status == "failed"
+    assert done.error is not None
+    assert done.error["code"] == "grader_not_available"
+    assert "Your key is wrong." in done.error["message"]
+
+
+def test_a_few_rows_whose_judge_is_gone_are_errors(bench: Bench, server: JudgeServer) -> None:
+    server.script = lambda asked: error(503, "Away.")
+    done = bench.completed([judge("score_model"), string_check()], jsonl(row("a"), row("b", "c")))
+    assert counts(done) == (2, 0, 0, 2)
+    assert [one["sample"]["error"]["code"] for one in bench.items(done)] == [
+        "model_grader_server_error"
+    ] * 2
