@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
         ahead = MOST_AHEAD_S + min(so_far, MOST_AHEAD_S)
         self._stalls_at = min(max(self._stalls_at, now) + credit, now + ahead)
         super().data_received(data)
-        if self._reading_since is not None and self.cycle and STREAMED in self.cycle.scope:
+        if self._reading_since is not None and self._is_busy() and STREAMED in self.cycle.scope:
             self._reading_since = now
 
     def _read_from(self, now: float) -> None:

@@ -16,6 +16,9 @@ SYNC_BYTES = 32 << 20
 """So many bytes are left to the system at most, before it has to bring them to the disk."""
 
 
+_sync_content = getattr(os, "fdatasync", os.fsync)  # macOS has the latter alone
+
+
 class PartFile:
     """A content that is being written. It has no row: nobody can ask for it, and it goes with its writer.
 
@@ -56,7 +59,7 @@ class PartFile:
             self.bytes += len(content)
             self._unsynced += len(content)
             if self._unsynced > SYNC_BYTES:
-                os.fdatasync(self._file.fileno())
+                _sync_content(self._file.fileno())
                 self._unsynced = 0
 
     def finish(self) -> Path:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from graders_engine.models.sqlite_file import WAIT_S, when_free
 from graders_engine.storage.errors import StoreError
-
-WAIT_S = 30.0
-"""Seconds to wait for another process that writes."""
 
 OLDEST_SQLITE = (3, 37, 0)
 """The first with strict tables; `RETURNING` is older."""
@@ -99,7 +98,11 @@ class Database:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._writer = self._connected()
             try:
-                self._writer.execute("PRAGMA journal_mode = WAL")
+                # SQLite does not wait by itself where another process does this just now.
+                deadline = time.monotonic() + WAIT_S
+                when_free(
+                    lambda: self._writer.execute("PRAGMA journal_mode = WAL"), lambda: deadline
+                )
                 self._writer.execute("PRAGMA synchronous = FULL")
                 self._migrate()
             except BaseException:

@@ -27,6 +27,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def _nothing_stays(store: Server) -> Iterator[None]:
     yield
     assert eventually(lambda: not contents(store))
+    assert all("level" not in line for line in store.log)  # only requests, each a line of JSON
 
 
 def contents(store: Server) -> list[str]:

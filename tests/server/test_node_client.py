@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.serving import Server
+from tests.server.serving import Server, serving
 from tests.server.test_sdk_clients import TYPES
 
 PACKAGE = "openai@6.49.0"
@@ -71,3 +71,23 @@ def test_the_package_runs_and_validates_and_throws_its_own_errors(
             "id": "string",
         },
     ]
+
+
+def test_the_package_uploads_lists_reads_and_deletes_files(script: Path, tmp_path: Path) -> None:
+    program = shutil.copy(Path(__file__).with_name("files.mjs"), script.parent)
+    with serving(tmp_path, "--jobs", "store") as running:
+        done = subprocess.run(
+            ["node", program, running.url], capture_output=True, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    errors = [
+        ["BadRequestError", 400, "invalid_value", "purpose"],
+        ["NotFoundError", 404, "not_found", "id"],
+        ["BadRequestError", 400, "integer_below_min_value", "limit"],
+    ]
+    assert json.loads(done.stdout) == {
+        "contents": ["one", "two", "three"] * 2,
+        "listed": [True] * 2,
+        "deleted": [True] * 6,
+        "errors": errors * 2,
+    }

@@ -101,6 +101,22 @@ def test_two_open_stores_of_a_folder_see_the_same(store: Store) -> None:
         assert store.evals.get("p", added.id) == added
 
 
+def test_opening_waits_for_another_process_that_makes_the_same_store(tmp_path: Path) -> None:
+    other = sqlite3.connect(
+        tmp_path / "store.sqlite3", isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN EXCLUSIVE")
+    opening = Thread(target=lambda: Store(tmp_path).close())
+    opening.start()
+    opening.join(0.3)
+    assert opening.is_alive()
+    other.execute("COMMIT")
+    opening.join()
+    other.close()
+    with Store(tmp_path) as store:
+        assert store.files.total_bytes() == 0
+
+
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     Store(tmp_path).close()
     file = sqlite3.connect(tmp_path / "store.sqlite3")

@@ -9,7 +9,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     MAIN: (
         "--grader", "--train", "--validation", "--samples", "--job", "--data", "--out",
         "--model-sample", "--item", "--sample", "--reference-answer",
-        "--human", "--row", "--host", "--port", "--api-key", "--from-api", "--check", "--file",
+        "--human", "--row", "--host", "--port", "--api-key", "--jobs", "--from-api", "--check", "--file",
         "--templates",
     ),
     "Data": (
