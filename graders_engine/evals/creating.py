@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.errors import GradersError
+from graders_engine.evals.requests.criteria import grader_mistakes
 from graders_engine.evals.requests.eval_body import NewEval
 from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.item_schema import ItemSchema, item_schema
@@ -74,7 +75,7 @@ def create_run(
         The run; None when the eval was deleted meanwhile.
 
     Raises:
-        InvalidBody: with the mistakes of its rows.
+        InvalidBody: with the mistakes of its rows, or of the eval's criteria.
         QueueFull: too many runs of the project wait.
         StoreError: it cannot be written.
     """
@@ -120,7 +121,26 @@ def _signed(body: dict[str, Any], digest: str) -> dict[str, Any]:
     return {**body, DIGEST: digest} if digest else body
 
 
+def _require_sound(owner: StoredEval) -> None:
+    """Refuse criteria that cannot be run, as an imported eval may have.
+
+    Raises:
+        InvalidBody: with the mistakes of all of them.
+    """
+    criteria = owner.body.get("testing_criteria") or []
+    found = [
+        mistake
+        for position, criterion in enumerate(criteria)
+        for mistake in grader_mistakes(criterion, f"testing_criteria[{position}]")
+    ]
+    if not criteria:
+        found.append(mistakes.missing("testing_criteria"))
+    if found:
+        raise InvalidBody(found)
+
+
 def _keep_rows(store: Store, owner: StoredEval, new: NewRun, folder: Path) -> None:
+    _require_sound(owner)
     schema = _schema_of(owner)
     if new.rows is not None:
         _write(folder, check_content(new.rows, schema))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from graders_engine.errors import Mistake
 from graders_engine.server.exchange import JSON, Exchange
@@ -77,18 +78,21 @@ class RequestGuard:
     def check_form(self, exchange: Exchange) -> None:
         """Refuse a body that does not say that it is JSON, where the route wants JSON.
 
-        A page in a browser can send any other type without asking the server first, with the key that was
-        entered for a report. Where the route takes another type, pages of other sites may not send it.
+        A page in a browser can send any other type without asking the server first. Where the route takes
+        another type, or no body, a page of another site may send it only with a key that it has itself: a
+        browser adds the one that was entered for a report.
 
         Raises:
             Refused: the body has another type, none, or an encoding; or it comes from another site's page.
         """
         body = exchange.route.body
-        if body is Body.STREAM:
-            _refuse_other_sites(exchange)
-        if body is not Body.JSON:
-            return
         headers = exchange.headers
+        if body is Body.STREAM or (body is Body.OPTIONAL and _is_bare(headers)):
+            if not self._keys.any or _is_remembered(headers):
+                _refuse_other_sites(exchange)
+            return
+        if body is Body.NONE:
+            return
         type_ = headers.get(b"content-type", b"")
         if type_ != JSON and type_.partition(b";")[0].strip().lower() != JSON:
             message = "The body must be JSON: send it with `Content-Type: application/json`."
@@ -96,6 +100,17 @@ class RequestGuard:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "The body must not be encoded: send it without `Content-Encoding`."
             raise Refused(415, Mistake(message, code="unsupported_encoding"))
+
+
+def _is_bare(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request has no body, and says of none what it is."""
+    sized = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    return not sized and b"content-type" not in headers
+
+
+def _is_remembered(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser may have added the key: it does so as a password."""
+    return headers.get(b"authorization", b"")[:6].lower() == b"basic "
 
 
 def _refuse_other_sites(exchange: Exchange) -> None:

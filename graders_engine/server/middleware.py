@@ -131,7 +131,7 @@ def read_body(budget: BodyBudget) -> Middleware:
 
     def layer(handler: Handler) -> Handler:
         async def with_body(exchange: Exchange) -> None:
-            if exchange.route.body is Body.JSON:
+            if exchange.route.body in (Body.JSON, Body.OPTIONAL):
                 try:
                     await budget.read(exchange)
                     await handler(exchange)

@@ -33,6 +33,8 @@ class Body(Enum):
     """Not at all."""
     JSON = "json"
     """Whole, into `Exchange.body`, within the server's bounds; the request has to say that it is JSON."""
+    OPTIONAL = "optional"
+    """As JSON; or there is none, and then nothing has to say that it is JSON, as of some SDKs."""
     STREAM = "stream"
     """By the handler, with `Exchange.read_chunk`; the handler bounds its length."""
 

@@ -133,3 +133,18 @@ def test_an_imported_eval_is_shown_whatever_its_source_was(store: Store) -> None
     assert shown["data_source_config"]["type"] == "logs"
     assert shown["data_source_config"]["schema"]["type"] == "object"
     assert shown["testing_criteria"] == []
+
+
+@pytest.mark.parametrize(
+    ("criteria", "param"),
+    [([], "testing_criteria"), ([{"type": "azure_ai_evaluator"}], "testing_criteria[0].type")],
+)
+def test_an_imported_eval_that_cannot_be_run_is_refused_by_its_criterion(
+    store: Store, criteria: list[Any], param: str
+) -> None:
+    owner = StoredEval("eval_1", "default", "", None, 1, 1, {"testing_criteria": criteria})
+    store.evals.add(owner)
+    with pytest.raises(InvalidBody) as refused:
+        create_run(store, owner, new_run(copy.deepcopy(RUN)), now=9)
+    assert refused.value.mistakes[0].param == param
+    assert run_folders(store) == []

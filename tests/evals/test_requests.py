@@ -66,9 +66,14 @@ def body_of(case: Case) -> Any:
     return body
 
 
+def read(case: Case) -> None:
+    how: Callable[[Any], Any] = READ.get(case["base"], read_run)
+    how(body_of(case))
+
+
 def mistakes_in(case: Case) -> tuple[Mistake, ...]:
     with pytest.raises(InvalidBody) as refused:
-        READ.get(case["base"], read_run)(body_of(case))
+        read(case)
     return refused.value.mistakes
 
 
@@ -82,7 +87,7 @@ def test_every_case_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_a_body_is_taken_or_refused_with_the_place_of_each_mistake(case: Case) -> None:
     if "error" not in case:
-        READ.get(case["base"], read_run)(body_of(case))
+        read(case)
         return
     first, *others = mistakes_in(case)
     error = case["error"]
@@ -151,7 +156,7 @@ def test_a_text_that_is_not_json_is_no_body(text: bytes) -> None:
 
 
 def test_more_items_than_a_request_may_have_are_refused() -> None:
-    content = [{"item": {}}] * (MAX_ITEMS + 1)
+    content: list[Any] = [{"item": {}}] * (MAX_ITEMS + 1)
     body = {
         "data_source": {"type": "jsonl", "source": {"type": "file_content", "content": content}}
     }

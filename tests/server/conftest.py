@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.models.endpoint import endpoint
 from tests.server.evals_of import modelled
 from tests.server.serving import Server, serving
+
+NODE_PACKAGE = "openai@6.49.0"
+
+
+@pytest.fixture(scope="session")
+def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which node finds the unmodified `openai` package of npm."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("node and npm are not on this machine")
+    folder = tmp_path_factory.mktemp("node")
+    install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), NODE_PACKAGE]
+    try:
+        done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm's registry did not answer")
+    if not (folder / "node_modules" / "openai").is_dir():
+        pytest.skip(f"npm could not install {NODE_PACKAGE}: {done.stderr.strip()[-300:]}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from collections.abc import Iterator
@@ -170,6 +171,32 @@ def test_a_page_in_a_browser_can_post_nothing(made: Made, path: str, type_: str)
         assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("path", ["/EVAL/runs/RUN", "/EVAL/runs/RUN/cancel"])
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 400, "invalid_state"),
+        ({"sec-fetch-site": "same-origin"}, 400, "invalid_state"),
+        ({"sec-fetch-site": "cross-site"}, 403, "cross_origin_request"),
+        ({"origin": "http://evil.example"}, 403, "cross_origin_request"),
+        ({"origin": "null"}, 403, "cross_origin_request"),
+        ({"content-length": "2"}, 415, "unsupported_media_type"),
+    ],
+)
+def test_a_post_that_has_no_body_needs_no_type_but_a_page_of_another_site_cannot_send_it(
+    made: Made, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    """As the package of npm sends it."""
+    connection = http.client.HTTPConnection("127.0.0.1", made.server.port, timeout=60)
+    try:
+        connection.request("POST", made.path(path), headers=headers)
+        response = connection.getresponse()
+        error = json.loads(response.read())["error"]
+    finally:
+        connection.close()
+    assert (response.status, error["code"]) == (status, code)
+
+
 @pytest.mark.parametrize("path", ["", "/EVAL", "/EVAL/runs"])
 @pytest.mark.parametrize("body", [b"", b"{", b"nul", b'{"name": "a"', b"\xff\xfe", b"[" * 100_000])
 def test_a_body_that_is_not_json_is_refused(made: Made, path: str, body: bytes) -> None:
@@ -245,12 +272,14 @@ def test_a_page_of_another_site_can_upload_nothing_with_a_key_that_a_browser_kee
 ) -> None:
     with serving(tmp_path, "--jobs", "store", GRADERS_API_KEY="sk-right") as server:
         headers = {
-            "authorization": "Bearer sk-right",
+            "authorization": f"Basic {base64.b64encode(b'me:sk-right').decode()}",
             "content-type": "multipart/form-data; boundary=b",
             "origin": "http://evil.example",
         }
         answer = server.ask("POST", "/v1/files", b"--b--\r\n", headers)
         assert (answer.status, answer.error["code"]) == (403, "cross_origin_request")
+        headers["origin"] = server.url
+        assert server.ask("POST", "/v1/files", b"--b--\r\n", headers).status == 400
 
 
 def test_a_body_beyond_the_servers_bound_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from tests.server.evals_of import (
 )
 from tests.server.serving import Server, eventually
 
+SLOW_ROWS = jsonl([{"item": {"label": str(number)}} for number in range(200)])
+"""Each has to be graded: none is like another."""
 TEMPLATE = {
     "type": "template",
     "template": [
@@ -185,7 +187,7 @@ def test_a_run_is_canceled_at_either_path_and_only_once(
     evals: Any, evals_server: Server, path: str
 ) -> None:
     made = evals.create(**eval_body(SLOW))
-    run_id = new_run(evals_server, made.id, jsonl([{"item": {"label": "a"}}] * 200))
+    run_id = new_run(evals_server, made.id, SLOW_ROWS)
     runs = f"/v1/evals/{made.id}/runs/{run_id}"
     assert eventually(lambda: evals_server.ask("GET", runs).json["status"] == "in_progress")
     answer = evals_server.ask("POST", runs + path)
@@ -198,13 +200,12 @@ def test_a_run_is_canceled_at_either_path_and_only_once(
 
 def test_the_package_cancels_and_deletes_a_run(evals: Any) -> None:
     made = evals.create(**eval_body(SLOW))
-    slow = jsonl([{"item": {"label": "a"}}] * 200)
-    canceled = evals.runs.create(made.id, data_source=slow)
+    canceled = evals.runs.create(made.id, data_source=SLOW_ROWS)
     assert evals.runs.cancel(canceled.id, eval_id=made.id).status == "canceled"
     with pytest.raises(openai.BadRequestError) as refused:
         evals.runs.cancel(canceled.id, eval_id=made.id)
     assert refused.value.code == "invalid_state"
-    running = evals.runs.create(made.id, data_source=slow)
+    running = evals.runs.create(made.id, data_source=SLOW_ROWS)
     for run in (canceled, running):
         gone = evals.runs.delete(run.id, eval_id=made.id)
         assert (gone.object, gone.deleted, gone.run_id) == ("eval.run.deleted", True, run.id)
@@ -252,7 +253,7 @@ def test_the_report_of_a_run_opens_in_a_browser(evals: Any, evals_server: Server
 
 def test_a_run_without_results_has_no_report_yet(evals_server: Server) -> None:
     eval_id = new_eval(evals_server, SLOW)
-    run_id = new_run(evals_server, eval_id, jsonl([{"item": {"label": "a"}}] * 200))
+    run_id = new_run(evals_server, eval_id, SLOW_ROWS)
     answer = evals_server.ask("GET", f"/reports/{run_id}")
     assert answer.status in (200, 404)
     evals_server.ask("DELETE", f"/v1/evals/{eval_id}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,13 @@ def test_a_deleted_eval_is_gone_with_its_runs(evals: Any) -> None:
     run = evals.runs.create(made.id, data_source=jsonl(ROWS))
     gone = evals.delete(made.id)
     assert (gone.object, gone.deleted, gone.eval_id) == ("eval.deleted", True, made.id)
-    for ask in (
+    asked: list[Callable[[], Any]] = [
         lambda: evals.retrieve(made.id),
         lambda: evals.delete(made.id),
         lambda: evals.runs.list(made.id),
         lambda: evals.runs.retrieve(run.id, eval_id=made.id),
-    ):
+    ]
+    for ask in asked:
         with pytest.raises(openai.NotFoundError) as missing:
             ask()
         assert missing.value.code == "not_found"
@@ -201,7 +202,7 @@ def test_every_project_sees_its_own_evals_alone(tmp_path: Path) -> None:
         made = mine.create(**eval_body())
         run = mine.runs.create(made.id, data_source=jsonl(ROWS))
         assert [one.id for one in theirs.list()] == []
-        for ask in (
+        asked: list[Callable[[], Any]] = [
             lambda: theirs.retrieve(made.id),
             lambda: theirs.update(made.id, name="x"),
             lambda: theirs.delete(made.id),
@@ -209,7 +210,8 @@ def test_every_project_sees_its_own_evals_alone(tmp_path: Path) -> None:
             lambda: theirs.runs.retrieve(run.id, eval_id=made.id),
             lambda: theirs.runs.cancel(run.id, eval_id=made.id),
             lambda: theirs.runs.output_items.list(run.id, eval_id=made.id),
-        ):
+        ]
+        for ask in asked:
             with pytest.raises(openai.NotFoundError):
                 ask()
         with pytest.raises(openai.BadRequestError) as refused:

@@ -85,3 +85,16 @@ def test_a_run_and_its_items_are_as_declared(
     answer = evals_server.ask("GET", run_path + below).json
     whole = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
     jsonschema_rs.validate(whole, answer)
+
+
+def test_each_example_of_a_request_is_taken(evals_server: Server) -> None:
+    def example(path: str) -> Any:
+        body = evals_server.ask("GET", "/openapi.json").json["paths"][path]["post"]["requestBody"]
+        return body["content"]["application/json"]["example"]
+
+    made = evals_server.post("/v1/evals", example("/evals"))
+    assert made.status == 200
+    path = f"/v1/evals/{made.json['id']}"
+    assert evals_server.post(path, example("/evals/{eval_id}")).status == 200
+    run = evals_server.post(f"{path}/runs", example("/evals/{eval_id}/runs"))
+    assert run.status == 200

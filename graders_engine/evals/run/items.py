@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+from contextlib import closing, suppress
 from typing import Any
 
 from graders_engine.compiled import CompiledGrader, scope_reader
@@ -15,7 +14,7 @@ from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.evals.run.criteria import Criteria, Criterion, GradedRow, criteria_of, status_of
 from graders_engine.evals.run.item_index import IndexReader, read_result
 from graders_engine.evals.run.item_sample import item_sample, judge_sample, output_of
-from graders_engine.evals.run.judged import judged_reply
+from graders_engine.evals.run.judged import JudgedReplies
 from graders_engine.evals.run.messages import Render, message_renderer
 from graders_engine.evals.run.parameters import body_of
 from graders_engine.evals.run.place import JUDGED, RESULTS, rows_of_run
@@ -91,12 +90,12 @@ class OutputItems:
         if criteria is None or not numbers:
             return []
         folder = self._store.run_folder(run.id)
-        reader = _Reader(run, criteria, folder)
         with (
+            closing(JudgedReplies(folder / JUDGED)) as judged,
             rows_of_run(folder, run.request).open("rb") as rows,
             (folder / RESULTS).open("rb") as results,
         ):
-            items = []
+            reader, items = _Reader(run, criteria, judged), []
             for number in numbers:
                 row_at, result_at = index.place(number)
                 rows.seek(row_at)
@@ -129,12 +128,12 @@ class _Reader:
     Args:
         run: the run.
         criteria: of its eval.
-        folder: of the run.
+        judged: what its judges answered.
     """
 
-    def __init__(self, run: StoredRun, criteria: Criteria, folder: Path) -> None:
+    def __init__(self, run: StoredRun, criteria: Criteria, judged: JudgedReplies) -> None:
         self.run, self.criteria = run, criteria
-        self._record = _KnownReplies(folder / JUDGED)
+        self._record = _KnownReplies(judged)
         self._judges = {
             criterion.name: compiled
             for criterion in criteria.all
@@ -221,15 +220,15 @@ class _KnownReplies:
     repeats = 1
     signature = "recorded"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, judged: JudgedReplies) -> None:
+        self._judged = judged
         self.found: tuple[ModelRequest, ModelReply] | None = None
 
     def find(self, model: str) -> _KnownReplies:
         return self
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        reply = judged_reply(self._path, request)
+        reply = self._judged.of(request)
         if reply is None:
             raise InvalidRow("Nothing is known of what the judge answered.")
         self.found = (request, reply)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -84,13 +83,30 @@ class JudgedFile:
         self._file.close()
 
 
-def judged_reply(path: Path, request: ModelRequest) -> ModelReply | None:
-    """What a judge answered in a run; None where nothing is known of it."""
-    if not path.is_file():
-        return None
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("PRAGMA query_only = ON")
-        row = file.execute(
+class JudgedReplies:
+    """The replies of a run's judges, to be read; `close` it.
+
+    Args:
+        path: the file of a `JudgedFile`; without it nothing is known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: sqlite3.Connection | None = None
+
+    def of(self, request: ModelRequest) -> ModelReply | None:
+        """What a judge answered; None where nothing is known of it."""
+        if self._file is None:
+            if not self._path.is_file():
+                return None
+            self._file = sqlite3.connect(self._path)
+            self._file.execute("PRAGMA query_only = ON")
+        row = self._file.execute(
             "SELECT reply FROM judged WHERE key = ?", (fingerprint(request),)
         ).fetchone()
-    return None if row is None else decoded(row[0], ModelReply)
+        return None if row is None else decoded(row[0], ModelReply)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
+from graders_engine.dataset.results.companions import results_files
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.read import DataSet, open_data
 from graders_engine.dataset.scoring.launch import WorkerOptions
@@ -137,25 +138,22 @@ class Work:
             compiled.require_runnable()
             data = open_data(rows, form="jsonl", shape="rows", outputs_needed=False)
             try:
-                self._score(engine, compiled, data, index, overwrite=False)
+                self._score(engine, compiled, data, index)
             except DataSetError:
                 # Results of an earlier attempt with other settings of the server, or of another version.
-                if self._index is not None or not (self._folder / RESULTS).exists():
+                results = self._folder / RESULTS
+                if self._index is not None or not results.exists():
                     raise
-                self._score(engine, compiled, data, index, overwrite=True)
+                for path in results_files(results):
+                    path.unlink(missing_ok=True)
+                self._score(engine, compiled, data, index)
 
     def _score(
-        self,
-        engine: Engine,
-        compiled: CompiledGrader,
-        data: DataSet,
-        index: IndexWriter,
-        *,
-        overwrite: bool,
+        self, engine: Engine, compiled: CompiledGrader, data: DataSet, index: IndexWriter
     ) -> None:
         run = ScoringRun(
             engine, compiled, data, self._folder / RESULTS, WorkerOptions("local", None, None),
-            lambda *_: None, overwrite=overwrite, first_rows=False,
+            lambda *_: None, first_rows=False,
         )  # fmt: skip
         with run:
             run.resume()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from graders_engine.errors import GradersError
 from graders_engine.evals.run.failure import RunFailed, failure_of
-from graders_engine.evals.run.place import LOCK
+from graders_engine.evals.run.place import LOCK, RESERVE
 from graders_engine.evals.run.spec import from_json
 from graders_engine.evals.run.work import Work
 from graders_engine.settings import EngineSettings
@@ -76,6 +76,10 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
         _end(store, run_id, work, "canceled")
         return 0
     except (RunFailed, GradersError, OSError) as error:
+        _make_room(store, run_id)
+        if watcher.canceled:  # something on the way made another error of the interrupt
+            _end(store, run_id, work, "canceled")
+            return 0
         failure = failure_of(error)
         sys.stderr.write(f"{failure['code']}: {failure['message']}\n")
         store.runs.move(run_id, "failed", OPEN, result=work.result, error=failure)
@@ -84,7 +88,14 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
     return 0
 
 
+def _make_room(store: Store, run_id: str) -> None:
+    """Give back the space that was kept for the last note of a run."""
+    with suppress(OSError):
+        (store.run_folder(run_id) / RESERVE).unlink(missing_ok=True)
+
+
 def _end(store: Store, run_id: str, work: Work, status: str) -> None:
+    _make_room(store, run_id)
     if not store.runs.move(run_id, status, OPEN, result=work.result):
         store.runs.note(run_id, result=work.result)  # who canceled the run has moved it
 
@@ -108,17 +119,20 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def _watch(self) -> None:
-        told_at = time.monotonic()
+        noted_at = time.monotonic()
         while not self._done.wait(WATCH_S):
-            state = self._store.runs.state(self._run_id)
-            if state is None or state.wanted == "canceled" or state.status not in OPEN:
-                self._interrupt()
-                return
-            if time.monotonic() - told_at >= BEAT_S and not self._done.is_set():
-                self._store.runs.note(self._run_id, heartbeat=time.time())
-                with suppress(GradersError, OSError):  # the work meets it, too
+            with suppress(GradersError, OSError):  # a full disk: the work meets it, too
+                if self._is_over():
+                    self._interrupt()
+                    return
+                if time.monotonic() - noted_at >= BEAT_S and not self._done.is_set():
+                    noted_at = time.monotonic()
+                    self._store.runs.note(self._run_id, heartbeat=time.time())
                     self._work.note()
-                told_at = time.monotonic()
+
+    def _is_over(self) -> bool:
+        state = self._store.runs.state(self._run_id)
+        return state is None or state.wanted == "canceled" or state.status not in OPEN
 
     def _interrupt(self) -> None:
         self.canceled = True

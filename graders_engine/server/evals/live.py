@@ -1,4 +1,4 @@
-"""What goes on beside the requests of the Evals API: runs are looked after, and counted."""
+"""What a server does beside the requests of the Evals API: it looks after runs, and counts them."""
 
 from __future__ import annotations
 

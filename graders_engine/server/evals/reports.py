@@ -20,6 +20,12 @@ RESULTS, PAGE = "results.jsonl", "report.html"
 LONGEST_S = 300
 """Seconds that the report of a large run may take."""
 _HTML = b"text/html; charset=utf-8"
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "sandbox allow-scripts",
+    "referrer-policy": "no-referrer",
+}
+"""The page shows what models wrote: it gets an origin of its own, from which no route can be read."""
 
 
 class ReportHandler:
@@ -48,8 +54,7 @@ class ReportHandler:
         page = await asyncio.to_thread(
             self._reports.make, run.id, lambda: _made(folder, run), lambda: _make(folder, run)
         )
-        headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
-        await exchange.respond(200, page, headers, media_type=_HTML)
+        await exchange.respond(200, page, _HEADERS, media_type=_HTML)
 
 
 def _made(folder: Path, run: StoredRun) -> bytes | None:
@@ -80,7 +85,7 @@ def _make(folder: Path, run: StoredRun) -> bytes:
         )
         return (folder / PAGE).read_bytes()
     except (subprocess.SubprocessError, FileNotFoundError) as error:
-        said = getattr(error, "stderr", None) or b""
-        reason = said.decode("utf-8", "replace").strip() or str(error)
+        printed = getattr(error, "stderr", None) or b""
+        reason = printed.decode("utf-8", "replace").strip() or str(error)
         message = f"The report of '{run.id}' could not be made: {reason}"
         raise Refused(500, Mistake(message, code="report_failed"), NO_RETRY) from None

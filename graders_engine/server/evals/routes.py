@@ -25,8 +25,9 @@ def eval_routes(context: Context) -> list[Route]:
     reports = ReportHandler(context)
 
     def entry(method: str, pattern: str, handler: Handler, operation: Operation) -> Route:
-        # A POST without a body, too, has to say that it is JSON: a page in a browser cannot without asking.
-        body = Body.JSON if method == "POST" else Body.NONE
+        body = Body.NONE
+        if method == "POST":
+            body = Body.JSON if operation.request else Body.OPTIONAL
         return Route(method, pattern, refusing(handler), body=body, operation=operation)
 
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+_SOURCE = "def grade(sample, item):\n    return 0.0\n"
 _ASK = [{"role": "user", "content": "-"}]
 
 
@@ -24,7 +25,7 @@ def probes(
     seen = set()
     for criterion in criteria:
         needed = _needed(criterion)
-        key = (needed["type"], needed.get("model")) if needed else None
+        key = (needed["type"], needed.get("model"), needed.get("image_tag")) if needed else None
         if needed is not None and key not in seen:
             seen.add(key)
             yield None, f"The criterion '{criterion.get('name')}' of this eval: ", needed
@@ -36,7 +37,8 @@ def _needed(criterion: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind in ("score_model", "label_model"):
         return _judge(str(criterion.get("model")))
     if kind == "python":
-        return {"type": kind, "name": "-", "source": "def grade(sample, item):\n    return 0.0\n"}
+        image = {"image_tag": criterion["image_tag"]} if criterion.get("image_tag") else {}
+        return {"type": kind, "name": "-", "source": _SOURCE, **image}
     if kind == "text_similarity" and criterion.get("evaluation_metric") == "cosine":
         texts = {"input": "-", "reference": "-"}
         return {"type": kind, "name": "-", "evaluation_metric": "cosine", **texts}

@@ -124,7 +124,7 @@ class Bench:
         return done
 
     def items(self, run: StoredRun, **asked: Any) -> list[dict[str, Any]]:
-        found = OutputItems(self.store).page(run, Page(limit=100), **asked)
+        found = OutputItems(self.store).page(run, Page(limit=1000), **asked)
         assert not found.has_more
         return list(found.data)
 
