@@ -138,6 +138,7 @@ def test_a_judge_that_is_gone_ends_the_run_with_a_sentence(
 
 
 def test_a_few_rows_whose_judge_is_gone_are_errors(bench: Bench, server: JudgeServer) -> None:
+    bench.settings = settings_for(server, adaptive=False)
     server.script = lambda asked: error(503, "Away.")
     done = bench.completed([judge("score_model"), string_check()], jsonl(row("a"), row("b", "c")))
     assert counts(done) == (2, 0, 0, 2)

@@ -160,11 +160,17 @@ def test_an_endpoint_of_responses_is_asked_in_its_form(
     assert calls[0]["function"]["name"] == "look"
 
 
-def test_a_file_may_be_deleted_once_its_run_has_begun(bench: Bench) -> None:
-    file_id = bench.upload([row("a"), row("b", "c")])
+def test_a_file_may_be_deleted_while_its_run_goes(bench: Bench, server: JudgeServer) -> None:
+    file_id = bench.upload([row("a"), row("b")])
+
+    def script(asked: Asked) -> Reply:
+        bench.store.files.delete("default", file_id)
+        return verdict(1.0)
+
+    server.script = script
     source = {"type": "jsonl", "source": {"type": "file_id", "id": file_id}}
-    done = bench.completed([string_check()], source)
-    assert bench.store.files.delete("default", file_id)
+    done = bench.completed([judge("score_model")], source)
+    assert not bench.store.files.path(file_id).exists()
     assert [one["datasource_item"] for one in bench.items(done)] == [{"label": "a"}, {"label": "b"}]
 
 
