@@ -67,7 +67,7 @@ async function make(one) {
   const verb = camel(one.call.slice(room.length + 1));
   const given = one.id === undefined ? [] : [filled(one.id)];
   if (Object.keys(params).length) given.push(params);
-  if (headers) given.push({ headers });
+  if (headers) given.push(...(verb === "list" && !Object.keys(params).length ? [{}] : []), { headers });
   try {
     let got;
     for (let time = 0; time < (one.times ?? 1); time++) got = await once((...all) => target[verb](...all), given, one);

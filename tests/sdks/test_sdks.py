@@ -1,7 +1,8 @@
 """Every method of `client.files` and `client.evals`, by the unmodified SDKs, against a server of its own.
 
 `cases.json` says what is asked and what must come back; a driver in each language asks. Without further
-environments the `openai` package of this one is driven. GRADERS_TESTS_SDKS names others: the Pythons of that have the package, and a folder whose `node_modules` has it (`.ci/sdks` makes them).
+environments the `openai` package of this one is driven. GRADERS_TESTS_SDKS names others, as `.ci/sdks` makes
+them: Pythons that have the package, and a folder whose `node_modules` has it.
 """
 
 from __future__ import annotations
@@ -81,12 +82,13 @@ def clients() -> list[str]:
 def driven(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driven]:
     kind, _, place = request.param.partition("=")
     (tmp_path / "graders.toml").write_text(TOML)
+    (tmp_path / "bare").mkdir()
     with endpoint() as models:
         models.reply = modelled
         flags = ("--jobs", "store", "--base-url", models.url, "--max-body-bytes", "4000")
         with (
             serving(tmp_path, *flags, **KEYS) as server,
-            serving(tmp_path, **KEYS) as bare,
+            serving(tmp_path / "bare") as bare,
             losing_proxy(server.url) as lossy,
         ):
             addresses = {"own": server.url, "bare": bare.url, "lossy": lossy}
