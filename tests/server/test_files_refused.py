@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import time
@@ -204,6 +205,37 @@ def test_a_client_may_take_longer_than_that_while_something_comes(store: Server)
     content = store.ask("GET", f"/v1/files/{answer.json['id']}/content").body
     assert content == rest + b"{}"
     store.ask("DELETE", f"/v1/files/{answer.json['id']}")
+
+
+def test_more_uploads_at_a_time_than_the_server_takes_are_asked_to_wait(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(serving(tmp_path, "--jobs", "store"))
+        connections = [stack.enter_context(busy.connect()) for _ in range(64)]
+        for connection in connections:
+            connection.sendall(begin(busy, 10_000))
+        assert eventually(lambda: busy.metric("graders_uploads_in_progress") == 64)
+        answer = post(busy, FILE + PURPOSE + END)
+        assert (answer.status, answer.error["code"]) == (429, "busy")
+        assert answer.headers["retry-after"] == "1"
+        for connection in connections:
+            connection.close()
+        assert eventually(lambda: busy.metric("graders_uploads_in_progress") == 0)
+        assert post(busy, FILE + PURPOSE + END).status == 200
+
+
+def test_an_upload_that_has_begun_is_stored_although_the_server_is_asked_to_stop(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path, "--jobs", "store") as running, running.connect() as connection:
+        body = PURPOSE + FILE + END
+        connection.sendall(begin(running, len(body)))
+        assert eventually(lambda: running.metric("graders_uploads_in_progress") == 1)
+        running.process.terminate()
+        time.sleep(0.3)
+        connection.sendall(FILE[-4:] + END)
+        answer = read_answer(connection)
+        assert answer.status == 200
+    assert os.listdir(tmp_path / "store" / "files") == [answer.json["id"]]
 
 
 def test_a_client_that_goes_away_leaves_nothing(store: Server) -> None:
