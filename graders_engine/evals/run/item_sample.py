@@ -55,7 +55,7 @@ def _visible(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message whose content is text, as clients read it: a content of parts as the text of its parts."""
     content = message.get("content")
     if isinstance(content, list):
-        content = "\n\n".join(map(_part_text, content))
+        content = " ".join(map(_part_text, content))
     visible = {key: value for key, value in message.items() if value not in (None, [])}
     return {**visible, "role": message.get("role"), "content": "" if content is None else content}
 
@@ -67,8 +67,8 @@ def _part_text(part: Any) -> str:
         return text
     image = part.get("image_url")
     url = image.get("url") if isinstance(image, Mapping) else None
-    if isinstance(url, str) and not url.startswith("data:"):
-        return f"[image: {url}]"
+    if isinstance(url, str):  # of one with its data in it, what kind of data
+        return f"<image>{url.partition(',')[0] if url.startswith('data:') else url}</image>"
     return f"[{part.get('type', 'part')}]"
 
 
