@@ -15,7 +15,8 @@ from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.item_schema import ItemSchema, item_schema
 from graders_engine.evals.requests.rows import FILE, check_content, check_file
 from graders_engine.evals.requests.run_body import NewRun
-from graders_engine.evals.run.place import ITEMS
+from graders_engine.evals.run.failure import RunFailed
+from graders_engine.evals.run.place import ITEMS, lay_out
 from graders_engine.graders import mistakes
 from graders_engine.storage.blobs import our_errors
 from graders_engine.storage.evals import StoredEval
@@ -88,7 +89,7 @@ def create_run(
     made = new_run_id()
     folder = store.run_folder(made)
     try:
-        _keep_rows(store, owner, new, folder)
+        _keep_rows(store, owner, new, made)
         stored = StoredRun(
             made, owner.id, owner.project, made if new.name is None else new.name, new.model,
             "queued", new.metadata, now, _signed(new.data_source, digest), {},
@@ -139,17 +140,23 @@ def _require_sound(owner: StoredEval) -> None:
         raise InvalidBody(found)
 
 
-def _keep_rows(store: Store, owner: StoredEval, new: NewRun, folder: Path) -> None:
+def _keep_rows(store: Store, owner: StoredEval, new: NewRun, run_id: str) -> None:
+    """Check the rows of a run, and put them into its folder: from now on its file may be deleted."""
     _require_sound(owner)
     schema = _schema_of(owner)
     if new.rows is not None:
-        _write(folder, check_content(new.rows, schema))
+        _write(store.run_folder(run_id), check_content(new.rows, schema))
         return
     file = store.files.get(owner.project, new.file_id)
     if file is None:
         reason = f"there is no file '{new.file_id[:80]}'."
         raise InvalidBody([mistakes.invalid(FILE, reason)])
     check_file(store.files.path(file.id), file.id, schema)
+    try:
+        with our_errors(str(store.run_folder(run_id))):
+            lay_out(store, run_id, new.data_source)
+    except RunFailed as error:
+        raise InvalidBody([mistakes.invalid(FILE, str(error))]) from None
 
 
 def _schema_of(owner: StoredEval) -> ItemSchema:

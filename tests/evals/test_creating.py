@@ -21,6 +21,7 @@ from graders_engine.evals.creating import (
 from graders_engine.evals.requests.eval_body import new_eval
 from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.run_body import new_run
+from graders_engine.evals.run.place import ITEMS
 from graders_engine.evals.wire import encoded, eval_object, json_array, run_object
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.store import Store
@@ -72,7 +73,9 @@ def test_a_run_is_kept_with_its_items_beside_it(store: Store, owner: StoredEval)
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_run_of_a_file_has_no_items_of_its_own(store: Store, owner: StoredEval) -> None:
+def test_a_run_of_a_file_keeps_its_rows_when_the_file_is_deleted(
+    store: Store, owner: StoredEval
+) -> None:
     part = store.files.new_part()
     part.write(b'{"item": {"label": "a"}}\n')
     file = store.files.add(part, project="default", purpose="evals", name="rows.jsonl")
@@ -82,7 +85,8 @@ def test_a_run_of_a_file_has_no_items_of_its_own(store: Store, owner: StoredEval
     assert run is not None
     assert content_of(store, run) is None
     assert run.request == {"type": "jsonl", "source": source}
-    assert run_folders(store) == []
+    assert store.files.delete("default", file.id)
+    assert (store.run_folder(run.id) / ITEMS).read_bytes() == b'{"item": {"label": "a"}}\n'
 
 
 def test_a_file_of_another_project_is_none(store: Store, owner: StoredEval) -> None:
