@@ -32,7 +32,7 @@ def replies(asked: Asked) -> Reply:
 
 def conversation(body: dict[str, Any]) -> list[tuple[str, str]]:
     """Each message's role and text; an image is its address in `<image>`."""
-    messages = body.get("messages", body.get("input"))
+    messages = body.get("messages") or body["input"]
     return [(message["role"], _text(message.get("content"))) for message in messages]
 
 

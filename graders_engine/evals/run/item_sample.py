@@ -8,8 +8,10 @@ from typing import Any
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.openai_wire import chat_content
+from graders_engine.outcome import Flag
 
 _PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
+_EMPTY = "There is nothing to grade: the sample has no text, no call of a tool and no audio."
 _COUNTS = ("total_tokens", "completion_tokens", "prompt_tokens", "cached_tokens")
 
 
@@ -22,6 +24,7 @@ def item_sample(
     parameters: Mapping[str, Any] | None = None,
     flags: Mapping[str, str] | None = None,
     error: Mapping[str, Any] | None = None,
+    passed: bool = False,
 ) -> dict[str, Any]:
     """The object.
 
@@ -33,12 +36,12 @@ def item_sample(
         parameters: the body of the request.
         flags: why criteria failed, by the API's names of errors.
         error: why there is no sample, or none that could be graded.
+        passed: whether all criteria are met: then flags say no error.
     """
     sampled, parameters = sampled or {}, parameters or {}
     usage = sampled.get("usage") or {}
-    if flags and error is None:
-        code, details = next(iter(flags.items()))
-        error = {"code": code, "message": details}
+    if flags and error is None and not passed:
+        error = _error_of(flags)
     return {
         "input": [_visible(message) for message in asked],
         "output": [_visible(message) for message in output],
@@ -49,6 +52,12 @@ def item_sample(
         **{name: parameters.get(name) for name in _PARAMETERS},
         **({"errors": dict(flags)} if flags else {}),
     }
+
+
+def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
+    """The first flag; one that says only that the sample is empty comes last, so that it hides no other."""
+    code = min(flags, key=lambda flag: flag == Flag.UNRESPONSIVE_REWARD)
+    return {"code": code, "message": flags[code] or _EMPTY}
 
 
 def _visible(message: Mapping[str, Any]) -> dict[str, Any]:
