@@ -12,6 +12,12 @@ from graders_engine.outcome import Flag
 
 _PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
 _EMPTY = "There is nothing to grade: the sample has no text, no call of a tool and no audio."
+_NO_SAMPLE = (
+    "The row has no `sample`, which a criterion reads: give its answer beside the `item`, as "
+    '{"output_text": "…"} or as a chat completion, or have a model asked (`completions`, `responses`).'
+)
+_OPTION = "--sample-field"
+"""Who reads this has no command line: the message that names it is about a row without a sample."""
 _COUNTS = ("total_tokens", "completion_tokens", "prompt_tokens", "cached_tokens")
 
 
@@ -57,7 +63,10 @@ def item_sample(
 def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
     """The first flag; one that says only that the sample is empty comes last, so that it hides no other."""
     code = min(flags, key=lambda flag: flag == Flag.UNRESPONSIVE_REWARD)
-    return {"code": code, "message": flags[code] or _EMPTY}
+    message = flags[code] or _EMPTY
+    if _OPTION in message:
+        return {"code": "no_sample", "message": _NO_SAMPLE}
+    return {"code": code, "message": message}
 
 
 def _visible(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,17 @@ def test_an_empty_sample_is_an_error_only_where_nothing_else_is(
     assert error is None or error["message"]
 
 
+def test_a_row_without_a_sample_is_told_where_to_put_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store")
+    run = bench.completed([string_check()], jsonl({"item": {"label": "cat"}}))
+    (item,) = OutputItems(bench.store).page(run, Page()).data
+    bench.store.close()
+    error = item["sample"]["error"]
+    assert (item["status"], error["code"]) == ("error", "no_sample")
+    assert "output_text" in error["message"]
+    assert "--" not in error["message"]
+
+
 def test_a_file_that_cannot_be_read_is_named_by_its_id(tmp_path: Path) -> None:
     path = tmp_path / "file-1"
     path.write_text('{\n"item": {}\n}\n')
