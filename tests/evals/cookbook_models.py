@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import Any
@@ -25,13 +26,15 @@ def replies(asked: Asked) -> Reply:
         return in_form(asked, json.dumps({"symbols": symbols(last(body), body["model"])}))
     if "sentiment" in wanted_schema(body).get("properties", {}):
         return in_form(asked, json.dumps(sentiment(last(body))))
+    if "<audio>" in text:  # the model repeats what it heard
+        return in_form(asked, base64.b64decode(last(body)[7:-8]).decode())
     if "<image>" in text:
         return in_form(asked, "A red circle.")
     return in_form(asked, summary(last(body), text))
 
 
 def conversation(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each message's role and text; an image is its address in `<image>`."""
+    """Each message's role and text; an image is its address in `<image>`, a sound its data in `<audio>`."""
     messages = body.get("messages") or body["input"]
     return [(message["role"], _text(message.get("content"))) for message in messages]
 
@@ -47,7 +50,9 @@ def _text(content: Any) -> str:
 
 
 def _part(part: dict[str, Any]) -> str:
-    image = part.get("image_url")
+    image, audio = part.get("image_url"), part.get("input_audio")
+    if audio is not None:
+        return f"<audio>{audio['data']}</audio>"
     if image is None:
         return str(part["text"])
     return f"<image>{image['url'] if isinstance(image, dict) else image}</image>"
