@@ -66,7 +66,8 @@ def check_file(path: Path, file_id: str, schema: ItemSchema) -> int:
             if len(found) >= MAX_REPORTED:
                 break
     except DataSetError as error:
-        found.append(mistakes.invalid(FILE, f"'{file_id}' cannot be read: {error}"))
+        reason = str(error).replace(str(path), file_id)  # not where it is kept
+        found.append(mistakes.invalid(FILE, f"'{file_id}' cannot be read: {reason}"))
     if not count and not found:
         found.append(mistakes.invalid(FILE, f"'{file_id}' has no rows."))
     _refuse(found)

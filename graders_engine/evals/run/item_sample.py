@@ -8,8 +8,16 @@ from typing import Any
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.openai_wire import chat_content
+from graders_engine.outcome import Flag
 
 _PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
+_EMPTY = "There is nothing to grade: the sample has no text, no call of a tool and no audio."
+_NO_SAMPLE = (
+    "The row has no `sample`, which a criterion reads: give its answer beside the `item`, as "
+    '{"output_text": "…"} or as a chat completion, or have a model asked (`completions`, `responses`).'
+)
+_OPTION = "--sample-field"
+"""Who reads this has no command line: the message that names it is about a row without a sample."""
 _COUNTS = ("total_tokens", "completion_tokens", "prompt_tokens", "cached_tokens")
 
 
@@ -22,6 +30,7 @@ def item_sample(
     parameters: Mapping[str, Any] | None = None,
     flags: Mapping[str, str] | None = None,
     error: Mapping[str, Any] | None = None,
+    passed: bool = False,
 ) -> dict[str, Any]:
     """The object.
 
@@ -33,12 +42,12 @@ def item_sample(
         parameters: the body of the request.
         flags: why criteria failed, by the API's names of errors.
         error: why there is no sample, or none that could be graded.
+        passed: whether all criteria are met: then flags say no error.
     """
     sampled, parameters = sampled or {}, parameters or {}
     usage = sampled.get("usage") or {}
-    if flags and error is None:
-        code, details = next(iter(flags.items()))
-        error = {"code": code, "message": details}
+    if flags and error is None and not passed:
+        error = _error_of(flags)
     return {
         "input": [_visible(message) for message in asked],
         "output": [_visible(message) for message in output],
@@ -51,11 +60,20 @@ def item_sample(
     }
 
 
+def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
+    """The first flag; one that says only that the sample is empty comes last, so that it hides no other."""
+    code = min(flags, key=lambda flag: flag == Flag.UNRESPONSIVE_REWARD)
+    message = flags[code] or _EMPTY
+    if _OPTION in message:
+        return {"code": "no_sample", "message": _NO_SAMPLE}
+    return {"code": code, "message": message}
+
+
 def _visible(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message whose content is text, as clients read it: a content of parts as the text of its parts."""
     content = message.get("content")
     if isinstance(content, list):
-        content = "\n\n".join(map(_part_text, content))
+        content = " ".join(map(_part_text, content))
     visible = {key: value for key, value in message.items() if value not in (None, [])}
     return {**visible, "role": message.get("role"), "content": "" if content is None else content}
 
@@ -67,8 +85,8 @@ def _part_text(part: Any) -> str:
         return text
     image = part.get("image_url")
     url = image.get("url") if isinstance(image, Mapping) else None
-    if isinstance(url, str) and not url.startswith("data:"):
-        return f"[image: {url}]"
+    if isinstance(url, str):  # of one with its data in it, what kind of data
+        return f"<image>{url.partition(',')[0] if url.startswith('data:') else url}</image>"
     return f"[{part.get('type', 'part')}]"
 
 

@@ -175,7 +175,7 @@ class _Reader:
                 for criterion, verdict in zip(self.criteria.all, verdicts, strict=True)
                 if verdict is not None
             ],
-            "sample": self._sample(row, item, scope, result),
+            "sample": self._sample(row, item, scope, result, passed=all(verdicts)),
         }
 
     def _result(
@@ -200,7 +200,13 @@ class _Reader:
         return None if self._record.found is None else judge_sample(*self._record.found)
 
     def _sample(
-        self, row: Mapping[str, Any], item: Any, scope: Scope | None, result: ResultLine
+        self,
+        row: Mapping[str, Any],
+        item: Any,
+        scope: Scope | None,
+        result: ResultLine,
+        *,
+        passed: bool,
     ) -> dict[str, Any]:
         output, finish = ([], "") if scope is None else output_of(scope)
         error = row.get("error") if row.get("model_sample") == "" else None
@@ -212,6 +218,7 @@ class _Reader:
             parameters=self._parameters,
             flags={} if error else result.flags,
             error=error if isinstance(error, Mapping) else None,
+            passed=passed,
         )
 
 
