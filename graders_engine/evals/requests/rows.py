@@ -59,7 +59,9 @@ def check_file(path: Path, file_id: str, schema: ItemSchema) -> int:
         for ref in open_records(path, "jsonl").read():
             count += 1
             if isinstance(ref.row, Unreadable):
-                found.append(mistakes.invalid(FILE, f"line {ref.line} of '{file_id}': {ref.row}"))
+                found.append(
+                    mistakes.invalid(FILE, f"line {ref.line} of '{file_id}': {ref.row.reason}")
+                )
             else:
                 about = f"line {ref.line} of '{file_id}'"
                 found += [_in_file(one, about) for one in _row_mistakes(ref.row, "", schema)]

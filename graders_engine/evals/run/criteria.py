@@ -93,11 +93,12 @@ def status_of(verdicts: Sequence[bool | None]) -> str:
     return "pass" if all(verdicts) else "fail"
 
 
-def criteria_of(testing_criteria: Sequence[Mapping[str, Any]]) -> Criteria:
+def criteria_of(testing_criteria: Sequence[Mapping[str, Any]], eval_name: str = "") -> Criteria:
     """The criteria of an eval.
 
     Args:
         testing_criteria: as they are on the wire; `id` is the name of results.
+        eval_name: what reports name several criteria by.
 
     Raises:
         InvalidRequest: there are none, or more than one run can grade.
@@ -117,7 +118,7 @@ def criteria_of(testing_criteria: Sequence[Mapping[str, Any]]) -> Criteria:
     graders = {criterion.key: criterion.grader for criterion in criteria}
     multi = {
         "type": "multi",
-        "name": "testing criteria",
+        "name": eval_name or "testing criteria",
         "graders": graders,
         "calculate_output": f"({_sum(keys)}) / {count}",
     }

@@ -188,7 +188,8 @@ async def sample_rows(
         OSError: the samples cannot be written.
         GradersError: as from `Sampler.sample`; what was answered before is written.
     """
-    left = enumerate(islice(rows, out.lines, None), out.lines)
+    before = out.lines
+    left = enumerate(islice(rows, before, None), before)
     asked: deque[asyncio.Task[dict[str, Any]]] = deque()
     free = asyncio.Semaphore(concurrency)
     try:
@@ -201,7 +202,8 @@ async def sample_rows(
             if asked and asked[0].done():  # it raises
                 asked[0].result()
             _ask(sampler, left, asked, free, AHEAD * concurrency)
-        sampler.end()
+        if not before:
+            sampler.end()
     finally:
         for task in asked:
             task.cancel()

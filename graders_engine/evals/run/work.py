@@ -75,7 +75,7 @@ class Work:
         stored = self._store.evals.get(self._run.project, self._run.eval_id)
         if stored is None:
             raise RunFailed("eval_not_found", "The eval of this run was deleted.")
-        self._criteria = criteria = criteria_of(stored.body["testing_criteria"])
+        self._criteria = criteria = criteria_of(stored.body["testing_criteria"], stored.name)
         rows = lay_out(self._store, self._run.id, self._run.request)
         judges = self._settings.judge_settings()
         if judges.cache is None:

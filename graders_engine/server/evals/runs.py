@@ -82,7 +82,10 @@ class RunHandlers:
                 self._context.engine.compile(grader).require_runnable()
             except UnavailableGrader as error:
                 code = "model_not_available" if "model" in grader else "grader_not_available"
-                raise Refused(400, Mistake(f"{what}{error}", param, code)) from None
+                reason = str(error)
+                if param:  # what engines know of models they know of judges
+                    reason = reason.replace(f"The judge '{new.model}'", f"The model '{new.model}'")
+                raise Refused(400, Mistake(f"{what}{reason}", param, code)) from None
 
     async def list(self, exchange: Exchange) -> None:
         """Answer a page of an eval's runs."""
