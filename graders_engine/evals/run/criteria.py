@@ -81,6 +81,18 @@ class Criteria:
     all: tuple[Criterion, ...]
     grader: Mapping[str, Any]
 
+    def named(self, flags: Mapping[str, str]) -> dict[str, str]:
+        """The flags of a row, whose lines begin with keys, with the names of the criteria in their place."""
+        names = {one.key: one.name for one in self.all if one.key}
+        if not names:
+            return dict(flags)
+
+        def line(text: str) -> str:
+            key, colon, rest = text.partition(": ")
+            return f"{names[key]}{colon}{rest}" if colon and key in names else text
+
+        return {flag: "\n".join(map(line, text.split("\n"))) for flag, text in flags.items()}
+
     def verdicts(self, row: GradedRow) -> list[bool | None]:
         """`Criterion.passes` of each."""
         return [criterion.passes(row) for criterion in self.all]

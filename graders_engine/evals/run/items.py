@@ -216,7 +216,7 @@ class _Reader:
             finish_reason=finish,
             sampled=row.get("sampled"),
             parameters=self._parameters,
-            flags={} if error else result.flags,
+            flags={} if error else self.criteria.named(result.flags),
             error=error if isinstance(error, Mapping) else None,
             passed=passed,
         )

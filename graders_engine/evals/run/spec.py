@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +89,21 @@ def environment(settings: EngineSettings, given: Mapping[str, str] = os.environ)
     Raises:
         InvalidRequest: graders.toml cannot be read.
     """
-    keys = {USUAL_KEY, *_key_names(settings)}
+    path = settings.judge_settings().config
+    config = Config() if path is None else read_config(Path(path))
+    keys = {USUAL_KEY, *(endpoint.api_key_env for endpoint in config.endpoints.values())}
+    of_the_server = {*_OF_THE_SERVER, *(one.api_key_env for one in config.projects.values())}
     return {
         name: value
         for name, value in given.items()
-        if name in keys or (_PASSED.fullmatch(name) and name not in _OF_THE_SERVER)
+        if name in keys or (_PASSED.fullmatch(name) and name not in of_the_server)
     }
 
 
-def _key_names(settings: EngineSettings) -> Iterator[str]:
-    config = settings.judge_settings().config
-    endpoints = (Config() if config is None else read_config(Path(config))).endpoints
-    for endpoint in endpoints.values():
-        yield endpoint.api_key_env
+def environment_without_keys(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a process that asks nobody."""
+    return {
+        name: value
+        for name, value in given.items()
+        if _PASSED.fullmatch(name) and not name.startswith("GRADERS_")
+    }

@@ -120,6 +120,9 @@ class Supervisor:
 
     def look(self, only: str | None = None) -> None:
         """Look at all runs once, or at this one: start, start again, end what is to end."""
+        for run_id, process in list(self._started.items()):
+            if process.poll() is not None:  # else it stays a zombie until this process ends
+                del self._started[run_id]
         working = 0
         queued = []
         for state in self._store.runs.states(*_OPEN):
@@ -137,11 +140,8 @@ class Supervisor:
 
     def _is_alive(self, run_id: str) -> bool:
         """Whether a worker is at work, or was started just now."""
-        started = self._started.get(run_id)
-        if started is not None:
-            if started.poll() is None:
-                return True
-            del self._started[run_id]
+        if run_id in self._started:
+            return True
         folder = self._store.run_folder(run_id)
         if not folder.exists():
             return False

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from graders_engine.errors import Mistake
+from graders_engine.evals.run.spec import environment_without_keys
 from graders_engine.evals.wire import ENDED
 from graders_engine.server.evals.context import Context, found
 from graders_engine.server.evals.repeats import Creations
@@ -77,6 +78,7 @@ def _make(folder: Path, run: StoredRun) -> bytes:
         subprocess.run(  # noqa: S603 - no part of the command comes from a request
             command,
             cwd=folder,
+            env=environment_without_keys(),
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

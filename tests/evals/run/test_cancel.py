@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 
@@ -13,6 +14,7 @@ from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import StoredRun
 from tests.evals.run.made import Bench, completions, counts, jsonl, judge, row, string_check
 from tests.judges.judge_server import JudgeServer, silence, verdict
+from tests.sandbox.test_leaks import below
 
 
 def await_requests(server: JudgeServer, requests: int) -> None:
@@ -94,6 +96,18 @@ def test_who_waits_for_a_run_leaves_the_others_alone(bench: Bench) -> None:
     left = bench.store.runs.find(other.id)
     assert left is not None
     assert (left.status, left.attempt) == ("queued", 0)
+
+
+def test_a_worker_that_has_ended_leaves_no_process_behind(bench: Bench) -> None:
+    supervisor = bench.supervisor()
+    bench.run([string_check()], jsonl(row("a")))
+    supervisor.look()
+    (worker,) = below(os.getpid())
+    until = time.monotonic() + 20
+    while os.path.exists(f"/proc/{worker}") and time.monotonic() < until:
+        supervisor.look()
+        time.sleep(0.02)
+    assert not os.path.exists(f"/proc/{worker}")
 
 
 def test_two_runs_at_a_time_in_their_order(bench: Bench, server: JudgeServer) -> None:

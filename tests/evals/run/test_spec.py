@@ -48,10 +48,14 @@ def test_an_object_cannot_be_a_workers_judge() -> None:
 
 def test_a_worker_gets_no_variable_that_it_has_no_use_for(tmp_path: Path) -> None:
     config = tmp_path / "graders.toml"
-    config.write_text('[endpoints.x]\nbase_url = "http://x.test/v1"\napi_key_env = "KEY_OF_X"\n')
+    config.write_text(
+        '[endpoints.x]\nbase_url = "http://x.test/v1"\napi_key_env = "KEY_OF_X"\n'
+        '[projects.other]\napi_key_env = "GRADERS_OTHER"\n'
+    )
     given = {
         "PATH": "/bin", "KEY_OF_X": "k", "OPENAI_API_KEY": "o", "GRADERS_CACHE": "c", "https_proxy": "p",
-        "GRADERS_API_KEY": "secret", "GRADERS_ADMIN_KEY": "secret", "AWS_SECRET": "secret",
+        "GRADERS_API_KEY": "secret", "GRADERS_ADMIN_KEY": "secret", "GRADERS_OTHER": "secret",
+        "AWS_SECRET": "secret",
     }  # fmt: skip
     settings = EngineSettings(judges=JudgeSettings(config=config))
     passed = environment(settings, given)
