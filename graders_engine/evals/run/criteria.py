@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -83,13 +84,17 @@ class Criteria:
 
     def named(self, flags: Mapping[str, str]) -> dict[str, str]:
         """The flags of a row, whose lines begin with keys, with the names of the criteria in their place."""
-        names = {one.key: one.name for one in self.all if one.key}
-        if not names:
-            return dict(flags)
+        given = Counter(one.grader.get("name") for one in self.all)
+        names = {}
+        for position, one in enumerate(self.all):
+            name = str(one.grader.get("name") or one.type)
+            more = f" (testing_criteria[{position}])" if given[one.grader.get("name")] > 1 else ""
+            names[one.key] = name + more
 
         def line(text: str) -> str:
-            key, colon, rest = text.partition(": ")
-            return f"{names[key]}{colon}{rest}" if colon and key in names else text
+            keys, colon, rest = text.partition(": ")
+            found = [names.get(key) for key in keys.split(", ")] if colon else [None]
+            return text if None in found else f"{', '.join(map(str, found))}: {rest}"
 
         return {flag: "\n".join(map(line, text.split("\n"))) for flag, text in flags.items()}
 

@@ -43,14 +43,16 @@ def test_an_empty_sample_is_an_error_only_where_nothing_else_is(
     assert error is None or error["message"]
 
 
-def test_an_error_names_the_criterion_as_its_result_does(tmp_path: Path) -> None:
+def test_an_error_names_criteria_as_the_eval_does(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "store")
     missing = string_check("same", reference="{{item.no}}")
-    criteria = [string_check("same"), missing, string_check("same_2")]
+    also = string_check("Last one!", reference="{{item.no}}")
+    criteria = [string_check("same"), missing, string_check("same_2"), also]
     run = bench.completed(criteria, jsonl(row("a")))
     (item,) = OutputItems(bench.store).page(run, Page()).data
     bench.store.close()
-    assert item["sample"]["error"]["message"].startswith(f"{missing['id']}: ")
+    named = "same (testing_criteria[1]), Last one!: "
+    assert item["sample"]["error"]["message"].startswith(named)
 
 
 def test_a_row_without_a_sample_is_told_where_to_put_it(tmp_path: Path) -> None:
