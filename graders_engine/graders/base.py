@@ -115,7 +115,9 @@ class GraderSpec(KnownKeys):
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
     name: str | None = Field(None, description="Shown in the response; generated if missing.")
-    pass_threshold: float | None = Field(None, description="Does not change the reward; in evals, an item passes from it on.")
+    pass_threshold: float | None = Field(
+        None, description="Does not change the reward; in evals, an item passes from it on."
+    )
     invalid_grade: float | None = Field(None, description="The reward of a multi if a part fails.")
     id: str | None = Field(None, description="Accepted; hosted evals add it.")
     sampling_parameters: Any = Field(None, description="Older spelling of `sampling_params`.")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.evals.requests.schema_cost import cost_of
 from graders_engine.version import how_to_install
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ class ItemSchema:
     Args:
         schema: the JSON Schema.
 
+    Attributes:
+        source: the JSON Schema.
+        cost: what it costs to check an item.
+
     Raises:
-        ValueError: it is no schema.
+        ValueError: it is no schema, or costs more than one may; the message is a sentence.
         InvalidRequest: the package that reads schemas is not installed.
     """
 
@@ -37,6 +42,7 @@ class ItemSchema:
                 f"Items are checked with a package that is not installed ({error.name}): "
                 f"{how_to_install('server')}."
             ) from None
+        self.source, self.cost = schema, cost_of(schema)
         try:
             self._validator = jsonschema_rs.validator_for(
                 schema,
@@ -45,7 +51,7 @@ class ItemSchema:
                 pattern_options=jsonschema_rs.RegexOptions(),
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            raise ValueError(_reason(error)) from None
+            raise ValueError(f"it is no JSON Schema: {_reason(error)}.") from None
 
     def fits(self, item: Any) -> bool:
         """Whether an item is as the schema says."""
