@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,25 @@ class ItemSchema:
 
     def fits(self, item: Any) -> bool:
         """Whether an item is as the schema says."""
-        return self._validator.is_valid(item)
+        try:
+            return self._validator.is_valid(item)
+        except UnicodeEncodeError:
+            return self._validator.is_valid(_without_halves(item))
 
     def faults(self, item: Any) -> Iterator[tuple[str, str]]:
         """(path, reason) of each fault of an item; the path begins with a dot or a bracket, or is empty."""
-        for error in self._validator.iter_errors(item):
+        try:
+            errors = self._validator.iter_errors(item)
+        except UnicodeEncodeError:
+            errors = self._validator.iter_errors(_without_halves(item))
+        for error in errors:
             yield _path(error), _reason(error)
+
+
+def _without_halves(item: Any) -> Any:
+    """An item with a question mark for each lone surrogate, which the validator cannot read."""
+    text = json.dumps(item, ensure_ascii=False)
+    return json.loads(text.encode("utf-8", "replace"))
 
 
 def _path(error: ValidationError) -> str:
