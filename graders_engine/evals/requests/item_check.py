@@ -21,16 +21,16 @@ from graders_engine.evals.requests.item_schema import ItemSchema
 from graders_engine.language import strict_json
 
 MAX_FAULTS = 20
-"""Faults of one item that are told."""
+"""Most faults of one item that are reported."""
 LONGEST_S = 60
 """Seconds that the slow items of a request may take."""
-_QUICK, _QUICK_TO_TELL = 4_000_000, 40_000
+_QUICK, _QUICK_TO_EXPLAIN = 4_000_000, 40_000
 """Most steps of a check in this process, some 50 ms, and of one that also says why an item does not fit."""
 _LIMIT_BYTES = 2 << 30
 _SLOTS = threading.BoundedSemaphore(4)
 """As many processes at a time: the other threads of the store stay free."""
 
-Fault = tuple[str, str]
+Found = tuple[str, str]
 
 
 class TooSlow(GradersError):
@@ -63,7 +63,7 @@ class ItemCheck:
     ) -> None:
         self._apart.close()
 
-    def faults(self, item: Any) -> list[Fault]:
+    def faults(self, item: Any) -> list[Found]:
         """(path, reason) of the first faults of an item; usually none.
 
         Raises:
@@ -75,7 +75,7 @@ class ItemCheck:
         if steps <= _QUICK:
             if self._schema.fits(item):
                 return []
-            if steps <= _QUICK_TO_TELL:
+            if steps <= _QUICK_TO_EXPLAIN:
                 return list(islice(self._schema.faults(item), MAX_FAULTS))
         if self._process is None:
             self._process = self._apart.enter_context(_process(self._schema))
@@ -115,7 +115,7 @@ class _Process:
         self._process = process
         self._ask(strict_json.encode(schema.source))
 
-    def faults(self, text: bytes) -> list[Fault]:
+    def faults(self, text: bytes) -> list[Found]:
         answer = self._ask(text)
         return [(path, reason) for path, reason in strict_json.decode(answer)]
 
