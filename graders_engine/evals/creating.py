@@ -163,7 +163,7 @@ def _schema_of(owner: StoredEval) -> ItemSchema:
     try:
         return ItemSchema(item_schema(owner.body.get("data_source_config") or {}))
     except ValueError as error:
-        reason = f"the schema of this eval's items is no JSON Schema: {error}."
+        reason = f"the schema of this eval's items cannot be used: {error}"
         raise InvalidBody([mistakes.invalid("data_source", reason)]) from None
 
 

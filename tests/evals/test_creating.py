@@ -152,3 +152,16 @@ def test_an_imported_eval_that_cannot_be_run_is_refused_by_its_criterion(
         create_run(store, owner, new_run(copy.deepcopy(RUN)), now=9)
     assert refused.value.mistakes[0].param == param
     assert run_folders(store) == []
+
+
+def test_an_imported_eval_whose_schema_costs_too_much_is_refused_by_it(store: Store) -> None:
+    body = new_eval(copy.deepcopy(BASES["eval"]))
+    schema = {"properties": {"item": {"allOf": [{"$ref": "#"}]}}}
+    config = {"type": "custom", "schema": schema}
+    criteria = body.testing_criteria
+    stored = {"data_source_config": config, "testing_criteria": criteria}
+    owner = StoredEval("eval_1", "default", "", None, 1, 1, stored)
+    with pytest.raises(InvalidBody, match="refers to itself") as refused:
+        create_run(store, owner, new_run(copy.deepcopy(RUN)), now=9)
+    assert refused.value.mistakes[0].param == "data_source"
+    assert run_folders(store) == []

@@ -201,3 +201,23 @@ def test_a_file_of_rows_that_fit_is_counted(tmp_path: Path) -> None:
 def test_a_pattern_that_other_engines_take_for_ever_over_is_searched_at_once() -> None:
     schema = ItemSchema({"properties": {"a": {"pattern": "^(a+)+$"}}})
     assert not schema.fits({"a": "a" * 5000 + "b"})
+
+
+TREES = {"properties": {"a": {"$ref": "#"}, "n": {"type": "integer"}}, "type": "object"}
+
+
+def test_rows_of_a_schema_that_refers_to_itself_are_refused_with_their_places() -> None:
+    rows = [{"item": {"a": {"a": {"n": n}}}} for n in (1, "\ud800", 3, 4.5)]
+    with pytest.raises(InvalidBody) as refused:
+        list(check_content(rows, ItemSchema(TREES)))
+    found = [mistake.param for mistake in refused.value.mistakes]
+    assert found == [f"data_source.source.content[{row}].item.a.a.n" for row in (1, 3)]
+    assert len(list(check_content(rows[::2], ItemSchema(TREES)))) == 2
+
+
+@pytest.mark.parametrize("beside", ["metadata", "name"])
+def test_a_text_of_too_many_values_beside_its_items_is_no_body(beside: str) -> None:
+    many = "[" + "1," * 1_100_000 + "1]"
+    source = '{"type": "jsonl", "source": {"type": "file_content", "content": [{"item": {}}]}}'
+    with pytest.raises(ValueError, match="commas"):
+        split_run(f'{{"data_source": {source}, "{beside}": {many}}}'.encode())

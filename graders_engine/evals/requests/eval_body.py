@@ -96,6 +96,5 @@ def _data_source_config(body: Fields) -> dict[str, Any]:
     try:
         ItemSchema(schema)
     except ValueError as error:
-        reason = f"it is no JSON Schema: {error}."
-        config.add(mistakes.invalid(config.path("item_schema"), reason))
+        config.add(mistakes.invalid(config.path("item_schema"), str(error)))
     return {"type": kind, "schema": data_schema(schema, with_sample=bool(with_sample))}

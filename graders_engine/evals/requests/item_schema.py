@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest
+from graders_engine.evals.requests.schema_cost import cost_of
 from graders_engine.version import how_to_install
 
 if TYPE_CHECKING:
@@ -24,8 +26,12 @@ class ItemSchema:
     Args:
         schema: the JSON Schema.
 
+    Attributes:
+        source: the JSON Schema.
+        cost: what it costs to check an item.
+
     Raises:
-        ValueError: it is no schema.
+        ValueError: it is no schema, or costs more than one may; the message is a sentence.
         InvalidRequest: the package that reads schemas is not installed.
     """
 
@@ -37,6 +43,7 @@ class ItemSchema:
                 f"Items are checked with a package that is not installed ({error.name}): "
                 f"{how_to_install('server')}."
             ) from None
+        self.source, self.cost = schema, cost_of(schema)
         try:
             self._validator = jsonschema_rs.validator_for(
                 schema,
@@ -45,16 +52,29 @@ class ItemSchema:
                 pattern_options=jsonschema_rs.RegexOptions(),
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            raise ValueError(_reason(error)) from None
+            raise ValueError(f"it is no JSON Schema: {_reason(error)}.") from None
 
     def fits(self, item: Any) -> bool:
         """Whether an item is as the schema says."""
-        return self._validator.is_valid(item)
+        try:
+            return self._validator.is_valid(item)
+        except UnicodeEncodeError:
+            return self._validator.is_valid(_without_halves(item))
 
     def faults(self, item: Any) -> Iterator[tuple[str, str]]:
         """(path, reason) of each fault of an item; the path begins with a dot or a bracket, or is empty."""
-        for error in self._validator.iter_errors(item):
+        try:
+            errors = self._validator.iter_errors(item)
+        except UnicodeEncodeError:
+            errors = self._validator.iter_errors(_without_halves(item))
+        for error in errors:
             yield _path(error), _reason(error)
+
+
+def _without_halves(item: Any) -> Any:
+    """An item with a question mark for each lone surrogate, which the validator cannot read."""
+    text = json.dumps(item, ensure_ascii=False)
+    return json.loads(text.encode("utf-8", "replace"))
 
 
 def _path(error: ValidationError) -> str:

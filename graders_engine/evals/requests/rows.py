@@ -13,6 +13,7 @@ from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, Mistake
 from graders_engine.evals.requests.fields import InvalidBody
+from graders_engine.evals.requests.item_check import ItemCheck, TooSlow
 from graders_engine.evals.requests.item_schema import ItemSchema
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
@@ -32,6 +33,11 @@ def check_content(rows: Sequence[Any], schema: ItemSchema) -> Iterator[bytes]:
     Raises:
         InvalidBody: with the mistakes of all rows; at the end, when every line was given.
     """
+    with ItemCheck(schema) as check:
+        yield from _checked(rows, check)
+
+
+def _checked(rows: Sequence[Any], check: ItemCheck) -> Iterator[bytes]:
     found: list[Mistake] = []
     for position, row in enumerate(rows):
         path = f"{CONTENT}[{position}]"
@@ -42,7 +48,7 @@ def check_content(rows: Sequence[Any], schema: ItemSchema) -> Iterator[bytes]:
             found.append(mistakes.invalid(path, f"it cannot be read as JSON: {error}."))
             continue
         if len(found) < MAX_REPORTED:
-            found += _row_mistakes(value, path, schema)
+            found += _mistakes_or_refuse(value, path, check, CONTENT)
         yield line + b"\n"
     _refuse(found)
 
@@ -53,6 +59,11 @@ def check_file(path: Path, file_id: str, schema: ItemSchema) -> int:
     Raises:
         InvalidBody: with the mistakes of the first lines that have any.
     """
+    with ItemCheck(schema) as check:
+        return _check_lines(path, file_id, check)
+
+
+def _check_lines(path: Path, file_id: str, check: ItemCheck) -> int:
     found: list[Mistake] = []
     count = 0
     try:
@@ -64,7 +75,8 @@ def check_file(path: Path, file_id: str, schema: ItemSchema) -> int:
                 )
             else:
                 about = f"line {ref.line} of '{file_id}'"
-                found += [_in_file(one, about) for one in _row_mistakes(ref.row, "", schema)]
+                found_here = _mistakes_or_refuse(ref.row, "", check, FILE)
+                found += [_in_file(one, about) for one in found_here]
             if len(found) >= MAX_REPORTED:
                 break
     except DataSetError as error:
@@ -88,17 +100,22 @@ def _in_file(mistake: Mistake, about: str) -> Mistake:
     )
 
 
-def _row_mistakes(row: Any, path: str, schema: ItemSchema) -> list[Mistake]:
+def _mistakes_or_refuse(row: Any, path: str, check: ItemCheck, where: str) -> list[Mistake]:
+    try:
+        return _row_mistakes(row, path, check)
+    except TooSlow as error:
+        raise InvalidBody([mistakes.invalid(where, str(error))]) from None
+
+
+def _row_mistakes(row: Any, path: str, check: ItemCheck) -> list[Mistake]:
     """The mistakes of one row; usually none."""
     if isinstance(row, dict):
         item, sample = row.get("item"), row.get("sample")
         if isinstance(item, dict) and (sample is None or isinstance(sample, dict)):
-            if schema.fits(item):
-                return []
             where = _joined(path, "item")
             return [
                 mistakes.invalid(f"{where}{inner}", f"{reason} (item_schema).")
-                for inner, reason in schema.faults(item)
+                for inner, reason in check.faults(item)
             ]
         return [*_wrong_part(row, "item", path), *_wrong_part(row, "sample", path)]
     return [mistakes.invalid_type(path or "row", "an object", row)]

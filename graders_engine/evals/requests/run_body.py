@@ -16,6 +16,8 @@ from graders_engine.language import strict_json
 
 MAX_ITEMS = 50_000
 """Most items of one request; a file may have any number."""
+MAX_VALUES = 1 << 20
+"""Most commas of a request outside its items, or of one that has to be decoded at once."""
 _SOURCES = {
     "jsonl": ("file_content", "file_id"),
     "completions": ("file_content", "file_id", "stored_completions"),
@@ -53,7 +55,7 @@ def split_run(text: bytes) -> Any:
     Decoding a long body at once would hold up all that the process does meanwhile.
 
     Raises:
-        ValueError: the text is not JSON.
+        ValueError: the text is not JSON, or has too many values to decode at once.
     """
     try:
         body = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
@@ -63,11 +65,19 @@ def split_run(text: bytes) -> Any:
         source = {**_decoded(inner), "content": rows}
         return {**_decoded(body), "data_source": {**_decoded(outer), "source": source}}
     except (KeyError, *_UNREAD):
-        return strict_json.decode(text)
+        return _decode(text)
 
 
 def _decoded(fields: dict[str, msgspec.Raw]) -> dict[str, Any]:
-    return {key: strict_json.decode(bytes(value)) for key, value in fields.items()}
+    return {key: _decode(bytes(value)) for key, value in fields.items()}
+
+
+def _decode(text: bytes) -> Any:
+    if len(text) > MAX_VALUES and text.count(b",") > MAX_VALUES:
+        raise ValueError(
+            f"it has more than {MAX_VALUES} commas beside its items, or is not JSON that can be split"
+        )
+    return strict_json.decode(text)
 
 
 def new_run(body: Any) -> NewRun:

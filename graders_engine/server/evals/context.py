@@ -11,6 +11,7 @@ from graders_engine.engine import AsyncEngine
 from graders_engine.errors import Mistake
 from graders_engine.evals.creating import QueueFull
 from graders_engine.evals.requests.fields import InvalidBody
+from graders_engine.evals.requests.item_check import ChecksBusy
 from graders_engine.evals.wire import encoded
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
@@ -24,6 +25,10 @@ from graders_engine.storage.runs import StoredRun
 
 QUOTED_CHARS = 80
 """So much of an id that does not exist is quoted."""
+MAX_EVAL_BYTES = 4 << 20
+"""Longest body of a request that makes or changes an eval."""
+MAX_EVAL_VALUES = 1 << 18
+"""Most commas in it: decoding it holds up the server."""
 T = TypeVar("T")
 
 
@@ -89,11 +94,17 @@ def seconds() -> int:
 
 
 def decoded(body: bytes) -> Any:
-    """The JSON values of a body.
+    """The JSON values of the body of a request that makes or changes an eval.
 
     Raises:
-        Refused: it is not JSON.
+        Refused: it is not JSON, or holds too much.
     """
+    if len(body) > MAX_EVAL_BYTES or body.count(b",") > MAX_EVAL_VALUES:
+        message = (
+            f"The body has {len(body)} bytes and {body.count(b',')} commas; an eval may have at most "
+            f"{MAX_EVAL_BYTES} bytes and {MAX_EVAL_VALUES} commas. Rows belong into its runs."
+        )
+        raise Refused(413, Mistake(message, code="body_too_large"))
     try:
         return strict_json.decode(body)
     except ValueError as error:
@@ -113,7 +124,7 @@ def refusing(handler: Handler) -> Handler:
             await handler(exchange)
         except InvalidBody as error:
             raise Refused(400, error.mistakes[0]) from None
-        except QueueFull as error:
+        except (QueueFull, ChecksBusy) as error:
             raise Refused(429, Mistake(str(error), code="queue_full"), NO_RETRY) from None
 
     return handled

@@ -7,6 +7,7 @@ from typing import Any
 
 from graders_engine.errors import Mistake, UnavailableGrader
 from graders_engine.evals.creating import DIGEST, content_of, create_run
+from graders_engine.evals.requests.rows import CONTENT
 from graders_engine.evals.requests.run_body import NewRun, new_run, split_run
 from graders_engine.evals.wire import (
     ACTIVE,
@@ -17,6 +18,7 @@ from graders_engine.evals.wire import (
     run_object,
 )
 from graders_engine.graders import mistakes
+from graders_engine.server.bodies import MAX_VALUES
 from graders_engine.server.evals.context import Context, answer, found, seconds
 from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is_repeated
 from graders_engine.server.evals.runnable import probes
@@ -167,6 +169,9 @@ def report_url(exchange: Exchange, run_id: str) -> str:
 
 
 def _read(body: bytes) -> NewRun:
+    if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
+        text = f"Invalid body: it has more than {MAX_VALUES} commas; upload the rows as a file."
+        raise Refused(413, Mistake(text, CONTENT, "too_many_rows"))
     try:
         values = split_run(body)
     except ValueError as error:
