@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 RESERVE_BYTES = 1 << 20
+_STEP = 1 << 14
 
 
 class Reserve:
@@ -20,14 +21,11 @@ class Reserve:
         self._path = path
 
     def make(self) -> None:
-        """Make it, if it is not there and there is room."""
-        with suppress(OSError):
-            if self._path.exists():
-                return
-            try:
-                self._path.write_bytes(os.urandom(RESERVE_BYTES))  # zeros may take no space
-            except OSError:
-                self._path.unlink(missing_ok=True)
+        """Make it, as large as there is room for; what is there of it stays."""
+        # A deletion may free less than it has cost: what is left is kept from others, too.
+        with suppress(OSError), self._path.open("ab", buffering=0) as file:
+            while (left := RESERVE_BYTES - file.tell()) > 0:
+                file.write(os.urandom(min(left, _STEP)))  # zeros may take no space
 
     def give_up(self) -> None:
         """Give its space back."""
