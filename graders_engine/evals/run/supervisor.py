@@ -218,15 +218,13 @@ def _has_grown(folder: Path, keeps_replies: bool) -> bool:
     """
     note_file = folder / NOTED
     paths = (folder / name for name in (SAMPLES, RESULTS))
-    written = sum(path.stat().st_size for path in paths if path.exists())
+    size = sum(path.stat().st_size for path in paths if path.exists())
     replies = sum(_count(folder / name, sql) for name, sql in _REPLIES_IN) if keeps_replies else 0
     before = note_file.read_text(encoding="ascii").split() if note_file.exists() else []
-    note_file.write_text(f"{written} {replies}\n", encoding="ascii")
+    note_file.write_text(f"{size} {replies}\n", encoding="ascii")
     return any(
         old.isdigit() and now > int(old)
-        for old, now in zip(
-            before, (written, replies), strict=False
-        )  # an older note has one number
+        for old, now in zip(before, (size, replies), strict=False)  # an older note has one number
     )
 
 
