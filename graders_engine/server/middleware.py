@@ -12,6 +12,7 @@ from graders_engine.server.logs import Log, body_text, describe_exception
 from graders_engine.server.responses import NO_RETRY, ClientGone, Refused, error_body, refusal
 from graders_engine.server.routes import Body, Handler, RouteTable
 from graders_engine.server.telemetry import ServerMetrics
+from graders_engine.storage.errors import StoreError
 
 Middleware = Callable[[Handler], Handler]
 """Takes what handles a request next, and gives a handler with something done around it."""
@@ -116,6 +117,8 @@ def answer_errors(*, log_messages: bool) -> Middleware:
                     )
                     refused = Refused(500, Mistake(message, code="internal_error"), NO_RETRY)
                 exchange.log_fields["error"] = refused.mistake.code
+                if isinstance(error, StoreError) and error.path is not None:
+                    exchange.log_fields["path_on_disk"] = str(error.path)
                 if exchange.started:  # it cannot be taken back: raising closes the connection
                     raise
                 body = error_body(refused.status, refused.mistake)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from graders_engine.storage.errors import StoreError
+from graders_engine.storage.errors import store_error
 from graders_engine.storage.ids import as_name
 
 PART = ".part"
@@ -111,7 +111,7 @@ def our_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{subject} cannot be stored: {error.strerror}.") from error
+        raise store_error(f"{subject} cannot be stored", error) from error
 
 
 def clean_up(folder: Path, known: Collection[str]) -> int:

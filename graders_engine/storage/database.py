@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from graders_engine.models.sqlite_file import WAIT_S, when_free
-from graders_engine.storage.errors import StoreError
+from graders_engine.storage.errors import StoreError, StoreFull, store_error
+from graders_engine.storage.reserve import Reserve
+
+T = TypeVar("T")
 
 OLDEST_SQLITE = (3, 37, 0)
 """The first with strict tables; `RETURNING` is older."""
@@ -89,12 +92,13 @@ class Database:
         self._writing, self._reading = Lock(), Lock()
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
+        self._reserve: Reserve | None = None
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             needed = ".".join(map(str, OLDEST_SQLITE))
             raise StoreError(
                 f"A store needs SQLite {needed} or newer; this Python has {sqlite3.sqlite_version}."
             )
-        with self._our_errors("opened"):
+        with self._our_errors(f"{path} cannot be opened"):
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._writer = self._connected()
             try:
@@ -142,7 +146,7 @@ class Database:
         Raises:
             StoreError: the disk is full, or another process writes for too long.
         """
-        with self._our_errors("written"), self._writing:
+        with self._our_errors("cannot be written"), self._writing:
             self._require_open()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -153,6 +157,35 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 raise
 
+    def keep_reserve(self, path: Path) -> None:
+        """Keep space for deleting on a full disk, in a file; for the one server of a store."""
+        self._reserve = Reserve(path)
+        self._reserve.make()
+
+    def delete(self, work: Callable[[sqlite3.Connection], T], then: Callable[[T], object]) -> T:
+        """Delete rows in a transaction, and then what they stand for. On a full disk, the reserve is used.
+
+        Args:
+            work: deletes rows; it may be called twice.
+            then: is given what `work` returned, once that is on the disk.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            with self.write() as file:
+                done = work(file)
+        except StoreFull:
+            if self._reserve is None:
+                raise
+            self._reserve.give_up()
+            with self.write() as file:
+                done = work(file)
+        then(done)
+        if self._reserve is not None:
+            self._reserve.make()
+        return done
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A view of the database at one moment.
@@ -160,7 +193,7 @@ class Database:
         Raises:
             StoreError: it cannot be read.
         """
-        with self._our_errors("read"):
+        with self._our_errors("cannot be read"):
             with self._reading:
                 self._require_open()
                 file = self._readers.pop() if self._readers else None
@@ -195,22 +228,19 @@ class Database:
 
     def forget_deleted(self, now: float) -> None:
         """Forget what was deleted more than `KEPT_S` ago: it is no cursor of a list any more."""
-        self.change("DELETE FROM deleted WHERE deleted_at < ?", now - KEPT_S)
+        sql = "DELETE FROM deleted WHERE deleted_at < ?"
+        self.delete(lambda file: file.execute(sql, (now - KEPT_S,)), lambda _: None)
 
     def _require_open(self) -> None:
         if self._closed:
-            raise StoreError(f"The store {self.path} is closed.")
+            raise StoreError("The store is closed.")
 
     @contextmanager
-    def _our_errors(self, done: str) -> Iterator[None]:
+    def _our_errors(self, what: str) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise StoreError(f"The store {self.path} cannot be {done}: {error}.") from error
-        except OSError as error:
-            raise StoreError(
-                f"The store {self.path} cannot be {done}: {error.strerror}."
-            ) from error
+        except (sqlite3.Error, OSError) as error:
+            raise store_error(f"The store {what}", error, self.path) from error
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""

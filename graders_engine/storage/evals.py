@@ -115,17 +115,20 @@ class Evals:
 
     def delete(self, project: str, id: str) -> bool:  # noqa: A002 - the wire's word
         """Delete an eval with its runs; whether there was one."""
-        with self._database.write() as file:
+
+        def rows(file: sqlite3.Connection) -> tuple[bool, list[str]]:
             deleted = file.execute(
                 "DELETE FROM eval WHERE id = ? AND project = ?", (id, project)
             ).rowcount
             runs: list[str] = []
             if deleted:
-                rows = file.execute("DELETE FROM run WHERE eval_id = ? RETURNING id", (id,))
-                runs = [row["id"] for row in rows.fetchall()]
+                found = file.execute("DELETE FROM run WHERE eval_id = ? RETURNING id", (id,))
+                runs = [row["id"] for row in found.fetchall()]
                 file.executemany("DELETE FROM item WHERE run_id = ?", [(run,) for run in runs])
-        self._remove_runs(runs)
-        return deleted > 0
+            return deleted > 0, runs
+
+        deleted, _ = self._database.delete(rows, lambda done: self._remove_runs(done[1]))
+        return deleted
 
 
 def as_json(value: object) -> str | None:

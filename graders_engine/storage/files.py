@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders_engine.storage.blobs import PartFile, clean_up, our_errors
-from graders_engine.storage.database import Database
+from graders_engine.storage.database import Database, bindable
 from graders_engine.storage.ids import as_name, new_file_id
 from graders_engine.storage.pages import Found, Listing, Page
 
@@ -124,13 +124,8 @@ class Files:
 
     def delete(self, project: str, id: str) -> bool:  # noqa: A002 - the wire's word
         """Delete a file, and its content; whether there was one."""
-        deleted = self._database.change(
-            f"DELETE FROM file WHERE id = ? AND project = ? AND {_LIVING}",  # noqa: S608 - a constant
-            id, project, time.time(),
-        )  # fmt: skip
-        if deleted:
-            self._remove(id)
-        return deleted > 0
+        sql = f"DELETE FROM file WHERE id = ? AND project = ? AND {_LIVING} RETURNING id"  # noqa: S608 - a constant
+        return bool(self._delete(sql, id, project, time.time()))
 
     def path(self, id: str) -> Path:  # noqa: A002 - the wire's word
         """Where the content of a file is.
@@ -147,19 +142,19 @@ class Files:
 
     def expire(self, now: float) -> int:
         """Delete the files whose time is over; how many."""
-        with self._database.write() as file:
-            rows = file.execute(
-                "DELETE FROM file WHERE expires_at <= ? RETURNING id", (now,)
-            ).fetchall()
-        for row in rows:
-            self._remove(row["id"])
-        return len(rows)
+        return len(self._delete("DELETE FROM file WHERE expires_at <= ? RETURNING id", now))
 
     def clean_up(self) -> int:
         """Remove contents without a row, of uploads that a crash has cut off; for the server alone."""
         known = {row["id"] for row in self._database.rows("SELECT id FROM file")}
         with our_errors("The files"):
             return clean_up(self._folder, known)
+
+    def _delete(self, sql: str, *values: object) -> list[str]:
+        def rows(file: sqlite3.Connection) -> list[str]:
+            return [row["id"] for row in file.execute(sql, bindable(values)).fetchall()]
+
+        return self._database.delete(rows, lambda ids: list(map(self._remove, ids)))
 
     def _remove(self, id: str) -> None:  # noqa: A002 - the wire's word
         with suppress(OSError):  # the next server removes what stays

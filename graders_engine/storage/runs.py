@@ -145,16 +145,17 @@ class Runs:
 
     def delete(self, project: str, eval_id: str, run_id: str) -> bool:
         """Delete a run with its items and its folder; whether there was one."""
-        with self._database.write() as file:
+
+        def rows(file: sqlite3.Connection) -> list[str]:
             deleted = file.execute(
                 "DELETE FROM run WHERE id = ? AND eval_id = ? AND project = ?",
                 (run_id, eval_id, project),
             ).rowcount
             if deleted:
                 file.execute("DELETE FROM item WHERE run_id = ?", (run_id,))
-        if deleted:
-            self._remove([run_id])
-        return deleted > 0
+            return [run_id] * deleted
+
+        return bool(self._database.delete(rows, self._remove))
 
     def move(self, run_id: str, to: str, from_: Collection[str], **columns: Any) -> bool:
         """Change the status of a run, if it is one of these; whether it was.

@@ -73,6 +73,7 @@ class Store:
                 f"Another server uses {self.folder}: stop it, or name another folder with --jobs."
             )
         try:
+            self._database.keep_reserve(self.folder / "reserve")
             self.files.expire(time.time())
             self._database.forget_deleted(time.time())
             self.files.clean_up()

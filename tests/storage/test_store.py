@@ -13,10 +13,12 @@ from threading import Thread
 
 import pytest
 
-from graders_engine.storage.errors import StoreError, StoreInUse
+from graders_engine.storage.errors import StoreError, StoreFull, StoreInUse
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.ids import new_eval_id, new_file_id, new_run_id
 from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.reserve import RESERVE_BYTES
+from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 
 
@@ -163,3 +165,47 @@ def test_threads_share_a_store(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert all(store.evals.get("p", f"eval_{a}_{b}") for a in range(8) for b in range(25))
+
+
+@pytest.mark.parametrize("deleted", ["file", "eval", "run"])
+def test_a_full_disk_is_cleared_by_deleting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: str
+) -> None:
+    reserve, connect = tmp_path / "reserve", sqlite3.connect
+
+    class OnFullDisk(sqlite3.Connection):
+        """Has the room of the reserve alone."""
+
+        full = False
+
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:  # type: ignore[override] # fewer ways to call
+            if sql == "BEGIN IMMEDIATE" and self.full and reserve.exists():
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            return super().execute(sql, *values)  # type: ignore[arg-type] # as given
+
+    def connected(*args: object, **more: object) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(*args, factory=OnFullDisk, **more)  # type: ignore[call-overload]
+        return made
+
+    monkeypatch.setattr("sqlite3.connect", connected)
+    with Store(tmp_path) as store, store.serve():
+        part = store.files.new_part()
+        part.write(b"x")
+        file = store.files.add(part, project="p", purpose="evals", name="a")
+        store.evals.add(StoredEval("eval_1", "p", "", None, 1, 1, {}))
+        store.runs.add(StoredRun("evalrun_1", "eval_1", "p", "", "", "queued", None, 1, {}, {}))
+        monkeypatch.setattr(OnFullDisk, "full", True)
+        with pytest.raises(StoreFull, match="delete files or runs, or make room") as refused:
+            store.evals.add(StoredEval("eval_2", "p", "", None, 1, 1, {}))
+        assert str(tmp_path) not in str(refused.value)
+        delete = {
+            "file": lambda: store.files.delete("p", file.id),
+            "eval": lambda: store.evals.delete("p", "eval_1"),
+            "run": lambda: store.runs.delete("p", "eval_1", "evalrun_1"),
+        }
+        assert delete[deleted]()
+        assert reserve.stat().st_size == RESERVE_BYTES  # for the next time
+        assert store.files.path(file.id).exists() == (deleted != "file")
+        assert (store.runs.find("evalrun_1") is None) == (deleted != "file")

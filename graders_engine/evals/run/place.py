@@ -27,7 +27,7 @@ RESERVE = "reserve"
 """Takes space while the run goes; when the disk is full, it makes room to say so."""
 RESERVE_BYTES = 1 << 18
 NOTED = "noted"
-"""How many bytes of samples and results there were when the last worker was started."""
+"""The bytes of samples and results, and the number of replies, when the last worker was started."""
 
 
 def rows_of_run(folder: Path, source: Mapping[str, Any]) -> Path:

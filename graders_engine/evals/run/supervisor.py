@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from graders_engine.errors import GradersError, OutOfResources
-from graders_engine.evals.run.place import LOCK, LOG, NOTED, RESULTS, SAMPLES
+from graders_engine.evals.run.place import JUDGED, LOCK, LOG, NOTED, REPLIES, RESULTS, SAMPLES
 from graders_engine.evals.run.spec import as_json, environment
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.lock import ProcessLock
@@ -25,7 +26,7 @@ _log = logging.getLogger("graders_engine")
 AT_ONCE = 2
 """Runs that are worked on at the same time."""
 ATTEMPTS = 3
-"""Workers that may die one after the other without a new result; then the run has failed."""
+"""Workers that may die one after the other without anything new; then the run has failed."""
 INTERVAL_S, POLL_S = 0.25, 0.05
 """Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
 KILL_S = 10.0
@@ -34,6 +35,8 @@ COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.worker")
 _LOG_CHARS = 2_000
 """Of the end of a dead worker's log, in the run's error."""
 _OPEN = ("queued", "in_progress")
+_REPLIES_IN = ((REPLIES, "SELECT COUNT(*) FROM replies"), (JUDGED, "SELECT COUNT(*) FROM judged"))
+"""What counts the replies in files of a run: the next worker does not ask for them again."""
 
 
 class Supervisor:
@@ -155,10 +158,11 @@ class Supervisor:
         return self._store.runs.move(state.id, "queued", ("in_progress",))
 
     def _start(self, state: RunState) -> None:
-        """Start a worker, unless too many have died without a new result."""
+        """Start a worker, unless too many have died without anything new."""
         folder = self._store.run_folder(state.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        died = 0 if _has_grown(folder) else state.attempt
+        keeps_replies = self._settings.judge_settings().cache is None
+        died = 0 if _has_grown(folder, keeps_replies) else state.attempt
         if died >= ATTEMPTS:
             self._give_up(state)
             return
@@ -184,8 +188,8 @@ class Supervisor:
     def _give_up(self, state: RunState) -> None:
         log = _end_of(self._store.run_folder(state.id) / LOG)
         message = (
-            f"The run's worker died {state.attempt} times without a new result. The end of its log: "
-            f"{log or '(empty)'}"
+            f"The run's worker died {state.attempt} times without a new result or reply. The end of its "
+            f"log: {log or '(empty)'}"
         )
         error = {"code": "worker_died", "message": message}
         self._store.runs.move(state.id, "failed", ("queued",), error=error)
@@ -203,15 +207,34 @@ class Supervisor:
             os.killpg(int(text), 9)
 
 
-def _has_grown(folder: Path) -> bool:
-    """Whether there are new results since the last worker was started; what there is now is noted."""
+def _has_grown(folder: Path, keeps_replies: bool) -> bool:
+    """Whether there is more since the last worker was started; what there is now is noted.
+
+    Samples are written in the order of the items, so that one may hold back many replies.
+
+    Args:
+        folder: of the run.
+        keeps_replies: whether the replies of models are kept there, and not in the user's cache.
+    """
     note_file = folder / NOTED
-    now = sum(
-        path.stat().st_size for name in (SAMPLES, RESULTS) if (path := folder / name).exists()
+    paths = (folder / name for name in (SAMPLES, RESULTS))
+    size = sum(path.stat().st_size for path in paths if path.exists())
+    replies = sum(_count(folder / name, sql) for name, sql in _REPLIES_IN) if keeps_replies else 0
+    before = note_file.read_text(encoding="ascii").split() if note_file.exists() else []
+    note_file.write_text(f"{size} {replies}\n", encoding="ascii")
+    return any(
+        old.isdigit() and now > int(old)
+        for old, now in zip(before, (size, replies), strict=False)  # an older note has one number
     )
-    before = note_file.read_text(encoding="ascii").strip() if note_file.exists() else ""
-    note_file.write_text(f"{now}\n", encoding="ascii")
-    return before.isdigit() and now > int(before)
+
+
+def _count(path: Path, sql: str) -> int:
+    """What a query counts in a file; 0 where it cannot be read."""
+    if not path.exists():
+        return 0
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as file:
+        return int(file.execute(sql).fetchone()[0])
+    return 0
 
 
 def _end_of(log: Path) -> str:

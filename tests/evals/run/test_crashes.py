@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from graders_engine.evals.run.place import LOCK, RESULTS, SAMPLES
+from graders_engine.evals.run.place import LOCK, REPLIES, RESULTS, SAMPLES
 from graders_engine.evals.run.spec import as_json
+from graders_engine.evals.run.supervisor import ATTEMPTS
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import StoredRun
 from tests.evals.run.made import (
@@ -184,6 +187,42 @@ def test_a_worker_that_dies_again_and_again_fails_its_run(bench: Bench, tmp_path
     assert done.error["code"] == "worker_died"
     assert "died 3 times" in done.error["message"]
     assert "out of everything" in done.error["message"]
+
+
+def replies_of(path: Path) -> int:
+    """How many replies a cache keeps."""
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as file:
+        if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchone():
+            return 0
+        return int(file.execute("SELECT COUNT(*) FROM replies").fetchone()[0])
+
+
+def test_replies_behind_a_slow_item_are_progress(bench: Bench, server: JudgeServer) -> None:
+    go_on = threading.Event()
+
+    def first_is_slow(asked: Asked) -> Reply:
+        go_on.wait(15 if asked.body["messages"][-1]["content"] == "q0" else 0.05)
+        return slow_model(asked)
+
+    server.script = first_is_slow
+    bench.settings = settings_for(server, concurrency=IN_FLIGHT)
+    items = [{"question": f"q{n}", "label": f"q{n}"} for n in range(40)]
+    run = bench.run([string_check()], completions(*items))
+    path = bench.files(run) / REPLIES
+    supervisor, until = bench.supervisor(), time.monotonic() + 15
+    for _ in range(ATTEMPTS + 1):
+        before = replies_of(path)
+        while replies_of(path) == before and time.monotonic() < until:
+            supervisor.look()
+            time.sleep(0.005)
+        if worker := worker_of(bench, run):
+            os.kill(worker, signal.SIGKILL)
+    go_on.set()
+    done = supervisor.finish(run.id)
+    assert done is not None
+    assert (done.status, done.error) == ("completed", None)
 
 
 def test_two_that_look_after_a_run_start_one_worker(bench: Bench, server: JudgeServer) -> None:
