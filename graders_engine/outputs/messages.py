@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graders_engine.errors import NoOutput, UnknownForm
+from graders_engine.errors import UnknownForm
 from graders_engine.language import strict_json
 from graders_engine.language.content import CUT_OFF, text_of
 from graders_engine.language.kinds import kind_of
@@ -27,7 +27,6 @@ _OF_NUMBERS = {1: "stop", 2: "length", 5: "other"}
 _CUT = ("stopped_limit", "is_truncated")
 """Keys that are true where a text is cut off."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
-EMPTY = "If the model said nothing, give an empty text."
 
 
 def is_message(value: Any) -> bool:
@@ -180,16 +179,6 @@ def require_no_conversation(values: Sequence[Any]) -> None:
         )
 
 
-def require_content(replies: Sequence[Mapping[str, Any]]) -> None:
-    """Check that a message of the model has a key for what it said, if only with null.
-
-    Raises:
-        NoOutput: none has more than a role.
-    """
-    if all(message.keys() <= {"role"} for message in replies):
-        raise NoOutput(f"There is no output: the message has no `content`. {EMPTY}")
-
-
 def one_choice(message: dict[str, Any], finish: str) -> dict[str, Any]:
     """A sample object of one message."""
     return {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
@@ -201,7 +190,6 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -
     Raises:
         UnknownForm: no message after the last one of the user is the model's, or the text of one has no known
             form.
-        NoOutput: the model's messages have no content at all.
     """
     prompts = (place for place, one in enumerate(messages, 1) if role_of(one) in _PROMPT_ROLES)
     replies = [one for one in messages[max(prompts, default=0) :] if is_models(one)]
@@ -218,7 +206,6 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -
             else "No message is the assistant's; the roles are"
         )
         raise UnknownForm(f"{what}: {roles or 'none'}.")
-    require_content(replies)
     texts = [text for message in replies if (text := message_text(message))]
     message: dict[str, Any] = {
         "role": "assistant",

@@ -8,7 +8,6 @@ from typing import Any
 from graders_engine.errors import NoOutput
 from graders_engine.language.scope import SAMPLE_KEYS
 from graders_engine.language.spelling import nearest
-from graders_engine.outputs.messages import EMPTY, require_content
 from graders_engine.outputs.responses import error_in
 
 MAX_LISTED = 12
@@ -46,22 +45,6 @@ def _failure_in(value: Mapping[str, Any]) -> str:
     if value.get("choices") == [] and "output_text" not in value:
         return "its `choices` are empty"
     return f"{value['detail']}" if set(value) == {"detail"} else ""
-
-
-def require_answer(sample: Any) -> Any:
-    """A sample that has no text, if it has an empty one, or a key that may hold an answer without one.
-
-    Raises:
-        NoOutput: all its keys are null, or its message has nothing but a role.
-    """
-    held = {key: sample[key] for key in SAMPLE_KEYS if key in sample} if sample else {}
-    if held and all(part is None for part in held.values()):
-        keys = ", ".join(f"`{key}`" for key in held)
-        raise NoOutput(f"There is no output, but null under {keys}. {EMPTY}")
-    first = held["choices"][0] if held.keys() == {"choices"} and held["choices"] else None
-    if isinstance(first, Mapping) and isinstance(first.get("message"), Mapping):
-        require_content([first["message"]])
-    return sample
 
 
 def misspelt(key: Any) -> str:

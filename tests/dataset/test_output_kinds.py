@@ -114,29 +114,7 @@ def test_an_output_that_may_be_another_one_is_refused_by_name(
     assert words in row.flags["other_error"]
 
 
-SAYS_NOTHING: list[Any] = [
-    {"output_text": None},
-    {"output_text": None, "finish_reason": "stop"},
-    {"output_text": None, "output_json": None, "choices": None},
-    {"choices": [{"message": {}}]},
-    {"choices": [{"message": {"role": "assistant"}, "finish_reason": "stop"}]},
-    {"custom_id": "1", "response": {"body": {"choices": [{"index": 0, "message": {}}]}}},
-    {"role": "assistant"},
-    [USER, {"role": "assistant"}],
-]
-
-
-@pytest.mark.parametrize("output", SAYS_NOTHING)
-def test_an_object_without_an_answer_is_no_empty_answer(engine: Engine, output: Any) -> None:
-    row = grade(engine, output)
-    assert (row.status, row.reward) == ("failed", None)
-    assert "There is no output" in row.flags["other_error"]
-
-
 EMPTY: list[Any] = [
-    {"output_text": None, "output_tools": []},
-    {"output_text": None, "choices": [{"message": said("")}]},
-    {"choices": [{"message": said(None), "finish_reason": "stop"}]},
     {"custom_id": "1", "response": ""},
     [USER, said("x"), USER, said("")],
     [USER, said("x", tool_calls=[CALL]), USER, said(None)],
