@@ -178,7 +178,7 @@ def test_a_full_disk_is_cleared_by_deleting(
 
         full = False
 
-        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:  # type: ignore[override] # fewer ways to call
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
             if sql == "BEGIN IMMEDIATE" and self.full and reserve.exists():
                 error = sqlite3.OperationalError("database or disk is full")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from graders_engine.errors import GradersError, OutOfResources
 from graders_engine.evals.run.place import JUDGED, LOCK, LOG, NOTED, REPLIES, RESULTS, SAMPLES
@@ -171,18 +172,17 @@ class Supervisor:
             return
         command = [*self._command, str(self._store.folder.absolute()), state.id]
         log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(log_file, "ab") as log:
+        # A file, not a pipe: should this process end just now, the worker has all of its settings.
+        with os.fdopen(log_file, "ab") as log, TemporaryFile() as settings:
+            settings.write(self._sent)
+            settings.seek(0)
             try:
                 process = subprocess.Popen(  # noqa: S603 - this package's own program
-                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder,
+                    command, stdin=settings, stdout=log, stderr=log, cwd=folder,
                     env=variables, start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
                 raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
-        if process.stdin is not None:
-            with suppress(OSError):  # it has ended; the next look finds that
-                process.stdin.write(self._sent)
-                process.stdin.close()
         self._started[state.id] = process
 
     def _give_up(self, state: RunState) -> None:
