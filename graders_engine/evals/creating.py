@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from graders_engine.evals.run.failure import RunFailed
 from graders_engine.evals.run.place import ITEMS, lay_out
 from graders_engine.graders import mistakes
 from graders_engine.storage.blobs import our_errors
+from graders_engine.storage.errors import StoreError
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.ids import new_eval_id, new_run_id
 from graders_engine.storage.runs import StoredRun
@@ -96,7 +98,10 @@ def create_run(
         )  # fmt: skip
         kept = store.runs.add(stored)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        # An interrupt may come when the run is kept. What stays of others, the next server removes.
+        with suppress(StoreError):
+            if store.runs.state(made) is None:
+                shutil.rmtree(folder, ignore_errors=True)
         raise
     if kept:
         return stored

@@ -6,10 +6,12 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from graders_engine.storage.errors import store_error
 from graders_engine.storage.ids import as_name
+from graders_engine.storage.lock import ProcessLock, hold
 
 PART = ".part"
 SYNC_BYTES = 32 << 20
@@ -38,7 +40,15 @@ class PartFile:
         self._folder, self._path = folder, folder / f"{as_name(id)}{PART}"
         self._digest, self._unsynced = hashlib.sha256(), 0
         with our_errors("The file"):
-            self._file = open(self._path, "xb", buffering=0, opener=_private)  # noqa: SIM115 - see discard
+            self._file = self._opened()
+
+    def _opened(self) -> FileIO:
+        while True:
+            file = FileIO(self._path, "xb", opener=_private)
+            hold(file.fileno())
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()  # a server that starts has removed it before it was held
 
     @property
     def sha256(self) -> str:
@@ -62,15 +72,23 @@ class PartFile:
                 _sync_content(self._file.fileno())
                 self._unsynced = 0
 
+    def sync(self) -> None:
+        """Bring all of it to the disk.
+
+        Raises:
+            StoreError: the disk is full, or fails.
+        """
+        with our_errors("The file"):
+            os.fsync(self._file.fileno())
+
     def finish(self) -> Path:
-        """Give it its name, once all of it is on the disk; where it is from now on.
+        """Give it its name, after `sync`; where it is from now on.
 
         Raises:
             StoreError: the disk is full, or fails.
         """
         whole = self._folder / as_name(self.id)
         with our_errors("The file"):
-            os.fsync(self._file.fileno())
             self._file.close()
             self._path.rename(whole)
             sync_folder(self._folder)
@@ -115,12 +133,15 @@ def our_errors(subject: str) -> Iterator[None]:
 
 
 def clean_up(folder: Path, known: Collection[str]) -> int:
-    """Remove contents that no row names, and parts; how many. For the one process that writes any."""
+    """Remove contents that no row names, and parts that nobody writes; how many."""
     removed = 0
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name not in known:
-                with suppress(OSError):
-                    os.unlink(entry)
-                    removed += 1
+            lock = ProcessLock(Path(entry))
+            if entry.name in known or not lock.take():
+                continue
+            with suppress(OSError):
+                os.unlink(entry)
+                removed += 1
+            lock.release()
     return removed

@@ -179,8 +179,12 @@ class Database:
             if self._reserve is None:
                 raise
             self._reserve.give_up()
-            with self.write() as file:
-                done = work(file)
+            try:
+                with self.write() as file:
+                    done = work(file)
+            except BaseException:
+                self._reserve.make()  # there may be room for it again: the next one needs it, too
+                raise
         then(done)
         if self._reserve is not None:
             self._reserve.make()

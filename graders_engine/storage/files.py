@@ -10,6 +10,7 @@ from pathlib import Path
 
 from graders_engine.storage.blobs import PartFile, clean_up, our_errors
 from graders_engine.storage.database import Database, bindable
+from graders_engine.storage.errors import StoreError
 from graders_engine.storage.ids import as_name, new_file_id
 from graders_engine.storage.pages import Found, Listing, Page
 
@@ -81,8 +82,11 @@ class Files:
         """
         whole = None
         try:
-            whole = part.finish()
+            part.sync()
             with self._database.write() as file:
+                whole = (
+                    part.finish()
+                )  # inside: while nobody writes, a content without a row is nobody's
                 now = int(time.time())  # inside: rows that come later are not older
                 expires_at = None if expires_after_s is None else now + expires_after_s
                 stored = StoredFile(
@@ -96,8 +100,10 @@ class Files:
         except BaseException:
             part.discard()
             if whole is not None:
-                with suppress(OSError):
-                    whole.unlink(missing_ok=True)
+                # An interrupt may come when the row is there. What stays, the next server removes.
+                with suppress(OSError, StoreError):
+                    if not self._database.rows("SELECT 1 FROM file WHERE id = ?", part.id):
+                        whole.unlink(missing_ok=True)
             raise
         return stored
 
@@ -146,8 +152,8 @@ class Files:
 
     def clean_up(self) -> int:
         """Remove contents without a row, of uploads that a crash has cut off; for the server alone."""
-        known = {row["id"] for row in self._database.rows("SELECT id FROM file")}
-        with our_errors("The files"):
+        with our_errors("The files"), self._database.write() as file:
+            known = {row["id"] for row in file.execute("SELECT id FROM file")}
             return clean_up(self._folder, known)
 
     def _delete(self, sql: str, *values: object) -> list[str]:

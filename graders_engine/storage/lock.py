@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.storage.errors import StoreError
@@ -11,6 +12,13 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment] # a module elsewhere
+
+
+def hold(descriptor: int) -> None:
+    """Wait for the lock of an open file, and hold it until that is closed, where there are such locks."""
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without them
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 class ProcessLock:

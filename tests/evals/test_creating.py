@@ -24,8 +24,10 @@ from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.place import ITEMS
 from graders_engine.evals.wire import encoded, eval_object, json_array, run_object
 from graders_engine.storage.evals import StoredEval
+from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
 from tests.evals.test_requests import BASES
+from tests.storage.interrupts import interrupt_after_the_next_write
 
 RUN: dict[str, Any] = BASES["jsonl"]
 
@@ -107,6 +109,16 @@ def test_a_run_whose_rows_do_not_fit_leaves_nothing(store: Store, owner: StoredE
         create_run(store, owner, new_run(body), now=9)
     assert run_folders(store) == []
     assert store.runs.states("queued") == []
+
+
+def test_an_interrupt_behind_the_run_leaves_its_items(
+    store: Store, owner: StoredEval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after_the_next_write(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        create_run(store, owner, new_run(copy.deepcopy(RUN)), now=5)
+    (kept,) = store.runs.page("default", owner.id, Page()).data
+    assert (store.run_folder(kept.id) / ITEMS).exists()
 
 
 def test_a_run_of_an_eval_that_was_deleted_meanwhile_leaves_nothing(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from graders_engine.storage.errors import StoreError, UnknownCursor
 from graders_engine.storage.files import StoredFile
 from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
+from tests.storage.interrupts import interrupt_after_the_next_write
 
 
 @pytest.fixture
@@ -105,6 +108,41 @@ def test_a_full_disk_leaves_neither_a_row_nor_a_content(
     monkeypatch.undo()
     assert not os.listdir(store.folder / "files")
     assert not store.files.page("p", Page()).data
+
+
+def test_an_interrupt_behind_the_row_leaves_the_content(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = store.files.new_part()
+    part.write(b"whole")
+    interrupt_after_the_next_write(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        store.files.add(part, project="default", purpose="evals", name="a")
+    (kept,) = store.files.page("default", Page()).data
+    assert store.files.path(kept.id).read_bytes() == b"whole"
+
+
+def test_a_server_that_starts_while_a_file_is_added_removes_no_content(store: Store) -> None:
+    added: list[StoredFile] = []
+    starting = Store(store.folder)
+
+    def add() -> None:
+        part = store.files.new_part()
+        part.write(b"whole")
+        added.append(store.files.add(part, project="default", purpose="evals", name="a"))
+
+    for _ in range(50):
+        adding = threading.Thread(target=add)
+        adding.start()
+        while adding.is_alive():
+            with suppress(OSError):
+                starting.files.clean_up()
+        adding.join()
+    starting.close()
+    assert all(store.files.path(file.id).read_bytes() == b"whole" for file in added)
+    assert [file.id for file in added] == [
+        file.id for file in store.files.page("default", Page(limit=100)).data
+    ]
 
 
 def test_a_list_is_filtered_by_purpose(store: Store) -> None:

@@ -53,7 +53,7 @@ def _items(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         role, content = message["role"], message.get("content")
         if role == "tool":
             call_id = message.get("tool_call_id")
-            yield {"type": "function_call_output", "call_id": call_id, "output": _text(content)}
+            yield {"type": "function_call_output", "call_id": call_id, "output": _output(content)}
             continue
         if content not in (None, "", []):
             yield {"role": role, "content": _content(content, role)}
@@ -67,11 +67,12 @@ def _items(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _text(content: Any) -> str:
-    """The text of a tool's message."""
-    if isinstance(content, str):
-        return content
-    return "".join(part["text"] for part in content or () if "text" in part)
+def _output(content: Any) -> Any:
+    """What a tool's message says: its text, or its parts where some are no texts."""
+    parts = content if isinstance(content, list) else []
+    if any(part.get("type") != "text" for part in parts):
+        return [_block(part, "tool") for part in parts]
+    return "".join(part["text"] for part in parts) if parts else content or ""
 
 
 def _content(content: Any, role: str) -> Any:

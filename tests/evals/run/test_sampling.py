@@ -54,6 +54,14 @@ def test_a_conversation_in_the_item_is_sent_in_either_form(given: list[Any]) -> 
     assert chat_messages(sent, "item") == CHAT
 
 
+def test_a_picture_that_a_tool_gave_is_sent_to_responses_too() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+    parts = [{"type": "text", "text": "seen"}, picture]
+    tool = {"role": "tool", "tool_call_id": "c1", "content": parts}
+    (sent,) = responses_body({"messages": [tool]})["input"]
+    assert [part["type"] for part in sent["output"]] == ["input_text", "input_image"]
+
+
 def test_a_template_of_messages_is_filled_from_the_item_alone() -> None:
     template = [
         {"role": "developer", "content": "Answer in {{item.language}}."},
