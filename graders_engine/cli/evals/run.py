@@ -30,10 +30,10 @@ from graders_engine.evals.data_file import KeptData, keep_data
 from graders_engine.evals.requests.eval_body import new_eval
 from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.supervisor import Supervisor
+from graders_engine.evals.runnable import probes
 from graders_engine.evals.wire import data_source_of
 from graders_engine.language import strict_json
 from graders_engine.report.terminal.screen import screen_of
-from graders_engine.server.evals.runnable import probes
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.pages import Page

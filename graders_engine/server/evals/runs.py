@@ -9,6 +9,7 @@ from graders_engine.errors import Mistake, UnavailableGrader
 from graders_engine.evals.creating import DIGEST, content_of, create_run
 from graders_engine.evals.requests.rows import CONTENT
 from graders_engine.evals.requests.run_body import NewRun, new_run, split_run
+from graders_engine.evals.runnable import probes
 from graders_engine.evals.wire import (
     ACTIVE,
     STATES,
@@ -21,7 +22,6 @@ from graders_engine.graders import mistakes
 from graders_engine.server.bodies import MAX_VALUES
 from graders_engine.server.evals.context import Context, answer, found, seconds
 from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is_repeated
-from graders_engine.server.evals.runnable import probes
 from graders_engine.server.exchange import JSON, Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.store.query import choice_of, page_of, read_query
