@@ -84,9 +84,7 @@ class Files:
         try:
             part.sync()
             with self._database.write() as file:
-                whole = (
-                    part.finish()
-                )  # inside: while nobody writes, a content without a row is nobody's
+                whole = part.finish()  # inside: seen from another transaction, it has its row
                 now = int(time.time())  # inside: rows that come later are not older
                 expires_at = None if expires_after_s is None else now + expires_after_s
                 stored = StoredFile(
