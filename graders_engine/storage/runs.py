@@ -197,7 +197,7 @@ class Items:
             return file.executemany(
                 "INSERT INTO item (run_id, id, status, body) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (run_id, id) DO NOTHING",
-                ((run_id, item["id"], _status_of(item), as_json(item)) for item in objects),
+                ((run_id, item["id"], item_status(item), as_json(item)) for item in objects),
             ).rowcount
 
     def page(self, run_id: str, page: Page, status: str | None = None) -> Found[dict[str, Any]]:
@@ -221,7 +221,8 @@ class Items:
         return self._database.row("SELECT 1 FROM item WHERE run_id = ?", run_id) is not None
 
 
-def _status_of(item: Mapping[str, Any]) -> str:
+def item_status(item: Mapping[str, Any]) -> str:
+    """The status of an output item in the one spelling that is searched and counted by; empty without one."""
     status = item.get("status")
     return _STATUSES.get(status, status) if isinstance(status, str) else ""
 

@@ -187,6 +187,19 @@ def test_a_run_without_its_eval_and_items_without_their_run_are_kept(
     assert "run evalrun_1: made of its output items" in said
 
 
+def test_a_run_made_of_its_items_counts_a_status_however_it_is_spelt(
+    store: Store, put: Any
+) -> None:
+    statuses = ["pass", "passed", "failed", "fail", "error"]
+    items = [
+        changed(ITEMS[0], id=f"outputitem_{number}", status=status)
+        for number, status in enumerate(statuses)
+    ]
+    put([EVALS[0], *items])
+    (made,) = (one for one in listed(store) if one["object"] == "eval.run")
+    assert made["result_counts"] == {"total": 5, "passed": 2, "failed": 2, "errored": 1}
+
+
 @pytest.mark.parametrize("broken", ["../../etc", "", None, "a b"])
 def test_an_object_whose_id_leads_elsewhere_is_left_out_by_name(
     broken: Any, store: Store, put: Any

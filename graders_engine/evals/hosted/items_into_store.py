@@ -12,7 +12,7 @@ from graders_engine.evals.hosted.names import short
 from graders_engine.evals.wire import AS_IMPORTED, NO_COUNTS
 from graders_engine.storage.ids import is_name
 from graders_engine.storage.pages import Page
-from graders_engine.storage.runs import StoredRun
+from graders_engine.storage.runs import StoredRun, item_status
 from graders_engine.storage.store import Store
 
 BATCH = 200
@@ -182,7 +182,7 @@ class ItemWriter:
         counts, criteria = Counter(NO_COUNTS), dict[str, list[int]]()
         for item in self._items_of(run_id):
             counts["total"] += 1
-            counts[_COUNTED.get(str(item.get("status")), "errored")] += 1
+            counts[_COUNTED.get(item_status(item), "errored")] += 1
             for result in item.get("results") or ():
                 if isinstance(result.get("passed"), bool):
                     passed_failed = criteria.setdefault(str(result.get("name")), [0, 0])

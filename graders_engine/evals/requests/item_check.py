@@ -18,6 +18,7 @@ from typing import Any
 
 from graders_engine.errors import GradersError
 from graders_engine.evals.requests.item_schema import ItemSchema
+from graders_engine.evals.run.spec import environment_without_keys
 from graders_engine.language import strict_json
 
 MAX_FAULTS = 20
@@ -95,6 +96,7 @@ def _process(schema: ItemSchema) -> Iterator[_Process]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=environment_without_keys(),
         ) as process:
             timer = threading.Timer(LONGEST_S, process.kill)
             timer.daemon = True
