@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -170,20 +170,27 @@ class Supervisor:
         variables = environment(self._settings)
         if not self._store.runs.move(state.id, "queued", ("queued",), attempt=died + 1):
             return
-        command = [*self._command, str(self._store.folder.absolute()), state.id]
+        try:
+            self._started[state.id] = self._worker(state.id, folder, variables)
+        except OSError as error:
+            self._store.runs.note(
+                state.id, attempt=died
+            )  # none has died: this system may have room later
+            raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
+
+    def _worker(
+        self, run_id: str, folder: Path, variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        command = [*self._command, str(self._store.folder.absolute()), run_id]
         log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         # A file, not a pipe: should this process end just now, the worker has all of its settings.
         with os.fdopen(log_file, "ab") as log, TemporaryFile() as settings:
             settings.write(self._sent)
             settings.seek(0)
-            try:
-                process = subprocess.Popen(  # noqa: S603 - this package's own program
-                    command, stdin=settings, stdout=log, stderr=log, cwd=folder,
-                    env=variables, start_new_session=True,
-                )  # fmt: skip
-            except OSError as error:
-                raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
-        self._started[state.id] = process
+            return subprocess.Popen(  # noqa: S603 - this package's own program
+                command, stdin=settings, stdout=log, stderr=log, cwd=folder,
+                env=variables, start_new_session=True,
+            )  # fmt: skip
 
     def _give_up(self, state: RunState) -> None:
         log = _end_of(self._store.run_folder(state.id) / LOG)

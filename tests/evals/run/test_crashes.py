@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from graders_engine.errors import OutOfResources
 from graders_engine.evals.run.place import LOCK, REPLIES, RESULTS, SAMPLES
 from graders_engine.evals.run.spec import as_json
 from graders_engine.evals.run.supervisor import ATTEMPTS
@@ -174,6 +175,15 @@ def test_both_killed_at_once_are_replaced_by_the_next(bench: Bench, server: Judg
     done = bench.finish(run)
     assert done.status == "completed"
     check(bench, server, run, killed)
+
+
+def test_a_system_that_starts_no_worker_fails_no_run(bench: Bench) -> None:
+    run = bench.run([string_check()], jsonl(row("a")))
+    refused = bench.supervisor(command=("/nowhere/python",))
+    for _ in range(2 * ATTEMPTS):
+        with pytest.raises(OutOfResources, match="A worker cannot be started"):
+            refused.look()
+    assert bench.finish(run).status == "completed"
 
 
 def test_a_worker_that_dies_again_and_again_fails_its_run(bench: Bench, tmp_path: Path) -> None:
