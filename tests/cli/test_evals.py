@@ -103,6 +103,21 @@ def test_an_eval_of_a_file_is_run_and_kept(folder: Path) -> None:
     assert shown.strip() == printed.partition("\n\nkept in")[0].strip()
 
 
+def test_a_threshold_that_no_score_reaches_is_said(folder: Path) -> None:
+    near = {
+        **{key: MATCH[key] for key in ("input", "reference")}, "type": "text_similarity",
+        "name": "near", "evaluation_metric": "fuzzy_match", "pass_threshold": 80,
+    }  # fmt: skip
+    write(folder / "eval.json", [eval_body(MATCH, near)])
+    arguments = ("run", "eval.json", "--data", "rows.jsonl", "--jobs", "store", "--json")
+    ended = graders(folder, "evals", *arguments)
+    sentence = "'near': no item can pass, as its pass_threshold is 80 and its highest score 1."
+    assert f"warning: the criterion {sentence}" in " ".join(ended.stderr.split())
+    run = json.loads(ended.stdout)
+    assert run["result_counts"]["passed"] == 0
+    assert sentence in " ".join(evals(folder, "show", run["eval_id"]).split())
+
+
 def test_equal_files_make_one_eval_and_keep_equal_rows_once(folder: Path) -> None:
     first, second = run_of(folder), run_of(folder)
     assert first["eval_id"] == second["eval_id"]

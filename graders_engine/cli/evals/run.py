@@ -14,7 +14,7 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.evals.progress import run_progress
 from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find
-from graders_engine.cli.evals.text import counts_of, pass_rate
+from graders_engine.cli.evals.text import counts_of, pass_rate, threshold_lines
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
@@ -114,6 +114,7 @@ def run(
     screen = screen_of(sys.stdout)
     with Store(jobs) as store:
         owner = _eval_of(store, project, eval_name)
+        print_lines(threshold_lines(owner), err=True)
         source = _data_source(store, owner, **asked)
         _require_runnable(settings, owner, str(source.get("model") or ""))
         kept = keep_data(store, project, data)
