@@ -16,11 +16,11 @@ def unreachable(criteria: Sequence[Any]) -> Iterator[str]:
     """
     for criterion in criteria:
         if isinstance(criterion, dict):
-            threshold, highest = criterion.get("pass_threshold"), _highest_score(criterion)
-            if highest is not None and _is_number(threshold) and threshold > highest:
+            threshold, highest = _number(criterion.get("pass_threshold")), _highest_score(criterion)
+            if threshold is not None and highest is not None and threshold > highest:
                 yield (
-                    f"'{criterion.get('name')}': no item can pass, as its pass_threshold is {threshold:g} and "
-                    f"its highest score {highest:g}."
+                    f"'{criterion.get('name')}': no item can pass, as its pass_threshold is {threshold:g} "
+                    f"and its highest score {highest:g}."
                 )
 
 
@@ -32,9 +32,8 @@ def _highest_score(criterion: dict[str, Any]) -> float | None:
     bounds = criterion.get("range")
     if bounds is None:
         return 1.0
-    top = bounds[-1] if isinstance(bounds, list) and bounds else None
-    return top if _is_number(top) else None
+    return _number(bounds[-1]) if isinstance(bounds, list) and bounds else None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

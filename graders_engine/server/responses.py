@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,11 +71,22 @@ def refusal(error: Exception) -> Refused | None:
     return None
 
 
+_PATH = re.compile(
+    r"""(?P<quote>['"])/(?:[^'"\n]*/)?(?P<quoted>[^'"/\n]+)/?(?P=quote)"""
+    r"""|(?<![\w:/.~])/(?:[^/\s'"<>|:]+/)+(?P<name>[^/\s'"<>|:,;()]+)/?"""
+)
+
+
+def without_paths(text: str) -> str:
+    """An error's text as clients may see it: of each absolute path of this machine, its last name alone."""
+    return _PATH.sub(lambda found: found["name"] or f"'{found['quoted']}'", text)
+
+
 def error_body(status: int, mistake: Mistake) -> bytes:
-    """The error object: `{"error": {"message", "type", "param", "code"}}`."""
+    """The error object: `{"error": {"message", "type", "param", "code"}}`, without paths of this machine."""
     default = "invalid_request_error" if status < 500 else "server_error"
     error = {
-        "message": mistake.message,
+        "message": mistake.message if status < 500 else without_paths(mistake.message),
         "type": _TYPES.get(status, default),
         "param": mistake.param,
         "code": mistake.code,
