@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -153,6 +155,8 @@ class UploadForm:
             raise _malformed("a part has no `Content-Disposition: form-data; name=...`")
         self._name = options[b"name"].decode("utf-8", "replace")
         file_name = options.get(b"filename")
+        if file_name is None:
+            file_name = _extended_name(self._disposition)
         self._is_file = file_name is not None
         if self._name not in FIELDS:
             name = self._name[:100]
@@ -200,6 +204,21 @@ class UploadForm:
         self._ended = True
 
 
+def _extended_name(disposition: bytes) -> bytes | None:
+    """The name of a file in the form of RFC 5987, `filename*=UTF-8''a%20b`; None without one.
+
+    RFC 7578 wants none in forms, so a plain `filename` beside it counts, as for python-multipart.
+    """
+    for key, value in _PARAMETER.findall(disposition):
+        charset, *rest = value.strip(b'"').split(b"'", 2)
+        if key.lower() == b"filename*" and len(rest) == _AFTER_CHARSET:
+            name = unquote_to_bytes(rest[-1])
+            return name.decode("latin-1").encode() if charset.lower() == b"iso-8859-1" else name
+    return None
+
+
+_PARAMETER = re.compile(rb';[ \t]*([^=;" \t]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;" \t]*)')
+_AFTER_CHARSET = 2  # its language, and the name
 _PLAIN = (b"7bit", b"8bit", b"binary")
 
 
