@@ -160,9 +160,16 @@ def said_back(asked: Any) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "rows", "sentence"),
     [
-        (["--model", "m"], ROWS, "--messages: what should the model be asked?"),
-        (["--messages", "item.m"], ROWS, "--messages is for --model NAME"),
-        ([], [{"item": {"label": 3}, "model_sample": "x"}], "line 1 of"),
+        (["--model", "m"], ROWS, "--model needs --messages, as no earlier run"),
+        (["--messages", "item.m"], ROWS, "--messages needs --model NAME"),
+        (["--model", "m", "--messages", "itm.x"], ROWS, "Invalid type for '--messages[0]'"),
+        (["--model", "m", "--messages", "item.m"], ROWS, "The model 'm' has no endpoint."),
+        (
+            ["--model", "m", "--messages", "item.m", "--sampling-params", "{temperature: 9}"],
+            ROWS,
+            "Invalid '--sampling-params.temperature': decimal above maximum value.",
+        ),
+        ([], [{"item": {"label": 3}, "model_sample": "x"}], "line 1 of rows.jsonl: "),
         ([], ["no object"], "line 1: "),
         ([], [], "rows.jsonl has no rows."),
     ],
@@ -276,6 +283,10 @@ def listed_by(server: Server) -> list[dict[str, Any]]:
         (["show", "evalrun_9", "--jobs", "store"], "There is no eval and no run 'evalrun_9'"),
         (["show", "eval_", "--jobs", "store"], "Several ids begin with 'eval_'"),
         (["show", "eval_1", "--jobs", "store", "--project", "x"], "of the project x"),
+        (
+            ["run", "none.json", "--data", "rows.jsonl", "--jobs", "store"],
+            "There is no file none.json.",
+        ),
         (["run", "evalrun_1", "--data", "rows.jsonl", "--jobs", "store"], "evalrun_1 is a run;"),
         (["run", "eval_3", "--data", "rows.jsonl", "--jobs", "store"], "'testing_criteria'"),
     ],
