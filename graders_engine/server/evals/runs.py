@@ -158,8 +158,8 @@ class RunHandlers:
         lines = await self._served.call(content_of, self._served.store, stored)
         content = None if lines is None else json_array(lines)
         if stored.error is not None:
-            shown = {key: _for_clients(value) for key, value in stored.error.items()}
-            stored = dataclasses.replace(stored, error=shown)
+            error = {key: _for_clients(value) for key, value in stored.error.items()}
+            stored = dataclasses.replace(stored, error=error)
         return run_object(stored, report_url(exchange, stored.id), content)
 
 
