@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +79,19 @@ _PATH = re.compile(
 
 
 def without_paths(text: str) -> str:
-    """An error's text as clients may see it: of each absolute path of this machine, its last name alone."""
-    return _PATH.sub(lambda found: found["name"] or f"'{found['quoted']}'", text)
+    """An error's text as clients may see it: of each absolute path of this machine, its last name alone.
+
+    What begins with no folder of this machine, such as the path of a URL, stays as it is.
+    """
+    return _PATH.sub(_last_name, text)
+
+
+def _last_name(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
+    first = found[0].removeprefix(quote)[1:].partition("/")[0]
+    if not os.path.isdir(f"/{first}"):
+        return found[0]
+    return found["name"] or f"{quote}{found['quoted']}{quote}"
 
 
 def error_body(status: int, mistake: Mistake) -> bytes:

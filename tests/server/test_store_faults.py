@@ -121,7 +121,8 @@ def test_what_the_programs_of_the_server_say_has_no_paths_either() -> None:
     [
         ("The cache /srv/a/b.sqlite cannot be read.", "The cache b.sqlite cannot be read."),
         ("'/srv/my jobs/x y.jsonl': gone", "'x y.jsonl': gone"),
-        ('File "/opt/x/worker.py", line 3', "File 'worker.py', line 3"),
+        ('File "/opt/x/worker.py", line 3', 'File "worker.py", line 3'),
+        ("The endpoint answered 404 to /v1/chat/completions", None),
         ("(/srv/jobs/store/runs/)", "(runs)"),
         ("http://127.0.0.1:80/v1/evals answered 1/2/3", None),
         ("See /docs or ./a/b, a/b/c and ~/x/y", None),
