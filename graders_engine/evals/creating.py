@@ -119,7 +119,7 @@ def content_of(store: Store, run: StoredRun) -> bytes | None:
     if not isinstance(source, dict) or source.get("type") != "file_content" or "content" in source:
         return None
     path = store.run_folder(run.id) / ITEMS
-    with our_errors(str(path)):
+    with our_errors("The items of the run", path, cannot="be read"):
         return path.read_bytes() if path.exists() else b""
 
 
@@ -158,7 +158,7 @@ def _keep_rows(store: Store, owner: StoredEval, new: NewRun, run_id: str) -> Non
         raise InvalidBody([mistakes.invalid(FILE, reason)])
     check_file(store.files.path(file.id), file.id, schema)
     try:
-        with our_errors(str(store.run_folder(run_id))):
+        with our_errors("The items of the run", store.run_folder(run_id)):
             lay_out(store, run_id, new.data_source)
     except RunFailed as error:
         raise InvalidBody([mistakes.invalid(FILE, str(error))]) from None
@@ -174,7 +174,7 @@ def _schema_of(owner: StoredEval) -> ItemSchema:
 
 def _write(folder: Path, lines: Iterator[bytes]) -> None:
     path = folder / ITEMS
-    with our_errors(str(path)):
+    with our_errors("The items of the run", path):
         folder.mkdir(mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:

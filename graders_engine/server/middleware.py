@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from graders_engine.errors import Mistake
+from graders_engine.errors import DataSetError, Mistake
 from graders_engine.server.body_budget import BodyBudget
 from graders_engine.server.exchange import STREAMED, Exchange
 from graders_engine.server.logs import Log, body_text, describe_exception
@@ -119,6 +119,8 @@ def answer_errors(*, log_messages: bool) -> Middleware:
                 exchange.log_fields["error"] = refused.mistake.code
                 if isinstance(error, StoreError) and error.path is not None:
                     exchange.log_fields["path_on_disk"] = str(error.path)
+                elif isinstance(error, DataSetError):  # the response has no paths
+                    exchange.log_fields["reason"] = str(error)
                 if exchange.started:  # it cannot be taken back: raising closes the connection
                     raise
                 body = error_body(refused.status, refused.mistake)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,11 +72,33 @@ def refusal(error: Exception) -> Refused | None:
     return None
 
 
+_PATH = re.compile(
+    r"""(?P<quote>['"])/(?:[^'"\n]*/)?(?P<quoted>[^'"/\n]+)/?(?P=quote)"""
+    r"""|(?<![\w:/.~])/(?:[^/\s'"<>|:]+/)+(?P<name>[^/\s'"<>|:,;()]+)/?"""
+)
+
+
+def without_paths(text: str) -> str:
+    """An error's text as clients may see it: of each absolute path of this machine, its last name alone.
+
+    What begins with no folder of this machine, such as the path of a URL, stays as it is.
+    """
+    return _PATH.sub(_last_name, text)
+
+
+def _last_name(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
+    first = found[0].removeprefix(quote)[1:].partition("/")[0]
+    if not os.path.isdir(f"/{first}"):
+        return found[0]
+    return found["name"] or f"{quote}{found['quoted']}{quote}"
+
+
 def error_body(status: int, mistake: Mistake) -> bytes:
-    """The error object: `{"error": {"message", "type", "param", "code"}}`."""
+    """The error object: `{"error": {"message", "type", "param", "code"}}`, without paths of this machine."""
     default = "invalid_request_error" if status < 500 else "server_error"
     error = {
-        "message": mistake.message,
+        "message": mistake.message if status < 500 else without_paths(mistake.message),
         "type": _TYPES.get(status, default),
         "param": mistake.param,
         "code": mistake.code,

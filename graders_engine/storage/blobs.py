@@ -120,8 +120,15 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def our_errors(subject: str) -> Iterator[None]:
+def our_errors(
+    subject: str, path: Path | None = None, *, cannot: str = "be stored"
+) -> Iterator[None]:
     """Turn an error of the system into the store's.
+
+    Args:
+        subject: what is stored or read, by a name that clients may see.
+        path: where it is, for logs.
+        cannot: what fails.
 
     Raises:
         StoreError: in place of any OSError.
@@ -129,7 +136,7 @@ def our_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise store_error(f"{subject} cannot be stored", error) from error
+        raise store_error(f"{subject} cannot {cannot}", error, path) from error
 
 
 def clean_up(folder: Path, known: Collection[str]) -> int:

@@ -27,6 +27,13 @@ class Reserve:
             while (left := RESERVE_BYTES - file.tell()) > 0:
                 file.write(os.urandom(min(left, _STEP)))  # zeros may take no space
 
+    @property
+    def bytes(self) -> int:
+        """How much space it takes; 0 where it is not there."""
+        with suppress(OSError):
+            return self._path.stat().st_size
+        return 0
+
     def give_up(self) -> None:
         """Give its space back."""
         with suppress(OSError):

@@ -10,15 +10,23 @@ from pathlib import Path
 
 from graders_engine.storage.blobs import our_errors
 from graders_engine.storage.database import Database
-from graders_engine.storage.errors import StoreInUse
+from graders_engine.storage.errors import StoreFull, StoreInUse
 from graders_engine.storage.evals import Evals
 from graders_engine.storage.files import Files
 from graders_engine.storage.ids import as_name
 from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.reserve import Reserve
 from graders_engine.storage.runs import Items, Runs
 
-DATABASE = "store.sqlite3"
-"""The file in the folder."""
+DATABASE, LOCK, RESERVE = "store.sqlite3", "lock", "reserve"
+"""Files in the folder."""
+
+
+_NO_ROOM = (
+    "The disk of {} is full. A server needs 2 MiB there: one to work in, and one that it keeps in {}, so "
+    "that clients can delete files and runs when the disk is full. Make room on the disk, or name a folder "
+    "on another one with --jobs."
+)
 
 
 class Store:
@@ -55,6 +63,24 @@ class Store:
         self.runs = Runs(self._database, self._remove_runs)
         self.items = Items(self._database)
 
+    @classmethod
+    def for_server(cls, folder: Path) -> Store:
+        """Open a store to serve it. On a full disk, its reserve makes room: then clients can delete.
+
+        Raises:
+            StoreFull: the disk is full, and there is no reserve; the message says what to do.
+            StoreError: the folder cannot be used.
+        """
+        try:
+            return cls(folder)
+        except StoreFull:
+            if not _give_reserve_up(folder):
+                raise StoreFull(_NO_ROOM.format(folder, folder / RESERVE)) from None
+        try:
+            return cls(folder)
+        except StoreFull:
+            raise StoreFull(_NO_ROOM.format(folder, folder / RESERVE)) from None
+
     @property
     def _runs_folder(self) -> Path:
         return self.folder / "runs"
@@ -67,13 +93,13 @@ class Store:
             StoreInUse: another server has it.
             StoreError: the folder cannot be used.
         """
-        lock = ProcessLock(self.folder / "lock")
+        lock = ProcessLock(self.folder / LOCK)
         if not lock.take():
             raise StoreInUse(
                 f"Another server uses {self.folder}: stop it, or name another folder with --jobs."
             )
         try:
-            self._database.keep_reserve(self.folder / "reserve")
+            self._database.keep_reserve(self.folder / RESERVE)
             self.files.expire(time.time())
             self._database.forget_deleted(time.time())
             self.files.clean_up()
@@ -116,3 +142,13 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _give_reserve_up(folder: Path) -> bool:
+    """Give up the space that a store keeps, unless a server has the store; whether there was any."""
+    lock, reserve = ProcessLock(folder / LOCK), Reserve(folder / RESERVE)
+    if not reserve.bytes or not lock.take():
+        return False
+    reserve.give_up()
+    lock.release()
+    return True

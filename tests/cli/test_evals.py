@@ -103,6 +103,21 @@ def test_an_eval_of_a_file_is_run_and_kept(folder: Path) -> None:
     assert shown.strip() == printed.partition("\n\nkept in")[0].strip()
 
 
+def test_a_threshold_that_no_score_reaches_is_said(folder: Path) -> None:
+    near = {
+        **{key: MATCH[key] for key in ("input", "reference")}, "type": "text_similarity",
+        "name": "near", "evaluation_metric": "fuzzy_match", "pass_threshold": 80,
+    }  # fmt: skip
+    write(folder / "eval.json", [eval_body(MATCH, near)])
+    arguments = ("run", "eval.json", "--data", "rows.jsonl", "--jobs", "store", "--json")
+    ended = graders(folder, "evals", *arguments)
+    sentence = "'near': no item can pass, as its pass_threshold is 80 and its highest score 1."
+    assert f"warning: the criterion {sentence}" in " ".join(ended.stderr.split())
+    run = json.loads(ended.stdout)
+    assert run["result_counts"]["passed"] == 0
+    assert sentence in " ".join(evals(folder, "show", run["eval_id"]).split())
+
+
 def test_equal_files_make_one_eval_and_keep_equal_rows_once(folder: Path) -> None:
     first, second = run_of(folder), run_of(folder)
     assert first["eval_id"] == second["eval_id"]
@@ -145,9 +160,16 @@ def said_back(asked: Any) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "rows", "sentence"),
     [
-        (["--model", "m"], ROWS, "--messages: what should the model be asked?"),
-        (["--messages", "item.m"], ROWS, "--messages is for --model NAME"),
-        ([], [{"item": {"label": 3}, "model_sample": "x"}], "line 1 of"),
+        (["--model", "m"], ROWS, "--model needs --messages, as no earlier run"),
+        (["--messages", "item.m"], ROWS, "--messages needs --model NAME"),
+        (["--model", "m", "--messages", "itm.x"], ROWS, "Invalid type for '--messages[0]'"),
+        (["--model", "m", "--messages", "item.m"], ROWS, "The model 'm' has no endpoint."),
+        (
+            ["--model", "m", "--messages", "item.m", "--sampling-params", "{temperature: 9}"],
+            ROWS,
+            "Invalid '--sampling-params.temperature': decimal above maximum value.",
+        ),
+        ([], [{"item": {"label": 3}, "model_sample": "x"}], "line 1 of rows.jsonl: "),
         ([], ["no object"], "line 1: "),
         ([], [], "rows.jsonl has no rows."),
     ],
@@ -261,6 +283,10 @@ def listed_by(server: Server) -> list[dict[str, Any]]:
         (["show", "evalrun_9", "--jobs", "store"], "There is no eval and no run 'evalrun_9'"),
         (["show", "eval_", "--jobs", "store"], "Several ids begin with 'eval_'"),
         (["show", "eval_1", "--jobs", "store", "--project", "x"], "of the project x"),
+        (
+            ["run", "none.json", "--data", "rows.jsonl", "--jobs", "store"],
+            "There is no file none.json.",
+        ),
         (["run", "evalrun_1", "--data", "rows.jsonl", "--jobs", "store"], "evalrun_1 is a run;"),
         (["run", "eval_3", "--data", "rows.jsonl", "--jobs", "store"], "'testing_criteria'"),
     ],

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from graders_engine.errors import DataSetError
+from graders_engine.evals.creating import create_run
 from graders_engine.evals.hosted.dashboard import GivenGrader
 from graders_engine.evals.hosted.into_store import StoreImport, import_into
+from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.items import OutputItems
 from graders_engine.evals.wire import eval_object, run_object
 from graders_engine.storage.pages import Page
@@ -162,6 +164,39 @@ def test_what_the_export_lacks_is_named(put: Any) -> None:
     assert "mini (run evalrun_1): the export has 6 of its 9 output items." in said
     assert "file-1: the rows of 1 run were in this file" in said
     assert "the criterion Coherence: azure_ai_evaluator is built into Azure AI Foundry" in said
+
+
+def test_a_threshold_that_no_score_reaches_is_named(put: Any) -> None:
+    near, minimum, score = (
+        next(one for one in CRITERIA if one["type"] == kind)
+        for kind in ("text_similarity", "python", "score_model")
+    )
+    criteria = [
+        {**near, "pass_threshold": 1.5},
+        {**near, "name": "at the top", "pass_threshold": 1},
+        {**minimum, "pass_threshold": 99},
+        {**score, "range": [1, 7], "pass_threshold": 8},
+        {**score, "name": "default range", "range": None, "pass_threshold": 3},
+    ]
+    assert put([changed(EVALS[1], testing_criteria=criteria)]).notes == [
+        f"{EVALS[1]['name']} (eval eval_2): the criterion '{name}': no item can pass, as its pass_threshold "
+        f"is {threshold} and its highest score {highest}."
+        for name, threshold, highest in (
+            (near["name"], "1.5", "1"), (score["name"], "8", "7"), ("default range", "3", "1"),
+        )
+    ]  # fmt: skip
+
+
+def test_an_imported_criterion_without_a_threshold_can_be_run(store: Store, put: Any) -> None:
+    near = next(one for one in CRITERIA if one["type"] == "text_similarity")
+    del (lacking := dict(near))["pass_threshold"]
+    assert not put([changed(EVALS[1], testing_criteria=[lacking])]).notes
+    owner = store.evals.get("default", "eval_2")
+    assert owner is not None
+    rows = [item["datasource_item"] for item in ITEMS if item["eval_id"] == "eval_2"]
+    content = [{"item": row, "sample": {"output_text": "x"}} for row in rows]
+    source = {"type": "jsonl", "source": {"type": "file_content", "content": content}}
+    assert create_run(store, owner, new_run({"data_source": source}), now=NOW) is not None
 
 
 def test_a_run_without_its_eval_and_items_without_their_run_are_kept(

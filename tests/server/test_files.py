@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import openai
 import pytest
@@ -82,6 +83,37 @@ def test_a_deleted_file_is_gone(client: openai.OpenAI) -> None:
             ask(file.id)
         assert (caught.value.code, caught.value.param) == ("not_found", "id")
         assert file.id in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ("filename*=UTF-8''na%C3%AFve%20a.jsonl", "na\u00efve a.jsonl"),
+        ("FileName* = utf-8'en'%e2%82%ac; x=1", "\u20ac"),
+        ("filename*=iso-8859-1''%e9.jsonl", "\u00e9.jsonl"),
+        ("filename*=\"UTF-8''a%3Bb\"", "a;b"),
+        ("filename=plain; filename*=UTF-8''other", "plain"),  # as python-multipart and Starlette
+        ("filename*=UTF-8''other; filename=\"plain\"", "plain"),
+        ("filename*=UTF-8''%00..%2F..%5Cx%0D%0Ay", "\0../..\\x\r\ny"),
+        (f"filename*=UTF-8''{'%C3%A9' * 300}", "\u00e9" * 300),
+        ("filename*=UTF-8''%FF", "\ufffd"),
+        (f"filename=\"../a\0{'b' * 300}\"", f"../a\0{'b' * 300}"),
+    ],
+)  # fmt: skip
+def test_a_name_may_have_any_form_and_is_no_path(
+    parameters: str, name: str, store: Server, client: openai.OpenAI
+) -> None:
+    file = f'--B\r\nContent-Disposition: form-data; name="file"; {parameters}\r\n\r\n{{}}\r\n'
+    purpose = '--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nevals\r\n--B--\r\n'
+    form = {"content-type": "multipart/form-data; boundary=B"}
+    answer = store.ask("POST", "/v1/files", (file + purpose).encode("latin-1"), form)
+    assert answer.status == 200, answer.body
+    assert client.files.retrieve(answer.json["id"]).filename == name
+    headers = client.files.content(answer.json["id"]).response.headers
+    plain, _, extended = headers["content-disposition"].partition("; filename*=UTF-8''")
+    assert plain.isascii()
+    assert plain.isprintable()
+    assert unquote(extended) == name
 
 
 def test_an_empty_file_is_a_file(client: openai.OpenAI) -> None:

@@ -9,7 +9,7 @@ import click
 
 from graders_engine.cli.evals.run import run
 from graders_engine.cli.evals.run_report import show_run
-from graders_engine.cli.evals.stored import find, opened
+from graders_engine.cli.evals.stored import find, opened, show_command, where
 from graders_engine.cli.evals.text import criteria_lines, eval_lines
 from graders_engine.cli.parsing.command import Command, Group
 from graders_engine.cli.parsing.store import JOBS, PROJECT
@@ -46,7 +46,7 @@ command.add_command(run)
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="Most evals, the newest first.",
+    help="Show at most N evals, the newest first.",
 )
 @_JSON
 def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
@@ -72,10 +72,10 @@ def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
         return
     screen = screen_of(sys.stdout)
     for position, (one, runs) in enumerate(evals):
-        more = f"graders evals show {one.id}" if runs.has_more else ""
+        more = show_command(one, jobs) if runs.has_more else ""
         print_lines([*([""] if position else []), *eval_lines(one, runs.data, more, screen)])
     if found.has_more:
-        print_lines(["", f"There are more evals: --limit {2 * limit}"])
+        print_lines(["", f"… more: graders evals list --limit {2 * limit} {where(jobs, project)}"])
 
 
 @command.command("show", cls=Command, example="graders evals show evalrun_68b1... --jobs DIR")
@@ -88,7 +88,7 @@ def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Most items of a run that did not pass, and most runs of an eval.",
+    help="Show at most N items of a run that did not pass, or N runs of an eval.",
 )
 @_JSON
 def show(shown_id: str, jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
@@ -117,5 +117,5 @@ def _show_eval(
         whole = {**eval_object(found), "runs": [run_object(one, "") for one in listed]}
         click.echo(format_value(whole, "json"))
         return
-    more = f"--limit {2 * max(limit, 1)}" if runs.has_more else ""
+    more = show_command(found, store.folder, 2 * max(limit, 1)) if runs.has_more else ""
     print_lines([*eval_lines(found, listed, more, screen), *criteria_lines(found)])

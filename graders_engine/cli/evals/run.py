@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import click
 from graders_engine.blocking import Engine
 from graders_engine.cli.evals.progress import run_progress
 from graders_engine.cli.evals.run_report import show_run
-from graders_engine.cli.evals.stored import find
-from graders_engine.cli.evals.text import counts_of, pass_rate
+from graders_engine.cli.evals.stored import find, show_command
+from graders_engine.cli.evals.text import counts_of, pass_rate, threshold_lines
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
@@ -28,6 +29,8 @@ from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.evals.creating import DIGEST, create_eval, create_run
 from graders_engine.evals.data_file import KeptData, keep_data
 from graders_engine.evals.requests.eval_body import new_eval
+from graders_engine.evals.requests.fields import InvalidBody
+from graders_engine.evals.requests.rows import FILE
 from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.evals.runnable import probes
@@ -67,13 +70,13 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
 @click.option(
     "--messages",
     metavar="M",
-    help="Its messages, as templates over the item, or item.PATH of messages in the item (default: those of "
-    "the eval's newest run that asked a model).",
+    help="What it is asked: messages with templates such as {{item.question}}, or item.PATH where the items "
+    "have messages (default: those of the eval's newest run that asked a model).",
 )
 @click.option(
     "--sampling-params",
     metavar="P",
-    help="Its sampling parameters, such as {temperature: 0, max_completion_tokens: 500}.",
+    help="Sampling parameters of this model, such as {temperature: 0, max_completion_tokens: 500}.",
 )
 @click.option(
     "--fail-under",
@@ -98,34 +101,37 @@ def run(
 ) -> None:
     """Run an eval over a file of rows, and print how many pass.
 
-    EVAL is the id of an eval in the folder, or a JSON or YAML file with what `client.evals.create` takes; of
-    equal files one eval is made. A row is {"item": …, "sample": {…}} or {"item": …, "model_sample": "…"};
-    with --model, the item is enough. --messages and --sampling-params take JSON, YAML or @FILE.
+    EVAL is the id of an eval in the folder, or a JSON or YAML file with what `client.evals.create` takes;
+    equal files share one eval. A row is {"item": …, "sample": {…}} or {"item": …, "model_sample": "…"}; with
+    --model, the item is enough. --messages and --sampling-params take JSON, YAML or @FILE.
 
     The run is kept in the folder, where `graders evals show` and a server find it. It is a process of its
-    own; Ctrl-C cancels it, and what was graded stays. Where a server has the folder, that may start the run
-    first, with the server's settings. Judges and models are found as by `graders score`.
+    own; Ctrl-C cancels it, and what was graded stays. A server that uses the folder may start the run first,
+    with its own settings. Judges and models are found as `graders score` finds judges.
 
-    Exit codes: 0 if items are graded; 3 if the pass rate is below --fail-under; 1 if nothing is graded, or
-    the run has failed; 2 if the request is wrong; 130 if it was interrupted.
+    Exit codes: 0 if items are graded; 3 if the pass rate is below --fail-under; 1 if nothing is graded, the
+    run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if it was interrupted.
 
     With --json it prints what `graders evals show --json` does.
     """
     screen = screen_of(sys.stdout)
     with Store(jobs) as store:
         owner = _eval_of(store, project, eval_name)
+        for line in threshold_lines(owner):
+            print_lines([line], err=True)
         source = _data_source(store, owner, **asked)
+        _check(source, asked["name"])
         _require_runnable(settings, owner, str(source.get("model") or ""))
         kept = keep_data(store, project, data)
         source["source"] = {"type": "file_id", "id": kept.file.id}
-        made = _create(store, owner, {"data_source": source, "name": asked["name"]}, kept)
+        made = _create(store, owner, {"data_source": source, "name": asked["name"]}, kept, data)
         done, code = _finish(store, made, settings, kept.rows, quiet=quiet)
         if done is None:
             raise InvalidRequest(f"The run {made.id} was deleted meanwhile.")
         if as_json or not quiet:
             show_run(store, done, _SHOWN, screen, as_json=as_json)
         if not (as_json or quiet):
-            print_lines(["", f"kept in {jobs}: graders evals show {done.id} --jobs {jobs}"])
+            print_lines(["", f"kept in {jobs}: {show_command(done, jobs)}"])
     sys.exit(code or _exit_code(done, fail_under))
 
 
@@ -137,6 +143,8 @@ def _eval_of(store: Store, project: str, name: str) -> StoredEval:
     """
     path = Path(name.removeprefix("@"))
     if not path.is_file():
+        if name.startswith("@") or path.suffix in (".json", ".yaml", ".yml"):
+            raise InvalidRequest(f"There is no file {path}.")
         found = find(store, project, name)
         if isinstance(found, StoredRun):
             raise InvalidRequest(f"{name} is a run; its eval is {found.eval_id}.")
@@ -150,7 +158,11 @@ def _eval_of(store: Store, project: str, name: str) -> StoredEval:
             if one.body.get(DIGEST) == digest:
                 return one
         if not some.has_more:
-            return create_eval(store, project, new_eval(body), now=int(time.time()), digest=digest)
+            try:
+                new = new_eval(body)
+            except InvalidBody as error:
+                raise InvalidRequest(f"{path} is no eval that can be made:\n\n{error}") from None
+            return create_eval(store, project, new, now=int(time.time()), digest=digest)
         page = Page(some.data[-1].id, 200, "desc")
 
 
@@ -165,7 +177,8 @@ def _data_source(store: Store, owner: StoredEval, **asked: str | None) -> dict[s
         for flag in ("messages", "sampling_params"):
             if asked[flag] is not None:
                 raise InvalidRequest(
-                    f"--{flag.replace('_', '-')} is for --model NAME: without it, the rows have the outputs."
+                    f"--{flag.replace('_', '-')} needs --model NAME: without a model, the rows have the "
+                    "outputs."
                 )
         return {"type": "jsonl"}
     before = _newest_sampled(store, owner)
@@ -175,7 +188,11 @@ def _data_source(store: Store, owner: StoredEval, **asked: str | None) -> dict[s
     elif before.get("input_messages"):
         source["input_messages"] = before["input_messages"]
     else:
-        raise InvalidRequest("--messages: what should the model be asked? No earlier run says it.")
+        raise InvalidRequest(
+            "--model needs --messages, as no earlier run of this eval says what a model is asked: pass "
+            "--messages '[{role: user, content: \"{{item.NAME}}\"}]', or item.PATH where the items have "
+            "messages."
+        )
     if asked["sampling_params"] is not None:
         source["sampling_params"] = read_flag("sampling_params", asked["sampling_params"])
     elif messages is None and before.get("sampling_params"):
@@ -217,10 +234,40 @@ def _require_runnable(settings: EngineSettings, owner: StoredEval, model: str) -
             try:
                 engine.compile(grader).require_runnable()
             except UnavailableGrader as error:
-                raise UnavailableGrader(f"{what}{error}") from None
+                reason = str(error)
+                if model:  # what engines know of models they know of judges
+                    reason = reason.replace(f"The judge '{model}'", f"The model '{model}'")
+                raise UnavailableGrader(f"{what}{reason}") from None
 
 
-def _create(store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptData) -> StoredRun:
+_FLAGS = (
+    ("data_source.input_messages.template", "--messages"),
+    ("data_source.input_messages", "--messages"),
+    ("data_source.sampling_params", "--sampling-params"),
+    ("data_source.model", "--model"),
+)
+"""Where the parts of a run's request come from here."""
+
+
+def _check(source: Mapping[str, Any], name: str | None) -> None:
+    """Check what is known of a run before its rows are read.
+
+    Raises:
+        InvalidRequest: with all mistakes in the flags.
+    """
+    source = {**source, "source": {"type": "file_id", "id": "-"}}
+    try:
+        new_run({"data_source": source, "name": name})
+    except InvalidBody as error:
+        text = str(error)
+        for part, flag in _FLAGS:
+            text = text.replace(f"'{part}", f"'{flag}")
+        raise InvalidRequest(text) from None
+
+
+def _create(
+    store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptData, data: Path
+) -> StoredRun:
     """Make the run; where that is refused, its rows are not kept.
 
     Raises:
@@ -230,10 +277,12 @@ def _create(store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptDat
         made = create_run(store, owner, new_run(body), now=int(time.time()))
         if made is None:
             raise InvalidRequest(f"The eval {owner.id} was deleted meanwhile.")
-    except InvalidRequest:
+    except InvalidRequest as error:
         if kept.is_new:
             store.files.delete(owner.project, kept.file.id)
-        raise
+        # The rows have an id in the folder, which the caller does not know.
+        text = str(error).replace(f"Invalid '{FILE}': ", "").replace(f"'{kept.file.id}'", str(data))
+        raise InvalidRequest(text) from None
     return made
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from graders_engine.cli.evals.stored import show_command
 from graders_engine.cli.evals.text import item_lines, run_lines
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.evals.run.items import OutputItems
@@ -23,7 +24,7 @@ def show_run(store: Store, found: StoredRun, limit: int, screen: Screen, *, as_j
         click.echo(format_value({**run_object(found, ""), "not_passed": items}, "json"))
         return
     owner = store.evals.get(found.project, found.eval_id)
-    way = f"graders evals show {found.id} --limit {2 * limit} --jobs {store.folder}" if more else ""
+    way = show_command(found, store.folder, 2 * limit) if more else ""
     print_lines([*run_lines(found, owner, screen), *item_lines(items, way, screen)])
 
 

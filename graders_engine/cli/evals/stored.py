@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.storage.evals import StoredEval
+from graders_engine.storage.ids import DEFAULT_PROJECT
 from graders_engine.storage.pages import Page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import DATABASE, Store
@@ -50,8 +52,21 @@ def find(store: Store, project: str, wanted: str) -> StoredEval | StoredRun:
         some = ", ".join(one.id for one in matches[:3])
         raise InvalidRequest(f"Several ids begin with '{wanted}': {some}. Give more of the id.")
     raise InvalidRequest(
-        f"There is no eval and no run '{wanted}' of the project {project}: `graders evals list` shows them."
+        f"There is no eval and no run '{wanted}' of the project {project}: `graders evals list "
+        f"{where(store.folder, project)}` shows them."
     )
+
+
+def where(jobs: Path, project: str) -> str:
+    """The flags that name a folder, and a project in it."""
+    of = "" if project == DEFAULT_PROJECT else f" --project {shlex.quote(project)}"
+    return f"--jobs {shlex.quote(str(jobs))}{of}"
+
+
+def show_command(one: StoredEval | StoredRun, jobs: Path, limit: int = 0) -> str:
+    """The command that shows an eval or a run, with so many runs or items where it is a number."""
+    most = f" --limit {limit}" if limit else ""
+    return f"graders evals show {one.id}{most} {where(jobs, one.project)}"
 
 
 def _all(store: Store, project: str) -> Iterator[StoredEval | StoredRun]:

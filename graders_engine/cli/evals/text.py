@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from graders_engine.evals.hosted.names import without_uuid
+from graders_engine.evals.thresholds import unreachable
 from graders_engine.language import strict_json
 from graders_engine.report.formatting import format_number
 from graders_engine.report.terminal.screen import Caution, Heading, Problem, Screen
@@ -71,6 +72,13 @@ def criteria_lines(stored: StoredEval) -> Iterator[str]:
     width = max(map(columns_of, names), default=0)
     for name, one in zip(names, criteria, strict=True):
         yield f"  {padded(name, width)}  {one.get('type')}"
+    yield from threshold_lines(stored)
+
+
+def threshold_lines(stored: StoredEval) -> Iterator[Caution]:
+    """What is to be known of thresholds that no score can reach."""
+    for sentence in unreachable(_objects(stored.body.get("testing_criteria"))):
+        yield Caution(f"warning: the criterion {sentence}")
 
 
 def _run_line(run: StoredRun, screen: Screen) -> str:

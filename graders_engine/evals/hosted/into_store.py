@@ -24,6 +24,7 @@ from graders_engine.evals.hosted.export import (
 )
 from graders_engine.evals.hosted.items_into_store import ItemWriter
 from graders_engine.evals.hosted.names import short
+from graders_engine.evals.thresholds import unreachable
 from graders_engine.evals.wire import ACTIVE, AS_IMPORTED
 from graders_engine.graders.parse import parse
 from graders_engine.storage.evals import StoredEval
@@ -179,6 +180,8 @@ class _Importer:
             if reason := _why_not_here(criterion):
                 named = criterion.get("name") if isinstance(criterion, dict) else criterion
                 self._note(value, f"the criterion {short(str(named))}: {reason} {_NOT_HERE}")
+        for sentence in unreachable(criteria):
+            self._note(value, f"the criterion {sentence.rstrip('.')}")
 
     def _made_eval(self, one: ExportedEval) -> str:
         """The id of an eval in the store, which is made here if the export lacks it."""

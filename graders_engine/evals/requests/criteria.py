@@ -21,6 +21,8 @@ _MULTI = (
     "passes when all of them do."
 )
 
+_THRESHOLD = "It is the lowest score, of 0 to 1, with which an item passes."
+
 
 def read_criteria(body: Fields) -> list[dict[str, Any]]:
     """The criteria of an eval, each with an `id` under which its results are known.
@@ -60,7 +62,11 @@ def _mistakes(value: Any, path: str, ids: set[str]) -> Sequence[Mistake]:
     if value.get("invalid_grade") is not None:
         known = [name for name in value if name != "invalid_grade"]
         found.append(mistakes.unknown(f"{path}.invalid_grade", "invalid_grade", known))
-    return [*found, *grader_mistakes(value, path)]
+    found += grader_mistakes(value, path)
+    if value["type"] == "text_similarity" and value.get("pass_threshold") is None:
+        lacking = mistakes.missing(f"{path}.pass_threshold")
+        found.append(dataclasses.replace(lacking, hint=_THRESHOLD))
+    return found
 
 
 def _misfit(value: dict[str, Any], path: str) -> Mistake | None:

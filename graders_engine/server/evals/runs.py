@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,7 @@ from graders_engine.server.bodies import MAX_VALUES
 from graders_engine.server.evals.context import Context, answer, found, seconds
 from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is_repeated
 from graders_engine.server.exchange import JSON, Exchange
-from graders_engine.server.responses import Refused
+from graders_engine.server.responses import Refused, without_paths
 from graders_engine.server.store.query import choice_of, page_of, read_query
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.pages import Page, list_page
@@ -156,7 +157,14 @@ class RunHandlers:
     async def _object(self, exchange: Exchange, stored: StoredRun) -> dict[str, Any]:
         lines = await self._served.call(content_of, self._served.store, stored)
         content = None if lines is None else json_array(lines)
+        if stored.error is not None:
+            error = {key: _for_clients(value) for key, value in stored.error.items()}
+            stored = dataclasses.replace(stored, error=error)
         return run_object(stored, report_url(exchange, stored.id), content)
+
+
+def _for_clients(value: Any) -> Any:
+    return without_paths(value) if isinstance(value, str) else value
 
 
 def report_url(exchange: Exchange, run_id: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,7 +17,8 @@ from graders_engine.server.store.query import number_of
 
 FILE = "file"
 PURPOSE = "purpose"
-ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+EXPIRY = "expires_after"
+ANCHOR, SECONDS = f"{EXPIRY}[anchor]", f"{EXPIRY}[seconds]"
 FIELDS = (FILE, PURPOSE, ANCHOR, SECONDS)
 LEAST_EXPIRY_S, MOST_EXPIRY_S = 3600, 2_592_000
 """A file may go after an hour to 30 days."""
@@ -153,10 +156,11 @@ class UploadForm:
             raise _malformed("a part has no `Content-Disposition: form-data; name=...`")
         self._name = options[b"name"].decode("utf-8", "replace")
         file_name = options.get(b"filename")
+        if file_name is None:
+            file_name = _extended_name(self._disposition)
         self._is_file = file_name is not None
         if self._name not in FIELDS:
-            name = self._name[:100]
-            raise Refused(400, mistakes.unknown(name, name, FIELDS))
+            raise Refused(400, _unknown(self._name[:100]))
         if self._is_file != (self._name == FILE):
             expected = "a file" if self._name == FILE else "a text"
             got = "a file" if self._is_file else "a text"
@@ -200,6 +204,21 @@ class UploadForm:
         self._ended = True
 
 
+def _extended_name(disposition: bytes) -> bytes | None:
+    """The name of a file in the form of RFC 5987, `filename*=UTF-8''a%20b`; None without one.
+
+    RFC 7578 wants none in forms, so a plain `filename` beside it counts, as for python-multipart.
+    """
+    for key, value in _PARAMETER.findall(disposition):
+        charset, *rest = value.strip(b'"').split(b"'", 2)
+        if key.lower() == b"filename*" and len(rest) == _AFTER_CHARSET:
+            name = unquote_to_bytes(rest[-1])
+            return name.decode("latin-1").encode() if charset.lower() == b"iso-8859-1" else name
+    return None
+
+
+_PARAMETER = re.compile(rb';[ \t]*([^=;" \t]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;" \t]*)')
+_AFTER_CHARSET = 2  # its language, and the name
 _PLAIN = (b"7bit", b"8bit", b"binary")
 
 
@@ -209,6 +228,19 @@ def too_large(max_bytes: int) -> Refused:
         f"Invalid 'file': it is longer than {max_bytes} bytes, the most that this server takes."
     )
     return Refused(413, Mistake(message, FILE, "file_too_large"))
+
+
+def _unknown(name: str) -> Mistake:
+    """The mistake in a field that no form has, such as `purpose[]` of a list or `expires_after` of a text."""
+    outer, _, inner = name.partition("[")
+    if inner and outer in (FILE, PURPOSE):
+        expected, got = "a file" if outer == FILE else "a text", "several values"
+    elif name == EXPIRY:
+        expected, got = f"'{ANCHOR}' and '{SECONDS}'", "one value"
+    else:
+        return mistakes.unknown(name, name, FIELDS)
+    message = f"Invalid type for '{outer}': expected {expected}, but got {got} instead."
+    return Mistake(message, outer, "invalid_type")
 
 
 def _twice(name: str) -> Refused:

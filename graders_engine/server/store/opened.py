@@ -23,7 +23,7 @@ from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.served import ServedStore
 from graders_engine.server.telemetry import ServerMetrics
 from graders_engine.settings import EngineSettings
-from graders_engine.storage.errors import StoreError
+from graders_engine.storage.errors import StoreError, StoreFull
 from graders_engine.storage.store import Store
 
 
@@ -61,11 +61,14 @@ def opened(
 
     Raises:
         InvalidRequest: another server has it, or the folder cannot be used.
+        StoreFull: its disk is full.
     """
     with contextlib.ExitStack() as stack:
         try:
-            store = stack.enter_context(Store(folder))
+            store = stack.enter_context(Store.for_server(folder))
             stack.enter_context(store.serve())
+        except StoreFull:
+            raise
         except StoreError as error:
             raise InvalidRequest(str(error)) from None
         served = ServedStore(
