@@ -112,6 +112,13 @@ def is_of_harness(value: Mapping[str, Any]) -> bool:
     return bool(texts[0]) and all(isinstance(one, str) for one in texts[0])
 
 
+def is_batch_line(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a line of the Batch API's output."""
+    response = value.get("response")
+    answered = isinstance(response, Mapping) and ("body" in response or "status_code" in response)
+    return answered or ("custom_id" in value and "response" in value)
+
+
 def is_gemini(value: Mapping[str, Any]) -> bool:
     """Whether an object is an answer of Gemini's own API."""
     candidates = value.get("candidates")

@@ -14,6 +14,7 @@ from graders_engine.outputs.completions import choices_apart, has_options, is_co
 from graders_engine.outputs.foreign import (
     JOIN,
     gemini_choices,
+    is_batch_line,
     is_failed_result,
     is_gemini,
     is_langchain,
@@ -30,7 +31,7 @@ from graders_engine.outputs.known_keys import (
     OUTPUTS,
     TEXTS,
     unknown_keys,
-)  # fmt: skip
+)
 from graders_engine.outputs.messages import (
     finish_of,
     from_messages,
@@ -41,6 +42,7 @@ from graders_engine.outputs.messages import (
 )
 from graders_engine.outputs.no_answer import require_answer
 from graders_engine.outputs.responses import (
+    ANSWERS,
     error_in,
     from_items,
     from_response,
@@ -69,8 +71,6 @@ from graders_engine.outputs.streams import (
 from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable
 
-_ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
-"""Items of a response that are an output by themselves."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
 _SAID = (*TEXT_PARTS, "tool_use")
 """The types of parts of which one makes a list of parts an output."""
@@ -158,7 +158,6 @@ def _checked(output: Any, value: Mapping[str, Any]) -> Any:
         raise UnknownForm(
             f"The output has no text, but under {keys} something that is not read.{meant}"
         )
-    # What a sample object holds under keys of other forms was checked already.
     held = is_response(value) or any(value.get(key) not in (None, [], {}) for key in HOLDING)
     if _is_sample(value) and not held:
         require_said(value)
@@ -195,12 +194,6 @@ def _output_or_reason(value: Any, depth: int) -> Any:
 
 def _is_part(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("type") in PARTS and "role" not in value
-
-
-def _is_batch_line(value: Mapping[str, Any]) -> bool:
-    response = value.get("response")
-    answered = isinstance(response, Mapping) and ("body" in response or "status_code" in response)
-    return answered or ("custom_id" in value and "response" in value)
 
 
 def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
@@ -284,7 +277,7 @@ _FORMS: tuple[
     tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any], int], Any]], ...
 ] = (
     (_is_named, _of_named),
-    (_is_batch_line, _of_batch_line),
+    (is_batch_line, _of_batch_line),
     (is_failed_result, raise_failed),
     (is_part, raise_part),
     (is_final_event, lambda value, depth: output_of(value["response"], depth + 1)),
@@ -301,7 +294,7 @@ _FORMS: tuple[
     (is_completion, _of_completion),
     (_is_sample, lambda value, depth: _sample(value)),
     (
-        lambda value: is_item(value) and value.get("type") in _ANSWERS,
+        lambda value: is_item(value) and value.get("type") in ANSWERS,
         lambda value, depth: from_items([value]),
     ),
     (is_langchain, lambda value, depth: from_messages([langchain_message(value)])),

@@ -14,6 +14,8 @@ _ITEMS = THOUGHTS | {
     "compaction", "function_call", "function_call_output", "item_reference", "mcp_approval_request",
     "mcp_list_tools", "message", "custom_tool_call_output", "tool_search_output", "additional_tools",
 }  # fmt: skip
+ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
+"""Items of a response that are an output by themselves."""
 _CALLS = "_call"
 """How the types of all calls of tools end."""
 _UNFINISHED = ("queued", "in_progress", "cancelled", "failed")
