@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from graders_engine.errors import NoOutput, UnknownForm
 
-_FILTERS = frozenset({
-    "blocklist", "content_filter", "content_filtered", "error_toxic", "guardrail_intervened", "image_safety",
-    "prohibited_content", "recitation", "safety", "sensitive", "spii",
-})  # fmt: skip
-"""Reasons, in lower case, which say that a filter of the endpoint withheld the answer."""
 _OUTAGES = ("abort", "cancel", "error", "expired", "fail", "timeout", "user_cancel")
 """How reasons begin which say that a request came to no end."""
 EMPTY = "If the model said nothing, give an empty text."
@@ -17,8 +12,9 @@ EMPTY = "If the model said nothing, give an empty text."
 def require_answer(finish: str, *, stated: bool, lacking: str) -> None:
     """Check that an output without a text, a tool call and audio is an answer all the same.
 
-    A model that ends its answer without a text, also by running out of tokens, has answered with nothing.
-    Where no reason says that it ended, the output must have the place of the text, if only with null in it.
+    A model that ends its answer without a text has answered with nothing, also where it ran out of tokens,
+    or a filter withheld what it wrote: otherwise it would gain by such answers, as they would leave the
+    mean. Where nothing says that it ended, the output must have the place of the text, if only with null.
 
     Args:
         finish: why the output ends; empty where nothing says it.
@@ -26,15 +22,10 @@ def require_answer(finish: str, *, stated: bool, lacking: str) -> None:
         lacking: what it has not, as the beginning of a sentence about it.
 
     Raises:
-        NoOutput: the endpoint withheld the answer, or failed.
+        NoOutput: the endpoint failed.
         UnknownForm: nothing says that the model answered.
     """
     reason = finish.lower()
-    if reason in _FILTERS:
-        raise NoOutput(
-            "There is no output, but an error: the content filter withheld it (its finish reason is "
-            f"{finish})."
-        )
     if reason.startswith(_OUTAGES):
         raise NoOutput(f"There is no output, but an error: its finish reason is {finish}.")
     if not (reason or stated):
