@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -15,9 +15,9 @@ from graders_engine.errors import (
     Mistake,
     NoOutput,
     UnavailableGrader,
-    UnknownForm,
 )
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
+from graders_engine.graders.multi import graded_by_item
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
 from graders_engine.graders.templates import lenient_cautions, template_cautions, templates_in
@@ -164,10 +164,11 @@ class CompiledGrader:
         try:
             return await self.grade(index, scope(row))
         except InvalidRow as error:
-            return invalid_row(index, error)
+            return await self._without_sample(index, error)
 
     def grade_row_now(self, index: int, row: Any, scope: ScopeOf) -> RowOutcome:
         """`grade_row` without an event loop, for an evaluator that does not wait."""
+        grading: Coroutine[Any, Any, Any]
         try:
             given = scope(row)
             started = perf_counter()
@@ -176,11 +177,36 @@ class CompiledGrader:
         except StopIteration as stop:
             return RowOutcome(index, stop.value, given.flags(), perf_counter() - started)
         except InvalidRow as error:
-            return invalid_row(index, error)
+            grading = self._without_sample(index, error)
+            try:
+                grading.send(None)
+            except StopIteration as stop:
+                outcome: RowOutcome = stop.value
+                return outcome
         grading.close()
         raise RuntimeError(
             f"{type(self.evaluator).__name__} says that it does not wait, but it does"
         )
+
+    async def _without_sample(self, index: int, error: InvalidRow) -> RowOutcome:
+        """The outcome of an invalid row; where only its sample is missing, some parts have a reward."""
+        if not error.item or not any(self._parts_of_item.values()):
+            return invalid_row(index, error)
+        started = perf_counter()
+        missing = Failure(Flag.OTHER, str(error), error.blame)
+        outcome = await graded_by_item(self._parts_of_item, error.item[0], missing)
+        return RowOutcome(index, outcome, (), perf_counter() - started)
+
+    @functools.cached_property
+    def _parts_of_item(self) -> dict[str, Evaluator | None]:
+        """By key, what evaluates the parts that read the item alone; None for the others.
+
+        They are not watched for outages: that a sample is missing says nothing of a judge.
+        """
+        return {
+            key: None if part.reads_sample() else part.compile(self._services)
+            for key, part in self.spec.parts().items()
+        }
 
 
 def _mask(grader: dict[str, Any]) -> dict[str, Any]:
@@ -240,24 +266,32 @@ def _scope_of_row(row: Mapping[str, Any], reads_sample: Callable[[], bool]) -> S
     item = item_beside(row)
     if kept := row.get(KEPT_FIELD):
         item = {**item, **kept}
+    try:
+        return _with_sample(item, row)
+    except InvalidRow as error:
+        if not reads_sample():
+            return Scope(item, "", absent=True)
+        error.item = (item,)
+        raise
+
+
+def _with_sample(item: Any, row: Mapping[str, Any]) -> Scope:
+    """The scope of a row with this item.
+
+    Raises:
+        InvalidRow: there is no sample, or none that can be read.
+    """
     text = opened(row.get("model_sample"))
     sample = require_not_printed(opened(row.get("sample"), sample=True))
     if (sample is None and text and isinstance(text, Mapping)) or (
         text is None and isinstance(sample, str)
     ):
         text, sample = sample, text  # each is read in the place of the other
-    if text is None and (sample is None or sample == {}) and not reads_sample():
-        return Scope(item, "", absent=True)
     if text is None and sample is None:
         raise InvalidRow(_no_output(row))
     if text == "" and sample is None and (reason := error_in(row.get("error"))):
         raise NoOutput(f"There is no output{NO_OUTPUT}{reason}.")
-    try:
-        return sample_scope(item, model_sample=text, sample=sample)
-    except UnknownForm:
-        if reads_sample():
-            raise
-        return Scope(item, "", absent=True)
+    return sample_scope(item, model_sample=text, sample=sample)
 
 
 def _no_output(row: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from graders_engine.outcome import Blame, Cause, RowOutcome, Usage
@@ -94,9 +94,11 @@ class InvalidRow(InvalidRequest):
 
     Attributes:
         blame: whose fault it is.
+        item: the row's item in a tuple, where it is the output alone that cannot be read; else empty.
     """
 
     blame: Blame = "row"
+    item: tuple[Any, ...] = ()
 
 
 class UnknownForm(InvalidRow):

@@ -17,7 +17,7 @@ from graders_engine.language import formula_advice
 from graders_engine.language.formula_tokens import is_name
 from graders_engine.language.scope import Scope
 from graders_engine.language.words import code_points, same_looking
-from graders_engine.outcome import Failure, Flag, Outcome, total_usage
+from graders_engine.outcome import Failure, Flag, Outcome, failed, total_usage
 from graders_engine.tasks import together
 
 
@@ -96,15 +96,8 @@ class Multi:
 
     def _combine(self, parts: Mapping[str, Outcome]) -> Outcome:
         """The outcome of the multi, given those of its parts by key."""
-        failures = [
-            msgspec.structs.replace(failure, grader=key)
-            for key, part in parts.items()
-            for failure in part.failures
-        ]
-        rewards = {key: None if part.failures else part.served for key, part in parts.items()}
-        scores = {
-            key: rewards[key] if part.score is None else part.score for key, part in parts.items()
-        }
+        failures = _failures(parts)
+        rewards, scores = _numbers(parts)
         reward: float | None
         try:
             reward = self._formula.evaluate({key: part.served for key, part in parts.items()})
@@ -117,6 +110,46 @@ class Multi:
         if any(failure.blame == "infrastructure" for failure in failures):
             reward = None  # an outage is not a zero: only the wire form has a number
         return Outcome(reward, served, tuple(failures), rewards, scores)
+
+
+async def graded_by_item(
+    parts: Mapping[str, Evaluator | None], item: Any, missing: Failure
+) -> Outcome:
+    """The outcome of a multi for a row without a sample: no reward, but those of its parts that need none.
+
+    Args:
+        parts: what evaluates the parts that read the item alone, by key; None for those that read the sample.
+        item: of the row.
+        missing: why there is no sample.
+    """
+    scope = Scope(item, "", absent=True)
+    able = {key: part for key, part in parts.items() if part is not None}
+    if any(part.waits for part in able.values()):
+        graded = await together(attempt(part, scope) for part in able.values())
+    else:
+        graded = [await attempt(part, scope) for part in able.values()]
+    outcomes = dict.fromkeys(parts, failed(missing)) | dict(zip(able, graded, strict=True))
+    outcome = Outcome(None, 0.0, tuple(_failures(outcomes)), *_numbers(outcomes))
+    return _with_traces(outcome, outcomes)
+
+
+def _failures(parts: Mapping[str, Outcome]) -> list[Failure]:
+    """The failures of all parts, each with the key of its part."""
+    return [
+        msgspec.structs.replace(failure, grader=key)
+        for key, part in parts.items()
+        for failure in part.failures
+    ]
+
+
+def _numbers(
+    parts: Mapping[str, Outcome],
+) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """The rewards of the parts, and their raw scores."""
+    rewards = {key: None if part.failures else part.served for key, part in parts.items()}
+    return rewards, {
+        key: rewards[key] if part.score is None else part.score for key, part in parts.items()
+    }
 
 
 def _with_traces(outcome: Outcome, parts: Mapping[str, Outcome]) -> Outcome:

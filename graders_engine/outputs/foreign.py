@@ -95,13 +95,28 @@ def langchain_message(value: Mapping[str, Any]) -> dict[str, Any]:
     within = value if "content" in value else value.get("data", {})
     within = value["kwargs"] if value.get("type") == "constructor" else within
     about = within.get("response_metadata")
-    finish = {"finish_reason": finish_of(about)} if isinstance(about, Mapping) else {}
+    finish = {"finish_reason": finish_of(about, "")} if isinstance(about, Mapping) else {}
     dropped = ("type", "id", "name", "example")
     return {
         **finish,
         **{key: part for key, part in within.items() if key not in dropped},
         "role": "assistant",
     }
+
+
+def is_of_harness(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a line of lm-evaluation-harness, with the texts of one request."""
+    texts = value.get("resps") if "doc" in value or "doc_id" in value else None
+    if not isinstance(texts, list) or len(texts) != 1 or not isinstance(texts[0], list):
+        return False
+    return bool(texts[0]) and all(isinstance(one, str) for one in texts[0])
+
+
+def is_batch_line(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a line of the Batch API's output."""
+    response = value.get("response")
+    answered = isinstance(response, Mapping) and ("body" in response or "status_code" in response)
+    return answered or ("custom_id" in value and "response" in value)
 
 
 def is_gemini(value: Mapping[str, Any]) -> bool:
@@ -125,16 +140,17 @@ def _is_candidate(one: Any) -> bool:
 def gemini_choices(value: Mapping[str, Any]) -> list[tuple[dict[str, Any], str]]:
     """The message, and why it ends, of each candidate; an empty one for a prompt that was blocked."""
     return [
-        ({"role": "assistant", "content": _content(one)}, finish_of(one))
+        ({"role": "assistant", **_content(one)}, finish_of(one, ""))
         for one in value.get("candidates") or [{"finish_reason": "content_filter"}]
     ]
 
 
-def _content(candidate: Mapping[str, Any]) -> Any:
+def _content(candidate: Mapping[str, Any]) -> dict[str, Any]:
     content = candidate.get("content")
     if not isinstance(content, Mapping) or "parts" not in content:
-        return None if isinstance(content, Mapping) and set(content) <= {"role"} else content
-    return content["parts"]
+        lacks = content is None or (isinstance(content, Mapping) and set(content) <= {"role"})
+        return {} if lacks else {"content": content}
+    return {"content": content["parts"]}
 
 
 def require_not_printed(output: Any) -> Any:

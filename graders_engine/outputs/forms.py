@@ -14,15 +14,24 @@ from graders_engine.outputs.completions import choices_apart, has_options, is_co
 from graders_engine.outputs.foreign import (
     JOIN,
     gemini_choices,
+    is_batch_line,
     is_failed_result,
     is_gemini,
     is_langchain,
+    is_of_harness,
     langchain_conversation,
     langchain_message,
     raise_failed,
     require_not_printed,
 )
-from graders_engine.outputs.known_keys import unknown_keys
+from graders_engine.outputs.known_keys import (
+    CONVERSATIONS,
+    HOLDING,
+    NAMED,
+    OUTPUTS,
+    TEXTS,
+    unknown_keys,
+)
 from graders_engine.outputs.messages import (
     finish_of,
     from_messages,
@@ -31,7 +40,9 @@ from graders_engine.outputs.messages import (
     require_no_conversation,
     tool_calls_in,
 )
+from graders_engine.outputs.no_answer import require_answer
 from graders_engine.outputs.responses import (
+    ANSWERS,
     error_in,
     from_items,
     from_response,
@@ -43,6 +54,7 @@ from graders_engine.outputs.samples import (
     is_sample,
     known_in,
     only_one,
+    require_said,
     says_something,
     text_in,
     with_end,
@@ -59,16 +71,6 @@ from graders_engine.outputs.streams import (
 from graders_engine.outputs.texts import opened
 from graders_engine.outputs.unreadable import Unreadable
 
-_NAMED = ("model_sample", "sample", "samples", "model_samples")
-"""Keys that name an output; what stands beside them does not count."""
-_OUTPUTS = ("output", "outputs", "result")
-_TEXTS = ("text", "content", "completion", "response", "generated_text", "generation")
-"""Keys under which an object may hold the model's text. Outputs under two keys must be the same."""
-_CONVERSATIONS = ("trajectory", "messages")
-"""Keys of conversations, which may be prompts: they count where no other key holds an output."""
-_HOLDING = (*_NAMED, *_OUTPUTS, *_TEXTS, *_CONVERSATIONS, "message")
-_ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
-"""Items of a response that are an output by themselves."""
 _CALLS = ("tool_calls", "toolCalls", "function_call")
 _SAID = (*TEXT_PARTS, "tool_use")
 """The types of parts of which one makes a list of parts an output."""
@@ -147,7 +149,7 @@ def _checked(output: Any, value: Mapping[str, Any]) -> Any:
     if isinstance(output, (list, Unreadable)) or says_something(output):
         return with_error(output, value.get("error") or refusals.failure_beside(value))
     refusals.require_no_failure(value)
-    read = (*_HOLDING, "candidates") if is_gemini(value) else _HOLDING
+    read = (*HOLDING, "candidates") if is_gemini(value) else HOLDING
     if unread := [key for key in unknown_keys(value) if key not in read]:
         keys = ", ".join(f"`{key}`" for key in unread[: refusals.MAX_LISTED])
         meant = next(
@@ -156,11 +158,14 @@ def _checked(output: Any, value: Mapping[str, Any]) -> Any:
         raise UnknownForm(
             f"The output has no text, but under {keys} something that is not read.{meant}"
         )
+    held = is_response(value) or any(value.get(key) not in (None, [], {}) for key in HOLDING)
+    if _is_sample(value) and not held:
+        require_said(value)
     return output
 
 
 def _output_of_list(values: list[Any], depth: int) -> Any:
-    if values and all(map(is_message, values)) and not any(map(is_item, values)):
+    if values and _are_messages(values):
         return from_messages(values)
     if values and all(is_item(one) or is_message(one) for one in values):
         return from_items(values)
@@ -176,6 +181,10 @@ def _output_of_list(values: list[Any], depth: int) -> Any:
     return [one for output in outputs for one in (output if type(output) is list else [output])]
 
 
+def _are_messages(values: list[Any]) -> bool:
+    return all(map(is_message, values)) and not any(map(is_item, values))
+
+
 def _output_or_reason(value: Any, depth: int) -> Any:
     try:
         return output_of(value, depth)
@@ -185,12 +194,6 @@ def _output_or_reason(value: Any, depth: int) -> Any:
 
 def _is_part(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("type") in PARTS and "role" not in value
-
-
-def _is_batch_line(value: Mapping[str, Any]) -> bool:
-    response = value.get("response")
-    answered = isinstance(response, Mapping) and ("body" in response or "status_code" in response)
-    return answered or ("custom_id" in value and "response" in value)
 
 
 def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
@@ -210,11 +213,11 @@ def _of_batch_line(line: Mapping[str, Any], depth: int) -> Any:
 
 
 def _is_named(value: Mapping[str, Any]) -> bool:
-    return any(_may_hold(value.get(key)) or value.get(key) == "" for key in _NAMED)
+    return any(_may_hold(value.get(key)) or value.get(key) == "" for key in NAMED)
 
 
 def _of_named(value: Mapping[str, Any], depth: int) -> Any:
-    held = {key: value[key] for key in _NAMED if value.get(key) not in (None, [], {})}
+    held = {key: value[key] for key in NAMED if value.get(key) not in (None, [], {})}
     return only_one({key: output_of(part, depth + 1) for key, part in held.items()})
 
 
@@ -223,7 +226,7 @@ def _is_sample(value: Mapping[str, Any]) -> bool:
     if not is_sample(value):
         return False
     others = any(key in value for key in SAMPLE_KEYS if key != "choices")
-    return others or not (has_options(value) and any(value.get(key) for key in _HOLDING))
+    return others or not (has_options(value) and any(value.get(key) for key in HOLDING))
 
 
 def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,8 +244,8 @@ def _sample(value: Mapping[str, Any]) -> dict[str, Any]:
     if text_in(sample):
         return sample
     rest = {key: part for key, part in value.items() if key not in SAMPLE_KEYS}
-    if any(rest.get(key) for key in _HOLDING):
-        held = {key: rest[key] for key in (*_HOLDING, "finish_reason", *_CALLS) if rest.get(key)}
+    if any(rest.get(key) for key in HOLDING):
+        held = {key: rest[key] for key in (*HOLDING, "finish_reason", *_CALLS) if rest.get(key)}
         return {**one_sample(held), **known_in(sample)}
     if calls := tool_calls_in(rest):
         return {**sample, "output_tools": sample.get("output_tools") or calls}
@@ -261,16 +264,8 @@ def _is_answer(value: Mapping[str, Any]) -> bool:
     """Whether an object is a message of a model, which holds nothing under the keys of other forms."""
     return is_message(value) and not (
         is_sample(value)
-        or (is_models(value) and any(value.get(k) for k in _HOLDING if k != "content"))
+        or (is_models(value) and any(value.get(k) for k in HOLDING if k != "content"))
     )
-
-
-def _is_of_harness(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a line of lm-evaluation-harness, with the texts of one request."""
-    texts = value.get("resps") if "doc" in value or "doc_id" in value else None
-    if not isinstance(texts, list) or len(texts) != 1 or not isinstance(texts[0], list):
-        return False
-    return bool(texts[0]) and all(isinstance(one, str) for one in texts[0])
 
 
 def _of_candidates(value: Mapping[str, Any], _depth: int) -> Any:
@@ -282,7 +277,7 @@ _FORMS: tuple[
     tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any], int], Any]], ...
 ] = (
     (_is_named, _of_named),
-    (_is_batch_line, _of_batch_line),
+    (is_batch_line, _of_batch_line),
     (is_failed_result, raise_failed),
     (is_part, raise_part),
     (is_final_event, lambda value, depth: output_of(value["response"], depth + 1)),
@@ -290,7 +285,7 @@ _FORMS: tuple[
         lambda value: isinstance(value.get("modelOutput"), Mapping),  # of Bedrock's batches
         lambda value, depth: output_of(value["modelOutput"], depth + 1),
     ),
-    (_is_of_harness, lambda value, depth: output_of(value["resps"][0], depth + 1)),
+    (is_of_harness, lambda value, depth: output_of(value["resps"][0], depth + 1)),
     (_is_answer, lambda value, depth: from_messages([value])),
     (
         lambda value: is_response(value) and not is_sample(value),
@@ -299,7 +294,7 @@ _FORMS: tuple[
     (is_completion, _of_completion),
     (_is_sample, lambda value, depth: _sample(value)),
     (
-        lambda value: is_item(value) and value.get("type") in _ANSWERS,
+        lambda value: is_item(value) and value.get("type") in ANSWERS,
         lambda value, depth: from_items([value]),
     ),
     (is_langchain, lambda value, depth: from_messages([langchain_message(value)])),
@@ -317,9 +312,12 @@ def _output_within(value: Mapping[str, Any], depth: int) -> Any:
     if calls:
         return with_end("", calls, finish_of(value))
     refusals.require_no_failure(value)
-    if any(value.get(key) == "" for key in _HOLDING):
+    if any(value.get(key) == "" for key in HOLDING):
         return ""
-    wrong = next((key for key in (*_OUTPUTS, *_TEXTS) if value.get(key)), "")
+    if any(key in value for key in (*OUTPUTS, *TEXTS)) and (finish := finish_of(value, "")):
+        require_answer(finish, stated=False, lacking="")
+        return with_end("", calls, finish)
+    wrong = next((key for key in (*OUTPUTS, *TEXTS) if value.get(key)), "")
     if wrong and "type" not in value:
         return _under(wrong, value, depth)
     raise UnknownForm(refusals.unknown_form(value))
@@ -327,11 +325,11 @@ def _output_within(value: Mapping[str, Any], depth: int) -> Any:
 
 def _held(value: Mapping[str, Any]) -> list[str]:
     """The keys under which an object may hold the model's output."""
-    texts = _TEXTS if value.get("type", "text") in _TYPES else ()
-    held = [key for key in (*_OUTPUTS, *texts) if _may_hold(value.get(key))]
+    texts = TEXTS if value.get("type", "text") in _TYPES else ()
+    held = [key for key in (*OUTPUTS, *texts) if _may_hold(value.get(key))]
     if isinstance(value.get("message"), Mapping) and value["message"]:
         held.append("message")
-    return held or [key for key in _CONVERSATIONS if _may_hold(value.get(key))][:1]
+    return held or [key for key in CONVERSATIONS if _may_hold(value.get(key))][:1]
 
 
 def _may_hold(value: Any) -> bool:
@@ -343,7 +341,9 @@ def _under(key: str, value: Mapping[str, Any], depth: int) -> Any:
     if key == "output" and is_prediction(value) and is_pieces(found):
         raise UnknownForm(f"The `output` of this prediction may be the pieces of one text: {JOIN}.")
     if key == "message":
-        return from_messages([found], finish_of(value))
+        return from_messages([found], finish_of(value, ""))
+    if isinstance(found, list) and found and _are_messages(found):
+        return from_messages(found, finish_of(value, ""))
     texts = isinstance(found, (list, tuple)) and all(isinstance(one, str) for one in found)
     if key in ("text", "content") and not isinstance(found, (str, Unreadable)) and not texts:
         return from_messages([{"role": "assistant", "content": found}])

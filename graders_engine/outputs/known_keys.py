@@ -1,4 +1,4 @@
-"""Keys of outputs under which there is no text of the model."""
+"""Keys of outputs: those that may hold the model's text, and those under which there is none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders_engine.language.scope import SAMPLE_KEYS
+
+NAMED = ("model_sample", "sample", "samples", "model_samples")
+"""Keys that name an output; what stands beside them does not count."""
+OUTPUTS = ("output", "outputs", "result")
+TEXTS = ("text", "content", "completion", "response", "generated_text", "generation")
+"""Keys under which an object may hold the model's text. Outputs under two keys must be the same."""
+CONVERSATIONS = ("trajectory", "messages")
+"""Keys of conversations, which may be prompts: they count where no other key holds an output."""
+HOLDING = (*NAMED, *OUTPUTS, *TEXTS, *CONVERSATIONS, "message")
 
 RESPONSE_KEYS = frozenset(
     {

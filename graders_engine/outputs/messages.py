@@ -11,6 +11,7 @@ from graders_engine.language import strict_json
 from graders_engine.language.content import CUT_OFF, text_of
 from graders_engine.language.kinds import kind_of
 from graders_engine.outputs.known_keys import unknown_keys
+from graders_engine.outputs.no_answer import require_answer
 
 _MODEL_ROLES = ("assistant", "model", "ai", "chatbot", None)
 """The roles of messages that a model wrote; a message without a role is its, too."""
@@ -22,7 +23,7 @@ _FINISH_KEYS = (
 )  # fmt: skip
 _ABOUT_FINISH = ("details", "meta_info", "response_metadata", "generation_info")
 """Keys of objects beside a text that may say why it ends."""
-_OF_NUMBERS = {1: "stop", 2: "length", 5: "other"}
+_OF_NUMBERS = {1: "stop", 2: "length", 5: "other", 6: "language", 10: "malformed_function_call"}
 """Gemini's numbers of reasons; the others say that a text was not allowed."""
 _CUT = ("stopped_limit", "is_truncated")
 """Keys that are true where a text is cut off."""
@@ -184,12 +185,27 @@ def one_choice(message: dict[str, Any], finish: str) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
 
 
-def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -> dict[str, Any]:
+def require_content(replies: Sequence[Mapping[str, Any]], finish: str, where: str) -> None:
+    """Check that messages of the model without a text, a tool call and audio are an answer.
+
+    Raises:
+        NoOutput, UnknownForm: they are none; as `require_answer`.
+    """
+    stated = any(key in one for one in replies for key in ("content", "parts"))
+    require_answer(finish, stated=stated, lacking=f"{where} has no `content`")
+
+
+def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "") -> dict[str, Any]:
     """A sample from a conversation: the model's last text, and all its tool calls, after the last prompt.
+
+    Args:
+        messages: the conversation.
+        finish: why it ends; empty where nothing beside it says so.
 
     Raises:
         UnknownForm: no message after the last one of the user is the model's, or the text of one has no known
-            form.
+            form, or nothing says that the model answered.
+        NoOutput: the endpoint withheld the answer, or failed.
     """
     prompts = (place for place, one in enumerate(messages, 1) if role_of(one) in _PROMPT_ROLES)
     replies = [one for one in messages[max(prompts, default=0) :] if is_models(one)]
@@ -215,6 +231,8 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "stop") -
     audio = [message["audio"] for message in replies if message.get("audio")]
     if audio:
         message["audio"] = audio[-1]
-    if finish == "stop":
-        finish = finish_of(replies[-1])
-    return one_choice(message, finish)
+    if finish in ("", "stop"):
+        finish = finish_of(replies[-1], finish)
+    if not (texts or message["tool_calls"] or audio):
+        require_content(replies, finish, "The output's message")
+    return one_choice(message, finish or "stop")

@@ -42,7 +42,7 @@ def _failure_in(value: Mapping[str, Any]) -> str:
         return f"its status is {status}"
     if value.get("success") is False:
         return "its success is false"
-    if value.get("choices") == [] and "output_text" not in value:
+    if value.get("choices") == [] and value.get("output_text") is None:
         return "its `choices` are empty"
     return f"{value['detail']}" if set(value) == {"detail"} else ""
 

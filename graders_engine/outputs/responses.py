@@ -8,11 +8,14 @@ from typing import Any
 from graders_engine.errors import NoOutput, UnknownForm
 from graders_engine.language.content import THOUGHTS, text_of
 from graders_engine.outputs.messages import finish_of, is_models, message_text, one_choice
+from graders_engine.outputs.no_answer import require_answer
 
 _ITEMS = THOUGHTS | {
     "compaction", "function_call", "function_call_output", "item_reference", "mcp_approval_request",
     "mcp_list_tools", "message", "custom_tool_call_output", "tool_search_output", "additional_tools",
 }  # fmt: skip
+ANSWERS = ("message", "function_call", "custom_tool_call", "mcp_call")
+"""Items of a response that are an output by themselves."""
 _CALLS = "_call"
 """How the types of all calls of tools end."""
 _UNFINISHED = ("queued", "in_progress", "cancelled", "failed")
@@ -50,12 +53,12 @@ def from_response(response: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(output, list):
         keys = ", ".join(map(str, response))
         raise UnknownForm(f"The response has no array `output` (its keys: {keys}).")
-    finish = finish_of(response)
+    finish = finish_of(response, "stop" if status == "completed" else "")
     if status == "incomplete":
         details = response.get("incomplete_details")
         cut_off = details.get("reason") if isinstance(details, Mapping) else None
         finish = _FINISHES.get(str(cut_off), str(cut_off or "length"))
-    return from_items(output, finish)
+    return from_items(output, finish, stated=response.get("output_text") == "")
 
 
 def error_in(error: Any) -> str:
@@ -73,13 +76,20 @@ def error_in(error: Any) -> str:
     return str(error or "").strip().rstrip(".")
 
 
-def from_items(items: Sequence[Any], finish: str = "stop") -> dict[str, Any]:
+def from_items(items: Sequence[Any], finish: str = "", *, stated: bool = False) -> dict[str, Any]:
     """The sample of a response's items: the texts of the messages, joined, and the calls of tools.
 
     Of a whole conversation, only what comes after the last message of a user counts.
 
+    Args:
+        items: these items.
+        finish: why they end; empty where nothing beside them says so.
+        stated: whether something beside them says that the text is empty.
+
     Raises:
-        UnknownForm: an item is no object, or there are none but those of unknown types.
+        UnknownForm: an item is no object, or there are none but those of unknown types, or nothing says that
+            the model answered.
+        NoOutput: the endpoint withheld the answer.
     """
     for item in items:
         if not isinstance(item, Mapping):
@@ -99,8 +109,15 @@ def from_items(items: Sequence[Any], finish: str = "stop") -> dict[str, Any]:
         raise UnknownForm(
             f"The output has no message, but items of unknown types: {', '.join(dict.fromkeys(unknown))}."
         )
+    if not any(texts) and not calls:
+        if not finish and any(one.get("status") == "completed" for one in messages):
+            finish = "stop"
+        spoken = stated or any(one not in messages or "content" in one for one in answer)
+        lacking = "has no `content`" if messages else "is empty"
+        require_answer(finish, stated=spoken, lacking=f"The response's `output` {lacking}")
     sample = one_choice(
-        {"role": "assistant", "content": "".join(texts) or None, "tool_calls": calls}, finish
+        {"role": "assistant", "content": "".join(texts) or None, "tool_calls": calls},
+        finish or "stop",
     )
     summary = "\n\n".join(
         text

@@ -15,9 +15,11 @@ from graders_engine.outputs.messages import (
     finish_of,
     message_text,
     one_choice,
+    require_content,
     tool_calls_in,
     tool_list,
 )
+from graders_engine.outputs.no_answer import require_answer
 from graders_engine.outputs.responses import error_in
 
 _SAMPLE_KEYS = frozenset(SAMPLE_KEYS)
@@ -111,6 +113,25 @@ def says_something(output: Any) -> bool:
     return bool(text_in(output) or any(map(_is_call, calls)) or audio)
 
 
+def require_said(sample: Mapping[str, Any]) -> None:
+    """Check that a sample object without a text, a tool call and audio is an answer.
+
+    Raises:
+        NoOutput, UnknownForm: it is none; as `require_answer`.
+    """
+    stated = any(sample.get(key) is not None for key in SAMPLE_KEYS if key != "choices")
+    choices, finish = sample.get("choices"), finish_of(sample, "")
+    if not choices:
+        nulls = ", ".join(f"`{key}`" for key in SAMPLE_KEYS if key in sample)
+        lacking = f"There is no output, but null under {nulls}"
+        require_answer(finish, stated=stated, lacking=lacking)
+        return
+    first, finish = choices[0], finish_of(choices[0], "") or finish
+    message = first.get("message")
+    known = message if isinstance(message, Mapping) and not stated else {"content": message}
+    require_content([known], finish, "`choices[0].message`")
+
+
 def what_it_says(output: Any) -> Any:
     """What an output says, to compare it with another: its text and its tool calls."""
     if isinstance(output, list):
@@ -173,9 +194,10 @@ def _with_message(given: dict[str, Any]) -> dict[str, Any]:
     if first.get("finish_reason") is None and (finish := finish_of(first, "")):
         first = {**first, "finish_reason": finish}
         given = {**given, "choices": [first, *given["choices"][1:]]}
-    if first.get("message") is not None or "text" not in first:
+    ended = first.get("text") is not None or bool(first.get("finish_reason"))
+    if first.get("message") is not None or "text" not in first or not ended:
         return given
-    found = _first_message([first])
+    found = {} if first["text"] is None else _first_message([first])
     message = {"role": "assistant", "content": message_text(found or {}, "choices[0].text")}
     return {**given, "choices": [{**first, "message": message}]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.openai_wire import chat_content
@@ -63,10 +64,17 @@ def item_sample(
 def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
     """The first flag; one that says only that the sample is empty comes last, so that it hides no other."""
     code = min(flags, key=lambda flag: flag == Flag.UNRESPONSIVE_REWARD)
-    message = flags[code] or _EMPTY
+    return {"code": code, "message": flags[code] or _EMPTY}
+
+
+def missing_sample(why: InvalidRow) -> dict[str, str]:
+    """The error of an item whose row has no sample, or none that can be read."""
+    message = str(why)
     if _OPTION in message:
         return {"code": "no_sample", "message": _NO_SAMPLE}
-    return {"code": code, "message": message}
+    if isinstance(why, UnknownForm):
+        return {"code": "unknown_form", "message": message}
+    return {"code": "no_output" if isinstance(why, NoOutput) else "no_sample", "message": message}
 
 
 def _visible(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
@@ -13,7 +13,12 @@ from graders_engine.dataset.results.line import ResultLine, decode_result
 from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.evals.run.criteria import Criteria, Criterion, GradedRow, criteria_of, status_of
 from graders_engine.evals.run.item_index import IndexReader, read_result
-from graders_engine.evals.run.item_sample import item_sample, judge_sample, output_of
+from graders_engine.evals.run.item_sample import (
+    item_sample,
+    judge_sample,
+    missing_sample,
+    output_of,
+)
 from graders_engine.evals.run.judged import JudgedReplies
 from graders_engine.evals.run.messages import Render, message_renderer
 from graders_engine.evals.run.parameters import body_of
@@ -159,7 +164,7 @@ class _Reader:
         """The item of a row and its result, both as their files have them."""
         row, graded = _row(row_line), read_result(result_line)
         result = decode_result(result_line)
-        item, scope = _item(row), _scope(row)
+        item, scope, missing = _item(row), *_scope(row)
         verdicts = self.criteria.verdicts(graded)
         return {
             "object": "eval.run.output_item",
@@ -175,7 +180,10 @@ class _Reader:
                 for criterion, verdict in zip(self.criteria.all, verdicts, strict=True)
                 if verdict is not None
             ],
-            "sample": self._sample(row, item, scope, result, passed=all(verdicts)),
+            "sample": item_sample(
+                **self._answer(row, item, scope),
+                **self._errors(row, result, verdicts, missing),
+            ),
         }
 
     def _result(
@@ -199,27 +207,34 @@ class _Reader:
             compiled.evaluator.evaluate(scope).send(None)
         return None if self._record.found is None else judge_sample(*self._record.found)
 
-    def _sample(
+    def _answer(self, row: Mapping[str, Any], item: Any, scope: Scope | None) -> dict[str, Any]:
+        """What was asked and answered, as `item_sample` takes it."""
+        output, finish = ([], "") if scope is None else output_of(scope)
+        return {
+            "asked": _messages(self._render, item),
+            "output": output,
+            "finish_reason": finish,
+            "sampled": row.get("sampled"),
+            "parameters": self._parameters,
+        }
+
+    def _errors(
         self,
         row: Mapping[str, Any],
-        item: Any,
-        scope: Scope | None,
         result: ResultLine,
-        *,
-        passed: bool,
+        verdicts: Sequence[bool | None],
+        missing: InvalidRow | None,
     ) -> dict[str, Any]:
-        output, finish = ([], "") if scope is None else output_of(scope)
+        """What went wrong, as `item_sample` takes it: why there is no sample, before all else."""
         error = row.get("error") if row.get("model_sample") == "" else None
-        return item_sample(
-            asked=_messages(self._render, item),
-            output=output,
-            finish_reason=finish,
-            sampled=row.get("sampled"),
-            parameters=self._parameters,
-            flags={} if error else self.criteria.named(result.flags),
-            error=error if isinstance(error, Mapping) else None,
-            passed=passed,
-        )
+        if not isinstance(error, Mapping):
+            error = missing_sample(missing) if missing and None in verdicts else None
+        nothing_graded = set(verdicts) == {None}
+        return {
+            "flags": {} if error and nothing_graded else self.criteria.named(result.flags),
+            "error": error,
+            "passed": all(verdicts),
+        }
 
 
 class _KnownReplies:
@@ -261,12 +276,12 @@ def _item(row: Mapping[str, Any]) -> Any:
         return dict(row)
 
 
-def _scope(row: Mapping[str, Any]) -> Scope | None:
-    """What templates see of a row; None for one that has no sample that can be read."""
+def _scope(row: Mapping[str, Any]) -> tuple[Scope | None, InvalidRow | None]:
+    """What templates see of a row, and why they see no sample; None for a row that has no item either."""
     try:
-        return scope_reader(None, lambda: False)(row)
-    except InvalidRow:
-        return None
+        return scope_reader(None)(row), None
+    except InvalidRow as error:
+        return (Scope(error.item[0], "", absent=True) if error.item else None), error
 
 
 def _messages(render: Render, item: Any) -> list[dict[str, Any]]:

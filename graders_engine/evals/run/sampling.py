@@ -71,9 +71,11 @@ class Sampler:
             BudgetSpent: too little of the budget is left.
             DataSetError: the cache of replies cannot be used.
         """
-        item: Any = {}
         try:
             item = _item(row)
+        except InvalidRow as error:
+            return {**_failed({}, "invalid_item", str(error)), **_unread(row)}
+        try:
             messages = self._messages(item)
         except (InvalidRow, GradingError) as error:
             return _failed(item, "invalid_item", str(error))
@@ -102,6 +104,12 @@ def _item(row: Any) -> Any:
     if not isinstance(row, Mapping):
         raise InvalidRow(f"A row must be an object, but this is {kind_of(row)}.")
     return item_beside(row)
+
+
+def _unread(row: Any) -> dict[str, Any]:
+    """What of a row makes its item one that cannot be read: then no criterion can read it either."""
+    given = row if isinstance(row, Mapping) else {}
+    return {key: given[key] for key in ("item", "reference_answer") if key in given}
 
 
 def _sampled(item: Any, reply: ModelReply) -> dict[str, Any]:
