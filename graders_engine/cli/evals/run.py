@@ -14,7 +14,6 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.evals.progress import run_progress
 from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find
-from graders_engine.cli.evals.text import counts_of, pass_rate
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
@@ -29,6 +28,7 @@ from graders_engine.evals.creating import DIGEST, create_eval, create_run
 from graders_engine.evals.data_file import KeptData, keep_data
 from graders_engine.evals.requests.eval_body import new_eval
 from graders_engine.evals.requests.run_body import new_run
+from graders_engine.evals.run.reading import counts_of, pass_rate
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.evals.runnable import probes
 from graders_engine.evals.wire import data_source_of
