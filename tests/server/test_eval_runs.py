@@ -251,14 +251,11 @@ def test_the_report_of_a_run_opens_in_a_browser(evals: Any, evals_server: Server
     assert evals_server.ask("GET", path).body == first.body
 
 
-def test_a_run_has_a_page_in_every_state(evals: Any, evals_server: Server) -> None:
-    made = evals.create(**eval_body(SLOW, MATCH))
-    run = evals.runs.create(made.id, name="unhurried", data_source=SLOW_ROWS)
-    path = f"/reports/{run.id}"
-    page = evals_server.ask("GET", path)
-    assert page.status == 200
-    assert b"unhurried" in page.body
+def test_a_run_without_results_has_a_page_too(evals: Any, evals_server: Server) -> None:
+    made = evals.create(**eval_body(SLOW))
+    run = evals.runs.create(made.id, data_source=SLOW_ROWS)
     evals.runs.cancel(run.id, eval_id=made.id)
+    path = f"/reports/{run.id}"
     page = evals_server.ask("GET", path)
     assert page.status == 200
     assert b"It was canceled" in page.body
