@@ -17,6 +17,7 @@ from graders_engine.errors import (
 )
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = "disk_full"
 _CODES: tuple[tuple[type[BaseException], str], ...] = (
     (InvalidGrader, "invalid_grader"),
     (UnavailableGrader, "grader_not_available"),
@@ -62,7 +63,7 @@ def failure_of(error: BaseException) -> dict[str, str]:
         return {"code": error.code, "message": str(error)}
     if any(map(_is_full, _chain(error))):
         return {
-            "code": "disk_full",
+            "code": DISK_FULL,
             "message": f"The disk is full: make room and create another run. ({error})",
         }
     code = next(code for kind, code in _CODES if isinstance(error, kind))
