@@ -32,12 +32,12 @@ _CODES: tuple[tuple[type[BaseException], str], ...] = (
 _AGAIN = "then create another run. What this run was answered, it keeps."
 ADVICE = {
     "model_not_available": "Check the name of the model, and the address and the key of its endpoint "
-    f"(`--base-url` or graders.toml of the server); {_AGAIN}",
+    f"(--base-url or graders.toml of the server); {_AGAIN}",
     "grader_not_available": "Check what the criteria need: model, address and key of a judge, the sandbox "
     f"of python code; {_AGAIN}",
     "invalid_grader": "Correct the criterion in a new eval: criteria of an eval do not change.",
     "invalid_request": "Correct the data source in another run.",
-    "budget_spent": f"Raise the budget of the server (`--max-tokens`, `--max-cost`); {_AGAIN}",
+    "budget_spent": f"Raise the budget of the server (--max-tokens, --max-cost); {_AGAIN}",
     "data_error": "Correct the rows, and create another run.",
     "storage_error": "See that the folder of the server can be written; then create another run.",
     "worker_died": "The whole log is in the run's folder, worker.log; too little memory is a usual reason.",

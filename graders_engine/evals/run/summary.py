@@ -28,6 +28,8 @@ SHOWN_ITEMS = 200
 REFRESH_S = 5
 """The page of a run that has no results yet is loaded again after so many seconds."""
 _TEXT_COLUMNS = 300
+_OF_ONE = ("string_check", "label_model")
+"""Types whose scores are 0 and 1."""
 _MEANINGS = {
     "queued": "It waits for its turn, and begins by itself. This page loads itself again.",
     "in_progress": "It goes on: these are the items that are graded so far. Load the page again for more.",
@@ -56,7 +58,7 @@ def summary_of(store: Store, run: StoredRun, *, has_report: bool) -> RunSummary:
         line=" · ".join(_line(run)),
         status=run.status,
         counts={name: counts[name] for name in ("passed", "failed", "errored")},
-        criteria=list(_criteria(run, owner)),
+        criteria=list(_criteria(run, owner, imported=store.items.any_of(run.id))),
         meaning=_MEANINGS.get(run.status, ""),
         error=(code or "error", str(error.get("message") or "")) if error else (),
         advice=ADVICE.get(code, ""),
@@ -74,7 +76,9 @@ def _line(run: StoredRun) -> Iterator[str]:
         yield f"model {one_line(run.model, 60)}"
 
 
-def _criteria(run: StoredRun, owner: StoredEval | None) -> Iterator[CriterionLine]:
+def _criteria(
+    run: StoredRun, owner: StoredEval | None, *, imported: bool
+) -> Iterator[CriterionLine]:
     """The criteria of the eval with their counts; of an imported run, those that it names."""
     known = _known(owner)
     results = objects_in(run.result.get("per_testing_criteria_results"))
@@ -92,8 +96,15 @@ def _criteria(run: StoredRun, owner: StoredEval | None) -> Iterator[CriterionLin
             value if isinstance(value := one.get(key), int) else None
             for key in ("passed", "failed")
         )
-        threshold = found.threshold if found and isfinite(found.threshold) else None
+        threshold = _threshold(found, imported=imported) if found else None
         yield CriterionLine(name, found.type if found else "", passed, failed, threshold)
+
+
+def _threshold(criterion: Criterion, *, imported: bool) -> float | None:
+    """From where on a criterion is met; of an imported run, which was judged elsewhere, if that is known."""
+    is_said = "pass_threshold" in criterion.grader or criterion.type in _OF_ONE
+    known = is_said or not imported
+    return criterion.threshold if known and isfinite(criterion.threshold) else None
 
 
 def _known(owner: StoredEval | None) -> tuple[Criterion, ...]:

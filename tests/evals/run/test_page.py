@@ -111,7 +111,10 @@ def test_an_imported_run_lists_its_items_and_is_answered_as_it_was(
     import_into(bench.store, "default", [file], (), now=1)
     run = bench.store.runs.find(RUNS[0]["id"])
     assert run is not None
-    listed = cells_of(page_of(bench.store, run), "items")
+    page = page_of(bench.store, run)
+    thresholds = {cells[0]: cells[-1] for cells in cells_of(page, "criteria")}
+    assert (thresholds["Match"], thresholds["Alike"], thresholds["min"]) == ("1", "0.8", "-")
+    listed = cells_of(page, "items")
     assert len(listed) == sum(item["run_id"] == run.id for item in ITEMS)
     assert "Headline" in listed[0][2]
     assert run_object(run, "http://here/reports/1") == RUNS[0]
