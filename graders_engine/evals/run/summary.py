@@ -32,7 +32,7 @@ _OF_ONE = ("string_check", "label_model")
 """Types whose scores are 0 and 1."""
 _MEANINGS = {
     "queued": "It waits for its turn, and begins by itself. This page loads itself again.",
-    "in_progress": "It goes on: these are the items that are graded so far. Load the page again for more.",
+    "in_progress": "These are the items that are graded so far. Load the page again for more.",
     "canceled": "It was canceled: these are the items that were graded before. Create another run for all.",
 }
 """What is to be known of a status; the others say it by their counts or their error."""

@@ -70,14 +70,14 @@ class ReportHandler:
 
 
 def _place_of(store: Store, run: StoredRun, eval_name: str) -> Path | None:
-    """Where the page of a run that has ended is kept; None for one that goes on, or has no folder."""
+    """Where the page of a run that has ended is kept; None for one in progress, or without a folder."""
     folder = store.run_folder(run.id)
     if run.status not in ENDED or not folder.is_dir():
         return None
     results = folder / RESULTS
     size = results.stat().st_size if results.exists() else 0
-    shown = [__version__, run.name, eval_name, run.status, run.result, run.error, size]
-    digest = hashlib.sha256(strict_json.encode(shown)).hexdigest()[:32]
+    basis = [__version__, run.name, eval_name, run.status, run.result, run.error, size]
+    digest = hashlib.sha256(strict_json.encode(basis)).hexdigest()[:32]
     return folder / PAGES.replace("*", digest)
 
 
