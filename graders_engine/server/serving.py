@@ -122,7 +122,8 @@ def serve(
             during=stored.during if stored else (),
             unknown=UNKNOWN if stored else UNKNOWN_WITHOUT_STORE,
         )
-        _run(app, settings, metrics, listener, on_ready, max_connections)
+        on_late = stored.on_late if stored else lambda: None
+        _run(app, settings, metrics, listener, on_ready, max_connections, on_late)
 
 
 def _stored(
@@ -147,6 +148,7 @@ def _run(
     listener: socket.socket,
     on_ready: Callable[[], None],
     max_connections: int,
+    on_late: Callable[[], None],
 ) -> None:
     """Run an application until the process gets a signal."""
     config = uvicorn.Config(
@@ -169,6 +171,7 @@ def _run(
         on_ready,
         max_connections=max_connections,
         on_dropped=metrics.connections_dropped.inc,
+        on_late=on_late,
     )
     metrics.add_gauge(
         "graders_connections_open", "Open connections.", lambda: len(server.connections)

@@ -91,15 +91,15 @@ class Connection(HttpToolsProtocol):
     """When the request that is being read has stalled, if no more of it comes."""
     _in_message = False
     """Whether a request has begun, and not ended."""
-    _head_bytes = 0
-    _in_head = True
+    _head_bytes, _in_head = 0, True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin; a client that connects has to send something."""
         super().connection_made(transport)
         self.flow = self._flow = Flow(transport)
-        # Any data that the client does not read, and not only much of it, blocks the connection.
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(
+            high=0
+        )  # any data that the client does not read blocks it
         self._reading_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -245,16 +245,19 @@ class Connection(HttpToolsProtocol):
         self._held = b""
         super().connection_lost(exc)
 
-    def end_if_late(self, timeout_s: float) -> None:
-        """Drop a client that takes too long to send a request, or to read a response."""
+    def end_if_late(self, timeout_s: float, *, stopping: bool = False) -> None:
+        """Drop a client that is late to read a response or send a request; any that sends, if `stopping`."""
         now = self.loop.time()
         if self._blocked_since is not None and now - self._blocked_since > timeout_s:
             self.transport.abort()
-        elif self._reading_since is not None and now - self._reading_since > timeout_s:
-            if self._ended or self.transport.is_closing() or self._is_answering():
-                self.transport.abort()
-            else:
-                self._end(408, f"The request did not come within {timeout_s:g} s.")
+        elif (since := self._reading_since) is None or not (stopping or now - since > timeout_s):
+            return
+        elif self._ended or self.transport.is_closing() or self._is_answering():
+            self.transport.abort()
+        elif stopping:
+            self._end(503, "The server is shutting down.", "shutting_down")
+        else:
+            self._end(408, f"The request did not come within {timeout_s:g} s.")
 
     def _is_reading_body(self) -> bool:
         return self._is_busy() and not self.pipeline and self.cycle.more_body
@@ -314,8 +317,7 @@ class Connection(HttpToolsProtocol):
             self._close_after_response()
 
     def _close_after_response(self) -> None:
-        # The header tells the client; not every version of uvicorn adds it.
-        last = self._running if self._leaving else self.cycle
+        last = self._running if self._leaving else self.cycle  # not every uvicorn adds the header
         if last is not None and last.keep_alive:
             last.keep_alive = False
             last.default_headers = [*last.default_headers, (b"connection", b"close")]
@@ -332,19 +334,17 @@ class Connection(HttpToolsProtocol):
         else:
             self._end(400, msg)
 
-    def _end(self, status: int, message: str) -> None:
+    def _end(self, status: int, message: str, code: str | None = None) -> None:
         if self.transport.is_closing():
             return
         if self._is_busy():  # its response would come behind this one
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        body = error_body(status, Mistake(message))
-        head = (
-            STATUS_LINE[status],
-            b"content-type: application/json\r\nconnection: close\r\n",
-            b"content-length: %d\r\n\r\n" % len(body),
+        body = error_body(status, Mistake(message, code=code))
+        fields = (
+            b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
         )
-        self.transport.write(b"".join((*head, body)))
+        self.transport.write(STATUS_LINE[status] + fields % len(body) + body)
         self.transport.write_eof()
         self._ended = True
         self._reading_since = self.loop.time()

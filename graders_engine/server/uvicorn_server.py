@@ -15,6 +15,8 @@ from graders_engine.server.acceptor import Acceptor, Standing
 from graders_engine.server.turns import Turns
 from graders_engine.server.uvicorn_protocol import Connection
 
+SENDING_S = 5.0
+"""How long after the signal a client may go on to send a request, and a check of rows may take."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -27,6 +29,7 @@ class Server(uvicorn.Server):
         on_ready: called when requests are taken.
         max_connections: how many may be open at a time; at the limit, idle ones are closed for new ones.
         on_dropped: called with how many were closed for others.
+        on_late: called `SENDING_S` after the signal, if requests are in progress then.
     """
 
     def __init__(
@@ -37,10 +40,12 @@ class Server(uvicorn.Server):
         *,
         max_connections: int = 1000,
         on_dropped: Callable[[int], None] = lambda count: None,
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
         self._read_timeout_s, self._on_ready = read_timeout_s, on_ready
         self._max_connections, self._on_dropped = max_connections, on_dropped
+        self._on_late = on_late
         self._acceptors: list[Acceptor] = []
         self._turns = Turns()
 
@@ -79,9 +84,9 @@ class Server(uvicorn.Server):
                 acceptor.report()
         return await super().on_tick(counter)
 
-    def _end_late_connections(self) -> None:
+    def _end_late_connections(self, *, stopping: bool = False) -> None:
         for connection in list(self.connections):
-            connection.end_if_late(self._read_timeout_s)
+            connection.end_if_late(self._read_timeout_s, stopping=stopping)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the connections that wait in the system's queue, close the listener, answer all requests."""
@@ -101,15 +106,21 @@ class Server(uvicorn.Server):
         return connection
 
     async def _watch(self) -> None:
+        clock = asyncio.get_running_loop().time
+        late_at = clock() + SENDING_S
         while True:
             await asyncio.sleep(1)
-            self._end_late_connections()
-            now = asyncio.get_running_loop().time()
+            now = clock()
             for connection in list(self.connections):
                 standing = connection.standing(now)
                 if standing is not None and standing[0] < Standing.RECENT:
                     # Its request will hardly come, or its response not be read: the end need not wait.
                     connection.drop()
+            self._end_late_connections(
+                stopping=now >= late_at
+            )  # its answers are read before it drops them
+            if now >= late_at:
+                self._on_late()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -22,7 +22,6 @@ from tests.server.evals_of import (
     eval_body,
     evals_of,
     jsonl,
-    new_eval,
     new_run,
 )
 from tests.server.serving import Server, eventually
@@ -247,17 +246,23 @@ def test_the_report_of_a_run_opens_in_a_browser(evals: Any, evals_server: Server
     assert first.status == 200
     assert first.headers["content-type"] == "text/html; charset=utf-8"
     assert first.body.startswith(b"<!doctype html>")
-    assert b"match" in first.body
+    assert b"2 of 3" in first.body
+    assert b"mean reward" in first.body
     assert evals_server.ask("GET", path).body == first.body
 
 
-def test_a_run_without_results_has_no_report_yet(evals_server: Server) -> None:
-    eval_id = new_eval(evals_server, SLOW)
-    run_id = new_run(evals_server, eval_id, SLOW_ROWS)
-    answer = evals_server.ask("GET", f"/reports/{run_id}")
-    assert answer.status in (200, 404)
-    evals_server.ask("DELETE", f"/v1/evals/{eval_id}")
-    gone = evals_server.ask("GET", f"/reports/{run_id}")
+def test_a_run_without_results_has_a_page_too(evals: Any, evals_server: Server) -> None:
+    made = evals.create(**eval_body(SLOW))
+    run = evals.runs.create(made.id, data_source=SLOW_ROWS)
+    evals.runs.cancel(run.id, eval_id=made.id)
+    path = f"/reports/{run.id}"
+    page = evals_server.ask("GET", path)
+    assert page.status == 200
+    assert b"It was canceled" in page.body
+    evals.update(made.id, name="renamed since")
+    assert b"renamed since" in evals_server.ask("GET", path).body
+    evals.delete(made.id)
+    gone = evals_server.ask("GET", path)
     assert (gone.status, gone.error["code"]) == (404, "not_found")
 
 

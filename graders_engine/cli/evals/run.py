@@ -15,7 +15,7 @@ from graders_engine.blocking import Engine
 from graders_engine.cli.evals.progress import run_progress
 from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find, show_command
-from graders_engine.cli.evals.text import counts_of, pass_rate, threshold_lines
+from graders_engine.cli.evals.text import threshold_lines
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
@@ -32,6 +32,7 @@ from graders_engine.evals.requests.eval_body import new_eval
 from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.rows import FILE
 from graders_engine.evals.requests.run_body import new_run
+from graders_engine.evals.run.reading import counts_of, pass_rate
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.evals.runnable import probes
 from graders_engine.evals.wire import data_source_of

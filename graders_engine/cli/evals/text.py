@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from graders_engine.evals.hosted.names import without_uuid
+from graders_engine.evals.run.reading import counts_of, objects_in, output_text, pass_rate
 from graders_engine.evals.thresholds import unreachable
 from graders_engine.language import strict_json
 from graders_engine.report.formatting import format_number
@@ -21,21 +22,6 @@ _LEAST_COLUMNS = 12
 """A name is cut to no fewer columns."""
 _NAME_COLUMNS = 40
 _FIELD_INDENT = 10
-
-
-def counts_of(run: StoredRun) -> Mapping[str, int]:
-    """How many items of a run have passed, failed and errored, as far as it has come."""
-    given = run.result.get("result_counts")
-    given = given if isinstance(given, dict) else {}
-    names = ("total", "passed", "failed", "errored")
-    return {name: given[name] if isinstance(given.get(name), int) else 0 for name in names}
-
-
-def pass_rate(run: StoredRun) -> float | None:
-    """The share of the graded items that passed, from 0 to 1; None if no item could be graded."""
-    counts = counts_of(run)
-    graded = counts["passed"] + counts["failed"]
-    return counts["passed"] / graded if graded else None
 
 
 def eval_lines(
@@ -64,7 +50,7 @@ def eval_lines(
 
 def criteria_lines(stored: StoredEval) -> Iterator[str]:
     """The criteria of an eval."""
-    criteria = _objects(stored.body.get("testing_criteria"))
+    criteria = objects_in(stored.body.get("testing_criteria"))
     if criteria:
         yield ""
         yield Heading("criteria")
@@ -77,7 +63,7 @@ def criteria_lines(stored: StoredEval) -> Iterator[str]:
 
 def threshold_lines(stored: StoredEval) -> Iterator[Caution]:
     """What is to be known of thresholds that no score can reach."""
-    for sentence in unreachable(_objects(stored.body.get("testing_criteria"))):
+    for sentence in unreachable(objects_in(stored.body.get("testing_criteria"))):
         yield Caution(f"warning: the criterion {sentence}")
 
 
@@ -116,7 +102,7 @@ def run_lines(run: StoredRun, owner: StoredEval | None, screen: Screen) -> Itera
 
 
 def _criteria(run: StoredRun, screen: Screen) -> Iterator[str]:
-    results = _objects(run.result.get("per_testing_criteria_results"))
+    results = objects_in(run.result.get("per_testing_criteria_results"))
     if not results:
         return
     yield ""
@@ -133,7 +119,7 @@ def _criteria(run: StoredRun, screen: Screen) -> Iterator[str]:
 
 
 def _usage(run: StoredRun) -> Iterator[str]:
-    used = _objects(run.result.get("per_model_usage"))
+    used = objects_in(run.result.get("per_model_usage"))
     if used:
         yield ""
         yield Heading("models")
@@ -163,12 +149,12 @@ def item_lines(items: Sequence[Mapping[str, Any]], more: str, screen: Screen) ->
         yield f"{number!s:<8}  {one_line(item_text, room)}"
         sample = item.get("sample")
         sample = sample if isinstance(sample, dict) else {}
-        if output := _output(sample):
+        if output := output_text(sample):
             yield f"  output  {one_line(output, room)}"
         error = sample.get("error")
         if isinstance(error, dict) and error:
             yield Problem(f"  error   {one_line(_error(error), room)}")
-        for result in _objects(item.get("results")):
+        for result in objects_in(item.get("results")):
             if not result.get("passed"):
                 name, score = without_uuid(str(result.get("name"))), result.get("score")
                 number = format_number(score) if isinstance(score, int | float) else "no score"
@@ -179,20 +165,6 @@ def item_lines(items: Sequence[Mapping[str, Any]], more: str, screen: Screen) ->
 
 def _error(error: Mapping[str, Any]) -> str:
     return ": ".join(str(error[key]) for key in ("code", "message") if error.get(key))
-
-
-def _output(sample: Mapping[str, Any]) -> str:
-    messages = _objects(sample.get("output"))
-    content = messages[-1].get("content") if messages else None
-    if content is None and messages:
-        content = messages[-1]
-    if content is None or isinstance(content, str):
-        return content or ""
-    return strict_json.encode(content).decode()
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _percent(share: float | None) -> str:

@@ -16,7 +16,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from graders_engine.errors import GradersError
+from graders_engine.errors import GradersError, LifecycleError
 from graders_engine.evals.requests.item_schema import ItemSchema
 from graders_engine.evals.run.spec import environment_without_keys
 from graders_engine.language import strict_json
@@ -31,6 +31,8 @@ _LIMIT_BYTES = 2 << 30
 _SLOTS = threading.BoundedSemaphore(4)
 """As many processes at a time: the other threads of the store stay free."""
 
+_ENDED = threading.Event()
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 Found = tuple[str, str]
 
 
@@ -40,6 +42,13 @@ class TooSlow(GradersError):
 
 class ChecksBusy(GradersError):
     """Raised when as many slow checks run as may."""
+
+
+def end_checks() -> None:
+    """End the checks in progress, and make no others: this process stops."""
+    _ENDED.set()
+    for process in list(_RUNNING):
+        process.kill()
 
 
 class ItemCheck:
@@ -70,7 +79,9 @@ class ItemCheck:
         Raises:
             ChecksBusy: the item needs a process, and there are as many as may be.
             TooSlow: all items of the request together took too long.
+            LifecycleError: this process stops.
         """
+        _require_running()
         text = strict_json.encode(item)
         steps = self._schema.cost.of(len(text))
         if steps <= _QUICK:
@@ -101,15 +112,22 @@ def _process(schema: ItemSchema) -> Iterator[_Process]:
             timer = threading.Timer(LONGEST_S, process.kill)
             timer.daemon = True
             timer.start()
+            _RUNNING.add(process)
             try:
                 yield _Process(process, schema)
             finally:
                 timer.cancel()
+                _RUNNING.discard(process)
                 process.kill()
                 with contextlib.suppress(BrokenPipeError):
                     process.communicate()
     finally:
         _SLOTS.release()
+
+
+def _require_running() -> None:
+    if _ENDED.is_set():
+        raise LifecycleError("Rows are not checked any more: the server stops.")
 
 
 class _Process:
@@ -129,6 +147,7 @@ class _Process:
                 stdin.flush()
                 answer = stdout.readline()
         if not answer.endswith(b"\n"):
+            _require_running()
             raise TooSlow(
                 f"the rows cannot be checked within {LONGEST_S} s and {_LIMIT_BYTES >> 30} GiB of memory: "
                 "simplify the eval's `item_schema`, or send fewer rows."

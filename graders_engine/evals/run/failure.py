@@ -17,6 +17,7 @@ from graders_engine.errors import (
 )
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = "disk_full"
 _CODES: tuple[tuple[type[BaseException], str], ...] = (
     (InvalidGrader, "invalid_grader"),
     (UnavailableGrader, "grader_not_available"),
@@ -28,6 +29,20 @@ _CODES: tuple[tuple[type[BaseException], str], ...] = (
     (OSError, "storage_error"),
 )
 """The code of a failure by what was raised; the first class that fits decides."""
+_AGAIN = "then create another run. What this run was answered, it keeps."
+ADVICE = {
+    "model_not_available": "Check the name of the model, and the address and the key of its endpoint "
+    f"(--base-url or graders.toml of the server); {_AGAIN}",
+    "grader_not_available": "Check what the criteria need: model, address and key of a judge, the sandbox "
+    f"of python code; {_AGAIN}",
+    "invalid_grader": "Correct the criterion in a new eval: criteria of an eval do not change.",
+    "invalid_request": "Correct the data source in another run.",
+    "budget_spent": f"Raise the budget of the server (--max-tokens, --max-cost); {_AGAIN}",
+    "data_error": "Correct the rows, and create another run.",
+    "storage_error": "See that the folder of the server can be written; then create another run.",
+    "worker_died": "The whole log is in the run's folder, worker.log; too little memory is a usual reason.",
+}
+"""What to do about a failure whose message does not say it itself, by its code."""
 
 
 class RunFailed(Exception):
@@ -48,7 +63,7 @@ def failure_of(error: BaseException) -> dict[str, str]:
         return {"code": error.code, "message": str(error)}
     if any(map(_is_full, _chain(error))):
         return {
-            "code": "disk_full",
+            "code": DISK_FULL,
             "message": f"The disk is full: make room and create another run. ({error})",
         }
     code = next(code for kind, code in _CODES if isinstance(error, kind))

@@ -20,6 +20,8 @@ INDEX, STATUSES = "items.index", "items.status"
 """Of each item two numbers of eight bytes, where its row and its result begin; and one letter."""
 LETTERS = {"pass": b"p", "fail": b"f", "error": b"e"}
 NAMES = {letter: name for name, letter in LETTERS.items()}
+NO_RESULT = (1 << 64) - 1
+"""Where the result of an item begins that has none, because the run ended before it was graded."""
 _RECORD = 16
 _BLOCK = 1 << 16
 _READ = 1 << 20
@@ -118,6 +120,23 @@ class IndexWriter:
             self._read_to += len(line) + 1
         _write_all(self._index.fileno(), places.tobytes())
         _write_all(self._statuses.fileno(), letters)
+
+    def add_ungraded(self, rows: int) -> None:
+        """Take in the rows that follow the last result: they have none, and count as errors.
+
+        Args:
+            rows: how many rows there are, with those that are graded.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        places, first = array("Q"), self._line + 1
+        for line in range(first, rows + 1):
+            places.extend((self._place_of(line), NO_RESULT))
+        count = max(0, rows + 1 - first)
+        self.counts.items["error"] += count
+        _write_all(self._index.fileno(), places.tobytes())
+        _write_all(self._statuses.fileno(), LETTERS["error"] * count)
 
     def _place_of(self, line: int) -> int:
         """Where a line of the rows begins; lines are asked for in their order."""

@@ -9,10 +9,10 @@ from contextlib import closing, suppress
 from typing import Any
 
 from graders_engine.compiled import CompiledGrader, scope_reader
-from graders_engine.dataset.results.line import ResultLine, decode_result
+from graders_engine.dataset.results.line import decode_result
 from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.evals.run.criteria import Criteria, Criterion, GradedRow, criteria_of, status_of
-from graders_engine.evals.run.item_index import IndexReader, read_result
+from graders_engine.evals.run.item_index import NO_RESULT, IndexReader, read_result
 from graders_engine.evals.run.item_sample import (
     item_sample,
     judge_sample,
@@ -36,6 +36,7 @@ from graders_engine.storage.store import Store
 FILTERS = {"pass": "pass", "fail": "fail", "failed": "fail", "error": "error"}
 """The statuses that lists may be filtered by, as clients spell them."""
 _JUDGED = ("label_model", "score_model")
+_NOT_GRADED = {"code": "run_ended", "message": "The run ended before this item was graded."}
 _KEPT_EVALS = 64
 """Evals whose criteria are kept compiled."""
 
@@ -105,6 +106,9 @@ class OutputItems:
             for number in numbers:
                 row_at, result_at = index.place(number)
                 rows.seek(row_at)
+                if result_at == NO_RESULT:
+                    items.append(reader.ungraded(number, rows.readline()))
+                    continue
                 results.seek(result_at)
                 items.append(reader.item(number, rows.readline(), results.readline()))
         return items
@@ -166,24 +170,41 @@ class _Reader:
         result = decode_result(result_line)
         item, scope, missing = _item(row), *_scope(row)
         verdicts = self.criteria.verdicts(graded)
+        results = [
+            self._result(criterion, graded, scope)
+            for criterion, verdict in zip(self.criteria.all, verdicts, strict=True)
+            if verdict is not None
+        ]
+        flags = self.criteria.named(result.flags)
+        sample = item_sample(
+            **self._answer(row, item, scope), **self._errors(row, flags, verdicts, missing)
+        )
+        return self._object(number, item, status_of(verdicts), results, sample)
+
+    def ungraded(self, number: int, row_line: bytes) -> dict[str, Any]:
+        """The item of a row that was sampled, but not graded before the run ended."""
+        row = _row(row_line)
+        item, scope, missing = _item(row), *_scope(row)
+        sample = item_sample(
+            **self._answer(row, item, scope), **self._errors(row, {}, [None], missing)
+        )
+        sample["error"] = sample["error"] or _NOT_GRADED
+        return self._object(number, item, "error", [], sample)
+
+    def _object(
+        self, number: int, item: Any, status: str, results: list[Any], sample: dict[str, Any]
+    ) -> dict[str, Any]:
         return {
             "object": "eval.run.output_item",
             "id": item_id(self.run.id, number),
             "created_at": self.run.created_at,
             "run_id": self.run.id,
             "eval_id": self.run.eval_id,
-            "status": status_of(verdicts),
+            "status": status,
             "datasource_item_id": number,
             "datasource_item": item,
-            "results": [
-                self._result(criterion, graded, scope)
-                for criterion, verdict in zip(self.criteria.all, verdicts, strict=True)
-                if verdict is not None
-            ],
-            "sample": item_sample(
-                **self._answer(row, item, scope),
-                **self._errors(row, result, verdicts, missing),
-            ),
+            "results": results,
+            "sample": sample,
         }
 
     def _result(
@@ -221,7 +242,7 @@ class _Reader:
     def _errors(
         self,
         row: Mapping[str, Any],
-        result: ResultLine,
+        flags: Mapping[str, str],
         verdicts: Sequence[bool | None],
         missing: InvalidRow | None,
     ) -> dict[str, Any]:
@@ -231,7 +252,7 @@ class _Reader:
             error = missing_sample(missing) if missing and None in verdicts else None
         nothing_graded = set(verdicts) == {None}
         return {
-            "flags": {} if error and nothing_graded else self.criteria.named(result.flags),
+            "flags": {} if error and nothing_graded else flags,
             "error": error,
             "passed": all(verdicts),
         }

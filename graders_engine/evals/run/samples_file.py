@@ -56,11 +56,13 @@ class SamplesFile:
         lines: how many there are.
         used: the tokens by model, and how often it was asked.
         failed: how many of the lines have an error.
+        behind_gaps: rows that follow one without an answer: they can be added only where none is awaited.
     """
 
     def __init__(self, path: Path) -> None:
         self.lines = self.failed = 0
         self.used: dict[str, tuple[int, Usage]] = {}
+        self.behind_gaps: list[dict[str, Any]] = []
         self._file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+")
         self._file.truncate(self._read())
         self._synced_at = monotonic()

@@ -33,9 +33,9 @@ AHEAD = 4
 REFUSED_ITEMS = 5
 """Items in a row that an endpoint refuses from the first one on: a wrong key or model stays wrong."""
 FAILED_ITEMS = 20
-"""Items in a row that must have failed in any other way."""
+"""Items in a row that must have failed in any other way; before any answer, as many as are asked at once."""
 OUTAGE_S = 120.0
-"""An endpoint that gives no answers is given this long from its first failed item on."""
+"""An endpoint that answered before is given this long from its first failed item on."""
 _MESSAGE = ("role", "content", "tool_calls", "function_call", "refusal", "audio")
 """What of a model's message is its output; the rest is how it came to it."""
 
@@ -57,7 +57,11 @@ class Sampler:
         self._messages = message_renderer(source.get("input_messages") or {})
         self._body = body_of(source)
         self._backend, self._origin = backend, origin
-        self._outage = _Outage()
+        self._outage = _Outage(FAILED_ITEMS, answered=False)
+
+    def begin(self, concurrency: int, *, answered: bool) -> None:
+        """Before the first item: how many are asked at once, and whether any was answered before."""
+        self._outage = _Outage(max(FAILED_ITEMS, concurrency), answered=answered)
 
     async def sample(self, number: int, row: Any) -> dict[str, Any]:
         """The row to grade for an item.
@@ -93,7 +97,7 @@ class Sampler:
         """There are no more items.
 
         Raises:
-            RunStopped: none was answered, and the endpoint refused each of them.
+            RunStopped: the endpoint was asked, and has answered none.
         """
         self._outage.end()
 
@@ -144,36 +148,42 @@ def _code(error: BackendFailure) -> str:
 
 
 class _Outage:
-    """Notices that a model answers nothing any more.
+    """Notices that a model answers nothing, or nothing any more.
 
     It counts the items that failed one after the other since the last answer.
+
+    Args:
+        at_first: so many failed items end a run in which none was answered.
+        answered: whether one was.
     """
 
-    def __init__(self) -> None:
-        self._answered = False
+    def __init__(self, at_first: int, *, answered: bool) -> None:
+        self._at_first, self._answered = at_first, answered
         self._failed = self._refused = 0
         self._since = 0.0
-        self._last: BackendFailure | None = None
+        self._first: BackendFailure | None = None
 
     def answered(self) -> None:
         self._answered, self._failed, self._refused = True, 0, 0
 
     def failed(self, error: BackendFailure) -> None:
         if not self._failed:
-            self._since = monotonic()
+            self._since, self._first = monotonic(), error
         self._failed += 1
         self._refused += error.cause == "refused"
-        self._last = error
-        refused = not self._answered and self._refused == self._failed >= REFUSED_ITEMS
-        long = self._failed >= FAILED_ITEMS and monotonic() - self._since >= OUTAGE_S
-        if refused or long:
+        if self._answered:
+            over = self._failed >= FAILED_ITEMS and monotonic() - self._since >= OUTAGE_S
+        else:
+            refused = self._refused == self._failed >= REFUSED_ITEMS
+            over = refused or self._failed >= self._at_first
+        if over:
             raise RunStopped(
-                f"{self._failed} items in a row got no sample, the last one so: {error}"
+                f"{self._failed} items in a row got no sample, the first one so: {self._first}"
             )
 
     def end(self) -> None:
-        if not self._answered and self._failed and self._refused == self._failed:
-            raise RunStopped(f"No item got a sample, the last one so: {self._last}")
+        if self._failed and not self._answered:
+            raise RunStopped(f"No item got a sample, the first one so: {self._first}")
 
 
 async def sample_rows(
@@ -198,30 +208,35 @@ async def sample_rows(
     """
     before = out.lines
     left = enumerate(islice(rows, before, None), before)
-    asked: deque[asyncio.Task[dict[str, Any]]] = deque()
+    asked: _Asked = deque()
     free = asyncio.Semaphore(concurrency)
+    sampler.begin(concurrency, answered=bool(out.used))
     try:
         _ask(sampler, left, asked, free, AHEAD * concurrency)
         while asked:
-            await asyncio.wait([asked[0]])
+            await asyncio.wait([asked[0][1]])
             done = list(_done(asked))
             await out.add(done)
             on_progress()
-            if asked and asked[0].done():  # it raises
-                asked[0].result()
+            if asked and asked[0][1].done():  # it raises
+                asked[0][1].result()
             _ask(sampler, left, asked, free, AHEAD * concurrency)
-        if not before:
-            sampler.end()
+        sampler.end()
     finally:
-        for task in asked:
+        for _, task in asked:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
+        out.behind_gaps = _behind_gaps(asked)
+
+
+_Asked = deque[tuple[Any, asyncio.Task[dict[str, Any]]]]
+"""Rows, and who asks for their samples."""
 
 
 def _ask(
     sampler: Sampler,
     left: Iterator[tuple[int, RowRef]],
-    asked: deque[asyncio.Task[dict[str, Any]]],
+    asked: _Asked,
     free: asyncio.Semaphore,
     most: int,
 ) -> None:
@@ -230,10 +245,32 @@ def _ask(
             return await sampler.sample(number, row)
 
     for number, ref in islice(left, most - len(asked)):
-        asked.append(asyncio.create_task(ask(number, ref.row)))
+        asked.append((ref.row, asyncio.create_task(ask(number, ref.row))))
 
 
-def _done(asked: deque[asyncio.Task[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def _is_there(task: asyncio.Task[dict[str, Any]]) -> bool:
+    return task.done() and not task.cancelled() and not task.exception()
+
+
+def _done(asked: _Asked) -> Iterator[dict[str, Any]]:
     """Take out the samples that are there, up to the first that is missing."""
-    while asked and asked[0].done() and not asked[0].cancelled() and not asked[0].exception():
-        yield asked.popleft().result()
+    while asked and _is_there(asked[0][1]):
+        yield asked.popleft()[1].result()
+
+
+def _behind_gaps(asked: _Asked) -> list[dict[str, Any]]:
+    """The rows up to the last that was answered; those that were not have an error in place of a sample."""
+    rows, answered = [], 0
+    for row, task in asked:
+        rows.append(task.result() if _is_there(task) else _not_answered(row))
+        if "sample" in rows[-1]:
+            answered = len(rows)
+    return rows[:answered]
+
+
+def _not_answered(row: Any) -> dict[str, Any]:
+    try:
+        item = _item(row)
+    except InvalidRow:
+        item = {}
+    return _failed(item, "run_ended", "The run ended before the model answered.")

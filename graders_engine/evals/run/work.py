@@ -19,6 +19,7 @@ from graders_engine.dataset.scoring.run import ScoringRun
 from graders_engine.errors import DataSetError, RunStopped, UnavailableGrader
 from graders_engine.evals.run.criteria import Criteria, criteria_of
 from graders_engine.evals.run.failure import RunFailed
+from graders_engine.evals.run.first_outage import first_outage
 from graders_engine.evals.run.item_index import IndexWriter
 from graders_engine.evals.run.judged import JudgedFile
 from graders_engine.evals.run.place import JUDGED, REPLIES, RESULTS, SAMPLES, lay_out
@@ -92,6 +93,42 @@ class Work:
                 self._grade(rows, criteria, judges, judged, index)
             finally:  # what was graded before the work ended counts
                 self._advance()
+            self._require_a_result(rows, criteria, index)
+
+    def _require_a_result(self, rows: Path, criteria: Criteria, index: IndexWriter) -> None:
+        """Refuse to complete a run of which no criterion could grade any item, for want of what it asks.
+
+        Raises:
+            RunFailed: with the reason of the first item.
+        """
+        if not any(map(sum, index.counts.met)):
+            with rows.open("rb") as given, (self._folder / RESULTS).open("rb") as results:
+                reason = first_outage(given, results, criteria)
+            if reason:
+                text = f"No criterion could grade any item; the first one failed so: {reason}"
+                raise RunFailed("grader_not_available", text)
+
+    def list_ungraded(self) -> None:
+        """After the work has ended before its time: list what was sampled as items, whether graded or not.
+
+        Raises:
+            OSError, DataSetError: it cannot be written.
+        """
+        if self._criteria is None or self._run.request.get("type") == "jsonl":
+            return
+        with SamplesFile(self._folder / SAMPLES) as samples:
+            if self._samples is not None:
+                asyncio.run(samples.add(self._samples.behind_gaps))
+                self._sampled, self._samples = samples.used, None
+            if not samples.used:
+                return
+            rows = samples.lines
+        results = self._folder / RESULTS
+        results.touch(mode=0o600)
+        with IndexWriter(self._folder, self._folder / SAMPLES, results, self._criteria) as index:
+            index.advance()
+            index.add_ungraded(rows)
+            self._index = index
 
     def _sample(self, items: Path, judges: JudgeSettings) -> JudgeSettings:
         """Sample the items; gives the settings of judges with what is left of the budget."""

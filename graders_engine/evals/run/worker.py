@@ -14,9 +14,10 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from graders_engine.errors import GradersError
-from graders_engine.evals.run.failure import RunFailed, failure_of
+from graders_engine.evals.run.failure import DISK_FULL, RunFailed, failure_of
 from graders_engine.evals.run.place import LOCK, RESERVE
 from graders_engine.evals.run.spec import from_json
 from graders_engine.evals.run.work import Work
@@ -31,8 +32,8 @@ WATCH_S = 0.2
 """Seconds between two looks at what is wanted."""
 BEAT_S = 0.5
 """Seconds between two notes of its life, and of the progress."""
-END_S = 0.5
-"""How long the work may take to end when the run is canceled."""
+END_S = 2.0
+"""How long the work may take to end when the run is canceled; what was sampled is listed after that."""
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
 
@@ -82,7 +83,7 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
             return 0
         failure = failure_of(error)
         sys.stderr.write(f"{failure['code']}: {failure['message']}\n")
-        store.runs.move(run_id, "failed", OPEN, result=work.result, error=failure)
+        _end(store, run_id, work, "failed", error=failure)
         return 0
     _end(store, run_id, work, "completed")
     return 0
@@ -94,9 +95,12 @@ def _make_room(store: Store, run_id: str) -> None:
         (store.run_folder(run_id) / RESERVE).unlink(missing_ok=True)
 
 
-def _end(store: Store, run_id: str, work: Work, status: str) -> None:
+def _end(store: Store, run_id: str, work: Work, status: str, **columns: Any) -> None:
     _make_room(store, run_id)
-    if not store.runs.move(run_id, status, OPEN, result=work.result):
+    if status != "completed" and columns.get("error", {}).get("code") != DISK_FULL:
+        with suppress(OSError, GradersError):
+            work.list_ungraded()
+    if not store.runs.move(run_id, status, OPEN, result=work.result, **columns):
         store.runs.note(run_id, result=work.result)  # who canceled the run has moved it
 
 
@@ -139,7 +143,8 @@ class Watcher:
         main_thread = threading.main_thread().ident
         if main_thread is not None and not self._done.is_set():
             signal.pthread_kill(main_thread, signal.SIGINT)
-        time.sleep(END_S)
+        if self._done.wait(END_S):
+            return
         # What the work waits for does not end: the system ends it.
         self._store.runs.move(self._run_id, "canceled", OPEN)
         os._exit(0)

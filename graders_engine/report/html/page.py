@@ -9,12 +9,12 @@ from typing import Any
 
 from graders_engine.outcome import SERVED
 from graders_engine.report import formatting
-from graders_engine.report.html import charts
+from graders_engine.report.html import charts, eval_run
 from graders_engine.report.html.cards import KINDS, cards, kind_label, slowest
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
 from graders_engine.report.html.row_data import row_data
 from graders_engine.report.numbers import Numbers
-from graders_engine.report.provenance import Provenance
+from graders_engine.report.provenance import UNFINISHED, Provenance
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import one_line, shorten, start_of, visible
 
@@ -57,7 +57,12 @@ class Section:
     heading: str
 
 
-def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> str:
+def report_page(
+    numbers: Numbers,
+    provenance: Provenance,
+    texts: RowTexts,
+    run: eval_run.RunSummary | None = None,
+) -> str:
     """The whole page, as text to be encoded as UTF-8.
 
     It loads nothing: its content security policy allows only the script and the style that it contains, which
@@ -67,12 +72,19 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         numbers: the run in numbers.
         provenance: what produced the numbers.
         texts: the texts of the rows that are shown.
+        run: the run of an eval that the results are of; the page begins with it.
     """
-    made = environment(_FILTERS)
-    style, script = source_of(made, "page.css"), "".join(source_of(made, name) for name in _SCRIPTS)
+    made = environment((*_FILTERS, *eval_run.FILTERS))
+    styles = ("page.css",) if run is None else eval_run.STYLES
+    style, script = (
+        "".join(source_of(made, name) for name in names) for names in (styles, _SCRIPTS)
+    )
     tally, why_no_texts = numbers.digest.tally, provenance.without_folders(texts.why_none)
     grouped = tally.grouped
-    page = made.get_template("page.html.jinja").render(
+    template = "page.html.jinja" if run is None else "eval-run.html.jinja"
+    page = made.get_template(template).render(
+        run=run,
+        engine=provenance.engine,
         numbers=numbers,
         grouped=grouped,
         unit=formatting.rows_name(grouped=grouped),
@@ -84,7 +96,7 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
         kind_choices=_kind_choices(),
         blames=formatting.BLAME_MEANINGS,
         warnings=[
-            *map(provenance.without_folders, provenance.warnings),
+            *map(provenance.without_folders, _warnings(provenance, run)),
             *([] if grouped else texts.hints),
         ],
         much_blamed=[
@@ -116,6 +128,13 @@ def report_page(numbers: Numbers, provenance: Provenance, texts: RowTexts) -> st
     )
     # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
     return visible(page)
+
+
+def _warnings(provenance: Provenance, run: eval_run.RunSummary | None) -> Iterator[str]:
+    """What must be known before the numbers are read; a run of an eval says itself how far it came."""
+    for warning in provenance.warnings:
+        if run is None or warning != UNFINISHED:
+            yield warning
 
 
 def _sections(numbers: Numbers) -> Iterator[Section]:

@@ -1,25 +1,33 @@
-"""The page of a run's report, for a browser."""
+"""The page of a run, for a browser."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.errors import Mistake
+from graders_engine.evals.run.place import RESULTS
 from graders_engine.evals.run.spec import environment_without_keys
 from graders_engine.evals.wire import ENDED
+from graders_engine.files import write_whole
+from graders_engine.language import strict_json
 from graders_engine.server.evals.context import Context, found
 from graders_engine.server.evals.repeats import Creations
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.responses import NO_RETRY, Refused
 from graders_engine.storage.runs import StoredRun
+from graders_engine.storage.store import Store
+from graders_engine.version import __version__
 
-RESULTS, PAGE = "results.jsonl", "report.html"
-"""The files of a run's folder: what `graders score` writes, and what `graders report` makes of it."""
+COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.page")
+PAGES = "page-*.html"
+"""The page of a run that has ended is kept in the run's folder, with what it depends on in its name."""
 LONGEST_S = 300
-"""Seconds that the report of a large run may take."""
+"""Seconds that the page of a large run may take."""
 _HTML = b"text/html; charset=utf-8"
 _HEADERS = {
     "cache-control": "no-store",
@@ -30,7 +38,7 @@ _HEADERS = {
 
 
 class ReportHandler:
-    """Shows reports; each is made by a process of its own, which keeps the server free for others.
+    """Shows runs; each page is made by a process of its own, which keeps the server free for others.
 
     Args:
         context: what handlers need.
@@ -40,54 +48,64 @@ class ReportHandler:
         self._context, self._reports = context, Creations()
 
     async def show(self, exchange: Exchange) -> None:
-        """Answer with the report of a run, as far as the run has come.
+        """Answer with the page of a run in any state, as far as the run has come.
 
         Raises:
-            Refused: there is no such run in the caller's project, or it has no results.
+            Refused: there is no such run in the caller's project.
         """
         run_id = exchange.path_parameters["run_id"]
-        served = self._context.served
-        stored = await served.call(served.store.runs.find, run_id)
+        store = self._context.served.store
+        stored = await self._context.served.call(store.runs.find, run_id)
         if stored is not None and stored.project != exchange.project:
             stored = None
         run = found("run", run_id, stored)
-        folder = served.store.run_folder(run.id)
-        page = await asyncio.to_thread(
-            self._reports.make, run.id, lambda: _made(folder, run), lambda: _make(folder, run)
-        )
-        await exchange.respond(200, page, _HEADERS, media_type=_HTML)
+        owner = await self._context.served.call(store.evals.get, run.project, run.eval_id)
+        name = owner.name if owner is not None else ""
+
+        def page() -> bytes:
+            kept = _place_of(store, run, name)
+            return self._reports.make(run.id, lambda: _kept(kept), lambda: _make(store, run, kept))
+
+        await exchange.respond(200, await asyncio.to_thread(page), _HEADERS, media_type=_HTML)
 
 
-def _made(folder: Path, run: StoredRun) -> bytes | None:
-    """The page of a run that has ended, where it was made after the last result."""
-    page, results = folder / PAGE, folder / RESULTS
-    try:
-        if run.status in ENDED and page.stat().st_mtime_ns >= results.stat().st_mtime_ns:
-            return page.read_bytes()
-    except FileNotFoundError:
-        pass
+def _place_of(store: Store, run: StoredRun, eval_name: str) -> Path | None:
+    """Where the page of a run that has ended is kept; None for one in progress, or without a folder."""
+    folder = store.run_folder(run.id)
+    if run.status not in ENDED or not folder.is_dir():
+        return None
+    results = folder / RESULTS
+    size = results.stat().st_size if results.exists() else 0
+    basis = [__version__, run.name, eval_name, run.status, run.result, run.error, size]
+    digest = hashlib.sha256(strict_json.encode(basis)).hexdigest()[:32]
+    return folder / PAGES.replace("*", digest)
+
+
+def _kept(page: Path | None) -> bytes | None:
+    with suppress(FileNotFoundError):
+        return None if page is None else page.read_bytes()
     return None
 
 
-def _make(folder: Path, run: StoredRun) -> bytes:
-    if not (folder / RESULTS).exists():
-        message = f"The run '{run.id}' is {run.status} and has no results of its own to report."
-        raise Refused(404, Mistake(message, code="not_found"))
-    command = [sys.executable, "-m", "graders_engine", "report", RESULTS, "--out", PAGE]
+def _make(store: Store, run: StoredRun, kept: Path | None) -> bytes:
     try:
-        subprocess.run(  # noqa: S603 - no part of the command comes from a request
-            command,
-            cwd=folder,
+        done = subprocess.run(  # noqa: S603 - no part of the command comes from a request
+            [*COMMAND, str(store.folder.absolute()), run.id],
+            cwd=store.folder,
             env=environment_without_keys(),
             check=True,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=LONGEST_S,
         )
-        return (folder / PAGE).read_bytes()
-    except (subprocess.SubprocessError, FileNotFoundError) as error:
+    except subprocess.SubprocessError as error:
         printed = getattr(error, "stderr", None) or b""
         reason = printed.decode("utf-8", "replace").strip() or str(error)
-        message = f"The report of '{run.id}' could not be made: {reason}"
+        message = f"The page of '{run.id}' could not be made: {reason}"
         raise Refused(500, Mistake(message, code="report_failed"), NO_RETRY) from None
+    if kept is not None:
+        with suppress(OSError):  # a full disk: it is made again
+            for older in kept.parent.glob(PAGES):
+                older.unlink(missing_ok=True)
+            write_whole(kept, done.stdout)
+    return done.stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
+from graders_engine.evals.requests.item_check import end_checks
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.server.evals.context import Context
 from graders_engine.server.evals.description import SCHEMAS as EVAL_SCHEMAS
@@ -35,11 +36,13 @@ class StoredRoutes:
         routes: over the store.
         schemas: that their descriptions name.
         during: what runs while the application lives.
+        on_late: ends what requests wait for, when the server has stopped for a while.
     """
 
     routes: Sequence[Route] = ()
     schemas: Mapping[str, Any] = field(default_factory=dict)
     during: Sequence[AbstractAsyncContextManager[object]] = ()
+    on_late: Callable[[], None] = end_checks
 
 
 @contextlib.contextmanager

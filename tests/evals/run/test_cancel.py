@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
 import time
 
 import pytest
 
-from graders_engine.evals.run.place import LOCK
+from graders_engine.evals.run.items import OutputItems
+from graders_engine.evals.run.place import LOCK, REPLIES
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import StoredRun
-from tests.evals.run.made import Bench, completions, counts, jsonl, judge, row, string_check
-from tests.judges.judge_server import JudgeServer, silence, verdict
+from tests.evals.run.made import Bench, completions, counts, echo, jsonl, judge, row, string_check
+from tests.judges.judge_server import Asked, JudgeServer, Reply, silence, verdict
 from tests.sandbox.test_leaks import below
 
 
@@ -69,6 +71,51 @@ def test_what_was_graded_before_counts(bench: Bench, server: JudgeServer) -> Non
     assert done is not None
     assert (done.status, counts(done)) == ("canceled", (40, 40, 0, 0))
     assert len(bench.items(done)) == 40
+
+
+def replies(bench: Bench, run: StoredRun) -> int:
+    path = bench.files(run) / REPLIES
+    if not path.exists():
+        return 0
+    with sqlite3.connect(path) as file:
+        return int(file.execute("SELECT COUNT(*) FROM replies").fetchone()[0])
+
+
+@pytest.mark.parametrize("stuck", ["the model", "a judge"])
+def test_what_was_sampled_before_is_listed(bench: Bench, server: JudgeServer, stuck: str) -> None:
+    def script(asked: Asked) -> Reply:
+        is_judge = "Good?" in asked.text
+        if is_judge or (stuck == "the model" and "q2" in asked.text):
+            return silence
+        return echo(asked)
+
+    server.script = script
+    questions = [f"q{n}" for n in range(6)]
+    items = [{"question": text, "label": text} for text in questions]
+    criteria = [string_check()] if stuck == "the model" else [judge("score_model")]
+    run = bench.run(criteria, completions(*items))
+    looking = threading.Thread(target=bench.supervisor().finish, args=(run.id,))
+    looking.start()
+    await_requests(server, 6 if stuck == "the model" else 12)
+    answered = 5 if stuck == "the model" else 6
+    until = time.monotonic() + 20
+    while replies(bench, run) < answered and time.monotonic() < until:
+        time.sleep(0.01)
+    bench.store.runs.note(run.id, wanted="canceled")
+    looking.join(20)
+    done = bench.store.runs.find(run.id)
+    assert done is not None
+    assert (done.status, counts(done)) == ("canceled", (6, 0, 0, 6))
+    listed = bench.items(done)
+    assert [item["results"] for item in listed] == [[]] * 6
+    said = [[one["content"] for one in item["sample"]["output"]] for item in listed]
+    missing = 2 if stuck == "the model" else None
+    assert said == [[] if n == missing else [text] for n, text in enumerate(questions)]
+    assert {item["sample"]["error"]["code"] for item in listed} == {"run_ended"}
+    (used,) = done.result["per_model_usage"]
+    assert used["invocation_count"] == answered
+    assert bench.items(done, status="error") == listed
+    assert OutputItems(bench.store).get(done, listed[3]["id"]) == listed[3]
 
 
 def test_a_queued_run_is_canceled_without_a_worker(bench: Bench) -> None:

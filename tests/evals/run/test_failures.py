@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from graders_engine.evals.run.items import OutputItems
+from graders_engine.models.judges import JudgeSettings
 from graders_engine.settings import EngineSettings
 from tests.evals.run.made import (
+    QUICK,
     Bench,
     completions,
     counts,
@@ -135,6 +138,51 @@ def test_a_judge_that_is_gone_ends_the_run_with_a_sentence(
     assert done.error is not None
     assert done.error["code"] == "grader_not_available"
     assert "Your key is wrong." in done.error["message"]
+
+
+REFUSED = "http://127.0.0.1:9/v1"
+"""Where nothing listens."""
+
+
+@pytest.mark.parametrize("answers", ["nothing", "429", "503"])
+@pytest.mark.parametrize("asked", ["the model", "a judge"])
+def test_a_run_of_which_nothing_was_answered_fails_with_the_first_reason(
+    bench: Bench, server: JudgeServer, asked: str, answers: str
+) -> None:
+    reason = "the connection was refused"
+    if answers == "nothing":
+        bench.settings = replace(
+            bench.settings, judges=JudgeSettings(endpoints={"default": REFUSED}, retry=QUICK)
+        )
+    else:
+        reason = "Not today."
+        bench.settings = settings_for(server, adaptive=False)
+        server.script = lambda asked: error(int(answers), reason)
+    if asked == "the model":
+        items = [{"question": f"q{n}", "label": "?"} for n in range(3)]
+        run, code = bench.run([string_check()], completions(*items)), "model_not_available"
+    else:
+        rows = [row("a"), row("b"), row("c")]
+        run, code = bench.run([judge("score_model")], jsonl(*rows)), "grader_not_available"
+    done = bench.finish(run)
+    assert done.status == "failed"
+    assert done.error is not None
+    assert done.error["code"] == code
+    assert reason in done.error["message"]
+    assert "the first one" in done.error["message"]
+    listed = bench.items(done)
+    assert counts(done) == (len(listed), 0, 0, len(listed))
+    assert len(listed) == (0 if asked == "the model" else 3)
+
+
+def test_a_run_in_which_one_item_was_answered_is_completed(
+    bench: Bench, server: JudgeServer
+) -> None:
+    bench.settings = settings_for(server, adaptive=False)
+    server.script = lambda asked: echo(asked) if "q7" in asked.text else error(503, "Away.")
+    items = [{"question": f"q{n}", "label": f"q{n}"} for n in range(10)]
+    done = bench.completed([string_check()], completions(*items))
+    assert counts(done) == (10, 1, 0, 9)
 
 
 def test_a_few_rows_whose_judge_is_gone_are_errors(bench: Bench, server: JudgeServer) -> None:

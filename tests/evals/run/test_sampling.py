@@ -20,7 +20,7 @@ from graders_engine.errors import (
 from graders_engine.evals.run.messages import chat_messages, message_renderer
 from graders_engine.evals.run.parameters import body_of
 from graders_engine.evals.run.samples_file import SamplesFile
-from graders_engine.evals.run.sampling import REFUSED_ITEMS, Sampler, sample_rows
+from graders_engine.evals.run.sampling import FAILED_ITEMS, REFUSED_ITEMS, Sampler, sample_rows
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.sampling.body import responses_body
 from graders_engine.outcome import Cause, Usage
@@ -183,9 +183,20 @@ def test_a_key_that_is_refused_from_the_first_item_on_ends_the_run(tmp_path: Pat
     assert REFUSED_ITEMS <= len(model.asked) < 20
 
 
-def test_an_outage_gives_errors_and_no_empty_samples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cause", ["unreachable", "unavailable"])
+def test_an_endpoint_that_never_answers_ends_the_run_after_one_round(
+    tmp_path: Path, cause: Cause
+) -> None:
+    model = Model(cause)
+    with pytest.raises(RunStopped, match="items in a row got no sample, the first one so: no"):
+        sample(model, tmp_path / "samples.jsonl", 100_000)
+    assert len(model.asked) < 2 * FAILED_ITEMS
+
+
+def test_an_outage_after_an_answer_gives_errors_and_no_empty_samples(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
+    sample(Model(), path, 1)
     sample(Model("unavailable"), path, 30)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert all("sample" not in one and one["error"]["code"] for one in rows)
-    assert len(rows) == 30
+    assert ["sample" in one for one in rows] == [True] + [False] * 29
+    assert all(one["error"]["code"] for one in rows[1:])
