@@ -59,7 +59,8 @@ def test_a_spent_budget_ends_the_run_with_a_sentence(bench: Bench, server: Judge
 def test_what_is_refused_is_not_left_out(bench: Bench, server: JudgeServer) -> None:
     server.script = lambda asked: error(400, "Unsupported parameter: 'temperature'.")
     source = completions({"question": "?", "label": "?"}, sampling_params={"temperature": 0.5})
-    done = bench.completed([string_check()], source)
+    done = bench.finish(bench.run([string_check()], source))
+    assert done.status == "failed"  # no item got an answer
     assert counts(done) == (1, 0, 0, 1)
     assert len(server.asked) == 1
     assert "temperature" in bench.items(done)[0]["sample"]["error"]["message"]
