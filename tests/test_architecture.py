@@ -23,6 +23,7 @@ from graders_engine.response import GraderErrors
 ROOT = Path(graders_engine.__file__).parent
 LADDER = [
     {"cli"},
+    {"view"},
     {"server", "adapters", "exports"},
     {"evals"},
     {"report"},
