@@ -135,9 +135,8 @@ class Describing:
         state = self._state(found.path, meta)
         numbers = headline(found.path)
         if numbers is None:
-            problem = self._filling.problem(found.path, stamp)
-            if problem:
-                return {**empty, "state": "broken", "problem": problem}, True
+            if why := self._filling.problem(found.path, stamp):
+                return {**empty, "state": "broken", "problem": why}, True
             return {**empty, "state": "running" if state == "running" else "unread"}, False
         return {
             **empty,

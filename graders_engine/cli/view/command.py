@@ -88,7 +88,7 @@ def command(
         starting.settings(opened, key),
         opened,
         announce,
-        site=lambda store: app.site(view),
+        site=lambda store: app.site(view, alone=True),
         grades=False,
         log=starting.QuietLog(),
     )
