@@ -1,1 +1,1 @@
-"""Web page on which the rows of runs are read, filtered and compared."""
+"""The page: runs in the browser, from a server on this machine."""
