@@ -1,7 +1,7 @@
 // Elements, and numbers as the report writes them. Texts become text nodes: nothing is ever read as markup.
 
 const HTML = new Set(
-  ("a abbr article aside b br button caption code dd del details dialog div dl dt em fieldset figcaption figure " +
+  ("a abbr article aside b bdi br button caption code dd del details dialog div dl dt em fieldset figcaption figure " +
     "footer form h1 h2 h3 h4 header hr i input ins kbd label legend li main mark nav ol optgroup option output p pre " +
     "progress s section select small span strong sub summary sup table tbody td textarea tfoot th thead tr u ul wbr")
     .split(" "),

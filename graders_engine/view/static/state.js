@@ -11,15 +11,20 @@ export const compareHref = (a, b) => `/view/compare?${new URLSearchParams({ a, .
 export const isFilter = (name) =>
   ["q", "status", "blame", "flag", "reward", "seconds"].includes(name) || name.startsWith("sub.");
 
-// "0.2..0.4" as {low, high}; null where an end is open; null for no range.
+// "0.2..0.4" as {low, high, below}; null where an end is open; null for no range. In "0.8..<0.9", as of a bar, the
+// upper end does not belong to it.
 export const readRange = (text) => {
-  const found = /^([^.]*(?:\.\d+)?[^.]*?)\.\.(.*)$/.exec(text ?? "");
-  if (!found) return null;
-  const [low, high] = found.slice(1).map((end) => (end.trim() === "" ? null : Number(end)));
-  return Number.isNaN(low) || Number.isNaN(high) ? null : { low, high };
+  const at = (text ?? "").indexOf("..");
+  if (at < 0) return null;
+  const below = text[at + 2] === "<";
+  const [low, high] = [text.slice(0, at), text.slice(at + (below ? 3 : 2))].map((end) =>
+    end.trim() === "" ? null : Number(end),
+  );
+  return Number.isNaN(low) || Number.isNaN(high) ? null : { low, high, below };
 };
 
-export const writeRange = ({ low, high }) => (low === null && high === null ? "" : `${low ?? ""}..${high ?? ""}`);
+export const writeRange = ({ low, high, below = false }) =>
+  low === null && high === null ? "" : `${low ?? ""}..${below && high !== null ? "<" : ""}${high ?? ""}`;
 
 // A copy of the parameters with changes: null or "" takes a name away, a list gives a name several values.
 export const changed = (query, changes) => {
