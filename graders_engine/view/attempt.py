@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from graders_engine.errors import Mistake
-from graders_engine.graders.parse import json_schema
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
 from graders_engine.view.context import Request, View, route
-from graders_engine.view.drafts import Form, read_draft
+from graders_engine.view.drafts import Form
 from graders_engine.view.regrading import settings_of_run
 from graders_engine.view.trying.grading import Workshop
 from graders_engine.view.trying.needs import needs_of, why_unavailable
@@ -36,7 +35,6 @@ def routes(view: View) -> list[Route]:
     return [
         route(view, "POST", "try", playground.attempt),
         route(view, "POST", "save", save),
-        route(view, "GET", "schema", schema),
     ]
 
 
@@ -192,8 +190,3 @@ def save(view: View, request: Request) -> dict[str, Any]:
         message = f"{name} cannot be written: {error.strerror}."
         raise Refused(400, Mistake(message, "name", "unwritable")) from None
     return {"path": source.plain(str(path))}
-
-
-def schema(view: View, request: Request) -> dict[str, Any]:
-    """The JSON Schema of a grader, for what the editor offers."""
-    return json_schema()

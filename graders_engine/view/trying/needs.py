@@ -1,4 +1,4 @@
-"""What a grader asks for beyond this process, and what that costs; it is displayed before anything is asked."""
+"""What a grader asks for beyond this process, and what that costs; it is said before anything is asked."""
 
 from __future__ import annotations
 
