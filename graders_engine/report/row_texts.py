@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +150,7 @@ def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey,
 
 
 def whole_texts(rows: Iterable[tuple[RowKey, Any]]) -> Iterator[tuple[RowKey, RowText]]:
-    """The whole texts of rows, as `find_rows` gives them; the samples of a line share the text of its item."""
+    """The whole texts of rows that are as `find_rows` gives them; samples of a line share the item's text."""
     last_item, item_text = object(), ""
     for key, row in rows:
         item, sample = _parts(row)
@@ -221,8 +222,8 @@ def readable(value: Any, margin: str = "") -> str:
     """A JSON value for people: one line for each key, strings without quotes and escapes."""
     if isinstance(value, str):
         return value.replace("\n", f"\n{margin}")
-    if type(value) is int:
-        return str(value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     if isinstance(value, dict) and value:
         entries = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list) and value:
@@ -230,7 +231,14 @@ def readable(value: Any, margin: str = "") -> str:
     else:
         return _json(value)
     inner = f"{margin}  "
-    return f"\n{margin}".join([_entry(name, part, inner) for name, part in entries])
+    return f"\n{margin}".join(
+        [
+            f"{name if name == '-' else f'{name}:'} {part}"
+            if type(part) is str and "\n" not in part  # most parts
+            else _entry(name, part, inner)
+            for name, part in entries
+        ]
+    )
 
 
 def _entry(name: str, value: Any, margin: str) -> str:

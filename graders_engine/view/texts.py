@@ -10,11 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.results.data import open_data_of
 from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.dataset.rows.lines import rows_of
@@ -24,8 +23,12 @@ from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.rows.shards import Shard, cut_by_value
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.row_texts import MOVED, RowKey, RowText, whole_texts
-from graders_engine.statistics.estimate import Ints
 from graders_engine.view import cache
+
+if (
+    TYPE_CHECKING
+):  # scipy takes a while to import, and this is imported by processes that start often
+    from graders_engine.statistics.estimate import Ints
 
 WAIT_S = 0.5
 """So long an answer waits for a data set that is being prepared; a larger one is said to be."""
@@ -41,6 +44,7 @@ class DataRows:
         path: the JSONL file, or the copy of the rows in the cache.
         marked: whether it is such a copy, which has reasons in place of rows that cannot be read.
         starts: the offset of each line, and that of the end.
+        starts_path: the file that has these.
         shape: how rows are taken out of a line.
         sample_field: of flat rows.
         states: the files of the data set as they were.
@@ -50,6 +54,7 @@ class DataRows:
     path: Path
     marked: bool
     starts: Ints
+    starts_path: Path
     shape: Shape
     sample_field: str | None
     states: tuple[FileState, ...]
@@ -64,23 +69,23 @@ class DataRows:
         if not 0 < line < len(self.starts):
             raise DataSetError(f"The data set has no line {line}.")
         with self.path.open("rb", buffering=0) as file:
-            return next(self.split(file, line, line), (0, ()))[1]
+            return next(self.split(file, line, line), ())
 
-    def split(
-        self, file: io.RawIOBase, first: int, last: int
-    ) -> Iterator[tuple[int, Sequence[RowRef]]]:
-        """The lines between two of them, the last included, each with its rows; without blank lines."""
+    def split(self, file: io.RawIOBase, first: int, last: int) -> Iterator[Sequence[RowRef]]:
+        """The rows to grade of the lines between two of them, the last included; without blank lines."""
+        return map(self.shape.split, self.read(file, first, last))
+
+    def read(self, file: io.RawIOBase, first: int, last: int) -> Iterator[RowRef]:
+        """The lines between two of them, the last included; without blank lines."""
         start, end = int(self.starts[first - 1]), int(self.starts[last])
         file.seek(start)
         content = _read_exactly(file, end - start)
-        if self.marked:
-            shard = Shard(first, last - first + 1, start, end, rows=content, marked=True)
-            with shard.open() as reader:
-                found = list(reader.rows())
-        else:
-            found = list(rows_of(io.BytesIO(content), lines_before=first - 1, at=start))
-        for raw in found:
-            yield raw.line, self.shape.split(raw)
+        if not self.marked:
+            yield from rows_of(io.BytesIO(content), lines_before=first - 1, at=start)
+            return
+        shard = Shard(first, last - first + 1, start, end, rows=content, marked=True)
+        with shard.open() as reader:
+            yield from reader.rows()
 
 
 def _read_exactly(file: io.RawIOBase, size: int) -> bytes:
@@ -101,10 +106,17 @@ class RunTexts:
         meta: what gave the results.
         results: the results file.
         data: where the data set is now, if it was moved.
+        found: called with the rows when they were found, in a thread.
     """
 
-    def __init__(self, meta: Mapping[str, Any], results: Path, data: Path | None) -> None:
-        self._meta, self._results, self._data = meta, results, data
+    def __init__(
+        self,
+        meta: Mapping[str, Any],
+        results: Path,
+        data: Path | None,
+        found: Callable[[DataRows], None] = lambda _: None,
+    ) -> None:
+        self._meta, self._results, self._data, self._found = meta, results, data, found
         self._lock = Lock()
         self._rows: DataRows | None = None
         self._problem, self._progress = "", ""
@@ -129,7 +141,10 @@ class RunTexts:
         except OSError as error:
             self._rows, self._problem = None, f"The data set cannot be read: {error}."
         self._checked = time.monotonic()
+        rows = self._rows
         self._ready.set()
+        if rows is not None:
+            self._found(rows)
 
     def _opened(self) -> DataRows:
         data_set = open_data_of(self._meta, self._data, results=self._results)
@@ -161,6 +176,11 @@ class RunTexts:
         if found is None:
             raise DataSetError(self._problem)
         return found
+
+    def wait(self, wait_s: float) -> bool:
+        """Whether it is known if there are texts, after waiting at most so long."""
+        self.prepare()
+        return self._ready.wait(wait_s)
 
     def _check(self) -> None:
         """Open the data set again if it has changed, or may have come back."""
@@ -199,7 +219,7 @@ class RunTexts:
         try:
             with data.path.open("rb", buffering=0) as file:
                 for line in sorted({key.line for key in keys if key.line < len(data.starts)}):
-                    for _, refs in data.split(file, line, line):
+                    for refs in data.split(file, line, line):
                         rows = ((RowKey(ref.line, ref.sample), ref.row) for ref in refs)
                         found.update(whole_texts(rows))
         except OSError as error:
@@ -236,6 +256,7 @@ def rows_by_line(data_set: DataSet, report: Callable[[str], None] = lambda _: No
                 path,
                 made["marked"],
                 starts,
+                kept / "starts",
                 data_set.shape,
                 data_set.sample_field,
                 records.states,
@@ -286,8 +307,3 @@ def _copy(data_set: DataSet, path: Path, report: Callable[[str], None]) -> None:
             file.write(shard.rows)
             of = f" of {size:,}" if size else ""
             report(f"{shard.end:,}{of} {unit} are copied into the cache, to be found by line")
-
-
-def is_unreadable(row: Any) -> bool:
-    """Whether a row of the data set cannot be read."""
-    return isinstance(row, Unreadable)
