@@ -1,1 +1,0 @@
-"""Web page on which the rows of runs are read, filtered and compared."""
