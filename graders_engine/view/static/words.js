@@ -124,7 +124,7 @@ const MANNERS = {
 const half = (pieces, kind, tag) =>
   pieces
     .filter((piece) => piece.kind !== (kind === "left" ? "right" : "left"))
-    .map((piece) => (piece.kind === "same" ? shown(piece.text) : h(tag, {}, shown(piece.text))));
+    .map((piece) => (piece.kind === "same" ? shown(piece.text) : h(tag, { class: kind }, shown(piece.text))));
 
 // Two texts beside each other with what differs marked; one where they are equal.
 // `names`: of both. `whole`: how many characters each has where only its beginning is here; null for a whole text.
