@@ -132,17 +132,12 @@ def texts_of(
 def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey, RowText]:
     """The texts of the rows: the more there are, the less is kept of each, so that memory is bounded."""
     texts: dict[RowKey, RowText] = {}
-    max_chars, held = MAX_CHARS, 0
-    last_item, item_text = object(), ""
-    for key, row in rows:
-        item, sample = _parts(row)
-        if item is not last_item:  # the samples of a line share its item
-            last_item, item_text = item, "" if item is None else readable(item)
-            held += _bytes(item_text[:max_chars])
-        text = RowText(
-            item_text[:max_chars], sample[:max_chars], len(item_text), len(sample), _id(item)
-        )
-        texts[key] = text
+    max_chars, held, last_item = MAX_CHARS, 0, ""
+    for key, whole in whole_texts(rows):
+        if whole.item is not last_item:
+            last_item = whole.item
+            held += _bytes(whole.item[:max_chars])
+        text = texts[key] = whole.start(max_chars)
         held += _bytes(text.sample)
         while held > budget_bytes and max_chars > MIN_CHARS:
             max_chars //= 2
@@ -151,6 +146,16 @@ def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey,
             held = sum(map(_bytes, items.values()))
             held += sum(_bytes(text.sample) for text in texts.values())
     return texts
+
+
+def whole_texts(rows: Iterable[tuple[RowKey, Any]]) -> Iterator[tuple[RowKey, RowText]]:
+    """The whole texts of rows, as `find_rows` gives them; the samples of a line share the text of its item."""
+    last_item, item_text = object(), ""
+    for key, row in rows:
+        item, sample = _parts(row)
+        if item is not last_item:
+            last_item, item_text = item, "" if item is None else readable(item)
+        yield key, RowText(item_text, sample, len(item_text), len(sample), _id(item))
 
 
 def _id(item: Any) -> str:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from threading import Event, Lock, RLock, Thread
 from typing import Any, NamedTuple
 
-from graders_engine.dataset.results.columns import RunColumns
-from graders_engine.dataset.results.line import ResultLine
+import numpy as np
+
+from graders_engine.dataset.results.line import ResultLine, lines_of
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.records import RowRef
-from graders_engine.outcome import Blame, Status
-from graders_engine.report.row_texts import RowKey
-from graders_engine.statistics.estimate import Estimate
-from graders_engine.view.query import Query
+from graders_engine.errors import DataSetError
+from graders_engine.report.row_texts import RowKey, RowText, keys_of
+from graders_engine.view.columns import ViewColumns
+from graders_engine.view.query import Mask, Order, Query, Sort, mask_of, order_of, require_names
+from graders_engine.view.reading import Headline as Headline
+from graders_engine.view.reading import Read, read, stamp_of
+from graders_engine.view.reading import headline as headline
+from graders_engine.view.selection import Selection, position_in
+from graders_engine.view.summary import Summary, summarise
+from graders_engine.view.texts import RunTexts
+
+KEPT = 8
+"""Selections that a run keeps."""
+OPEN_RUNS = 4
+"""Runs that are open at the same time."""
+_LOOK_S = 0.5
+"""So often it is looked at whether the results have grown."""
+_WAIT_S = 0.3
+"""So long an answer waits for a file that is read for the first time."""
 
 
 class Reading(NamedTuple):
@@ -22,146 +43,81 @@ class Reading(NamedTuple):
     of_bytes: int
 
 
-class SearchState(NamedTuple):
-    """How far a search has come.
+class _Kept(OrderedDict[Hashable, Any]):
+    """The values that were used last."""
 
-    Attributes:
-        done: whether all rows were searched.
-        scanned: rows that were searched.
-        of: all rows that pass the other filters' run.
-        about: whether the count is an estimate.
-        index: per cent of the texts that are ready to be searched fast; None where they all are.
-        problem: why the search ended early, or what it could not see; empty if nothing is wrong.
-    """
-
-    done: bool
-    scanned: int
-    of: int
-    about: bool = False
-    index: int | None = None
-    problem: str = ""
+    def put(self, key: Hashable, value: Any) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > KEPT:
+            self.popitem(last=False)
 
 
-class Bar(NamedTuple):
-    """A bar of the histogram.
+class _Snapshot:
+    """A run as it was at one time, with what was computed of it."""
 
-    Attributes:
-        low, high: its ends; equal for a single value; None for the rows without a reward in the mean.
-        range: what selects its rows: the value of `reward=` in an address; empty where nothing does.
-        scored, invalid, failed: its rows.
-    """
+    def __init__(self, found: Read) -> None:
+        self.stamp, self.columns, self.summary = found
+        self.lock = RLock()
+        self.masks, self.orders, self.summaries = _Kept(), _Kept(), _Kept()
 
-    low: float | None
-    high: float | None
-    range: str
-    scored: int
-    invalid: int
-    failed: int
+    def mask(self, query: Query) -> Mask | None:
+        """The rows that pass all filters but the search; None for all rows."""
+        key = query.filters
+        with self.lock:
+            if key not in self.masks:
+                self.masks.put(key, mask_of(key, self.columns))
+            found: Mask | None = self.masks[key]
+            return found
 
+    def order(self, sort: Sort, key: Hashable, mask: Mask | None) -> Order | None:
+        """The rows of a mask in order; None for all rows as they are in the file."""
+        with self.lock:
+            if (sort, None) not in self.orders:
+                self.orders.put((sort, None), order_of(sort, self.columns))
+            whole: Order | None = self.orders[sort, None]
+            self.orders.move_to_end((sort, None))
+            if mask is None:
+                return whole
+            if (sort, key) not in self.orders:
+                found = np.flatnonzero(mask) if whole is None else whole[mask[whole]]
+                self.orders.put((sort, key), found.astype(np.int32))
+            ordered: Order = self.orders[sort, key]
+            return ordered
 
-class SubMean(NamedTuple):
-    """The mean of a sub-reward over the rows that have it."""
-
-    value: float
-    rows: int
-
-
-class Summary(NamedTuple):
-    """The numbers of some rows of a run, as `graders report --json` has those of all."""
-
-    rows: int
-    mean: Estimate | None
-    statuses: dict[Status, int]
-    blames: dict[Blame, int]
-    histogram: list[Bar]
-    sub_rewards: dict[str, SubMean]
-
-    def as_json(self) -> dict[str, Any]:
-        """As the routes send it."""
-        raise NotImplementedError
-
-
-class Excerpt(NamedTuple):
-    """A piece of a row's text around what was searched for.
-
-    Attributes:
-        text: one line.
-        marks: where the searched words are in it: [start, end].
-        part: "sample", "item" or "flags".
-        before, after: whether there is more text before and after.
-    """
-
-    text: str
-    marks: list[tuple[int, int]]
-    part: str
-    before: bool
-    after: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """As the routes send it."""
-        raise NotImplementedError
-
-
-class RowText(NamedTuple):
-    """The whole texts of a row, as the report has them."""
-
-    id: str
-    item: str
-    sample: str
-
-
-class Selection:
-    """The rows that a query asks for, in its order.
-
-    Attributes:
-        count: how many.
-        page: the number of the page that the query asks for, from 1.
-        pages: how many there are, at least 1.
-        summary: their numbers.
-        search: how far the search has come; None without one.
-    """
-
-    count: int
-    page: int
-    pages: int
-    summary: Summary
-    search: SearchState | None
-
-    def indexes(self, page: int | None = None) -> list[int]:
-        """The rows of a page (by default the one that is asked for)."""
-        raise NotImplementedError
-
-    def all_indexes(self) -> list[int]:
-        """All rows, in order."""
-        raise NotImplementedError
-
-    def position(self, index: int) -> int | None:
-        """Where a row stands, from 0; None if it is not among them."""
-        raise NotImplementedError
-
-    def neighbours(self, index: int) -> tuple[int | None, int | None]:
-        """The rows before and after a row; None at the ends, and for a row that is not among them."""
-        raise NotImplementedError
+    def summary_of(self, key: Hashable, mask: Mask | None) -> Summary:
+        """The numbers of the rows of a mask."""
+        if mask is None:
+            return self.summary
+        with self.lock:
+            if key not in self.summaries:
+                self.summaries.put(key, summarise(self.columns, mask))
+            found: Summary = self.summaries[key]
+            return found
 
 
 class OpenRun:
     """A run that is open. All methods may be called from any thread.
 
+    Args:
+        path: the results file, of either format.
+        data: where the data set is now, if it was moved.
+
     Attributes:
         path: the results file.
-        meta: what gave the results.
-        keys: of the sub-rewards.
-        flags: how many rows have each flag.
-        columns: the numbers (`view.columns.ViewColumns`), which serve wherever a `RunColumns` does.
-        grouped: whether rows are samples of prompts.
     """
 
-    path: Path
-    meta: Mapping[str, Any]
-    keys: list[str]
-    flags: dict[str, int]
-    columns: RunColumns
-    grouped: bool
+    def __init__(self, path: Path, data: Path | None = None) -> None:
+        self.path, self._data = path, data
+        self._lock = Lock()
+        self._snapshot: _Snapshot | None = None
+        self._error: DataSetError | None = None
+        self._reading = Reading(0, 0)
+        self._thread: Thread | None = None
+        self._ended = Event()
+        self._looked = -1e9
+        self._failed_at: list[int] | None = None
+        self._texts: RunTexts | None = None
 
     def ready(self) -> Reading | None:
         """None if the run can be used; else how far it was read. It takes up what was added to the file.
@@ -169,7 +125,95 @@ class OpenRun:
         Raises:
             DataSetError: it is not a results file, or cannot be read.
         """
-        raise NotImplementedError
+        self._look()
+        if self._snapshot is None and self._error is None:
+            self._ended.wait(_WAIT_S)
+        if self._snapshot is not None:
+            return None
+        if self._error is not None:
+            raise self._error
+        return self._reading
+
+    def _look(self) -> None:
+        """Read the file behind, if it is not the one that was read."""
+        with self._lock:
+            now = time.monotonic()
+            if self._thread is not None or now - self._looked < _LOOK_S:
+                return
+            self._looked = now
+            try:
+                stamp = stamp_of(self.path)
+            except DataSetError as error:
+                self._snapshot, self._error = None, error
+                return
+            snapshot = self._snapshot
+            if stamp == (self._failed_at if snapshot is None else snapshot.stamp):
+                if snapshot is not None:
+                    snapshot.columns.meta = read_meta(self.path)
+                return
+            self._ended.clear()
+            self._thread = Thread(
+                target=self._read, args=(stamp,), name="graders-view-read", daemon=True
+            )
+            self._thread.start()
+
+    def _read(self, stamp: list[int]) -> None:
+        def report(done: int, of: int) -> None:
+            self._reading = Reading(done, of)
+
+        before = self._snapshot
+        try:
+            found = read(self.path, report)
+        except DataSetError as error:
+            self._snapshot, self._error, self._failed_at = None, error, stamp
+        else:
+            self._snapshot, self._error, self._failed_at = _Snapshot(found), None, None
+            if self._texts is None:
+                self._texts = RunTexts(found.columns.meta, self.path, self._data)
+                self._texts.prepare()
+        finally:
+            with self._lock:
+                self._thread = None
+            self._ended.set()
+        if before is not None and self._snapshot is not None:
+            old, new = before.columns.folder, self._snapshot.columns.folder
+            if old != new:
+                self._drop_later(old)
+
+    def _drop_later(self, folder: Path) -> None:
+        """Remove the arrays before the last ones: a request may still read those."""
+
+    def _now(self) -> _Snapshot:
+        self.ready()
+        snapshot = self._snapshot
+        if snapshot is None:
+            raise DataSetError(f"{self.path} is still being read.")
+        return snapshot
+
+    @property
+    def columns(self) -> ViewColumns:
+        """The numbers, which serve wherever a `RunColumns` does."""
+        return self._now().columns
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What gave the results."""
+        return self._now().columns.meta
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the sub-rewards."""
+        return self._now().columns.keys
+
+    @property
+    def flags(self) -> dict[str, int]:
+        """How many rows have each flag."""
+        return self._now().columns.flag_counts()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether rows are samples of prompts."""
+        return self._now().columns.codes is not None
 
     def rows(self, query: Query) -> Selection:
         """The rows that a query asks for.
@@ -177,66 +221,113 @@ class OpenRun:
         A search that takes longer than 300 ms goes on behind; the same query again has what was found since.
 
         Raises:
-            InvalidRequest: the run has no such sub-reward, or the expression is none.
+            InvalidRequest: the run has no such sub-reward or flag, or the expression is none.
+            DataSetError: it is still being read.
         """
-        raise NotImplementedError
+        now = self._now()
+        require_names(query, now.columns)
+        mask = now.mask(query)
+        key = query.filters
+        order = now.order(query.sort, key, mask)
+        count = len(now.columns) if order is None else len(order)
+        summary = now.summary_of(key, mask)
+        page = self._page(query, order, count)
+        return Selection(order, count, query.per_page, page, summary)
+
+    def _page(self, query: Query, order: Order | None, count: int) -> int:
+        """The page that is asked for; if none is, that of the row."""
+        last = max(-(-count // query.per_page), 1)
+        if query.page is not None:
+            return min(query.page, last)
+        index = None if query.row is None else self.index_of(query.row)
+        at = None if index is None else position_in(order, count, index)
+        return 1 if at is None else at // query.per_page + 1
 
     def summary_all(self) -> Summary:
         """The numbers of all rows."""
-        raise NotImplementedError
+        return self._now().summary
 
     def index_of(self, row: RowKey) -> int | None:
-        """The index of a row; None if the results have none."""
-        raise NotImplementedError
+        """The index of a row; None if the results have none. "68" is also the one sample of its line."""
+        columns = self._now().columns
+        rows = np.flatnonzero(columns.lines == row.line)
+        numbers = columns.numbers[rows].tolist()
+        wanted = keys_of(row.line, row.sample or 1)
+        for key in sorted(wanted, key=lambda key: key != row):
+            if key.sample in numbers:
+                return int(rows[numbers.index(key.sample)])
+        return None
 
     def name_of(self, index: int) -> str:
         """Its name: "68#2"."""
-        raise NotImplementedError
+        return self._now().columns.name_of(index)
 
     def key_of(self, index: int) -> RowKey:
-        """Its line and sample."""
-        raise NotImplementedError
+        """Its line and its number among the line's samples, or 0."""
+        columns = self._now().columns
+        return RowKey(int(columns.lines[index]), int(columns.numbers[index]))
 
     def siblings(self, index: int) -> list[int]:
-        """All rows of its prompt, itself included."""
-        raise NotImplementedError
+        """All rows of its prompt, itself included, in the order of the file."""
+        codes = self._now().columns.codes
+        if codes is None:
+            return [index]
+        found: list[int] = np.flatnonzero(codes == codes[index]).tolist()
+        return found
 
     def result(self, index: int) -> ResultLine:
-        """The recorded line, read from the file."""
-        raise NotImplementedError
+        """The recorded line, read from the file.
+
+        Raises:
+            DataSetError: the file has changed.
+        """
+        return self._now().columns.result(index)
 
     def row(self, index: int) -> RowRef:
         """The row of the data set, as it is graded.
 
         Raises:
-            DataSetError: the data was moved or changed, or is still being prepared.
+            DataSetError: the data was moved or changed, or is still being read.
         """
-        raise NotImplementedError
+        return self.data_texts.row(*self.key_of(index))
 
     def texts(self, indexes: Sequence[int]) -> list[RowText]:
-        """The texts of rows; empty ones where `data_problem` says why.
+        """The whole texts of rows. The id is the item's, or else the name of its prompt if that is no line's.
 
         Raises:
             DataSetError: as for `row`.
         """
-        raise NotImplementedError
+        columns = self._now().columns
+        keys = [self.key_of(index) for index in indexes]
+        found = self.data_texts.texts(keys)
+        for at, (index, text) in enumerate(zip(indexes, found, strict=True)):
+            if not text.id and columns.groups[index] < 0:
+                group = columns.result(index).group or ""
+                found[at] = text._replace(id="" if group == str(keys[at].line) else group)
+        return found
 
-    def excerpts(self, indexes: Sequence[int], query: Query) -> list[Excerpt | None]:
-        """What to show of each row's texts: around the searched words, or the beginning of the sample.
-
-        Raises:
-            DataSetError: as for `row`.
-        """
-        raise NotImplementedError
+    @property
+    def data_texts(self) -> RunTexts:
+        """The data set."""
+        self._now()
+        assert self._texts is not None  # noqa: S101 - made before the first snapshot is used
+        return self._texts
 
     @property
     def data_problem(self) -> str:
         """A sentence that says why there are no texts; empty if there are."""
-        raise NotImplementedError
+        return self.data_texts.problem
+
+    def close(self) -> None:
+        """End what runs behind."""
 
 
 class RunCache:
-    """The runs that are open, at most four; the least recently used is closed."""
+    """The runs that are open, at most `OPEN_RUNS`; the one that was not used for longest is closed."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[tuple[str, Path | None], OpenRun] = OrderedDict()
+        self._lock = Lock()
 
     def open(self, path: Path, data: Path | None = None) -> OpenRun:
         """Open a run; a file that is new is read behind (`OpenRun.ready`).
@@ -244,23 +335,19 @@ class RunCache:
         Args:
             path: the results file.
             data: where the data set is now, if it was moved.
-
-        Raises:
-            DataSetError: there is no such file.
         """
-        raise NotImplementedError
+        key = (os.path.realpath(lines_of(path)), data)
+        with self._lock:
+            run = self._runs.get(key)
+            if run is None:
+                run = self._runs[key] = OpenRun(path, data)
+            self._runs.move_to_end(key)
+            while len(self._runs) > OPEN_RUNS:
+                self._runs.popitem(last=False)[1].close()
+            return run
 
-
-class Headline(NamedTuple):
-    """The numbers of a run for a list of runs."""
-
-    rows: int
-    mean: Estimate | None
-    invalid: int
-    failed: int
-    bars: list[int]
-
-
-def headline(path: Path) -> Headline | None:
-    """The numbers of a run, from the cache alone; None if the file was not read yet or has changed."""
-    raise NotImplementedError
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            while self._runs:
+                self._runs.popitem()[1].close()
