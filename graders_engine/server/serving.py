@@ -80,7 +80,7 @@ def serve(
     on_ready: Callable[[], None],
     grader: Any = None,
     *,
-    site: Callable[[Store | None], Site] | None = None,
+    site: Callable[[Store | None], Site | None] | None = None,
     grades: bool = True,
     log: Log | None = None,
 ) -> None:
@@ -92,7 +92,7 @@ def serve(
         listener: where to listen.
         on_ready: called when requests are taken.
         grader: the grader of the reward route; None for a server without one.
-        site: makes the pages for people, from the store if there is one.
+        site: makes the pages for people, from the store if there is one; None for a server without.
         grades: whether the graders' routes are served, too.
         log: where requests are logged; by default, on standard error.
 

@@ -34,14 +34,16 @@ POLICY = "; ".join(
     )
 )
 """What a page may load and run: only what this server has, and nothing that is made from a text."""
+NO_STORE = (b"cache-control", b"no-store")
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", POLICY.encode()),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
+    NO_STORE,
 )
-"""Headers of every answer."""
+"""Headers of every answer, errors included; the files of the page have another `cache-control`."""
 _KEY = re.compile(r"[\w-]{32,128}", re.ASCII)
 
 

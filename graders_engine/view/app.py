@@ -66,9 +66,15 @@ def view_of_store(store: Store, settings: EngineSettings) -> View:
     return View(source, cache, settings, read_only=True)
 
 
-def site(view: View) -> Site:
-    """The page's routes, headers and life."""
-    return Site([*static_routes(), *data_routes(view)], "/view", HEADERS, HOME, [view.living()])
+def site(view: View, *, alone: bool) -> Site:
+    """The page's routes, headers and life.
+
+    Args:
+        view: the page.
+        alone: whether the server has nothing else.
+    """
+    routes = [*static_routes(), *data_routes(view)]
+    return Site(routes, "/" if alone else "/view", HEADERS, HOME, [view.living()])
 
 
 def data_routes(view: View) -> list[Route]:

@@ -25,7 +25,6 @@ from graders_engine.view.runs import RunSource
 
 THREADS = 4
 """Requests that are worked on at a time."""
-NO_STORE = {"cache-control": "no-store"}
 T = TypeVar("T")
 
 
@@ -176,7 +175,7 @@ class View:
             answer = Reply(strict_json.encode(reading), 202)
         if not isinstance(answer, Reply):
             answer = Reply(await self._in_thread(exchange, request, lambda: _encoded(answer)))
-        headers = {**NO_STORE, **answer.headers}
+        headers = answer.headers
         if isinstance(answer.content, bytes):
             await exchange.respond(
                 answer.status, answer.content, headers, media_type=answer.media_type

@@ -16,8 +16,9 @@ from typing import Any
 from graders_engine.dataset.results.companions import lock_path
 from graders_engine.dataset.results.meta import is_complete, meta_path, read_meta
 from graders_engine.errors import DataSetError
-from graders_engine.statistics.estimate import Estimate
-from graders_engine.view.opened import RunCache, headline
+from graders_engine.view.opened import RunCache
+from graders_engine.view.reading import headline
+from graders_engine.view.summary import estimate_json
 
 KEPT = 4000
 """Runs whose description is kept until their files change."""
@@ -135,9 +136,8 @@ class Describing:
         state = self._state(found.path, meta)
         numbers = headline(found.path)
         if numbers is None:
-            problem = self._filling.problem(found.path, stamp)
-            if problem:
-                return {**empty, "state": "broken", "problem": problem}, True
+            if why := self._filling.problem(found.path, stamp):
+                return {**empty, "state": "broken", "problem": why}, True
             return {**empty, "state": "running" if state == "running" else "unread"}, False
         return {
             **empty,
@@ -153,14 +153,6 @@ class Describing:
         if is_complete(meta) is not False:
             return "complete"
         return "running" if is_locked(lock_path(path)) else "unfinished"
-
-
-def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
-    """An estimate as `graders report --json` has it."""
-    if estimate is None:
-        return None
-    names = ("value", "rows", "low", "high", "groups")
-    return {name: getattr(estimate, name) for name in names}
 
 
 def is_locked(lock: Path) -> bool:

@@ -11,11 +11,13 @@ import msgspec
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.language import strict_json
-from graders_engine.report.row_texts import RowKey
+from graders_engine.report.row_texts import RowKey, RowText
+from graders_engine.report.visible import one_line
 from graders_engine.view.context import Reply, Request, View
-from graders_engine.view.opened import Excerpt, OpenRun, RowText, SearchState, Selection
+from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import Query, parse_query
 from graders_engine.view.row import plain_problem, recorded_json
+from graders_engine.view.selection import Selection
 
 PIECE_BYTES = 1 << 18
 """An export is sent in pieces of about this length."""
@@ -43,11 +45,11 @@ def rows_json(view: View, request: Request) -> dict[str, Any]:
                 "row": run.name_of(index),
                 "id": text.id,
                 **recorded_json(run.result(index), run.keys),
-                "excerpt": None if excerpt is None else excerpt.as_json(),
+                "excerpt": excerpt,
             }
             for index, text, excerpt in zip(indexes, texts, excerpts, strict=True)
         ],
-        "search": None if selection.search is None else _search_json(selection.search),
+        "search": None if selection.search is None else selection.search._asdict(),
         "data_problem": problem,
     }
 
@@ -70,7 +72,7 @@ def export(view: View, request: Request) -> Reply:
 def _lines(run: OpenRun, selection: Selection, request: Request) -> Iterator[bytes]:
     held: list[bytes] = []
     size = 0
-    for index in selection.all_indexes():
+    for index in selection.slice(0, selection.count):
         if request.gone:
             return
         line: dict[str, Any] = msgspec.to_builtins(run.result(index))
@@ -95,16 +97,26 @@ def _lines(run: OpenRun, selection: Selection, request: Request) -> Iterator[byt
 
 def _texts(
     view: View, run: OpenRun, indexes: list[int], query: Query
-) -> tuple[list[Excerpt | None], list[RowText], str]:
+) -> tuple[list[dict[str, Any] | None], list[RowText], str]:
     """Excerpts, ids, and why there are none."""
     try:
-        excerpts, texts = run.excerpts(indexes, query), run.texts(indexes)
-        problem = run.data_problem
+        texts = run.texts(indexes)
     except DataSetError as error:
-        excerpts, texts, problem = [None] * len(indexes), [], str(error)
-    if len(texts) < len(indexes):
-        texts = [RowText("", "", "")] * len(indexes)
-    return excerpts, texts, plain_problem(view, run, problem)
+        problem = plain_problem(view, run, str(error))
+        return [None] * len(indexes), [RowText()] * len(indexes), problem
+    excerpts = [_excerpt(text) for text in texts]
+    return excerpts, texts, plain_problem(view, run, run.data_problem)
+
+
+def _excerpt(text: RowText) -> dict[str, Any]:
+    start = one_line(text.sample, 200)
+    return {
+        "text": start,
+        "marks": [],
+        "in": "sample",
+        "before": False,
+        "after": len(text.sample) > len(start),
+    }
 
 
 def _open_row(run: OpenRun, selection: Selection, key: RowKey | None) -> dict[str, Any] | None:
@@ -113,7 +125,3 @@ def _open_row(run: OpenRun, selection: Selection, key: RowKey | None) -> dict[st
     if index is None:
         return None
     return {"row": run.name_of(index), "index": selection.position(index)}
-
-
-def _search_json(search: SearchState) -> dict[str, Any]:
-    return search._asdict()

@@ -11,6 +11,7 @@ from graders_engine.errors import Mistake
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
+from graders_engine.view.access import NO_STORE
 
 SHELL = "shell.html"
 _TYPES = {
@@ -61,6 +62,7 @@ async def _answer(exchange: Exchange, name: str) -> None:
     file = _files().get(name)
     if file is None:
         raise Refused(404, Mistake("There is no such file.", code="not_found"))
+    exchange.response_headers.remove(NO_STORE)
     headers = {"etag": file.etag, "cache-control": "no-cache"}
     if exchange.headers.get(b"if-none-match", b"").decode("latin-1") == file.etag:
         await exchange.respond(304, b"", headers, media_type=b"")

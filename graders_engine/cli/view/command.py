@@ -67,7 +67,7 @@ def command(
     try:
         from graders_engine.server import serving
         from graders_engine.view import access, app, starting
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise InvalidRequest(
             f"The page needs packages that are not installed ({error.name}): "
             f"{how_to_install('server')}."
@@ -88,7 +88,7 @@ def command(
         starting.settings(opened, key),
         opened,
         announce,
-        site=lambda store: app.site(view),
+        site=lambda store: app.site(view, alone=True),
         grades=False,
         log=starting.QuietLog(),
     )
