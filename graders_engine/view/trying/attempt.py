@@ -11,8 +11,8 @@ from graders_engine.errors import Mistake
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
 from graders_engine.view.context import Request, View, route
-from graders_engine.view.drafts import Form
 from graders_engine.view.regrading import settings_of_run
+from graders_engine.view.trying.drafts import Form
 from graders_engine.view.trying.grading import Workshop
 from graders_engine.view.trying.needs import needs_of, why_unavailable
 from graders_engine.view.trying.numbers import tried_json
