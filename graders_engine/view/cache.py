@@ -1,7 +1,7 @@
-"""Where the page keeps what it has read: numbers of results files and texts of data sets, in the user's cache.
+"""Where the page keeps what it has read: numbers of results and texts of data sets, in the user's cache.
 
-A folder belongs to one file and holds `known.json`, which names the folders with the arrays (one array a file,
-without a header). What is written gets its name when it is whole; what is odd is made anew. Nothing is ever
+A folder belongs to one file and holds `known.json`, which names the folder with the arrays (one array a
+file, without a header). What is written gets its name when it is whole; what is odd is made anew. Nothing is
 written beside the results: their folders are shared, read-only, or under version control.
 """
 

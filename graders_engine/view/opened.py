@@ -6,6 +6,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Lock, RLock, Thread
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText, keys_of
 from graders_engine.view.columns import ViewColumns
+from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Mask, Order, Query, Sort, mask_of, order_of, require_names
 from graders_engine.view.reading import Headline as Headline
 from graders_engine.view.reading import Read, read, stamp_of
@@ -60,6 +62,12 @@ class _Snapshot:
         self.stamp, self.columns, self.summary = found
         self.lock = RLock()
         self.masks, self.orders, self.summaries = _Kept(), _Kept(), _Kept()
+
+    @cached_property
+    def prompts(self) -> Prompts | None:
+        """The prompts; None if rows are no samples of prompts."""
+        codes = self.columns.codes
+        return None if codes is None else Prompts(self.columns, codes)
 
     def mask(self, query: Query) -> Mask | None:
         """The rows that pass all filters but the search; None for all rows."""
@@ -214,6 +222,11 @@ class OpenRun:
     def grouped(self) -> bool:
         """Whether rows are samples of prompts."""
         return self._now().columns.codes is not None
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """The prompts; None if rows are no samples of prompts."""
+        return self._now().prompts
 
     def rows(self, query: Query) -> Selection:
         """The rows that a query asks for.
