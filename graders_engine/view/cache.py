@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -62,6 +62,13 @@ class CacheFolder:
 
     def __init__(self, name: str) -> None:
         self.path = self._made(name)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The folder at a path, which is there."""
+        folder = cls.__new__(cls)
+        folder.path = path
+        return folder
 
     @staticmethod
     def _made(name: str) -> Path:

@@ -460,6 +460,24 @@ class ViewColumns(RunColumns):
         """The name of a row: "68#2"."""
         return row_name(int(self.lines[index]), int(self.numbers[index]))
 
+    @property
+    def details_path(self) -> Path:
+        """The file with the folded details of the flags of each row that has flags."""
+        return self.folder / "details"
+
+    @property
+    def details_starts_path(self) -> Path:
+        """The file with the offsets of these."""
+        return self.folder / "details_starts"
+
+    def details(self) -> tuple[bytes, Ints]:
+        """The folded details of the flags of each row that has flags, and their offsets.
+
+        Raises:
+            OSError: the cache was removed.
+        """
+        return self.details_path.read_bytes(), np.fromfile(self.details_starts_path, np.int64)
+
     def flag_counts(self) -> dict[str, int]:
         """How many rows have each flag, in the order in which they first occur."""
         counts: dict[str, int] = {}
