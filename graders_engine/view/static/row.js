@@ -114,7 +114,7 @@ const textsOf = (row, { words, whole }) => {
   const content = sample && (sample.kind === "chat" ? chat(sample.messages, words) : textBox("Sample", sample.text, { kind: sample.kind, chars: sample.chars, words, whole: saver("sample"), plain: sample.kind === "text" }));
   return h("div", { class: "texts" },
     item.length > 0 && part("Item", "item", h("div", { class: "box" }, item)),
-    sample && part("Sample", "sample", h("div", { class: "box" }, content),
+    sample && part("Sample", "output", h("div", { class: "box" }, content),
       sample.raw && (sample.kind !== "text" || sample.raw !== sample.text) && folded("Raw", h("pre", { class: "text", tabindex: 0, role: "group", "aria-label": "Raw sample", dir: "auto" }, contentOf(sample.raw, { words })))));
 };
 

@@ -107,7 +107,7 @@ const cellOf = (column, row, keys, linkTo) => {
       return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : (1000 * row.seconds).toFixed(2));
     default: {
       const value = row.sub_rewards[keys.indexOf(column.key)];
-      return h("td", { role: "cell", class: "number part" }, aligned(value, { class: `cell ${tint(value)}` }));
+      return h("td", { role: "cell", class: "number sub" }, aligned(value, { class: `cell ${tint(value)}` }));
     }
   }
 };
