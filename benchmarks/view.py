@@ -1,4 +1,4 @@
-"""The page's data layer on a run of 1,000,000 rows: first open, open again, filter, sort, page, search, memory."""
+"""The page on a run of 1,000,000 rows: first open, open again, filter, sort, page, search, memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 PROMPTS, SAMPLES = 250_000, 4
-SYLLABLES = (
-    "ba be bi bo da de di do fa la le li lo ma me mi ra re ri ro sa se ta te ti va ve".split()
-)
+SYLLABLES = [
+    *("ba", "be", "bi", "bo", "da", "de", "di", "do", "fa", "la", "le", "li", "lo"),
+    *("ma", "me", "mi", "ra", "re", "ri", "ro", "sa", "se", "ta", "te", "ti", "va", "ve"),
+]
 GRADER = {
     "type": "multi",
     "name": "invoices",

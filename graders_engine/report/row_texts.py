@@ -149,7 +149,7 @@ def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey,
 
 
 def whole_texts(rows: Iterable[tuple[RowKey, Any]]) -> Iterator[tuple[RowKey, RowText]]:
-    """The whole texts of rows, as `find_rows` gives them; the samples of a line share the text of its item."""
+    """The whole texts of rows that are as `find_rows` gives them; samples of a line share the item's text."""
     last_item, item_text = object(), ""
     for key, row in rows:
         item, sample = _parts(row)

@@ -11,17 +11,17 @@ from graders_engine.server.routes import Route, Site
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.store import Store
 from graders_engine.view.access import HEADERS
-from graders_engine.view.attempt import routes as attempt_routes
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.found import Filling
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.opened import RunCache
-from graders_engine.view.overview import overview_answer
+from graders_engine.view.overview import Overviews
 from graders_engine.view.places import Places
 from graders_engine.view.prompts import prompts_json
 from graders_engine.view.row import grade_answer, row_answer, text_answer
 from graders_engine.view.runs import Folders, Kept, RunSource
 from graders_engine.view.statics import static_routes
+from graders_engine.view.trying.attempt import routes as attempt_routes
 
 HOME = "view/"
 
@@ -82,7 +82,7 @@ def data_routes(view: View) -> list[Route]:
     own: list[tuple[str, str, Callable[[View, Request], Any]]] = [
         ("GET", "runs", _runs),
         ("GET", "schema", _schema),
-        ("GET", "runs/{run}", overview_answer),
+        ("GET", "runs/{run}", Overviews().answer),
         ("GET", "runs/{run}/rows", rows_json),
         ("GET", "runs/{run}/rows/{row}", row_answer),
         ("GET", "runs/{run}/rows/{row}/text", text_answer),

@@ -1,7 +1,7 @@
-"""Where the page keeps what it has read: numbers of results files and texts of data sets, in the user's cache.
+"""Where the page keeps what it has read: numbers of results and texts of data sets, in the user's cache.
 
-A folder belongs to one file and holds `known.json`, which names the folders with the arrays (one array a file,
-without a header). What is written gets its name when it is whole; what is odd is made anew. Nothing is ever
+A folder belongs to one file and holds `known.json`, which names the folder with the arrays (one array a
+file, without a header). What is written gets its name when it is whole; what is odd is made anew. Nothing is
 written beside the results: their folders are shared, read-only, or under version control.
 """
 
@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -62,6 +62,13 @@ class CacheFolder:
 
     def __init__(self, name: str) -> None:
         self.path = self._made(name)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The folder at a path, which is there."""
+        folder = cls.__new__(cls)
+        folder.path = path
+        return folder
 
     @staticmethod
     def _made(name: str) -> Path:

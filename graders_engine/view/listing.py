@@ -104,7 +104,7 @@ def _texts(
     except DataSetError as error:
         problem = plain_problem(view, run, str(error))
         return [None] * len(indexes), [RowText()] * len(indexes), problem
-    excerpts = [_excerpt(text) for text in texts]
+    excerpts: list[dict[str, Any] | None] = [_excerpt(text) for text in texts]
     return excerpts, texts, plain_problem(view, run, run.data_problem)
 
 

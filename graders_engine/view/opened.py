@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Lock, RLock, Thread
 from typing import Any, NamedTuple
@@ -18,13 +20,18 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText, keys_of
 from graders_engine.view.columns import ViewColumns
+from graders_engine.view.excerpt import Excerpt, excerpt_of, flags_excerpt
+from graders_engine.view.folding import Folding
+from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Mask, Order, Query, Sort, mask_of, order_of, require_names
 from graders_engine.view.reading import Headline as Headline
 from graders_engine.view.reading import Read, read, stamp_of
 from graders_engine.view.reading import headline as headline
+from graders_engine.view.search import Searches
 from graders_engine.view.selection import Selection, position_in
 from graders_engine.view.summary import Summary, summarise
-from graders_engine.view.texts import RunTexts
+from graders_engine.view.terms import parse_terms
+from graders_engine.view.texts import DataRows, RunTexts
 
 KEPT = 8
 """Selections that a run keeps."""
@@ -32,6 +39,10 @@ OPEN_RUNS = 4
 """Runs that are open at the same time."""
 _LOOK_S = 0.5
 """So often it is looked at whether the results have grown."""
+_REST = 10
+"""Between two readings of a file that grows, so many times as long as one takes."""
+AHEAD_BYTES = 64 << 20
+"""The texts of a data set that is no larger are made ready to be searched when the run is opened."""
 _WAIT_S = 0.3
 """So long an answer waits for a file that is read for the first time."""
 
@@ -56,10 +67,17 @@ class _Kept(OrderedDict[Hashable, Any]):
 class _Snapshot:
     """A run as it was at one time, with what was computed of it."""
 
-    def __init__(self, found: Read) -> None:
+    def __init__(self, found: Read, texts: RunTexts) -> None:
         self.stamp, self.columns, self.summary = found
         self.lock = RLock()
         self.masks, self.orders, self.summaries = _Kept(), _Kept(), _Kept()
+        self.searches = Searches(self.columns, texts)
+
+    @cached_property
+    def prompts(self) -> Prompts | None:
+        """The prompts; None if rows are no samples of prompts."""
+        codes = self.columns.codes
+        return None if codes is None else Prompts(self.columns, codes)
 
     def mask(self, query: Query) -> Mask | None:
         """The rows that pass all filters but the search; None for all rows."""
@@ -118,6 +136,9 @@ class OpenRun:
         self._looked = -1e9
         self._failed_at: list[int] | None = None
         self._texts: RunTexts | None = None
+        self._folding: Folding | None = None
+        self._closed, self._took_s = False, 0.0
+        self._replaced: list[Path] = []
 
     def ready(self) -> Reading | None:
         """None if the run can be used; else how far it was read. It takes up what was added to the file.
@@ -138,7 +159,7 @@ class OpenRun:
         """Read the file behind, if it is not the one that was read."""
         with self._lock:
             now = time.monotonic()
-            if self._thread is not None or now - self._looked < _LOOK_S:
+            if self._thread is not None or now - self._looked < max(_LOOK_S, _REST * self._took_s):
                 return
             self._looked = now
             try:
@@ -161,27 +182,35 @@ class OpenRun:
         def report(done: int, of: int) -> None:
             self._reading = Reading(done, of)
 
-        before = self._snapshot
+        before, started = self._snapshot, time.monotonic()
         try:
             found = read(self.path, report)
         except DataSetError as error:
             self._snapshot, self._error, self._failed_at = None, error, stamp
         else:
-            self._snapshot, self._error, self._failed_at = _Snapshot(found), None, None
             if self._texts is None:
-                self._texts = RunTexts(found.columns.meta, self.path, self._data)
+                self._texts = RunTexts(found.columns.meta, self.path, self._data, self._fold_ahead)
                 self._texts.prepare()
+            self._snapshot = _Snapshot(found, self._texts)
+            self._error, self._failed_at = None, None
         finally:
             with self._lock:
                 self._thread = None
             self._ended.set()
+            self._took_s = time.monotonic() - started
         if before is not None and self._snapshot is not None:
-            old, new = before.columns.folder, self._snapshot.columns.folder
-            if old != new:
-                self._drop_later(old)
+            before.searches.stop()
+            if before.columns.folder != self._snapshot.columns.folder:
+                self._replaced.append(before.columns.folder)
+        for folder in self._replaced[:-1]:  # a request may still read the last one
+            self._replaced.remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _drop_later(self, folder: Path) -> None:
-        """Remove the arrays before the last ones: a request may still read those."""
+    def _fold_ahead(self, data: DataRows) -> None:
+        """Make the texts of a small data set ready to be searched before anybody asks for it."""
+        if data.starts[-1] <= AHEAD_BYTES and not self._closed:
+            self._folding = Folding.of(data)
+            self._folding.start()
 
     def _now(self) -> _Snapshot:
         self.ready()
@@ -215,6 +244,11 @@ class OpenRun:
         """Whether rows are samples of prompts."""
         return self._now().columns.codes is not None
 
+    @property
+    def prompts(self) -> Prompts | None:
+        """The prompts; None if rows are no samples of prompts."""
+        return self._now().prompts
+
     def rows(self, query: Query) -> Selection:
         """The rows that a query asks for.
 
@@ -226,13 +260,20 @@ class OpenRun:
         """
         now = self._now()
         require_names(query, now.columns)
-        mask = now.mask(query)
-        key = query.filters
+        terms = parse_terms(query.q)
+        mask, state = now.mask(query), None
+        key: Hashable = (query.filters, frozenset(terms))
+        if terms:
+            search = now.searches.ask(terms)
+            state = search.state()
+            if not state.done:
+                key = (key, object())  # it is found again by nobody, since there will be more
+            mask = search.mask.copy() if mask is None else search.mask & mask
         order = now.order(query.sort, key, mask)
         count = len(now.columns) if order is None else len(order)
         summary = now.summary_of(key, mask)
         page = self._page(query, order, count)
-        return Selection(order, count, query.per_page, page, summary)
+        return Selection(order, count, query.per_page, page, summary, state)
 
     def _page(self, query: Query, order: Order | None, count: int) -> int:
         """The page that is asked for; if none is, that of the row."""
@@ -318,8 +359,30 @@ class OpenRun:
         """A sentence that says why there are no texts; empty if there are."""
         return self.data_texts.problem
 
+    def excerpts(self, indexes: Sequence[int], query: Query) -> list[Excerpt]:
+        """What to show of each row's texts: around the searched words, or the beginning of the sample.
+
+        Raises:
+            InvalidRequest: an expression of the search is none.
+            DataSetError: as for `row`.
+        """
+        terms = parse_terms(query.q)
+        found = []
+        for index, text in zip(indexes, self.texts(indexes), strict=True):
+            excerpt = excerpt_of(text, terms)
+            if terms and not excerpt.marks and self.columns.flag_sets[index]:
+                details = "\n".join(filter(None, self.result(index).flags.values()))
+                excerpt = flags_excerpt(details, terms) or excerpt
+            found.append(excerpt)
+        return found
+
     def close(self) -> None:
         """End what runs behind."""
+        self._closed = True
+        if self._snapshot is not None:
+            self._snapshot.searches.stop()
+        if self._folding is not None:
+            self._folding.release()
 
 
 class RunCache:

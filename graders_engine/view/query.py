@@ -46,7 +46,7 @@ class Span(NamedTuple):
 
     def __str__(self) -> str:
         """As an address has it."""
-        low, high = ("" if end is None else f"{end!r}" for end in (self.low, self.high))
+        low, high = ("" if end is None else _short(end) for end in (self.low, self.high))
         return f"{low}..{'<' if self.below else ''}{high}"
 
     def holds(self, values: Floats) -> Mask:
@@ -74,6 +74,16 @@ class Sort(NamedTuple):
     descending: bool = False
 
 
+def _short(end: float) -> str:
+    """The number, without the last bits of a computation where no value is that near."""
+    short = f"{end:.12g}"
+    near = abs(float(short) - end) <= 1e-3 * ROUNDING * max(1.0, abs(end))
+    return short if near else repr(end)
+
+
+FILE_ORDER = Sort()
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What an address asks for.
@@ -99,7 +109,7 @@ class Query:
     reward: Span | None = None
     seconds: Span | None = None
     sub_rewards: tuple[tuple[str, Span], ...] = ()
-    sort: Sort = Sort()
+    sort: Sort = FILE_ORDER
     page: int | None = None
     per_page: int = 50
     row: RowKey | None = None
@@ -107,7 +117,7 @@ class Query:
     @property
     def filters(self) -> Query:
         """The same without search, order and page: equal ones select the same rows."""
-        return replace(self, q="", sort=Sort(), page=None, per_page=50, row=None)
+        return replace(self, q="", sort=FILE_ORDER, page=None, per_page=50, row=None)
 
 
 def parse_query(query_string: str) -> Query:
@@ -293,18 +303,21 @@ def mask_of(query: Query, columns: ViewColumns) -> Mask | None:
     if query.seconds:
         parts.append(query.seconds.holds(columns.seconds))
     parts += [span.holds(columns.sub_rewards(key)) for key, span in query.sub_rewards]
-    return np.logical_and.reduce(parts) if parts else None
+    if not parts:
+        return None
+    found = parts.pop()
+    for part in parts:
+        found &= part
+    return found
 
 
 def order_of(sort: Sort, columns: ViewColumns) -> Order | None:
     """All rows in an order; None for that of the file."""
     if sort.by == "row":
         return _by_row(columns, descending=sort.descending)
-    values = {
-        "reward": lambda: columns.counted,
-        "seconds": lambda: columns.seconds,
-        "sub": lambda: columns.sub_rewards(sort.key),
-    }[sort.by]()
+    values = columns.sub_rewards(sort.key) if sort.by == "sub" else columns.counted
+    if sort.by == "seconds":
+        values = columns.seconds
     rows = _by_row(columns, descending=False)
     ordered = values if rows is None else values[rows]
     # NaN is sorted behind all numbers; equal values stay as they stand.

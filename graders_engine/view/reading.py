@@ -14,7 +14,7 @@ from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Estimate
 from graders_engine.view import cache
 from graders_engine.view.columns import Builder, ViewColumns, read_results
-from graders_engine.view.summary import Summary, estimate_json, summarise
+from graders_engine.view.summary import Summary, summarise
 
 _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError)
 """Raised by a cache that was damaged, or is removed meanwhile."""
@@ -80,11 +80,17 @@ def headline(path: Path) -> Headline | None:
     try:
         if known is None or known["stamp"] != stamp_of(path):
             return None
-        found = known["headline"]
-        mean = None if found["mean"] is None else Estimate(**found["mean"])
-        return Headline(found["rows"], mean, found["invalid"], found["failed"], found["bars"])
+        found = Summary.from_json(known["summary"])
     except (*_ODD, DataSetError):
         return None
+    bars = [bar for bar in found.histogram if bar.low is not None]
+    return Headline(
+        found.rows,
+        found.mean,
+        found.statuses["invalid"],
+        found.statuses["failed"],
+        [bar.scored + bar.invalid + bar.failed for bar in bars],
+    )
 
 
 def read(path: Path, report: Callable[[int, int], None]) -> Read:
@@ -104,7 +110,7 @@ def read(path: Path, report: Callable[[int, int], None]) -> Read:
         try:
             columns = ViewColumns(path, meta, folder.path / known["folder"], known)
             folder.touch()
-            return Read(stamp, columns, summarise(columns))
+            return Read(stamp, columns, Summary.from_json(known["summary"]))
         except _ODD:
             known = None
     try:
@@ -153,24 +159,10 @@ def _build(
             "stamp": stamp,
             "end": end,
             "fingerprint": cache.fingerprint(lines, end),
-            "headline": _headline(summary),
+            "summary": summary.as_json(),
         }
         folder.publish(made, {**known, **facts})
     except BaseException:
         folder.drop(made)
         raise
     return Read(stamp, columns, summary)
-
-
-def _headline(summary: Summary) -> dict[str, Any]:
-    return {
-        "rows": summary.rows,
-        "mean": estimate_json(summary.mean),
-        "invalid": summary.statuses["invalid"],
-        "failed": summary.statuses["failed"],
-        "bars": [
-            bar.scored + bar.invalid + bar.failed
-            for bar in summary.histogram
-            if bar.low is not None
-        ],
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +10,8 @@ from graders_engine.view.query import Order
 from graders_engine.view.summary import Summary
 
 
-class SearchState(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SearchState:
     """How far a search has come.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -80,6 +81,22 @@ class Summary(NamedTuple):
             "sub_rewards": {key: mean._asdict() for key, mean in self.sub_rewards.items()},
         }
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """The numbers again, from what `as_json` gave.
+
+        Raises:
+            KeyError, TypeError, AttributeError: it gave something else.
+        """
+        return cls(
+            found["rows"],
+            None if found["mean"] is None else Estimate(**found["mean"]),
+            {status: found["statuses"][status] for status in STATUSES},
+            {blame: found["blames"][blame] for blame in BLAMES},
+            [Bar(**bar) for bar in found["histogram"]],
+            {key: SubMean(**mean) for key, mean in found["sub_rewards"].items()},
+        )
+
 
 def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
     """A mean as the routes send it."""
@@ -143,7 +160,7 @@ def _histogram(found: Histogram | None, bars: Any, standings: Any) -> list[Bar]:
     in_none, *in_bars = tallied.reshape(-1, 3).tolist()
     drawn = []
     if found is not None:
-        ends = zip(found.edges, found.edges) if found.single else pairwise(found.edges)
+        ends = zip(found.edges, found.edges, strict=True) if found.single else pairwise(found.edges)
         for at, ((low, high), rows) in enumerate(zip(ends, in_bars, strict=True)):
             last = found.single or at == count - 1
             drawn.append(Bar(low, high, str(Span(low, high, not last)), *rows))

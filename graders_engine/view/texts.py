@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.results.data import open_data_of
 from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.dataset.rows.lines import rows_of
@@ -41,6 +40,7 @@ class DataRows:
         path: the JSONL file, or the copy of the rows in the cache.
         marked: whether it is such a copy, which has reasons in place of rows that cannot be read.
         starts: the offset of each line, and that of the end.
+        starts_path: the file that has these.
         shape: how rows are taken out of a line.
         sample_field: of flat rows.
         states: the files of the data set as they were.
@@ -50,6 +50,7 @@ class DataRows:
     path: Path
     marked: bool
     starts: Ints
+    starts_path: Path
     shape: Shape
     sample_field: str | None
     states: tuple[FileState, ...]
@@ -101,10 +102,17 @@ class RunTexts:
         meta: what gave the results.
         results: the results file.
         data: where the data set is now, if it was moved.
+        found: called with the rows when they were found, in a thread.
     """
 
-    def __init__(self, meta: Mapping[str, Any], results: Path, data: Path | None) -> None:
-        self._meta, self._results, self._data = meta, results, data
+    def __init__(
+        self,
+        meta: Mapping[str, Any],
+        results: Path,
+        data: Path | None,
+        found: Callable[[DataRows], None] = lambda _: None,
+    ) -> None:
+        self._meta, self._results, self._data, self._found = meta, results, data, found
         self._lock = Lock()
         self._rows: DataRows | None = None
         self._problem, self._progress = "", ""
@@ -129,7 +137,10 @@ class RunTexts:
         except OSError as error:
             self._rows, self._problem = None, f"The data set cannot be read: {error}."
         self._checked = time.monotonic()
+        rows = self._rows
         self._ready.set()
+        if rows is not None:
+            self._found(rows)
 
     def _opened(self) -> DataRows:
         data_set = open_data_of(self._meta, self._data, results=self._results)
@@ -161,6 +172,11 @@ class RunTexts:
         if found is None:
             raise DataSetError(self._problem)
         return found
+
+    def wait(self, wait_s: float) -> bool:
+        """Whether it is known if there are texts, after waiting at most so long."""
+        self.prepare()
+        return self._ready.wait(wait_s)
 
     def _check(self) -> None:
         """Open the data set again if it has changed, or may have come back."""
@@ -236,6 +252,7 @@ def rows_by_line(data_set: DataSet, report: Callable[[str], None] = lambda _: No
                 path,
                 made["marked"],
                 starts,
+                kept / "starts",
                 data_set.shape,
                 data_set.sample_field,
                 records.states,
@@ -286,8 +303,3 @@ def _copy(data_set: DataSet, path: Path, report: Callable[[str], None]) -> None:
             file.write(shard.rows)
             of = f" of {size:,}" if size else ""
             report(f"{shard.end:,}{of} {unit} are copied into the cache, to be found by line")
-
-
-def is_unreadable(row: Any) -> bool:
-    """Whether a row of the data set cannot be read."""
-    return isinstance(row, Unreadable)

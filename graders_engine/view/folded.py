@@ -1,0 +1,202 @@
+"""The texts of a data set as they are searched: without differences of case, in segments in the cache.
+
+A search is a search for bytes in these: no JSON has to be read, and no escape hides a word. Each line of the
+data set gives a text for its item, and one for each of its samples, as reports have them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graders_engine.dataset.rows.shapes import shape_named
+from graders_engine.report.row_texts import RowKey, whole_texts
+from graders_engine.statistics.estimate import Ints
+from graders_engine.view import cache
+from graders_engine.view.columns import SEPARATOR, fold
+from graders_engine.view.texts import DataRows
+
+SEGMENT_BYTES = 4 << 20
+"""So many bytes of the data set give a segment, and the rest of its last line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The texts of some lines.
+
+    Attributes:
+        text: all texts, each with `SEPARATOR` behind it.
+        starts: the offset of each.
+        firsts: of each line, the index of its item's text, which those of its samples follow; -1 for a
+            blank line.
+    """
+
+    text: bytes
+    starts: Ints
+    firsts: Ints
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A segment from its file.
+
+        Raises:
+            OSError: it is not there.
+            ValueError: it is not whole.
+        """
+        content = path.read_bytes()
+        texts, lines = np.frombuffer(content[:16], np.int64).tolist()
+        starts = np.frombuffer(content, np.int64, texts, 16)
+        firsts = np.frombuffer(content, np.int64, lines, 16 + 8 * texts)
+        return cls(content[16 + 8 * (texts + lines) :], starts, firsts)
+
+    def one(self, at: int) -> bytes:
+        """One text."""
+        end = self.starts[at + 1] if at + 1 < len(self.starts) else len(self.text)
+        return self.text[self.starts[at] : end - 1]
+
+    def having(self, word: bytes) -> NDArray[np.bool_]:
+        """Which texts have a word."""
+        return having(self.text, self.starts, word)
+
+
+def having(text: bytes, starts: Ints, word: bytes) -> NDArray[np.bool_]:
+    """Which of several texts have a word.
+
+    Args:
+        text: the texts, each with `SEPARATOR` behind it.
+        starts: the offset of each.
+        word: what is searched for, folded.
+    """
+    places = []
+    at = text.find(word)
+    while at >= 0:
+        places.append(at)
+        at = text.find(word, text.find(SEPARATOR, at))
+    found = np.zeros(len(starts), bool)
+    found[np.searchsorted(starts, places, side="right") - 1] = True
+    return found
+
+
+class FoldedTexts:
+    """The segments of a data set.
+
+    Args:
+        data: the data set.
+    """
+
+    def __init__(self, data: DataRows) -> None:
+        self.data = data
+        self.folder = data.folder.path / "texts"
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    @cached_property
+    def bounds(self) -> Ints:
+        """How many lines are before each segment, and before the end."""
+        starts = self.data.starts
+        at = np.searchsorted(starts, np.arange(0, int(starts[-1]), SEGMENT_BYTES))
+        return np.unique(np.append(at, len(starts) - 1)).astype(np.int64)
+
+    @property
+    def count(self) -> int:
+        """How many segments there are."""
+        return len(self.bounds) - 1
+
+    def path(self, number: int) -> Path:
+        """The file of a segment."""
+        return self.folder / f"{number:06}"
+
+    def is_there(self, number: int) -> bool:
+        """Whether a segment is in the cache."""
+        return self.path(number).exists()
+
+    def build(self, number: int) -> None:
+        """Write a segment.
+
+        Raises:
+            OSError: the data set cannot be read, or the cache cannot be written.
+        """
+        first, last = int(self.bounds[number]) + 1, int(self.bounds[number + 1])
+        texts, firsts = _texts_of(self.data, first, last)
+        starts = np.cumsum([0, *map(len, texts)])[:-1].astype(np.int64)
+        head = np.array([len(starts), len(firsts)], np.int64)
+        path = self.path(number)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                file.writelines((head.tobytes(), starts.tobytes(), firsts.tobytes(), *texts))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def read(self, number: int) -> Segment:
+        """A segment from the cache.
+
+        Raises:
+            OSError: it is not there.
+            ValueError: it is not whole.
+        """
+        return Segment.read(self.path(number))
+
+
+def _texts_of(data: DataRows, first: int, last: int) -> tuple[list[bytes], Ints]:
+    texts: list[bytes] = []
+    firsts = np.full(last - first + 1, -1, np.int64)
+    with data.path.open("rb", buffering=0) as file:
+        for line, refs in data.split(file, first, last):
+            firsts[line - first] = len(texts)
+            item = ""
+            samples = []
+            for _, text in whole_texts((RowKey(ref.line, ref.sample), ref.row) for ref in refs):
+                item = item or text.item
+                samples.append(fold(text.sample) + SEPARATOR)
+            # The line's own `id` is the row's name where its item has none.
+            group = refs[0].group if refs else None
+            named = f"{item}\n{group}" if group and group != str(line) else item
+            texts += [fold(named) + SEPARATOR, *samples]
+    return texts, firsts
+
+
+def as_json(data: DataRows) -> dict[str, Any]:
+    """What another process needs to read a data set."""
+    return {
+        "path": str(data.path.absolute()),
+        "marked": data.marked,
+        "starts": str(data.starts_path),
+        "lines": len(data.starts) - 1,
+        "shape": data.shape.name,
+        "sample_field": data.sample_field,
+        "folder": data.folder.path.name,
+        "root": str(data.folder.path.parent),
+    }
+
+
+def from_json(found: dict[str, Any]) -> FoldedTexts:
+    """The data set that another process described."""
+    starts = cache.mapped(Path(found["starts"]), np.int64, found["lines"] + 1)
+    folder = cache.CacheFolder.at(Path(found["root"], found["folder"]))
+    flat = found["sample_field"] if found["shape"] == "flat" else None
+    shape = shape_named(found["shape"], flat)
+    return FoldedTexts(
+        DataRows(
+            Path(found["path"]),
+            found["marked"],
+            starts,
+            Path(found["starts"]),
+            shape,
+            found["sample_field"],
+            (),
+            folder,
+        )
+    )
+
+
+def missing(texts: FoldedTexts) -> Iterator[int]:
+    """The segments that are not in the cache."""
+    return (number for number in range(texts.count) if not texts.is_there(number))
