@@ -11,7 +11,6 @@ from graders_engine.server.routes import Route, Site
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.store import Store
 from graders_engine.view.access import HEADERS
-from graders_engine.view.attempt import routes as attempt_routes
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.found import Filling
 from graders_engine.view.listing import export, rows_json
@@ -22,6 +21,7 @@ from graders_engine.view.prompts import prompts_json
 from graders_engine.view.row import grade_answer, row_answer, text_answer
 from graders_engine.view.runs import Folders, Kept, RunSource
 from graders_engine.view.statics import static_routes
+from graders_engine.view.trying.attempt import routes as attempt_routes
 
 HOME = "view/"
 

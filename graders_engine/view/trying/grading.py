@@ -16,7 +16,7 @@ from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.server.responses import ClientGone
 from graders_engine.settings import EngineSettings
-from graders_engine.view.drafts import Draft, Form, read_draft
+from graders_engine.view.trying.drafts import Draft, Form, read_draft
 
 ENGINES, DRAFTS = 4, 64
 """Engines and compiled graders that are kept: those that were used last."""

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from graders_engine.errors import Mistake
+from graders_engine.report.provenance import Provenance
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
 from graders_engine.view.context import Request, View, route
-from graders_engine.view.drafts import Form
 from graders_engine.view.regrading import settings_of_run
+from graders_engine.view.trying.drafts import Form
 from graders_engine.view.trying.grading import Workshop
 from graders_engine.view.trying.needs import needs_of, why_unavailable
 from graders_engine.view.trying.numbers import tried_json
@@ -35,6 +36,7 @@ def routes(view: View) -> list[Route]:
     return [
         route(view, "POST", "try", playground.attempt),
         route(view, "POST", "save", save),
+        route(view, "GET", "runs/{run}/grader", grader),
     ]
 
 
@@ -190,3 +192,10 @@ def save(view: View, request: Request) -> dict[str, Any]:
         message = f"{name} cannot be written: {error.strerror}."
         raise Refused(400, Mistake(message, "name", "unwritable")) from None
     return {"path": source.plain(str(path))}
+
+
+def grader(view: View, request: Request) -> dict[str, Any]:
+    """The grader of a run, to begin with; null where it is not recorded."""
+    run = view.opened(request)
+    provenance = Provenance(run.path, run.meta, view.data)
+    return {"grader": provenance.grader or None, "name": provenance.name, "data": provenance.data}
