@@ -14,9 +14,9 @@ from graders_engine.server.responses import Refused
 from graders_engine.storage.names import RunName, names_of_runs, run_name
 from graders_engine.storage.runs import ListedRun
 from graders_engine.storage.store import DATABASE, Store
-from graders_engine.view.found import Describing, Filling, Found
-from graders_engine.view.other_files import kind_of_file
-from graders_engine.view.places import Place, Places, files_in, unknown
+from graders_engine.view.folders.found import Describing, Filling, Found
+from graders_engine.view.folders.other_files import kind_of_file
+from graders_engine.view.folders.places import Place, Places, files_in, unknown
 
 META = ".meta.json"
 RESULTS = "results.jsonl"
