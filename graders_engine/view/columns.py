@@ -30,7 +30,7 @@ from graders_engine.report.histogram import BARS, Histogram, counts_of, histogra
 from graders_engine.statistics.estimate import Floats, Ints, group_numbers
 from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.view import cache
-from graders_engine.view.fold import SEPARATOR, fold
+from graders_engine.view.searching.fold import SEPARATOR, fold
 
 ARRAYS: dict[str, type[np.generic]] = {
     "lines": np.int64,

@@ -20,17 +20,17 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText, keys_of
 from graders_engine.view.columns import ViewColumns
-from graders_engine.view.excerpt import Excerpt, excerpt_of, flags_excerpt
-from graders_engine.view.folding import Folding
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Mask, Order, Query, Sort, mask_of, order_of, require_names
 from graders_engine.view.reading import Headline as Headline
 from graders_engine.view.reading import Read, read, stamp_of
 from graders_engine.view.reading import headline as headline
-from graders_engine.view.search import Searches
+from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
+from graders_engine.view.searching.folding import Folding
+from graders_engine.view.searching.search import Searches
+from graders_engine.view.searching.terms import parse_terms
 from graders_engine.view.selection import Selection, position_in
 from graders_engine.view.summary import Summary, summarise
-from graders_engine.view.terms import parse_terms
 from graders_engine.view.texts import DataRows, RunTexts
 
 KEPT = 8
@@ -89,7 +89,13 @@ class _Snapshot:
             return found
 
     def order(self, sort: Sort, key: Hashable, mask: Mask | None) -> Order | None:
-        """The rows of a mask in order; None for all rows as they are in the file."""
+        """The rows of a mask in order; None for all rows as they are in the file.
+
+        Args:
+            sort: the order.
+            key: stands for the mask; None for one that will be another soon.
+            mask: the rows; None for all.
+        """
         with self.lock:
             if (sort, None) not in self.orders:
                 self.orders.put((sort, None), order_of(sort, self.columns))
@@ -97,20 +103,24 @@ class _Snapshot:
             self.orders.move_to_end((sort, None))
             if mask is None:
                 return whole
-            if (sort, key) not in self.orders:
+            ordered: Order | None = None if key is None else self.orders.get((sort, key))
+            if ordered is None:
                 found = np.flatnonzero(mask) if whole is None else whole[mask[whole]]
-                self.orders.put((sort, key), found.astype(np.int32))
-            ordered: Order = self.orders[sort, key]
+                ordered = found.astype(np.int32)
+                if key is not None:
+                    self.orders.put((sort, key), ordered)
             return ordered
 
     def summary_of(self, key: Hashable, mask: Mask | None) -> Summary:
-        """The numbers of the rows of a mask."""
+        """The numbers of the rows of a mask; arguments as for `order`."""
         if mask is None:
             return self.summary
         with self.lock:
-            if key not in self.summaries:
-                self.summaries.put(key, summarise(self.columns, mask))
-            found: Summary = self.summaries[key]
+            found: Summary | None = None if key is None else self.summaries.get(key)
+            if found is None:
+                found = summarise(self.columns, mask)
+                if key is not None:
+                    self.summaries.put(key, found)
             return found
 
 
@@ -266,8 +276,8 @@ class OpenRun:
         if terms:
             search = now.searches.ask(terms)
             state = search.state()
-            if not state.done:
-                key = (key, object())  # it is found again by nobody, since there will be more
+            if not state.done or state.problem:
+                key = None  # more may be found
             mask = search.mask.copy() if mask is None else search.mask & mask
         order = now.order(query.sort, key, mask)
         count = len(now.columns) if order is None else len(order)
