@@ -11,6 +11,7 @@ from graders_engine.server.routes import Route, Site
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.store import Store
 from graders_engine.view.access import HEADERS
+from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.found import Filling
 from graders_engine.view.listing import export, rows_json
@@ -90,7 +91,7 @@ def data_routes(view: View) -> list[Route]:
         ("GET", "runs/{run}/export", export),
         ("GET", "runs/{run}/prompts", _prompts),
     ]
-    return [*(route(view, *entry) for entry in own), *attempt_routes(view)]
+    return [*(route(view, *entry) for entry in own), *attempt_routes(view), *compare_routes(view)]
 
 
 def _runs(view: View, request: Request) -> dict[str, Any]:

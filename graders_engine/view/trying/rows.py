@@ -132,7 +132,7 @@ def _of_run(run: OpenRun, wanted: Wanted) -> TriedRows:
     indexes: list[int]
     if wanted.which == "filter":
         selection = run.rows(parse_query(wanted.query))
-        indexes = selection.all_indexes()[: wanted.count]
+        indexes = selection.slice(0, wanted.count)
         if selection.search is not None and not selection.search.done:
             notes.append("The search has not ended: these are rows of those that it has found.")
     elif wanted.which == "drawn":
