@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,8 +222,8 @@ def readable(value: Any, margin: str = "") -> str:
     """A JSON value for people: one line for each key, strings without quotes and escapes."""
     if isinstance(value, str):
         return value.replace("\n", f"\n{margin}")
-    if type(value) is int:
-        return str(value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     if isinstance(value, dict) and value:
         entries = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list) and value:
@@ -230,7 +231,14 @@ def readable(value: Any, margin: str = "") -> str:
     else:
         return _json(value)
     inner = f"{margin}  "
-    return f"\n{margin}".join([_entry(name, part, inner) for name, part in entries])
+    return f"\n{margin}".join(
+        [
+            f"{name if name == '-' else f'{name}:'} {part}"
+            if type(part) is str and "\n" not in part  # most parts
+            else _entry(name, part, inner)
+            for name, part in entries
+        ]
+    )
 
 
 def _entry(name: str, value: Any, margin: str) -> str:

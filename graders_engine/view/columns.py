@@ -30,6 +30,7 @@ from graders_engine.report.histogram import BARS, Histogram, counts_of, histogra
 from graders_engine.statistics.estimate import Floats, Ints, group_numbers
 from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.view import cache
+from graders_engine.view.fold import SEPARATOR, fold
 
 ARRAYS: dict[str, type[np.generic]] = {
     "lines": np.int64,
@@ -47,8 +48,6 @@ ARRAYS: dict[str, type[np.generic]] = {
 """The columns of every results file."""
 MAX_FLAG_SETS = 100_000
 """Different sets of flags in a file; the engine's flags give no more than 2 to the power of 15."""
-SEPARATOR = b"\xff"
-"""Ends each text among others; no text has it, so that nothing is found across two of them."""
 _STANDING = {blame: number for number, (_, blame) in enumerate(STANDINGS)}
 _COUNTED = np.array([blame is None or blame in SERVED for _, blame in STANDINGS])
 _FAILED = _STANDING["infrastructure"]
@@ -262,11 +261,6 @@ class Builder:
 _INVALID: dict[Blame | None, int] = {
     blame: number for blame, number in _STANDING.items() if blame is not None
 }
-
-
-def fold(text: str) -> bytes:
-    """A text as it is searched: without differences of case, as UTF-8."""
-    return text.casefold().encode(errors="surrogatepass")
 
 
 def read_names(folder: Path) -> list[str]:

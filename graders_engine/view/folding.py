@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Condition, Lock, Thread
@@ -20,9 +20,13 @@ IN_PLACE = 2
 """So many segments are made in this process: starting another one would take longer."""
 WORKERS = 4
 """Processes that make segments, at most; and no more than there are processors."""
-SILENT_S = 5.0
-"""A process that has said nothing for so long is stopped: its expression may never end."""
-_COMMAND = (sys.executable, "-P", "-m", "graders_engine.view.index_worker")
+SILENT_S = 60.0
+"""A process that has said nothing for so long is stopped; its own limit is on the time that it computes."""
+FOLDS, MATCHES = (
+    (sys.executable, "-P", "-m", f"graders_engine.view.{name}_worker")
+    for name in ("index", "expression")
+)
+"""The commands of the processes that make texts searchable, and that look for an expression."""
 
 
 class Stopped(Exception):
@@ -33,12 +37,13 @@ class Child:
     """A child process, and what it says, line by line.
 
     Args:
+        command: `FOLDS` or `MATCHES`.
         task: what it is to do.
     """
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, command: Sequence[str], task: Any) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of this package
-            _COMMAND,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -136,7 +141,7 @@ class Folding:
             workers = min(WORKERS, os.cpu_count() or 1, len(left))
             for first in range(workers):
                 task = {"data": as_json(self.texts.data), "segments": left[first::workers]}
-                child = Child(task)
+                child = Child(FOLDS, task)
                 self._children.append(child)
                 Thread(
                     target=self._follow, args=(child,), name="graders-view-folding", daemon=True

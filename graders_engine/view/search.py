@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Ints
 from graders_engine.view.columns import ViewColumns
+from graders_engine.view.expression_worker import CPU_S
 from graders_engine.view.folded import Segment, having
-from graders_engine.view.folding import SILENT_S, Child, Folding, Stopped
+from graders_engine.view.folding import MATCHES, SILENT_S, Child, Folding, Stopped
 from graders_engine.view.query import FILE_ORDER, Mask, order_of, row_key
 from graders_engine.view.selection import SearchState
 from graders_engine.view.terms import Term
@@ -110,7 +111,7 @@ class Search:
             self._problem, self._again_at = "The search was stopped.", 0.0
         except Stopped:
             self._problem = (
-                f"The regular expression was stopped: it took more than {SILENT_S:g} s for a single text. "
+                f"The regular expression was stopped: it takes more than {CPU_S:g} s for a few texts. "
                 f"{self._scanned:,} of {len(self._columns):,} rows were searched."
             )
         except DataSetError as error:
@@ -133,7 +134,7 @@ class Search:
     def _search(self) -> None:
         for term in self.terms:
             if term.pattern:
-                self._children[term] = Child({"pattern": term.pattern})
+                self._children[term] = Child(MATCHES, term.pattern)
         outside = [self._outside(term) for term in self.terms]
         self.mask |= np.logical_and.reduce(outside)
         while not self._texts.wait(0.1):
@@ -164,7 +165,7 @@ class Search:
             if term.pattern:
                 found[flagged] = self._matching(
                     term,
-                    (str(self._columns.details_path), str(self._columns.details_starts_path)),
+                    (str(self._columns.details_path), 0),
                     len(flagged),
                 )
             else:
@@ -174,7 +175,7 @@ class Search:
             found |= (self._columns.lines == key.line) & (self._columns.numbers == key.sample)
         return found
 
-    def _matching(self, term: Term, where: tuple[str, str | None], count: int) -> Hits:
+    def _matching(self, term: Term, where: tuple[str, int], count: int) -> Hits:
         """The texts of a file that an expression matches."""
         child = self._children[term]
         child.ask(where)
@@ -182,7 +183,7 @@ class Search:
             self._require_wanted()
             if answer is not None:
                 hits = np.zeros(count, bool)
-                hits[[at for at, *_ in answer]] = True
+                hits[answer] = True
                 return hits
         raise Stopped
 
@@ -199,8 +200,8 @@ class Search:
         found = np.ones(len(rows), bool)
         for term, elsewhere in zip(self.terms, outside, strict=True):
             if term.pattern:
-                path = str(folding.texts.path(number))
-                hits = self._matching(term, (path, None), len(segment.starts))
+                where = (str(folding.texts.path(number)), segment.begins)
+                hits = self._matching(term, where, len(segment.starts))
             elif len(rows) <= _FEW:
                 hits = _having_some(segment, term.word, np.concatenate((items, samples)))
             else:

@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 from graders_engine.errors import InvalidRequest
-from graders_engine.view.columns import fold
-from graders_engine.view.index_worker import compiled
+from graders_engine.view.expression_worker import compiled
+from graders_engine.view.fold import fold
 from graders_engine.view.query import row_key
 
 MAX_TERMS = 20

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,12 @@ from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.rows.shards import Shard, cut_by_value
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.row_texts import MOVED, RowKey, RowText, whole_texts
-from graders_engine.statistics.estimate import Ints
 from graders_engine.view import cache
+
+if (
+    TYPE_CHECKING
+):  # scipy takes a while to import, and this is imported by processes that start often
+    from graders_engine.statistics.estimate import Ints
 
 WAIT_S = 0.5
 """So long an answer waits for a data set that is being prepared; a larger one is said to be."""
@@ -65,23 +69,23 @@ class DataRows:
         if not 0 < line < len(self.starts):
             raise DataSetError(f"The data set has no line {line}.")
         with self.path.open("rb", buffering=0) as file:
-            return next(self.split(file, line, line), (0, ()))[1]
+            return next(self.split(file, line, line), ())
 
-    def split(
-        self, file: io.RawIOBase, first: int, last: int
-    ) -> Iterator[tuple[int, Sequence[RowRef]]]:
-        """The lines between two of them, the last included, each with its rows; without blank lines."""
+    def split(self, file: io.RawIOBase, first: int, last: int) -> Iterator[Sequence[RowRef]]:
+        """The rows to grade of the lines between two of them, the last included; without blank lines."""
+        return map(self.shape.split, self.read(file, first, last))
+
+    def read(self, file: io.RawIOBase, first: int, last: int) -> Iterator[RowRef]:
+        """The lines between two of them, the last included; without blank lines."""
         start, end = int(self.starts[first - 1]), int(self.starts[last])
         file.seek(start)
         content = _read_exactly(file, end - start)
-        if self.marked:
-            shard = Shard(first, last - first + 1, start, end, rows=content, marked=True)
-            with shard.open() as reader:
-                found = list(reader.rows())
-        else:
-            found = list(rows_of(io.BytesIO(content), lines_before=first - 1, at=start))
-        for raw in found:
-            yield raw.line, self.shape.split(raw)
+        if not self.marked:
+            yield from rows_of(io.BytesIO(content), lines_before=first - 1, at=start)
+            return
+        shard = Shard(first, last - first + 1, start, end, rows=content, marked=True)
+        with shard.open() as reader:
+            yield from reader.rows()
 
 
 def _read_exactly(file: io.RawIOBase, size: int) -> bytes:
@@ -215,7 +219,7 @@ class RunTexts:
         try:
             with data.path.open("rb", buffering=0) as file:
                 for line in sorted({key.line for key in keys if key.line < len(data.starts)}):
-                    for _, refs in data.split(file, line, line):
+                    for refs in data.split(file, line, line):
                         rows = ((RowKey(ref.line, ref.sample), ref.row) for ref in refs)
                         found.update(whole_texts(rows))
         except OSError as error:

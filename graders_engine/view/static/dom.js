@@ -98,12 +98,19 @@ export const bytes = (value) => {
   return `${value.toFixed(at && value < 10 ? 1 : 0)} ${units[at]}`;
 };
 
-// A number for a column: the decimal points of a column stand below each other, see base.css.
-export const aligned = (value, attributes = {}) => {
+// How many decimals of a column are seen; null where its numbers are of other forms, such as 1e-05.
+export const placesOf = (values) => Math.max(0, ...values.map((value) => decimalsOf(number(value)) ?? 0));
+const decimalsOf = (text) => {
+  const found = /^-?\d+(?:\.(\d+))?$/.exec(text);
+  return found ? (found[1] ?? "").length : null;
+};
+
+// A number for a column of so many places: the points stand below each other, see base.css.
+export const aligned = (value, places, attributes = {}) => {
   const text = number(value);
-  const decimals = /^-?\d+(?:\.(\d+))?$/.exec(text);
-  const places = text === "-" || !decimals ? 4 : (decimals[1] ?? "").length;
-  return h("span", { ...attributes, class: `places-${places} ${attributes.class ?? ""}`.trim() }, text);
+  const own = decimalsOf(text) ?? places;
+  const pad = own < places ? `${own ? "more" : "point"}-${places - own}` : "";
+  return h("span", { ...attributes, class: `${pad} ${attributes.class ?? ""}`.trim() || null }, text);
 };
 
 // The class of a reward's tint: full marks are quiet, and what is missing shows, darker the less there is.

@@ -80,7 +80,7 @@ export const drawHistogram = (place, { bars, all, range, choose }) => {
   const last = all.length - 1;
   const rangeOf = (from, to) => {
     const [first, end] = [all[Math.min(from, to)], all[Math.max(from, to)]];
-    return { low: first.low, high: end.high, below: end.low !== end.high && Math.max(from, to) !== last };
+    return { low: first.low, high: end.high, below: end.range ? end.range.includes("..<") : end.low !== end.high && Math.max(from, to) !== last };
   };
   let anchor = null;
   const held = all.findIndex((bar) => range && isIn(bar));

@@ -1,11 +1,11 @@
 // The page of rows: the headline of the selection, what narrows it, the table, and the drawer beside it.
 
 import { makeDrawer } from "./drawer.js";
-import { count, h, mean, number, plural, replace, save, shown } from "./dom.js";
+import { count, h, mean, plural, replace, save, shown } from "./dom.js";
 import { cleared, drawChips, drawHeld, flagSelect, keepFocus, rangeMenu } from "./filters.js";
 import { drawHistogram } from "./histogram.js";
 import { menu } from "./menu.js";
-import { changed, filtersOf, isFilter, readRange, runHref, withQuery, writeRange } from "./state.js";
+import { changed, filtersOf, readRange, withQuery, writeRange } from "./state.js";
 import { columnBoxes, drawTable, sortSelect } from "./table.js";
 
 const TYPED_MS = 150;

@@ -1,6 +1,6 @@
 // The table of rows; on a narrow screen its rows are cards.
 
-import { aligned, h, number, replace, seconds, shown, tint } from "./dom.js";
+import { aligned, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
 import { changed, remember, remembered, runHref, withQuery, filtersOf } from "./state.js";
 
 // More sub-rewards than this are a strip of squares.
@@ -34,11 +34,11 @@ export const squares = (keys, values) =>
 
 // What stands in place of "scored": the flag that says why, or the status.
 export const statusOf = (row) => {
-  if (row.status === "scored") return row.flags.length ? ["scored", `, ${short(row.flags[0])}`] : ["scored"];
+  if (row.status === "scored") return row.flags.length ? ["scored", `, ${brief(row.flags[0])}`] : ["scored"];
   const flag = row.flags[0];
-  return row.status === "invalid" && flag ? [short(flag)] : [row.status];
+  return row.status === "invalid" && flag ? [brief(flag)] : [row.status];
 };
-const short = (flag) => flag.replace(/_error$/, "").replace(/_/g, " ");
+const brief = (flag) => flag.replace(/_error$/, "").replace(/_/g, " ");
 
 const status = (row) =>
   h("span", { class: "status", title: [row.status, row.blame && `because of the ${row.blame}`, ...row.flags].filter(Boolean).join(", ") },
@@ -89,12 +89,12 @@ const orderOf = (query, column) => {
   return now === `-${column.sort}` ? "descending" : null;
 };
 
-const cellOf = (column, row, keys, linkTo) => {
+const cellOf = (column, row, keys, linkTo, places) => {
   switch (column.name) {
     case "row":
       return h("th", { scope: "row", role: "rowheader", class: "row" }, h("a", { href: linkTo(row), class: "open" }, rowName(row.row)));
     case "reward":
-      return h("td", { role: "cell", class: "number reward" }, aligned(row.reward, { class: row.reward === null ? "none" : "" }));
+      return h("td", { role: "cell", class: "number reward" }, aligned(row.reward, places, { class: row.reward === null ? "none" : "" }));
     case "squares":
       return h("td", { role: "cell", class: "strip" }, squares(keys, row.sub_rewards));
     case "status":
@@ -107,7 +107,7 @@ const cellOf = (column, row, keys, linkTo) => {
       return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : (1000 * row.seconds).toFixed(2));
     default: {
       const value = row.sub_rewards[keys.indexOf(column.key)];
-      return h("td", { role: "cell", class: "number sub" }, aligned(value, { class: `cell ${tint(value)}` }));
+      return h("td", { role: "cell", class: "number sub" }, aligned(value, places, { class: `cell ${tint(value)}` }));
     }
   }
 };
@@ -116,6 +116,9 @@ const cellOf = (column, row, keys, linkTo) => {
 export const drawTable = (place, { run, path, query, data, open }) => {
   const hidden = hiddenOf(run);
   const columns = columnsOf(data.keys).filter(({ name }) => !hidden.has(name));
+  const valuesOf = ({ name, key }) =>
+    name === "reward" ? data.rows.map((row) => row.reward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
+  const places = columns.map((column) => placesOf(valuesOf(column)));
   const linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null }));
   const head = (column) => {
     const order = column.sort && orderOf(query, column);
@@ -130,7 +133,7 @@ export const drawTable = (place, { run, path, query, data, open }) => {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(head))),
       h("tbody", { role: "rowgroup" }, data.rows.map((row) => {
         const made = h("tr", { role: "row", "data-row": row.row, "data-status": row.status, "aria-current": row.row === open ? "true" : null },
-          columns.map((column) => cellOf(column, row, data.keys, linkTo)));
+          columns.map((column, at) => cellOf(column, row, data.keys, linkTo, places[at])));
         const strip = data.keys.length && data.keys.length <= MOST_COLUMNS;
         if (strip) made.append(h("td", { role: "cell", class: "card-strip" }, squares(data.keys, row.sub_rewards)));
         return made;

@@ -1,0 +1,78 @@
+"""`python -m graders_engine.view.expression_worker`: looks for a regular expression in folded texts.
+
+It is a process of its own because an expression may never end, and nothing else can stop it. It reads the
+expression from the first line of standard input, as JSON, and from each other line the path of a file with
+texts and the offset at which they begin; it writes a line for each file, and "null" now and then before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from graders_engine.view.fold import SEPARATOR
+
+CPU_S = 5.0
+"""So much processor time a few texts may take; the process ends when they take more."""
+_FEW = 16
+_ALIVE_S = 0.5
+"""It says at least so often that it goes on."""
+
+
+def main() -> None:
+    """Do what standard input says."""
+    pattern = compiled(json.loads(sys.stdin.buffer.readline()))
+    try:
+        for asked in iter(sys.stdin.buffer.readline, b""):
+            path, start = json.loads(asked)
+            for step in _matches(pattern, Path(path).read_bytes()[start:]):
+                sys.stdout.write(json.dumps(step) + "\n")
+                sys.stdout.flush()
+    except BrokenPipeError:  # nobody wants it any more
+        sys.stderr.close()
+
+
+def _matches(pattern: re.Pattern[str], texts: bytes) -> Iterator[list[int] | None]:
+    """The numbers of the texts with a match."""
+    found: list[int] = []
+    said = time.monotonic()
+    for at, text in enumerate(texts.split(SEPARATOR)[:-1]):
+        if at % _FEW == 0:
+            _limit()
+            if time.monotonic() - said > _ALIVE_S:
+                said = time.monotonic()
+                yield None
+        if pattern.search(text.decode(errors="surrogatepass")):
+            found.append(at)
+    yield found
+
+
+def _limit() -> None:
+    """End this process when it has computed for `CPU_S` from now on."""
+    if sys.platform != "win32":  # there, the other process has to notice the silence
+        signal.setitimer(signal.ITIMER_VIRTUAL, CPU_S)
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """An expression for folded texts: its letters beyond ASCII are folded as the texts are.
+
+    Raises:
+        re.error: it is none.
+        RecursionError, OverflowError: it is too large.
+    """
+    folded = "".join(each if each.isascii() else _folded(each) for each in pattern)
+    return re.compile(folded, re.IGNORECASE | re.MULTILINE)
+
+
+def _folded(letter: str) -> str:
+    found = letter.casefold()
+    return found if len(found) == 1 else f"(?:{found})"
+
+
+if __name__ == "__main__":
+    main()
