@@ -215,14 +215,17 @@ class Compare {
     } } },
       h("th", { scope: "row" }, link), h("td", { class: "number" }, reward(row.before, row.status_before, row.blame_before)), h("td", { class: "number" }, h("b", {}, reward(row.after, row.status_after, row.blame_after))),
       h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : [moved > 0 ? "+" : "", aligned(moved)])),
-      h("td", { class: "id", title: row.id }, h("bdi", {}, shown(row.id))), h("td", { class: "sample" }, h("code", { dir: "auto" }, excerptNodes(row.excerpt))));
+      h("td", { class: "id", title: row.id }, h("bdi", {}, shown(row.id))), h("td", { class: "text-cell" }, h("code", { dir: "auto" }, excerptNodes(row.excerpt))));
     return tr;
   }
 
   markOpen() {
     const open = this.query.get("row");
     for (const tr of this.table.querySelectorAll("tbody tr")) {
-      if (tr.dataset.row === open) tr.setAttribute("aria-current", "true");
+      if (tr.dataset.row === open) {
+        tr.setAttribute("aria-current", "true");
+        tr.scrollIntoView({ block: "nearest" });
+      }
       else tr.removeAttribute("aria-current");
     }
   }
