@@ -10,12 +10,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from graders_engine.dataset.results.companions import lock_path
+from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.meta import is_complete, meta_path, read_meta
 from graders_engine.errors import DataSetError
+from graders_engine.files import kind_of
 from graders_engine.view.opened import RunCache
 from graders_engine.view.reading import headline
 from graders_engine.view.summary import estimate_json
@@ -23,6 +26,8 @@ from graders_engine.view.summary import estimate_json
 KEPT = 4000
 """Runs whose description is kept until their files change."""
 POLL_S = 0.05
+MAX_COUNTED_BYTES = 256 << 20
+"""The lines of a larger data set are not counted."""
 LOCKS = Path("/proc/locks")
 """Where Linux lists the locks: looking there disturbs no run that takes one."""
 
@@ -134,6 +139,8 @@ class Describing:
             return {**empty, "state": "broken", "problem": problem}, True
         empty |= {"when": datetime.fromtimestamp(stamp[0] / 1e9, UTC).isoformat(timespec="seconds")}
         state = self._state(found.path, meta)
+        if state != "complete":
+            empty |= {"of": planned_rows(meta)}
         numbers = headline(found.path)
         if numbers is None:
             if why := self._filling.problem(found.path, stamp):
@@ -167,6 +174,29 @@ def is_locked(lock: Path) -> bool:
         for line in held.splitlines()
         if len(fields := line.split()) > 5
     )
+
+
+def planned_rows(meta: Mapping[str, Any]) -> int | None:
+    """How many rows a run will have, where that can be counted fast: a line of a plain file each."""
+    data = meta.get("data", {})
+    plain = data.get("form") == "jsonl" and meta.get("settings", {}).get("shape") in (None, "rows")
+    path = data_path(meta)
+    if not plain or data.get("outputs") or path is None:
+        return None
+    stamp = _stamp(path)
+    return None if stamp is None or stamp[1] > MAX_COUNTED_BYTES else _lines(path, stamp)
+
+
+@lru_cache(64)
+def _lines(path: Path, _stamp: tuple[int, int]) -> int | None:
+    """The lines of a file that are not empty."""
+    try:
+        if kind_of(path):
+            return None
+        with path.open("rb") as file:
+            return sum(1 for line in file if not line.isspace())
+    except OSError:
+        return None
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
