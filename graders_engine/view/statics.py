@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cache
 from importlib.resources import files
@@ -36,6 +37,7 @@ _PAGES = (
 
 class _File(NamedTuple):
     content: bytes
+    compressed: bytes
     media_type: bytes
     etag: str
 
@@ -49,7 +51,7 @@ def _files() -> dict[str, _File]:
         if suffix in _TYPES:
             content = entry.read_bytes()
             etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            found[entry.name] = _File(content, _TYPES[suffix], etag)
+            found[entry.name] = _File(content, gzip.compress(content, mtime=0), _TYPES[suffix], etag)
     return found
 
 
@@ -63,11 +65,15 @@ async def _answer(exchange: Exchange, name: str) -> None:
     if file is None:
         raise Refused(404, Mistake("There is no such file.", code="not_found"))
     exchange.response_headers.remove(NO_STORE)
-    headers = {"etag": file.etag, "cache-control": "no-cache"}
+    headers = {"etag": file.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
     if exchange.headers.get(b"if-none-match", b"").decode("latin-1") == file.etag:
         await exchange.respond(304, b"", headers, media_type=b"")
         return
-    await exchange.respond(200, file.content, headers, media_type=file.media_type)
+    content = file.content
+    if b"gzip" in exchange.headers.get(b"accept-encoding", b""):
+        content = file.compressed
+        headers["content-encoding"] = "gzip"
+    await exchange.respond(200, content, headers, media_type=file.media_type)
 
 
 async def _page(exchange: Exchange) -> None:

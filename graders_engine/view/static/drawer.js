@@ -1,8 +1,8 @@
 // The drawer beside the table, and the page of one row: both are a bar and a row view.
 
-import { h, replace, shown } from "./dom.js";
+import { h, number, replace, shown } from "./dom.js";
 import { rowView, saveText } from "./row.js";
-import { filtersOf, runHref, withQuery } from "./state.js";
+import { changed, filtersOf, runHref, withQuery } from "./state.js";
 
 // Copies the address of what is on the page, and says so on the button.
 export const copyLink = async (button, url = location.href) => {
@@ -13,6 +13,17 @@ export const copyLink = async (button, url = location.href) => {
     prompt("The address:", url); // without a secure context there is no clipboard
   }
   setTimeout(() => (button.textContent = "Copy link"), 1500);
+};
+
+// The rows that have what this one has: its flag, or its status, or its reward.
+export const likeOf = (run, query, row) => {
+  const flag = Array.isArray(row.flags) ? row.flags[0] : Object.keys(row.flags)[0];
+  const [name, value, text] = flag
+    ? ["flag", flag, `rows with ${flag}`]
+    : row.status !== "scored"
+      ? ["status", row.status, `rows that are ${row.status}`]
+      : ["reward", `${row.reward}..${row.reward}`, `rows with ${number(row.reward)}`];
+  return { href: withQuery(runHref(run, "rows"), changed(filtersOf(query), { [name]: value })), text };
 };
 
 // What both have in common. runPath: of the API. query(): of the page. open(name): an address. follow(name, beyond).
@@ -40,7 +51,7 @@ export const makeRowPane = ({ context, runPath, query, open, follow, buttons = [
     next.disabled = !row.next;
     const path = `${runPath}/${encodeURIComponent(row.row)}`;
     replace(body, rowView(row, {
-      open, words: query().get("q") ?? "", keys: [],
+      open, like: likeOf(context.run, query(), row), words: query().get("q") ?? "",
       whole: (part) => saveText(api, `${path}/text?${new URLSearchParams({ part })}`, `${row.row.replace("#", "-")}.${part.replace(/[^\w.-]+/g, "-")}.txt`, signal).catch(context.fail),
       other: (name) => get(name),
       ask: async (event) => {

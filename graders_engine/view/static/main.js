@@ -5,25 +5,40 @@ import { h, replace, shown } from "./dom.js";
 import { makeKeys } from "./keys.js";
 import { compareHref, remember, remembered, runHref } from "./state.js";
 
-// [path, module, name of the page]; groups: run, row.
+// [path, module, name of the page, its styles]; groups: run, row.
 const PAGES = [
-  [/^\/view\/?$/, "./runs.js", "Runs"],
-  [/^\/view\/runs\/([^/]+)$/, "./overview.js", "Overview"],
-  [/^\/view\/runs\/([^/]+)\/rows$/, "./rows.js", "Rows"],
-  [/^\/view\/runs\/([^/]+)\/rows\/([^/]+)$/, "./row.js", "Row"],
-  [/^\/view\/runs\/([^/]+)\/prompts$/, "./prompts.js", "Prompts"],
-  [/^\/view\/runs\/([^/]+)\/playground$/, "./play.js", "Playground"],
-  [/^\/view\/compare$/, "./compare.js", "Compare"],
-  [/^\/view\/playground$/, "./play.js", "Playground"],
+  [/^\/view\/?$/, "./runs.js", "Runs", ["lists"]],
+  [/^\/view\/runs\/([^/]+)$/, "./overview.js", "Overview", ["report"]],
+  [/^\/view\/runs\/([^/]+)\/rows$/, "./rows.js", "Rows", ["rows"]],
+  [/^\/view\/runs\/([^/]+)\/rows\/([^/]+)$/, "./rowpage.js", "Row", ["rows"]],
+  [/^\/view\/runs\/([^/]+)\/prompts$/, "./prompts.js", "Prompts", ["lists"]],
+  [/^\/view\/runs\/([^/]+)\/playground$/, "./play.js", "Playground", ["rows", "play"]],
+  [/^\/view\/compare$/, "./compare.js", "Compare", ["report", "rows", "compare"]],
+  [/^\/view\/playground$/, "./play.js", "Playground", ["rows", "play"]],
 ];
 
+// Each page has its own styles: none of another page's are loaded.
+const addStyles = (names) =>
+  Promise.all(names.map((name) => {
+    const href = `/view/static/${name}.css`;
+    if (document.head.querySelector(`link[href="${href}"]`)) return null;
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = href;
+    return new Promise((done) => {
+      link.addEventListener("load", done);
+      link.addEventListener("error", done); // a page without its colours is still a page
+      document.head.append(link);
+    });
+  }));
+
 const find = (url) => {
-  for (const [path, module, name] of PAGES) {
+  for (const [path, module, name, styles] of PAGES) {
     const found = path.exec(url.pathname);
     if (!found) continue;
     const [run = null, row = null] = found.slice(1).map((text) => decodeURIComponent(text));
     const query = new URLSearchParams(url.search);
-    return { module, name, run: run ?? query.get("a"), row, query, path: url.pathname };
+    return { module, name, styles, run: run ?? query.get("a"), row, query, path: url.pathname };
   }
   return null;
 };
@@ -130,7 +145,7 @@ const start = async () => {
     fail: (error) => fail(error, controller),
   };
   try {
-    const page = await import(found.module);
+    const [page] = await Promise.all([import(found.module), addStyles(found.styles)]);
     if (controller.signal.aborted) return;
     replace(root);
     await page.start(root, context);

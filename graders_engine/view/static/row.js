@@ -6,7 +6,7 @@ import { differences, sideBySide } from "./words.js";
 
 const part = (heading, name, ...content) => h("section", { class: `block ${name}` }, h("h3", {}, heading), content);
 
-const facts = (row) => {
+const facts = (row, like) => {
   const value = row.status === "scored" ? row.reward : row.served;
   const exactly = value !== null && value !== undefined && Number(number(value)) !== value ? `exactly ${value}` : null;
   return h("div", { class: "facts" },
@@ -14,7 +14,8 @@ const facts = (row) => {
     h("p", { class: "quiet" }, h("span", { class: `dot ${row.status}` }), " ", row.status,
       row.status !== "scored" && (value === null || value === undefined ? ", in no mean" : ", as served"),
       row.blame && `, because of the ${row.blame}`,
-      row.seconds !== null && row.seconds !== undefined && ` · ${seconds(row.seconds)}`));
+      row.seconds !== null && row.seconds !== undefined && ` · ${seconds(row.seconds)}`),
+    like && h("a", { class: "like small", href: like.href, title: "Filter by it (f)" }, shown(like.text)));
 };
 
 const strip = (row, open) => {
@@ -66,7 +67,7 @@ const partOf = (one, words) => {
       one.answers?.length > 0 && h("p", { class: "small quiet" }, one.answers.length > 1 ? "answers: " : "answer: ", one.answers.map(value).join(", ")),
       one.clamped !== null && one.clamped !== undefined && h("p", { class: "small quiet" }, `The judge's number, ${number(one.clamped)}, is outside the range: the end of the range counts.`),
       one.printed && h("div", {}, h("p", { class: "small quiet" }, "printed"), h("pre", { class: "text", dir: "auto" }, shown(one.printed))),
-      sources.length > 0 && folded("Source", h("dl", {}, sources.map((side) => [h("dt", {}, shown(side.label)), h("dd", {}, h("code", {}, shown(side.source)))])))));
+      sources.length > 0 && h("dl", { class: "sources" }, sources.map((side) => [h("dt", {}, shown(side.label), " from"), h("dd", {}, h("code", {}, shown(side.source)))]))));
 };
 
 const formulaOf = (formula) =>
@@ -78,16 +79,16 @@ const formulaOf = (formula) =>
 const partsOf = (row, { words, ask }) => {
   const isMixed = row.parts.some(isQuiet) && !row.parts.every(isQuiet);
   const toggle = h("button", { type: "button", class: "small differing-toggle", "aria-pressed": "false", title: "Only what differs (x)", hidden: !isMixed }, "Only what differs");
+  const hasSources = row.parts.some((one) => one.shown.some(({ source }) => source));
+  const sources = h("button", { type: "button", class: "small", "aria-pressed": "false", title: "The templates that the texts come from", hidden: !hasSources }, "Templates");
   const section = h("section", { class: "block how" },
-    h("div", { class: "heading" }, h("h3", {}, "How the reward comes about"), toggle),
+    h("div", { class: "heading" }, h("h3", {}, "How the reward comes about"), toggle, sources),
     row.graded === "recorded" && row.why_recorded && h("p", { class: "small quiet note", dir: "auto" }, shown(row.why_recorded)),
     h("div", { class: "parts" }, row.parts.map((one) => partOf(one, words))),
     formulaOf(row.formula), differing(row),
     ask && row.graded === "recorded" && h("p", {}, h("button", { type: "button", on: { click: ask } }, "Grade again"), h("span", { class: "small quiet" }, " runs its python, and asks its judges, which may cost.")));
-  toggle.addEventListener("click", () => {
-    const isOn = section.classList.toggle("only-differing");
-    toggle.setAttribute("aria-pressed", String(isOn));
-  });
+  for (const [button, name] of [[toggle, "only-differing"], [sources, "with-sources"]])
+    button.addEventListener("click", () => button.setAttribute("aria-pressed", String(section.classList.toggle(name))));
   return row.parts.length || row.formula ? section : null;
 };
 const isQuiet = (one) => isEqual(one) && one.reward !== null && one.reward >= 1;
@@ -144,17 +145,10 @@ const besideOf = (row, other) => {
 
 // The row as a node. open(name): the address of another row. words: the search whose words are marked.
 // whole(part): saves a whole text. other(name): another row. ask(): grades again what may cost.
-export const rowView = (row, { open, words = "", whole = null, other = null, ask = null } = {}) =>
+export const rowView = (row, { open, words = "", whole = null, other = null, ask = null, like = null } = {}) =>
   h("div", { class: "row-view" },
-    h("div", { class: "lead" }, facts(row), strip(row, open)),
+    h("div", { class: "lead" }, facts(row, like), strip(row, open)),
     row.data_problem && h("p", { class: "warning small", dir: "auto" }, shown(row.data_problem)),
     flagsOf(row, words), partsOf(row, { words, ask }), textsOf(row, { words, whole }), judgesOf(row, words), besideOf(row, other));
-
-// --- the page of one row at its own address
-
-export const start = async (root, context) => {
-  const { makeRowPage } = await import("./rowpage.js");
-  return makeRowPage(root, context);
-};
 
 export const saveText = async (api, path, name, signal) => save(await api.blob(path, { signal }), name);

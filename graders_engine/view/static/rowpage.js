@@ -4,7 +4,7 @@ import { h, replace } from "./dom.js";
 import { makeRowPane } from "./drawer.js";
 import { changed, filtersOf, runHref, withQuery } from "./state.js";
 
-export const makeRowPage = async (root, context) => {
+export const start = async (root, context) => {
   const { keys, run, signal } = context;
   let { query, row } = context;
   const open = (name) => withQuery(runHref(run, "rows", name), filtersOf(query));

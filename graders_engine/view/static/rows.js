@@ -1,6 +1,6 @@
 // The page of rows: the headline of the selection, what narrows it, the table, and the drawer beside it.
 
-import { makeDrawer } from "./drawer.js";
+import { likeOf, makeDrawer } from "./drawer.js";
 import { count, h, mean, plural, replace, save, shown } from "./dom.js";
 import { cleared, drawChips, drawHeld, flagSelect, keepFocus, rangeMenu } from "./filters.js";
 import { drawHistogram } from "./histogram.js";
@@ -168,7 +168,7 @@ export const start = async (root, context) => {
         loaded = listOf(asked);
         draw();
         if (isFirst) list.querySelector(".scroll").scrollTop = 0;
-        if (asked.get("row")) scrollTo(asked.get("row"));
+        if (asked.get("row") && isFirst) scrollTo(asked.get("row"), "center");
         if (!data.search || data.search.done || stopped) break;
         await new Promise((done) => setTimeout(done, SEARCH_MS));
         if (either.aborted) break;
@@ -184,7 +184,7 @@ export const start = async (root, context) => {
     replace(holder, h("div", { class: "empty" }, h("h2", {}, "Reading the results"), h("progress", { max: of, value: done, "aria-label": "Read" }), h("p", { class: "quiet" }, `${of ? Math.floor((100 * done) / of) : 0} % of ${count(of)} bytes; once only, until they change.`)));
 
   const rowElement = (name) => holder.querySelector(`tr[data-row="${CSS.escape(name)}"]`);
-  const scrollTo = (name) => rowElement(name)?.scrollIntoView({ block: "nearest" });
+  const scrollTo = (name, block = "nearest") => rowElement(name)?.scrollIntoView({ block });
 
   // --- the open row
 
@@ -221,12 +221,11 @@ export const start = async (root, context) => {
   };
   const arrow = (by) => (query.get("row") || holder.contains(document.activeElement) ? step(by) : false);
 
-  // The value in focus becomes a filter: a cell of the table by its column.
+  // What the row in focus has becomes a filter.
   const filterByFocus = () => {
     const row = data?.rows.find((one) => one.row === (document.activeElement?.closest("tr")?.dataset.row ?? query.get("row")));
     if (!row) return false;
-    const [name, value] = row.flags.length ? ["flag", row.flags[0]] : row.status !== "scored" ? ["status", row.status] : ["reward", `${row.reward}..${row.reward}`];
-    void go(changed(query, { [name]: value, page: null, row: null }));
+    void context.go(likeOf(run, query, row).href);
   };
 
   keys.add([
