@@ -15,7 +15,7 @@ from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.folders.found import Filling
 from graders_engine.view.folders.places import Places
-from graders_engine.view.folders.runs import Folders, Kept, RunSource
+from graders_engine.view.folders.runs import FolderRuns, RunSource, StoreRuns
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.opened import RunCache
 from graders_engine.view.overview import Overviews
@@ -45,7 +45,7 @@ def view_of_folders(
     Raises:
         InvalidRequest: one of them does not exist.
     """
-    source = Folders(Places(given), Filling())
+    source = FolderRuns(Places(given), Filling())
     return View(lambda project: source, RunCache(), settings, read_only=read_only, data=data)
 
 
@@ -60,7 +60,7 @@ def view_of_store(store: Store, settings: EngineSettings) -> View:
     kept: dict[str, RunSource] = {}
 
     def source(project: str) -> RunSource:
-        return kept.setdefault(project, Kept(store, project, filling))
+        return kept.setdefault(project, StoreRuns(store, project, filling))
 
     return View(source, RunCache(), settings, read_only=True)
 
