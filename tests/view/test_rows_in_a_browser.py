@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrom
 RUN = "runs/sub%2Frun.jsonl"
 NAMES = "[...document.querySelectorAll('.rows tbody th')].map(cell => cell.textContent)"
 REWARDS = "[...document.querySelectorAll('.rows tbody td.reward')].map(cell => Number(cell.textContent))"
-COUNTED = "document.querySelector('.counted').textContent"
+COUNTED = "document.querySelector('.filters .counted').textContent"
 OPENED = "document.querySelector('.drawer:not([hidden]) #row-title').textContent"
 FOCUSED = "document.activeElement.textContent"
 FIRST_LOAD_BYTES = 100_000
@@ -188,7 +188,9 @@ def test_the_first_load_is_small(browser: Tab) -> None:
 def test_a_browser_without_the_key_is_asked_for_it(browser: Tab) -> None:
     browser.value("localStorage.clear()")
     browser.go(f"{RUN}/rows")
-    assert browser.text("h1") == "Open the address that the terminal printed"
+    browser.until(
+        "document.querySelector('h1').textContent === 'Open the address that the terminal printed'"
+    )
     browser.page.messages.clear()  # the browser logs that it was refused
     browser.start()
     browser.until("document.querySelector('.mean-cell b')")
