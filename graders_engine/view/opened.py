@@ -7,10 +7,9 @@ import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from threading import Event, Lock, RLock, Thread
-from typing import Any, NamedTuple
+from threading import Event, Lock, Thread
+from typing import Any
 
 import numpy as np
 
@@ -20,21 +19,19 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText, keys_of
 from graders_engine.view.columns import ViewColumns
-from graders_engine.view.excerpt import Excerpt, excerpt_of, flags_excerpt
-from graders_engine.view.folding import Folding
+from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
-from graders_engine.view.query import Mask, Order, Query, Sort, mask_of, order_of, require_names
+from graders_engine.view.query import Order, Query, require_names
 from graders_engine.view.reading import Headline as Headline
-from graders_engine.view.reading import Read, read, stamp_of
+from graders_engine.view.reading import Reading, read, stamp_of
 from graders_engine.view.reading import headline as headline
-from graders_engine.view.search import Searches
+from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
+from graders_engine.view.searching.folding import Folding
+from graders_engine.view.searching.terms import parse_terms
 from graders_engine.view.selection import Selection, position_in
-from graders_engine.view.summary import Summary, summarise
-from graders_engine.view.terms import parse_terms
+from graders_engine.view.summary import Summary
 from graders_engine.view.texts import DataRows, RunTexts
 
-KEPT = 8
-"""Selections that a run keeps."""
 OPEN_RUNS = 4
 """Runs that are open at the same time."""
 _LOOK_S = 0.5
@@ -45,73 +42,6 @@ AHEAD_BYTES = 64 << 20
 """The texts of a data set that is no larger are made ready to be searched when the run is opened."""
 _WAIT_S = 0.3
 """So long an answer waits for a file that is read for the first time."""
-
-
-class Reading(NamedTuple):
-    """How far a file that is read for the first time was read."""
-
-    done_bytes: int
-    of_bytes: int
-
-
-class _Kept(OrderedDict[Hashable, Any]):
-    """The values that were used last."""
-
-    def put(self, key: Hashable, value: Any) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        while len(self) > KEPT:
-            self.popitem(last=False)
-
-
-class _Snapshot:
-    """A run as it was at one time, with what was computed of it."""
-
-    def __init__(self, found: Read, texts: RunTexts) -> None:
-        self.stamp, self.columns, self.summary = found
-        self.lock = RLock()
-        self.masks, self.orders, self.summaries = _Kept(), _Kept(), _Kept()
-        self.searches = Searches(self.columns, texts)
-
-    @cached_property
-    def prompts(self) -> Prompts | None:
-        """The prompts; None if rows are no samples of prompts."""
-        codes = self.columns.codes
-        return None if codes is None else Prompts(self.columns, codes)
-
-    def mask(self, query: Query) -> Mask | None:
-        """The rows that pass all filters but the search; None for all rows."""
-        key = query.filters
-        with self.lock:
-            if key not in self.masks:
-                self.masks.put(key, mask_of(key, self.columns))
-            found: Mask | None = self.masks[key]
-            return found
-
-    def order(self, sort: Sort, key: Hashable, mask: Mask | None) -> Order | None:
-        """The rows of a mask in order; None for all rows as they are in the file."""
-        with self.lock:
-            if (sort, None) not in self.orders:
-                self.orders.put((sort, None), order_of(sort, self.columns))
-            whole: Order | None = self.orders[sort, None]
-            self.orders.move_to_end((sort, None))
-            if mask is None:
-                return whole
-            if (sort, key) not in self.orders:
-                found = np.flatnonzero(mask) if whole is None else whole[mask[whole]]
-                self.orders.put((sort, key), found.astype(np.int32))
-            ordered: Order = self.orders[sort, key]
-            return ordered
-
-    def summary_of(self, key: Hashable, mask: Mask | None) -> Summary:
-        """The numbers of the rows of a mask."""
-        if mask is None:
-            return self.summary
-        with self.lock:
-            if key not in self.summaries:
-                self.summaries.put(key, summarise(self.columns, mask))
-            found: Summary = self.summaries[key]
-            return found
 
 
 class OpenRun:
@@ -128,7 +58,7 @@ class OpenRun:
     def __init__(self, path: Path, data: Path | None = None) -> None:
         self.path, self._data = path, data
         self._lock = Lock()
-        self._snapshot: _Snapshot | None = None
+        self._snapshot: Snapshot | None = None
         self._error: DataSetError | None = None
         self._reading = Reading(0, 0)
         self._thread: Thread | None = None
@@ -191,7 +121,7 @@ class OpenRun:
             if self._texts is None:
                 self._texts = RunTexts(found.columns.meta, self.path, self._data, self._fold_ahead)
                 self._texts.prepare()
-            self._snapshot = _Snapshot(found, self._texts)
+            self._snapshot = Snapshot(found, self._texts)
             self._error, self._failed_at = None, None
         finally:
             with self._lock:
@@ -212,7 +142,7 @@ class OpenRun:
             self._folding = Folding.of(data)
             self._folding.start()
 
-    def _now(self) -> _Snapshot:
+    def _now(self) -> Snapshot:
         self.ready()
         snapshot = self._snapshot
         if snapshot is None:
@@ -266,8 +196,8 @@ class OpenRun:
         if terms:
             search = now.searches.ask(terms)
             state = search.state()
-            if not state.done:
-                key = (key, object())  # it is found again by nobody, since there will be more
+            if not state.done or state.problem:
+                key = None  # more may be found
             mask = search.mask.copy() if mask is None else search.mask & mask
         order = now.order(query.sort, key, mask)
         count = len(now.columns) if order is None else len(order)

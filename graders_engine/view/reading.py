@@ -13,11 +13,19 @@ from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Estimate
 from graders_engine.view import cache
-from graders_engine.view.columns import Builder, ViewColumns, read_results
+from graders_engine.view.columns import ViewColumns
+from graders_engine.view.loading.builder import Builder, read_results
 from graders_engine.view.summary import Summary, summarise
 
 _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError)
 """Raised by a cache that was damaged, or is removed meanwhile."""
+
+
+class Reading(NamedTuple):
+    """How far a file that is read for the first time was read."""
+
+    done_bytes: int
+    of_bytes: int
 
 
 class Headline(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class SearchState:
     about: bool = False
     index: int | None = None
     problem: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As the routes send it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ def comparison_page(
 def comparison_sections(
     comparison: Comparison, origins: Sequence[Provenance] = ()
 ) -> Iterator[tuple[str, str, str]]:
-    """(id, heading, HTML) of the page's sections without those that list rows.
+    """(id, heading, HTML below it) of the page's sections without those that list rows.
 
     Args:
         comparison: the comparison.
@@ -171,7 +171,7 @@ def comparison_sections(
     page = comparison_page(numbers_only, (RowTexts(), RowTexts()), origins)
     for id_, html in _SECTION.findall(page):  # texts are escaped: no other markup is there
         heading = _HEADING.search(html)
-        yield id_, unescape(heading[1]) if heading else id_, html
+        yield id_, unescape(heading[1]) if heading else id_, _HEADING.sub("", html, 1)
 
 
 def _short_names(comparison: Comparison) -> tuple[str, str]:

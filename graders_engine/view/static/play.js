@@ -272,7 +272,7 @@ class Playground {
       h("td", { class: `number ${tint(row.after)}` }, h("b", {}, reward(row.after, row.status_after))),
       stored ? h("td", { class: `number move ${moved > 0 ? "up" : "down"}` }, moved === null ? "" : [moved > 0 ? "+" : "", aligned(moved)]) : null,
       h("td", { class: "what" }, h("bdi", {}, shown(what))),
-      h("td", { class: "sample" }, h("code", { dir: "auto" }, shown(row.excerpt.text))));
+      h("td", { class: "text-cell" }, h("code", { dir: "auto" }, shown(row.excerpt.text))));
     return [tr, details];
   }
 

@@ -13,7 +13,7 @@ from threading import Condition, Lock, Thread
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
-from graders_engine.view.folded import FoldedTexts, Segment, as_json, missing
+from graders_engine.view.searching.folded import FoldedTexts, Segment, as_json, missing
 from graders_engine.view.texts import DataRows
 
 IN_PLACE = 2
@@ -23,7 +23,7 @@ WORKERS = 4
 SILENT_S = 60.0
 """A process that has said nothing for so long is stopped; its own limit is on the time that it computes."""
 FOLDS, MATCHES = (
-    (sys.executable, "-P", "-m", f"graders_engine.view.{name}_worker")
+    (sys.executable, "-P", "-m", f"graders_engine.view.searching.{name}_worker")
     for name in ("index", "expression")
 )
 """The commands of the processes that make texts searchable, and that look for an expression."""

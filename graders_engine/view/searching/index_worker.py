@@ -1,4 +1,4 @@
-"""`python -m graders_engine.view.index_worker`: makes the texts of a data set searchable.
+"""`python -m graders_engine.view.searching.index_worker`: makes the texts of a data set searchable.
 
 It is a process of its own, so that answers do not wait for it. It reads what to do from a line of standard
 input, as JSON, and writes the number of each segment when it is ready.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
-from graders_engine.view.folded import from_json
+from graders_engine.view.searching.folded import from_json
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m graders_engine.view.expression_worker`: looks for a regular expression in folded texts.
+"""`python -m graders_engine.view.searching.expression_worker`: tries a regular expression on folded texts.
 
 It is a process of its own because an expression may never end, and nothing else can stop it. It reads the
 expression from the first line of standard input, as JSON, and from each other line the path of a file with
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from graders_engine.view.fold import SEPARATOR
+from graders_engine.view.searching.fold import SEPARATOR
 
 CPU_S = 5.0
 """So much processor time a few texts may take; the process ends when they take more."""

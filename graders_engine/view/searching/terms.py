@@ -6,9 +6,9 @@ import re
 from typing import NamedTuple
 
 from graders_engine.errors import InvalidRequest
-from graders_engine.view.expression_worker import compiled
-from graders_engine.view.fold import fold
 from graders_engine.view.query import row_key
+from graders_engine.view.searching.expression_worker import compiled
+from graders_engine.view.searching.fold import fold
 
 MAX_TERMS = 20
 """Words and expressions of a search."""

@@ -22,7 +22,7 @@ from graders_engine.outputs.foreign import require_not_printed
 from graders_engine.outputs.texts import FIRST_OF_OBJECTS, has_signs
 from graders_engine.report.row_texts import RowKey, readable, whole_texts
 from graders_engine.view import cache
-from graders_engine.view.fold import SEPARATOR, fold
+from graders_engine.view.searching.fold import SEPARATOR, fold
 from graders_engine.view.texts import DataRows
 
 if (

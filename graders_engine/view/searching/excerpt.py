@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from graders_engine.report.row_texts import RowText
-from graders_engine.view.terms import Term
+from graders_engine.view.searching.terms import Term
 
 CHARS = 240
 """Characters of an excerpt."""

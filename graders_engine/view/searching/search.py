@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Ints
 from graders_engine.view.columns import ViewColumns
-from graders_engine.view.expression_worker import CPU_S
-from graders_engine.view.folded import Segment, having
-from graders_engine.view.folding import MATCHES, SILENT_S, Child, Folding, Stopped
 from graders_engine.view.query import FILE_ORDER, Mask, order_of, row_key
+from graders_engine.view.searching.expression_worker import CPU_S
+from graders_engine.view.searching.folded import Segment, having
+from graders_engine.view.searching.folding import MATCHES, SILENT_S, Child, Folding, Stopped
+from graders_engine.view.searching.terms import Term
 from graders_engine.view.selection import SearchState
-from graders_engine.view.terms import Term
 from graders_engine.view.texts import RunTexts
 
 KEPT = 8
