@@ -113,7 +113,8 @@ def test_rows_pages_and_neighbours_are_those_of_a_slow_filter(
     mean = found.summary.mean
     assert (mean is None) == (not counted)
     if mean is not None:
-        assert (mean.rows, mean.value) == (len(counted), pytest.approx(sum(counted) / len(counted)))
+        assert mean.rows == len(counted)
+        assert mean.value == pytest.approx(sum(counted) / len(counted), abs=1e-9)
     for place, index in enumerate(wanted):
         before = wanted[place - 1] if place else None
         after = wanted[place + 1] if place + 1 < len(wanted) else None
@@ -125,7 +126,7 @@ def test_rows_pages_and_neighbours_are_those_of_a_slow_filter(
         assert found.neighbours(index) == (None, None)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(lines=results())
 def test_a_bars_range_selects_exactly_its_rows(
     lines: list[ResultLine], tmp_path_factory: pytest.TempPathFactory

@@ -1,7 +1,8 @@
 """The texts of a data set as they are searched: without differences of case, in segments in the cache.
 
 A search is a search for bytes in these: no JSON has to be read, and no escape hides a word. Each line of the
-data set gives a text for its item, and one for each of its samples, as reports have them.
+data set gives a text for its item, and one for each of its samples, as reports have them. A row is found by
+its line's item even if its own sample cannot be read.
 """
 
 from __future__ import annotations
@@ -101,10 +102,11 @@ class FoldedTexts:
 
     Args:
         data: the data set.
+        segment_bytes: as `SEGMENT_BYTES`.
     """
 
-    def __init__(self, data: DataRows) -> None:
-        self.data = data
+    def __init__(self, data: DataRows, segment_bytes: int) -> None:
+        self.data, self.segment_bytes = data, segment_bytes
         self.folder = data.folder.path / "texts"
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
@@ -112,7 +114,7 @@ class FoldedTexts:
     def bounds(self) -> Ints:
         """How many lines are before each segment, and before the end."""
         starts = self.data.starts
-        at = np.searchsorted(starts, np.arange(0, int(starts[-1]), SEGMENT_BYTES))
+        at = np.searchsorted(starts, np.arange(0, int(starts[-1]), self.segment_bytes))
         return np.unique(np.append(at, len(starts) - 1)).astype(np.int64)
 
     @property
@@ -210,9 +212,11 @@ def _plain_texts(raw: Any, shape: str) -> list[str] | None:
 _OTHERS = frozenset(("model_samples", "sample", "reference_answer", "error"))
 
 
-def as_json(data: DataRows) -> dict[str, Any]:
-    """What another process needs to read a data set."""
+def as_json(texts: FoldedTexts) -> dict[str, Any]:
+    """What another process needs to make segments of a data set."""
+    data = texts.data
     return {
+        "segment_bytes": texts.segment_bytes,
         "path": str(data.path.absolute()),
         "marked": data.marked,
         "starts": str(data.starts_path),
@@ -225,23 +229,22 @@ def as_json(data: DataRows) -> dict[str, Any]:
 
 
 def from_json(found: dict[str, Any]) -> FoldedTexts:
-    """The data set that another process described."""
+    """The segments that another process described."""
     starts = cache.mapped(Path(found["starts"]), np.int64, found["lines"] + 1)
     folder = cache.CacheFolder.at(Path(found["root"], found["folder"]))
     flat = found["sample_field"] if found["shape"] == "flat" else None
     shape = shape_named(found["shape"], flat)
-    return FoldedTexts(
-        DataRows(
-            Path(found["path"]),
-            found["marked"],
-            starts,
-            Path(found["starts"]),
-            shape,
-            found["sample_field"],
-            (),
-            folder,
-        )
+    data = DataRows(
+        Path(found["path"]),
+        found["marked"],
+        starts,
+        Path(found["starts"]),
+        shape,
+        found["sample_field"],
+        (),
+        folder,
     )
+    return FoldedTexts(data, found["segment_bytes"])
 
 
 def missing(texts: FoldedTexts) -> Iterator[int]:

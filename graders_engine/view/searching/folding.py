@@ -13,6 +13,7 @@ from threading import Condition, Lock, Thread
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
+from graders_engine.view.searching import folded
 from graders_engine.view.searching.folded import FoldedTexts, Segment, as_json, missing
 from graders_engine.view.texts import DataRows
 
@@ -122,7 +123,7 @@ class Folding:
         with cls._known_lock:
             found = cls._known.get(data.folder.path)
             if found is None:
-                found = cls._known[data.folder.path] = cls(FoldedTexts(data))
+                found = cls._known[data.folder.path] = cls(FoldedTexts(data, folded.SEGMENT_BYTES))
             return found
 
     @property
@@ -140,7 +141,7 @@ class Folding:
                 return
             workers = min(WORKERS, os.cpu_count() or 1, len(left))
             for first in range(workers):
-                task = {"data": as_json(self.texts.data), "segments": left[first::workers]}
+                task = {"data": as_json(self.texts), "segments": left[first::workers]}
                 child = Child(FOLDS, task)
                 self._children.append(child)
                 Thread(

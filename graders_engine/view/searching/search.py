@@ -20,7 +20,6 @@ from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Ints
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.query import FILE_ORDER, Mask, order_of, row_key
-from graders_engine.view.searching.expression_worker import CPU_S
 from graders_engine.view.searching.folded import Segment, having
 from graders_engine.view.searching.folding import MATCHES, SILENT_S, Child, Folding, Stopped
 from graders_engine.view.searching.terms import Term
@@ -33,6 +32,8 @@ UNWANTED_S = 5.0
 """A search ends when nobody has asked for it for so long."""
 WAIT_S = 0.3
 """So long an answer waits for the end of a search."""
+CPU_S = 5.0
+"""So much processor time an expression may take for a few texts."""
 _AGAIN_S = 2.0
 """After so long, a search for which texts were missing is tried again."""
 _FEW = 500
@@ -134,7 +135,7 @@ class Search:
     def _search(self) -> None:
         for term in self.terms:
             if term.pattern:
-                self._children[term] = Child(MATCHES, term.pattern)
+                self._children[term] = Child(MATCHES, [term.pattern, CPU_S])
         outside = [self._outside(term) for term in self.terms]
         self.mask |= np.logical_and.reduce(outside)
         while not self._texts.wait(0.1):

@@ -31,7 +31,7 @@ class Term(NamedTuple):
     @property
     def text(self) -> str:
         """The word as text, folded."""
-        return self.word.decode()
+        return self.word.decode(errors="surrogatepass")
 
     @property
     def row_name(self) -> str:
