@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -36,6 +37,11 @@ _KNOWN = "known.json"
 _BLOCK_BYTES = 1 << 20
 _log = logging.getLogger("graders_engine")
 _making = Lock()
+_used: set[str] = set()
+"""The names of the folders that this process has used: they stay."""
+_pruned = [-math.inf]
+_PRUNE_S = 60.0
+"""So often it is looked at whether the cache is too large."""
 _temporary: list[tempfile.TemporaryDirectory[str]] = []
 
 
@@ -62,6 +68,7 @@ class CacheFolder:
 
     def __init__(self, name: str) -> None:
         self.path = self._made(name)
+        _used.add(name)
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -119,7 +126,12 @@ class CacheFolder:
         for other in self.path.glob("new-*"):
             if other != folder and _is_stale(other):
                 shutil.rmtree(other, ignore_errors=True)
-        prune({self.path.name})
+        with _making:
+            is_due = time.monotonic() - _pruned[0] > _PRUNE_S
+            if is_due:
+                _pruned[0] = time.monotonic()
+        if is_due:
+            prune(_used)
 
     def drop(self, folder: Path) -> None:
         """Remove a folder that is not used by this process any more."""

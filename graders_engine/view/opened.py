@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Lock, Thread
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,8 @@ from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Order, Query, require_names
 from graders_engine.view.reading import Headline as Headline
+from graders_engine.view.reading import Reading, read, stamp_of
 from graders_engine.view.reading import headline as headline
-from graders_engine.view.reading import read, stamp_of
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms

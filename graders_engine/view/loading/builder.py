@@ -97,6 +97,8 @@ class Builder:
             self._details_bytes = known["details_bytes"]
             self._sets = {tuple(names): number for number, names in enumerate(known["flag_sets"])}
             self._groups = {name: n for n, name in enumerate(read_names(folder))}
+        for name in (*ARRAYS, "details", "details_starts"):
+            (folder / name).touch()
         self._decode = _decoder_for(self._keys)
 
     def add(self, text: bytes, at: int) -> None:
@@ -307,7 +309,7 @@ def read_results(
     # Rare: which line it is and what is wrong with it, the reader of all results says.
     for number, (_, result) in enumerate(results_in(path), 1):
         try:
-            lacking = result.status == "scored" and result.counted is None
+            lacking = result.counted is None and result.status == "scored"
         except DataSetError as error:
             raise DataSetError(f"{path}: {error}") from None
         if lacking or result.line > 1 << 62 or result.sample > 1 << 30:
