@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -49,7 +50,7 @@ def rows_json(view: View, request: Request) -> dict[str, Any]:
             }
             for index, text, excerpt in zip(indexes, texts, excerpts, strict=True)
         ],
-        "search": None if selection.search is None else selection.search._asdict(),
+        "search": None if selection.search is None else asdict(selection.search),
         "data_problem": problem,
     }
 

@@ -37,13 +37,13 @@ export const drawChips = (place, { query, data, apply }) => {
 };
 
 export const flagSelect = (apply) => {
-  const select = h("select", { "aria-label": "Flag", "data-key": "flag", on: { change: () => apply(select.value) } });
+  const select = h("select", { "aria-label": "Flag", "data-key": "flag", hidden: true, on: { change: () => apply(select.value) } });
   return {
     element: select,
     draw(query, flags) {
       const now = query.getAll("flag");
       const names = Object.entries(flags).sort((a, b) => b[1] - a[1]);
-      for (const name of now) if (!(name in flags)) names.push([name, 0]);
+      for (const name of now) if (!Object.hasOwn(flags, name)) names.push([name, 0]);
       replace(select, h("option", { value: "" }, "any flag"),
         names.map(([name, rows]) => h("option", { value: name }, shown(`${name} (${count(rows)})`))));
       select.value = now[0] ?? "";

@@ -11,7 +11,6 @@ export const start = async (root, context) => {
   const { api, keys, path, run, signal } = context;
   let query = context.query;
   let request = null;
-  let isFolded = false;
   let data = null;
   const go = (next) => context.go(withQuery(path, next));
 
@@ -21,41 +20,29 @@ export const start = async (root, context) => {
   const pager = h("nav", { class: "pager", "aria-label": "Pages of prompts" });
   replace(root, h("div", { class: "prompts" }, h("h1", {}, "Prompts"), rates, top, list, pager));
 
-  const square = (one, same) =>
+  // Equal samples come as one, with their number.
+  const square = (one) =>
     h("a", { href: runHref(run, "rows", one.row), class: `square ${one.status} ${one.status === "failed" ? "none" : tint(one.reward)}`,
       title: `${one.row}: ${number(one.reward)}, ${one.status}${one.same > 1 ? `, ${plural(one.same, "equal sample")}` : ""}` },
-    h("span", { class: "unseen" }, `${one.row} `), number(one.reward), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }), same > 1 && h("small", {}, `×${same}`));
-
-  // Equal samples as one with their number: of those with the same reward and count, one stands for as many.
-  const folded = (samples) => {
-    const groups = new Map();
-    for (const one of samples) {
-      const key = one.same > 1 ? `${one.text ?? ""} ${one.reward} ${one.status} ${one.same}` : one.row;
-      const group = groups.get(key) ?? { one, times: 0 };
-      group.times += 1;
-      groups.set(key, group);
-    }
-    return [...groups.values()].flatMap(({ one, times }) =>
-      one.same > 1 ? Array.from({ length: Math.max(1, Math.round(times / one.same)) }, () => square(one, one.same)) : square(one, 1));
-  };
+    h("span", { class: "unseen" }, `${one.row} `), number(one.reward), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }), one.same > 1 && h("small", {}, `×${one.same}`));
 
   const draw = () => {
     const show = query.get("show");
     keepFocus(top, () => replace(top,
       h("div", { class: "chips", role: "group", "aria-label": "Which prompts" }, FILTERS.map(([value, name, label]) =>
         h("button", { type: "button", class: "chip", "aria-pressed": String(show === value), "data-key": `show-${name}`, on: { click: () => go(changed(query, { show: value, page: null })) } }, label, " ", h("b", {}, count(data.counts[name]))))),
-      h("label", { class: "check" }, h("input", { type: "checkbox", checked: isFolded, "data-key": "fold", on: { change: (event) => ((isFolded = event.target.checked), draw()) } }), "Fold equal samples"),
       h("select", { "aria-label": "Order", "data-key": "sort", on: { change: (event) => go(changed(query, { sort: event.target.value, page: null })) } },
         SORTS.map(([value, label]) => h("option", { value, selected: (query.get("sort") ?? "") === value }, label)))));
     replace(rates, Object.entries(data.pass_at ?? {}).map(([k, value]) => h("div", {}, h("dt", {}, `pass@${k}`), h("dd", {}, typeof value === "object" ? mean(value?.value) : mean(value)))));
     replace(list,
+      data.prompts.length > 0 && h("div", { class: "prompt heads quiet small", "aria-hidden": "true" }, h("span", {}, "Prompt"), h("span", { class: "number" }, "Mean"), h("span", { class: "number" }, "Spread"), h("span", {}, "Samples; equal ones once, with their number")),
       data.prompts.length === 0 && h("p", { class: "quiet" }, "No prompt passes this filter."),
       data.prompts.map((prompt) =>
         h("div", { class: "prompt" },
           h("a", { class: "prompt-name", href: runHref(run, "rows", prompt.row), dir: "auto", title: prompt.prompt }, shown(prompt.prompt)),
           h("span", { class: "number mean-of", title: "mean" }, mean(prompt.mean)),
-          h("span", { class: "number quiet spread", title: "spread: standard deviation of its rewards" }, "± ", number(prompt.spread)),
-          h("div", { class: "squares-line" }, isFolded ? folded(prompt.samples) : prompt.samples.map((one) => square(one, 1))))));
+          h("span", { class: "number quiet spread", title: "spread: its highest reward less its lowest" }, number(prompt.spread)),
+          h("div", { class: "squares-line" }, prompt.samples.map(square)))));
     const step = (page, label, rel) => page >= 1 && page <= data.pages
       ? h("a", { class: "button", rel, "data-key": rel, href: withQuery(path, changed(query, { page: page > 1 ? page : null })) }, label)
       : h("span", { class: "button off", "aria-disabled": "true" }, label);
@@ -78,7 +65,7 @@ export const start = async (root, context) => {
 
   const step = (by) => {
     const links = [...list.querySelectorAll("a")];
-    const rows = [...list.children];
+    const rows = [...list.querySelectorAll(".prompt:not(.heads)")];
     const row = document.activeElement?.closest(".prompt");
     const next = rows[rows.indexOf(row) + by];
     if (!links.length || !next) return false;

@@ -1,5 +1,6 @@
 // The page of rows: the headline of the selection, what narrows it, the table, and the drawer beside it.
 
+import { ApiError } from "./api.js";
 import { likeOf, makeDrawer } from "./drawer.js";
 import { count, h, mean, plural, replace, save, shown } from "./dom.js";
 import { cleared, drawChips, drawHeld, flagSelect, keepFocus, rangeMenu } from "./filters.js";
@@ -99,13 +100,15 @@ export const start = async (root, context) => {
   const drawProgress = () => {
     const state = data.search;
     const isRunning = state && !state.done;
-    progress.hidden = !isRunning && !(state && state.index !== null && state.index !== undefined && state.index < 100);
+    const isIndexing = state && state.index !== null && state.index !== undefined && state.index < 100;
+    progress.hidden = !isRunning && !isIndexing && !state?.problem;
     if (progress.hidden) return;
     const bar = h("progress", { max: state.of, value: state.scanned, "aria-label": "Search" });
     keepFocus(progress, () => replace(progress, isRunning
       ? [bar, h("span", {}, stopped ? "Stopped: searched " : "Searched ", `${count(state.scanned)} of ${plural(state.of, "row")}`),
           h("button", { type: "button", "data-key": "stop", on: { click: () => (stopped ? ((stopped = false), load()) : ((stopped = true), request?.abort(), drawProgress())) } }, stopped ? "Go on" : "Stop")]
-      : [h("span", { class: "quiet" }, `Making search fast, ${state.index} %`)]));
+      : h("span", {}, isIndexing && `Making search fast, ${Math.floor(state.index)} %`),
+      state.problem && h("span", { class: "missing-text", dir: "auto" }, shown(state.problem))));
   };
 
   const drawPager = () => {
@@ -119,19 +122,20 @@ export const start = async (root, context) => {
     keepFocus(pager, () => replace(pager, step(data.page - 1, "Previous", "prev"), h("span", { class: "quiet" }, `page ${count(data.page)} of ${count(Math.max(1, data.pages))}`), step(data.page + 1, "Next", "next"), perPage));
   };
 
+  const clearButton = () => h("p", {}, h("button", { type: "button", class: "main", on: { click: () => ((input.value = ""), go(cleared(query))) } }, "Clear all filters"));
+
   const drawRows = () => {
     const open = query.get("row");
     if (data.rows.length) drawTable(holder, { run, path, query, data, open });
     else
       replace(holder, h("div", { class: "empty" }, h("h2", {}, data.all.rows ? "No row passes" : "There are no rows"),
         data.all.rows > 0 && h("p", { class: "quiet" }, data.search && !data.search.done ? "None so far; the search goes on." : "Nothing fits all that is asked for."),
-        data.all.rows > 0 && h("p", {}, h("button", { type: "button", class: "main", on: { click: () => ((input.value = ""), go(cleared(query))) } }, "Clear all filters"))));
+        data.all.rows > 0 && clearButton()));
     if (data.data_problem) holder.prepend(h("p", { class: "warning small", dir: "auto" }, shown(data.data_problem)));
     holder.removeAttribute("aria-busy");
   };
 
   const draw = () => {
-    if (document.activeElement !== input) input.value = query.get("q") ?? "";
     context.hasPrompts(data.rows.some(({ row }) => row.includes("#")) || (data.rows.length === 0 && data.all.mean?.groups < data.all.rows));
     const range = readRange(query.get("reward"));
     drawHeadline();
@@ -159,6 +163,7 @@ export const start = async (root, context) => {
     const mine = (request = new AbortController());
     const either = AbortSignal.any([signal, mine.signal]);
     const asked = query;
+    if (document.activeElement !== input) input.value = query.get("q") ?? "";
     const slow = setTimeout(() => holder.setAttribute("aria-busy", "true"), 250);
     try {
       for (;;) {
@@ -174,10 +179,20 @@ export const start = async (root, context) => {
         if (either.aborted) break;
       }
     } catch (error) {
-      if (!either.aborted) throw error;
+      if (either.aborted) return;
+      if (!(error instanceof ApiError) || ![400, 422].includes(error.status)) throw error;
+      drawMistake(error);
     } finally {
       clearTimeout(slow);
     }
+  };
+
+  // The address or the search asks for what there is not: the page stays, so that it can be mended.
+  const drawMistake = (error) => {
+    loaded = null;
+    progress.hidden = true;
+    holder.removeAttribute("aria-busy");
+    replace(holder, h("div", { class: "empty", role: "alert" }, h("h2", {}, "This cannot be asked for"), h("p", { dir: "auto" }, shown(error.message)), clearButton()));
   };
 
   const drawReading = ({ done, of }) =>
