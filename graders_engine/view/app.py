@@ -13,14 +13,14 @@ from graders_engine.storage.store import Store
 from graders_engine.view.access import HEADERS
 from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
-from graders_engine.view.found import Filling
+from graders_engine.view.folders.found import Filling
+from graders_engine.view.folders.places import Places
+from graders_engine.view.folders.runs import FolderRuns, RunSource, StoreRuns
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.opened import RunCache
 from graders_engine.view.overview import Overviews
-from graders_engine.view.places import Places
 from graders_engine.view.prompts import prompts_json
 from graders_engine.view.row import grade_answer, row_answer, text_answer
-from graders_engine.view.runs import Folders, Kept, RunSource
 from graders_engine.view.statics import static_routes
 from graders_engine.view.trying.attempt import routes as attempt_routes
 
@@ -45,9 +45,8 @@ def view_of_folders(
     Raises:
         InvalidRequest: one of them does not exist.
     """
-    cache = RunCache()
-    source = Folders(Places(given), Filling(cache, data))
-    return View(lambda project: source, cache, settings, read_only=read_only, data=data)
+    source = FolderRuns(Places(given), Filling())
+    return View(lambda project: source, RunCache(), settings, read_only=read_only, data=data)
 
 
 def view_of_store(store: Store, settings: EngineSettings) -> View:
@@ -57,14 +56,13 @@ def view_of_store(store: Store, settings: EngineSettings) -> View:
         store: where the runs are.
         settings: of the engines that grade.
     """
-    cache = RunCache()
-    filling = Filling(cache)
+    filling = Filling()
     kept: dict[str, RunSource] = {}
 
     def source(project: str) -> RunSource:
-        return kept.setdefault(project, Kept(store, project, filling))
+        return kept.setdefault(project, StoreRuns(store, project, filling))
 
-    return View(source, cache, settings, read_only=True)
+    return View(source, RunCache(), settings, read_only=True)
 
 
 def site(view: View, *, alone: bool) -> Site:

@@ -20,8 +20,8 @@ from graders_engine.server.routes import Body, Route
 from graders_engine.server.scheduler import while_connected
 from graders_engine.settings import EngineSettings
 from graders_engine.view.access import check_post
+from graders_engine.view.folders.runs import RunSource
 from graders_engine.view.opened import OpenRun, RunCache
-from graders_engine.view.runs import RunSource
 
 THREADS = 4
 """Requests that are worked on at a time."""

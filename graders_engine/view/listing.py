@@ -13,7 +13,6 @@ from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.language import strict_json
 from graders_engine.report.row_texts import RowKey, RowText
-from graders_engine.report.visible import one_line
 from graders_engine.view.context import Reply, Request, View
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import Query, parse_query
@@ -102,22 +101,13 @@ def _texts(
     """Excerpts, ids, and why there are none."""
     try:
         texts = run.texts(indexes)
+        excerpts: list[dict[str, Any] | None] = [
+            excerpt.as_json() for excerpt in run.excerpts(indexes, query)
+        ]
     except DataSetError as error:
         problem = plain_problem(view, run, str(error))
         return [None] * len(indexes), [RowText()] * len(indexes), problem
-    excerpts: list[dict[str, Any] | None] = [_excerpt(text) for text in texts]
     return excerpts, texts, plain_problem(view, run, run.data_problem)
-
-
-def _excerpt(text: RowText) -> dict[str, Any]:
-    start = one_line(text.sample, 200)
-    return {
-        "text": start,
-        "marks": [],
-        "in": "sample",
-        "before": False,
-        "after": len(text.sample) > len(start),
-    }
 
 
 def _open_row(run: OpenRun, selection: Selection, key: RowKey | None) -> dict[str, Any] | None:

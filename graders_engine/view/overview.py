@@ -91,7 +91,7 @@ class Overviews:
 def _make(future: Future[dict[str, Any]], view: View, run: OpenRun, run_id: str) -> None:
     try:
         future.set_result(_numbers_and_sections(view, run, run_id))
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+    except BaseException as error:  # noqa: BLE001 - those who wait for the result get it
         future.set_exception(error)
 
 

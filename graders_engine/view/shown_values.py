@@ -10,7 +10,6 @@ from typing import Any
 
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import GradingError
-from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 
 MAX_CHARS = 20_000
@@ -174,12 +173,3 @@ def _calls(tools: Any) -> list[dict[str, str]]:
             }
         )
     return found
-
-
-def json_value(value: Any) -> Any:
-    """A value that can be sent: numbers that are none become null.
-
-    Raises:
-        ValueError: it nests too deep.
-    """
-    return strict_json.decode(strict_json.encode(value))

@@ -51,7 +51,9 @@ def _files() -> dict[str, _File]:
         if suffix in _TYPES:
             content = entry.read_bytes()
             etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            found[entry.name] = _File(content, gzip.compress(content, mtime=0), _TYPES[suffix], etag)
+            found[entry.name] = _File(
+                content, gzip.compress(content, mtime=0), _TYPES[suffix], etag
+            )
     return found
 
 

@@ -68,7 +68,8 @@ class _Builder(HTMLParser):
         else:
             self._add(element)
             if address:
-                children.append(["a", {"href": address}, inner := []])
+                inner: list[Tree] = []
+                children.append(["a", {"href": address}, inner])
                 children = inner
         self._open.append((tag, children))
 

@@ -6,9 +6,10 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -60,7 +61,7 @@ class Page:
     def get(self, path: str, **headers: str) -> Answer:
         """An answer of /view/api, once the run has been read."""
         while True:
-            answer = self.ask("GET", f"/view/api/{path}", **headers)
+            answer = self.ask("GET", f"/view/api/{path}", headers=headers)
             if answer.status != 202:
                 return answer
 
@@ -72,7 +73,7 @@ class Page:
     def post(self, path: str, body: Any, **headers: str) -> Answer:
         headers.setdefault("content_type", "application/json")
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.ask("POST", f"/view/api/{path}", sent, **headers)
+        return self.ask("POST", f"/view/api/{path}", sent, headers=headers)
 
     def ask(
         self,
@@ -81,11 +82,12 @@ class Page:
         body: bytes = b"",
         *,
         leaves: threading.Event | None = None,
-        **headers: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        **more: str,
     ) -> Answer:
         """One answer; a client that leaves does so when the event is set."""
-        headers.setdefault("authorization", f"Bearer {KEY}")
-        headers.setdefault("host", "127.0.0.1:8470")
+        usual = {"authorization": f"Bearer {KEY}", "host": "127.0.0.1:8470"}
+        all_headers = {**usual, **headers, **more}
         sent: list[Message] = []
 
         async def exchange() -> None:
@@ -101,7 +103,7 @@ class Page:
             async def send(message: Message) -> None:
                 sent.append(message)
 
-            await self._app(_scope(method, path, headers.items()), receive, send)
+            await self._app(_scope(method, path, all_headers.items()), receive, send)
 
         asyncio.run(exchange())
         if not sent:

@@ -85,6 +85,16 @@ def test_a_link_to_a_row_opens_the_page_on_which_it_stands(page: Page) -> None:
     assert "30#2" in [row["row"] for row in found["rows"]]
 
 
+def test_a_search_marks_what_it_found(page: Page) -> None:
+    while not (found := page.json(f"{RUN}/rows?q=no+JSON"))["search"]["done"]:
+        pass
+    assert found["count"] == found["all"]["statuses"]["invalid"]
+    for row in found["rows"]:
+        excerpt = row["excerpt"]
+        assert set(excerpt) == {"text", "marks", "in", "before", "after"}
+        assert {excerpt["text"][start:end] for start, end in excerpt["marks"]} == {"no", "JSON"}
+
+
 def test_mistakes_in_an_address_are_all_named_at_once(page: Page) -> None:
     answer = page.get(f"{RUN}/rows?status=good&page=x&sort=up")
     assert answer.status == 400

@@ -13,16 +13,16 @@ from graders_engine.errors import InvalidRequest, Mistake
 from graders_engine.server.responses import Refused
 
 MAX_DEPTH = 8
-"""Folders within folders that are looked into."""
+"""FolderRuns within folders that are looked into."""
 MAX_ENTRIES = 20_000
 """Files and folders that are looked at in one opened folder."""
 SKIPPED = frozenset(("node_modules", "__pycache__", "site-packages"))
-"""Folders that hold no runs, besides hidden ones."""
+"""FolderRuns that hold no runs, besides hidden ones."""
 _NUMBERED = re.compile(r"(\d{1,3}):(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Opened:
     """An opened folder, or the folder of an opened file.
 
     Attributes:
@@ -81,7 +81,7 @@ class Places:
             raise unknown(name)
         return path
 
-    def name(self, place: Place, path: Path) -> str:
+    def name(self, place: Opened, path: Path) -> str:
         """How an address names a file of a place."""
         within = path.relative_to(place.folder).as_posix()
         return within if len(self.all) == 1 else f"{self.all.index(place) + 1}:{within}"
@@ -94,7 +94,7 @@ class Places:
             text = text.replace(f"{place.folder}{os.sep}", prefix)
         return text
 
-    def _split(self, name: str) -> tuple[Place, str]:
+    def _split(self, name: str) -> tuple[Opened, str]:
         """The place that a name is in, and the name within it."""
         if len(self.all) == 1:
             return self.all[0], name
@@ -111,14 +111,14 @@ def unknown(name: str) -> Refused:
     return Refused(404, Mistake(message, code="not_found"))
 
 
-def _place(given: Path) -> Place:
+def _place(given: Path) -> Opened:
     if given.is_dir():
-        return Place(str(given), Path(os.path.realpath(given)))
+        return Opened(str(given), Path(os.path.realpath(given)))
     lines = lines_of(given)
-    return Place(str(given), Path(os.path.realpath(lines.parent)), lines.name)
+    return Opened(str(given), Path(os.path.realpath(lines.parent)), lines.name)
 
 
-def files_in(place: Place) -> Iterator[os.DirEntry[str]]:
+def files_in(place: Opened) -> Iterator[os.DirEntry[str]]:
     """The files of a place, folder by folder; no symbolic link to a folder is followed.
 
     It ends after `MAX_ENTRIES`. A link to a file counts as the file, if that is in the place.
@@ -139,7 +139,7 @@ def files_in(place: Place) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _is_inside(place: Place, entry: os.DirEntry[str]) -> bool:
+def _is_inside(place: Opened, entry: os.DirEntry[str]) -> bool:
     if not entry.is_file():
         return False
     return not entry.is_symlink() or place.holds(Path(os.path.realpath(entry.path)))

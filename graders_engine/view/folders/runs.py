@@ -14,9 +14,9 @@ from graders_engine.server.responses import Refused
 from graders_engine.storage.names import RunName, names_of_runs, run_name
 from graders_engine.storage.runs import ListedRun
 from graders_engine.storage.store import DATABASE, Store
-from graders_engine.view.found import Describing, Filling, Found
-from graders_engine.view.other_files import kind_of_file
-from graders_engine.view.places import Place, Places, files_in, unknown
+from graders_engine.view.folders.found import Describing, Filling, Found
+from graders_engine.view.folders.other_files import kind_of_file
+from graders_engine.view.folders.places import Opened, Places, files_in, unknown
 
 META = ".meta.json"
 RESULTS = "results.jsonl"
@@ -70,7 +70,7 @@ class RunSource(Protocol):
         ...
 
 
-class Folders:
+class FolderRuns:
     """The runs in opened folders.
 
     Args:
@@ -136,7 +136,7 @@ class Folders:
     def _plain(self, run: dict[str, Any]) -> dict[str, Any]:
         return {**run, "problem": self.plain(run["problem"])} if run["problem"] else run
 
-    def _found(self, place: Place) -> tuple[list[Found], list[Path]]:
+    def _found(self, place: Opened) -> tuple[list[Found], list[Path]]:
         """The runs of a place, and its other files."""
         metas: list[Path] = []
         rest: list[Path] = []
@@ -154,7 +154,7 @@ class Folders:
         return [*self._runs(place, metas, stores)], rest
 
     def _runs(
-        self, place: Place, metas: list[Path], stores: Mapping[Path, Mapping[str, RunName]]
+        self, place: Opened, metas: list[Path], stores: Mapping[Path, Mapping[str, RunName]]
     ) -> Iterator[Found]:
         for meta in metas:
             path = Path(str(meta).removesuffix(META))
@@ -164,7 +164,7 @@ class Folders:
             yield _found(self._places.name(place, path), path, names.get(path.parent.name))
 
 
-class Kept:
+class StoreRuns:
     """The runs of one project that a server keeps.
 
     Args:

@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graders_engine.dataset.results.companions import lock_path
 from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.meta import is_complete, meta_path, read_meta
 from graders_engine.errors import DataSetError
 from graders_engine.files import kind_of
-from graders_engine.view.opened import RunCache
-from graders_engine.view.reading import headline
-from graders_engine.view.summary import estimate_json
+from graders_engine.view.reading import Headline, headline, read
+from graders_engine.view.summary import Summary, estimate_json
 
 KEPT = 4000
 """Runs whose description is kept until their files change."""
-POLL_S = 0.05
 MAX_COUNTED_BYTES = 256 << 20
 """The lines of a larger data set are not counted."""
 LOCKS = Path("/proc/locks")
@@ -51,34 +48,41 @@ class Found:
     kind: str = "score"
 
 
-class Filling:
-    """Reads runs one by one, behind the requests, so that their numbers are known.
+class Known(NamedTuple):
+    """What came of reading a results file.
 
-    Args:
-        cache: opens them.
-        data: where the data set is now, if it was moved.
+    Attributes:
+        stamp: of the file then.
+        problem: why it could not be read; empty if it could.
+        numbers: its numbers; None if it could not.
     """
 
-    def __init__(self, cache: RunCache, data: Path | None = None) -> None:
-        self._cache, self._data = cache, data
+    stamp: tuple[int, int]
+    problem: str = ""
+    numbers: Headline | None = None
+
+
+class Filling:
+    """Reads runs one by one, behind the requests, so that their numbers are known."""
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: OrderedDict[Path, tuple[int, int]] = OrderedDict()
-        self._ended: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._known: dict[Path, Known] = {}
         self._running = False
 
-    def problem(self, path: Path, stamp: tuple[int, int]) -> str | None:
-        """Why a file could not be read; None if it was not tried yet: then it will be."""
+    def known(self, path: Path, stamp: tuple[int, int]) -> Known | None:
+        """What came of reading a file the last time; unless it is as it was then, it is read again."""
         with self._lock:
-            ended = self._ended.get(path)
-            if ended is not None and ended[0] == stamp:
-                return ended[1]
-            self._waiting[path] = stamp
-            if not self._running:
-                self._running = True
-                threading.Thread(
-                    target=self._read_all, name="graders-view-fill", daemon=True
-                ).start()
-        return None
+            known = self._known.get(path)
+            if known is None or known.stamp != stamp:
+                self._waiting[path] = stamp
+                if not self._running:
+                    self._running = True
+                    threading.Thread(
+                        target=self._read_all, name="graders-view-fill", daemon=True
+                    ).start()
+        return known
 
     def _read_all(self) -> None:
         while True:
@@ -87,15 +91,24 @@ class Filling:
                     self._running = False
                     return
                 path, stamp = self._waiting.popitem(last=False)
-            problem = ""
             try:
-                run = self._cache.open(path, self._data)
-                while run.ready():
-                    time.sleep(POLL_S)
+                found = Known(stamp, numbers=_headline(read(path, _unheard).summary))
             except DataSetError as error:
-                problem = str(error)
+                found = Known(stamp, str(error))
             with self._lock:
-                self._ended[path] = stamp, problem
+                self._known[path] = found
+
+
+def _unheard(done: int, of: int) -> None:
+    """Nobody waits for the progress."""
+
+
+def _headline(summary: Summary) -> Headline:
+    bars = [
+        bar.scored + bar.invalid + bar.failed for bar in summary.histogram if bar.low is not None
+    ]
+    statuses = summary.statuses
+    return Headline(summary.rows, summary.mean, statuses["invalid"], statuses["failed"], bars)
 
 
 class Describing:
@@ -143,9 +156,14 @@ class Describing:
             empty |= {"of": planned_rows(meta)}
         numbers = headline(found.path)
         if numbers is None:
-            if why := self._filling.problem(found.path, stamp):
-                return {**empty, "state": "broken", "problem": why}, True
-            return {**empty, "state": "running" if state == "running" else "unread"}, False
+            known = self._filling.known(found.path, stamp)
+            if known is not None and known.problem and known.stamp == stamp:
+                return {**empty, "state": "broken", "problem": known.problem}, True
+            if state != "running":
+                return {**empty, "state": "unread"}, False
+            numbers = known.numbers if known is not None else None
+        if numbers is None:
+            return {**empty, "state": state}, False
         return {
             **empty,
             "state": state,
