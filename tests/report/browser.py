@@ -19,6 +19,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
 )  # fmt: skip
+CODES = {"Enter": 13, "Escape": 27}
+"""Codes of the keys that the browser itself acts on."""
 T = TypeVar("T")
 TIMEOUT_S = 60.0
 """How long the browser may take to start or to answer; a busy machine is slow."""
@@ -92,7 +94,7 @@ class Page:
         """Press a key, as `KeyboardEvent.key` names it."""
         text = "\r" if key == "Enter" else key if len(key) == 1 and not control else ""
         event = {"key": key, "modifiers": 2 if control else 0}
-        event |= {"windowsVirtualKeyCode": 13} if key == "Enter" else {}
+        event |= {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
         await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
         await self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
