@@ -76,7 +76,7 @@ class Compare {
     if (isOther) return void location.reload();
     const before = this.query;
     this.query = query;
-    const listed = (one) => String(changed(one, { row: null }));
+    const listed = (one) => String(changed(one, { row: null, page: one.get("page") ?? "1" }));
     await Promise.all([listed(before) === listed(query) && this.data ? null : this.load(), before.get("row") === query.get("row") ? null : this.open()]);
     this.markOpen();
   }
@@ -231,9 +231,16 @@ class Compare {
   }
 
   step(name) {
-    const row = this.pair?.[name];
-    if (!this.query.get("row") || !row) return false;
-    void this.context.replace(this.address({ row }));
+    const open = this.query.get("row");
+    if (!open || !this.data) return false;
+    const { rows, page } = this.data;
+    const by = name === "next" ? 1 : -1;
+    const at = rows.findIndex(({ a }) => a === open);
+    const near = at < 0 ? null : rows[at + by]?.a; // also while the row before it is still on its way
+    const row = near ?? (this.pair?.a.row === open ? this.pair[name] : null);
+    if (!row) return false;
+    const other = near || at < 0 ? page : page + by;
+    void this.context.replace(this.address({ row, page: other > 1 ? other : null }));
   }
 
   async close() {

@@ -56,7 +56,10 @@ export const fromTree = (tree, inSvg = false) => {
   const made = isSvg ? document.createElementNS(SPACE, name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes ?? {}))
     if (isAllowed(key) && (key !== "href" || isLink(String(value)))) setAttribute(made, key, value);
-  return append(made, nodes);
+  append(made, nodes);
+  // A picture hides what is in it from those who listen; one with links is a group of them.
+  if (name === "svg" && made.querySelector("a")) made.setAttribute("role", "group");
+  return made;
 };
 
 export const replace = (element, ...children) => append((element.replaceChildren(), element), children);

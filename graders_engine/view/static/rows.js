@@ -60,7 +60,7 @@ export const start = async (root, context) => {
       h("div", { class: "filters" }, h("div", { class: "search" }, input, h("kbd", { "aria-hidden": "true" }, "/")), flags.element, ranges.element, columns, exporting, sort.element, held, counted),
       progress, holder),
     pager);
-  const drawer = makeDrawer({ context, runPath: apiPath, current: () => ({ query, data }), follow: (name) => openRow(name), close: closeRow });
+  const drawer = makeDrawer({ context, runPath: apiPath, current: () => ({ query, data }), follow: (name, beyond) => openRow(name, beyond), close: () => closeRow() });
   replace(root, h("div", { class: "rows-page" }, list, drawer.element));
 
   function exportPanel() {
