@@ -11,7 +11,7 @@ from typing import Any, get_args
 import graders_engine
 from graders_engine import errors
 from graders_engine.cli.main import COMMANDS, module_of
-from graders_engine.cli.request import TEXT_FIELDS
+from graders_engine.documents.load import TEXT_FIELDS
 from graders_engine.graders.base import FLAG_OF, GraderSpec
 from graders_engine.graders.parse import SPECS, json_schema
 from graders_engine.graders.text_similarity import MetricName
@@ -23,6 +23,7 @@ from graders_engine.response import GraderErrors
 ROOT = Path(graders_engine.__file__).parent
 LADDER = [
     {"cli"},
+    {"view"},
     {"server", "adapters", "exports"},
     {"evals"},
     {"report"},
@@ -35,7 +36,7 @@ LADDER = [
     {"engine", "loop_thread"},
     {"tables"},
     {"response", "compiled", "crew", "settings"},
-    {"graders", "outputs"},
+    {"graders", "outputs", "documents"},
     {"models", "sandbox"},
     {"language", "metrics"},
     {"files"},

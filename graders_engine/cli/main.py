@@ -24,6 +24,7 @@ COMMANDS = {
     "attack": "Try to be rewarded by a grader without being right.",
     "score": "Grade all rows of a data set and print a report.",
     "report": "Print the report of a results file, and write it as HTML.",
+    "view": "Look at runs and their rows in a browser.",
     "explain": "Show step by step how one row is graded.",
     "compare": "Compare two results files over the same rows.",
     "diff-graders": "Compare two versions of a grader on the same outputs.",

@@ -14,6 +14,7 @@ from typing import Any
 from graders_engine.cli import failing
 from graders_engine.cli.parsing.documents import load
 from graders_engine.cli.parsing.input_files import files_read, read_file
+from graders_engine.documents.load import TEXT_FIELDS
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import STDIN
 from graders_engine.graders.parts import map_parts, wrapped
@@ -21,34 +22,6 @@ from graders_engine.language.scope import kind_of
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request: those of a document on standard input, each with a flag of the same name."""
-
-TEXT_FIELDS = frozenset(
-    {
-        "calculate_output",
-        "content",
-        "data",
-        "detail",
-        "evaluation_metric",
-        "format",
-        "id",
-        "image_tag",
-        "image_url",
-        "input",
-        "labels",
-        "model",
-        "name",
-        "operation",
-        "passing_labels",
-        "reasoning_effort",
-        "reference",
-        "role",
-        "source",
-        "text",
-        "type",
-        "url",
-    }
-)
-"""The text fields of a grader; a test compares them with the JSON Schema, which is too slow to use here."""
 
 _PYTHON_SOURCE = re.compile(r"^(async )?def grade\(", re.MULTILINE)
 STDIN_TIMEOUT_S = 1.0

@@ -6,7 +6,7 @@ import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.server.settings import ServerSettings
 from graders_engine.settings import EngineSettings
 from graders_engine.version import how_to_install
+
+if TYPE_CHECKING:  # commands are imported fast
+    from graders_engine.server.routes import Site
+    from graders_engine.storage.store import Store
 
 KEY_VARIABLE = "GRADERS_API_KEY"
 DEFAULTS = ServerSettings()
@@ -136,7 +140,8 @@ def command(
     in its own form: OpenRLHF, slime, Azure's endpoint grader, promptfoo's webhook. Where a judge or the
     infrastructure fails, the answer is 503, never a zero.
 
-    With --jobs, the Files API and the Evals API are served as well. One server may have the folder at a time.
+    With --jobs, the Files API and the Evals API are served as well, and /view shows the runs of evals: its
+    address ends in #key=KEY where there is a key. One server may have the folder at a time.
     [projects.NAME] api_key_env in graders.toml gives others a key, and files and evals of their own.
     """
     try:
@@ -144,6 +149,7 @@ def command(
 
         if jobs is not None:
             from graders_engine.server.store import opened as _  # noqa: F401 - whether it can be
+            from graders_engine.view import app as view
     except ImportError as error:
         raise InvalidRequest(
             f"The server needs packages that are not installed ({error.name}): "
@@ -165,8 +171,13 @@ def command(
             click.echo(f"Serving graders on {address} (docs: {address}/docs)")
             if served is not None:
                 click.echo(f"Rewards of the grader: POST {address}/reward")
+            if jobs is not None:
+                click.echo(f"Runs in a browser: {address}/view/")
 
-    serving.serve(engine, guarded, opened, announce, served)
+    def site(store: Store | None) -> Site | None:
+        return None if store is None else view.site(view.view_of_store(store, engine), alone=False)
+
+    serving.serve(engine, guarded, opened, announce, served, site=site)
 
 
 def _from_config(settings: EngineSettings, api_key: str | None) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def one_of(words: Any, unlisted: Sequence[str] = ()) -> BeforeValidator:
         expected = f"one of {mistakes.listed(supported, 'or')}"
         raise field_error(lambda path: [mistakes.invalid_type(path, expected, value)])
 
-    return BeforeValidator(check, json_schema_input_type=str)
+    return BeforeValidator(check, json_schema_input_type=words)
 
 
 def by_type(*supported: str) -> Discriminator:

@@ -162,7 +162,7 @@ def explain(
         InvalidRequest: the grader is not valid.
     """
     calls: list[JudgeCall] = []
-    observed = dataclasses.replace(settings, observe=_recorder(calls))
+    observed = dataclasses.replace(settings, observe=recorder(calls))
     with Engine.from_settings(observed) as engine:
         compiled = engine.compile(grader)
         not_run, outcome = "", None
@@ -182,14 +182,16 @@ def explain(
         not_run=not_run,
         templates=[]
         if scope is None
-        else [_explained(path, t, scope) for path, t in templates_in(compiled.spec)],
+        else [explain_template(path, t, scope) for path, t in templates_in(compiled.spec)],
         judges=calls,
         recorded=recorded,
         **(_from_outcome(compiled, outcome) if outcome else _from_results(compiled, recorded)),
     )
 
 
-def _recorder(calls: list[JudgeCall]) -> Callable[[ModelRequest, ModelReply | Exception], None]:
+def recorder(calls: list[JudgeCall]) -> Callable[[ModelRequest, ModelReply | Exception], None]:
+    """Adds each request to a judge to a list, for the `observe` of an engine's settings."""
+
     def record(request: ModelRequest, reply: ModelReply | Exception) -> None:
         if isinstance(reply, ModelReply):
             calls.append(JudgeCall(request, reply))
@@ -231,7 +233,14 @@ def _formula(
     return explain_formula(formula, sub_rewards) if sub_rewards and formula else None
 
 
-def _explained(path: str, template: Template, scope: Scope) -> ExplainedTemplate:
+def explain_template(path: str, template: Template, scope: Scope) -> ExplainedTemplate:
+    """A template with the values that a row gives it.
+
+    Args:
+        path: its path in the grader's JSON.
+        template: the template.
+        scope: of the row.
+    """
     variables = []
     for variable in template.variables:
         try:

@@ -48,6 +48,17 @@ class Histogram:
             return edges
         return [f"{low} to {high}" for low, high in pairwise(edges)]
 
+    @property
+    def spans(self) -> list[str]:
+        """What selects the values of each bar in an address of the page: "0.8..<0.9", "1.0..1.0"."""
+        if self.single:
+            return [f"{value!r}..{value!r}" for value in self.edges]
+        last = len(self.counts) - 1
+        return [
+            f"{low!r}..{'<' if at < last else ''}{high!r}"
+            for at, (low, high) in enumerate(pairwise(self.edges))
+        ]
+
     def bar_of(self, value: float) -> int:
         """Which bar counts a value."""
         if self.single:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,17 +133,12 @@ def texts_of(
 def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey, RowText]:
     """The texts of the rows: the more there are, the less is kept of each, so that memory is bounded."""
     texts: dict[RowKey, RowText] = {}
-    max_chars, held = MAX_CHARS, 0
-    last_item, item_text = object(), ""
-    for key, row in rows:
-        item, sample = _parts(row)
-        if item is not last_item:  # the samples of a line share its item
-            last_item, item_text = item, "" if item is None else readable(item)
-            held += _bytes(item_text[:max_chars])
-        text = RowText(
-            item_text[:max_chars], sample[:max_chars], len(item_text), len(sample), _id(item)
-        )
-        texts[key] = text
+    max_chars, held, last_item = MAX_CHARS, 0, ""
+    for key, whole in whole_texts(rows):
+        if whole.item is not last_item:
+            last_item = whole.item
+            held += _bytes(whole.item[:max_chars])
+        text = texts[key] = whole.start(max_chars)
         held += _bytes(text.sample)
         while held > budget_bytes and max_chars > MIN_CHARS:
             max_chars //= 2
@@ -151,6 +147,16 @@ def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey,
             held = sum(map(_bytes, items.values()))
             held += sum(_bytes(text.sample) for text in texts.values())
     return texts
+
+
+def whole_texts(rows: Iterable[tuple[RowKey, Any]]) -> Iterator[tuple[RowKey, RowText]]:
+    """The whole texts of rows that are as `find_rows` gives them; samples of a line share the item's text."""
+    last_item, item_text = object(), ""
+    for key, row in rows:
+        item, sample = _parts(row)
+        if item is not last_item:
+            last_item, item_text = item, "" if item is None else readable(item)
+        yield key, RowText(item_text, sample, len(item_text), len(sample), _id(item))
 
 
 def _id(item: Any) -> str:
@@ -216,8 +222,8 @@ def readable(value: Any, margin: str = "") -> str:
     """A JSON value for people: one line for each key, strings without quotes and escapes."""
     if isinstance(value, str):
         return value.replace("\n", f"\n{margin}")
-    if type(value) is int:
-        return str(value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     if isinstance(value, dict) and value:
         entries = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list) and value:
@@ -225,7 +231,14 @@ def readable(value: Any, margin: str = "") -> str:
     else:
         return _json(value)
     inner = f"{margin}  "
-    return f"\n{margin}".join([_entry(name, part, inner) for name, part in entries])
+    return f"\n{margin}".join(
+        [
+            f"{name if name == '-' else f'{name}:'} {part}"
+            if type(part) is str and "\n" not in part  # most parts
+            else _entry(name, part, inner)
+            for name, part in entries
+        ]
+    )
 
 
 def _entry(name: str, value: Any, margin: str) -> str:

@@ -16,6 +16,7 @@ from graders_engine.server.exchange import Exchange, Receive, Scope, Send
 from graders_engine.server.guards import RequestGuard, mark_azure
 from graders_engine.server.logs import Log
 from graders_engine.server.middleware import (
+    add_headers,
     answer_errors,
     apply,
     before,
@@ -26,7 +27,7 @@ from graders_engine.server.middleware import (
 from graders_engine.server.pages import page_routes
 from graders_engine.server.reward.description import SCHEMAS
 from graders_engine.server.reward.route import RewardRoute
-from graders_engine.server.routes import UNKNOWN, Route, RouteTable
+from graders_engine.server.routes import UNKNOWN, Route, RouteTable, Site
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
@@ -48,6 +49,8 @@ class App:
         grader: the grader of the reward route; None for a server without one.
         during: entered, in this order, when the application starts, and left when it ends.
         unknown: the route of paths that no entry has.
+        site: pages for people.
+        grades: whether it has the graders' routes; without them it is the site alone.
 
     Raises:
         InvalidGrader: the grader has mistakes.
@@ -66,17 +69,24 @@ class App:
         grader: Any = None,
         during: Sequence[AbstractAsyncContextManager[object]] = (),
         unknown: Route = UNKNOWN,
+        site: Site | None = None,
+        grades: bool = True,
     ) -> None:
-        self._engine, self._during = engine, during
+        self._engine, self._during = engine, (*during, *(site.during if site else ()))
         self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
         self._service = Service(engine, settings, metrics)
-        described, known = [*self._service.routes(), *routes], dict(schemas or {})
+        described = [*(self._service.routes() if grades else ()), *routes]
+        known = dict(schemas or {})
         if grader is not None:
             reward = RewardRoute(grader, engine, self._service.scheduler, settings, metrics)
             described += reward.routes()
             known |= SCHEMAS
         table = RouteTable(
-            [*described, *page_routes(described, known, metrics)],
+            [
+                *described,
+                *page_routes(described, known, metrics, site.home if site else "docs"),
+                *(site.routes if site else ()),
+            ],
             unknown,
         )
         guard = RequestGuard(settings)
@@ -86,6 +96,7 @@ class App:
                 record(metrics, log, bodies=settings.log_bodies),
                 answer_errors(log_messages=settings.log_bodies),
                 before(
+                    *([add_headers(site.below, site.headers)] if site else ()),
                     mark_azure,
                     guard.check_host,
                     find_route(table),

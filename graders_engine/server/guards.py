@@ -48,7 +48,9 @@ class RequestGuard:
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if name and name not in self._hosts:
             message = (
-                "This server has no API key, so it answers to loopback names only. "
+                "This server does not answer to this host name: use the address that it printed."
+                if self._keys.any
+                else "This server has no API key, so it answers to loopback names only. "
                 "Use a loopback host name, or start the server with --api-key."
             )
             raise Refused(403, Mistake(message, code="unknown_host"))

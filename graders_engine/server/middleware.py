@@ -42,6 +42,16 @@ def before(*steps: Callable[[Exchange], None]) -> Middleware:
     return layer
 
 
+def add_headers(below: str, headers: Sequence[tuple[bytes, bytes]]) -> Callable[[Exchange], None]:
+    """For `before`: gives headers to every answer to a path that begins so."""
+
+    def add(exchange: Exchange) -> None:
+        if exchange.scope["path"].startswith(below):
+            exchange.response_headers += headers
+
+    return add
+
+
 def find_route(table: RouteTable) -> Callable[[Exchange], None]:
     """For `before`: finds the route of each request."""
 

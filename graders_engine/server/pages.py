@@ -19,14 +19,19 @@ _DOCS_POLICY = (
 
 
 def page_routes(
-    described: Sequence[Route], schemas: Mapping[str, Any], metrics: ServerMetrics
+    described: Sequence[Route],
+    schemas: Mapping[str, Any],
+    metrics: ServerMetrics,
+    home: str = "docs",
 ) -> list[Route]:
     """The routes of the pages. All but the metrics are open: they show nothing of the users'.
 
     Args:
-        described: the routes that the OpenAPI document describes.
+        described: the routes that the OpenAPI document describes; without any there is no document, and
+            nothing to count.
         schemas: the schemas that these name, beyond the graders' own.
         metrics: what `/metrics` shows.
+        home: where `/` leads people.
     """
 
     @functools.cache
@@ -56,11 +61,16 @@ def page_routes(
         """Send people to the page; programs asked for what is not there."""
         if b"text/html" not in exchange.headers.get(b"accept", b""):
             await UNKNOWN.handler(exchange)
-        await exchange.respond(307, b"", {"location": "docs", "vary": "accept"}, media_type=b"")
+        await exchange.respond(307, b"", {"location": home, "vary": "accept"}, media_type=b"")
 
-    return [
+    always = [
         Route("GET", "/", root, needs_key=False, versioned=False),
         Route("GET", "/healthz", health, needs_key=False, versioned=False),
+    ]
+    if not described:
+        return always
+    return [
+        *always,
         Route("GET", "/metrics", show_metrics, versioned=False),
         Route("GET", "/docs", docs, needs_key=False, versioned=False),
         Route("GET", "/openapi.json", show_document, needs_key=False, versioned=False),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -100,6 +101,25 @@ class Route:
         if not self.versioned:
             return (self.pattern,)
         return tuple(prefix + self.pattern for prefix in PREFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Pages for people, which a browser keeps apart from all else.
+
+    Attributes:
+        routes: of the pages, and of what they ask for.
+        below: what the paths of all of them begin with.
+        headers: of every answer there, whether there is such a route or not.
+        home: where `/` leads people.
+        during: entered when the application starts, and left when it ends.
+    """
+
+    routes: Sequence[Route]
+    below: str
+    headers: Sequence[tuple[bytes, bytes]]
+    home: str
+    during: Sequence[AbstractAsyncContextManager[object]] = ()
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from graders_engine.server.app import App
 from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.listener import is_loopback
 from graders_engine.server.logs import Log, LogHandler
-from graders_engine.server.routes import UNKNOWN, UNKNOWN_WITHOUT_STORE
+from graders_engine.server.routes import UNKNOWN, UNKNOWN_WITHOUT_STORE, Site
 from graders_engine.server.settings import STORE_THREADS, ServerSettings
 from graders_engine.server.telemetry import CountingSandbox, ServerMetrics
 from graders_engine.server.uvicorn_protocol import Connection
@@ -34,6 +34,7 @@ from graders_engine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from graders_engine.server.store.opened import StoredRoutes
+    from graders_engine.storage.store import Store
 
 try:
     import resource
@@ -78,6 +79,10 @@ def serve(
     listener: socket.socket,
     on_ready: Callable[[], None],
     grader: Any = None,
+    *,
+    site: Callable[[Store | None], Site | None] | None = None,
+    grades: bool = True,
+    log: Log | None = None,
 ) -> None:
     """Serve until the process gets a signal to stop; requests accepted by then are still answered.
 
@@ -87,12 +92,15 @@ def serve(
         listener: where to listen.
         on_ready: called when requests are taken.
         grader: the grader of the reward route; None for a server without one.
+        site: makes the pages for people, from the store if there is one; None for a server without.
+        grades: whether the graders' routes are served, too.
+        log: where requests are logged; by default, on standard error.
 
     Raises:
         InvalidGrader: the grader has mistakes.
         UnavailableGrader: the engine cannot run it.
     """
-    log = Log()
+    log = log or Log()
     handler = LogHandler(log, messages=settings.log_bodies)
     for name in ("graders_engine", "uvicorn.error", "asyncio"):
         logging.getLogger(name).addHandler(handler)
@@ -120,7 +128,9 @@ def serve(
             routes=stored.routes if stored else (),
             schemas=stored.schemas if stored else {},
             during=stored.during if stored else (),
-            unknown=UNKNOWN if stored else UNKNOWN_WITHOUT_STORE,
+            unknown=UNKNOWN if stored or not grades else UNKNOWN_WITHOUT_STORE,
+            site=site(stored.store if stored else None) if site else None,
+            grades=grades,
         )
         on_late = stored.on_late if stored else lambda: None
         _run(app, settings, metrics, listener, on_ready, max_connections, on_late)

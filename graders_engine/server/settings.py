@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class ServerSettings:
     """
 
     api_key: str | None = field(default=None, repr=False)
-    hosts: frozenset[str] | None = None
+    hosts: Container[str] | None = None
     max_body_bytes: int = 32 * MEBIBYTE
     max_row_bytes: int = 4 * MEBIBYTE
     max_queue: int = 1024

@@ -102,11 +102,22 @@ def clusters(values: Floats, groups: NDArray[Any] | None = None) -> Clusters:
         values: one per row.
         groups: the name of each row's group; None if every row is a group.
     """
-    if groups is None:
+    return clusters_of(values, None if groups is None else group_numbers(groups))
+
+
+def clusters_of(values: Floats, places: NDArray[np.integer[Any]] | None = None) -> Clusters:
+    """As `clusters`, of groups with numbers from 0; those without a value are left out.
+
+    Args:
+        values: one per row.
+        places: the number of each row's group; None if every row is a group.
+    """
+    if places is None:
         return Clusters(values.astype(np.float64), np.ones(len(values)))
-    places = group_numbers(groups)
+    sizes = np.bincount(places)
+    found = sizes > 0
     return Clusters(
-        np.bincount(places, values).astype(np.float64), np.bincount(places).astype(np.float64)
+        np.bincount(places, values)[found].astype(np.float64), sizes[found].astype(np.float64)
     )
 
 
@@ -137,7 +148,13 @@ def estimate_some(
     values: Floats, groups: NDArray[Any] | None = None, allowed: Range | None = None
 ) -> Estimate:
     """As `estimate`, for at least one value."""
-    clustered = clusters(values, groups)
+    return estimate_clusters(clusters(values, groups), values, allowed)
+
+
+def estimate_clusters(
+    clustered: Clusters, values: Floats, allowed: Range | None = None
+) -> Estimate:
+    """As `estimate`, of at least one value, given the sums of the values by group."""
     count = len(clustered.sums)
     ends = None
     if count > 1:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graders_engine.statistics.estimate import (
     Estimate,
     Floats,
+    Ints,
     Range,
     estimate,
     estimate_chances,
@@ -151,3 +152,51 @@ def signal(values: Floats, groups: NDArray[Any], size: int) -> Signal | None:
 def _all_alike(run: int, samples: int, size: int) -> float:
     """The probability that `size` of the samples are all of this run."""
     return math.comb(run, size) / math.comb(samples, size) if run >= size else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFigures:
+    """The rewards of each prompt's samples, one value a prompt, in the order of the prompts' numbers.
+
+    Attributes:
+        sizes: how many rewards there are; what follows is NaN, or 0, where there are none.
+        means: their mean.
+        lowest: the lowest.
+        highest: the highest.
+        passing: how many pass.
+    """
+
+    sizes: Ints
+    means: Floats
+    lowest: Floats
+    highest: Floats
+    passing: Ints
+
+    @property
+    def no_variance(self) -> NDArray[np.bool_]:
+        """Prompts with several samples whose rewards are equal, but for rounding."""
+        slack_of = ROUNDING * np.maximum(1.0, np.abs(self.highest))
+        return (self.sizes > 1) & (self.highest - self.lowest <= slack_of)
+
+
+def prompt_figures(
+    values: Floats, places: NDArray[np.integer[Any]], count: int, passing: float = 1.0
+) -> PromptFigures:
+    """The figures of each prompt.
+
+    Args:
+        values: finite rewards, one per sample.
+        places: the number of each sample's prompt, from 0.
+        count: how many prompts there are.
+        passing: the lowest reward with which a sample passes.
+    """
+    sizes = np.bincount(places, minlength=count).astype(np.int64)
+    some = sizes > 0
+    ordered = values[np.lexsort((values, places))]
+    ends = np.cumsum(sizes)
+    lowest, highest, means = (np.full(count, np.nan) for _ in range(3))
+    lowest[some] = ordered[(ends - sizes)[some]]
+    highest[some] = ordered[ends[some] - 1]
+    means[some] = np.bincount(places, values, minlength=count)[some] / sizes[some]
+    passed = np.bincount(places[values >= passing - slack(passing)], minlength=count)
+    return PromptFigures(sizes, means, lowest, highest, passed.astype(np.int64))

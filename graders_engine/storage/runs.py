@@ -62,6 +62,22 @@ class RunState(NamedTuple):
     attempt: int
 
 
+class ListedRun(NamedTuple):
+    """What a list says of a run."""
+
+    id: str
+    name: str
+    eval_name: str
+    model: str
+    status: str
+
+
+_LISTED = (
+    "SELECT run.id, run.name, eval.name, run.model, run.status "
+    "FROM run JOIN eval ON eval.id = run.eval_id"
+)
+
+
 class Runs:
     """The runs of all evals.
 
@@ -115,6 +131,19 @@ class Runs:
         with self._database.read() as file:
             found = Listing("run", owner, only, "created_at").select(file, page)
         return Found([_run(row) for row in found.data], found.has_more)
+
+    def newest(self, project: str, limit: int) -> list[ListedRun]:
+        """The newest runs of a project's evals, at most so many."""
+        rows = self._database.rows(
+            f"{_LISTED} WHERE run.project = ? ORDER BY run.created_at DESC, run.seq DESC LIMIT ?",
+            project, limit,
+        )  # fmt: skip
+        return [ListedRun(*row) for row in rows]
+
+    def listed(self, project: str, run_id: str) -> ListedRun | None:
+        """A run of a project, as `newest` has it; None if there is none."""
+        row = self._database.row(f"{_LISTED} WHERE run.id = ? AND run.project = ?", run_id, project)
+        return None if row is None else ListedRun(*row)
 
     def with_status(self, *statuses: str) -> list[StoredRun]:
         """The runs of all projects in these states, in the order of their arrival."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graders_engine.cli import main as cli
 from graders_engine.cli.parsing.documents import InvalidDocument, load
-from graders_engine.cli.request import TEXT_FIELDS
+from graders_engine.documents.load import TEXT_FIELDS
 from tests.cli.test_command_line import graders
 
 SLIPS: dict[str, tuple[str, str, int, int]] = {

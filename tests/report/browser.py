@@ -19,6 +19,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
 )  # fmt: skip
+CODES = {"Enter": 13, "Escape": 27}
+"""Codes of the keys that the browser itself acts on."""
 T = TypeVar("T")
 TIMEOUT_S = 60.0
 """How long the browser may take to start or to answer; a busy machine is slow."""
@@ -35,6 +37,7 @@ class Page:
     Attributes:
         messages: what was written to the page's console and the browser's log, exceptions, failed requests.
         requested: the URLs that were requested.
+        received: how many bytes came, with headers, as they were sent.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -43,6 +46,7 @@ class Page:
         self._events: list[dict[str, Any]] = []
         self.messages: list[str] = []
         self.requested: list[str] = []
+        self.received = 0.0
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Call a method of the protocol and wait for its result."""
@@ -57,11 +61,7 @@ class Page:
 
     async def open(self, path: Path) -> dict[str, float]:
         """Load a file and wait until it is painted; returns the browser's timing, in milliseconds."""
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            await self.call(f"{domain}.enable")
-        await self.call("Page.navigate", url=path.resolve().as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
-            await self._next()
+        await self.go(path.resolve().as_uri())
         # Two frames later everything has been laid out and painted.
         await self.evaluate(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -71,6 +71,45 @@ class Page:
             " painted: performance.now()})"
         )
         return timing
+
+    async def go(self, url: str) -> None:
+        """Load an address and wait for its load event."""
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self.call(f"{domain}.enable")
+        self._events.clear()
+        await self.call("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+            await self._next()
+
+    async def look(self, width: int, height: int = 860, scheme: str = "light") -> None:
+        """Give the page a size, in CSS pixels, and a preferred color scheme."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        scheme_feature = {"name": "prefers-color-scheme", "value": scheme}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme_feature])
+
+    async def press(self, key: str, *, control: bool = False) -> None:
+        """Press a key, as `KeyboardEvent.key` names it."""
+        text = "\r" if key == "Enter" else key if len(key) == 1 and not control else ""
+        event = {"key": key, "modifiers": 2 if control else 0}
+        event |= {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    async def write(self, text: str) -> None:
+        """Type a text where the focus is."""
+        await self.call("Input.insertText", text=text)
+
+    async def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse at a point, in CSS pixels, move it to another and let it go; a click if equal."""
+        await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=start[0], y=start[1])
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            await self.call(
+                "Input.dispatchMouseEvent",
+                type=kind, x=x, y=y, button="left", buttons=1, clickCount=1,
+            )  # fmt: skip
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited."""
@@ -91,6 +130,10 @@ class Page:
     def _record(self, method: str, params: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
             self.requested.append(params["request"]["url"])
+        elif method == "Network.loadingFinished":
+            self.received += params["encodedDataLength"]
+        elif method == "Network.loadingFailed" and params.get("canceled"):
+            pass  # the page itself did not want it any more
         elif method in (
             "Runtime.consoleAPICalled",
             "Runtime.exceptionThrown",

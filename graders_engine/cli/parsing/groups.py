@@ -9,8 +9,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     MAIN: (
         "--grader", "--train", "--validation", "--samples", "--job", "--data", "--into", "--out",
         "--model-sample", "--item", "--sample", "--reference-answer",
-        "--human", "--row", "--host", "--port", "--api-key", "--jobs", "--project", "--model", "--messages",
-        "--sampling-params", "--name", "--from-api", "--check", "--file",
+        "--human", "--row", "--host", "--port", "--no-open", "--api-key", "--jobs", "--project",
+        "--model", "--messages", "--sampling-params", "--name", "--from-api", "--check", "--file",
         "--templates",
     ),
     "Data": (
@@ -31,7 +31,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Metrics": ("--variant", "--embeddings", "--max-text-chars"),
     "Sandbox": ("--sandbox", "--limit"),
-    "Access": ("--no-auth", "--allow-endpoints", "--log-bodies"),
+    "Access": ("--read-only", "--no-auth", "--allow-endpoints", "--log-bodies"),
     "Limits": (
         "--max-body-bytes", "--max-row-bytes", "--max-queue", "--deadline-s", "--read-timeout-s",
     ),

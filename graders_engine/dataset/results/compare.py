@@ -151,7 +151,6 @@ class Comparison:
     setting_changes: tuple[Change, ...]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
 def compare(
     before: Path, after: Path, *, top: int = TOP, sources: Sources | None = None
 ) -> Comparison:
@@ -169,7 +168,21 @@ def compare(
         InvalidRequest: no row has a value at the path by which rows are to be paired.
     """
     first, second = RunColumns(before), RunColumns(after)
-    pairing = pair_rows(first, second, sources or Sources())
+    return compare_pairs(first, second, pair_rows(first, second, sources or Sources()), top=top)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, which is said
+def compare_pairs(
+    first: RunColumns, second: RunColumns, pairing: Pairing, *, top: int = TOP
+) -> Comparison:
+    """Compare two runs whose rows are paired.
+
+    Args:
+        first: the first run.
+        second: the second run.
+        pairing: their pairs, as `pair_rows` gives them.
+        top: how many rows of each kind to keep.
+    """
     here, there = pairing.before, pairing.after
     was, is_ = first.standings[here], second.standings[there]
     old, new = first.rewards[here], second.rewards[there]

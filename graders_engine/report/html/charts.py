@@ -36,7 +36,10 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 
 @dataclass(frozen=True, slots=True)
 class Rect:
-    """A rectangle of a chart, as the values of its SVG attributes, and what it says when pointed at."""
+    """A rectangle of a chart, as the values of its SVG attributes, and what it says when pointed at.
+
+    `span` selects its rows (`Histogram.spans`); empty where nothing does.
+    """
 
     label: str
     count: int
@@ -45,6 +48,7 @@ class Rect:
     y: str = "0"
     height: str = "0"
     middle: str = "0"
+    span: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +113,9 @@ def bar_chart(
     height_of, y_ticks = (_log_scale if is_log else _linear_scale)(max(counts))
     places = _Places.of(histogram, end)
     bars = [
-        _bar(label, count, middle, width, height_of)
-        for label, count, (middle, width) in zip(
-            histogram.labels, histogram.counts, places.bars, strict=True
+        replace(_bar(label, count, middle, width, height_of), span=span)
+        for label, count, (middle, width), span in zip(
+            histogram.labels, histogram.counts, places.bars, histogram.spans, strict=True
         )
         if count
     ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import unescape
 from pathlib import Path
 
 from graders_engine.dataset.results.changes import Change
@@ -39,6 +41,8 @@ SUMMARY_CHARS = 120
 """Characters of a text in the line of a row that is closed."""
 LISTED = 24
 """Sub-rewards that are listed with a row."""
+_SECTION = re.compile(r'(?s)<section id="([\w-]+)".*?>\n(.*?)</section>')
+_HEADING = re.compile("<h2 [^>]*>(.*?)</h2>")
 _FILTERS = (
     formatting.format_correlation,
     formatting.format_count,
@@ -152,6 +156,22 @@ def comparison_page(
     )
     # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
     return visible(page)
+
+
+def comparison_sections(
+    comparison: Comparison, origins: Sequence[Provenance] = ()
+) -> Iterator[tuple[str, str, str]]:
+    """(id, heading, HTML below it) of the page's sections without those that list rows.
+
+    Args:
+        comparison: the comparison.
+        origins: as for `comparison_page`.
+    """
+    numbers_only = replace(comparison, changed_most=(), status_changes=())
+    page = comparison_page(numbers_only, (RowTexts(), RowTexts()), origins)
+    for id_, html in _SECTION.findall(page):  # texts are escaped: no other markup is there
+        heading = _HEADING.search(html)
+        yield id_, unescape(heading[1]) if heading else id_, _HEADING.sub("", html, 1)
 
 
 def _short_names(comparison: Comparison) -> tuple[str, str]:

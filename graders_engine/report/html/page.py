@@ -79,48 +79,15 @@ def report_page(
     style, script = (
         "".join(source_of(made, name) for name in names) for names in (styles, _SCRIPTS)
     )
-    tally, why_no_texts = numbers.digest.tally, provenance.without_folders(texts.why_none)
-    grouped = tally.grouped
+    why_no_texts = provenance.without_folders(texts.why_none)
     template = "page.html.jinja" if run is None else "eval-run.html.jinja"
     page = made.get_template(template).render(
+        **_values(numbers, provenance, texts, run),
         run=run,
         engine=provenance.engine,
-        numbers=numbers,
-        grouped=grouped,
-        unit=formatting.rows_name(grouped=grouped),
-        tally=tally,
-        provenance=provenance,
-        grader_json=_grader_json(provenance.grader),
-        sections=list(_sections(numbers)),
-        statuses=formatting.STATUS_MEANINGS,
-        kind_choices=_kind_choices(),
-        blames=formatting.BLAME_MEANINGS,
-        warnings=[
-            *map(provenance.without_folders, _warnings(provenance, run)),
-            *([] if grouped else texts.hints),
-        ],
-        much_blamed=[
-            *formatting.much_blamed(
-                tally.blames, tally.rows, grouped=grouped, reasons=tally.reasons
-            ),
-            *formatting.clamped_numbers(tally),
-        ],
-        reasons=[
-            (times, one_line(first, formatting.MAX_REASON))
-            for times, first in formatting.most_frequent(tally.reasons)
-        ],
-        parts_left_out=list(formatting.parts_left_out(tally)),
-        uncounted={
-            "failed" if blame == "infrastructure" else blame: count
-            for blame, count in tally.blames.items()
-            if blame not in SERVED
-        },
-        printed=PRINTED_ROWS,
-        charts=charts,
-        cards=list(cards(numbers.digest, texts)),
-        why_no_texts=why_no_texts,
-        slowest=slowest(numbers.digest, texts),
-        row_data=row_data(numbers.digest, texts, why_no_texts) if tally.rows else None,
+        row_data=row_data(numbers.digest, texts, why_no_texts)
+        if numbers.digest.tally.rows
+        else None,
         style=style,
         style_hash=policy_hash(style),
         script=script,
@@ -135,6 +102,72 @@ def _warnings(provenance: Provenance, run: eval_run.RunSummary | None) -> Iterat
     for warning in provenance.warnings:
         if run is None or warning != UNFINISHED:
             yield warning
+
+
+def report_sections(
+    numbers: Numbers, provenance: Provenance, texts: RowTexts
+) -> Iterator[tuple[Section, str]]:
+    """The sections of the page as HTML, each by itself; not the table of rows, which needs the script.
+
+    Args:
+        numbers: the run in numbers.
+        provenance: what produced the numbers.
+        texts: the texts of the rows that are shown.
+    """
+    made = environment(_FILTERS)
+    values = _values(numbers, provenance, texts)
+    for section in (Section("overview", "Overview"), *values["sections"]):
+        if section.id != "table":
+            template = made.get_template(f"sections/{section.id}.html.jinja")
+            yield section, visible(template.render(values))
+
+
+def _values(
+    numbers: Numbers,
+    provenance: Provenance,
+    texts: RowTexts,
+    run: eval_run.RunSummary | None = None,
+) -> dict[str, Any]:
+    """What the templates of the sections read."""
+    tally = numbers.digest.tally
+    grouped = tally.grouped
+    return {
+        "numbers": numbers,
+        "grouped": grouped,
+        "unit": formatting.rows_name(grouped=grouped),
+        "tally": tally,
+        "provenance": provenance,
+        "grader_json": _grader_json(provenance.grader),
+        "sections": list(_sections(numbers)),
+        "statuses": formatting.STATUS_MEANINGS,
+        "kind_choices": list(_kind_choices()),
+        "blames": formatting.BLAME_MEANINGS,
+        "warnings": [
+            *map(provenance.without_folders, _warnings(provenance, run)),
+            *([] if grouped else texts.hints),
+        ],
+        "much_blamed": [
+            *formatting.much_blamed(
+                tally.blames, tally.rows, grouped=grouped, reasons=tally.reasons
+            ),
+            *formatting.clamped_numbers(tally),
+        ],
+        "reasons": [
+            (times, one_line(first, formatting.MAX_REASON))
+            for times, first in formatting.most_frequent(tally.reasons)
+        ],
+        "parts_left_out": list(formatting.parts_left_out(tally)),
+        "uncounted": {
+            "failed" if blame == "infrastructure" else blame: count
+            for blame, count in tally.blames.items()
+            if blame not in SERVED
+        },
+        "printed": PRINTED_ROWS,
+        "charts": charts,
+        "cards": list(cards(numbers.digest, texts)),
+        "why_no_texts": provenance.without_folders(texts.why_none),
+        "slowest": slowest(numbers.digest, texts),
+    }
 
 
 def _sections(numbers: Numbers) -> Iterator[Section]:

@@ -33,12 +33,14 @@ class StoredRoutes:
     """What an application with a store has besides others.
 
     Attributes:
+        store: the store.
         routes: over the store.
         schemas: that their descriptions name.
         during: what runs while the application lives.
         on_late: ends what requests wait for, when the server has stopped for a while.
     """
 
+    store: Store
     routes: Sequence[Route] = ()
     schemas: Mapping[str, Any] = field(default_factory=dict)
     during: Sequence[AbstractAsyncContextManager[object]] = ()
@@ -81,6 +83,7 @@ def opened(
         count_runs(served, metrics)
         evals = eval_routes(Context(served, engine, supervisor.wake))
         yield StoredRoutes(
+            store,
             [*FileRoutes(served, metrics).routes(), *evals],
             {**FILE_SCHEMAS, **EVAL_SCHEMAS},
             [served.living(), supervised(supervisor)],

@@ -16,7 +16,15 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)')
 
 
 class InvalidDocument(InvalidRequest):
-    """Raised when a text is neither JSON nor YAML with JSON values only."""
+    """Raised when a text is neither JSON nor YAML with JSON values only.
+
+    Attributes:
+        span: where the fault is; None for the whole text.
+    """
+
+    def __init__(self, message: str, span: Span | None = None) -> None:
+        self.span = span
+        super().__init__(message)
 
 
 def invalid(what: str, reason: str, span: Span) -> InvalidDocument:
@@ -28,7 +36,7 @@ def invalid(what: str, reason: str, span: Span) -> InvalidDocument:
         lines.append(span.caret())
     if _has_bare_template(span):
         lines.append('A template must be in quotes, as in {input: "{{sample.output_text}}"}.')
-    return InvalidDocument("\n".join(lines))
+    return InvalidDocument("\n".join(lines), span)
 
 
 def _has_bare_template(fault: Span) -> bool:

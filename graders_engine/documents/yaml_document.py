@@ -1,4 +1,4 @@
-"""YAML 1.2 with JSON values only, from its nodes; the rules are those of `documents`."""
+"""YAML 1.2 with JSON values only, from its nodes; the rules are those of `load`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Any, NoReturn
 
-from graders_engine.cli.parsing.invalid_document import invalid
+from graders_engine.documents.invalid_document import invalid
 from graders_engine.language.json_fault import TYPOGRAPHIC
 from graders_engine.language.span import Span
 

@@ -1,0 +1,1 @@
+"""The page: runs in the browser, from a server on this machine."""

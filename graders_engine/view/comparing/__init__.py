@@ -1,0 +1,1 @@
+"""Two runs over the same rows: their figures, and what became of each row."""

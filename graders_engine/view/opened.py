@@ -1,0 +1,346 @@
+"""Runs that are open: their numbers, texts and searches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import numpy as np
+
+from graders_engine.dataset.results.line import ResultLine, lines_of
+from graders_engine.dataset.results.meta import read_meta
+from graders_engine.dataset.rows.records import RowRef
+from graders_engine.errors import DataSetError
+from graders_engine.report.row_texts import RowKey, RowText, keys_of
+from graders_engine.view.columns import ViewColumns
+from graders_engine.view.loading.snapshot import Snapshot
+from graders_engine.view.prompts import Prompts
+from graders_engine.view.query import Order, Query, require_names
+from graders_engine.view.reading import Headline as Headline
+from graders_engine.view.reading import Reading, read, stamp_of
+from graders_engine.view.reading import headline as headline
+from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
+from graders_engine.view.searching.folding import Folding
+from graders_engine.view.searching.terms import parse_terms
+from graders_engine.view.selection import Selection, position_in
+from graders_engine.view.summary import Summary
+from graders_engine.view.texts import DataRows, RunTexts
+
+OPEN_RUNS = 4
+"""Runs that are open at the same time."""
+_LOOK_S = 0.5
+"""So often it is looked at whether the results have grown."""
+_REST = 10
+"""Between two readings of a file that grows, so many times as long as one takes."""
+AHEAD_BYTES = 64 << 20
+"""The texts of a data set that is no larger are made ready to be searched when the run is opened."""
+_WAIT_S = 0.3
+"""So long an answer waits for a file that is read for the first time."""
+
+
+class OpenRun:
+    """A run that is open. All methods may be called from any thread.
+
+    Args:
+        path: the results file, of either format.
+        data: where the data set is now, if it was moved.
+
+    Attributes:
+        path: the results file.
+    """
+
+    def __init__(self, path: Path, data: Path | None = None) -> None:
+        self.path, self._data = path, data
+        self._lock = Lock()
+        self._snapshot: Snapshot | None = None
+        self._error: DataSetError | None = None
+        self._reading = Reading(0, 0)
+        self._thread: Thread | None = None
+        self._ended = Event()
+        self._looked = -1e9
+        self._failed_at: list[int] | None = None
+        self._texts: RunTexts | None = None
+        self._folding: Folding | None = None
+        self._closed, self._took_s = False, 0.0
+        self._replaced: list[Path] = []
+
+    def ready(self) -> Reading | None:
+        """None if the run can be used; else how far it was read. It takes up what was added to the file.
+
+        Raises:
+            DataSetError: it is not a results file, or cannot be read.
+        """
+        self._look()
+        if self._snapshot is None and self._error is None:
+            self._ended.wait(_WAIT_S)
+        if self._snapshot is not None:
+            return None
+        if self._error is not None:
+            raise self._error
+        return self._reading
+
+    def _look(self) -> None:
+        """Read the file behind, if it is not the one that was read."""
+        with self._lock:
+            now = time.monotonic()
+            if self._thread is not None or now - self._looked < max(_LOOK_S, _REST * self._took_s):
+                return
+            self._looked = now
+            try:
+                stamp = stamp_of(self.path)
+            except DataSetError as error:
+                self._snapshot, self._error = None, error
+                return
+            snapshot = self._snapshot
+            if stamp == (self._failed_at if snapshot is None else snapshot.stamp):
+                if snapshot is not None:
+                    snapshot.columns.meta = read_meta(self.path)
+                return
+            self._ended.clear()
+            self._thread = Thread(
+                target=self._read, args=(stamp,), name="graders-view-read", daemon=True
+            )
+            self._thread.start()
+
+    def _read(self, stamp: list[int]) -> None:
+        def report(done: int, of: int) -> None:
+            self._reading = Reading(done, of)
+
+        before, started = self._snapshot, time.monotonic()
+        try:
+            found = read(self.path, report)
+        except DataSetError as error:
+            self._snapshot, self._error, self._failed_at = None, error, stamp
+        else:
+            if self._texts is None:
+                self._texts = RunTexts(found.columns.meta, self.path, self._data, self._fold_ahead)
+                self._texts.prepare()
+            self._snapshot = Snapshot(found, self._texts)
+            self._error, self._failed_at = None, None
+        finally:
+            with self._lock:
+                self._thread = None
+            self._ended.set()
+            self._took_s = time.monotonic() - started
+        if before is not None and self._snapshot is not None:
+            before.searches.stop()
+            if before.columns.folder != self._snapshot.columns.folder:
+                self._replaced.append(before.columns.folder)
+        for folder in self._replaced[:-1]:  # a request may still read the last one
+            self._replaced.remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _fold_ahead(self, data: DataRows) -> None:
+        """Make the texts of a small data set ready to be searched before anybody asks for it."""
+        if data.starts[-1] <= AHEAD_BYTES and not self._closed:
+            self._folding = Folding.of(data)
+            self._folding.start()
+
+    def _now(self) -> Snapshot:
+        self.ready()
+        snapshot = self._snapshot
+        if snapshot is None:
+            raise DataSetError(f"{self.path} is still being read.")
+        return snapshot
+
+    @property
+    def columns(self) -> ViewColumns:
+        """The numbers, which serve wherever a `RunColumns` does."""
+        return self._now().columns
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What gave the results."""
+        return self._now().columns.meta
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the sub-rewards."""
+        return self._now().columns.keys
+
+    @property
+    def flags(self) -> dict[str, int]:
+        """How many rows have each flag."""
+        return self._now().columns.flag_counts()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether rows are samples of prompts."""
+        return self._now().columns.codes is not None
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """The prompts; None if rows are no samples of prompts."""
+        return self._now().prompts
+
+    def rows(self, query: Query) -> Selection:
+        """The rows that a query asks for.
+
+        A search that takes longer than 300 ms goes on behind; the same query again has what was found since.
+
+        Raises:
+            InvalidRequest: the run has no such sub-reward or flag, or the expression is none.
+            DataSetError: it is still being read.
+        """
+        now = self._now()
+        require_names(query, now.columns)
+        terms = parse_terms(query.q)
+        mask, state = now.mask(query), None
+        key: Hashable = (query.filters, frozenset(terms))
+        if terms:
+            search = now.searches.ask(terms)
+            state = search.state()
+            if not state.done or state.problem:
+                key = None  # more may be found
+            mask = search.mask.copy() if mask is None else search.mask & mask
+        order = now.order(query.sort, key, mask)
+        count = len(now.columns) if order is None else len(order)
+        summary = now.summary_of(key, mask)
+        page = self._page(query, order, count)
+        return Selection(order, count, query.per_page, page, summary, state)
+
+    def _page(self, query: Query, order: Order | None, count: int) -> int:
+        """The page that is asked for; if none is, that of the row."""
+        last = max(-(-count // query.per_page), 1)
+        if query.page is not None:
+            return min(query.page, last)
+        index = None if query.row is None else self.index_of(query.row)
+        at = None if index is None else position_in(order, count, index)
+        return 1 if at is None else at // query.per_page + 1
+
+    def summary_all(self) -> Summary:
+        """The numbers of all rows."""
+        return self._now().summary
+
+    def index_of(self, row: RowKey) -> int | None:
+        """The index of a row; None if the results have none. "68" is also the one sample of its line."""
+        columns = self._now().columns
+        rows = np.flatnonzero(columns.lines == row.line)
+        numbers = columns.numbers[rows].tolist()
+        wanted = keys_of(row.line, row.sample or 1)
+        for key in sorted(wanted, key=lambda key: key != row):
+            if key.sample in numbers:
+                return int(rows[numbers.index(key.sample)])
+        return None
+
+    def name_of(self, index: int) -> str:
+        """Its name: "68#2"."""
+        return self._now().columns.name_of(index)
+
+    def key_of(self, index: int) -> RowKey:
+        """Its line and its number among the line's samples, or 0."""
+        columns = self._now().columns
+        return RowKey(int(columns.lines[index]), int(columns.numbers[index]))
+
+    def siblings(self, index: int) -> list[int]:
+        """All rows of its prompt, itself included, in the order of the file."""
+        codes = self._now().columns.codes
+        if codes is None:
+            return [index]
+        found: list[int] = np.flatnonzero(codes == codes[index]).tolist()
+        return found
+
+    def result(self, index: int) -> ResultLine:
+        """The recorded line, read from the file.
+
+        Raises:
+            DataSetError: the file has changed.
+        """
+        return self._now().columns.result(index)
+
+    def row(self, index: int) -> RowRef:
+        """The row of the data set, as it is graded.
+
+        Raises:
+            DataSetError: the data was moved or changed, or is still being read.
+        """
+        return self.data_texts.row(*self.key_of(index))
+
+    def texts(self, indexes: Sequence[int]) -> list[RowText]:
+        """The whole texts of rows. The id is the item's, or else the name of its prompt if that is no line's.
+
+        Raises:
+            DataSetError: as for `row`.
+        """
+        columns = self._now().columns
+        keys = [self.key_of(index) for index in indexes]
+        found = self.data_texts.texts(keys)
+        for at, (index, text) in enumerate(zip(indexes, found, strict=True)):
+            if not text.id and columns.groups[index] < 0:
+                group = columns.result(index).group or ""
+                found[at] = text._replace(id="" if group == str(keys[at].line) else group)
+        return found
+
+    @property
+    def data_texts(self) -> RunTexts:
+        """The data set."""
+        self._now()
+        assert self._texts is not None  # noqa: S101 - made before the first snapshot is used
+        return self._texts
+
+    @property
+    def data_problem(self) -> str:
+        """A sentence that says why there are no texts; empty if there are."""
+        return self.data_texts.problem
+
+    def excerpts(self, indexes: Sequence[int], query: Query) -> list[Excerpt]:
+        """What to show of each row's texts: around the searched words, or the beginning of the sample.
+
+        Raises:
+            InvalidRequest: an expression of the search is none.
+            DataSetError: as for `row`.
+        """
+        terms = parse_terms(query.q)
+        found = []
+        for index, text in zip(indexes, self.texts(indexes), strict=True):
+            excerpt = excerpt_of(text, terms)
+            if terms and not excerpt.marks and self.columns.flag_sets[index]:
+                details = "\n".join(filter(None, self.result(index).flags.values()))
+                excerpt = flags_excerpt(details, terms) or excerpt
+            found.append(excerpt)
+        return found
+
+    def close(self) -> None:
+        """End what runs behind."""
+        self._closed = True
+        if self._snapshot is not None:
+            self._snapshot.searches.stop()
+        if self._folding is not None:
+            self._folding.release()
+
+
+class RunCache:
+    """The runs that are open, at most `OPEN_RUNS`; the one that was not used for longest is closed."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[tuple[str, Path | None], OpenRun] = OrderedDict()
+        self._lock = Lock()
+
+    def open(self, path: Path, data: Path | None = None) -> OpenRun:
+        """Open a run; a file that is new is read behind (`OpenRun.ready`).
+
+        Args:
+            path: the results file.
+            data: where the data set is now, if it was moved.
+        """
+        key = (os.path.realpath(lines_of(path)), data)
+        with self._lock:
+            run = self._runs.get(key)
+            if run is None:
+                run = self._runs[key] = OpenRun(path, data)
+            self._runs.move_to_end(key)
+            while len(self._runs) > OPEN_RUNS:
+                self._runs.popitem(last=False)[1].close()
+            return run
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            while self._runs:
+                self._runs.popitem()[1].close()

@@ -1,0 +1,132 @@
+"""The overview of a run: its figures as JSON, and the report's sections as trees that a page builds from.
+
+The sections are those of `graders report`, from the same templates: a figure cannot differ between the two.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from graders_engine.dataset.results.digest import digest
+from graders_engine.dataset.results.line import lines_of
+from graders_engine.dataset.results.meta import meta_path
+from graders_engine.errors import DataSetError
+from graders_engine.report.html.page import report_sections
+from graders_engine.report.numbers import numbers_of
+from graders_engine.report.provenance import Provenance
+from graders_engine.report.row_texts import texts_of
+from graders_engine.report.run_json import numbers_json
+from graders_engine.view.context import Request, StillReading, View
+from graders_engine.view.opened import OpenRun
+from graders_engine.view.regrading import grader_of
+from graders_engine.view.trees import trees
+
+KEPT = 8
+"""Overviews that are kept until their files change."""
+WAIT_S = 1.0
+"""How long a request waits for one; it asks again then."""
+
+
+class Overviews:
+    """The overviews of runs; each is made once, in a thread of its own, and then kept."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[object, Future[dict[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, view: View, request: Request) -> dict[str, Any]:
+        """`GET api/runs/{run}`."""
+        run = view.opened(request)
+        run_id = request.path["run"]
+        made = self._made(view, run, run_id)
+        grader = grader_of(run.meta, view.settings)
+        needs = grader.needs
+        provenance = Provenance(run.path, run.meta, view.data)
+        return {
+            "run": view.source(request).run_json(run_id),
+            "keys": run.keys,
+            "flags": run.flags,
+            "grouped": run.grouped,
+            "unit": "samples" if run.grouped else "rows",
+            **made,
+            "data": {"path": provenance.data, "problem": _data_problem(run, provenance)},
+            "needs": {"judge": needs.judge, "python": needs.python, "endpoint": needs.endpoint},
+            "grader": provenance.grader or None,
+            "grader_problem": grader.problem,
+        }
+
+    def _made(self, view: View, run: OpenRun, run_id: str) -> dict[str, Any]:
+        """The numbers and sections of a run.
+
+        Raises:
+            StillReading: they are being made.
+        """
+        path = lines_of(run.path)
+        key = (run_id, path, view.data, _stamp(path), _stamp(meta_path(path)))
+        with self._lock:
+            future = self._kept.get(key)
+            if future is None:
+                future = self._kept[key] = Future()
+                threading.Thread(
+                    target=_make,
+                    args=(future, view, run, run_id),
+                    name="graders-view-overview",
+                    daemon=True,
+                ).start()
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        try:
+            return future.result(WAIT_S)
+        except TimeoutError:
+            raise StillReading(0, path.stat().st_size) from None
+
+
+def _make(future: Future[dict[str, Any]], view: View, run: OpenRun, run_id: str) -> None:
+    try:
+        future.set_result(_numbers_and_sections(view, run, run_id))
+    except BaseException as error:  # noqa: BLE001 - those who wait for the result get it
+        future.set_exception(error)
+
+
+def _numbers_and_sections(view: View, run: OpenRun, run_id: str) -> dict[str, Any]:
+    meta = dict(run.meta)
+    numbers = numbers_of(digest(run.path), meta)
+    provenance = Provenance(run.path, meta, view.data)
+    texts = texts_of(numbers.digest.extremes(), meta, view.data, file=run.path)
+    rows = rows_address(run_id)
+    return {
+        "samples_per_prompt": numbers.groups.sizes[1] if numbers.groups else None,
+        "numbers": {**numbers_json(numbers, provenance), "results": run_id},
+        "sections": [
+            {"id": section.id, "heading": section.heading, "tree": ["div", {}, trees(html, rows)]}
+            for section, html in report_sections(numbers, provenance, texts)
+        ],
+    }
+
+
+def rows_address(run: str) -> str:
+    """The address of a run's rows."""
+    return f"/view/runs/{quote(run, safe='')}/rows"
+
+
+def _data_problem(run: OpenRun, provenance: Provenance) -> str:
+    try:
+        problem = run.data_problem
+    except DataSetError as error:
+        problem = str(error)
+    return provenance.without_folders(problem)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,1 @@
+"""Finding rows by what is in their texts."""

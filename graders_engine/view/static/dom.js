@@ -1,0 +1,196 @@
+// Elements, and numbers as the report writes them. Texts become text nodes: nothing is ever read as markup.
+
+const HTML = new Set(
+  ("a abbr article aside b bdi br button caption code dd del details dialog div dl dt em fieldset figcaption figure " +
+    "footer form h1 h2 h3 h4 header hr i input ins kbd label legend li main mark nav ol optgroup option output p pre " +
+    "progress s section select small span strong sub summary sup table tbody td textarea tfoot th thead tr u ul wbr")
+    .split(" "),
+);
+const SVG = new Set("svg g path rect line circle ellipse polyline polygon text tspan title desc".split(" "));
+const ATTRIBUTES = new Set(
+  ("class id title href rel dir lang role tabindex type name value placeholder for scope colspan rowspan hidden " +
+    "disabled checked selected open autocomplete autocapitalize spellcheck min max step rows cols wrap maxlength " +
+    "readonly multiple label inputmode enterkeyhint list size start viewBox x y x1 x2 y1 y2 width height d points " +
+    "cx cy r rx ry dx dy transform fill-opacity text-anchor preserveAspectRatio focusable " +
+    "accesskey reversed draggable popover").split(" "),
+);
+const SPACE = "http://www.w3.org/2000/svg";
+
+const isAllowed = (name) => ATTRIBUTES.has(name) || /^(aria|data)-[a-z0-9-]+$/.test(name);
+// Links stay on this server's pages: no text of a row can make one that leads elsewhere.
+const isLink = (value) => /^(\/view\/|\?|#)/.test(value);
+
+const setAttribute = (element, name, value) => {
+  if (value === null || value === undefined || value === false) return;
+  if (!isAllowed(name)) throw new TypeError(`No attribute '${name}' is allowed here.`);
+  if (name === "href" && !isLink(String(value))) throw new TypeError("Links lead to pages of this server only.");
+  element.setAttribute(name, value === true ? "" : String(value));
+};
+
+const append = (element, children) => {
+  for (const child of children.flat(Infinity))
+    if (child !== null && child !== undefined && child !== false && child !== "") element.append(child);
+  return element;
+};
+
+// An element. `attributes` may hold `on`: {event: listener}. Children: texts, numbers, nodes, lists of them, null.
+export const h = (name, attributes = {}, ...children) => {
+  const isSvg = SVG.has(name);
+  if (!isSvg && !HTML.has(name)) throw new TypeError(`No element '${name}' is allowed here.`);
+  const made = isSvg ? document.createElementNS(SPACE, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {}))
+    if (key === "on") for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
+    else setAttribute(made, key, value);
+  return append(made, children);
+};
+
+// What the server sends as a tree, [name, {attribute: value}, [children]] or a text, as nodes. What is not
+// allowed is left out, and its children stay.
+export const fromTree = (tree, inSvg = false) => {
+  if (!Array.isArray(tree)) return document.createTextNode(visible(String(tree ?? "")));
+  const [name, attributes, children] = tree;
+  const isSvg = name === "svg" || (inSvg && (name === "a" || SVG.has(name)));
+  const within = isSvg;
+  const nodes = (children ?? []).map((child) => fromTree(child, within));
+  if (!isSvg && !HTML.has(name)) return append(document.createDocumentFragment(), nodes);
+  const made = isSvg ? document.createElementNS(SPACE, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {}))
+    if (isAllowed(key) && (key !== "href" || isLink(String(value)))) setAttribute(made, key, value);
+  append(made, nodes);
+  // A picture hides what is in it from those who listen; one with links is a group of them.
+  if (name === "svg" && made.querySelector("a")) made.setAttribute("role", "group");
+  return made;
+};
+
+export const replace = (element, ...children) => append((element.replaceChildren(), element), children);
+
+// --- numbers, see formatting.py
+
+// A number with up to four decimals; a very small or very large one with three significant digits.
+export const number = (value) => {
+  if (value === null || value === undefined) return "-";
+  const size = Math.abs(value);
+  if (size < 1e6 && Number.isInteger(value)) return String(value + 0);
+  if (size >= 1e-3 && size < 1e6) return value.toFixed(4).replace(/\.?0+$/, "");
+  if (size >= 1e-4 && size < 1) return String(Number(value.toPrecision(3)));
+  return value.toExponential(2).replace(/\.?0+e/, "e").replace(/e([+-])(\d)$/, "e$10$2");
+};
+
+// A mean has all four decimals.
+export const mean = (value) => {
+  if (value === null || value === undefined) return "-";
+  return Math.abs(value) < 1e7 ? (Math.round(value * 1e4) === 0 ? 0 : value).toFixed(4) : number(value);
+};
+
+export const count = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
+
+export const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
+
+export const seconds = (value) => {
+  if (value === null || value === undefined) return "-";
+  if (value >= 0.99995) return `${value.toFixed(2)} s`;
+  return value >= 0.99995e-3 ? `${(1e3 * value).toFixed(1)} ms` : `${(1e6 * value).toFixed(0)} µs`;
+};
+
+export const bytes = (value) => {
+  const units = ["B", "kB", "MB", "GB"];
+  let at = 0;
+  for (; value >= 1000 && at < 3; at++) value /= 1000;
+  return `${value.toFixed(at && value < 10 ? 1 : 0)} ${units[at]}`;
+};
+
+// How many decimals of a column are seen; null where its numbers are of other forms, such as 1e-05.
+export const placesOf = (values) => Math.max(0, ...values.map((value) => decimalsOf(number(value)) ?? 0));
+const decimalsOf = (text) => {
+  const found = /^-?\d+(?:\.(\d+))?$/.exec(text);
+  return found ? (found[1] ?? "").length : null;
+};
+
+// A number for a column of so many places: the points stand below each other, see base.css.
+export const aligned = (value, places, attributes = {}) => {
+  const text = number(value);
+  const own = decimalsOf(text) ?? places;
+  const pad = own < places ? `${own ? "more" : "point"}-${places - own}` : "";
+  return h("span", { ...attributes, class: `${pad} ${attributes.class ?? ""}`.trim() || null }, text);
+};
+
+// The class of a reward's tint: full marks are quiet, and what is missing shows, darker the less there is.
+export const tint = (value) => {
+  if (value === null || value === undefined) return "none";
+  if (value >= 1) return "full";
+  return `m${Math.min(5, Math.max(1, Math.ceil(5 * (1 - value))))}`;
+};
+
+// --- texts: no character may hide, or change the direction of others
+
+const HIDDEN =
+  // eslint-disable-next-line no-control-regex
+  /[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u2028\u2029\ufffe\uffff\u{e0000}-\u{e0fff}]|\p{Cs}/gu;
+const NAMES = {
+  0x00: "NUL", 0x07: "BEL", 0x08: "BS", 0x0d: "CR", 0x1b: "ESC", 0x7f: "DEL", 0x85: "NEL", 0xad: "SHY", 0x61c: "ALM",
+  0x200b: "ZWSP", 0x200e: "LRM", 0x200f: "RLM", 0x202a: "LRE", 0x202b: "RLE", 0x202c: "PDF", 0x202d: "LRO",
+  0x202e: "RLO", 0x2028: "LS", 0x2029: "PS", 0x2060: "WJ", 0x2066: "LRI", 0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI",
+  0xfeff: "BOM",
+};
+const nameOf = (character) => {
+  const code = character.codePointAt(0);
+  return NAMES[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+};
+
+// The text with each hidden character as its name in angle brackets, for places that hold texts only.
+export const visible = (text) =>
+  text.replaceAll("\r\n", "\n").replace(HIDDEN, (character) => `⟨${nameOf(character)}⟩`);
+
+// The same as nodes, the names set off from the text.
+export const shown = (text) => {
+  const whole = text.replaceAll("\r\n", "\n");
+  const nodes = [];
+  let end = 0;
+  for (const match of whole.matchAll(HIDDEN)) {
+    nodes.push(whole.slice(end, match.index), h("span", { class: "hidden" }, nameOf(match[0])));
+    end = match.index + match[0].length;
+  }
+  return [...nodes, whole.slice(end)];
+};
+
+// The words of a search as the server takes them: words, words in quotes as one, /an expression/.
+export const expressionOf = (search) => {
+  const whole = /^\/(.+)\/$/.exec(search.trim());
+  const escaped = [...search.matchAll(/"([^"]+)"|(\S+)/g)].map(([, quoted, word]) =>
+    (quoted ?? word).replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"),
+  );
+  if (!whole && !escaped.length) return null;
+  try {
+    return new RegExp(whole ? whole[1] : escaped.join("|"), "giu");
+  } catch {
+    return null; // the server says what is wrong with it
+  }
+};
+
+const MOST_MARKS = 2000;
+
+// The text as nodes, with what a search found marked.
+export const marked = (text, expression) => {
+  if (!expression) return shown(text);
+  const nodes = [];
+  let end = 0;
+  for (const match of text.matchAll(expression)) {
+    if (!match[0]) continue;
+    nodes.push(shown(text.slice(end, match.index)), h("mark", {}, shown(match[0])));
+    end = match.index + match[0].length;
+    if (nodes.length >= 2 * MOST_MARKS) break;
+  }
+  return [nodes, shown(text.slice(end))].flat(2);
+};
+
+// Saves a text or a blob as a file.
+export const save = (content, name) => {
+  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content]));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+};

@@ -1,0 +1,31 @@
+// The sections of the report; every bar, flag, sub-reward and row of them leads to the rows with that filter.
+
+import { fromTree, h, replace, shown } from "./dom.js";
+import { runHref } from "./state.js";
+
+export const start = async (root, context) => {
+  const { api, run, signal } = context;
+  const reading = h("div", { class: "empty" });
+  const waiting = setTimeout(() => replace(root, reading), 200);
+  const data = await api.get(`runs/${encodeURIComponent(run)}`, {
+    signal,
+    onReading: ({ done, of }) => replace(reading, h("h1", {}, "Reading the results"), h("progress", { max: of, value: done, "aria-label": "Read" }), h("p", { class: "quiet" }, `${of ? Math.floor((100 * done) / of) : 0} %; once only, until they change.`)),
+  });
+  clearTimeout(waiting);
+  context.hasPrompts(data.grouped);
+  const sections = data.sections.filter(({ tree }) => tree);
+  replace(
+    root,
+    h("div", { class: "overview" },
+      h("nav", { class: "contents", "aria-label": "Sections" },
+        h("ul", {}, sections.map(({ id, heading }) => h("li", {}, h("a", { href: `#${id}` }, heading))))),
+      h("div", { class: "report" },
+        h("div", { class: "overview-top" }, h("h1", { dir: "auto" }, shown(run)),
+          h("p", {}, h("a", { class: "button main", href: runHref(run, "rows") }, "All rows"))),
+        data.run.problem && h("p", { class: "warning", dir: "auto" }, shown(data.run.problem)),
+        data.data?.problem && h("p", { class: "warning", dir: "auto" }, shown(data.data.problem)),
+        data.grader_problem && h("p", { class: "warning", dir: "auto" }, shown(data.grader_problem)),
+        sections.map(({ id, heading, tree }) => h("section", { id }, h("h2", {}, heading), fromTree(tree))))),
+  );
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+};

@@ -1,0 +1,1 @@
+"""Grade some rows with a grader that is being written, and say what changes."""

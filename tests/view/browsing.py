@@ -1,0 +1,129 @@
+"""`graders view` in a process of its own, and a browser that looks at it, one step at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.report.browser import TIMEOUT_S, Page, find_browser, open_browser
+
+BROWSER = find_browser()
+
+
+@contextmanager
+def viewed(folder: Path) -> Iterator[str]:
+    """The address that `graders view` prints for a folder, with its key."""
+    command = [sys.executable, "-m", "graders_engine", "view", str(folder), "--no-open", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert "/view/#key=" in line, line
+            yield line.split()[-1]
+            process.send_signal(signal.SIGINT)
+            process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+
+
+class Tab:
+    """A tab of the browser; selectors are those of CSS, expressions those of JavaScript.
+
+    Attributes:
+        page: the browser's page.
+        home: the address of the list of runs, without the key.
+    """
+
+    def __init__(self, runner: asyncio.Runner, page: Page, address: str) -> None:
+        self._runner = runner
+        self.page = page
+        self.home, _, self._key = address.partition("#")
+
+    def start(self) -> None:
+        """Open the address that the terminal printed."""
+        self._runner.run(self.page.go("about:blank"))  # else only the fragment would change
+        self._runner.run(self.page.go(f"{self.home}#{self._key}"))
+
+    def go(self, path: str) -> None:
+        """Open a page by its path below /view/, as from a bookmark."""
+        self._runner.run(self.page.go(self.home + path))
+
+    def value(self, expression: str) -> Any:
+        return self._runner.run(self.page.evaluate(expression))
+
+    def until(self, expression: str) -> Any:
+        """The first value of an expression that is true; how soon decides nothing."""
+        end = time.monotonic() + 6
+        tried = f"(() => {{ try {{ const found = {expression}; return found instanceof Node || found }} catch {{ }} }})()"
+        while not (found := self.value(tried)):
+            assert time.monotonic() < end, (expression, self.value("document.body.innerText")[:3000])
+            time.sleep(0.02)
+        return found
+
+    def text(self, selector: str) -> str:
+        """The text of the element once it is there and has one."""
+        found = self.until(f"document.querySelector({json.dumps(selector)}).textContent")
+        return str(found)
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element."""
+        point = self._middle(selector)
+        self._runner.run(self.page.drag(point, point))
+
+    def drag(self, start: str, end: str) -> None:
+        """Drag from the middle of an element to that of another."""
+        self._runner.run(self.page.drag(self._middle(start), self._middle(end)))
+
+    def press(self, *keys: str, control: bool = False) -> None:
+        for key in keys:
+            self._runner.run(self.page.press(key, control=control))
+
+    def write(self, text: str) -> None:
+        self._runner.run(self.page.write(text))
+
+    def look(self, width: int, scheme: str = "light") -> None:
+        self._runner.run(self.page.look(width, scheme=scheme))
+
+    def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        return self._runner.run(self.page.call(method, **arguments))
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the address."""
+        found: dict[str, str] = self.value("Object.fromEntries(new URLSearchParams(location.search))")
+        return found
+
+    def is_quiet(self) -> None:
+        """Nothing was logged, nothing was asked for elsewhere, and nothing is wider than the page."""
+        assert self.page.messages == []
+        root = self.home.removesuffix("view/")
+        assert [url for url in self.page.requested if not url.startswith((root, "about:"))] == []
+        assert self.value("document.documentElement.scrollWidth <= innerWidth")
+
+    def _middle(self, selector: str) -> tuple[float, float]:
+        x, y = self.until(
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
+            " one.scrollIntoView({block: 'nearest'}); const box = one.getBoundingClientRect();"
+            " return box.width && [box.x + box.width / 2, box.y + box.height / 2] })()"
+        )
+        return x, y
+
+
+@contextmanager
+def browsing(folder: Path, profile: Path) -> Iterator[Tab]:
+    """A browser on a page over a folder."""
+    with viewed(folder) as address, asyncio.Runner() as runner:
+        opened = open_browser(str(BROWSER), profile)
+        page = runner.run(opened.__aenter__())
+        try:
+            yield Tab(runner, page, address)
+        finally:
+            runner.run(opened.__aexit__(None, None, None))

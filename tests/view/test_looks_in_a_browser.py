@@ -1,0 +1,113 @@
+"""Every page fits its screen, in light and in dark, says nothing in the console, and can be read by all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.view.browsing import BROWSER, Tab, browsing
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
+AXE = "axe-core@4.14.1"
+RUN = "runs/sub%2Frun.jsonl"
+PAGES = {
+    "runs": ("", "document.querySelector('.mean-cell b')"),
+    "overview": (RUN, "document.querySelector('.report svg')"),
+    "rows": (f"{RUN}/rows", "document.querySelector('.rows tbody a')"),
+    "an open row": (f"{RUN}/rows?q=ACME&row=1%232", "document.querySelector('.part')"),
+    "a row's own page": (f"{RUN}/rows/1%232", "document.querySelector('.part')"),
+    "prompts": (f"{RUN}/prompts", "document.querySelector('.square')"),
+}
+FAULTS = """axe.run(document, {resultTypes: ["violations"]}).then(({violations}) =>
+  violations.filter(({impact}) => impact === "serious" || impact === "critical").flatMap(({id, nodes}) =>
+    nodes.map(({html, any}) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`)))"""
+
+
+@pytest.fixture(scope="module")
+def tab(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with browsing(folder, tmp_path_factory.mktemp("profile")) as opened:
+        opened.look(1280)
+        opened.start()
+        opened.until("document.querySelector('.mean-cell b')")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, which finds what cannot be read or reached."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not on this machine")
+    folder = tmp_path_factory.mktemp("axe")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm's registry did not answer")
+    source = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.is_file():
+        pytest.skip(f"npm could not install {AXE}: {done.stderr.strip()[-300:]}")
+    return source.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fits_screens_of_every_width_and_is_quiet(tab: Tab, page: str) -> None:
+    path, ready = PAGES[page]
+    for width in (420, 1280):
+        tab.look(width)
+        tab.go(path)
+        tab.until(ready)
+        assert tab.value("document.querySelectorAll('h1').length") == 1
+        tab.is_quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_serious_fault_of_accessibility(
+    tab: Tab, axe: str, page: str, scheme: str
+) -> None:
+    path, ready = PAGES[page]
+    tab.look(1280, scheme)
+    tab.go(path)
+    tab.until(ready)
+    tab.value(f"{axe}; null")
+    assert tab.value(FAULTS) == []
+
+
+def test_keys_have_a_list_and_a_run_is_chosen_by_name(tab: Tab) -> None:
+    tab.look(1280)
+    tab.go(f"{RUN}/rows")
+    tab.until("document.querySelector('.rows tbody a')")
+    tab.press("?")
+    listed = tab.text("dialog.keys")
+    assert all(what in listed for what in ("next row", "search", "copy the link", "only what differs"))
+    tab.press("Escape")
+    tab.until("!document.querySelector('dialog')")
+    tab.press("k", control=True)
+    tab.until("document.querySelector('dialog.choose [role=option]')")
+    tab.write("sub run")
+    tab.press("Enter")
+    tab.until("!document.querySelector('dialog') && document.querySelector('.rows tbody a')")
+    tab.is_quiet()
+
+
+def test_a_server_that_is_gone_is_said_and_asked_again(tab: Tab) -> None:
+    tab.go(f"{RUN}/rows")
+    tab.until("document.querySelector('.rows tbody a')")
+    tab.call(
+        "Network.emulateNetworkConditions",
+        offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1,
+    )  # fmt: skip
+    tab.click(".chips .chip")
+    tab.until("!document.querySelector('#notice').hidden")
+    tab.call(
+        "Network.emulateNetworkConditions",
+        offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1,
+    )  # fmt: skip
+    tab.until("document.querySelector('#notice').hidden")
+    tab.until("document.querySelector('.filters .counted').textContent.includes(' of 160')")
+    tab.page.messages.clear()  # the browser logs what it could not load
