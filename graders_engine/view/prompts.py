@@ -88,8 +88,8 @@ class Prompts:
         return {k: chance.value for k, chance in found.items() if chance is not None}
 
     @cached_property
-    def shown(self) -> dict[str, _Mask]:
-        """By the names of `SHOW`, which prompts are shown."""
+    def masks(self) -> dict[str, _Mask]:
+        """By the names of `SHOW`, which prompts are listed."""
         figures = self.figures
         some = figures.sizes > 0
         return {
@@ -100,7 +100,7 @@ class Prompts:
         }
 
     def ordered(self, show: str, by: str, *, descending: bool) -> Ints:
-        """The prompts that are shown, in order; of equal ones, those that come first in the file."""
+        """The prompts that are listed, in order; of equal ones, those that come first in the file."""
         firsts = self._rows[self._starts[:-1]]
         figures = self.figures
         keys: dict[str, Floats] = {
@@ -116,7 +116,7 @@ class Prompts:
         }
         key = -keys[by] if descending else keys[by]
         found = np.lexsort((firsts, key))
-        return found[self.shown[show][found]]
+        return found[self.masks[show][found]]
 
 
 def prompts_json(run: OpenRun, query_string: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def prompts_json(run: OpenRun, query_string: str) -> dict[str, Any]:
         "prompts": _described(run, prompts, on_page),
         "page": page,
         "pages": pages,
-        "counts": {name or "all": int(mask.sum()) for name, mask in prompts.shown.items()},
+        "counts": {name or "all": int(mask.sum()) for name, mask in prompts.masks.items()},
         "most_samples": int(np.diff(prompts._starts).max(initial=0)),
         "passing": prompts.passing,
         "pass_at": {str(k): chance for k, chance in prompts.pass_at.items()},

@@ -23,7 +23,7 @@ KEPT_ORDERS = 4
 """Orders that it keeps: each has 4 bytes a row."""
 
 
-class _Kept(OrderedDict[Hashable, Any]):
+class _LastUsed(OrderedDict[Hashable, Any]):
     """The values that were used last.
 
     Args:
@@ -47,7 +47,11 @@ class Snapshot:
     def __init__(self, found: Read, texts: RunTexts) -> None:
         self.stamp, self.columns, self.summary = found
         self.lock = RLock()
-        self.masks, self.summaries, self.orders = _Kept(KEPT), _Kept(KEPT), _Kept(KEPT_ORDERS)
+        self.masks, self.summaries, self.orders = (
+            _LastUsed(KEPT),
+            _LastUsed(KEPT),
+            _LastUsed(KEPT_ORDERS),
+        )
         self.searches = Searches(self.columns, texts)
 
     @cached_property
