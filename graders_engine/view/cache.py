@@ -163,6 +163,7 @@ def _is_stale(folder: Path) -> bool:
 
 
 def size_of(folder: Path) -> int:
+    """The bytes on the disk of all files in a folder."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -184,7 +184,7 @@ class OpenRun:
     def rows(self, query: Query) -> Selection:
         """The rows that a query asks for.
 
-        A search that takes longer than 300 ms continues behind; the same query again has what was found since.
+        A search of more than 300 ms continues behind; the same query again has what was found since.
 
         Raises:
             InvalidRequest: the run has no such sub-reward or flag, or the expression is none.
