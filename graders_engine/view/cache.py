@@ -1,7 +1,7 @@
 """Where the page keeps what it has read: numbers of results and texts of data sets, in the user's cache.
 
 A folder belongs to one file and holds `known.json`, which names the folder with the arrays (one array a
-file, without a header). What is written gets its name when it is whole; what is odd is made anew. Nothing is
+file, without a header). What is written gets its name when it is whole; what is odd is made again. Nothing is
 written beside the results: their folders are shared, read-only, or under version control.
 """
 
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 LAYOUT = 1
-"""Raised when the files of the cache change; those of another layout are made anew."""
+"""Raised when the files of the cache change; those of another layout are made again."""
 MAX_BYTES = 4 << 30
 """The cache's size, beyond which the folders go that were not used for longest."""
 _STALE_S = 24 * 3600.0
@@ -160,7 +160,8 @@ def _is_stale(folder: Path) -> bool:
         return False
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """The bytes on the disk of all files in a folder."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -180,7 +181,7 @@ def prune(kept: Collection[str], max_bytes: int = MAX_BYTES) -> None:
     with suppress(OSError):
         for folder in root().iterdir():
             with suppress(OSError):
-                found.append((folder.stat().st_mtime, folder, _size(folder)))
+                found.append((folder.stat().st_mtime, folder, size_of(folder)))
     left = sum(size for *_, size in found)
     for _, folder, size in sorted(found):
         if left <= max_bytes:

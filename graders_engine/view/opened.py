@@ -23,7 +23,7 @@ from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Order, Query, require_names
 from graders_engine.view.reading import Headline as Headline
-from graders_engine.view.reading import Reading, read, stamp_of
+from graders_engine.view.reading import Progress, read, stamp_of
 from graders_engine.view.reading import headline as headline
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
@@ -34,7 +34,7 @@ from graders_engine.view.texts import DataRows, RunTexts
 
 OPEN_RUNS = 4
 """Runs that are open at the same time."""
-_LOOK_S = 0.5
+_CHECKED_EVERY_S = 0.5
 """So often it is looked at whether the results have grown."""
 _REST = 10
 """Between two readings of a file that grows, so many times as long as one takes."""
@@ -60,7 +60,7 @@ class OpenRun:
         self._lock = Lock()
         self._snapshot: Snapshot | None = None
         self._error: DataSetError | None = None
-        self._reading = Reading(0, 0)
+        self._reading = Progress(0, 0)
         self._thread: Thread | None = None
         self._ended = Event()
         self._looked = -1e9
@@ -70,7 +70,7 @@ class OpenRun:
         self._closed, self._took_s = False, 0.0
         self._replaced: list[Path] = []
 
-    def ready(self) -> Reading | None:
+    def ready(self) -> Progress | None:
         """None if the run can be used; else how far it was read. It takes up what was added to the file.
 
         Raises:
@@ -89,7 +89,9 @@ class OpenRun:
         """Read the file behind, if it is not the one that was read."""
         with self._lock:
             now = time.monotonic()
-            if self._thread is not None or now - self._looked < max(_LOOK_S, _REST * self._took_s):
+            if self._thread is not None or now - self._looked < max(
+                _CHECKED_EVERY_S, _REST * self._took_s
+            ):
                 return
             self._looked = now
             try:
@@ -110,7 +112,7 @@ class OpenRun:
 
     def _read(self, stamp: list[int]) -> None:
         def report(done: int, of: int) -> None:
-            self._reading = Reading(done, of)
+            self._reading = Progress(done, of)
 
         before, started = self._snapshot, time.monotonic()
         try:
@@ -182,7 +184,7 @@ class OpenRun:
     def rows(self, query: Query) -> Selection:
         """The rows that a query asks for.
 
-        A search that takes longer than 300 ms goes on behind; the same query again has what was found since.
+        A search of more than 300 ms continues behind; the same query again has what was found since.
 
         Raises:
             InvalidRequest: the run has no such sub-reward or flag, or the expression is none.

@@ -72,7 +72,7 @@ class Prompts:
         return counted[present], self.codes[present]
 
     @cached_property
-    def figures(self) -> PromptFigures:
+    def rewards(self) -> PromptFigures:
         """The rewards of each prompt."""
         return prompt_figures(*self._counted, self.count, self.passing)
 
@@ -80,7 +80,7 @@ class Prompts:
     def pass_at(self) -> dict[int, float]:
         """By k, the probability that one of k samples passes: for 1, 2, 4 and so on, as in reports."""
         values, codes = self._counted
-        most = int(self.figures.sizes.max(initial=0))
+        most = int(self.rewards.sizes.max(initial=0))
         found = {
             2**power: pass_at(values, codes, 2**power, self.passing)
             for power in range(most.bit_length())
@@ -88,35 +88,35 @@ class Prompts:
         return {k: chance.value for k, chance in found.items() if chance is not None}
 
     @cached_property
-    def shown(self) -> dict[str, _Mask]:
-        """By the names of `SHOW`, which prompts are shown."""
-        figures = self.figures
-        some = figures.sizes > 0
+    def masks(self) -> dict[str, _Mask]:
+        """By the names of `SHOW`, which prompts are listed."""
+        of_each = self.rewards
+        some = of_each.sizes > 0
         return {
             "": np.ones(self.count, bool),
-            "no_variance": figures.no_variance,
-            "never": some & (figures.passing == 0),
-            "always": some & (figures.passing == figures.sizes),
+            "no_variance": of_each.no_variance,
+            "never": some & (of_each.passing == 0),
+            "always": some & (of_each.passing == of_each.sizes),
         }
 
     def ordered(self, show: str, by: str, *, descending: bool) -> Ints:
-        """The prompts that are shown, in order; of equal ones, those that come first in the file."""
+        """The prompts that are listed, in order; of equal ones, those that come first in the file."""
         firsts = self._rows[self._starts[:-1]]
-        figures = self.figures
+        of_each = self.rewards
         keys: dict[str, Floats] = {
             "row": firsts.astype(np.float64),
-            "mean": figures.means,
-            "spread": figures.highest - figures.lowest,
+            "mean": of_each.means,
+            "spread": of_each.highest - of_each.lowest,
             "passing": np.divide(
-                figures.passing,
-                figures.sizes,
+                of_each.passing,
+                of_each.sizes,
                 out=np.full(self.count, np.nan),
-                where=figures.sizes > 0,
+                where=of_each.sizes > 0,
             ),
         }
         key = -keys[by] if descending else keys[by]
         found = np.lexsort((firsts, key))
-        return found[self.shown[show][found]]
+        return found[self.masks[show][found]]
 
 
 def prompts_json(run: OpenRun, query_string: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def prompts_json(run: OpenRun, query_string: str) -> dict[str, Any]:
         "prompts": _described(run, prompts, on_page),
         "page": page,
         "pages": pages,
-        "counts": {name or "all": int(mask.sum()) for name, mask in prompts.shown.items()},
+        "counts": {name or "all": int(mask.sum()) for name, mask in prompts.masks.items()},
         "most_samples": int(np.diff(prompts._starts).max(initial=0)),
         "passing": prompts.passing,
         "pass_at": {str(k): chance for k, chance in prompts.pass_at.items()},
@@ -165,7 +165,7 @@ def _parsed(query_string: str) -> tuple[str, str, bool, int]:
 
 
 def _described(run: OpenRun, prompts: Prompts, on_page: Sequence[int]) -> list[dict[str, Any]]:
-    columns, figures = prompts.columns, prompts.figures
+    columns, of_each = prompts.columns, prompts.rewards
     rows = {prompt: prompts.rows(prompt).tolist() for prompt in on_page}
     every = [row for of_prompt in rows.values() for row in of_prompt]
     try:
@@ -175,16 +175,16 @@ def _described(run: OpenRun, prompts: Prompts, on_page: Sequence[int]) -> list[d
     found = []
     for prompt, of_prompt in rows.items():
         first = of_prompt[0]
-        has_mean = figures.sizes[prompt] > 0
+        has_mean = of_each.sizes[prompt] > 0
         found.append(
             {
                 "prompt": texts[first].id if first in texts else "",
                 "row": columns.name_of(first),
-                "mean": float(figures.means[prompt]) if has_mean else None,
-                "spread": float(figures.highest[prompt] - figures.lowest[prompt])
+                "mean": float(of_each.means[prompt]) if has_mean else None,
+                "spread": float(of_each.highest[prompt] - of_each.lowest[prompt])
                 if has_mean
                 else None,
-                "passing": int(figures.passing[prompt]),
+                "passing": int(of_each.passing[prompt]),
                 "samples": _folded(columns, of_prompt, texts),
             }
         )

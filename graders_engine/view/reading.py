@@ -21,7 +21,7 @@ _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError)
 """Raised by a cache that was damaged, or is removed meanwhile."""
 
 
-class Reading(NamedTuple):
+class Progress(NamedTuple):
     """How far a file that is read for the first time was read."""
 
     done_bytes: int

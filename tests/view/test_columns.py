@@ -214,7 +214,7 @@ def test_what_was_not_used_for_longest_goes_when_the_cache_is_too_large(
         read_now(path)
         os.utime(own_cache / reading.cache_name(path), (len(name), ord(name)))
     kept = reading.cache_name(tmp_path / "a" / "results.jsonl")
-    size = cache._size(own_cache / kept)
+    size = cache.size_of(own_cache / kept)
     cache.prune({kept}, max_bytes=2 * size)
     assert {each.name for each in own_cache.iterdir()} == {
         reading.cache_name(tmp_path / name / "results.jsonl") for name in ("a", "c")

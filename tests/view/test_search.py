@@ -130,7 +130,7 @@ def test_rows_with_all_words_are_found_and_no_others(
 @given(row=ROWS_OF | st.fixed_dictionaries({"item": ITEMS | TEXTS, "model_sample": TEXTS}))
 def test_the_short_way_to_a_lines_texts_gives_what_the_long_one_does(row: Any) -> None:
     for shape in (SAMPLES, ROWS):
-        plain = folded._plain_texts(row, shape.name)
+        plain = folded.plain_texts(row, shape.name)
         refs = shape.split(RowRef(1, row))
         long = [text for _, text in whole_texts((RowKey(1, ref.sample), ref.row) for ref in refs)]
         if plain is not None:

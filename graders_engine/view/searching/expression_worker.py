@@ -19,7 +19,7 @@ from graders_engine.view.searching.fold import SEPARATOR
 
 _FEW = 16
 _ALIVE_S = 0.5
-"""It says at least so often that it goes on."""
+"""It says at least so often that it is alive."""
 
 
 def main() -> None:
@@ -39,12 +39,12 @@ def main() -> None:
 def _matches(pattern: re.Pattern[str], texts: bytes, cpu_s: float) -> Iterator[list[int] | None]:
     """The numbers of the texts with a match; a few of them may take `cpu_s` seconds, or the process ends."""
     found: list[int] = []
-    said = time.monotonic()
+    spoke_at = time.monotonic()
     for at, text in enumerate(texts.split(SEPARATOR)[:-1]):
         if at % _FEW == 0:
             _limit(cpu_s)
-            if time.monotonic() - said > _ALIVE_S:
-                said = time.monotonic()
+            if time.monotonic() - spoke_at > _ALIVE_S:
+                spoke_at = time.monotonic()
                 yield None
         if pattern.search(text.decode(errors="surrogatepass")):
             found.append(at)

@@ -165,7 +165,7 @@ def _texts_of(data: DataRows, first: int, last: int) -> tuple[list[bytes], Ints]
     with data.path.open("rb", buffering=0) as file:
         for raw in data.read(file, first, last):
             firsts[raw.line - first] = len(texts)
-            if (plain := _plain_texts(raw.row, data.shape.name)) is not None:
+            if (plain := plain_texts(raw.row, data.shape.name)) is not None:
                 texts += [fold(text) + SEPARATOR for text in plain]
                 continue
             line, refs = raw.line, data.shape.split(raw)
@@ -181,7 +181,7 @@ def _texts_of(data: DataRows, first: int, last: int) -> tuple[list[bytes], Ints]
     return texts, firsts
 
 
-def _plain_texts(raw: Any, shape: str) -> list[str] | None:
+def plain_texts(raw: Any, shape: str) -> list[str] | None:
     """The item and the samples of a line in the commonest forms, at a tenth of the time; None for any other.
 
     They are what `whole_texts` gives.

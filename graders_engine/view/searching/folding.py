@@ -49,7 +49,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._said: SimpleQueue[bytes] = SimpleQueue()
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
         self._thread = Thread(target=self._listen, name="graders-view-child", daemon=True)
         self._thread.start()
         self.ask(task)
@@ -58,8 +58,8 @@ class Child:
         assert self._process.stdout is not None  # noqa: S101 - for mypy: it is a pipe
         with self._process.stdout as stdout:
             for line in stdout:
-                self._said.put(line)
-        self._said.put(b"")
+                self._lines.put(line)
+        self._lines.put(b"")
 
     def ask(self, task: Any) -> None:
         """Send one line; a child that has ended does not matter here."""
@@ -81,7 +81,7 @@ class Child:
         """
         while True:
             try:
-                line = self._said.get(timeout=silent_s)
+                line = self._lines.get(timeout=silent_s)
             except Empty:
                 raise Stopped from None
             if not line:
