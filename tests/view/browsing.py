@@ -71,7 +71,8 @@ class Tab:
     def until(self, expression: str) -> Any:
         """The first value of an expression that is true; how soon decides nothing."""
         end = time.monotonic() + TIMEOUT_S
-        tried = f"(() => {{ try {{ const found = {expression}; return found instanceof Node || found }} catch {{ }} }})()"
+        body = f"const found = {expression}; return found instanceof Node || found"
+        tried = f"(() => {{ try {{ {body} }} catch {{ }} }})()"
         while not (found := self.value(tried)):
             assert time.monotonic() < end, (
                 expression,

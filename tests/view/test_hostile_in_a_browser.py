@@ -1,4 +1,4 @@
-"""Rows that try to run, to hide or to break the layout: in the browser nothing of them runs, leaves or spills."""
+"""Hostile rows in a browser: nothing of them runs, nothing leaves, nothing is wider than the page."""
 
 from __future__ import annotations
 
