@@ -1,30 +1,47 @@
-"""The page as a site of a server: its document, its data, and who sees which runs."""
+"""The page as a site of a server: its document, its data, and who sees which runs.
+
+What answers for data takes numpy and more: it is loaded when data are first asked for, or behind the start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from graders_engine.graders.parse import json_schema
-from graders_engine.server.routes import Route, Site
+from graders_engine.server.exchange import Exchange
+from graders_engine.server.routes import Body, Route, Site
 from graders_engine.settings import EngineSettings
-from graders_engine.storage.store import Store
 from graders_engine.view.access import HEADERS
-from graders_engine.view.comparing.routes import routes as compare_routes
-from graders_engine.view.context import Request, View, route
-from graders_engine.view.folders.found import Filling
+from graders_engine.view.context import API, View
 from graders_engine.view.folders.places import Places
-from graders_engine.view.folders.runs import FolderRuns, RunSource, StoreRuns
-from graders_engine.view.listing import export, rows_json
-from graders_engine.view.opened import RunCache
-from graders_engine.view.overview import Overviews
-from graders_engine.view.prompts import prompts_json
-from graders_engine.view.row import grade_answer, row_answer, text_answer
 from graders_engine.view.statics import static_routes
-from graders_engine.view.trying.attempt import routes as attempt_routes
+
+if TYPE_CHECKING:
+    from graders_engine.storage.store import Store
+    from graders_engine.view.folders.runs import RunSource
 
 HOME = "view/"
+DATA = (
+    ("GET", "runs"),
+    ("GET", "schema"),
+    ("GET", "runs/{run}"),
+    ("GET", "runs/{run}/rows"),
+    ("GET", "runs/{run}/rows/{row}"),
+    ("GET", "runs/{run}/rows/{row}/text"),
+    ("POST", "runs/{run}/rows/{row}/grade"),
+    ("GET", "runs/{run}/export"),
+    ("GET", "runs/{run}/prompts"),
+    ("GET", "runs/{run}/grader"),
+    ("GET", "compare"),
+    ("GET", "compare/rows/{row}"),
+    ("POST", "try"),
+    ("POST", "save"),
+)
+"""The routes of `data_routes.data_routes`; a test compares the two."""
 
 
 def view_of_folders(
@@ -45,8 +62,14 @@ def view_of_folders(
     Raises:
         InvalidRequest: one of them does not exist.
     """
-    source = FolderRuns(Places(given), Filling())
-    return View(lambda project: source, RunCache(), settings, read_only=read_only, data=data)
+    places = Places(given)
+
+    def source(project: str) -> RunSource:
+        from graders_engine.view.folders.runs import FolderRuns
+
+        return FolderRuns(places)
+
+    return View(_once(source, by_project=False), settings, read_only=read_only, data=data)
 
 
 def view_of_store(store: Store, settings: EngineSettings) -> View:
@@ -56,13 +79,28 @@ def view_of_store(store: Store, settings: EngineSettings) -> View:
         store: where the runs are.
         settings: of the engines that grade.
     """
-    filling = Filling()
-    kept: dict[str, RunSource] = {}
 
     def source(project: str) -> RunSource:
-        return kept.setdefault(project, StoreRuns(store, project, filling))
+        from graders_engine.view.folders.runs import StoreRuns
 
-    return View(source, RunCache(), settings, read_only=True)
+        return StoreRuns(store, project)
+
+    return View(_once(source, by_project=True), settings, read_only=True)
+
+
+def _once(make: Callable[[str], RunSource], *, by_project: bool) -> Callable[[str], RunSource]:
+    """What a project sees, made when it is first asked for."""
+    made: dict[str, RunSource] = {}
+    lock = threading.Lock()
+
+    def source(project: str) -> RunSource:
+        key = project if by_project else ""
+        with lock:
+            if key not in made:
+                made[key] = make(project)
+            return made[key]
+
+    return source
 
 
 def site(view: View, *, alone: bool) -> Site:
@@ -72,33 +110,46 @@ def site(view: View, *, alone: bool) -> Site:
         view: the page.
         alone: whether the server has nothing else.
     """
-    routes = [*static_routes(), *data_routes(view)]
-    return Site(routes, "/" if alone else "/view", HEADERS, HOME, [view.living()])
+    late = _Late(view)
+    routes = [*static_routes(), *(late.route(*entry) for entry in DATA)]
+    living = [view.living(), *([late.loading()] if alone else ())]
+    return Site(routes, "/" if alone else "/view", HEADERS, HOME, living)
 
 
-def data_routes(view: View) -> list[Route]:
-    """The routes of the page's data; all of them need the key, where there is one."""
-    own: list[tuple[str, str, Callable[[View, Request], Any]]] = [
-        ("GET", "runs", _runs),
-        ("GET", "schema", _schema),
-        ("GET", "runs/{run}", Overviews().answer),
-        ("GET", "runs/{run}/rows", rows_json),
-        ("GET", "runs/{run}/rows/{row}", row_answer),
-        ("GET", "runs/{run}/rows/{row}/text", text_answer),
-        ("POST", "runs/{run}/rows/{row}/grade", grade_answer),
-        ("GET", "runs/{run}/export", export),
-        ("GET", "runs/{run}/prompts", _prompts),
-    ]
-    return [*(route(view, *entry) for entry in own), *attempt_routes(view), *compare_routes(view)]
+class _Late:
+    """The routes of the page's data, which are loaded when one of them is asked for.
 
+    Args:
+        view: the page.
+    """
 
-def _runs(view: View, request: Request) -> dict[str, Any]:
-    return {"read_only": view.read_only, **view.source(request).listing()}
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._lock = threading.Lock()
+        self._routes: dict[tuple[str, str], Route] = {}
 
+    def route(self, method: str, pattern: str) -> Route:
+        """A route that stands for the one that is loaded."""
+        path = API + pattern
 
-def _schema(view: View, request: Request) -> dict[str, Any]:
-    return json_schema()
+        async def answer(exchange: Exchange) -> None:
+            if not self._routes:
+                await asyncio.to_thread(self._load)
+            await self._routes[method, path].handler(exchange)
 
+        body = Body.JSON if method == "POST" else Body.NONE
+        return Route(method, path, answer, body=body, versioned=False)
 
-def _prompts(view: View, request: Request) -> dict[str, Any]:
-    return prompts_json(view.opened(request), request.query)
+    def _load(self) -> None:
+        from graders_engine.view.data_routes import data_routes
+
+        with self._lock:
+            if not self._routes:
+                routes = data_routes(self._view)
+                self._routes = {(route.method, route.pattern): route for route in routes}
+
+    @asynccontextmanager
+    async def loading(self) -> AsyncIterator[None]:
+        """Loads them behind, from the start on: the first request will come soon."""
+        threading.Thread(target=self._load, name="graders-view-load", daemon=True).start()
+        yield

@@ -25,8 +25,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from graders_engine.files import write_whole
-
 LAYOUT = 1
 """Raised when the files of the cache change; those of another layout are made anew."""
 MAX_BYTES = 4 << 30
@@ -118,10 +116,10 @@ class CacheFolder:
         Raises:
             OSError: the disk is full.
         """
-        write_whole(
-            self.path / _KNOWN,
-            json.dumps({**known, "layout": LAYOUT, "folder": folder.name}).encode(),
-        )
+        # Written in the new folder, which no other reader of the same file has, and then moved.
+        part = folder / _KNOWN
+        part.write_text(json.dumps({**known, "layout": LAYOUT, "folder": folder.name}))
+        part.replace(self.path / _KNOWN)
         self.touch()
         for other in self.path.glob("new-*"):
             if other != folder and _is_stale(other):

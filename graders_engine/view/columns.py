@@ -65,7 +65,8 @@ class ViewColumns(RunColumns):
         self.path, self.meta, self.folder = path, meta, folder
         self._rows: int = known["rows"]
         self._names: list[str] = known["keys"]
-        self.details_bytes: int = known["details_bytes"]
+        if self.details_path.stat().st_size != known["details_bytes"]:
+            raise ValueError("the details are not whole")
         for name in ARRAYS:
             setattr(self, name, self._mapped(name, ARRAYS[name]))
         self.bars: NDArray[np.int8] = self._mapped("bars", np.int8)

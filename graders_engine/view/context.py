@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from graders_engine.errors import DataSetError, InvalidRequest, Mistake
@@ -20,9 +20,13 @@ from graders_engine.server.routes import Body, Route
 from graders_engine.server.scheduler import while_connected
 from graders_engine.settings import EngineSettings
 from graders_engine.view.access import check_post
-from graders_engine.view.folders.runs import RunSource
-from graders_engine.view.opened import OpenRun, RunCache
 
+if TYPE_CHECKING:  # they take numpy, which a server loads when the page is first asked for data
+    from graders_engine.view.folders.runs import RunSource
+    from graders_engine.view.opened import OpenRun, RunCache
+
+API = "/view/api/"
+"""Where the routes of the page's data are."""
 THREADS = 4
 """Requests that are worked on at a time."""
 T = TypeVar("T")
@@ -112,7 +116,6 @@ class View:
 
     Args:
         sources: what a project sees.
-        cache: the runs that are open.
         settings: of the engines that grade.
         read_only: whether nothing is graded with judges, tried or saved.
         data: where the data set is, if it was moved; for every run.
@@ -121,15 +124,26 @@ class View:
     def __init__(
         self,
         sources: Callable[[str], RunSource],
-        cache: RunCache,
         settings: EngineSettings,
         *,
         read_only: bool = False,
         data: Path | None = None,
     ) -> None:
-        self._sources, self.cache, self.settings = sources, cache, settings
+        self._sources, self.settings = sources, settings
+        self._lock = threading.Lock()
+        self._cache: RunCache | None = None
         self.read_only, self.data = read_only, data
         self._pool = ThreadPoolExecutor(THREADS, "graders-view")
+
+    @property
+    def cache(self) -> RunCache:
+        """The runs that are open."""
+        from graders_engine.view.opened import RunCache
+
+        with self._lock:
+            if self._cache is None:
+                self._cache = RunCache()
+            return self._cache
 
     def source(self, request: Request) -> RunSource:
         """The runs that a request may see."""
@@ -255,7 +269,7 @@ def route(view: View, method: str, pattern: str, handler: Handler) -> Route:
         await view.work(exchange, handler)
 
     body = Body.JSON if method == "POST" else Body.NONE
-    return Route(method, f"/view/api/{pattern}", answer, body=body, versioned=False)
+    return Route(method, API + pattern, answer, body=body, versioned=False)
 
 
 def _decoded(body: bytes) -> Any:

@@ -38,6 +38,9 @@ ODD = (
     "株式会社", "é", "\u017f", "\n", "\t", "\x00", "\ud800", "😀", "/x/", "'", '"', "  ", "*", "OR", "",
     "ba dereta",
 )  # fmt: skip
+TYPED = [
+    word for odd in ODD for word in odd.split() if word not in ('"', "/x/") and word.isprintable()
+]
 TEXTS = st.lists(st.sampled_from(ODD), max_size=4).map("".join)
 VALUES = st.one_of(TEXTS, st.integers(-9, 9), st.floats(-9, 9), st.booleans(), st.none())
 ITEMS = st.dictionaries(
@@ -87,10 +90,10 @@ def texts_in_the_report(path: Path) -> list[tuple[ResultLine, RowText]]:
     return sorted(((line, texts.of(line)) for line in results), key=lambda pair: pair[0].line)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     rows=st.lists(ROWS_OF.filter(lambda row: row["samples"]), min_size=1, max_size=5),
-    words=st.lists(st.sampled_from([word for odd in ODD for word in odd.split()]), max_size=2),
+    words=st.lists(st.sampled_from(TYPED), max_size=2),
     cut=st.tuples(st.integers(0, 4), st.integers(1, 6)),
 )
 def test_rows_with_all_words_are_found_and_no_others(
@@ -120,8 +123,7 @@ def test_rows_with_all_words_are_found_and_no_others(
         return any(word.casefold() in place.casefold() for place in places)
 
     wanted = {line.name for line, text in known if all(has(line, text, word) for word in words)}
-    # What holds no row is a regular expression between slashes, which `words` may have.
-    assert found == wanted or "/x/" in words
+    assert found == wanted
     run.close()
 
 

@@ -75,11 +75,10 @@ class FolderRuns:
 
     Args:
         places: what was opened.
-        filling: reads runs that were not read yet.
     """
 
-    def __init__(self, places: Places, filling: Filling) -> None:
-        self._places, self._describe = places, Describing(filling)
+    def __init__(self, places: Places) -> None:
+        self._places, self._describe = places, Describing(Filling())
 
     def listing(self) -> dict[str, Any]:
         """What can be opened, the newest run first."""
@@ -170,12 +169,11 @@ class StoreRuns:
     Args:
         store: where they are.
         project: whose.
-        filling: reads runs that were not read yet.
     """
 
-    def __init__(self, store: Store, project: str, filling: Filling) -> None:
+    def __init__(self, store: Store, project: str) -> None:
         self._store, self._project = store, project
-        self._describe = Describing(filling)
+        self._describe = Describing(Filling())
 
     def listing(self) -> dict[str, Any]:
         """The runs, the newest first."""
