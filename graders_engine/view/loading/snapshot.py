@@ -18,16 +18,26 @@ from graders_engine.view.summary import Summary, summarise
 from graders_engine.view.texts import RunTexts
 
 KEPT = 8
-"""Selections and orders that a run keeps."""
+"""Selections that a run keeps."""
+KEPT_ORDERS = 4
+"""Orders that it keeps: each has 4 bytes a row."""
 
 
 class _Kept(OrderedDict[Hashable, Any]):
-    """The values that were used last."""
+    """The values that were used last.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
 
     def put(self, key: Hashable, value: Any) -> None:
         self[key] = value
         self.move_to_end(key)
-        while len(self) > KEPT:
+        while len(self) > self._count:
             self.popitem(last=False)
 
 
@@ -37,7 +47,7 @@ class Snapshot:
     def __init__(self, found: Read, texts: RunTexts) -> None:
         self.stamp, self.columns, self.summary = found
         self.lock = RLock()
-        self.masks, self.orders, self.summaries = _Kept(), _Kept(), _Kept()
+        self.masks, self.summaries, self.orders = _Kept(KEPT), _Kept(KEPT), _Kept(KEPT_ORDERS)
         self.searches = Searches(self.columns, texts)
 
     @cached_property
