@@ -113,14 +113,14 @@ class Places:
 
     def _offset(self, node: Node, at: int) -> int | None:
         """The offset of a character of a text; None if it is written in a way that nothing is known of."""
-        written, text = self._source[node.start : node.end], node.text or ""
-        if written[:1] == '"':
-            ends = [1, *(1 + found.end() for found in _CHARACTER.finditer(written[1:-1]))]
+        literal, text = self._source[node.start : node.end], node.text or ""
+        if literal[:1] == '"':
+            ends = [1, *(1 + found.end() for found in _CHARACTER.finditer(literal[1:-1]))]
             return node.start + ends[min(at, len(ends) - 1)]
         head = text.rfind("\n", 0, at) + 1
         tail = text.find("\n", head)
         line = text[head : len(text) if tail < 0 else tail]
-        found = written.find(line) if line else -1
+        found = literal.find(line) if line else -1
         return None if found < 0 else node.start + found + at - head
 
 

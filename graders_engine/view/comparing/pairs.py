@@ -59,7 +59,7 @@ class Comparisons:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: list[_Kept] = []
+        self._kept: list[_Cached] = []
 
     def of(self, first: OpenRun, second: OpenRun, sources: Sources) -> Compared:
         """Two runs, compared.
@@ -77,12 +77,12 @@ class Comparisons:
                     return kept.compared
         compared = _compared(first, second, sources)
         with self._lock:
-            self._kept.append(_Kept(columns, sources, compared))
+            self._kept.append(_Cached(columns, sources, compared))
             del self._kept[:-KEPT]
         return compared
 
 
-class _Kept(NamedTuple):
+class _Cached(NamedTuple):
     """A comparison that is kept, and what it is of."""
 
     columns: tuple[RunColumns, RunColumns]

@@ -79,7 +79,7 @@ class Comparing:
         return {
             "a": source.run_json(asked.a),
             "b": source.run_json(asked.b),
-            "comparison": _figures(compared, asked),
+            "comparison": _comparison_json(compared, asked),
             "sections": [
                 {"id": id_, "heading": heading, "tree": ["div", {}, trees(html)]}
                 for id_, heading, html in compared.sections
@@ -129,7 +129,7 @@ class Comparing:
         return first, second, self._comparisons.of(first, second, sources)
 
 
-def _figures(compared: Compared, asked: _Asked) -> Any:
+def _comparison_json(compared: Compared, asked: _Asked) -> Any:
     """The comparison as `graders compare --json` prints it, the runs named by their ids."""
     comparison = compared.comparison
     return to_builtins(

@@ -93,7 +93,9 @@ class RowSets:
             DataSetError: the data set cannot be read.
         """
         key = (run.path, _state(run.path), wanted)
-        searching = wanted.which == "filter" and "q=" in wanted.query  # goes on while it is asked
+        searching = (
+            wanted.which == "filter" and "q=" in wanted.query
+        )  # it continues while it is asked
         return self._get(None if searching else key, lambda: _of_run(run, wanted))
 
     def of_data(self, path: Path, wanted: Wanted) -> TriedRows:
