@@ -21,7 +21,16 @@ BROWSER = find_browser()
 @contextmanager
 def viewed(folder: Path) -> Iterator[str]:
     """The address that `graders view` prints for a folder, with its key."""
-    command = [sys.executable, "-m", "graders_engine", "view", str(folder), "--no-open", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "graders_engine",
+        "view",
+        str(folder),
+        "--no-open",
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -61,10 +70,14 @@ class Tab:
 
     def until(self, expression: str) -> Any:
         """The first value of an expression that is true; how soon decides nothing."""
-        end = time.monotonic() + 6
-        tried = f"(() => {{ try {{ const found = {expression}; return found instanceof Node || found }} catch {{ }} }})()"
+        end = time.monotonic() + TIMEOUT_S
+        body = f"const found = {expression}; return found instanceof Node || found"
+        tried = f"(() => {{ try {{ {body} }} catch {{ }} }})()"
         while not (found := self.value(tried)):
-            assert time.monotonic() < end, (expression, self.value("document.body.innerText")[:3000])
+            assert time.monotonic() < end, (
+                expression,
+                self.value("document.body.innerText")[:3000],
+            )
             time.sleep(0.02)
         return found
 
@@ -98,7 +111,9 @@ class Tab:
     @property
     def query(self) -> dict[str, str]:
         """The parameters of the address."""
-        found: dict[str, str] = self.value("Object.fromEntries(new URLSearchParams(location.search))")
+        found: dict[str, str] = self.value(
+            "Object.fromEntries(new URLSearchParams(location.search))"
+        )
         return found
 
     def is_quiet(self) -> None:

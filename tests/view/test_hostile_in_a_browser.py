@@ -1,9 +1,8 @@
-"""Rows that try to run, to hide or to break the layout: in the browser nothing of them runs, leaves or spills."""
+"""Hostile rows in a browser: nothing of them runs, nothing leaves, nothing is wider than the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,12 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 
 def is_harmless(tab: Tab) -> None:
     assert tab.value("window.ran") is None
-    assert tab.value("document.querySelectorAll('img, iframe, base, script:not([src]), form[action]').length") == 0
+    assert (
+        tab.value(
+            "document.querySelectorAll('img, iframe, base, script:not([src]), form[action]').length"
+        )
+        == 0
+    )
     tab.is_quiet()
 
 
@@ -69,7 +73,9 @@ def test_characters_that_hide_are_there_by_name(tab: Tab, row: str, names: list[
     tab.look(1280)
     tab.go(f"{RUN}/rows/{NUMBERS[row]}")
     tab.until("document.querySelector('.output')")
-    found = tab.value("[...document.querySelectorAll('.output .hidden')].map(one => one.textContent)")
+    found = tab.value(
+        "[...document.querySelectorAll('.output .hidden')].map(one => one.textContent)"
+    )
     assert [name for name in names if name not in found] == []
 
 

@@ -84,7 +84,9 @@ def test_keys_have_a_list_and_a_run_is_chosen_by_name(tab: Tab) -> None:
     tab.until("document.querySelector('.rows tbody a')")
     tab.press("?")
     listed = tab.text("dialog.keys")
-    assert all(what in listed for what in ("next row", "search", "copy the link", "only what differs"))
+    assert all(
+        what in listed for what in ("next row", "search", "copy the link", "only what differs")
+    )
     tab.press("Escape")
     tab.until("!document.querySelector('dialog')")
     tab.press("k", control=True)

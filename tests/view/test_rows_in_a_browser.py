@@ -12,7 +12,9 @@ from tests.view.browsing import BROWSER, Tab, browsing
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
 RUN = "runs/sub%2Frun.jsonl"
 NAMES = "[...document.querySelectorAll('.rows tbody th')].map(cell => cell.textContent)"
-REWARDS = "[...document.querySelectorAll('.rows tbody td.reward')].map(cell => Number(cell.textContent))"
+REWARDS = (
+    "[...document.querySelectorAll('.rows tbody td.reward')].map(cell => Number(cell.textContent))"
+)
 COUNTED = "document.querySelector('.filters .counted').textContent"
 OPENED = "document.querySelector('.drawer:not([hidden]) #row-title').textContent"
 FOCUSED = "document.activeElement.textContent"

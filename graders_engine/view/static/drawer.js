@@ -22,7 +22,7 @@ export const likeOf = (run, query, row) => {
     ? ["flag", flag, `rows with ${flag}`]
     : row.status !== "scored"
       ? ["status", row.status, `rows that are ${row.status}`]
-      : ["reward", `${row.reward}..${row.reward}`, `rows with ${number(row.reward)}`];
+      : ["reward", `${row.reward}..${row.reward}`, `rows with reward ${number(row.reward)}`];
   return { href: withQuery(runHref(run, "rows"), changed(filtersOf(query), { [name]: value })), text };
 };
 

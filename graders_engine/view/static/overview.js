@@ -3,6 +3,16 @@
 import { fromTree, h, replace, shown } from "./dom.js";
 import { runHref } from "./state.js";
 
+// A link within what opens and closes cannot be reached by all: it goes to the head of what is opened.
+const linked = (node) => {
+  for (const link of node.querySelectorAll("summary a[href]")) {
+    const inside = link.closest("details").querySelector(".inside");
+    link.replaceWith(link.textContent);
+    inside?.prepend(h("p", {}, h("a", { href: link.getAttribute("href") }, `Open row ${link.textContent}`)));
+  }
+  return node;
+};
+
 export const start = async (root, context) => {
   const { api, run, signal } = context;
   const reading = h("div", { class: "empty" });
@@ -25,7 +35,7 @@ export const start = async (root, context) => {
         data.run.problem && h("p", { class: "warning", dir: "auto" }, shown(data.run.problem)),
         data.data?.problem && h("p", { class: "warning", dir: "auto" }, shown(data.data.problem)),
         data.grader_problem && h("p", { class: "warning", dir: "auto" }, shown(data.grader_problem)),
-        sections.map(({ id, heading, tree }) => h("section", { id }, h("h2", {}, heading), fromTree(tree))))),
+        sections.map(({ id, heading, tree }) => h("section", { id }, h("h2", {}, heading), linked(fromTree(tree)))))),
   );
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 };
