@@ -66,6 +66,7 @@ class OpenRun:
         self._looked = -1e9
         self._failed_at: list[int] | None = None
         self._texts: RunTexts | None = None
+        self._source: list[Any] = []
         self._folding: Folding | None = None
         self._closed, self._took_s = False, 0.0
         self._replaced: list[Path] = []
@@ -120,10 +121,7 @@ class OpenRun:
         except DataSetError as error:
             self._snapshot, self._error, self._failed_at = None, error, stamp
         else:
-            if self._texts is None:
-                self._texts = RunTexts(found.columns.meta, self.path, self._data, self._fold_ahead)
-                self._texts.prepare()
-            self._snapshot = Snapshot(found, self._texts)
+            self._snapshot = Snapshot(found, self._texts_of(found.columns.meta))
             self._error, self._failed_at = None, None
         finally:
             with self._lock:
@@ -137,6 +135,15 @@ class OpenRun:
         for folder in self._replaced[:-1]:  # a request may still read the last one
             self._replaced.remove(folder)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _texts_of(self, meta: Mapping[str, Any]) -> RunTexts:
+        """The texts of the rows: the same while the results are of the same rows, read in the same way."""
+        source = [meta.get(key) for key in ("data", "settings")]
+        if self._texts is None or source != self._source:
+            self._source = source
+            self._texts = RunTexts(meta, self.path, self._data, self._fold_ahead)
+            self._texts.prepare()
+        return self._texts
 
     def _fold_ahead(self, data: DataRows) -> None:
         """Make the texts of a small data set ready to be searched before anybody asks for it."""

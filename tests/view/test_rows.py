@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,19 @@ def test_without_the_data_set_numbers_stay_and_texts_say_why_not(tmp_path: Path)
     assert str(tmp_path) not in row["data_problem"]
     moved = Page(tmp_path, data=tmp_path / "elsewhere.jsonl")
     assert moved.json("runs/run.jsonl/rows/1")["item"][0]["text"] == "7"
+
+
+def test_a_run_that_is_made_again_of_other_data_shows_the_texts_of_these(tmp_path: Path) -> None:
+    page = scored(tmp_path, INVOICE["graders"]["total"], [ROW_1])
+    assert page.json("runs/run.jsonl/rows/1")["item"][0]["text"] == "7"
+    other = tmp_path / "others.jsonl"
+    other.write_text(json.dumps({**ROW_1, "item": {"total": "8"}}) + "\n")
+    with Engine() as engine:
+        grader = INVOICE["graders"]["total"]
+        score_file(engine, grader, other, tmp_path / "run.jsonl", overwrite=True)
+    until = time.monotonic() + 20
+    while page.json("runs/run.jsonl/rows/1")["item"][0]["text"] != "8":
+        assert time.monotonic() < until
 
 
 def test_a_sample_with_messages_shows_roles_calls_and_reasoning(tmp_path: Path) -> None:

@@ -41,10 +41,15 @@ export const drawHistogram = (place, { bars, all, range, choose }) => {
   // Square roots: a bar of a hundredth of the highest is still a tenth of its height.
   const height = (value) => (BASE - TOP) * Math.sqrt(value / most);
   const single = all.every((bar) => bar.low === bar.high);
+  const thickness = single && all.length > 8 ? 14 : 22;
+  // Single values that are closer than a bar is wide stand at equal distances, not to scale.
+  const even = single && all.some((bar, index) => index && x(bar.low) - x(all[index - 1].low) < thickness);
+  const step = (WIDTH - 2 * EDGE) / all.length;
+  const places = new Map(all.map((bar, index) => [bar.low, EDGE + (index + 0.5) * step]));
   const box = (bar) => {
+    if (even) return [places.get(bar.low) - 0.4 * step, 0.8 * step];
     if (bar.low !== bar.high) return [x(bar.low) + 0.75, Math.max(1.5, x(bar.high) - x(bar.low) - 1.5)];
-    const width = single && all.length > 8 ? 14 : 22;
-    return [Math.min(Math.max(x(bar.low) - width / 2, 0), WIDTH - width), width];
+    return [Math.min(Math.max(x(bar.low) - thickness / 2, 0), WIDTH - thickness), thickness];
   };
   const isIn = (bar) =>
     !range || ((range.low === null || bar.high > range.low || bar.low === range.low) && (range.high === null || bar.low < range.high || (bar.low === range.high && !range.below)));
@@ -71,10 +76,20 @@ export const drawHistogram = (place, { bars, all, range, choose }) => {
         return h("rect", { class: "ghost", x: left, width, y: BASE - height(total(bar)), height: height(total(bar)) });
       })
     : [];
-  const band = range
-    ? h("rect", { class: "band", x: x(Math.max(range.low ?? axis[0], axis[0])), y: 0, height: BASE + 2,
-        width: Math.max(2, x(Math.min(range.high ?? axis[1], axis[1])) - x(Math.max(range.low ?? axis[0], axis[0]))) })
-    : null;
+  const bandOf = () => {
+    if (!even) {
+      const [left, right] = [x(Math.max(range.low ?? axis[0], axis[0])), x(Math.min(range.high ?? axis[1], axis[1]))];
+      return [left, Math.max(2, right - left)];
+    }
+    const inside = all.filter(isIn).map(box);
+    return inside.length ? [inside[0][0], inside.at(-1)[0] + inside.at(-1)[1] - inside[0][0]] : [0, 0];
+  };
+  const [bandX, bandWidth] = range ? bandOf() : [0, 0];
+  const band = range ? h("rect", { class: "band", x: bandX, y: 0, height: BASE + 2, width: bandWidth }) : null;
+  const ticks = even
+    ? all.map((bar) => h("text", { x: places.get(bar.low), y: HEIGHT - 4, "text-anchor": "middle" }, number(bar.low)))
+    : ticksOf(axis).map((value, index) =>
+        h("text", { x: x(value), y: HEIGHT - 4, "text-anchor": ["start", "middle", "middle", "middle", "end"][index] }, number(value)));
 
   // What is clicked: the whole height of each bar's place, one of them in the order of the keys.
   const last = all.length - 1;
@@ -158,8 +173,7 @@ export const drawHistogram = (place, { bars, all, range, choose }) => {
     },
     band, ghosts, bars.flatMap(pieces), bars.map(labels),
     h("line", { class: "axis", x1: 0, x2: WIDTH, y1: BASE + 0.5, y2: BASE + 0.5 }),
-    ticksOf(axis).map((value, index) =>
-      h("text", { x: x(value), y: HEIGHT - 4, "text-anchor": ["start", "middle", "middle", "middle", "end"][index] }, number(value))),
+    ticks,
     targets,
   );
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;
