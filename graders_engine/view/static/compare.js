@@ -255,7 +255,7 @@ class Compare {
     const wasOpen = !this.drawer.hidden;
     this.drawer.hidden = !row;
     this.page.classList.toggle("opened", Boolean(row));
-    this.pair = null;
+    if (this.pair?.a.row !== row) this.pair = null; // while the same row is read again, its keys still lead on
     if (!row) return;
     const mine = (this.opening = new AbortController());
     const signal = AbortSignal.any([this.signal, mine.signal]);
