@@ -106,6 +106,7 @@ def test_keys_lead_from_row_to_row_and_out_again(tab: Tab) -> None:
 def test_keys_lead_over_the_end_of_a_page(tab: Tab) -> None:
     tab.go(f"{COMPARED}&row=50")
     tab.until(f"{OPENED}.includes('Row 50')")
+    tab.until(f"{NAMES}.includes('50')")
     tab.press("j")
     tab.until(f"{OPENED}.includes('Row 51')")
     tab.until(f"{NAMES}[0] === '51'")
