@@ -144,3 +144,13 @@ def test_a_verdict_that_nothing_says_is_named_and_its_criterion_is_listed(
     assert result["per_testing_criteria_results"] == [
         {"testing_criteria": "Match", "passed": 0, "failed": 0}
     ]
+
+
+def test_lines_of_an_export_that_are_nothing_known_are_named_with_their_count(store: Store) -> None:
+    unknown = [{"foo": 1}, {"object": "eval.thing", "id": "x"}, [], "s"]
+    page = {"object": "list", "data": [], "has_more": False}
+    done = put(store, [line(0, "4", {"Match": 1.0}), page, *({"foo": 1}, *unknown[1:]), "{"])
+    said = "\n".join(done.notes)
+    assert "line 3 (and " in said
+    assert "There is no eval, no run and no output item in it." in said
+    assert "not JSON" in said

@@ -52,9 +52,7 @@ def output_item(
     }
 
 
-def _results(
-    line: Mapping[str, Any], thresholds: Mapping[str, float]
-) -> Iterator[dict[str, Any]]:
+def _results(line: Mapping[str, Any], thresholds: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     grades, passes, samples = (
         part if isinstance(part, Mapping) else {}
         for part in (line.get("grades"), line.get("passes"), line.get("grader_samples"))
