@@ -73,7 +73,7 @@ def _run_line(run: StoredRun, screen: Screen) -> str:
     errors = f", {_plural(counts['errored'], 'error')}" if counts["errored"] else ""
     line = f"  {run.id}  {run.status:<11}  {_percent(pass_rate(run)):>7}  {passed}{errors}"
     room = screen.columns - columns_of(line) - 2
-    if run.name == run.id or room < _LEAST_COLUMNS:
+    if run.name in ("", run.id) or room < _LEAST_COLUMNS:
         return line
     return f"{line}  {one_line(run.name, room)}"
 
@@ -81,8 +81,9 @@ def _run_line(run: StoredRun, screen: Screen) -> str:
 def run_lines(run: StoredRun, owner: StoredEval | None, screen: Screen) -> Iterator[str]:
     """A run: its state, its counts, what each criterion said, what models were asked."""
     name = one_line(run.name, screen.columns)
-    yield Heading(name if run.name != run.id else run.id)
-    if run.name != run.id:
+    named = run.name not in ("", run.id)
+    yield Heading(name if named else run.id)
+    if named:
         yield f"run       {run.id}"
     title = "" if owner is None or owner.name == owner.id else f"  {one_line(owner.name, 30)}"
     yield f"eval      {run.eval_id}{title}"

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graders_engine.evals.hosted.dashboard_samples import sample_of
 from graders_engine.evals.hosted.export import OUTPUT_ITEM
+from graders_engine.evals.hosted.names import without_uuid
 from graders_engine.language import strict_json
-
-_COUNTS = ("total_tokens", "completion_tokens", "prompt_tokens", "cached_tokens")
-_PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
 
 
 def made_id(kind: str, *parts: Any) -> str:
@@ -24,16 +23,20 @@ def made_id(kind: str, *parts: Any) -> str:
     return f"{kind}_{digest.hexdigest()}"
 
 
-def output_item(line: Mapping[str, Any], eval_id: str, created_at: int) -> dict[str, Any]:
+def output_item(
+    line: Mapping[str, Any], eval_id: str, created_at: int, thresholds: Mapping[str, float]
+) -> dict[str, Any]:
     """The output item that a line of the dashboard's download stands for.
 
     Args:
         line: `run_id`, `data_source_idx`, `item`, and what there is of `sample`, `grades`, `passes`.
         eval_id: of the run's eval.
         created_at: seconds since 1970; the line does not say it.
+        thresholds: by the name of a score without what follows the criterion's name, the score from which on
+            the criterion is met. It decides where the line has no verdict.
     """
-    results = [*_results(line)]
-    sample = _sample(line.get("sample"))
+    results = [*_results(line, thresholds)]
+    sample = sample_of(line)
     number = line["data_source_idx"]
     return {
         "object": OUTPUT_ITEM,
@@ -49,18 +52,30 @@ def output_item(line: Mapping[str, Any], eval_id: str, created_at: int) -> dict[
     }
 
 
-def _results(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _results(line: Mapping[str, Any], thresholds: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     grades, passes, samples = (
         part if isinstance(part, Mapping) else {}
         for part in (line.get("grades"), line.get("passes"), line.get("grader_samples"))
     )
     for name in dict.fromkeys([*grades, *passes]):
-        yield {
-            "name": name,
-            "score": grades.get(name),
-            "passed": passes.get(name),
-            "sample": samples.get(name),
-        }
+        score, passed = _grade(grades.get(name))
+        if isinstance(passes.get(name), bool):
+            passed = passes[name]
+        if passed is None and type(score) in (int, float):
+            threshold = thresholds.get(without_uuid(name))
+            passed = None if threshold is None else score >= threshold
+        yield {"name": name, "score": score, "passed": passed, "sample": samples.get(name)}
+
+
+def _grade(given: Any) -> tuple[Any, bool | None]:
+    """The score of a grade, and the verdict if it has one: a number, a truth value, or an object of both."""
+    if isinstance(given, Mapping):
+        passed = given.get("passed")
+        score, own = _grade(given.get("score"))
+        return score, passed if isinstance(passed, bool) else own
+    if isinstance(given, bool):
+        return float(given), given
+    return given, None
 
 
 def _status(results: list[dict[str, Any]], *, failed: bool) -> str:
@@ -70,21 +85,3 @@ def _status(results: list[dict[str, Any]], *, failed: bool) -> str:
     if None in passed:
         return "error"
     return "pass" if all(passed) else "fail"
-
-
-def _sample(given: Any) -> dict[str, Any]:
-    sample = given if isinstance(given, Mapping) else {}
-    parameters = sample.get("sampled_model_params")
-    parameters = parameters if isinstance(parameters, Mapping) else {}
-    usage = sample.get("token_usage")
-    usage = usage if isinstance(usage, Mapping) else {}
-    asked, output = sample.get("trajectory"), sample.get("outputs")
-    return {
-        "input": asked if isinstance(asked, list) else [],
-        "output": output if isinstance(output, list) else [],
-        "finish_reason": sample.get("finish_reason") or "",
-        "model": sample.get("sampled_model_name") or "",
-        "usage": {name: usage.get(name, 0) for name in _COUNTS},
-        "error": sample.get("error") or None,
-        **{name: parameters.get(name) for name in _PARAMETERS},
-    }

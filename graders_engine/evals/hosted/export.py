@@ -26,6 +26,7 @@ _INCOMPLETE = (
     "The line is not one of the dashboard's export, which have a text `run_id`, an object `item`, and "
     "`sample` or `grades`."
 )
+_UNKNOWN = "There is no eval, no run and no output item in it."
 _EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 _MAX_DEPTH = 8
 """How many lists and objects may be around the objects of an export."""
@@ -79,11 +80,13 @@ class Survey:
         evals: by id.
         runs: by id, including the runs of output items for which the export has no object.
         unreadable: sentences about what could not be read.
+        lost: how many lines or objects that were.
     """
 
     evals: dict[str, ExportedEval] = field(default_factory=dict)
     runs: dict[str, ExportedRun] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+    lost: int = 0
 
     def score_names(self, eval_id: str) -> Iterator[str]:
         """The names of the hosted scores of an eval's runs, each once."""
@@ -128,16 +131,22 @@ def survey(files: Sequence[Path]) -> Survey:
         DataSetError: a file cannot be read.
     """
     found = Survey()
+    lost: dict[tuple[Path, str], list[int]] = {}
     for file in files:
         for number, value in objects_in(file):
             if isinstance(value, Unreadable):
-                found.unreadable.append(f"{file}, line {number}: {value.reason}")
+                counted = lost.setdefault((file, value.reason), [number, 0])
+                counted[1] += 1
             elif is_output_item(value):
                 _count_item(found, value)
             elif value["object"] == EVAL:
                 _add_eval(found, value)
             else:
                 _add_run(found, value)
+    for (file, reason), (first, count) in lost.items():
+        found.lost += count
+        more = f" (and {count - 1:,} more like it)" if count > 1 else ""
+        found.unreadable.append(f"{file}, line {first}{more}: {reason}")
     for run in found.runs.values():
         if run.eval_id and run.eval_id not in found.evals:
             found.evals[run.eval_id] = ExportedEval(run.eval_id, run.eval_id, known=False)
@@ -226,12 +235,19 @@ def objects_in(file: Path) -> Iterator[tuple[int, Any]]:
     for number, value in _json_texts(file):
         if isinstance(value, Unreadable):
             yield number, value
+        elif not (known := [*_objects_within(value)]):
+            if not _is_empty_page(value):
+                yield number, Unreadable(_UNKNOWN)
         else:
-            for found in _objects_within(value):
+            for found in known:
                 if found.get("object") in _OBJECTS or is_export(found):
                     yield number, found
                 else:
                     yield number, Unreadable(_INCOMPLETE)
+
+
+def _is_empty_page(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("object") == "list" and value.get("data") == []
 
 
 def _objects_within(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:

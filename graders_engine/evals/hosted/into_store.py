@@ -23,7 +23,7 @@ from graders_engine.evals.hosted.export import (
     survey,
 )
 from graders_engine.evals.hosted.items_into_store import ItemWriter
-from graders_engine.evals.hosted.names import short
+from graders_engine.evals.hosted.names import MAX_NAMED, short
 from graders_engine.evals.thresholds import unreachable
 from graders_engine.evals.wire import ACTIVE, AS_IMPORTED
 from graders_engine.graders.parse import parse
@@ -270,11 +270,16 @@ class _Importer:
         self._note(value, what)
 
     def _file_notes(self) -> Iterator[str]:
-        for file_id, runs in self._missing_files.items():
-            count = f"{len(runs):,} run{'s' if len(runs) > 1 else ''}"
+        if self._missing_files:
+            runs = {run for own in self._missing_files.values() for run in own}
+            of = f"{len(runs):,} run{'s' if len(runs) > 1 else ''}"
+            some = ", ".join(map(short, list(self._missing_files)[:MAX_NAMED]))
+            rest = len(self._missing_files) - MAX_NAMED
+            more = f" and {rest:,} more" if rest > 0 else ""
             yield (
-                f"{short(file_id)}: the rows of {count} were in this file, which no export has; the output "
-                "items have what was graded."
+                f"{some}{more}: the rows of {of} were in "
+                f"{'this file' if rest == 1 - MAX_NAMED else 'these files'}, which no export has; "
+                "the output items have what was graded."
             )
 
 

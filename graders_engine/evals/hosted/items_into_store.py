@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from graders_engine.evals.hosted.dashboard_items import output_item
-from graders_engine.evals.hosted.export import Survey, is_downloaded
-from graders_engine.evals.hosted.names import short
+from graders_engine.evals.hosted.dashboard_samples import UNKNOWN_FORM, model_of
+from graders_engine.evals.hosted.export import Survey
+from graders_engine.evals.hosted.names import short, without_uuid
+from graders_engine.evals.run.criteria import threshold_of
+from graders_engine.evals.run.reading import objects_in
 from graders_engine.evals.wire import AS_IMPORTED, NO_COUNTS
 from graders_engine.storage.ids import is_name
 from graders_engine.storage.pages import Page
@@ -22,6 +25,12 @@ _NO_SOURCE = {"type": "jsonl", "source": {"type": "file_content", "content": []}
 _TWICE = "the run has output items of the API"
 
 _OTHERS = "the store has another one of this id"
+_NO_SAMPLE = "a sample that cannot be read; its error is in the item"
+_NO_SCORE = "there is no score"
+_NO_CRITERION = (
+    "the export has a score alone, and no criterion that says what passes; delete the run here, and import "
+    "it again with --grader FILE"
+)
 _NO_RUN = "no run has such an id"
 _NO_ID = "no output item has such an id"
 
@@ -61,6 +70,8 @@ class ItemWriter:
         self._runs: dict[str, int] = {}  # when each run was made
         self._by_lines: dict[str, bool] = {}  # whether the lines of a run are its items
         self._skipped: Counter[tuple[str, str]] = Counter()
+        self._unknown: Counter[tuple[str, str]] = Counter()
+        self._thresholds: dict[str, Mapping[str, float]] = {}
         self._made: list[str] = []
 
     def add(self, item: dict[str, Any]) -> None:
@@ -79,16 +90,41 @@ class ItemWriter:
         run_id = self._run_of(line)
         if run_id is None:
             return
-        item = output_item(line, self._eval_id_of(run_id), self._runs[run_id])
+        eval_id = self._eval_id_of(run_id)
+        item = output_item(line, eval_id, self._runs[run_id], self._thresholds_of(eval_id))
         if run_id not in self._by_lines:
             # The first line of an earlier import of these lines is there, if any of them is.
             others = self._store.items.any_of(run_id)
             known = others and self._store.items.get(run_id, item["id"]) is not None
             self._by_lines[run_id] = known or not others
         if self._by_lines[run_id]:
+            self._look_at(run_id, item)
             self._append(run_id, item)
         else:
             self._skipped[run_id, _TWICE] += 1
+
+    def _thresholds_of(self, eval_id: str) -> Mapping[str, float]:
+        """By the name of a score, the score from which on the eval's criterion is met."""
+        if eval_id not in self._thresholds:
+            kept = self._store.evals.find(eval_id)
+            self._thresholds[eval_id] = {
+                without_uuid(name): threshold_of(str(one.get("type")), one)
+                for one in objects_in(kept.body.get("testing_criteria") if kept else None)
+                for name in (one.get("name"), one.get("id"))
+                if isinstance(name, str)
+            }
+        return self._thresholds[eval_id]
+
+    def _look_at(self, run_id: str, item: Mapping[str, Any]) -> None:
+        """Count what of a line's item is not known."""
+        error = item["sample"]["error"]
+        if isinstance(error, dict) and error.get("code") == UNKNOWN_FORM:
+            self._unknown[run_id, _NO_SAMPLE] += 1
+        for result in item["results"]:
+            if result["passed"] is None:
+                name = short(without_uuid(result["name"]))
+                why = _NO_SCORE if type(result["score"]) not in (int, float) else _NO_CRITERION
+                self._unknown[run_id, f"no verdict of {name!r}, and counts as errored: {why}"] += 1
 
     def _append(self, run_id: str, item: dict[str, Any]) -> None:
         self._batches.setdefault(run_id, []).append(item)
@@ -124,6 +160,9 @@ class ItemWriter:
                 f"run {short(run_id)}: made of its output items, since the export has no more of it: its "
                 "data source and usage are not known."
             )
+        for (run_id, what), count in self._unknown.items():
+            have = "output item has" if count == 1 else "output items have"
+            yield f"run {short(run_id)}: {count:,} {have} {what}."
         for (run_id, what), count in self._skipped.items():
             items = "output item" if count == 1 else "output items"
             yield f"run {short(run_id)}: {count:,} {items} left out: {what}."
@@ -165,12 +204,9 @@ class ItemWriter:
 
     def _new_run(self, run_id: str, item: dict[str, Any]) -> StoredRun:
         created_at = item.get("created_at")
-        sample = item.get("sample")
-        sample = sample if isinstance(sample, Mapping) else {}
-        model = sample.get("sampled_model_name" if is_downloaded(item) else "model")
         return StoredRun(
             run_id, self._eval_id_of(run_id), self._project, self._found.runs[run_id].name,
-            model if isinstance(model, str) else "", "completed", None,
+            model_of(item), "completed", None,
             created_at if isinstance(created_at, int) else self._now, _NO_SOURCE, {},
         )  # fmt: skip
 
@@ -184,8 +220,8 @@ class ItemWriter:
             counts["total"] += 1
             counts[_COUNTED.get(item_status(item), "errored")] += 1
             for result in item.get("results") or ():
+                passed_failed = criteria.setdefault(str(result.get("name")), [0, 0])
                 if isinstance(result.get("passed"), bool):
-                    passed_failed = criteria.setdefault(str(result.get("name")), [0, 0])
                     passed_failed[not result["passed"]] += 1
         return {
             "result_counts": dict(counts),

@@ -166,10 +166,16 @@ def _criterion(given: Mapping[str, Any], key: str) -> Criterion:
     kind = str(given.get("type"))
     grader = without_nulls({name: part for name, part in given.items() if name != "id"})
     name = given.get("id") or given.get("name") or kind
-    return Criterion(str(name), kind, key, _threshold(kind, grader), grader)
+    return Criterion(str(name), kind, key, threshold_of(kind, grader), grader)
 
 
-def _threshold(kind: str, grader: Mapping[str, Any]) -> float:
+def threshold_of(kind: str, grader: Mapping[str, Any]) -> float:
+    """The score from which on a criterion is met; infinite where its range cannot be read.
+
+    Args:
+        kind: its type.
+        grader: its JSON.
+    """
     if kind in ("string_check", "label_model"):
         return 1.0
     given = grader.get("pass_threshold")
