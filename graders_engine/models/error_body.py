@@ -182,12 +182,11 @@ def _error_within(answer: Any) -> Any:
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     choice = choice if isinstance(choice, dict) else {}
-    error = answer.get("error") or choice.get("error")
     details = answer.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, dict) else choice.get("finish_reason")
-    return error or (
-        {"message": f"finish_reason is {reason}", "code": 502} if is_broken_off(reason) else None
-    )
+    broken_off = {"message": f"finish_reason is {reason}", "code": 502}
+    error = answer.get("error") or choice.get("error")
+    return error or (broken_off if is_broken_off(reason) else None)
 
 
 def _status_of(error: Any, body: ErrorBody) -> int | None:
