@@ -41,8 +41,24 @@ CUT_OFF = frozenset(
     }
 )
 """Reasons, in lower case, which say that a text ends where its limit was reached."""
+_BROKEN_OFF = (
+    "abort", "cancel", "error", "expired", "fail", "in_progress", "insufficient_system_resource",
+    "internal_error", "internal_server_error", "interrupt", "network_error", "overloaded", "queued",
+    "rate_limit", "server_error", "service_unavailable", "timed_out", "timeout", "unavailable", "user_cancel",
+)  # fmt: skip
+"""How reasons begin, in lower case, which say that a request came to no end."""
+_ANSWERED = frozenset({"error_limit", "error_toxic"})
+"""Reasons of Cohere's that begin so, but say that the answer reached its limit, or was withheld."""
 _MAX_DEPTH = 8
 """How many lists and objects may be around a text."""
+
+
+def is_broken_off(reason: Any) -> bool:
+    """Whether a reason why a text ends says that the endpoint failed: then it is no answer, however long."""
+    if not isinstance(reason, str) or reason == "stop":
+        return False
+    name = reason.lower().replace("-", "_").replace(" ", "_")
+    return name.startswith(_BROKEN_OFF) and name not in _ANSWERED
 
 
 def text_of(content: Any, where: str = "content") -> str:

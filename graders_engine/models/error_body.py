@@ -22,6 +22,7 @@ from typing import Any
 
 from graders_engine.errors import BackendBusy, BackendFailure, BackendRejected, ErrorFields
 from graders_engine.language import strict_json
+from graders_engine.language.content import is_broken_off
 from graders_engine.models.replies.filters import CONTENT_FILTER, is_filtered
 from graders_engine.outcome import Cause
 
@@ -57,8 +58,6 @@ _QUOTING = re.compile(
     r"""(?:(?:'[^'\n]{0,40}'|"[^"\n]{0,40}"|[-\w.]{1,40})(?=\s*[,}\]])|.*)"""
 )
 """In a text, what it quotes: a short value, or all the rest, since nothing tells where it ends."""
-_FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
-"""Reasons to stop by which an answer with status 200 says that the endpoint broke off."""
 _STATUS_OF = {
     "rate_limit": 429, "ratelimit": 429, "too_many_requests": 429, "resource_exhausted": 429,
     "overloaded": 503, "unavailable": 503, "timeout": 504, "deadline_exceeded": 504,
@@ -183,10 +182,11 @@ def _error_within(answer: Any) -> Any:
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     choice = choice if isinstance(choice, dict) else {}
+    details = answer.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else choice.get("finish_reason")
+    broken_off = {"message": f"finish_reason is {reason}", "code": 502}
     error = answer.get("error") or choice.get("error")
-    if not error and choice.get("finish_reason") in _FAILED:
-        return {"message": f"finish_reason is {choice['finish_reason']}", "code": 502}
-    return error
+    return error or (broken_off if is_broken_off(reason) else None)
 
 
 def _status_of(error: Any, body: ErrorBody) -> int | None:

@@ -9,6 +9,7 @@ from graders_engine.errors import BackendFailure
 from graders_engine.language import strict_json
 from graders_engine.models.endpoint import Endpoint, EndpointSettings
 from graders_engine.models.error_body import lacks_model
+from graders_engine.models.replies.forms import token_count
 
 MAX_COMPONENT = 1e150
 """The length of a vector with larger components cannot be computed in doubles."""
@@ -73,8 +74,7 @@ class OpenAIEmbeddings:
 
 def _tokens_of(answer: Any) -> int:
     usage = answer.get("usage") if isinstance(answer, dict) else None
-    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return tokens if type(tokens) is int and tokens > 0 else 0
+    return token_count(usage.get("total_tokens")) if isinstance(usage, dict) else 0
 
 
 def _is_vector(vector: Any) -> bool:

@@ -71,15 +71,20 @@ class Writer:
 
     def _work(self) -> None:
         while writes := self._next_writes():
-            error: Exception | None = None
-            try:
-                self._insert_when_free(writes)
-            except Exception as failure:  # noqa: BLE001 - the boundary: those that wait get the error, whatever it is
-                error = failure
-            for loop in {write.loop for write in writes}:
-                done = [write.done for write in writes if write.loop is loop]
-                with suppress(RuntimeError):  # the loop is closed: its rows have ended
-                    loop.call_soon_threadsafe(_finish, done, error)
+            error = self._written(writes)
+            if error is None or isinstance(error, sqlite3.OperationalError) or len(writes) == 1:
+                _tell(writes, error)  # a full disk or a lock stops each of them
+                continue
+            for write in writes:  # the value of one must not take the others with it
+                _tell([write], self._written([write]))
+
+    def _written(self, writes: list[_Write]) -> Exception | None:
+        """Write rows in one transaction; what went wrong, where none of them is written."""
+        try:
+            self._insert_when_free(writes)
+        except Exception as failure:  # noqa: BLE001 - the boundary: those that wait get the error, whatever it is
+            return failure
+        return None
 
     def _insert_when_free(self, writes: list[_Write]) -> None:
         rows = [write.row for write in writes]
@@ -114,6 +119,14 @@ class _Write(NamedTuple):
     until: float
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
+
+
+def _tell(writes: list[_Write], error: Exception | None) -> None:
+    """End the futures of rows, each in its own loop."""
+    for loop in {write.loop for write in writes}:
+        done = [write.done for write in writes if write.loop is loop]
+        with suppress(RuntimeError):  # the loop is closed: its rows have ended
+            loop.call_soon_threadsafe(_finish, done, error)
 
 
 def _finish(futures: list[asyncio.Future[None]], error: Exception | None) -> None:

@@ -11,7 +11,7 @@ from graders_engine.language import strict_json
 from graders_engine.language.content import CUT_OFF, text_of
 from graders_engine.language.kinds import kind_of
 from graders_engine.outputs.known_keys import unknown_keys
-from graders_engine.outputs.no_answer import require_answer
+from graders_engine.outputs.no_answer import require_answer, require_ended
 
 _MODEL_ROLES = ("assistant", "model", "ai", "chatbot", None)
 """The roles of messages that a model wrote; a message without a role is its, too."""
@@ -233,6 +233,7 @@ def from_messages(messages: Sequence[Mapping[str, Any]], finish: str = "") -> di
         message["audio"] = audio[-1]
     if finish in ("", "stop"):
         finish = finish_of(replies[-1], finish)
+    require_ended(finish)
     if not (texts or message["tool_calls"] or audio):
         require_content(replies, finish, "The output's message")
     return one_choice(message, finish or "stop")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from graders_engine.errors import NoOutput, UnknownForm
+from typing import Any
 
-_OUTAGES = ("abort", "cancel", "error", "expired", "fail", "timeout", "user_cancel")
-"""How reasons begin which say that a request came to no end."""
+from graders_engine.errors import NoOutput, UnknownForm
+from graders_engine.language.content import is_broken_off
+
 EMPTY = "If the model said nothing, give an empty text."
 
 
@@ -25,10 +26,21 @@ def require_answer(finish: str, *, stated: bool, lacking: str) -> None:
         NoOutput: the endpoint failed.
         UnknownForm: nothing says that the model answered.
     """
-    reason = finish.lower()
-    if reason.startswith(_OUTAGES):
-        raise NoOutput(f"There is no output, but an error: its finish reason is {finish}.")
-    if not (reason or stated):
+    require_ended(finish)
+    if not (finish or stated):
         raise UnknownForm(
             f"{lacking}, and no finish reason says that the model ended its answer. {EMPTY}"
         )
+
+
+def require_ended(finish: Any) -> None:
+    """Check that the endpoint did not break an output off: its text is no answer then, however long it is.
+
+    Args:
+        finish: why it ends, as the endpoint says it.
+
+    Raises:
+        NoOutput: the endpoint failed.
+    """
+    if is_broken_off(finish):
+        raise NoOutput(f"There is no output, but an error: its finish reason is {finish}.")

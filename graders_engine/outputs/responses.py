@@ -8,7 +8,7 @@ from typing import Any
 from graders_engine.errors import NoOutput, UnknownForm
 from graders_engine.language.content import THOUGHTS, text_of
 from graders_engine.outputs.messages import finish_of, is_models, message_text, one_choice
-from graders_engine.outputs.no_answer import require_answer
+from graders_engine.outputs.no_answer import require_answer, require_ended
 
 _ITEMS = THOUGHTS | {
     "compaction", "function_call", "function_call_output", "item_reference", "mcp_approval_request",
@@ -109,6 +109,7 @@ def from_items(items: Sequence[Any], finish: str = "", *, stated: bool = False) 
         raise UnknownForm(
             f"The output has no message, but items of unknown types: {', '.join(dict.fromkeys(unknown))}."
         )
+    require_ended(finish)
     if not any(texts) and not calls:
         if not finish and any(one.get("status") == "completed" for one in messages):
             finish = "stop"

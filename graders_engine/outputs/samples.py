@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
-from graders_engine.language.content import text_of
+from graders_engine.language.content import is_broken_off, text_of
 from graders_engine.language.kinds import kind_of
 from graders_engine.language.scope import SAMPLE_KEYS
 from graders_engine.outputs.completions import is_marked_choice
@@ -19,11 +19,13 @@ from graders_engine.outputs.messages import (
     tool_calls_in,
     tool_list,
 )
-from graders_engine.outputs.no_answer import require_answer
+from graders_engine.outputs.no_answer import require_answer, require_ended
 from graders_engine.outputs.responses import error_in
 
 _SAMPLE_KEYS = frozenset(SAMPLE_KEYS)
 _TEXT = "output_text"
+_BESIDE = frozenset({"finish_reason", "output", "output_tools"})
+"""Keys beside `choices` that need a closer look."""
 
 
 def is_sample(value: Mapping[str, Any]) -> bool:
@@ -37,13 +39,13 @@ def plain_text(sample: dict[str, Any]) -> str | None:
     if text is not None:
         return text if len(sample) == 1 and type(text) is str and text else None
     choices = sample.get("choices")
-    if type(choices) is not list or not choices or "output_tools" in sample or "output" in sample:
+    if type(choices) is not list or not choices or not _BESIDE.isdisjoint(sample):
         return None
     first = choices[0]
     message = first.get("message") if type(first) is dict else None
     if type(message) is not dict or "function_call" in message or len(choices) > 1:
         return None
-    if "error" in first or first.get("finish_reason") == "error" or "stop_reason" in first:
+    if "error" in first or "stop_reason" in first or is_broken_off(first.get("finish_reason")):
         return None
     text, calls = message.get("content"), message.get("tool_calls")
     return text if type(text) is str and text and (calls is None or type(calls) is list) else None
@@ -159,7 +161,12 @@ def only_one(outputs: Mapping[str, Any]) -> Any:
 
 
 def with_end(output: Any, calls: list[Any], finish: str) -> Any:
-    """An output with the tool calls, and the reason why it ends, that stand beside it."""
+    """An output with the tool calls, and the reason why it ends, that stand beside it.
+
+    Raises:
+        NoOutput: the endpoint failed, as this reason says.
+    """
+    require_ended(finish)
     if not isinstance(output, (str, dict)) or not (calls or finish != "stop"):
         return output
     if isinstance(output, str):
@@ -184,14 +191,17 @@ def _is_call(call: Any) -> bool:
 
 def _with_message(given: dict[str, Any]) -> dict[str, Any]:
     """The same sample; the text of the first completions API is in a message, too."""
+    require_ended(finish_of(given, ""))
     choices = given.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, Mapping):
         return given
-    if first.get("error") or first.get("finish_reason") == "error":
-        reason = error_in(first.get("error")) or "its finish reason is error"
+    if first.get("error"):
+        reason = error_in(first["error"]) or "it does not say which"
         raise NoOutput(f"There is no output, but an error: {reason}.")
-    if first.get("finish_reason") is None and (finish := finish_of(first, "")):
+    finish = finish_of(first, "")
+    require_ended(finish)
+    if first.get("finish_reason") is None and finish:
         first = {**first, "finish_reason": finish}
         given = {**given, "choices": [first, *given["choices"][1:]]}
     ended = first.get("text") is not None or bool(first.get("finish_reason"))

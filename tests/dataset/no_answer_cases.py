@@ -25,9 +25,21 @@ def cut(reason: str) -> dict[str, Any]:
 
 
 THOUGHTS = {"type": "reasoning", "summary": []}
+PART = {"type": "text", "text": "par"}
 EMPTY_PART = {"type": "output_text", "text": ""}
 CALL_ITEM = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 SILENT = {**ROLE, "content": None}
+OUTAGES = (
+    "abort", "aborted", "cancelled", "error", "failed", "in_progress", "insufficient_system_resource",
+    "internal_error", "interrupted", "network_error", "overloaded", "rate_limited", "server_error",
+    "TIMEOUT", "service unavailable",
+)  # fmt: skip
+"""Reasons by which an endpoint says that it broke off, whatever it had written before."""
+ANSWERED = (
+    "content_filter", "eos_token", "ERROR_TOXIC", "length", "MALFORMED_FUNCTION_CALL", "max_tokens", "OTHER",
+    "refusal", "SAFETY", "tool_calls", "unknown",
+)  # fmt: skip
+"""Reasons with which a model's answer ends."""
 EMPTY: dict[str, Any] = {
     "chat, an empty text": chat({**ROLE, "content": ""}),
     "chat, an empty text, stop": chat({**ROLE, "content": ""}, "stop"),
@@ -59,6 +71,7 @@ EMPTY: dict[str, Any] = {
     "row, null, length": {"output_text": None, "finish_reason": "length"},
     "row, null and calls": {"output_text": None, "output_tools": [CALL]},
     "hosted, no content, length": {"output": [ROLE], "finish_reason": "length"},
+    **{f"chat, null, the reason {reason}": chat(SILENT, reason) for reason in ANSWERED},
 }  # fmt: skip
 """What the model answered with nothing, by what it is: it is graded as the empty text."""
 REFUSED: dict[str, Any] = {
@@ -66,6 +79,10 @@ REFUSED: dict[str, Any] = {
     "response, a refusal": response(
         message(content=[{"type": "refusal", "refusal": "I cannot."}]), status="completed"
     ),
+    **{
+        f"chat, a text, the reason {reason}": chat({**ROLE, "content": "I cannot."}, reason)
+        for reason in ANSWERED
+    },
 }
 """What the model refused with "I cannot.": it is graded as this text."""
 NONE: dict[str, tuple[Any, str]] = {
@@ -91,5 +108,30 @@ NONE: dict[str, tuple[Any, str]] = {
     "row, an empty object": ({}, "an empty object"),
     "message, a role alone": (ROLE, "message has no `content`"),
     "hosted, no content": ({"output": [ROLE]}, "message has no `content`"),
+    **{
+        f"chat, {what}, {reason}": (
+            chat({**ROLE, "content": text}, reason),
+            f"its finish reason is {reason}",
+        )
+        for reason in OUTAGES
+        for what, text in (("null", None), ("no text", ""), ("a text", "par"), ("parts", [PART]))
+    },
+    **{
+        f"{name}, abort": (output, "its finish reason is abort")
+        for name, output in {
+            "chat, calls": chat({**SILENT, "tool_calls": [CALL]}, "abort"),
+            "chat, the reason beside": {
+                **chat({**ROLE, "content": "par"}),
+                "finish_reason": "abort",
+            },
+            "completion": {"choices": [{"text": "par", "finish_reason": "abort"}]},
+            "row": {"output_text": "par", "finish_reason": "abort"},
+            "row, SGLang": {"text": "par", "meta_info": {"finish_reason": {"type": "abort"}}},
+            "row, a text elsewhere": {"output": "par", "stop_reason": "abort"},
+            "message": {**ROLE, "content": "par", "finish_reason": "abort"},
+            "messages": {"output": [{**ROLE, "content": "par"}], "finish_reason": "abort"},
+            "response": response(message(content=[PART]), **cut("abort")),
+        }.items()
+    },
 }
 """What is no answer, by what it is, and words of the sentence about it: it has no score."""

@@ -15,7 +15,9 @@ from graders_engine.graders import verdict
 from graders_engine.models.base import ModelMessage, ModelReply, ModelRequest, TextPart
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.openai import OpenAIBackend
+from graders_engine.models.replies.forms import usage_of
 from graders_engine.models.scripted import Scripted
+from graders_engine.outcome import Usage
 from tests.judges.judge_server import JudgeServer, answer, judge_server, responded, said, spoken
 from tests.judges.rows import LABEL, SCORE, judging, row
 
@@ -293,3 +295,13 @@ def test_what_a_row_plants_before_the_judge_s_verdict_is_never_the_reward(
     except JudgeUnparsable:
         return
     assert result == 0.25
+
+
+@pytest.mark.parametrize("count", [10**30, 2**63, 2**53 + 1, -5, 1.5, 1e300, True, "9", None])
+@pytest.mark.parametrize("names", [("prompt", "completion"), ("input", "output")])
+def test_a_number_that_counts_no_tokens_is_dropped(names: tuple[str, str], count: Any) -> None:
+    first, second = (f"{name}_tokens" for name in names)
+    details = {f"{first}_details": {"cached_tokens": count}}
+    bad = {first: count, second: count, "total_tokens": count, **details}
+    assert usage_of({"usage": bad}) == Usage()
+    assert usage_of({"usage": {**bad, first: 3}}) == Usage(3, 3)

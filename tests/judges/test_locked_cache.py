@@ -16,7 +16,7 @@ import pytest
 from graders_engine import DataSetError, Engine
 from graders_engine.models import sqlite_file
 from graders_engine.models.base import ModelReply, encoded
-from graders_engine.models.cache import Cached, ReplyStore
+from graders_engine.models.cache import INSERT, Cached, ReplyStore
 from graders_engine.models.recorded import TRANSCRIPT
 from graders_engine.models.scripted import Scripted
 from tests.judges.rows import SCORE, judging, rows
@@ -60,6 +60,25 @@ def test_a_row_that_waits_for_the_file_keeps_no_other_from_its_reply(path: Path)
             other.execute("COMMIT")
             await waiting
         store.close()
+
+    asyncio.run(main())
+    assert kept_in(path) == 2
+
+
+def test_a_value_that_sqlite_cannot_hold_takes_no_other_row_with_it(path: Path) -> None:
+    async def main() -> None:
+        ReplyStore(path).close()
+        file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        writer = sqlite_file.Writer(file, INSERT)
+        with locked(path) as other:  # so that they share a transaction
+            waiting = [
+                writer.write((str(number), b"{}", "m", tokens, 0.0))
+                for number, tokens in enumerate((1, 10**30, 1))
+            ]
+            other.execute("COMMIT")
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [type(None), OverflowError, type(None)]
+        writer.close()
 
     asyncio.run(main())
     assert kept_in(path) == 2

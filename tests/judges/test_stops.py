@@ -9,6 +9,7 @@ import pytest
 
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.openai import OpenAIBackend
+from tests.dataset.no_answer_cases import OUTAGES
 from tests.judges import judge_server as judge
 from tests.judges.judge_server import JudgeServer, answer, judge_server, said
 from tests.judges.rows import scored
@@ -167,6 +168,7 @@ WITHIN: dict[str, tuple[Any, int]] = {
     "overloaded": ({"error": {"type": "overloaded_error", "message": "later"}}, 3),
     "in the choice": (choice(error={"code": 502, "message": "lost"}, finish_reason="error"), 3),
     "only a reason": (choice(finish_reason="error"), 3),
+    **{f"the reason {reason}": (choice(finish_reason=reason), 3) for reason in OUTAGES},
     "beside a verdict": ({**said(VERDICT), "error": {"code": 500, "message": "lost"}}, 3),
     "a wrong request": ({"error": {"code": 400, "message": "bad"}}, 1),
     "no credit": ({"error": {"code": 402, "message": "no credit"}}, 1),

@@ -28,6 +28,8 @@ _THOUGHTS = ("analysis", "commentary")
 MAX_REASONING_CHARS = 500
 """Of the reasoning that is kept where there is no answer; it is shown to people."""
 MAX_DEPTH = 8
+MAX_TOKENS = 1 << 40
+"""Of one reply. The sums over millions of them must fit into SQLite's integers of 64 bits."""
 
 
 class _Content(NamedTuple):
@@ -111,11 +113,14 @@ def usage_of(answer: Any) -> Usage:
     prompt, completion = (
         ("prompt_tokens", "completion_tokens") if chat else ("input_tokens", "output_tokens")
     )
-    prompt_tokens, completion_tokens = _count(usage.get(prompt)), _count(usage.get(completion))
-    total = _count(usage.get("total_tokens")) or prompt_tokens + completion_tokens
+    prompt_tokens, completion_tokens = (
+        token_count(usage.get(prompt)),
+        token_count(usage.get(completion)),
+    )
+    total = token_count(usage.get("total_tokens")) or prompt_tokens + completion_tokens
     details = usage.get(f"{prompt}_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(prompt_tokens, total, completion_tokens, _count(cached))
+    return Usage(prompt_tokens, total, completion_tokens, token_count(cached))
 
 
 def _reply(
@@ -186,6 +191,6 @@ def _text(value: Any) -> str:
     return value
 
 
-def _count(value: Any) -> int:
-    """A number of tokens; 0 where the endpoint does not count them."""
-    return value if type(value) is int and value > 0 else 0
+def token_count(value: Any) -> int:
+    """A number of tokens; 0 where the endpoint does not count them, or no reply can have so many."""
+    return value if type(value) is int and 0 < value <= MAX_TOKENS else 0

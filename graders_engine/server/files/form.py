@@ -176,7 +176,7 @@ class UploadForm:
             raise _twice(FILE)
         if not file_name:
             raise Refused(400, mistakes.missing(FILE))  # a browser's form without a chosen file
-        self.file_name = file_name.decode("utf-8", "replace")
+        self.file_name = _CONTROL.sub("_", file_name.decode("utf-8", "replace"))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
@@ -208,16 +208,31 @@ def _extended_name(disposition: bytes) -> bytes | None:
     """The name of a file in the form of RFC 5987, `filename*=UTF-8''a%20b`; None without one.
 
     RFC 7578 wants none in forms, so a plain `filename` beside it counts, as for python-multipart.
+
+    Raises:
+        Refused: it is in an unknown charset, or in parts.
     """
     for key, value in _PARAMETER.findall(disposition):
-        charset, *rest = value.strip(b'"').split(b"'", 2)
+        if key.lower().startswith((b"filename*0", b"filename*1")):
+            raise _unread_name("it is in parts, as `filename*0`")
+        charset, *rest = value.strip(b'" \t').split(b"'", 2)
         if key.lower() == b"filename*" and len(rest) == _AFTER_CHARSET:
+            if charset.lower() not in _CHARSETS:
+                raise _unread_name(f"its charset is {charset[:40].decode('ascii', 'replace')}")
             name = unquote_to_bytes(rest[-1])
             return name.decode("latin-1").encode() if charset.lower() == b"iso-8859-1" else name
     return None
 
 
-_PARAMETER = re.compile(rb';[ \t]*([^=;" \t]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;" \t]*)')
+def _unread_name(reason: str) -> Refused:
+    message = f"Invalid 'file': its name cannot be read: {reason}. Send it as `filename`, in UTF-8."
+    return Refused(400, Mistake(message, FILE, "invalid_value"))
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What no file's name has: a download could not be kept under it."""
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
+_PARAMETER = re.compile(rb';[ \t]*([^=;" \t]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*)')
 _AFTER_CHARSET = 2  # its language, and the name
 _PLAIN = (b"7bit", b"8bit", b"binary")
 
