@@ -66,7 +66,12 @@ class ReportHandler:
             kept = _place_of(store, run, name)
             return self._reports.make(run.id, lambda: _kept(kept), lambda: _make(store, run, kept))
 
-        await exchange.respond(200, await asyncio.to_thread(page), _HEADERS, media_type=_HTML)
+        try:
+            made = await asyncio.to_thread(page)
+        except (Refused, FileNotFoundError):  # no fault where the run was deleted meanwhile
+            found("run", run_id, await self._context.served.call(store.runs.find, run_id))
+            raise
+        await exchange.respond(200, made, _HEADERS, media_type=_HTML)
 
 
 def _place_of(store: Store, run: StoredRun, eval_name: str) -> Path | None:
@@ -98,10 +103,8 @@ def _make(store: Store, run: StoredRun, kept: Path | None) -> bytes:
             capture_output=True,
             timeout=LONGEST_S,
         )
-    except subprocess.SubprocessError as error:
-        printed = getattr(error, "stderr", None) or b""
-        reason = printed.decode("utf-8", "replace").strip() or str(error)
-        message = f"The page of '{run.id}' could not be made: {reason}"
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        message = f"The page of '{run.id}' could not be made: {_reason(error)}"
         raise Refused(500, Mistake(message, code="report_failed"), NO_RETRY) from None
     if kept is not None:
         with suppress(OSError):  # a full disk: it is made again
@@ -109,3 +112,12 @@ def _make(store: Store, run: StoredRun, kept: Path | None) -> bytes:
                 older.unlink(missing_ok=True)
             write_whole(kept, done.stdout)
     return done.stdout
+
+
+def _reason(error: subprocess.CalledProcessError | subprocess.TimeoutExpired) -> str:
+    """Why there is no page, in words for clients: without the command, which has paths of this machine."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took more than {LONGEST_S} s."
+    printed: bytes = error.stderr or b""
+    lines = printed.decode("utf-8", "replace").strip().splitlines()  # the last one of a traceback
+    return lines[-1] if lines else f"its process ended with the code {error.returncode}."
