@@ -122,7 +122,7 @@ class Work:
         with SamplesFile(self._folder / SAMPLES) as samples:
             if self._samples is not None:
                 asyncio.run(samples.add(self._samples.behind_gaps))
-                self._sampled, self._samples = samples.used, None
+            self._sampled, self._samples = samples.used, None
             if not samples.used:
                 return
             rows = samples.lines

@@ -62,16 +62,28 @@ class ReportHandler:
         owner = await self._context.served.call(store.evals.get, run.project, run.eval_id)
         name = owner.name if owner is not None else ""
 
-        def page() -> bytes:
-            kept = _place_of(store, run, name)
-            return self._reports.make(run.id, lambda: _kept(kept), lambda: _make(store, run, kept))
-
-        try:
-            made = await asyncio.to_thread(page)
-        except (Refused, FileNotFoundError):  # no fault where the run was deleted meanwhile
-            found("run", run_id, await self._context.served.call(store.runs.find, run_id))
-            raise
+        made = await asyncio.to_thread(page_of, store, run, name, self._reports)
         await exchange.respond(200, made, _HEADERS, media_type=_HTML)
+
+
+def page_of(store: Store, run: StoredRun, eval_name: str, making: Creations) -> bytes:
+    """The page of a run: one that is kept, or a new one.
+
+    Args:
+        store: where the run is.
+        run: as it was just now.
+        eval_name: as the page names the eval; may be empty.
+        making: the pages that are being made.
+
+    Raises:
+        Refused: the page cannot be made, or the run was deleted meanwhile.
+    """
+    try:
+        kept = _place_of(store, run, eval_name)
+        return making.make(run.id, lambda: _kept(kept), lambda: _make(store, run, kept))
+    except (Refused, FileNotFoundError):  # no fault of ours where the run is gone
+        found("run", run.id, store.runs.find(run.id))
+        raise
 
 
 def _place_of(store: Store, run: StoredRun, eval_name: str) -> Path | None:

@@ -73,8 +73,9 @@ def counted(bench: Bench, run: StoredRun, supervisor: Supervisor) -> StoredRun:
         done = bench.store.runs.find(run.id)
         assert done is not None
         if not done.wanted:
-            return done
+            break
         time.sleep(0.02)
+    supervisor.close()
     return done
 
 
