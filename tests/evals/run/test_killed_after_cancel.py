@@ -87,9 +87,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("stuck", EXPECTED)
-def test_what_was_done_is_listed_and_counted(
-    bench: Bench, server: JudgeServer, stuck: str
-) -> None:
+def test_what_was_done_is_listed_and_counted(bench: Bench, server: JudgeServer, stuck: str) -> None:
     first = bench.supervisor()
     run = started(bench, server, stuck, first)
     worker = worker_of(bench, run)
@@ -106,11 +104,14 @@ def test_what_was_done_is_listed_and_counted(
     (criterion,) = done.result["per_testing_criteria_results"]
     assert (criterion["passed"], criterion["failed"]) == (passed, failed)
     used = {model["model_name"]: model for model in done.result["per_model_usage"]}
-    assert sum(model["invocation_count"] for model in used.values()) == {
-        "the model": ANSWERED,
-        "a judge of samples": ITEMS + ANSWERED,
-        "a judge of given rows": ANSWERED,
-    }[stuck]
+    assert (
+        sum(model["invocation_count"] for model in used.values())
+        == {
+            "the model": ANSWERED,
+            "a judge of samples": ITEMS + ANSWERED,
+            "a judge of given rows": ANSWERED,
+        }[stuck]
+    )
 
 
 def test_a_worker_that_cannot_be_interrupted_ends_and_its_samples_are_listed(
