@@ -13,6 +13,8 @@ from graders_engine.storage.pages import Found, Listing, Page
 
 _STATUSES = {"passed": "pass", "failed": "fail", "errored": "error"}
 """Statuses of items that lists find by their other spelling."""
+_UNCOUNTED = ("canceled", "failed")
+"""Statuses that a run may get from others than its worker."""
 CHANGEABLE = ("name", "model", "metadata", "result", "error", "wanted", "attempt", "heartbeat")
 
 
@@ -32,7 +34,8 @@ class StoredRun:
         request: the data source, as it is on the wire.
         result: counts and results, as they are on the wire.
         error: code and message; None without one.
-        wanted: `canceled` when its worker has to stop; else empty.
+        wanted: `canceled` from when its worker has to stop until its results are counted for the last
+            time; else empty.
         attempt: how many workers were started for it.
         heartbeat: when its worker last said that it works, in seconds since 1970; None before that.
     """
@@ -60,6 +63,11 @@ class RunState(NamedTuple):
     status: str
     wanted: str
     attempt: int
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether the run has ended, and its results are still to be counted for the last time."""
+        return self.status in _UNCOUNTED and self.wanted == "canceled"
 
 
 class ListedRun(NamedTuple):
@@ -164,6 +172,15 @@ class Runs:
             "SELECT id, status, wanted, attempt FROM run WHERE status IN "  # noqa: S608 - as above
             f"({_marks(statuses)}) ORDER BY seq",
             *statuses,
+        )
+        return [RunState(*row) for row in rows]
+
+    def uncounted(self) -> list[RunState]:
+        """The runs of all projects that have ended, and whose results are still to be counted."""
+        rows = self._database.rows(
+            "SELECT id, status, wanted, attempt FROM run WHERE status IN "  # noqa: S608 - as above
+            f"({_marks(_UNCOUNTED)}) AND wanted = 'canceled' ORDER BY seq",
+            *_UNCOUNTED,
         )
         return [RunState(*row) for row in rows]
 

@@ -32,6 +32,8 @@ INTERVAL_S, POLL_S = 0.25, 0.05
 """Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
 KILL_S = 10.0
 """A worker that does not end so long after its run was canceled is killed."""
+COUNT_S = 300.0
+"""The same for one whose run says already that it is canceled: it may be counting many results."""
 COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.worker")
 _LOG_CHARS = 2_000
 """Of the end of a dead worker's log, in the run's error."""
@@ -110,6 +112,10 @@ class Supervisor:
             self.look(run_id)
             on_look()
             time.sleep(POLL_S)
+        with suppress(GradersError, OSError):  # the next that looks after the runs has it counted
+            while (state := self._store.runs.state(run_id)) is not None and state.uncounted:
+                self.look(run_id)
+                time.sleep(POLL_S)
         with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
             self._started.pop(run_id).wait(KILL_S)
         self.close()
@@ -134,12 +140,31 @@ class Supervisor:
                 continue
             if self._is_alive(state.id):
                 working += 1
-                self._kill_if_late(state)
+                self._kill_if_late(state, KILL_S)
             elif state.wanted == "canceled":
                 self._store.runs.move(state.id, "canceled", _OPEN)
             elif state.status == "queued" or self._is_queued_again(state):
                 queued.append(state)
         for state in queued[: max(0, self._at_once - working)]:
+            self._start(state)
+        self._have_counted(only)
+
+    def _have_counted(self, only: str | None) -> None:
+        """Start workers for runs that have ended, but whose own died before it had counted the results."""
+        counting = 0
+        uncounted = []
+        for state in self._store.runs.uncounted():
+            if only not in (None, state.id):
+                continue
+            folder = self._store.run_folder(state.id)
+            if self._is_alive(state.id):
+                counting += 1
+                self._kill_if_late(state, COUNT_S)
+            elif any((folder / name).exists() for name in (SAMPLES, RESULTS)):
+                uncounted.append(state)
+            else:
+                self._store.runs.note(state.id, wanted="")
+        for state in uncounted[: max(0, self._at_once - counting)]:
             self._start(state)
 
     def _is_alive(self, run_id: str) -> bool:
@@ -168,7 +193,8 @@ class Supervisor:
             self._give_up(state)
             return
         variables = environment(self._settings)
-        if not self._store.runs.move(state.id, "queued", ("queued",), attempt=died + 1):
+        status = state.status if state.uncounted else "queued"
+        if not self._store.runs.move(state.id, status, (status,), attempt=died + 1):
             return
         try:
             self._started[state.id] = self._worker(state.id, folder, variables)
@@ -194,19 +220,28 @@ class Supervisor:
 
     def _give_up(self, state: RunState) -> None:
         log = _end_of(self._store.run_folder(state.id) / LOG)
+        if state.uncounted:
+            _log.warning(
+                "the results of the run %s could not be counted: its counts may be less than its items. "
+                "The end of its worker's log: %s", state.id, log or "(empty)",
+            )  # fmt: skip
+            self._store.runs.note(state.id, wanted="")
+            return
         message = (
             f"The run's worker died {state.attempt} times without a new result or reply. The end of its "
             f"log: {log or '(empty)'}"
         )
         error = {"code": "worker_died", "message": message}
-        self._store.runs.move(state.id, "failed", ("queued",), error=error)
+        self._store.runs.move(
+            state.id, "failed", ("queued",), error=error, wanted="canceled", attempt=0
+        )
 
-    def _kill_if_late(self, state: RunState) -> None:
+    def _kill_if_late(self, state: RunState, limit_s: float) -> None:
         if state.wanted != "canceled":
             self._canceled_at.pop(state.id, None)
             return
         since = self._canceled_at.setdefault(state.id, time.monotonic())
-        if time.monotonic() - since < KILL_S:
+        if time.monotonic() - since < limit_s:
             return
         # The number is a worker's as long as the lock is held, which was so just now.
         with suppress(OSError, ValueError):

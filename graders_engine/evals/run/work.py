@@ -22,7 +22,7 @@ from graders_engine.evals.run.failure import RunFailed
 from graders_engine.evals.run.first_outage import first_outage
 from graders_engine.evals.run.item_index import IndexWriter
 from graders_engine.evals.run.judged import JudgedFile
-from graders_engine.evals.run.place import JUDGED, REPLIES, RESULTS, SAMPLES, lay_out
+from graders_engine.evals.run.place import JUDGED, REPLIES, RESULTS, SAMPLES, lay_out, rows_of_run
 from graders_engine.evals.run.progress import Used, result_of
 from graders_engine.evals.run.samples_file import SamplesFile
 from graders_engine.evals.run.sampling import Sampler, sample_rows
@@ -73,10 +73,7 @@ class Work:
         Raises:
             RunFailed, GradersError, OSError: the run cannot go on.
         """
-        stored = self._store.evals.get(self._run.project, self._run.eval_id)
-        if stored is None:
-            raise RunFailed("eval_not_found", "The eval of this run was deleted.")
-        self._criteria = criteria = criteria_of(stored.body["testing_criteria"], stored.name)
+        self._criteria = criteria = self._read_criteria()
         rows = lay_out(self._store, self._run.id, self._run.request)
         judges = self._settings.judge_settings()
         if judges.cache is None:
@@ -94,6 +91,12 @@ class Work:
             finally:  # what was graded before the work ended counts
                 self._advance()
             self._require_a_result(rows, criteria, index)
+
+    def _read_criteria(self) -> Criteria:
+        stored = self._store.evals.get(self._run.project, self._run.eval_id)
+        if stored is None:
+            raise RunFailed("eval_not_found", "The eval of this run was deleted.")
+        return criteria_of(stored.body["testing_criteria"], stored.name)
 
     def _require_a_result(self, rows: Path, criteria: Criteria, index: IndexWriter) -> None:
         """Refuse to complete a run of which no criterion could grade any item, for want of what it asks.
@@ -119,7 +122,7 @@ class Work:
         with SamplesFile(self._folder / SAMPLES) as samples:
             if self._samples is not None:
                 asyncio.run(samples.add(self._samples.behind_gaps))
-                self._sampled, self._samples = samples.used, None
+            self._sampled, self._samples = samples.used, None
             if not samples.used:
                 return
             rows = samples.lines
@@ -129,6 +132,23 @@ class Work:
             index.advance()
             index.add_ungraded(rows)
             self._index = index
+
+    def count(self) -> None:
+        """In place of `do`, after a worker died whose run has ended: list and count what the files hold.
+
+        Raises:
+            RunFailed, GradersError, OSError: they cannot be read, or the list not be written.
+        """
+        self._criteria = self._read_criteria()
+        if (self._folder / JUDGED).exists():
+            self._judged = JudgedFile(self._folder / JUDGED)
+            self._judged.close()
+        self.list_ungraded()
+        rows, results = rows_of_run(self._folder, self._run.request), self._folder / RESULTS
+        if self._index is None and rows.exists() and results.exists():
+            with IndexWriter(self._folder, rows, results, self._criteria) as index:
+                index.advance()
+                self._index = index
 
     def _sample(self, items: Path, judges: JudgeSettings) -> JudgeSettings:
         """Sample the items; gives the settings of judges with what is left of the budget."""

@@ -62,7 +62,7 @@ def main(folder: Path, run_id: str) -> int:
 
 def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
     if not store.runs.move(run_id, "in_progress", OPEN, heartbeat=time.time()):
-        return 0
+        return _count(store, run_id, settings)
     run = store.runs.find(run_id)
     if run is None:
         return 0
@@ -89,6 +89,23 @@ def _work(store: Store, run_id: str, settings: EngineSettings) -> int:
     return 0
 
 
+def _count(store: Store, run_id: str, settings: EngineSettings) -> int:
+    """Count what an ended run has in its files, if its worker died before it did so."""
+    state = store.runs.state(run_id)
+    run = store.runs.find(run_id)
+    if state is None or run is None or not state.uncounted:
+        return 0
+    _make_room(store, run_id)
+    work = Work(store, run, settings)
+    try:
+        work.count()
+    except (RunFailed, GradersError, OSError) as error:
+        sys.stderr.write(f"The results cannot be counted: {error}\n")
+        return 1
+    store.runs.note(run_id, result=work.result, wanted="")
+    return 0
+
+
 def _make_room(store: Store, run_id: str) -> None:
     """Give back the space that was kept for the last note of a run."""
     with suppress(OSError):
@@ -97,11 +114,16 @@ def _make_room(store: Store, run_id: str) -> None:
 
 def _end(store: Store, run_id: str, work: Work, status: str, **columns: Any) -> None:
     _make_room(store, run_id)
-    if status != "completed" and columns.get("error", {}).get("code") != DISK_FULL:
-        with suppress(OSError, GradersError):
-            work.list_ungraded()
-    if not store.runs.move(run_id, status, OPEN, result=work.result, **columns):
-        store.runs.note(run_id, result=work.result)  # who canceled the run has moved it
+    wanted = ""
+    if status != "completed":
+        wanted = "canceled"  # unless all is listed now, another worker does it later
+        if columns.get("error", {}).get("code") != DISK_FULL:
+            with suppress(OSError, GradersError):
+                work.list_ungraded()
+                wanted = ""
+    result = work.result
+    if not store.runs.move(run_id, status, OPEN, result=result, wanted=wanted, **columns):
+        store.runs.note(run_id, result=result, wanted=wanted)  # who canceled the run has moved it
 
 
 class Watcher:
@@ -145,8 +167,8 @@ class Watcher:
             signal.pthread_kill(main_thread, signal.SIGINT)
         if self._done.wait(END_S):
             return
-        # What the work waits for does not end: the system ends it.
-        self._store.runs.move(self._run_id, "canceled", OPEN)
+        # What the work waits for does not end: the system ends it, and another worker counts.
+        self._store.runs.move(self._run_id, "canceled", OPEN, wanted="canceled")
         os._exit(0)
 
     def __enter__(self) -> Watcher:

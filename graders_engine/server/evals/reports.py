@@ -62,11 +62,28 @@ class ReportHandler:
         owner = await self._context.served.call(store.evals.get, run.project, run.eval_id)
         name = owner.name if owner is not None else ""
 
-        def page() -> bytes:
-            kept = _place_of(store, run, name)
-            return self._reports.make(run.id, lambda: _kept(kept), lambda: _make(store, run, kept))
+        made = await asyncio.to_thread(page_of, store, run, name, self._reports)
+        await exchange.respond(200, made, _HEADERS, media_type=_HTML)
 
-        await exchange.respond(200, await asyncio.to_thread(page), _HEADERS, media_type=_HTML)
+
+def page_of(store: Store, run: StoredRun, eval_name: str, making: Creations) -> bytes:
+    """The page of a run: one that is kept, or a new one.
+
+    Args:
+        store: where the run is.
+        run: as it was just now.
+        eval_name: as the page names the eval; may be empty.
+        making: the pages that are being made.
+
+    Raises:
+        Refused: the page cannot be made, or the run was deleted meanwhile.
+    """
+    try:
+        kept = _place_of(store, run, eval_name)
+        return making.make(run.id, lambda: _kept(kept), lambda: _make(store, run, kept))
+    except (Refused, FileNotFoundError):  # no fault of ours where the run is gone
+        found("run", run.id, store.runs.find(run.id))
+        raise
 
 
 def _place_of(store: Store, run: StoredRun, eval_name: str) -> Path | None:
@@ -98,10 +115,8 @@ def _make(store: Store, run: StoredRun, kept: Path | None) -> bytes:
             capture_output=True,
             timeout=LONGEST_S,
         )
-    except subprocess.SubprocessError as error:
-        printed = getattr(error, "stderr", None) or b""
-        reason = printed.decode("utf-8", "replace").strip() or str(error)
-        message = f"The page of '{run.id}' could not be made: {reason}"
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        message = f"The page of '{run.id}' could not be made: {_reason(error)}"
         raise Refused(500, Mistake(message, code="report_failed"), NO_RETRY) from None
     if kept is not None:
         with suppress(OSError):  # a full disk: it is made again
@@ -109,3 +124,12 @@ def _make(store: Store, run: StoredRun, kept: Path | None) -> bytes:
                 older.unlink(missing_ok=True)
             write_whole(kept, done.stdout)
     return done.stdout
+
+
+def _reason(error: subprocess.CalledProcessError | subprocess.TimeoutExpired) -> str:
+    """Why there is no page, in words for clients: without the command, which has paths of this machine."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took more than {LONGEST_S} s."
+    printed: bytes = error.stderr or b""
+    lines = printed.decode("utf-8", "replace").strip().splitlines()  # the last one of a traceback
+    return lines[-1] if lines else f"its process ended with the code {error.returncode}."
