@@ -97,7 +97,7 @@ def report_page(
         blames=formatting.BLAME_MEANINGS,
         warnings=[
             *map(provenance.without_folders, _warnings(provenance, run)),
-            *([] if grouped else texts.hints),
+            *([] if grouped or run is not None else texts.hints),
         ],
         much_blamed=[
             *formatting.much_blamed(
@@ -109,6 +109,7 @@ def report_page(
             (times, one_line(first, formatting.MAX_REASON))
             for times, first in formatting.most_frequent(tally.reasons)
         ],
+        more_reasons=len(tally.reasons) > len(formatting.most_frequent(tally.reasons)),
         parts_left_out=list(formatting.parts_left_out(tally)),
         uncounted={
             "failed" if blame == "infrastructure" else blame: count
