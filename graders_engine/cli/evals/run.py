@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.rows import FILE
 from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.reading import counts_of, pass_rate
+from graders_engine.evals.run.reasons import reasons_of
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.evals.runnable import probes
 from graders_engine.evals.wire import data_source_of
@@ -107,8 +108,10 @@ def run(
     --model, the item is enough. --messages and --sampling-params take JSON, YAML or @FILE.
 
     The run is kept in the folder, where `graders evals show` and a server find it. It is a process of its
-    own; Ctrl-C cancels it, and what was graded stays. A server that uses the folder may start the run first,
-    with its own settings. Judges and models are found as `graders score` finds judges.
+    own; Ctrl-C cancels it, and what was graded stays. With --model, all items are sampled before the first
+    is graded: a run that is canceled before lists what was sampled, ungraded. A server that uses the
+    folder may start the run first, with its own settings. Judges and models are found as
+    `graders score` finds judges.
 
     Exit codes: 0 if items are graded; 3 if the pass rate is below --fail-under; 1 if nothing is graded, the
     run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if it was interrupted.
@@ -133,7 +136,8 @@ def run(
             show_run(store, done, _SHOWN, screen, as_json=as_json)
         if not (as_json or quiet):
             print_lines(["", f"kept in {jobs}: {show_command(done, jobs)}"])
-    sys.exit(code or _exit_code(done, fail_under))
+        reasons = reasons_of(store, done)
+    sys.exit(code or _exit_code(done, fail_under, reasons))
 
 
 def _eval_of(store: Store, project: str, name: str) -> StoredEval:
@@ -302,7 +306,7 @@ def _finish(
             return supervisor.finish(made.id), code if isinstance(code, int) else FAILED
 
 
-def _exit_code(done: StoredRun, fail_under: float | None) -> int:
+def _exit_code(done: StoredRun, fail_under: float | None, reasons: Sequence[str]) -> int:
     """The exit code of a run that has ended; why it is not 0 is printed on standard error."""
     rate, errored = pass_rate(done), counts_of(done)["errored"]
     if done.status != "completed":
@@ -310,7 +314,8 @@ def _exit_code(done: StoredRun, fail_under: float | None) -> int:
         complain(f"The run has not been completed: {reason}")
         return FAILED
     if rate is None:
-        complain(f"No item is graded: {errored:,} errored.")
+        why = f": {', '.join(reasons)}" if reasons else ""
+        complain(f"No item is graded: {errored:,} errored{why}.")
         return FAILED
     if fail_under is not None and rate < fail_under:
         complain(f"The pass rate is {rate:.4f}, lower than --fail-under {fail_under:g}.")

@@ -10,8 +10,9 @@ from graders_engine.cli.evals.stored import show_command
 from graders_engine.cli.evals.text import item_lines, run_lines
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.evals.run.items import OutputItems
+from graders_engine.evals.run.reasons import reasons_of
 from graders_engine.evals.wire import run_object
-from graders_engine.report.terminal.screen import Screen
+from graders_engine.report.terminal.screen import Heading, Screen
 from graders_engine.storage.pages import Page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
@@ -25,7 +26,10 @@ def show_run(store: Store, found: StoredRun, limit: int, screen: Screen, *, as_j
         return
     owner = store.evals.get(found.project, found.eval_id)
     way = show_command(found, store.folder, 2 * limit) if more else ""
-    print_lines([*run_lines(found, owner, screen), *item_lines(items, way, screen)])
+    lines = [*run_lines(found, owner, screen)]
+    if reasons := reasons_of(store, found):
+        lines += ["", Heading("why items are errored"), *(f"  {reason}" for reason in reasons)]
+    print_lines([*lines, *item_lines(items, way, screen)])
 
 
 def _not_passed(store: Store, run: StoredRun, limit: int) -> tuple[list[dict[str, Any]], bool]:

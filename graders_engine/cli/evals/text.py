@@ -8,6 +8,7 @@ from typing import Any
 
 from graders_engine.evals.hosted.names import without_uuid
 from graders_engine.evals.run.reading import counts_of, objects_in, output_text, pass_rate
+from graders_engine.evals.run.reasons import ERRORED
 from graders_engine.evals.thresholds import unreachable
 from graders_engine.language import strict_json
 from graders_engine.report.formatting import format_number
@@ -97,7 +98,7 @@ def run_lines(run: StoredRun, owner: StoredEval | None, screen: Screen) -> Itera
     yield f"passed    {counts['passed']:>8,}"
     yield f"failed    {counts['failed']:>8,}"
     if counts["errored"]:
-        yield Caution(f"errored   {counts['errored']:>8,}  no sample or an outage; in no rate")
+        yield Caution(f"errored   {counts['errored']:>8,}  {ERRORED}")
     yield from _criteria(run, screen)
     yield from _usage(run)
 

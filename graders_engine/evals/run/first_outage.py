@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from graders_engine.compiled import scope_reader
 from graders_engine.dataset.results.line import decode_result
+from graders_engine.errors import InvalidRow
 from graders_engine.evals.run.criteria import Criteria
 from graders_engine.language import strict_json
+from graders_engine.outcome import Flag
+
+_OF_A_ROW = frozenset((Flag.INVALID_VARIABLE, Flag.SAMPLE_PARSE, Flag.UNRESPONSIVE_REWARD))
+"""Flags of what a row or its sample lacks: no outage sets them."""
 
 
 def first_outage(rows: BinaryIO, results: Iterable[bytes], criteria: Criteria) -> str:
@@ -26,16 +32,20 @@ def first_outage(rows: BinaryIO, results: Iterable[bytes], criteria: Criteria) -
         result = decode_result(text)
         while line < result.line:
             line, row = line + 1, rows.readline()
-        if result.status == "failed" and not _has_error(row):
+        if result.status == "failed":
             flags = criteria.named(result.flags)
+            if _lacks_sample(row):
+                flags.pop(Flag.OTHER, None)  # it says what the row lacks
+            if _OF_A_ROW.issuperset(flags):
+                continue
             return next(filter(None, flags.values()), "") or ", ".join(flags)
     return ""
 
 
-def _has_error(row: bytes) -> bool:
-    """Whether a row has an error in place of an output."""
+def _lacks_sample(row: bytes) -> bool:
+    """Whether a row has no sample that can be read, as one that holds an error in its place."""
     try:
-        given = strict_json.decode(row)
-    except ValueError:
+        scope_reader(None)(strict_json.decode(row))
+    except (ValueError, InvalidRow):
         return True
-    return not isinstance(given, dict) or bool(given.get("error"))
+    return False

@@ -79,6 +79,7 @@ class RunSummary:
         items_left_out: how many more it has.
         refresh_s: after so many seconds a browser loads the page again; 0 for never.
         notes: sentences to be read before anything else.
+        reasons: why items are errored, each with its number.
     """
 
     name: str
@@ -94,6 +95,7 @@ class RunSummary:
     items_left_out: int = 0
     refresh_s: int = 0
     notes: Sequence[str] = ()
+    reasons: Sequence[str] = ()
 
     @property
     def graded(self) -> int:

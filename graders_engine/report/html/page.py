@@ -83,7 +83,6 @@ def report_page(
     template = "page.html.jinja" if run is None else "eval-run.html.jinja"
     page = made.get_template(template).render(
         **_values(numbers, provenance, texts, run),
-        run=run,
         engine=provenance.engine,
         row_data=row_data(numbers.digest, texts, why_no_texts)
         if numbers.digest.tally.rows
@@ -132,6 +131,7 @@ def _values(
     tally = numbers.digest.tally
     grouped = tally.grouped
     return {
+        "run": run,
         "numbers": numbers,
         "grouped": grouped,
         "unit": formatting.rows_name(grouped=grouped),
@@ -144,7 +144,7 @@ def _values(
         "blames": formatting.BLAME_MEANINGS,
         "warnings": [
             *map(provenance.without_folders, _warnings(provenance, run)),
-            *([] if grouped else texts.hints),
+            *([] if grouped or run is not None else texts.hints),
         ],
         "much_blamed": [
             *formatting.much_blamed(
@@ -156,6 +156,7 @@ def _values(
             (times, one_line(first, formatting.MAX_REASON))
             for times, first in formatting.most_frequent(tally.reasons)
         ],
+        "more_reasons": len(tally.reasons) > len(formatting.most_frequent(tally.reasons)),
         "parts_left_out": list(formatting.parts_left_out(tally)),
         "uncounted": {
             "failed" if blame == "infrastructure" else blame: count

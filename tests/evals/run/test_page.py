@@ -65,7 +65,7 @@ def test_status_counts_and_criteria_stand_before_the_rewards(bench: Bench) -> No
         "1 errored",
         "4 in total",
     )
-    places = [text.index(words, text.index("an eval")) for words in (*order, "mean reward over")]
+    places = [text.index(words, text.index("an eval")) for words in (*order, "mean score over")]
     assert places == sorted(places)
 
 
@@ -118,3 +118,20 @@ def test_an_imported_run_lists_its_items_and_is_answered_as_it_was(
     assert len(listed) == sum(item["run_id"] == run.id for item in ITEMS)
     assert "Headline" in listed[0][2]
     assert run_object(run, "http://here/reports/1") == RUNS[0]
+
+
+def test_the_page_says_what_rows_lack_and_has_one_headline(bench: Bench) -> None:
+    rows = [row("cat") for _ in range(4)] + [row("emu", a="emu")]
+    reads_a = string_check("reads a", reference="{{item.a}}")
+    done = bench.completed(
+        [string_check(), reads_a], jsonl(*rows, {"item": {"label": "x", "a": "x"}})
+    )
+    page = page_of(bench.store, done)
+    text = text_of(page)
+    assert "no sample, an item that lacks what a criterion reads, or an outage" in text
+    assert "4 rows lack item.a" in text
+    assert "1 row has no sample" in text
+    assert page.count('class="mean"') == 1
+    assert "Scores of the criteria" in text
+    assert "As hosted" not in text
+    assert "--group-by" not in text

@@ -114,3 +114,26 @@ def test_an_item_that_got_no_answer_is_graded_by_what_needs_none(
     assert [one["status"] for one in items] == ["pass", "error"]
     assert "This is not answered" in items[1]["sample"]["error"]["message"]
     assert run.result["per_testing_criteria_results"] == added_up(items)
+
+
+def test_a_run_of_rows_that_hold_errors_is_completed_as_no_grader_was_out(bench: Bench) -> None:
+    item, down = {"label": "cat"}, {"error": {"message": "timeout"}}
+    rows: list[dict[str, Any]] = [{"item": item, "sample": one} for one in (down, None, {}, down)]
+    rows += [{"item": item}, {"item": {}, "sample": down}]
+    one, several = (
+        bench.completed(criteria, jsonl(*rows))
+        for criteria in ([MATCH], [MATCH, string_check("other", input="{{item.absent}}")])
+    )
+    assert counts(one) == counts(several) == (6, 0, 0, 6)
+    assert "timeout" in bench.items(one)[0]["sample"]["error"]["message"]
+
+
+def test_a_judge_of_items_that_was_out_fails_a_run_of_rows_that_hold_errors(
+    bench: Bench, server: JudgeServer
+) -> None:
+    server.script = lambda asked: error(400, "The judge is ill.")
+    rows = [{"item": {"label": "cat"}, "sample": {"error": {"message": "timeout"}}}] * 2
+    done = bench.finish(bench.run([MATCH, JUDGED_ITEM], jsonl(*rows)))
+    assert done.error is not None
+    assert (done.status, done.error["code"]) == ("failed", "grader_not_available")
+    assert "The judge is ill." in done.error["message"]
