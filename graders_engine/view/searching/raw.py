@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
@@ -72,7 +73,7 @@ class _PlainRow(_Plain, gc=False, kw_only=True):
         return [self.model_sample]
 
 
-_DECODERS = {
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "samples": msgspec.json.Decoder(_PlainSamples),
     "rows": msgspec.json.Decoder(_PlainRow),
 }
@@ -163,9 +164,7 @@ def _not_plain(content: bytes, starts: Ints, shape: str) -> Lines:
         lines = []
     if len(lines) != len(starts) - 1:
         ends = starts.tolist()
-        lines = [
-            decode_line(content[start:end]) for start, end in zip(ends[:-1], ends[1:], strict=True)
-        ]
+        lines = [decode_line(content[start:end]) for start, end in pairwise(ends)]
     may_have_signs = b"\\u00" in content or has_signs(
         content.replace(b'\\"', b'"').decode("latin-1")
     )

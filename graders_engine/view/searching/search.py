@@ -198,12 +198,12 @@ class Search:
     ) -> None:
         """Look through a segment that is not made yet: only lines that may have the words are read."""
         content = raw.read(number)
-        at = self._columns.lines[rows] - (int(folding.texts.bounds[number]) + 1)
-        for hits, elsewhere in zip(
-            raw.having(number, content, [term.word for term in self.terms]), outside, strict=True
-        ):
-            kept = hits[at] | elsewhere[rows]
-            rows, at = rows[kept], at[kept]
+        if len(rows) > _FEW:
+            words = [term.word for term in self.terms]
+            at = self._columns.lines[rows] - (int(folding.texts.bounds[number]) + 1)
+            for hits, elsewhere in zip(raw.having(number, content, words), outside, strict=True):
+                kept = hits[at] | elsewhere[rows]
+                rows, at = rows[kept], at[kept]
         if len(rows):
             lines = np.unique(self._columns.lines[rows]).tolist()
             segment = folding.texts.some(number, content, lines)
