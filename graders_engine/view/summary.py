@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graders_engine.dataset.results.allowed import allowed_rewards
 from graders_engine.dataset.results.columns import STANDINGS
@@ -22,6 +23,11 @@ from graders_engine.statistics.estimate import (
 )
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.query import STATUSES, Mask, Span
+
+Rows = slice | NDArray[np.intp]
+Codes = NDArray[np.int32] | None
+_SMALL = float(1 << 20)
+"""Sums of so large whole numbers are exact."""
 
 
 class Bar(NamedTuple):
@@ -114,8 +120,9 @@ def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
 @np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, as in reports
 def summarise(columns: ViewColumns, mask: Mask | None = None) -> Summary:
     """The numbers of the rows of a mask; of all rows without one."""
-    standings = columns.standings if mask is None else columns.standings[mask]
-    bars = columns.bars if mask is None else columns.bars[mask]
+    rows: Rows = slice(None) if mask is None else np.flatnonzero(mask)
+    standings, bars = columns.standings[rows], columns.bars[rows]
+    codes = None if columns.codes is None else columns.codes[rows]
     counts = np.bincount(standings, minlength=len(STANDINGS)).tolist()
     statuses: dict[Status, int] = dict.fromkeys(STATUSES, 0)
     blames: dict[Blame, int] = dict.fromkeys(BLAMES, 0)
@@ -124,7 +131,7 @@ def summarise(columns: ViewColumns, mask: Mask | None = None) -> Summary:
         if blame is not None:
             blames[blame] += count
     allowed = allowed_rewards(columns.meta)
-    values, clustered = _clustered(columns, columns.counted, mask)
+    values, clustered = _clustered(columns.counted[rows], codes)
     return Summary(
         len(standings),
         None if clustered is None else estimate_clusters(clustered, values, allowed.reward),
@@ -132,25 +139,32 @@ def summarise(columns: ViewColumns, mask: Mask | None = None) -> Summary:
         blames,
         _histogram(columns.histogram, bars, standings),
         {
-            key: SubMean(part.mean, len(present))
+            key: mean
             for key in columns.keys[:PARTS]
-            for present, part in [_clustered(columns, columns.sub_rewards(key), mask)]
-            if part is not None
+            if (mean := _sub_mean(columns.sub_rewards(key)[rows], codes)) is not None
         },
     )
 
 
-def _clustered(
-    columns: ViewColumns, column: Floats, mask: Mask | None
-) -> tuple[Floats, Clusters | None]:
+def _clustered(column: Floats, codes: Codes) -> tuple[Floats, Clusters | None]:
     """The values that there are, and their sums by prompt."""
     present = ~np.isnan(column)
-    if mask is not None:
-        present &= mask
     values = column[present]
     if not len(values):
         return values, None
-    return values, clusters_of(values, None if columns.codes is None else columns.codes[present])
+    return values, clusters_of(values, None if codes is None else codes[present])
+
+
+def _sub_mean(column: Floats, codes: Codes) -> SubMean | None:
+    """The mean over the rows that have a value, to the last digit as reports have it."""
+    values = column[~np.isnan(column)]
+    if not len(values):
+        return None
+    if (np.abs(values) <= _SMALL).all() and (values == np.rint(values)).all():
+        # Sums of whole numbers are exact in any order, so those by prompt need not be made.
+        return SubMean(float(values.sum() / float(len(values))), len(values))
+    clustered = _clustered(column, codes)[1]
+    return None if clustered is None else SubMean(clustered.mean, len(values))
 
 
 def _histogram(found: Histogram | None, bars: Any, standings: Any) -> list[Bar]:

@@ -7,8 +7,9 @@ its line's item even if its own sample cannot be read.
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from graders_engine.dataset.rows.lines import rows_of
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import shape_named
 from graders_engine.errors import UnknownForm
 from graders_engine.outputs.foreign import require_not_printed
@@ -58,11 +61,12 @@ class Segment:
             OSError: it is not there.
             ValueError: it is not whole.
         """
-        content = path.read_bytes()
-        texts, lines = np.frombuffer(content[:16], np.int64).tolist()
-        starts = np.frombuffer(content, np.int64, texts, 16)
-        firsts = np.frombuffer(content, np.int64, lines, 16 + 8 * texts)
-        return cls(content[16 + 8 * (texts + lines) :], starts, firsts)
+        with path.open("rb", buffering=0) as file:
+            texts, lines = np.frombuffer(file.read(16), np.int64).tolist()
+            if min(texts, lines) < 0 or 16 + 8 * (texts + lines) > os.fstat(file.fileno()).st_size:
+                raise ValueError("the segment is not whole")
+            numbers = np.frombuffer(file.read(8 * (texts + lines)), np.int64)
+            return cls(file.readall(), numbers[:texts], numbers[texts:])
 
     @property
     def begins(self) -> int:
@@ -79,19 +83,23 @@ class Segment:
         return having(self.text, self.starts, word)
 
 
-def having(text: bytes, starts: Ints, word: bytes) -> NDArray[np.bool_]:
+def having(
+    text: bytes, starts: Ints, word: bytes, separator: bytes = SEPARATOR
+) -> NDArray[np.bool_]:
     """Which of several texts have a word.
 
     Args:
-        text: the texts, each with `SEPARATOR` behind it.
+        text: the texts, each with the separator behind it.
         starts: the offset of each.
         word: what is searched for, folded.
+        separator: one byte that the word does not have.
     """
     places = []
     at = text.find(word)
     while at >= 0:
         places.append(at)
-        at = text.find(word, text.find(SEPARATOR, at))
+        end = text.find(separator, at)
+        at = text.find(word, end) if end >= 0 else end
     found = np.zeros(len(starts), bool)
     found[np.searchsorted(starts, places, side="right") - 1] = True
     return found
@@ -137,8 +145,9 @@ class FoldedTexts:
             OSError: the data set cannot be read, or the cache cannot be written.
         """
         first, last = int(self.bounds[number]) + 1, int(self.bounds[number + 1])
-        texts, firsts = _texts_of(self.data, first, last)
-        starts = np.cumsum([0, *map(len, texts)])[:-1].astype(np.int64)
+        with self.data.path.open("rb", buffering=0) as data:
+            texts, firsts = texts_of(self.data, self.data.read(data, first, last), first, last)
+        starts = _starts_of(texts)
         head = np.array([len(starts), len(firsts)], np.int64)
         path = self.path(number)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -148,6 +157,26 @@ class FoldedTexts:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def some(self, number: int, content: bytes, lines: Sequence[int]) -> Segment:
+        """A segment with the texts of some of its lines alone; the others are as if they were blank.
+
+        Args:
+            number: of the segment.
+            content: what the data set's file has of it.
+            lines: their numbers in the data set, from 1.
+        """
+        first, last = int(self.bounds[number]) + 1, int(self.bounds[number + 1])
+        starts = self.data.starts[first - 1 : last + 1].tolist()
+
+        def rows() -> Iterator[RowRef]:
+            for line in lines:
+                start, end = starts[line - first : line - first + 2]
+                piece = content[start - starts[0] : end - starts[0]]
+                yield from rows_of(io.BytesIO(piece), lines_before=line - 1, at=start)
+
+        texts, firsts = texts_of(self.data, rows(), first, last)
+        return Segment(b"".join(texts), _starts_of(texts), firsts)
 
     def read(self, number: int) -> Segment:
         """A segment from the cache.
@@ -159,25 +188,38 @@ class FoldedTexts:
         return Segment.read(self.path(number))
 
 
-def _texts_of(data: DataRows, first: int, last: int) -> tuple[list[bytes], Ints]:
+def _starts_of(texts: Sequence[bytes]) -> Ints:
+    return np.cumsum([0, *map(len, texts)])[:-1].astype(np.int64)
+
+
+def texts_of(
+    data: DataRows, rows: Iterable[RowRef], first: int, last: int
+) -> tuple[list[bytes], Ints]:
+    """The folded texts of rows, each with `SEPARATOR` behind it, and `Segment.firsts`.
+
+    Args:
+        data: the data set.
+        rows: as they are read.
+        first: the first line of the segment.
+        last: the last one.
+    """
     texts: list[bytes] = []
     firsts = np.full(last - first + 1, -1, np.int64)
-    with data.path.open("rb", buffering=0) as file:
-        for raw in data.read(file, first, last):
-            firsts[raw.line - first] = len(texts)
-            if (plain := plain_texts(raw.row, data.shape.name)) is not None:
-                texts += [fold(text) + SEPARATOR for text in plain]
-                continue
-            line, refs = raw.line, data.shape.split(raw)
-            item = ""
-            samples = []
-            for _, text in whole_texts((RowKey(ref.line, ref.sample), ref.row) for ref in refs):
-                item = item or text.item
-                samples.append(fold(text.sample) + SEPARATOR)
-            # The line's own `id` is the row's name where its item has none.
-            group = refs[0].group if refs else None
-            named = f"{item}\n{group}" if group and group != str(line) else item
-            texts += [fold(named) + SEPARATOR, *samples]
+    for raw in rows:
+        firsts[raw.line - first] = len(texts)
+        if (plain := plain_texts(raw.row, data.shape.name)) is not None:
+            texts += [fold(text) + SEPARATOR for text in plain]
+            continue
+        line, refs = raw.line, data.shape.split(raw)
+        item = ""
+        samples = []
+        for _, text in whole_texts((RowKey(ref.line, ref.sample), ref.row) for ref in refs):
+            item = item or text.item
+            samples.append(fold(text.sample) + SEPARATOR)
+        # The line's own `id` is the row's name where its item has none.
+        group = refs[0].group if refs else None
+        named = f"{item}\n{group}" if group and group != str(line) else item
+        texts += [fold(named) + SEPARATOR, *samples]
     return texts, firsts
 
 

@@ -22,6 +22,7 @@ from graders_engine.view.columns import ViewColumns
 from graders_engine.view.query import FILE_ORDER, Mask, order_of, row_key
 from graders_engine.view.searching.folded import Segment, having
 from graders_engine.view.searching.folding import MATCHES, SILENT_S, Child, Folding, Stopped
+from graders_engine.view.searching.raw import RawLines
 from graders_engine.view.searching.terms import Term
 from graders_engine.view.selection import SearchState
 from graders_engine.view.texts import RunTexts
@@ -39,6 +40,7 @@ _AGAIN_S = 2.0
 _FEW = 500
 """So many rows of a segment are looked at one by one."""
 Hits = NDArray[np.bool_]
+Rows = NDArray[np.integer[Any]]
 
 
 class _Unwanted(Exception):
@@ -143,6 +145,7 @@ class Search:
         folding = Folding.of(self._texts.data())
         folding.start()
         self._folding = folding
+        raw = folding.raw if folding.raw.worth_it and not self._children else None
         order = order_of(FILE_ORDER, self._columns)
         lines = self._columns.lines if order is None else self._columns.lines[order]
         edges = np.searchsorted(lines, folding.texts.bounds, side="right")
@@ -151,11 +154,13 @@ class Search:
             rows = np.arange(low, high) if order is None else order[low:high]
             if self._base is not None:
                 rows = rows[self._base[rows]]
-            if len(rows):
+            self._require_wanted()
+            if len(rows) and raw is not None and not folding.is_ready(number):
+                self._look_first(folding, raw, number, rows, outside)
+            elif len(rows):
                 while not folding.wait(number, 0.1):
                     self._require_wanted()
-                self._require_wanted()
-                self._look(folding, number, rows, outside)
+                self._look(folding, number, folding.read(number), rows, outside)
             self._scanned += high - low
 
     def _outside(self, term: Term) -> Hits:
@@ -188,11 +193,31 @@ class Search:
                 return hits
         raise Stopped
 
+    def _look_first(
+        self, folding: Folding, raw: RawLines, number: int, rows: Rows, outside: Sequence[Hits]
+    ) -> None:
+        """Look through a segment that is not made yet: only lines that may have the words are read."""
+        content = raw.read(number)
+        if len(rows) > _FEW:
+            words = [term.word for term in self.terms]
+            at = self._columns.lines[rows] - (int(folding.texts.bounds[number]) + 1)
+            for hits, elsewhere in zip(raw.having(number, content, words), outside, strict=True):
+                kept = hits[at] | elsewhere[rows]
+                rows, at = rows[kept], at[kept]
+        if len(rows):
+            lines = np.unique(self._columns.lines[rows]).tolist()
+            segment = folding.texts.some(number, content, lines)
+            self._look(folding, number, segment, rows, outside)
+
     def _look(
-        self, folding: Folding, number: int, rows: NDArray[np.integer[Any]], outside: Sequence[Hits]
+        self,
+        folding: Folding,
+        number: int,
+        segment: Segment,
+        rows: Rows,
+        outside: Sequence[Hits],
     ) -> None:
         """Look through one segment for some rows."""
-        segment = folding.read(number)
         first = int(folding.texts.bounds[number]) + 1
         items = segment.firsts[self._columns.lines[rows] - first]
         samples = items + np.maximum(self._columns.numbers[rows], 1)
