@@ -66,16 +66,15 @@ def cancel(bench: Bench, run: StoredRun) -> None:
 
 
 def counted(bench: Bench, run: StoredRun, supervisor: Supervisor) -> StoredRun:
-    """The run after the supervisor has had some time for it."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
+    """The run after the supervisor has had it counted; fails if it has not after some time."""
+    until = time.monotonic() + 20
+    done = bench.store.runs.find(run.id)
+    while done is not None and done.wanted and time.monotonic() < until:
         supervisor.look()
-        done = bench.store.runs.find(run.id)
-        assert done is not None
-        if not done.wanted:
-            break
         time.sleep(0.02)
+        done = bench.store.runs.find(run.id)
     supervisor.close()
+    assert done is not None
     return done
 
 
