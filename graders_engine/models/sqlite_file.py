@@ -71,14 +71,14 @@ class Writer:
 
     def _work(self) -> None:
         while writes := self._next_writes():
-            error = self._written(writes)
+            error = self._commit(writes)
             if error is None or isinstance(error, sqlite3.OperationalError) or len(writes) == 1:
                 _tell(writes, error)  # a full disk or a lock stops each of them
                 continue
             for write in writes:  # the value of one must not take the others with it
-                _tell([write], self._written([write]))
+                _tell([write], self._commit([write]))
 
-    def _written(self, writes: list[_Write]) -> Exception | None:
+    def _commit(self, writes: list[_Write]) -> Exception | None:
         """Write rows in one transaction; what went wrong, where none of them is written."""
         try:
             self._insert_when_free(writes)

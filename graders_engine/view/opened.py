@@ -62,8 +62,7 @@ class OpenRun:
         self._error: DataSetError | None = None
         self._reading = Progress(0, 0)
         self._thread: Thread | None = None
-        self._ended = Event()
-        self._looked = -1e9
+        self._ended, self._looked = Event(), -1e9
         self._failed_at: list[int] | None = None
         self._texts: RunTexts | None = None
         self._source: list[Any] = []
@@ -90,9 +89,8 @@ class OpenRun:
         """Read the file behind, if it is not the one that was read."""
         with self._lock:
             now = time.monotonic()
-            if self._thread is not None or now - self._looked < max(
-                _CHECKED_EVERY_S, _REST * self._took_s
-            ):
+            rest = max(_CHECKED_EVERY_S, _REST * self._took_s)
+            if self._thread is not None or now - self._looked < rest:
                 return
             self._looked = now
             try:
@@ -153,8 +151,7 @@ class OpenRun:
 
     def _now(self) -> Snapshot:
         self.ready()
-        snapshot = self._snapshot
-        if snapshot is None:
+        if (snapshot := self._snapshot) is None:
             raise DataSetError(f"{self.path} is still being read.")
         return snapshot
 
@@ -249,8 +246,7 @@ class OpenRun:
 
     def siblings(self, index: int) -> list[int]:
         """All rows of its prompt, itself included, in the order of the file."""
-        codes = self._now().columns.codes
-        if codes is None:
+        if (codes := self._now().columns.codes) is None:
             return [index]
         found: list[int] = np.flatnonzero(codes == codes[index]).tolist()
         return found
@@ -340,8 +336,7 @@ class RunCache:
         """
         key = (os.path.realpath(lines_of(path)), data)
         with self._lock:
-            run = self._runs.get(key)
-            if run is None:
+            if (run := self._runs.get(key)) is None:
                 run = self._runs[key] = OpenRun(path, data)
             self._runs.move_to_end(key)
             while len(self._runs) > OPEN_RUNS:

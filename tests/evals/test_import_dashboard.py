@@ -43,7 +43,7 @@ def run_of(store: Store) -> StoredRun:
 
 
 def items_of(store: Store) -> list[dict[str, Any]]:
-    return OutputItems(store).page(run_of(store), Page(limit=1000)).data
+    return list(OutputItems(store).page(run_of(store), Page(limit=1000)).data)
 
 
 def bare(grades: dict[str, Any], **more: Any) -> dict[str, Any]:
