@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
@@ -136,6 +137,9 @@ def evals(
     IMPORT.md, next to the folders, has the commands to run next, and says what could not be imported. Output
     items that hold an error instead of an output are left out and counted. Files of an earlier import are
     replaced. With --into, IMPORT.md is written as well.
+
+    Exit codes: 0 if every line of the export was read; 1 if some were not, and the others are imported; 2 if
+    the request is wrong.
     """  # noqa: D301 - \b is the character that tells click to keep the lines
     if from_api and paths:
         raise InvalidRequest("--from-api downloads the export: it takes no PATH.")
@@ -159,25 +163,32 @@ def evals(
         **dict.fromkeys(files, "a file of the export itself"),
     }
     FilesInUse(inputs).write(dict.fromkeys(reports, "the report"))
+    lost = 0
     if into is not None:
-        _keep(files, into, project, given)
+        lost = _keep(files, into, project, given)
     if out is not None:
-        _convert(files, out, given, checked=checked)
+        lost = _convert(files, out, given, checked=checked)
+    if lost:
+        lines = "1 line" if lost == 1 else f"{lost:,} lines"
+        complain(f"{lines} of the export could not be read; {first / REPORT} names them.")
+        sys.exit(FAILED)
 
 
-def _keep(files: list[Path], into: Path, project: str, given: list[GivenGrader]) -> None:
+def _keep(files: list[Path], into: Path, project: str, given: list[GivenGrader]) -> int:
     from graders_engine.evals.hosted.into_store import import_into
     from graders_engine.storage.store import Store
 
     with Store(into) as store:
         done = import_into(store, project, files, given, now=int(time.time()))
     _write_report(into, lambda entries, _: store_report(done, into, project, entries))
+    return done.lost
 
 
-def _convert(files: list[Path], out: Path, given: list[GivenGrader], *, checked: bool) -> None:
+def _convert(files: list[Path], out: Path, given: list[GivenGrader], *, checked: bool) -> int:
     imported = import_evals(files, out, given)
     checks = list(_checks(imported)) if checked else None
     _write_report(out, lambda entries, columns: import_report(imported, checks, entries, columns))
+    return imported.lost
 
 
 def _write_report(folder: Path, text: Callable[[int | None, int | None], str]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from graders_engine.cli.main import graders
 from graders_engine.evals.hosted.dashboard import GivenGrader
 from graders_engine.evals.hosted.into_store import StoreImport, import_into
 from graders_engine.evals.run.items import OutputItems
@@ -154,3 +156,16 @@ def test_lines_of_an_export_that_are_nothing_known_are_named_with_their_count(st
     assert "line 3 (and " in said
     assert "There is no eval, no run and no output item in it." in said
     assert "not JSON" in said
+
+
+@pytest.mark.parametrize("option", ["--into", "--out"])
+def test_an_import_that_lost_lines_ends_as_failed(option: str, tmp_path: Path) -> None:
+    export = tmp_path / "export.jsonl"
+    values = [line(0, "4", {"Match": 1.0}), {"foo": 1}]
+    export.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+    ended = CliRunner().invoke(
+        graders, ["import", "evals", str(export), option, str(tmp_path / "evals")]
+    )
+    assert ended.exit_code == 1
+    assert "1 line of the export could not be read" in ended.stderr
+    assert "line 2" in (tmp_path / "evals" / "IMPORT.md").read_text(encoding="utf-8")

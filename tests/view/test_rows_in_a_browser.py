@@ -179,6 +179,22 @@ def test_nothing_passes_and_one_button_clears(tab: Tab) -> None:
     tab.until(f"{COUNTED} === '160 rows'")
 
 
+def test_a_run_that_is_not_there_is_said_to_be_missing_and_stays_so(tab: Tab) -> None:
+    tab.go("runs/none.jsonl")
+    tab.until("document.querySelector('[role=alert]')")
+    tab.value("new Promise((done) => setTimeout(done, 400))")  # longer than a progress bar waits
+    assert "cannot be opened" in tab.text("[role=alert] h1")
+    tab.page.messages.clear()  # the browser logs that it was not found
+
+
+def test_a_wrong_key_does_not_cost_the_right_one(tab: Tab) -> None:
+    right = tab.value("localStorage.getItem('graders-key')")
+    tab.go(f"{RUN}/prompts#key=wrong")
+    tab.until("document.querySelector('.square')")
+    assert tab.value("localStorage.getItem('graders-key')") == right
+    tab.page.messages.clear()  # the browser logs that the wrong one was refused
+
+
 def test_the_first_load_is_small(browser: Tab) -> None:
     browser.call("Network.clearBrowserCache")
     before = browser.page.received

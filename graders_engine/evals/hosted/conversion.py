@@ -40,7 +40,7 @@ def import_evals(files: Sequence[Path], out: Path, given: Sequence[GivenGrader] 
     found = survey(files)
     if not found.evals and not found.runs:
         raise DataSetError(nothing_in(found))
-    imported = Imported(left_out=[*found.unreadable, *complete(found, given)])
+    imported = Imported(left_out=[*found.unreadable, *complete(found, given)], lost=found.lost)
     names: set[str] = set()
     outputs = ImportOutputs(files)
     try:

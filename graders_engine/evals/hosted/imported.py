@@ -105,7 +105,9 @@ class Imported:
     Attributes:
         evals: one for each folder.
         left_out: sentences about what could not be imported.
+        lost: how many lines or objects of the export were nothing known.
     """
 
     evals: list[ImportedEval] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    lost: int = 0

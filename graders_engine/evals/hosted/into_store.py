@@ -59,12 +59,14 @@ class StoreImport:
         runs: runs.
         items: output items.
         notes: sentences about what is not as it was, or is left out.
+        lost: how many lines or objects of the export were nothing known.
     """
 
     evals: Added = field(default_factory=Added)
     runs: Added = field(default_factory=Added)
     items: Added = field(default_factory=Added)
     notes: list[str] = field(default_factory=list)
+    lost: int = 0
 
 
 def import_into(
@@ -92,7 +94,7 @@ def import_into(
     found = survey(files)
     if not found.evals and not found.runs:
         raise DataSetError(nothing_in(found))
-    done = StoreImport()
+    done = StoreImport(lost=found.lost)
     done.notes += [*found.unreadable, *complete(found, given)]
     _Importer(store, project, files, found, done, now).run()
     return done

@@ -19,6 +19,8 @@ _NO_SAMPLE = (
 )
 _OPTION = "--sample-field"
 """Who reads this has no command line: the message that names it is about a row without a sample."""
+_UNDER_ANOTHER_KEY = " If the text is under another key, name it: "
+"""How the advice begins that names this option, in a message about a sample in no known form."""
 _COUNTS = ("total_tokens", "completion_tokens", "prompt_tokens", "cached_tokens")
 
 
@@ -70,10 +72,10 @@ def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
 def missing_sample(why: InvalidRow) -> dict[str, str]:
     """The error of an item whose row has no sample, or none that can be read."""
     message = str(why)
+    if isinstance(why, UnknownForm):
+        return {"code": "unknown_form", "message": message.partition(_UNDER_ANOTHER_KEY)[0]}
     if _OPTION in message:
         return {"code": "no_sample", "message": _NO_SAMPLE}
-    if isinstance(why, UnknownForm):
-        return {"code": "unknown_form", "message": message}
     return {"code": "no_output" if isinstance(why, NoOutput) else "no_sample", "message": message}
 
 

@@ -1,6 +1,7 @@
 // Requests to the server: with the key, dropped when they come too late, repeated while the server is gone.
 
 const KEY = "graders-key";
+const KEY_BEFORE = "graders-key-before"; // until the one that came after it has worked
 const AGAIN_MS = 300;
 const GONE_MS = [500, 1000, 2000, 3000];
 
@@ -17,8 +18,18 @@ export class ApiError extends Error {
 export const takeKey = () => {
   const found = /(?:^#|&)key=([^&]+)/.exec(location.hash);
   if (!found) return;
-  localStorage.setItem(KEY, decodeURIComponent(found[1]));
+  const [before, key] = [localStorage.getItem(KEY), decodeURIComponent(found[1])];
+  if (before && before !== key) localStorage.setItem(KEY_BEFORE, before);
+  localStorage.setItem(KEY, key);
   history.replaceState(history.state, "", location.pathname + location.search);
+};
+
+// Goes back to the key before the last one; false if there is none.
+const takeBack = () => {
+  const before = localStorage.getItem(KEY_BEFORE);
+  localStorage.removeItem(KEY_BEFORE);
+  if (before) localStorage.setItem(KEY, before);
+  return Boolean(before);
 };
 
 const pause = (milliseconds, signal) =>
@@ -45,7 +56,9 @@ export const makeApi = (onGone = () => {}) => {
     const key = localStorage.getItem(KEY);
     const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
     const answer = await fetch(path, { ...options, headers, cache: "no-store", redirect: "error" });
-    if (!answer.ok) throw new ApiError(answer.status, await messageOf(answer));
+    if (answer.status === 401 && takeBack()) return send(path, options);
+    if (answer.ok) localStorage.removeItem(KEY_BEFORE);
+    else throw new ApiError(answer.status, await messageOf(answer));
     return answer;
   };
 

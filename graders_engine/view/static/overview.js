@@ -20,8 +20,7 @@ export const start = async (root, context) => {
   const data = await api.get(`runs/${encodeURIComponent(run)}`, {
     signal,
     onReading: ({ done, of }) => replace(reading, h("h1", {}, "Reading the results"), h("progress", { max: of, value: done, "aria-label": "Read" }), h("p", { class: "quiet" }, `${of ? Math.floor((100 * done) / of) : 0} %; once only, until they change.`)),
-  });
-  clearTimeout(waiting);
+  }).finally(() => clearTimeout(waiting)); // else it would take the place of what says why it failed
   context.hasPrompts(data.grouped);
   const sections = data.sections.filter(({ tree }) => tree);
   replace(

@@ -265,7 +265,7 @@ class Playground {
     const parts = Object.keys(row.parts);
     const what = row.status_before && row.status_before !== row.status_after
       ? `${row.status_before} → ${row.status_after}${row.blame_after ? ` by ${row.blame_after}` : ""}`
-      : stored ? parts.join(", ") || "the formula" : parts.map((key) => `${key} ${number(row.parts[key][1])}`).join(", ");
+      : stored ? parts.join(", ") || "the reward alone" : parts.map((key) => `${key} ${number(row.parts[key][1])}`).join(", ");
     const tr = h("tr", { class: "row", on: { click: (event) => event.target instanceof Element && !event.target.closest("a") && flip() } },
       h("th", { scope: "row" }, toggle),
       stored ? h("td", { class: "number" }, reward(row.before, row.status_before)) : null,

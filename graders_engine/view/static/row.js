@@ -70,11 +70,12 @@ const partOf = (one, words) => {
       sources.length > 0 && h("dl", { class: "sources" }, sources.map((side) => [h("dt", {}, shown(side.label), " from"), h("dd", {}, h("code", {}, shown(side.source)))]))));
 };
 
-const formulaOf = (formula) =>
+const formulaOf = (formula, hasGaps) =>
   formula && h("pre", { class: "formula", tabindex: 0, role: "group", "aria-label": "Formula" },
     h("span", { class: "quiet" }, shown(formula.source)), "\n",
     formula.filled && ["= ", shown(formula.filled), "\n"],
-    formula.problem ? h("span", { class: "missing-text" }, shown(formula.problem)) : ["= ", h("b", {}, number(formula.value))]);
+    formula.problem ? h("span", { class: "missing-text" }, shown(formula.problem)) : ["= ", h("b", {}, number(formula.value))],
+    hasGaps && h("span", { class: "quiet" }, "\nA part without a value counts as 0."));
 
 const partsOf = (row, { words, ask }) => {
   const isMixed = row.parts.some(isQuiet) && !row.parts.every(isQuiet);
@@ -85,7 +86,7 @@ const partsOf = (row, { words, ask }) => {
     h("div", { class: "heading" }, h("h3", {}, "How the reward comes about"), toggle, sources),
     row.graded === "recorded" && row.why_recorded && h("p", { class: "small quiet note", dir: "auto" }, shown(row.why_recorded)),
     h("div", { class: "parts" }, row.parts.map((one) => partOf(one, words))),
-    formulaOf(row.formula), differing(row),
+    formulaOf(row.formula, row.parts.some((one) => one.reward === null)), differing(row),
     ask && row.graded === "recorded" && h("p", {}, h("button", { type: "button", on: { click: ask } }, "Grade again"), h("span", { class: "small quiet" }, " runs its python, and asks its judges, which may cost.")));
   for (const [button, name] of [[toggle, "only-differing"], [sources, "with-sources"]])
     button.addEventListener("click", () => button.setAttribute("aria-pressed", String(section.classList.toggle(name))));

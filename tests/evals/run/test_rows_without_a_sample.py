@@ -91,6 +91,15 @@ def test_criteria_of_the_item_are_graded_without_a_sample(
     assert all(result["sample"] for one in without for result in one["results"][2:])
 
 
+def test_a_sample_in_no_known_form_is_said_to_be_one(bench: Bench) -> None:
+    given = {"item": {"label": "cat"}, "sample": {"foo": "bar"}}
+    (item,) = bench.items(bench.completed([MATCH], jsonl(given)))
+    error = item["sample"]["error"]
+    assert error["code"] == "unknown_form"
+    assert "its keys: foo" in error["message"]
+    assert "--" not in error["message"]  # there is no command line
+
+
 def test_an_item_passes_without_a_sample_where_no_criterion_reads_one(bench: Bench) -> None:
     run = bench.completed([ANIMAL, OF_ITEM], jsonl({"item": {"label": "cat"}}))
     (item,) = bench.items(run)
