@@ -86,6 +86,18 @@ def test_samples_in_another_order_are_no_difference(runs: Runs) -> None:
     assert found["changed_most"] == []
 
 
+def test_a_sample_that_became_invalid_is_the_partner_of_one_without_a_reward(
+    engine: Engine, string_check: dict[str, Any], tmp_path: Path
+) -> None:
+    runs = Runs(tmp_path, engine, {**string_check, "input": "{{sample.output_json.v}}"})
+    right, wrong = '{"v": "x"}', '{"v": "y"}'
+    before = runs.score("before", [{"item": {"label": "x"}, "samples": [wrong, right]}])
+    after = runs.score("after", [{"item": {"label": "x"}, "samples": [wrong[:-1], right]}])
+    found = compared(before, after)
+    assert found["changed_most"] == []
+    assert list(found["moved"].values()) == [1]
+
+
 def test_the_difference_is_that_of_the_means_of_the_prompts_that_both_have(runs: Runs) -> None:
     draw = random.Random(2)  # noqa: S311 - samples, not a secret
     sides = [["".join(draw.choices("xy", k=draw.randint(1, 5))) for _ in range(30)] for _ in "ab"]

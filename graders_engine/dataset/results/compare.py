@@ -81,7 +81,7 @@ class RowsPaired:
         other_items: pairs whose items differ; None if the items were not read.
         unchecked: why nothing shows that the rows of a pair are the same; empty if something does.
         prompts: the prompts, if several samples of one have the same key; the differences are then of their
-            means. Their rows are paired by their ranks in status and reward, to be listed.
+            means. Their rows are paired by their ranks in what counts of them, to be listed.
     """
 
     by: str
