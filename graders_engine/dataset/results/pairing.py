@@ -259,8 +259,8 @@ def _places(ranks: Ints, own: Ints, others: Ints) -> Ints:
 def _ranks(keys: Ints, run: RunColumns) -> Ints:
     """Of each row, how many rows with the same key come before it, in the order of what counts of them.
 
-    A row that counts with 0 as its sample is invalid stands among those with a reward of 0: behind all that are
-    scored, it would be paired with the best of them. Rows that are in no mean come last.
+    A row that counts with 0, as its sample is invalid, stands among those with a reward of 0: behind all that
+    are scored, it would be paired with the best of them. Rows that are in no mean come last.
     """
     order = np.lexsort((run.samples, run.lines, run.standings, run.counted, keys))
     ordered = keys[order]
