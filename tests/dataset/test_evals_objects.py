@@ -57,7 +57,7 @@ def test_no_object_breaks_an_import(criteria: list[Any], item: dict[str, Any], n
     assert rows_made or any("left out" in said for said in imported.left_out)
 
 
-def test_wrapping_without_end_is_passed_over(tmp_path: Path) -> None:
+def test_wrapping_without_end_is_named_and_passed_over(tmp_path: Path) -> None:
     deep: Any = EVALS[0]
     for _ in range(50):
         deep = [deep]
@@ -67,4 +67,5 @@ def test_wrapping_without_end_is_passed_over(tmp_path: Path) -> None:
     )
     found = survey([tmp_path / "deep.jsonl"])
     assert list(found.evals) == ["eval_2"]
-    assert "nests too deep" in found.unreadable[0]
+    assert "line 1: There is no eval" in found.unreadable[0]
+    assert "nests too deep" in found.unreadable[1]
