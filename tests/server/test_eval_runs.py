@@ -247,7 +247,7 @@ def test_the_report_of_a_run_opens_in_a_browser(evals: Any, evals_server: Server
     assert first.headers["content-type"] == "text/html; charset=utf-8"
     assert first.body.startswith(b"<!doctype html>")
     assert b"2 of 3" in first.body
-    assert b"mean reward" in first.body
+    assert b"mean score" in first.body
     assert evals_server.ask("GET", path).body == first.body
 
 

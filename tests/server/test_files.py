@@ -186,7 +186,7 @@ def test_pages_put_together_are_the_list(
         ({"limit": 0}, "limit", "integer_below_min_value"),
         ({"limit": 10001}, "limit", "integer_above_max_value"),
         ({"limit": "x"}, "limit", "invalid_type"),
-        ({"limit": "9" * 30}, "limit", "invalid_type"),
+        ({"limit": "9" * 30}, "limit", "integer_above_max_value"),
         ({"order": "up"}, "order", "invalid_value"),
         ({"purpose": "x"}, "purpose", "invalid_value"),
         ({"after": "file-nothing"}, "after", "invalid_value"),
