@@ -75,12 +75,12 @@ def numbers_json(numbers: Numbers, provenance: Provenance) -> dict[str, Any]:
         "results": str(provenance.results),
         "complete": provenance.complete,
         **_counts(tally),
-        "mean": _estimate(numbers.mean),
+        "mean": estimate_json(numbers.mean),
         "scored_mean": _mean(tally.scored_mean, tally.scored),
         "hosted_mean": _mean(tally.hosted_mean, tally.hosted),
         "pass_rate": _pass_rate(numbers.pass_rate),
         "quantiles": list(numbers.quantiles),
-        "sub_rewards": {part.key: _estimate(part.mean) for part in numbers.sub_rewards},
+        "sub_rewards": {part.key: estimate_json(part.mean) for part in numbers.sub_rewards},
         "correlations": {
             key: dict(zip((name for name, _ in numbers.correlations), values, strict=True))
             for key, values in numbers.correlations
@@ -124,7 +124,8 @@ def _mean(value: float | None, rows: int) -> dict[str, Any] | None:
     return None if value is None else {"value": value, "rows": rows}
 
 
-def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
+    """A mean with its interval; null without rows."""
     if estimate is None:
         return None
     return {
@@ -137,7 +138,7 @@ def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
 
 
 def _pass_rate(found: PassRate | None) -> dict[str, Any] | None:
-    return {**(_estimate(found.rate) or {}), "passing": found.passing} if found else None
+    return {**(estimate_json(found.rate) or {}), "passing": found.passing} if found else None
 
 
 def _histogram(bars: Histogram | None) -> list[dict[str, Any]]:
@@ -156,13 +157,13 @@ def _groups(groups: Groups) -> dict[str, Any]:
         "prompts": groups.count,
         "sizes": list(groups.sizes),
         "group_size": signal.size if signal else None,
-        "signal": _estimate(signal.share) if signal else None,
+        "signal": estimate_json(signal.share) if signal else None,
         "fewer_samples": signal.smaller if signal else None,
         "group_by": groups.group_by,
         "alone": groups.alone,
         "passing": groups.passing,
         "at": [
-            {"k": at.k, "pass_at_k": _estimate(at.passing), "best_of_k": _estimate(at.best)}
+            {"k": at.k, "pass_at_k": estimate_json(at.passing), "best_of_k": estimate_json(at.best)}
             for at in groups.at
         ],
     }

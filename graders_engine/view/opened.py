@@ -59,7 +59,7 @@ class OpenRun:
         self.path, self._data = path, data
         self._lock = Lock()
         self._snapshot: Snapshot | None = None
-        self._error: DataSetError | None = None
+        self._error: Exception | None = None
         self._reading = Progress(0, 0)
         self._thread: Thread | None = None
         self._ended, self._looked = Event(), -1e9
@@ -116,8 +116,9 @@ class OpenRun:
         before, started = self._snapshot, time.monotonic()
         try:
             found = read(self.path, report)
-        except DataSetError as error:
-            self._snapshot, self._error, self._failed_at = None, error, stamp
+        except Exception as error:  # noqa: BLE001 - delivered: `ready` raises it
+            final = isinstance(error, DataSetError)  # others may not come again
+            self._snapshot, self._error, self._failed_at = None, error, stamp if final else None
         else:
             self._snapshot = Snapshot(found, self._texts_of(found.columns.meta))
             self._error, self._failed_at = None, None
@@ -229,8 +230,7 @@ class OpenRun:
         columns = self._now().columns
         rows = np.flatnonzero(columns.lines == row.line)
         numbers = columns.numbers[rows].tolist()
-        wanted = keys_of(row.line, row.sample or 1)
-        for key in sorted(wanted, key=lambda key: key != row):
+        for key in sorted(keys_of(row.line, row.sample or 1), key=lambda key: key != row):
             if key.sample in numbers:
                 return int(rows[numbers.index(key.sample)])
         return None

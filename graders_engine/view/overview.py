@@ -5,11 +5,9 @@ The sections are those of `graders report`, from the same templates: a figure ca
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +21,7 @@ from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import texts_of
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view.context import Request, StillReading, View
+from graders_engine.view.folders.found import last_write
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.regrading import grader_of
 from graders_engine.view.trees import trees
@@ -68,10 +67,9 @@ class Overviews:
             StillReading: they are being made.
         """
         path = lines_of(run.path)
-        key = (run_id, path, view.data, _stamp(path), _stamp(meta_path(path)))
+        key = (run_id, path, view.data, last_write(path), last_write(meta_path(path)))
         with self._lock:
-            future = self._kept.get(key)
-            if future is None:
+            if (future := self._kept.get(key)) is None:
                 future = self._kept[key] = Future()
                 threading.Thread(
                     target=_make,
@@ -84,8 +82,12 @@ class Overviews:
                 self._kept.popitem(last=False)
         try:
             return future.result(WAIT_S)
-        except TimeoutError:
-            raise StillReading(0, path.stat().st_size) from None
+        except Exception:
+            if not future.done() or future.exception() is None:
+                raise StillReading(0, path.stat().st_size) from None
+            with self._lock:
+                self._kept.pop(key, None)  # what failed may go well the next time
+            raise
 
 
 def _make(future: Future[dict[str, Any]], view: View, run: OpenRun, run_id: str) -> None:
@@ -122,11 +124,3 @@ def _data_problem(run: OpenRun, provenance: Provenance) -> str:
     except DataSetError as error:
         problem = str(error)
     return provenance.without_folders(problem)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

@@ -14,6 +14,7 @@ from graders_engine.dataset.results.columns import STANDINGS
 from graders_engine.outcome import BLAMES, Blame, Status
 from graders_engine.report.histogram import Histogram
 from graders_engine.report.numbers import PARTS
+from graders_engine.report.run_json import estimate_json
 from graders_engine.statistics.estimate import (
     Clusters,
     Estimate,
@@ -102,19 +103,6 @@ class Summary(NamedTuple):
             [Bar(**bar) for bar in found["histogram"]],
             {key: SubMean(**mean) for key, mean in found["sub_rewards"].items()},
         )
-
-
-def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
-    """A mean as the routes send it."""
-    if estimate is None:
-        return None
-    return {
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "rows": estimate.rows,
-        "groups": estimate.groups,
-    }
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a sum of huge rewards is infinite, as in reports

@@ -138,8 +138,9 @@ class RunTexts:
         except (DataSetError, InvalidRequest) as error:
             hint = "" if self._data else f" {MOVED}"
             self._rows, self._problem = None, f"{error}{hint}"
-        except OSError as error:
-            self._rows, self._problem = None, f"The data set cannot be read: {error}."
+        except Exception as error:  # noqa: BLE001 - said in place of the texts: those who wait would wait for ever
+            what = error or type(error).__name__
+            self._rows, self._problem = None, f"The data set cannot be read: {what}."
         self._checked = time.monotonic()
         rows = self._rows
         self._ready.set()

@@ -18,8 +18,9 @@ from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.meta import is_complete, meta_path, read_meta
 from graders_engine.errors import DataSetError
 from graders_engine.files import kind_of
+from graders_engine.report.run_json import estimate_json
 from graders_engine.view.reading import Headline, headline, read
-from graders_engine.view.summary import Summary, estimate_json
+from graders_engine.view.summary import Summary
 
 KEPT = 4000
 """Runs whose description is kept until their files change."""
@@ -95,6 +96,10 @@ class Filling:
                 found = Known(stamp, numbers=_headline(read(path, _unheard).summary))
             except DataSetError as error:
                 found = Known(stamp, str(error))
+            except Exception as error:  # noqa: BLE001 - said of this run: the others are still to be read
+                found = Known(
+                    stamp, f"The results cannot be read: {error or type(error).__name__}."
+                )
             with self._lock:
                 self._known[path] = found
 
@@ -125,7 +130,11 @@ class Describing:
 
     def __call__(self, found: Found) -> dict[str, Any]:
         """The run as JSON, with `problem` as it was raised."""
-        stamps = _stamp(found.path), _stamp(meta_path(found.path)), _stamp(lock_path(found.path))
+        stamps = (
+            last_write(found.path),
+            last_write(meta_path(found.path)),
+            last_write(lock_path(found.path)),
+        )
         key = (*stamps, found)
         with self._lock:
             kept = self._kept.get(found.path)
@@ -201,7 +210,7 @@ def planned_rows(meta: Mapping[str, Any]) -> int | None:
     path = data_path(meta)
     if not plain or data.get("outputs") or path is None:
         return None
-    stamp = _stamp(path)
+    stamp = last_write(path)
     return None if stamp is None or stamp[1] > MAX_COUNTED_BYTES else _lines(path, stamp)
 
 
@@ -217,7 +226,7 @@ def _lines(path: Path, _stamp: tuple[int, int]) -> int | None:
         return None
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def last_write(path: Path) -> tuple[int, int] | None:
     """When a file was written to, in nanoseconds, and its size; None if there is none."""
     try:
         found = os.stat(path)

@@ -68,7 +68,7 @@ class Search:
         self._scanned, self._problem = 0, ""
         self._asked = time.monotonic()
         self._again_at = math.inf
-        self._ended = Event()
+        self._ended, self._complete = Event(), False
         self._folding: Folding | None = None
         self._children: dict[Term, Child] = {}
         self._thread = Thread(target=self._run, name="graders-view-search", daemon=True)
@@ -82,7 +82,7 @@ class Search:
     @property
     def complete(self) -> bool:
         """Whether it has seen all rows."""
-        return self.done and not self._problem
+        return self.done and self._complete
 
     def state(self, wait_s: float = WAIT_S) -> SearchState:
         """How far it has come, after waiting for its end at most so long."""
@@ -110,6 +110,7 @@ class Search:
     def _run(self) -> None:
         try:
             self._search()
+            self._complete = True
         except _Unwanted:
             self._problem, self._again_at = "The search was stopped.", 0.0
         except Stopped:
@@ -120,8 +121,8 @@ class Search:
         except DataSetError as error:
             self._problem = f"Only the flags' details were searched. {error}"
             self._again_at = time.monotonic() + _AGAIN_S
-        except (OSError, ValueError) as error:
-            self._problem = f"The search ended early: {error}."
+        except Exception as error:  # noqa: BLE001 - said with the rows that were found: else they would seem to be all
+            self._problem = f"The search ended early: {error or type(error).__name__}."
             self._again_at = time.monotonic() + _AGAIN_S
         finally:
             for child in self._children.values():
