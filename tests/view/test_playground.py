@@ -222,7 +222,7 @@ def test_what_a_judge_may_cost_ends_the_grading(judged: Judged) -> None:
     found = judged.tried(costly=True, max_cost=0.000001)
     assert 0 < found["graded"] < 60
     assert "budget" in found["problem"].lower()
-    assert found["difference"]["rows"] == found["graded"]
+    assert found["stored"]["rows"] == found["difference"]["rows"] == found["graded"]
     assert found["difference"]["value"] == 0
 
 

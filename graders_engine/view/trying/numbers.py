@@ -15,10 +15,10 @@ from graders_engine.dataset.rows.identity import item_of
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRow
 from graders_engine.report.visible import one_line
-from graders_engine.statistics.estimate import Floats, estimate
+from graders_engine.statistics.estimate import estimate
 from graders_engine.statistics.paired import apart, paired
 from graders_engine.view.trying.grading import Graded
-from graders_engine.view.trying.rows import TriedRows
+from graders_engine.view.trying.rows import TriedRows, counted_of
 
 EXCERPT_CHARS = 200
 _scope_of = scope_reader(None, lambda: False)
@@ -36,11 +36,11 @@ def tried_json(
         compiled: the grader.
     """
     size = len(graded.outcomes)
-    refs, groups = rows.refs[:size], rows.groups[:size]
+    rows = rows.first(size)
+    refs, was, groups = rows.refs, rows.results, rows.groups
     now = [result_line(ref, row) for ref, row in zip(refs, graded.outcomes, strict=True)]
-    was = rows.results[:size]
     ranges = allowed_rewards(meta).reward, allowed_rewards({"grader": compiled.given}).reward
-    after = _counted(now)
+    after = counted_of(now)
     known = ~np.isnan(after)
     failed = [result for result in now if result.status == "failed"]
     found: dict[str, Any] = {
@@ -60,7 +60,7 @@ def tried_json(
             **_counts([]),
             "changed": [_row(ref, None, one) for ref, one in zip(refs, now, strict=True)],
         }
-    before = _counted(was)
+    before = counted_of(was)
     both = known & ~np.isnan(before)
     difference = paired(before[both], after[both], groups[both], ranges)
     if difference is not None:
@@ -90,7 +90,7 @@ def _counts(changes: Sequence[str]) -> dict[str, int]:
 
 def _changes(was: Sequence[ResultLine], now: Sequence[ResultLine]) -> Iterator[str]:
     """What changes in each row; a difference by rounding only is none."""
-    distances = apart(_counted(was), _counted(now))
+    distances = apart(counted_of(was), counted_of(now))
     for old, new, distance in zip(was, now, distances.tolist(), strict=True):
         if old.status != new.status:
             yield f"newly_{'valid' if new.status == 'scored' else new.status}"
@@ -98,11 +98,6 @@ def _changes(was: Sequence[ResultLine], now: Sequence[ResultLine]) -> Iterator[s
             yield "up"
         else:
             yield "down" if distance < 0 else "same"
-
-
-def _counted(results: Sequence[ResultLine]) -> Floats:
-    values = (result.counted for result in results)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _row(ref: RowRef, old: ResultLine | None, new: ResultLine) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -62,20 +62,24 @@ class TriedRows:
     def __len__(self) -> int:
         return len(self.refs)
 
-    @property
-    def counted(self) -> Floats:
-        """The recorded rewards that count in the mean; NaN for others."""
-        values = [result.counted for result in self.results]
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    def first(self, count: int) -> TriedRows:
+        """So many of them."""
+        return TriedRows(self.refs[:count], self.results[:count], self.groups[:count], self.notes)
 
     def stored_json(self, meta: Mapping[str, Any]) -> Any:
         """The recorded mean over these rows."""
-        counted = self.counted
+        counted = counted_of(self.results)
         known = ~np.isnan(counted)
         if not known.any():
             return None
         groups = self.groups[known]
         return to_builtins(estimate(counted[known], groups, allowed_rewards(meta).reward))
+
+
+def counted_of(results: Sequence[ResultLine]) -> Floats:
+    """The rewards that count in the mean; NaN for others."""
+    values = (result.counted for result in results)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 class RowSets:
