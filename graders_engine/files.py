@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -25,6 +26,10 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISSOCK, "socket"),
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
+)
+_PATH = re.compile(
+    r"""(?P<quote>['"])/(?:[^'"\n]*/)?(?P<quoted>[^'"/\n]+)/?(?P=quote)"""
+    r"""|(?<![\w:/.~])/(?:[^/\s'"<>|:]+/)+(?P<name>[^/\s'"<>|:,;()]+)/?"""
 )
 _MAX_LINKS = 40
 """Symbolic links that are followed; Linux follows as many."""
@@ -242,3 +247,19 @@ def read_text(path: Path) -> str:
     if len(content) > MAX_TEXT_BYTES:
         raise OSError(0, f"it is longer than {MAX_TEXT_BYTES} bytes")
     return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def without_paths(text: str) -> str:
+    """An error's text as clients may see it: of each absolute path of this machine, its last name alone.
+
+    What begins with no folder of this machine, such as the path of a URL, stays as it is.
+    """
+    return _PATH.sub(_last_name, text)
+
+
+def _last_name(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
+    first = found[0].removeprefix(quote)[1:].partition("/")[0]
+    if not os.path.isdir(f"/{first}"):
+        return found[0]
+    return found["name"] or f"{quote}{found['quoted']}{quote}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +15,7 @@ from graders_engine.errors import (
     LifecycleError,
     Mistake,
 )
+from graders_engine.files import without_paths
 from graders_engine.language import strict_json
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import GraderErrors, made_up_name, present_run
@@ -70,28 +69,6 @@ def refusal(error: Exception) -> Refused | None:
     if isinstance(error, LifecycleError):
         return Refused(503, Mistake("The server is shutting down.", code="shutting_down"))
     return None
-
-
-_PATH = re.compile(
-    r"""(?P<quote>['"])/(?:[^'"\n]*/)?(?P<quoted>[^'"/\n]+)/?(?P=quote)"""
-    r"""|(?<![\w:/.~])/(?:[^/\s'"<>|:]+/)+(?P<name>[^/\s'"<>|:,;()]+)/?"""
-)
-
-
-def without_paths(text: str) -> str:
-    """An error's text as clients may see it: of each absolute path of this machine, its last name alone.
-
-    What begins with no folder of this machine, such as the path of a URL, stays as it is.
-    """
-    return _PATH.sub(_last_name, text)
-
-
-def _last_name(found: re.Match[str]) -> str:
-    quote = found["quote"] or ""
-    first = found[0].removeprefix(quote)[1:].partition("/")[0]
-    if not os.path.isdir(f"/{first}"):
-        return found[0]
-    return found["name"] or f"{quote}{found['quoted']}{quote}"
 
 
 def error_body(status: int, mistake: Mistake) -> bytes:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from graders_engine.errors import Mistake
-from graders_engine.server.responses import error_body, without_paths
+from graders_engine.files import without_paths
+from graders_engine.server.responses import error_body
 from graders_engine.storage.store import Store
 from tests.server.evals_of import ROWS, client_of, ended, eval_body, evals_of, jsonl, new_eval
 from tests.server.serving import Answer, Server, serving

@@ -16,6 +16,7 @@ from graders_engine.evals.run.failure import ADVICE
 from graders_engine.evals.run.items import OutputItems
 from graders_engine.evals.run.reading import counts_of, objects_in, output_text
 from graders_engine.evals.run.reasons import reasons_of
+from graders_engine.files import without_paths
 from graders_engine.language import strict_json
 from graders_engine.report.html.eval_run import CriterionLine, ItemLine, RunSummary
 from graders_engine.report.visible import one_line
@@ -61,7 +62,7 @@ def summary_of(store: Store, run: StoredRun, *, has_report: bool) -> RunSummary:
         counts={name: counts[name] for name in ("passed", "failed", "errored")},
         criteria=list(_criteria(run, owner, imported=store.items.any_of(run.id))),
         meaning=_MEANINGS.get(run.status, ""),
-        error=(code or "error", str(error.get("message") or "")) if error else (),
+        error=(code or "error", without_paths(str(error.get("message") or ""))) if error else (),
         advice=ADVICE.get(code, ""),
         items=items,
         items_left_out=max(0, counts["total"] - len(items)) if items else 0,

@@ -19,12 +19,13 @@ from graders_engine.evals.wire import (
     run_deleted,
     run_object,
 )
+from graders_engine.files import without_paths
 from graders_engine.graders import mistakes
 from graders_engine.server.bodies import MAX_VALUES
 from graders_engine.server.evals.context import Context, answer, found, seconds
 from graders_engine.server.evals.repeats import REPEATED_WITHIN_S, digest_of, is_repeated
 from graders_engine.server.exchange import JSON, Exchange
-from graders_engine.server.responses import Refused, without_paths
+from graders_engine.server.responses import Refused
 from graders_engine.server.store.query import choice_of, page_of, read_query
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.pages import Page, list_page

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from graders_engine.evals.run.place import RESULTS, SAMPLES
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.storage.runs import StoredRun
+from graders_engine.storage.store import DATABASE
 from tests.evals.run.made import Bench, completions, counts, echo, jsonl, judge, row, string_check
 from tests.evals.run.test_crashes import worker_of
 from tests.judges.judge_server import Asked, JudgeServer, Reply, silence, verdict
@@ -60,6 +64,16 @@ def started(bench: Bench, server: JudgeServer, stuck: str, supervisor: Superviso
     raise AssertionError(f"{written.name} has not {ANSWERED} lines")
 
 
+@contextmanager
+def no_writer(bench: Bench) -> Iterator[None]:
+    """No process is writing to the store meanwhile."""
+    with closing(
+        sqlite3.connect(bench.folder / DATABASE, timeout=20, isolation_level=None)
+    ) as file:
+        file.execute("BEGIN IMMEDIATE")
+        yield
+
+
 def cancel(bench: Bench, run: StoredRun) -> None:
     """As a server does."""
     assert bench.store.runs.move(run.id, "canceled", OPEN, wanted="canceled")
@@ -90,7 +104,8 @@ def test_what_was_done_is_listed_and_counted(bench: Bench, server: JudgeServer, 
     first = bench.supervisor()
     run = started(bench, server, stuck, first)
     worker = worker_of(bench, run)
-    os.kill(worker, signal.SIGSTOP)  # so that it does not hear of it
+    with no_writer(bench):  # else it could stop with the store's lock
+        os.kill(worker, signal.SIGSTOP)  # so that it does not hear of it
     cancel(bench, run)
     os.kill(worker, signal.SIGKILL)
     first.close()
