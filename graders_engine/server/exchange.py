@@ -17,6 +17,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+HTML = b"text/html; charset=utf-8"
 JSON = b"application/json"
 STREAMED = "graders_engine.streamed"
 """In the scope of a request whose body may take as long as something of it comes."""

@@ -7,9 +7,17 @@ from time import perf_counter
 
 from graders_engine.errors import DataSetError, Mistake
 from graders_engine.server.body_budget import BodyBudget
-from graders_engine.server.exchange import STREAMED, Exchange
+from graders_engine.server.exchange import HTML, STREAMED, Exchange
 from graders_engine.server.logs import Log, body_text, describe_exception
-from graders_engine.server.responses import NO_RETRY, ClientGone, Refused, error_body, refusal
+from graders_engine.server.responses import (
+    ERROR_PAGE_POLICY,
+    NO_RETRY,
+    ClientGone,
+    Refused,
+    error_body,
+    error_page,
+    refusal,
+)
 from graders_engine.server.routes import Body, Handler, RouteTable
 from graders_engine.server.telemetry import ServerMetrics
 from graders_engine.storage.errors import StoreError
@@ -103,6 +111,17 @@ def record(metrics: ServerMetrics, log: Log, *, bodies: bool) -> Middleware:
     return layer
 
 
+async def _answer(exchange: Exchange, refused: Refused) -> None:
+    """Answer with an error: a page where a browser opens one, else the API's object."""
+    if exchange.route.browsed and b"text/html" in exchange.headers.get(b"accept", b""):
+        page = error_page(refused.status, refused.mistake)
+        headers = {**refused.headers, "content-security-policy": ERROR_PAGE_POLICY}
+        await exchange.respond(refused.status, page, headers, media_type=HTML)
+    else:
+        body = error_body(refused.status, refused.mistake)
+        await exchange.respond(refused.status, body, refused.headers)
+
+
 def answer_errors(*, log_messages: bool) -> Middleware:
     """Answers exceptions with the API's error object.
 
@@ -133,8 +152,7 @@ def answer_errors(*, log_messages: bool) -> Middleware:
                     exchange.log_fields["reason"] = str(error)
                 if exchange.started:  # it cannot be taken back: raising closes the connection
                     raise
-                body = error_body(refused.status, refused.mistake)
-                await exchange.respond(refused.status, body, refused.headers)
+                await _answer(exchange, refused)
 
         return answered
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from graders_engine.server.exchange import Exchange
+from graders_engine.server.exchange import HTML, Exchange
 from graders_engine.server.openapi import docs_page, document
 from graders_engine.server.routes import UNKNOWN, Route
 from graders_engine.server.telemetry import ServerMetrics
@@ -54,7 +54,7 @@ def page_routes(
             200,
             docs_page(),
             {"content-security-policy": _DOCS_POLICY},
-            media_type=b"text/html; charset=utf-8",
+            media_type=HTML,
         )
 
     async def root(exchange: Exchange) -> None:

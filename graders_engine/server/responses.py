@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -81,6 +83,34 @@ def error_body(status: int, mistake: Mistake) -> bytes:
         "code": mistake.code,
     }
     return strict_json.encode({"error": error})
+
+
+_ERROR_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{status}: {reason}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem }}
+</style>
+</head>
+<body>
+<h1>{reason}</h1>
+<p>{message}</p>
+<p><a href="/">What this server has</a></p>
+</body>
+</html>
+"""
+ERROR_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def error_page(status: int, mistake: Mistake) -> bytes:
+    """What `error_body` says, for people whose browser opened the path."""
+    message = html.escape(without_paths(mistake.message))
+    reason = HTTPStatus(status).phrase
+    return _ERROR_PAGE.format(status=status, reason=reason, message=message).encode()
 
 
 class Presenter:

@@ -55,6 +55,11 @@ class StoredRun:
     attempt: int = 0
     heartbeat: float | None = None
 
+    @property
+    def uncounted(self) -> bool:
+        """Whether the run has ended, and its results are still to be counted for the last time."""
+        return RunState(self.id, self.status, self.wanted, self.attempt).uncounted
+
 
 class RunState(NamedTuple):
     """What of a run is asked for often: its data source may be long."""
@@ -261,6 +266,11 @@ class Items:
         """An item of a run; None if there is none of this id."""
         row = self._database.row("SELECT body FROM item WHERE run_id = ? AND id = ?", run_id, id)
         return None if row is None else from_json(row["body"])
+
+    def count(self, run_id: str) -> int:
+        """How many items of this run are kept here."""
+        row = self._database.row("SELECT count(*) AS count FROM item WHERE run_id = ?", run_id)
+        return 0 if row is None else int(row["count"])
 
     def any_of(self, run_id: str) -> bool:
         """Whether items of this run are kept here."""

@@ -9,14 +9,14 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from graders_engine.errors import Mistake
-from graders_engine.server.exchange import Exchange
+from graders_engine.server.exchange import HTML, Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
 from graders_engine.view.access import NO_STORE
 
 SHELL = "shell.html"
 _TYPES = {
-    ".html": b"text/html; charset=utf-8",
+    ".html": HTML,
     ".css": b"text/css; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
     ".svg": b"image/svg+xml",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine.evals.run.page import page_of
 from graders_engine.report.width import columns_of
 from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
@@ -324,3 +325,18 @@ def test_a_run_that_is_killed_is_finished_by_the_next_command(folder: Path) -> N
     time.sleep(0.1)
     with Store(folder / "store") as store:
         assert eventually(lambda: store.runs.with_status("completed"), 60)
+
+
+def test_a_run_says_how_many_of_its_items_the_store_lacks(folder: Path) -> None:
+    counts = {"total": 500, "errored": 0, "failed": 100, "passed": 400}
+    write(
+        folder / "export.jsonl", [*EVALS, {**RUNS[0], "result_counts": counts}, *RUNS[1:], *ITEMS]
+    )
+    imported(folder)
+    kept = sum(one["run_id"] == RUNS[0]["id"] for one in ITEMS)
+    shown = evals(folder, "show", RUNS[0]["id"])
+    assert f"of 500 items, of which the store has {kept}." in shown
+    with Store(folder / "store") as store:
+        run = store.runs.find(RUNS[0]["id"])
+        assert run is not None
+        assert f"of which the store has {kept}." in page_of(store, run)

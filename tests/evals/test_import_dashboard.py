@@ -158,6 +158,35 @@ def test_lines_of_an_export_that_are_nothing_known_are_named_with_their_count(st
     assert "not JSON" in said
 
 
+UNKNOWN = {"object": "eval.thing", "id": "x"}
+
+
+def page(*parts: object) -> dict[str, object]:
+    return {"object": "list", "data": parts, "has_more": False}
+
+
+@pytest.mark.parametrize(
+    ("value", "lost"),
+    [
+        (page(line(0, "4", {"Match": 1.0}), UNKNOWN), 1),
+        (page(UNKNOWN, {"foo": 1}, line(0, "4", {"Match": 1.0})), 2),
+        ({"items": page(line(0, "4", {"Match": 1.0})), "others": page(UNKNOWN, UNKNOWN)}, 2),
+        ({"pages": [page(line(0, "4", {"Match": 1.0})), page(UNKNOWN), page()]}, 1),
+        ({"lists": [[line(0, "4", {"Match": 1.0})], [UNKNOWN]]}, 1),
+        ({"items": page(line(0, "4", {"Match": 1.0})), "about": {"made": [{"by": "me"}]}}, 0),
+        (page(line(0, "4", {"Match": 1.0})), 0),
+    ],
+)
+def test_what_is_unknown_beside_objects_in_a_list_is_counted(
+    store: Store, value: object, lost: int
+) -> None:
+    said = "\n".join(put(store, [value]).notes)
+    sentence = "An object in a list of them is no eval, no run and no output item."
+    assert (sentence in said) == bool(lost)
+    assert ("(and 1 more like it)" in said) == (lost == 2)
+    assert len(items_of(store)) == 1
+
+
 @pytest.mark.parametrize("option", ["--into", "--out"])
 def test_an_import_that_lost_lines_ends_as_failed(option: str, tmp_path: Path) -> None:
     export = tmp_path / "export.jsonl"

@@ -264,6 +264,10 @@ def test_a_run_without_results_has_a_page_too(evals: Any, evals_server: Server) 
     evals.delete(made.id)
     gone = evals_server.ask("GET", path)
     assert (gone.status, gone.error["code"]) == (404, "not_found")
+    read = evals_server.ask("GET", path, headers={"accept": "text/html,*/*;q=0.8"})
+    assert read.status == 404
+    assert read.headers["content-type"] == "text/html; charset=utf-8"
+    assert f"&#x27;{run.id}&#x27;" in read.body.decode()
 
 
 def test_runs_are_counted_by_their_state(evals: Any, evals_server: Server) -> None:

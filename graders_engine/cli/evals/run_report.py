@@ -10,9 +10,10 @@ from graders_engine.cli.evals.stored import show_command
 from graders_engine.cli.evals.text import item_lines, run_lines
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.evals.run.items import OutputItems
+from graders_engine.evals.run.reading import notes_on
 from graders_engine.evals.run.reasons import reasons_of
 from graders_engine.evals.wire import run_object
-from graders_engine.report.terminal.screen import Heading, Screen
+from graders_engine.report.terminal.screen import Caution, Heading, Screen
 from graders_engine.storage.pages import Page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
@@ -26,7 +27,7 @@ def show_run(store: Store, found: StoredRun, limit: int, screen: Screen, *, as_j
         return
     owner = store.evals.get(found.project, found.eval_id)
     way = show_command(found, store.folder, 2 * limit) if more else ""
-    lines = [*run_lines(found, owner, screen)]
+    lines = [*run_lines(found, owner, screen), *map(Caution, notes_on(store, found))]
     if reasons := reasons_of(store, found):
         lines += ["", Heading("why items are errored"), *(f"  {reason}" for reason in reasons)]
     print_lines([*lines, *item_lines(items, way, screen)])

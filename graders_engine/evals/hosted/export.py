@@ -27,6 +27,7 @@ _INCOMPLETE = (
     "`sample` or `grades`."
 )
 _UNKNOWN = "There is no eval, no run and no output item in it."
+_UNKNOWN_BESIDE = "An object in a list of them is no eval, no run and no output item."
 _EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 _MAX_DEPTH = 8
 """How many lists and objects may be around the objects of an export."""
@@ -235,32 +236,54 @@ def objects_in(file: Path) -> Iterator[tuple[int, Any]]:
     for number, value in _json_texts(file):
         if isinstance(value, Unreadable):
             yield number, value
-        elif not (known := [*_objects_within(value)]):
+        elif not (found := [*_objects_within(value)]):
             if not _is_empty_page(value):
                 yield number, Unreadable(_UNKNOWN)
         else:
-            for found in known:
-                if found.get("object") in _OBJECTS or is_export(found):
-                    yield number, found
-                else:
-                    yield number, Unreadable(_INCOMPLETE)
+            yield from ((number, _readable(one)) for one in found)
+
+
+def _readable(found: dict[str, Any] | Unreadable) -> dict[str, Any] | Unreadable:
+    if isinstance(found, Unreadable) or found.get("object") in _OBJECTS or is_export(found):
+        return found
+    return Unreadable(_INCOMPLETE)
+
+
+def _is_page(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("object") == "list"
+        and isinstance(value.get("data"), list)
+    )
 
 
 def _is_empty_page(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("object") == "list" and value.get("data") == []
+    return _is_page(value) and not value["data"]
 
 
-def _objects_within(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """The objects of the evals API in a value, also within lists, list pages and other objects."""
-    if isinstance(value, dict):
-        if value.get("object") in _OBJECTS or "data_source_idx" in value:
-            yield value
-            return
-        value = list(value.values())
-    if isinstance(value, list) and depth < _MAX_DEPTH:
-        for part in value:
-            if isinstance(part, (dict, list)):
-                yield from _objects_within(part, depth + 1)
+def _objects_within(value: Any, depth: int = 0) -> Iterator[dict[str, Any] | Unreadable]:
+    """The objects of the evals API in a value, also within lists, list pages and other objects.
+
+    What stands beside them in a list, or in a list page, and is none of them, is unreadable.
+    """
+    is_page = _is_page(value)
+    if is_page:
+        value = value["data"]
+    elif isinstance(value, dict) and (
+        value.get("object") in _OBJECTS or "data_source_idx" in value
+    ):
+        yield value
+        return
+    if depth == _MAX_DEPTH:
+        return
+    inner = [
+        [*_objects_within(part, depth + 1)]
+        for part in (value.values() if isinstance(value, dict) else value)
+        if isinstance(part, (dict, list)) and not _is_empty_page(part)
+    ]
+    is_of_objects = is_page or (isinstance(value, list) and any(inner))
+    for found in inner:
+        yield from found or ([Unreadable(_UNKNOWN_BESIDE)] if is_of_objects else ())
 
 
 def _json_texts(file: Path) -> Iterator[tuple[int, Any]]:

@@ -33,7 +33,9 @@ def page_of(store: Store, run: StoredRun) -> str:
         reason = str(error).replace(f"{results.parent}/", "")
         note = f"The report of the rewards cannot be made: {reason}"
         refresh_s = 0 if run.status != "in_progress" else REFRESH_S
-        return run_page(dataclasses.replace(summary, notes=(note,), refresh_s=refresh_s))
+        return run_page(
+            dataclasses.replace(summary, notes=(*summary.notes, note), refresh_s=refresh_s)
+        )
 
 
 def _with_report(results: Path, summary: RunSummary) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graders_engine.evals.wire import AS_IMPORTED
 from graders_engine.language import strict_json
 from graders_engine.storage.runs import StoredRun
+from graders_engine.storage.store import Store
+
+_NO_TEXT = ("role", "content", "type", "annotations")
+"""Keys of a message that say nothing where it has no content."""
 
 
 def counts_of(run: StoredRun) -> Mapping[str, int]:
@@ -15,6 +20,23 @@ def counts_of(run: StoredRun) -> Mapping[str, int]:
     given = given if isinstance(given, dict) else {}
     names = ("total", "passed", "failed", "errored")
     return {name: given[name] if isinstance(given.get(name), int) else 0 for name in names}
+
+
+def notes_on(store: Store, run: StoredRun) -> list[str]:
+    """Sentences on what the numbers of a run do not say: items that are not kept, a count that goes on.
+
+    Args:
+        store: where the run is.
+        run: the run.
+    """
+    if run.uncounted:
+        return [
+            "What was done before the run ended is still being counted: its numbers may change."
+        ]
+    total, kept = counts_of(run)["total"], store.items.count(run.id)
+    if AS_IMPORTED not in run.request or total in (0, kept):
+        return []
+    return [f"The counts of this run are of {total:,} items, of which the store has {kept:,}."]
 
 
 def pass_rate(run: StoredRun) -> float | None:
@@ -35,7 +57,8 @@ def output_text(sample: Any) -> str:
     messages = objects_in(sample.get("output"))
     content = messages[-1].get("content") if messages else None
     if content is None and messages:
-        content = messages[-1]
+        said = {key: one for key, one in messages[-1].items() if key not in _NO_TEXT and one}
+        content = said.get("refusal") or said or ""
     if content is None or isinstance(content, str):
         return content or ""
     return strict_json.encode(content).decode()

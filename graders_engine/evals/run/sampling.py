@@ -144,7 +144,8 @@ def _failed(item: Any, code: str, message: str) -> dict[str, Any]:
 
 
 def _code(error: BackendFailure) -> str:
-    return f"model_{error.cause or 'server_error'}"
+    refused = error.status is not None and 400 <= error.status < 500
+    return f"model_{error.cause or ('invalid_request' if refused else 'server_error')}"
 
 
 class _Outage:

@@ -14,7 +14,7 @@ from graders_engine.evals.hosted.names import without_uuid
 from graders_engine.evals.run.criteria import Criterion, criteria_of
 from graders_engine.evals.run.failure import ADVICE
 from graders_engine.evals.run.items import OutputItems
-from graders_engine.evals.run.reading import counts_of, objects_in, output_text
+from graders_engine.evals.run.reading import counts_of, notes_on, objects_in, output_text
 from graders_engine.evals.run.reasons import reasons_of
 from graders_engine.files import without_paths
 from graders_engine.language import strict_json
@@ -67,6 +67,7 @@ def summary_of(store: Store, run: StoredRun, *, has_report: bool) -> RunSummary:
         items=items,
         items_left_out=max(0, counts["total"] - len(items)) if items else 0,
         refresh_s=REFRESH_S if waits and not has_report else 0,
+        notes=notes_on(store, run),
         reasons=reasons_of(store, run) if counts["errored"] else (),
     )
 

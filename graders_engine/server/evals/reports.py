@@ -17,7 +17,7 @@ from graders_engine.files import write_whole
 from graders_engine.language import strict_json
 from graders_engine.server.evals.context import Context, found
 from graders_engine.server.evals.repeats import Creations
-from graders_engine.server.exchange import Exchange
+from graders_engine.server.exchange import HTML, Exchange
 from graders_engine.server.responses import NO_RETRY, Refused
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
@@ -28,7 +28,6 @@ PAGES = "page-*.html"
 """The page of a run that has ended is kept in the run's folder, with what it depends on in its name."""
 LONGEST_S = 300
 """Seconds that the page of a large run may take."""
-_HTML = b"text/html; charset=utf-8"
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "sandbox allow-scripts",
@@ -63,7 +62,7 @@ class ReportHandler:
         name = owner.name if owner is not None else ""
 
         made = await asyncio.to_thread(page_of, store, run, name, self._reports)
-        await exchange.respond(200, made, _HEADERS, media_type=_HTML)
+        await exchange.respond(200, made, _HEADERS, media_type=HTML)
 
 
 def page_of(store: Store, run: StoredRun, eval_name: str, making: Creations) -> bytes:

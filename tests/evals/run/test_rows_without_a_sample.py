@@ -121,7 +121,9 @@ def test_an_item_that_got_no_answer_is_graded_by_what_needs_none(
     both = {MATCH["id"]: True, ANIMAL["id"]: True}
     assert [passed_by_name(one) for one in items] == [both, {ANIMAL["id"]: True}]
     assert [one["status"] for one in items] == ["pass", "error"]
-    assert "This is not answered" in items[1]["sample"]["error"]["message"]
+    refused = items[1]["sample"]["error"]
+    assert refused["code"] == "model_invalid_request"
+    assert "This is not answered" in refused["message"]
     assert run.result["per_testing_criteria_results"] == added_up(items)
 
 
