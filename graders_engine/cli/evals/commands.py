@@ -52,7 +52,8 @@ command.add_command(run)
 def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
     """List evals and their newest runs: status, pass rate, and how many of the graded items passed.
 
-    The pass rate leaves out items that errored: there was no sample, or a grader could not be asked.
+    The pass rate leaves out items that errored: they had no sample, lacked what a criterion reads, or met an
+    outage.
 
     With --json it prints {"evals", "has_more"}: each eval as the API answers it, with its newest "runs".
     """
