@@ -34,7 +34,8 @@ from tests.evals.run.made import (
 )
 from tests.judges.judge_server import Asked, JudgeServer, Reply, answer, said, verdict
 
-MOMENTS = 20
+MOMENTS = int(os.environ.get("GRADERS_KILLS", "6"))
+"""Kills of one run; `.ci/nightly` has more."""
 ITEMS = 200
 IN_FLIGHT = 4
 SUPERVISE = """
