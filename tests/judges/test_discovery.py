@@ -91,7 +91,8 @@ def test_a_first_request_that_fails_leaves_the_discovery_to_the_next_one(
     with Engine(judges=judging(server.url), concurrency=16) as engine:
         statuses = [graded.status for graded in engine.score(grader, rows(32))]
     assert statuses.count("scored") == 31
-    assert len(server.asked) == 3 + 1 + 31
+    # One refusal; on a busy machine those that waited too long for the first request have theirs, too.
+    assert 1 <= len(server.asked) - (3 + 31) <= 16
 
 
 def test_two_graders_with_other_options_cost_one_request_for_each_refusal(
