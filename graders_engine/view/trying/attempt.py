@@ -66,7 +66,8 @@ class Playground:
             rows = self._rows.of_run(opened, asked.wanted)
         else:
             rows = self._rows.of_data(view.source(request).data_set(asked.data or ""), asked.wanted)
-        common = {"rows": len(rows), "notes": [*draft.notes, *rows.notes], "needs": None}
+        notes = [*draft.notes, *map(view.source(request).plain, rows.notes)]
+        common = {"rows": len(rows), "notes": notes, "needs": None}
         unavailable = why_unavailable(draft.compiled, settings)
         if unavailable:
             return {**common, "unavailable": unavailable}
