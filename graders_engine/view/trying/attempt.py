@@ -180,8 +180,10 @@ def save(view: View, request: Request) -> dict[str, Any]:
     source = view.source(request)
     path = source.new_file(str(run if data is None else data), name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    created = False
     try:
         with os.fdopen(os.open(path, flags, 0o644), "w", encoding="utf-8", newline="") as file:
+            created = True
             file.write(text)
     except FileExistsError:
         message = f"There is a file {name}: name another one."
@@ -190,6 +192,8 @@ def save(view: View, request: Request) -> dict[str, Any]:
         path.unlink()
         raise _refused("grader", "half of a pair of surrogates stands in it") from None
     except OSError as error:
+        if created:  # the disk is full
+            path.unlink(missing_ok=True)
         message = f"{name} cannot be written: {error.strerror}."
         raise Refused(400, Mistake(message, "name", "unwritable")) from None
     return {"path": source.plain(str(path))}
