@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from graders_engine.dataset.results.columns import RunColumns
+from graders_engine.dataset.results.columns import STANDINGS, RunColumns
 from graders_engine.dataset.results.line import ResultLine, decode_result, lines_of, row_name
 from graders_engine.errors import DataSetError
 from graders_engine.report.histogram import Histogram
@@ -124,9 +124,19 @@ class ViewColumns(RunColumns):
                 found = decode_result(file.read(int(self.ends[index]) - start))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise DataSetError(f"{lines} was changed: {error}") from None
-        if found.name != self.name_of(index):
-            raise DataSetError(f"{lines} was changed: row {self.name_of(index)} is not there.")
+        if not self._is_of(found, index):
+            raise DataSetError(f"{lines} was changed: row {self.name_of(index)} is not as it was.")
         return found
+
+    def _is_of(self, result: ResultLine, index: int) -> bool:
+        """Whether a result is the one that was read: its time alone is hardly ever that of another one."""
+        reward = np.nan if result.counted is None else result.counted
+        return (
+            result.name == self.name_of(index)
+            and result.seconds == self.seconds[index]
+            and result.status == STANDINGS[self.standings[index]][0]
+            and np.array_equal(reward, self.counted[index], equal_nan=True)
+        )
 
     def name_of(self, index: int) -> str:
         """The name of a row: "68#2"."""

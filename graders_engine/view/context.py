@@ -165,7 +165,7 @@ class View:
         opened = self.cache.open(path, self.data)
         if reading := opened.ready():
             raise StillReading(reading.done_bytes, reading.of_bytes)
-        return opened
+        return opened.as_it_is()
 
     async def work(self, exchange: Exchange, handler: Handler) -> None:
         """Answer a request with what a handler gives, in one of the threads."""

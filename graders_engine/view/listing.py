@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from graders_engine.view.context import Reply, Request, View
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import Query, parse_query
 from graders_engine.view.row import plain_problem, recorded_json
-from graders_engine.view.selection import Selection
+from graders_engine.view.selection import SearchState, Selection
 
 PIECE_BYTES = 1 << 18
 """An export is sent in pieces of about this length."""
@@ -49,7 +48,7 @@ def rows_json(view: View, request: Request) -> dict[str, Any]:
             }
             for index, text, excerpt in zip(indexes, texts, excerpts, strict=True)
         ],
-        "search": None if selection.search is None else asdict(selection.search),
+        "search": None if selection.search is None else _search_json(view, run, selection.search),
         "data_problem": problem,
     }
 
@@ -58,8 +57,12 @@ def export(view: View, request: Request) -> Reply:
     """The selection, a line a row: `GET api/runs/{run}/export`."""
     run = view.opened(request)
     selection = run.rows(parse_query(request.query))
-    if selection.search is not None and not selection.search.done:
-        raise InvalidRequest("The search has not ended yet: export when it has.")
+    if selection.search is not None:
+        if not selection.search.done:
+            raise InvalidRequest("The search has not ended yet: export when it has.")
+        if selection.search.problem:
+            problem = plain_problem(view, run, selection.search.problem)
+            raise DataSetError(f"Not all rows were searched, so they are not exported. {problem}")
     name = f"{run.path.stem}-selection.jsonl"
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Reply(
@@ -108,6 +111,10 @@ def _texts(
         problem = plain_problem(view, run, str(error))
         return [None] * len(indexes), [RowText()] * len(indexes), problem
     return excerpts, texts, plain_problem(view, run, run.data_problem)
+
+
+def _search_json(view: View, run: OpenRun, search: SearchState) -> dict[str, Any]:
+    return {**search.as_json(), "problem": plain_problem(view, run, search.problem)}
 
 
 def _open_row(run: OpenRun, selection: Selection, key: RowKey | None) -> dict[str, Any] | None:

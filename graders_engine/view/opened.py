@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -21,14 +22,12 @@ from graders_engine.report.row_texts import RowKey, RowText, keys_of
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
-from graders_engine.view.query import Order, Query, require_names
-from graders_engine.view.reading import Headline as Headline
+from graders_engine.view.query import Query, require_names
 from graders_engine.view.reading import Progress, read, stamp_of
-from graders_engine.view.reading import headline as headline
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms
-from graders_engine.view.selection import Selection, position_in
+from graders_engine.view.selection import Selection, page_of
 from graders_engine.view.summary import Summary
 from graders_engine.view.texts import DataRows, RunTexts
 
@@ -69,6 +68,7 @@ class OpenRun:
         self._folding: Folding | None = None
         self._closed, self._took_s = False, 0.0
         self._replaced: list[Path] = []
+        self._pinned: Snapshot | None = None
 
     def ready(self) -> Progress | None:
         """None if the run can be used; else how far it was read. It takes up what was added to the file.
@@ -150,7 +150,15 @@ class OpenRun:
             self._folding = Folding.of(data)
             self._folding.start()
 
+    def as_it_is(self) -> OpenRun:
+        """The run for one request: of the same rows throughout, though the file changes."""
+        found = copy(self)
+        found._pinned = self._now()
+        return found
+
     def _now(self) -> Snapshot:
+        if self._pinned is not None:
+            return self._pinned
         self.ready()
         if (snapshot := self._snapshot) is None:
             raise DataSetError(f"{self.path} is still being read.")
@@ -209,17 +217,9 @@ class OpenRun:
         order = now.order(query.sort, key, mask)
         count = len(now.columns) if order is None else len(order)
         summary = now.summary_of(key, mask)
-        page = self._page(query, order, count)
-        return Selection(order, count, query.per_page, page, summary, state)
-
-    def _page(self, query: Query, order: Order | None, count: int) -> int:
-        """The page that is asked for; if none is, that of the row."""
-        last = max(-(-count // query.per_page), 1)
-        if query.page is not None:
-            return min(query.page, last)
         index = None if query.row is None else self.index_of(query.row)
-        at = None if index is None else position_in(order, count, index)
-        return 1 if at is None else at // query.per_page + 1
+        page = page_of(query, order, count, index)
+        return Selection(order, count, query.per_page, page, summary, state)
 
     def summary_all(self) -> Summary:
         """The numbers of all rows."""
@@ -306,8 +306,7 @@ class OpenRun:
         for index, text in zip(indexes, self.texts(indexes), strict=True):
             excerpt = excerpt_of(text, terms)
             if terms and not excerpt.marks and self.columns.flag_sets[index]:
-                details = "\n".join(filter(None, self.result(index).flags.values()))
-                excerpt = flags_excerpt(details, terms) or excerpt
+                excerpt = flags_excerpt(self.result(index).flags, terms) or excerpt
             found.append(excerpt)
         return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graders_engine.view.query import Order
+from graders_engine.view.query import Order, Query
 from graders_engine.view.summary import Summary
 
 
@@ -94,3 +94,19 @@ def position_in(order: Order | None, count: int, index: int) -> int | None:
         return index if 0 <= index < count else None
     found = np.flatnonzero(order == index)
     return int(found[0]) if len(found) else None
+
+
+def page_of(query: Query, order: Order | None, count: int, index: int | None) -> int:
+    """The page that is asked for, or the last one if it is too large; if none is, that of a row.
+
+    Args:
+        query: what is asked.
+        order: the rows.
+        count: how many.
+        index: of the row that is open; None for none.
+    """
+    last = max(-(-count // query.per_page), 1)
+    if query.page is not None:
+        return min(query.page, last)
+    at = None if index is None else position_in(order, count, index)
+    return 1 if at is None else at // query.per_page + 1

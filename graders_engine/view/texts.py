@@ -33,7 +33,7 @@ if (
 WAIT_S = 0.5
 """So long an answer waits for a data set that is being prepared; a larger one is said to be."""
 _CHECK_S = 1.0
-"""So often it is looked at whether the data has changed."""
+"""So often it is looked at whether data that could not be read can be."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,8 @@ class RunTexts:
             DataSetError: it is not there, not the one that was graded, or still being prepared.
         """
         self.prepare()
-        if not self._ready.wait(wait_s):
+        if not self._ready.wait(wait_s) or not self._check():
             raise DataSetError(f"The data set is being read: {self._progress or 'it has begun'}.")
-        self._check()
         found = self._rows
         if found is None:
             raise DataSetError(self._problem)
@@ -183,18 +182,18 @@ class RunTexts:
         self.prepare()
         return self._ready.wait(wait_s)
 
-    def _check(self) -> None:
-        """Open the data set again if it has changed, or may have come back."""
-        now = time.monotonic()
-        if now - self._checked < _CHECK_S:
-            return
+    def _check(self) -> bool:
+        """Open the data set again if it has changed, or may have come back; whether that has ended."""
+        found, now = self._rows, time.monotonic()
+        if found is None and now - self._checked < _CHECK_S:
+            return True
         self._checked = now
-        found = self._rows
         if found is None or any(state.change() for state in found.states):
             with self._lock:
                 self._thread = None
             self.prepare()
-            self._ready.wait(WAIT_S)
+            return self._ready.wait(WAIT_S)
+        return True
 
     def row(self, line: int, number: int) -> RowRef:
         """The row of a line and its number among the line's samples, or 0.

@@ -19,7 +19,7 @@ from graders_engine.view.comparing.pairs import CHANGES, Compared, Comparisons
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import Query
-from graders_engine.view.row import index_in, row_json
+from graders_engine.view.row import index_in, plain_problem, row_json
 from graders_engine.view.trees import trees
 
 PER_PAGE = 50
@@ -69,7 +69,7 @@ class Comparing:
         """`GET api/compare`: figures and a page of rows."""
         asked = _asked(request.query)
         first, second, compared = self._compared(view, request, asked)
-        pairs, search = _selected(first, second, compared, asked)
+        pairs, search = _selected(view, first, second, compared, asked)
         pages = max(1, -(-len(pairs) // PER_PAGE))
         page = min(asked.page, pages)
         source = view.source(request)
@@ -90,7 +90,7 @@ class Comparing:
             "page": page,
             "pages": pages,
             "search": search,
-            "data_problem": source.plain(problem),
+            "data_problem": plain_problem(view, second, problem),
             "warnings": compared.warnings,
         }
 
@@ -104,7 +104,7 @@ class Comparing:
         if pair >= len(here) or here[pair] != index:
             message = f"The other run has no row for '{request.path['row'][:40]}'."
             raise Refused(404, Mistake(message, code="not_found"))
-        pairs, _ = _selected(first, second, compared, asked)
+        pairs, _ = _selected(view, first, second, compared, asked)
         at = np.flatnonzero(pairs == pair)
         around = [int(at[0]) - 1, int(at[0]) + 1] if len(at) else []
         before, after = (
@@ -142,7 +142,7 @@ def _comparison_json(compared: Compared, asked: _Asked) -> Any:
 
 
 def _selected(
-    first: OpenRun, second: OpenRun, compared: Compared, asked: _Asked
+    view: View, first: OpenRun, second: OpenRun, compared: Compared, asked: _Asked
 ) -> tuple[Ints, dict[str, Any] | None]:
     """The pairs that are asked for, in order, and how far the search has come."""
     pairing = compared.pairing
@@ -152,19 +152,25 @@ def _selected(
     search = None
     if asked.q.strip():
         found = np.zeros(len(keep), dtype=np.bool_)
-        states = []
+        states, problems = [], []
         for run, side in ((first, pairing.before), (second, pairing.after)):
             selection = run.rows(Query(q=asked.q))
             mask = np.zeros(len(run.columns.lines), dtype=np.bool_)
             mask[slice(None) if selection.order is None else selection.order] = True
             found |= mask[side]
             states.append(selection.search)
+            problems.append(
+                plain_problem(
+                    view, run, "" if selection.search is None else selection.search.problem
+                )
+            )
         keep &= found
         known = [state for state in states if state is not None]
         search = {
             "done": all(state.done for state in known),
             "scanned": sum(state.scanned for state in known),
             "of": sum(state.of for state in known),
+            "problem": " ".join(dict.fromkeys(filter(None, problems))),
         }
     pairs = np.flatnonzero(keep)
     name = asked.sort.removeprefix("-")

@@ -211,7 +211,8 @@ def planned_rows(meta: Mapping[str, Any]) -> int | None:
     if not plain or data.get("outputs") or path is None:
         return None
     stamp = last_write(path)
-    return None if stamp is None or stamp[1] > MAX_COUNTED_BYTES else _lines(path, stamp)
+    # What the system makes up as it is read has no size, and may have no end.
+    return _lines(path, stamp) if stamp and 0 < stamp[1] <= MAX_COUNTED_BYTES else None
 
 
 @lru_cache(64)

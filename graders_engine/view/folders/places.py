@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from graders_engine.dataset.results.line import lines_of
+from graders_engine.dataset.results.meta import meta_path
 from graders_engine.errors import InvalidRequest, Mistake
 from graders_engine.server.responses import Refused
 
@@ -41,6 +42,20 @@ class Opened:
             return path == self.folder / self.only
         return path.is_relative_to(self.folder)
 
+    def reaches(self, path: Path) -> bool:
+        """Whether a path is what was opened, or leads to what is in it."""
+        if self.only and path == self.folder / self.only:
+            return True
+        try:
+            return self.holds(Path(os.path.realpath(path)))
+        except (OSError, ValueError):
+            return False
+
+    def has_all_of(self, run: Path) -> bool:
+        """Whether neither the results of a run nor what describes them are links that lead out."""
+        lines = lines_of(run)
+        return self.reaches(lines) and (bool(self.only) or self.reaches(meta_path(lines)))
+
 
 class Places:
     """Everything that was opened.
@@ -72,14 +87,35 @@ class Places:
         if hidden or not parts or within.startswith("/") or "\0" in within or "\\" in within:
             raise unknown(name)
         path = place.folder.joinpath(*parts)
-        try:
-            real = Path(os.path.realpath(path))
-        except (OSError, ValueError):
-            raise unknown(name) from None
-        named = place.only and path == place.folder / place.only
-        if not (named or place.holds(real)):
+        if not place.reaches(path):
             raise unknown(name)
         return path
+
+    def find_run(self, name: str) -> Path:
+        """The path of the results file that an address names; neither it nor what describes it is outside.
+
+        Raises:
+            Refused: it is not there, or not in what was opened.
+        """
+        path = self.find(name)
+        try:
+            there = path.is_file() or meta_path(path).is_file()
+        except OSError:  # a name that is too long
+            there = False
+        if not there or not self._split(name)[0].has_all_of(path):
+            raise unknown(name)
+        return path
+
+    def find_folder(self, name: str) -> Path:
+        """The folder in which a file is that an address names.
+
+        Raises:
+            Refused: the file or the folder is not in what was opened.
+        """
+        path, place = self.find(name), self._split(name)[0]
+        if not Path(os.path.realpath(path.parent)).is_relative_to(place.folder):
+            raise unknown(name)
+        return path.parent
 
     def name(self, place: Opened, path: Path) -> str:
         """How an address names a file of a place."""
@@ -140,7 +176,10 @@ def files_in(place: Opened) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_inside(place: Opened, entry: os.DirEntry[str]) -> bool:
-    if not entry.is_file():
+    try:
+        if not entry.is_file():
+            return False
+    except OSError:  # links in a circle
         return False
     return not entry.is_symlink() or place.holds(Path(os.path.realpath(entry.path)))
 

@@ -98,10 +98,7 @@ class FolderRuns:
 
     def results(self, run: str) -> Path:
         """The results file of a run."""
-        path = self._places.find(run)
-        if not (path.is_file() or meta_path(path).is_file()):
-            raise unknown(run)
-        return path
+        return self._places.find_run(run)
 
     def run_json(self, run: str) -> dict[str, Any]:
         """A run with its numbers."""
@@ -113,16 +110,23 @@ class FolderRuns:
     def data_set(self, name: str) -> Path:
         """A data set by its name."""
         path = self._places.find(name)
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except OSError:  # its name is too long
+            there = False
+        if not there:
             raise unknown(name)
         return path
 
     def new_file(self, beside: str, name: str) -> Path:
         """Where a new file goes."""
-        if not _FILE_NAME.fullmatch(name) or name.startswith("."):
-            message = "A new grader needs the name of a file in this folder, such as grader-2.json."
+        if not _FILE_NAME.fullmatch(name) or name.startswith(".") or name.lower().endswith(META):
+            message = (
+                "A new grader needs the name of a file in this folder, such as grader-2.json, and none that "
+                f"ends in {META}."
+            )
             raise Refused(400, Mistake(message, "name", "invalid_value"))
-        path = self._places.find(beside).with_name(name)
+        path = self._places.find_folder(beside) / name
         if os.path.lexists(path):
             message = f"There is a file {name}: name another one."
             raise Refused(409, Mistake(message, "name", "file_exists"))
@@ -157,7 +161,7 @@ class FolderRuns:
     ) -> Iterator[Found]:
         for meta in metas:
             path = Path(str(meta).removesuffix(META))
-            if place.only and path.name != place.only:
+            if (place.only and path.name != place.only) or not place.has_all_of(path):
                 continue
             names = stores.get(path.parent.parent.parent, {})
             yield _found(self._places.name(place, path), path, names.get(path.parent.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graders_engine.report.row_texts import RowText
@@ -53,8 +53,9 @@ def excerpt_of(text: RowText, terms: Sequence[Term]) -> Excerpt:
     return _cut("sample", text.sample, 0, words)
 
 
-def flags_excerpt(details: str, terms: Sequence[Term]) -> Excerpt | None:
+def flags_excerpt(flags: Mapping[str, str], terms: Sequence[Term]) -> Excerpt | None:
     """The details of a row's flags around the first searched word; None if none is in them."""
+    details = "\n".join(filter(None, flags.values()))
     return _around("flags", details, [term.text for term in terms if term.word])
 
 

@@ -57,6 +57,9 @@ def _limit(cpu_s: float) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, cpu_s)
 
 
+_PARTS = re.compile(r"\\?.", re.DOTALL)
+
+
 def compiled(pattern: str) -> re.Pattern[str]:
     """An expression for folded texts: its letters beyond ASCII are folded as the texts are.
 
@@ -64,13 +67,35 @@ def compiled(pattern: str) -> re.Pattern[str]:
         re.error: it is none.
         RecursionError, OverflowError: it is too large.
     """
-    folded = "".join(each if each.isascii() else _folded(each) for each in pattern)
-    return re.compile(folded, re.IGNORECASE | re.MULTILINE)
+    found: list[str] = []
+    opened = -1  # where the brackets begin that this part is in
+    for part in _PARTS.findall(pattern):
+        if not part.isascii():
+            found.append(_folded(part[-1], in_brackets=opened >= 0))
+            continue
+        if part == "[" and opened < 0:
+            opened = len(found)
+        elif part == "]" and opened >= 0 and "".join(found[opened:]) not in ("[", "[^"):
+            opened = -1
+        found.append(part)
+    return re.compile("".join(found), re.IGNORECASE | re.MULTILINE)
 
 
-def _folded(letter: str) -> str:
+def _folded(letter: str, *, in_brackets: bool) -> str:
+    """A letter beyond ASCII; as some letters are two without differences of case.
+
+    Raises:
+        re.error: it is two, and stands for one of several.
+    """
     found = letter.casefold()
-    return found if len(found) == 1 else f"(?:{found})"
+    if len(found) == 1:
+        return found
+    if in_brackets:
+        raise re.error(
+            f"differences of case do not count, so {letter} is the letters {found}, which cannot stand in "
+            f"[brackets]: write (?:[...]|{found})"
+        )
+    return f"(?:{found})"
 
 
 if __name__ == "__main__":

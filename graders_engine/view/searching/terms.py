@@ -41,8 +41,8 @@ class Term(NamedTuple):
 
     def implies(self, other: Term) -> bool:
         """Whether every text that has this has the other one, too."""
-        if self.pattern or other.pattern or other.row_name:
-            return self == other
+        if self.pattern or other.pattern or self.row_name or other.row_name:
+            return self == other  # the name of a row is found where its text need not be
         return other.word in self.word
 
 

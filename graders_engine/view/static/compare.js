@@ -186,14 +186,15 @@ class Compare {
   }
 
   drawRows() {
-    const { rows, page, pages, data_problem: problem } = this.data;
+    const { rows, page, pages, data_problem, search } = this.data;
+    const problems = [...new Set([search?.problem, data_problem].filter(Boolean))].map((text) => h("p", { class: "warning", dir: "auto" }, shown(text)));
     if (!rows.length) {
       replace(this.pager);
-      return replace(this.table, h("div", { class: "empty" }, h("h2", {}, "No row passes"), h("p", {}, h("a", { class: "button main", href: this.address({ change: null, q: null, page: null }) }, "Clear all filters"))));
+      return replace(this.table, problems, h("div", { class: "empty" }, h("h2", {}, "No row passes"), h("p", {}, h("a", { class: "button main", href: this.address({ change: null, q: null, page: null }) }, "Clear all filters"))));
     }
     const head = (name, kind, content) => h("th", { scope: "col", class: kind, "aria-sort": this.query.get("sort") === name ? "ascending" : this.query.get("sort") === `-${name}` ? "descending" : null }, content);
     replace(this.table,
-      problem ? h("p", { class: "warning", dir: "auto" }, shown(problem)) : null,
+      problems,
       h("table", { class: "pair-table" }, h("caption", { class: "unseen" }, "Rows of both runs"),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Row"), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
           head("move", "number", this.sortLink("Change", "move", "-move")), h("th", { scope: "col" }, "Id"), h("th", { scope: "col" }, "Sample of B"))),

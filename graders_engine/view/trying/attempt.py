@@ -66,7 +66,8 @@ class Playground:
             rows = self._rows.of_run(opened, asked.wanted)
         else:
             rows = self._rows.of_data(view.source(request).data_set(asked.data or ""), asked.wanted)
-        common = {"rows": len(rows), "notes": [*draft.notes, *rows.notes], "needs": None}
+        notes = [*draft.notes, *map(view.source(request).plain, rows.notes)]
+        common = {"rows": len(rows), "notes": notes, "needs": None}
         unavailable = why_unavailable(draft.compiled, settings)
         if unavailable:
             return {**common, "unavailable": unavailable}
@@ -179,8 +180,10 @@ def save(view: View, request: Request) -> dict[str, Any]:
     source = view.source(request)
     path = source.new_file(str(run if data is None else data), name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    created = False
     try:
         with os.fdopen(os.open(path, flags, 0o644), "w", encoding="utf-8", newline="") as file:
+            created = True
             file.write(text)
     except FileExistsError:
         message = f"There is a file {name}: name another one."
@@ -189,6 +192,8 @@ def save(view: View, request: Request) -> dict[str, Any]:
         path.unlink()
         raise _refused("grader", "half of a pair of surrogates stands in it") from None
     except OSError as error:
+        if created:  # the disk is full
+            path.unlink(missing_ok=True)
         message = f"{name} cannot be written: {error.strerror}."
         raise Refused(400, Mistake(message, "name", "unwritable")) from None
     return {"path": source.plain(str(path))}

@@ -141,6 +141,8 @@ def _of_run(run: OpenRun, wanted: Wanted) -> TriedRows:
         indexes = selection.slice(0, wanted.count)
         if selection.search is not None and not selection.search.done:
             notes.append("The search has not ended: these are rows of those that it has found.")
+        elif selection.search is not None and selection.search.problem:
+            notes.append(f"Not all rows were searched. {selection.search.problem}")
     elif wanted.which == "drawn":
         indexes = _drawn(rows, wanted.count)
     else:

@@ -1,0 +1,81 @@
+"""Searches whose rows depend on what was searched before, on a letter that is two, or on what broke down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from graders_engine.errors import InvalidRequest
+from graders_engine.view.opened import OpenRun
+from graders_engine.view.query import parse_query
+from tests.view.asking import Page
+from tests.view.runs_to_open import opened
+from tests.view.test_search import asked, own_cache, run_of
+
+__all__ = ["own_cache"]
+
+
+def names(run: OpenRun, q: str) -> list[str]:
+    return [run.name_of(index) for index in asked(run, q).indexes()]
+
+
+def test_a_rows_name_is_found_after_a_search_for_its_beginning(tmp_path: Path) -> None:
+    rows = [{"item": {"a": text}, "samples": ["x"]} for text in ("2 apples", "a pear")]
+    run = opened(OpenRun(run_of(tmp_path, rows)))
+    assert names(run, "2") == ["1#1"]
+    assert names(run, "2#1 pear") == ["2#1"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("straß", ["1#1"]),
+        (r"stra\ß", ["1#1"]),
+        ("ß+e", ["1#1"]),
+        ("[Äü]de", ["3#1"]),
+        (r"[]ü]de", ["3#1"]),
+        (r"[\]]ß|m[^ä]d", ["3#1"]),
+    ],
+)
+def test_an_expression_with_letters_beyond_ascii_finds_texts_in_any_case(
+    pattern: str, found: list[str], tmp_path: Path
+) -> None:
+    rows = [{"item": {}, "samples": [text]} for text in ("STRASSE", "kiss (x)", "MÜDE")]
+    assert names(opened(OpenRun(run_of(tmp_path, rows))), f"/{pattern}/") == found
+
+
+@pytest.mark.parametrize("pattern", ["[äöüß]", "[^ß]", r"x[\]ß]"])
+def test_a_letter_that_is_two_in_another_case_is_refused_in_brackets(
+    pattern: str, tmp_path: Path
+) -> None:
+    rows = [{"item": {}, "samples": ["kiss (x)"]}]
+    run = opened(OpenRun(run_of(tmp_path, rows)))
+    with pytest.raises(InvalidRequest, match=r"ß is the letters ss.*write \(\?:\[...\]\|ss\)"):
+        run.rows(parse_query(urlencode({"q": f"/{pattern}/"})))
+
+
+def test_rows_of_a_search_that_ended_early_pass_nowhere_for_all_that_have_the_word(
+    tmp_path: Path,
+) -> None:
+    rows = [{"item": {"a": "pear"}, "samples": ["x"]}]
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        run_of(tmp_path / name, rows)
+    (tmp_path / "a" / "data.jsonl").unlink()
+    page = Page(tmp_path)
+    run, says = "a%2Fresults.jsonl", "Only the flags' details were searched"
+    found = page.json(f"runs/{run}/rows?q=pear")
+    assert (found["count"], str(tmp_path) in found["search"]["problem"]) == (0, False)
+    export = page.get(f"runs/{run}/export?q=pear")
+    assert (export.status, says in export.error["message"]) == (422, True)
+    compared = page.json(f"compare?a={run}&b=b%2Fresults.jsonl&q=pear&force=1")
+    assert says in compared["search"]["problem"]
+    grader = {
+        "type": "string_check", "name": "g", "input": "{{item.a}}", "reference": "", "operation": "eq",
+    }  # fmt: skip
+    body = {"run": "a/results.jsonl", "grader": json.dumps(grader), "rows": "filter"}
+    tried = page.post("try", {**body, "query": "q=pear"}).json
+    assert (tried["rows"], says in tried["notes"][0]) == (0, True)
