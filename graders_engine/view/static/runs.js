@@ -57,7 +57,7 @@ const graderOf = (run) => {
 };
 
 const passed = ({ counts, pass_rate: rate }) => {
-  if (!counts) return "-";
+  if (!counts || !counts.total) return null;
   const graded = counts.passed + counts.failed;
   return [h("b", {}, rate === null ? "-" : percent(rate)),
     graded > 0 && h("span", { class: "quiet small" }, `${count(counts.passed)} of ${count(graded)}`),
@@ -128,11 +128,11 @@ export const start = async (root, context) => {
       cell("", "tick", box),
       h("th", { role: "rowheader", scope: "row" }, linkOf(run), stateOf(run)),
       cell("Grader", "grader", graderOf(run)),
-      cell("Rows", "number", count(run.rows)),
-      cell("Mean", "number mean-cell", run.mean ? [h("b", {}, mean(run.mean.value)), h("span", { class: "quiet small" }, interval(run.mean))] : "-"),
-      !passing.hidden && cell("Passed", "number mean-cell", run.eval ? passed(run.eval) : "-"),
+      cell("Rows", "number", hasResults(run) && count(run.rows)),
+      cell("Mean", "number mean-cell", run.mean ? [h("b", {}, mean(run.mean.value)), h("span", { class: "quiet small" }, interval(run.mean))] : hasResults(run) && "-"),
+      !passing.hidden && cell("Passed", "number mean-cell", run.eval && passed(run.eval)),
       cell("Rewards", "bars", run.bars && sparkline(run.bars)),
-      cell("Invalid", `number ${shareInvalid > 0.05 ? "much" : ""}`, shareInvalid === null ? "-" : percent(shareInvalid),
+      cell("Invalid", `number ${shareInvalid > 0.05 ? "much" : ""}`, shareInvalid === null ? hasResults(run) && "-" : percent(shareInvalid),
         run.failed > 0 && h("span", { class: "quiet small" }, plural(run.failed, "failed", "failed"))),
       cell("Model", "model", shown(run.model ?? "")),
       cell("When", "when", h("span", { title: run.when ?? "" }, when(run.when))));
