@@ -1,4 +1,4 @@
-"""A report of preflight as it is kept: the JSON that is printed, and what is read of it, whoever wrote it."""
+"""A report of preflight as it is kept: the JSON that is printed, and what is read of it, from any writer."""
 
 from __future__ import annotations
 

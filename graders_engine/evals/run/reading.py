@@ -24,7 +24,7 @@ def counts_of(run: StoredRun | ListedRun) -> Mapping[str, int]:
 
 
 def notes_on(store: Store, run: StoredRun) -> list[str]:
-    """Sentences on what the numbers of a run do not say: items that are not kept, a count that goes on.
+    """Sentences on what the numbers of a run do not say: items that are not kept, a count that has not ended.
 
     Args:
         store: where the run is.
@@ -69,8 +69,8 @@ def output_text(sample: Any) -> str:
     messages = objects_in(sample.get("output"))
     content = messages[-1].get("content") if messages else None
     if content is None and messages:
-        said = {key: one for key, one in messages[-1].items() if key not in _NO_TEXT and one}
-        content = said.get("refusal") or said or ""
+        answer = {key: one for key, one in messages[-1].items() if key not in _NO_TEXT and one}
+        content = answer.get("refusal") or answer or ""
     if content is None or isinstance(content, str):
         return content or ""
     return strict_json.encode(content).decode()

@@ -66,5 +66,5 @@ def _reason(run: ListedRun) -> str:
     """Why a run failed, and what to do, without paths of this machine; empty without an error."""
     error = run.error or {}
     code = str(error.get("code") or "")
-    said = without_paths(str(error.get("message") or code)[: 4 * MAX_CHARS])[:MAX_CHARS]
-    return " ".join(filter(None, (said, ADVICE.get(code, ""))))
+    message = without_paths(str(error.get("message") or code)[: 4 * MAX_CHARS])[:MAX_CHARS]
+    return " ".join(filter(None, (message, ADVICE.get(code, ""))))

@@ -19,11 +19,11 @@ def runs_over(runs: Iterable[Found], data: Path) -> list[str]:
     real = os.path.realpath(data)
     found = []
     for run in runs:
-        written = last_write(run.path)
-        if run.problem or written is None:
+        stamp = last_write(run.path)
+        if run.problem or stamp is None:
             continue
         if _data_of(run.path, last_write(meta_path(run.path))) == real:
-            found.append((written, run.id))
+            found.append((stamp, run.id))
     return [run_id for _, run_id in sorted(found, reverse=True)]
 
 

@@ -77,8 +77,8 @@ const drawReports = (section, reports) => {
     h("th", { role: "rowheader", scope: "row" },
       one.problem ? h("b", { dir: "auto" }, shown(one.report)) : h("a", { href: preflightHref(one.report), dir: "auto" }, shown(one.report)),
       one.problem && sentence(one.problem, "problem")),
-    cell("Grader", h("bdi", {}, shown(one.grader ?? ""))),
-    cell("Data", h("bdi", {}, shown(one.data.join(", "))), one.rows !== null && h("span", { class: "quiet small" }, ` ${plural(one.rows, "row")}`)),
+    cell("Grader", one.grader && h("bdi", {}, shown(one.grader))),
+    cell("Data", one.data.length > 0 && h("bdi", {}, shown(one.data.join(", "))), one.rows !== null && h("span", { class: "quiet small" }, ` ${plural(one.rows, "row")}`)),
     cell("Verdict", one.verdict && h("span", { class: `verdict ${one.verdict}` }, one.verdict)),
     cell("Findings", one.findings && (SEVERITIES.filter((name) => one.findings[name]).map((name) => (name === "info" ? `${count(one.findings.info)} info` : plural(one.findings[name], name))).join(", ") || "none")),
     h("td", { role: "cell", class: "when", "data-label": "When" }, h("span", { title: one.when ?? "" }, when(one.when))));
