@@ -147,9 +147,10 @@ def command(
     Exit codes: 0 if nothing as grave as --fail-on was found; 3 if something was; 1 if a file cannot be read,
     or the budget for judges is spent before all is graded; 2 if the request is wrong.
 
-    With --json it prints {"engine", "settings", "inputs", "summary", "findings", "fine", "not_checked",
-    "measured"}; a finding is {"id", "severity", "message", "where", "rows", "numbers", "details", "fix",
-    "see", "ignored"}.
+    With --json it prints {"engine", "settings", "grader", "inputs", "summary", "findings", "fine",
+    "not_checked", "measured", "groups", "verdicts"}; a finding is {"id", "severity", "message", "where",
+    "rows", "numbers", "details", "fix", "see", "ignored"}. `graders view` shows such a file beside the runs
+    of its folder, with a link from each finding to its rows.
     """
     request = None if job is None else _job(job)
     value = None if grader is None else read_flag("grader", grader)
@@ -176,9 +177,9 @@ def command(
             on_progress=on_progress,
         )
     if as_json:
-        whole = report.to_json()
-        whole["settings"]["fail_on"] = fail_on or config.fail_on
-        click.echo(format_value(whole, "json"))
+        from graders_engine.report.stored_preflight import preflight_json
+
+        click.echo(format_value(preflight_json(report, fail_on or config.fail_on), "json"))
     else:
         from graders_engine.report.terminal.preflight import preflight_text
 

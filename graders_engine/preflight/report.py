@@ -61,6 +61,7 @@ class PreflightReport:
         return {
             "engine": __version__,
             "settings": inputs.options.to_json(),
+            "grader": _grader(inputs),
             "inputs": dict(_inputs(inputs)),
             "summary": {
                 **{severity: self.count(severity) for severity in reversed(SEVERITIES)},
@@ -73,21 +74,30 @@ class PreflightReport:
             "fine": list(self.fine),
             "not_checked": [{"id": id_, "why": why} for id_, why in self.not_checked.items()],
             "measured": dict(self.measured),
+            "groups": dict(self.groups),
         }
+
+
+def _grader(inputs: Inputs) -> dict[str, str] | None:
+    """What is examined; None if it cannot be compiled."""
+    facts = inputs.grader
+    return None if facts is None else {"name": facts.name, "type": facts.compiled.type}
 
 
 def _inputs(inputs: Inputs) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each input by its file's name, or by what it is, with the hash of its bytes or of its JSON."""
     for file in inputs.files:
-        yield file.name, {"rows": file.rows, "sha256": file.sha256}
+        yield file.name, {"role": file.role, "rows": file.rows, "sha256": file.sha256}
     if inputs.samples_file:
-        samples = {"samples": inputs.samples_read, "sha256": inputs.samples_sha256}
-        yield inputs.samples_file, samples
+        yield (
+            inputs.samples_file,
+            {"role": "samples", "samples": inputs.samples_read, "sha256": inputs.samples_sha256},
+        )
     if inputs.job is not None:
-        yield inputs.job_file or "job", {"sha256": _hash(inputs.job)}
+        yield inputs.job_file or "job", {"role": "job", "sha256": _hash(inputs.job)}
     if inputs.grader is not None and inputs.grader_file != inputs.job_file:
         given = inputs.grader.compiled.given
-        yield inputs.grader_file or "grader", {"sha256": _hash(given)}
+        yield inputs.grader_file or "grader", {"role": "grader", "sha256": _hash(given)}
 
 
 def _hash(value: Any) -> str:

@@ -9,12 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from graders_engine.storage.database import Database
 from graders_engine.storage.evals import as_json, assignments, columns_of, from_json
+from graders_engine.storage.listed_runs import COLUMNS, UNCOUNTED, ListedRun, listed_run
 from graders_engine.storage.pages import Found, Listing, Page
 
 _STATUSES = {"passed": "pass", "failed": "fail", "errored": "error"}
 """Statuses of items that lists find by their other spelling."""
-_UNCOUNTED = ("canceled", "failed")
-"""Statuses that a run may get from others than its worker."""
 CHANGEABLE = ("name", "model", "metadata", "result", "error", "wanted", "attempt", "heartbeat")
 
 
@@ -72,23 +71,7 @@ class RunState(NamedTuple):
     @property
     def uncounted(self) -> bool:
         """Whether the run has ended, and its results are still to be counted for the last time."""
-        return self.status in _UNCOUNTED and self.wanted == "canceled"
-
-
-class ListedRun(NamedTuple):
-    """What a list says of a run."""
-
-    id: str
-    name: str
-    eval_name: str
-    model: str
-    status: str
-
-
-_LISTED = (
-    "SELECT run.id, run.name, eval.name, run.model, run.status "
-    "FROM run JOIN eval ON eval.id = run.eval_id"
-)
+        return self.status in UNCOUNTED and self.wanted == "canceled"
 
 
 class Runs:
@@ -148,15 +131,19 @@ class Runs:
     def newest(self, project: str, limit: int) -> list[ListedRun]:
         """The newest runs of a project's evals, at most so many."""
         rows = self._database.rows(
-            f"{_LISTED} WHERE run.project = ? ORDER BY run.created_at DESC, run.seq DESC LIMIT ?",
+            f"SELECT {COLUMNS} WHERE run.project = ? "
+            "ORDER BY run.created_at DESC, run.seq DESC LIMIT ?",
             project, limit,
         )  # fmt: skip
-        return [ListedRun(*row) for row in rows]
+        return [listed_run(row) for row in rows]
 
     def listed(self, project: str, run_id: str) -> ListedRun | None:
         """A run of a project, as `newest` has it; None if there is none."""
-        row = self._database.row(f"{_LISTED} WHERE run.id = ? AND run.project = ?", run_id, project)
-        return None if row is None else ListedRun(*row)
+        row = self._database.row(
+            f"SELECT {COLUMNS} WHERE run.id = ? AND run.project = ?",
+            run_id, project,
+        )  # fmt: skip
+        return None if row is None else listed_run(row)
 
     def with_status(self, *statuses: str) -> list[StoredRun]:
         """The runs of all projects in these states, in the order of their arrival."""
@@ -184,8 +171,8 @@ class Runs:
         """The runs of all projects that have ended, and whose results are still to be counted."""
         rows = self._database.rows(
             "SELECT id, status, wanted, attempt FROM run WHERE status IN "  # noqa: S608 - as above
-            f"({_marks(_UNCOUNTED)}) AND wanted = 'canceled' ORDER BY seq",
-            *_UNCOUNTED,
+            f"({_marks(UNCOUNTED)}) AND wanted = 'canceled' ORDER BY seq",
+            *UNCOUNTED,
         )
         return [RunState(*row) for row in rows]
 

@@ -36,6 +36,8 @@ DATA = (
     ("GET", "runs/{run}/export"),
     ("GET", "runs/{run}/prompts"),
     ("GET", "runs/{run}/grader"),
+    ("GET", "preflight"),
+    ("GET", "preflight/row"),
     ("GET", "compare"),
     ("GET", "compare/rows/{row}"),
     ("POST", "try"),

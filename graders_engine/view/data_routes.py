@@ -9,6 +9,8 @@ from graders_engine.graders.parse import json_schema
 from graders_engine.server.routes import Route
 from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
+from graders_engine.view.findings.report import report_answer
+from graders_engine.view.findings.row import row_answer as preflight_row
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.overview import Overviews
 from graders_engine.view.prompts import prompts_json
@@ -28,6 +30,8 @@ def data_routes(view: View) -> list[Route]:
         ("POST", "runs/{run}/rows/{row}/grade", grade_answer),
         ("GET", "runs/{run}/export", export),
         ("GET", "runs/{run}/prompts", _prompts),
+        ("GET", "preflight", report_answer),
+        ("GET", "preflight/row", preflight_row),
     ]
     return [*(route(view, *entry) for entry in own), *attempt_routes(view), *compare_routes(view)]
 

@@ -21,7 +21,7 @@ from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import texts_of
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view.context import Request, StillReading, View
-from graders_engine.view.folders.found import last_write
+from graders_engine.view.folders.lines import last_write
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.regrading import grader_of
 from graders_engine.view.trees import trees

@@ -26,6 +26,8 @@ _PAGES = (
     "/",
     "/compare",
     "/playground",
+    "/preflight",
+    "/preflight/row",
     "/runs/{run}",
     "/runs/{run}/rows",
     "/runs/{run}/rows/{row}",

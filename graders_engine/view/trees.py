@@ -11,14 +11,15 @@ from urllib.parse import urlencode
 Tree = str | list[Any]
 """A text, or an element: [name, {attribute: value}, [trees]]."""
 ELEMENTS = frozenset(
-    ("a", "b", "caption", "code", "dd", "del", "desc", "details", "div", "dl", "dt", "em", "figcaption",
-     "figure", "g", "h2", "h3", "ins", "kbd", "li", "line", "ol", "p", "path", "pre", "rect", "section",
-     "small", "span", "strong", "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "title",
-     "tr", "ul")
+    ("a", "article", "b", "caption", "code", "dd", "del", "desc", "details", "div", "dl", "dt", "em",
+     "figcaption", "figure", "g", "h2", "h3", "i", "ins", "kbd", "li", "line", "ol", "p", "path", "pre",
+     "rect", "section", "small", "span", "strong", "summary", "svg", "table", "tbody", "td", "text", "th",
+     "thead", "title", "tr", "ul")
 )  # fmt: skip
 """Elements of a tree; others are left out with what is in them."""
 ATTRIBUTES = frozenset(
-    ("aria-label", "aria-labelledby", "class", "colspan", "d", "data-label", "dir", "dy", "height", "href",
+    ("aria-hidden", "aria-label", "aria-labelledby", "class", "colspan", "d", "data-label", "dir", "dy",
+     "height", "href",
      "id", "open", "preserveaspectratio", "role", "rowspan", "scope", "tabindex", "text-anchor", "title",
      "viewbox", "width", "x", "x1", "x2", "y", "y1", "y2")
 )  # fmt: skip

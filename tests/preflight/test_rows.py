@@ -89,6 +89,8 @@ def test_an_answer_that_is_right_for_most_rows_is_a_constant_answer(tmp_path: Pa
     finding = only(ask(tmp_path, EXACT, rows), "constant-answer")
     assert finding.severity == "warning"
     assert '"yes"' in finding.message
+    assert len(finding.where) == 3
+    assert all(rows[at.line - 1]["answer"] == "yes" for at in finding.where)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,9 @@ def test_balanced_answers_are_no_warning(tmp_path: Path, answer: Any) -> None:
 def test_one_reward_for_every_answer_is_a_constant_reward(tmp_path: Path) -> None:
     source = 'def grade(sample, item):\n    return 0.7 if sample["output_text"] != "\\0" else 0.7'
     report = ask(tmp_path, python(source), reference_field="answer")
-    assert only(report, "constant-reward").numbers["reward"] == 0.7
+    finding = only(report, "constant-reward")
+    assert finding.numbers["reward"] == 0.7
+    assert finding.where[0].line
     assert report.not_checked["weak-contrast"] == "follows from constant-reward"
 
 

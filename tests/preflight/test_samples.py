@@ -195,7 +195,12 @@ def grade(sample, item):
         samples=samples(lambda row, n: row["answer"] if n < 2 else "0"), attacks=("prompt-copy",),
     )  # fmt: skip
     assert not found(report, "hackable")  # other rows' answers earn nearly as much
-    assert only(report, "beats-baseline").numbers["baseline"] == pytest.approx(0.25)
+    finding = only(report, "beats-baseline")
+    assert finding.numbers["baseline"] == pytest.approx(0.25)
+    assert (finding.where[0].file, finding.where[0].line > 0) == (
+        str(tmp_path / "train.jsonl"),
+        True,
+    )
 
 
 def test_a_reward_with_two_steps_and_a_rare_signal_is_called_coarse(tmp_path: Path) -> None:

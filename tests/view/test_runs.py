@@ -20,6 +20,9 @@ from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 from graders_engine.view.app import view_of_folders, view_of_store
 from graders_engine.view.context import Request
+from graders_engine.view.folders import runs as runs_module
+from graders_engine.view.folders.found import CUT, UNDESCRIBED
+from graders_engine.view.folders.found_files import LEADS_OUT
 from tests.view.asking import Page
 
 RUN = "sub/run.jsonl"
@@ -79,6 +82,56 @@ def test_a_run_that_is_broken_says_why_and_keeps_no_other_from_the_list(
     assert "no results file" in runs["lost.jsonl"]["problem"]
     assert "is not JSON" in runs["torn.jsonl"]["problem"]
     assert "is not a result" in runs["other.jsonl"]["problem"]
+
+
+def test_results_that_nothing_describes_are_listed_and_not_taken_for_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / RUN, tmp_path / "alone.jsonl")
+    copy_run(folder, tmp_path / "cut.jsonl")
+    for name in ("cut.jsonl", "alone and cut.jsonl"):
+        (tmp_path / name).write_bytes((tmp_path / "alone.jsonl").read_bytes()[:-9])
+    (tmp_path / "one.jsonl").write_bytes(b'{"line":1,"rew')
+    (tmp_path / "mixed.jsonl").write_bytes((folder / RUN).read_bytes() + b"[]\n")
+    (tmp_path / "rows.jsonl").write_text('{"line":1,"item":{},"model_sample":"x"}\n')
+    page = Page(tmp_path)
+    runs = listed(page)
+    assert {name: (run["state"], run["rows"]) for name, run in runs.items()} == {
+        "alone.jsonl": ("undescribed", 160), "cut.jsonl": ("torn", 159),
+        "alone and cut.jsonl": ("torn", 159), "one.jsonl": ("torn", 0), "mixed.jsonl": ("broken", None),
+    }  # fmt: skip
+    assert runs["alone.jsonl"]["problem"] == UNDESCRIBED
+    assert runs["cut.jsonl"]["problem"] == CUT
+    assert "line 161, is not a result" in runs["mixed.jsonl"]["problem"]
+    assert page.json("runs")["others"] == [{"path": "rows.jsonl", "kind": "data"}]
+    assert page.json("runs/cut.jsonl")["run"]["problem"] == CUT
+    assert page.json("runs/alone.jsonl/rows")["count"] == 160
+
+
+def test_a_line_that_is_being_written_is_not_cut_off(folder: Path, tmp_path: Path) -> None:
+    path = copy_run(folder, tmp_path / "r.jsonl", complete=False)
+    path.write_bytes(path.read_bytes()[:-9])
+    with locked(path):
+        assert listed(Page(tmp_path))["r.jsonl"]["state"] == "running"
+    assert listed(Page(tmp_path))["r.jsonl"]["state"] == "torn"
+
+
+def test_results_behind_a_link_that_leads_out_are_not_read(folder: Path, tmp_path: Path) -> None:
+    copy_run(folder, tmp_path / "opened" / "run.jsonl").unlink()
+    (tmp_path / "opened" / "run.jsonl").symlink_to(folder / RUN)
+    (run,) = listed(Page(tmp_path / "opened")).values()
+    assert (run["state"], run["problem"], run["rows"]) == ("broken", LEADS_OUT, None)
+
+
+def test_a_list_that_is_not_whole_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        copy_run(folder, tmp_path / f"{number}.jsonl")
+    assert Page(tmp_path).json("runs")["more"] is False
+    monkeypatch.setattr(runs_module, "MAX_RUNS", 2)
+    found = Page(tmp_path).json("runs")
+    assert (len(found["runs"]), found["more"]) == (2, True)
 
 
 @contextmanager
@@ -151,8 +204,7 @@ def test_the_runs_of_a_store_in_a_folder_have_their_names(store: Store) -> None:
     folder = store.folder
     store.close()
     before = sorted(path.name for path in folder.iterdir())
-    (run,) = listed(Page(folder.parent)).values()
-    assert run["run"] == "jobs/runs/evalrun_default/results.jsonl"
+    run = listed(Page(folder.parent))["jobs/runs/evalrun_default/results.jsonl"]
     assert (run["name"], run["model"], run["kind"]) == ("Invoices / first", "gpt-x", "eval")
     assert sorted(path.name for path in folder.iterdir()) == before
 
@@ -168,7 +220,7 @@ def test_a_server_shows_each_project_its_own_runs(store: Store) -> None:
         pass
     assert runs("default")["evalrun_default"]["rows"] == 160
     assert list(runs("other")) == ["evalrun_other"]
-    assert runs("other")["evalrun_other"]["problem"] == "The run is completed; it has no results."
+    assert runs("other")["evalrun_other"]["state"] == "none"
     page = Page(view=view)
     assert page.get("runs/evalrun_default/rows").status == 200
     for name in ("evalrun_other", "..%2Fstore.sqlite3", "evalrun_none"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from graders_engine.evals.wire import AS_IMPORTED
 from graders_engine.language import strict_json
+from graders_engine.storage.listed_runs import ListedRun
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 
@@ -14,32 +15,43 @@ _NO_TEXT = ("role", "content", "type", "annotations")
 """Keys of a message that say nothing where it has no content."""
 
 
-def counts_of(run: StoredRun) -> Mapping[str, int]:
+def counts_of(run: StoredRun | ListedRun) -> Mapping[str, int]:
     """How many items of a run have passed, failed and errored, as far as it has come."""
-    given = run.result.get("result_counts")
+    given = (run.result or {}).get("result_counts")
     given = given if isinstance(given, dict) else {}
     names = ("total", "passed", "failed", "errored")
     return {name: given[name] if isinstance(given.get(name), int) else 0 for name in names}
 
 
 def notes_on(store: Store, run: StoredRun) -> list[str]:
-    """Sentences on what the numbers of a run do not say: items that are not kept, a count that goes on.
+    """Sentences on what the numbers of a run do not say: items that are not kept, a count that has not ended.
 
     Args:
         store: where the run is.
         run: the run.
     """
+    is_imported = AS_IMPORTED in run.request
+    return notes_of(run, store.items.count(run.id) if is_imported else None)
+
+
+def notes_of(run: StoredRun | ListedRun, kept: int | None) -> list[str]:
+    """As `notes_on`, of a run that may be from a list.
+
+    Args:
+        run: the run.
+        kept: how many output items the store has of it; None where they are in the run's folder.
+    """
     if run.uncounted:
         return [
             "What was done before the run ended is still being counted: its numbers may change."
         ]
-    total, kept = counts_of(run)["total"], store.items.count(run.id)
-    if AS_IMPORTED not in run.request or total in (0, kept):
+    total = counts_of(run)["total"]
+    if kept is None or total in (0, kept):
         return []
     return [f"The counts of this run are of {total:,} items, of which the store has {kept:,}."]
 
 
-def pass_rate(run: StoredRun) -> float | None:
+def pass_rate(run: StoredRun | ListedRun) -> float | None:
     """The share of the graded items that passed, from 0 to 1; None if no item could be graded."""
     counts = counts_of(run)
     graded = counts["passed"] + counts["failed"]
@@ -57,8 +69,8 @@ def output_text(sample: Any) -> str:
     messages = objects_in(sample.get("output"))
     content = messages[-1].get("content") if messages else None
     if content is None and messages:
-        said = {key: one for key, one in messages[-1].items() if key not in _NO_TEXT and one}
-        content = said.get("refusal") or said or ""
+        answer = {key: one for key, one in messages[-1].items() if key not in _NO_TEXT and one}
+        content = answer.get("refusal") or answer or ""
     if content is None or isinstance(content, str):
         return content or ""
     return strict_json.encode(content).decode()

@@ -19,10 +19,11 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import RewardScale, mean_of, rewards_in
-from graders_engine.preflight.showing import excerpt, number, percent
+from graders_engine.preflight.showing import excerpt, location, number, percent
 from graders_engine.preflight.trials import Trial
 
 _HALF = 0.5
+_SHOWN = 3
 
 
 def _ask(inputs: Inputs) -> Answer:
@@ -64,12 +65,14 @@ def _findings(
     if share < _HALF:
         return
     grave = share >= inputs.options.limit("constant_answer")
+    earning = sorted(by_answer[best], key=lambda trial: -(trial.reward or 0.0))
     yield Finding(
         "constant-answer",
         "warning" if grave else "info",
         f"Always answering {excerpt(answer)} earns {number(means[best])}, {percent(share)} of the scale, "
         f"over {len(by_answer[best])} rows with {len(by_answer)} different answers.",
         "Balance the rows, or give the rarer answers more weight.",
+        where=[location(inputs, trial.ask.line) for trial in earning[:_SHOWN]],
         rows=len(by_answer[best]),
         numbers={"mean": means[best], "share": share, "answers": len(by_answer)},
     )

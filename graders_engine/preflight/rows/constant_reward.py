@@ -19,7 +19,7 @@ from graders_engine.preflight.check import BUDGET_SPENT, Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
-from graders_engine.preflight.showing import alike, earned, see
+from graders_engine.preflight.showing import alike, earned, place_of, see
 
 _NEVER_READ = "Find the part that does not depend on the answer; run the command to see one graded."
 _NEVER_RIGHT = (
@@ -59,6 +59,7 @@ def _finding(inputs: Inputs, known: list[float]) -> Iterator[Finding]:
         "warning",
         f"All {alike(known)}.",
         _NEVER_RIGHT if lowest else _NEVER_READ,
+        where=[place_of(inputs, first)] if first else (),
         numbers={"reward": known[0], "graded": len(known), "tried": tried},
         details=[earned(first)] if first else (),
         see=see(inputs, first) if first else "",

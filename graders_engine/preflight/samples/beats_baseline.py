@@ -19,7 +19,7 @@ from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.samples.baseline import ROOTS, Baseline, with_baseline
-from graders_engine.preflight.showing import excerpt, number
+from graders_engine.preflight.showing import excerpt, location, number
 
 _MARGIN = 0.10
 _KINDS = ("free", "blind")
@@ -43,6 +43,7 @@ def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
         f"{best.attack.what[:1].upper()}{best.attack.what[1:]} earns {number(best.mean)}, and the base model "
         f"{number(mean)} on average: training will move there.",
         "Give nothing for what holds no answer.",
+        where=[location(inputs, best.example.ask.line)],
         numbers={"attack": best.attack.name, "mean": best.mean, "baseline": mean},
         details=[f"{best.attack.name}: {excerpt(best.example.ask.sample)}"],
     )  # fmt: skip

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from graders_engine.preflight.findings import Finding
+from graders_engine.preflight.findings import Location
+from graders_engine.preflight.options import LIMITS
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report import formatting
-from graders_engine.report.html.ladder import Ladder, as_written, ladder_of
+from graders_engine.report.html.ladder import as_written, ladder_of
 from graders_engine.report.html.rendering import environment, policy_hash, source_of
-from graders_engine.report.preflight_verdicts import counted, time_of, verdicts
-from graders_engine.report.terminal.preflight import by_reason
+from graders_engine.report.preflight_verdicts import counted, time_of
+from graders_engine.report.stored_preflight import NotAsked, StoredFinding, StoredReport, stored
 from graders_engine.report.visible import one_line, start_of, visible
 from graders_engine.version import __version__
 
+PLACES = 5
+"""Places of a finding on a page that cannot lead to them."""
 _FILTERS = (
     as_written,
     formatting.format_count,
@@ -26,6 +30,21 @@ _FILTERS = (
 )
 
 
+class PlaceLink(NamedTuple):
+    """A place of a finding as text, and the address of what is there; empty for none."""
+
+    text: str
+    href: str
+
+
+Link = Callable[[Location], str]
+"""Gives the address of a place; empty for none."""
+
+
+def _no_link(place: Location) -> str:
+    return ""
+
+
 def preflight_page(report: PreflightReport) -> str:
     """The whole page, as text to be encoded as UTF-8; it loads nothing and runs nothing.
 
@@ -34,21 +53,8 @@ def preflight_page(report: PreflightReport) -> str:
     """
     made = environment(_FILTERS)
     style = source_of(made, "page.css") + source_of(made, "preflight.css")
-    inputs = report.inputs
-    ladder = ladder_of(report.measured)
     page = made.get_template("preflight.html.jinja").render(
-        name=inputs.grader.name if inputs.grader else "grader",
-        report=report,
-        measured=report.measured,
-        verdicts=list(verdicts(report)),
-        ladder=ladder,
-        statistics=list(_statistics(report)),
-        sections=list(_sections(report, ladder)),
-        fine=_by_group(report),
-        not_checked=by_reason(report.not_checked),
-        origin=list(_origin(report)),
-        place=_place,
-        version=__version__,
+        **_values(stored(report), _no_link, PLACES),
         style=style,
         style_hash=policy_hash(style),
     )
@@ -56,43 +62,91 @@ def preflight_page(report: PreflightReport) -> str:
     return visible(page)
 
 
-def _place(finding: Finding) -> list[str]:
+def preflight_sections(
+    report: StoredReport, link: Link, places: int, findings: int
+) -> Iterator[tuple[str, str, str]]:
+    """The id, the heading and the HTML of each section of the page, the verdicts first.
+
+    Args:
+        report: what was found.
+        link: gives the addresses that the places of findings lead to.
+        places: how many places of a finding are listed.
+        findings: how many findings are.
+    """
+    made = environment(_FILTERS)
+    values = _values(report, link, places, findings)
+    for id_, heading in (("overview", "The five questions"), *values["sections"]):
+        template = made.get_template(f"preflight/{id_}.html.jinja")
+        yield id_, heading, visible(template.render(values))
+
+
+def _values(
+    report: StoredReport, link: Link, most_places: int, most_findings: int | None = None
+) -> dict[str, Any]:
+    """What the templates read."""
+    measured = report.known_parts
+    findings = report.counted
+    values = {
+        "name": report.grader.name if report.grader else "grader",
+        "findings": findings[:most_findings],
+        "left_out": len(findings) - len(findings[:most_findings]),
+        "ignored": [one for one in report.findings if one.ignored is not None],
+        "measured": measured,
+        "unknown_parts": report.unknown_parts,
+        "verdicts": report.verdicts,
+        "ladder": ladder_of(measured),
+        "statistics": list(_statistics(measured)),
+        "fine": _by_group(report),
+        "not_checked": _by_reason(report.not_checked),
+        "origin": list(_origin(report)),
+        "places": lambda finding: _places(finding, link),
+        "most_places": most_places,
+        "version": report.engine or __version__,
+    }
+    return {**values, "sections": list(_sections(values))}
+
+
+def _places(finding: StoredFinding, link: Link) -> list[PlaceLink]:
     """The places of a finding, without the folders of their files."""
-    places = [
-        ": ".join(
-            filter(
-                None,
-                (f"{Path(at.file).name}{f':{at.line}' if at.line else ''}", at.path),
-            )
-        )
-        for at in finding.where
-    ]
-    return list(filter(None, places))
+    found = []
+    for at in finding.where:
+        line = f":{at.line}" if at.line else ""
+        text = ": ".join(filter(None, (f"{Path(at.file).name}{line}", at.path)))
+        if text:
+            found.append(PlaceLink(text, link(at)))
+    return found
 
 
-def _sections(report: PreflightReport, ladder: Ladder | None) -> Iterator[tuple[str, str]]:
+def _sections(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(id, heading) of the sections that are not empty."""
-    measured = report.measured
+    measured = values["measured"]
     for id_, heading, shown_if in (
         ("findings", "Findings", True),
-        ("ladder", "Ladder of rewards", ladder),
+        ("ladder", "Ladder of rewards", values["ladder"]),
         ("attacks", "Attacks", measured.get("attacks")),
         ("corruptions", "Corruptions", measured.get("corruptions")),
         ("tolerance", "Tolerance", measured.get("tolerance")),
         ("statistics", "Statistics", True),
-        ("fine", "Fine", report.fine),
-        ("not-checked", "Not checked", report.not_checked),
-        ("ignored", "Ignored", report.ignored),
+        ("fine", "Fine", values["fine"]),
+        ("not-checked", "Not checked", values["not_checked"]),
+        ("ignored", "Ignored", values["ignored"]),
         ("origin", "Origin", True),
     ):
         if shown_if:
             yield id_, heading
 
 
-def _by_group(report: PreflightReport) -> dict[str, list[str]]:
+def _by_group(report: StoredReport) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for id_ in report.fine:
-        found.setdefault(report.groups[id_], []).append(id_)
+        found.setdefault(report.groups.get(id_, "others"), []).append(id_)
+    return found
+
+
+def _by_reason(not_checked: Sequence[NotAsked]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for check in not_checked:
+        found.setdefault(check.why, []).append(check.id)
     return found
 
 
@@ -100,8 +154,7 @@ def _ends(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"; 95 % interval {low:.2f} to {high:.2f}"
 
 
-def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
-    measured = report.measured
+def _statistics(measured: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if scale := measured.get("scale"):
         origin = (
             "from the grader's form"
@@ -159,24 +212,23 @@ def _statistics(report: PreflightReport) -> Iterator[tuple[str, str]]:
         )
 
 
-def _origin(report: PreflightReport) -> Iterator[tuple[str, str]]:
-    inputs = report.inputs
-    yield "Engine", f"graders-engine {__version__}"
-    for file in inputs.files:
-        yield (
-            "Training rows" if file.role == "train" else "Validation rows",
-            f"{Path(file.name).name}: {counted(file.rows, 'row')}, sha256 {file.sha256 or 'unknown'}",
-        )
-    if inputs.samples_file:
-        yield (
-            "Samples",
-            f"{Path(inputs.samples_file).name}: {counted(inputs.samples_read, 'sample')}",
-        )
-    for name, value in inputs.options.to_json().items():
+def _origin(report: StoredReport) -> Iterator[tuple[str, str]]:
+    yield "Engine", f"graders-engine {report.engine or 'of unknown version'}"
+    for name, one in report.inputs.items():
+        if one.rows is not None:
+            yield (
+                "Validation rows" if one.role == "validation" else "Training rows",
+                f"{Path(name).name}: {counted(one.rows, 'row')}, sha256 {one.sha256 or 'unknown'}",
+            )
+        elif one.samples is not None:
+            yield "Samples", f"{Path(name).name}: {counted(one.samples, 'sample')}"
+    for name, value in report.settings.items():
         if name not in ("limits", "ignore") and value not in (None, "", []):
             yield (
                 name.replace("_", " "),
-                ", ".join(value) if isinstance(value, list) else str(value),
+                ", ".join(map(str, value)) if isinstance(value, list) else str(value),
             )
-    for name, value in inputs.options.limits.items():
-        yield f"limit {name}", str(value)
+    limits = report.settings.get("limits")
+    for name, value in limits.items() if isinstance(limits, dict) else ():
+        if value != LIMITS.get(name):
+            yield f"limit {name}", str(value)

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,17 +16,20 @@ from graders_engine.dataset.results.companions import lock_path
 from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.meta import is_complete, meta_path, read_meta
 from graders_engine.errors import DataSetError
-from graders_engine.files import kind_of
+from graders_engine.evals.wire import ACTIVE
 from graders_engine.report.run_json import estimate_json
+from graders_engine.view.folders.lines import is_cut, last_write, lines_in
 from graders_engine.view.reading import Headline, headline, read
 from graders_engine.view.summary import Summary
 
 KEPT = 4000
 """Runs whose description is kept until their files change."""
-MAX_COUNTED_BYTES = 256 << 20
-"""The lines of a larger data set are not counted."""
 LOCKS = Path("/proc/locks")
 """Where Linux lists the locks: looking there disturbs no run that takes one."""
+UNDESCRIBED = (
+    "No file beside it says which grader and data gave it, nor whether these are all of its rows."
+)
+CUT = "Its last line is cut off: the numbers are those of the lines before it, and rows may be missing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ class Found:
         name: for people.
         model: that was sampled; empty if that is not known.
         kind: "score", or "eval" for a run of an eval.
+        problem: why it is not read; empty if it is.
+        eval: of a run of an eval, what its store says of it, as JSON; else None.
+        created: when that was made.
     """
 
     id: str
@@ -47,6 +52,14 @@ class Found:
     name: str
     model: str = ""
     kind: str = "score"
+    problem: str = ""
+    eval: Mapping[str, Any] | None = None
+    created: str | None = None
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is a run of an eval that has not ended."""
+        return self.eval is not None and self.eval["status"] in ACTIVE
 
 
 class Known(NamedTuple):
@@ -140,7 +153,7 @@ class Describing:
             kept = self._kept.get(found.path)
         if kept is not None and kept[0] == key:
             return kept[1]
-        described, is_final = self._describe(found, stamps[0])
+        described, is_final = self._describe(found, stamps[0], has_meta=stamps[1] is not None)
         if is_final:
             with self._lock:
                 self._kept[found.path] = key, described
@@ -148,31 +161,32 @@ class Describing:
                     self._kept.popitem(last=False)
         return described
 
-    def _describe(self, found: Found, stamp: tuple[int, int] | None) -> tuple[dict[str, Any], bool]:
+    def _describe(
+        self, found: Found, stamp: tuple[int, int] | None, *, has_meta: bool
+    ) -> tuple[dict[str, Any], bool]:
         """The description, and whether it stays so while the files do."""
         empty = _empty(found)
+        if found.problem:
+            return {**empty, "state": "broken", "problem": found.problem}, True
         try:
             meta = read_meta(found.path)
         except DataSetError as error:
             return {**empty, "state": "broken", "problem": str(error)}, True
         empty |= {"grader": _grader(meta)}
+        if stamp is None and found.eval is not None:
+            return {**empty, "state": "none"}, True
         if stamp is None:
             problem = "There is no results file beside what describes it."
             return {**empty, "state": "broken", "problem": problem}, True
         empty |= {"when": datetime.fromtimestamp(stamp[0] / 1e9, UTC).isoformat(timespec="seconds")}
-        state = self._state(found.path, meta)
-        if state != "complete":
+        state, empty["problem"] = _state(found, meta, has_meta=has_meta)
+        if state in ("running", "unfinished"):
             empty |= {"of": planned_rows(meta)}
-        numbers = headline(found.path)
-        if numbers is None:
-            known = self._filling.known(found.path, stamp)
-            if known is not None and known.problem and known.stamp == stamp:
-                return {**empty, "state": "broken", "problem": known.problem}, True
-            if state != "running":
-                return {**empty, "state": "unread"}, False
-            numbers = known.numbers if known is not None else None
-        if numbers is None:
-            return {**empty, "state": state}, False
+        known = self._numbers(found.path, stamp, is_growing=state == "running")
+        if known.problem:
+            return {**empty, "state": "broken", "problem": known.problem}, True
+        if (numbers := known.numbers) is None:
+            return {**empty, "state": state if state == "running" else "unread"}, False
         return {
             **empty,
             "state": state,
@@ -183,10 +197,29 @@ class Describing:
             "bars": numbers.bars,
         }, state != "running"
 
-    def _state(self, path: Path, meta: Mapping[str, Any]) -> str:
-        if is_complete(meta) is not False:
-            return "complete"
-        return "running" if is_locked(lock_path(path)) else "unfinished"
+    def _numbers(self, path: Path, stamp: tuple[int, int], *, is_growing: bool) -> Known:
+        """The numbers of a results file as it is now; of one that grows, those that were read last."""
+        if (numbers := headline(path)) is not None:
+            return Known(stamp, numbers=numbers)
+        known = self._filling.known(path, stamp)
+        if known is None or (known.stamp != stamp and not is_growing):
+            return Known(stamp)
+        return known if known.stamp == stamp else known._replace(problem="")
+
+
+def _state(found: Found, meta: Mapping[str, Any], *, has_meta: bool) -> tuple[str, str]:
+    """How far a run with results is, and what to say of that.
+
+    What is not known to be whole is not "complete": "undescribed" without the file that would say so, "torn"
+    where the last line is cut off although nothing writes it.
+    """
+    state = "complete" if has_meta else "undescribed"
+    if is_complete(meta) is False:
+        state = "running" if is_locked(lock_path(found.path)) else "unfinished"
+    problem = "" if has_meta else UNDESCRIBED
+    if state == "running" or found.is_going or not is_cut(found.path):
+        return state, problem
+    return "torn", " ".join(filter(None, (CUT, problem)))
 
 
 def is_locked(lock: Path) -> bool:
@@ -208,32 +241,7 @@ def planned_rows(meta: Mapping[str, Any]) -> int | None:
     data = meta.get("data", {})
     plain = data.get("form") == "jsonl" and meta.get("settings", {}).get("shape") in (None, "rows")
     path = data_path(meta)
-    if not plain or data.get("outputs") or path is None:
-        return None
-    stamp = last_write(path)
-    # What the system makes up as it is read has no size, and may have no end.
-    return _lines(path, stamp) if stamp and 0 < stamp[1] <= MAX_COUNTED_BYTES else None
-
-
-@lru_cache(64)
-def _lines(path: Path, _stamp: tuple[int, int]) -> int | None:
-    """The lines of a file that are not empty."""
-    try:
-        if kind_of(path):
-            return None
-        with path.open("rb") as file:
-            return sum(1 for line in file if not line.isspace())
-    except OSError:
-        return None
-
-
-def last_write(path: Path) -> tuple[int, int] | None:
-    """When a file was written to, in nanoseconds, and its size; None if there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+    return None if not plain or data.get("outputs") or path is None else lines_in(path)
 
 
 def _grader(meta: Mapping[str, Any]) -> dict[str, str] | None:
@@ -250,7 +258,7 @@ def _empty(found: Found) -> dict[str, Any]:
         "grader": None,
         "model": found.model or None,
         "rows": None,
-        "when": None,
+        "when": found.created,
         "state": "unread",
         "of": None,
         "mean": None,
@@ -259,4 +267,5 @@ def _empty(found: Found) -> dict[str, Any]:
         "bars": None,
         "problem": "",
         "kind": found.kind,
+        "eval": found.eval,
     }

@@ -14,11 +14,11 @@ from graders_engine.errors import InvalidRequest, Mistake
 from graders_engine.server.responses import Refused
 
 MAX_DEPTH = 8
-"""FolderRuns within folders that are looked into."""
+"""Folders within folders that are looked into."""
 MAX_ENTRIES = 20_000
 """Files and folders that are looked at in one opened folder."""
 SKIPPED = frozenset(("node_modules", "__pycache__", "site-packages"))
-"""FolderRuns that hold no runs, besides hidden ones."""
+"""Folders that hold no runs, besides hidden ones."""
 _NUMBERED = re.compile(r"(\d{1,3}):(.+)", re.DOTALL)
 
 
@@ -117,6 +117,28 @@ class Places:
             raise unknown(name)
         return path.parent
 
+    def holds(self, path: Path) -> bool:
+        """Whether a path leads to something in what was opened, symbolic links followed."""
+        try:
+            real = Path(os.path.realpath(path))
+        except (OSError, ValueError):
+            return False
+        return any(place.holds(real) for place in self.all)
+
+    def real(self, path: Path) -> Path | None:
+        """A path without symbolic links, if an address could name it; None for what was not opened."""
+        try:
+            real = Path(os.path.realpath(path))
+        except (OSError, ValueError):
+            return None
+        for place in self.all:
+            if place.holds(real):
+                try:
+                    return self.find(self.name(place, real))
+                except Refused:  # it is hidden
+                    continue
+        return None
+
     def name(self, place: Opened, path: Path) -> str:
         """How an address names a file of a place."""
         within = path.relative_to(place.folder).as_posix()
@@ -154,10 +176,11 @@ def _place(given: Path) -> Opened:
     return Opened(str(given), Path(os.path.realpath(lines.parent)), lines.name)
 
 
-def files_in(place: Opened) -> Iterator[os.DirEntry[str]]:
+def files_in(place: Opened) -> Iterator[os.DirEntry[str] | None]:
     """The files of a place, folder by folder; no symbolic link to a folder is followed.
 
-    It ends after `MAX_ENTRIES`. A link to a file counts as the file, if that is in the place.
+    After `MAX_ENTRIES` it ends with None: there may be more. A link to a file counts as the file, if that is
+    in the place.
     """
     waiting, seen = [(str(place.folder), 0)], 0
     while waiting:
@@ -165,6 +188,7 @@ def files_in(place: Opened) -> Iterator[os.DirEntry[str]]:
         for entry in _entries(folder):
             seen += 1
             if seen > MAX_ENTRIES:
+                yield None
                 return
             if entry.name.startswith(".") or entry.name in SKIPPED:
                 continue

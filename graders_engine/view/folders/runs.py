@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from graders_engine.dataset.results.meta import meta_path
 from graders_engine.errors import Mistake
+from graders_engine.evals.run.place import RESULTS
 from graders_engine.server.responses import Refused
-from graders_engine.storage.names import RunName, names_of_runs, run_name
-from graders_engine.storage.runs import ListedRun
-from graders_engine.storage.store import DATABASE, Store
-from graders_engine.view.folders.found import Describing, Filling, Found
+from graders_engine.storage.listed_runs import ListedRun
+from graders_engine.storage.store import Store
+from graders_engine.view.findings.files import listed_report
+from graders_engine.view.folders.found import Describing, Filling
+from graders_engine.view.folders.found_files import META, FoundFiles, found, stored_run
 from graders_engine.view.folders.other_files import kind_of_file
-from graders_engine.view.folders.places import Opened, Places, files_in, unknown
+from graders_engine.view.folders.places import Places, unknown
+from graders_engine.view.folders.same_data import runs_over
 
-META = ".meta.json"
-RESULTS = "results.jsonl"
-"""The results of a run that a server keeps, in its folder."""
 MAX_RUNS, MAX_OTHERS = 2000, 200
 """Runs, and other files, in a list."""
 _FILE_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,120}\.(json|ya?ml)", re.IGNORECASE)
@@ -30,7 +28,7 @@ class RunSource(Protocol):
     """The runs that somebody may see; threads may share it."""
 
     def listing(self) -> dict[str, Any]:
-        """What can be opened: `runs`, `others` and `folders` of the JSON."""
+        """What can be opened: `runs`, `preflight`, `others`, `folders` and `more` of the JSON."""
         ...
 
     def results(self, run: str) -> Path:
@@ -55,6 +53,22 @@ class RunSource(Protocol):
         Raises:
             Refused: there is no such file.
         """
+        ...
+
+    def report(self, name: str) -> Path:
+        """A report of preflight by its name.
+
+        Raises:
+            Refused: there is no such report.
+        """
+        ...
+
+    def named_in(self, report: str, name: str) -> list[Path]:
+        """The files in what was opened that the name of a file in a report may stand for."""
+        ...
+
+    def runs_over(self, data: Path) -> list[str]:
+        """The runs that have a result of every row of a data set, the newest first."""
         ...
 
     def new_file(self, beside: str, name: str) -> Path:
@@ -82,19 +96,23 @@ class FolderRuns:
 
     def listing(self) -> dict[str, Any]:
         """What can be opened, the newest run first."""
-        runs: list[dict[str, Any]] = []
-        others: list[dict[str, str]] = []
-        for place in self._places.all:
-            found, rest = self._found(place)
-            runs += [self._plain(self._describe(run)) for run in found[: MAX_RUNS - len(runs)]]
-            ours = {run.path for run in found}
-            for path in rest:
-                kind = "" if path in ours or len(others) >= MAX_OTHERS else kind_of_file(path)
-                if kind:
-                    others.append({"path": self._places.name(place, path), "kind": kind})
+        files = FoundFiles(self._places, MAX_RUNS)
+        runs = [self._plain(self._describe(run)) for run in files.runs[:MAX_RUNS]]
         runs.sort(key=lambda run: run["when"] or "", reverse=True)
-        folders = [place.given for place in self._places.all]
-        return {"runs": runs, "others": others, "folders": folders}
+        others = [
+            {"path": name, "kind": kind} for name, _, kind in files.others if kind != "preflight"
+        ]
+        reports = [(name, path) for name, path, kind in files.others if kind == "preflight"]
+        listed = [listed_report(name, path) for name, path in reports[:MAX_OTHERS]]
+        return {
+            "runs": runs,
+            "preflight": sorted(listed, key=lambda one: one["when"] or "", reverse=True),
+            "others": others[:MAX_OTHERS],
+            "folders": [place.given for place in self._places.all],
+            "more": files.is_cut
+            or len(files.runs) > MAX_RUNS
+            or max(len(others), len(reports)) > MAX_OTHERS,
+        }
 
     def results(self, run: str) -> Path:
         """The results file of a run."""
@@ -103,9 +121,7 @@ class FolderRuns:
     def run_json(self, run: str) -> dict[str, Any]:
         """A run with its numbers."""
         path = self.results(run)
-        folder = path.parent.parent.parent
-        names = names_of_runs(folder) if (folder / DATABASE).is_file() else {}
-        return self._plain(self._describe(_found(run, path, names.get(path.parent.name))))
+        return self._plain(self._describe(found(run, path, stored_run(self._places, path))))
 
     def data_set(self, name: str) -> Path:
         """A data set by its name."""
@@ -117,6 +133,25 @@ class FolderRuns:
         if not there:
             raise unknown(name)
         return path
+
+    def report(self, name: str) -> Path:
+        """A report of preflight by its name."""
+        path = self.data_set(name)
+        if kind_of_file(path) != "preflight":
+            raise unknown(name)
+        return path
+
+    def named_in(self, report: str, name: str) -> list[Path]:
+        """The files that a name in a report may stand for: seen from its folder, and from those above."""
+        folder = self._places.find(report).parent
+        tried = [above / name for above in (folder, *folder.parents) if self._places.holds(above)]
+        beside = folder / Path(name).name
+        found = (self._places.real(path) for path in (*tried, beside))
+        return list(dict.fromkeys(path for path in found if path is not None and path.is_file()))
+
+    def runs_over(self, data: Path) -> list[str]:
+        """The runs that have a result of every row of a data set, the newest first."""
+        return runs_over(FoundFiles(self._places, MAX_RUNS).runs[:MAX_RUNS], data)
 
     def new_file(self, beside: str, name: str) -> Path:
         """Where a new file goes."""
@@ -139,33 +174,6 @@ class FolderRuns:
     def _plain(self, run: dict[str, Any]) -> dict[str, Any]:
         return {**run, "problem": self.plain(run["problem"])} if run["problem"] else run
 
-    def _found(self, place: Opened) -> tuple[list[Found], list[Path]]:
-        """The runs of a place, and its other files."""
-        metas: list[Path] = []
-        rest: list[Path] = []
-        stores: dict[Path, Mapping[str, RunName]] = {}
-        for entry in files_in(place):
-            path = Path(entry.path)
-            if not _is_text(entry.path):
-                continue  # bytes that are no text cannot stand in an address
-            if entry.name == DATABASE:
-                stores[path.parent] = names_of_runs(path.parent)
-            elif entry.name.endswith(META):
-                metas.append(path)
-            elif not place.only or entry.name == place.only:
-                rest.append(path)
-        return [*self._runs(place, metas, stores)], rest
-
-    def _runs(
-        self, place: Opened, metas: list[Path], stores: Mapping[Path, Mapping[str, RunName]]
-    ) -> Iterator[Found]:
-        for meta in metas:
-            path = Path(str(meta).removesuffix(META))
-            if (place.only and path.name != place.only) or not place.has_all_of(path):
-                continue
-            names = stores.get(path.parent.parent.parent, {})
-            yield _found(self._places.name(place, path), path, names.get(path.parent.name))
-
 
 class StoreRuns:
     """The runs of one project that a server keeps.
@@ -181,8 +189,14 @@ class StoreRuns:
 
     def listing(self) -> dict[str, Any]:
         """The runs, the newest first."""
-        runs = self._store.runs.newest(self._project, MAX_RUNS)
-        return {"runs": [self._run_json(run) for run in runs], "others": [], "folders": []}
+        runs = self._store.runs.newest(self._project, MAX_RUNS + 1)
+        return {
+            "runs": [self._run_json(run) for run in runs[:MAX_RUNS]],
+            "preflight": [],
+            "others": [],
+            "folders": [],
+            "more": len(runs) > MAX_RUNS,
+        }
 
     def results(self, run: str) -> Path:
         """The results file of a run."""
@@ -196,6 +210,18 @@ class StoreRuns:
         """A server's page opens no data sets."""
         raise unknown(name)
 
+    def report(self, name: str) -> Path:
+        """A server keeps no reports of preflight."""
+        raise unknown(name)
+
+    def named_in(self, report: str, name: str) -> list[Path]:
+        """A server's page opens no files."""
+        return []
+
+    def runs_over(self, data: Path) -> list[str]:
+        """A server's page opens no files."""
+        return []
+
     def new_file(self, beside: str, name: str) -> Path:
         """A server's page writes no files."""
         message = (
@@ -208,31 +234,14 @@ class StoreRuns:
         return text.replace(f"{self._store.folder}{os.sep}", "")
 
     def _of(self, run_id: str) -> ListedRun:
-        found = self._store.runs.listed(self._project, run_id)
-        if found is None:
+        listed = self._store.runs.listed(self._project, run_id)
+        if listed is None:
             raise unknown(run_id)
-        return found
+        return listed
 
     def _path(self, run: ListedRun) -> Path:
         return self._store.run_folder(run.id) / RESULTS
 
     def _run_json(self, run: ListedRun) -> dict[str, Any]:
-        name = run_name(run.id, run.eval_name, run.name, run.model)
-        described = dict(self._describe(_found(run.id, self._path(run), name)))
-        if described["state"] == "broken" and not meta_path(self._path(run)).exists():
-            described |= {
-                "state": "unread",
-                "problem": f"The run is {run.status}; it has no results.",
-            }
+        described = self._describe(found(run.id, self._path(run), run, has_report=True))
         return {**described, "problem": self.plain(described["problem"])}
-
-
-def _found(run: str, path: Path, named: RunName | None) -> Found:
-    if named is None:
-        return Found(run, path, run)
-    return Found(run, path, named.name, named.model, "eval")
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file's name is text, and not bytes that are none."""
-    return not any("\ud800" <= char <= "\udfff" for char in name)

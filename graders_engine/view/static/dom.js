@@ -18,7 +18,7 @@ const SPACE = "http://www.w3.org/2000/svg";
 
 const isAllowed = (name) => ATTRIBUTES.has(name) || /^(aria|data)-[a-z0-9-]+$/.test(name);
 // Links stay on this server's pages: no text of a row can make one that leads elsewhere.
-const isLink = (value) => /^(\/view\/|\?|#)/.test(value);
+const isLink = (value) => /^(\/view\/|\/reports\/[\w-]+$|\?|#)/.test(value);
 
 const setAttribute = (element, name, value) => {
   if (value === null || value === undefined || value === false) return;

@@ -14,6 +14,8 @@ const PAGES = [
   [/^\/view\/runs\/([^/]+)\/prompts$/, "./prompts.js", "Prompts", ["lists"]],
   [/^\/view\/runs\/([^/]+)\/playground$/, "./play.js", "Playground", ["rows", "play"]],
   [/^\/view\/compare$/, "./compare.js", "Compare", ["report", "rows", "compare"]],
+  [/^\/view\/preflight$/, "./preflight.js", "Preflight", ["report", "preflight"]],
+  [/^\/view\/preflight\/row$/, "./preflightrow.js", "Row of a file", ["rows", "preflight"]],
   [/^\/view\/playground$/, "./play.js", "Playground", ["rows", "play"]],
 ];
 

@@ -2,7 +2,7 @@
 
 import { count, h, mean, number, percent, plural, replace, shown } from "./dom.js";
 import { sparkline } from "./histogram.js";
-import { compareHref, runHref } from "./state.js";
+import { compareHref, preflightHref, runHref } from "./state.js";
 
 const AGAIN_MS = 2000;
 const FILLING_MS = 700;
@@ -17,16 +17,75 @@ const when = (text) => {
   return time.toLocaleDateString("en", { year: "numeric", month: "short", day: "numeric" });
 };
 
-const stateOf = (run) => {
-  if (run.state === "broken") return h("span", { class: "problem small", dir: "auto" }, shown(run.problem));
-  if (run.state === "unread") return h("span", { class: "quiet small" }, "being read …");
-  if (run.state === "complete") return null;
-  const label = run.state === "running" ? "running" : "unfinished";
-  return h("span", { class: "progress small" }, label, run.of > 0 && run.rows !== null && [
-    h("progress", { max: run.of, value: run.rows, "aria-label": `${label}: ${percent(run.rows / run.of)}` }), percent(run.rows / run.of)]);
+const OPENED = new Set(["complete", "running", "unfinished", "torn", "undescribed", "unread"]); // those with results
+const hasResults = (run) => OPENED.has(run.state);
+const GOING = new Set(["queued", "in_progress"]);
+
+const progress = (label, done, of) =>
+  h("span", { class: "progress small" }, label, of > 0 && done !== null && [
+    h("progress", { max: of, value: Math.min(done, of), "aria-label": `${label}: ${percent(done / of)}` }), percent(done / of)]);
+const sentence = (text, name = "quiet") => h("span", { class: `${name} small said`, dir: "auto" }, shown(text));
+
+// What a store says of a run of an eval.
+const statusOf = ({ status, counts, of, reason, notes }) => [
+  status === "in_progress" ? progress("in progress", counts?.total ?? null, of)
+    : status !== "completed" && h("span", { class: "quiet small status" }, shown(status.replace(/_/g, " "))),
+  reason && sentence(reason, "problem"), notes.map((note) => sentence(note))];
+
+const stateOf = (run) => [
+  run.eval && statusOf(run.eval),
+  run.state === "unread" && h("span", { class: "quiet small" }, "being read …"),
+  !run.eval && ["running", "unfinished"].includes(run.state) && progress(run.state, run.rows, run.of),
+  run.problem && sentence(run.problem, run.state === "undescribed" ? "quiet" : "problem")];
+
+const nameOf = (run) => (run.eval ? run.eval.name || run.eval.id : run.run);
+
+// A run of an eval leads to its report where the server has it, else to its rows; others to their overview.
+const linkOf = (run) => {
+  const name = shown(nameOf(run));
+  const href = run.eval?.report ?? (hasResults(run) ? runHref(run.run, run.eval ? "rows" : "") : null);
+  return [
+    href ? h("a", { href, dir: "auto", title: run.eval ? run.run : null }, name) : h("b", { dir: "auto", title: run.eval ? run.run : null }, name),
+    run.eval && h("span", { class: "small quiet eval" }, " ", h("bdi", {}, shown(run.eval.eval)), run.eval.eval && " · ", "eval",
+      run.eval.report && hasResults(run) && [" · ", h("a", { href: runHref(run.run, "rows"), "aria-label": `Rows of ${nameOf(run)}` }, "rows")])];
+};
+
+const graderOf = (run) => {
+  const criteria = run.eval?.criteria;
+  if (run.eval) return criteria === null || criteria === undefined ? null : plural(criteria, "criterion", "criteria");
+  return run.grader && [h("bdi", {}, shown(run.grader.name ?? "")), h("span", { class: "quiet small" }, ` ${run.grader.type.replace(/_/g, " ")}`)];
+};
+
+const passed = ({ counts, pass_rate: rate }) => {
+  if (!counts || !counts.total) return null;
+  const graded = counts.passed + counts.failed;
+  return [h("b", {}, rate === null ? "-" : percent(rate)),
+    graded > 0 && h("span", { class: "quiet small" }, `${count(counts.passed)} of ${count(graded)}`),
+    counts.errored > 0 && h("span", { class: "quiet small" }, `${count(counts.errored)} errored`)];
 };
 
 const interval = (estimate) => (estimate?.low === null || estimate?.low === undefined ? "" : `${mean(estimate.low)} to ${mean(estimate.high)}`);
+
+const SEVERITIES = ["error", "warning", "info"];
+
+// The reports of `graders preflight`: what was asked about, and what was found.
+const drawReports = (section, reports) => {
+  section.hidden = !reports.length;
+  const heads = ["Report", "Grader", "Data", "Verdict", "Findings", "When"];
+  const cell = (label, ...content) => h("td", { role: "cell", "data-label": label }, content);
+  const line = (one) => h("tr", { role: "row" },
+    h("th", { role: "rowheader", scope: "row" },
+      one.problem ? h("b", { dir: "auto" }, shown(one.report)) : h("a", { href: preflightHref(one.report), dir: "auto" }, shown(one.report)),
+      one.problem && sentence(one.problem, "problem")),
+    cell("Grader", one.grader && h("bdi", {}, shown(one.grader))),
+    cell("Data", one.data.length > 0 && h("bdi", {}, shown(one.data.join(", "))), one.rows !== null && h("span", { class: "quiet small" }, ` ${plural(one.rows, "row")}`)),
+    cell("Verdict", one.verdict && h("span", { class: `verdict ${one.verdict}` }, one.verdict)),
+    cell("Findings", one.findings && (SEVERITIES.filter((name) => one.findings[name]).map((name) => (name === "info" ? `${count(one.findings.info)} info` : plural(one.findings[name], name))).join(", ") || "none")),
+    h("td", { role: "cell", class: "when", "data-label": "When" }, h("span", { title: one.when ?? "" }, when(one.when))));
+  replace(section, h("h2", {}, "Preflight"), h("table", { class: "runs", role: "table", "aria-label": "Reports of preflight" },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map((name) => h("th", { role: "columnheader", scope: "col" }, name)))),
+    h("tbody", { role: "rowgroup" }, reports.map(line))));
+};
 
 export const start = async (root, context) => {
   const { api, signal } = context;
@@ -35,12 +94,14 @@ export const start = async (root, context) => {
   let words = "";
 
   const body = h("tbody", { role: "rowgroup" });
+  const passing = h("th", { role: "columnheader", scope: "col", class: "number", title: "Items that passed, of those that could be graded" }, "Passed");
   const table = h("table", { class: "runs", role: "table", "aria-label": "Runs" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       h("th", { role: "columnheader", scope: "col" }, h("span", { class: "unseen" }, "Compare")),
       ["Run", "Grader"].map((name) => h("th", { role: "columnheader", scope: "col" }, name)),
       h("th", { role: "columnheader", scope: "col", class: "number" }, "Rows"),
       h("th", { role: "columnheader", scope: "col", class: "number", title: "Mean as served" }, "Mean"),
+      passing,
       h("th", { role: "columnheader", scope: "col" }, "Rewards"),
       h("th", { role: "columnheader", scope: "col", class: "number" }, "Invalid"),
       ["Model", "When"].map((name) => h("th", { role: "columnheader", scope: "col" }, name)))),
@@ -50,27 +111,28 @@ export const start = async (root, context) => {
   const compare = h("button", { type: "button", class: "main", disabled: true, on: { click: () => location.assign(compareHref(...data.runs.map(({ run }) => run).filter((run) => ticked.has(run)).reverse())) } }, "Compare");
   const hint = h("span", { class: "quiet small" });
   const others = h("section", { class: "others" });
+  const preflight = h("section", { class: "reports" });
+  const more = h("p", { class: "quiet small", hidden: true }, "There is more here than this list has: open a folder further down.");
   const folders = h("p", { class: "quiet", dir: "auto" });
   const page = h("div", { class: "runs-page" },
     h("div", { class: "runs-top" }, h("div", {}, h("h1", {}, "Runs"), folders), h("div", { class: "line" }, filter, hint, compare)),
-    table, others);
+    table, more, preflight, others);
   const nothing = h("section", { class: "empty" });
 
   const line = (run) => {
-    const box = h("input", { type: "checkbox", "aria-label": `Compare ${run.run}`, checked: ticked.has(run.run), disabled: run.state === "broken", "data-run": run.run,
+    const box = h("input", { type: "checkbox", "aria-label": `Compare ${run.run}`, checked: ticked.has(run.run), disabled: !hasResults(run), "data-run": run.run,
       on: { change: () => (box.checked ? ticked.add(run.run) : ticked.delete(run.run), drawTicked()) } });
     const cell = (label, className, ...content) => h("td", { role: "cell", class: className, "data-label": label }, content);
     const shareInvalid = run.rows ? run.invalid / run.rows : null;
-    return h("tr", { role: "row", class: run.state },
+    return h("tr", { role: "row", "data-state": run.state },
       cell("", "tick", box),
-      h("th", { role: "rowheader", scope: "row" },
-        run.state === "broken" ? h("b", { dir: "auto" }, shown(run.run)) : h("a", { href: runHref(run.run), dir: "auto" }, shown(run.run)),
-        run.kind !== "score" && h("span", { class: "kind small quiet" }, ` ${run.kind}`), stateOf(run)),
-      cell("Grader", "grader", run.grader && [h("bdi", {}, shown(run.grader.name ?? "")), h("span", { class: "quiet small" }, ` ${run.grader.type.replace(/_/g, " ")}`)]),
-      cell("Rows", "number", count(run.rows)),
-      cell("Mean", "number mean-cell", run.mean ? [h("b", {}, mean(run.mean.value)), h("span", { class: "quiet small" }, interval(run.mean))] : "-"),
+      h("th", { role: "rowheader", scope: "row" }, linkOf(run), stateOf(run)),
+      cell("Grader", "grader", graderOf(run)),
+      cell("Rows", "number", hasResults(run) && count(run.rows)),
+      cell("Mean", "number mean-cell", run.mean ? [h("b", {}, mean(run.mean.value)), h("span", { class: "quiet small" }, interval(run.mean))] : hasResults(run) && "-"),
+      !passing.hidden && cell("Passed", "number mean-cell", run.eval && passed(run.eval)),
       cell("Rewards", "bars", run.bars && sparkline(run.bars)),
-      cell("Invalid", `number ${shareInvalid > 0.05 ? "much" : ""}`, shareInvalid === null ? "-" : percent(shareInvalid),
+      cell("Invalid", `number ${shareInvalid > 0.05 ? "much" : ""}`, shareInvalid === null ? hasResults(run) && "-" : percent(shareInvalid),
         run.failed > 0 && h("span", { class: "quiet small" }, plural(run.failed, "failed", "failed"))),
       cell("Model", "model", shown(run.model ?? "")),
       cell("When", "when", h("span", { title: run.when ?? "" }, when(run.when))));
@@ -82,11 +144,14 @@ export const start = async (root, context) => {
   };
 
   const draw = () => {
-    const found = data.runs.filter((run) => `${run.run} ${run.grader?.name ?? ""} ${run.model ?? ""}`.toLowerCase().includes(words));
+    const found = data.runs.filter((run) => `${run.run} ${run.name} ${run.grader?.name ?? ""} ${run.model ?? ""} ${run.eval?.status ?? ""}`.toLowerCase().includes(words));
+    passing.hidden = !data.runs.some((run) => run.eval);
+    more.hidden = !data.more;
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.run ?? document.activeElement.getAttribute("href") : null;
-    replace(body, found.map(line), found.length === 0 && h("tr", { role: "row" }, h("td", { role: "cell", colspan: 9, class: "quiet" }, "No such run")));
+    replace(body, found.map(line), found.length === 0 && h("tr", { role: "row" }, h("td", { role: "cell", colspan: 10, class: "quiet" }, "No such run")));
     if (focused) [...body.querySelectorAll("a, input")].find((one) => (one.dataset.run ?? one.getAttribute("href")) === focused)?.focus();
     folders.textContent = data.folders.join(", ");
+    drawReports(preflight, data.preflight ?? []);
     const files = data.others ?? [];
     others.hidden = !files.length;
     replace(others, h("h2", {}, "Other files"), h("p", { class: "quiet small" }, "Data sets open in the playground, where a grader is tried on them."),
@@ -105,13 +170,14 @@ export const start = async (root, context) => {
 
   for (;;) {
     data = await api.get("runs", { signal });
-    const isEmpty = data.runs.length === 0;
+    table.hidden = data.runs.length === 0;
+    const isEmpty = table.hidden && !data.preflight?.length;
     if (isEmpty) drawNothing();
     else draw();
     const now = isEmpty ? nothing : page;
     if (!now.isConnected) replace(root, now);
     const isFilling = data.runs.some(({ state }) => state === "unread");
-    const isRunning = data.runs.some(({ state }) => state === "running");
+    const isRunning = data.runs.some((run) => run.state === "running" || GOING.has(run.eval?.status));
     await new Promise((done) => setTimeout(done, isFilling ? FILLING_MS : isRunning || isEmpty ? AGAIN_MS : 3 * AGAIN_MS));
     while (document.hidden && !signal.aborted) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
     if (signal.aborted) return;

@@ -7,6 +7,10 @@ export const runHref = (run, page = "", row = null) =>
 
 export const compareHref = (a, b) => `/view/compare?${new URLSearchParams({ a, ...(b ? { b } : {}) })}`;
 
+// A report of preflight; with a line of one of its files, that row.
+export const preflightHref = (report, place = null) =>
+  `/view/preflight${place ? "/row" : ""}?${new URLSearchParams({ report, ...place })}`;
+
 // What narrows the rows, by name as in the address. `sub.` leads the keys of sub-rewards.
 export const isFilter = (name) =>
   ["q", "status", "blame", "flag", "reward", "seconds"].includes(name) || name.startsWith("sub.");

@@ -1,0 +1,71 @@
+"""The runs of a store that is not opened: nothing is written, and the database may be anybody's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.parse import quote
+
+from graders_engine.files import sqlite_companions
+from graders_engine.storage.ids import is_name
+from graders_engine.storage.listed_runs import COLUMNS, ListedRun, listed_run
+from graders_engine.storage.store import DATABASE
+
+_MAX_BYTES = 64 << 20
+"""So much is read of a database that somebody else may have made; also of one value of it."""
+MAX_S = 2.0
+"""So long a query of such a database may take."""
+_STEPS = 10_000
+
+
+def runs_in(folder: Path, limit: int, run_id: str | None = None) -> list[ListedRun]:
+    """The newest runs of all projects of the store in a folder; none of one that cannot be read.
+
+    The database is only read, and nothing is written beside it. It may be anybody's.
+
+    Args:
+        folder: of the store.
+        limit: how many runs at most.
+        run_id: of the only one that is wanted.
+    """
+    path = folder / DATABASE
+    # Without a log nothing has it open: then not even the files of a reader are made beside it.
+    how = "mode=ro" if sqlite_companions(path)[0].exists() else "immutable=1"
+    address = f"file:{quote(str(path.absolute()))}?{how}"
+    wanted, values = ("", ()) if run_id is None else ("WHERE run.id = ?", (run_id,))
+    query = f"SELECT {COLUMNS} {wanted} ORDER BY run.created_at DESC, run.seq DESC LIMIT ?"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=1)) as file:
+            _bound(file)
+            return list(_within_bounds(file.execute(query, (*values, limit))))
+    except sqlite3.Error:
+        return []
+
+
+def _bound(file: sqlite3.Connection) -> None:
+    """Bound what a database can make its reader do: it may have views, huge values, texts that are none."""
+    file.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_BYTES)
+    file.text_factory = lambda text: text.decode("utf-8", "replace")
+    end = monotonic() + MAX_S
+    file.set_progress_handler(lambda: monotonic() > end, _STEPS)
+    file.execute("PRAGMA trusted_schema = OFF")
+
+
+def _within_bounds(rows: Iterator[Sequence[Any]]) -> Iterator[ListedRun]:
+    """The runs whose id can be one, as far as they fit into `_MAX_BYTES`.
+
+    Raises:
+        sqlite3.DataError: they do not.
+    """
+    read = 0
+    for row in rows:
+        read += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if read > _MAX_BYTES:
+            raise sqlite3.DataError("too much to be a list of runs")
+        run = listed_run(row)
+        if is_name(run.id):
+            yield run

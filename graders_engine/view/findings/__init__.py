@@ -1,0 +1,1 @@
+"""Reports of preflight, and the rows that their findings name."""

@@ -1,0 +1,53 @@
+"""Lines of files: how many there are, and whether the last one is whole."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from graders_engine.files import kind_of
+
+MAX_COUNTED_BYTES = 256 << 20
+"""The lines of a larger file are not counted."""
+
+
+def last_write(path: Path) -> tuple[int, int] | None:
+    """When a file was written to, in nanoseconds, and its size; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def lines_in(path: Path) -> int | None:
+    """How many lines of a file are not empty; None where it is not there, empty, or very large."""
+    stamp = last_write(path)
+    # What the system makes up as it is read has no size, and may have no end.
+    return _lines(path, stamp) if stamp and 0 < stamp[1] <= MAX_COUNTED_BYTES else None
+
+
+@lru_cache(64)
+def _lines(path: Path, _stamp: tuple[int, int]) -> int | None:
+    try:
+        if kind_of(path):
+            return None
+        with path.open("rb") as file:
+            return sum(1 for line in file if not line.isspace())
+    except OSError:
+        return None
+
+
+def is_cut(path: Path) -> bool:
+    """Whether the last line of a file does not end."""
+    try:
+        if kind_of(path):
+            return False
+        with path.open("rb", buffering=0) as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:
+        return False
