@@ -28,7 +28,7 @@ from graders_engine.report.compared import (
     what_is_paired,
 )
 from graders_engine.report.html.marked import Marked, marked
-from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.html.rendering import environment, policy_hash, style_of
 from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import cut, one_line, visible
@@ -105,7 +105,7 @@ def comparison_page(
         origins: of both runs; the folders of their files are left out of the page.
     """
     made = environment(_FILTERS)
-    style = source_of(made, "page.css") + source_of(made, "comparison.css")
+    style = style_of(made, "comparison.css")
     ways = {LINE: "line of one data set", ITEM: "equal item"}
     names = _short_names(comparison)
     grouped = in_samples(comparison)

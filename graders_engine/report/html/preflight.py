@@ -9,7 +9,7 @@ from graders_engine.preflight.findings import Finding
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report import formatting
 from graders_engine.report.html.ladder import Ladder, as_written, ladder_of
-from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.html.rendering import environment, policy_hash, style_of
 from graders_engine.report.preflight_verdicts import counted, time_of, verdicts
 from graders_engine.report.terminal.preflight import by_reason
 from graders_engine.report.visible import one_line, start_of, visible
@@ -33,7 +33,7 @@ def preflight_page(report: PreflightReport) -> str:
         report: what was found.
     """
     made = environment(_FILTERS)
-    style = source_of(made, "page.css") + source_of(made, "preflight.css")
+    style = style_of(made, "preflight.css")
     inputs = report.inputs
     ladder = ladder_of(report.measured)
     page = made.get_template("preflight.html.jinja").render(

@@ -60,7 +60,7 @@ export const textBox = (label, text, { kind, chars = null, words, whole = null, 
   ];
 };
 
-const folded = (summary, ...content) => h("details", { class: "fold" }, h("summary", {}, summary), content);
+export const folded = (summary, ...content) => h("details", { class: "fold" }, h("summary", {}, summary), content);
 
 const toolCalls = (calls, words) =>
   (calls ?? []).map((call) =>
@@ -75,5 +75,3 @@ export const chat = (messages, words) =>
         message.reasoning && folded("Reasoning", h("div", { class: "text plain", dir: "auto" }, contentOf(message.reasoning, { words }))),
         message.text && h("div", { class: "text plain", dir: "auto" }, contentOf(message.text, { words })),
         toolCalls(message.tool_calls, words))));
-
-export { folded };

@@ -112,14 +112,13 @@ const cellOf = (column, row, keys, linkTo, places) => {
   }
 };
 
-// Draws the table of a page. context: {run, path, query, data}; open: the row in the drawer, or null.
-export const drawTable = (place, { run, path, query, data, open }) => {
-  const hidden = hiddenOf(run);
+// Draws the table of a page. context: {run, path, query, data}; open: the row in the drawer, or null; hidden: names of
+// columns; linkTo(row): its address.
+export const drawTable = (place, { run, path, query, data, open, hidden = hiddenOf(run), linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null })) }) => {
   const columns = columnsOf(data.keys).filter(({ name }) => !hidden.has(name));
   const valuesOf = ({ name, key }) =>
     name === "reward" ? data.rows.map((row) => row.reward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
   const places = columns.map((column) => placesOf(valuesOf(column)));
-  const linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null }));
   const head = (column) => {
     const order = column.sort && orderOf(query, column);
     const label = h("bdi", {}, shown(column.label));
