@@ -124,7 +124,7 @@ def test_the_texts_of_a_row_are_whole_and_characters_that_hide_are_there_by_name
 
     texts = visit(written(hostile, tmp_path), look, tmp_path / "profile")
     assert [texts[0], texts[1], texts[-1]] == [HOSTILE[0], HOSTILE[1], HOSTILE[-1]]
-    assert texts[4] == "left to right RLOgnihtyrevePDF isolate LRImark LRM"
+    assert texts[4] == "left to right RLOgnihtyrevePDF isolate LRI mark LRM"
 
 
 def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
