@@ -199,7 +199,7 @@ def test_a_key_keeps_every_character_in_the_head_of_its_column(tmp_path: Path) -
 def test_modules_have_the_form_in_which_they_are_put_into_one_script() -> None:
     made = environment(())
     known: dict[str, set[str]] = {}
-    for name in page_module._MODULES:
+    for name in page_module.MODULES:
         source = source_of(made, name)
         starts = [line for line in source.split("\n") if re.match(r"import\b|export\b", line)]
         for line in starts:
@@ -211,5 +211,5 @@ def test_modules_have_the_form_in_which_they_are_put_into_one_script() -> None:
         assert not re.search(r"\bimport\s*\(|\bawait import\b|export default", source), name
         known[name] = set(re.findall(r"^export (?:async )?\w+ (\w+)", source, re.MULTILINE))
         assert name not in ("main.js", "api.js")
-    script = script_of({name: source_of(made, name) for name in page_module._MODULES})
+    script = script_of({name: source_of(made, name) for name in page_module.MODULES})
     assert not re.search(r"^(?:import|export)\b", script, re.MULTILINE)

@@ -13,11 +13,13 @@ from graders_engine.report import formatting
 from graders_engine.report.html import charts, eval_run
 from graders_engine.report.html.cards import KINDS, cards, kind_label, slowest
 from graders_engine.report.html.rendering import (
+    SHARED_MODULES,
     environment,
     policy_hash,
     script_of,
     source_of,
     style_of,
+    with_rows,
 )
 from graders_engine.report.html.row_data import row_data
 from graders_engine.report.numbers import Numbers
@@ -47,12 +49,8 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
     start_of,
 )
 """The functions that the templates use as filters, under the same names."""
-_MODULES = (
-    "dom.js", "state.js", "texts.js", "words.js", "row.js", "keys.js", "table.js", "drawer.js", "recorded.js",
-    "report-rows.js",
-)  # fmt: skip
+MODULES = (*SHARED_MODULES, "table.js", "recorded.js", "report-rows.js")
 """The modules of the page's script, each after those that it imports."""
-_ROW_DATA = '<script type="application/json" id="row-data">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def report_page(
     """
     made = environment((*_FILTERS, *eval_run.FILTERS))
     style = style_of(made, "rows.css", *(() if run is None else (eval_run.STYLE,)))
-    script = script_of({name: source_of(made, name) for name in _MODULES})
+    script = script_of({name: source_of(made, name) for name in MODULES})
     why_no_texts = provenance.without_folders(texts.why_none)
     viewed = f"graders view {shlex.quote(provenance.results.name)}" if run is None else ""
     rows = row_data(
@@ -113,9 +111,7 @@ def report_page(
         script_hash=policy_hash(script),
     )
     # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
-    # The rows come after that: they have no such character, and are most of the page.
-    before, start, after = visible(page).partition(_ROW_DATA)
-    return f"{before}{start}{rows.json}{after}" if start else before
+    return with_rows(visible(page), rows.json)
 
 
 def _warnings(provenance: Provenance, run: eval_run.RunSummary | None) -> Iterator[str]:

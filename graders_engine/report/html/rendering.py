@@ -10,6 +10,12 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+SHARED_MODULES = (
+    "dom.js", "state.js", "texts.js", "words.js", "row.js", "keys.js", "drawer.js",
+)  # fmt: skip
+"""The modules of all pages that open rows, each after those that it imports."""
+_ROW_DATA = '<script type="application/json" id="row-data">'
+
 
 def environment(filters: Iterable[Callable[..., Any]]) -> Environment:
     """The templates of this folder, in which every value is escaped.
@@ -57,6 +63,12 @@ def script_of(modules: Mapping[str, str]) -> str:
         body = _EXPORT.sub("", _IMPORT.sub(r'const { \1 } = modules["\2"];', source))
         parts.append(f'modules["{name}"] = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n')
     return "".join(parts)
+
+
+def with_rows(page: str, rows: str) -> str:
+    """A page with the data of its script, which have no character that hides; without a script, the page."""
+    before, start, after = page.partition(_ROW_DATA)
+    return f"{before}{start}{rows}{after}" if start else page
 
 
 def policy_hash(text: str) -> str:

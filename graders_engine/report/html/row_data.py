@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -93,22 +94,32 @@ def row_data(
         if size > budget_bytes and encoded:
             break
         encoded.append(((result.line, result.sample), row))
-    content: dict[str, Any] = {
-        "keys": keys,
-        "types": _types(grader, keys),
-        "formula": _formula(grader, keys),
+    more = {
         "timed": digest.is_slow,
         "unit": unit,
         "viewed": viewed,
-        "whyNoTexts": why_no_texts,
         "whole": len(encoded) == digest.tally.rows,
-        "items": writer.items,
-        "prompts": writer.prompts,
     }
-    head = _json(content).removesuffix(b"}")
-    rows = b",\n".join(row for _, row in sorted(encoded))
-    whole = (head + b',"rows":[\n' + rows + b"]}").decode()
+    whole = writer.data([row for _, row in sorted(encoded)], grader, why_no_texts, more)
     return RowData(whole, len(encoded), digest.tally.rows, unit, writer.cut)
+
+
+def rows_json(
+    results: Sequence[ResultLine],
+    texts: RowTexts,
+    grader: Mapping[str, Any],
+    why_no_texts: str = "",
+) -> str:
+    """Some rows of a run as `RowData.json` has them.
+
+    Args:
+        results: the rows.
+        texts: of them.
+        grader: as for `row_data`.
+        why_no_texts: the same.
+    """
+    writer = _Writer(list(dict.fromkeys(key for row in results for key in row.sub_rewards)), texts)
+    return writer.data([writer.row(result) for result in results], grader, why_no_texts)
 
 
 def _json(value: Any) -> bytes:
@@ -193,6 +204,26 @@ class _Writer:
             {**result.labels, **result.repeats},
         )
         return _json(values)
+
+    def data(
+        self,
+        rows: Sequence[bytes],
+        grader: Mapping[str, Any],
+        why_no_texts: str,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
+        """The rows with all that the script needs of them."""
+        content = {
+            "keys": self._keys,
+            "types": _types(grader, self._keys),
+            "formula": _formula(grader, self._keys),
+            "whyNoTexts": why_no_texts,
+            **more,
+            "items": self.items,
+            "prompts": self.prompts,
+        }
+        head = _json(content).removesuffix(b"}")
+        return (head + b',"rows":[\n' + b",\n".join(rows) + b"]}").decode()
 
     def _prompt(self, result: ResultLine) -> int:
         """The number of a row's prompt among `prompts`."""

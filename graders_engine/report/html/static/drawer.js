@@ -28,7 +28,8 @@ export const likeAt = (path, query, row) => {
   return { href: withQuery(path, changed(filtersOf(query), { [name]: value })), text };
 };
 
-// Where the rows come from: get(name, signal) gives one; of(row, show) what its view offers, `show(row)` draws it anew.
+// Where the rows come from: get(name, signal) gives one; of(row, show) what its view offers, where `show(row)` draws it
+// anew, or view(row) another view than that of `row.js`.
 const serverRows = ({ context, runPath, query }) => {
   const { api, signal } = context;
   const pathOf = (name) => `${runPath}/${encodeURIComponent(name)}`;
@@ -71,7 +72,7 @@ export const makeRowPane = ({ context, runPath, query, open, follow, rows = serv
     place.textContent = row.position !== null && row.position !== undefined ? `${(row.position + 1).toLocaleString("en")} of ${row.of.toLocaleString("en")}` : "";
     previous.disabled = !row.previous;
     next.disabled = !row.next;
-    replace(body, rowView(row, { open, words: query().get("q") ?? "", other: (name) => rows.get(name), ...rows.of(row, (found) => ((row = found), draw())) }));
+    replace(body, rows.view ? rows.view(row) : rowView(row, { open, words: query().get("q") ?? "", other: (name) => rows.get(name), ...rows.of(row, (found) => ((row = found), draw())) }));
     if (isOnlyDiffering) body.querySelector(".differing-toggle:not([hidden])")?.click();
   };
 

@@ -16,7 +16,7 @@ export const pairView = ({ a, b, change }, whole = null) => {
   const block = (heading, kind, ...content) => h("section", { class: `block ${kind}` }, h("h3", {}, heading), content);
   const problems = [...new Set([a.data_problem, b.data_problem].filter(Boolean))];
   return h("div", { class: "row-view pair-view" },
-    h("div", { class: "lead both" }, rewardOf("A", a), rewardOf("B", b), h("p", { class: "quiet" }, CHANGES[change] ?? change)),
+    h("div", { class: "lead both" }, rewardOf("A", a), rewardOf(a.row === b.row ? "B" : `B, row ${b.row}`, b), h("p", { class: "quiet" }, CHANGES[change] ?? change)),
     problems.map((text) => h("p", { class: "warning small", dir: "auto" }, shown(text))),
     a.sample && b.sample ? block("Samples", "samples-of-both", samplesOf(a, b, whole)) : null,
     block("How the rewards come about", "how", partsOfBoth(a, b), formulasOf(a, b)),
@@ -64,12 +64,13 @@ const byKey = (row) => new Map(row.parts.map((part) => [part.key, part]));
 const partsOfBoth = (a, b) => {
   const [first, second] = [byKey(a), byKey(b)];
   const keys = [...new Set([...first.keys(), ...second.keys()])];
+  const hasTexts = [...a.parts, ...b.parts].some((part) => part.shown.length);
   return h("table", { class: "parts-of-both" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Part"), h("th", { scope: "col", class: "number" }, "A"), h("th", { scope: "col", class: "number" }, "B"), h("th", { scope: "col" }, "What was compared"))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Part"), h("th", { scope: "col", class: "number" }, "A"), h("th", { scope: "col", class: "number" }, "B"), hasTexts && h("th", { scope: "col" }, "What was compared"))),
     h("tbody", {}, keys.map((key) => {
       const [one, other] = [first.get(key), second.get(key)];
       const cell = (part) => h("td", { class: "number" }, part ? h("span", { class: `cell ${tint(part.reward)}` }, number(part.reward)) : h("span", { class: "quiet" }, "-"));
-      return h("tr", { class: one && other && one.reward === other.reward ? "equal" : "" }, h("th", { scope: "row" }, h("bdi", {}, shown(key || one?.type || other?.type || ""))), cell(one), cell(other), h("td", {}, renderings(one, other)));
+      return h("tr", { class: one && other && one.reward === other.reward ? "equal" : "" }, h("th", { scope: "row" }, h("bdi", {}, shown(key || one?.type || other?.type || ""))), cell(one), cell(other), hasTexts && h("td", {}, renderings(one, other)));
     })));
 };
 
