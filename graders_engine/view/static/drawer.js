@@ -54,7 +54,7 @@ export const makeRowPane = ({ context, runPath, query, open, follow, buttons = [
       open, like: likeOf(context.run, query(), row), words: query().get("q") ?? "",
       whole: (part) => saveText(api, `${path}/text?${new URLSearchParams({ part })}`, `${row.row.replace("#", "-")}.${part.replace(/[^\w.-]+/g, "-")}.txt`, signal).catch(context.fail),
       other: (name) => get(name),
-      ask: async (event) => {
+      ask: row.read_only ? null : async (event) => {
         const button = event.target;
         button.disabled = true;
         button.textContent = "Grading …";
