@@ -1,4 +1,4 @@
-"""The length of the sample as a value of a row: its column, filter and order, and whether rewards follow it."""
+"""The length of the sample: its column, filter and order, and whether rewards follow it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def lengths_in_the_report(path: Path) -> list[float]:
     assert not texts.why_none
     return [
         text.sample_chars if text.has_sample else math.nan
-        for text in (texts.of(line) for line in sorted(results, key=lambda one: (one.line, one.sample)))
+        for text in (
+            texts.of(line) for line in sorted(results, key=lambda one: (one.line, one.sample))
+        )
     ]
 
 
@@ -85,9 +87,7 @@ def test_lengths_are_those_of_the_texts_that_a_report_has(
 def test_a_process_of_its_own_reads_the_same_and_the_next_run_has_it_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    rows = [
-        {"item": "x", "samples": ["a" * n, {"output": 7}, "b"]} for n in range(1, 20)
-    ]
+    rows = [{"item": "x", "samples": ["a" * n, {"output": 7}, "b"]} for n in range(1, 20)]
     path = run_of(tmp_path, rows)
     monkeypatch.setattr(reading, "IN_PLACE", 0)
     first = opened(OpenRun(path))
@@ -113,7 +113,7 @@ def test_while_the_lengths_are_read_the_page_says_so(
 
 
 def test_without_the_data_set_the_lengths_are_unknown_and_said_to_be(tmp_path: Path) -> None:
-    path = run_of(tmp_path, [{"item": "x", "samples": ["a"]}])
+    run_of(tmp_path, [{"item": "x", "samples": ["a"]}])
     (tmp_path / "data.jsonl").unlink()
     page = Page(tmp_path)
     rows = page.json("runs/results.jsonl/rows")

@@ -19,7 +19,18 @@ from tests.view.conftest import INVOICE
 RUN = "runs/sub%2Frun.jsonl"
 ESTIMATE = {"value", "low", "high", "rows", "groups"}
 SUMMARY = {"rows", "mean", "statuses", "blames", "histogram", "sub_rewards"}
-ROW = {"row", "id", "status", "blame", "reward", "sub_rewards", "flags", "seconds", "length", "excerpt"}
+ROW = {
+    "row",
+    "id",
+    "status",
+    "blame",
+    "reward",
+    "sub_rewards",
+    "flags",
+    "seconds",
+    "length",
+    "excerpt",
+}
 DETAIL = {
     "row", "line", "sample_number", "id", "group", "status", "blame", "reward", "served", "seconds", "flags",
     "sub_rewards", "previous", "next", "position", "of", "siblings", "parts", "formula", "graded", "differs",
@@ -68,7 +79,8 @@ def test_the_figures_are_those_of_the_report(page: Page, folder: Path) -> None:
 def test_a_page_of_rows_has_what_the_table_shows(page: Page) -> None:
     found = page.json(f"{RUN}/rows?status=invalid&sort=-reward&per_page=50")
     assert set(found) == {
-        "keys", "flags", "all", "selection", "count", "page", "pages", "per_page", "row", "rows", "search", "selected_flags", "grouped",
+        "keys", "flags", "all", "selection", "count", "page", "pages", "per_page", "row", "rows", "search",
+        "selected_flags", "grouped",
         "data_problem",
     }  # fmt: skip
     assert set(found["all"]) == set(found["selection"]) == SUMMARY

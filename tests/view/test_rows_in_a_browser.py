@@ -98,7 +98,9 @@ def test_while_a_search_goes_on_it_is_said_how_far_it_is(tab: Tab) -> None:
     )
     tab.press("/")
     tab.write("nowhere")
-    tab.until("document.querySelector('.table .empty')?.textContent.startsWith('Searching …3 of 160 rows')")
+    tab.until(
+        "document.querySelector('.table .empty')?.textContent.startsWith('Searching …3 of 160 rows')"
+    )
     tab.value("window.fetch = window.real")
     tab.until("document.querySelector('.table .empty h2').textContent === 'No row passes'")
 

@@ -17,7 +17,9 @@ from graders_engine.view.searching.folded import FoldedTexts
 from graders_engine.view.searching.raw import RawLines
 from graders_engine.view.texts import DataRows
 
-if TYPE_CHECKING:  # scipy takes a while to import, and this is imported by a process that starts often
+if (
+    TYPE_CHECKING
+):  # scipy takes a while to import, and this is imported by a process that starts often
     from graders_engine.statistics.estimate import Floats, Ints
 
 UNREAD = -1

@@ -21,7 +21,9 @@ from graders_engine.outputs.texts import FIRST_OF_OBJECTS, has_signs
 from graders_engine.view.searching.fold import fold
 from graders_engine.view.searching.folded import FoldedTexts, having
 
-if TYPE_CHECKING:  # scipy takes a while to import, and this is imported by a process that starts often
+if (
+    TYPE_CHECKING
+):  # scipy takes a while to import, and this is imported by a process that starts often
     from graders_engine.statistics.estimate import Ints
 
 Lines = NDArray[np.bool_]

@@ -195,7 +195,9 @@ def _no_grader(mistakes: Sequence[Mapping[str, Any]]) -> Mistake:
         f"\nLine {mistake['line']}, column {mistake['column']}: {mistake['message']}"
         for mistake in mistakes
     )
-    return Mistake(f"This is no valid grader, so it is not saved:{listed}", "grader", "invalid_grader")
+    return Mistake(
+        f"This is no valid grader, so it is not saved:{listed}", "grader", "invalid_grader"
+    )
 
 
 def _write(path: Path, text: str) -> None:
