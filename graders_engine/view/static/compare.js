@@ -1,6 +1,6 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, h, fromTree, plural, replace, shown } from "./dom.js";
+import { aligned, count, h, fromTree, plural, replace, shown, visible } from "./dom.js";
 import { NAMES, moved, pairView } from "./pair.js";
 import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
@@ -19,7 +19,7 @@ const runName = (run) => run.replace(/^\d+:/, "").replace(/(\.results)?\.jsonl$/
 const pickers = (runs, query, go) => {
   const select = (name) => {
     const known = runs.some(({ run }) => run === query.get(name)) || !query.get(name);
-    const element = h("select", { "aria-label": `Run ${name.toUpperCase()}`, on: { change: () => go({ [name]: element.value }) } },
+    const element = h("select", { "aria-label": `Run ${name.toUpperCase()}`, title: visible(query.get(name) ?? ""), on: { change: () => go({ [name]: element.value }) } },
       h("option", { value: "" }, "choose a run"), known ? null : h("option", { value: query.get(name), selected: true }, shown(query.get(name))),
       runs.map(({ run, rows }) => h("option", { value: run, selected: run === query.get(name) }, shown(runName(run)), rows === null ? "" : `, ${plural(rows, "row")}`)));
     return element;
@@ -92,7 +92,7 @@ class Compare {
       clearTimeout(timer);
       if (this.search.value.trim() !== (this.query.get("q") ?? "")) void this.context.replace(this.address({ q: this.search.value.trim(), page: null, row: null }));
     };
-    this.search = h("input", { type: "search", placeholder: "Search items and samples of both", "aria-label": "Search items and samples of both", autocomplete: "off", spellcheck: "false",
+    this.search = h("input", { type: "search", placeholder: "Search items and samples", "aria-label": "Search items and samples of both", autocomplete: "off", spellcheck: "false",
       value: this.query.get("q") ?? "", on: { input: () => (clearTimeout(timer), (timer = setTimeout(searched, TYPED_MS))), change: searched } });
     this.counted = h("p", { class: "quiet small", role: "status" });
     this.table = h("div", { class: "pairs" });
@@ -219,7 +219,7 @@ class Compare {
     } } },
       h("th", { scope: "row" }, link), h("td", { class: "number" }, reward(row.before, row.status_before, row.blame_before)), h("td", { class: "number" }, h("b", {}, reward(row.after, row.status_after, row.blame_after))),
       h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : moved(change))),
-      this.hasParts() && h("td", { class: "moved-part" }, row.part && [h("bdi", {}, shown(row.part.key)), " ", h("span", { class: "quiet" }, row.part.before === null ? "new" : row.part.after === null ? "gone" : moved(row.part.after - row.part.before))]),
+      this.hasParts() && h("td", { class: "moved-part" }, !row.part ? h("span", { class: "quiet" }, "-") : [h("bdi", {}, shown(row.part.key)), " ", h("span", { class: "quiet" }, row.part.before === null ? "new" : row.part.after === null ? "gone" : moved(row.part.after - row.part.before))]),
       h("td", { class: "id", title: row.id }, h("bdi", {}, shown(row.id))), h("td", { class: "text-cell" }, h("code", { dir: "auto" }, excerptNodes(row.excerpt))));
     return tr;
   }

@@ -7,6 +7,12 @@ const AGAIN_MS = 300;
 
 const signed = (value) => (value === null ? "-" : `${value > 0 ? "+" : ""}${value.toFixed(2)}`);
 
+const verdict = (correlation) => {
+  if (correlation === null) return "Either all lengths are equal, or all rewards.";
+  if (Math.abs(correlation) < 0.1) return "Length and reward hardly go together.";
+  return `${correlation > 0 ? "Longer" : "Shorter"} samples ${Math.abs(correlation) < 0.5 ? "tend to earn" : "earn"} more.`;
+};
+
 const lines = ({ correlation, within, rows, unknown }) => [
   within && h("div", {}, h("dt", {}, "Among samples of the same prompt"), h("dd", {}, h("b", { class: "within" }, signed(within.correlation)),
     h("span", { class: "quiet small" }, ` over ${plural(within.rows, "sample")} of ${plural(within.prompts, "prompt")}`))),
@@ -34,7 +40,8 @@ export const drawLengths = async (place, { api, run, query, signal }) => {
         signal, onReading: ({ done, of, what }) => say(`Reading ${what} …`, of > 0 && ` ${Math.floor((100 * done) / of)} %`) });
       const hrefOf = (range) => withQuery(runHref(run, "rows"), changed(filters, { length: range }));
       if (found.rows) replace(place,
-        h("p", {}, "Rank correlation of the reward with the length of the sample's text. 1: the longer, the more reward; -1: the shorter, the more; 0: length says nothing of it."),
+        h("p", {}, h("b", {}, verdict(found.within?.correlation ?? found.correlation)), " That does not say why: right answers may be longer, too."),
+        h("p", { class: "quiet small" }, "Rank correlation of the reward with the length of the sample's text: 1 if the longer one always earns more, -1 if the shorter one does, 0 if length tells nothing about the reward."),
         h("dl", { class: "correlations" }, lines(found)), table(found, hrefOf),
         !found.done && h("p", { class: "quiet small", role: "status" }, "The search goes on: these are the rows that it has found so far."));
       else say(found.done ? "None of these rows has both a reward and a sample that can be read." : "The search has found no row yet.");
