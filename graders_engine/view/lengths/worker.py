@@ -1,7 +1,7 @@
 """`python -m graders_engine.view.lengths.worker`: reads how long the samples of a data set are.
 
 It is a process of its own, so that answers do not wait for it. It reads what to do from a line of standard
-input, as JSON, and writes how many parts of the data set it has read. In the end the lengths are in the cache.
+input, as JSON, and writes how many parts of the data set it has read. Then they are in the cache.
 """
 
 from __future__ import annotations
