@@ -25,6 +25,11 @@ _json = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 MOVED = "If the data set was moved, pass its path with --data."
 
 
+def with_moved(error: Exception) -> str:
+    """What is wrong with a data set, and the option that helps if it was moved, named once."""
+    return str(error) if "--data" in str(error) else f"{error} {MOVED}"
+
+
 class RowKey(NamedTuple):
     """What identifies a row: its line, and its number among the line's samples, or 0 without a list."""
 
@@ -46,6 +51,7 @@ class RowText(NamedTuple):
         item_chars: characters of the whole item.
         sample_chars: characters of the whole sample.
         id: the item's `id`; empty if it has none.
+        has_sample: whether the sample could be read.
     """
 
     item: str = ""
@@ -53,6 +59,7 @@ class RowText(NamedTuple):
     item_chars: int = 0
     sample_chars: int = 0
     id: str = ""
+    has_sample: bool = False
 
     def start(self, max_chars: int) -> RowText:
         """The same with at most so many characters of each text."""
@@ -76,11 +83,13 @@ class RowTexts:
         texts: by row.
         why_none: a sentence that says why the texts are missing; empty if they are not.
         left_out: rows without texts because those of others are long.
+        equal_items: what is said of a run whose rows have equal items.
     """
 
     texts: dict[RowKey, RowText] = field(default_factory=dict)
     why_none: str = ""
     left_out: frozenset[RowKey] = frozenset()
+    equal_items: str = _EQUAL_ITEMS
 
     def id_of(self, result: ResultLine) -> str:
         """The item's id, or that of the row, by which people know it; empty if there is none."""
@@ -102,7 +111,7 @@ class RowTexts:
         again = len(items) - len(set(items))
         if not again or again < _EQUAL_SHARE * len(items):
             return []
-        return [_EQUAL_ITEMS]
+        return [self.equal_items]
 
 
 def texts_of(
@@ -134,7 +143,7 @@ def texts_of(
     try:
         texts = _read(find_rows(data, meta, keys, file), budget_bytes, wanted)
     except (DataSetError, InvalidRequest) as error:
-        return RowTexts(why_none=f"{error} {MOVED}")
+        return RowTexts(why_none=with_moved(error))
     return RowTexts(texts, left_out=frozenset(wanted.left_out))
 
 
@@ -203,10 +212,12 @@ def whole_texts(rows: Iterable[tuple[RowKey, Any]]) -> Iterator[tuple[RowKey, Ro
     """The whole texts of rows that are as `find_rows` gives them; samples of a line share the item's text."""
     last_item, item_text = object(), ""
     for key, row in rows:
-        item, sample = _parts(row)
+        item, read = _parts(row)
         if item is not last_item:
             last_item, item_text = item, "" if item is None else readable(item)
-        yield key, RowText(item_text, sample, len(item_text), len(sample), _id(item))
+        sample = read or ""
+        has_sample = read is not None
+        yield key, RowText(item_text, sample, len(item_text), len(sample), _id(item), has_sample)
 
 
 def _id(item: Any) -> str:
@@ -254,14 +265,14 @@ def find_counted(
             return
 
 
-def _parts(row: Any) -> tuple[Any, str]:
-    """The item, None if there is none, and the text of the sample."""
+def _parts(row: Any) -> tuple[Any, str | None]:
+    """The item, None if there is none, and the text of the sample, None if it cannot be read."""
     if isinstance(row, Unreadable):
-        return None, ""
+        return None, None
     try:
         scope = _scope_of(row)
     except InvalidRow:
-        return row, ""
+        return row, None
     text = scope.output_text
     if "sample" in row and (calls := scope.sample_value("output_tools")):
         text = "\n\n".join(filter(None, (text, readable(calls))))

@@ -9,6 +9,7 @@ from graders_engine.graders.parse import json_schema
 from graders_engine.server.routes import Route
 from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
+from graders_engine.view.lengths.figures import lengths_json
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.overview import Overviews
 from graders_engine.view.prompts import prompts_json
@@ -28,6 +29,7 @@ def data_routes(view: View) -> list[Route]:
         ("POST", "runs/{run}/rows/{row}/grade", grade_answer),
         ("GET", "runs/{run}/export", export),
         ("GET", "runs/{run}/prompts", _prompts),
+        ("GET", "runs/{run}/lengths", lengths_json),
     ]
     return [*(route(view, *entry) for entry in own), *attempt_routes(view), *compare_routes(view)]
 

@@ -1,8 +1,8 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, h, fromTree, plural, replace, shown } from "./dom.js";
-import { CHANGES, pairView } from "./pair.js";
-import { changed, compareHref, runHref, withQuery } from "./state.js";
+import { aligned, count, h, fromTree, plural, replace, shown, visible } from "./dom.js";
+import { NAMES, moved, pairView } from "./pair.js";
+import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
 
 const TYPED_MS = 200;
@@ -19,7 +19,7 @@ const runName = (run) => run.replace(/^\d+:/, "").replace(/(\.results)?\.jsonl$/
 const pickers = (runs, query, go) => {
   const select = (name) => {
     const known = runs.some(({ run }) => run === query.get(name)) || !query.get(name);
-    const element = h("select", { "aria-label": `Run ${name.toUpperCase()}`, on: { change: () => go({ [name]: element.value }) } },
+    const element = h("select", { "aria-label": `Run ${name.toUpperCase()}`, title: visible(query.get(name) ?? ""), on: { change: () => go({ [name]: element.value }) } },
       h("option", { value: "" }, "choose a run"), known ? null : h("option", { value: query.get(name), selected: true }, shown(query.get(name))),
       runs.map(({ run, rows }) => h("option", { value: run, selected: run === query.get(name) }, shown(runName(run)), rows === null ? "" : `, ${plural(rows, "row")}`)));
     return element;
@@ -92,7 +92,7 @@ class Compare {
       clearTimeout(timer);
       if (this.search.value.trim() !== (this.query.get("q") ?? "")) void this.context.replace(this.address({ q: this.search.value.trim(), page: null, row: null }));
     };
-    this.search = h("input", { type: "search", placeholder: "Search items and samples of both", "aria-label": "Search items and samples of both", autocomplete: "off", spellcheck: "false",
+    this.search = h("input", { type: "search", placeholder: "Search items and samples", "aria-label": "Search items and samples of both", autocomplete: "off", spellcheck: "false",
       value: this.query.get("q") ?? "", on: { input: () => (clearTimeout(timer), (timer = setTimeout(searched, TYPED_MS))), change: searched } });
     this.counted = h("p", { class: "quiet small", role: "status" });
     this.table = h("div", { class: "pairs" });
@@ -165,32 +165,37 @@ class Compare {
       const isOn = now.includes(name);
       const next = isOn ? now.filter((one) => one !== name) : [...now, name];
       return h("a", { class: "chip button", href: this.address({ change: next, page: null, row: null }), "aria-current": isOn ? "true" : null, "data-change": name },
-        h("span", { class: `mark-of ${name}`, "aria-hidden": "true" }), CHANGES[name], " ", h("b", {}, count(this.data.counts[name])));
+        h("span", { class: `mark-of ${name}`, "aria-hidden": "true" }), NAMES[name], " ", h("b", {}, count(this.data.counts[name])));
     };
-    replace(this.chips, Object.keys(CHANGES).filter((name) => this.data.counts[name] || now.includes(name) || ["better", "worse", "same"].includes(name)).map(chip));
+    replace(this.chips, Object.keys(NAMES).filter((name) => this.data.counts[name] || now.includes(name) || ["better", "worse", "same"].includes(name)).map(chip));
     const total = Object.values(this.data.counts).reduce((sum, one) => sum + one, 0);
     const searching = this.data.search && !this.data.search.done ? `, searched ${count(this.data.search.scanned)} of ${count(this.data.search.of)}` : "";
     this.counted.textContent = `${this.data.count === total ? plural(total, "row") : `${count(this.data.count)} of ${plural(total, "row")}`}${searching}`;
   }
 
+  // The order that the rows are in: where none is asked for, a list of changes begins with the largest one.
   sortLink(label, up, down) {
-    const now = this.query.get("sort") ?? "row";
-    const next = now === down ? up : now === up ? null : down;
-    return h("a", { href: this.address({ sort: next === "row" ? null : next, page: null, row: null }) }, label, now === up ? " ↑" : now === down ? " ↓" : "");
+    const now = this.data.sort;
+    const next = now === down ? up : now === up ? "row" : down;
+    return h("a", { href: this.address({ sort: next, page: null, row: null }) }, label, now === up ? " ↑" : now === down ? " ↓" : "");
   }
 
   drawRows() {
-    const { rows, page, pages, data_problem: problem } = this.data;
+    const { rows, page, pages, data_problem: problem, search } = this.data;
+    if (!rows.length && search && !search.done) {
+      replace(this.pager);
+      return replace(this.table, h("div", { class: "empty", role: "status" }, h("h2", {}, "Searching …"), h("p", { class: "quiet" }, `${count(search.scanned)} of ${plural(search.of, "row")} of both runs; none passes so far.`)));
+    }
     if (!rows.length) {
       replace(this.pager);
       return replace(this.table, h("div", { class: "empty" }, h("h2", {}, "No row passes"), h("p", {}, h("a", { class: "button main", href: this.address({ change: null, q: null, page: null }) }, "Clear all filters"))));
     }
-    const head = (name, kind, content) => h("th", { scope: "col", class: kind, "aria-sort": this.query.get("sort") === name ? "ascending" : this.query.get("sort") === `-${name}` ? "descending" : null }, content);
+    const head = (name, kind, content) => h("th", { scope: "col", class: kind, "aria-sort": this.data.sort === name ? "ascending" : this.data.sort === `-${name}` ? "descending" : null }, content);
     replace(this.table,
       problem ? h("p", { class: "warning", dir: "auto" }, shown(problem)) : null,
       h("table", { class: "pair-table" }, h("caption", { class: "unseen" }, "Rows of both runs"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Row"), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
-          head("move", "number", this.sortLink("Change", "move", "-move")), h("th", { scope: "col" }, "Id"), h("th", { scope: "col" }, "Sample of B"))),
+        h("thead", {}, h("tr", {}, head("row", "row", this.sortLink("Row", "row", "row")), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
+          head("move", "number", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The part that changed most, and by how much" }, "Largest part"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
         h("tbody", {}, rows.map((row) => this.rowOf(row)))));
     const to = (next, label, rel) => next >= 1 && next <= pages
       ? h("a", { class: "button", href: this.address({ page: next > 1 ? next : null, row: null }), rel }, label)
@@ -199,16 +204,22 @@ class Compare {
     this.markOpen();
   }
 
+  // Whether either run has sub-rewards.
+  hasParts() {
+    return this.data.keys.length > 0;
+  }
+
   rowOf(row) {
     const reward = (value, status, blame) => [status === "scored" ? null : h("span", { class: `dot ${status}`, title: blame ? `${status} by ${blame}` : status }), " ", value === null ? h("span", { class: "quiet" }, "-") : aligned(value)];
-    const moved = row.before !== null && row.after !== null ? row.after - row.before : null;
+    const change = row.before !== null && row.after !== null ? row.after - row.before : null;
     const link = h("a", { href: this.address({ row: row.a }), class: "row-link" }, rowName(row.a), row.a === row.b ? null : h("span", { class: "quiet small" }, ` · ${row.b}`));
     const words = { newly_invalid: "newly invalid", newly_failed: "no answer", newly_valid: "newly valid" };
     const tr = h("tr", { "data-row": row.a, on: { click: (event) => {
       if (event.target instanceof Element && !event.target.closest("a") && !getSelection()?.toString()) void this.context.go(this.address({ row: row.a }));
     } } },
       h("th", { scope: "row" }, link), h("td", { class: "number" }, reward(row.before, row.status_before, row.blame_before)), h("td", { class: "number" }, h("b", {}, reward(row.after, row.status_after, row.blame_after))),
-      h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : [moved > 0 ? "+" : "", aligned(moved)])),
+      h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : moved(change))),
+      this.hasParts() && h("td", { class: "moved-part" }, !row.part ? h("span", { class: "quiet" }, "-") : [h("bdi", {}, shown(row.part.key)), " ", h("span", { class: "quiet" }, row.part.before === null ? "new" : row.part.after === null ? "gone" : moved(row.part.after - row.part.before))]),
       h("td", { class: "id", title: row.id }, h("bdi", {}, shown(row.id))), h("td", { class: "text-cell" }, h("code", { dir: "auto" }, excerptNodes(row.excerpt))));
     return tr;
   }
@@ -259,7 +270,7 @@ class Compare {
       replace(this.title, "Row ", shown(pair.a.row), pair.a.row === pair.b.row ? null : h("span", { class: "quiet" }, `, in B ${pair.b.row}`), pair.a.id ? h("span", { class: "quiet" }, " ", h("bdi", {}, shown(pair.a.id))) : null);
       this.place.textContent = pair.position ? `${count(pair.position)} of ${count(pair.of)}` : "";
       for (const name of ["previous", "next"]) this.steps[name].disabled = !pair[name];
-      replace(this.body, this.pairView(pair));
+      replace(this.body, pairView(pair, this));
       this.body.scrollTop = 0;
       if (!wasOpen) this.title.focus({ preventScroll: true });
     } catch (error) {
@@ -267,15 +278,5 @@ class Compare {
       replace(this.title, "Row ", shown(row));
       replace(this.body, h("p", { class: "problem", role: "alert", dir: "auto" }, shown(error.message)));
     }
-  }
-
-  // --- one row of both runs
-
-  pairView(pair) {
-    const whole = async (name, row) => (await this.api.blob(`runs/${encodeURIComponent(this.runs[name])}/rows/${encodeURIComponent(row)}/text?part=sample`, { signal: this.signal })).text();
-    const links = [["a", pair.a, "A"], ["b", pair.b, "B"]].map(([name, row, letter]) => h("a", { href: runHref(this.runs[name], "rows", row.row) }, `Row ${row.row} of ${letter}`));
-    const view = pairView(pair, whole);
-    view.append(h("p", { class: "line" }, links));
-    return view;
   }
 }

@@ -37,7 +37,7 @@ const serverRows = ({ context, runPath, query }) => {
   const of = (row, show) => ({
     like: likeOf(context.run, query(), row),
     whole: (part) => saveText(api, `${pathOf(row.row)}/text?${new URLSearchParams({ part })}`, `${row.row.replace("#", "-")}.${part.replace(/[^\w.-]+/g, "-")}.txt`, signal).catch(context.fail),
-    ask: async (event) => {
+    ask: row.read_only ? null : async (event) => {
       const button = event.target;
       button.disabled = true;
       button.textContent = "Grading …";

@@ -96,7 +96,7 @@ const makeRows = (data, section) => {
   const find = (selector) => section.querySelector(selector);
   const [holder, counted, more] = [find("#rows"), find("output"), find(".more")];
   const fields = Object.fromEntries(["words", "status", "flag", "from", "to"].map((name) => [name, find(`[name=${name}]`)]));
-  const hidden = new Set([...(data.timed ? [] : ["seconds"]), ...(rows.some(({ id }) => id) ? [] : ["id"])]);
+  const hidden = new Set(["length", ...(data.timed ? [] : ["seconds"]), ...(rows.some(({ id }) => id) ? [] : ["id"])]);
   let query = new URLSearchParams();
   let [among, limit, opened, opener] = [rows, BATCH, null, null];
 
