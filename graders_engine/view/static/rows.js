@@ -157,10 +157,8 @@ export const start = async (root, context) => {
     context.hasPrompts(data.grouped);
     const range = readRange(query.get("reward"));
     drawHeadline();
-    if (data.all.histogram.length) {
+    if (data.all.histogram.length)
       drawHistogram(chart, { bars: data.selection.histogram, all: data.all.histogram, range, choose: (chosen) => go(changed(query, { reward: chosen ? writeRange(chosen) : null, page: null, row: null })) });
-      chart.append(h("p", { class: "quiet small scale" }, "Heights are square roots of the counts"));
-    }
     drawChips(chips, { query, data, apply: go });
     flags.draw(query, data.flags, data.selected_flags);
     ranges.draw(query, data.keys);
