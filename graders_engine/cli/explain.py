@@ -21,7 +21,7 @@ from graders_engine.dataset.results.line import ResultLine, lines_of, results_in
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.explain import explain
-from graders_engine.report.row_texts import MOVED, RowKey, find_counted, keys_of
+from graders_engine.report.row_texts import RowKey, find_counted, keys_of, with_moved
 from graders_engine.report.terminal.explain import explanation_text
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.settings import EngineSettings
@@ -98,7 +98,7 @@ def command(
     try:
         key, raw, samples = _find_row(path, meta, keys_of(number, nth), results)
     except DataSetError as error:
-        raise error if data else DataSetError(f"{error} {MOVED}") from None
+        raise error if data else DataSetError(with_moved(error)) from None
     explanation = explain(
         settings,
         source,

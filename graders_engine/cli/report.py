@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
+from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING, Size
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
 from graders_engine.report.terminal.screen import screen_of
 
 _PATH = click.Path(path_type=Path)
+ROW_BYTES = 500
+"""About as long as a short row is in the page."""
 
 
 @contextmanager
@@ -43,6 +45,13 @@ def _no_collections() -> Iterator[None]:
 @PASSING
 @GROUP_SIZE
 @GROUP_BY
+@click.option(
+    "--embed",
+    "embed_bytes",
+    metavar="SIZE",
+    type=Size(),
+    help="Rows with texts in the page, such as 20MB (default: 5MB); of larger runs, a choice.",
+)
 @click.option("--no-html", is_flag=True, help="Only print the report.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; write no page.")
 @_no_collections()
@@ -53,6 +62,7 @@ def command(
     passing: float | None,
     group_size: int | None,
     group_by: str | None,
+    embed_bytes: int | None,
     no_html: bool,
     as_json: bool,
 ) -> None:
@@ -68,12 +78,12 @@ def command(
     "alone", "passing", and "at": "pass_at_k" and "best_of_k" for each "k".
     """
     from graders_engine.dataset.results.data import groups_of
-    from graders_engine.dataset.results.digest import digest
+    from graders_engine.dataset.results.digest import DRAWN, digest
     from graders_engine.dataset.results.meta import read_meta
     from graders_engine.report.html.place import require_place, write_page
     from graders_engine.report.numbers import numbers_of
     from graders_engine.report.provenance import Provenance
-    from graders_engine.report.row_texts import texts_of
+    from graders_engine.report.row_texts import BUDGET_BYTES, texts_of
     from graders_engine.report.run_json import numbers_json
     from graders_engine.report.terminal.report import report_text
 
@@ -85,14 +95,17 @@ def command(
     if group_by is not None:
         groups = groups_of(group_by, meta, data, results)
         meta["settings"] = {**meta.get("settings", {}), "group_by": groups.path}
-    numbers = numbers_of(digest(results, groups), meta, passing, group_size)
+    embed = embed_bytes or BUDGET_BYTES
+    drawn = max(DRAWN, embed // ROW_BYTES)
+    numbers = numbers_of(digest(results, groups, drawn), meta, passing, group_size)
     provenance = Provenance(results, meta, data)
     if as_json:
         report = numbers_json(numbers, provenance)
         click.echo(format_value(report, "json"))
         return
-    kept = numbers.digest.extremes() if no_html else numbers.digest.kept()
-    texts = texts_of(kept, meta, data, file=results)
+    rows = numbers.digest
+    others = () if no_html else rows.drawn.rows()
+    texts = texts_of(rows.extremes(), meta, data, embed, file=results, others=others)
     printed = page == STDOUT
     screen = screen_of(sys.stderr if printed else sys.stdout)
     click.echo(report_text(numbers, provenance, texts, screen), err=printed)
@@ -100,7 +113,7 @@ def command(
         return
     from graders_engine.report.html.page import report_page  # takes a while to import
 
-    text = report_page(numbers, provenance, texts)
+    text = report_page(numbers, provenance, texts, embed_bytes=embed)
     if printed:
         click.echo(text)
         return

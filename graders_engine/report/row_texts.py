@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,11 +18,16 @@ from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 
 MAX_CHARS, MIN_CHARS = 64_000, 2_000
 """Characters kept of an item or a sample: up to the first, and less if there are many, down to the second."""
-BUDGET_BYTES = 4_000_000
+BUDGET_BYTES = 5_000_000
 """All texts together have about as many bytes as this, or `MIN_CHARS` characters each."""
 _scope_of = scope_reader(None, lambda: False)
 _json = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 MOVED = "If the data set was moved, pass its path with --data."
+
+
+def with_moved(error: Exception) -> str:
+    """What is wrong with a data set, and the option that helps if it was moved, named once."""
+    return str(error) if "--data" in str(error) else f"{error} {MOVED}"
 
 
 class RowKey(NamedTuple):
@@ -45,6 +51,7 @@ class RowText(NamedTuple):
         item_chars: characters of the whole item.
         sample_chars: characters of the whole sample.
         id: the item's `id`; empty if it has none.
+        has_sample: whether the sample could be read.
     """
 
     item: str = ""
@@ -52,6 +59,7 @@ class RowText(NamedTuple):
     item_chars: int = 0
     sample_chars: int = 0
     id: str = ""
+    has_sample: bool = False
 
     def start(self, max_chars: int) -> RowText:
         """The same with at most so many characters of each text."""
@@ -74,10 +82,14 @@ class RowTexts:
     Attributes:
         texts: by row.
         why_none: a sentence that says why the texts are missing; empty if they are not.
+        left_out: rows without texts because those of others are long.
+        equal_items: what is said of a run whose rows have equal items.
     """
 
     texts: dict[RowKey, RowText] = field(default_factory=dict)
     why_none: str = ""
+    left_out: frozenset[RowKey] = frozenset()
+    equal_items: str = _EQUAL_ITEMS
 
     def id_of(self, result: ResultLine) -> str:
         """The item's id, or that of the row, by which people know it; empty if there is none."""
@@ -99,7 +111,7 @@ class RowTexts:
         again = len(items) - len(set(items))
         if not again or again < _EQUAL_SHARE * len(items):
             return []
-        return [_EQUAL_ITEMS]
+        return [self.equal_items]
 
 
 def texts_of(
@@ -109,6 +121,7 @@ def texts_of(
     budget_bytes: int = BUDGET_BYTES,
     *,
     file: Path | None = None,
+    others: Collection[ResultLine] = (),
 ) -> RowTexts:
     """Read the texts of these rows in one pass over the data set.
 
@@ -116,30 +129,76 @@ def texts_of(
         results: the rows.
         meta: what produced them; it says where the data set was and how its rows were read.
         data: where the data set is now, if it was moved.
-        budget_bytes: length of all texts together from which on less is kept of each.
+        budget_bytes: length of all texts together from which on the last of `others` are left out, and
+            without others less is kept of each.
         file: the results file, whose index shows that the rows are those that were graded.
+        others: more rows, the most wanted first.
     """
     if data is None and (data := data_path(meta)) is None:
         return RowTexts(
             why_none="The results do not say where their data set is; pass its path with --data."
         )
     keys = {RowKey(result.line, result.sample) for result in results}
+    wanted = _Others([RowKey(result.line, result.sample) for result in others], keys)
     try:
-        return RowTexts(_read(find_rows(data, meta, keys, file), budget_bytes))
+        texts = _read(find_rows(data, meta, keys, file), budget_bytes, wanted)
     except (DataSetError, InvalidRequest) as error:
-        return RowTexts(why_none=f"{error} {MOVED}")
+        return RowTexts(why_none=with_moved(error))
+    return RowTexts(texts, left_out=frozenset(wanted.left_out))
 
 
-def _read(rows: Iterable[tuple[RowKey, Any]], budget_bytes: int) -> dict[RowKey, RowText]:
-    """The texts of the rows: the more there are, the less is kept of each, so that memory is bounded."""
+class _Others:
+    """Rows whose texts are held while there is room for them.
+
+    Args:
+        order: the rows, the most wanted first.
+        keys: of all rows that are read, to which these are added, and from which those go that are left out.
+
+    Attributes:
+        left_out: the rows that are left out.
+    """
+
+    def __init__(self, order: list[RowKey], keys: set[RowKey]) -> None:
+        self._order = [key for key in order if key not in keys]
+        self._rank = {key: rank for rank, key in enumerate(self._order)}
+        self._keys = keys
+        self._held: list[tuple[int, int]] = []
+        self.left_out: set[RowKey] = set()
+        keys.update(self._order)
+
+    def add(self, key: RowKey, size: int) -> None:
+        """The texts of a row are held; of the rows that are not among these, nothing is done."""
+        if (rank := self._rank.get(key)) is not None:
+            heapq.heappush(self._held, (-rank, size))
+
+    def pop(self) -> tuple[RowKey, int] | None:
+        """The least wanted row that is held, and the size of its texts; it and all after it are left out."""
+        if not self._held:
+            return None
+        negative, size = heapq.heappop(self._held)
+        gone, self._order = self._order[-negative:], self._order[:-negative]
+        self.left_out.update(gone)
+        self._keys.difference_update(gone)
+        return gone[0], size
+
+
+def _read(
+    rows: Iterable[tuple[RowKey, Any]], budget_bytes: int, others: _Others
+) -> dict[RowKey, RowText]:
+    """The texts of the rows: the more there are, the less is kept, so that memory is bounded."""
     texts: dict[RowKey, RowText] = {}
     max_chars, held, last_item = MAX_CHARS, 0, ""
     for key, whole in whole_texts(rows):
-        if whole.item is not last_item:
-            last_item = whole.item
-            held += _bytes(whole.item[:max_chars])
+        if key in others.left_out:  # of a line with samples that are not
+            continue
         text = texts[key] = whole.start(max_chars)
-        held += _bytes(text.sample)
+        size = _bytes(text.sample) + (0 if whole.item is last_item else _bytes(text.item))
+        last_item = whole.item
+        held += size
+        others.add(key, size)
+        while held > budget_bytes and (last := others.pop()) is not None:
+            del texts[last[0]]
+            held -= last[1]
         while held > budget_bytes and max_chars > MIN_CHARS:
             max_chars //= 2
             texts = {key: text.start(max_chars) for key, text in texts.items()}
@@ -153,10 +212,12 @@ def whole_texts(rows: Iterable[tuple[RowKey, Any]]) -> Iterator[tuple[RowKey, Ro
     """The whole texts of rows that are as `find_rows` gives them; samples of a line share the item's text."""
     last_item, item_text = object(), ""
     for key, row in rows:
-        item, sample = _parts(row)
+        item, read = _parts(row)
         if item is not last_item:
             last_item, item_text = item, "" if item is None else readable(item)
-        yield key, RowText(item_text, sample, len(item_text), len(sample), _id(item))
+        sample = read or ""
+        has_sample = read is not None
+        yield key, RowText(item_text, sample, len(item_text), len(sample), _id(item), has_sample)
 
 
 def _id(item: Any) -> str:
@@ -204,14 +265,14 @@ def find_counted(
             return
 
 
-def _parts(row: Any) -> tuple[Any, str]:
-    """The item, None if there is none, and the text of the sample."""
+def _parts(row: Any) -> tuple[Any, str | None]:
+    """The item, None if there is none, and the text of the sample, None if it cannot be read."""
     if isinstance(row, Unreadable):
-        return None, ""
+        return None, None
     try:
         scope = _scope_of(row)
     except InvalidRow:
-        return row, ""
+        return row, None
     text = scope.output_text
     if "sample" in row and (calls := scope.sample_value("output_tools")):
         text = "\n\n".join(filter(None, (text, readable(calls))))

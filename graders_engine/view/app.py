@@ -35,6 +35,7 @@ DATA = (
     ("POST", "runs/{run}/rows/{row}/grade"),
     ("GET", "runs/{run}/export"),
     ("GET", "runs/{run}/prompts"),
+    ("GET", "runs/{run}/lengths"),
     ("GET", "runs/{run}/grader"),
     ("GET", "preflight"),
     ("GET", "preflight/row"),

@@ -53,6 +53,8 @@ class ViewColumns(RunColumns):
         histogram: the rewards that count in the mean.
         bars: of each row, its bar; -1 for a row in no mean.
         codes: of each row, the number of its prompt; None if rows are no samples of prompts.
+        lengths: the characters of each row's sample, NaN where that is not known; None until they are read,
+            from the data set.
         folder: where the arrays are.
 
     Raises:
@@ -77,6 +79,7 @@ class ViewColumns(RunColumns):
             key: self._mapped(f"sub-{number}", np.float64) for number, key in enumerate(self._names)
         }
         self.sets = [tuple(names) for names in known["flag_sets"]]
+        self.lengths: Floats | None = None
         found = known["histogram"]
         self.histogram = None if found is None else Histogram(tuple(found[0]), tuple(found[1]))
 
@@ -100,6 +103,16 @@ class ViewColumns(RunColumns):
         """The sub-rewards of one key, of each row; NaN for rows without one."""
         found: Floats | None = self._sub_rewards.get(key)
         return np.full(self._rows, np.nan) if found is None else found
+
+    def known_lengths(self) -> Floats:
+        """The characters of each row's sample; NaN where that is not known.
+
+        Raises:
+            DataSetError: they were not read.
+        """
+        if self.lengths is None:
+            raise DataSetError("The lengths of the samples were not read.")
+        return self.lengths
 
     def group_names(self, indexes: Ints) -> list[str | None]:
         """The names of the groups of these rows; None for a row without one."""
@@ -160,10 +173,15 @@ class ViewColumns(RunColumns):
         """
         return self.details_path.read_bytes(), np.fromfile(self.details_starts_path, np.int64)
 
-    def flag_counts(self) -> dict[str, int]:
-        """How many rows have each flag, in the order in which they first occur."""
+    def flag_counts(self, rows: NDArray[np.integer[Any]] | None = None) -> dict[str, int]:
+        """How many rows have each flag, in the order in which they first occur.
+
+        Args:
+            rows: indexes of the rows that count; None for all.
+        """
         counts: dict[str, int] = {}
-        of_sets = np.bincount(self.flag_sets, minlength=len(self.sets)).tolist()
+        sets = self.flag_sets if rows is None else self.flag_sets[rows]
+        of_sets = np.bincount(sets, minlength=len(self.sets)).tolist()
         for names, count in zip(self.sets, of_sets, strict=True):
             for name in names:
                 counts[name] = counts.get(name, 0) + count

@@ -95,16 +95,17 @@ class Reply:
 
 
 class StillReading(Exception):
-    """Raised when a run is being read for the first time.
+    """Raised when what is asked for is being read for the first time.
 
     Attributes:
         done: bytes that were read.
-        of: bytes in all.
+        of: bytes in all; 0 if that is not known.
+        what: is read, in words.
     """
 
-    def __init__(self, done: int, of: int) -> None:
-        super().__init__(f"{done} of {of}")
-        self.done, self.of = done, of
+    def __init__(self, done: int, of: int, what: str = "the results") -> None:
+        super().__init__(f"{what}: {done} of {of}")
+        self.done, self.of, self.what = done, of, what
 
 
 Handler = Callable[["View", Request], Any]
@@ -185,7 +186,7 @@ class View:
         try:
             answer = await self._in_thread(exchange, request, lambda: self._asked(handler, request))
         except StillReading as still:
-            reading = {"reading": {"done": still.done, "of": still.of}}
+            reading = {"reading": {"done": still.done, "of": still.of, "what": still.what}}
             answer = Reply(strict_json.encode(reading), 202)
         if not isinstance(answer, Reply):
             answer = Reply(await self._in_thread(exchange, request, lambda: _encoded(answer)))

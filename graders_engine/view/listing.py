@@ -32,6 +32,8 @@ def rows_json(view: View, request: Request) -> dict[str, Any]:
     return {
         "keys": run.keys,
         "flags": run.flags,
+        "selected_flags": run.columns.flag_counts(selection.order),
+        "grouped": run.grouped,
         "all": run.summary_all().as_json(),
         "selection": selection.summary.as_json(),
         "count": selection.count,
@@ -44,6 +46,7 @@ def rows_json(view: View, request: Request) -> dict[str, Any]:
                 "row": run.name_of(index),
                 "id": text.id,
                 **recorded_json(run.result(index), run.keys),
+                "length": text.sample_chars if text.has_sample else None,
                 "excerpt": excerpt,
             }
             for index, text, excerpt in zip(indexes, texts, excerpts, strict=True)

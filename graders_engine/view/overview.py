@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +29,12 @@ from graders_engine.view.trees import trees
 
 KEPT = 8
 """Overviews that are kept until their files change."""
+EQUAL_ITEMS = (
+    "Rows have equal items, as the samples of one prompt do. On this page each row counts by itself, so the "
+    "intervals are too narrow if they are such samples; graders report --group-by item counts the rows of an "
+    "item as one draw."
+)
+"""What is said of a run whose rows have equal items."""
 WAIT_S = 1.0
 """How long a request waits for one; it asks again then."""
 
@@ -54,7 +61,11 @@ class Overviews:
             "grouped": run.grouped,
             "unit": "samples" if run.grouped else "rows",
             **made,
-            "data": {"path": provenance.data, "problem": _data_problem(run, provenance)},
+            "data": {
+                "path": provenance.data,
+                "problem": _data_problem(run, provenance),
+                "bytes": _data_bytes(run),
+            },
             "needs": {"judge": needs.judge, "python": needs.python, "endpoint": needs.endpoint},
             "grader": provenance.grader or None,
             "grader_problem": grader.problem,
@@ -102,6 +113,7 @@ def _numbers_and_sections(view: View, run: OpenRun, run_id: str) -> dict[str, An
     numbers = numbers_of(digest(run.path), meta)
     provenance = Provenance(run.path, meta, view.data)
     texts = texts_of(numbers.digest.extremes(), meta, view.data, file=run.path)
+    texts = replace(texts, equal_items=EQUAL_ITEMS)
     rows = rows_address(run_id)
     return {
         "samples_per_prompt": numbers.groups.sizes[1] if numbers.groups else None,
@@ -124,3 +136,11 @@ def _data_problem(run: OpenRun, provenance: Provenance) -> str:
     except DataSetError as error:
         problem = str(error)
     return provenance.without_folders(problem)
+
+
+def _data_bytes(run: OpenRun) -> int | None:
+    """The bytes of the data set's lines; None if it cannot be read."""
+    try:
+        return int(run.data_texts.data().starts[-1])
+    except DataSetError:
+        return None

@@ -29,6 +29,7 @@ Mask = NDArray[np.bool_]
 Order = NDArray[np.int32]
 _ROW = re.compile(r"([1-9][0-9]{0,17})(?:#([1-9][0-9]{0,8}))?")
 _SUB = "sub."
+_SORTS = ("row", "reward", "seconds", "length")
 
 
 class Span(NamedTuple):
@@ -64,7 +65,7 @@ class Sort(NamedTuple):
     """An order of rows. Equal ones are in the order of the data; those without a value are last.
 
     Attributes:
-        by: "row", "reward", "seconds" or "sub".
+        by: "row", "reward", "seconds", "length" (of the sample) or "sub".
         key: of the sub-reward, for "sub".
         descending: whether the largest value is first.
     """
@@ -95,6 +96,7 @@ class Query:
         flags: rows with one of these; all without any.
         reward: of the reward that counts in the mean (`ResultLine.counted`).
         seconds: of the grading's time.
+        length: of the characters of the sample.
         sub_rewards: by key; rows must pass all.
         sort: the order.
         page: from 1; None for the first, or the one on which `row` stands.
@@ -108,6 +110,7 @@ class Query:
     flags: tuple[str, ...] = ()
     reward: Span | None = None
     seconds: Span | None = None
+    length: Span | None = None
     sub_rewards: tuple[tuple[str, Span], ...] = ()
     sort: Sort = FILE_ORDER
     page: int | None = None
@@ -227,9 +230,9 @@ def _sort(values: Sequence[str]) -> Sort:
     descending = by != text
     if by.startswith(_SUB):
         return Sort("sub", by.removeprefix(_SUB), descending)
-    if by not in ("row", "reward", "seconds"):
+    if by not in _SORTS:
         raise _Wrong(
-            f"must be row, reward, seconds or sub.KEY, or one of these after a minus sign, but it is '{text}'"
+            f"must be {', '.join(_SORTS)} or sub.KEY, or one of these after a minus sign, but it is '{text}'"
         )
     return Sort(by, "", descending)
 
@@ -255,6 +258,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Sequence[str]], Any]]] = {
     "flag": ("flags", _texts),
     "reward": ("reward", _spanned),
     "seconds": ("seconds", _spanned),
+    "length": ("length", _spanned),
     "sort": ("sort", _sort),
     "page": ("page", _count),
     "per_page": ("per_page", _per_page),
@@ -302,6 +306,8 @@ def mask_of(query: Query, columns: ViewColumns) -> Mask | None:
         parts.append(query.reward.holds(columns.counted))
     if query.seconds:
         parts.append(query.seconds.holds(columns.seconds))
+    if query.length:
+        parts.append(query.length.holds(columns.known_lengths()))
     parts += [span.holds(columns.sub_rewards(key)) for key, span in query.sub_rewards]
     if not parts:
         return None
@@ -316,8 +322,8 @@ def order_of(sort: Sort, columns: ViewColumns) -> Order | None:
     if sort.by == "row":
         return _by_row(columns, descending=sort.descending)
     values = columns.sub_rewards(sort.key) if sort.by == "sub" else columns.counted
-    if sort.by == "seconds":
-        values = columns.seconds
+    if sort.by in ("seconds", "length"):
+        values = columns.seconds if sort.by == "seconds" else columns.known_lengths()
     rows = _by_row(columns, descending=False)
     ordered = values if rows is None else values[rows]
     # NaN is sorted behind all numbers; equal values stay as they stand.

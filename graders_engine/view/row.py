@@ -25,6 +25,7 @@ from graders_engine.view.shown_values import as_text, fields_of, item_json, samp
 
 MAX_SIBLINGS = 256
 """Samples of a prompt in the strip of a row."""
+READ_ONLY = "This page is read only, so it cannot be graded again here."
 _NAME = re.compile(r"(\d{1,18})(?:#(\d{1,18}))?")
 
 
@@ -115,6 +116,7 @@ def row_json(
     else:
         again = grader.again(request, text.row, text.scope, costly=costly)
     outcome = again.outcome
+    read_only = view.read_only and bool(again.why_not)
     return {
         "row": recorded.name,
         "line": recorded.line,
@@ -134,7 +136,8 @@ def row_json(
         "graded": "recorded" if outcome is None else "again",
         "differs": outcome is not None and differs(recorded, outcome),
         "again": None if outcome is None else again_json(outcome),
-        "why_recorded": again.why_not,
+        "why_recorded": f"{again.why_not} {READ_ONLY}" if read_only else again.why_not,
+        "read_only": view.read_only,
         "item": item_json(text.row),
         "judges": [judge_json(call) for call in again.calls],
         "data_problem": text.problem,

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from graders_engine.errors import Mistake
+from graders_engine.report import html
 from graders_engine.server.exchange import HTML, Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
@@ -46,9 +47,10 @@ class _File(NamedTuple):
 
 @cache
 def _files() -> dict[str, _File]:
-    """By name, the files that are served."""
+    """By name, the files that are served: those of this room, and those that the report's file has, too."""
     found = {}
-    for entry in files(__package__).joinpath("static").iterdir():
+    folders = (files(room).joinpath("static") for room in (html.__name__, __package__))
+    for entry in (entry for folder in folders for entry in folder.iterdir()):
         suffix = "." + entry.name.rpartition(".")[2]
         if suffix in _TYPES:
             content = entry.read_bytes()

@@ -22,7 +22,7 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.rows.shards import Shard, cut_by_value
 from graders_engine.errors import DataSetError, InvalidRequest
-from graders_engine.report.row_texts import MOVED, RowKey, RowText, whole_texts
+from graders_engine.report.row_texts import RowKey, RowText, whole_texts, with_moved
 from graders_engine.view import cache
 
 if (
@@ -136,8 +136,7 @@ class RunTexts:
         try:
             self._rows, self._problem = self._opened(), ""
         except (DataSetError, InvalidRequest) as error:
-            hint = "" if self._data else f" {MOVED}"
-            self._rows, self._problem = None, f"{error}{hint}"
+            self._rows, self._problem = None, str(error) if self._data else with_moved(error)
         except Exception as error:  # noqa: BLE001 - said in place of the texts: those who wait would wait for ever
             what = error or type(error).__name__
             self._rows, self._problem = None, f"The data set cannot be read: {what}."

@@ -71,9 +71,9 @@ class Run(NamedTuple):
 def read(results: Path, data: Path | None = None) -> Run:
     meta = read_meta(results)
     numbers = numbers_of(digest(results), meta)
-    return Run(
-        results, numbers, Provenance(results, meta), texts_of(numbers.digest.kept(), meta, data)
-    )
+    rows = numbers.digest
+    texts = texts_of(rows.extremes(), meta, data, others=rows.drawn.rows())
+    return Run(results, numbers, Provenance(results, meta), texts)
 
 
 @pytest.fixture(scope="session")

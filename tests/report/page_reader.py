@@ -23,7 +23,8 @@ ADDRESSES = {
 }
 """The attributes of an element that make a browser load something."""
 ROW = (
-    "name", "kind", "reward", "served", "parts", "ms", "flags", "item", "sample", "cut", "prompt", "answers",
+    "name", "kind", "reward", "served", "parts", "seconds", "flags", "item", "sample", "cut", "prompt",
+    "answers",
 )  # fmt: skip
 """What the values of a row in the page's data are."""
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from graders_engine.report.html import page as page_module
 from graders_engine.report.html.page import report_page
+from graders_engine.report.html.rendering import environment, script_of, source_of
 from tests.report.conftest import Run, read
 from tests.report.page_reader import ADDRESSES, Reader, rows_of
 
@@ -50,7 +52,7 @@ def test_the_policy_allows_exactly_this_style_and_this_script(page: str, read_pa
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     for name in ("style", "script"):
-        (inside,) = re.findall(f"<{name}>(.*?)</{name}>", page, re.DOTALL)
+        (inside,) = re.findall(f'<{name}(?: type="module")?>(.*?)</{name}>', page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy
     # With this policy the browser ignores these and logs an error.
@@ -192,3 +194,22 @@ def test_a_key_keeps_every_character_in_the_head_of_its_column(tmp_path: Path) -
     run = read(results)
     page = Reader(report_page(run.numbers, run.provenance, run.texts))
     assert ("th", "C#") in page.texts
+
+
+def test_modules_have_the_form_in_which_they_are_put_into_one_script() -> None:
+    made = environment(())
+    known: dict[str, set[str]] = {}
+    for name in page_module.MODULES:
+        source = source_of(made, name)
+        starts = [line for line in source.split("\n") if re.match(r"import\b|export\b", line)]
+        for line in starts:
+            found = re.fullmatch(r'import \{ ([\w, ]+) \} from "\./([\w-]+\.js)";', line)
+            if found is None:
+                assert re.match(r"export (?:const|class|function|async function) \w+", line), line
+            else:  # of a module that stands before it, and names that it exports
+                assert set(found[1].split(", ")) <= known[found[2]], line
+        assert not re.search(r"\bimport\s*\(|\bawait import\b|export default", source), name
+        known[name] = set(re.findall(r"^export (?:async )?\w+ (\w+)", source, re.MULTILINE))
+        assert name not in ("main.js", "api.js")
+    script = script_of({name: source_of(made, name) for name in page_module.MODULES})
+    assert not re.search(r"^(?:import|export)\b", script, re.MULTILINE)

@@ -12,8 +12,10 @@ from graders_engine import Engine
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.report.formatting import format_number
 from graders_engine.report.html.page import report_page
+from graders_engine.report.html.rendering import environment, script_of, source_of
 from tests.report.browser import Page, find_browser, visit
 from tests.report.conftest import HOSTILE, Run, read
+from tests.view import hostile_rows
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
@@ -21,7 +23,8 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrom
 ROWS = "[...document.querySelectorAll('#rows tbody tr')]"
 NAMES = f"{ROWS}.map(row => row.cells[0].textContent)"
 COUNT = "document.querySelector('#table output').textContent"
-OPENED = "document.querySelector('dialog[open] h2')?.textContent ?? null"
+OPENED = "document.querySelector('.drawer:not([hidden]) #row-title')?.textContent ?? null"
+DRAWER = "document.querySelector('.drawer').innerText"
 
 
 def written(run: Run, folder: Path) -> Path:
@@ -75,13 +78,6 @@ def filtered(**values: str) -> str:
     )
 
 
-def pressed(key: str) -> str:
-    return (
-        f"(document.activeElement ?? document).dispatchEvent(new KeyboardEvent('keydown',"
-        f" {{key: {key!r}, bubbles: true, cancelable: true}}))"
-    )
-
-
 AFTER_A_MOMENT = "new Promise(done => setTimeout(done, 50))"
 
 
@@ -92,22 +88,43 @@ async def follow(page: Page, action: str) -> Any:
     return await page.evaluate(OPENED)
 
 
-def test_hostile_texts_change_nothing(hostile: Run, tmp_path: Path) -> None:
-    async def look(page: Page) -> tuple[str, int, list[list[str]]]:
-        texts = []
-        for line in range(1, 2 * len(HOSTILE) + 1):
-            assert await follow(page, f"location.hash = 'line-{line}'") == f"Row {line}"
-            inside = "[...document.querySelectorAll('dialog pre')].map(part => part.textContent)"
-            texts.append(await page.evaluate(inside))
-        title = await page.evaluate("document.title")
-        return title, await page.evaluate("document.scripts.length"), texts
+@pytest.mark.parametrize(("width", "scheme"), [(420, "dark"), (1280, "light")])
+def test_rows_that_try_to_run_or_to_hide_do_no_harm(
+    width: int, scheme: str, tmp_path: Path
+) -> None:
+    """Every row opens by its key, and none of the texts does anything."""
+    page_file = written(read(hostile_rows.write(tmp_path)), tmp_path)
+    harm = (
+        "[window.ran ?? null, document.scripts.length, innerWidth - document.documentElement.scrollWidth,"
+        " document.querySelectorAll('img, iframe, base, form').length]"
+    )
 
-    title, scripts, texts = visit(written(hostile, tmp_path), look, tmp_path / "profile")
-    assert title == "names </title><script>1</script> \\u202e: reward report"
-    assert scripts == 2
-    assert texts[0][-1] == HOSTILE[0]
-    assert texts[2][-1] == HOSTILE[1]
-    assert texts[-1][-1] == HOSTILE[-1]
+    async def look(page: Page) -> list[list[Any]]:
+        await page.look(width, scheme=scheme)
+        found = [[await follow(page, "location.hash = '1'"), *await page.evaluate(harm)]]
+        for _ in hostile_rows.ROWS[1:]:
+            await page.press("j")
+            found.append([await page.evaluate(OPENED), *await page.evaluate(harm)])
+        return found
+
+    found = visit(page_file, look, tmp_path / "profile")
+    numbers = range(1, len(hostile_rows.ROWS) + 1)
+    assert found == [[f"Row {number}", None, 2, 0, 0] for number in numbers]
+
+
+def test_the_texts_of_a_row_are_whole_and_characters_that_hide_are_there_by_name(
+    hostile: Run, tmp_path: Path
+) -> None:
+    async def look(page: Page) -> list[str]:
+        texts = []
+        for number in range(len(HOSTILE)):
+            await follow(page, f"location.hash = '{2 * number + 1}'")
+            texts.append(await page.evaluate("document.querySelector('.output .text').textContent"))
+        return texts
+
+    texts = visit(written(hostile, tmp_path), look, tmp_path / "profile")
+    assert [texts[0], texts[1], texts[-1]] == [HOSTILE[0], HOSTILE[1], HOSTILE[-1]]
+    assert texts[4] == "left to right RLOgnihtyrevePDF isolate LRI mark LRM"
 
 
 def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
@@ -124,9 +141,12 @@ def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
 def test_numbers_are_written_as_in_the_rest_of_the_report(page_file: Path, tmp_path: Path) -> None:
     numbers = [0, 1, -1, 0.9, 0.8999999999999999, 1 / 3, 2e-3, 1e-3, 9.9e-4, 1234.5678, 1e6, 123456.5, -0.25,
                2.5e-7, 1e300, -12345678.9, 41, 0.00005]  # fmt: skip
+    script = script_of({"dom.js": source_of(environment(()), "dom.js")})
 
     async def look(page: Page) -> list[str]:
-        texts: list[str] = await page.evaluate(f"{json.dumps(numbers)}.map(formatNumber)")
+        texts: list[str] = await page.evaluate(
+            f"{script} {json.dumps(numbers)}.map(modules['dom.js'].number)"
+        )
         return texts
 
     texts = visit(page_file, look, tmp_path / "profile")
@@ -150,18 +170,18 @@ def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
         await page.evaluate(filtered(words="note7."))
         marks = "[...document.querySelectorAll('{} mark')].map(mark => mark.textContent)"
         found.append(await page.evaluate(marks.format("#rows")))
-        await follow(page, "location.hash = 'line-7-2'")
-        found.append(await page.evaluate(marks.format("dialog")))
+        await follow(page, f"{ROWS}[1].querySelector('a').click()")
+        found.append(await page.evaluate(marks.format(".drawer")))
         return found
 
     deep, two, literal, flag, details, none, prompt, in_table, in_view = visit(
         small_file, look, tmp_path / "profile"
     )
-    assert deep == [["7#1", "7#2", "7#3"], "3 of the 60 samples on this page"]
+    assert deep == [["7#1", "7#2", "7#3"], "3 of the 60 samples in this file"]
     assert two[0] == ["7#2"]
     assert literal[0] == ["1#3", *(f"{line}#3" for line in range(10, 20))]
     assert flag[0] == details[0] == [f"{line}#3" for line in range(1, 21)]
-    assert none == [[], "0 of the 60 samples on this page"]
+    assert none == [[], "0 of the 60 samples in this file"]
     assert prompt[0] == ["15#1", "15#2"]
     assert in_table == ["note7."] * 3
     assert in_view == ["note7."]
@@ -187,94 +207,102 @@ def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_sample
     small_file: Path, tmp_path: Path
 ) -> None:
     async def look(page: Page) -> tuple[Any, ...]:
-        opened = await follow(page, "location.hash = 'line-19-3'")
-        text = await page.evaluate("document.querySelector('dialog').innerText")
+        opened = await follow(page, "location.hash = '19#3'")
+        text = await page.evaluate(DRAWER)
         samples = await page.evaluate(
-            "[...document.querySelectorAll('.samples th')].map(cell => cell.textContent)"
+            "[...document.querySelectorAll('.samples a')].map(link => link.dataset.sample)"
         )
-        first = await follow(page, "location.hash = 'line-4'")
-        closed = await follow(page, "document.querySelector('dialog .bar button').click()")
+        half = await follow(page, "location.hash = '19#2'")
+        formula = await page.evaluate("document.querySelector('.formula').textContent")
+        first = await follow(page, "location.hash = '4'")
+        closed = await follow(page, "document.querySelector('.drawer [aria-label=Close]').click()")
         address = await page.evaluate("location.hash + document.activeElement.textContent")
-        missing = await follow(page, "location.hash = 'line-99'")
-        return opened, text, samples, first, closed, address, missing, await page.evaluate(COUNT)
+        await follow(page, "location.hash = '99'")
+        missing = await page.evaluate(DRAWER)
+        return opened, text, samples, half, formula, first, closed, address, missing
 
-    opened, text, samples, first, closed, address, missing, count = visit(
+    opened, text, samples, half, formula, first, closed, address, missing = visit(
         small_file, look, tmp_path / "profile"
     )
     assert opened == "Row 19#3"
     for part in (
-        "invalid (sample)", "Served", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19", "sample_parse_error",
-        "P19", "first, second: `sample.output_json`",
+        "invalid, as served, because of the sample", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19",
+        "sample_parse_error", "P19", "first, second: `sample.output_json`",
     ):  # fmt: skip
         assert part in text
     assert samples == ["19#1", "19#2", "19#3"]
+    assert half == "Row 19#2"
+    assert formula == "0.75 * first + 0.25 * second\n= 0.75 * 0 + 0.25 * 1\n= 0.25"
     assert first == "Row 4#1"
-    assert (closed, address) == (None, "#table4#1")
-    assert (missing, count) == (None, "Row 99 is not on this page.")
+    assert (closed, address) == (None, "#?4#1")
+    assert "Row 99 is not in this file." in missing
 
 
 def test_keys_go_to_the_search_and_through_the_rows_that_were_found(
     small_file: Path, tmp_path: Path
 ) -> None:
     async def look(page: Page) -> list[Any]:
-        await page.evaluate(pressed("/"))
+        await page.press("/")
         found = [await page.evaluate("document.activeElement.name")]
         await page.evaluate(filtered(words="cow"))
         found.append(await follow(page, f"{ROWS}[1].querySelector('a').click()"))
-        keys = ("n", "ArrowRight", "p", "ArrowLeft", "ArrowLeft", "ArrowLeft")
-        found += [await follow(page, pressed(key)) for key in keys]
-        found.append(await page.evaluate("document.querySelector('dialog .note').textContent"))
+        for key in ("j", "ArrowDown", "k", "ArrowUp", "k", "k", "]", "["):
+            await page.press(key)
+            found.append(await page.evaluate(OPENED))
+        found.append(await page.evaluate("document.querySelector('.drawer .place').textContent"))
+        found.append(await page.evaluate("location.hash"))
+        await page.press("Escape")
+        found.append(await page.evaluate(OPENED))
+        found.append(await page.evaluate(COUNT))
         return found
 
-    name, *opened, place = visit(small_file, look, tmp_path / "profile")
+    name, *opened, place, address, closed, count = visit(small_file, look, tmp_path / "profile")
     assert name == "words"
-    lines = [2, 3, 4, 3, 2, 1, 1]
-    assert opened == [f"Row {line}#2" for line in lines]
-    assert place == "1 of 20"
+    assert opened == [f"Row {row}" for row in ("2#2", "3#2", "4#2", "3#2", "2#2", "1#2", "1#2", "1#3", "1#2")]
+    assert (place, address) == ("1 of 20", "#?q=cow&row=1%232")
+    assert (closed, count) == (None, "20 of the 60 samples in this file")
 
 
-def test_other_sections_link_to_rows_and_to_the_rows_with_a_flag(
+def test_other_sections_link_to_rows_and_the_address_holds_what_was_asked_for(
     small_file: Path, tmp_path: Path
 ) -> None:
-    async def look(page: Page) -> tuple[Any, ...]:
-        await page.evaluate("document.querySelector('#flags [data-flag] a').click()")
-        by_flag = await page.evaluate(COUNT)
-        opened = await follow(page, "document.querySelector('#cards summary a').click()")
-        return by_flag, opened
+    async def look(page: Page) -> list[Any]:
+        found = []
+        for link in ("#flags [data-flag] a", "#overview [data-status=scored] a", "#rewards svg a"):
+            click = "dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))"
+            await follow(page, f"document.querySelector('{link}').{click}")
+            found.append([await page.evaluate("location.hash"), await page.evaluate(COUNT)])
+        found.append(await follow(page, "document.querySelector('#cards summary a').click()"))
+        await follow(page, "history.back()")
+        found.append(await page.evaluate(COUNT))
+        return found
 
-    by_flag, opened = visit(small_file, look, tmp_path / "profile")
-    assert by_flag == "20 of the 60 samples on this page"
+    flag, status, bar, opened, back = visit(small_file, look, tmp_path / "profile")
+    assert flag == ["#?flag=sample_parse_error", "20 of the 60 samples in this file"]
+    assert status == ["#?status=scored", "40 of the 60 samples in this file"]
+    assert bar == ["#?reward=0.0..0.0", "20 of the 60 samples in this file"]
     assert opened == "Row 1#3"
+    assert back == bar[1]
 
 
-def test_the_table_sorts_by_any_column_and_shows_more_on_demand(
+def test_the_table_sorts_by_its_heads_and_shows_more_on_demand(
     page_file: Path, tmp_path: Path
 ) -> None:
     async def look(page: Page) -> list[Any]:
         found = []
-        for column in (2, 2, 1, 0):
-            await page.evaluate(
-                f"document.querySelectorAll('#rows thead button')[{column}].click()"
-            )
-            cells = f"{ROWS}.map(row => row.cells[{column}].textContent)"
+        for head in ("reward", "reward", "row"):
+            await follow(page, f"document.querySelector('[data-key=sort-{head}]').click()")
+            cells = f"{ROWS}.map(row => row.querySelector('.{head}').textContent)"
             found.append(await page.evaluate(cells))
-            found.append(
-                await page.evaluate("document.querySelector('#rows th[aria-sort]').ariaSort")
-            )
         await page.evaluate("document.querySelector('.more').click()")
         found.append(await page.evaluate(NAMES))
         return found
 
-    rising, first, falling, second, status, _, lines, _, more = visit(
-        page_file, look, tmp_path / "profile"
-    )
-    assert (first, second) == ("ascending", "descending")
-    rewards = [float(text) for text in rising]
-    assert rewards == sorted(rewards)
-    highest = [float(text) for text in falling]
+    falling, rising, lines, more = visit(page_file, look, tmp_path / "profile")
+    highest, lowest = ([float(text) for text in texts] for texts in (falling, rising))
     assert highest == sorted(highest, reverse=True)
-    assert highest[0] > rewards[-1]
-    assert set(status) == {"failed"}
+    assert lowest == sorted(lowest)
+    assert highest[-1] > lowest[0]
     assert more[: len(lines)] == lines
     assert len(more) == 2 * len(lines)
     places = [tuple(map(int, name.split("#"))) for name in more]

@@ -19,7 +19,7 @@ BROWSER = find_browser()
 
 
 @contextmanager
-def viewed(folder: Path) -> Iterator[str]:
+def viewed(folder: Path, *options: str) -> Iterator[str]:
     """The address that `graders view` prints for a folder, with its key."""
     command = [
         sys.executable,
@@ -30,6 +30,7 @@ def viewed(folder: Path) -> Iterator[str]:
         "--no-open",
         "--port",
         "0",
+        *options,
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -133,9 +134,9 @@ class Tab:
 
 
 @contextmanager
-def browsing(folder: Path, profile: Path) -> Iterator[Tab]:
-    """A browser on a page over a folder."""
-    with viewed(folder) as address, asyncio.Runner() as runner:
+def browsing(folder: Path, profile: Path, *options: str) -> Iterator[Tab]:
+    """A browser on a page over a folder, which `graders view` serves with further options."""
+    with viewed(folder, *options) as address, asyncio.Runner() as runner:
         opened = open_browser(str(BROWSER), profile)
         page = runner.run(opened.__aenter__())
         try:

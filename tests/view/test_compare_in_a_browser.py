@@ -66,6 +66,13 @@ def test_the_figures_stand_above_the_rows_and_chips_filter_them(tab: Tab) -> Non
         "[...document.querySelectorAll('.compare .chip')].map(one => one.textContent)"
     )
     assert [chip.strip() for chip in chips] == ["better 0", "worse 68", "newly invalid 1", "same 1"]
+    assert "Prompts" not in tab.text("#bar nav")  # no prompt has several samples
+    tab.click(".chip[data-change=worse]")
+    tab.until(f"{NAMES}.length === 50 && location.search.includes('worse')")
+    tab.until("document.querySelector('th[aria-sort=ascending]').textContent.startsWith('Change')")
+    assert tab.text(".pair-table tbody .moved-part").startswith("vendor")
+    tab.click(".chip[data-change=worse]")
+    tab.until("!document.querySelector('th[aria-sort=ascending]').textContent.startsWith('Change')")
     tab.click(".chip[data-change=newly_invalid]")
     tab.until(f"{NAMES}.length === 1")
     assert tab.query["change"] == "newly_invalid"
@@ -87,6 +94,11 @@ def test_a_row_opens_with_both_samples_by_words(tab: Tab) -> None:
     first, second = tab.value(rewards)
     assert first > second
     assert "0.75 * 1.0 + 0.25 * 1.0" in tab.text(".pair-view .formula")
+    parts = "[...document.querySelectorAll('.parts-of-both tbody tr')].map(one => [...one.children].slice(0, 4).map(cell => cell.textContent))"  # noqa: E501 - one expression
+    (total, vendor) = tab.value(parts)
+    assert total == ["total", "1", "1", "same"]
+    assert vendor[0] == "vendor"
+    assert float(vendor[3]) == pytest.approx(float(vendor[2]) - float(vendor[1]), abs=1e-4)
 
 
 def test_keys_lead_from_row_to_row_and_out_again(tab: Tab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -119,6 +120,34 @@ def test_rows_are_in_the_order_that_is_asked_for(sort: str, page: Page) -> None:
     assert values == sorted(values, reverse=sort.startswith("-"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "sort", "largest_first"),
+    [
+        ("change=worse", "move", lambda row: row["after"] - row["before"]),
+        ("change=better", "-move", lambda row: row["before"] - row["after"]),
+        ("change=better&change=worse", "-size", lambda row: -abs(row["after"] - row["before"])),
+    ],
+    ids=["worse", "better", "both"],
+)
+def test_a_list_of_changes_begins_with_the_largest(
+    changes: str, sort: str, largest_first: Callable[[Any], float], page: Page
+) -> None:
+    found = page.json(f"compare?{RUNS}&{changes}")
+    assert found["sort"] == sort
+    sizes = [round(largest_first(row), 9) for row in found["rows"]]
+    assert sizes == sorted(sizes)
+    assert page.json(f"compare?{RUNS}&{changes}&sort=row")["sort"] == "row"
+    assert page.json(f"compare?{RUNS}")["sort"] == "row"
+
+
+def test_each_pair_names_the_part_that_changed_most(page: Page) -> None:
+    found = page.json(f"compare?{RUNS}")
+    assert found["keys"] == ["total", "vendor"]
+    changed = [row for row in found["rows"] if row["change"] != "same"]
+    assert {row["part"]["key"] for row in changed} == {"total"}
+    assert all(abs(row["part"]["after"] - row["part"]["before"]) == 1 for row in changed)
+
+
 def test_rows_are_matched_by_what_they_are_and_not_by_their_line(page: Page) -> None:
     found = page.json("compare?a=old.jsonl&b=later.jsonl")
     assert found["comparison"]["pairs"]["by"] != "line"
@@ -169,7 +198,7 @@ def test_runs_of_other_rows_are_refused_with_the_reason(page: Page) -> None:
     [
         ("a=old.jsonl", "`b` is missing"),
         (f"{RUNS}&change=improved", "`change` must be one of"),
-        (f"{RUNS}&sort=size", "`sort` must be one of"),
+        (f"{RUNS}&sort=width", "`sort` must be one of"),
         (f"{RUNS}&page=0", "`page` must be a number"),
         (f"{RUNS}&q=/(/", "expression"),
         (f"{RUNS}&by=item.nothing", "item.nothing"),

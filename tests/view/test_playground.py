@@ -300,6 +300,21 @@ def test_a_grader_is_saved_beside_its_run(page: Page, folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def test_what_is_no_grader_is_not_saved_and_all_of_its_mistakes_are_said(
+    page: Page, folder: Path
+) -> None:
+    wrong = json.loads(TEXT)
+    wrong["graders"]["total"]["operation"] = "is"
+    wrong["calculate_output"] = "0.75 * totals"
+    answer = saved(page, "grader-5.json", grader=json.dumps(wrong, indent=2))
+    assert (answer.status, answer.error["code"]) == (400, "invalid_grader")
+    first, *mistakes = answer.error["message"].splitlines()
+    assert first == "This is no valid grader, so it is not saved:"
+    assert len(mistakes) == 2
+    assert all(mistake.startswith("Line ") for mistake in mistakes)
+    assert not (folder / "sub" / "grader-5.json").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
@@ -339,6 +354,7 @@ def test_a_link_is_not_written_through(page: Page, folder: Path, tmp_path: Path)
 
 def test_a_page_that_only_reads_tries_and_saves_nothing(folder: Path) -> None:
     page = Page(folder, read_only=True)
+    assert page.json("runs/sub%2Frun.jsonl/grader")["read_only"] is True
     assert saved(page, "grader-4.json").status == 403
     assert page.post("try", {"run": RUN, "grader": TEXT}).status == 403
     assert not (folder / "sub" / "grader-4.json").exists()

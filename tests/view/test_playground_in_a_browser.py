@@ -168,6 +168,55 @@ def test_a_data_set_alone_can_be_tried_on(browser: Tab) -> None:
     browser.is_quiet()
 
 
+def test_what_is_offered_goes_away_with_escape_and_with_the_focus(tab: Tab) -> None:
+    isnt_there = "document.querySelector('.offers').hidden"
+    put(tab, '"eq"', '"')
+    tab.until("!document.querySelector('.offers').hidden")
+    tab.press("Escape")
+    tab.until(isnt_there)
+    tab.write("e")  # the same word: nothing comes back
+    tab.until(f"""{AREA}.value.includes('"operation": "e')""")
+    assert tab.value(isnt_there)
+    put(tab, "{{item.total}}", "{{item.t")
+    tab.until("!document.querySelector('.offers').hidden")
+    tab.click(".play .effect label")
+    tab.until(isnt_there)
+
+
+def test_what_is_no_grader_is_not_saved(tab: Tab) -> None:
+    put(tab, '"eq"', '"is"')
+    tab.click(".draft header button.main")
+    tab.until("document.querySelector('dialog.save[open] input')")
+    tab.press("Enter")
+    tab.until(
+        "document.querySelector('dialog.save [role=alert]').textContent.startsWith('This is no valid grader')"
+    )
+    tab.click("dialog.save header button")
+    # The browser logs every status that is an error, also an expected one.
+    tab.page.messages[:] = [one for one in tab.page.messages if "400" not in one]
+
+
+def test_the_prompts_are_reached_from_the_playground_of_a_run_that_was_not_looked_at(
+    tab: Tab,
+) -> None:
+    tab.value("localStorage.removeItem('graders-prompts-sub/run.jsonl')")
+    tab.go(PLAYGROUND)
+    tab.until("document.querySelector('#bar nav a[href$=prompts]')")
+
+
+def test_a_page_that_only_reads_offers_neither_trying_nor_saving(
+    folder: Path, tmp_path: Path
+) -> None:
+    with browsing(folder, tmp_path, "--read-only") as tab:
+        tab.start()
+        tab.until("document.querySelector('table.runs th a')")
+        tab.go(PLAYGROUND)
+        assert tab.text(".play .notes").startswith("This page is read only")
+        assert tab.value(f"{AREA}.readOnly")
+        assert tab.value("document.querySelectorAll('.play button.main, .play select').length") == 0
+        tab.is_quiet()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1280, "dark")])
 def test_it_fits_the_screen(width: int, scheme: str, tab: Tab) -> None:
     tab.look(width, scheme)

@@ -19,11 +19,22 @@ from tests.view.conftest import INVOICE
 RUN = "runs/sub%2Frun.jsonl"
 ESTIMATE = {"value", "low", "high", "rows", "groups"}
 SUMMARY = {"rows", "mean", "statuses", "blames", "histogram", "sub_rewards"}
-ROW = {"row", "id", "status", "blame", "reward", "sub_rewards", "flags", "seconds", "excerpt"}
+ROW = {
+    "row",
+    "id",
+    "status",
+    "blame",
+    "reward",
+    "sub_rewards",
+    "flags",
+    "seconds",
+    "length",
+    "excerpt",
+}
 DETAIL = {
     "row", "line", "sample_number", "id", "group", "status", "blame", "reward", "served", "seconds", "flags",
     "sub_rewards", "previous", "next", "position", "of", "siblings", "parts", "formula", "graded", "differs",
-    "again", "why_recorded", "item", "sample", "judges", "data_problem",
+    "again", "why_recorded", "read_only", "item", "sample", "judges", "data_problem",
 }  # fmt: skip
 """The keys that the page's modules read."""
 
@@ -69,6 +80,7 @@ def test_a_page_of_rows_has_what_the_table_shows(page: Page) -> None:
     found = page.json(f"{RUN}/rows?status=invalid&sort=-reward&per_page=50")
     assert set(found) == {
         "keys", "flags", "all", "selection", "count", "page", "pages", "per_page", "row", "rows", "search",
+        "selected_flags", "grouped",
         "data_problem",
     }  # fmt: skip
     assert set(found["all"]) == set(found["selection"]) == SUMMARY

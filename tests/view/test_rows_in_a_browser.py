@@ -45,7 +45,11 @@ def test_a_run_is_opened_from_its_folder_and_a_flag_leads_to_its_rows(browser: T
     browser.until("!location.hash")  # the key has left the address
     browser.until("document.querySelector('.mean-cell b')")
     assert browser.text(".runs tbody th a") == "sub/run.jsonl"
-    browser.click(".runs tbody th a")
+    browser.click(".runs tbody td.grader")
+    browser.until("document.querySelector('#length .within')")
+    assert browser.text("#length .within").lstrip("+-").startswith("0.")
+    title = browser.value("document.querySelector('#bar .chooser').title")
+    assert title.startswith("sub/run.jsonl: ")
     browser.click(".report a[href*='flag=sample_parse_error']")
     browser.until(f"/^\\d+ of 160 rows$/.test({COUNTED})")
     assert browser.query == {"flag": "sample_parse_error"}
@@ -67,6 +71,49 @@ def test_a_bar_filters_by_its_range_and_back_undoes_it(tab: Tab) -> None:
     tab.value("history.back()")
     tab.until(f"{COUNTED} === '160 rows'")
     assert tab.query == {}
+
+
+def test_the_length_of_samples_is_a_column_a_filter_and_beside_the_rewards(tab: Tab) -> None:
+    tab.click(".rows th.length a")
+    tab.until("document.querySelector('th.length[aria-sort=descending]')")
+    cells = "[...document.querySelectorAll('.rows td.length')].map(one => Number(one.textContent))"
+    lengths = tab.value(cells)
+    assert lengths == sorted(lengths, reverse=True)
+    tab.click(".menu:has(.by-length) > summary")
+    rows = tab.until("document.querySelector('.quarters td').textContent")
+    tab.click(".quarters tbody a")
+    tab.until(f"{COUNTED} === '{rows} of 160 rows'")
+    low, high = tab.query["length"].split("..")
+    tab.until(f"Math.max(...{cells}) <= {high}")
+    assert min(tab.value(cells)) >= float(low)
+    assert tab.text(".held .chip").startswith("characters ")
+
+
+def test_while_a_search_goes_on_it_is_said_how_far_it_is(tab: Tab) -> None:
+    tab.value(
+        "(() => { const real = window.real = fetch; window.fetch = async (...asked) => {"
+        " const answer = await real(...asked); if (!String(asked[0]).includes('rows?q=')) return answer;"
+        " const data = { ...await answer.json(), rows: [], search: { done: false, scanned: 3, of: 160 } };"
+        " return new Response(JSON.stringify(data)) } })()"
+    )
+    tab.press("/")
+    tab.write("nowhere")
+    tab.until(
+        "document.querySelector('.table .empty')?.textContent.startsWith('Searching …3 of 160 rows')"
+    )
+    tab.value("window.fetch = window.real")
+    tab.until("document.querySelector('.table .empty h2').textContent === 'No row passes'")
+
+
+def test_counts_of_flags_are_those_of_the_selection(tab: Tab) -> None:
+    option = "document.querySelector('[aria-label=Flag] option:last-child').textContent"
+    whole = tab.value(option)
+    assert " of " not in whole
+    tab.go(f"{RUN}/rows?status=scored")
+    tab.until(f"{COUNTED}.includes(' of 160')")
+    assert tab.value(option) == whole.replace("(", "(0 of ")
+    assert not tab.value("!!document.querySelector('.chart .scale')")  # no bar flattens the others
+    assert tab.value("document.querySelectorAll('.histogram .axis').length") > 2
 
 
 def test_a_drag_over_all_bars_keeps_every_row_with_a_reward(tab: Tab) -> None:

@@ -18,8 +18,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--data-a", "--data-b", "--force", "--reference-field", "--reference-template",
     ),
     "Result": (
-        "--json", "--report", "run --format", "--field", "--show-output", "--html", "--no-html", "--passing",
-        "--group-size", "--top", "--explain", "--out-dir", "--url", "--quiet",
+        "--json", "--report", "run --format", "--field", "--show-output", "--html", "--no-html", "--embed",
+        "--passing", "--group-size", "--top", "--explain", "--out-dir", "--url", "--quiet",
     ),
     "Checks": ("--select", "--ignore", "--only", "--service", "--rows", "--max-calls"),
     "Exit code": ("--fail-on", "--fail-under", "--max-invalid", "--max-failed", "--fail-if-worse"),

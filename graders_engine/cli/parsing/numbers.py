@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import click
@@ -22,6 +23,32 @@ class Finite(click.types.FloatParamType):
 
 
 FINITE = Finite()
+
+
+class Size(click.ParamType):
+    """A number of bytes, as in 20MB or 500kB; a number alone is of bytes."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number of bytes that the text says."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(value.strip())
+        size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+        if size < 1:
+            self.fail(f"'{value}' is not a size such as 20MB or 500kB.", param, ctx)
+        return size
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|k|kB|MB|GB|M|G|B)", re.IGNORECASE)
+_UNITS = {
+    unit + ending: factor
+    for unit, factor in (("", 1), ("k", 10**3), ("m", 10**6), ("g", 10**9))
+    for ending in ("", "b")
+}
 
 PASSING = click.option(
     "--passing",

@@ -232,17 +232,18 @@ def _distinct(results: list[ResultLine]) -> list[ResultLine]:
     return list({(row.line, row.sample): row for row in results}.values())
 
 
-def digest(path: Path, groups: LineGroups | None = None) -> Digest:
+def digest(path: Path, groups: LineGroups | None = None, drawn: int = DRAWN) -> Digest:
     """Read a results file.
 
     Args:
         path: the file.
         groups: the groups of its rows in place of those that are recorded.
+        drawn: how many rows to keep of prompts that are drawn at random.
 
     Raises:
         DataSetError: the file cannot be read, or a line is not a result.
     """
-    content = Digest()
+    content = Digest(drawn=TopK(drawn, _place_in_draw))
     for _, result in results_in(lines_of(path)):
         if groups is not None:
             result = msgspec.structs.replace(result, group=groups.names.get(result.line))

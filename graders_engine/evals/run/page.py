@@ -49,7 +49,8 @@ def _with_report(results: Path, summary: RunSummary) -> str:
 
     meta = read_meta(results)
     numbers = numbers_of(digest(results), meta)
-    texts = texts_of(numbers.digest.kept(), meta, file=results)
+    rows = numbers.digest
+    texts = texts_of(rows.extremes(), meta, file=results, others=rows.drawn.rows())
     return report_page(numbers, Provenance(results, meta), texts, summary)
 
 

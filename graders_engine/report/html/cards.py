@@ -21,12 +21,12 @@ DETAIL_CHARS = 1000
 """Characters of a flag's details on a card."""
 LISTED = 12
 """Sub-rewards on a card."""
-KINDS: dict[str, str] = {
-    "scored": STATUS_MEANINGS["scored"],
-    **{str(blame): text for blame, text in BLAME_MEANINGS.items() if blame != "infrastructure"},
-    "failed": BLAME_MEANINGS["infrastructure"],
-}
-"""What a row is, and what that means: scored, failed, or else who is to blame."""
+KINDS: tuple[str, ...] = (
+    "scored",
+    *(str(blame) for blame in BLAME_MEANINGS if blame != "infrastructure"),
+    "failed",
+)
+"""What a row is: scored, failed, or else who is to blame."""
 
 
 @dataclass(frozen=True, slots=True)

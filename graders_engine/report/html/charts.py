@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import median
 from types import MappingProxyType
 
 from graders_engine.report.formatting import format_number
@@ -28,8 +29,10 @@ _MIN_GAP = 10
 _TICK_DISTANCE, _WIDE_TICK_DISTANCE = 46, 96
 """Distances at which the numbers below the axis do not touch; the second, on a narrow screen, where the
 letters are larger."""
-_FLAT, _FLAT_SHARE = 0.03, 0.5
-"""The vertical scale is logarithmic if this share of the bars is lower than this part of the highest."""
+TALL = 10
+"""Bars are as high as the square roots of their counts if one has over so many times the median count."""
+_MARK_DISTANCE = 24
+"""Distance of the counts at the vertical axis where its scale is not even."""
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 """Size of a sparkline, in SVG units."""
 
@@ -109,8 +112,8 @@ def bar_chart(
     room = _BESIDE_STEP * len(others) + _BESIDE_GAP if others else 0
     end = WIDTH - room
     counts = [count for count in (*histogram.counts, *others.values()) if count]
-    is_log = sum(count < _FLAT * max(counts) for count in counts) >= _FLAT_SHARE * len(counts)
-    height_of, y_ticks = (_log_scale if is_log else _linear_scale)(max(counts))
+    is_root = max(counts) > TALL * median(counts)
+    height_of, y_ticks = (_root_scale if is_root else _linear_scale)(max(counts))
     places = _Places.of(histogram, end)
     bars = [
         replace(_bar(label, count, middle, width, height_of), span=span)
@@ -125,8 +128,8 @@ def bar_chart(
     in_bars = dict(zip(histogram.labels, served_counts, strict=True))
     middles = [end + _BESIDE_GAP + (at + 0.5) * _BESIDE_STEP for at in range(len(others))]
     notes = []
-    if is_log:
-        notes.append("The vertical scale is logarithmic.")
+    if is_root:
+        notes.append("The heights are the square roots of the counts.")
     if not places.to_scale:
         notes.append("The values are evenly spaced, not to scale.")
     return BarChart(
@@ -223,15 +226,19 @@ def _linear_scale(highest: int) -> tuple[Callable[[int], float], tuple[Tick, ...
     )
 
 
-def _log_scale(highest: int) -> tuple[Callable[[int], float], tuple[Tick, ...]]:
-    """A scale from a third of a row, so that a bar of one row can be seen, to the highest count."""
-    top = math.log10(3 * highest)
+def _root_scale(highest: int) -> tuple[Callable[[int], float], tuple[Tick, ...]]:
+    """A scale on which a hundredth of the highest count has a tenth of its height."""
 
     def height_of(count: int) -> float:
-        return _PLOT_HEIGHT * math.log10(3 * count) / top
+        return max(_PLOT_HEIGHT * math.sqrt(count / highest), 1.0)
 
-    marks = [10**power for power in range(len(str(highest)))]
-    return height_of, tuple(Tick(_short(mark), _svg(AXIS - height_of(mark))) for mark in marks)
+    marks = [0]
+    for power in range(len(str(highest))):
+        for mark in (factor * 10**power for factor in (1, 2, 5)):
+            if mark <= highest and height_of(mark) - height_of(marks[-1]) >= _MARK_DISTANCE:
+                marks.append(mark)
+    at = {mark: AXIS - (height_of(mark) if mark else 0) for mark in marks}
+    return height_of, tuple(Tick(_short(mark), _svg(at[mark])) for mark in marks)
 
 
 def _bar(

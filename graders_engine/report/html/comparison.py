@@ -13,7 +13,6 @@ from graders_engine.dataset.results.changes import Change
 from graders_engine.dataset.results.compare import Comparison, RowChange
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
-from graders_engine.outcome import details_line
 from graders_engine.report import formatting
 from graders_engine.report.compared import (
     in_samples,
@@ -28,19 +27,26 @@ from graders_engine.report.compared import (
     what_is_paired,
 )
 from graders_engine.report.html.marked import Marked, marked
-from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.html.rendering import (
+    SHARED_MODULES,
+    environment,
+    policy_hash,
+    script_of,
+    source_of,
+    style_of,
+    with_rows,
+)
+from graders_engine.report.html.row_data import rows_json
 from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
-from graders_engine.report.visible import cut, one_line, visible
+from graders_engine.report.visible import one_line, visible
 from graders_engine.statistics.paired import Paired
 from graders_engine.version import __version__
 
-ITEM_CHARS = 4_000
-"""Characters of an item."""
 SUMMARY_CHARS = 120
 """Characters of a text in the line of a row that is closed."""
-LISTED = 24
-"""Sub-rewards that are listed with a row."""
+_MODULES = (*SHARED_MODULES, "pair.js", "recorded.js", "comparison-rows.js")
+"""The modules of the page's script, each after those that it imports."""
 _SECTION = re.compile(r'(?s)<section id="([\w-]+)".*?>\n(.*?)</section>')
 _HEADING = re.compile("<h2 [^>]*>(.*?)</h2>")
 _FILTERS = (
@@ -56,29 +62,21 @@ _FILTERS = (
 
 @dataclass(frozen=True, slots=True)
 class ChangedRow:
-    """A row whose results differ, with its texts.
+    """A row whose results differ, as it is listed.
 
     Attributes:
+        key: its name in A.
         name: its line and sample; both if B has another line.
         before: its reward in A, or its status.
         after: the same in B.
         excerpt: the start of B's text, on one line.
-        sub_rewards: (key, reward in A, reward in B, whether they differ), at most `LISTED`.
-        flags: ("A" or "B", flag, details).
-        item: the start of the item.
-        item_after: that of B's item, if it is another one.
-        texts: A's text and B's with their difference marked; None if neither is known.
     """
 
+    key: str
     name: str
     before: str
     after: str
     excerpt: str
-    sub_rewards: list[tuple[str, str, str, bool]]
-    flags: list[tuple[str, str, str]]
-    item: str
-    item_after: str
-    texts: tuple[Marked, Marked] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class ChangedValue:
 def comparison_page(
     comparison: Comparison, texts: tuple[RowTexts, RowTexts], origins: Sequence[Provenance] = ()
 ) -> str:
-    """The whole page, as text to be encoded as UTF-8; it loads nothing and runs nothing.
+    """The whole page, as text to be encoded as UTF-8; it loads nothing, as `report_page` says.
 
     Args:
         comparison: the comparison.
@@ -105,7 +103,12 @@ def comparison_page(
         origins: of both runs; the folders of their files are left out of the page.
     """
     made = environment(_FILTERS)
-    style = source_of(made, "page.css") + source_of(made, "comparison.css")
+    style = style_of(made, "rows.css", "comparison.css")
+    changed = {
+        (row.before.name, row.after.name): row
+        for row in (*comparison.changed_most, *comparison.status_changes)
+    }
+    script = script_of({name: source_of(made, name) for name in _MODULES}) if changed else ""
     ways = {LINE: "line of one data set", ITEM: "equal item"}
     names = _short_names(comparison)
     grouped = in_samples(comparison)
@@ -153,9 +156,11 @@ def comparison_page(
         version=__version__,
         style=style,
         style_hash=policy_hash(style),
+        script=script,
+        script_hash=policy_hash(script),
     )
     # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
-    return visible(page)
+    return with_rows(visible(page), _pairs_json(list(changed.values()), texts, origins))
 
 
 def comparison_sections(
@@ -201,37 +206,27 @@ def _differences(comparison: Comparison) -> Iterator[tuple[str, Paired]]:
 
 
 def _changed_row(row: RowChange, texts: tuple[RowTexts, RowTexts]) -> ChangedRow:
-    (item, before), (item_after, after) = (
-        tuple(side.of(result)[:2])
-        for side, result in zip(texts, (row.before, row.after), strict=True)
-    )
-    keys = list(dict.fromkeys((*row.before.sub_rewards, *row.after.sub_rewards)))[:LISTED]
-    parts = [(row.before.sub_rewards.get(key), row.after.sub_rewards.get(key)) for key in keys]
+    before, after = texts[0].of(row.before).sample, texts[1].of(row.after).sample
     return ChangedRow(
+        key=row.before.name,
         name=row_names(row),
         before=standing(row.before),
         after=standing(row.after),
         excerpt=one_line(after or before, SUMMARY_CHARS),
-        sub_rewards=[
-            (
-                one_line(key, 60),
-                formatting.format_reward(old),
-                formatting.format_reward(new),
-                old != new,
-            )
-            for key, (old, new) in zip(keys, parts, strict=True)
-        ],
-        flags=[
-            (side, flag, cut(details_line(details), 600)[0])
-            for side, result in (("A", row.before), ("B", row.after))
-            for flag, details in result.flags.items()
-        ],
-        item=cut(item or item_after, ITEM_CHARS)[0],
-        item_after=cut(item_after, ITEM_CHARS)[0]
-        if item and item_after and item != item_after
-        else "",
-        texts=marked(before, after) if before or after else None,
     )
+
+
+def _pairs_json(
+    rows: Sequence[RowChange], texts: tuple[RowTexts, RowTexts], origins: Sequence[Provenance]
+) -> str:
+    """The rows of both runs as JSON for the page's script."""
+    graders = [origin.grader for origin in origins] or [{}, {}]
+    sides = [[row.before for row in rows], [row.after for row in rows]]
+    first, second = (
+        rows_json(results, side, grader, _without_folders(side.why_none, origins))
+        for results, side, grader in zip(sides, texts, graders, strict=True)
+    )
+    return f'{{"a":{first},"b":{second}}}'
 
 
 def _changed_value(change: Change) -> ChangedValue:

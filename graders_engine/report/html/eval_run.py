@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from graders_engine.report import formatting
 from graders_engine.report.html import charts
-from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.html.rendering import environment, policy_hash, style_of
 from graders_engine.report.visible import one_line, shorten, start_of, visible
 from graders_engine.version import __version__
 
-STYLES = ("page.css", "eval-run.css")
+STYLE = "eval-run.css"
+"""The page's own style, after that of all pages."""
 FILTERS = (
     formatting.format_count,
     formatting.format_number,
@@ -120,7 +121,7 @@ def run_page(summary: RunSummary) -> str:
         summary: what it says.
     """
     made = environment(FILTERS)
-    style = "".join(source_of(made, name) for name in STYLES)
+    style = style_of(made, STYLE)
     page = made.get_template("eval-run.html.jinja").render(
         run=summary,
         numbers=None,

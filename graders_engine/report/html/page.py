@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,19 @@ from graders_engine.outcome import SERVED
 from graders_engine.report import formatting
 from graders_engine.report.html import charts, eval_run
 from graders_engine.report.html.cards import KINDS, cards, kind_label, slowest
-from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.html.rendering import (
+    SHARED_MODULES,
+    environment,
+    policy_hash,
+    script_of,
+    source_of,
+    style_of,
+    with_rows,
+)
 from graders_engine.report.html.row_data import row_data
 from graders_engine.report.numbers import Numbers
 from graders_engine.report.provenance import UNFINISHED, Provenance
-from graders_engine.report.row_texts import RowTexts
+from graders_engine.report.row_texts import BUDGET_BYTES, RowTexts
 from graders_engine.report.visible import one_line, shorten, start_of, visible
 
 MAX_GRADER_CHARS = 20_000
@@ -40,8 +49,8 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
     start_of,
 )
 """The functions that the templates use as filters, under the same names."""
-_SCRIPTS = ("text.js", "row-data.js", "row-view.js", "page.js")
-"""The parts of the page's script, in their order."""
+MODULES = (*SHARED_MODULES, "table.js", "recorded.js", "report-rows.js")
+"""The modules of the page's script, each after those that it imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ def report_page(
     provenance: Provenance,
     texts: RowTexts,
     run: eval_run.RunSummary | None = None,
+    *,
+    embed_bytes: int = BUDGET_BYTES,
 ) -> str:
     """The whole page, as text to be encoded as UTF-8.
 
@@ -73,27 +84,34 @@ def report_page(
         provenance: what produced the numbers.
         texts: the texts of the rows that are shown.
         run: the run of an eval that the results are of; the page begins with it.
+        embed_bytes: how many bytes the rows may take that the page lists and opens.
     """
     made = environment((*_FILTERS, *eval_run.FILTERS))
-    styles = ("page.css",) if run is None else eval_run.STYLES
-    style, script = (
-        "".join(source_of(made, name) for name in names) for names in (styles, _SCRIPTS)
-    )
+    style = style_of(made, "rows.css", *(() if run is None else (eval_run.STYLE,)))
+    script = script_of({name: source_of(made, name) for name in MODULES})
     why_no_texts = provenance.without_folders(texts.why_none)
+    viewed = f"graders view {shlex.quote(provenance.results.name)}" if run is None else ""
+    rows = row_data(
+        numbers.digest,
+        texts,
+        provenance.grader,
+        why_no_texts,
+        viewed=viewed,
+        budget_bytes=embed_bytes,
+    )
     template = "page.html.jinja" if run is None else "eval-run.html.jinja"
     page = made.get_template(template).render(
         **_values(numbers, provenance, texts, run),
         engine=provenance.engine,
-        row_data=row_data(numbers.digest, texts, why_no_texts)
-        if numbers.digest.tally.rows
-        else None,
+        row_data=rows if numbers.digest.tally.rows else None,
+        viewed=viewed,
         style=style,
         style_hash=policy_hash(style),
         script=script,
         script_hash=policy_hash(script),
     )
     # Jinja has escaped markup; this does the same for characters that hide or change the reading direction.
-    return visible(page)
+    return with_rows(visible(page), rows.json)
 
 
 def _warnings(provenance: Provenance, run: eval_run.RunSummary | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from graders_engine.preflight.options import LIMITS
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report import formatting
 from graders_engine.report.html.ladder import as_written, ladder_of
-from graders_engine.report.html.rendering import environment, policy_hash, source_of
+from graders_engine.report.html.rendering import environment, policy_hash, style_of
 from graders_engine.report.preflight_verdicts import counted, time_of
 from graders_engine.report.stored_preflight import NotAsked, StoredFinding, StoredReport, stored
 from graders_engine.report.visible import one_line, start_of, visible
@@ -52,7 +52,7 @@ def preflight_page(report: PreflightReport) -> str:
         report: what was found.
     """
     made = environment(_FILTERS)
-    style = source_of(made, "page.css") + source_of(made, "preflight.css")
+    style = style_of(made, "preflight.css")
     page = made.get_template("preflight.html.jinja").render(
         **_values(stored(report), _no_link, PLACES),
         style=style,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from graders_engine.dataset.results.digest import EXTREMES, FLAGGED, Digest
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.language.formula import Formula
+from graders_engine.language.span import SourceError
 from graders_engine.report.formatting import format_count, rows_name
-from graders_engine.report.html.cards import KINDS, kind_of_row
-from graders_engine.report.row_texts import RowTexts
-from graders_engine.report.visible import one_line, shorten, start_of, visible
-from graders_engine.report.width import short_names
+from graders_engine.report.html.cards import kind_of_row
+from graders_engine.report.row_texts import BUDGET_BYTES, RowKey, RowTexts
+from graders_engine.report.visible import shorten, visible_json
 
-BUDGET_BYTES = 5_000_000
-"""Bytes of the rows on the page."""
-COLUMNS, COLUMN_CHARS = 6, 24
-"""Sub-rewards that have a column in the table, and characters of the head of a column."""
 ID_CHARS = 200
 """Characters of a prompt's id."""
 DETAIL_CHARS = 20_000
@@ -37,7 +36,6 @@ class RowData:
         total: rows of the run.
         unit: what they are called: "rows" or "samples".
         cut: how many of the rows have a text that is cut.
-        columns_left_out: how many sub-rewards have no column in the table.
     """
 
     json: str
@@ -45,30 +43,42 @@ class RowData:
     total: int
     unit: str
     cut: int
-    columns_left_out: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows of the run are on the page."""
+        return self.held == self.total
 
     @property
     def chosen(self) -> str:
         """Which rows are on the page, as a sentence."""
         total = format_count(self.total)
-        if self.held == self.total:
-            return f"All {total} {self.unit} of the run are on this page."
+        if self.whole:
+            return f"All {total} {self.unit} of the run are in this file."
         return (
-            f"{format_count(self.held)} of {total} {self.unit} are on this page: the first {FLAGGED} of each "
+            f"{format_count(self.held)} of {total} {self.unit} are in this file: the first {FLAGGED} of each "
             f"flag, of {EXTREMES} prompts the lowest and of {EXTREMES} the highest reward, the "
             f"{EXTREMES} slowest, and all {self.unit} of prompts drawn at random, as many as fit."
         )
 
 
 def row_data(
-    digest: Digest, texts: RowTexts, why_no_texts: str = "", budget_bytes: int = BUDGET_BYTES
+    digest: Digest,
+    texts: RowTexts,
+    grader: Mapping[str, Any],
+    why_no_texts: str = "",
+    *,
+    viewed: str = "",
+    budget_bytes: int = BUDGET_BYTES,
 ) -> RowData:
     """The rows of a run, as many as fit, in the order of the data set.
 
     Args:
         digest: the run.
         texts: of the rows that it keeps.
+        grader: its JSON, of which the types of the parts and the formula are taken.
         why_no_texts: a sentence in place of the texts; empty if they are known.
+        viewed: the command that shows all rows; empty if there is none.
         budget_bytes: how long the rows may be together.
     """
     unit = rows_name(grouped=digest.grouped)
@@ -77,28 +87,75 @@ def row_data(
     encoded: list[tuple[tuple[int, int], bytes]] = []
     size = 0
     for result in digest.kept():
+        if RowKey(result.line, result.sample) in texts.left_out:
+            break
         row = writer.row(result)
         size += len(row) + writer.new_item_bytes
         if size > budget_bytes and encoded:
             break
         encoded.append(((result.line, result.sample), row))
-    heads = short_names([one_line(key, 1000) for key in keys[:COLUMNS]], COLUMN_CHARS)
-    content: dict[str, Any] = {
-        "keys": list(map(visible, keys)),
-        "columns": list(zip(heads, map(visible, keys), strict=False)),
-        "kinds": KINDS,
+    more = {
         "timed": digest.is_slow,
         "unit": unit,
-        "whyNoTexts": why_no_texts,
+        "viewed": viewed,
         "whole": len(encoded) == digest.tally.rows,
-        "items": writer.items,
-        "prompts": writer.prompts,
     }
-    head = msgspec.json.encode(content).removesuffix(b"}")
-    rows = b",\n".join(row for _, row in sorted(encoded))
-    json = head.replace(b"<", b"\\u003c") + b',"rows":[\n' + rows + b"]}"
-    left_out = max(len(keys) - COLUMNS, 0)
-    return RowData(json.decode(), len(encoded), digest.tally.rows, unit, writer.cut, left_out)
+    whole = writer.data([row for _, row in sorted(encoded)], grader, why_no_texts, more)
+    return RowData(whole, len(encoded), digest.tally.rows, unit, writer.cut)
+
+
+def rows_json(
+    results: Sequence[ResultLine],
+    texts: RowTexts,
+    grader: Mapping[str, Any],
+    why_no_texts: str = "",
+) -> str:
+    """Some rows of a run as `RowData.json` has them.
+
+    Args:
+        results: the rows.
+        texts: of them.
+        grader: as for `row_data`.
+        why_no_texts: the same.
+    """
+    writer = _Writer(list(dict.fromkeys(key for row in results for key in row.sub_rewards)), texts)
+    return writer.data([writer.row(result) for result in results], grader, why_no_texts)
+
+
+def _json(value: Any) -> bytes:
+    """A value as JSON without "<" and without characters that hide or change the reading direction."""
+    try:
+        encoded = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # half a character
+        encoded = json.dumps(value, separators=(",", ":"))
+    return visible_json(encoded).replace("<", "\\u003c").encode()
+
+
+def _types(grader: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """The type of the grader of each key; of a grader without parts, its own."""
+    parts = grader.get("graders")
+    if not isinstance(parts, Mapping):
+        return [str(grader.get("type", ""))]
+    found = (parts.get(key) for key in keys)
+    return [str(part.get("type", "")) if isinstance(part, Mapping) else "" for part in found]
+
+
+def _formula(grader: Mapping[str, Any], keys: Sequence[str]) -> list[str] | None:
+    """A multi's formula in pieces: every second one is a key."""
+    source = grader.get("calculate_output")
+    if not isinstance(source, str):
+        return None
+    try:
+        formula = Formula.compile(source, None)
+    except SourceError:  # of another version
+        return None
+    if not set(formula.names) <= set(keys):
+        return None
+    pieces, end = [], 0
+    for use in formula.uses:
+        pieces += [source[end : use.start], use.text]
+        end = use.end
+    return [*pieces, source[end:]]
 
 
 class _Writer:
@@ -119,7 +176,6 @@ class _Writer:
         self._keys, self._texts = keys, texts
         self._item_numbers: dict[str, int] = {}
         self._prompt_numbers: dict[str | int, int] = {}
-        self._encode = msgspec.json.Encoder().encode
         self.items: list[str] = []
         self.prompts: list[str] = []
         self.new_item_bytes = self.cut = 0
@@ -132,7 +188,6 @@ class _Writer:
             for chars, start in ((text.item_chars, text.item), (text.sample_chars, text.sample))
         ]
         self.cut += any(whole)
-        answers = {**result.labels, **result.repeats}
         parts = result.sub_rewards
         values = (
             result.name,
@@ -140,26 +195,41 @@ class _Writer:
             result.reward,
             result.served,
             [parts.get(key) for key in self._keys] if parts else [],
-            round(1000 * result.seconds, 3),
-            {
-                visible(flag): start_of(details, DETAIL_CHARS)
-                for flag, details in result.flags.items()
-            },
+            round(result.seconds, 6),
+            {flag: _start(details, DETAIL_CHARS) for flag, details in result.flags.items()},
             self._item(text.item),
-            visible(text.sample),
+            text.sample,
             whole,
             self._prompt(result),
-            {visible(key): answers[key] for key in answers},
+            {**result.labels, **result.repeats},
         )
-        return self._encode(values).replace(b"<", b"\\u003c")
+        return _json(values)
+
+    def data(
+        self,
+        rows: Sequence[bytes],
+        grader: Mapping[str, Any],
+        why_no_texts: str,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
+        """The rows with all that the script needs of them."""
+        content = {
+            "keys": self._keys,
+            "types": _types(grader, self._keys),
+            "formula": _formula(grader, self._keys),
+            "whyNoTexts": why_no_texts,
+            **more,
+            "items": self.items,
+            "prompts": self.prompts,
+        }
+        head = _json(content).removesuffix(b"}")
+        return (head + b',"rows":[\n' + b",\n".join(rows) + b"]}").decode()
 
     def _prompt(self, result: ResultLine) -> int:
         """The number of a row's prompt among `prompts`."""
         number = self._prompt_numbers.setdefault(result.prompt, len(self.prompts))
         if number == len(self.prompts):
-            group = result.group
-            is_named = group is not None and group != str(result.line)
-            self.prompts.append(shorten(str(group), ID_CHARS) if is_named else "")
+            self.prompts.append(shorten(self._texts.id_of(result), ID_CHARS))
         return number
 
     def _item(self, item: str) -> int:
@@ -167,6 +237,10 @@ class _Writer:
         number = self._item_numbers.setdefault(item, len(self.items))
         self.new_item_bytes = 0
         if number == len(self.items):
-            self.items.append(visible(item))
-            self.new_item_bytes = len(self.items[-1].encode())
+            self.items.append(item)
+            self.new_item_bytes = len(_json(item))
         return number
+
+
+def _start(details: str, max_chars: int) -> str:
+    return details if len(details) <= max_chars else f"{details[:max_chars]}…"

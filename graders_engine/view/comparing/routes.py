@@ -10,11 +10,13 @@ from urllib.parse import parse_qsl
 import numpy as np
 from msgspec import to_builtins
 
+from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.same_data import Sources
 from graders_engine.errors import DataSetError, InvalidRequest, Mistake
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
 from graders_engine.statistics.estimate import Ints
+from graders_engine.statistics.rounding import slack
 from graders_engine.view.comparing.pairs import CHANGES, Compared, Comparisons
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.opened import OpenRun
@@ -23,7 +25,7 @@ from graders_engine.view.row import index_in, plain_problem, row_json
 from graders_engine.view.trees import trees
 
 PER_PAGE = 50
-_SORTS = ("row", "move", "-move", "before", "-before", "after", "-after")
+_SORTS = ("row", "move", "-move", "size", "-size", "before", "-before", "after", "-after")
 _PAGE = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -45,7 +47,8 @@ class _Asked(NamedTuple):
         force: whether rows are compared however few have a partner.
         changes: pairs that changed so; all without any.
         q: the search in the texts of both.
-        sort: one of `_SORTS`.
+        sort: one of `_SORTS`; by default the largest change is first in a list of changes for the better or
+            the worse, and other lists are in the order of the rows.
         page: from 1.
     """
 
@@ -86,6 +89,8 @@ class Comparing:
             ],
             "counts": compared.counts(),
             "count": len(pairs),
+            "keys": [*dict.fromkeys([*first.keys, *second.keys])],
+            "sort": asked.sort,
             "rows": rows,
             "page": page,
             "pages": pages,
@@ -177,6 +182,7 @@ def _selected(
     if name != "row":
         values = {
             "move": compared.moves,
+            "size": np.abs(compared.moves),
             "before": first.columns.counted[pairing.before],
             "after": second.columns.counted[pairing.after],
         }[name][pairs]
@@ -212,12 +218,32 @@ def _rows(
             "blame_before": was.blame,
             "blame_after": is_.blame,
             "change": CHANGES[compared.changes[pair]],
+            "part": _largest_part(was, is_),
             "excerpt": None if excerpt is None else excerpt.as_json(),
         }
         for pair, one, other, id_, excerpt, (was, is_) in zip(
             pairs.tolist(), here, there, ids, excerpts, results, strict=True
         )
     ], problem
+
+
+def _largest_part(was: ResultLine, is_: ResultLine) -> dict[str, Any] | None:
+    """The sub-reward that differs most; one that only one of the rows has counts as a change by its value."""
+    before, after = was.sub_rewards, is_.sub_rewards
+    size, key = 0.0, None
+    for name in dict.fromkeys([*before, *after]):
+        apart = abs((after.get(name) or 0.0) - (before.get(name) or 0.0))
+        if apart > max(size, slack(before.get(name) or 0.0)):
+            size, key = apart, name
+    if key is None:
+        return None
+    return {"key": key, "before": before.get(key), "after": after.get(key)}
+
+
+def _usual_sort(changes: frozenset[str]) -> str:
+    if not changes or changes - {"better", "worse"}:
+        return "row"
+    return {"better": "-move", "worse": "move"}[min(changes)] if len(changes) == 1 else "-size"
 
 
 def _asked(query: str) -> _Asked:
@@ -236,7 +262,7 @@ def _asked(query: str) -> _Asked:
         mistakes.append(
             f"`change` must be one of {', '.join(CHANGES)}, but it is {min(unknown)!r}."
         )
-    sort = last.get("sort") or "row"
+    sort = last.get("sort") or _usual_sort(changes)
     if sort not in _SORTS:
         mistakes.append(f"`sort` must be one of {', '.join(_SORTS)}, but it is {sort!r}.")
     page = last.get("page") or "1"

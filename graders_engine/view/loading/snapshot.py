@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graders_engine.view.lengths.reading import RunLengths
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Mask, Order, Query, Sort, mask_of, order_of
 from graders_engine.view.reading import Read
@@ -53,6 +54,7 @@ class Snapshot:
             _LastUsed(KEPT_ORDERS),
         )
         self.searches = Searches(self.columns, texts)
+        self._lengths = RunLengths(self.columns, texts)
 
     @cached_property
     def prompts(self) -> Prompts | None:
@@ -61,8 +63,15 @@ class Snapshot:
         return None if codes is None else Prompts(self.columns, codes)
 
     def mask(self, query: Query) -> Mask | None:
-        """The rows that pass all filters but the search; None for all rows."""
+        """The rows that pass all filters but the search; None for all rows.
+
+        Raises:
+            StillReading: the lengths of the samples are asked for, which are being read.
+            DataSetError: they are not known.
+        """
         key = query.filters
+        if key.length is not None:
+            self.columns.lengths = self._lengths.column()
         with self.lock:
             if key not in self.masks:
                 self.masks.put(key, mask_of(key, self.columns))
@@ -76,7 +85,12 @@ class Snapshot:
             sort: the order.
             key: stands for the mask; None for one that will be another soon.
             mask: the rows; None for all.
+
+        Raises:
+            StillReading, DataSetError: as for `mask`.
         """
+        if sort.by == "length":
+            self.columns.lengths = self._lengths.column()
         with self.lock:
             if (sort, None) not in self.orders:
                 self.orders.put((sort, None), order_of(sort, self.columns))

@@ -24,11 +24,11 @@ WORKERS = 4
 """Processes that make segments, at most; and no more than there are processors."""
 SILENT_S = 60.0
 """A process that has said nothing for so long is stopped; its own limit is on the time that it computes."""
-FOLDS, MATCHES = (
-    (sys.executable, "-P", "-m", f"graders_engine.view.searching.{name}_worker")
-    for name in ("index", "expression")
+FOLDS, MATCHES, LENGTHS = (
+    (sys.executable, "-P", "-m", f"graders_engine.view.{name}")
+    for name in ("searching.index_worker", "searching.expression_worker", "lengths.worker")
 )
-"""The commands of the processes that make texts searchable, and that look for an expression."""
+"""The commands of the processes that make texts searchable, look for an expression, and read lengths."""
 
 
 class Stopped(Exception):
@@ -39,7 +39,7 @@ class Child:
     """A child process, and what it says, line by line.
 
     Args:
-        command: `FOLDS` or `MATCHES`.
+        command: `FOLDS`, `MATCHES` or `LENGTHS`.
         task: what it is to do.
     """
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 from graders_engine.errors import UnknownForm
 from graders_engine.outputs.foreign import require_not_printed
 from graders_engine.outputs.texts import FIRST_OF_OBJECTS, has_signs
-from graders_engine.statistics.estimate import Ints
 from graders_engine.view.searching.fold import fold
 from graders_engine.view.searching.folded import FoldedTexts, having
+
+if (
+    TYPE_CHECKING
+):  # scipy takes a while to import, and this is imported by a process that starts often
+    from graders_engine.statistics.estimate import Ints
 
 Lines = NDArray[np.bool_]
 _PARTS = 3
@@ -124,6 +128,17 @@ class RawLines:
             file.seek(start)
             return file.read(end - start)
 
+    def samples(self, number: int, content: bytes) -> list[Sequence[str] | None]:
+        """The samples of each line of a segment that is plain; None for any other line.
+
+        Args:
+            number: of the segment.
+            content: its lines.
+        """
+        first, end = self._texts.bounds[number : number + 2].tolist()
+        starts = self._data.starts[first : end + 1] - self._data.starts[first]
+        return _plain_samples(content, starts, self._data.shape.name)
+
     def having(self, number: int, content: bytes, words: Sequence[bytes]) -> list[Lines]:
         """For each word, which lines of a segment may have it.
 
@@ -156,6 +171,10 @@ class RawLines:
 
 
 def _not_plain(content: bytes, starts: Ints, shape: str) -> Lines:
+    return np.array([each is None for each in _plain_samples(content, starts, shape)], bool)
+
+
+def _plain_samples(content: bytes, starts: Ints, shape: str) -> list[Sequence[str] | None]:
     decoder = _DECODERS[shape]
     decode_line = partial(_decoded, decoder)
     try:
@@ -168,9 +187,10 @@ def _not_plain(content: bytes, starts: Ints, shape: str) -> Lines:
     may_have_signs = b"\\u00" in content or has_signs(
         content.replace(b'\\"', b'"').decode("latin-1")
     )
-    return np.array(
-        [line is None or not _are_texts(line.all, may_have_signs) for line in lines], bool
-    )
+    return [
+        None if line is None or not _are_texts(line.all, may_have_signs) else line.all
+        for line in lines
+    ]
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:

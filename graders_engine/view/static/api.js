@@ -81,7 +81,7 @@ export const makeApi = (onGone = () => {}) => {
   };
 
   return {
-    // The JSON at a path below /view/api/. While a run is read the first time, onReading({done, of}) is called.
+    // The JSON at a path below /view/api/. While something is read the first time, onReading({done, of, what}) is called.
     async get(path, { signal, onReading = () => {} } = {}) {
       for (;;) {
         const answer = await patient(`/view/api/${path}`, { signal });
@@ -104,7 +104,11 @@ export const makeApi = (onGone = () => {}) => {
     },
     // A whole text or file.
     async blob(path, { signal } = {}) {
-      return (await patient(`/view/api/${path}`, { signal })).blob();
+      for (;;) {
+        const answer = await patient(`/view/api/${path}`, { signal });
+        if (answer.status !== 202) return answer.blob();
+        await pause(AGAIN_MS, signal);
+      }
     },
   };
 };

@@ -1,17 +1,11 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, h, fromTree, mean, number, plural, replace, shown, tint } from "./dom.js";
-import { changed, compareHref, runHref, withQuery } from "./state.js";
+import { aligned, count, h, fromTree, plural, replace, shown, visible } from "./dom.js";
+import { NAMES, moved, pairView } from "./pair.js";
+import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
-import { contentOf, textBox } from "./texts.js";
-import { differences, sideBySide } from "./words.js";
 
 const TYPED_MS = 200;
-const NAMES = {
-  better: "better", worse: "worse", newly_invalid: "newly invalid", newly_failed: "newly without an answer",
-  newly_valid: "newly valid", same: "same",
-};
-const MOST_WHOLE = 4000000;
 
 export const start = async (root, context) => {
   const { query } = context;
@@ -25,7 +19,7 @@ const runName = (run) => run.replace(/^\d+:/, "").replace(/(\.results)?\.jsonl$/
 const pickers = (runs, query, go) => {
   const select = (name) => {
     const known = runs.some(({ run }) => run === query.get(name)) || !query.get(name);
-    const element = h("select", { "aria-label": `Run ${name.toUpperCase()}`, on: { change: () => go({ [name]: element.value }) } },
+    const element = h("select", { "aria-label": `Run ${name.toUpperCase()}`, title: visible(query.get(name) ?? ""), on: { change: () => go({ [name]: element.value }) } },
       h("option", { value: "" }, "choose a run"), known ? null : h("option", { value: query.get(name), selected: true }, shown(query.get(name))),
       runs.map(({ run, rows }) => h("option", { value: run, selected: run === query.get(name) }, shown(runName(run)), rows === null ? "" : `, ${plural(rows, "row")}`)));
     return element;
@@ -98,7 +92,7 @@ class Compare {
       clearTimeout(timer);
       if (this.search.value.trim() !== (this.query.get("q") ?? "")) void this.context.replace(this.address({ q: this.search.value.trim(), page: null, row: null }));
     };
-    this.search = h("input", { type: "search", placeholder: "Search items and samples of both", "aria-label": "Search items and samples of both", autocomplete: "off", spellcheck: "false",
+    this.search = h("input", { type: "search", placeholder: "Search items and samples", "aria-label": "Search items and samples of both", autocomplete: "off", spellcheck: "false",
       value: this.query.get("q") ?? "", on: { input: () => (clearTimeout(timer), (timer = setTimeout(searched, TYPED_MS))), change: searched } });
     this.counted = h("p", { class: "quiet small", role: "status" });
     this.table = h("div", { class: "pairs" });
@@ -179,25 +173,30 @@ class Compare {
     this.counted.textContent = `${this.data.count === total ? plural(total, "row") : `${count(this.data.count)} of ${plural(total, "row")}`}${searching}`;
   }
 
+  // The order that the rows are in: where none is asked for, a list of changes begins with the largest one.
   sortLink(label, up, down) {
-    const now = this.query.get("sort") ?? "row";
-    const next = now === down ? up : now === up ? null : down;
-    return h("a", { href: this.address({ sort: next === "row" ? null : next, page: null, row: null }) }, label, now === up ? " ↑" : now === down ? " ↓" : "");
+    const now = this.data.sort;
+    const next = now === down ? up : now === up ? "row" : down;
+    return h("a", { href: this.address({ sort: next, page: null, row: null }) }, label, now === up ? " ↑" : now === down ? " ↓" : "");
   }
 
   drawRows() {
     const { rows, page, pages, data_problem, search } = this.data;
     const problems = [...new Set([search?.problem, data_problem].filter(Boolean))].map((text) => h("p", { class: "warning", dir: "auto" }, shown(text)));
+    if (!rows.length && search && !search.done) {
+      replace(this.pager);
+      return replace(this.table, h("div", { class: "empty", role: "status" }, h("h2", {}, "Searching …"), h("p", { class: "quiet" }, `${count(search.scanned)} of ${plural(search.of, "row")} of both runs; none passes so far.`)));
+    }
     if (!rows.length) {
       replace(this.pager);
       return replace(this.table, problems, h("div", { class: "empty" }, h("h2", {}, "No row passes"), h("p", {}, h("a", { class: "button main", href: this.address({ change: null, q: null, page: null }) }, "Clear all filters"))));
     }
-    const head = (name, kind, content) => h("th", { scope: "col", class: kind, "aria-sort": this.query.get("sort") === name ? "ascending" : this.query.get("sort") === `-${name}` ? "descending" : null }, content);
+    const head = (name, kind, content) => h("th", { scope: "col", class: kind, "aria-sort": this.data.sort === name ? "ascending" : this.data.sort === `-${name}` ? "descending" : null }, content);
     replace(this.table,
       problems,
       h("table", { class: "pair-table" }, h("caption", { class: "unseen" }, "Rows of both runs"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Row"), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
-          head("move", "number", this.sortLink("Change", "move", "-move")), h("th", { scope: "col" }, "Id"), h("th", { scope: "col" }, "Sample of B"))),
+        h("thead", {}, h("tr", {}, head("row", "row", this.sortLink("Row", "row", "row")), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
+          head("move", "number", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The part that changed most, and by how much" }, "Largest part"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
         h("tbody", {}, rows.map((row) => this.rowOf(row)))));
     const to = (next, label, rel) => next >= 1 && next <= pages
       ? h("a", { class: "button", href: this.address({ page: next > 1 ? next : null, row: null }), rel }, label)
@@ -206,16 +205,22 @@ class Compare {
     this.markOpen();
   }
 
+  // Whether either run has sub-rewards.
+  hasParts() {
+    return this.data.keys.length > 0;
+  }
+
   rowOf(row) {
     const reward = (value, status, blame) => [status === "scored" ? null : h("span", { class: `dot ${status}`, title: blame ? `${status} by ${blame}` : status }), " ", value === null ? h("span", { class: "quiet" }, "-") : aligned(value)];
-    const moved = row.before !== null && row.after !== null ? row.after - row.before : null;
+    const change = row.before !== null && row.after !== null ? row.after - row.before : null;
     const link = h("a", { href: this.address({ row: row.a }), class: "row-link" }, rowName(row.a), row.a === row.b ? null : h("span", { class: "quiet small" }, ` · ${row.b}`));
     const words = { newly_invalid: "newly invalid", newly_failed: "no answer", newly_valid: "newly valid" };
     const tr = h("tr", { "data-row": row.a, on: { click: (event) => {
       if (event.target instanceof Element && !event.target.closest("a") && !getSelection()?.toString()) void this.context.go(this.address({ row: row.a }));
     } } },
       h("th", { scope: "row" }, link), h("td", { class: "number" }, reward(row.before, row.status_before, row.blame_before)), h("td", { class: "number" }, h("b", {}, reward(row.after, row.status_after, row.blame_after))),
-      h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : [moved > 0 ? "+" : "", aligned(moved)])),
+      h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : moved(change))),
+      this.hasParts() && h("td", { class: "moved-part" }, !row.part ? h("span", { class: "quiet" }, "-") : [h("bdi", {}, shown(row.part.key)), " ", h("span", { class: "quiet" }, row.part.before === null ? "new" : row.part.after === null ? "gone" : moved(row.part.after - row.part.before))]),
       h("td", { class: "id", title: row.id }, h("bdi", {}, shown(row.id))), h("td", { class: "text-cell" }, h("code", { dir: "auto" }, excerptNodes(row.excerpt))));
     return tr;
   }
@@ -266,7 +271,7 @@ class Compare {
       replace(this.title, "Row ", shown(pair.a.row), pair.a.row === pair.b.row ? null : h("span", { class: "quiet" }, `, in B ${pair.b.row}`), pair.a.id ? h("span", { class: "quiet" }, " ", h("bdi", {}, shown(pair.a.id))) : null);
       this.place.textContent = pair.position ? `${count(pair.position)} of ${count(pair.of)}` : "";
       for (const name of ["previous", "next"]) this.steps[name].disabled = !pair[name];
-      replace(this.body, this.pairView(pair));
+      replace(this.body, pairView(pair, this));
       this.body.scrollTop = 0;
       if (!wasOpen) this.title.focus({ preventScroll: true });
     } catch (error) {
@@ -275,109 +280,4 @@ class Compare {
       replace(this.body, h("p", { class: "problem", role: "alert", dir: "auto" }, shown(error.message)));
     }
   }
-
-  // --- one row of both runs
-
-  pairView({ a, b, change }) {
-    const block = (heading, kind, ...content) => h("section", { class: `block ${kind}` }, h("h3", {}, heading), content);
-    const problems = [...new Set([a.data_problem, b.data_problem].filter(Boolean))];
-    return h("div", { class: "row-view pair-view" },
-      h("div", { class: "lead both" }, rewardOf("A", a), rewardOf("B", b), h("p", { class: "quiet" }, NAMES[change] ?? change)),
-      problems.map((text) => h("p", { class: "warning small", dir: "auto" }, shown(text))),
-      a.sample && b.sample ? block("Samples", "samples-of-both", this.samplesOf(a, b)) : null,
-      block("How the rewards come about", "how", partsOfBoth(a, b), formulasOf(a, b)),
-      flagsOf(a, b, block),
-      itemsOf(a, b, block),
-      h("p", { class: "line" }, [["a", a, "A"], ["b", b, "B"]].map(([name, row, letter]) => h("a", { href: runHref(this.runs[name], "rows", row.row) }, `Row ${row.row} of ${letter}`))));
-  }
-
-  // Both samples by words. Of one that is cut, the whole text is compared where it is not too large.
-  samplesOf(a, b) {
-    const place = h("div", {});
-    const options = { names: ["A", "B"] };
-    const whole = [a.sample.chars ?? null, b.sample.chars ?? null];
-    const texts = [textOf(a.sample), textOf(b.sample)];
-    const isCut = [a, b].some(({ sample }) => sample.chars > [...sample.text].length);
-    replace(place, sideBySide(...texts, isCut ? { ...options, whole } : options));
-    const size = Math.max(...whole.map((one) => one ?? 0));
-    if (!isCut || size > MOST_WHOLE) return place;
-    const load = async (button) => {
-      button.disabled = true;
-      const get = async (run, row) => (await this.api.blob(`runs/${encodeURIComponent(run)}/rows/${encodeURIComponent(row)}/text?part=sample`, { signal: this.signal })).text();
-      try {
-        replace(place, sideBySide(...(await Promise.all([get(this.runs.a, a.row), get(this.runs.b, b.row)])), options));
-        button.remove();
-      } catch (error) {
-        if (error?.name !== "ApiError") throw error;
-        button.replaceWith(h("p", { class: "problem", role: "alert" }, shown(error.message)));
-      }
-    };
-    const button = h("button", { type: "button", on: { click: () => void load(button) } }, `Compare the whole texts, ${count(size)} characters`);
-    return [place, h("p", {}, button)];
-  }
 }
-
-const textOf = ({ kind, text, messages }) =>
-  kind === "chat" && messages?.length
-    ? messages.map(({ role, text: said, tool_calls: calls }) => [`${role ?? ""}:`, said, ...(calls ?? []).map((call) => `${call.name} ${call.arguments}`)].filter(Boolean).join("\n")).join("\n\n")
-    : text;
-
-const rewardOf = (letter, row) => {
-  const value = row.status === "scored" ? row.reward : row.served;
-  return h("div", { class: "reward-of" }, h("p", { class: "quiet" }, letter),
-    h("p", { class: "mean" }, value === null || value === undefined ? "-" : number(value)),
-    h("p", { class: "quiet small" }, h("span", { class: `dot ${row.status}` }), " ", row.status, row.blame ? ` by ${row.blame}` : ""));
-};
-
-const byKey = (row) => new Map(row.parts.map((part) => [part.key, part]));
-
-const partsOfBoth = (a, b) => {
-  const [first, second] = [byKey(a), byKey(b)];
-  const keys = [...new Set([...first.keys(), ...second.keys()])];
-  return h("table", { class: "parts-of-both" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Part"), h("th", { scope: "col", class: "number" }, "A"), h("th", { scope: "col", class: "number" }, "B"), h("th", { scope: "col" }, "What was compared"))),
-    h("tbody", {}, keys.map((key) => {
-      const [one, other] = [first.get(key), second.get(key)];
-      const cell = (part) => h("td", { class: "number" }, part ? h("span", { class: `cell ${tint(part.reward)}` }, number(part.reward)) : h("span", { class: "quiet" }, "-"));
-      return h("tr", { class: one && other && one.reward === other.reward ? "equal" : "" }, h("th", { scope: "row" }, h("bdi", {}, shown(key || one?.type || other?.type || ""))), cell(one), cell(other), h("td", {}, renderings(one, other)));
-    })));
-};
-
-// What a part's templates became in A and in B: once where both are equal.
-const renderings = (one, other) => {
-  const paths = [...new Set([...(one?.shown ?? []), ...(other?.shown ?? [])].map(({ path }) => path))];
-  const find = (part, path) => part?.shown.find((side) => side.path === path);
-  const text = (side) => (side === undefined ? h("span", { class: "quiet" }, "-") : side.rendered === null ? h("span", { class: "missing-text" }, shown(side.problem || "nothing")) : side.rendered === "" ? h("span", { class: "quiet" }, "(empty)") : null);
-  return h("dl", {}, paths.map((path) => {
-    const [left, right] = [find(one, path), find(other, path)];
-    const label = (left ?? right).label;
-    const lines = text(left) ?? text(right);
-    if (!lines && left.rendered === right.rendered) return [h("dt", {}, shown(label)), h("dd", { dir: "auto" }, contentOf(left.rendered), cutNote(left))];
-    if (lines) return [[left, "A"], [right, "B"]].map(([side, letter]) => [h("dt", {}, shown(label), ` ${letter}`), h("dd", { dir: "auto" }, text(side) ?? contentOf(side.rendered), side && cutNote(side))]);
-    const pieces = differences(left.rendered, right.rendered);
-    const half = (kind) => pieces.filter((piece) => piece.kind === "same" || piece.kind === kind).map((piece) => (piece.kind === "same" ? shown(piece.text) : h("span", { class: kind }, shown(piece.text))));
-    return [h("dt", {}, shown(label), " A"), h("dd", { dir: "auto" }, half("left"), cutNote(left)), h("dt", {}, shown(label), " B"), h("dd", { dir: "auto" }, half("right"), cutNote(right))];
-  }));
-};
-const cutNote = (side) => (side.rendered !== null && side.chars > [...side.rendered].length ? h("span", { class: "quiet small" }, ` … ${plural(side.chars, "character")} in all; the rest is not compared here`) : null);
-
-const formulasOf = (a, b) => {
-  if (!a.formula && !b.formula) return null;
-  const one = (formula) => formula && [h("span", { class: "quiet" }, shown(formula.source)), "\n= ", shown(formula.filled ?? ""), "\n", formula.problem ? shown(formula.problem) : ["= ", h("b", {}, number(formula.value))]];
-  const box = (letter, formula) => h("figure", {}, h("figcaption", {}, letter), h("pre", { class: "formula", tabindex: 0, "aria-label": `Formula of ${letter}` }, one(formula) ?? "-"));
-  return h("div", { class: "sides" }, box("A", a.formula), box("B", b.formula));
-};
-
-const flagsOf = (a, b, block) => {
-  const all = [["A", a], ["B", b]].flatMap(([letter, row]) => Object.entries(row.flags ?? {}).map(([name, text]) => h("div", { class: "flag" }, h("b", {}, letter), " ", h("code", {}, shown(name)), text ? h("pre", { dir: "auto" }, shown(String(text))) : null)));
-  return all.length ? block("Flags", "flags", all) : null;
-};
-
-const itemsOf = (a, b, block) => {
-  const [first, second] = [a, b].map((row) => row.item ?? []);
-  if (!first.length && !second.length) return null;
-  const isSame = JSON.stringify(first) === JSON.stringify(second);
-  const box = (item) => h("div", { class: "box" }, item.map(({ name, text, kind, chars }) => [h("h4", { class: "small quiet" }, shown(name)), textBox(name, text, { kind, chars, plain: kind === "text" })]));
-  if (isSame) return block("Item", "item", box(first));
-  return block("Items: they differ", "item", h("div", { class: "sides" }, [["A", first], ["B", second]].map(([letter, item]) => h("div", {}, h("p", { class: "quiet" }, letter), box(item)))));
-};

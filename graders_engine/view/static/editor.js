@@ -67,9 +67,9 @@ const painted = (text, colours, wrong) => {
 };
 
 // `onInput(text)` is called after each change. `schema` is a grader's JSON Schema, `paths` what templates may name.
-export const makeEditor = ({ text, label, onInput, schema = null, paths = [] }) => {
+export const makeEditor = ({ text, label, onInput, schema = null, paths = [], isReadOnly = false }) => {
   const area = h("textarea", {
-    "aria-label": label, spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off",
+    "aria-label": label, readonly: isReadOnly, spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off",
     "aria-describedby": "editor-keys",
   });
   const copy = h("pre", { class: "copy", "aria-hidden": "true" });
@@ -82,6 +82,7 @@ export const makeEditor = ({ text, label, onInput, schema = null, paths = [] }) 
 
   let mistakes = [];
   let offered = null; // {start, end, words, chosen}
+  let dismissed = null; // where the word begins whose offers were closed with Escape
   let leaves = false; // whether the next Tab leaves the editor
 
   const inStep = () => {
@@ -157,6 +158,8 @@ export const makeEditor = ({ text, label, onInput, schema = null, paths = [] }) 
   const offer = (isAsked) => {
     const at = area.selectionStart;
     const found = schema && at === area.selectionEnd ? offersAt(area.value, at, schema, paths) : null;
+    if (found?.start !== dismissed || isAsked) dismissed = null;
+    if (dismissed !== null) return close();
     const typed = found ? area.value.slice(found.start, at) : "";
     const words = (found?.words ?? []).filter(({ word }) => word.toLowerCase().startsWith(typed.toLowerCase()));
     const isNew = words.length > 1 || (words.length === 1 && words[0].word !== typed);
@@ -203,7 +206,7 @@ export const makeEditor = ({ text, label, onInput, schema = null, paths = [] }) 
   area.addEventListener("blur", close);
   area.addEventListener("click", close);
   area.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (event.isComposing || isReadOnly) return;
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
     const does = (work) => (event.preventDefault(), event.stopPropagation(), work());
     if (event.key === " " && event.ctrlKey) return does(() => offer(true));
@@ -215,7 +218,7 @@ export const makeEditor = ({ text, label, onInput, schema = null, paths = [] }) 
           drawOffers();
         });
       if (event.key === "Enter" || event.key === "Tab") return does(() => take(offered.chosen));
-      if (event.key === "Escape") return does(close);
+      if (event.key === "Escape") return does(() => ((dismissed = offered.start), close()));
     }
     if (event.key === "Escape") leaves = true;
     else if (event.key === "Tab" && isPlain && !leaves) does(() => indent(event.shiftKey));

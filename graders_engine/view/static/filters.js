@@ -40,12 +40,14 @@ export const flagSelect = (apply) => {
   const select = h("select", { "aria-label": "Flag", "data-key": "flag", hidden: true, on: { change: () => apply(select.value) } });
   return {
     element: select,
-    draw(query, flags) {
+    // `flags`: of all rows; `selected`: of the rows that are selected.
+    draw(query, flags, selected) {
       const now = query.getAll("flag");
+      const rows = (name, all) => ((selected[name] ?? 0) === all ? count(all) : `${count(selected[name] ?? 0)} of ${count(all)}`);
       const names = Object.entries(flags).sort((a, b) => b[1] - a[1]);
       for (const name of now) if (!Object.hasOwn(flags, name)) names.push([name, 0]);
       replace(select, h("option", { value: "" }, "any flag"),
-        names.map(([name, rows]) => h("option", { value: name }, shown(`${name} (${count(rows)})`))));
+        names.map(([name, all]) => h("option", { value: name }, shown(`${name} (${rows(name, all)})`))));
       select.value = now[0] ?? "";
       select.hidden = !names.length;
     },
@@ -76,7 +78,7 @@ export const rangeMenu = (apply) => {
     draw(query, keys) {
       current = query;
       if (element.open) return;
-      const names = [["reward", "reward"], ...keys.map((key) => [`sub.${key}`, key]), ["seconds", "seconds"]];
+      const names = [["reward", "reward"], ...keys.map((key) => [`sub.${key}`, key]), ["seconds", "seconds"], ["length", "characters"]];
       replace(body,
         names.map(([name, label]) => {
           const range = readRange(query.get(name));
@@ -88,7 +90,7 @@ export const rangeMenu = (apply) => {
   };
 };
 
-export const rangeName = (name) => (name.startsWith("sub.") ? name.slice(4) : name);
+export const rangeName = (name) => (name.startsWith("sub.") ? name.slice(4) : name === "length" ? "characters" : name);
 
 // The ranges and flags that hold, each with a button that takes it away, and one for all.
 export const drawHeld = (place, { query, apply }) => {

@@ -7,6 +7,10 @@ const HEIGHT = 92;
 const TOP = 14;
 const BASE = 72;
 const EDGE = 6;
+const LEFT = 30; // the counts of the vertical axis are there
+const BESIDE = 62; // room at the right for the rows that are in no mean
+const TALL = 10; // as in charts.py
+const MARK_DISTANCE = 16;
 const KINDS = ["scored", "invalid", "failed"];
 
 const total = (bar) => bar.scored + bar.invalid + bar.failed;
@@ -17,7 +21,23 @@ const short = (value) => {
   return value < 1e6 ? `${Math.round(value / 1000)}k` : `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)}M`;
 };
 
+const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+};
+
+// Round counts of which the heights do not touch each other.
+const marksOf = (most, height) => {
+  const marks = [];
+  for (let power = 1; power <= most; power *= 10)
+    for (const mark of [power, 2 * power, 5 * power])
+      if (mark <= most && height(mark) - height(marks.at(-1) ?? 0) >= MARK_DISTANCE) marks.push(mark);
+  return marks;
+};
+
 const axisOf = (bars) => {
+  if (!bars.length) return [0, 1];
   const low = Math.min(...bars.map((bar) => bar.low));
   const high = Math.max(...bars.map((bar) => bar.high));
   if (low >= 0 && high <= 1) return [0, 1];
@@ -26,30 +46,36 @@ const axisOf = (bars) => {
 
 const ticksOf = ([low, high]) => [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
 
-const rangeText = ({ low, high }) => (low === high ? number(low) : `${number(low)} to ${number(high)}`);
+const rangeText = ({ low, high }) => (low === null ? "in no mean" : low === high ? number(low) : `${number(low)} to ${number(high)}`);
 
 const sentence = (bar) =>
   `${rangeText(bar)}: ${KINDS.filter((kind) => bar[kind]).map((kind) => `${count(bar[kind])} ${kind}`).join(", ") || "none"}`;
 
 // Draws into `place`. bars: of the selection; all: those of every row; range: the filter that holds, or null;
 // choose(range | null) is called for a click, a drag, or Enter on a bar.
-export const drawHistogram = (place, { bars, all, range, choose }) => {
+export const drawHistogram = (place, { bars: given, all: whole, range, choose }) => {
+  const [bars, all] = [given, whole].map((some) => some.filter(({ low }) => low !== null));
+  const beside = given.find(({ low }) => low === null) ?? null; // the rows that are in no mean
+  const end = whole.length > all.length ? WIDTH - BESIDE : WIDTH;
+  const room = end - LEFT - 2 * EDGE;
   const axis = axisOf([...all, ...bars]);
-  const x = (value) => EDGE + ((value - axis[0]) / (axis[1] - axis[0])) * (WIDTH - 2 * EDGE);
-  const scale = range ? all : bars;
-  const most = Math.max(1, ...scale.map(total));
-  // Square roots: a bar of a hundredth of the highest is still a tenth of its height.
-  const height = (value) => (BASE - TOP) * Math.sqrt(value / most);
+  const x = (value) => LEFT + EDGE + ((value - axis[0]) / (axis[1] - axis[0])) * room;
+  const totals = (range ? whole : given).map(total).filter(Boolean);
+  const most = Math.max(1, ...totals);
+  // By square roots, a bar of a hundredth of the highest is still a tenth of its height.
+  const isRoot = totals.length > 0 && most > TALL * median(totals);
+  const height = (value) => (BASE - TOP) * (isRoot ? Math.sqrt(value / most) : value / most);
   const single = all.every((bar) => bar.low === bar.high);
   const thickness = single && all.length > 8 ? 14 : 22;
   // Single values that are closer than a bar is wide stand at equal distances, not to scale.
   const even = single && all.some((bar, index) => index && x(bar.low) - x(all[index - 1].low) < thickness);
-  const step = (WIDTH - 2 * EDGE) / all.length;
-  const places = new Map(all.map((bar, index) => [bar.low, EDGE + (index + 0.5) * step]));
+  const step = room / all.length;
+  const places = new Map(all.map((bar, index) => [bar.low, LEFT + EDGE + (index + 0.5) * step]));
   const box = (bar) => {
+    if (bar.low === null) return [end + (BESIDE - 22) / 2, 22];
     if (even) return [places.get(bar.low) - 0.4 * step, 0.8 * step];
     if (bar.low !== bar.high) return [x(bar.low) + 0.75, Math.max(1.5, x(bar.high) - x(bar.low) - 1.5)];
-    return [Math.min(Math.max(x(bar.low) - thickness / 2, 0), WIDTH - thickness), thickness];
+    return [Math.min(Math.max(x(bar.low) - thickness / 2, LEFT), end - thickness), thickness];
   };
   const isIn = (bar) =>
     !range || ((range.low === null || bar.high > range.low || bar.low === range.low) && (range.high === null || bar.low < range.high || (bar.low === range.high && !range.below)));
@@ -171,13 +197,17 @@ export const drawHistogram = (place, { bars, all, range, choose }) => {
         focusout: leave,
       },
     },
+    marksOf(most, height).map((mark) => [
+      h("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: BASE - height(mark), y2: BASE - height(mark) }),
+      h("text", { x: LEFT - 5, y: BASE - height(mark), dy: "0.35em", "text-anchor": "end" }, short(mark))]),
     band, ghosts, bars.flatMap(pieces), bars.map(labels),
-    h("line", { class: "axis", x1: 0, x2: WIDTH, y1: BASE + 0.5, y2: BASE + 0.5 }),
-    ticks,
+    beside && h("g", {}, h("title", {}, sentence(beside)), pieces(beside), labels(beside)),
+    h("line", { class: "axis", x1: LEFT, x2: end, y1: BASE + 0.5, y2: BASE + 0.5 }),
+    ticks, whole.length > all.length && h("text", { x: end + BESIDE / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "in no mean"),
     targets,
   );
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  replace(place, svg, readout);
+  replace(place, svg, readout, isRoot && h("p", { class: "quiet small scale" }, "The heights are the square roots of the counts."));
   if (focused) place.querySelector(`[data-key="${focused}"]`)?.focus({ focusVisible: false });
 };
 

@@ -1,7 +1,7 @@
 // Finds the page for the address, draws the bar on top, and starts the page's module.
 
 import { ApiError, makeApi, takeKey } from "./api.js";
-import { h, replace, shown } from "./dom.js";
+import { h, replace, shown, visible } from "./dom.js";
 import { makeKeys } from "./keys.js";
 import { compareHref, remember, remembered, runHref } from "./state.js";
 
@@ -61,18 +61,20 @@ const shortName = (run) => run.replace(/^\d+:/, "").split("/").at(-1).replace(/(
 const drawBar = ({ run, name }) => {
   const link = (href, text, isCurrent = false) =>
     h("a", { href, "aria-current": isCurrent ? "page" : null }, text);
-  const hasPrompts = run && remembered(`prompts-${run}`, false);
+  const hasPrompts = run && remembered(`prompts-${run}`, null); // null: not known yet
   const pages = run
     ? [
         link(runHref(run), "Overview", name === "Overview"),
         link(runHref(run, "rows"), "Rows", name === "Rows"),
-        (hasPrompts || name === "Prompts") && link(runHref(run, "prompts"), "Prompts", name === "Prompts"),
+        hasPrompts === null && name !== "Prompts"
+          ? h("span", { class: "off", "aria-disabled": "true", title: "Whether prompts have several samples is being read" }, "Prompts")
+          : (hasPrompts || name === "Prompts") && link(runHref(run, "prompts"), "Prompts", name === "Prompts"),
         link(compareHref(run), "Compare", name === "Compare"),
         link(runHref(run, "playground"), "Playground", name === "Playground"),
       ]
     : [link("/view/playground", "Playground", name === "Playground")];
   const choose = h(
-    "button", { type: "button", class: "chooser", title: "Choose a run (Ctrl-K)", on: { click: chooseRun } },
+    "button", { type: "button", class: "chooser", title: run ? `${visible(run)}: choose another run (Ctrl-K)` : "Choose a run (Ctrl-K)", on: { click: chooseRun } },
     run ? h("b", {}, shown(shortName(run))) : "choose a run", h("kbd", {}, "Ctrl K"),
   );
   replace(
@@ -140,7 +142,7 @@ const start = async () => {
     watch: (listener) => (mine.listener = listener),
     title: (text) => (document.title = text),
     hasPrompts(value) {
-      if (remembered(`prompts-${found.run}`, false) === value) return;
+      if (remembered(`prompts-${found.run}`, null) === value) return;
       remember(`prompts-${found.run}`, value);
       drawBar(found);
     },
@@ -150,9 +152,19 @@ const start = async () => {
     const [page] = await Promise.all([import(found.module), addStyles(found.styles)]);
     if (controller.signal.aborted) return;
     replace(root);
+    if (found.run && remembered(`prompts-${found.run}`, null) === null) void askForPrompts(context);
     await page.start(root, context);
   } catch (error) {
     fail(error, controller);
+  }
+};
+
+// Whether a run has prompts with several samples, for pages that do not say it.
+const askForPrompts = async ({ run, signal, hasPrompts }) => {
+  try {
+    hasPrompts((await api.get(`runs/${encodeURIComponent(run)}/grader`, { signal })).grouped);
+  } catch (error) {
+    if (!(error instanceof ApiError) && error?.name !== "AbortError") throw error; // the page says what is wrong
   }
 };
 

@@ -14,6 +14,7 @@ const BLANK = `{
   "operation": "eq"
 }
 `;
+const READ_ONLY = "This page is read only: it shows the grader of a run, but no grader is tried or saved here.";
 const SAMPLE_PATHS = ["output_text", "output_json", "output_tools", "output_reasoning_summary"].map((name) => `sample.${name}`);
 const ROWS = [
   ["first-200", "the first 200 rows"],
@@ -44,11 +45,11 @@ export const start = async (root, context) => {
 
 // Without a run or a data set: which there are.
 const chooseSource = async (root, { api, signal }) => {
-  const { runs, others } = await api.get("runs", { signal });
-  const sets = others.filter(({ kind }) => kind === "data");
+  const { runs, others, read_only: isReadOnly } = await api.get("runs", { signal });
+  const sets = isReadOnly ? [] : others.filter(({ kind }) => kind === "data");
   const item = (href, name, about) => h("li", {}, h("a", { href }, shown(name)), about ? h("span", { class: "quiet" }, " ", about) : null);
   replace(root, h("section", { class: "empty" }, h("h1", {}, "Try a grader"),
-    h("p", {}, "On the rows of a run, beside the rewards that it has, or on a data set."),
+    h("p", {}, isReadOnly ? READ_ONLY : "On the rows of a run, beside the rewards that it has, or on a data set."),
     runs.length ? [h("h2", {}, "Runs"), h("ul", {}, runs.map(({ run, name, rows }) => item(runHref(run, "playground"), name, rows === null ? "" : plural(rows, "row"))))] : null,
     sets.length ? [h("h2", {}, "Data sets"), h("ul", {}, sets.map(({ path }) => item(withQuery("/view/playground", new URLSearchParams({ data: path })), path)))] : null,
     runs.length || sets.length ? null : h("p", {}, "There is neither in the opened folders.")));
@@ -66,17 +67,21 @@ class Playground {
 
   async start() {
     const { run } = this.context;
-    const asked = run ? this.api.get(`runs/${encodeURIComponent(run)}/grader`, { signal: this.signal }) : { grader: null, name: "" };
+    const asked = run
+      ? this.api.get(`runs/${encodeURIComponent(run)}/grader`, { signal: this.signal })
+      : this.api.get("runs", { signal: this.signal }).then((found) => ({ grader: null, name: "", read_only: found.read_only }));
     const [stored, schema] = await Promise.all([asked, this.api.get("schema", { signal: this.signal })]);
     this.stored = stored;
     this.original = stored.grader ? `${JSON.stringify(stored.grader, null, 2)}\n` : BLANK;
     const key = run ?? `data:${this.data}`;
     this.draftKey = key;
+    const isReadOnly = stored.read_only;
     this.editor = makeEditor({
-      text: drafts.get(key) ?? this.original, label: "Grader", schema, paths: SAMPLE_PATHS,
-      onInput: (text) => this.typed(text),
+      text: isReadOnly ? this.original : drafts.get(key) ?? this.original, label: "Grader", schema, paths: SAMPLE_PATHS,
+      isReadOnly, onInput: (text) => this.typed(text),
     });
     this.draw();
+    if (isReadOnly) return void replace(this.notes, h("p", { class: "warning" }, READ_ONLY));
     this.isEdited();
     void this.findPaths();
     this.signal.addEventListener("abort", () => (clearTimeout(this.timer), this.controller?.abort()), { once: true });
@@ -102,10 +107,10 @@ class Playground {
       h("div", { class: "play" },
         h("section", { class: "draft", "aria-label": "Grader" },
           h("header", {}, h("h1", {}, shown(name)), this.edited, this.revert,
-            h("button", { type: "button", class: "main", title: "Save as a new file (Ctrl-S)", on: { click: () => this.save() } }, "Save as…")),
+            !this.stored.read_only && h("button", { type: "button", class: "main", title: "Save as a new file (Ctrl-S)", on: { click: () => this.save() } }, "Save as…")),
           this.editor.node, this.mistakes),
         h("section", { class: "effect", "aria-label": "What changes" },
-          h("header", {}, h("label", { for: "play-rows" }, "on"), this.rows, this.state),
+          !this.stored.read_only && h("header", {}, h("label", { for: "play-rows" }, "on"), this.rows, this.state),
           this.needs, this.notes, this.figures, this.table)));
   }
 

@@ -50,6 +50,9 @@ export const start = async (root, context) => {
   const columnList = h("div", { class: "boxes" });
   const columns = menu("Columns", "Columns of the table", columnList);
   const exporting = menu("Export", "Export the selection", exportPanel());
+  const byLength = h("div", { class: "by-length" });
+  const lengths = menu("Reward by length", "Whether rewards follow the length of the samples", byLength);
+  lengths.addEventListener("toggle", () => drawByLength());
   const progress = h("div", { class: "searching", hidden: true });
   const holder = h("div", { class: "table" });
   const pager = h("nav", { class: "pager", "aria-label": "Pages of rows" });
@@ -57,7 +60,7 @@ export const start = async (root, context) => {
     h("h1", { class: "unseen" }, "Rows of ", shown(run)),
     h("div", { class: "scroll" },
       h("div", { class: "top" }, headline, chart, chips),
-      h("div", { class: "filters" }, h("div", { class: "search" }, input, h("kbd", { "aria-hidden": "true" }, "/")), flags.element, ranges.element, columns, exporting, sort.element, held, counted),
+      h("div", { class: "filters" }, h("div", { class: "search" }, input, h("kbd", { "aria-hidden": "true" }, "/")), flags.element, ranges.element, lengths, columns, exporting, sort.element, held, counted),
       progress, holder),
     pager);
   const drawer = makeDrawer({ context, runPath: apiPath, current: () => ({ query, data }), follow: (name, beyond) => openRow(name, beyond), close: () => closeRow() });
@@ -126,25 +129,41 @@ export const start = async (root, context) => {
 
   const drawRows = () => {
     const open = query.get("row");
+    const isSearching = data.search && !data.search.done;
     if (data.rows.length) drawTable(holder, { run, path, query, data, open });
     else
-      replace(holder, h("div", { class: "empty" }, h("h2", {}, data.all.rows ? "No row passes" : "There are no rows"),
-        data.all.rows > 0 && h("p", { class: "quiet" }, data.search && !data.search.done ? "None so far; the search goes on." : "Nothing fits all that is asked for."),
+      replace(holder, h("div", { class: "empty" }, h("h2", {}, isSearching ? (stopped ? "Stopped" : "Searching …") : data.all.rows ? "No row passes" : "There are no rows"),
+        data.all.rows > 0 && h("p", { class: "quiet" }, isSearching ? `${count(data.search.scanned)} of ${plural(data.search.of, "row")}; none passes so far.` : "Nothing fits all that is asked for."),
         data.all.rows > 0 && clearButton()));
     if (data.data_problem) holder.prepend(h("p", { class: "warning small", dir: "auto" }, shown(data.data_problem)));
     holder.removeAttribute("aria-busy");
   };
 
+  // The panel, while it is open, for the rows that are selected.
+  let drawnFor = null;
+  let drawing = null;
+  const drawByLength = () => {
+    const asked = lengths.open ? String(changed(filtersOf(query), { sort: null, length: null })) : null;
+    if (asked === drawnFor) return;
+    drawnFor = asked;
+    drawing?.abort();
+    if (asked === null) return;
+    const mine = (drawing = new AbortController());
+    const one = { api, run, query, signal: AbortSignal.any([signal, mine.signal]) };
+    void import("./lengths.js").then(({ drawLengths }) => drawLengths(byLength, one)).catch((error) => mine.signal.aborted || context.fail(error));
+  };
+
   const draw = () => {
-    context.hasPrompts(data.rows.some(({ row }) => row.includes("#")) || (data.rows.length === 0 && data.all.mean?.groups < data.all.rows));
+    context.hasPrompts(data.grouped);
     const range = readRange(query.get("reward"));
     drawHeadline();
     if (data.all.histogram.length)
       drawHistogram(chart, { bars: data.selection.histogram, all: data.all.histogram, range, choose: (chosen) => go(changed(query, { reward: chosen ? writeRange(chosen) : null, page: null, row: null })) });
     drawChips(chips, { query, data, apply: go });
-    flags.draw(query, data.flags);
+    flags.draw(query, data.flags, data.selected_flags);
     ranges.draw(query, data.keys);
     sort.draw(query, data.keys);
+    drawByLength();
     if (!columns.open) replace(columnList, columnBoxes(run, data.keys, drawRows));
     drawHeld(held, { query, apply: (next) => ((input.value = next.get("q") ?? ""), go(next)) });
     drawCounted();
@@ -195,8 +214,8 @@ export const start = async (root, context) => {
     replace(holder, h("div", { class: "empty", role: "alert" }, h("h2", {}, "This cannot be asked for"), h("p", { dir: "auto" }, shown(error.message)), clearButton()));
   };
 
-  const drawReading = ({ done, of }) =>
-    replace(holder, h("div", { class: "empty" }, h("h2", {}, "Reading the results"), h("progress", { max: of, value: done, "aria-label": "Read" }), h("p", { class: "quiet" }, `${of ? Math.floor((100 * done) / of) : 0} % of ${count(of)} bytes; once only, until they change.`)));
+  const drawReading = ({ done, of, what }) =>
+    replace(holder, h("div", { class: "empty", role: "status" }, h("h2", {}, "Reading ", what), of > 0 && [h("progress", { max: of, value: done, "aria-label": "Read" }), h("p", { class: "quiet" }, `${Math.floor((100 * done) / of)} % of ${count(of)} bytes; once only, until they change.`)]));
 
   const rowElement = (name) => holder.querySelector(`tr[data-row="${CSS.escape(name)}"]`);
   const scrollTo = (name, block = "nearest") => rowElement(name)?.scrollIntoView({ block });

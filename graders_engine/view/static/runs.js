@@ -124,7 +124,9 @@ export const start = async (root, context) => {
       on: { change: () => (box.checked ? ticked.add(run.run) : ticked.delete(run.run), drawTicked()) } });
     const cell = (label, className, ...content) => h("td", { role: "cell", class: className, "data-label": label }, content);
     const shareInvalid = run.rows ? run.invalid / run.rows : null;
-    return h("tr", { role: "row", "data-state": run.state },
+    // A click anywhere on the line is one on its link.
+    const openRun = (event) => !event.target.closest("a, .tick") && !String(getSelection()) && event.currentTarget.querySelector("th a")?.click();
+    return h("tr", { role: "row", "data-state": run.state, on: { click: openRun } },
       cell("", "tick", box),
       h("th", { role: "rowheader", scope: "row" }, linkOf(run), stateOf(run)),
       cell("Grader", "grader", graderOf(run)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import Mistake
 from graders_engine.report.provenance import Provenance
 from graders_engine.server.responses import Refused
@@ -35,13 +37,13 @@ def routes(view: View) -> list[Route]:
     playground = Playground()
     return [
         route(view, "POST", "try", playground.attempt),
-        route(view, "POST", "save", save),
+        route(view, "POST", "save", playground.save),
         route(view, "GET", "runs/{run}/grader", grader),
     ]
 
 
 class Playground:
-    """Grades what is typed; it keeps the rows, engines and compiled graders that were used last."""
+    """Grades and saves what is typed; it keeps the rows, engines and graders that were used last."""
 
     def __init__(self) -> None:
         self._rows = RowSets()
@@ -83,6 +85,30 @@ class Playground:
         else:
             graded = self._workshop.grade(settings, draft.compiled, values, request)
         return {**common, **tried_json(rows, graded, meta, draft.compiled)}
+
+    def save(self, view: View, request: Request) -> dict[str, Any]:
+        """Write a grader's text to a new file beside its run or data set.
+
+        Raises:
+            Refused: it is no valid grader, the name is wrong, or there is such a file.
+        """
+        fields = _Fields(request.body)
+        run, data = fields.source()
+        name = fields.text("name", 200)
+        text = fields.text("grader", MAX_GRADER_CHARS)
+        form: Form = fields.one_of("format", _FORMS)
+        if not name.lower().endswith(_ENDINGS[form]):
+            raise _refused(
+                "name", f"a grader in {form.upper()} ends in {' or '.join(_ENDINGS[form])}"
+            )
+        source = view.source(request)
+        path = source.new_file(str(run if data is None else data), name)
+        meta = {} if run is None else read_meta(source.results(run))
+        draft = self._workshop.draft(settings_of_run(view.settings, meta), text, form)
+        if draft.compiled is None:
+            raise Refused(400, _no_grader(draft.mistakes))
+        _write(path, text)
+        return {"path": source.plain(str(path))}
 
 
 class _Asked:
@@ -164,21 +190,24 @@ def _refused(name: str, reason: str) -> Refused:
     return Refused(400, Mistake(f"Invalid '{name}': {reason}.", name, "invalid_value"))
 
 
-def save(view: View, request: Request) -> dict[str, Any]:
-    """Write a grader's text to a new file beside its run or data set.
+def _no_grader(mistakes: Sequence[Mapping[str, Any]]) -> Mistake:
+    """Why a text is not saved: all of its mistakes, with their places."""
+    listed = "".join(
+        f"\nLine {mistake['line']}, column {mistake['column']}: {mistake['message']}"
+        for mistake in mistakes
+    )
+    return Mistake(
+        f"This is no valid grader, so it is not saved:{listed}", "grader", "invalid_grader"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file.
 
     Raises:
-        Refused: the name is wrong, or there is such a file.
+        Refused: it cannot be written, or is there.
     """
-    fields = _Fields(request.body)
-    run, data = fields.source()
-    name = fields.text("name", 200)
-    text = fields.text("grader", MAX_GRADER_CHARS)
-    form: Form = fields.one_of("format", _FORMS)
-    if not name.lower().endswith(_ENDINGS[form]):
-        raise _refused("name", f"a grader in {form.upper()} ends in {' or '.join(_ENDINGS[form])}")
-    source = view.source(request)
-    path = source.new_file(str(run if data is None else data), name)
+    name = path.name
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     created = False
     try:
@@ -196,11 +225,16 @@ def save(view: View, request: Request) -> dict[str, Any]:
             path.unlink(missing_ok=True)
         message = f"{name} cannot be written: {error.strerror}."
         raise Refused(400, Mistake(message, "name", "unwritable")) from None
-    return {"path": source.plain(str(path))}
 
 
 def grader(view: View, request: Request) -> dict[str, Any]:
     """The grader of a run, to begin with; null where it is not recorded."""
     run = view.opened(request)
     provenance = Provenance(run.path, run.meta, view.data)
-    return {"grader": provenance.grader or None, "name": provenance.name, "data": provenance.data}
+    return {
+        "grader": provenance.grader or None,
+        "name": provenance.name,
+        "data": provenance.data,
+        "grouped": run.grouped,
+        "read_only": view.read_only,
+    }

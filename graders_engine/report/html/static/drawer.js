@@ -16,19 +16,44 @@ export const copyLink = async (button, url = location.href) => {
 };
 
 // The rows that have what this one has: its flag, or its status, or its reward.
-export const likeOf = (run, query, row) => {
+export const likeOf = (run, query, row) => likeAt(runHref(run, "rows"), query, row);
+
+export const likeAt = (path, query, row) => {
   const flag = Array.isArray(row.flags) ? row.flags[0] : Object.keys(row.flags)[0];
   const [name, value, text] = flag
     ? ["flag", flag, `rows with ${flag}`]
     : row.status !== "scored"
       ? ["status", row.status, `rows that are ${row.status}`]
       : ["reward", `${row.reward}..${row.reward}`, `rows with reward ${number(row.reward)}`];
-  return { href: withQuery(runHref(run, "rows"), changed(filtersOf(query), { [name]: value })), text };
+  return { href: withQuery(path, changed(filtersOf(query), { [name]: value })), text };
+};
+
+// Where the rows come from: get(name, signal) gives one; of(row, show) what its view offers, where `show(row)` draws it
+// anew, or view(row) another view than that of `row.js`.
+const serverRows = ({ context, runPath, query }) => {
+  const { api, signal } = context;
+  const pathOf = (name) => `${runPath}/${encodeURIComponent(name)}`;
+  const get = (name, one) => api.get(withQuery(pathOf(name), filtersOf(query())), { signal: one ?? signal });
+  const of = (row, show) => ({
+    like: likeOf(context.run, query(), row),
+    whole: (part) => saveText(api, `${pathOf(row.row)}/text?${new URLSearchParams({ part })}`, `${row.row.replace("#", "-")}.${part.replace(/[^\w.-]+/g, "-")}.txt`, signal).catch(context.fail),
+    ask: row.read_only ? null : async (event) => {
+      const button = event.target;
+      button.disabled = true;
+      button.textContent = "Grading …";
+      try {
+        show(await api.post(`${pathOf(row.row)}/grade`, { costly: true }, { signal }));
+      } catch (error) {
+        button.replaceWith(h("p", { class: "problem", role: "alert" }, shown(error.message)));
+      }
+    },
+  });
+  return { get, of };
 };
 
 // What both have in common. runPath: of the API. query(): of the page. open(name): an address. follow(name, beyond).
-export const makeRowPane = ({ context, runPath, query, open, follow, buttons = [], level = "h2" }) => {
-  const { api, signal } = context;
+export const makeRowPane = ({ context, runPath, query, open, follow, rows = serverRows({ context, runPath, query }), buttons = [], level = "h2" }) => {
+  const { signal } = context;
   const title = h(level, { tabindex: -1, id: "row-title" });
   const id = h("span", { class: "id quiet", dir: "auto" });
   const place = h("span", { class: "place quiet small" });
@@ -41,31 +66,13 @@ export const makeRowPane = ({ context, runPath, query, open, follow, buttons = [
   let request = null;
   let isOnlyDiffering = false;
 
-  const get = (name, one) => api.get(withQuery(`${runPath}/${encodeURIComponent(name)}`, filtersOf(query())), { signal: one ?? signal });
-
   const draw = () => {
     replace(title, "Row ", shown(row.row));
     replace(id, shown(row.id ?? ""));
     place.textContent = row.position !== null && row.position !== undefined ? `${(row.position + 1).toLocaleString("en")} of ${row.of.toLocaleString("en")}` : "";
     previous.disabled = !row.previous;
     next.disabled = !row.next;
-    const path = `${runPath}/${encodeURIComponent(row.row)}`;
-    replace(body, rowView(row, {
-      open, like: likeOf(context.run, query(), row), words: query().get("q") ?? "",
-      whole: (part) => saveText(api, `${path}/text?${new URLSearchParams({ part })}`, `${row.row.replace("#", "-")}.${part.replace(/[^\w.-]+/g, "-")}.txt`, signal).catch(context.fail),
-      other: (name) => get(name),
-      ask: async (event) => {
-        const button = event.target;
-        button.disabled = true;
-        button.textContent = "Grading …";
-        try {
-          row = await api.post(`${path}/grade`, { costly: true }, { signal });
-          draw();
-        } catch (error) {
-          button.replaceWith(h("p", { class: "problem", role: "alert" }, shown(error.message)));
-        }
-      },
-    }));
+    replace(body, rows.view ? rows.view(row) : rowView(row, { open, words: query().get("q") ?? "", other: (name) => rows.get(name), ...rows.of(row, (found) => ((row = found), draw())) }));
     if (isOnlyDiffering) body.querySelector(".differing-toggle:not([hidden])")?.click();
   };
 
@@ -78,7 +85,7 @@ export const makeRowPane = ({ context, runPath, query, open, follow, buttons = [
       const mine = (request = new AbortController());
       const either = AbortSignal.any([signal, mine.signal]);
       try {
-        const found = await get(name, either);
+        const found = await rows.get(name, either);
         row = found;
         draw();
         body.scrollTop = 0;
@@ -118,11 +125,10 @@ export const makeRowPane = ({ context, runPath, query, open, follow, buttons = [
 };
 
 // The drawer of the page of rows.
-export const makeDrawer = ({ context, runPath, current, follow, close }) => {
-  const page = h("a", { class: "button", title: "On a page of its own", "aria-label": "On a page of its own" }, "⤢");
+export const makeDrawer = ({ context, runPath, current, follow, close, rows, open = (name) => withQuery(context.path, withRow(current().query, name)) }) => {
+  const page = h("a", { class: "button", title: "On a page of its own", "aria-label": "On a page of its own", hidden: Boolean(rows) }, "⤢");
   const shut = h("button", { type: "button", title: "Close (Esc)", "aria-label": "Close", on: { click: close } }, "×");
-  const open = (name) => withQuery(context.path, withRow(current().query, name));
-  const pane = makeRowPane({ context, runPath, query: () => current().query, open, follow, buttons: [page, shut] });
+  const pane = makeRowPane({ context, runPath, query: () => current().query, open, follow, rows, buttons: [page, shut] });
   const element = h("aside", { class: "drawer", "aria-labelledby": "row-title", hidden: true }, pane.bar, pane.body);
   return {
     ...pane, element,
@@ -134,7 +140,7 @@ export const makeDrawer = ({ context, runPath, current, follow, close }) => {
         pane.forget();
         return;
       }
-      page.setAttribute("href", withQuery(runHref(context.run, "rows", name), filtersOf(current().query)));
+      if (!rows) page.setAttribute("href", withQuery(runHref(context.run, "rows", name), filtersOf(current().query)));
       element.hidden = false;
       element.parentElement?.classList.add("opened");
       await pane.show(name, { focus: !wasOpen });

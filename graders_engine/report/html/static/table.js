@@ -1,6 +1,6 @@
 // The table of rows; on a narrow screen its rows are cards.
 
-import { aligned, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
+import { aligned, count, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
 import { changed, remember, remembered, runHref, withQuery, filtersOf } from "./state.js";
 
 // More sub-rewards than this are a strip of squares.
@@ -55,7 +55,8 @@ export const columnsOf = (keys) => [
   { name: "status", label: "Status", hideable: true },
   { name: "id", label: "Id", hideable: true },
   { name: "excerpt", label: "Sample", hideable: true },
-  { name: "seconds", label: "ms", sort: "seconds", first: "-seconds", number: true, hideable: true },
+  { name: "length", label: "Length", title: "Characters of the sample's text", sort: "length", first: "-length", number: true, hideable: true },
+  { name: "seconds", label: "ms", title: "Milliseconds that the grading of the row took", sort: "seconds", first: "-seconds", number: true, hideable: true },
 ];
 
 const hiddenOf = (run) => new Set(remembered(`hidden-${run}`, []));
@@ -103,6 +104,8 @@ const cellOf = (column, row, keys, linkTo, places) => {
       return h("td", { role: "cell", class: "id", dir: "auto", title: row.id }, shown(row.id));
     case "excerpt":
       return h("td", { role: "cell", class: "excerpt", dir: "auto" }, h("span", {}, excerptNodes(row.excerpt)));
+    case "length":
+      return h("td", { role: "cell", class: "number length" }, count(row.length));
     case "seconds":
       return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : (1000 * row.seconds).toFixed(2));
     default: {
@@ -112,18 +115,17 @@ const cellOf = (column, row, keys, linkTo, places) => {
   }
 };
 
-// Draws the table of a page. context: {run, path, query, data}; open: the row in the drawer, or null.
-export const drawTable = (place, { run, path, query, data, open }) => {
-  const hidden = hiddenOf(run);
+// Draws the table of a page. context: {run, path, query, data}; open: the row in the drawer, or null; hidden: names of
+// columns; linkTo(row): its address.
+export const drawTable = (place, { run, path, query, data, open, hidden = hiddenOf(run), linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null })) }) => {
   const columns = columnsOf(data.keys).filter(({ name }) => !hidden.has(name));
   const valuesOf = ({ name, key }) =>
     name === "reward" ? data.rows.map((row) => row.reward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
   const places = columns.map((column) => placesOf(valuesOf(column)));
-  const linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null }));
   const head = (column) => {
     const order = column.sort && orderOf(query, column);
     const label = h("bdi", {}, shown(column.label));
-    return h("th", { scope: "col", role: "columnheader", class: `${column.number ? "number " : ""}${column.name.split(".")[0]}`, "aria-sort": order, title: column.label },
+    return h("th", { scope: "col", role: "columnheader", class: `${column.number ? "number " : ""}${column.name.split(".")[0]}`, "aria-sort": order, title: column.title ?? column.label },
       column.sort ? h("a", { href: withQuery(path, sortedBy(query, column)), "data-key": `sort-${column.name}` }, label, order && h("span", { "aria-hidden": "true" }, order === "ascending" ? " ↑" : " ↓")) : label);
   };
   const key = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;

@@ -155,15 +155,21 @@ export const shown = (text) => {
   return [...nodes, whole.slice(end)];
 };
 
-// The words of a search as the server takes them: words, words in quotes as one, /an expression/.
-export const expressionOf = (search) => {
+// The words of a search as expressions: words, words in quotes as one, /an expression/ alone.
+export const wordsOf = (search) => {
   const whole = /^\/(.+)\/$/.exec(search.trim());
-  const escaped = [...search.matchAll(/"([^"]+)"|(\S+)/g)].map(([, quoted, word]) =>
+  if (whole) return [whole[1]];
+  return [...search.matchAll(/"([^"]+)"|(\S+)/g)].map(([, quoted, word]) =>
     (quoted ?? word).replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"),
   );
-  if (!whole && !escaped.length) return null;
+};
+
+// One expression that finds all words of a search; null without any.
+export const expressionOf = (search) => {
+  const words = wordsOf(search);
+  if (!words.length) return null;
   try {
-    return new RegExp(whole ? whole[1] : escaped.join("|"), "giu");
+    return new RegExp(words.join("|"), "giu");
   } catch {
     return null; // the server says what is wrong with it
   }

@@ -13,7 +13,7 @@ export const preflightHref = (report, place = null) =>
 
 // What narrows the rows, by name as in the address. `sub.` leads the keys of sub-rewards.
 export const isFilter = (name) =>
-  ["q", "status", "blame", "flag", "reward", "seconds"].includes(name) || name.startsWith("sub.");
+  ["q", "status", "blame", "flag", "reward", "seconds", "length"].includes(name) || name.startsWith("sub.");
 
 // "0.2..0.4" as {low, high, below}; null where an end is open; null for no range. In "0.8..<0.9", as of a bar, the
 // upper end does not belong to it.

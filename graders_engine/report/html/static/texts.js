@@ -3,6 +3,7 @@
 import { count, expressionOf, h, marked } from "./dom.js";
 
 const MOST_PRETTY = 200000;
+const MOST_DEPTH = 200; // deeper, the blanks would be most of the text
 const TOKEN = /"(?:[^"\\]|\\.)*"?|[{}[\]:,]|[^\s{}[\]:,"]+/gs;
 
 const isJson = (text) => {
@@ -12,6 +13,16 @@ const isJson = (text) => {
   } catch {
     return false;
   }
+};
+
+const isTooDeep = (text) => {
+  let depth = 0;
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (token === "{" || token === "[") depth += 1;
+    else if (token === "}" || token === "]") depth -= 1;
+    if (depth > MOST_DEPTH) return true;
+  }
+  return false;
 };
 
 // JSON with line breaks, as nodes. Its tokens stay as they are: 1.0 does not become 1.
@@ -45,7 +56,7 @@ export const contentOf = (text, { kind = "text", chars = null, words = "" } = {}
   const expression = expressionOf(words ?? "");
   const mark = (piece) => marked(piece, expression);
   const isCut = chars !== null && chars > text.length;
-  const isPretty = kind === "json" && text.length <= MOST_PRETTY && (isCut || isJson(text));
+  const isPretty = kind === "json" && text.length <= MOST_PRETTY && (isCut || isJson(text)) && !isTooDeep(text);
   return isPretty ? pretty(text, mark) : mark(text);
 };
 
@@ -60,7 +71,7 @@ export const textBox = (label, text, { kind, chars = null, words, whole = null, 
   ];
 };
 
-const folded = (summary, ...content) => h("details", { class: "fold" }, h("summary", {}, summary), content);
+export const folded = (summary, ...content) => h("details", { class: "fold" }, h("summary", {}, summary), content);
 
 const toolCalls = (calls, words) =>
   (calls ?? []).map((call) =>
@@ -75,5 +86,3 @@ export const chat = (messages, words) =>
         message.reasoning && folded("Reasoning", h("div", { class: "text plain", dir: "auto" }, contentOf(message.reasoning, { words }))),
         message.text && h("div", { class: "text plain", dir: "auto" }, contentOf(message.text, { words })),
         toolCalls(message.tool_calls, words))));
-
-export { folded };

@@ -109,8 +109,8 @@ const differing = (row) => {
 const textsOf = (row, { words, whole }) => {
   const saver = (name) => whole && (() => whole(name));
   const item = (row.item ?? []).map((one) => [
-    h("h4", { class: "small quiet" }, shown(one.name)),
-    textBox(one.name, one.text, { kind: one.kind, chars: one.chars, words, whole: saver(`item.${one.name}`), plain: one.kind === "text" }),
+    one.name !== "" && h("h4", { class: "small quiet" }, shown(one.name)),
+    textBox(one.name || "Item", one.text, { kind: one.kind, chars: one.chars, words, whole: saver(`item.${one.name}`), plain: one.kind === "text" }),
   ]);
   const { sample } = row;
   const content = sample && (sample.kind === "chat" ? chat(sample.messages, words) : textBox("Sample", sample.text, { kind: sample.kind, chars: sample.chars, words, whole: saver("sample"), plain: sample.kind === "text" }));

@@ -1,0 +1,1 @@
+"""How long samples are, in characters, and whether rewards follow it."""
