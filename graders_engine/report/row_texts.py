@@ -224,25 +224,22 @@ def readable(value: Any, margin: str = "") -> str:
         return value.replace("\n", f"\n{margin}")
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
+    inner = f"{margin}  "
     if isinstance(value, dict) and value:
-        entries = [(str(key), part) for key, part in value.items()]
+        lines = [
+            f"{key}: {part}"
+            if (type(part) is str and "\n" not in part) or type(part) is int  # most parts
+            else _entry(f"{key}:", part, inner)
+            for key, part in value.items()
+        ]
     elif isinstance(value, list) and value:
-        entries = [("-", part) for part in value]
+        lines = [_entry("-", part, inner) for part in value]
     else:
         return _json(value)
-    inner = f"{margin}  "
-    return f"\n{margin}".join(
-        [
-            f"{name if name == '-' else f'{name}:'} {part}"
-            if type(part) is str and "\n" not in part  # most parts
-            else _entry(name, part, inner)
-            for name, part in entries
-        ]
-    )
+    return f"\n{margin}".join(lines)
 
 
-def _entry(name: str, value: Any, margin: str) -> str:
+def _entry(head: str, value: Any, margin: str) -> str:
     text = readable(value, margin)
-    head = name if name == "-" else f"{name}:"
-    below = "\n" in text and not (name == "-" and isinstance(value, dict))
+    below = "\n" in text and not (head == "-" and isinstance(value, dict))
     return f"{head}\n{margin}{text}" if below else f"{head} {text}"
