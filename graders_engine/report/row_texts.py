@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.results.data import data_path, open_data_of
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
+from graders_engine.outputs.row_scope import scope_reader
+from graders_engine.outputs.unreadable import Unreadable
 
 MAX_CHARS, MIN_CHARS = 64_000, 2_000
 """Characters kept of an item or a sample: up to the first, and less if there are many, down to the second."""

@@ -18,13 +18,12 @@ from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText, keys_of
+from graders_engine.statistics.estimate import special
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Order, Query, require_names
-from graders_engine.view.reading import Headline as Headline
 from graders_engine.view.reading import Progress, read, stamp_of
-from graders_engine.view.reading import headline as headline
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms
@@ -127,6 +126,7 @@ class OpenRun:
                 self._thread = None
             self._ended.set()
             self._took_s = time.monotonic() - started
+        special()  # the first filter needs it
         if before is not None and self._snapshot is not None:
             before.searches.stop()
             if before.columns.folder != self._snapshot.columns.folder:

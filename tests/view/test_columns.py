@@ -24,8 +24,7 @@ from graders_engine.report.provenance import Provenance
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view import cache, reading
 from graders_engine.view.loading.builder import bars_of
-from graders_engine.view.opened import headline
-from graders_engine.view.reading import read
+from graders_engine.view.reading import headline, read
 from graders_engine.view.summary import Summary
 from tests.view.runs_to_open import REWARDS, results, write_run
 
