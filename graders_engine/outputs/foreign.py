@@ -153,6 +153,11 @@ def _content(candidate: Mapping[str, Any]) -> dict[str, Any]:
     return {"content": content["parts"]}
 
 
+def is_printed(text: str) -> bool:
+    """Whether a text is what Python prints of an answer, or events of a stream as they are sent."""
+    return bool(_PRINTED.match(text) or _SENT.match(text))
+
+
 def require_not_printed(output: Any) -> Any:
     """The same output, if it is no text that Python prints of an answer, and no events of a stream.
 

@@ -41,16 +41,22 @@ def opened(value: Any, *, sample: bool = False) -> Any:
 
 FIRST_OF_OBJECTS = frozenset("{ \t\r\n")
 """How the text of an API's answer may begin."""
-_SIGNS = (
-    '"object"', '"custom_id"', '"error"', '"stop_reason"', '"refusal"', '"usageMetadata"', '"finish_reason"',
-    '"output_text"', '"status_code"',
-)  # fmt: skip
-"""Keys and types of which each answer has one: texts without them need not be parsed."""
+_SIGNS = ('"object"', '"error"', '"refusal"', '"usageMetadata"')
+"""Keys and types of which each answer has one, or one of the next: texts without them need not be parsed."""
+_JOINED_SIGNS = (
+    '"custom_id"',
+    '"stop_reason"',
+    '"finish_reason"',
+    '"output_text"',
+    '"status_code"',
+)
+"""Those with a "_", which most texts lack altogether."""
 
 
 def has_signs(text: str) -> bool:
     """Whether a text may be an API's answer: one that is has one of the signs."""
-    return any(map(text.__contains__, _SIGNS))
+    has = text.__contains__
+    return any(map(has, _SIGNS)) or (has("_") and any(map(has, _JOINED_SIGNS)))
 
 
 def _is_answer(found: Mapping[str, Any]) -> bool:

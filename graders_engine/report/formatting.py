@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graders_engine.models.dialects.dialect import described
 from graders_engine.outcome import Blame
 from graders_engine.report.visible import one_line
 
@@ -132,6 +131,10 @@ def clamped_numbers(tally: Tally) -> Iterator[str]:
 
 def parts_left_out(tally: Tally) -> Iterator[str]:
     """A sentence on each part of requests that a judge was not sent."""
+    from graders_engine.models.dialects.dialect import (
+        described,
+    )  # not above: a run without judges needs none
+
     for (model, part), count in sorted(tally.left_out.items()):
         rows = f"{count:,} of {format_rows(tally.rows, grouped=tally.grouped)}"
         yield f"{model} was asked {described(part)} for {rows}"

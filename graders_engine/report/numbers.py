@@ -12,8 +12,7 @@ import numpy as np
 from graders_engine.dataset.results.allowed import allowed_rewards
 from graders_engine.dataset.results.digest import Digest, Repeats
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.graders.static_range import Interval
-from graders_engine.models.policies import Price
+from graders_engine.language.formula_range import Interval
 from graders_engine.outcome import Usage
 from graders_engine.report.histogram import BARS, Histogram, counts_of, histogram
 from graders_engine.report.provenance import group_size_of, passing_of
@@ -291,6 +290,8 @@ def _groups(
 
 
 def _spending(usage: Mapping[str, Usage], prices: Mapping[str, Any]) -> Iterator[Spending]:
+    from graders_engine.models.policies import Price  # not above: a run without judges needs none
+
     for model, tokens in usage.items():
         price = next((prices[name] for name in prices if _is_version(model, name)), None)
         yield Spending(model, tokens, None if price is None else Price(**price).of(tokens))

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.results.data import data_path, open_data_of
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
+from graders_engine.outputs.row_scope import scope_reader
+from graders_engine.outputs.unreadable import Unreadable
 
 MAX_CHARS, MIN_CHARS = 64_000, 2_000
 """Characters kept of an item or a sample: up to the first, and less if there are many, down to the second."""
@@ -285,25 +286,22 @@ def readable(value: Any, margin: str = "") -> str:
         return value.replace("\n", f"\n{margin}")
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
+    inner = f"{margin}  "
     if isinstance(value, dict) and value:
-        entries = [(str(key), part) for key, part in value.items()]
+        lines = [
+            f"{key}: {part}"
+            if (type(part) is str and "\n" not in part) or type(part) is int  # most parts
+            else _entry(f"{key}:", part, inner)
+            for key, part in value.items()
+        ]
     elif isinstance(value, list) and value:
-        entries = [("-", part) for part in value]
+        lines = [_entry("-", part, inner) for part in value]
     else:
         return _json(value)
-    inner = f"{margin}  "
-    return f"\n{margin}".join(
-        [
-            f"{name if name == '-' else f'{name}:'} {part}"
-            if type(part) is str and "\n" not in part  # most parts
-            else _entry(name, part, inner)
-            for name, part in entries
-        ]
-    )
+    return f"\n{margin}".join(lines)
 
 
-def _entry(name: str, value: Any, margin: str) -> str:
+def _entry(head: str, value: Any, margin: str) -> str:
     text = readable(value, margin)
-    head = name if name == "-" else f"{name}:"
-    below = "\n" in text and not (name == "-" and isinstance(value, dict))
+    below = "\n" in text and not (head == "-" and isinstance(value, dict))
     return f"{head}\n{margin}{text}" if below else f"{head} {text}"

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # type: ignore[import-untyped]  # scipy ships no type information
 
 from graders_engine.statistics.rounding import ROUNDING
 
@@ -192,7 +191,7 @@ def share(passed: int, rows: int) -> Estimate:
     """As `estimate`, of `passed` ones among `rows` values of 0 or 1, each a group of its own; rows > 0."""
     if rows < 2:
         return Estimate(passed / rows, None, None, rows, rows)
-    ends = _wilson_ends(passed / rows, float(rows), float(special.ndtri(COVERED)))
+    ends = _wilson_ends(passed / rows, float(rows), float(special().ndtri(COVERED)))
     return Estimate(passed / rows, *ends, rows, rows)
 
 
@@ -203,7 +202,7 @@ def _wilson(clustered: Clusters) -> tuple[float, float]:
         effective = float(count)
     else:
         effective = min(variance / error**2, rows) if error and not clustered.single else rows
-    z = float(special.ndtri(COVERED)) if clustered.single else t_quantile(count)
+    z = float(special().ndtri(COVERED)) if clustered.single else t_quantile(count)
     return _wilson_ends(mean, effective, z)
 
 
@@ -252,4 +251,12 @@ def root_mean_square(values: Floats) -> float:
 
 def t_quantile(count: int) -> float:
     """Student's t at 97.5 % for this many groups."""
-    return float(special.stdtrit(count - 1, COVERED))
+    return float(special().stdtrit(count - 1, COVERED))
+
+
+def special() -> Any:
+    """The functions of `scipy.special`."""
+    # Not above: it takes a quarter of a second, and a page that opens again shows rows without it.
+    from scipy import special as functions  # type: ignore[import-untyped]  # it ships no type information
+
+    return functions

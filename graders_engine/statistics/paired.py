@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # type: ignore[import-untyped]  # scipy ships no type information
 
 from graders_engine.statistics.correlation import kendall, spearman
 from graders_engine.statistics.estimate import (
@@ -19,6 +18,7 @@ from graders_engine.statistics.estimate import (
     clusters,
     estimate_some,
     root_mean_square,
+    special,
     standard_error,
     t_quantile,
 )
@@ -161,7 +161,7 @@ def estimate_difference(
         return Estimate(clustered.mean, None, None, len(differences), count), None
     reach = error * t_quantile(len(adjusted.sums))
     low, high = adjusted.mean - reach, adjusted.mean + reach
-    detectable = error * (t_quantile(count) + float(special.ndtri(POWER)))
+    detectable = error * (t_quantile(count) + float(special().ndtri(POWER)))
     found = Estimate(clustered.mean, low, high, len(differences), count)
     ranges = allowed[0] or _if_binary(before), allowed[1] or _if_binary(after)
     return found.within(_apart_at_most(*ranges), differences), detectable
@@ -213,7 +213,7 @@ def _no_difference(clustered: Clusters, differences: Floats) -> tuple[float, str
     if len(sums) <= SAMPLED_GROUPS:
         return _sampled_signs(sums), f"sign-flip test, {DRAWS:,} draws"
     z = math.sqrt(len(sums)) * abs(float(sums.mean())) / root_mean_square(sums)
-    return 2 * float(special.ndtr(-z)), "sign-flip test, normal limit"
+    return 2 * float(special().ndtr(-z)), "sign-flip test, normal limit"
 
 
 def _mcnemar(up: int, down: int) -> float:
@@ -221,7 +221,7 @@ def _mcnemar(up: int, down: int) -> float:
 
     Source: McNemar 1947, Psychometrika 12(2); the exact form is that of `scipy.stats.binomtest`.
     """
-    return min(1.0, 2 * float(special.bdtr(min(up, down), up + down, 0.5)))
+    return min(1.0, 2 * float(special().bdtr(min(up, down), up + down, 0.5)))
 
 
 def _exact_signs(sums: Floats) -> float:

@@ -19,6 +19,7 @@ from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText, keys_of
+from graders_engine.statistics.estimate import special
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
@@ -127,6 +128,7 @@ class OpenRun:
                 self._thread = None
             self._ended.set()
             self._took_s = time.monotonic() - started
+        special()  # the first filter needs it
         if before is not None and self._snapshot is not None:
             before.searches.stop()
             if before.columns.folder != self._snapshot.columns.folder:

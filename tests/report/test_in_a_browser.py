@@ -258,7 +258,9 @@ def test_keys_go_to_the_search_and_through_the_rows_that_were_found(
 
     name, *opened, place, address, closed, count = visit(small_file, look, tmp_path / "profile")
     assert name == "words"
-    assert opened == [f"Row {row}" for row in ("2#2", "3#2", "4#2", "3#2", "2#2", "1#2", "1#2", "1#3", "1#2")]
+    assert opened == [
+        f"Row {row}" for row in ("2#2", "3#2", "4#2", "3#2", "2#2", "1#2", "1#2", "1#3", "1#2")
+    ]
     assert (place, address) == ("1 of 20", "#?q=cow&row=1%232")
     assert (closed, count) == (None, "20 of the 60 samples in this file")
 

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.lines import SAVE_AS_UTF_8
 from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
 from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.errors import DataSetError
+from graders_engine.outputs.unreadable import Unreadable
 
 # A process-wide limit, 131,072 by default; model outputs are often longer. It is raised once, here, and stays
 # raised: with several threads that read tables, one that restored it would break the others' rows.

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.errors import InvalidRequest, InvalidRow, UndefinedVariable
@@ -19,6 +18,7 @@ from graders_engine.language.scope import Scope, Step, resolve
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 from graders_engine.outputs.rows import item_beside
+from graders_engine.outputs.unreadable import Unreadable
 
 ITEM = "item"
 """The path of the whole item: rows with equal items belong together."""

@@ -9,7 +9,6 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.join_key import CUSTOM_ID, JoinKey
 from graders_engine.dataset.rows.join_shared import value_at
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
@@ -21,6 +20,7 @@ from graders_engine.files import STDIN
 from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
 from graders_engine.outputs.forms import output_of
+from graders_engine.outputs.unreadable import Unreadable
 
 _SEVERAL = (
     f"Several different outputs have the `{CUSTOM_ID}` of this row. If they are samples of one prompt, pass "

@@ -6,11 +6,11 @@ import io
 import re
 from collections.abc import Iterator
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, why_not_json
 from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedRecords
 from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.language import strict_json
+from graders_engine.outputs.unreadable import Unreadable
 
 _CHUNK_BYTES = 1 << 16
 _OPEN_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)

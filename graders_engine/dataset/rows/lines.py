@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import HEAD_ROWS, MAX_ROW_BYTES, RowRef, StreamedRecords
 from graders_engine.dataset.rows.source import (
     DAMAGE,
@@ -18,6 +17,7 @@ from graders_engine.dataset.rows.source import (
     unreadable_disk,
 )
 from graders_engine.language import strict_json
+from graders_engine.outputs.unreadable import Unreadable
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SAVE_AS_UTF_8 = "Save the file as UTF-8: iconv -f ENCODING -t UTF-8, with such as CP1252 or GBK."

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.source import Source, require_module
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN
 from graders_engine.language import strict_json
+from graders_engine.outputs.unreadable import Unreadable
 
 _BATCH_BYTES = 8 << 20
 """Size of a batch, estimated from the file's metadata."""

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.documents import require_rows, rows_within, wrapped
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.identity import GroupedShape, RowPath, require_path
@@ -27,6 +26,7 @@ from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
 from graders_engine.files import STDIN
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.several import SAMPLES_IN
+from graders_engine.outputs.unreadable import Unreadable
 
 
 class DataSet(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from graders_engine.compiled import Unreadable, scope_reader
 from graders_engine.dataset.rows.no_output import why_no_output
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import InvalidRequest, InvalidRow, UnknownForm
@@ -15,8 +14,10 @@ from graders_engine.outputs.completions import OBJECTS, completion_in, is_comple
 from graders_engine.outputs.foreign import require_not_printed
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.hosted import hosted_item_and_sample, is_export
+from graders_engine.outputs.row_scope import scope_reader
 from graders_engine.outputs.rows import KEPT_FIELD, item_beside
 from graders_engine.outputs.several import SAMPLES_IN, item_and_samples, keys_of, rows_to_grade
+from graders_engine.outputs.unreadable import Unreadable
 
 
 class Shape(Protocol):

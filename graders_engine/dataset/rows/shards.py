@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.source import unreadable_disk
 from graders_engine.language import strict_json
 from graders_engine.outputs.rows import KEPT_FIELD
+from graders_engine.outputs.unreadable import Unreadable
 
 SHARD_BYTES = 1 << 20
 """Bytes of a shard, not counting the rest of its last line: about 10 ms of the cheapest grading."""

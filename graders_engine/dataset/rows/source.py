@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN, is_open_file, kind_of
+from graders_engine.outputs.unreadable import Unreadable
 from graders_engine.version import how_to_install
 
 HEAD_BYTES = 1 << 16

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graders_engine.dataset.rows.records import RowRef
 from graders_engine.report.row_texts import RowKey, whole_texts
-from graders_engine.view.searching.folded import FoldedTexts
-from graders_engine.view.searching.raw import RawLines
+from graders_engine.view.searching.folded import FoldedTexts, plain_samples
 from graders_engine.view.texts import DataRows
 
 if (
@@ -105,19 +105,18 @@ def store_lengths(texts: FoldedTexts, report: Callable[[int], object]) -> None:
 
 def _lengths(texts: FoldedTexts, number: int) -> list[list[int]]:
     """The lengths of the samples of each line of a part of the data set."""
-    raw, data = RawLines(texts), texts.data
-    first, end = int(texts.bounds[number]) + 1, int(texts.bounds[number + 1]) + 1
-    plain: Sequence[Sequence[str] | None] = [None] * (end - first)
-    if raw.worth_it:
-        plain = raw.samples(number, raw.read(number))
-    found = [[] if samples is None else [*map(len, samples)] for samples in plain]
+    data = texts.data
+    first, last = int(texts.bounds[number]) + 1, int(texts.bounds[number + 1])
+    found: list[list[int]] = [[] for _ in range(first, last + 1)]
     with data.path.open("rb", buffering=0) as file:
-        for is_other, run in groupby(range(first, end), lambda line: plain[line - first] is None):
-            lines = [*run]
-            for refs in filter(None, data.split(file, lines[0], lines[-1]) if is_other else ()):
-                rows = ((RowKey(ref.line, ref.sample), ref.row) for ref in refs)
-                found[refs[0].line - first] = [
-                    text.sample_chars if text.has_sample else UNREAD
-                    for _, text in whole_texts(rows)
-                ]
+        for raw in data.read(file, first, last):
+            found[raw.line - first] = _lengths_of(data, raw)
     return found
+
+
+def _lengths_of(data: DataRows, raw: RowRef) -> list[int]:
+    samples = plain_samples(raw.row, data.shape.name)
+    if samples is not None:
+        return [*map(len, samples)]
+    rows = ((RowKey(ref.line, ref.sample), ref.row) for ref in data.shape.split(raw))
+    return [text.sample_chars if text.has_sample else UNREAD for _, text in whole_texts(rows)]

@@ -7,7 +7,6 @@ its line's item even if its own sample cannot be read.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import shape_named
-from graders_engine.errors import UnknownForm
-from graders_engine.outputs.foreign import require_not_printed
+from graders_engine.outputs.foreign import is_printed
 from graders_engine.outputs.texts import FIRST_OF_OBJECTS, has_signs
 from graders_engine.report.row_texts import RowKey, readable, whole_texts
 from graders_engine.view import cache
@@ -147,36 +144,16 @@ class FoldedTexts:
         first, last = int(self.bounds[number]) + 1, int(self.bounds[number + 1])
         with self.data.path.open("rb", buffering=0) as data:
             texts, firsts = texts_of(self.data, self.data.read(data, first, last), first, last)
-        starts = _starts_of(texts)
+        whole, starts = joined(texts)
         head = np.array([len(starts), len(firsts)], np.int64)
         path = self.path(number)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-                file.writelines((head.tobytes(), starts.tobytes(), firsts.tobytes(), *texts))
+                file.writelines((head.tobytes(), starts.tobytes(), firsts.tobytes(), whole))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-    def some(self, number: int, content: bytes, lines: Sequence[int]) -> Segment:
-        """A segment with the texts of some of its lines alone; the others are as if they were blank.
-
-        Args:
-            number: of the segment.
-            content: what the data set's file has of it.
-            lines: their numbers in the data set, from 1.
-        """
-        first, last = int(self.bounds[number]) + 1, int(self.bounds[number + 1])
-        starts = self.data.starts[first - 1 : last + 1].tolist()
-
-        def rows() -> Iterator[RowRef]:
-            for line in lines:
-                start, end = starts[line - first : line - first + 2]
-                piece = content[start - starts[0] : end - starts[0]]
-                yield from rows_of(io.BytesIO(piece), lines_before=line - 1, at=start)
-
-        texts, firsts = texts_of(self.data, rows(), first, last)
-        return Segment(b"".join(texts), _starts_of(texts), firsts)
 
     def read(self, number: int) -> Segment:
         """A segment from the cache.
@@ -188,14 +165,10 @@ class FoldedTexts:
         return Segment.read(self.path(number))
 
 
-def _starts_of(texts: Sequence[bytes]) -> Ints:
-    return np.cumsum([0, *map(len, texts)])[:-1].astype(np.int64)
-
-
 def texts_of(
     data: DataRows, rows: Iterable[RowRef], first: int, last: int
-) -> tuple[list[bytes], Ints]:
-    """The folded texts of rows, each with `SEPARATOR` behind it, and `Segment.firsts`.
+) -> tuple[list[str], Ints]:
+    """The texts of rows, and `Segment.firsts`.
 
     Args:
         data: the data set.
@@ -203,24 +176,25 @@ def texts_of(
         first: the first line of the segment.
         last: the last one.
     """
-    texts: list[bytes] = []
-    firsts = np.full(last - first + 1, -1, np.int64)
+    texts: list[str] = []
+    firsts = [-1] * (last - first + 1)
+    shape = data.shape.name
     for raw in rows:
         firsts[raw.line - first] = len(texts)
-        if (plain := plain_texts(raw.row, data.shape.name)) is not None:
-            texts += [fold(text) + SEPARATOR for text in plain]
-            continue
-        line, refs = raw.line, data.shape.split(raw)
-        item = ""
-        samples = []
-        for _, text in whole_texts((RowKey(ref.line, ref.sample), ref.row) for ref in refs):
-            item = item or text.item
-            samples.append(fold(text.sample) + SEPARATOR)
-        # The line's own `id` is the row's name where its item has none.
-        group = refs[0].group if refs else None
-        named = f"{item}\n{group}" if group and group != str(line) else item
-        texts += [fold(named) + SEPARATOR, *samples]
-    return texts, firsts
+        texts += plain_texts(raw.row, shape) or _texts_of_any(data, raw)
+    return texts, np.array(firsts, np.int64)
+
+
+def _texts_of_any(data: DataRows, raw: RowRef) -> list[str]:
+    refs = data.shape.split(raw)
+    item = ""
+    samples = []
+    for _, text in whole_texts((RowKey(ref.line, ref.sample), ref.row) for ref in refs):
+        item = item or text.item
+        samples.append(text.sample)
+    # The line's own `id` is the row's name where its item has none.
+    group = refs[0].group if refs else None
+    return [f"{item}\n{group}" if group and group != str(raw.line) else item, *samples]
 
 
 def plain_texts(raw: Any, shape: str) -> list[str] | None:
@@ -228,6 +202,16 @@ def plain_texts(raw: Any, shape: str) -> list[str] | None:
 
     They are what `whole_texts` gives.
     """
+    samples = plain_samples(raw, shape)
+    if samples is None:
+        return None
+    item, group = raw["item"], raw.get("id") if shape == "samples" else None
+    text = readable(item)
+    return [text if group is None else f"{text}\n{group}", *samples]
+
+
+def plain_samples(raw: Any, shape: str) -> list[str] | None:
+    """The samples alone of `plain_texts`."""
     if type(raw) is not dict or raw.get("item") is None or not _OTHERS.isdisjoint(raw):
         return None
     if shape == "samples" and "model_sample" not in raw:
@@ -236,22 +220,40 @@ def plain_texts(raw: Any, shape: str) -> list[str] | None:
         samples = [raw.get("model_sample")]
     else:
         return None
-    if type(samples) is not list or not samples:
-        return None
-    for sample in samples:
-        if type(sample) is not str or (sample[:1] in FIRST_OF_OBJECTS and has_signs(sample)):
-            return None
-    try:
-        for sample in samples:
-            require_not_printed(sample)
-    except UnknownForm:
-        return None
-    item, group = raw["item"], raw.get("id") if shape == "samples" else None
-    text = readable(item)
-    return [text if group is None else f"{text}\n{group}", *samples]
+    return samples if type(samples) is list and samples and _are_texts(samples) else None
 
 
 _OTHERS = frozenset(("model_samples", "sample", "reference_answer", "error"))
+_OF_PRINTED = frozenset("ACGMPRcde")
+"""The letters with which what Python prints of an answer, and events of a stream, begin (`foreign`)."""
+
+
+def _are_texts(samples: Sequence[Any]) -> bool:
+    """Whether all samples are the model's texts as they stand."""
+    objects = []
+    for sample in samples:
+        if type(sample) is not str:
+            return False
+        first = sample[:1]
+        if first in FIRST_OF_OBJECTS:
+            objects.append(sample)
+        if first == "{" and sample[1:2] != "'":
+            continue
+        if (not first.isalnum() or first in _OF_PRINTED) and is_printed(sample):
+            return False
+    # All at once, and one by one where that says so.
+    return not has_signs("\n".join(objects)) or not any(map(has_signs, objects))
+
+
+def joined(texts: Sequence[str]) -> tuple[bytes, Ints]:
+    """Texts as they are searched, each with `SEPARATOR` behind it, and the offset of each."""
+    whole = fold("\0".join([*texts, ""]))
+    if whole.count(b"\0") == len(texts):
+        whole = whole.replace(b"\0", SEPARATOR)
+    else:
+        whole = b"".join(fold(text) + SEPARATOR for text in texts)
+    ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == SEPARATOR[0]) + 1
+    return whole, np.concatenate(([0], ends[:-1]))[: len(texts)].astype(np.int64)
 
 
 def as_json(texts: FoldedTexts) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 
 from graders_engine.view.searching import folded
 from graders_engine.view.searching.folded import FoldedTexts, Segment, as_json, missing
-from graders_engine.view.searching.raw import RawLines
 from graders_engine.view.texts import DataRows
 
 IN_PLACE = 2
@@ -106,9 +105,6 @@ class Folding:
 
     Args:
         texts: the segments.
-
-    Attributes:
-        raw: the lines, to be searched until they are made.
     """
 
     _known: ClassVar[WeakValueDictionary[Path, Folding]] = WeakValueDictionary()
@@ -120,7 +116,6 @@ class Folding:
         self._ready = {n for n in range(texts.count) if texts.is_there(n)}
         self._children: list[Child] = []
         self._wanted = 0
-        self.raw = RawLines(texts)
 
     @classmethod
     def of(cls, data: DataRows) -> Folding:
@@ -189,10 +184,6 @@ class Folding:
             self.texts.build(number)
         self._ready.add(number)
         return True
-
-    def is_ready(self, number: int) -> bool:
-        """Whether a segment is made."""
-        return number in self._ready
 
     def read(self, number: int) -> Segment:
         """A segment that is ready; it is made again if it is lost or damaged.

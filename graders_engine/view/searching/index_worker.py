@@ -7,7 +7,6 @@ input, as JSON, and writes the number of each segment when it is ready.
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from graders_engine.view.searching.folded import from_json
@@ -15,8 +14,6 @@ from graders_engine.view.searching.folded import from_json
 
 def main() -> None:
     """Do what standard input says."""
-    if sys.platform != "win32":
-        os.nice(10)  # searches and pages go first
     task = json.loads(sys.stdin.buffer.readline())
     texts = from_json(task["data"])
     try:

@@ -22,7 +22,6 @@ from graders_engine.view.columns import ViewColumns
 from graders_engine.view.query import FILE_ORDER, Mask, order_of, row_key
 from graders_engine.view.searching.folded import Segment, having
 from graders_engine.view.searching.folding import MATCHES, SILENT_S, Child, Folding, Stopped
-from graders_engine.view.searching.raw import RawLines
 from graders_engine.view.searching.terms import Term
 from graders_engine.view.selection import SearchState
 from graders_engine.view.texts import RunTexts
@@ -146,7 +145,6 @@ class Search:
         folding = Folding.of(self._texts.data())
         folding.start()
         self._folding = folding
-        raw = folding.raw if folding.raw.worth_it and not self._children else None
         order = order_of(FILE_ORDER, self._columns)
         lines = self._columns.lines if order is None else self._columns.lines[order]
         edges = np.searchsorted(lines, folding.texts.bounds, side="right")
@@ -156,9 +154,7 @@ class Search:
             if self._base is not None:
                 rows = rows[self._base[rows]]
             self._require_wanted()
-            if len(rows) and raw is not None and not folding.is_ready(number):
-                self._look_first(folding, raw, number, rows, outside)
-            elif len(rows):
+            if len(rows):
                 while not folding.wait(number, 0.1):
                     self._require_wanted()
                 self._look(folding, number, folding.read(number), rows, outside)
@@ -193,22 +189,6 @@ class Search:
                 hits[answer] = True
                 return hits
         raise Stopped
-
-    def _look_first(
-        self, folding: Folding, raw: RawLines, number: int, rows: Rows, outside: Sequence[Hits]
-    ) -> None:
-        """Look through a segment that is not made yet: only lines that may have the words are read."""
-        content = raw.read(number)
-        if len(rows) > _FEW:
-            words = [term.word for term in self.terms]
-            at = self._columns.lines[rows] - (int(folding.texts.bounds[number]) + 1)
-            for hits, elsewhere in zip(raw.having(number, content, words), outside, strict=True):
-                kept = hits[at] | elsewhere[rows]
-                rows, at = rows[kept], at[kept]
-        if len(rows):
-            lines = np.unique(self._columns.lines[rows]).tolist()
-            segment = folding.texts.some(number, content, lines)
-            self._look(folding, number, segment, rows, outside)
 
     def _look(
         self,
