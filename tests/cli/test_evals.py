@@ -137,6 +137,25 @@ def test_a_pass_rate_below_the_limit_has_an_exit_code(limit: str, code: int, fol
     assert ("The pass rate is 0.6667, lower than --fail-under 0.7." in ended.stderr) == (code == 3)
 
 
+@pytest.mark.parametrize(
+    ("limits", "code", "said"),
+    [
+        (("--fail-under", "0.5"), 0, "warning: 1 of 4 items are errored, and so in no rate"),
+        (("--max-errored", "20%"), 3, "1 of 4 items are errored, more than --max-errored 20%."),
+        (("--max-errored", "25%", "--fail-under", "0.5"), 0, ""),
+    ],
+)
+def test_items_in_no_rate_are_limited_or_said(
+    limits: tuple[str, ...], code: int, said: str, folder: Path
+) -> None:
+    write(folder / "rows.jsonl", [*ROWS, {"item": {"label": "yak"}}])
+    arguments = ("run", "eval.json", "--data", "rows.jsonl", "--jobs", "store", "--quiet", *limits)
+    ended = graders(folder, "evals", *arguments)
+    assert ended.returncode == code
+    assert said in ended.stderr
+    assert bool(said) == ("errored" in ended.stderr)
+
+
 def test_a_model_is_asked_and_its_messages_are_remembered(folder: Path) -> None:
     write(folder / "rows.jsonl", [{"item": {"label": "hello"}}, {"label": "score 7"}])
     with judge_server() as server:

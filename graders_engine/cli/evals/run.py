@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -20,6 +20,7 @@ from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
 from graders_engine.cli.parsing.engine_options import engine_settings
+from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.input_files import read_file
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
 from graders_engine.cli.parsing.store import JOBS, PROJECT
@@ -86,6 +87,12 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
     type=click.FloatRange(0, 1),
     help="Exit with code 3 if the pass rate, from 0 to 1, is lower.",
 )
+@click.option(
+    "--max-errored",
+    metavar="P%",
+    type=percent,
+    help="Exit with code 3 if a larger share of the items is errored, and so in no rate.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no result.")
 @engine_settings(useful=_USEFUL)
@@ -96,6 +103,7 @@ def run(
     jobs: Path,
     project: str,
     fail_under: float | None,
+    max_errored: float | None,
     *,
     as_json: bool,
     quiet: bool,
@@ -113,8 +121,9 @@ def run(
     folder may start the run first, with its own settings. Judges and models are found as
     `graders score` finds judges.
 
-    Exit codes: 0 if items are graded; 3 if the pass rate is below --fail-under; 1 if nothing is graded, the
-    run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if it was interrupted.
+    Exit codes: 0 if items are graded; 3 if a limit is not kept (--fail-under, --max-errored); 1 if nothing is
+    graded, the run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if it was
+    interrupted.
 
     With --json it prints what `graders evals show --json` does.
     """
@@ -137,7 +146,7 @@ def run(
         if not (as_json or quiet):
             print_lines(["", f"kept in {jobs}: {show_command(done, jobs)}"])
         reasons = reasons_of(store, done)
-    sys.exit(code or _exit_code(done, fail_under, reasons))
+    sys.exit(code or _exit_code(done, _Limits(fail_under, max_errored), reasons))
 
 
 def _eval_of(store: Store, project: str, name: str) -> StoredEval:
@@ -306,7 +315,14 @@ def _finish(
             return supervisor.finish(made.id), code if isinstance(code, int) else FAILED
 
 
-def _exit_code(done: StoredRun, fail_under: float | None, reasons: Sequence[str]) -> int:
+class _Limits(NamedTuple):
+    """What a run has to keep: the lowest pass rate, and the most errored items in percent; None for any."""
+
+    fail_under: float | None
+    max_errored: float | None
+
+
+def _exit_code(done: StoredRun, limits: _Limits, reasons: Sequence[str]) -> int:
     """The exit code of a run that has ended; why it is not 0 is printed on standard error."""
     rate, errored = pass_rate(done), counts_of(done)["errored"]
     if done.status != "completed":
@@ -317,7 +333,19 @@ def _exit_code(done: StoredRun, fail_under: float | None, reasons: Sequence[str]
         why = f": {', '.join(reasons)}" if reasons else ""
         complain(f"No item is graded: {errored:,} errored{why}.")
         return FAILED
+    missed = [*_missed(limits, rate, errored, counts_of(done)["total"])]
+    for reason in missed:
+        complain(reason)
+    return MISSED if missed else 0
+
+
+def _missed(limits: _Limits, rate: float, errored: int, total: int) -> Iterator[str]:
+    """Each limit that is not kept; items in no rate are said where nothing limits them."""
+    fail_under, max_errored = limits
     if fail_under is not None and rate < fail_under:
-        complain(f"The pass rate is {rate:.4f}, lower than --fail-under {fail_under:g}.")
-        return MISSED
-    return 0
+        yield f"The pass rate is {rate:.4f}, lower than --fail-under {fail_under:g}."
+    share = f"{errored:,} of {total:,} items are errored"
+    if max_errored is not None and 100 * errored > max_errored * total:
+        yield f"{share}, more than --max-errored {max_errored:g}%."
+    elif errored and fail_under is not None and max_errored is None:
+        complain(f"warning: {share}, and so in no rate: --max-errored P% limits them.")

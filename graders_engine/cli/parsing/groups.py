@@ -22,7 +22,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--passing", "--group-size", "--top", "--explain", "--out-dir", "--url", "--quiet",
     ),
     "Checks": ("--select", "--ignore", "--only", "--service", "--rows", "--max-calls"),
-    "Exit code": ("--fail-on", "--fail-under", "--max-invalid", "--max-failed", "--fail-if-worse"),
+    "Exit code": (
+        *("--fail-on", "--fail-under", "--fail-if-worse"),
+        *("--max-invalid", "--max-failed", "--max-errored"),
+    ),
     "Run": ("--overwrite", "--retry-failed", "--keep-going", "--workers", "--backend", "--ray-address"),
     "Judge": (
         "--base-url", "--judge-model", "--map", "--config", "--max-cost", "--max-tokens", "--concurrency",

@@ -34,6 +34,7 @@ class GradedRow(msgspec.Struct, frozen=True, gc=False):
     sub_rewards: dict[str, float | None]
     blame: Blame | None = None
     blames: dict[str, Blame] = {}
+    clamped: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,10 +48,12 @@ class Counts:
     Attributes:
         items: by status.
         met: by criterion, how many items passed and how many failed it.
+        clamped: by the key of a criterion, in how many items its judge's number was outside its range.
     """
 
     items: dict[str, int]
     met: list[list[int]]
+    clamped: Counter[str] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
@@ -112,6 +115,8 @@ class IndexWriter:
             verdicts = verdicts_of(result)
             status = status_of(verdicts)
             counts[status] += 1
+            if result.clamped:
+                self.counts.clamped.update(result.clamped.keys())
             for criterion, verdict in zip(met, verdicts, strict=True):
                 if verdict is not None:
                     criterion[not verdict] += 1

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.openai_wire import chat_content
+from graders_engine.models.replies.forms import usage_of
 from graders_engine.outcome import Flag
 
 _PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
-_EMPTY = "There is nothing to grade: the sample has no text, no call of a tool and no audio."
+_WITHOUT_DETAILS = {
+    Flag.TRUNCATED_OBSERVATION: "The model's answer was cut off: its `finish_reason` is length.",
+    Flag.UNRESPONSIVE_REWARD: (
+        "There is nothing to grade: the sample has no text, no call of a tool and no audio."
+    ),
+}
+"""What flags say that results have without a message."""
 _NO_SAMPLE = (
     "The row has no `sample`, which a criterion reads: give its answer beside the `item`, as "
     '{"output_text": "…"} or as a chat completion, or have a model asked (`completions`, `responses`).'
@@ -64,9 +73,9 @@ def item_sample(
 
 
 def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
-    """The first flag; one that says only that the sample is empty comes last, so that it hides no other."""
-    code = min(flags, key=lambda flag: flag == Flag.UNRESPONSIVE_REWARD)
-    return {"code": code, "message": flags[code] or _EMPTY}
+    """The first flag; those that say only what the sample is like come last, so that they hide no other."""
+    code = min(flags, key=lambda flag: flag in _WITHOUT_DETAILS)
+    return {"code": code, "message": flags[code] or _WITHOUT_DETAILS.get(Flag(code), code)}
 
 
 def missing_sample(why: InvalidRow) -> dict[str, str]:
@@ -112,6 +121,16 @@ def output_of(scope: Scope) -> tuple[list[dict[str, Any]], str]:
         message = {**message, "tool_calls": calls}
     finish = choice.get("finish_reason") or sample.get("finish_reason")
     return [message], finish if isinstance(finish, str) else "stop"
+
+
+def sampled_before(scope: Scope) -> dict[str, Any]:
+    """The model and the usage that a given sample says."""
+    sample = {} if scope.absent else scope.sample()
+    model = sample.get("model")
+    return {
+        "model": model if isinstance(model, str) else "",
+        "usage": msgspec.to_builtins(usage_of(sample)),
+    }
 
 
 def judge_sample(request: ModelRequest, reply: ModelReply) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from graders_engine.evals.run.item_sample import (
     judge_sample,
     missing_sample,
     output_of,
+    sampled_before,
 )
 from graders_engine.evals.run.judged import JudgedReplies
 from graders_engine.evals.run.messages import Render, message_renderer
@@ -215,6 +216,11 @@ class _Reader:
             "type": criterion.type,
             "score": criterion.score(graded),
             "passed": criterion.passes(graded),
+            **(
+                {"unclamped_score": graded.clamped[criterion.key]}
+                if criterion.key in graded.clamped
+                else {}
+            ),
             "sample": self._judged(criterion, scope),
         }
 
@@ -235,7 +241,7 @@ class _Reader:
             "asked": _messages(self._render, item),
             "output": output,
             "finish_reason": finish,
-            "sampled": row.get("sampled"),
+            "sampled": row.get("sampled") or (None if scope is None else sampled_before(scope)),
             "parameters": self._parameters,
         }
 

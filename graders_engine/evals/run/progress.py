@@ -9,6 +9,8 @@ from graders_engine.evals.run.criteria import Criteria
 from graders_engine.evals.run.item_index import Counts
 from graders_engine.outcome import Usage
 
+CLAMPED = "_clamped"
+"""In a run's result, not on the wire: by criterion, in how many items a judge's number was out of range."""
 Used = Mapping[str, tuple[int, Usage]]
 """By model, how often it was asked, and the tokens."""
 
@@ -28,6 +30,7 @@ def result_of(
         [[0, 0]] * (0 if criteria is None else len(criteria.all)) if counts is None else counts.met
     )
     named = () if criteria is None else criteria.all
+    clamped = {} if counts is None else counts.clamped
     return {
         "result_counts": {
             "total": sum(items.values()),
@@ -40,6 +43,7 @@ def result_of(
             for criterion, (passed, failed) in zip(named, met, strict=True)
         ],
         "per_model_usage": _usage(used),
+        CLAMPED: {one.name: clamped[one.key] for one in named if one.key in clamped},
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graders_engine.evals.hosted.names import without_uuid
+from graders_engine.evals.run.progress import CLAMPED
 from graders_engine.evals.wire import AS_IMPORTED
 from graders_engine.language import strict_json
 from graders_engine.storage.listed_runs import ListedRun
@@ -24,14 +26,22 @@ def counts_of(run: StoredRun | ListedRun) -> Mapping[str, int]:
 
 
 def notes_on(store: Store, run: StoredRun) -> list[str]:
-    """Sentences on what the numbers of a run do not say: items that are not kept, a count that has not ended.
+    """Sentences on what the numbers of a run do not say: items not kept, numbers clamped, a count not ended.
 
     Args:
         store: where the run is.
         run: the run.
     """
     is_imported = AS_IMPORTED in run.request
-    return notes_of(run, store.items.count(run.id) if is_imported else None)
+    total = counts_of(run)["total"]
+    clamped = [
+        (
+            f"In {count:,} of {total:,} items the judge's number was outside the range of "
+            f"'{without_uuid(name)}': the end of the range counts."
+        )
+        for name, count in (run.result.get(CLAMPED) or {}).items()
+    ]
+    return [*notes_of(run, store.items.count(run.id) if is_imported else None), *clamped]
 
 
 def notes_of(run: StoredRun | ListedRun, kept: int | None) -> list[str]:
