@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from graders_engine import Engine
 from graders_engine.cli.main import graders
 from graders_engine.dataset.scoring.score import score_file
+from graders_engine.view.overview import EQUAL_ITEMS
+from graders_engine.view.row import READ_ONLY
 from tests.view.asking import Page
 from tests.view.conftest import INVOICE
 
@@ -194,6 +196,17 @@ def test_python_runs_only_when_it_is_asked_for(tmp_path: Path) -> None:
         False,
     )
     assert graded["parts"][0]["printed"].strip() == "seen 7"
+    only_read = Page(tmp_path, read_only=True).json("runs/run.jsonl/rows/1")
+    assert only_read["read_only"] is True
+    assert only_read["why_recorded"] == f"The grader needs python. {READ_ONLY}"
+
+
+def test_rows_with_equal_items_are_noticed_in_words_of_the_page(tmp_path: Path) -> None:
+    page = scored(tmp_path, INVOICE["graders"]["total"], [ROW_1] * 20)
+    first = json.dumps(page.json("runs/run.jsonl")["sections"][0]["tree"])
+    assert EQUAL_ITEMS in first
+    assert "with --group-by" not in first
+    assert "Mean time per row" in first
 
 
 def test_without_the_data_set_numbers_stay_and_texts_say_why_not(tmp_path: Path) -> None:
@@ -207,6 +220,8 @@ def test_without_the_data_set_numbers_stay_and_texts_say_why_not(tmp_path: Path)
     )  # fmt: skip
     assert "--data" in row["data_problem"]
     assert str(tmp_path) not in row["data_problem"]
+    overview = page.json("runs/run.jsonl")
+    assert json.dumps([overview["data"]["problem"], overview["sections"]]).count("--data") == 1
     moved = Page(tmp_path, data=tmp_path / "elsewhere.jsonl")
     assert moved.json("runs/run.jsonl/rows/1")["item"][0]["text"] == "7"
 

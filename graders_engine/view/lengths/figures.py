@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graders_engine.dataset.results.allowed import allowed_rewards
 from graders_engine.report.run_json import estimate_json
@@ -16,6 +17,8 @@ from graders_engine.view.columns import ViewColumns
 from graders_engine.view.context import Request, View
 from graders_engine.view.query import Sort, Span, parse_query
 
+Codes = NDArray[np.int32]
+"""Of each row, the number of its prompt."""
 QUARTERS = (0.25, 0.5, 0.75)
 _DECIMALS = 9
 """Differences from a prompt's mean are rounded to so many: else rounding would give equal ones an order."""
@@ -40,11 +43,11 @@ def lengths_json(view: View, request: Request) -> dict[str, Any]:
         "of": selection.count,
         "unknown": int(np.isnan(lengths).sum()),
         "done": state is None or state.done,
-        **figures(columns, rows[both].astype(np.int64), lengths[both], rewards[both]),
+        **by_length(columns, rows[both].astype(np.int64), lengths[both], rewards[both]),
     }
 
 
-def figures(columns: ViewColumns, rows: Ints, lengths: Floats, rewards: Floats) -> dict[str, Any]:
+def by_length(columns: ViewColumns, rows: Ints, lengths: Floats, rewards: Floats) -> dict[str, Any]:
     """The correlations, and the means by quarter of length.
 
     Args:
@@ -61,7 +64,7 @@ def figures(columns: ViewColumns, rows: Ints, lengths: Floats, rewards: Floats) 
     }
 
 
-def _within(codes: Ints, lengths: Floats, rewards: Floats) -> dict[str, Any]:
+def _within(codes: Codes, lengths: Floats, rewards: Floats) -> dict[str, Any]:
     """The correlation among the samples of the same prompt: of what exceeds the prompt's mean."""
     sizes = np.bincount(codes)
     several = sizes[codes] > 1
@@ -74,7 +77,7 @@ def _within(codes: Ints, lengths: Floats, rewards: Floats) -> dict[str, Any]:
     }
 
 
-def _centred(values: Floats, codes: Ints) -> Floats:
+def _centred(values: Floats, codes: Codes) -> Floats:
     """Values less the mean of their prompt."""
     if not len(values):
         return values
