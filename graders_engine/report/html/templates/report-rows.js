@@ -117,7 +117,7 @@ const makeRows = (data, section) => {
       const row = named(name);
       if (!row) throw new Error(`Row ${name} is not in this file.${data.viewed ? ` ${data.viewed} shows it.` : ""}`);
       const siblings = ofPrompt.get(row.prompt).map((one) => ({ row: one.row, reward: one.reward, status: one.status }));
-      return { ...recordedRow(data, row), ...placeOf(row, among.includes(row) ? among : rows), siblings };
+      return { ...recordedRow(data, row), ...placeOf(row, among.includes(row) ? among : rows), siblings, siblings_note: data.whole ? "" : "those in this file" };
     },
     of: (row) => ({ like: likeAt("#", changed(query, { row: null }), row) }),
   };
