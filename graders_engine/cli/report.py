@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING, Size
+from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING, size_of
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
 from graders_engine.report.terminal.screen import screen_of
@@ -49,7 +49,7 @@ def _no_collections() -> Iterator[None]:
     "--embed",
     "embed_bytes",
     metavar="SIZE",
-    type=Size(),
+    callback=size_of,
     help="Rows with texts in the page, such as 20MB (default: 5MB); of larger runs, a choice.",
 )
 @click.option("--no-html", is_flag=True, help="Only print the report.")

@@ -35,6 +35,8 @@ EQUAL_ITEMS = (
     "item as one draw."
 )
 """What is said of a run whose rows have equal items."""
+WHY_ABOVE = "The top of this page says why."
+"""In place of what is wrong with the data set, which is said once."""
 WAIT_S = 1.0
 """How long a request waits for one; it asks again then."""
 
@@ -113,7 +115,9 @@ def _numbers_and_sections(view: View, run: OpenRun, run_id: str) -> dict[str, An
     numbers = numbers_of(digest(run.path), meta)
     provenance = Provenance(run.path, meta, view.data)
     texts = texts_of(numbers.digest.extremes(), meta, view.data, file=run.path)
-    texts = replace(texts, equal_items=EQUAL_ITEMS)
+    said_above = texts.why_none and _data_problem(run, provenance)
+    why_none = WHY_ABOVE if said_above else texts.why_none
+    texts = replace(texts, equal_items=EQUAL_ITEMS, why_none=why_none)
     rows = rows_address(run_id)
     return {
         "samples_per_prompt": numbers.groups.sizes[1] if numbers.groups else None,

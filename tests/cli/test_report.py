@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,21 @@ def test_it_prints_the_numbers_and_writes_a_page_next_to_the_results(results: Pa
     text = page.read_text(encoding="utf-8")
     assert "0.6667" in text
     assert "dog" in text
+
+
+def test_the_page_holds_as_many_rows_as_embed_allows_and_says_so(results: Path) -> None:
+    page = results.with_name("results.jsonl.html")
+    assert graders("report", str(results), "--embed", "1kB").returncode == 0
+    text = page.read_text(encoding="utf-8")
+    some = re.search(r"(\d+) of 24 samples are in this file, as many as fit in this order", text)
+    assert some is not None
+    assert 0 < int(some[1]) < 24
+    assert "<code>graders view results.jsonl</code> shows all of them." in text
+    assert graders("report", str(results), "--embed", "0.1 MB").returncode == 0
+    assert "All 24 samples of the run are in this file." in page.read_text(encoding="utf-8")
+    ended = graders("report", str(results), "--embed", "much")
+    assert ended.returncode == 2
+    assert "'much' is not a size such as 20MB or 500kB." in ended.stderr
 
 
 def test_the_page_is_written_where_out_says_or_not_at_all(results: Path, tmp_path: Path) -> None:

@@ -88,11 +88,8 @@ async def follow(page: Page, action: str) -> Any:
     return await page.evaluate(OPENED)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(420, "dark"), (1280, "light")])
-def test_rows_that_try_to_run_or_to_hide_do_no_harm(
-    width: int, scheme: str, tmp_path: Path
-) -> None:
-    """Every row opens by its key, and none of the texts does anything."""
+def test_rows_that_try_to_run_or_to_hide_do_no_harm(tmp_path: Path) -> None:
+    """Every row opens by its key on two screens, and none of the texts does anything."""
     page_file = written(read(hostile_rows.write(tmp_path)), tmp_path)
     harm = (
         "[window.ran ?? null, document.scripts.length, innerWidth - document.documentElement.scrollWidth,"
@@ -100,15 +97,20 @@ def test_rows_that_try_to_run_or_to_hide_do_no_harm(
     )
 
     async def look(page: Page) -> list[list[Any]]:
-        await page.look(width, scheme=scheme)
+        await page.look(1280)
         found = [[await follow(page, "location.hash = '1'"), *await page.evaluate(harm)]]
         for _ in hostile_rows.ROWS[1:]:
             await page.press("j")
             found.append([await page.evaluate(OPENED), *await page.evaluate(harm)])
+        await page.look(420, scheme="dark")
+        for _ in hostile_rows.ROWS[1:]:
+            await page.press("k")
+            found.append([await page.evaluate(OPENED), *await page.evaluate(harm)])
         return found
 
     found = visit(page_file, look, tmp_path / "profile")
-    numbers = range(1, len(hostile_rows.ROWS) + 1)
+    there = range(1, len(hostile_rows.ROWS) + 1)
+    numbers = [*there, *reversed(there[:-1])]
     assert found == [[f"Row {number}", None, 2, 0, 0] for number in numbers]
 
 

@@ -85,6 +85,31 @@ def test_the_item_of_many_samples_is_counted_once(tmp_path: Path) -> None:
     assert {len(start.of(result).item) for result in results} == {32_000}
 
 
+@pytest.mark.parametrize("budget", [900, 5_000, 20_000, 1_000_000])
+def test_texts_that_do_not_fit_leave_out_the_rows_that_are_wanted_least(
+    budget: int, tmp_path: Path
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [{"item": {"n": n}, "model_sample": "y" * (100 * n)} for n in range(1, 21)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [ResultLine(n, 1.0, "scored", {}, {}, 0.0) for n in range(1, 21)]
+    first, others = lines[:2], lines[:1:-1]
+    texts = texts_of(first, {}, data, budget, others=others)
+    held = [result for result in lines if texts.of(result).sample]
+    wanted = [result for result in (*first, *others) if result in held]
+    assert wanted == [*first, *others][: len(wanted)]  # in their order, without gaps
+    for result in held:
+        text = texts.of(result)
+        assert len(text.sample) == text.sample_chars == 100 * result.line
+    size = sum(text.sample_chars + len(text.item) for text in texts.texts.values())
+    assert size <= budget
+    assert len(texts.left_out) == 20 - len(held)
+    if texts.left_out:
+        line = [*first, *others][len(held)].line
+        assert size + 100 * line + len(f"n: {line}") > budget
+    assert (budget == 1_000_000) == (not texts.left_out)
+
+
 @pytest.mark.parametrize("sample_chars", [10, 1_000, 50_000, 200_000])
 def test_the_more_texts_a_page_has_the_less_it_keeps_of_each(
     sample_chars: int, tmp_path: Path

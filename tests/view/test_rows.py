@@ -220,6 +220,8 @@ def test_without_the_data_set_numbers_stay_and_texts_say_why_not(tmp_path: Path)
     )  # fmt: skip
     assert "--data" in row["data_problem"]
     assert str(tmp_path) not in row["data_problem"]
+    overview = page.json("runs/run.jsonl")
+    assert json.dumps([overview["data"]["problem"], overview["sections"]]).count("--data") == 1
     moved = Page(tmp_path, data=tmp_path / "elsewhere.jsonl")
     assert moved.json("runs/run.jsonl/rows/1")["item"][0]["text"] == "7"
 

@@ -25,20 +25,16 @@ class Finite(click.types.FloatParamType):
 FINITE = Finite()
 
 
-class Size(click.ParamType):
-    """A number of bytes, as in 20MB or 500kB; a number alone is of bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes that the text says."""
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(value.strip())
-        size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
-        if size < 1:
-            self.fail(f"'{value}' is not a size such as 20MB or 500kB.", param, ctx)
-        return size
+def size_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """The bytes that an option says, as in 20MB or 500kB; for its `callback`."""
+    if value is None:
+        return None
+    match = _SIZE.fullmatch(value.strip())
+    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if size < 1:
+        message = f"'{value}' is not a size such as 20MB or 500kB."
+        raise click.BadParameter(message, ctx, param)
+    return size
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|k|kB|MB|GB|M|G|B)", re.IGNORECASE)

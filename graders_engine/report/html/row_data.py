@@ -56,9 +56,9 @@ class RowData:
         if self.whole:
             return f"All {total} {self.unit} of the run are in this file."
         return (
-            f"{format_count(self.held)} of {total} {self.unit} are in this file: the first {FLAGGED} of each "
-            f"flag, of {EXTREMES} prompts the lowest and of {EXTREMES} the highest reward, the "
-            f"{EXTREMES} slowest, and all {self.unit} of prompts drawn at random, as many as fit."
+            f"{format_count(self.held)} of {total} {self.unit} are in this file, as many as fit in this "
+            f"order: the first {FLAGGED} of each flag, of {EXTREMES} prompts the lowest and of {EXTREMES} "
+            f"the highest reward, the {EXTREMES} slowest, all {self.unit} of prompts drawn at random."
         )
 
 

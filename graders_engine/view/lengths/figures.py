@@ -43,11 +43,11 @@ def lengths_json(view: View, request: Request) -> dict[str, Any]:
         "of": selection.count,
         "unknown": int(np.isnan(lengths).sum()),
         "done": state is None or state.done,
-        **figures(columns, rows[both].astype(np.int64), lengths[both], rewards[both]),
+        **by_length(columns, rows[both].astype(np.int64), lengths[both], rewards[both]),
     }
 
 
-def figures(columns: ViewColumns, rows: Ints, lengths: Floats, rewards: Floats) -> dict[str, Any]:
+def by_length(columns: ViewColumns, rows: Ints, lengths: Floats, rewards: Floats) -> dict[str, Any]:
     """The correlations, and the means by quarter of length.
 
     Args:

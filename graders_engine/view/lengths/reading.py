@@ -22,14 +22,14 @@ LENGTHS_OF = "the lengths of the samples"
 """What is being read, in words."""
 
 
-class Reading:
+class LengthReader:
     """Reads the lengths of the samples of a data set, behind.
 
     Args:
         data: the data set.
     """
 
-    _known: ClassVar[WeakValueDictionary[Path, Reading]] = WeakValueDictionary()
+    _known: ClassVar[WeakValueDictionary[Path, LengthReader]] = WeakValueDictionary()
     _known_lock = Lock()
 
     def __init__(self, data: DataRows) -> None:
@@ -40,7 +40,7 @@ class Reading:
         Thread(target=self._run, name="graders-view-lengths", daemon=True).start()
 
     @classmethod
-    def of(cls, data: DataRows) -> Reading:
+    def of(cls, data: DataRows) -> LengthReader:
         """That of a data set, which all runs over it share; one that failed is begun again."""
         with cls._known_lock:
             found = cls._known.get(data.folder.path)
@@ -117,6 +117,6 @@ class RunLengths:
         if self._column is None:
             if not self._texts.wait(WAIT_S):
                 raise StillReading(0, 0, "the data set")
-            found = Reading.of(self._texts.data()).found()
+            found = LengthReader.of(self._texts.data()).found()
             self._column = found.of(self._columns.lines, self._columns.numbers)
         return self._column

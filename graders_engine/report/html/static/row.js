@@ -24,7 +24,8 @@ const strip = (row, open) => {
     row.siblings.map((one) =>
       h("a", { href: open(one.row), class: `sample ${one.status} ${tint(one.reward)}`, "aria-current": one.row === row.row ? "true" : null, "data-sample": one.row,
         title: `${one.row}: ${one.status}` },
-      h("span", {}, `#${one.row.split("#")[1] ?? one.row}`), h("b", {}, number(one.reward)), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }))));
+      h("span", {}, `#${one.row.split("#")[1] ?? one.row}`), h("b", {}, number(one.reward)), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }))),
+    row.siblings_note && h("span", { class: "quiet small" }, row.siblings_note));
 };
 
 const flagsOf = (row, words) => {

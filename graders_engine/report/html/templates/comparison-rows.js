@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { makeDrawer } from "./drawer.js";
 import { makeKeys } from "./keys.js";
 import { pairView } from "./pair.js";
-import { recordedRow, rowsOf } from "./recorded.js";
+import { namedRow, recordedRow, rowsOf } from "./recorded.js";
 
 const BECAME = { scored: "newly_valid", invalid: "newly_invalid", failed: "newly_failed" };
 
@@ -25,15 +25,14 @@ const pairsOf = ({ a, b }) => {
 
 const start = (data) => {
   const pairs = new Map(pairsOf(data).map((pair) => [pair.row, pair]));
-  const opened = () => /^#(\d+(?:(?:#|%23)\d+)?)$/.exec(location.hash)?.[1].replace("%23", "#") ?? null;
   const open = (name) => `#${name}`;
   const links = new Map();
   const go = (address) => {
     history.replaceState(null, "", address);
-    void drawer.show(opened());
+    void drawer.show(namedRow());
   };
   const close = () => {
-    const link = links.get(opened());
+    const link = links.get(namedRow());
     go(link ? `#${link.closest("section").id}` : "#");
     link?.focus();
   };
@@ -55,13 +54,13 @@ const start = (data) => {
   }
   document.body.append(drawer.element);
   makeKeys().add([
-    { key: "j", also: ["ArrowDown"], label: "next row", run: () => (opened() ? drawer.step(1) : false) },
-    { key: "k", also: ["ArrowUp"], label: "previous row", run: () => (opened() ? drawer.step(-1) : false) },
-    { key: "Escape", label: "close the row", run: () => (opened() ? close() : false) },
+    { key: "j", also: ["ArrowDown"], label: "next row", run: () => (namedRow() ? drawer.step(1) : false) },
+    { key: "k", also: ["ArrowUp"], label: "previous row", run: () => (namedRow() ? drawer.step(-1) : false) },
+    { key: "Escape", label: "close the row", run: () => (namedRow() ? close() : false) },
     { key: "c", label: "copy the link", run: () => drawer.copy() },
   ]);
-  addEventListener("hashchange", () => void drawer.show(opened()));
-  void drawer.show(opened());
+  addEventListener("hashchange", () => void drawer.show(namedRow()));
+  void drawer.show(namedRow());
 };
 
 start(JSON.parse(document.querySelector("#row-data").textContent));

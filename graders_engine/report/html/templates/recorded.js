@@ -1,5 +1,8 @@
 // Rows as a results file has them, from the data in this file.
 
+// The row that the address names, as in `#68#2`; null if it names none.
+export const namedRow = () => /^#(\d+(?:(?:#|%23)\d+)?)$/.exec(location.hash)?.[1].replace("%23", "#") ?? null;
+
 // The rows as objects; `RowData` in row_data.py says what each value of a row is.
 export const rowsOf = (data) =>
   data.rows.map((values, at) => {

@@ -4,13 +4,12 @@
 import { count, fromTree, h, visible, wordsOf } from "./dom.js";
 import { likeAt, makeDrawer } from "./drawer.js";
 import { makeKeys } from "./keys.js";
-import { recordedRow, rowsOf } from "./recorded.js";
+import { namedRow, recordedRow, rowsOf } from "./recorded.js";
 import { changed, readRange, withQuery, writeRange } from "./state.js";
 import { drawTable } from "./table.js";
 
 const BATCH = 50;
 const EXCERPT_CHARS = 140;
-const ROW = /^#(\d+(?:(?:#|%23)\d+)?)$/;
 // What the sections mark, and what of an address selects, opens or sorts those rows.
 const MARKS = { row: "row", flag: "flag", status: "status", blame: "blame", reward: "reward", sub: "sort" };
 
@@ -22,8 +21,8 @@ const addressOf = (query) => {
 
 // What the address of the page asks for; null where it names a section.
 const asked = () => {
-  const row = ROW.exec(location.hash);
-  if (row) return new URLSearchParams({ row: row[1].replace("%23", "#") });
+  const row = namedRow();
+  if (row) return new URLSearchParams({ row });
   return location.hash.startsWith("#?") ? new URLSearchParams(location.hash.replace(/^#\?+/, "")) : null;
 };
 
@@ -118,7 +117,7 @@ const makeRows = (data, section) => {
       const row = named(name);
       if (!row) throw new Error(`Row ${name} is not in this file.${data.viewed ? ` ${data.viewed} shows it.` : ""}`);
       const siblings = ofPrompt.get(row.prompt).map((one) => ({ row: one.row, reward: one.reward, status: one.status }));
-      return { ...recordedRow(data, row), ...placeOf(row, among.includes(row) ? among : rows), siblings };
+      return { ...recordedRow(data, row), ...placeOf(row, among.includes(row) ? among : rows), siblings, siblings_note: data.whole ? "" : "those in this file" };
     },
     of: (row) => ({ like: likeAt("#", changed(query, { row: null }), row) }),
   };
