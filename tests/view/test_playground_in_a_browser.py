@@ -147,10 +147,14 @@ def test_a_grader_is_saved_as_a_new_file_and_never_over_one(tab: Tab, folder: Pa
         tab.page.messages[:] = [one for one in tab.page.messages if "409" not in one]
 
 
-def test_a_draft_outlives_a_reload_and_can_be_dropped(tab: Tab) -> None:
+def test_a_draft_outlives_a_reload_and_a_way_back_and_can_be_dropped(tab: Tab) -> None:
     put(tab, "0.75 * total", "0.7 * total")
     tab.until(f"{CHANGED} > 0")
     tab.go(PLAYGROUND)
+    tab.until(f"{CHANGED} > 0")
+    tab.go("runs/sub%2Frun.jsonl/rows")
+    tab.until("document.querySelector('.rows td')")
+    tab.value("history.back()")
     tab.until(f"{CHANGED} > 0")
     assert "0.7 * total" in tab.value(f"{AREA}.value")
     tab.click(".draft header button:not(.main)")
