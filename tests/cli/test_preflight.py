@@ -85,7 +85,7 @@ def test_the_report_as_json_has_all_its_parts() -> None:
     ]  # fmt: skip
     (found,) = said["findings"]
     assert (found["id"], found["ignored"]) == ("hackable", "meant")
-    assert said["grader"] == {"name": "contains", "type": "string_check"}
+    assert said["grader"] == {"name": "exact", "type": "string_check"}
     assert [one["question"] for one in said["verdicts"]][:2] == ["Valid?", "Fair?"]
     assert said["inputs"]["train.jsonl"]["rows"] == len(SUMS)
     assert len(said["inputs"]["contains.json"]["sha256"]) == 64
