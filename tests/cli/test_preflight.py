@@ -80,10 +80,13 @@ def test_the_last_line_says_with_which_code_it_ends_and_what_would_fail() -> Non
 def test_the_report_as_json_has_all_its_parts() -> None:
     said = report("--select", "hackable", "--select", "no-signal", "--ignore", "hackable=meant")
     assert [*said] == [
-        "engine", "settings", "inputs", "summary", "findings", "fine", "not_checked", "measured",
+        "engine", "settings", "grader", "inputs", "summary", "findings", "fine", "not_checked", "measured",
+        "groups", "verdicts",
     ]  # fmt: skip
     (found,) = said["findings"]
     assert (found["id"], found["ignored"]) == ("hackable", "meant")
+    assert said["grader"] == {"name": "exact", "type": "string_check"}
+    assert [one["question"] for one in said["verdicts"]][:2] == ["Valid?", "Fair?"]
     assert said["inputs"]["train.jsonl"]["rows"] == len(SUMS)
     assert len(said["inputs"]["contains.json"]["sha256"]) == 64
     assert said["settings"]["fail_on"] == "error"

@@ -15,6 +15,7 @@ from graders_engine.evals.wire import AS_IMPORTED
 from graders_engine.settings import EngineSettings
 from graders_engine.storage import unopened
 from graders_engine.storage.evals import StoredEval
+from graders_engine.storage.listed_runs import listed_run
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 from graders_engine.view.app import view_of_store
@@ -166,10 +167,11 @@ def test_a_store_that_somebody_made_up_keeps_no_run_from_the_list(
     assert found["runs/run/results.jsonl"]["rows"] == 160
 
 
-def test_a_run_whose_counts_are_none_has_no_pass_rate_of_zero(store: Store, tmp_path: Path) -> None:
-    run = store.runs.listed("default", "evalrun_whole")
-    assert run is not None
-    for result in (None, results({**COUNTS, "passed": -1})):
-        said = eval_json(run._replace(result=result), tmp_path, has_report=False)
-        assert (said["counts"], said["pass_rate"]) == (None, None)
-        assert said["notes"] == ["The counts of this run cannot be read."]
+@pytest.mark.parametrize("result", ["[", "[]", json.dumps(results({**COUNTS, "passed": -1}))])
+def test_a_run_whose_counts_are_none_has_no_pass_rate_of_zero(result: str, tmp_path: Path) -> None:
+    run = listed_run(
+        ("evalrun_1", "eval_1", "", "", "", "completed", 1, result, None, "", None, None)
+    )
+    found = eval_json(run, tmp_path, has_report=False)
+    assert (found["counts"], found["pass_rate"]) == (None, None)
+    assert found["notes"] == ["The counts of this run cannot be read."]

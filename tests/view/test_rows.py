@@ -50,11 +50,11 @@ def report_of(results: Path) -> dict[str, Any]:
 def test_the_list_of_runs_has_each_with_its_numbers(page: Page) -> None:
     while (listed := page.json("runs"))["runs"][0]["state"] == "unread":
         pass
-    assert set(listed) == {"read_only", "runs", "others", "folders"}
+    assert set(listed) == {"read_only", "runs", "preflight", "others", "folders", "more"}
     (run,) = listed["runs"]
     assert set(run) == {
         "run", "name", "grader", "model", "rows", "when", "state", "of", "mean", "invalid", "failed", "bars",
-        "problem", "kind",
+        "problem", "kind", "eval",
     }  # fmt: skip
     assert set(run["mean"]) == ESTIMATE
     assert (run["state"], run["rows"], run["kind"]) == ("complete", 160, "score")

@@ -17,7 +17,7 @@ from graders_engine.view.folders.lines import last_write
 if TYPE_CHECKING:
     from graders_engine.view.folders.runs import RunSource
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 2 << 20
 """A longer file is not read as a report."""
 MAX_CHARS = 200
 """Characters of a name in a list."""
@@ -36,7 +36,7 @@ def report_at(path: Path) -> StoredReport:
     return found
 
 
-@lru_cache(64)
+@lru_cache(8)
 def _read(path: Path, _stamp: _Stamp) -> StoredReport | str:
     """The report, or why there is none."""
     try:

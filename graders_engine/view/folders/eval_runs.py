@@ -39,11 +39,16 @@ def eval_json(run: ListedRun, folder: Path, *, has_report: bool) -> dict[str, An
         "counts": counts,
         "pass_rate": None if counts is None else pass_rate(run),
         "criteria": run.criteria,
-        "of": lines_in(folder / ITEMS) if run.status == "in_progress" else None,
+        "of": _planned(folder / ITEMS) if run.status == "in_progress" else None,
         "reason": _reason(run),
         "notes": notes,
         "report": f"/reports/{quote(run.id, safe='')}" if has_report else None,
     }
+
+
+def _planned(items: Path) -> int | None:
+    """How many items a run will have; None if that is not known. A worker makes no link."""
+    return None if items.is_symlink() else lines_in(items)
 
 
 def created(run: ListedRun) -> str | None:

@@ -45,5 +45,6 @@ export const chooseRun = async (at, api) => {
   dialog.showModal();
   replace(list, h("li", { class: "quiet" }, "Looking for runs …"));
   ({ runs } = await api.get("runs"));
+  runs = runs.filter(({ state }) => state !== "none" && state !== "broken"); // they have nothing to open
   draw();
 };
