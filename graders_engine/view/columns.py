@@ -41,6 +41,10 @@ def read_names(folder: Path) -> list[str]:
     return names
 
 
+class ResultsChanged(DataSetError):
+    """Raised when a results file is not the one that was read: it will be read again."""
+
+
 class ViewColumns(RunColumns):
     """A results file as columns of numbers, mapped from the cache; it serves wherever a `RunColumns` does.
 
@@ -114,7 +118,7 @@ class ViewColumns(RunColumns):
         """The whole result of a row, read again from the file.
 
         Raises:
-            DataSetError: it is not there any more.
+            ResultsChanged: it is not there any more.
         """
         start = int(self.ends[index - 1]) if index else 0
         lines = lines_of(self.path)
@@ -123,9 +127,11 @@ class ViewColumns(RunColumns):
                 file.seek(start)
                 found = decode_result(file.read(int(self.ends[index]) - start))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise DataSetError(f"{lines} was changed: {error}") from None
+            raise ResultsChanged(f"{lines} was changed: {error}") from None
         if not self._is_of(found, index):
-            raise DataSetError(f"{lines} was changed: row {self.name_of(index)} is not as it was.")
+            raise ResultsChanged(
+                f"{lines} was changed: row {self.name_of(index)} is not as it was."
+            )
         return found
 
     def _is_of(self, result: ResultLine, index: int) -> bool:
