@@ -16,6 +16,7 @@ from graders_engine.dataset.results.columns import STANDINGS, RunColumns
 from graders_engine.dataset.results.line import ResultLine, decode_result, lines_of, row_name
 from graders_engine.errors import DataSetError
 from graders_engine.report.histogram import Histogram
+from graders_engine.report.row_texts import RowKey, keys_of
 from graders_engine.statistics.estimate import Floats, Ints
 from graders_engine.view import cache
 
@@ -147,6 +148,24 @@ class ViewColumns(RunColumns):
     def name_of(self, index: int) -> str:
         """The name of a row: "68#2"."""
         return row_name(int(self.lines[index]), int(self.numbers[index]))
+
+    def index_of(self, row: RowKey) -> int | None:
+        """The index of a row; None if the results have none. "68" is also the one sample of its line.
+
+        Raises:
+            DataSetError: they have several.
+        """
+        rows = np.flatnonzero(self.lines == row.line)
+        numbers = self.numbers[rows].tolist()
+        for key in sorted(keys_of(row.line, row.sample or 1), key=lambda key: key != row):
+            if numbers.count(key.sample) > 1:
+                name = row_name(*key)
+                raise DataSetError(
+                    f"{self.path} has several results for row {name}: which is meant?"
+                )
+            if key.sample in numbers:
+                return int(rows[numbers.index(key.sample)])
+        return None
 
     @property
     def details_path(self) -> Path:

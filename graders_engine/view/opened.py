@@ -18,7 +18,7 @@ from graders_engine.dataset.results.line import ResultLine, lines_of
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
-from graders_engine.report.row_texts import RowKey, RowText, keys_of
+from graders_engine.report.row_texts import RowKey, RowText
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
@@ -226,14 +226,8 @@ class OpenRun:
         return self._now().summary
 
     def index_of(self, row: RowKey) -> int | None:
-        """The index of a row; None if the results have none. "68" is also the one sample of its line."""
-        columns = self._now().columns
-        rows = np.flatnonzero(columns.lines == row.line)
-        numbers = columns.numbers[rows].tolist()
-        for key in sorted(keys_of(row.line, row.sample or 1), key=lambda key: key != row):
-            if key.sample in numbers:
-                return int(rows[numbers.index(key.sample)])
-        return None
+        """As `ViewColumns.index_of`."""
+        return self._now().columns.index_of(row)
 
     def name_of(self, index: int) -> str:
         """Its name: "68#2"."""

@@ -12,8 +12,8 @@ import pytest
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.errors import DataSetError
 from graders_engine.settings import EngineSettings
-from graders_engine.view import opened as opened_runs
 from graders_engine.view import listing, texts
+from graders_engine.view import opened as opened_runs
 from graders_engine.view.app import view_of_folders
 from graders_engine.view.context import Request, StillReading, View
 from graders_engine.view.opened import OpenRun

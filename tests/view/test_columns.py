@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -21,12 +22,15 @@ from graders_engine.errors import DataSetError
 from graders_engine.report.histogram import BARS, counts_of, histogram
 from graders_engine.report.numbers import numbers_of
 from graders_engine.report.provenance import Provenance
+from graders_engine.report.row_texts import RowKey
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view import cache, reading
 from graders_engine.view.loading.builder import bars_of
+from graders_engine.view.opened import OpenRun
+from graders_engine.view.query import parse_query
 from graders_engine.view.reading import headline, read
 from graders_engine.view.summary import Summary
-from tests.view.runs_to_open import REWARDS, results, write_run
+from tests.view.runs_to_open import REWARDS, opened, results, write_run
 
 
 @pytest.fixture(autouse=True)
@@ -260,3 +264,45 @@ def test_bars_are_those_of_the_histogram_where_a_value_is_below_an_edge_by_round
     found = histogram(counts_of(values), BARS)
     assert found is not None
     assert bars_of(values, found).tolist() == [found.bar_of(value) for value in values]
+
+
+ODD_KEYS = [
+    'a"b',
+    "a\\b",
+    "a\nb",
+    "\0",
+    "",
+    "page",
+    "sub.x",
+    "__proto__",
+    "f0",
+    "line",
+    "ü&=#%",
+    "😀",
+]
+
+
+def test_sub_rewards_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_BLOCK_BYTES", 300)
+    lines = [
+        ResultLine(line, 1.0, "scored", {key: line / 8, "also": None}, {}, 0.0)
+        for line, key in enumerate(["plain", *ODD_KEYS], 1)
+    ]
+    path = write_run(tmp_path, lines)
+    found = read_now(path)
+    assert_as_reported(found.summary, path)
+    assert found.columns.keys == RunColumns(path).keys
+    run = opened(OpenRun(path))
+    for line, key in enumerate(ODD_KEYS, 2):
+        query = urlencode({f"sub.{key}": f"{line / 8}..", "sort": f"-sub.{key}"})
+        assert [run.name_of(index) for index in run.rows(parse_query(query)).indexes()] == [
+            str(line)
+        ]
+
+
+def test_of_two_results_for_a_row_none_is_opened(tmp_path: Path) -> None:
+    path = write_run(tmp_path, [*LINES[:2], ResultLine(1, 0.7, "scored", {}, {}, 0.0)])
+    run = opened(OpenRun(path))
+    assert run.index_of(RowKey(2, 0)) == 1
+    with pytest.raises(DataSetError, match="several results for row 1"):
+        run.index_of(RowKey(1, 0))
