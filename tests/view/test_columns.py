@@ -18,13 +18,14 @@ from graders_engine.dataset.results.columns import RunColumns
 from graders_engine.dataset.results.digest import digest
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.dataset.results.meta import read_meta
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.histogram import BARS, counts_of, histogram
 from graders_engine.report.numbers import numbers_of
 from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowKey
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view import cache, reading
+from graders_engine.view.access import kept_key
 from graders_engine.view.loading.builder import bars_of
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import parse_query
@@ -306,3 +307,21 @@ def test_of_two_results_for_a_row_none_is_opened(tmp_path: Path) -> None:
     assert run.index_of(RowKey(2, 0)) == 1
     with pytest.raises(DataSetError, match="several results for row 1"):
         run.index_of(RowKey(1, 0))
+
+
+def test_without_a_home_the_cache_is_not_beside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwd = pytest.importorskip("pwd")
+    path = write_run(tmp_path, LINES)
+    before = sorted(os.listdir(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("XDG_CACHE_HOME", "rel"), ("XDG_STATE_HOME", "rel"), ("HOME", "")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert_as_reported(read_now(path).summary, path)
+    assert headline(path) is None
+    with pytest.raises(InvalidRequest, match="XDG_STATE_HOME"):
+        kept_key()
+    assert sorted(os.listdir(tmp_path)) == before

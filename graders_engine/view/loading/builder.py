@@ -62,17 +62,12 @@ def _decoder_for(keys: Sequence[str]) -> Callable[[bytes], list[Any]]:
     It takes half as long as a dictionary for each row.
     """
     fields = {f"f{number}": key for number, key in enumerate(keys)}
+    members = [(name, float | None, None) for name in fields]
     try:
         parts = msgspec.defstruct(
-            "Parts",
-            [(name, float | None, None) for name in fields],
-            rename=fields,
-            gc=False,
-            forbid_unknown_fields=True,
+            "Parts", members, rename=fields, gc=False, forbid_unknown_fields=True
         )
-    except (
-        ValueError
-    ):  # no attribute can stand for a key with a quotation mark or a control character
+    except ValueError:  # no attribute can stand for a key with quotation marks
         return partial(_with_dictionaries, frozenset(keys))
     line = msgspec.defstruct("Line", [("sub_rewards", parts)], bases=(_Line,), gc=False)
     return msgspec.json.Decoder(line).decode_lines
