@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from graders_engine.dataset.results.columns import RunColumns
 from graders_engine.dataset.results.digest import digest
@@ -142,6 +143,15 @@ def test_a_file_that_was_replaced_is_read_anew_even_if_it_is_longer(tmp_path: Pa
     read_now(path)
     others = [ResultLine(line.line, 1.0, "scored", {}, {}, 0.5) for line in LINES]
     path.write_bytes(encode_results(others))  # as --overwrite does: the same inode
+    assert_as_reported(read_now(path).summary, path)
+
+
+def test_a_row_that_was_edited_in_a_file_that_grew_is_read_anew(tmp_path: Path) -> None:
+    lines = [ResultLine(line, 0.5, "scored", {}, {}, 0.25) for line in range(10_000, 20_000)]
+    path = write_run(tmp_path, lines)
+    read_now(path)
+    edited = [replace(line, reward=0.9) if line.line == 10_065 else line for line in lines]
+    path.write_bytes(encode_results([*edited, lines[0]]))
     assert_as_reported(read_now(path).summary, path)
 
 
