@@ -23,7 +23,7 @@ from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Query, require_names
-from graders_engine.view.reading import Progress, read, stamp_of
+from graders_engine.view.reading import Progress, grew, read, stamp_of
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms
@@ -34,7 +34,7 @@ from graders_engine.view.texts import DataRows, RunTexts
 OPEN_RUNS = 4
 """Runs that are open at the same time."""
 _CHECKED_EVERY_S = 0.5
-"""So often it is looked at whether the results have grown."""
+"""So often it is looked at whether the results have changed."""
 _REST = 10
 """Between two readings of a file that grows, so many times as long as one takes."""
 AHEAD_BYTES = 64 << 20
@@ -66,7 +66,7 @@ class OpenRun:
         self._texts: RunTexts | None = None
         self._source: list[Any] = []
         self._folding: Folding | None = None
-        self._closed, self._took_s = False, 0.0
+        self._closed, self._rests_until = False, 0.0
         self._replaced: list[Path] = []
         self._pinned: Snapshot | None = None
 
@@ -89,8 +89,7 @@ class OpenRun:
         """Read the file behind, if it is not the one that was read."""
         with self._lock:
             now = time.monotonic()
-            rest = max(_CHECKED_EVERY_S, _REST * self._took_s)
-            if self._thread is not None or now - self._looked < rest:
+            if self._thread is not None or now - self._looked < _CHECKED_EVERY_S:
                 return
             self._looked = now
             try:
@@ -102,6 +101,8 @@ class OpenRun:
             if stamp == (self._failed_at if snapshot is None else snapshot.stamp):
                 if snapshot is not None:
                     snapshot.columns.meta = read_meta(self.path)
+                return
+            if snapshot is not None and now < self._rests_until and grew(snapshot.stamp, stamp):
                 return
             self._ended.clear()
             self._thread = Thread(
@@ -126,7 +127,8 @@ class OpenRun:
             with self._lock:
                 self._thread = None
             self._ended.set()
-            self._took_s = time.monotonic() - started
+            now = time.monotonic()
+            self._rests_until = now + _REST * (now - started)
         if before is not None and self._snapshot is not None:
             before.searches.stop()
             if before.columns.folder != self._snapshot.columns.folder:

@@ -115,3 +115,26 @@ def test_an_export_breaks_off_where_the_data_set_goes_away(
         next(pieces)
     without = listing.export(view, Request("", {"run": "results.jsonl"})).content
     assert not any("item" in json.loads(piece) for piece in without)  # type: ignore[arg-type] # pieces
+
+
+def test_only_a_file_that_grows_is_let_rest_between_two_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened_runs, "_REST", 1e9)
+    path = write_run(tmp_path, LINES[:2])
+    run = opened(OpenRun(path))
+    path.write_bytes(encode_results(LINES))
+    assert len(run.columns) == 2
+    path.write_bytes(encode_results(LINES[:1]))
+    while len(run.columns) != 1:
+        pass
+    path.unlink()
+    with pytest.raises(DataSetError, match="cannot be read"):
+        run.ready()
+    path.write_bytes(encode_results(LINES[:3]))
+    while True:
+        try:
+            assert len(opened(run).columns) == 3
+            break
+        except DataSetError:
+            continue
