@@ -48,9 +48,18 @@ _KEY = re.compile(r"[\w-]{32,128}", re.ASCII)
 
 
 def state_folder() -> Path:
-    """Where this program keeps what lives as long as its user wants: by default ~/.local/state."""
+    """Where this program keeps what lives as long as its user wants: by default ~/.local/state.
+
+    Raises:
+        InvalidRequest: there is no home folder.
+    """
     base = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
+    try:
+        folder = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise InvalidRequest(
+            "The key of the page cannot be kept: there is no home folder. Name a folder with XDG_STATE_HOME."
+        ) from None
     return folder / "graders-engine"
 
 

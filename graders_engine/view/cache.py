@@ -7,6 +7,7 @@ written beside the results: their folders are shared, read-only, or under versio
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -44,9 +45,17 @@ _temporary: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def root() -> Path:
-    """The folder of the cache."""
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "graders-engine" / "view"
+    """The folder of the cache; a relative path in XDG_CACHE_HOME is none.
+
+    Raises:
+        OSError: there is no home folder to have it.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder") from error
+    return folder / "graders-engine" / "view"
 
 
 def digest_of(*parts: object) -> str:
@@ -77,8 +86,9 @@ class CacheFolder:
 
     @staticmethod
     def _made(name: str) -> Path:
-        path = root() / name
+        path = Path(name)
         try:
+            path = root() / name
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (root(), path):
                 os.chmod(folder, 0o700)
@@ -150,7 +160,10 @@ def _known(path: Path) -> dict[str, Any] | None:
 
 def known_of(name: str) -> dict[str, Any] | None:
     """What is recorded in the folder of this name, which is not made."""
-    return _known(root() / name)
+    try:
+        return _known(root() / name)
+    except OSError:
+        return None
 
 
 def _is_stale(folder: Path) -> bool:
@@ -220,14 +233,14 @@ def blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
 
 
 def fingerprint(path: Path, end: int) -> str:
-    """A digest of samples of a file's first `end` bytes: a file that only grew has the same one again.
+    """A digest of a file's first `end` bytes: a file that only grew has the same one again.
+
+    All of them count: one row that was edited in place would be a wrong number that nothing tells of.
 
     Raises:
         OSError: it cannot be read.
     """
-    digest, step = hashlib.sha256(str(end).encode()), max(end // 64, 4096)
-    with path.open("rb", buffering=0) as file:
-        for at in [*range(0, end, step), max(end - 4096, 0)]:
-            file.seek(at)
-            digest.update(file.read(min(4096, end - at)))
+    digest = hashlib.sha256(str(end).encode())
+    for block in blocks(path, 0, end):
+        digest.update(block)
     return digest.hexdigest()

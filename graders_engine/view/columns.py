@@ -16,6 +16,7 @@ from graders_engine.dataset.results.columns import STANDINGS, RunColumns
 from graders_engine.dataset.results.line import ResultLine, decode_result, lines_of, row_name
 from graders_engine.errors import DataSetError
 from graders_engine.report.histogram import Histogram
+from graders_engine.report.row_texts import RowKey, keys_of
 from graders_engine.statistics.estimate import Floats, Ints
 from graders_engine.view import cache
 
@@ -39,6 +40,10 @@ def read_names(folder: Path) -> list[str]:
     """The names of the groups."""
     names: list[str] = json.loads((folder / "names").read_bytes())
     return names
+
+
+class ResultsChanged(DataSetError):
+    """Raised when a results file is not the one that was read: it will be read again."""
 
 
 class ViewColumns(RunColumns):
@@ -127,7 +132,7 @@ class ViewColumns(RunColumns):
         """The whole result of a row, read again from the file.
 
         Raises:
-            DataSetError: it is not there any more.
+            ResultsChanged: it is not there any more.
         """
         start = int(self.ends[index - 1]) if index else 0
         lines = lines_of(self.path)
@@ -136,9 +141,11 @@ class ViewColumns(RunColumns):
                 file.seek(start)
                 found = decode_result(file.read(int(self.ends[index]) - start))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise DataSetError(f"{lines} was changed: {error}") from None
+            raise ResultsChanged(f"{lines} was changed: {error}") from None
         if not self._is_of(found, index):
-            raise DataSetError(f"{lines} was changed: row {self.name_of(index)} is not as it was.")
+            raise ResultsChanged(
+                f"{lines} was changed: row {self.name_of(index)} is not as it was."
+            )
         return found
 
     def _is_of(self, result: ResultLine, index: int) -> bool:
@@ -154,6 +161,24 @@ class ViewColumns(RunColumns):
     def name_of(self, index: int) -> str:
         """The name of a row: "68#2"."""
         return row_name(int(self.lines[index]), int(self.numbers[index]))
+
+    def index_of(self, row: RowKey) -> int | None:
+        """The index of a row; None if the results have none. "68" is also the one sample of its line.
+
+        Raises:
+            DataSetError: they have several.
+        """
+        rows = np.flatnonzero(self.lines == row.line)
+        numbers = self.numbers[rows].tolist()
+        for key in sorted(keys_of(row.line, row.sample or 1), key=lambda key: key != row):
+            if numbers.count(key.sample) > 1:
+                name = row_name(*key)
+                raise DataSetError(
+                    f"{self.path} has several results for row {name}: which is meant?"
+                )
+            if key.sample in numbers:
+                return int(rows[numbers.index(key.sample)])
+        return None
 
     @property
     def details_path(self) -> Path:

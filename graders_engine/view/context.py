@@ -7,7 +7,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -199,14 +200,23 @@ class View:
             await self._stream(exchange, request, answer.content, headers, answer.media_type)
 
     def _asked(self, handler: Handler, request: Request) -> Any:
-        """What a handler answers.
+        """What a handler answers; of pieces, the first one is there, so that its error is answered, too.
 
         Raises:
             Refused: in place of what says with paths of this machine what is wrong.
+            StillReading: the results were replaced meanwhile; ask again.
         """
         try:
-            return handler(self, request)
+            answer = handler(self, request)
+            if isinstance(answer, Reply) and not isinstance(answer.content, bytes):
+                first = next(answer.content, b"")
+                answer = replace(answer, content=chain((first,), answer.content))
+            return answer
         except (DataSetError, InvalidRequest) as error:
+            from graders_engine.view.columns import ResultsChanged
+
+            if isinstance(error, ResultsChanged):
+                raise StillReading(0, 0) from None
             status, code = (422, "data_error") if isinstance(error, DataSetError) else (400, None)
             message = self.source(request).plain(str(error))
             raise Refused(status, Mistake(message, code=code)) from None
@@ -237,14 +247,10 @@ class View:
         headers: Mapping[str, str],
         media_type: bytes,
     ) -> None:
-        """Send pieces as they come; the first one before the status, so that its error is answered."""
-        end = b""
-        first = await self._in_thread(exchange, request, lambda: next(pieces, end))
+        """Send pieces as they come; an error in one of them breaks the connection off."""
         await exchange.start_response(media_type, headers)
-        piece = first
-        while piece:
+        while piece := await self._in_thread(exchange, request, lambda: next(pieces, b"")):
             await exchange.send_chunk(piece)
-            piece = await self._in_thread(exchange, request, lambda: next(pieces, end))
         await exchange.send_chunk(b"", last=True)
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import Query, parse_query
 from graders_engine.view.row import plain_problem, recorded_json
 from graders_engine.view.selection import SearchState, Selection
+from graders_engine.view.texts import WAIT_S
 
 PIECE_BYTES = 1 << 18
 """An export is sent in pieces of about this length."""
@@ -66,6 +67,8 @@ def export(view: View, request: Request) -> Reply:
         if selection.search.problem:
             problem = plain_problem(view, run, selection.search.problem)
             raise DataSetError(f"Not all rows were searched, so they are not exported. {problem}")
+    if not run.data_texts.wait(WAIT_S):
+        raise InvalidRequest("The data set is still being read: export when it has been.")
     name = f"{run.path.stem}-selection.jsonl"
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Reply(
@@ -78,14 +81,12 @@ def export(view: View, request: Request) -> Reply:
 def _lines(run: OpenRun, selection: Selection, request: Request) -> Iterator[bytes]:
     held: list[bytes] = []
     size = 0
+    has_texts = not run.data_problem  # either all lines have an item and an output, or none
     for index in selection.slice(0, selection.count):
         if request.gone:
             return
         line: dict[str, Any] = msgspec.to_builtins(run.result(index))
-        try:
-            row = run.row(index).row
-        except DataSetError:
-            row = None
+        row = run.row(index).row if has_texts else None
         if isinstance(row, dict):
             output = {key: row[key] for key in ("model_sample", "sample") if key in row}
             line |= {

@@ -18,13 +18,13 @@ from graders_engine.dataset.results.line import ResultLine, lines_of
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
-from graders_engine.report.row_texts import RowKey, RowText, keys_of
+from graders_engine.report.row_texts import RowKey, RowText
 from graders_engine.statistics.estimate import special
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Query, require_names
-from graders_engine.view.reading import Progress, read, stamp_of
+from graders_engine.view.reading import Progress, grew, read, stamp_of
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms
@@ -35,7 +35,7 @@ from graders_engine.view.texts import DataRows, RunTexts
 OPEN_RUNS = 4
 """Runs that are open at the same time."""
 _CHECKED_EVERY_S = 0.5
-"""So often it is looked at whether the results have grown."""
+"""So often it is looked at whether the results have changed."""
 _REST = 10
 """Between two readings of a file that grows, so many times as long as one takes."""
 AHEAD_BYTES = 64 << 20
@@ -67,7 +67,7 @@ class OpenRun:
         self._texts: RunTexts | None = None
         self._source: list[Any] = []
         self._folding: Folding | None = None
-        self._closed, self._took_s = False, 0.0
+        self._closed, self._rests_until = False, 0.0
         self._replaced: list[Path] = []
         self._pinned: Snapshot | None = None
 
@@ -90,8 +90,7 @@ class OpenRun:
         """Read the file behind, if it is not the one that was read."""
         with self._lock:
             now = time.monotonic()
-            rest = max(_CHECKED_EVERY_S, _REST * self._took_s)
-            if self._thread is not None or now - self._looked < rest:
+            if self._thread is not None or now - self._looked < _CHECKED_EVERY_S:
                 return
             self._looked = now
             try:
@@ -103,6 +102,8 @@ class OpenRun:
             if stamp == (self._failed_at if snapshot is None else snapshot.stamp):
                 if snapshot is not None:
                     snapshot.columns.meta = read_meta(self.path)
+                return
+            if snapshot is not None and now < self._rests_until and grew(snapshot.stamp, stamp):
                 return
             self._ended.clear()
             self._thread = Thread(
@@ -127,7 +128,8 @@ class OpenRun:
             with self._lock:
                 self._thread = None
             self._ended.set()
-            self._took_s = time.monotonic() - started
+            now = time.monotonic()
+            self._rests_until = now + _REST * (now - started)
         special()  # the first filter needs it
         if before is not None and self._snapshot is not None:
             before.searches.stop()
@@ -228,14 +230,8 @@ class OpenRun:
         return self._now().summary
 
     def index_of(self, row: RowKey) -> int | None:
-        """The index of a row; None if the results have none. "68" is also the one sample of its line."""
-        columns = self._now().columns
-        rows = np.flatnonzero(columns.lines == row.line)
-        numbers = columns.numbers[rows].tolist()
-        for key in sorted(keys_of(row.line, row.sample or 1), key=lambda key: key != row):
-            if key.sample in numbers:
-                return int(rows[numbers.index(key.sample)])
-        return None
+        """As `ViewColumns.index_of`."""
+        return self._now().columns.index_of(row)
 
     def name_of(self, index: int) -> str:
         """Its name: "68#2"."""

@@ -82,6 +82,11 @@ def stamp_of(path: Path) -> list[int]:
     return state.stamp
 
 
+def grew(before: list[int], now: list[int]) -> bool:
+    """Whether a file of which there are two stamps may have become longer, and nothing else."""
+    return before[:2] == now[:2] and before[2] < now[2]
+
+
 def headline(path: Path) -> Headline | None:
     """The numbers of a run, from the cache alone; None if the file was not read yet or has changed."""
     known = cache.known_of(cache_name(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.errors import DataSetError
 from graders_engine.settings import EngineSettings
+from graders_engine.view import listing, texts
 from graders_engine.view import opened as opened_runs
-from graders_engine.view import texts
 from graders_engine.view.app import view_of_folders
 from graders_engine.view.context import Request, StillReading, View
 from graders_engine.view.opened import OpenRun
@@ -95,3 +96,45 @@ def test_no_text_of_a_data_set_that_was_edited_stands_beside_a_reward(
             run.texts([1])
     finally:
         checks.set()
+
+
+def test_an_export_breaks_off_where_the_data_set_goes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PIECE_BYTES", 1)
+    data = write_data(tmp_path, [{"item": {"a": n}, "model_sample": "x"} for n in range(4)])
+    write_run(tmp_path, LINES, grader={}, data={"path": str(data)}, settings={})
+    view = view_of_folders([tmp_path], EngineSettings())
+    while asked(view).data_problem:
+        pass
+    pieces = listing.export(view, Request("", {"run": "results.jsonl"})).content
+    assert not isinstance(pieces, bytes)
+    assert json.loads(next(pieces))["item"] == {"a": 0}
+    data.unlink()
+    with pytest.raises(DataSetError):
+        next(pieces)
+    without = listing.export(view, Request("", {"run": "results.jsonl"})).content
+    assert not any("item" in json.loads(piece) for piece in without)  # type: ignore[arg-type] # pieces
+
+
+def test_only_a_file_that_grows_is_let_rest_between_two_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened_runs, "_REST", 1e9)
+    path = write_run(tmp_path, LINES[:2])
+    run = opened(OpenRun(path))
+    path.write_bytes(encode_results(LINES))
+    assert len(run.columns) == 2
+    path.write_bytes(encode_results(LINES[:1]))
+    while len(run.columns) != 1:
+        pass
+    path.unlink()
+    with pytest.raises(DataSetError, match="cannot be read"):
+        run.ready()
+    path.write_bytes(encode_results(LINES[:3]))
+    while True:
+        try:
+            assert len(opened(run).columns) == 3
+            break
+        except DataSetError:
+            continue

@@ -7,26 +7,32 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from graders_engine.dataset.results.columns import RunColumns
 from graders_engine.dataset.results.digest import digest
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.dataset.results.meta import read_meta
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.histogram import BARS, counts_of, histogram
 from graders_engine.report.numbers import numbers_of
 from graders_engine.report.provenance import Provenance
+from graders_engine.report.row_texts import RowKey
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view import cache, reading
+from graders_engine.view.access import kept_key
 from graders_engine.view.loading.builder import bars_of
+from graders_engine.view.opened import OpenRun
+from graders_engine.view.query import parse_query
 from graders_engine.view.reading import headline, read
 from graders_engine.view.summary import Summary
-from tests.view.runs_to_open import REWARDS, results, write_run
+from tests.view.runs_to_open import REWARDS, opened, results, write_run
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +143,15 @@ def test_a_file_that_was_replaced_is_read_anew_even_if_it_is_longer(tmp_path: Pa
     read_now(path)
     others = [ResultLine(line.line, 1.0, "scored", {}, {}, 0.5) for line in LINES]
     path.write_bytes(encode_results(others))  # as --overwrite does: the same inode
+    assert_as_reported(read_now(path).summary, path)
+
+
+def test_a_row_that_was_edited_in_a_file_that_grew_is_read_anew(tmp_path: Path) -> None:
+    lines = [ResultLine(line, 0.5, "scored", {}, {}, 0.25) for line in range(10_000, 20_000)]
+    path = write_run(tmp_path, lines)
+    read_now(path)
+    edited = [replace(line, reward=0.9) if line.line == 10_065 else line for line in lines]
+    path.write_bytes(encode_results([*edited, lines[0]]))
     assert_as_reported(read_now(path).summary, path)
 
 
@@ -260,3 +275,63 @@ def test_bars_are_those_of_the_histogram_where_a_value_is_below_an_edge_by_round
     found = histogram(counts_of(values), BARS)
     assert found is not None
     assert bars_of(values, found).tolist() == [found.bar_of(value) for value in values]
+
+
+ODD_KEYS = [
+    'a"b',
+    "a\\b",
+    "a\nb",
+    "\0",
+    "",
+    "page",
+    "sub.x",
+    "__proto__",
+    "f0",
+    "line",
+    "ü&=#%",
+    "😀",
+]
+
+
+def test_sub_rewards_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_BLOCK_BYTES", 300)
+    lines = [
+        ResultLine(line, 1.0, "scored", {key: line / 8, "also": None}, {}, 0.0)
+        for line, key in enumerate(["plain", *ODD_KEYS], 1)
+    ]
+    path = write_run(tmp_path, lines)
+    found = read_now(path)
+    assert_as_reported(found.summary, path)
+    assert found.columns.keys == RunColumns(path).keys
+    run = opened(OpenRun(path))
+    for line, key in enumerate(ODD_KEYS, 2):
+        query = urlencode({f"sub.{key}": f"{line / 8}..", "sort": f"-sub.{key}"})
+        assert [run.name_of(index) for index in run.rows(parse_query(query)).indexes()] == [
+            str(line)
+        ]
+
+
+def test_of_two_results_for_a_row_none_is_opened(tmp_path: Path) -> None:
+    path = write_run(tmp_path, [*LINES[:2], ResultLine(1, 0.7, "scored", {}, {}, 0.0)])
+    run = opened(OpenRun(path))
+    assert run.index_of(RowKey(2, 0)) == 1
+    with pytest.raises(DataSetError, match="several results for row 1"):
+        run.index_of(RowKey(1, 0))
+
+
+def test_without_a_home_the_cache_is_not_beside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwd = pytest.importorskip("pwd")
+    path = write_run(tmp_path, LINES)
+    before = sorted(os.listdir(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("XDG_CACHE_HOME", "rel"), ("XDG_STATE_HOME", "rel"), ("HOME", "")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert_as_reported(read_now(path).summary, path)
+    assert headline(path) is None
+    with pytest.raises(InvalidRequest, match="XDG_STATE_HOME"):
+        kept_key()
+    assert sorted(os.listdir(tmp_path)) == before

@@ -79,3 +79,12 @@ def test_rows_of_a_search_that_ended_early_pass_nowhere_for_all_that_have_the_wo
     body = {"run": "a/results.jsonl", "grader": json.dumps(grader), "rows": "filter"}
     tried = page.post("try", {**body, "query": "q=pear"}).json
     assert (tried["rows"], says in tried["notes"][0]) == (0, True)
+
+
+def test_a_search_in_a_comparison_is_no_longer_than_one_in_rows(tmp_path: Path) -> None:
+    page = Page(tmp_path)
+    found = page.get(f"compare?a=x&b=y&q={'/a+' * 3000}")
+    assert (found.status, found.error["message"]) == (
+        400,
+        "The query is longer than 8,000 characters.",
+    )

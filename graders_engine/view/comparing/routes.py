@@ -20,7 +20,7 @@ from graders_engine.statistics.rounding import slack
 from graders_engine.view.comparing.pairs import CHANGES, Compared, Comparisons
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.opened import OpenRun
-from graders_engine.view.query import Query
+from graders_engine.view.query import MAX_CHARS, Query
 from graders_engine.view.row import index_in, plain_problem, row_json
 from graders_engine.view.trees import trees
 
@@ -252,6 +252,8 @@ def _asked(query: str) -> _Asked:
     Raises:
         InvalidRequest: with all mistakes.
     """
+    if len(query) > MAX_CHARS:
+        raise InvalidRequest(f"The query is longer than {MAX_CHARS:,} characters.")
     given: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
         given.setdefault(name, []).append(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,23 @@ def _decoder_for(keys: Sequence[str]) -> Callable[[bytes], list[Any]]:
     It takes half as long as a dictionary for each row.
     """
     fields = {f"f{number}": key for number, key in enumerate(keys)}
-    parts = msgspec.defstruct(
-        "Parts",
-        [(name, float | None, None) for name in fields],
-        rename=fields,
-        gc=False,
-        forbid_unknown_fields=True,
-    )
+    members = [(name, float | None, None) for name in fields]
+    try:
+        parts = msgspec.defstruct(
+            "Parts", members, rename=fields, gc=False, forbid_unknown_fields=True
+        )
+    except ValueError:  # no attribute can stand for a key with quotation marks
+        return partial(_with_dictionaries, frozenset(keys))
     line = msgspec.defstruct("Line", [("sub_rewards", parts)], bases=(_Line,), gc=False)
     return msgspec.json.Decoder(line).decode_lines
+
+
+def _with_dictionaries(keys: Set[str], text: bytes) -> list[Any]:
+    """Lines with no other sub-rewards than these, each with a dictionary of them."""
+    lines = _decode_any(text)
+    if not all(line.sub_rewards.keys() <= keys for line in lines):
+        raise msgspec.ValidationError("there are other sub-rewards")
+    return lines
 
 
 class _Odd(Exception):
@@ -199,8 +208,10 @@ class Builder:
 
     def _add_sub_rewards(self, lines: Sequence[_Line]) -> None:
         parts = [line.sub_rewards for line in lines]
-        for number in range(len(self._keys)):
-            values = list(map(attrgetter(f"f{number}"), parts))
+        for number, key in enumerate(self._keys):
+            in_dictionaries = isinstance(parts[0], dict)
+            read = methodcaller("get", key) if in_dictionaries else attrgetter(f"f{number}")
+            values = list(map(read, parts))
             self._append(f"sub-{number}", np.array(values, np.float64))  # None becomes NaN
 
     def _add_details(self, lines: Sequence[_Line]) -> None:
