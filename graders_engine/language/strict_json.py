@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import msgspec
 
 _QUOTED_CHARS = 20
+_decode_strict = msgspec.json.Decoder().decode
 
 
 def _reject_constant(literal: str) -> NoReturn:
@@ -78,7 +79,7 @@ def decode(text: str | bytes) -> Any:
             library makes infinite), or is nested deeper than the interpreter can follow.
     """
     try:
-        return msgspec.json.decode(text)
+        return _decode_strict(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         try:
             return json.loads(

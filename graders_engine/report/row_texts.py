@@ -290,7 +290,9 @@ def readable(value: Any, margin: str = "") -> str:
     if isinstance(value, dict) and value:
         lines = [
             f"{key}: {part}"
-            if (type(part) is str and "\n" not in part) or type(part) is int  # most parts
+            if ((kind := type(part)) is str and "\n" not in part)  # most parts
+            or kind is int
+            or (kind is float and math.isfinite(part))
             else _entry(f"{key}:", part, inner)
             for key, part in value.items()
         ]

@@ -36,7 +36,7 @@ CPU_S = 5.0
 """So much processor time an expression may take for a few texts."""
 _AGAIN_S = 2.0
 """After so long, a search for which texts were missing is tried again."""
-_FEW = 500
+_FEW = 2000
 """So many rows of a segment are looked at one by one."""
 Hits = NDArray[np.bool_]
 Rows = NDArray[np.integer[Any]]
@@ -204,8 +204,9 @@ class Search:
         samples = items + np.maximum(self._columns.numbers[rows], 1)
         there = (items >= 0) & (samples < len(segment.starts))
         rows, items, samples = rows[there], items[there], samples[there]
-        found = np.ones(len(rows), bool)
-        for term, elsewhere in zip(self.terms, outside, strict=True):
+        for term, elsewhere in sorted(zip(self.terms, outside, strict=True), key=_frequency):
+            if not len(rows):
+                return
             if term.pattern:
                 where = (str(folding.texts.path(number)), segment.begins)
                 hits = self._matching(term, where, len(segment.starts))
@@ -213,8 +214,15 @@ class Search:
                 hits = _having_some(segment, term.word, np.concatenate((items, samples)))
             else:
                 hits = segment.having(term.word)
-            found &= hits[items] | hits[samples] | elsewhere[rows]
-        self.mask[rows] |= found
+            found = hits[items] | hits[samples] | elsewhere[rows]
+            rows, items, samples = rows[found], items[found], samples[found]
+        self.mask[rows] = True
+
+
+def _frequency(asked: tuple[Term, Hits]) -> tuple[bool, bool, int]:
+    """Sorts first what fewer texts are likely to have: the rest is looked for in those. Expressions last."""
+    term, _ = asked
+    return bool(term.pattern), term.word.isalpha(), -len(term.word)
 
 
 def _having_some(segment: Segment, word: bytes, at: Ints) -> Hits:
