@@ -122,8 +122,7 @@ def run(
     `graders score` finds judges.
 
     Exit codes: 0 if items are graded; 3 if a limit is not kept (--fail-under, --max-errored); 1 if nothing is
-    graded, the run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if it was
-    interrupted.
+    graded, the run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if interrupted.
 
     With --json it prints what `graders evals show --json` does.
     """
