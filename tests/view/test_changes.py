@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from graders_engine.dataset.results.data import open_data_of
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.errors import DataSetError
 from graders_engine.settings import EngineSettings
@@ -81,7 +82,7 @@ def test_no_text_of_a_data_set_that_was_edited_stands_beside_a_reward(
         pass
     assert run.texts([1])[0].sample == "text 1"
     checks = threading.Event()
-    open_again = texts.open_data_of
+    open_again = open_data_of
 
     def slowly(*given: object, **named: object) -> object:
         checks.wait()
