@@ -24,7 +24,7 @@ from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Query, require_names
-from graders_engine.view.reading import Progress, grew, read, stamp_of
+from graders_engine.view.reading import NotKept, Progress, grew, read, stamp_of
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms
@@ -119,7 +119,8 @@ class OpenRun:
         try:
             found = read(self.path, report)
         except Exception as error:  # noqa: BLE001 - delivered: `ready` raises it
-            final = isinstance(error, DataSetError)  # others may not come again
+            # Others may not come again.
+            final = isinstance(error, DataSetError) and not isinstance(error, NotKept)
             self._snapshot, self._error, self._failed_at = None, error, stamp if final else None
         else:
             self._snapshot = Snapshot(found, self._texts_of(found.columns.meta))

@@ -21,6 +21,10 @@ _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError)
 """Raised by a cache that was damaged, or is removed meanwhile."""
 
 
+class NotKept(DataSetError):
+    """Raised when the cache cannot be written: the next time it may be."""
+
+
 class Progress(NamedTuple):
     """How far a file that is read for the first time was read."""
 
@@ -129,7 +133,7 @@ def read(path: Path, report: Callable[[int, int], None]) -> Read:
     try:
         return _build(path, meta, stamp, folder, _beginning(path, stamp, folder, known), report)
     except OSError as error:
-        raise DataSetError(
+        raise NotKept(
             f"The results cannot be kept in the cache: {folder.path}: {error.strerror or error}."
         ) from None
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from graders_engine.dataset.results.data import open_data_of
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.errors import DataSetError
 from graders_engine.settings import EngineSettings
-from graders_engine.view import listing, texts
+from graders_engine.view import cache, listing, texts
 from graders_engine.view import opened as opened_runs
 from graders_engine.view.app import view_of_folders
 from graders_engine.view.context import Request, StillReading, View
@@ -139,3 +142,29 @@ def test_only_a_file_that_grows_is_let_rest_between_two_readings(
             break
         except DataSetError:
             continue
+
+
+def test_results_are_read_again_once_the_disk_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = True
+    publish = cache.CacheFolder.publish
+
+    def published(*given: Any) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        publish(*given)
+
+    monkeypatch.setattr(cache.CacheFolder, "publish", published)
+    run = OpenRun(write_run(tmp_path, LINES))
+    with pytest.raises(DataSetError, match="No space left"):
+        opened(run)
+    full = False
+    for _ in range(1000):
+        try:
+            assert len(opened(run).columns) == len(LINES)
+            break
+        except DataSetError:
+            time.sleep(0.02)
+    else:
+        pytest.fail("it was not read again")
