@@ -199,8 +199,13 @@ def temporary_for(path: Path) -> Path:
     return beside(Path(os.path.realpath(path)), TEMPORARY)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file completely or not at all; what is there stays as it is until then.
+
+    Args:
+        path: the file.
+        content: what to write.
+        mode: its permissions; when left out, those of the file that is there.
 
     Raises:
         OSError: it cannot be written.
@@ -209,11 +214,16 @@ def write_whole(path: Path, content: bytes) -> None:
     def write(file: BinaryIO) -> None:
         file.write(content)
 
-    replace_by(path, write)
+    replace_by(path, write, mode)
 
 
-def replace_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def replace_by(path: Path, write: Callable[[BinaryIO], object], mode: int | None = None) -> None:
     """Replace a file by what a function writes; the new one is on the disk before it gets the name.
+
+    Args:
+        path: the file.
+        write: writes the new one.
+        mode: its permissions; when left out, those of the file that is there.
 
     Raises:
         OSError: it cannot be written; the old one is unchanged.
@@ -221,12 +231,14 @@ def replace_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary = temporary_for(path)
     temporary.unlink(missing_ok=True)  # of a process that was killed
     try:
-        with temporary.open("xb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o666 if mode is None else mode), "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
             with suppress(OSError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
+                if mode is None:
+                    os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
         temporary.replace(os.path.realpath(path))
     finally:
         temporary.unlink(missing_ok=True)

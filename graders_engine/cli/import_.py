@@ -24,7 +24,7 @@ from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.evals.hosted.check import HostedCheck, check
 from graders_engine.evals.hosted.conversion import import_evals
 from graders_engine.evals.hosted.dashboard import GivenGrader
-from graders_engine.evals.hosted.download import EvalsApi, download
+from graders_engine.evals.hosted.download import Download, EvalsApi
 from graders_engine.evals.hosted.export import files_of
 from graders_engine.evals.hosted.imported import Imported
 from graders_engine.evals.hosted.instructions import import_report, store_report
@@ -97,7 +97,10 @@ def evals(
     The hosted evals end on 30 November 2026. Until then, --from-api imports everything, with the key in
     OPENAI_API_KEY (and OPENAI_BASE_URL for another address).
 
-    The raw responses are kept in evals/export.jsonl. You can also make an export with the openai package: one
+    The raw responses are kept in evals/export.jsonl, and until the download ends in evals/export.jsonl.part.
+    The same command goes on with what is there: it asks again for no run whose output items are all there.
+
+    You can also make an export with the openai package: one
     JSON object a line, or JSON files with objects, arrays or list pages, in any mixture:
 
     \b
@@ -138,9 +141,49 @@ def evals(
     items that hold an error instead of an output are left out and counted. Files of an earlier import are
     replaced. With --into, IMPORT.md is written as well.
 
-    Exit codes: 0 if every line of the export was read; 1 if some were not, and the others are imported; 2 if
-    the request is wrong.
+    Exit codes: 0 if everything was downloaded and every line of the export was read; 1 if something was not,
+    and the others are imported; 2 if the request is wrong.
     """  # noqa: D301 - \b is the character that tells click to keep the lines
+    _check_request(paths, out, into, from_api=from_api, checked=checked)
+    first = out or into
+    assert first is not None  # noqa: S101 - one of them is given
+    reports = [folder / REPORT for folder in (out, into) if folder is not None]
+    for report in reports:
+        require_regular(report, "The import cannot be written")
+    export = first / "export.jsonl"
+    failures = _download_export(export) if from_api else []
+    files = [export] if from_api else files_of(paths, first)
+    given = [_given(text) for text in graders]
+    inputs = {
+        **dict.fromkeys(files_read(), "a file of --grader"),
+        **dict.fromkeys(files, "a file of the export itself"),
+    }
+    FilesInUse(inputs).write(dict.fromkeys(reports, "the report"))
+    lost = 0
+    if into is not None:
+        lost = _keep(files, into, project, given, failures)
+    if out is not None:
+        lost = _convert(files, out, given, failures, checked=checked)
+    if lost:
+        lines = "1 line" if lost == 1 else f"{lost:,} lines"
+        complain(f"{lines} of the export could not be read; {first / REPORT} names them.")
+    if failures:
+        complain(
+            "Not everything could be downloaded: what came is imported, and the same command asks for the "
+            "rest again."
+        )
+    if lost or failures:
+        sys.exit(FAILED)
+
+
+def _check_request(
+    paths: tuple[Path, ...], out: Path | None, into: Path | None, *, from_api: bool, checked: bool
+) -> None:
+    """Check what the command was given.
+
+    Raises:
+        InvalidRequest: the arguments do not fit each other.
+    """
     if from_api and paths:
         raise InvalidRequest("--from-api downloads the export: it takes no PATH.")
     if not from_api and not paths:
@@ -151,57 +194,45 @@ def evals(
         )
     if checked and out is None:
         raise InvalidRequest("--check grades the rows that --out DIR writes: pass it as well.")
-    first = out or into
-    assert first is not None  # noqa: S101 - one of them is given
-    reports = [folder / REPORT for folder in (out, into) if folder is not None]
-    for report in reports:
-        require_regular(report, "The import cannot be written")
-    files = [_download_export(first / "export.jsonl")] if from_api else files_of(paths, first)
-    given = [_given(text) for text in graders]
-    inputs = {
-        **dict.fromkeys(files_read(), "a file of --grader"),
-        **dict.fromkeys(files, "a file of the export itself"),
-    }
-    FilesInUse(inputs).write(dict.fromkeys(reports, "the report"))
-    lost = 0
-    if into is not None:
-        lost = _keep(files, into, project, given)
-    if out is not None:
-        lost = _convert(files, out, given, checked=checked)
-    if lost:
-        lines = "1 line" if lost == 1 else f"{lost:,} lines"
-        complain(f"{lines} of the export could not be read; {first / REPORT} names them.")
-        sys.exit(FAILED)
 
 
-def _keep(files: list[Path], into: Path, project: str, given: list[GivenGrader]) -> int:
+def _keep(
+    files: list[Path], into: Path, project: str, given: list[GivenGrader], failures: list[str]
+) -> int:
     from graders_engine.evals.hosted.into_store import import_into
     from graders_engine.storage.store import Store
 
     with Store(into) as store:
         done = import_into(store, project, files, given, now=int(time.time()))
-    _write_report(into, lambda entries, _: store_report(done, into, project, entries))
+    done.notes[:0] = failures
+    _write_report(into, lambda entries, _: store_report(done, into, project, entries), mode=0o600)
     return done.lost
 
 
-def _convert(files: list[Path], out: Path, given: list[GivenGrader], *, checked: bool) -> int:
+def _convert(
+    files: list[Path], out: Path, given: list[GivenGrader], failures: list[str], *, checked: bool
+) -> int:
     imported = import_evals(files, out, given)
+    imported.left_out[:0] = failures
     checks = list(_checks(imported)) if checked else None
     _write_report(out, lambda entries, columns: import_report(imported, checks, entries, columns))
     return imported.lost
 
 
-def _write_report(folder: Path, text: Callable[[int | None, int | None], str]) -> None:
+def _write_report(
+    folder: Path, text: Callable[[int | None, int | None], str], mode: int | None = None
+) -> None:
     """Write a report to a folder, and print what fits the terminal.
 
     Args:
         folder: where to.
         text: gives the report, of most so many entries a list, for so many columns.
+        mode: permissions of the file; when left out, the usual ones.
     """
     path = folder / REPORT
     try:
         whole = f"# Imported evals\n\n{text(None, None)}\n"
-        write_whole(path, whole.encode(errors="backslashreplace"))
+        write_whole(path, whole.encode(errors="backslashreplace"), mode)
     except OSError as error:
         raise DataSetError(f"{path} cannot be written: {error.strerror}.") from None
     screen = screen_of(sys.stdout)
@@ -226,18 +257,36 @@ def _checks(imported: Imported) -> Iterator[HostedCheck]:
             yield from check(engine, imported_eval)
 
 
-def _download_export(path: Path) -> Path:
+def _download_export(path: Path) -> list[str]:
+    """Download everything to a file; gives sentences about what could not be downloaded."""
     key = os.environ.get("OPENAI_API_KEY")
     if not key:
         raise InvalidRequest("--from-api needs the key in the environment: OPENAI_API_KEY.")
+    api = EvalsApi(key, os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+    getting = Download(api, path)
+    part = getting.part
+    if part.objects:
+        text = (
+            f"{path} goes on from {part.objects:,} objects that are there. Runs whose output items are all "
+            f"there are not asked for again: {len(part.whole):,}."
+        )
+        print_lines([text], err=True)
 
     async def show_progress() -> None:
-        api = EvalsApi(key, os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
-        async for count in download(api, path):
+        async for count in getting.objects():
             if sys.stderr.isatty():
                 click.echo(f"\r{count:,} objects downloaded", nl=False, err=True)
 
-    asyncio.run(show_progress())
+    try:
+        asyncio.run(show_progress())
+    except (DataSetError, KeyboardInterrupt, SystemExit):
+        complain(*getting.failures)
+        if part.path.exists():
+            complain(
+                f"{part.objects:,} objects are kept in {part.path}: the same command goes on there."
+            )
+        raise
     if sys.stderr.isatty():
         click.echo(err=True)
-    return path
+    complain(*getting.failures)
+    return getting.failures

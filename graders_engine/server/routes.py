@@ -209,9 +209,18 @@ def _expression(path: str) -> str:
     return "([^/]+)".join(map(re.escape, re.split(r"{\w+}", path)))
 
 
+_OF_MODELS = ("/chat/completions", "/responses", "/embeddings")
+_NO_MODELS = (
+    " This address is this server, `graders serve`, which has no models: name the address of an "
+    "endpoint with --base-url or in graders.toml. Does OPENAI_BASE_URL lead here?"
+)
+
+
 async def _refuse_path(exchange: Exchange) -> None:
     method, path = exchange.scope["method"], exchange.scope["path"]
     message = f"Unknown request URL: {method} {path}. /docs lists the routes."
+    if method == "POST" and path.endswith(_OF_MODELS):
+        message += _NO_MODELS
     raise Refused(404, Mistake(message, code="unknown_url"))
 
 

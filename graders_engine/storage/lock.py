@@ -21,6 +21,21 @@ def hold(descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
+def hold_at_once(descriptor: int) -> bool:
+    """Hold the lock of an open file until that is closed; False if another process holds it.
+
+    Where there are no such locks, it is True.
+    """
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without them
+            return True
+    return True
+
+
 class ProcessLock:
     """A lock file. Whether it exists says nothing; whether somebody holds it does.
 

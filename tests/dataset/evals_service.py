@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,6 +116,9 @@ class Service:
     asked: list[str] = field(default_factory=list)
     first: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     endless: bool = False
+    refused: dict[str, int] = field(default_factory=dict)
+    """By a part of an address: the status of the answer."""
+    on_asked: Callable[[str], None] = lambda path: None
 
     def answer(
         self, path: str, query: dict[str, list[str]], key: str
@@ -124,6 +127,9 @@ class Service:
             return 401, {}, b'{"error": {"message": "Incorrect API key provided."}}'
         if self.first:
             return self.first.pop(0)
+        for part, status in self.refused.items():
+            if part in path:
+                return status, {}, b'{"error": {"message": "It was deleted."}}'
         every = self._listed(path.removeprefix("/v1/").split("/"))
         after = query.get("after", [""])[0]
         ids = [one["id"] for one in every]
@@ -148,6 +154,7 @@ def service() -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.asked.append(self.path)
+            state.on_asked(self.path)
             url = urlsplit(self.path)
             status, headers, content = state.answer(
                 url.path, parse_qs(url.query), self.headers.get("Authorization", "")

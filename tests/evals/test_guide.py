@@ -92,7 +92,7 @@ def test_the_guide_leads_from_the_export_to_a_local_run(hosted: str, tmp_path: P
     named = re.findall(
         r"`([\w.]+)/?(?:ID/)?`(?=[,| ])", "".join(re.findall(r"^\|.*? \|", places, re.MULTILINE))
     )
-    assert len(named) == 5
+    assert len(named) == 6
     assert {path.name for path in (tmp_path / "evals").iterdir()} >= set(named)
 
 

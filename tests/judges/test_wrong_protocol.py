@@ -98,7 +98,7 @@ def download(url: str) -> str:
     async def main() -> None:
         api = EvalsApi("sk-1", url)
         try:
-            async for _ in api.objects():
+            async for _ in api.listed("evals"):
                 pass
         finally:
             await api.close()

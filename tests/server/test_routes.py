@@ -141,6 +141,16 @@ def test_a_path_that_no_route_has_is_unknown(path: str) -> None:
     assert answer.error["message"] == f"Unknown request URL: POST {path}. /docs lists the routes."
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"])
+def test_a_judge_that_is_asked_at_the_server_itself_says_so(path: str) -> None:
+    answer = Client().ask("POST", path)
+    assert (answer.status, answer.error["code"]) == (404, "unknown_url")
+    assert (
+        "This address is this server, `graders serve`, which has no models"
+        in answer.error["message"]
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [

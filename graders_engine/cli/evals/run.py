@@ -79,7 +79,8 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
 @click.option(
     "--sampling-params",
     metavar="P",
-    help="Sampling parameters of this model, such as {temperature: 0, max_completion_tokens: 500}.",
+    help="Sampling parameters of this model, such as {temperature: 0, max_completion_tokens: 500} (default: "
+    "without --messages those of the run that the messages are from, else none).",
 )
 @click.option(
     "--fail-under",

@@ -146,6 +146,10 @@ def _without_rows(found: Survey, imported: Imported) -> Iterator[str]:
         if run.id not in with_rows and not run.items:
             where = f" Its data source was: {run.source}." if run.source else ""
             yield f"{run.name} ({run.id}): the run has no output items in the export.{where}"
+        elif run.total is not None and run.items < run.total:
+            yield (
+                f"{run.name} ({run.id}): the export has {run.items:,} of its {run.total:,} output items."
+            )
     runs_of = Counter(run.eval_id for run in found.runs.values())
     for imported_eval in imported.evals:
         if not runs_of[imported_eval.eval.id]:

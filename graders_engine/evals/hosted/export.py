@@ -62,6 +62,7 @@ class ExportedRun:
         name: its name; the id if it has no name.
         source: the type of its data source: `jsonl` with its kind, `completions`, `responses`, …
         items: how many output items of it the export holds.
+        total: how many it had when it was exported; None if it does not say.
         scores: the names of their hosted scores, in their order.
     """
 
@@ -70,6 +71,7 @@ class ExportedRun:
     name: str
     source: str = ""
     items: int = 0
+    total: int | None = None
     scores: dict[str, None] = field(default_factory=dict)
 
 
@@ -185,6 +187,14 @@ def _add_run(found: Survey, value: dict[str, Any]) -> None:
     run = found.runs.setdefault(run_id, ExportedRun(run_id, "", run_id))
     run.eval_id, run.source = str(value.get("eval_id")), source
     run.name = str(value.get("name") or run_id)
+    run.total = total_of(value)
+
+
+def total_of(run: dict[str, Any]) -> int | None:
+    """How many output items a run counts; None if it does not say."""
+    counts = run.get("result_counts")
+    total = counts.get("total") if isinstance(counts, dict) else None
+    return total if isinstance(total, int) else None
 
 
 def _count_item(found: Survey, value: dict[str, Any]) -> None:

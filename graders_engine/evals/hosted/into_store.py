@@ -21,6 +21,7 @@ from graders_engine.evals.hosted.export import (
     nothing_in,
     objects_in,
     survey,
+    total_of,
 )
 from graders_engine.evals.hosted.items_into_store import ItemWriter
 from graders_engine.evals.hosted.names import MAX_NAMED, short
@@ -256,10 +257,8 @@ class _Importer:
         status = value.get("status")
         if status in ACTIVE:
             self._note(value, f"its status was {status}; it does not go on here, so it is canceled")
-        counts = value.get("result_counts")
-        total = counts.get("total") if isinstance(counts, dict) else None
-        items = self._found.runs[run_id].items
-        if isinstance(total, int) and items < total:
+        total, items = total_of(value), self._found.runs[run_id].items
+        if total is not None and items < total:
             self._note(value, f"the export has {items:,} of its {total:,} output items")
         source = value.get("data_source")
         inner = source.get("source") if isinstance(source, dict) else None
