@@ -98,7 +98,7 @@ def evals(
     OPENAI_API_KEY (and OPENAI_BASE_URL for another address).
 
     The raw responses are kept in evals/export.jsonl, and until the download ends in evals/export.jsonl.part.
-    The same command goes on with what is there: it asks again for no run whose output items are all there.
+    The same command continues with what is there: it asks again for no run whose output items are all there.
 
     You can also make an export with the openai package: one
     JSON object a line, or JSON files with objects, arrays or list pages, in any mixture:
@@ -267,7 +267,7 @@ def _download_export(path: Path) -> list[str]:
     part = getting.part
     if part.objects:
         text = (
-            f"{path} goes on from {part.objects:,} objects that are there. Runs whose output items are all "
+            f"{path} continues from {part.objects:,} objects that are there. Runs whose output items are all "
             f"there are not asked for again: {len(part.whole):,}."
         )
         print_lines([text], err=True)
@@ -283,7 +283,7 @@ def _download_export(path: Path) -> list[str]:
         complain(*getting.failures)
         if part.path.exists():
             complain(
-                f"{part.objects:,} objects are kept in {part.path}: the same command goes on there."
+                f"{part.objects:,} objects are kept in {part.path}: the same command continues there."
             )
         raise
     if sys.stderr.isatty():

@@ -130,7 +130,7 @@ def test_an_interrupted_download_keeps_what_came_and_goes_on(
     part = folder / "export.jsonl.part"
     assert set(objects_in(part)) >= {"outputitem_0", "outputitem_5", "evalrun_1", "evalrun_3"}
     if number != "SIGKILL":
-        assert "the same command goes on there" in " ".join(errors.split())
+        assert "the same command continues there" in " ".join(errors.split())
     with part.open("ab") as file:
         file.write(b'{"object": "eval.run.output_item", "id": "outputi')  # as a kill may leave it
 

@@ -100,7 +100,7 @@ class Download:
     """All evals, their runs and their output items, written to a file, one object on a line.
 
     The file appears when there is nothing more to ask; until then its name ends with ".part", and another
-    download goes on there. A run whose output items are all in it is not asked for again.
+    download continues there. A run whose output items are all in it is not asked for again.
 
     Args:
         api: the service; it is closed at the end.
@@ -111,7 +111,7 @@ class Download:
         failures: sentences about lists that could not be downloaded to their ends; the others are.
 
     Raises:
-        DataSetError: what is there cannot be gone on with.
+        DataSetError: what is there cannot be continued.
     """
 
     def __init__(self, api: EvalsApi, path: Path) -> None:

@@ -26,7 +26,7 @@ class Part:
     """The objects of a download, one on a line, under the export's name with `.part` at its end.
 
     After the output items of a run there is an empty list page with its `run_id`: all of them are there.
-    It goes on from what an interrupted download left, or else from the export that is there.
+    It continues from what an interrupted download left, or else from the export that is there.
 
     Args:
         export: the name that the file gets in the end.
