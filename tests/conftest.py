@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 from collections.abc import Iterator
@@ -41,6 +42,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])
 )
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -24,17 +24,17 @@ def nltk_synonyms(form: str) -> set[str]:
 
 
 @pytest.mark.usefixtures("nltk_wordnet")
-def test_over_a_hundred_thousand_words_have_the_synonyms_that_nltk_finds() -> None:
+def test_tens_of_thousands_of_words_have_the_synonyms_that_nltk_finds() -> None:
     dice = random.Random(3)  # noqa: S311 - words, not secrets
     entries = sorted(set(wordnet.all_lemma_names()))
-    words = set(dice.sample(entries, 80_000))
+    words = set(dice.sample(entries, 20_000))
     words.update(*(wordnet._exception_map[part] for part in "nvar"))
     stem = PorterStemmer().stem
-    for entry in dice.sample(entries, 15_000):
+    for entry in dice.sample(entries, 5_000):
         words.add(entry + dice.choice(ENDINGS))
         words.add(entry[:-1])
         words.add(stem(entry))
-    assert len(words) > 110_000
+    assert len(words) > 30_000
     assert [word for word in words if synonyms(word) != nltk_synonyms(word)] == []
 
 

@@ -126,6 +126,21 @@ def test_nothing_is_left(
     assert groups_of(process.pid) == []
 
 
+WAITS_FOR_A_STOPPED_GRADE = """
+import socket
+from graders_engine.sandbox.inside.template import GradeProcess, TemplateProcess
+control, engine = socket.socketpair()
+report, stopped = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+engine.close()
+TemplateProcess(None, None, -1, control.fileno())._release(GradeProcess(1, report, ()))
+"""
+
+
+def test_what_waits_for_a_grade_ends_with_the_engine_that_had_stopped_the_grade() -> None:
+    command = [sys.executable, "-c", WAITS_FOR_A_STOPPED_GRADE]
+    assert subprocess.run(command, timeout=60).returncode == 0
+
+
 def test_a_folder_is_removed_once_the_last_process_that_locks_it_is_gone(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     held = os.open(tmp_path / "home", os.O_RDONLY)

@@ -118,9 +118,8 @@ def run(
 
     The run is kept in the folder, where `graders evals show` and a server find it. It is a process of its
     own; Ctrl-C cancels it, and what was graded stays. With --model, all items are sampled before the first
-    is graded: a run that is canceled before lists what was sampled, ungraded. A server that uses the
-    folder may start the run first, with its own settings. Judges and models are found as
-    `graders score` finds judges.
+    is graded: a run that is canceled before lists what was sampled, ungraded. A server that uses the folder
+    may start the run first, with its own settings. Judges and models are found as in `graders score`.
 
     Exit codes: 0 if items are graded; 3 if a limit is not kept (--fail-under, --max-errored); 1 if nothing is
     graded, the run has failed, or the rows cannot be read; 2 if the request is wrong; 130 if interrupted.

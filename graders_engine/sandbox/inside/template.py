@@ -150,7 +150,17 @@ class TemplateProcess:
         child.main(self._prepared)
 
     def _release(self, grade: GradeProcess) -> None:
-        """Let a waiting grade take the next row; until then it has run only our own code."""
+        """Let a waiting grade take the next row; until then it has run only our own code.
+
+        The engine stops processes for moments; where it was killed in one, the grade would never be ready.
+        """
+        poll = select.poll()
+        poll.register(grade.report.fileno(), select.POLLIN)
+        poll.register(
+            self._control, 0
+        )  # only that the engine is gone: what it asks for is read later
+        if all(descriptor == self._control for descriptor, _ in poll.poll()):
+            os._exit(0)  # the kernel ends the grades with this process
         message = grade.report.recv(_MAX_MESSAGE)
         if message != _READY:
             raise Unconfined(f"a grade could not be confined: {message.decode('utf-8', 'replace')}")
