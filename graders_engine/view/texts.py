@@ -25,9 +25,8 @@ from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.report.row_texts import RowKey, RowText, whole_texts, with_moved
 from graders_engine.view import cache
 
-if (
-    TYPE_CHECKING
-):  # scipy takes a while to import, and this is imported by processes that start often
+# Scipy takes a while to import, and this is imported by processes that start often.
+if TYPE_CHECKING:
     from graders_engine.statistics.estimate import Ints
 
 WAIT_S = 0.5

@@ -45,13 +45,11 @@ class Part:
         self._export = export
         self.objects = 0
         self.whole: set[str] = set()
-        self._before: dict[
-            str, set[str]
-        ] = {}  # run -> its output items that were there at the start
+        # Of each run, its output items that were there at the start.
+        self._before: dict[str, set[str]] = {}
         self._items: Counter[str] = Counter()
-        self._newest: dict[
-            tuple[str, str], tuple[int, bytes]
-        ] = {}  # (line, digest) of evals and runs
+        # Of evals and runs, the line and the digest of the newest version.
+        self._newest: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._replaced: set[int] = set()
         self._lines = self._bytes = 0
         self._is_ended = True

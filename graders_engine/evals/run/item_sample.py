@@ -15,7 +15,7 @@ from graders_engine.models.replies.forms import usage_of
 from graders_engine.outcome import Flag
 
 _PARAMETERS = ("temperature", "top_p", "seed", "max_completion_tokens")
-_WITHOUT_DETAILS = {
+_WITHOUT_DETAILS: dict[str, str] = {
     Flag.TRUNCATED_OBSERVATION: "The model's answer was cut off: its `finish_reason` is length.",
     Flag.UNRESPONSIVE_REWARD: (
         "There is nothing to grade: the sample has no text, no call of a tool and no audio."
@@ -75,7 +75,7 @@ def item_sample(
 def _error_of(flags: Mapping[str, str]) -> dict[str, str]:
     """The first flag; those that say only what the sample is like come last, so that they hide no other."""
     code = min(flags, key=lambda flag: flag in _WITHOUT_DETAILS)
-    return {"code": code, "message": flags[code] or _WITHOUT_DETAILS.get(Flag(code), code)}
+    return {"code": code, "message": flags[code] or _WITHOUT_DETAILS.get(code, code)}
 
 
 def missing_sample(why: InvalidRow) -> dict[str, str]:

@@ -17,9 +17,8 @@ from graders_engine.report.row_texts import RowKey, whole_texts
 from graders_engine.view.searching.folded import FoldedTexts, plain_samples
 from graders_engine.view.texts import DataRows
 
-if (
-    TYPE_CHECKING
-):  # scipy takes a while to import, and this is imported by a process that starts often
+# Scipy takes a while to import, and this is imported by a process that starts often.
+if TYPE_CHECKING:
     from graders_engine.statistics.estimate import Floats, Ints
 
 UNREAD = -1

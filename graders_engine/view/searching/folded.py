@@ -27,9 +27,8 @@ from graders_engine.view import cache
 from graders_engine.view.searching.fold import SEPARATOR, fold
 from graders_engine.view.texts import DataRows
 
-if (
-    TYPE_CHECKING
-):  # scipy takes a while to import, and this is imported by processes that start often
+# Scipy takes a while to import, and this is imported by processes that start often.
+if TYPE_CHECKING:
     from graders_engine.statistics.estimate import Ints
 
 SEGMENT_BYTES = 4 << 20
