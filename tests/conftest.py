@@ -44,6 +44,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than there are cores, for `-n auto`: half of the time, tests wait for processes they start."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
 def pytest_collection_finish() -> None:
     """Leave the thousands of collected tests out of each collection of garbage."""
     gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from graders_engine.metrics.wordnet import TABLE, synonyms
 
 SCRIPT = [sys.executable, str(Path(__file__).parents[2] / ".ci" / "build_wordnet.py")]
 
+MANY = int(os.environ.get("GRADERS_WORDS", "1000"))
 ENDINGS = "s es ies ses xes zes ves ches shes men ed ing er est x".split()  # noqa: SIM905 - a list of words reads best as text
 
 
@@ -24,17 +26,17 @@ def nltk_synonyms(form: str) -> set[str]:
 
 
 @pytest.mark.usefixtures("nltk_wordnet")
-def test_tens_of_thousands_of_words_have_the_synonyms_that_nltk_finds() -> None:
+def test_thousands_of_words_have_the_synonyms_that_nltk_finds() -> None:
     dice = random.Random(3)  # noqa: S311 - words, not secrets
     entries = sorted(set(wordnet.all_lemma_names()))
-    words = set(dice.sample(entries, 20_000))
-    words.update(*(wordnet._exception_map[part] for part in "nvar"))
+    irregular = sorted({form for part in "nvar" for form in wordnet._exception_map[part]})
+    words = {*dice.sample(entries, MANY), *dice.sample(irregular, MANY)}
     stem = PorterStemmer().stem
-    for entry in dice.sample(entries, 5_000):
+    for entry in dice.sample(entries, MANY):
         words.add(entry + dice.choice(ENDINGS))
         words.add(entry[:-1])
         words.add(stem(entry))
-    assert len(words) > 30_000
+    assert len(words) > 4 * MANY
     assert [word for word in words if synonyms(word) != nltk_synonyms(word)] == []
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -49,6 +51,12 @@ def look(item):
         found += holds(dict(frame.f_locals), item["backwards"], 6)
         frame = frame.f_back
     return found + sum(holds(each, item["backwards"], 1) for each in gc.get_objects())
+
+def wait():
+    import signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
+    signal.sigtimedwait({signal.SIGCONT}, 60)
+    return 1.0
 
 def holds(value, backwards, depth):
     if isinstance(value, str):
@@ -97,24 +105,31 @@ def looked_for() -> list[bytes]:
     return list({secret.encode(e, "ignore") for secret in SECRETS for e in ENCODINGS})
 
 
-def memory_of_row_that_waits(parent: int) -> bytes:
-    """The memory of the process below `parent` that has the mark; empty when there is none."""
+def row_that_waits(parent: int) -> tuple[int, bytes]:
+    """The process below `parent` that has the mark, and its memory; (0, b"") when there is none."""
     for pid in sorted(below(parent), reverse=True):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             memory = b"".join(memory_of(pid))
             if MARK.encode() in memory:
-                return memory
-    return b""
+                return pid, memory
+    return 0, b""
 
 
 def memory_of_next_row(sandbox: Driven) -> bytes:
-    with ThreadPoolExecutor(1) as thread:
-        row = thread.submit(sandbox.grade, SOURCE, item=item_of("waits"))
-        memory = b""
-        while not memory and not row.done():
-            memory = memory_of_row_that_waits(sandbox.pid)
-        assert row.result()["reward"] == 1.0
-    return memory
+    """The memory of a row while it is graded, or of one after it: a busy machine may end one unseen."""
+    for _ in range(30):
+        with ThreadPoolExecutor(1) as thread:
+            row = thread.submit(sandbox.grade, SOURCE, item=item_of("waits"))
+            pid, memory = 0, b""
+            while not memory and not row.done():
+                pid, memory = row_that_waits(sandbox.pid)
+            while memory and not row.done():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+                time.sleep(0.01)
+        if memory:
+            return memory
+    return b""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reading the memory of another process needs root")
