@@ -156,8 +156,17 @@ def test_every_number_is_the_obvious_one(lines: list[ResultLine]) -> None:
     if not tally.grouped:
         assert counted["pass_rate"] == reported["pass_rate"]
     check_texts(reported, numbers_text(numbers, {}), tally_text(tally, {}))
-    page = report_page(numbers, Provenance(results, {}), RowTexts())
-    for text in headline(reported):
+
+
+@settings(max_examples=15)
+@given(runs())
+def test_the_page_has_the_means_of_the_numbers(lines: list[ResultLine]) -> None:
+    digest, provenance = Digest(), Provenance(Path("r.jsonl"), {})
+    for line in lines:
+        digest.add(line)
+    numbers = numbers_of(digest, {}, PASSING, SIZE)
+    page = report_page(numbers, provenance, RowTexts())
+    for text in headline(numbers_json(numbers, provenance)):
         assert text in page
 
 
@@ -175,8 +184,12 @@ def check_texts(reported: dict[str, Any], *texts: str) -> None:
         if reported["mean"] is None:
             assert re.search(rf"none of {reported['rows']:,} (row|sample)", text)
             continue
-        mean = f"mean reward  {reported['mean']['value']:.4f}  over {reported['mean']['rows']} "
-        assert re.search(rf"{re.escape(mean)}(row|sample)", text)
+        value, rows = reported["mean"]["value"], reported["mean"]["rows"]
+        mean = re.search(rf"mean reward  (\S+)  over {rows} (row|sample)", text)
+        assert mean
+        assert float(mean[1]) == pytest.approx(
+            value, abs=5.01e-5
+        )  # sums in two orders round to two sides
         for blame, count in reported["blames"].items():
             shares = [line for line in text.splitlines() if line.startswith(f"  {blame} ")]
             if blame != "infrastructure":

@@ -179,12 +179,12 @@ class _Outage:
             over = refused or self._failed >= self._at_first
         if over:
             raise RunStopped(
-                f"{self._failed} items in a row got no sample, the first one so: {self._first}"
+                f"{self._failed} items in a row got no sample. The first error: {self._first}"
             )
 
     def end(self) -> None:
         if self._failed and not self._answered:
-            raise RunStopped(f"No item got a sample, the first one so: {self._first}")
+            raise RunStopped(f"No item got a sample. The first error: {self._first}")
 
 
 async def sample_rows(
