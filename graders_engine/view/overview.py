@@ -5,44 +5,35 @@ The sections are those of `graders report`, from the same templates: a figure ca
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
-from graders_engine.dataset.results.digest import digest
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import meta_path
 from graders_engine.errors import DataSetError
-from graders_engine.report.html.page import report_sections
-from graders_engine.report.numbers import numbers_of
 from graders_engine.report.provenance import Provenance
-from graders_engine.report.row_texts import texts_of
-from graders_engine.report.run_json import numbers_json
 from graders_engine.view.context import Request, StillReading, View
 from graders_engine.view.folders.lines import last_write
 from graders_engine.view.opened import OpenRun
+from graders_engine.view.overview_sections import Asked, numbers_and_sections
 from graders_engine.view.regrading import grader_of
-from graders_engine.view.trees import trees
+from graders_engine.view.searching.folding import Child
 
 KEPT = 8
 """Overviews that are kept until their files change."""
-EQUAL_ITEMS = (
-    "Rows have equal items, as the samples of one prompt do. On this page each row counts by itself, so the "
-    "intervals are too narrow if they are such samples; graders report --group-by item counts the rows of an "
-    "item as one draw."
-)
-"""What is said of a run whose rows have equal items."""
-WHY_ABOVE = "The top of this page says why."
-"""In place of what is wrong with the data set, which is said once."""
+IN_PLACE_BYTES = 8 << 20
+"""Results that are no larger are read in this process: to start another one would take as long."""
+COMMAND = (sys.executable, "-P", "-m", "graders_engine.view.overview_sections")
+"""The process that reads larger ones."""
 WAIT_S = 1.0
 """How long a request waits for one; it asks again then."""
 
 
 class Overviews:
-    """The overviews of runs; each is made once, in a thread of its own, and then kept."""
+    """The overviews of runs; each is made once, behind, and then kept."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[object, Future[dict[str, Any]]] = OrderedDict()
@@ -56,16 +47,20 @@ class Overviews:
         grader = grader_of(run.meta, view.settings)
         needs = grader.needs
         provenance = Provenance(run.path, run.meta, view.data)
+        problem = _data_problem(run, provenance)
+        below = made["sections_below_reason"]
         return {
             "run": view.source(request).run_json(run_id),
             "keys": run.keys,
             "flags": run.flags,
             "grouped": run.grouped,
             "unit": "samples" if run.grouped else "rows",
-            **made,
+            "samples_per_prompt": made["samples_per_prompt"],
+            "numbers": made["numbers"],
+            "sections": below if problem and below else made["sections"],
             "data": {
                 "path": provenance.data,
-                "problem": _data_problem(run, provenance),
+                "problem": problem,
                 "bytes": _data_bytes(run),
             },
             "needs": {"judge": needs.judge, "python": needs.python, "endpoint": needs.endpoint},
@@ -105,33 +100,29 @@ class Overviews:
 
 def _make(future: Future[dict[str, Any]], view: View, run: OpenRun, run_id: str) -> None:
     try:
-        future.set_result(_numbers_and_sections(view, run, run_id))
+        asked = Asked(str(run.path), dict(run.meta), view.data and str(view.data), run_id)
+        small = lines_of(run.path).stat().st_size <= IN_PLACE_BYTES
+        future.set_result(numbers_and_sections(asked) if small else _of_a_child(asked))
     except BaseException as error:  # noqa: BLE001 - those who wait for the result get it
         future.set_exception(error)
 
 
-def _numbers_and_sections(view: View, run: OpenRun, run_id: str) -> dict[str, Any]:
-    meta = dict(run.meta)
-    numbers = numbers_of(digest(run.path), meta)
-    provenance = Provenance(run.path, meta, view.data)
-    texts = texts_of(numbers.digest.extremes(), meta, view.data, file=run.path)
-    said_above = texts.why_none and _data_problem(run, provenance)
-    why_none = WHY_ABOVE if said_above else texts.why_none
-    texts = replace(texts, equal_items=EQUAL_ITEMS, why_none=why_none)
-    rows = rows_address(run_id)
-    return {
-        "samples_per_prompt": numbers.groups.sizes[1] if numbers.groups else None,
-        "numbers": {**numbers_json(numbers, provenance), "results": run_id},
-        "sections": [
-            {"id": section.id, "heading": section.heading, "tree": ["div", {}, trees(html, rows)]}
-            for section, html in report_sections(numbers, provenance, texts)
-        ],
-    }
+def _of_a_child(asked: Asked) -> dict[str, Any]:
+    """What another process makes, which takes its memory with it.
 
-
-def rows_address(run: str) -> str:
-    """The address of a run's rows."""
-    return f"/view/runs/{quote(run, safe='')}/rows"
+    Raises:
+        DataSetError: the results cannot be read, or the process ended early.
+    """
+    child = Child(COMMAND, asked._asdict())
+    try:
+        for answer in child.answers():
+            if isinstance(answer, str):
+                raise DataSetError(answer)
+            found: dict[str, Any] = answer
+            return found
+    finally:
+        child.stop()
+    raise DataSetError(f"The process that read {asked.path} for its overview ended early.")
 
 
 def _data_problem(run: OpenRun, provenance: Provenance) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from graders_engine.errors import DataSetError
 from graders_engine.settings import EngineSettings
 from graders_engine.view import opened as opened_runs
-from graders_engine.view import overview, texts
+from graders_engine.view import overview, overview_sections, texts
 from graders_engine.view.app import view_of_folders
 from graders_engine.view.folders import found
 from graders_engine.view.opened import OpenRun
@@ -132,9 +133,35 @@ def test_a_run_that_cannot_be_read_keeps_no_other_from_being_read(
 def test_an_overview_that_broke_down_is_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Broken(monkeypatch, overview, "numbers_of")
+    broken = Broken(monkeypatch, overview_sections, "numbers_of")
     page = Page(folder)
     address = "runs/sub%2Frun.jsonl"
     assert until(lambda: page.get(address).status == 500)
     broken.is_broken = False
     assert until(lambda: page.get(address).status == 200)
+
+
+def test_the_overview_of_a_large_run_is_made_by_another_process_and_is_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "runs/sub%2Frun.jsonl"
+    here = Page(folder).json(address)
+    monkeypatch.setattr(overview, "IN_PLACE_BYTES", 0)
+    broken = Broken(monkeypatch, overview_sections, "numbers_of")
+    page = Page(folder)
+    assert until(lambda: page.get(address).status == 200)
+    assert page.json(address) == here
+    assert broken.is_broken  # and nothing was made in this process
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [("print('\"The reason.\"')", "The reason."), ("raise MemoryError", "ended early")],
+)
+def test_why_another_process_makes_no_overview_is_said(
+    program: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "IN_PLACE_BYTES", 0)
+    monkeypatch.setattr(overview, "COMMAND", (sys.executable, "-c", program))
+    page = Page(folder)
+    assert until(lambda: reason in page.get("runs/sub%2Frun.jsonl").body.decode())

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from graders_engine import Engine
 from graders_engine.cli.main import graders
 from graders_engine.dataset.scoring.score import score_file
-from graders_engine.view.overview import EQUAL_ITEMS
+from graders_engine.view.overview_sections import EQUAL_ITEMS
 from graders_engine.view.row import READ_ONLY
 from tests.view.asking import Page
 from tests.view.conftest import INVOICE
