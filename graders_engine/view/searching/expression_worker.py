@@ -61,7 +61,7 @@ _PARTS = re.compile(r"\\?.", re.DOTALL)
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """An expression for folded texts: its letters beyond ASCII are folded as the texts are.
+    """An expression for folded texts, in which some letters beyond ASCII are two: "ß" is "ss".
 
     Raises:
         re.error: it is none.
@@ -70,32 +70,47 @@ def compiled(pattern: str) -> re.Pattern[str]:
     found: list[str] = []
     opened = -1  # where the brackets begin that this part is in
     for part in _PARTS.findall(pattern):
-        if not part.isascii():
-            found.append(_folded(part[-1], in_brackets=opened >= 0))
+        if opened < 0:
+            opened = len(found) if part == "[" else -1
+            found.append(part if part.isascii() else _folded(part[-1]))
             continue
-        if part == "[" and opened < 0:
-            opened = len(found)
-        elif part == "]" and opened >= 0 and "".join(found[opened:]) not in ("[", "[^"):
-            opened = -1
         found.append(part)
+        if part == "]" and "".join(found[opened:-1]) not in ("[", "[^"):
+            found[opened:] = _brackets(found[opened:])
+            opened = -1
     return re.compile("".join(found), re.IGNORECASE | re.MULTILINE)
 
 
-def _folded(letter: str, *, in_brackets: bool) -> str:
-    """A letter beyond ASCII; as some letters are two without differences of case.
+def _folded(letter: str) -> str:
+    found = letter.casefold()
+    return found if len(found) == 1 else f"(?:{found})"
+
+
+def _brackets(parts: list[str]) -> list[str]:
+    """Brackets for one letter of several, of which some may be two.
 
     Raises:
-        re.error: it is two, and stands for one of several.
+        re.error: they are for any letter but some, of which one is two.
     """
-    found = letter.casefold()
-    if len(found) == 1:
-        return found
-    if in_brackets:
+    twos = sorted({letter for letter in _letters(parts) if len(letter.casefold()) > 1})
+    if twos and parts[1] == "^":
         raise re.error(
-            f"differences of case do not count, so {letter} is the letters {found}, which cannot stand in "
-            f"[brackets]: write (?:[...]|{found})"
+            f"differences of case do not count, so {twos[0]} is the letters {twos[0].casefold()}, which "
+            "[^brackets] cannot leave out"
         )
-    return f"(?:{found})"
+    each = "".join(f"|{folded}" for folded in sorted({letter.casefold() for letter in twos}))
+    return ["(?:", *parts, each, ")"] if twos else parts
+
+
+def _letters(parts: list[str]) -> Iterator[str]:
+    """The letters beyond ASCII that brackets are for."""
+    for at, part in enumerate(parts):
+        if part.isascii():
+            continue
+        first = parts[at - 2] if at > 2 and parts[at - 1] == "-" else part
+        # An escape such as \d begins no range.
+        begins = ord(first[-1]) if len(first) == 1 or not first[-1].isalnum() else ord(part[-1])
+        yield from map(chr, range(max(begins, 128), ord(part[-1]) + 1))
 
 
 if __name__ == "__main__":
