@@ -220,6 +220,7 @@ def test_exact_json_is_the_same_but_for_numbers_that_json_has_no_form_for(value:
     for number in (math.nan, math.inf, -math.inf):
         with pytest.raises(ValueError, match="NaN or Infinity"):
             strict_json.encode_exactly({"a": [value, number]})
+        assert json.loads(strict_json.encode({"a": [value, number]})) == {"a": [value, None]}
 
 
 @given(texts)

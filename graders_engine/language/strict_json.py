@@ -139,7 +139,7 @@ def encode(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, UnicodeError, RecursionError):
         try:
-            return json.dumps(value, allow_nan=False).encode()
+            return json.dumps(_with_nulls(value), allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"the row cannot be written as JSON: {error}") from None
 
@@ -155,6 +155,15 @@ def encode_exactly(value: Any) -> bytes:
     if b"null" in text and not is_finite(value):
         raise ValueError("the row cannot be written as JSON: it holds NaN or Infinity")
     return text
+
+
+def _with_nulls(value: Any) -> Any:
+    """A JSON value with null in place of NaN and Infinity."""
+    if isinstance(value, dict):
+        return {key: _with_nulls(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nulls(each) for each in value]
+    return value if is_finite(value) else None
 
 
 def is_finite(value: Any) -> bool:

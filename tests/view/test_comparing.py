@@ -75,7 +75,7 @@ def test_the_figures_are_those_of_the_command(second: str, page: Page, opened: P
         assert found["comparison"][side].pop("name") == path.name
     assert found["comparison"] == command
     assert [found["a"]["run"], found["b"]["run"]] == [path.name for path in files]
-    assert found["a"]["mean"] == command["before"]["mean"]
+    assert found["a"]["mean"] == pytest.approx(command["before"]["mean"], rel=1e-12)
 
 
 def test_the_sections_are_those_of_the_commands_page(page: Page) -> None:
