@@ -21,6 +21,7 @@ from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText
 from graders_engine.statistics.estimate import special
 from graders_engine.view.columns import ViewColumns
+from graders_engine.view.loading.memory import return_large_blocks
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Query, require_names
@@ -322,6 +323,7 @@ class RunCache:
     """The runs that are open, at most `OPEN_RUNS`; the one that was not used for longest is closed."""
 
     def __init__(self) -> None:
+        return_large_blocks()
         self._runs: OrderedDict[tuple[str, Path | None], OpenRun] = OrderedDict()
         self._lock = Lock()
 

@@ -100,7 +100,8 @@ class Overviews:
 
 def _make(future: Future[dict[str, Any]], view: View, run: OpenRun, run_id: str) -> None:
     try:
-        asked = Asked(str(run.path), dict(run.meta), view.data and str(view.data), run_id)
+        data = None if view.data is None else str(view.data)
+        asked = Asked(str(run.path), dict(run.meta), data, run_id)
         small = lines_of(run.path).stat().st_size <= IN_PLACE_BYTES
         future.set_result(numbers_and_sections(asked) if small else _of_a_child(asked))
     except BaseException as error:  # noqa: BLE001 - those who wait for the result get it
