@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 from graders_engine.dataset.results.line import lines_of, results_in
@@ -17,6 +19,8 @@ from graders_engine.view.columns import ViewColumns
 from graders_engine.view.loading.builder import Builder, read_results
 from graders_engine.view.summary import Summary, summarise
 
+Report = Callable[[int, int], object]
+"""Called with the bytes that were read, and their number in all."""
 _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError)
 """Raised by a cache that was damaged, or is removed meanwhile."""
 
@@ -110,7 +114,7 @@ def headline(path: Path) -> Headline | None:
     )
 
 
-def read(path: Path, report: Callable[[int, int], None]) -> Read:
+def read(path: Path, report: Report) -> Read:
     """Read a results file, or take it from the cache.
 
     Args:
@@ -120,9 +124,13 @@ def read(path: Path, report: Callable[[int, int], None]) -> Read:
     Raises:
         DataSetError: it cannot be read, or is not a results file.
     """
-    meta = read_meta(path)
-    stamp, folder = stamp_of(path), cache.CacheFolder(cache_name(path))
-    known = folder.known()
+    folder = cache.CacheFolder(cache_name(path))
+    with _alone(folder.path, report) as tell:
+        return _read(path, folder, tell)
+
+
+def _read(path: Path, folder: cache.CacheFolder, report: Report) -> Read:
+    meta, stamp, known = read_meta(path), stamp_of(path), folder.known()
     if known is not None and known.get("stamp") == stamp:
         try:
             columns = ViewColumns(path, meta, folder.path / known["folder"], known)
@@ -136,6 +144,38 @@ def read(path: Path, report: Callable[[int, int], None]) -> Read:
         raise NotKept(
             f"The results cannot be kept in the cache: {folder.path}: {error.strerror or error}."
         ) from None
+
+
+class _Readers:
+    """Those who want a file: one reads it, and then the others take it from the cache."""
+
+    def __init__(self) -> None:
+        self.turn = Lock()
+        self.reports: list[Report] = []
+
+    def tell(self, done: int, of: int) -> None:
+        for report in list(self.reports):
+            report(done, of)
+
+
+_readers: dict[Path, _Readers] = {}
+_readers_lock = Lock()
+
+
+@contextmanager
+def _alone(folder: Path, report: Report) -> Iterator[Report]:
+    """Wait until nobody else in this process reads the file of a folder, and hear how far that is."""
+    with _readers_lock:
+        readers = _readers.setdefault(folder, _Readers())
+        readers.reports.append(report)
+    try:
+        with readers.turn:
+            yield readers.tell
+    finally:
+        with _readers_lock:
+            readers.reports.remove(report)
+            if not readers.reports:
+                del _readers[folder]
 
 
 def _beginning(
@@ -160,7 +200,7 @@ def _build(
     stamp: list[int],
     folder: cache.CacheFolder,
     before: tuple[Path, Mapping[str, Any]] | None,
-    report: Callable[[int, int], None],
+    report: Report,
 ) -> Read:
     made = folder.begin()
     size, lines = stamp[2], lines_of(path)

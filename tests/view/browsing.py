@@ -50,17 +50,18 @@ class Tab:
     Attributes:
         page: the browser's page.
         home: the address of the list of runs, without the key.
+        key: what stands behind the address's `#`.
     """
 
     def __init__(self, runner: asyncio.Runner, page: Page, address: str) -> None:
         self._runner = runner
         self.page = page
-        self.home, _, self._key = address.partition("#")
+        self.home, _, self.key = address.partition("#")
 
     def start(self) -> None:
         """Open the address that the terminal printed."""
         self._runner.run(self.page.go("about:blank"))  # else only the fragment would change
-        self._runner.run(self.page.go(f"{self.home}#{self._key}"))
+        self._runner.run(self.page.go(f"{self.home}#{self.key}"))
 
     def go(self, path: str) -> None:
         """Open a page by its path below /view/, as from a bookmark."""

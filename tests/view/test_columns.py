@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from time import sleep
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,7 +30,7 @@ from graders_engine.report.row_texts import RowKey
 from graders_engine.report.run_json import numbers_json
 from graders_engine.view import cache, reading
 from graders_engine.view.access import kept_key
-from graders_engine.view.loading.builder import bars_of
+from graders_engine.view.loading.builder import bars_of, read_results
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import parse_query
 from graders_engine.view.reading import headline, read
@@ -335,3 +338,31 @@ def test_without_a_home_the_cache_is_not_beside_the_results(
     with pytest.raises(InvalidRequest, match="XDG_STATE_HOME"):
         kept_key()
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_file_that_two_want_is_read_once_and_both_hear_how_far_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, begun, times = folder / "sub" / "run.jsonl", Event(), list[int]()
+
+    def slow(*arguments: Any) -> int:
+        times.append(1)
+        begun.set()
+        while len(heard) < 2:
+            sleep(0.01)
+            arguments[-1](1)
+        return read_results(*arguments)
+
+    heard: dict[str, tuple[int, int]] = {}
+
+    def wanted(name: str) -> reading.Read:
+        return reading.read(path, lambda done, of: done and heard.update({name: (done, of)}))
+
+    monkeypatch.setattr("graders_engine.view.reading.read_results", slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(wanted, "first")
+        begun.wait()
+        second = threads.submit(wanted, "second")
+        assert first.result().summary == second.result().summary
+    assert times == [1]
+    assert heard.keys() == {"first", "second"}

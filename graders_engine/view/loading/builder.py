@@ -296,7 +296,7 @@ def codes_of(groups: Ints, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def read_results(
-    path: Path, builder: Builder, start: int, end: int, report: Callable[[int], None]
+    path: Path, builder: Builder, start: int, end: int, report: Callable[[int], object]
 ) -> int:
     """Read the whole lines of a results file between two offsets.
 
@@ -330,7 +330,7 @@ def read_results(
 
 
 def _read_blocks(
-    path: Path, builder: Builder, start: int, end: int, report: Callable[[int], None]
+    path: Path, builder: Builder, start: int, end: int, report: Callable[[int], object]
 ) -> int:
     held = b""
     for block in cache.blocks(path, start, end):
