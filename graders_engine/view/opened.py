@@ -41,7 +41,7 @@ _REST = 10
 """Between two readings of a file that grows, so many times as long as one takes."""
 AHEAD_BYTES = 64 << 20
 """The texts of a data set that is no larger are made ready to be searched when the run is opened."""
-_WAIT_S = 0.3
+_WAIT_S = 0.5
 """So long an answer waits for a file that is read for the first time."""
 
 

@@ -4,7 +4,7 @@ import { aligned, bytes, count, h, mean, number, plural, replace, save as saveFi
 import { isJson, makeEditor } from "./editor.js";
 import { filtersOf, remember, remembered, runHref, withQuery } from "./state.js";
 
-const WAIT_MS = 200;
+const WAIT_MS = 150;
 const LISTED = 200;
 const BLANK = `{
   "type": "string_check",
