@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from graders_engine import Engine
+from graders_engine.cli.main import graders
 from graders_engine.dataset.scoring.score import score_file
 from tests.view.browsing import BROWSER, Tab, browsing
 from tests.view.conftest import INVOICE
@@ -206,3 +208,18 @@ def test_differences_are_least_and_give_both_texts_back(tab: Tab) -> None:
     assert lines == [["left", "l 9\n"], ["right", "other\n"]]
     assert first == [["same", "0\n1\n2\n3\n4\n5\n6\n"]]
     assert apart == 2
+
+
+def test_the_sub_rewards_that_differ_are_named_above_the_rows(tab: Tab, compared: Path) -> None:
+    files = [str(compared / f"{name}.jsonl") for name in ("old", "new")]
+    parts = json.loads(CliRunner().invoke(graders, ["compare", *files, "--json"]).stdout)
+    by = {key: part["difference"]["value"] for key, part in parts["sub_rewards"].items()}
+    assert by["total"] == 0
+    assert by["vendor"] < 0
+    assert tab.text(".compared .part-move") == f"vendor {by['vendor']:+.4f}"
+    assert tab.value("document.querySelectorAll('.compared .part-move').length") == 1
+    above = "document.querySelector('.part-moves').getBoundingClientRect().bottom"
+    assert tab.value(f"{above} < document.querySelector('.pair-table').getBoundingClientRect().top")
+    tab.click(".part-moves a")
+    tab.until("document.querySelector('#sub-rewards').getBoundingClientRect().top < innerHeight")
+    assert tab.value(f"{NAMES}.length") == 50

@@ -140,12 +140,24 @@ def test_a_list_of_changes_begins_with_the_largest(
     assert page.json(f"compare?{RUNS}")["sort"] == "row"
 
 
-def test_each_pair_names_the_part_that_changed_most(page: Page) -> None:
+def test_each_pair_names_all_parts_that_changed_those_that_changed_most_first(page: Page) -> None:
     found = page.json(f"compare?{RUNS}")
     assert found["keys"] == ["total", "vendor"]
     changed = [row for row in found["rows"] if row["change"] != "same"]
-    assert {row["part"]["key"] for row in changed} == {"total"}
-    assert all(abs(row["part"]["after"] - row["part"]["before"]) == 1 for row in changed)
+    for row in found["rows"]:
+        was, is_ = (
+            page.json(f"runs/{run}.jsonl/rows/{quote(row[side])}")["sub_rewards"]
+            for run, side in (("old", "a"), ("new", "b"))
+        )
+        moved = {key: abs(is_[key] - was[key]) for key in was if is_[key] != was[key]}
+        parts = row["parts"]
+        assert {one["key"] for one in parts} == {*moved}
+        assert all(
+            (one["before"], one["after"]) == (was[one["key"]], is_[one["key"]]) for one in parts
+        )
+        assert [moved[one["key"]] for one in parts] == sorted(moved.values(), reverse=True)
+    assert changed
+    assert all(row["parts"] for row in changed)
 
 
 def test_rows_are_matched_by_what_they_are_and_not_by_their_line(page: Page) -> None:

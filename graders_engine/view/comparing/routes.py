@@ -218,7 +218,7 @@ def _rows(
             "blame_before": was.blame,
             "blame_after": is_.blame,
             "change": CHANGES[compared.changes[pair]],
-            "part": _largest_part(was, is_),
+            "parts": _changed_parts(was, is_),
             "excerpt": None if excerpt is None else excerpt.as_json(),
         }
         for pair, one, other, id_, excerpt, (was, is_) in zip(
@@ -227,17 +227,18 @@ def _rows(
     ], problem
 
 
-def _largest_part(was: ResultLine, is_: ResultLine) -> dict[str, Any] | None:
-    """The sub-reward that differs most; one that only one of the rows has counts as a change by its value."""
+def _changed_parts(was: ResultLine, is_: ResultLine) -> list[dict[str, Any]]:
+    """The sub-rewards that differ, the most first; one that only one row has changes by its value."""
     before, after = was.sub_rewards, is_.sub_rewards
-    size, key = 0.0, None
-    for name in dict.fromkeys([*before, *after]):
-        apart = abs((after.get(name) or 0.0) - (before.get(name) or 0.0))
-        if apart > max(size, slack(before.get(name) or 0.0)):
-            size, key = apart, name
-    if key is None:
-        return None
-    return {"key": key, "before": before.get(key), "after": after.get(key)}
+    sizes = {
+        name: abs((after.get(name) or 0.0) - (before.get(name) or 0.0))
+        for name in dict.fromkeys([*before, *after])
+    }
+    moved = [name for name, size in sizes.items() if size > slack(before.get(name) or 0.0)]
+    return [
+        {"key": name, "before": before.get(name), "after": after.get(name)}
+        for name in sorted(moved, key=sizes.__getitem__, reverse=True)
+    ]
 
 
 def _usual_sort(changes: frozenset[str]) -> str:

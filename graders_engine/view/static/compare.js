@@ -1,11 +1,12 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, h, fromTree, plural, replace, shown, visible } from "./dom.js";
+import { aligned, count, h, fromTree, mean, plural, replace, shown, visible } from "./dom.js";
 import { NAMES, moved, pairView } from "./pair.js";
 import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
 
 const TYPED_MS = 200;
+const MOST_PARTS = 8; // in the line above the rows
 
 export const start = async (root, context) => {
   const { query } = context;
@@ -25,6 +26,21 @@ const pickers = (runs, query, go) => {
     return element;
   };
   return ["a", "b"].map((name) => h("label", { class: "picker" }, h("b", {}, name.toUpperCase()), select(name)));
+};
+
+const signed = (value) => `${value > 0 ? "+" : ""}${value.toFixed(4)}`;
+
+// The sub-rewards whose means differ, the most first: all of them, with both means, stand below the rows.
+const partsLine = ({ sub_rewards: parts }) => {
+  const found = Object.entries(parts).filter(([, { difference: by }]) => by && Number(by.value.toFixed(4)));
+  found.sort(([, one], [, other]) => Math.abs(other.difference.value) - Math.abs(one.difference.value));
+  const part = ([key, { difference: by }]) => {
+    const isSure = by.low > 0 || by.high < 0;
+    return h("span", { class: "part-move" }, h("bdi", {}, shown(key)), " ",
+      h("b", { class: isSure ? (by.value > 0 ? "better" : "worse") : "quiet", title: by.low === null ? null : `95 % interval ${mean(by.low)} to ${mean(by.high)}` }, signed(by.value)));
+  };
+  return found.length > 0 && h("p", { class: "part-moves" }, h("a", { href: "#sub-rewards" }, "Sub-rewards"),
+    found.slice(0, MOST_PARTS).map(part), found.length > MOST_PARTS && h("span", { class: "quiet" }, `and ${found.length - MOST_PARTS} more`));
 };
 
 const choose = async (root, context) => {
@@ -155,7 +171,7 @@ class Compare {
     this.drawn = true;
     const section = ({ id, heading, tree }) => h("section", { id }, h("h2", {}, heading), fromTree(tree));
     const [first, ...others] = this.data.sections;
-    replace(this.figures, this.data.warnings.map((text) => h("p", { class: "warning" }, shown(text))), first ? section(first) : null);
+    replace(this.figures, this.data.warnings.map((text) => h("p", { class: "warning" }, shown(text))), first ? section(first) : null, partsLine(this.data.comparison));
     replace(this.more, others.map(section));
   }
 
@@ -196,7 +212,7 @@ class Compare {
       problems,
       h("table", { class: "pair-table" }, h("caption", { class: "unseen" }, "Rows of both runs"),
         h("thead", {}, h("tr", {}, head("row", "row", this.sortLink("Row", "row", "row")), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
-          head("move", "number", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The part that changed most, and by how much" }, "Largest part"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
+          head("move", "number", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The parts that changed, the most first" }, "What changed"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
         h("tbody", {}, rows.map((row) => this.rowOf(row)))));
     const to = (next, label, rel) => next >= 1 && next <= pages
       ? h("a", { class: "button", href: this.address({ page: next > 1 ? next : null, row: null }), rel }, label)
@@ -220,7 +236,8 @@ class Compare {
     } } },
       h("th", { scope: "row" }, link), h("td", { class: "number" }, reward(row.before, row.status_before, row.blame_before)), h("td", { class: "number" }, h("b", {}, reward(row.after, row.status_after, row.blame_after))),
       h("td", { class: `number move ${row.change}` }, words[row.change] ?? (row.change === "same" ? h("span", { class: "quiet" }, "same") : moved(change))),
-      this.hasParts() && h("td", { class: "moved-part" }, !row.part ? h("span", { class: "quiet" }, "-") : [h("bdi", {}, shown(row.part.key)), " ", h("span", { class: "quiet" }, row.part.before === null ? "new" : row.part.after === null ? "gone" : moved(row.part.after - row.part.before))]),
+      this.hasParts() && h("td", { class: "moved-part", title: row.parts.map(({ key }) => visible(key)).join(", ") }, !row.parts.length ? h("span", { class: "quiet" }, "-") : row.parts.map(({ key, before, after }, at) => [at > 0 && ", ",
+        h("bdi", {}, shown(key)), " ", h("span", { class: "quiet" }, before === null ? "new" : after === null ? "gone" : moved(after - before))])),
       h("td", { class: "id", title: row.id }, h("bdi", {}, shown(row.id))), h("td", { class: "text-cell" }, h("code", { dir: "auto" }, excerptNodes(row.excerpt))));
     return tr;
   }
