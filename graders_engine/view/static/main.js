@@ -198,7 +198,12 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   void go(link.href);
 });
-addEventListener("popstate", () => void follow());
+// A place within the page that is open is the browser's to go to.
+const isOpen = ({ path, query }) => path === at?.path && String(query) === String(at.query);
+addEventListener("popstate", () => {
+  const found = find(new URL(location.href));
+  if (!found || !isOpen(found)) void follow();
+});
 addEventListener("hashchange", () => location.hash.includes("key=") && void start());
 
 void start();
