@@ -113,3 +113,13 @@ def test_a_server_that_is_gone_is_said_and_asked_again(tab: Tab) -> None:
     tab.until("document.querySelector('#notice').hidden")
     tab.until("document.querySelector('.filters .counted').textContent.includes(' of 160')")
     tab.page.messages.clear()  # the browser logs what it could not load
+
+
+def test_prompts_say_with_which_reward_a_sample_passes(tab: Tab) -> None:
+    tab.look(420)
+    tab.go(f"{RUN}/prompts")
+    assert tab.text(".threshold") == "A sample passes with a reward of at least 1."
+    ends = tab.value(
+        "[...document.querySelectorAll('.prompt .mean-of')].map(one => Math.round(one.getBoundingClientRect().right))"  # noqa: E501 - one expression
+    )
+    assert len(set(ends)) == 1

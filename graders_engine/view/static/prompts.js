@@ -16,9 +16,10 @@ export const start = async (root, context) => {
 
   const top = h("div", { class: "prompts-top" });
   const rates = h("dl", { class: "rates" });
+  const threshold = h("p", { class: "quiet small threshold" });
   const list = h("div", { class: "heat" });
   const pager = h("nav", { class: "pager", "aria-label": "Pages of prompts" });
-  replace(root, h("div", { class: "prompts" }, h("h1", {}, "Prompts"), rates, top, list, pager));
+  replace(root, h("div", { class: "prompts" }, h("h1", {}, "Prompts"), rates, threshold, top, list, pager));
 
   // Equal samples come as one, with their number.
   const square = (one) =>
@@ -34,9 +35,10 @@ export const start = async (root, context) => {
       h("select", { "aria-label": "Order", "data-key": "sort", on: { change: (event) => go(changed(query, { sort: event.target.value, page: null })) } },
         SORTS.map(([value, label]) => h("option", { value, selected: (query.get("sort") ?? "") === value }, label)))));
     replace(rates, Object.entries(data.pass_at ?? {}).map(([k, value]) => h("div", {}, h("dt", {}, `pass@${k}`), h("dd", {}, typeof value === "object" ? mean(value?.value) : mean(value)))));
+    replace(threshold, `A sample passes with a reward of at least ${number(data.passing)}.`);
     replace(list,
       data.prompts.length > 0 && h("div", { class: "prompt heads quiet small", "aria-hidden": "true" }, h("span", {}, "Prompt"), h("span", { class: "number" }, "Mean"), h("span", { class: "number" }, "Spread"), h("span", {}, "Samples; equal ones once, with their number")),
-      data.prompts.length === 0 && h("p", { class: "quiet" }, "No prompt passes this filter."),
+      data.prompts.length === 0 && h("p", { class: "quiet" }, "No prompt fits this filter."),
       data.prompts.map((prompt) =>
         h("div", { class: "prompt" },
           h("a", { class: "prompt-name", href: runHref(run, "rows", prompt.row), dir: "auto", title: prompt.prompt }, shown(prompt.prompt)),
