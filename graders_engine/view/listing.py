@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from graders_engine.view.texts import WAIT_S
 
 PIECE_BYTES = 1 << 18
 """An export is sent in pieces of about this length."""
+_NUMBER = re.compile(r"(?:row )?#?(\d{1,18})(?:#(\d{1,9}))?", re.IGNORECASE)
 
 
 def rows_json(view: View, request: Request) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def rows_json(view: View, request: Request) -> dict[str, Any]:
         "pages": selection.pages,
         "per_page": query.per_page,
         "row": _open_row(run, selection, query.row),
+        "named": _named(run, query.q),
         "rows": [
             {
                 "row": run.name_of(index),
@@ -119,6 +122,18 @@ def _texts(
 
 def _search_json(view: View, run: OpenRun, search: SearchState) -> dict[str, Any]:
     return {**search.as_json(), "problem": plain_problem(view, run, search.problem)}
+
+
+def _named(run: OpenRun, q: str) -> str | None:
+    """The row whose number a search is, as in `12`, `#12`, `row 12` and `12#3`; None if it is none's."""
+    match = _NUMBER.fullmatch(q.strip())
+    if match is None:
+        return None
+    try:
+        index = run.index_of(RowKey(int(match[1]), int(match[2] or 0)))
+    except DataSetError:  # there are several
+        return None
+    return None if index is None else run.name_of(index)
 
 
 def _open_row(run: OpenRun, selection: Selection, key: RowKey | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
@@ -82,7 +83,7 @@ def test_a_page_of_rows_has_what_the_table_shows(page: Page) -> None:
     found = page.json(f"{RUN}/rows?status=invalid&sort=-reward&per_page=50")
     assert set(found) == {
         "keys", "flags", "all", "selection", "count", "page", "pages", "per_page", "row", "rows", "search",
-        "selected_flags", "grouped",
+        "selected_flags", "grouped", "named",
         "data_problem",
     }  # fmt: skip
     assert set(found["all"]) == set(found["selection"]) == SUMMARY
@@ -108,6 +109,27 @@ def test_a_search_marks_what_it_found(page: Page) -> None:
         excerpt = row["excerpt"]
         assert set(excerpt) == {"text", "marks", "in", "before", "after"}
         assert {excerpt["text"][start:end] for start, end in excerpt["marks"]} == {"no", "JSON"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "row"),
+    [
+        ("30#2", "30#2"),
+        ("#30#2", "30#2"),
+        ("Row 30#2 ", "30#2"),
+        ("30", "30#1"),
+        ("30#5", None),
+        ("41", None),
+        ("0", None),
+        ("30.2", None),
+        ("inv-30", None),
+        ("", None),
+    ],
+)
+def test_a_search_for_a_number_names_the_row_that_has_it(
+    typed: str, row: str | None, page: Page
+) -> None:
+    assert page.json(f"{RUN}/rows?q={quote(typed)}")["named"] == row
 
 
 def test_mistakes_in_an_address_are_all_named_at_once(page: Page) -> None:

@@ -60,6 +60,23 @@ def test_a_run_is_opened_from_its_folder_and_a_flag_leads_to_its_rows(browser: T
     browser.is_quiet()
 
 
+def test_the_list_of_sections_leads_to_one_of_the_page_that_is_open(browser: Tab) -> None:
+    browser.look(1280)
+    browser.go(RUN)
+    browser.until("document.querySelector('#length .within')")
+    browser.value("document.querySelector('#length').classList.add('first')")
+    browser.click(".contents a[href='#length']")
+    browser.until("location.hash === '#length'")
+    browser.value(
+        "import('/view/static/overview.js').then(() => fetch('/view/static/lengths.js'))"
+        ".then((answer) => answer.text()).then(() => new Promise(requestAnimationFrame)).then(() => 1)"
+    )
+    assert browser.value("document.querySelector('#length').classList.contains('first')")
+    box = "document.querySelector('#length').getBoundingClientRect()"
+    assert browser.value(f"{box}.top < 100 || {box}.bottom <= innerHeight")
+    browser.is_quiet()
+
+
 def test_a_bar_filters_by_its_range_and_back_undoes_it(tab: Tab) -> None:
     last = "document.querySelector('.histogram .target:last-child')"
     label = tab.value(f"{last}.getAttribute('aria-label')")
@@ -102,7 +119,20 @@ def test_while_a_search_goes_on_it_is_said_how_far_it_is(tab: Tab) -> None:
         "document.querySelector('.table .empty')?.textContent.startsWith('Searching …3 of 160 rows')"
     )
     tab.value("window.fetch = window.real")
-    tab.until("document.querySelector('.table .empty h2').textContent === 'No row passes'")
+    tab.until("document.querySelector('.table .empty h2').textContent === 'No row fits'")
+
+
+def test_a_search_for_the_number_of_a_row_leads_to_it_in_the_list_of_all(tab: Tab) -> None:
+    tab.press("/")
+    tab.write("30")
+    tab.until(f"{COUNTED} !== '160 rows'")
+    assert tab.text(".named a") == "Open row 30#1"
+    tab.click(".named a")
+    assert "Row 30#1" in tab.until(OPENED)
+    tab.until(f"{NAMES}.includes('30#1') && {COUNTED} === '160 rows'")
+    assert tab.query == {"row": "30#1"}
+    assert tab.value("document.querySelector('.named').hidden")
+    assert tab.value("document.querySelector('.search input').value") == ""
 
 
 def test_counts_of_flags_are_those_of_the_selection(tab: Tab) -> None:
@@ -219,9 +249,9 @@ def test_on_a_narrow_screen_the_row_fills_it(tab: Tab) -> None:
     tab.until("document.querySelector('.drawer').hidden")
 
 
-def test_nothing_passes_and_one_button_clears(tab: Tab) -> None:
+def test_nothing_fits_and_one_button_clears(tab: Tab) -> None:
     tab.go(f"{RUN}/rows?reward=2..&status=scored")
-    assert tab.text(".table .empty h2") == "No row passes"
+    assert tab.text(".table .empty h2") == "No row fits"
     tab.click(".table .empty button")
     tab.until(f"{COUNTED} === '160 rows'")
 

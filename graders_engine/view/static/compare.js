@@ -201,11 +201,11 @@ class Compare {
     const problems = [...new Set([search?.problem, data_problem].filter(Boolean))].map((text) => h("p", { class: "warning", dir: "auto" }, shown(text)));
     if (!rows.length && search && !search.done) {
       replace(this.pager);
-      return replace(this.table, h("div", { class: "empty", role: "status" }, h("h2", {}, "Searching …"), h("p", { class: "quiet" }, `${count(search.scanned)} of ${plural(search.of, "row")} of both runs; none passes so far.`)));
+      return replace(this.table, h("div", { class: "empty", role: "status" }, h("h2", {}, "Searching …"), h("p", { class: "quiet" }, `${count(search.scanned)} of ${plural(search.of, "row")} of both runs; none fits so far.`)));
     }
     if (!rows.length) {
       replace(this.pager);
-      return replace(this.table, problems, h("div", { class: "empty" }, h("h2", {}, "No row passes"), h("p", {}, h("a", { class: "button main", href: this.address({ change: null, q: null, page: null }) }, "Clear all filters"))));
+      return replace(this.table, problems, h("div", { class: "empty" }, h("h2", {}, "No row fits"), h("p", {}, h("a", { class: "button main", href: this.address({ change: null, q: null, page: null }) }, "Clear all filters"))));
     }
     const head = (name, kind, content) => h("th", { scope: "col", class: kind, "aria-sort": this.data.sort === name ? "ascending" : this.data.sort === `-${name}` ? "descending" : null }, content);
     replace(this.table,

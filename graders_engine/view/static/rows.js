@@ -29,7 +29,7 @@ export const start = async (root, context) => {
   const [headline, chart, chips, held, counted] = ["headline", "chart", "chipsets", "held", "counted quiet small"].map((name) => h("div", { class: name }));
   counted.setAttribute("role", "status");
   const input = h("input", {
-    type: "search", name: "q", placeholder: "Search items and samples", "aria-label": "Search items and samples", autocomplete: "off", spellcheck: "false",
+    type: "search", name: "q", placeholder: "Search items and samples, or a row number", "aria-label": "Search items and samples", autocomplete: "off", spellcheck: "false",
     enterkeyhint: "search", title: "All words must be there; \"words with blanks\"; /a regular expression/",
     on: {
       input: () => (clearTimeout(typing), (typing = setTimeout(search, TYPED_MS))),
@@ -54,6 +54,7 @@ export const start = async (root, context) => {
   const lengths = menu("Reward by length", "Whether rewards follow the length of the samples", byLength);
   lengths.addEventListener("toggle", () => drawByLength());
   const progress = h("div", { class: "searching", hidden: true });
+  const named = h("p", { class: "named", hidden: true });
   const holder = h("div", { class: "table" });
   const pager = h("nav", { class: "pager", "aria-label": "Pages of rows" });
   const list = h("section", { class: "list", "aria-label": "Rows" },
@@ -61,7 +62,7 @@ export const start = async (root, context) => {
     h("div", { class: "scroll" },
       h("div", { class: "top" }, headline, chart, chips),
       h("div", { class: "filters" }, h("div", { class: "search" }, input, h("kbd", { "aria-hidden": "true" }, "/")), flags.element, ranges.element, lengths, columns, exporting, sort.element, held, counted),
-      progress, holder),
+      named, progress, holder),
     pager);
   const drawer = makeDrawer({ context, runPath: apiPath, current: () => ({ query, data }), follow: (name, beyond) => openRow(name, beyond), close: () => closeRow() });
   replace(root, h("div", { class: "rows-page" }, list, drawer.element));
@@ -114,6 +115,12 @@ export const start = async (root, context) => {
       state.problem && h("span", { class: "missing-text", dir: "auto" }, shown(state.problem))));
   };
 
+  // A search for a number also leads to the row of that number, in the list of all rows.
+  const drawNamed = () => {
+    named.hidden = !data.named;
+    replace(named, data.named && h("a", { class: "button", href: withQuery(path, changed(cleared(query), { row: data.named })) }, `Open row ${data.named}`));
+  };
+
   const drawPager = () => {
     const to = (page) => withQuery(path, changed(query, { page: page > 1 ? page : null, row: null }));
     const step = (page, label, rel) =>
@@ -132,8 +139,8 @@ export const start = async (root, context) => {
     const isSearching = data.search && !data.search.done;
     if (data.rows.length) drawTable(holder, { run, path, query, data, open });
     else
-      replace(holder, h("div", { class: "empty" }, h("h2", {}, isSearching ? (stopped ? "Stopped" : "Searching …") : data.all.rows ? "No row passes" : "There are no rows"),
-        data.all.rows > 0 && h("p", { class: "quiet" }, isSearching ? `${count(data.search.scanned)} of ${plural(data.search.of, "row")}; none passes so far.` : "Nothing fits all that is asked for."),
+      replace(holder, h("div", { class: "empty" }, h("h2", {}, isSearching ? (stopped ? "Stopped" : "Searching …") : data.all.rows ? "No row fits" : "There are no rows"),
+        data.all.rows > 0 && h("p", { class: "quiet" }, isSearching ? `${count(data.search.scanned)} of ${plural(data.search.of, "row")}; none fits so far.` : "Nothing fits all that is asked for."),
         data.all.rows > 0 && clearButton()));
     if (data.data_problem) holder.prepend(h("p", { class: "warning small", dir: "auto" }, shown(data.data_problem)));
     holder.removeAttribute("aria-busy");
@@ -168,6 +175,7 @@ export const start = async (root, context) => {
     drawHeld(held, { query, apply: (next) => ((input.value = next.get("q") ?? ""), go(next)) });
     drawCounted();
     drawProgress();
+    drawNamed();
     drawRows();
     drawPager();
   };
