@@ -147,6 +147,23 @@ def test_a_search_narrows_the_rows_of_both(tab: Tab) -> None:
     assert tab.query["q"] == "no JSON"
 
 
+def test_a_run_that_is_open_is_compared_with_the_one_that_is_chosen(browser: Tab) -> None:
+    browser.look(1280)
+    browser.go("runs/new.jsonl")
+    browser.click("#bar nav a[href^='/view/compare']")
+    chosen = "[...document.querySelectorAll('.picker select')].map(one => one.value)"
+    browser.until(f"{chosen}.length === 2")
+    assert browser.value(chosen) == ["", "new.jsonl"]
+    browser.value(
+        "(() => { const a = document.querySelector('.picker select'); a.value = 'old.jsonl';"
+        " a.dispatchEvent(new Event('change')) })()"
+    )
+    browser.until(f"{NAMES}.length === 50")
+    assert browser.query == {"a": "old.jsonl", "b": "new.jsonl"}
+    assert browser.text("#bar .chooser b") == "new"
+    browser.is_quiet()
+
+
 def test_two_runs_are_chosen_and_swapped(browser: Tab) -> None:
     browser.go("compare?a=old.jsonl")
     browser.until("document.querySelectorAll('.picker select').length === 2")

@@ -107,6 +107,8 @@ def test_what_may_stand_at_the_caret_is_offered_and_taken(tab: Tab) -> None:
     assert tab.text(".offers li:first-child b") == '"eq"'
     words = "[...document.querySelectorAll('.offers li b')].map(one => one.textContent)"
     assert tab.value(words)[:4] == ['"eq"', '"ne"', '"like"', '"ilike"']
+    abouts = "[...document.querySelectorAll('.offers li span')].map(one => one.textContent)"
+    assert tab.value(abouts)[2:4] == ["contains the reference", "contains it in any case"]
     tab.press("ArrowDown", "Enter")
     assert '"operation": "ne"' in tab.value(f"{AREA}.value")
     tab.until(f"{CHANGED} > 0")

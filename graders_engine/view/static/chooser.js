@@ -11,7 +11,7 @@ export const chooseRun = async (at, api) => {
     role: "combobox", "aria-expanded": "true", "aria-controls": "choices", "aria-autocomplete": "list" });
   const list = h("ul", { id: "choices", role: "listbox", "aria-label": "Runs" });
   const dialog = h("dialog", { class: "choose", "aria-label": "Choose a run" }, input, list);
-  const href = (run) => (at.name === "Compare" ? compareHref(run) : runHref(run, PAGES[at.name] ?? ""));
+  const href = (run) => (at.name === "Compare" ? compareHref(null, run) : runHref(run, PAGES[at.name] ?? ""));
   let runs = [];
   let chosen = 0;
 

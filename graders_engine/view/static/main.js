@@ -40,7 +40,7 @@ const find = (url) => {
     if (!found) continue;
     const [run = null, row = null] = found.slice(1).map((text) => decodeURIComponent(text));
     const query = new URLSearchParams(url.search);
-    return { module, name, styles, run: run ?? query.get("a"), row, query, path: url.pathname };
+    return { module, name, styles, run: run ?? query.get("b") ?? query.get("a"), row, query, path: url.pathname };
   }
   return null;
 };
@@ -69,7 +69,7 @@ const drawBar = ({ run, name }) => {
         hasPrompts === null && name !== "Prompts"
           ? h("span", { class: "off", "aria-disabled": "true", title: "Whether prompts have several samples is being read" }, "Prompts")
           : (hasPrompts || name === "Prompts") && link(runHref(run, "prompts"), "Prompts", name === "Prompts"),
-        link(compareHref(run), "Compare", name === "Compare"),
+        link(compareHref(null, run), "Compare", name === "Compare"),
         link(runHref(run, "playground"), "Playground", name === "Playground"),
       ]
     : [link("/view/playground", "Playground", name === "Playground")];

@@ -104,6 +104,11 @@ const narrowed = (choices, type) => {
   return fitting.length ? fitting : choices;
 };
 
+// What the values of a key say too shortly.
+const ABOUT = {
+  operation: { eq: "equal", ne: "not equal", like: "contains the reference", ilike: "contains it in any case" },
+};
+
 const aboutOf = (property) => property?.description ?? "";
 const keyWords = (schema, choices, keys) => {
   const objects = narrowed(choices.filter(({ properties }) => properties), keys.type);
@@ -119,7 +124,7 @@ const valueWords = (schema, choices, key, keys) => {
   const objects = key === "type" ? choices : narrowed(choices, keys.type);
   for (const { properties } of objects)
     for (const choice of properties?.[key] ? choicesOf(schema, properties[key]) : [])
-      for (const word of choice.enum ?? (choice.const === undefined ? [] : [choice.const])) found.set(word, { word: String(word), about: "" });
+      for (const word of choice.enum ?? (choice.const === undefined ? [] : [choice.const])) found.set(word, { word: String(word), about: ABOUT[key]?.[word] ?? "" });
   return [...found.values()];
 };
 
@@ -168,7 +173,7 @@ const inJson = (text, at, schema) => {
     return { start, end, words: unquotedWords(words, string === null), always: string !== null };
   }
   if (top.isList || !top.hasColon) return null;
-  const words = valueWords(schema, choices, top.key, own).map(({ word }) => ({ word: wrap(word), about: "" }));
+  const words = valueWords(schema, choices, top.key, own).map(({ word, about }) => ({ word: wrap(word), about }));
   return words.length ? { start, end, words: unquotedWords(words, string === null), always: true } : null;
 };
 // Without a quote before the caret, words are looked up by their letters, and inserted with quotes.

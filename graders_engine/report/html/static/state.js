@@ -5,7 +5,8 @@ const part = encodeURIComponent;
 export const runHref = (run, page = "", row = null) =>
   `/view/runs/${part(run)}${page && `/${page}`}${row === null ? "" : `/${part(row)}`}`;
 
-export const compareHref = (a, b) => `/view/compare?${new URLSearchParams({ a, ...(b ? { b } : {}) })}`;
+// B is compared with A; one that is null is still to be chosen.
+export const compareHref = (a, b) => `/view/compare?${new URLSearchParams({ ...(a ? { a } : {}), ...(b ? { b } : {}) })}`;
 
 // A report of preflight; with a line of one of its files, that row.
 export const preflightHref = (report, place = null) =>
