@@ -289,3 +289,28 @@ def test_a_browser_without_the_key_is_asked_for_it(browser: Tab) -> None:
     browser.page.messages.clear()  # the browser logs that it was refused
     browser.start()
     browser.until("document.querySelector('.mean-cell b')")
+
+
+DRAWN = """
+(async () => {
+  const { drawHistogram } = await import("/view/static/histogram.js");
+  const place = document.createElement("div");
+  document.body.append(place);
+  const all = REWARDS.map((value) => ({ low: value, high: value, scored: 1, invalid: 0, failed: 0 }));
+  drawHistogram(place, { bars: all, all, range: null, choose: () => {} });
+  const middle = ({ x, width }) => Math.round(x + width / 2);
+  const middles = (name) => [...place.querySelectorAll(name)].map((one) => middle(one.getBBox()));
+  const numbers = [...place.querySelectorAll("text[y='88']")].map((one) => one.textContent);
+  const found = [numbers, middles("text[y='88']"), middles("rect.scored")];
+  place.remove();
+  return found;
+})()
+"""
+
+
+def test_each_reward_of_a_few_has_its_number_below_its_bar(tab: Tab) -> None:
+    numbers, below, bars = tab.value(DRAWN.replace("REWARDS", "[0, 1 / 3, 2 / 3, 1]"))
+    assert numbers == ["0", "0.3333", "0.6667", "1"]
+    assert below == bars
+    numbers, _, _ = tab.value(DRAWN.replace("REWARDS", "[0, 0.07, 0.8]"))
+    assert numbers == ["0", "0.25", "0.5", "0.75", "1"]

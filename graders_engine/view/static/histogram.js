@@ -11,6 +11,7 @@ const LEFT = 30; // the counts of the vertical axis are there
 const BESIDE = 62; // room at the right for the rows that are in no mean
 const TALL = 10; // as in charts.py
 const MARK_DISTANCE = 16;
+const NUMBER_WIDTH = 44; // of one below the axis
 const KINDS = ["scored", "invalid", "failed"];
 
 const total = (bar) => bar.scored + bar.invalid + bar.failed;
@@ -112,8 +113,10 @@ export const drawHistogram = (place, { bars: given, all: whole, range, choose })
   };
   const [bandX, bandWidth] = range ? bandOf() : [0, 0];
   const band = range ? h("rect", { class: "band", x: bandX, y: 0, height: BASE + 2, width: bandWidth }) : null;
-  const ticks = even
-    ? all.map((bar) => h("text", { x: places.get(bar.low), y: HEIGHT - 4, "text-anchor": "middle" }, number(bar.low)))
+  // Single values say what they are where there is room; else the axis has quarters.
+  const isEach = even || (single && all.length > 1 && all.every((bar, index) => !index || x(bar.low) - x(all[index - 1].low) >= NUMBER_WIDTH));
+  const ticks = isEach
+    ? all.map((bar) => h("text", { x: box(bar)[0] + box(bar)[1] / 2, y: HEIGHT - 4, "text-anchor": "middle" }, number(bar.low)))
     : ticksOf(axis).map((value, index) =>
         h("text", { x: x(value), y: HEIGHT - 4, "text-anchor": ["start", "middle", "middle", "middle", "end"][index] }, number(value)));
 
