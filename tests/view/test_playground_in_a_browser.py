@@ -92,6 +92,16 @@ def test_the_coloured_copy_stays_in_step_with_the_text(tab: Tab) -> None:
     assert '"calculate_output"' in tab.value(names)
 
 
+def test_text_that_is_selected_can_be_read(tab: Tab) -> None:
+    styles = (
+        f"['color', 'backgroundColor'].map(name => getComputedStyle({AREA}, '::selection')[name])"
+    )
+    ink, ground = tab.value(styles)
+    assert "rgba(0, 0, 0, 0)" not in {ink, ground}
+    assert ink == tab.value("getComputedStyle(document.body).color")
+    assert ink != ground
+
+
 def test_enter_and_tab_keep_the_indentation(tab: Tab) -> None:
     put(tab, '"name": "invoice",', '"name": "invoice",')
     tab.press("Enter")
