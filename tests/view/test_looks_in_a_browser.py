@@ -123,3 +123,17 @@ def test_prompts_say_with_which_reward_a_sample_passes(tab: Tab) -> None:
         "[...document.querySelectorAll('.prompt .mean-of')].map(one => Math.round(one.getBoundingClientRect().right))"  # noqa: E501 - one expression
     )
     assert len(set(ends)) == 1
+
+
+def test_the_panel_of_lengths_keeps_its_margin_on_a_narrow_screen(tab: Tab) -> None:
+    tab.look(390)
+    tab.go(f"{RUN}/rows")
+    tab.until("document.querySelector('.rows tbody a')")
+    tab.value(
+        "[...document.querySelectorAll('summary')]"
+        ".find(one => one.textContent === 'Reward by length').click()"
+    )
+    tab.until("document.querySelector('.by-length .quarters')")
+    place = "document.querySelector('.by-length')"
+    assert tab.value(f"{place}.scrollWidth <= {place}.clientWidth")
+    tab.look(1280)
