@@ -49,6 +49,7 @@ def parts_json(
         templates = templates_in(spec, path)
         yield {
             **_empty_part(key, getattr(spec, "type", ""), reward),
+            "how": getattr(spec, "operation", "") or getattr(spec, "evaluation_metric", ""),
             "shown": []
             if scope is None
             else [_template_json(explain_template(at, one, scope), path) for at, one in templates],
@@ -57,7 +58,7 @@ def parts_json(
 
 
 def _empty_part(key: str, type_: str, reward: float | None) -> dict[str, Any]:
-    return {"key": key, "type": type_, "reward": reward, "shown": []}
+    return {"key": key, "type": type_, "how": "", "reward": reward, "shown": []}
 
 
 def _template_json(template: ExplainedTemplate, prefix: str) -> dict[str, Any]:

@@ -144,6 +144,7 @@ def test_a_row_shows_how_its_reward_comes_about(page: Page) -> None:
     assert set(row) == DETAIL
     assert (row["graded"], row["differs"], row["why_recorded"]) == ("again", False, "")
     total, vendor = row["parts"]
+    assert [total["how"], vendor["how"]] == ["eq", "fuzzy_match"]
     assert [shown["label"] for shown in total["shown"]] == ["input", "reference"]
     assert total["shown"][1]["rendered"] in json.dumps(row["item"])
     assert row["formula"]["filled"] == f"0.75 * {total['reward']} + 0.25 * {vendor['reward']}"

@@ -60,7 +60,7 @@ const partOf = (one, words) => {
   const sources = one.shown.filter(({ source }) => source);
   const value = (answer) => (typeof answer === "number" ? number(answer) : visible(String(answer)));
   return h("div", { class: `part ${isEqual(one) && one.reward !== null && one.reward >= 1 ? "equal" : ""}` },
-    h("div", { class: "key" }, h("bdi", {}, shown(one.key || one.type)), one.key && h("span", { class: "small quiet" }, one.type.replace(/_/g, " "))),
+    h("div", { class: "key" }, h("bdi", {}, shown(one.key || one.type)), h("span", { class: "small quiet" }, [one.key && one.type.replace(/_/g, " "), one.how].filter(Boolean).join(", "))),
     h("div", { class: "value" }, h("span", { class: `cell ${tint(one.reward)}`, title: one.reward === null ? "no value" : String(one.reward) }, number(one.reward))),
     h("div", { class: "what" },
       one.shown.length > 0 && h("dl", {}, sides(one.shown, words)),
