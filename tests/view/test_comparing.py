@@ -199,10 +199,11 @@ def test_a_search_looks_into_the_texts_of_both(page: Page) -> None:
     assert found(f"{RUNS}&q=nowhere")["rows"] == []
 
 
-def test_runs_of_other_rows_are_refused_with_the_reason(page: Page) -> None:
+def test_runs_of_other_rows_are_refused_with_the_reason(page: Page, opened: Path) -> None:
     answer = page.get("compare?a=old.jsonl&b=apart.jsonl")
-    assert answer.status >= 400
-    assert "no row in common" in answer.json["error"]["message"]
+    assert answer.status == 422
+    assert "old.jsonl and apart.jsonl have no row in common" in answer.json["error"]["message"]
+    assert str(opened) not in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,11 @@ class Comparing:
     ) -> tuple[OpenRun, OpenRun, Compared]:
         first, second = (view.opened(request, run) for run in (asked.a, asked.b))
         sources = Sources(view.data, view.data, asked.by, asked.force)
-        return first, second, self._comparisons.of(first, second, sources)
+        try:
+            return first, second, self._comparisons.of(first, second, sources)
+        except DataSetError as error:
+            problem = plain_problem(view, second, plain_problem(view, first, str(error)))
+            raise DataSetError(problem) from None
 
 
 def _comparison_json(compared: Compared, asked: _Asked) -> Any:
