@@ -13,6 +13,7 @@ from threading import Condition, Lock, Thread
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
+from graders_engine.evals.run.spec import environment_without_keys
 from graders_engine.view.searching import folded
 from graders_engine.view.searching.folded import FoldedTexts, Segment, as_json, missing
 from graders_engine.view.texts import DataRows
@@ -35,7 +36,7 @@ class Stopped(Exception):
 
 
 class Child:
-    """A child process, and what it says, line by line.
+    """A child process, and what it says, line by line. It gets no keys of this process.
 
     Args:
         command: `FOLDS`, `MATCHES` or `LENGTHS`.
@@ -45,6 +46,7 @@ class Child:
     def __init__(self, command: Sequence[str], task: Any) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of this package
             command,
+            env=environment_without_keys(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
