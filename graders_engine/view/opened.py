@@ -294,9 +294,7 @@ class OpenRun:
     @property
     def data_texts(self) -> RunTexts:
         """The data set."""
-        self._now()
-        assert self._texts is not None  # noqa: S101 - made before the first snapshot is used
-        return self._texts
+        return self._now().texts
 
     @property
     def data_problem(self) -> str:

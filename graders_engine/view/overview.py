@@ -152,10 +152,9 @@ def _make(
 def _differs(before: Files, now: Files) -> bool:
     """Whether files are other ones than before; results that only grew are not."""
     (lines, meta), (lines_now, meta_now) = before, now
-    if lines is None or lines_now is None or meta != meta_now:
+    if lines is None or lines_now is None or meta != meta_now:  # it is gone, or was described anew
         return True
-    grew = lines.inode == lines_now.inode and lines.size < lines_now.size
-    return lines != lines_now and not grew
+    return lines != lines_now and not lines.has_only_grown(lines_now)
 
 
 def _of_a_child(asked: Asked) -> dict[str, Any]:

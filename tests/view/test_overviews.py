@@ -15,7 +15,7 @@ import pytest
 
 from graders_engine.dataset.results.line import ResultLine, encode_results
 from graders_engine.view import opened as opened_runs
-from graders_engine.view import overview
+from graders_engine.view import overview, overview_sections
 from graders_engine.view.searching.folding import Child
 from tests.view.asking import Page
 from tests.view.runs_to_open import write_data, write_run
@@ -74,7 +74,7 @@ def test_results_that_are_replaced_while_their_overview_is_made_are_read_again(
     (folder := tmp_path / "runs").mkdir()
     write_run(folder, lines(0.25), grader=grader("the-old-one"))
     page = Page(folder)
-    make = overview.numbers_and_sections
+    make = overview_sections.numbers_and_sections
 
     def replaced_meanwhile(asked: Any) -> dict[str, Any]:
         made = make(asked)
@@ -151,7 +151,7 @@ def test_a_few_overviews_are_made_at_a_time_however_many_are_asked_for(
     for name in names:
         (tmp_path / "runs" / name).mkdir(parents=True)
         write_run(tmp_path / "runs" / name, lines(0.5), grader=grader("g"))
-    make = overview.numbers_and_sections
+    make = overview_sections.numbers_and_sections
     begin = threading.Event()
 
     def when_all_have_asked(asked: Any) -> dict[str, Any]:
@@ -199,7 +199,7 @@ overview_sections.main()
 
 def test_the_process_of_an_overview_ends_with_the_server() -> None:
     command = [sys.executable, "-c", WAITS_FOR_EVER]
-    asked = {"path": "a", "meta": {}, "data": None, "run_id": "a"}
+    asked: dict[str, Any] = {"path": "a", "meta": {}, "data": None, "run_id": "a"}
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(asked).encode() + b"\n")
@@ -228,7 +228,7 @@ def test_results_that_only_grow_have_an_overview_meanwhile(
 ) -> None:
     (folder := tmp_path / "runs").mkdir()
     path = write_run(folder, lines(0.25), grader=grader("g"))
-    make = overview.numbers_and_sections
+    make = overview_sections.numbers_and_sections
 
     def grown_meanwhile(asked: Any) -> dict[str, Any]:
         made = make(asked)

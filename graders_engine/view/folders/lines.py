@@ -21,6 +21,11 @@ class Written(NamedTuple):
     inode: int
     changed_at: int
 
+    def has_only_grown(self, now: Written) -> bool:
+        """Whether the file may have become longer since then, and nothing else."""
+        later = self.changed_at <= now.changed_at
+        return later and self.inode == now.inode and self.size < now.size
+
 
 def last_write(path: Path) -> Written | None:
     """When a file was written to, its size, and which one it is; None if there is none."""

@@ -114,7 +114,7 @@ class Folding:
 
     def __init__(self, texts: FoldedTexts) -> None:
         self.texts = texts
-        self._changed = Condition()
+        self._changed, self._building = Condition(), Lock()
         self._ready = {n for n in range(texts.count) if texts.is_there(n)}
         self._children: list[Child] = []
         self._wanted = 0
@@ -182,8 +182,9 @@ class Folding:
                 return True
             if self._children:
                 return False
-        if not self.texts.is_there(number):
-            self.texts.build(number)
+        with self._building:
+            if not self.texts.is_there(number):
+                self.texts.build(number)
         self._ready.add(number)
         return True
 
