@@ -152,7 +152,7 @@ def _make(
 def _differs(before: Files, now: Files) -> bool:
     """Whether files are other ones than before; results that only grew are not."""
     (lines, meta), (lines_now, meta_now) = before, now
-    if lines is None or lines_now is None or meta != meta_now:  # it is gone, or was described anew
+    if lines is None or lines_now is None or meta != meta_now:  # it is gone, or another one
         return True
     return lines != lines_now and not lines.has_only_grown(lines_now)
 
