@@ -79,7 +79,7 @@ AGAIN = """
 import sys, time
 started = time.perf_counter()
 from pathlib import Path
-from graders_engine.view.opened import RunCache
+from graders_engine.view.loading.run_cache import RunCache
 from graders_engine.view.query import parse_query
 run = RunCache().open(Path(sys.argv[1]))
 while run.ready():
@@ -104,7 +104,7 @@ def resident_mb() -> float:
 
 def measurements() -> Iterator[Measurement]:
     """Making the run takes about a minute, and a gigabyte of disk."""
-    from graders_engine.view.opened import RunCache
+    from graders_engine.view.loading.run_cache import RunCache
     from graders_engine.view.query import parse_query
 
     with tempfile.TemporaryDirectory() as kept:

@@ -261,6 +261,13 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def reason_of(error: Exception) -> str:
+    """Why something failed, without the path that the system names with it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
 def without_paths(text: str) -> str:
     """An error's text as clients may see it: of each absolute path of this machine, its last name alone.
 

@@ -24,7 +24,8 @@ from graders_engine.view.access import check_post
 
 if TYPE_CHECKING:  # they take numpy, which a server loads when the page is first asked for data
     from graders_engine.view.folders.runs import RunSource
-    from graders_engine.view.opened import OpenRun, RunCache
+    from graders_engine.view.loading.run_cache import RunCache
+    from graders_engine.view.opened import OpenRun
 
 API = "/view/api/"
 """Where the routes of the page's data are."""
@@ -140,7 +141,7 @@ class View:
     @property
     def cache(self) -> RunCache:
         """The runs that are open."""
-        from graders_engine.view.opened import RunCache
+        from graders_engine.view.loading.run_cache import RunCache
 
         with self._lock:
             if self._cache is None:
@@ -174,7 +175,9 @@ class View:
         body = None
         if exchange.route.method == "POST":
             if self.read_only:
-                message = "This page is read only: it was started with --read-only."
+                message = (
+                    "This page is read only: it is a server's, or was started with --read-only."
+                )
                 raise Refused(403, Mistake(message, code="read_only"))
             check_post(exchange)
             body = _decoded(exchange.body)

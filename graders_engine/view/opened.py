@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -14,18 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from graders_engine.dataset.results.line import ResultLine, lines_of
+from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import DataSetError
 from graders_engine.report.row_texts import RowKey, RowText
 from graders_engine.statistics.estimate import special
 from graders_engine.view.columns import ViewColumns
-from graders_engine.view.loading.memory import return_large_blocks
 from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.prompts import Prompts
 from graders_engine.view.query import Query, require_names
-from graders_engine.view.reading import NotKept, Progress, grew, read, stamp_of
+from graders_engine.view.reading import NotKept, Progress, gives_the_same, grew, read, stamp_of
 from graders_engine.view.searching.excerpt import Excerpt, excerpt_of, flags_excerpt
 from graders_engine.view.searching.folding import Folding
 from graders_engine.view.searching.terms import parse_terms
@@ -33,8 +30,6 @@ from graders_engine.view.selection import Selection, page_of
 from graders_engine.view.summary import Summary
 from graders_engine.view.texts import DataRows, RunTexts
 
-OPEN_RUNS = 4
-"""Runs that are open at the same time."""
 _CHECKED_EVERY_S = 0.5
 """So often it is looked at whether the results have changed."""
 _REST = 10
@@ -100,10 +95,13 @@ class OpenRun:
                 self._snapshot, self._error = None, error
                 return
             snapshot = self._snapshot
-            if stamp == (self._failed_at if snapshot is None else snapshot.stamp):
-                if snapshot is not None:
-                    snapshot.columns.meta = read_meta(self.path)
+            if snapshot is None and stamp == self._failed_at:
                 return
+            if snapshot is not None and stamp == snapshot.stamp:
+                meta = read_meta(self.path)
+                if gives_the_same(meta, snapshot.columns.meta):
+                    snapshot.columns.meta = meta
+                    return
             if snapshot is not None and now < self._rests_until and grew(snapshot.stamp, stamp):
                 return
             self._ended.clear()
@@ -169,6 +167,17 @@ class OpenRun:
         if (snapshot := self._snapshot) is None:
             raise DataSetError(f"{self.path} is still being read.")
         return snapshot
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file is the one that was read, though it may have grown, and what gave it, too.
+
+        Raises:
+            DataSetError: it cannot be read any more.
+        """
+        now, stamp = self._now(), stamp_of(self.path)
+        same = stamp == now.stamp or grew(now.stamp, stamp)
+        return same and gives_the_same(read_meta(self.path), now.columns.meta)
 
     @property
     def columns(self) -> ViewColumns:
@@ -285,9 +294,7 @@ class OpenRun:
     @property
     def data_texts(self) -> RunTexts:
         """The data set."""
-        self._now()
-        assert self._texts is not None  # noqa: S101 - made before the first snapshot is used
-        return self._texts
+        return self._now().texts
 
     @property
     def data_problem(self) -> str:
@@ -317,34 +324,3 @@ class OpenRun:
             self._snapshot.searches.stop()
         if self._folding is not None:
             self._folding.release()
-
-
-class RunCache:
-    """The runs that are open, at most `OPEN_RUNS`; the one that was not used for longest is closed."""
-
-    def __init__(self) -> None:
-        return_large_blocks()
-        self._runs: OrderedDict[tuple[str, Path | None], OpenRun] = OrderedDict()
-        self._lock = Lock()
-
-    def open(self, path: Path, data: Path | None = None) -> OpenRun:
-        """Open a run; a file that is new is read behind (`OpenRun.ready`).
-
-        Args:
-            path: the results file.
-            data: where the data set is now, if it was moved.
-        """
-        key = (os.path.realpath(lines_of(path)), data)
-        with self._lock:
-            if (run := self._runs.get(key)) is None:
-                run = self._runs[key] = OpenRun(path, data)
-            self._runs.move_to_end(key)
-            while len(self._runs) > OPEN_RUNS:
-                self._runs.popitem(last=False)[1].close()
-            return run
-
-    def close(self) -> None:
-        """Close all."""
-        with self._lock:
-            while self._runs:
-                self._runs.popitem()[1].close()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
 from graders_engine.dataset.results.line import lines_of, results_in
-from graders_engine.dataset.results.meta import read_meta
+from graders_engine.dataset.results.meta import REPORT, read_meta
 from graders_engine.dataset.rows.file_state import FileState
 from graders_engine.errors import DataSetError
 from graders_engine.statistics.estimate import Estimate
@@ -95,11 +95,21 @@ def grew(before: list[int], now: list[int]) -> bool:
     return before[:2] == now[:2] and before[2] < now[2]
 
 
+_BASIS = ("grader", "data", "settings", REPORT)
+
+
+def gives_the_same(meta: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether the same lines have the same numbers and texts by two records of what gave them."""
+    return all(meta.get(key) == before.get(key) for key in _BASIS)
+
+
 def headline(path: Path) -> Headline | None:
     """The numbers of a run, from the cache alone; None if the file was not read yet or has changed."""
     known = cache.known_of(cache_name(path))
     try:
         if known is None or known["stamp"] != stamp_of(path):
+            return None
+        if known["graded_by"] != _graded_by(read_meta(path)):
             return None
         found = Summary.from_json(known["summary"])
     except (*_ODD, DataSetError):
@@ -134,8 +144,7 @@ def _read(path: Path, folder: cache.CacheFolder, report: Report) -> Read:
     if known is not None and known.get("stamp") == stamp:
         try:
             columns = ViewColumns(path, meta, folder.path / known["folder"], known)
-            folder.touch()
-            return Read(stamp, columns, Summary.from_json(known["summary"]))
+            return Read(stamp, columns, _summary_of(columns, folder, known))
         except _ODD:
             known = None
     try:
@@ -144,6 +153,26 @@ def _read(path: Path, folder: cache.CacheFolder, report: Report) -> Read:
         raise NotKept(
             f"The results cannot be kept in the cache: {folder.path}: {error.strerror or error}."
         ) from None
+
+
+def _graded_by(meta: Mapping[str, Any]) -> str:
+    """Stands for a grader, whose form says what rewards can be: intervals end there."""
+    return cache.digest_of(meta.get("grader"))
+
+
+def _summary_of(
+    columns: ViewColumns, folder: cache.CacheFolder, known: Mapping[str, Any]
+) -> Summary:
+    """The numbers of all rows, as they are known; made again if what gave the rows is known only now."""
+    graded_by = _graded_by(columns.meta)
+    if known.get("graded_by") == graded_by:
+        folder.touch()
+        return Summary.from_json(known["summary"])
+    summary = summarise(columns)
+    facts = {"graded_by": graded_by, "summary": summary.as_json()}
+    with suppress(OSError):  # the disk is full: it is made again
+        folder.publish(columns.folder, {**known, **facts})
+    return summary
 
 
 class _Readers:
@@ -216,6 +245,7 @@ def _build(
             "stamp": stamp,
             "end": end,
             "fingerprint": cache.fingerprint(lines, end),
+            "graded_by": _graded_by(meta),
             "summary": summary.as_json(),
         }
         folder.publish(made, {**known, **facts})

@@ -22,6 +22,7 @@ from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.rows.shards import Shard, cut_by_value
 from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.files import reason_of
 from graders_engine.report.row_texts import RowKey, RowText, whole_texts, with_moved
 from graders_engine.view import cache
 
@@ -137,8 +138,7 @@ class RunTexts:
         except (DataSetError, InvalidRequest) as error:
             self._rows, self._problem = None, str(error) if self._data else with_moved(error)
         except Exception as error:  # noqa: BLE001 - said in place of the texts: those who wait would wait for ever
-            what = error or type(error).__name__
-            self._rows, self._problem = None, f"The data set cannot be read: {what}."
+            self._rows, self._problem = None, f"The data set cannot be read: {reason_of(error)}."
         self._checked = time.monotonic()
         rows = self._rows
         self._ready.set()
@@ -221,7 +221,7 @@ class RunTexts:
                         rows = ((RowKey(ref.line, ref.sample), ref.row) for ref in refs)
                         found.update(whole_texts(rows))
         except OSError as error:
-            raise DataSetError(f"The data set cannot be read: {error}.") from None
+            raise DataSetError(f"The data set cannot be read: {reason_of(error)}.") from None
         return [found.get(key, RowText()) for key in keys]
 
 

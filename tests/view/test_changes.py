@@ -20,6 +20,7 @@ from graders_engine.view import cache, listing, texts
 from graders_engine.view import opened as opened_runs
 from graders_engine.view.app import view_of_folders
 from graders_engine.view.context import Request, StillReading, View
+from graders_engine.view.loading.snapshot import Snapshot
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import parse_query
 from tests.view.runs_to_open import opened, write_data, write_run
@@ -100,6 +101,34 @@ def test_no_text_of_a_data_set_that_was_edited_stands_beside_a_reward(
             run.texts([1])
     finally:
         checks.set()
+
+
+def test_a_request_that_comes_while_results_are_replaced_has_rewards_and_texts_of_the_same_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datas = [
+        write_data(tmp_path, [{"item": {}, "model_sample": name}] * 4, f"{name}.jsonl")
+        for name in ("before", "after")
+    ]
+    path = write_run(tmp_path, LINES, grader={}, data={"path": str(datas[0])}, settings={})
+    run = opened(OpenRun(path))
+    while run.data_problem:
+        pass
+    meanwhile: list[OpenRun] = []
+
+    def taken(*given: Any) -> Snapshot:
+        meanwhile.append(run.as_it_is())
+        return Snapshot(*given)
+
+    monkeypatch.setattr(opened_runs, "Snapshot", taken)
+    others = [ResultLine(line, 0.0, "scored", {}, {}, 0.25) for line in (1, 2)]
+    path.unlink()
+    write_run(tmp_path, others, grader={}, data={"path": str(datas[1])}, settings={})
+    while len(run.columns) != 2 or run.data_problem:
+        pass
+    assert [each.sample for each in run.texts([0, 1])] == ["after"] * 2
+    assert len(meanwhile[0].columns) == 4
+    assert meanwhile[0].texts([0])[0].sample == "before"
 
 
 def test_an_export_breaks_off_where_the_data_set_goes_away(

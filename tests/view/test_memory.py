@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import numpy as np
-from graders_engine.view.opened import RunCache
+from graders_engine.view.loading.run_cache import RunCache
 
 def resident():
     with open("/proc/self/status") as file:

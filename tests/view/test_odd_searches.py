@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from graders_engine.errors import InvalidRequest
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import parse_query
+from graders_engine.view.searching import folded
 from tests.view.asking import Page
 from tests.view.runs_to_open import opened
 from tests.view.test_search import asked, own_cache, run_of
@@ -93,3 +96,47 @@ def test_a_search_in_a_comparison_is_no_longer_than_one_in_rows(tmp_path: Path) 
         400,
         "The query is longer than 8,000 characters.",
     )
+
+
+def test_two_searches_at_the_same_time_make_the_same_texts_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = opened(OpenRun(run_of(tmp_path, [{"item": {"a": "pear"}, "samples": ["x"]}])))
+    run.data_texts.wait(60)
+    texts = folded.FoldedTexts(run.data_texts.data(), folded.SEGMENT_BYTES)
+    make = folded.texts_of
+
+    def interrupted(*given: Any) -> tuple[Any, ...]:
+        monkeypatch.setattr(folded, "texts_of", make)
+        parts, *numbers = make(*given)
+
+        def written() -> Iterator[bytes]:
+            texts.build(0)  # another one begins and ends meanwhile
+            yield from parts
+
+        return written(), *numbers
+
+    monkeypatch.setattr(folded, "texts_of", interrupted)
+    texts.build(0)
+    assert b"pear" in texts.read(0).text
+    assert [path.name for path in texts.folder.iterdir()] == ["000000"]
+    assert names(run, "pear") == ["1#1"]
+
+
+def test_a_search_that_cannot_keep_texts_says_so_without_the_folders_of_the_cache(
+    tmp_path: Path,
+) -> None:
+    run_of(tmp_path, [{"item": {"a": "pear"}, "samples": ["x"]}])
+    page = Page(tmp_path)
+    address = "runs/results.jsonl/rows"
+    while page.json(address)["data_problem"]:
+        pass
+    (starts,) = (tmp_path / "cache" / "graders-engine" / "view").glob("*/new-*/starts")
+    kept = starts.parents[1] / "texts"
+    while not kept.is_dir():
+        pass
+    kept.rmdir()
+    kept.write_text("no folder")
+    problem = page.json(f"{address}?q=pear")["search"]["problem"]
+    assert problem.startswith("The search ended early: ")
+    assert "/" not in problem

@@ -16,7 +16,8 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.outcome import BLAMES
 from graders_engine.report.row_texts import RowKey
 from graders_engine.statistics.rounding import slack
-from graders_engine.view.opened import OpenRun, RunCache
+from graders_engine.view.loading.run_cache import RunCache
+from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import Query, Span, parse_query
 from tests.view.runs_to_open import REWARDS, opened, results, write_run
 

@@ -12,7 +12,7 @@ from graders_engine.errors import DataSetError
 from graders_engine.preflight.data_file import sha256_of
 from graders_engine.preflight.findings import SEVERITIES
 from graders_engine.report.stored_preflight import StoredReport, read_stored
-from graders_engine.view.folders.lines import last_write
+from graders_engine.view.folders.lines import Written, last_write
 
 if TYPE_CHECKING:
     from graders_engine.view.folders.runs import RunSource
@@ -21,7 +21,7 @@ MAX_BYTES = 2 << 20
 """A longer file is not read as a report."""
 MAX_CHARS = 200
 """Characters of a name in a list."""
-_Stamp = tuple[int, int] | None
+_Stamp = Written | None
 
 
 def report_at(path: Path) -> StoredReport:
@@ -60,7 +60,7 @@ def listed_report(name: str, path: Path) -> dict[str, Any]:
         path: of its file.
     """
     stamp = last_write(path)
-    when = None if stamp is None else datetime.fromtimestamp(stamp[0] / 1e9, UTC)
+    when = None if stamp is None else datetime.fromtimestamp(stamp.at / 1e9, UTC)
     known = _listed(path, stamp)
     return {
         "report": name,

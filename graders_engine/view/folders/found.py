@@ -18,7 +18,7 @@ from graders_engine.dataset.results.meta import is_complete, meta_path, read_met
 from graders_engine.errors import DataSetError
 from graders_engine.evals.wire import ACTIVE
 from graders_engine.report.run_json import estimate_json
-from graders_engine.view.folders.lines import is_cut, last_write, lines_in
+from graders_engine.view.folders.lines import Written, is_cut, last_write, lines_in
 from graders_engine.view.reading import Headline, headline, read
 from graders_engine.view.summary import Summary
 
@@ -62,16 +62,20 @@ class Found:
         return self.eval is not None and self.eval["status"] in ACTIVE
 
 
+Stamps = tuple[Written | None, Written | None]
+"""Of a results file, and of the one that says what gave it."""
+
+
 class Known(NamedTuple):
     """What came of reading a results file.
 
     Attributes:
-        stamp: of the file then.
+        stamps: of the file then, and of the one that says what gave it.
         problem: why it could not be read; empty if it could.
         numbers: its numbers; None if it could not.
     """
 
-    stamp: tuple[int, int]
+    stamps: Stamps
     problem: str = ""
     numbers: Headline | None = None
 
@@ -81,16 +85,16 @@ class Filling:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Path, tuple[int, int]] = OrderedDict()
+        self._waiting: OrderedDict[Path, Stamps] = OrderedDict()
         self._known: dict[Path, Known] = {}
         self._running = False
 
-    def known(self, path: Path, stamp: tuple[int, int]) -> Known | None:
+    def known(self, path: Path, stamps: Stamps) -> Known | None:
         """What came of reading a file the last time; unless it is as it was then, it is read again."""
         with self._lock:
             known = self._known.get(path)
-            if known is None or known.stamp != stamp:
-                self._waiting[path] = stamp
+            if known is None or known.stamps != stamps:
+                self._waiting[path] = stamps
                 if not self._running:
                     self._running = True
                     threading.Thread(
@@ -104,14 +108,14 @@ class Filling:
                 if not self._waiting:
                     self._running = False
                     return
-                path, stamp = self._waiting.popitem(last=False)
+                path, stamps = self._waiting.popitem(last=False)
             try:
-                found = Known(stamp, numbers=_headline(read(path, _unheard).summary))
+                found = Known(stamps, numbers=_headline(read(path, _unheard).summary))
             except DataSetError as error:
-                found = Known(stamp, str(error))
+                found = Known(stamps, str(error))
             except Exception as error:  # noqa: BLE001 - said of this run: the others are still to be read
                 found = Known(
-                    stamp, f"The results cannot be read: {error or type(error).__name__}."
+                    stamps, f"The results cannot be read: {error or type(error).__name__}."
                 )
             with self._lock:
                 self._known[path] = found
@@ -143,17 +147,13 @@ class Describing:
 
     def __call__(self, found: Found) -> dict[str, Any]:
         """The run as JSON, with `problem` as it was raised."""
-        stamps = (
-            last_write(found.path),
-            last_write(meta_path(found.path)),
-            last_write(lock_path(found.path)),
-        )
-        key = (*stamps, found)
+        stamps = last_write(found.path), last_write(meta_path(found.path))
+        key = (stamps, last_write(lock_path(found.path)), found)
         with self._lock:
             kept = self._kept.get(found.path)
         if kept is not None and kept[0] == key:
             return kept[1]
-        described, is_final = self._describe(found, stamps[0], has_meta=stamps[1] is not None)
+        described, is_final = self._describe(found, stamps)
         if is_final:
             with self._lock:
                 self._kept[found.path] = key, described
@@ -161,10 +161,9 @@ class Describing:
                     self._kept.popitem(last=False)
         return described
 
-    def _describe(
-        self, found: Found, stamp: tuple[int, int] | None, *, has_meta: bool
-    ) -> tuple[dict[str, Any], bool]:
+    def _describe(self, found: Found, stamps: Stamps) -> tuple[dict[str, Any], bool]:
         """The description, and whether it stays so while the files do."""
+        stamp, meta_stamp = stamps
         empty = _empty(found)
         if found.problem:
             return {**empty, "state": "broken", "problem": found.problem}, True
@@ -178,11 +177,11 @@ class Describing:
         if stamp is None:
             problem = "There is no results file beside what describes it."
             return {**empty, "state": "broken", "problem": problem}, True
-        empty |= {"when": datetime.fromtimestamp(stamp[0] / 1e9, UTC).isoformat(timespec="seconds")}
-        state, empty["problem"] = _state(found, meta, has_meta=has_meta)
+        empty |= {"when": datetime.fromtimestamp(stamp.at / 1e9, UTC).isoformat(timespec="seconds")}
+        state, empty["problem"] = _state(found, meta, has_meta=meta_stamp is not None)
         if state in ("running", "unfinished"):
             empty |= {"of": planned_rows(meta)}
-        known = self._numbers(found.path, stamp, is_growing=state == "running")
+        known = self._numbers(found.path, stamps, is_growing=state == "running")
         if known.problem:
             return {**empty, "state": "broken", "problem": known.problem}, True
         if (numbers := known.numbers) is None:
@@ -197,14 +196,14 @@ class Describing:
             "bars": numbers.bars,
         }, state != "running"
 
-    def _numbers(self, path: Path, stamp: tuple[int, int], *, is_growing: bool) -> Known:
+    def _numbers(self, path: Path, stamps: Stamps, *, is_growing: bool) -> Known:
         """The numbers of a results file as it is now; of one that grows, those that were read last."""
         if (numbers := headline(path)) is not None:
-            return Known(stamp, numbers=numbers)
-        known = self._filling.known(path, stamp)
-        if known is None or (known.stamp != stamp and not is_growing):
-            return Known(stamp)
-        return known if known.stamp == stamp else known._replace(problem="")
+            return Known(stamps, numbers=numbers)
+        known = self._filling.known(path, stamps)
+        if known is None or (known.stamps != stamps and not is_growing):
+            return Known(stamps)
+        return known if known.stamps == stamps else known._replace(problem="")
 
 
 def _state(found: Found, meta: Mapping[str, Any], *, has_meta: bool) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from graders_engine.dataset.results.data import data_path
 from graders_engine.dataset.results.meta import is_complete, meta_path, read_meta
 from graders_engine.errors import DataSetError
 from graders_engine.view.folders.found import Found
-from graders_engine.view.folders.lines import last_write
+from graders_engine.view.folders.lines import Written, last_write
 
 
 def runs_over(runs: Iterable[Found], data: Path) -> list[str]:
@@ -28,7 +28,7 @@ def runs_over(runs: Iterable[Found], data: Path) -> list[str]:
 
 
 @lru_cache(4096)
-def _data_of(results: Path, _stamp: tuple[int, int] | None) -> str:
+def _data_of(results: Path, _stamp: Written | None) -> str:
     """Where the data set of a run is; empty for a run that is not whole, and if that is not known."""
     try:
         meta = read_meta(results)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from weakref import WeakValueDictionary
 
 from graders_engine.errors import DataSetError
+from graders_engine.files import reason_of
 from graders_engine.statistics.estimate import Floats
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.context import StillReading
@@ -52,7 +53,7 @@ class LengthReader:
         try:
             self._found = self._read()
         except (OSError, ValueError, Stopped) as error:
-            self._problem = str(error) or type(error).__name__
+            self._problem = reason_of(error)
         finally:
             self._ended.set()
 

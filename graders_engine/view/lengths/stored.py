@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -93,9 +94,9 @@ def store_lengths(texts: FoldedTexts, report: Callable[[int], object]) -> None:
         report(number + 1)
     firsts = np.concatenate(([len(counts), 0], np.cumsum(counts, dtype=np.int64)))
     path = stored_at(texts.data)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{token_hex(8)}.part")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.writelines(each.astype(np.int64).tobytes() for each in (firsts, *found))
         temporary.replace(path)
     finally:

@@ -269,7 +269,8 @@ def bars_of(counted: Floats, bars: Histogram | None) -> NDArray[np.int8]:
     if bars.single:
         right = np.searchsorted(edges, values).clip(1 if len(edges) > 1 else 0, len(edges) - 1)
         left = np.maximum(right - 1, 0)
-        nearer = np.abs(edges[left] - values) <= np.abs(edges[right] - values)
+        with np.errstate(over="ignore"):  # of huge rewards: infinite is the farther one
+            nearer = np.abs(edges[left] - values) <= np.abs(edges[right] - values)
         found[present] = np.where(nearer, left, right)
     else:
         slack = ROUNDING * np.maximum(1.0, np.abs(values))

@@ -43,9 +43,15 @@ class _LastUsed(OrderedDict[Hashable, Any]):
 
 
 class Snapshot:
-    """A run as it was at one time, with what was computed of it."""
+    """A run as it was at one time, with what was computed of it.
+
+    Args:
+        found: the results.
+        texts: of their rows.
+    """
 
     def __init__(self, found: Read, texts: RunTexts) -> None:
+        self.texts = texts
         self.stamp, self.columns, self.summary = found
         self.lock = RLock()
         self.masks, self.summaries, self.orders = (

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -145,9 +146,11 @@ class FoldedTexts:
             texts, *numbers = texts_of(self.data, self._rows(data, first, last), first, last)
         head = np.array([len(each) for each in numbers], np.int64)
         path = self.path(number)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+        temporary = path.with_name(f"{path.name}.{token_hex(8)}.part")
         try:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            with open(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+            ) as file:
                 file.writelines(each.tobytes() for each in (head, *numbers))
                 file.writelines(texts)
             temporary.replace(path)

@@ -13,6 +13,7 @@ from threading import Condition, Lock, Thread
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
+from graders_engine.evals.run.spec import environment_without_keys
 from graders_engine.view.searching import folded
 from graders_engine.view.searching.folded import FoldedTexts, Segment, as_json, missing
 from graders_engine.view.texts import DataRows
@@ -35,7 +36,7 @@ class Stopped(Exception):
 
 
 class Child:
-    """A child process, and what it says, line by line.
+    """A child process, and what it says, line by line. It gets no keys of this process.
 
     Args:
         command: `FOLDS`, `MATCHES` or `LENGTHS`.
@@ -45,6 +46,7 @@ class Child:
     def __init__(self, command: Sequence[str], task: Any) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of this package
             command,
+            env=environment_without_keys(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -112,7 +114,7 @@ class Folding:
 
     def __init__(self, texts: FoldedTexts) -> None:
         self.texts = texts
-        self._changed = Condition()
+        self._changed, self._building = Condition(), Lock()
         self._ready = {n for n in range(texts.count) if texts.is_there(n)}
         self._children: list[Child] = []
         self._wanted = 0
@@ -180,8 +182,9 @@ class Folding:
                 return True
             if self._children:
                 return False
-        if not self.texts.is_there(number):
-            self.texts.build(number)
+        with self._building:
+            if not self.texts.is_there(number):
+                self.texts.build(number)
         self._ready.add(number)
         return True
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graders_engine.errors import DataSetError
+from graders_engine.files import reason_of
 from graders_engine.statistics.estimate import Ints
 from graders_engine.view.columns import ViewColumns
 from graders_engine.view.query import FILE_ORDER, Mask, order_of, row_key
@@ -121,7 +122,7 @@ class Search:
             self._problem = f"Only the flags' details were searched. {error}"
             self._again_at = time.monotonic() + _AGAIN_S
         except Exception as error:  # noqa: BLE001 - said with the rows that were found: else they would seem to be all
-            self._problem = f"The search ended early: {error or type(error).__name__}."
+            self._problem = f"The search ended early: {reason_of(error)}."
             self._again_at = time.monotonic() + _AGAIN_S
         finally:
             for child in self._children.values():
