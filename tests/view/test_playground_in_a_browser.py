@@ -199,6 +199,19 @@ def test_what_is_offered_goes_away_with_escape_and_with_the_focus(tab: Tab) -> N
     tab.until(isnt_there)
 
 
+def test_paths_that_come_late_are_offered_for_what_is_typed_already(tab: Tab) -> None:
+    tab.value(
+        "import('/view/static/editor.js').then(({ makeEditor }) => {"
+        " window.late = makeEditor({ text: '{{item.t', label: 'Late', schema: {}, onInput: () => {} });"
+        " document.body.append(late.node); const area = late.node.querySelector('textarea');"
+        " area.focus(); area.setSelectionRange(8, 8); return null })"
+    )
+    tab.value("late.paths = ['item.total', 'item.vendor']; null")
+    offers = "late.node.querySelector('.offers')"
+    assert tab.value(f"!{offers}.hidden && {offers}.textContent") == "item.total"
+    tab.value("late.node.remove()")
+
+
 def test_what_is_no_grader_is_not_saved(tab: Tab) -> None:
     put(tab, '"eq"', '"is"')
     tab.click(".draft header button.main")

@@ -246,6 +246,8 @@ export const makeEditor = ({ text, label, onInput, schema = null, paths = [], is
     },
     set paths(found) {
       paths = found;
+      const isInTemplate = /\{\{[^{}\n]*$/.test(area.value.slice(0, area.selectionStart));
+      if (document.activeElement === area && isInTemplate) offer(false); // it was typed before they came
     },
     // Puts the caret where a mistake is, and selects it.
     goTo({ line, column, length }) {

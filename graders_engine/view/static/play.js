@@ -3,6 +3,7 @@
 import { aligned, bytes, count, h, mean, number, plural, replace, save as saveFile, shown, tint } from "./dom.js";
 import { isJson, makeEditor } from "./editor.js";
 import { filtersOf, remember, remembered, runHref, withQuery } from "./state.js";
+import { textOf } from "./yaml.js";
 
 const WAIT_MS = 150;
 const LISTED = 200;
@@ -72,7 +73,7 @@ class Playground {
       : this.api.get("runs", { signal: this.signal }).then((found) => ({ grader: null, name: "", read_only: found.read_only }));
     const [stored, schema] = await Promise.all([asked, this.api.get("schema", { signal: this.signal })]);
     this.stored = stored;
-    this.original = stored.grader ? `${JSON.stringify(stored.grader, null, 2)}\n` : BLANK;
+    this.original = stored.grader ? textOf(stored.grader) : BLANK;
     const key = run ?? `data:${this.data}`;
     this.draftKey = key;
     const isReadOnly = stored.read_only;
