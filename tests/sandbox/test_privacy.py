@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,8 +55,8 @@ def look(item):
 
 def wait():
     import signal
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
-    signal.sigtimedwait({signal.SIGCONT}, 60)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
+    signal.sigtimedwait({signal.SIGUSR1}, 60)
     return 1.0
 
 def holds(value, backwards, depth):
@@ -75,7 +76,7 @@ SOURCE = (
     "import gc, os, sys, time\n"
     "def grade(sample, item):\n"
     "    if item['way'] == 'looks': return look(item)\n"
-    "    if item['way'] == 'waits': time.sleep(0.7); return 1.0\n"
+    "    if item['way'] == 'waits': return wait()\n"
     "    secret = (item['secret'] + '.') * 9\n"
     + "".join(f"    if item['way'] == {way!r}: {lines}\n" for way, lines in WAYS.items())
     + f"    return 1.0\n{LOOK}"
@@ -105,12 +106,17 @@ def looked_for() -> list[bytes]:
     return list({secret.encode(e, "ignore") for secret in SECRETS for e in ENCODINGS})
 
 
+def waits(pid: int) -> bool:
+    """Whether a process is the row that waits: no other blocks this signal."""
+    blocked = Path(f"/proc/{pid}/status").read_text("ascii", "replace").partition("SigBlk:")[2]
+    return int(blocked.split()[0], 16) >> (signal.SIGUSR2 - 1) & 1 == 1
+
+
 def row_that_waits(parent: int) -> tuple[int, bytes]:
-    """The process below `parent` that has the mark, and its memory; (0, b"") when there is none."""
-    for pid in sorted(below(parent), reverse=True):
+    """The process below `parent` that waits and has the mark, and its memory; (0, b"") when there is none."""
+    for pid in below(parent):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            memory = b"".join(memory_of(pid))
-            if MARK.encode() in memory:
+            if waits(pid) and MARK.encode() in (memory := b"".join(memory_of(pid))):
                 return pid, memory
     return 0, b""
 
@@ -125,7 +131,7 @@ def memory_of_next_row(sandbox: Driven) -> bytes:
                 pid, memory = row_that_waits(sandbox.pid)
             while memory and not row.done():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+                    os.kill(pid, signal.SIGUSR1)
                 time.sleep(0.01)
         if memory:
             return memory

@@ -108,7 +108,7 @@ class Work:
             with rows.open("rb") as given, (self._folder / RESULTS).open("rb") as results:
                 reason = first_outage(given, results, criteria)
             if reason:
-                text = f"No criterion could grade any item; the first one failed so: {reason}"
+                text = f"No criterion could grade any item. The first error: {reason}"
                 raise RunFailed("grader_not_available", text)
 
     def list_ungraded(self) -> None:

@@ -169,7 +169,7 @@ def test_a_run_of_which_nothing_was_answered_fails_with_the_first_reason(
     assert done.error is not None
     assert done.error["code"] == code
     assert reason in done.error["message"]
-    assert "the first one" in done.error["message"]
+    assert "The first error: " in done.error["message"]
     listed = bench.items(done)
     assert counts(done) == (len(listed), 0, 0, len(listed))
     assert len(listed) == (0 if asked == "the model" else 3)
