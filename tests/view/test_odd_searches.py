@@ -46,6 +46,14 @@ def test_a_rows_name_is_found_after_a_search_for_its_beginning(tmp_path: Path) -
         ("[À-Þ]de", ["3#1"]),
         (r"ki[\]ß] ", ["2#1"]),
         ("[ß]$|[t-ÿ]de", ["3#1"]),
+        (r"stra\xdf", ["1#1"]),
+        (r"stra\u00DFe", ["1#1"]),
+        (r"tra[\xe4\U000000df]e", ["1#1"]),
+        (r"m\xdcde", ["3#1"]),
+        (r"m[\xc0-\xff]de", ["3#1"]),
+        (r"\x4d\xdc", ["3#1"]),
+        (r"kis\x73 \x28", ["2#1"]),
+        (r"\\xdf|\x5c", []),
     ],
 )
 def test_an_expression_with_letters_beyond_ascii_finds_texts_in_any_case(
@@ -55,7 +63,7 @@ def test_an_expression_with_letters_beyond_ascii_finds_texts_in_any_case(
     assert names(opened(OpenRun(run_of(tmp_path, rows))), f"/{pattern}/") == found
 
 
-@pytest.mark.parametrize("pattern", ["[^ß]", r"x[^\]À-ÿ]"])
+@pytest.mark.parametrize("pattern", ["[^ß]", r"x[^\]À-ÿ]", r"[^\xdf]"])
 def test_brackets_cannot_leave_out_a_letter_that_is_two_in_another_case(
     pattern: str, tmp_path: Path
 ) -> None:
