@@ -14,6 +14,7 @@ from typing import Any
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import meta_path, read_meta
 from graders_engine.errors import DataSetError
+from graders_engine.files import without_paths
 from graders_engine.report.provenance import Provenance
 from graders_engine.view.context import Request, StillReading, View
 from graders_engine.view.folders.lines import Written, last_write
@@ -194,7 +195,7 @@ def _data_problem(run: OpenRun, provenance: Provenance) -> str:
         problem = run.data_problem
     except DataSetError as error:
         problem = str(error)
-    return provenance.without_folders(problem)
+    return without_paths(provenance.without_folders(problem))
 
 
 def _data_bytes(run: OpenRun) -> int | None:
