@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graders_engine.statistics.estimate import Floats
+from graders_engine.statistics.rounding import ROUNDING
 
 
 def pearson(first: Floats, second: Floats) -> float | None:
@@ -31,21 +33,28 @@ def pearson_matrix(columns: list[Floats]) -> list[list[float | None]]:
 
 
 def spearman(first: Floats, second: Floats) -> float | None:
-    """Spearman's rank correlation, with mean ranks for ties; None if one of them does not vary."""
+    """Spearman's rank correlation, with mean ranks for ties; None if one of them does not vary.
+
+    Numbers that differ by rounding only are ties.
+    """
     if not (_varies(first) and _varies(second)):
         return None
     from scipy import stats  # type: ignore[import-untyped]  # takes half a second to import
 
-    return pearson(stats.rankdata(first), stats.rankdata(second))
+    return pearson(stats.rankdata(_levels(first)), stats.rankdata(_levels(second)))
 
 
 def kendall(first: Floats, second: Floats) -> float | None:
-    """Kendall's tau-b, as in `scipy.stats.kendalltau`; None if one of them does not vary."""
+    """Kendall's tau-b, as in `scipy.stats.kendalltau`; None if one of them does not vary.
+
+    Numbers that differ by rounding only are ties.
+    """
     if not (_varies(first) and _varies(second)):
         return None
     from scipy import stats
 
-    return float(stats.kendalltau(first, second).statistic)
+    found = float(stats.kendalltau(_levels(first), _levels(second)).statistic)
+    return None if np.isnan(found) else found
 
 
 def _standard(values: Floats) -> Floats:
@@ -55,5 +64,21 @@ def _standard(values: Floats) -> Floats:
     return centred / float(np.linalg.norm(centred))
 
 
+@np.errstate(over="ignore")
 def _varies(values: Floats) -> bool:
-    return len(values) > 1 and bool((values != values[0]).any())
+    """Whether there are two that differ by more than rounding."""
+    if len(values) < 2:
+        return False
+    low, high = values.min(), values.max()
+    return bool(high - low > ROUNDING * max(1.0, abs(low), abs(high)))
+
+
+@np.errstate(over="ignore")
+def _levels(values: Floats) -> NDArray[np.int64]:
+    """Of each number, how many different ones are below it; rounding alone makes no difference."""
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    levels = np.zeros(len(values), np.int64)
+    slack = ROUNDING * np.maximum(1.0, np.abs(ascending[1:]))
+    levels[order[1:]] = np.cumsum(np.diff(ascending) > slack)
+    return levels

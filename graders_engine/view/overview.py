@@ -14,6 +14,7 @@ from typing import Any
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import meta_path, read_meta
 from graders_engine.errors import DataSetError
+from graders_engine.files import without_paths
 from graders_engine.report.provenance import Provenance
 from graders_engine.view.context import Request, StillReading, View
 from graders_engine.view.folders.lines import Written, last_write
@@ -57,6 +58,8 @@ class Overviews:
         needs = grader.needs
         provenance = Provenance(run.path, run.meta, view.data)
         problem = _data_problem(run, provenance)
+        if made["sections_below_reason"] and not problem:  # the texts have come since
+            made = self._made(view, run, run_id, with_texts=True)
         below = made["sections_below_reason"]
         return {
             "run": view.source(request).run_json(run_id),
@@ -77,14 +80,22 @@ class Overviews:
             "grader_problem": grader.problem,
         }
 
-    def _made(self, view: View, run: OpenRun, run_id: str) -> dict[str, Any]:
+    def _made(
+        self, view: View, run: OpenRun, run_id: str, *, with_texts: bool = False
+    ) -> dict[str, Any]:
         """The numbers and sections of a run.
+
+        Args:
+            view: the page.
+            run: which is open.
+            run_id: the run's name on the page.
+            with_texts: whether those do not count that were made before there were texts.
 
         Raises:
             StillReading: they are being made, or wait for their turn.
         """
         files = _files_of(run)
-        key = (run_id, run.path, view.data, files)
+        key = (run_id, run.path, view.data, files, with_texts)
         with self._lock:
             if (future := self._kept.get(key)) is None:
                 future = self._begun(key, view, run, run_id, files)
@@ -184,7 +195,7 @@ def _data_problem(run: OpenRun, provenance: Provenance) -> str:
         problem = run.data_problem
     except DataSetError as error:
         problem = str(error)
-    return provenance.without_folders(problem)
+    return without_paths(provenance.without_folders(problem))
 
 
 def _data_bytes(run: OpenRun) -> int | None:

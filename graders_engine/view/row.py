@@ -10,6 +10,7 @@ from urllib.parse import quote
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow, Mistake
+from graders_engine.files import without_paths
 from graders_engine.graders.templates import templates_in
 from graders_engine.language.scope import Scope
 from graders_engine.report.explain import explain_template
@@ -165,7 +166,7 @@ def recorded_json(result: ResultLine, keys: Sequence[str]) -> dict[str, Any]:
 
 def plain_problem(view: View, run: OpenRun, problem: str) -> str:
     """A sentence about a run's data with the names of files alone."""
-    return Provenance(run.path, run.meta, view.data).without_folders(problem)
+    return without_paths(Provenance(run.path, run.meta, view.data).without_folders(problem))
 
 
 def row_text(view: View, run: OpenRun, index: int) -> RowText:

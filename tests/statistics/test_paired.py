@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no type information
 
+from graders_engine.statistics.correlation import kendall, pearson, spearman
 from graders_engine.statistics.estimate import Floats
 from graders_engine.statistics.paired import SAMPLED_GROUPS, Paired, estimate_difference, paired
 
@@ -109,13 +110,22 @@ def test_the_interval_of_rewards_that_all_moved_is_the_paired_t_tests() -> None:
 
 @given(st.lists(st.tuples(rewards, rewards), min_size=2, max_size=30))
 def test_rank_correlations_are_scipys(pairs: list[tuple[float, float]]) -> None:
-    before, after = np.array(pairs).T
+    before, after = np.array(pairs).T.round(6)
     found = compared(before, after)
     if len(set(before)) == 1 or len(set(after)) == 1:
         assert found.spearman is found.kendall is None
         return
     assert found.spearman == pytest.approx(stats.spearmanr(before, after).statistic, abs=1e-9)
     assert found.kendall == pytest.approx(stats.kendalltau(before, after).statistic, abs=1e-9)
+
+
+def test_rank_correlations_do_not_count_rounding() -> None:
+    before = np.array([0.1 + 0.2, 0.3, 0.1 + 0.2, 0.3, 1.0])
+    after = np.array([0.0, 1.0, 0.0, 1.0, 0.5])
+    found, exact = compared(before, after), compared(before.round(9), after)
+    assert (found.spearman, found.kendall) == (exact.spearman, exact.kendall)
+    assert spearman(before[:4], after[:4]) is kendall(before[:4], after[:4]) is None
+    assert pearson(before[:4], after[:4]) is None
 
 
 def test_wins_ties_and_losses_do_not_count_rounding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.listed_runs import listed_run
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
+from graders_engine.view import cache
 from graders_engine.view.app import view_of_store
 from graders_engine.view.folders.eval_runs import eval_json
 from tests.view.asking import Page
@@ -175,3 +177,21 @@ def test_a_run_whose_counts_are_none_has_no_pass_rate_of_zero(result: str, tmp_p
     found = eval_json(run, tmp_path, has_report=False)
     assert (found["counts"], found["pass_rate"]) == (None, None)
     assert found["notes"] == ["The counts of this run cannot be read."]
+
+
+def test_what_a_server_says_of_a_run_names_no_folder_of_its_machine(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    page = Page(view=view_of_store(store, EngineSettings()))
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.CacheFolder, "publish", full)
+        answer = page.get("runs/evalrun_whole/rows")
+    assert (answer.status, answer.error["code"]) == (422, "data_error")
+    assert "No space left" in answer.error["message"]
+    assert str(tmp_path) not in answer.error["message"]
+    assert str(tmp_path) not in json.dumps(page.json("runs"))

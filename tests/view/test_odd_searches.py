@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from graders_engine.errors import InvalidRequest
 from graders_engine.view.opened import OpenRun
 from graders_engine.view.query import parse_query
-from graders_engine.view.searching import folded
+from graders_engine.view.searching import folded, search
+from graders_engine.view.searching.folding import Child
 from tests.view.asking import Page
 from tests.view.runs_to_open import opened
+from tests.view.test_failures import until
 from tests.view.test_search import asked, own_cache, run_of
 
 __all__ = ["own_cache"]
@@ -46,6 +49,14 @@ def test_a_rows_name_is_found_after_a_search_for_its_beginning(tmp_path: Path) -
         ("[À-Þ]de", ["3#1"]),
         (r"ki[\]ß] ", ["2#1"]),
         ("[ß]$|[t-ÿ]de", ["3#1"]),
+        (r"stra\xdf", ["1#1"]),
+        (r"stra\u00DFe", ["1#1"]),
+        (r"tra[\xe4\U000000df]e", ["1#1"]),
+        (r"m\xdcde", ["3#1"]),
+        (r"m[\xc0-\xff]de", ["3#1"]),
+        (r"\x4d\xdc", ["3#1"]),
+        (r"kis\x73 \x28", ["2#1"]),
+        (r"\\xdf|\x5c", []),
     ],
 )
 def test_an_expression_with_letters_beyond_ascii_finds_texts_in_any_case(
@@ -55,7 +66,7 @@ def test_an_expression_with_letters_beyond_ascii_finds_texts_in_any_case(
     assert names(opened(OpenRun(run_of(tmp_path, rows))), f"/{pattern}/") == found
 
 
-@pytest.mark.parametrize("pattern", ["[^ß]", r"x[^\]À-ÿ]"])
+@pytest.mark.parametrize("pattern", ["[^ß]", r"x[^\]À-ÿ]", r"[^\xdf]"])
 def test_brackets_cannot_leave_out_a_letter_that_is_two_in_another_case(
     pattern: str, tmp_path: Path
 ) -> None:
@@ -140,3 +151,28 @@ def test_a_search_that_cannot_keep_texts_says_so_without_the_folders_of_the_cach
     problem = page.json(f"{address}?q=pear")["search"]["problem"]
     assert problem.startswith("The search ended early: ")
     assert "/" not in problem
+
+
+def test_the_processes_of_a_search_end_when_others_have_taken_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "CPU_S", 1e6)
+    asks: list[Any] = []
+    ask = Child.ask
+
+    def followed(child: Child, task: Any) -> None:
+        ask(child, task)
+        asks.append(task)
+
+    monkeypatch.setattr(Child, "ask", followed)
+    rows = [{"item": {"q": "x"}, "samples": ["a" * 60 + "!"]}]
+    run = opened(OpenRun(run_of(tmp_path, rows)))
+    run.rows(parse_query(urlencode({"q": "/(a+)+$/"})))
+    assert until(
+        lambda: len(asks) == 3
+    )  # what it is, the flags' details, and the text that takes for ever
+    for number in range(search.KEPT):
+        run.rows(parse_query(f"q=word{number}"))
+    threads = threading.enumerate
+    assert until(lambda: not any(each.name == "graders-view-search" for each in threads()))
+    run.close()

@@ -239,3 +239,16 @@ def test_results_that_only_grow_have_an_overview_meanwhile(
     monkeypatch.setattr(overview, "numbers_and_sections", grown_meanwhile)
     page = Page(folder)
     assert until(lambda: page.ask("GET", f"/view/api/{RUN}").status == 200)
+
+
+def test_an_overview_has_the_texts_of_a_data_set_that_was_brought_back(tmp_path: Path) -> None:
+    (folder := tmp_path / "runs").mkdir()
+    data = write_data(tmp_path, [{"item": {}, "model_sample": f"text-{n}"} for n in range(4)])
+    meta = {"grader": grader("g"), "data": {"path": str(data)}, "settings": {}}
+    write_run(folder, lines(0.5), **meta)
+    away = data.rename(tmp_path / "away.jsonl")
+    page = Page(folder)
+    assert "text-0" not in json.dumps(page.json(RUN)["sections"])
+    away.rename(data)
+    assert until(lambda: not page.json(RUN)["data"]["problem"])
+    assert "text-0" in json.dumps(page.json(RUN)["sections"])

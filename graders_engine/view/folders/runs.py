@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from graders_engine.errors import Mistake
 from graders_engine.evals.run.place import RESULTS
+from graders_engine.files import without_paths
 from graders_engine.server.responses import Refused
 from graders_engine.storage.listed_runs import ListedRun
 from graders_engine.storage.store import Store
@@ -230,8 +231,8 @@ class StoreRuns:
         raise Refused(403, Mistake(message, code="read_only"))
 
     def plain(self, text: str) -> str:
-        """A sentence without the folder of the store."""
-        return text.replace(f"{self._store.folder}{os.sep}", "")
+        """A sentence without the folders of the server's machine."""
+        return without_paths(text.replace(f"{self._store.folder}{os.sep}", ""))
 
     def _of(self, run_id: str) -> ListedRun:
         listed = self._store.runs.listed(self._project, run_id)

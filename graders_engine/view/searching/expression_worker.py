@@ -57,7 +57,8 @@ def _limit(cpu_s: float) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, cpu_s)
 
 
-_PARTS = re.compile(r"\\?.", re.DOTALL)
+_ESCAPED = r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}"
+_PARTS = re.compile(rf"{_ESCAPED}|\\?.", re.DOTALL)
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -69,7 +70,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """
     found: list[str] = []
     opened = -1  # where the brackets begin that this part is in
-    for part in _PARTS.findall(pattern):
+    for part in map(_plain, _PARTS.findall(pattern)):
         if opened < 0:
             opened = len(found) if part == "[" else -1
             found.append(part if part.isascii() else _folded(part[-1]))
@@ -79,6 +80,12 @@ def compiled(pattern: str) -> re.Pattern[str]:
             found[opened:] = _brackets(found[opened:])
             opened = -1
     return re.compile("".join(found), re.IGNORECASE | re.MULTILINE)
+
+
+def _plain(part: str) -> str:
+    """A part of an expression; of the number of a letter beyond ASCII, the letter."""
+    number = int(f"0x{part[2:]}", 0) if re.fullmatch(_ESCAPED, part) else 0
+    return chr(number) if 128 <= number <= sys.maxunicode else part
 
 
 def _folded(letter: str) -> str:

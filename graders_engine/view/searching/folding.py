@@ -90,6 +90,10 @@ class Child:
                 return
             yield json.loads(line)
 
+    def kill(self) -> None:
+        """End it without waiting for that; `stop` is to follow."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End it."""
         self._process.kill()

@@ -104,8 +104,10 @@ class Search:
         return self.done and time.monotonic() > self._again_at
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and at once the processes that try its expressions."""
         self._asked = -math.inf
+        for child in list(self._children.values()):
+            child.kill()
 
     def _run(self) -> None:
         try:
@@ -139,6 +141,7 @@ class Search:
         for term in self.terms:
             if term.pattern:
                 self._children[term] = Child(MATCHES, [term.pattern, CPU_S])
+                self._require_wanted()
         outside = [self._outside(term) for term in self.terms]
         self.mask |= np.logical_and.reduce(outside)
         while not self._texts.wait(0.1):
@@ -189,6 +192,7 @@ class Search:
                 hits = np.zeros(count, bool)
                 hits[answer] = True
                 return hits
+        self._require_wanted()
         raise Stopped
 
     def _look(
