@@ -47,7 +47,7 @@ LOCKED = 75
 TRAINER = "graders_engine.training.trl_trainer:TRLTrainer"
 WATCH_S, BEAT_S = 0.2, 1.0
 """Seconds between two looks at what is wanted, and between two notes of its life."""
-END_S = 5.0
+END_S = 2.0
 """How long a cancelled job's training may take to end; then the system ends it."""
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""

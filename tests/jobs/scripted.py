@@ -21,8 +21,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from graders_engine.training.trainer import (
     JobSpec,
@@ -49,7 +52,12 @@ class ScriptedTrainer:
         script = json.loads(str(spec.hyperparameters.get("script", "{}")))
         if "kill" in script and not Path(KILLED).exists():
             sys.addaudithook(killer(*script["kill"]))
-        Run(spec, resumed, report, script).train()
+        with suppress(Returned):
+            Run(spec, resumed, report, script).train()
+
+
+class Returned(Exception):
+    """Raised to return from `train` too early."""
 
 
 class Run:
@@ -63,6 +71,7 @@ class Run:
         self.steps = int(spec.hyperparameters["steps"])
         self.interval = int(spec.hyperparameters["eval_interval"])
         self.step = 0
+        Path("given.json").write_bytes(msgspec.json.encode([spec, dict(os.environ)]))
         self.weights = hashlib.sha256(f"seed {spec.seed}".encode()).hexdigest()
         if resumed is not None:
             self.step = resumed.step
@@ -84,6 +93,8 @@ class Run:
 
     def one_step(self, step: int) -> None:
         sys.audit("trainer", f"step {step} begins")
+        if self.script.get(str(step)) == "return":
+            raise Returned
         weights = hashlib.sha256(f"{self.weights} {step}".encode()).hexdigest()
         rewards = [int(weights[8 * n : 8 * n + 8], 16) / 2**32 for n in range(ROWS)]
         mean = sum(rewards) / ROWS
@@ -100,6 +111,8 @@ class Run:
         validates = step % self.interval == 0
         valid = {name: value / 2 for name, value in values.items()} if validates else {}
         local = {"frac_zero_std": self.script.get("frac_zero_std", 0.0)}
+        if self.script.get(str(step)) == "skip a step":
+            step += 1
         self.report.step(StepReport(step, values, valid, 10 * step, {"local": local}))
         sys.audit("trainer", f"reported {step}")
         self.step, self.weights = step, weights
@@ -133,9 +146,12 @@ def act(action: str | None, step: int) -> None:
     """Do what the script says at a step, unless that is over."""
     if action is None or Path(AGAIN).exists():
         return
+    if action in ("return", "skip a step"):
+        return
     actions: dict[str, Callable[[], object]] = {
         "stall": stall,
         "stall deaf": stall_deaf,
+        "stop itself": stop_itself,
         "slow": lambda: time.sleep(0.2),
         "die": die,
         "die once": lambda: die_once(step),
@@ -169,6 +185,12 @@ def stall_deaf() -> None:
     """Wait as what knows no interrupt, with a process of its own."""
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     stall()
+
+
+def stop_itself() -> None:
+    """Be as a process that the system does not let run."""
+    Path("stalled").touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def fail() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from graders_engine.storage.pages import Page
-from tests.jobs.conftest import ROOT
 from tests.jobs.made import PROJECT, STEPS, TRAINER, Bench, made_of
 from tests.jobs.scripted import KILLED
 
@@ -42,17 +41,6 @@ ALL_MOMENTS = {
 COUNT = int(os.environ.get("GRADERS_KILLS", "4"))
 """Moments of each kind of kill; `.ci/nightly` has more."""
 MOMENTS = list(ALL_MOMENTS)[:: max(1, len(ALL_MOMENTS) // COUNT)]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a job makes to which nothing happens."""
-    bench = Bench(tmp_path_factory.mktemp("whole") / "store")
-    with pytest.MonkeyPatch.context() as patched, bench.store:
-        patched.setenv("PYTHONPATH", str(ROOT))
-        job_id = bench.job()
-        assert bench.finish(job_id).status == "succeeded"
-        return made_of(bench, job_id)
 
 
 def check(bench: Bench, job_id: str, whole: dict[str, Any]) -> None:
