@@ -131,6 +131,7 @@ class Run:
         action = None if Path(AGAIN).exists() else self.script.get(f"write {self.step}")
         if action == "no weights":
             return
+        (folder / "model" / "more").write_bytes(b"0" * int(self.script.get("weights bytes", 0)))
         with (folder / "model" / "weights").open("w") as file:
             file.write(self.weights[:32])
             file.flush()
@@ -150,7 +151,9 @@ def act(action: str | None, step: int) -> None:
         return
     actions: dict[str, Callable[[], object]] = {
         "stall": stall,
+        "stall until it is full": stall_until_it_is_full,
         "stall deaf": stall_deaf,
+        "fork and die once": lambda: fork_and_die_once(step),
         "stop itself": stop_itself,
         "slow": lambda: time.sleep(0.2),
         "die": die,
@@ -174,10 +177,26 @@ def die_once(step: int) -> None:
         die()
 
 
+def fork_and_die_once(step: int) -> None:
+    """Die, with a process left that has all open files, as loaders of data are."""
+    if not Path(f"died-{step}").exists() and os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    die_once(step)
+
+
 def stall() -> None:
     """Wait until the script is over."""
     Path("stalled").touch()
     while not Path(AGAIN).exists():
+        time.sleep(0.02)
+
+
+def stall_until_it_is_full() -> None:
+    """Wait until the test, two folders above the store, has filled the disk."""
+    Path("stalled").touch()
+    filled = Path.cwd().parents[2].parent / "filled"
+    while not filled.exists():
         time.sleep(0.02)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -37,10 +38,11 @@ ALL_MOMENTS = {
     "the last step without its weights": ("trainer", "reported 20"),
     "results without their files": ("os.rename", "results.json"),
     "a file without its row": ("os.rename", "/files/file-"),
+    "files without the job's end": ("os.remove", "/reserve"),
 }
 COUNT = int(os.environ.get("GRADERS_KILLS", "4"))
 """Moments of each kind of kill; `.ci/nightly` has more."""
-MOMENTS = list(ALL_MOMENTS)[:: max(1, len(ALL_MOMENTS) // COUNT)]
+MOMENTS = list(ALL_MOMENTS)[:: math.ceil(len(ALL_MOMENTS) / COUNT)]
 
 
 def check(bench: Bench, job_id: str, whole: dict[str, Any]) -> None:

@@ -160,5 +160,11 @@ def test_a_job_of_several_devices_is_started_by_the_launcher(bench: Bench, tmp_p
     assert launched.read_text().splitlines() == [
         "-m", "accelerate.commands.launch", "--config_file", "/etc/two.yaml",
         "-m", "graders_engine.jobs.worker", os.fspath(bench.folder.absolute()), job_id,
-        "--trainer", TRAINER,
+        "--own-group", "--trainer", TRAINER,
     ]  # fmt: skip
+
+
+def test_what_a_dead_worker_has_left_with_its_lock_is_ended(bench: Bench) -> None:
+    job_id = bench.job({"3": "fork and die once"})
+    assert bench.finish(job_id).status == "succeeded"
+    assert len(bench.messages(job_id, "warn")) == 1
