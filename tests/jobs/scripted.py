@@ -155,7 +155,6 @@ def act(action: str | None, step: int) -> None:
         "stall deaf": stall_deaf,
         "fork and die once": lambda: fork_and_die_once(step),
         "stop itself": stop_itself,
-        "slow": lambda: time.sleep(0.2),
         "die": die,
         "die once": lambda: die_once(step),
         "fail": fail,
