@@ -1,0 +1,1 @@
+"""Fine-tuning: what trains a model, behind one port. Only functions import torch, trl and transformers."""
