@@ -37,8 +37,8 @@ def as_json(settings: EngineSettings) -> bytes:
     ]
     if objects:
         raise InvalidRequest(
-            f"Runs of evals and jobs are processes of their own, which cannot use an object as {objects[0]}: give "
-            "its name or address."
+            f"Runs of evals and jobs are processes of their own, which cannot use an object as {objects[0]}: "
+            "give its name or address."
         )
     limits = None if settings.limits is None else dataclasses.asdict(settings.limits)
     return strict_json.encode({**given, "limits": limits, "judges": _judges_json(judges)})
