@@ -14,11 +14,10 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest
 from graders_engine.outcome import Blame, RowOutcome, Usage, total_usage
 from graders_engine.settings_json import from_json
-from graders_engine.training.rows import Row, bad_row
+from graders_engine.training.rows import Row, Split, bad_row
 from graders_engine.training.trainer import (
     JobSpec,
     Rollout,
-    Split,
     TrainingFailed,
     TrainingPaused,
 )

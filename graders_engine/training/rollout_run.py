@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+from graders_engine.outcome import Flag
 from graders_engine.training.reward import Rewards, Tally
-from graders_engine.training.rows import Row
+from graders_engine.training.rows import Row, Split
 from graders_engine.training.run import Run
 from graders_engine.training.schedule import Schedule
 from graders_engine.training.step_data import step_data
-from graders_engine.training.trainer import JobSpec, Report, Split, StepReport
+from graders_engine.training.trainer import JobSpec, Report, StepReport
 
-SILENT_STEPS = 5
-"""After so many steps in which no prompt had two different rewards people hear of it."""
 _MOST_CLIPPED = 0.5
 
 
@@ -46,7 +45,6 @@ class RolloutRun(Run):
         self._tokenizer = tokenizer
         self._tallies: dict[Split, Tally] = {}
         self._sampled = 0
-        self._silent = int(memory.get("silent", 0))
         self._has_warned_of_length = bool(memory.get("has_warned_of_length"))
         parts = rewards.compiled.spec.parts()
         self._graders = {"": rewards.compiled.spec.name or "grader"}
@@ -102,16 +100,18 @@ class RolloutRun(Run):
         return self._sampled
 
     def numbers(self, logs: Mapping[str, Any]) -> dict[str, float]:
-        """The mean reward; of an evaluation also the share of completions that cannot be read."""
+        """The mean reward beside what all methods have."""
         found = super().numbers(logs)
         reward = self._tallies["train"].reward_mean
         return found if reward is None else {**found, "reward_mean": reward}
 
     def valid_numbers(self, logs: Mapping[str, Any]) -> dict[str, float]:
-        """The mean reward; without it where an outage left out too many."""
+        """The mean reward, and the share of completions that cannot be read; neither in an outage."""
         tally = self._tallies["valid"]
         reward = tally.reward_mean
-        return {} if reward is None or tally.has_outage else {"reward_mean": reward}
+        if reward is None or tally.has_outage:
+            return {}
+        return {"reward_mean": reward, "parse_error_mean": tally.flag_mean(Flag.SAMPLE_PARSE)}
 
     def data(self, seconds: Mapping[str, float], local: Mapping[str, float]) -> dict[str, Any]:
         """What the metrics event says beside the numbers."""
@@ -123,7 +123,6 @@ class RolloutRun(Run):
             [rollout for tally in self._tallies.values() for rollout in tally.rollouts]
         )
         super().send(report)
-        self._warn_of_silence(report)
         self._warn_of_length(report)
 
     def evaluated(self, control: Any) -> None:
@@ -138,19 +137,8 @@ class RolloutRun(Run):
         return {
             **super().memory(),
             "window": list(self._rewards.window),
-            "silent": self._silent,
             "has_warned_of_length": self._has_warned_of_length,
         }
-
-    def _warn_of_silence(self, report: StepReport) -> None:
-        is_silent = report.data["local"].get("frac_zero_std") == 1
-        self._silent = self._silent + 1 if is_silent else 0
-        if self._silent == SILENT_STEPS:
-            self.report.warn(
-                f"In {SILENT_STEPS} steps no prompt had two completions with different rewards, so nothing "
-                "could be learned from them: the grader may be too hard or too easy for the model.",
-                {"step": report.step},
-            )
 
     def _warn_of_length(self, report: StepReport) -> None:
         clipped = report.data["local"].get("clipped_ratio", 0)

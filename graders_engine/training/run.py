@@ -49,6 +49,9 @@ class Run:
     Attributes:
         trainer: TRL's; set before it trains.
         paused: why the job pauses when the step has ended; empty if it does not.
+        trained_tokens: so far.
+        kept_step: the step of the newest checkpoint; 0 without one.
+        save_tokenizer: writes the model's tokenizer into a folder.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Run:
         self.trainer: Any = None
         self.paused = ""
         self.trained_tokens = int(memory.get("trained_tokens", 0))
-        self.kept_step = -1
+        self.kept_step = 0
         self._train: dict[str, Any] = {}
         self._valid: dict[str, Any] = {}
         self._valid_of_step: dict[str, float] = {}
@@ -233,7 +236,7 @@ class Run:
 
     def keep_what_was_trained(self) -> None:
         """Make a checkpoint of the last whole step, in the middle of the one behind it."""
-        if self.trainer.state.global_step in (0, self.kept_step) or self._random is None:
+        if self.trainer.state.global_step == self.kept_step or self._random is None:
             return
         _set_random_state(self._random)
         self._valid_of_step = {}

@@ -17,7 +17,7 @@ class Schedule:
     """The steps of a job.
 
     Attributes:
-        order: positions of rows, those of each step after each other: all epochs, each in an order of its own.
+        order: positions of rows, those of each step after each other: all epochs, each in its own order.
             A data set that is unrolled like this can be resumed in any epoch, without a difference.
         batch_size: rows of a step; the last step may have fewer.
         group: completions of each row in a step of a reinforcement job.

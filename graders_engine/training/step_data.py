@@ -9,7 +9,7 @@ import msgspec
 
 from graders_engine.outcome import Flag, Usage, total_usage
 from graders_engine.training.reward import Tally, mean
-from graders_engine.training.trainer import Split
+from graders_engine.training.rows import Split
 
 _ENDING = "_error"
 

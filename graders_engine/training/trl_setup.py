@@ -7,10 +7,10 @@ from typing import Any
 
 from graders_engine.training import base_model
 from graders_engine.training.chat import Chat
-from graders_engine.training.rows import Labelled, Pair
+from graders_engine.training.rows import Labelled, Pair, Split
 from graders_engine.training.run import Run
 from graders_engine.training.schedule import Schedule, largest_part
-from graders_engine.training.trainer import JobSpec, Split
+from graders_engine.training.trainer import JobSpec
 
 _LARGE = 300_000_000
 """Larger models compute their inner numbers twice rather than keep them."""

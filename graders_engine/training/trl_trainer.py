@@ -13,7 +13,7 @@ from graders_engine.training import base_model, trl_setup
 from graders_engine.training.chat import Chat
 from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
-from graders_engine.training.rows import Row, converted, labelled, pair, prompt_of, read_rows
+from graders_engine.training.rows import Row, Split, converted, labelled, pair, prompt_of, read_rows
 from graders_engine.training.run import Run, memory_of, state_of, versions
 from graders_engine.training.schedule import Schedule, schedule_of
 from graders_engine.training.trainer import (
@@ -21,7 +21,6 @@ from graders_engine.training.trainer import (
     Plan,
     Report,
     Resumed,
-    Split,
     TrainingFailed,
     TrainingPaused,
 )
@@ -51,6 +50,7 @@ class TRLTrainer:
             output = stack.enter_context(tempfile.TemporaryDirectory(prefix="graders-train-"))
             memory = {} if resumed is None else memory_of(resumed.folder)
             run, trainer = _prepared(spec, rows, report, memory, stack, output)
+            run.kept_step = 0 if resumed is None else resumed.step
             report.plan(_plan(run, trainer, len(rows["train"]), parameters))
             _warn_of_versions(memory, report)
             _train(run, trainer, resumed)

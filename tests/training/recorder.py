@@ -22,12 +22,20 @@ class Recorder:
         pause_at: the step behind which the job is to pause.
         cancel_at: the step behind which it is to be cancelled.
         die_at: the step whose report kills the worker.
+        resumed: the step of the checkpoint from which the job is resumed.
     """
 
     def __init__(
-        self, folder: Path, *, pause_at: int = 0, cancel_at: int = 0, die_at: int = 0
+        self,
+        folder: Path,
+        *,
+        pause_at: int = 0,
+        cancel_at: int = 0,
+        die_at: int = 0,
+        resumed: int = 0,
     ) -> None:
         self.folder = folder
+        self._resumed = resumed
         self._pause_at, self._cancel_at, self._die_at = pause_at, cancel_at, die_at
         self.plans: list[Plan] = []
         self.warnings: list[str] = []
@@ -37,13 +45,11 @@ class Recorder:
 
     @property
     def wanted(self) -> Wanted:
-        # TRL asks after a step was trained and before it is reported.
-        step = (self.steps[-1].step if self.steps else self._before) + 1
+        # It is asked when a step was trained, before the step is reported.
+        step = (self.steps[-1].step if self.steps else self._resumed) + 1
         if step == self._pause_at:
             return "paused"
         return "cancelled" if step == self._cancel_at else ""
-
-    _before = 0
 
     def plan(self, plan: Plan) -> None:
         self.plans.append(plan)
@@ -62,7 +68,7 @@ class Recorder:
     def checkpoint(
         self, step: int, write: Callable[[Path], None], valid: dict[str, float], *, final: bool
     ) -> None:
-        assert step == (self.steps[-1].step if self.steps else 0)
+        assert step == (self.steps[-1].step if self.steps else self._resumed)
         made = self.folder / f"tmp-step-{step}"
         made.mkdir(parents=True)
         write(made)

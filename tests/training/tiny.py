@@ -1,4 +1,4 @@
-"""A model of about 100,000 parameters with random weights, and a tokenizer of one token a byte: made in a second."""
+"""A model of about 100,000 random parameters, and a tokenizer of one token a byte: made in a second."""
 
 from __future__ import annotations
 
