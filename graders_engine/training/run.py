@@ -260,6 +260,7 @@ class Run:
             arguments.output_dir = usual
         state, model = folder / _STATE, folder / "model"
         made.rename(state)
+        (state / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
         (state / _MEMORY).write_text(json.dumps(self.memory()), encoding="utf-8")
         model.mkdir()
         for path in state.iterdir():
