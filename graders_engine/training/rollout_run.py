@@ -145,7 +145,7 @@ class RolloutRun(Run):
         if clipped > _MOST_CLIPPED and not self._has_warned_of_length:
             self._has_warned_of_length = True
             self.report.warn(
-                f"In step {report.step}, {clipped:.0%} of the completions were cut off at the limit of "
+                f"{clipped:.0%} of the completions of step {report.step} were cut off at the limit of "
                 f"{self.spec.max_completion_tokens} tokens.",
                 {"step": report.step, "clipped_ratio": clipped},
             )

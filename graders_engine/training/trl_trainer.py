@@ -24,6 +24,7 @@ from graders_engine.training.trainer import (
     TrainingFailed,
     TrainingPaused,
 )
+from graders_engine.training.wandb_report import WandbReport
 
 _CONVERTED: dict[str, Callable[[Chat, dict[str, Any], int], Any]] = {
     "supervised": labelled,
@@ -47,6 +48,8 @@ class TRLTrainer:
         rows = _rows_of(spec)
         base_model.set_threads(parameters)
         with ExitStack() as stack:
+            if spec.wandb is not None:
+                report = stack.enter_context(WandbReport(spec, report))
             output = stack.enter_context(tempfile.TemporaryDirectory(prefix="graders-train-"))
             memory = {} if resumed is None else memory_of(resumed.folder)
             run, trainer = _prepared(spec, rows, report, memory, stack, output)

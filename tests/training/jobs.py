@@ -18,7 +18,7 @@ MANY_E = {
     "    text = sample['output_text']\n"
     "    return 0.8 * text.count('e') / max(1, len(text)) + 0.2 * ('e' in text)\n",
 }
-TURNS = {
+TURNS: dict[str, Any] = {
     "messages": [
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "abc", "weight": 0},
@@ -26,7 +26,7 @@ TURNS = {
         {"role": "assistant", "content": "def"},
     ]
 }
-PREFERENCE = {
+PREFERENCE: dict[str, Any] = {
     "input": {"messages": [{"role": "user", "content": "a"}]},
     "preferred_output": [{"role": "assistant", "content": "yes"}],
     "non_preferred_output": [{"role": "assistant", "content": "no!"}],
