@@ -22,10 +22,10 @@ _TAG = "graders-engine"
 
 
 class WandbReport:
-    """A report that also logs the steps to a run of wandb; a context, since the run has to be finished.
+    """A report that also logs the steps to a run of wandb; a context, since the run must be finished.
 
-    With WANDB_API_KEY the run is online. Without it, or where there is no connection, it is a folder in `wandb` of
-    the current folder, which is a job's in its worker.
+    With WANDB_API_KEY the run is online. Without it, or where there is no connection, it is a folder in
+    `wandb` of the current folder, which is a job's in its worker.
 
     Args:
         spec: of the job.
@@ -76,8 +76,12 @@ class WandbReport:
         at: TracebackType | None,
     ) -> None:
         self._run.finish(exit_code=0 if kind is None else 1)
+        self._wandb.teardown()  # it ends when all is on the disk
 
     def _begun(self, mode: str) -> Any:
+        # Also in the environment: before it reads its settings wandb would tell its makers of this run.
+        os.environ["WANDB_MODE"] = mode
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         tags = [*(self._settings.get("tags") or []), _TAG, f"{_TAG}/{self._spec.id}"]
         return self._wandb.init(
             project=self._settings.get("project"),

@@ -19,6 +19,9 @@ def test_without_a_key_the_run_is_written_beside_the_job_and_a_warning_names_how
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    for name in ("WANDB_MODE", "WANDB_ERROR_REPORTING"):
+        monkeypatch.setenv(name, "")  # so that what the job sets is undone
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     integration = {"type": "wandb", "wandb": {"project": "mine", "tags": ["a"]}}
     spec = job(base, tmp_path, "supervised", [TURNS] * 4, wandb=integration)
