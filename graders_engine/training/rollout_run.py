@@ -13,7 +13,7 @@ from graders_engine.training.rows import Row, Split
 from graders_engine.training.run import Run
 from graders_engine.training.schedule import Schedule
 from graders_engine.training.step_data import step_data
-from graders_engine.training.trainer import JobSpec, Report, StepReport
+from graders_engine.training.trainer import JobSpec, Report, StepReport, TrainingFailed
 
 _MOST_CLIPPED = 0.5
 
@@ -44,7 +44,6 @@ class RolloutRun(Run):
         self._rewards, self._rows = rewards, rows
         self._tokenizer = tokenizer
         self._tallies: dict[Split, Tally] = {}
-        self._sampled = 0
         self._has_warned_of_length = bool(memory.get("has_warned_of_length"))
         parts = rewards.compiled.spec.parts()
         self._graders = {"": rewards.compiled.spec.name or "grader"}
@@ -66,14 +65,36 @@ class RolloutRun(Run):
         ]
         if split == "train":
             self.part_took("sampling", self.since_begun)
-            self._tallies = {"train": Tally()}
-            self._sampled = sum(map(len, completion_ids)) + sum(self._tokens[one] for one in row)
+            self._tallies = {}
+        tokens = sum(map(len, completion_ids)) + sum(self._tokens[one] for one in row)
+        found, tallies = self._graded(Tally(tokens=tokens), step, split, rows, samples)
         tally = self._tallies.setdefault(split, Tally())
-        rewards = self._rewards.grade(tally, step, split, rows, samples)
+        for one in tallies:
+            tally.add(one)
         if split == "train":
             self.part_took("grading", monotonic() - begun)
             self._rewards.require_sense(tally)
-        return rewards
+        return found
+
+    def _graded(
+        self, tally: Tally, step: int, split: Split, rows: list[Row], samples: list[Any]
+    ) -> tuple[list[float | None], list[Tally]]:
+        """The rewards of this process's samples, and the tallies of all processes."""
+        from accelerate.utils import gather_object
+
+        failed: TrainingFailed | None = None
+        found: list[float | None] = []
+        try:
+            found = self._rewards.grade(tally, step, split, rows, samples)
+        except TrainingFailed as error:
+            failed = error
+        # All have to know: none may wait for one that has ended.
+        own = tally, failed and (failed.code, failed.message, failed.param)
+        gathered: list[tuple[Tally, Any]] = gather_object([own])
+        for _, arguments in gathered:
+            if arguments:
+                raise TrainingFailed(*arguments)
+        return found, [one for one, _ in gathered]
 
     def _sample(self, row: Row, text: str, ids: Sequence[int]) -> Any:
         """A completion as the grader sees it: a text, or an object where it calls tools."""
@@ -97,7 +118,7 @@ class RolloutRun(Run):
 
     def tokens_of(self, step: int) -> int:
         """The tokens of the step's prompts, one for each completion, and of the completions."""
-        return self._sampled
+        return self._tallies["train"].tokens
 
     def numbers(self, logs: Mapping[str, Any]) -> dict[str, float]:
         """The mean reward beside what all methods have."""

@@ -258,6 +258,9 @@ class Run:
             self._save(self.trainer.model, None)
         finally:
             arguments.output_dir = usual
+        self.trainer.accelerator.wait_for_everyone()
+        if not self.trainer.is_world_process_zero():
+            return
         state, model = folder / _STATE, folder / "model"
         made.rename(state)
         (state / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads

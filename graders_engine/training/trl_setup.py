@@ -10,7 +10,7 @@ from graders_engine.training.chat import Chat
 from graders_engine.training.rows import Labelled, Pair, Split
 from graders_engine.training.run import Run
 from graders_engine.training.schedule import Schedule, largest_part
-from graders_engine.training.trainer import JobSpec
+from graders_engine.training.trainer import JobSpec, TrainingFailed
 
 _LARGE = 300_000_000
 """Larger models compute their inner numbers twice rather than keep them."""
@@ -111,10 +111,20 @@ def _usual(spec: JobSpec, schedule: Schedule, output: str) -> dict[str, Any]:
 
 def _batches(rows: int, tokens: int, chat: Chat) -> dict[str, int]:
     """How the rows of a step are shared out, by the memory there is."""
-    at_once = largest_part(rows, base_model.rows_at_once(tokens, len(chat.tokenizer)))
+    from accelerate import PartialState
+
+    processes = PartialState().num_processes
+    if rows % processes:
+        raise TrainingFailed(
+            "invalid_value",
+            f"A step has {rows} rows, which {processes} processes cannot share: change batch_size.",
+            "batch_size",
+        )
+    share = rows // processes
+    at_once = largest_part(share, base_model.rows_at_once(tokens, len(chat.tokenizer)))
     return {
         "per_device_train_batch_size": at_once,
-        "gradient_accumulation_steps": rows // at_once,
+        "gradient_accumulation_steps": share // at_once,
         "per_device_eval_batch_size": at_once,
     }
 

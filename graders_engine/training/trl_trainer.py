@@ -11,6 +11,7 @@ from typing import Any
 
 from graders_engine.training import base_model, trl_setup
 from graders_engine.training.chat import Chat
+from graders_engine.training.launched import train_in_processes
 from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
 from graders_engine.training.rows import Row, Split, converted, labelled, pair, prompt_of, read_rows
@@ -43,20 +44,29 @@ class TRLTrainer:
             TrainingFailed: the job cannot be done.
             TrainingPaused: it cannot be done now.
         """
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a base model is a folder
-        parameters = base_model.parameters_of(Path(spec.model_path))
-        rows = _rows_of(spec)
-        base_model.set_threads(parameters)
         with ExitStack() as stack:
             if spec.wandb is not None:
                 report = stack.enter_context(WandbReport(spec, report))
-            output = stack.enter_context(tempfile.TemporaryDirectory(prefix="graders-train-"))
-            memory = {} if resumed is None else memory_of(resumed.folder)
-            run, trainer = _prepared(spec, rows, report, memory, stack, output)
-            run.kept_step = 0 if resumed is None else resumed.step
-            report.plan(_plan(run, trainer, len(rows["train"]), parameters))
-            _warn_of_versions(memory, report)
-            _train(run, trainer, resumed)
+            if spec.accelerate is not None:
+                train_in_processes(spec, resumed, report)
+            else:
+                train_here(spec, resumed, report)
+
+
+def train_here(spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
+    """Train in this process, and in those that were started with it. Raises: as `TRLTrainer.train`."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a base model is a folder
+    parameters = base_model.parameters_of(Path(spec.model_path))
+    rows = _rows_of(spec)
+    base_model.set_threads(parameters)
+    with ExitStack() as stack:
+        output = stack.enter_context(tempfile.TemporaryDirectory(prefix="graders-train-"))
+        memory = {} if resumed is None else memory_of(resumed.folder)
+        run, trainer = _prepared(spec, rows, report, memory, stack, output)
+        run.kept_step = 0 if resumed is None else resumed.step
+        report.plan(_plan(run, trainer, len(rows["train"]), parameters))
+        _warn_of_versions(memory, report)
+        _train(run, trainer, resumed)
 
 
 def _rows_of(spec: JobSpec) -> dict[Split, list[Row]]:
