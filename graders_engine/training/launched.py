@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ def train_in_processes(spec: JobSpec, resumed: Resumed | None, report: Report) -
     with tempfile.TemporaryDirectory(prefix="graders-ranks-") as folder:
         address = str(Path(folder) / "socket")
         with Listener(address, "AF_UNIX") as listener, _started(spec, address) as process:
-            ranks = _connected(listener, process, (spec, resumed))
+            ranks = _connected(listener, process, (os.getpid(), spec, resumed))
             Served(report, ranks).serve()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_S)
@@ -51,13 +50,17 @@ def _started(spec: JobSpec, address: str) -> Iterator[subprocess.Popen[bytes]]:
         *("-m", "graders_engine.training.rank", address),
     ]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - of this machine
+    process = subprocess.Popen(command, env=environment)  # noqa: S603 - of this machine
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        # The launcher ends what it started; where it cannot, they end themselves when it has gone.
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _connected(

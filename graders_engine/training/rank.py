@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -16,6 +19,8 @@ from graders_engine.training.trainer import (
     TrainingPaused,
     Wanted,
 )
+
+_LOOK_S = 0.5
 
 
 class RankReport:
@@ -72,25 +77,48 @@ class RankReport:
         self._worker.recv()
 
 
+def rank_and_processes() -> tuple[int, int]:
+    """The number of this process among those of a job, from 0, and their count; the launcher sets both."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _end_with(of_worker: int) -> None:
+    """End this process, in the middle of a step, when the job's worker has died or the launcher has."""
+    of_launcher = os.getppid()
+    while os.getppid() == of_launcher and _is_alive(of_worker):
+        time.sleep(_LOOK_S)
+    os._exit(1)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def main(address: str) -> None:
     """Train with the other processes."""
-    from accelerate import PartialState
+    import torch
 
     from graders_engine.training.trl_trainer import train_here
 
-    state = PartialState()
+    rank, processes = rank_and_processes()
     with Client(address, "AF_UNIX") as worker:
-        worker.send((state.process_index, state.num_processes))
-        spec, resumed = worker.recv()
+        worker.send((rank, processes))
+        of_worker, spec, resumed = worker.recv()
+        threading.Thread(target=_end_with, args=(of_worker,), daemon=True).start()
         ending: tuple[str, tuple[Any, ...]] = ("done", ())
         try:
-            train_here(spec, resumed, RankReport(worker, first=state.is_main_process))
+            train_here(spec, resumed, RankReport(worker, first=rank == 0))
         except TrainingFailed as error:
             ending = ("failed", (error.code, error.message, error.param))
         except TrainingPaused as error:
             ending = ("paused", (error.reason,))
         worker.send(ending)
-    state.destroy_process_group()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A job in two processes on this machine: as in one, but each has a half of each step."""
+"""A job in two processes on this machine: as in one, but each has a half of each step.
+
+The launcher starts several processes only for GPUs; told to use none, these compute on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from tests.training.jobs import MANY_E, TURNS, job, prompts, trained
 
 CONFIG = """
 compute_environment: LOCAL_MACHINE
-distributed_type: MULTI_CPU
+distributed_type: MULTI_GPU
 num_machines: 1
 num_processes: 2
 machine_rank: 0
