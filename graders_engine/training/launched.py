@@ -47,6 +47,7 @@ def _started(spec: JobSpec, address: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         *(sys.executable, "-P", "-m", "accelerate.commands.launch"),
         *("--config_file", str(spec.accelerate)),
+        *("--main_process_port", "0"),  # any that is free: another job may have the usual one
         *("-m", "graders_engine.training.rank", address),
     ]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
