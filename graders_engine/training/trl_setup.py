@@ -7,7 +7,6 @@ from typing import Any
 
 from graders_engine.training import base_model
 from graders_engine.training.chat import Chat
-from graders_engine.training.rank import rank_and_processes
 from graders_engine.training.rows import Labelled, Pair, Split
 from graders_engine.training.run import Run
 from graders_engine.training.schedule import Schedule, largest_part
@@ -113,7 +112,7 @@ def _usual(spec: JobSpec, schedule: Schedule, output: str) -> dict[str, Any]:
 
 def _batches(rows: int, tokens: int, chat: Chat) -> dict[str, int]:
     """How the rows of a step are shared out, by the memory there is."""
-    _, processes = rank_and_processes()
+    processes = base_model.processes()
     if rows % processes:
         raise TrainingFailed(
             "invalid_value",
