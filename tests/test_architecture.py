@@ -25,6 +25,7 @@ LADDER = [
     {"cli"},
     {"view"},
     {"server", "adapters", "exports"},
+    {"jobs"},
     {"evals"},
     {"report"},
     {"preflight", "training"},
