@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from graders_engine.outcome import Flag
+from graders_engine.training.chat import Chat
 from graders_engine.training.reward import Rewards, Tally
 from graders_engine.training.rows import Row, Split
 from graders_engine.training.run import Run
+from graders_engine.training.samples import sample_of
 from graders_engine.training.schedule import Schedule
 from graders_engine.training.step_data import step_data
 from graders_engine.training.trainer import JobSpec, Report, StepReport, TrainingFailed
@@ -25,6 +26,7 @@ class RolloutRun(Run):
         spec, schedule, report, tokens, memory: as for `Run`; `tokens` are those of the prompts.
         rewards: grades.
         rows: of both files.
+        chat: of the model.
         tokenizer: reads tool calls out of completions.
     """
 
@@ -38,11 +40,12 @@ class RolloutRun(Run):
         *,
         rewards: Rewards,
         rows: Mapping[Split, list[Row]],
+        chat: Chat,
         tokenizer: Any,
     ) -> None:
         super().__init__(spec, schedule, report, tokens, memory)
         self._rewards, self._rows = rewards, rows
-        self._tokenizer = tokenizer
+        self._chat, self._tokenizer = chat, tokenizer
         self._tallies: dict[Split, Tally] = {}
         self._has_warned_of_length = bool(memory.get("has_warned_of_length"))
         parts = rewards.compiled.spec.parts()
@@ -52,7 +55,12 @@ class RolloutRun(Run):
         self.__name__ = "reward"
 
     def __call__(
-        self, completions: Sequence[str], completion_ids: Any, row: Sequence[int], **_: Any
+        self,
+        prompts: Sequence[str],
+        completions: Sequence[str],
+        completion_ids: Any,
+        row: Sequence[int],
+        **_: Any,
     ) -> list[float | None]:
         """The rewards of completions: TRL calls it in each step, and for each batch of an evaluation."""
         begun = monotonic()
@@ -60,8 +68,10 @@ class RolloutRun(Run):
         step = self.trainer.state.global_step + (split == "train")
         rows = [self._rows[split][position] for position in row]
         samples = [
-            self._sample(one, text, ids)
-            for one, text, ids in zip(rows, completions, completion_ids, strict=True)
+            self._sample(one, prompt, text, ids)
+            for one, prompt, text, ids in zip(
+                rows, prompts, completions, completion_ids, strict=True
+            )
         ]
         if split == "train":
             self.part_took("sampling", self.since_begun)
@@ -96,25 +106,10 @@ class RolloutRun(Run):
                 raise TrainingFailed(*arguments)
         return found, [one for one, _ in gathered]
 
-    def _sample(self, row: Row, text: str, ids: Sequence[int]) -> Any:
-        """A completion as the grader sees it: a text, or an object where it calls tools."""
-        if not row.value.get("tools") or not _reads_calls(self._tokenizer):
-            return text
-        from trl.chat_template_utils import parse_response
-
-        message = parse_response(self._tokenizer, list(ids), tools=row.value["tools"])
-        calls = message.get("tool_calls")
-        if not calls:
-            return text
-        content = message.get("content") or ""
-        for number, call in enumerate(calls):
-            call.setdefault("id", f"call_{number}")
-            call["function"]["arguments"] = json.dumps(
-                call["function"]["arguments"], ensure_ascii=False
-            )
-        answer = {"role": "assistant", "content": content, "tool_calls": calls}
-        choice = {"index": 0, "message": answer, "finish_reason": "tool_calls"}
-        return {"output_text": content, "output_tools": calls, "choices": [choice]}
+    def _sample(self, row: Row, prompt: str, text: str, ids: Sequence[int]) -> Any:
+        tools = row.value.get("tools")
+        before = self._chat.ids(prompt) if tools else []
+        return sample_of(self._tokenizer, tools, text, ids, before)
 
     def tokens_of(self, step: int) -> int:
         """The tokens of the step's prompts, one for each completion, and of the completions."""
@@ -170,9 +165,3 @@ class RolloutRun(Run):
                 f"{self.spec.max_completion_tokens} tokens.",
                 {"step": report.step, "clipped_ratio": clipped},
             )
-
-
-def _reads_calls(tokenizer: Any) -> bool:
-    return bool(
-        getattr(tokenizer, "response_template", None) or getattr(tokenizer, "response_schema", None)
-    )

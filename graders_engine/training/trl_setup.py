@@ -23,16 +23,6 @@ def template_options(spec: JobSpec) -> dict[str, Any]:
     return {} if effort == "default" else {_EFFORT: effort}
 
 
-def reads_calls(tokenizer: Any) -> Any:
-    """The same tokenizer; if TRL knows how its model writes calls of tools, it can read them."""
-    from trl.chat_template_utils import add_response_schema
-
-    try:
-        return add_response_schema(tokenizer)
-    except ValueError:
-        return tokenizer
-
-
 def trainer_of(
     spec: JobSpec,
     schedule: Schedule,

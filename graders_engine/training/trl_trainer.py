@@ -15,6 +15,7 @@ from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
 from graders_engine.training.rows import Row, Split, converted, labelled, pair, prompt_of, read_rows
 from graders_engine.training.run import Run, memory_of, state_of, versions
+from graders_engine.training.samples import reads_calls
 from graders_engine.training.schedule import Schedule, schedule_of
 from graders_engine.training.trainer import (
     JobSpec,
@@ -95,9 +96,10 @@ def _prepared(
     if spec.method == "reinforcement":
         rewards = Rewards(spec, memory.get("window", ()))
         stack.callback(rewards.close)
-        tokenizer = trl_setup.reads_calls(base_model.load_tokenizer(spec))
+        tokenizer = reads_calls(base_model.load_tokenizer(spec))
         run = RolloutRun(
-            spec, schedule, report, tokens, memory, rewards=rewards, rows=rows, tokenizer=tokenizer
+            spec, schedule, report, tokens, memory, rewards=rewards, rows=rows, chat=chat,
+            tokenizer=tokenizer,
         )  # fmt: skip
     else:
         run = Run(spec, schedule, report, tokens, memory)
