@@ -47,7 +47,8 @@ class Recorder:
     @property
     def wanted(self) -> Wanted:
         self.require_working()
-        return "paused" if self.steps and self.steps[-1].step == self.pause_after else ""
+        is_asked = self.pause_after and self.steps and self.steps[-1].step >= self.pause_after
+        return "paused" if is_asked else ""
 
     def require_working(self) -> None:
         if self.stopped:
@@ -158,10 +159,15 @@ class TrainerConformance:
     def test_a_pause_is_obeyed_after_its_step_and_a_resume_is_exact(
         self, spec: JobSpec, whole: Recorder, tmp_path: Path
     ) -> None:
-        at = whole.plans[0].total_steps - 3
-        paused = self.trained(spec, tmp_path / "paused", pause_after=at)
+        asked = whole.plans[0].total_steps - 3
+        paused = self.trained(spec, tmp_path / "paused", pause_after=asked)
+        at = paused.steps[-1].step
+        assert at - asked in (
+            0,
+            1,
+        )  # a trainer may look before it reports the step that it has done
         assert paused.calls[-1] == ("checkpoint", at)
-        assert (paused.steps[-1].step, paused.final) == (at, 0)
+        assert paused.final == 0
         resumed = Resumed(at, paused.folder / f"step-{at}")
         rest = self.trained(spec, tmp_path / "rest", resumed)
         assert paused.curve() + rest.curve() == whole.curve()
