@@ -27,7 +27,7 @@ class JobSpec:
         hyperparameters: all resolved, none is `auto`.
         seed: of all random numbers.
         grader: of a reinforcement job.
-        settings: of the engine that grades, as JSON of `evals.run.spec.as_json`. The worker fills it in: it
+        settings: of the engine that grades, as JSON of `settings_json.as_json`. The worker fills it in: it
             may hold keys, which `spec.json` must not.
         wandb: the integration, as it is on the wire; None without one.
         accelerate: path of a configuration of `accelerate launch`; None for one process.
