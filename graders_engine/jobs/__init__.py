@@ -1,1 +1,1 @@
-"""Fine-tuning jobs: their requests, files, states, workers, events and checkpoints; no torch and no HTTP."""
+"""What a fine-tuning job is, without HTTP and without torch: its states, its worker, what looks after it."""

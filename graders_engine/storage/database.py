@@ -73,7 +73,41 @@ CREATE INDEX item_status ON item (run_id, status, seq);
     + _DELETED.format(table="eval", owner="project", updated="old.updated_at")
     + _DELETED.format(table="run", owner="eval_id", updated="old.created_at")
 )
-MIGRATIONS = (_FIRST,)
+_JOBS = (
+    """
+CREATE TABLE job (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL,
+    status TEXT NOT NULL, wanted TEXT NOT NULL, attempt INTEGER NOT NULL, reached INTEGER NOT NULL,
+    metadata TEXT, created_at INTEGER NOT NULL, finished_at INTEGER, request TEXT NOT NULL,
+    spec TEXT NOT NULL, error TEXT, fine_tuned_model TEXT, trained_tokens INTEGER,
+    estimated_finish INTEGER, result_files TEXT NOT NULL, heartbeat REAL
+) STRICT;
+CREATE INDEX job_of_project ON job (project, seq);
+CREATE INDEX job_status ON job (status, seq);
+CREATE INDEX job_wanted ON job (wanted, seq) WHERE wanted != '';
+
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, job_id TEXT NOT NULL,
+    level TEXT NOT NULL, type TEXT NOT NULL, message TEXT NOT NULL, data TEXT, step INTEGER,
+    once TEXT, created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX event_of_job ON event (job_id, seq);
+CREATE UNIQUE INDEX event_once ON event (job_id, once) WHERE once IS NOT NULL;
+CREATE UNIQUE INDEX event_step ON event (job_id, step) WHERE type = 'metrics';
+
+CREATE TABLE checkpoint (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, job_id TEXT NOT NULL,
+    step INTEGER NOT NULL, name TEXT NOT NULL, folder TEXT NOT NULL, digest TEXT NOT NULL,
+    metrics TEXT NOT NULL, resumable INTEGER NOT NULL, final INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, UNIQUE (job_id, step)
+) STRICT;
+CREATE INDEX checkpoint_of_job ON checkpoint (job_id, seq);
+CREATE INDEX checkpoint_name ON checkpoint (name);
+"""
+    + _DELETED.format(table="job", owner="project", updated="old.created_at")
+    + _DELETED.format(table="checkpoint", owner="job_id", updated="old.created_at")
+)
+MIGRATIONS = (_FIRST, _JOBS)
 """Each brings the tables from one version to the next; the first one makes them. Append, never edit."""
 
 

@@ -146,7 +146,7 @@ def assignments(columns: Mapping[str, object]) -> str:
     return ", ".join(f"{name} = ?" for name in columns)
 
 
-JSON_COLUMNS = frozenset({"metadata", "body", "request", "result", "error"})
+JSON_COLUMNS = frozenset({"metadata", "body", "request", "result", "error", "spec", "result_files"})
 
 
 def columns_of(given: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:

@@ -25,6 +25,21 @@ def new_run_id() -> str:
     return f"evalrun_{secrets.token_hex(16)}"
 
 
+def new_job_id() -> str:
+    """`ftjob-` and 24 hexadecimal digits."""
+    return f"ftjob-{secrets.token_hex(12)}"
+
+
+def new_event_id() -> str:
+    """`ftevent-` and 24 hexadecimal digits."""
+    return f"ftevent-{secrets.token_hex(12)}"
+
+
+def new_checkpoint_id() -> str:
+    """`ftckpt_` and 24 hexadecimal digits."""
+    return f"ftckpt_{secrets.token_hex(12)}"
+
+
 def is_name(id: str) -> bool:  # noqa: A002 - the wire's word
     """Whether an id can be the name of a file or folder."""
     return _ID.fullmatch(id) is not None

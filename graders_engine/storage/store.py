@@ -1,10 +1,10 @@
-"""A folder in which files, evals and runs are kept."""
+"""A folder in which files, evals, runs and fine-tuning jobs are kept."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from graders_engine.storage.errors import StoreFull, StoreInUse
 from graders_engine.storage.evals import Evals
 from graders_engine.storage.files import Files
 from graders_engine.storage.ids import as_name
+from graders_engine.storage.jobs import Jobs
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.reserve import Reserve
 from graders_engine.storage.runs import Items, Runs
@@ -30,7 +31,7 @@ _NO_ROOM = (
 
 
 class Store:
-    """Files, evals and runs in a folder. Threads may share it; several processes may open the same folder.
+    """Files, evals, runs and jobs in a folder. Threads may share it; several processes may open the folder.
 
     Its methods wait for the disk: in an event loop, call them in a thread.
 
@@ -43,6 +44,7 @@ class Store:
         evals: the evals.
         runs: their runs.
         items: output items of imported runs.
+        jobs: the fine-tuning jobs.
 
     Raises:
         StoreError: the folder cannot be used.
@@ -52,7 +54,8 @@ class Store:
         self.folder = folder
         with our_errors(f"{folder}: files and evals"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._runs_folder.mkdir(mode=0o700, exist_ok=True)
+            for part in (self._runs_folder, self._jobs_folder):
+                part.mkdir(mode=0o700, exist_ok=True)
         self._database = Database(folder / DATABASE)
         try:
             self.files = Files(self._database, folder / "files")
@@ -62,6 +65,7 @@ class Store:
         self.evals = Evals(self._database, self._remove_runs)
         self.runs = Runs(self._database, self._remove_runs)
         self.items = Items(self._database)
+        self.jobs = Jobs(self._database, self._remove_jobs)
 
     @classmethod
     def for_server(cls, folder: Path) -> Store:
@@ -85,6 +89,10 @@ class Store:
     def _runs_folder(self) -> Path:
         return self.folder / "runs"
 
+    @property
+    def _jobs_folder(self) -> Path:
+        return self.folder / "jobs"
+
     @contextmanager
     def serve(self) -> Iterator[None]:
         """Be the one server of this folder, and remove what a crash has left in it.
@@ -103,7 +111,8 @@ class Store:
             self.files.expire(time.time())
             self._database.forget_deleted(time.time())
             self.files.clean_up()
-            self._clean_up_runs()
+            _clean_up(self._runs_folder, lambda name: self.runs.find(name) is not None)
+            _clean_up(self._jobs_folder, lambda name: self.jobs.state(name) is not None)
             yield
         finally:
             lock.release()
@@ -116,22 +125,19 @@ class Store:
         """
         return self._runs_folder / as_name(run_id)
 
-    def _clean_up_runs(self) -> None:
-        """Remove the folders of runs that were deleted, unless a worker still has one."""
-        with our_errors("Runs"):
-            names = [path.name for path in self._runs_folder.iterdir()]
-        for name in names:
-            if self.runs.find(name) is None:
-                lock = ProcessLock(self._runs_folder / name / "lock")
-                if lock.path.exists() and not lock.take():
-                    continue
-                self._remove_runs([name])
-                lock.release()
+    def job_folder(self, job_id: str) -> Path:
+        """Where a job's worker keeps its files; who writes there first makes it.
+
+        Raises:
+            ValueError: this cannot be the id of a job.
+        """
+        return self._jobs_folder / as_name(job_id)
 
     def _remove_runs(self, ids: Sequence[str]) -> None:
-        for run_id in ids:
-            # What stays, because a worker writes to it just now, is removed by the next server.
-            shutil.rmtree(self._runs_folder / run_id, ignore_errors=True)
+        _remove(self._runs_folder, ids)
+
+    def _remove_jobs(self, ids: Sequence[str]) -> None:
+        _remove(self._jobs_folder, ids)
 
     def close(self) -> None:
         """Close the database; closing twice is allowed."""
@@ -142,6 +148,25 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _clean_up(folder: Path, is_known: Callable[[str], bool]) -> None:
+    """Remove the folders of what was deleted, unless a worker still has one."""
+    with our_errors("Runs and jobs"):
+        names = [path.name for path in folder.iterdir()]
+    for name in names:
+        if not is_known(name):
+            lock = ProcessLock(folder / name / "lock")
+            if lock.path.exists() and not lock.take():
+                continue
+            _remove(folder, [name])
+            lock.release()
+
+
+def _remove(folder: Path, ids: Sequence[str]) -> None:
+    for id_ in ids:
+        # What stays, because a worker writes to it just now, is removed by the next server.
+        shutil.rmtree(folder / id_, ignore_errors=True)
 
 
 def _give_reserve_up(folder: Path) -> bool:
