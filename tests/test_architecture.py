@@ -35,7 +35,7 @@ LADDER = [
     {"dataset/rows"},
     {"blocking", "statistics"},
     {"engine", "loop_thread"},
-    {"tables"},
+    {"settings_json", "tables"},
     {"response", "compiled", "crew", "settings"},
     {"graders", "outputs", "documents"},
     {"models", "sandbox"},

@@ -1,1 +1,1 @@
-"""What trains: a small port, and the trainers behind it. It runs in a job's worker alone."""
+"""Fine-tuning: what trains a model, behind one port. Only functions import torch, trl and transformers."""

@@ -16,8 +16,9 @@ from tempfile import TemporaryFile
 
 from graders_engine.errors import GradersError, OutOfResources
 from graders_engine.evals.run.place import JUDGED, LOCK, LOG, NOTED, REPLIES, RESULTS, SAMPLES
-from graders_engine.evals.run.spec import as_json, environment
+from graders_engine.evals.run.spec import environment
 from graders_engine.settings import EngineSettings
+from graders_engine.settings_json import as_json
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import RunState, StoredRun
 from graders_engine.storage.store import Store

@@ -19,9 +19,9 @@ from typing import Any
 from graders_engine.errors import GradersError
 from graders_engine.evals.run.failure import DISK_FULL, RunFailed, failure_of
 from graders_engine.evals.run.place import LOCK, RESERVE
-from graders_engine.evals.run.spec import from_json
 from graders_engine.evals.run.work import Work
 from graders_engine.settings import EngineSettings
+from graders_engine.settings_json import from_json
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
 

@@ -17,8 +17,8 @@ import pytest
 
 from graders_engine.errors import OutOfResources
 from graders_engine.evals.run.place import LOCK, REPLIES, RESULTS, SAMPLES
-from graders_engine.evals.run.spec import as_json
 from graders_engine.evals.run.supervisor import ATTEMPTS
+from graders_engine.settings_json import as_json
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import StoredRun
 from tests.evals.run.made import (
@@ -41,7 +41,7 @@ IN_FLIGHT = 4
 SUPERVISE = """
 import asyncio, sys
 from pathlib import Path
-from graders_engine.evals.run.spec import from_json
+from graders_engine.settings_json import from_json
 from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.storage.store import Store
 settings = from_json(sys.stdin.buffer.read())

@@ -10,13 +10,14 @@ import pytest
 
 from graders_engine.errors import DataSetError, InvalidGrader, InvalidRequest, RunStopped
 from graders_engine.evals.run.failure import failure_of
-from graders_engine.evals.run.spec import as_json, environment, from_json
+from graders_engine.evals.run.spec import environment
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.policies import Price
 from graders_engine.models.retry import RetryPolicy
 from graders_engine.models.scripted import Scripted
 from graders_engine.sandbox.base import Limits
 from graders_engine.settings import EngineSettings
+from graders_engine.settings_json import as_json, from_json
 
 
 def test_settings_come_out_as_they_went_in() -> None:
