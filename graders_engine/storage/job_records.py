@@ -192,6 +192,10 @@ class JobRecords:
         """Say that what a resume needs is no longer kept in a checkpoint."""
         self._database.change("UPDATE checkpoint SET resumable = 0 WHERE id = ?", checkpoint_id)
 
+    def make_final(self, checkpoint_id: str) -> None:
+        """Say that a checkpoint is that of the job's last step."""
+        self._database.change("UPDATE checkpoint SET final = 1 WHERE id = ?", checkpoint_id)
+
     def remove_checkpoint(self, checkpoint_id: str) -> bool:
         """Remove a checkpoint, but not its folder; whether there was one."""
         return self._database.change("DELETE FROM checkpoint WHERE id = ?", checkpoint_id) > 0

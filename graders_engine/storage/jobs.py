@@ -171,7 +171,7 @@ class Jobs(JobRecords):
         to: str,
         from_: Collection[str],
         *,
-        event: NewEvent | None = None,
+        events: Sequence[NewEvent] = (),
         **columns: Any,
     ) -> bool:
         """Change the status of a job, if it is one of these; whether it was.
@@ -180,10 +180,10 @@ class Jobs(JobRecords):
             job_id: of the job.
             to: the new status.
             from_: the statuses that it may have.
-            event: added to the job's with the change, or not at all.
+            events: added to the job's with the change, or not at all.
             columns: what changes with it; see `CHANGEABLE`.
         """
-        return self._change(job_id, {"status": to, **columns}, from_, event)
+        return self._change(job_id, {"status": to, **columns}, from_, events)
 
     def note(self, job_id: str, while_in: Collection[str] | None = None, **columns: Any) -> bool:
         """Change a job but for its status; see `CHANGEABLE`. Whether there is such a job.
@@ -193,14 +193,14 @@ class Jobs(JobRecords):
             while_in: the statuses that it may have; None for any.
             columns: what changes.
         """
-        return self._change(job_id, columns, while_in, None)
+        return self._change(job_id, columns, while_in)
 
     def _change(
         self,
         job_id: str,
         columns: Mapping[str, Any],
         statuses: Collection[str] | None,
-        event: NewEvent | None,
+        events: Sequence[NewEvent] = (),
     ) -> bool:
         changed = columns_of(columns, (*CHANGEABLE, "status"))
         only = "" if statuses is None else f" AND status IN ({_marks(statuses)})"
@@ -209,7 +209,7 @@ class Jobs(JobRecords):
                 f"UPDATE job SET {assignments(changed)} WHERE id = ?{only}",  # noqa: S608
                 bindable([*changed.values(), job_id, *(statuses or ())]),
             ).rowcount
-            if done and event is not None:
+            for event in events if done else ():
                 insert_event(file, job_id, event)
         return done > 0
 

@@ -64,8 +64,10 @@ def test_a_job_is_kept_as_it_was_given(store: Store) -> None:
 
 def test_a_status_changes_only_from_those_that_are_named(store: Store) -> None:
     made = job(store)
-    assert not store.jobs.move(made.id, "paused", ["running"], event=NewEvent("info", "no"))
-    assert store.jobs.move(made.id, "running", ["queued"], attempt=1, event=NewEvent("info", "yes"))
+    assert not store.jobs.move(made.id, "paused", ["running"], events=[NewEvent("info", "no")])
+    assert store.jobs.move(
+        made.id, "running", ["queued"], attempt=1, events=[NewEvent("info", "yes")]
+    )
     found = store.jobs.find(made.id)
     assert found is not None
     assert (found.status, found.attempt) == ("running", 1)
@@ -184,6 +186,8 @@ def test_checkpoints_are_listed_and_removed(store: Store) -> None:
     assert store.jobs.checkpoints(made.id, Page(order="desc")).data == kept[::-1]
     store.jobs.end_resumable(kept[0].id)
     assert [one.resumable for one in store.jobs.all_checkpoints(made.id)] == [False, True]
+    store.jobs.make_final(kept[1].id)
+    assert [one.final for one in store.jobs.all_checkpoints(made.id)] == [False, True]
     assert store.jobs.remove_checkpoint(kept[1].id)
     assert not store.jobs.remove_checkpoint(kept[1].id)
     assert store.jobs.checkpoints(made.id, Page(after=kept[1].id, order="desc")).data
