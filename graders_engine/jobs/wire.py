@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders_engine.files import without_paths
+from graders_engine.jobs.states import ENDS, NEXT
 from graders_engine.storage.job_records import StoredCheckpoint, StoredEvent
 from graders_engine.storage.jobs import StoredJob
 
@@ -13,13 +14,9 @@ ORGANIZATION = "local"
 """Whose all jobs and models are: the part of a tuned model's name that the hosted API has its customer in."""
 DIGEST = "_request"
 """The key under which a stored job has the digest of the request that made it; no answer shows it."""
-STATES = (
-    "validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled",
-)  # fmt: skip
+STATES = tuple(NEXT)
 """All states of a job, in the order in which it may have them."""
-ENDED = ("succeeded", "failed", "cancelled")
-"""The states that stay."""
-ACTIVE = STATES[:-3]
+ACTIVE = tuple(status for status in STATES if status not in ENDS)
 """The states in which a job's files are needed."""
 _SHOWN = ("n_epochs", "batch_size", "learning_rate_multiplier")
 """The hyperparameters that stand at the top of a supervised job, too."""
@@ -43,7 +40,7 @@ def job_object(stored: StoredJob) -> dict[str, Any]:
         "training_file": request.get("training_file", ""),
         "validation_file": request.get("validation_file"),
         "result_files": list(stored.result_files),
-        "trained_tokens": stored.trained_tokens if stored.status in ENDED else None,
+        "trained_tokens": stored.trained_tokens if stored.status in ENDS else None,
         "hyperparameters": {name: top[name] for name in _SHOWN if name in top},
         "method": method,
         "seed": request.get("seed", 0),
