@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graders_engine.jobs.base_models import (
+from graders_engine.jobs.models.base_models import (
     LORA,
     LORA_ABOVE,
     ModelRefused,
@@ -16,8 +16,8 @@ from graders_engine.jobs.base_models import (
     find_model,
     trainable,
 )
-from graders_engine.jobs.machine import Memory, memory
-from graders_engine.jobs.safetensors import UnusableFolder, Weights, read_weights
+from graders_engine.jobs.models.machine import Memory, memory
+from graders_engine.jobs.models.safetensors import UnusableFolder, Weights, read_weights
 from graders_engine.models.tables.training import BaseModel, Method
 from tests.jobs.models import ADAPTED, PARAMETERS, header, make_model
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from graders_engine.evals.requests.fields import InvalidBody
-from graders_engine.jobs.hyperparameters import AUTO, NUMBERS, resolved, total_steps
-from graders_engine.jobs.request import MAX_SEED, new_job
+from graders_engine.jobs.requests.hyperparameters import AUTO, NUMBERS, resolved, total_steps
+from graders_engine.jobs.requests.request import MAX_SEED, new_job
 from graders_engine.models.tables.training import METHODS, Method
 from tests.evals.test_requests import holder
 from tests.test_compliance import expanded

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graders_engine.jobs.rows import FEWEST, NAMED, read_rows
+from graders_engine.jobs.requests.rows import FEWEST, NAMED, read_rows
 from graders_engine.models.tables.training import METHODS, Method
 
 ASK = {"role": "user", "content": "How many?"}
@@ -122,7 +122,10 @@ def test_a_file_must_have_as_many_rows_as_the_hosted_service_wants(
     ("content", "says"),
     [
         (b"not json\n", "Line 1: "),
-        (json.dumps([SUPERVISED, SUPERVISED], indent=1).encode(), "34 of 34 rows are wrong. Line 1: "),
+        (
+            json.dumps([SUPERVISED, SUPERVISED], indent=1).encode(),
+            "34 of 34 rows are wrong. Line 1: ",
+        ),
         (b'{"messages": \xff}\n', "Line 1: "),
         (gzip.compress(b'{"messages": []}\n'), "It is compressed: upload it unpacked."),
         (b"", "It has 0 rows"),

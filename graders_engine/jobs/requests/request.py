@@ -11,7 +11,7 @@ from graders_engine.errors import Mistake
 from graders_engine.evals.requests.criteria import grader_mistakes
 from graders_engine.evals.requests.fields import Fields, Range, fields_of, long_text
 from graders_engine.graders import mistakes
-from graders_engine.jobs.hyperparameters import Value, read_hyperparameters
+from graders_engine.jobs.requests.hyperparameters import Value, read_hyperparameters
 from graders_engine.models.tables.training import METHODS, Method
 
 MAX_SEED = 2**31 - 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders_engine.errors import GradersError, Mistake
-from graders_engine.jobs.machine import Memory
-from graders_engine.jobs.safetensors import UnusableFolder, Weights, read_weights
+from graders_engine.jobs.models.machine import Memory
+from graders_engine.jobs.models.safetensors import UnusableFolder, Weights, read_weights
 from graders_engine.language.spelling import nearest
 from graders_engine.models.tables.training import BaseModel, Method
 
