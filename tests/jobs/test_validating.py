@@ -22,7 +22,7 @@ from graders_engine.jobs.creating import (
 )
 from graders_engine.jobs.requests.request import new_job
 from graders_engine.jobs.states import cancel
-from graders_engine.jobs.validation.admission import ATTEMPTS, Admission, environment
+from graders_engine.jobs.validation.new_jobs import ATTEMPTS, NewJobs, environment
 from graders_engine.jobs.validation.validating import validate
 from graders_engine.jobs.wire import job_object
 from graders_engine.models.config import Config
@@ -313,11 +313,11 @@ def test_a_file_is_in_use_until_the_jobs_with_it_have_ended(store: Store) -> Non
 WATCH_S = 60.0
 
 
-def watched(admission: Admission, is_over: Any) -> None:
+def watched(new_jobs: NewJobs, is_over: Any) -> None:
     """Let it check until something is so; how long that takes decides nothing."""
 
     async def watch() -> None:
-        task = asyncio.create_task(admission.watch())
+        task = asyncio.create_task(new_jobs.watch())
         try:
             async with asyncio.timeout(WATCH_S):
                 while not await asyncio.to_thread(is_over):
@@ -337,8 +337,8 @@ def test_new_jobs_are_checked_in_a_process_of_their_own(tmp_path: Path, store: S
     config.write_text('[base_models]\ntiny = "tiny"\n', encoding="utf-8")
     jobs = [add_job(store, body_of(store, method)) for method in ("supervised", "reinforcement")]
     queued: list[int] = []
-    admission = Admission(store, str(config), lambda: queued.append(1))
-    watched(admission, lambda: len(store.jobs.states("queued")) == len(jobs))
+    new_jobs = NewJobs(store, str(config), lambda: queued.append(1))
+    watched(new_jobs, lambda: len(store.jobs.states("queued")) == len(jobs))
     assert queued
 
 
@@ -348,8 +348,8 @@ def test_a_check_that_always_dies_fails_the_job_with_its_last_words(
     job = add_job(store, body_of(store, "supervised"))
     starts = tmp_path / "starts"
     dies = f"open({str(starts)!r}, 'a').write('x'); raise SystemExit('out of memory')"
-    admission = Admission(store, "", lambda: None, (sys.executable, "-c", dies))
-    watched(admission, lambda: found(store, job.id).status == "failed")
+    new_jobs = NewJobs(store, "", lambda: None, (sys.executable, "-c", dies))
+    watched(new_jobs, lambda: found(store, job.id).status == "failed")
     error = found(store, job.id).error
     assert error is not None
     assert error["code"] == "validation_failed"

@@ -20,7 +20,7 @@ class Memory:
     """The memory of this machine.
 
     Attributes:
-        bytes: of its largest GPU, or without one the RAM; 0 where it cannot be found out.
+        bytes: of its largest GPU, or without one the RAM; 0 where it is not known.
         gpu: whether it is a GPU's.
     """
 
@@ -30,7 +30,7 @@ class Memory:
 
 @functools.cache
 def memory() -> Memory:
-    """The memory of this machine; found out once."""
+    """The memory of this machine; looked for once."""
     gpus = _gpu_bytes()
     return Memory(max(gpus), gpu=True) if gpus else Memory(_ram_bytes(), gpu=False)
 

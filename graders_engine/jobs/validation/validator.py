@@ -1,6 +1,6 @@
 """Checks one new job, in a process of its own: `python -m graders_engine.jobs.validation.validator DIR ID`.
 
-Files may be large, and a model may have to be downloaded: the server goes on meanwhile.
+Files may be large, and a model may have to be downloaded: the server answers meanwhile.
 """
 
 from __future__ import annotations

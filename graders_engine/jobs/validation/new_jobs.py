@@ -34,7 +34,7 @@ _GPUS = "CUDA_VISIBLE_DEVICES"
 _log = logging.getLogger("graders_engine")
 
 
-class Admission:
+class NewJobs:
     """Checks the jobs of a store that are new.
 
     Args:
