@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -148,12 +148,17 @@ class JobRecords:
         return 0 if row is None else int(row[0])
 
     def add_checkpoint(
-        self, new: StoredCheckpoint, *, while_in: Collection[str] | None = None
+        self,
+        new: StoredCheckpoint,
+        *,
+        events: Sequence[NewEvent] = (),
+        while_in: Collection[str] | None = None,
     ) -> bool:
         """Keep a checkpoint; False if the job has one of this step, or no status of these.
 
         Args:
             new: the checkpoint.
+            events: added with it, or not at all.
             while_in: the statuses that its job may have; None for any.
         """
         values = (
@@ -161,7 +166,7 @@ class JobRecords:
             int(new.resumable), int(new.final), new.created_at,
         )  # fmt: skip
         with self._database.write() as file:
-            return _is_in(file, new.job_id, while_in) and (
+            added = _is_in(file, new.job_id, while_in) and (
                 file.execute(
                     "INSERT INTO checkpoint (id, job_id, step, name, folder, digest, metrics, resumable, "
                     "final, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -170,6 +175,9 @@ class JobRecords:
                 ).rowcount
                 > 0
             )
+            for event in events if added else ():
+                insert_event(file, new.job_id, event)
+        return added
 
     def checkpoints(self, job_id: str, page: Page) -> Found[StoredCheckpoint]:
         """A part of a job's checkpoints, in the order of their steps.

@@ -1,0 +1,295 @@
+"""Starts the workers of jobs, and starts them again when they die; a job whose worker lives is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from graders_engine.errors import GradersError, OutOfResources
+from graders_engine.evals.run.spec import as_json, environment
+from graders_engine.jobs.place import LOCK, LOG, SPEC, write_whole
+from graders_engine.jobs.states import change
+from graders_engine.jobs.worker import TRAINER
+from graders_engine.language import strict_json
+from graders_engine.settings import EngineSettings
+from graders_engine.storage.job_records import NewEvent
+from graders_engine.storage.jobs import JobState, StoredJob
+from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.store import Store
+
+_log = logging.getLogger("graders_engine")
+
+AT_ONCE = 1
+"""Jobs that are trained at the same time."""
+ATTEMPTS = 3
+"""Workers that may die one after the other without a new step; then the job has failed."""
+INTERVAL_S, POLL_S = 0.25, 0.05
+"""Seconds between two looks at the jobs: in a server, and where somebody waits for one of them."""
+KILL_S = 10.0
+"""A worker that does not end so long after its job was cancelled is killed."""
+COMMAND = (sys.executable, "-P", "-m")
+_WORKER = "graders_engine.jobs.worker"
+_LAUNCHER = "accelerate.commands.launch"
+_LOG_CHARS = 2_000
+"""Of the end of a dead worker's log, in the job's error."""
+_MOVING = ("queued", "running", "pausing")
+"""States that something is done about here."""
+_PASSED = re.compile(
+    r"(?:CUDA|HF|NVIDIA|NCCL|TORCH|PYTORCH|ROCR|HIP)_\w+|TORCHINDUCTOR_\w+|OMP_NUM_THREADS"
+)
+"""The variables that a worker gets besides those of a run's worker."""
+_WANDB = re.compile(r"WANDB_\w+")
+"""Those that it gets if its job asks for the integration."""
+
+
+class Supervisor:
+    """Looks after the jobs of a store. Several may do so at once: a job has one worker, whichever starts it.
+
+    In a server::
+
+        task = asyncio.create_task(supervisor.watch())
+        ...
+        supervisor.wake()   # a job was created, paused, resumed or cancelled
+
+    Without one, `finish` works on a job and returns when it has ended or is paused.
+
+    Args:
+        store: where the jobs are.
+        settings: of the engine that grades.
+        at_once: jobs that are trained at the same time.
+        trainer: what trains, as `MODULE:CLASS`.
+        max_hours: after which a job is paused; None for no limit.
+        command: a Python that has what the trainer needs, up to `-m`.
+
+    Raises:
+        InvalidRequest: the settings hold an object, which no worker can have.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: EngineSettings,
+        *,
+        at_once: int = AT_ONCE,
+        trainer: str = TRAINER,
+        max_hours: float | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._store, self._at_once, self._command = store, at_once, tuple(command)
+        self._settings, self._sent = settings, as_json(settings)
+        self._options = ["--trainer", trainer]
+        if max_hours is not None:
+            self._options += ["--max-hours", str(max_hours)]
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._cancelled_at: dict[str, float] = {}
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once; called in the event loop of `watch`."""
+        self._woken.set()
+
+    async def watch(self) -> None:
+        """Look after the jobs until this is cancelled; the workers go on then.
+
+        What keeps it from doing so is logged, and tried again.
+        """
+        logged = ""
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    await asyncio.to_thread(self.look)
+                except (GradersError, OSError) as error:
+                    if str(error) != logged:
+                        logged = str(error)
+                        _log.warning("fine-tuning jobs cannot be worked on: %s", logged)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), INTERVAL_S)
+        finally:
+            self.close()
+
+    def finish(self, job_id: str, on_look: Callable[[], object] = lambda: None) -> StoredJob | None:
+        """Look after this job alone until it has ended or is paused; None if it is deleted meanwhile.
+
+        Args:
+            job_id: of the job.
+            on_look: called now and then.
+        """
+        while (state := self._store.jobs.state(job_id)) is not None and (
+            state.status in _MOVING or state.wanted
+        ):
+            self.look(job_id)
+            on_look()
+            time.sleep(POLL_S)
+        with suppress(KeyError, subprocess.TimeoutExpired):  # its last word is in the store
+            self._started.pop(job_id).wait(KILL_S)
+        self.close()
+        return self._store.jobs.find(job_id)
+
+    def close(self) -> None:
+        """Leave the workers to themselves: they go on, and their locks tell others of them."""
+        for process in self._started.values():
+            if process.poll() is None:
+                process.returncode = 0  # else its object complains that nobody waited
+        self._started.clear()
+
+    def look(self, only: str | None = None) -> None:
+        """Look at all jobs once, or at this one: start, start again, end what is to end."""
+        for job_id, process in list(self._started.items()):
+            if process.poll() is not None:  # else it stays a zombie until this process ends
+                del self._started[job_id]
+        working = sum(
+            self._end_cancelled(state)
+            for state in self._store.jobs.with_wanted("cancelled")
+            if only in (None, state.id)
+        )
+        queued = []
+        for state in self._store.jobs.states(*_MOVING):
+            if only not in (None, state.id):
+                continue
+            if not self._settle(state):
+                working += 1
+            elif state.status != "pausing":
+                queued.append(state.id)
+        for job_id in queued[: max(0, self._at_once - working)]:
+            self._start(job_id)
+
+    def _settle(self, state: JobState) -> bool:
+        """Give a job without a worker the state that this makes of it; False if it has a worker.
+
+        The lock is held meanwhile, so that no other worker begins.
+        """
+        lock = self._lock_of(state.id)
+        if lock is None:
+            return False
+        jobs = self._store.jobs
+        try:
+            if state.status == "running":
+                step = max((one.step for one in jobs.all_checkpoints(state.id)), default=0)
+                place = f"the checkpoint of step {step}" if step else "the beginning"
+                event = NewEvent(
+                    "warn", f"The job's worker was lost: another one continues from {place}."
+                )
+                change(jobs, state.id, "queued", ("running",), [event])
+            elif state.status == "pausing":
+                change(
+                    jobs, state.id, "paused", ("pausing",), [NewEvent("info", "The job is paused.")]
+                )
+        finally:
+            lock.release()
+        return True
+
+    def _lock_of(self, job_id: str) -> ProcessLock | None:
+        """The lock of a job, taken; None if a worker is at work, or was started just now."""
+        if job_id in self._started:
+            return None
+        folder = self._store.job_folder(job_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = ProcessLock(folder / LOCK)
+        return lock if lock.take() else None
+
+    def _end_cancelled(self, state: JobState) -> bool:
+        """See that a cancelled job's worker ends; whether it still lives."""
+        lock = self._lock_of(state.id)
+        if lock is not None:
+            lock.release()
+            self._cancelled_at.pop(state.id, None)
+            self._store.jobs.note(state.id, ("cancelled",), wanted="")
+            return False
+        since = self._cancelled_at.setdefault(state.id, time.monotonic())
+        if time.monotonic() - since >= KILL_S:
+            self._kill(state.id)
+        return True
+
+    def _kill(self, job_id: str) -> None:
+        """Kill a worker with all that it has started."""
+        # The number is a worker's as long as the lock is held, which was so just now.
+        with suppress(OSError, ValueError):
+            worker = int((self._store.job_folder(job_id) / LOCK).read_text(encoding="ascii"))
+            try:
+                group = os.getpgid(worker)
+            except ProcessLookupError:  # what it has started has the lock still
+                group = worker
+            if group == os.getpgrp():
+                os.kill(worker, signal.SIGKILL)
+            else:
+                os.killpg(group, signal.SIGKILL)
+
+    def _start(self, job_id: str) -> None:
+        """Start a worker, unless too many have died without a new step."""
+        job = self._store.jobs.find(job_id)
+        if job is None or job.status != "queued":
+            return
+        reached = self._store.jobs.last_step(job_id)
+        died = 0 if reached > job.reached else job.attempt
+        if died >= ATTEMPTS:
+            self._give_up(job)
+            return
+        variables = self._environment(job)
+        folder = self._store.job_folder(job_id)
+        spec = folder / SPEC
+        if not spec.exists():
+            write_whole(spec, strict_json.encode({**job.spec, "settings": "{}"}))
+        if not self._store.jobs.note(job_id, ("queued",), attempt=died + 1, reached=reached):
+            return
+        try:
+            self._started[job_id] = self._worker(job, folder, variables)
+        except OSError as error:
+            # None has died: this system may have room later.
+            self._store.jobs.note(job_id, ("queued",), attempt=died)
+            raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
+
+    def _environment(self, job: StoredJob) -> dict[str, str]:
+        more = {
+            name: value
+            for name, value in os.environ.items()
+            if _PASSED.fullmatch(name) or (job.spec.get("wandb") and _WANDB.fullmatch(name))
+        }
+        return {**environment(self._settings), **more}
+
+    def _worker(
+        self, job: StoredJob, folder: Path, variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        launched = job.spec.get("accelerate")
+        launcher = [_LAUNCHER, "--config_file", launched, "-m"] if launched else []
+        command = [
+            *self._command, *launcher, _WORKER, str(self._store.folder.absolute()), job.id,
+            *self._options,
+        ]  # fmt: skip
+        log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # A file, not a pipe: should this process end just now, the worker has all of its settings.
+        with os.fdopen(log_file, "ab") as log, TemporaryFile() as settings:
+            settings.write(self._sent)
+            settings.seek(0)
+            return subprocess.Popen(  # noqa: S603 - this package's own program
+                command, stdin=settings, stdout=log, stderr=log, cwd=folder,
+                env=variables, start_new_session=True,
+            )  # fmt: skip
+
+    def _give_up(self, job: StoredJob) -> None:
+        log = _end_of(self._store.job_folder(job.id) / LOG)
+        message = (
+            f"The job's worker died {job.attempt} times without a new step. The end of its log: "
+            f"{log or '(empty)'}"
+        )
+        error = {"code": "worker_died", "message": message, "param": None}
+        event = NewEvent("error", message, {"code": "worker_died"})
+        change(self._store.jobs, job.id, "failed", ("queued",), [event], error=error)
+
+
+def _end_of(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text.strip()

@@ -1,0 +1,300 @@
+"""`python -m graders_engine.jobs.worker DIR JOB_ID`: the process of one job.
+
+The settings of the engine that grades come over standard input (`evals.run.spec.as_json`). The process holds
+the job's lock while it lives: who can take the lock knows that nobody works. It talks to others by the store
+alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import os
+import signal
+import stat
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from graders_engine.errors import GradersError
+from graders_engine.jobs.checkpoints import Checkpoints
+from graders_engine.jobs.names import model_name
+from graders_engine.jobs.place import LOCK, MODEL, RESERVE, RESERVE_BYTES, SPEC, is_full
+from graders_engine.jobs.reporting import FULL_DISK, JobReport
+from graders_engine.jobs.results import publish, withdraw
+from graders_engine.jobs.states import WORKING, change
+from graders_engine.storage.job_records import NewEvent, StoredCheckpoint
+from graders_engine.storage.jobs import StoredJob
+from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.store import Store
+from graders_engine.training.trainer import (
+    JobSpec,
+    Resumed,
+    Stopped,
+    Trainer,
+    TrainingFailed,
+    TrainingPaused,
+)
+
+LOCKED = 75
+"""Exit code of a worker that found another one at work."""
+TRAINER = "graders_engine.training.trl_trainer:TRLTrainer"
+WATCH_S, BEAT_S = 0.2, 1.0
+"""Seconds between two looks at what is wanted, and between two notes of its life."""
+END_S = 5.0
+"""How long a cancelled job's training may take to end; then the system ends it."""
+_LOCK_S = 1.0
+"""How long the lock is waited for: who looks whether it is free holds it for a moment."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Work on a job; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="graders_engine.jobs.worker")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("job_id")
+    parser.add_argument("--trainer", default=TRAINER)
+    parser.add_argument("--max-hours", type=float)
+    given = parser.parse_args(arguments)
+    settings = _settings()
+    os.umask(0o077)
+    with Store(given.folder) as store:
+        job = store.jobs.find(given.job_id)
+        folder = store.job_folder(given.job_id)
+        if job is None or not folder.is_dir():
+            return 0
+        lock = ProcessLock(folder / LOCK)
+        until = time.monotonic() + _LOCK_S
+        while not lock.take():
+            if time.monotonic() > until:
+                return LOCKED
+            time.sleep(0.02)
+        lock.path.write_text(f"{os.getpid()}\n", encoding="ascii")
+        max_s = None if given.max_hours is None else given.max_hours * 3600
+        work = Work(store, job, folder, settings, given.trainer, max_s)
+        try:
+            work.do()
+        finally:
+            lock.release()
+    if work.is_cancelled:
+        _end_group()
+    return 0
+
+
+def _settings() -> str:
+    """What standard input has: read at once where several processes share it."""
+    descriptor = sys.stdin.fileno()
+    size = os.fstat(descriptor)
+    if stat.S_ISREG(size.st_mode):
+        return os.pread(descriptor, size.st_size, 0).decode() or "{}"
+    return sys.stdin.buffer.read().decode() or "{}"
+
+
+def _end_group() -> None:
+    """End what the training has started, if this process leads a group of its own: it is in it, too."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+
+class Work:
+    """The work on one job, from its state `queued` until it has another one.
+
+    Args:
+        store: where the job is.
+        job: the job.
+        folder: of the job.
+        settings: of the engine that grades, as text.
+        trainer: `MODULE:CLASS`.
+        max_s: seconds after which the job is paused; None for no limit.
+
+    Attributes:
+        is_cancelled: whether the job was cancelled or deleted meanwhile.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job: StoredJob,
+        folder: Path,
+        settings: str,
+        trainer: str,
+        max_s: float | None,
+    ) -> None:
+        self.is_cancelled = False
+        self._store, self._job, self._folder = store, job, folder
+        self._settings, self._trainer, self._max_s = settings, trainer, max_s
+        self._checkpoints = Checkpoints(store.jobs, job, folder)
+
+    def do(self) -> None:
+        """Do it; what is raised ends the process, and another one takes the job up again."""
+        started = NewEvent("info", "Fine-tuning job started", once="started")
+        if not change(
+            self._store.jobs, self._job.id, "running", ("queued",), [started], heartbeat=time.time()
+        ):
+            return
+        try:
+            self._take_space()
+            self._train()
+        except TrainingFailed as error:
+            self._fail(error)
+        except TrainingPaused as error:
+            self._pause(error.reason)
+        except Exception as error:
+            if not is_full(error):
+                raise
+            self._pause(FULL_DISK)
+
+    def _train(self) -> None:
+        spec = self._spec()
+        self._checkpoints.clean_up()
+        newest = self._checkpoints.newest()
+        if newest is not None and newest.final:
+            self._succeed(newest)
+            return
+        resumed = None if newest is None else Resumed(newest.step, self._folder / newest.folder)
+        report = JobReport(
+            self._store.jobs, spec, self._folder, self._checkpoints,
+            0 if resumed is None else resumed.step, self._max_s,
+        )  # fmt: skip
+        try:
+            with Watcher(self._store, self._job.id, report):
+                _trainer(self._trainer).train(spec, resumed, report)
+        except Stopped:
+            if not report.ending:
+                raise
+        finally:
+            report.close()
+        self._conclude(report)
+
+    def _conclude(self, report: JobReport) -> None:
+        """Give the job the state that the training has led to."""
+        if report.ending == "cancelled":
+            self.is_cancelled = True
+        elif report.ending == "paused":
+            self._pause(report.reason)
+        elif report.final_step is not None:
+            newest = self._checkpoints.newest()
+            assert newest is not None  # noqa: S101 - it was kept just now
+            self._succeed(newest)
+        elif not change(self._store.jobs, self._job.id, "paused", ("pausing",), [_paused()]):
+            self._fail(
+                TrainingFailed(
+                    "no_weights",
+                    "The trainer has ended before all steps were done, without weights.",
+                )
+            )
+
+    def _spec(self) -> JobSpec:
+        try:
+            spec = msgspec.json.decode((self._folder / SPEC).read_bytes(), type=JobSpec)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise TrainingFailed("invalid_spec", f"{SPEC} cannot be read: {error}.") from None
+        return dataclasses.replace(spec, settings=self._settings)
+
+    def _succeed(self, final: StoredCheckpoint) -> None:
+        if not (self._folder / final.folder / MODEL).is_dir():
+            raise TrainingFailed("no_weights", "The weights of the last step are lost.")
+        files = publish(self._store, self._job, self._folder)
+        name = model_name(self._job)
+        events = [
+            NewEvent("info", "New fine-tuned model created", {"fine_tuned_model": name}),
+            NewEvent("info", "The job has successfully completed"),
+        ]
+        self._make_room()
+        if not change(
+            self._store.jobs, self._job.id, "succeeded", WORKING, events, fine_tuned_model=name,
+            result_files=files,
+        ):  # fmt: skip
+            withdraw(self._store, self._job, files)
+            self.is_cancelled = True
+
+    def _fail(self, failed: TrainingFailed) -> None:
+        self._make_room()
+        error = {"code": failed.code, "message": failed.message, "param": failed.param}
+        event = NewEvent("error", failed.message, {"code": failed.code})
+        self.is_cancelled = not change(
+            self._store.jobs, self._job.id, "failed", WORKING, [event], error=error
+        )
+
+    def _pause(self, reason: str) -> None:
+        self._make_room()
+        events = [NewEvent("warn", reason), _paused()]
+        self.is_cancelled = not change(self._store.jobs, self._job.id, "paused", WORKING, events)
+
+    def _take_space(self) -> None:
+        (self._folder / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))  # zeros may take no space
+
+    def _make_room(self) -> None:
+        """Give back the space that was kept for the last change of the job."""
+        with suppress(OSError):
+            (self._folder / RESERVE).unlink(missing_ok=True)
+
+
+def _paused() -> NewEvent:
+    return NewEvent("info", "The job is paused.")
+
+
+def _trainer(name: str) -> Trainer:
+    """The trainer of this name.
+
+    Raises:
+        TrainingFailed: it, or what it needs, is not installed.
+    """
+    module, _, class_name = name.partition(":")
+    try:
+        trainer: Trainer = getattr(importlib.import_module(module), class_name)()
+    except ImportError as error:
+        raise TrainingFailed(
+            "trainer_not_available",
+            f"The trainer cannot be loaded: {error}. Install it: pip install 'graders-engine[train]'.",
+        ) from error
+    return trainer
+
+
+class Watcher:
+    """Beats while a job's trainer works, and stops it when the job is cancelled or deleted.
+
+    Args:
+        store: where the job is.
+        job_id: the job.
+        report: of its trainer.
+    """
+
+    def __init__(self, store: Store, job_id: str, report: JobReport) -> None:
+        self._store, self._job_id, self._report = store, job_id, report
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        beat_at = 0.0
+        while not self._done.wait(WATCH_S):
+            with suppress(GradersError, OSError):  # a full disk: the trainer meets it, too
+                state = self._store.jobs.state(self._job_id)
+                if state is None or state.status not in WORKING:
+                    self._stop()
+                    return
+                if time.monotonic() - beat_at >= BEAT_S:
+                    beat_at = time.monotonic()
+                    self._store.jobs.note(self._job_id, WORKING, heartbeat=time.time())
+
+    def _stop(self) -> None:
+        self._report.end("cancelled")
+        if not self._done.wait(END_S):
+            _end_group()
+            os._exit(0)  # what the trainer waits for does not end
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
