@@ -16,12 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from graders_engine.errors import GradersError, OutOfResources
-from graders_engine.evals.run.spec import as_json, environment
+from graders_engine.evals.run.spec import environment
 from graders_engine.jobs.place import LOCK, LOG, SPEC, write_whole
 from graders_engine.jobs.states import change
 from graders_engine.jobs.worker import TRAINER
 from graders_engine.language import strict_json
 from graders_engine.settings import EngineSettings
+from graders_engine.settings_json import as_json
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import JobState, StoredJob
 from graders_engine.storage.lock import ProcessLock
