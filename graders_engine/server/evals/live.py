@@ -31,7 +31,7 @@ class Watcher(Protocol):
 
 @contextlib.asynccontextmanager
 async def supervised(watcher: Watcher, what: str) -> AsyncIterator[None]:
-    """While the block runs, what waits is started; what is in progress goes on after it.
+    """While the block runs, what waits is started; what is in progress continues after it.
 
     Args:
         watcher: looks after runs or jobs.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from graders_engine.jobs.creating import JobQueueFull
 from graders_engine.jobs.models.base_models import ModelRefused, find_model, trainable
 from graders_engine.jobs.models.machine import memory
 from graders_engine.jobs.requests.request import GRADER, NewJob
+from graders_engine.jobs.training_python import has_package
 from graders_engine.models.config import Config
 from graders_engine.server.evals.context import QUOTED_CHARS, found
 from graders_engine.server.evals.repeats import Creations
@@ -68,16 +68,12 @@ class Context:
                 self.engine.compile(new.grader).require_runnable()
             except UnavailableGrader as error:
                 raise Refused(400, Mistake(str(error), GRADER, "grader_not_available")) from None
-        if new.wandb is not None and not self._has_wandb():
+        if new.wandb is not None and not has_package(self.config.training.python, "wandb"):
             message = (
                 "Weights & Biases is not installed here: pip install 'graders-engine[wandb]', or leave "
                 "`integrations` out."
             )
             raise Refused(400, Mistake(message, "integrations", "integration_not_available"))
-
-    def _has_wandb(self) -> bool:
-        """Whether the package is there; another Python than this one says so itself, when it trains."""
-        return bool(self.config.training.python) or importlib.util.find_spec("wandb") is not None
 
 
 def refusing(handler: Handler) -> Handler:

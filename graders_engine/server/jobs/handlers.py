@@ -28,7 +28,7 @@ JOBS_LISTED, EVENTS_LISTED, CHECKPOINTS_LISTED = 20, 20, 10
 """Objects of a page that names no limit."""
 PAUSED_WITHIN_S = 5.0
 """A pause is answered when the step that is trained has ended, or so long after."""
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 class JobHandlers:
@@ -103,7 +103,7 @@ class JobHandlers:
         stored = await self._change(exchange, states.pause, _PAUSE)
         end = monotonic() + PAUSED_WITHIN_S
         while stored.status == "pausing" and monotonic() < end:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
             stored = await self._context.job_of(exchange)
         await answer(exchange, job_object(stored))
 
