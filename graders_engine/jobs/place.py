@@ -30,9 +30,10 @@ _FULL_TEXTS = ("No space left on device", "os error 28", "Disk quota exceeded")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the power goes."""
+    """Write a file, for its owner alone, so that it is there whole or not at all, whenever the power goes."""
     part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

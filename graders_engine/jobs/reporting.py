@@ -54,6 +54,7 @@ class JobReport:
     Attributes:
         ending: why every call raises `Stopped` from now on; empty as long as none does.
         reason: of a pause that nobody asked for.
+        job_id: of the job.
         final_step: the step of the final checkpoint that was kept; None before that.
 
     Raises:
@@ -71,6 +72,7 @@ class JobReport:
     ) -> None:
         self.ending: Literal["", "paused", "cancelled"] = ""
         self.reason = ""
+        self.job_id = spec.id
         self.final_step: int | None = None
         self._jobs, self._spec, self._checkpoints = jobs, spec, checkpoints
         self._metrics = StepFile(folder / STEP_METRICS, resumed, columns(spec.method))
@@ -88,7 +90,7 @@ class JobReport:
     def wanted(self) -> Wanted:
         """As of `training.trainer.Report`; also `paused` after the longest time that a job may take."""
         with self._working():
-            state = self._jobs.state(self._spec.id)
+            state = self._jobs.state(self.job_id)
             if state is None or state.status not in WORKING:
                 self._lose()
             if state.wanted == "paused":
@@ -101,7 +103,7 @@ class JobReport:
     def _pause_late(self, max_s: float) -> None:
         message = f"The job has run for {max_s / 3600:g} hours, the most that [training] max_hours allows."
         event = NewEvent("warn", f"{message} It will pause after this step; resume it to continue.")
-        change(self._jobs, self._spec.id, "pausing", ("running",), [event])
+        change(self._jobs, self.job_id, "pausing", ("running",), [event])
 
     def plan(self, plan: Plan) -> None:
         """As of `training.trainer.Report`."""
@@ -109,14 +111,14 @@ class JobReport:
             self._total = plan.total_steps
             event = plan_event(plan)
             self._jobs.add_event(
-                self._spec.id, event.level, event.message, event.data, once=event.once, while_in=WORKING
+                self.job_id, event.level, event.message, event.data, once=event.once, while_in=WORKING
             )  # fmt: skip
 
     def warn(self, message: str, data: dict[str, Any] | None = None) -> None:
         """As of `training.trainer.Report`."""
         with self._working():
             self._jobs.add_event(
-                self._spec.id, "warn", message, data, once=f"warn {message}", while_in=WORKING
+                self.job_id, "warn", message, data, once=f"warn {message}", while_in=WORKING
             )
 
     def rollouts(self, found: Sequence[Rollout]) -> None:
@@ -145,12 +147,12 @@ class JobReport:
             self._metrics.sync()
             event = metrics_event(self._spec.method, self._total, report)
             self._jobs.add_event(
-                self._spec.id, event.level, event.message, event.data, "metrics", report.step,
+                self.job_id, event.level, event.message, event.data, "metrics", report.step,
                 while_in=WORKING,
             )  # fmt: skip
             self._times.append(time.monotonic())
             if not self._jobs.note(
-                self._spec.id,
+                self.job_id,
                 WORKING,
                 trained_tokens=report.trained_tokens,
                 estimated_finish=self._estimated(report.step),

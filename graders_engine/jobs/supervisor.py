@@ -88,7 +88,7 @@ class Supervisor:
     ) -> None:
         self._store, self._at_once, self._command = store, at_once, tuple(command)
         self._settings, self._sent = settings, as_json(settings)
-        self._options = ["--trainer", trainer]
+        self._options = ["--own-group", "--trainer", trainer]
         if max_hours is not None:
             self._options += ["--max-hours", str(max_hours)]
         self._started: dict[str, subprocess.Popen[bytes]] = {}
@@ -197,7 +197,19 @@ class Supervisor:
         folder = self._store.job_folder(job_id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = ProcessLock(folder / LOCK)
-        return lock if lock.take() else None
+        if lock.take():
+            return lock
+        self._end_left_behind(lock.path)
+        return None
+
+    def _end_left_behind(self, lock: Path) -> None:
+        """End what a dead worker has started, if that has inherited the lock: nobody works then."""
+        with suppress(OSError, ValueError):
+            worker = int(lock.read_text(encoding="ascii"))
+            try:
+                os.kill(worker, 0)
+            except ProcessLookupError:
+                os.killpg(worker, signal.SIGKILL)
 
     def _end_cancelled(self, state: JobState) -> bool:
         """See that a cancelled job's worker ends; whether it still lives."""
@@ -217,14 +229,7 @@ class Supervisor:
         # The number is a worker's as long as the lock is held, which was so just now.
         with suppress(OSError, ValueError):
             worker = int((self._store.job_folder(job_id) / LOCK).read_text(encoding="ascii"))
-            try:
-                group = os.getpgid(worker)
-            except ProcessLookupError:  # what it has started has the lock still
-                group = worker
-            if group == os.getpgrp():
-                os.kill(worker, signal.SIGKILL)
-            else:
-                os.killpg(group, signal.SIGKILL)
+            os.killpg(os.getpgid(worker), signal.SIGKILL)
 
     def _start(self, job_id: str) -> None:
         """Start a worker, unless too many have died without a new step."""

@@ -11,24 +11,23 @@ import argparse
 import dataclasses
 import importlib
 import os
-import signal
 import stat
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from graders_engine.errors import GradersError
 from graders_engine.jobs.checkpoints import Checkpoints
 from graders_engine.jobs.names import model_name
 from graders_engine.jobs.place import LOCK, MODEL, RESERVE, RESERVE_BYTES, SPEC, is_full
 from graders_engine.jobs.reporting import FULL_DISK, JobReport
 from graders_engine.jobs.results import publish, withdraw
 from graders_engine.jobs.states import WORKING, change
+from graders_engine.jobs.watcher import Watcher, end_group
 from graders_engine.storage.job_records import NewEvent, StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.lock import ProcessLock
@@ -45,10 +44,6 @@ from graders_engine.training.trainer import (
 LOCKED = 75
 """Exit code of a worker that found another one at work."""
 TRAINER = "graders_engine.training.trl_trainer:TRLTrainer"
-WATCH_S, BEAT_S = 0.2, 1.0
-"""Seconds between two looks at what is wanted, and between two notes of its life."""
-END_S = 5.0
-"""How long a cancelled job's training may take to end; then the system ends it."""
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
 
@@ -60,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("job_id")
     parser.add_argument("--trainer", default=TRAINER)
     parser.add_argument("--max-hours", type=float)
+    parser.add_argument("--own-group", action="store_true", help="end all of its group at the end")
     given = parser.parse_args(arguments)
     settings = _settings()
     os.umask(0o077)
@@ -76,14 +72,14 @@ def main(arguments: Sequence[str]) -> int:
             time.sleep(0.02)
         lock.path.write_text(f"{os.getpid()}\n", encoding="ascii")
         max_s = None if given.max_hours is None else given.max_hours * 3600
-        work = Work(store, job, folder, settings, given.trainer, max_s)
-        try:
-            work.do()
-        finally:
-            lock.release()
-    if work.is_cancelled:
-        _end_group()
-    return 0
+        options = Options(settings, given.trainer, max_s, given.own_group)
+        work = Work(store, job, folder, options)
+        work.do()
+    if work.is_cancelled and given.own_group:
+        end_group()
+    return (
+        0  # the lock is free when the process has ended, with all that the trainer has left in it
+    )
 
 
 def _settings() -> str:
@@ -95,10 +91,21 @@ def _settings() -> str:
     return sys.stdin.buffer.read().decode() or "{}"
 
 
-def _end_group() -> None:
-    """End what the training has started, if this process leads a group of its own: it is in it, too."""
-    if os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker works.
+
+    Attributes:
+        settings: of the engine that grades, as text.
+        trainer: `MODULE:CLASS`.
+        max_s: seconds after which the job is paused; None for no limit.
+        own_group: whether all processes of its group are the job's.
+    """
+
+    settings: str
+    trainer: str
+    max_s: float | None
+    own_group: bool
 
 
 class Work:
@@ -108,26 +115,16 @@ class Work:
         store: where the job is.
         job: the job.
         folder: of the job.
-        settings: of the engine that grades, as text.
-        trainer: `MODULE:CLASS`.
-        max_s: seconds after which the job is paused; None for no limit.
+        options: how.
 
     Attributes:
         is_cancelled: whether the job was cancelled or deleted meanwhile.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        job: StoredJob,
-        folder: Path,
-        settings: str,
-        trainer: str,
-        max_s: float | None,
-    ) -> None:
+    def __init__(self, store: Store, job: StoredJob, folder: Path, options: Options) -> None:
         self.is_cancelled = False
         self._store, self._job, self._folder = store, job, folder
-        self._settings, self._trainer, self._max_s = settings, trainer, max_s
+        self._options = options
         self._checkpoints = Checkpoints(store.jobs, job, folder)
 
     def do(self) -> None:
@@ -159,11 +156,11 @@ class Work:
         resumed = None if newest is None else Resumed(newest.step, self._folder / newest.folder)
         report = JobReport(
             self._store.jobs, spec, self._folder, self._checkpoints,
-            0 if resumed is None else resumed.step, self._max_s,
+            0 if resumed is None else resumed.step, self._options.max_s,
         )  # fmt: skip
         try:
-            with Watcher(self._store, self._job.id, report):
-                _trainer(self._trainer).train(spec, resumed, report)
+            with Watcher(self._store, report, own_group=self._options.own_group):
+                _trainer(self._options.trainer).train(spec, resumed, report)
         except Stopped:
             if not report.ending:
                 raise
@@ -194,7 +191,7 @@ class Work:
             spec = msgspec.json.decode((self._folder / SPEC).read_bytes(), type=JobSpec)
         except (OSError, msgspec.MsgspecError) as error:
             raise TrainingFailed("invalid_spec", f"{SPEC} cannot be read: {error}.") from None
-        return dataclasses.replace(spec, settings=self._settings)
+        return dataclasses.replace(spec, settings=self._options.settings)
 
     def _succeed(self, final: StoredCheckpoint) -> None:
         if not (self._folder / final.folder / MODEL).is_dir():
@@ -254,46 +251,6 @@ def _trainer(name: str) -> Trainer:
             f"The trainer cannot be loaded: {error}. Install it: pip install 'graders-engine[train]'.",
         ) from error
     return trainer
-
-
-class Watcher:
-    """Beats while a job's trainer works, and stops it when the job is cancelled or deleted.
-
-    Args:
-        store: where the job is.
-        job_id: the job.
-        report: of its trainer.
-    """
-
-    def __init__(self, store: Store, job_id: str, report: JobReport) -> None:
-        self._store, self._job_id, self._report = store, job_id, report
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def _watch(self) -> None:
-        beat_at = 0.0
-        while not self._done.wait(WATCH_S):
-            with suppress(GradersError, OSError):  # a full disk: the trainer meets it, too
-                state = self._store.jobs.state(self._job_id)
-                if state is None or state.status not in WORKING:
-                    self._stop()
-                    return
-                if time.monotonic() - beat_at >= BEAT_S:
-                    beat_at = time.monotonic()
-                    self._store.jobs.note(self._job_id, WORKING, heartbeat=time.time())
-
-    def _stop(self) -> None:
-        self._report.end("cancelled")
-        if not self._done.wait(END_S):
-            _end_group()
-            os._exit(0)  # what the trainer waits for does not end
-
-    def __enter__(self) -> Watcher:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
 
 
 if __name__ == "__main__":

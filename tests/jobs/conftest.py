@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.jobs.made import Bench
+from tests.jobs.made import Bench, made_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,3 +19,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(tmp_path / "store")
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a job makes to which nothing happens."""
+    bench = Bench(tmp_path_factory.mktemp("whole") / "store")
+    with pytest.MonkeyPatch.context() as patched, bench.store:
+        patched.setenv("PYTHONPATH", str(ROOT))
+        job_id = bench.job()
+        assert bench.finish(job_id).status == "succeeded"
+        return made_of(bench, job_id)

@@ -41,9 +41,10 @@ class Bench:
         script: dict[str, Any] | None = None,
         method: Method = "reinforcement",
         steps: int = STEPS,
-        **more: Any,
+        status: str = "queued",
+        **of_spec: Any,
     ) -> str:
-        """A new queued job; its id."""
+        """A new job; its id."""
         job_id = new_job_id()
         hyperparameters: dict[str, int | float | str] = {
             "steps": steps,
@@ -53,17 +54,17 @@ class Bench:
         spec = JobSpec(
             id=job_id, method=method, model_path="", lora=None, learning_rate=1.0,
             max_completion_tokens=1, training_file="", validation_file=None,
-            hyperparameters=hyperparameters, seed=7,
+            hyperparameters=hyperparameters, seed=7, **of_spec,
         )  # fmt: skip
         made = StoredJob(
-            id=job_id, project=PROJECT, status="queued", created_at=1,
-            request={"model": "tiny", "suffix": "mine"}, spec=msgspec.to_builtins(spec), **more,
+            id=job_id, project=PROJECT, status=status, created_at=1,
+            request={"model": "tiny", "suffix": "mine"}, spec=msgspec.to_builtins(spec),
         )  # fmt: skip
         assert self.store.jobs.add(made)
         return job_id
 
     def supervisor(self, **more: Any) -> Supervisor:
-        return Supervisor(self.store, EngineSettings(), trainer=TRAINER, **more)
+        return Supervisor(self.store, EngineSettings(), **{"trainer": TRAINER, **more})
 
     def finish(self, job_id: str, **more: Any) -> StoredJob:
         done = self.supervisor(**more).finish(job_id)

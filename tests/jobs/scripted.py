@@ -21,8 +21,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from graders_engine.training.trainer import (
     JobSpec,
@@ -49,7 +52,12 @@ class ScriptedTrainer:
         script = json.loads(str(spec.hyperparameters.get("script", "{}")))
         if "kill" in script and not Path(KILLED).exists():
             sys.addaudithook(killer(*script["kill"]))
-        Run(spec, resumed, report, script).train()
+        with suppress(Returned):
+            Run(spec, resumed, report, script).train()
+
+
+class Returned(Exception):
+    """Raised to return from `train` too early."""
 
 
 class Run:
@@ -63,6 +71,7 @@ class Run:
         self.steps = int(spec.hyperparameters["steps"])
         self.interval = int(spec.hyperparameters["eval_interval"])
         self.step = 0
+        Path("given.json").write_bytes(msgspec.json.encode([spec, dict(os.environ)]))
         self.weights = hashlib.sha256(f"seed {spec.seed}".encode()).hexdigest()
         if resumed is not None:
             self.step = resumed.step
@@ -84,6 +93,8 @@ class Run:
 
     def one_step(self, step: int) -> None:
         sys.audit("trainer", f"step {step} begins")
+        if self.script.get(str(step)) == "return":
+            raise Returned
         weights = hashlib.sha256(f"{self.weights} {step}".encode()).hexdigest()
         rewards = [int(weights[8 * n : 8 * n + 8], 16) / 2**32 for n in range(ROWS)]
         mean = sum(rewards) / ROWS
@@ -100,6 +111,8 @@ class Run:
         validates = step % self.interval == 0
         valid = {name: value / 2 for name, value in values.items()} if validates else {}
         local = {"frac_zero_std": self.script.get("frac_zero_std", 0.0)}
+        if self.script.get(str(step)) == "skip a step":
+            step += 1
         self.report.step(StepReport(step, values, valid, 10 * step, {"local": local}))
         sys.audit("trainer", f"reported {step}")
         self.step, self.weights = step, weights
@@ -118,6 +131,7 @@ class Run:
         action = None if Path(AGAIN).exists() else self.script.get(f"write {self.step}")
         if action == "no weights":
             return
+        (folder / "model" / "more").write_bytes(b"0" * int(self.script.get("weights bytes", 0)))
         with (folder / "model" / "weights").open("w") as file:
             file.write(self.weights[:32])
             file.flush()
@@ -133,10 +147,14 @@ def act(action: str | None, step: int) -> None:
     """Do what the script says at a step, unless that is over."""
     if action is None or Path(AGAIN).exists():
         return
+    if action in ("return", "skip a step"):
+        return
     actions: dict[str, Callable[[], object]] = {
         "stall": stall,
+        "stall until it is full": stall_until_it_is_full,
         "stall deaf": stall_deaf,
-        "slow": lambda: time.sleep(0.2),
+        "fork and die once": lambda: fork_and_die_once(step),
+        "stop itself": stop_itself,
         "die": die,
         "die once": lambda: die_once(step),
         "fail": fail,
@@ -158,6 +176,14 @@ def die_once(step: int) -> None:
         die()
 
 
+def fork_and_die_once(step: int) -> None:
+    """Die, with a process left that has all open files, as loaders of data are."""
+    if not Path(f"died-{step}").exists() and os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    die_once(step)
+
+
 def stall() -> None:
     """Wait until the script is over."""
     Path("stalled").touch()
@@ -165,10 +191,24 @@ def stall() -> None:
         time.sleep(0.02)
 
 
+def stall_until_it_is_full() -> None:
+    """Wait until the test, two folders above the store, has filled the disk."""
+    Path("stalled").touch()
+    filled = Path.cwd().parents[2].parent / "filled"
+    while not filled.exists():
+        time.sleep(0.02)
+
+
 def stall_deaf() -> None:
     """Wait as what knows no interrupt, with a process of its own."""
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     stall()
+
+
+def stop_itself() -> None:
+    """Be as a process that the system does not let run."""
+    Path("stalled").touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def fail() -> None:

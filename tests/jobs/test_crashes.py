@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 
 from graders_engine.storage.pages import Page
-from tests.jobs.conftest import ROOT
 from tests.jobs.made import PROJECT, STEPS, TRAINER, Bench, made_of
 from tests.jobs.scripted import KILLED
 
@@ -38,21 +38,11 @@ ALL_MOMENTS = {
     "the last step without its weights": ("trainer", "reported 20"),
     "results without their files": ("os.rename", "results.json"),
     "a file without its row": ("os.rename", "/files/file-"),
+    "files without the job's end": ("os.remove", "/reserve"),
 }
 COUNT = int(os.environ.get("GRADERS_KILLS", "4"))
 """Moments of each kind of kill; `.ci/nightly` has more."""
-MOMENTS = list(ALL_MOMENTS)[:: max(1, len(ALL_MOMENTS) // COUNT)]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a job makes to which nothing happens."""
-    bench = Bench(tmp_path_factory.mktemp("whole") / "store")
-    with pytest.MonkeyPatch.context() as patched, bench.store:
-        patched.setenv("PYTHONPATH", str(ROOT))
-        job_id = bench.job()
-        assert bench.finish(job_id).status == "succeeded"
-        return made_of(bench, job_id)
+MOMENTS = list(ALL_MOMENTS)[:: math.ceil(len(ALL_MOMENTS) / COUNT)]
 
 
 def check(bench: Bench, job_id: str, whole: dict[str, Any]) -> None:
