@@ -1,1 +1,1 @@
-"""Fine-tuning: what trains a model, behind one port. Only functions import torch, trl and transformers."""
+"""What trains: a small port, and the trainers behind it. It runs in a job's worker alone."""

@@ -20,8 +20,8 @@ Unicode has set this character aside for uses inside of a program, so that no te
 class Chat:
     """Renders messages and turns text into ids; a content's `<|assistant|>` never becomes a special token.
 
-    The tokenizer is changed for this, so it is not the one to be saved. It adds no special tokens of its own: the
-    template writes them.
+    The tokenizer is changed for this, so it is not the one to be saved. It adds no special tokens of its own:
+    the template writes them.
 
     Args:
         tokenizer: of the `transformers` package; nobody else uses it.

@@ -14,11 +14,10 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest
 from graders_engine.outcome import Blame, RowOutcome, Usage, total_usage
 from graders_engine.settings_json import from_json
-from graders_engine.training.rows import Row, bad_row
+from graders_engine.training.rows import Row, Split, bad_row
 from graders_engine.training.trainer import (
     JobSpec,
     Rollout,
-    Split,
     TrainingFailed,
     TrainingPaused,
 )
@@ -39,6 +38,7 @@ class Tally:
         errors: how often each grader raised each flag; the key of a single grader is empty.
         blames: how many rollouts have no reward of their own, by whose fault that is.
         usage: tokens of the judges, by model.
+        tokens: that the model read and sampled for them.
         seconds: from the first row to the last outcome.
         example: the details of a rollout on which the grader failed.
     """
@@ -47,8 +47,19 @@ class Tally:
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     blames: Counter[Blame] = field(default_factory=Counter)
     usage: dict[str, Usage] = field(default_factory=dict)
+    tokens: int = 0
     seconds: float = 0.0
     example: str = ""
+
+    def add(self, other: Tally) -> None:
+        """Count what another one has; both were graded at the same time."""
+        self.rollouts += other.rollouts
+        self.errors += other.errors
+        self.blames += other.blames
+        self.usage = total_usage([self.usage, other.usage])
+        self.tokens += other.tokens
+        self.seconds = max(self.seconds, other.seconds)
+        self.example = self.example or other.example
 
     @property
     def unscored(self) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.outputs.unreadable import Unreadable
 from graders_engine.training.chat import Chat
 from graders_engine.training.messages import BadRow, messages_of, tools_of, weights_of
-from graders_engine.training.trainer import Split, TrainingFailed
+from graders_engine.training.trainer import TrainingFailed
 
 T = TypeVar("T")
+Split = Literal["train", "valid"]
 IGNORED = -100
 """The label of a token that is not trained."""
 PARAMS: dict[Split, str] = {"train": "training_file", "valid": "validation_file"}

@@ -1,36 +1,36 @@
-"""The port between a job's worker and what trains: what each is given, and what each may raise."""
+"""The port between a job's worker and what trains: `Trainer` trains, `Report` is what it tells the worker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Method = Literal["supervised", "dpo", "reinforcement"]
 Wanted = Literal["", "paused", "cancelled"]
-Split = Literal["train", "valid"]
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a trainer is given; `spec.json` in the job's folder is this as JSON (msgspec.json both ways).
+    """What a trainer is given; `spec.json` in the job's folder is this as JSON.
 
     Attributes:
         id: of the job.
         method: how it trains.
         model_path: a folder with safetensors and a tokenizer.
-        lora: as {"r": 16, "alpha": 32}; all weights are trained where it is None.
-        learning_rate: of the first step, already multiplied.
-        max_completion_tokens: the most tokens of a completion that is sampled.
+        lora: `r` and `alpha`; None to train all weights.
+        learning_rate: with the multiplier in it.
+        max_completion_tokens: of each answer that is sampled.
         training_file: path of a JSONL file.
-        validation_file: path of another; without one nothing is validated.
-        hyperparameters: all resolved, none "auto".
-        seed: of the order of rows, of sampling and of new weights.
+        validation_file: path of a JSONL file; None without one.
+        hyperparameters: all resolved, none is `auto`.
+        seed: of all random numbers.
         grader: of a reinforcement job.
-        settings: of the engine that grades, as `settings_json.as_json` writes them.
-        wandb: `project`, and where they were given `entity`, `name` and `tags`.
-        accelerate: path of a configuration of `accelerate launch`; one process without it.
+        settings: of the engine that grades, as JSON of `settings_json.as_json`. The worker fills it in: it
+            may hold keys, which `spec.json` must not.
+        wandb: the integration, as it is on the wire; None without one.
+        accelerate: path of a configuration of `accelerate launch`; None for one process.
     """
 
     id: str
@@ -51,14 +51,14 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a job will do, known before its first step.
+    """What a trainer is about to do.
 
     Attributes:
-        total_steps: how many steps there are.
+        total_steps: of the whole job, also when it is resumed.
         rows: of the training file.
-        device: as "cpu", "cuda", "mps".
+        device: such as `cuda` or `cpu`.
         parameters: of the model.
-        rollouts_per_step: completions that are graded in a step of a reinforcement job.
+        rollouts_per_step: of a reinforcement job; else None.
     """
 
     total_steps: int
@@ -70,40 +70,41 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """A step that was trained.
+    """What a step has brought.
 
     Attributes:
-        step: its number, from 1.
-        train: numbers of the step by name: `loss`, `token_accuracy`, `reward_mean`; only what the method has.
-        valid: the same of the validation file; empty unless this step validated.
-        trained_tokens: so far, without those of evaluations.
-        data: what a metrics event says beside them; what the API does not know is under "local".
+        step: from 1.
+        train: by name, such as `loss`, `token_accuracy` and `reward_mean`; only what the method has.
+        valid: the same of the validation rows; empty unless this step validated.
+        trained_tokens: since the job began, without those of validation.
+        data: usage, errors by flag, scores by sub-grader and timing as metrics events have them; what is
+            ours stands under `local`.
     """
 
     step: int
     train: dict[str, float]
     valid: dict[str, float]
     trained_tokens: int
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A completion that was sampled and graded.
+    """An answer that was sampled, and what the grader gave it.
 
     Attributes:
-        step: the number of the step.
+        step: in which it was sampled.
         split: of which file its row is.
-        row: the number of its line, from 1.
+        row: the number of the row's line, from 1.
         item: the row.
-        sample: the text, or a sample object where it calls tools.
-        reward: what was trained with; None for an outage, which is never a zero.
-        sub_rewards: of a multi's parts, by key.
-        flags: what went wrong, with details.
+        sample: the text of the answer, or a sample object where it has tool calls.
+        reward: None when there is none: an outage is never a zero.
+        sub_rewards: by name of the sub-grader.
+        flags: what went wrong, by name of the flag.
     """
 
     step: int
-    split: Split
+    split: Literal["train", "valid"]
     row: int
     item: Any
     sample: Any
@@ -114,7 +115,12 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The checkpoint from which a job is resumed: its step and its folder."""
+    """The checkpoint from which a trainer takes the job up again.
+
+    Attributes:
+        step: the last one that is in it.
+        folder: with what `write` has put there.
+    """
 
     step: int
     folder: Path
@@ -125,77 +131,84 @@ class Report(Protocol):
 
     @property
     def wanted(self) -> Wanted:
-        """Looked at after each step: "paused" makes a checkpoint and ends, "cancelled" ends at once."""
+        """What somebody asks of the job. Look after each step; then call `checkpoint`, and return."""
         ...
 
     def plan(self, plan: Plan) -> None:
-        """Tell what will be done, before the first step."""
+        """Say what is about to be done, before the first step; also when the job is resumed."""
         ...
 
     def warn(self, message: str, data: dict[str, Any] | None = None) -> None:
-        """Tell people something that they may want to act on."""
+        """Say something that people should know. The same message is kept once."""
         ...
 
     def rollouts(self, found: Sequence[Rollout]) -> None:
-        """Keep completions; before the `step` that they belong to."""
+        """Keep what was sampled in a step, before its `step`; it may be called several times."""
         ...
 
     def step(self, report: StepReport) -> None:
-        """Tell of a step that was trained; a replayed one has the same numbers."""
+        """Say what a step has brought."""
         ...
 
     def checkpoint(
         self, step: int, write: Callable[[Path], None], valid: dict[str, float], *, final: bool
     ) -> None:
-        """Keep the weights of a step.
+        """Keep the weights as they are after a step.
 
         Args:
-            step: the number of the step, after its `step`.
-            write: puts the model into `model` of the folder it is given, what a resume needs into `state`.
-            valid: of the validation file, where this step validated.
-            final: whether it is the last step.
+            step: whose `step` was called already.
+            write: puts the model into `model` of the folder that it is given, and what a resume needs into
+                `state`.
+            valid: as the step's; empty if it did not validate.
+            final: whether all steps are done.
         """
         ...
 
 
 class Trainer(Protocol):
-    """What trains."""
+    """Something that trains. The worker makes it by calling its class without arguments."""
 
     def train(self, spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
-        """Train until all steps are done, or `report.wanted` was honoured.
+        """Train from the beginning or from a checkpoint on.
+
+        It returns when all steps are done and the final checkpoint is kept, or when `report.wanted` was
+        obeyed by a checkpoint.
 
         Raises:
             TrainingFailed: the job cannot be done.
-            TrainingPaused: it cannot be done now.
+            TrainingPaused: it can be done later.
+            Stopped: as raised by the report.
         """
         ...
 
 
-class Stopped(BaseException):
-    """The job is no longer this worker's: raised by a report, to end the trainer where it is."""
-
-
 class TrainingFailed(Exception):
-    """A job fails with this.
+    """Raised when a job cannot be done, also not by another attempt.
 
     Attributes:
-        code: a word for programs.
-        message: a sentence for people.
-        param: what of the request is at fault.
+        code: a short word for programs.
+        message: what is wrong, and what to do.
+        param: of the request, if one is to blame.
     """
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
         self.code, self.message, self.param = code, message, param
+        super().__init__(message)
 
 
 class TrainingPaused(Exception):
-    """A job pauses: an outage of its grader, a full disk.
+    """Raised when a job has to wait for people: a grader's outage above the limit, a full disk.
+
+    What was trained since the last checkpoint is done once more when the job is resumed.
 
     Attributes:
-        reason: a sentence for people.
+        reason: a sentence.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
         self.reason = reason
+        super().__init__(reason)
+
+
+class Stopped(Exception):
+    """Raised by a report when the training has to end at once; the worker knows why."""

@@ -1,0 +1,89 @@
+"""A job that pauses or dies and is resumed gives the same curve, to the last digit, and the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders_engine.training.trainer import JobSpec
+from graders_engine.training.trl_trainer import TRLTrainer
+from tests.training.jobs import MANY_E, PREFERENCE, TURNS, job, prompts, trained
+from tests.training.recorder import Died, Recorder
+
+KINDS = ["supervised", "dpo", "reinforcement", "reinforcement with adapters"]
+INTERVAL = 3
+
+
+def spec_of(kind: str, base: Path, folder: Path) -> JobSpec:
+    """A job of 10 steps in four epochs of 5 rows."""
+    method = kind.split()[0]
+    rows: dict[str, list[Any]] = {
+        "supervised": [_with_content(TURNS, str(at)) for at in range(5)],
+        "dpo": [{**PREFERENCE, "preferred_output": [_says(str(at))]} for at in range(5)],
+        "reinforcement": prompts(5),
+    }
+    return job(
+        base, folder, method, rows[method], valid=rows[method][:2], grader=MANY_E,
+        lora={"r": 4, "alpha": 8} if "adapters" in kind else None,
+        hyperparameters={
+            "n_epochs": 4, "batch_size": 2, "eval_interval": INTERVAL, "eval_samples": 2,
+            "compute_multiplier": 0.5,
+        },
+    )  # fmt: skip
+
+
+def _says(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def _with_content(row: Any, text: str) -> dict[str, Any]:
+    return {"messages": [*row["messages"][:-1], _says(text)]}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def whole(
+    request: pytest.FixtureRequest, base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[JobSpec, Recorder]:
+    """A job that was trained without a break."""
+    folder = tmp_path_factory.mktemp("whole")
+    spec = spec_of(request.param, base, folder)
+    return spec, trained(spec, folder / "kept")
+
+
+@pytest.mark.parametrize("step", [1, 3, 7])
+def test_a_pause_changes_nothing(
+    whole: tuple[JobSpec, Recorder], tmp_path: Path, step: int
+) -> None:
+    spec, unbroken = whole
+    first = trained(spec, tmp_path / "first", pause_at=step)
+    assert [one.step for one in first.steps] == list(range(1, step + 1))
+    assert first.kept[-1][0] == step
+    second = trained(spec, tmp_path / "second", first.newest())
+    assert [*first.curve(), *second.curve()] == unbroken.curve()
+    assert second.weights() == unbroken.weights()
+    assert second.warnings == [] or spec.method == "reinforcement"
+
+
+@pytest.mark.parametrize("step", [5, 7, 10])
+def test_a_death_changes_nothing(
+    whole: tuple[JobSpec, Recorder], tmp_path: Path, step: int
+) -> None:
+    spec, unbroken = whole
+    first = Recorder(tmp_path / "first", die_at=step)
+    with pytest.raises(Died):
+        TRLTrainer().train(spec, None, first)
+    newest = first.newest()
+    second = trained(spec, tmp_path / "second", newest)
+    assert [*first.curve()[: newest.step], *second.curve()] == unbroken.curve()
+    assert second.weights() == unbroken.weights()
+    assert second.found == [one for one in unbroken.found if one.step > newest.step]
+
+
+def test_a_cancelled_job_ends_behind_its_step_without_a_checkpoint(
+    base: Path, tmp_path: Path
+) -> None:
+    found = trained(spec_of("supervised", base, tmp_path), tmp_path / "kept", cancel_at=2)
+    assert [one.step for one in found.steps] == [1, 2]
+    assert not found.kept
