@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))  # of the worker, whose trainer is among the tests
         bench = Bench(tmp_path_factory.mktemp("cli") / "store")
-        job_id = bench.job(steps=STEPS, metadata={"team": "support"})
+        job_id = bench.job(steps=STEPS)
         assert bench.finish(job_id).status == "succeeded"
         yield bench
         bench.store.close()
@@ -69,7 +69,7 @@ def test_a_job_is_shown_with_its_curve_checkpoints_and_last_events(
     shown = run(made.folder, "show", done.id[:12])
     assert done.fine_tuned_model is not None
     for words in (
-        f"{done.id}  succeeded", done.fine_tuned_model, "team=support", "curve", "checkpoints",
+        f"{done.id}  succeeded", done.fine_tuned_model, "curve", "checkpoints",
         f"step {STEPS}  {done.fine_tuned_model}:ckpt-step-{STEPS}", "last events", "→",
     ):  # fmt: skip
         assert words in shown

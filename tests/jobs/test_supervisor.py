@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from graders_engine.errors import OutOfResources
-from graders_engine.evals.run.spec import as_json
 from graders_engine.jobs.states import cancel
 from graders_engine.jobs.supervisor import ATTEMPTS, Supervisor
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.settings import EngineSettings
+from graders_engine.settings_json import as_json
 from tests.jobs.made import TRAINER, Bench
 from tests.jobs.test_control import has_stalled, wait_for
 

@@ -170,12 +170,16 @@ def test_a_file_that_is_deleted_before_the_check_fails_the_job(
     assert "was deleted before it was read" in error["message"]
 
 
-def test_a_batch_larger_than_all_epochs_fails_the_job(tmp_path: Path, store: Store) -> None:
+def test_a_batch_larger_than_the_file_has_all_of_its_rows_and_says_so(
+    tmp_path: Path, store: Store
+) -> None:
     body = body_of(store, "supervised")
-    body["method"]["supervised"] = {"hyperparameters": {"n_epochs": 1, "batch_size": 13}}
+    body["method"]["supervised"] = {"hyperparameters": {"n_epochs": 3, "batch_size": 13}}
     job = checked(store, config_of(tmp_path), body)
-    assert job["status"] == "failed"
-    assert "fewer rows than a batch of 13" in job["error"]["message"]
+    assert job["hyperparameters"]["batch_size"] == 12
+    warning = ("warn", "A batch of 13 rows is asked for, and there are 12: it has all of them.")
+    assert warning in events_of(store, job["id"])
+    assert events_of(store, job["id"])[-1][1].endswith("12 rows, 3 steps.")
 
 
 def test_a_model_that_is_gone_by_now_fails_the_job(tmp_path: Path, store: Store) -> None:

@@ -40,10 +40,10 @@ def job_line(job: StoredJob, screen: Screen) -> str:
 
 def job_lines(job: StoredJob) -> Iterator[str]:
     """A job, but for its curve."""
-    shown = job_object(job)
-    method = shown["method"]
+    answered = job_object(job)
+    method = answered["method"]
     yield Heading(f"{job.id}  {job.status}")
-    yield _field("model", str(shown["model"]))
+    yield _field("model", str(answered["model"]))
     if job.fine_tuned_model:
         yield _field("tuned model", job.fine_tuned_model)
     yield _field("method", str(method["type"]))
@@ -56,14 +56,16 @@ def job_lines(job: StoredJob) -> Iterator[str]:
     if job.trained_tokens is not None:
         yield _field("trained tokens", f"{job.trained_tokens:,}")
     for name in ("training_file", "validation_file"):
-        if shown[name]:
-            yield _field(name.replace("_", " "), str(shown[name]))
+        if answered[name]:
+            yield _field(name.replace("_", " "), str(answered[name]))
     if job.result_files:
         yield _field("result files", ", ".join(job.result_files))
     if job.metadata:
         yield _field("metadata", ", ".join(f"{key}={value}" for key, value in job.metadata.items()))
-    if shown["error"]:
-        yield Problem(_field("error", f"{shown['error']['message']} ({shown['error']['code']})"))
+    if answered["error"]:
+        yield Problem(
+            _field("error", f"{answered['error']['message']} ({answered['error']['code']})")
+        )
 
 
 def curve_lines(metrics: Sequence[StoredEvent], screen: Screen) -> Iterator[str]:

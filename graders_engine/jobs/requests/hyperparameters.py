@@ -99,7 +99,7 @@ def read_hyperparameters(fields: Fields | None, method: Method) -> dict[str, Val
 
 
 def resolved(method: Method, given: Mapping[str, Value], rows: int) -> dict[str, Value]:
-    """Hyperparameters without `auto`.
+    """Hyperparameters without `auto`; a batch has no more rows than there are.
 
     The epochs are three, but more for few rows and fewer for many, so that 100 to 25,000 rows are seen; a
     batch is 0.2 % of the rows, up to 256; for reinforcement it is 5 % of the rows, from 4 to 32. A
@@ -114,17 +114,19 @@ def resolved(method: Method, given: Mapping[str, Value], rows: int) -> dict[str,
     for name, of in _AUTO.items():
         if found.get(name) == AUTO:
             found[name] = of(method, found, max(rows, 1))
+        if name == "batch_size":
+            found[name] = min(int(found[name]), max(rows, 1))
     return found
 
 
 def total_steps(values: Mapping[str, Value], rows: int) -> int:
-    """How many steps a job has: rows that do not fill the last batch of all epochs are left out.
+    """How many steps a job has; the last one may have fewer rows than a batch.
 
     Args:
         values: resolved hyperparameters.
         rows: of the training file.
     """
-    return max(rows * int(values["n_epochs"]) // int(values["batch_size"]), 1)
+    return math.ceil(rows * int(values["n_epochs"]) / int(values["batch_size"]))
 
 
 _USUAL_EPOCHS, _MOST_EPOCHS = 3, 25

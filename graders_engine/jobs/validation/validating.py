@@ -15,7 +15,7 @@ from graders_engine.errors import GradersError
 from graders_engine.jobs.models.base_models import ModelRefused, Trainable, find_model, trainable
 from graders_engine.jobs.models.hub import NotDownloaded, downloaded
 from graders_engine.jobs.models.machine import memory
-from graders_engine.jobs.requests.hyperparameters import resolved, total_steps
+from graders_engine.jobs.requests.hyperparameters import AUTO, resolved, total_steps
 from graders_engine.jobs.requests.request import TRAINING_FILE, VALIDATION_FILE, NewJob, new_job
 from graders_engine.jobs.requests.rows import FEWEST, read_rows
 from graders_engine.jobs.states import change
@@ -87,7 +87,11 @@ def validate(store: Store, job_id: str, config: Config) -> bool:
     except ModelRefused as error:
         mistake = error.mistake
         return _fail(store, job_id, JobRefused(mistake.code or "", mistake.message, mistake.param))
-    events = [*_about_model(new, base, base_as_trained), *_found(job, new, files, spec)]
+    events = [
+        *_about_model(new, base, base_as_trained),
+        *_about_batches(new, files),
+        *_found(job, new, files, spec),
+    ]
     steps = total_steps(spec.hyperparameters, files.rows)
     planned = f"Files validated, moving job to queued state: {files.rows:,} rows, {steps:,} steps."
     return change(
@@ -171,11 +175,6 @@ def _folder(name: str, base: BaseModel, config: Config) -> Path:
 
 def _spec(job: StoredJob, new: NewJob, files: _Files, base: Trainable, config: Config) -> JobSpec:
     values = resolved(new.method, new.hyperparameters, files.rows)
-    if int(values["batch_size"]) > files.rows * int(values["n_epochs"]):
-        _refuse(
-            TRAINING_FILE,
-            f"All epochs together have fewer rows than a batch of {values['batch_size']}.",
-        )
     return JobSpec(
         id=job.id,
         method=new.method,
@@ -205,6 +204,16 @@ def _about_model(new: NewJob, base: BaseModel, found: Trainable) -> list[NewEven
     how = "all weights" if found.lora is None else f"adapters of rank {found.lora['r']}"
     message = f"The model has {found.parameters:,} parameters; {how} will be trained."
     return [*events, NewEvent("info", message, once="model")]
+
+
+def _about_batches(new: NewJob, files: _Files) -> list[NewEvent]:
+    given = new.hyperparameters["batch_size"]
+    if given == AUTO or int(given) <= files.rows:
+        return []
+    message = (
+        f"A batch of {given} rows is asked for, and there are {files.rows}: it has all of them."
+    )
+    return [NewEvent("warn", message, once="batch")]
 
 
 def _found(job: StoredJob, new: NewJob, files: _Files, spec: JobSpec) -> list[NewEvent]:
