@@ -22,9 +22,9 @@ ENDED = ("succeeded", "failed", "cancelled")
 MODEL = "tiny"
 STALLS, SLOW = 101, 102
 """Seeds of jobs whose third step does not end, and of those that take their time."""
-SCRIPTS: dict[int, dict[str, str]] = {
+SCRIPTS: dict[int, dict[str, Any]] = {
     STALLS: {"3": "stall"},
-    SLOW: {str(step): "slow" for step in range(1, 500)},
+    SLOW: {"pace": 0.2},
 }
 CONFIG = """
 [base_models]
