@@ -46,6 +46,8 @@ def test_the_reward_of_a_job_of_the_sdk_rises_and_its_model_is_exported(
             },
         )
         done = until(client, job.id, "succeeded")
+        loaded = Path(f"/proc/{server.process.pid}/maps")
+        assert not loaded.exists() or "torch" not in loaded.read_text()
         rewards = curve(client, job.id)
         assert len(rewards) == 40
         assert rewards[-1] > rewards[0] + 0.5
