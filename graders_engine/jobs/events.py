@@ -22,6 +22,8 @@ _COLUMN_OF = {
 }
 """Where a column's numbers are, if they have another name."""
 NO_SIGNAL_STEPS = 5
+LONG_S = 86_400.0
+"""A job without a GPU that has more seconds left is warned of."""
 
 
 def plan_event(plan: Plan) -> NewEvent:
@@ -108,6 +110,16 @@ def csv_line(method: Method, report: StepReport) -> str:
     metrics = wire_metrics(report.step, report.train, report.valid)
     values = [metrics.get(_COLUMN_OF.get(name, name)) for name in columns(method).split(",")]
     return ",".join("" if value is None else repr(value) for value in values)
+
+
+def long_job_warning(device: str, left_s: float) -> str | None:
+    """What people should know of a job that has so many seconds left on this device, if anything."""
+    if device != "cpu" or left_s < LONG_S:
+        return None
+    return (
+        f"Without a GPU, the job needs about {left_s / 86_400:,.1f} more days, as its first steps show. "
+        "A smaller model, fewer rows or epochs, or a machine with a GPU make it shorter."
+    )
 
 
 class Signal:

@@ -14,6 +14,7 @@ from graders_engine.jobs.events import (
     Signal,
     columns,
     csv_line,
+    long_job_warning,
     metrics_event,
     plan_event,
     wire_metrics,
@@ -35,6 +36,8 @@ from graders_engine.training.trainer import (
 
 _RECENT_STEPS = 10
 """Steps from whose durations the end is estimated."""
+_FIRST_STEPS = 3
+"""Steps after which people are warned of a long job."""
 FULL_DISK = (
     "The disk is full: the job pauses with its last good checkpoint. Make room, then resume it."
 )
@@ -82,6 +85,7 @@ class JobReport:
         self._step = resumed
         self._train: dict[str, float] = {}
         self._total: int | None = None
+        self._device, self._is_new = "", True
         self._signal = Signal()
         self._max_s, self._began = max_s, time.monotonic()
         self._times: deque[float] = deque([self._began], maxlen=_RECENT_STEPS + 1)
@@ -108,7 +112,7 @@ class JobReport:
     def plan(self, plan: Plan) -> None:
         """As of `training.trainer.Report`."""
         with self._working():
-            self._total = plan.total_steps
+            self._total, self._device = plan.total_steps, plan.device
             event = plan_event(plan)
             self._jobs.add_event(
                 self.job_id, event.level, event.message, event.data, once=event.once, while_in=WORKING
@@ -155,17 +159,21 @@ class JobReport:
                 self.job_id,
                 WORKING,
                 trained_tokens=report.trained_tokens,
-                estimated_finish=self._estimated(report.step),
+                estimated_finish=int(time.time() + self._left_s(report.step)),
             ):
                 self._lose()
             self._step, self._train = report.step, report.train
-            warning = self._signal.warning(report)
-        if warning:
+        if (warning := self._signal.warning(report)) is not None:
             self.warn(warning)
+        if self._is_new and len(self._times) > _FIRST_STEPS:
+            self._is_new = False
+            if (warning := long_job_warning(self._device, self._left_s(report.step))) is not None:
+                self.warn(warning)
 
-    def _estimated(self, step: int) -> int:
+    def _left_s(self, step: int) -> float:
+        """How many seconds the other steps will take."""
         seconds = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
-        return int(time.time() + seconds * ((self._total or step) - step))
+        return seconds * ((self._total or step) - step)
 
     def _require_next(self, step: int) -> None:
         if step != self._step + 1:

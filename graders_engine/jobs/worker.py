@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from graders_engine.jobs.checkpoints import Checkpoints
+from graders_engine.jobs.follower import RANK, follow
 from graders_engine.jobs.names import model_name
 from graders_engine.jobs.place import LOCK, MODEL, RESERVE, RESERVE_BYTES, SPEC, is_full
 from graders_engine.jobs.reporting import FULL_DISK, JobReport
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str]) -> int:
         job = store.jobs.find(given.job_id)
         folder = store.job_folder(given.job_id)
         if job is None or not folder.is_dir():
+            return 0
+        if os.environ.get(RANK, "0") != "0":
+            trainer = load_trainer(given.trainer)
+            follow(store.jobs, job, folder, lambda: read_spec(folder, settings), trainer)
             return 0
         lock = ProcessLock(folder / LOCK)
         until = time.monotonic() + _LOCK_S
@@ -147,7 +152,7 @@ class Work:
             self._pause(FULL_DISK)
 
     def _train(self) -> None:
-        spec = self._spec()
+        spec = read_spec(self._folder, self._options.settings)
         self._checkpoints.clean_up()
         newest = self._checkpoints.newest()
         if newest is not None and newest.final:
@@ -160,7 +165,7 @@ class Work:
         )  # fmt: skip
         try:
             with Watcher(self._store, report, own_group=self._options.own_group):
-                _trainer(self._options.trainer).train(spec, resumed, report)
+                load_trainer(self._options.trainer).train(spec, resumed, report)
         except Stopped:
             if not report.ending:
                 raise
@@ -185,13 +190,6 @@ class Work:
                     "The trainer has ended before all steps were done, without weights.",
                 )
             )
-
-    def _spec(self) -> JobSpec:
-        try:
-            spec = msgspec.json.decode((self._folder / SPEC).read_bytes(), type=JobSpec)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise TrainingFailed("invalid_spec", f"{SPEC} cannot be read: {error}.") from None
-        return dataclasses.replace(spec, settings=self._options.settings)
 
     def _succeed(self, final: StoredCheckpoint) -> None:
         if not (self._folder / final.folder / MODEL).is_dir():
@@ -236,7 +234,20 @@ def _paused() -> NewEvent:
     return NewEvent("info", "The job is paused.")
 
 
-def _trainer(name: str) -> Trainer:
+def read_spec(folder: Path, settings: str) -> JobSpec:
+    """What a job's trainer is given.
+
+    Raises:
+        TrainingFailed: it cannot be read.
+    """
+    try:
+        spec = msgspec.json.decode((folder / SPEC).read_bytes(), type=JobSpec)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TrainingFailed("invalid_spec", f"{SPEC} cannot be read: {error}.") from None
+    return dataclasses.replace(spec, settings=settings)
+
+
+def load_trainer(name: str) -> Trainer:
     """The trainer of this name.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Where files, evals and their runs are kept: an SQLite database, and a file of its own for each content."""
+"""Where files, evals, runs and jobs are kept: an SQLite database, and a file of its own for each content."""

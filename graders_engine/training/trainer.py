@@ -131,7 +131,10 @@ class Report(Protocol):
 
     @property
     def wanted(self) -> Wanted:
-        """What somebody asks of the job. Look after each step; then call `checkpoint`, and return."""
+        """What somebody asks of the job. Look after each step; then call `checkpoint`, and return.
+
+        Of several processes that train one job, the first one looks, and the trainer tells the others.
+        """
         ...
 
     def plan(self, plan: Plan) -> None:

@@ -71,7 +71,9 @@ class Run:
         self.steps = int(spec.hyperparameters["steps"])
         self.interval = int(spec.hyperparameters["eval_interval"])
         self.step = 0
-        Path("given.json").write_bytes(msgspec.json.encode([spec, dict(os.environ)]))
+        Path(f"given{os.environ.get('RANK', '')}.json").write_bytes(
+            msgspec.json.encode([spec, dict(os.environ)])
+        )
         self.weights = hashlib.sha256(f"seed {spec.seed}".encode()).hexdigest()
         if resumed is not None:
             self.step = resumed.step

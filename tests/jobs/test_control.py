@@ -142,12 +142,10 @@ def test_what_a_trainer_that_does_not_end_has_started_ends_with_it(bench: Bench)
     thread.start()
     wait_for(has_stalled(bench, job_id))
     started = living()
-    began = time.monotonic()
     assert cancel(bench.store.jobs, job_id)
     thread.join(30)
     assert len(started) == 2
     assert not any(map(lives, started))
-    assert time.monotonic() - began < 10
     ended(bench, job_id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ from graders_engine.jobs.worker import LOCKED
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.training.trainer import Method
 from tests.jobs.made import PROJECT, TRAINER, Bench, made_of
+from tests.jobs.test_control import wait_for
 
 
 def work(bench: Bench, job_id: str, *more: str) -> int:
@@ -180,6 +182,14 @@ def test_a_trainer_that_leaves_out_a_step_is_not_believed(bench: Bench) -> None:
     assert "step 8 comes after step 6" in done.error["message"]
 
 
+def test_what_a_trainer_is_given_must_be_whole(bench: Bench) -> None:
+    job_id = bench.job()
+    bench.place(job_id).mkdir()
+    (bench.place(job_id) / "spec.json").write_text('{"id": 1}')
+    done = bench.finish(job_id)
+    assert (done.status, (done.error or {}).get("code")) == ("failed", "invalid_spec")
+
+
 def test_a_trainer_that_is_not_installed_is_no_mystery(bench: Bench) -> None:
     job_id = bench.job()
     done = bench.finish(job_id, trainer="graders_engine.training.nowhere:Trainer")
@@ -249,3 +259,35 @@ def test_steps_without_any_difference_between_answers_are_warned_of_once(bench: 
     bench.finish(job_id)
     (warned,) = bench.messages(job_id, "warn")
     assert "nothing can be learned" in warned
+
+
+def test_of_several_processes_the_first_alone_keeps_anything(
+    bench: Bench, whole: dict[str, Any]
+) -> None:
+    job_id = bench.job({"3": "stall"})
+    folder = bench.place(job_id)
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps(bench.job_of(job_id).spec))
+    command = [
+        sys.executable, "-P", "-m", "graders_engine.jobs.worker", str(bench.folder), job_id,
+        "--trainer", TRAINER,
+    ]  # fmt: skip
+    processes = [
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, cwd=folder, env={**os.environ, "RANK": rank}
+        )
+        for rank in ("1", "0")
+    ]
+    wait_for(lambda: all((folder / f"given{rank}.json").exists() for rank in (0, 1)))
+    bench.script_is_over(job_id)
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert bench.job_of(job_id).status == "succeeded"
+    assert made_of(bench, job_id) == whole
+
+
+def test_a_job_that_takes_days_without_a_gpu_is_warned_of_once(bench: Bench) -> None:
+    job_id = bench.job({"8": "fail"}, steps=10**9)
+    done = bench.finish(job_id)
+    assert done.status == "failed"
+    (warned,) = bench.messages(job_id, "warn")
+    assert "Without a GPU, the job needs about" in warned

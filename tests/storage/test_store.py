@@ -16,6 +16,7 @@ import pytest
 from graders_engine.storage.errors import StoreError, StoreFull, StoreInUse
 from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.ids import new_eval_id, new_file_id, new_run_id
+from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.reserve import RESERVE_BYTES
 from graders_engine.storage.runs import StoredRun
@@ -33,7 +34,7 @@ def test_only_its_owner_can_read_a_store(store: Store) -> None:
         path.name: stat.S_IMODE(path.stat().st_mode)
         for path in [store.folder, *store.folder.iterdir()]
     }
-    assert modes["store"] == modes["files"] == modes["runs"] == 0o700
+    assert modes["store"] == modes["files"] == modes["runs"] == modes["jobs"] == 0o700
     assert modes["store.sqlite3"] == 0o600
 
 
@@ -167,7 +168,7 @@ def test_threads_share_a_store(store: Store) -> None:
     assert all(store.evals.get("p", f"eval_{a}_{b}") for a in range(8) for b in range(25))
 
 
-@pytest.mark.parametrize("deleted", ["file", "eval", "run"])
+@pytest.mark.parametrize("deleted", ["file", "eval", "run", "job"])
 def test_a_full_disk_is_cleared_by_deleting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: str
 ) -> None:
@@ -196,6 +197,10 @@ def test_a_full_disk_is_cleared_by_deleting(
         file = store.files.add(part, project="p", purpose="evals", name="a")
         store.evals.add(StoredEval("eval_1", "p", "", None, 1, 1, {}))
         store.runs.add(StoredRun("evalrun_1", "eval_1", "p", "", "", "queued", None, 1, {}, {}))
+        queued = StoredJob(
+            id="ftjob-1", project="p", status="queued", created_at=1, request={}, spec={}
+        )
+        store.jobs.add(queued)
         monkeypatch.setattr(OnFullDisk, "full", True)
         with pytest.raises(StoreFull, match="delete files or runs, or make room") as refused:
             store.evals.add(StoredEval("eval_2", "p", "", None, 1, 1, {}))
@@ -204,8 +209,10 @@ def test_a_full_disk_is_cleared_by_deleting(
             "file": lambda: store.files.delete("p", file.id),
             "eval": lambda: store.evals.delete("p", "eval_1"),
             "run": lambda: store.runs.delete("p", "eval_1", "evalrun_1"),
+            "job": lambda: store.jobs.delete("p", "ftjob-1"),
         }
         assert delete[deleted]()
         assert reserve.stat().st_size == RESERVE_BYTES  # for the next time
         assert store.files.path(file.id).exists() == (deleted != "file")
-        assert (store.runs.find("evalrun_1") is None) == (deleted != "file")
+        assert (store.runs.find("evalrun_1") is None) == (deleted in ("eval", "run"))
+        assert (store.jobs.find("ftjob-1") is None) == (deleted == "job")
