@@ -14,6 +14,16 @@ _PARAMETERS_A_THREAD = 20_000_000
 """For smaller models further threads cost more than they give."""
 
 
+def processes() -> int:
+    """How many processes train the job together: the launcher says so."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Whether this process is the job's worker, and not one that trains beside it."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def not_loadable(why: object) -> TrainingFailed:
     """What a job fails with whose model cannot be loaded."""
     return TrainingFailed("model_not_loadable", f"The base model cannot be loaded: {why}", "model")

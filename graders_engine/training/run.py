@@ -106,12 +106,6 @@ class Run:
         kept = step in self.schedule.kept
         control.should_evaluate = kept and self.trainer.eval_dataset is not None
         control.should_save = kept
-        if step >= self.schedule.total_steps:
-            return
-        wanted = self.report.wanted
-        control.should_training_stop = bool(wanted)
-        control.should_save = (kept or wanted == "paused") and wanted != "cancelled"
-        control.should_evaluate = control.should_evaluate and wanted != "cancelled"
 
     def logged(self, logs: Mapping[str, Any], control: Any) -> None:
         """The numbers of the step that was trained, or of the evaluation behind it."""
@@ -126,13 +120,11 @@ class Run:
             self._train = dict(logs)
             self._require_finite()
             if not control.should_evaluate:
-                self._tell()
+                self._tell(control)
 
     def evaluated(self, control: Any) -> None:
         """The evaluation is done; the step is complete."""
-        self._tell()
-        if self.paused and self.trainer.state.global_step < self.schedule.total_steps:
-            control.should_training_stop = control.should_save = True
+        self._tell(control)
 
     # What they tell.
 
@@ -160,7 +152,7 @@ class Run:
         """The numbers of an evaluation."""
         return self.numbers(logs)
 
-    def _tell(self) -> None:
+    def _tell(self, control: Any) -> None:
         step, now = self.trainer.state.global_step, monotonic()
         seconds = {
             **self._seconds,
@@ -186,6 +178,15 @@ class Run:
         self._seconds = {}
         if self._steps_here == 1:
             self._warn_of_days(now - self._begun)
+        if step < self.schedule.total_steps:
+            self._obey(control)
+
+    def _obey(self, control: Any) -> None:
+        """End behind this step if that is wanted, with a checkpoint; all processes do the same."""
+        wanted = _of_first_process(self.report.wanted)
+        if wanted or self.paused:
+            control.should_training_stop = True
+            control.should_save = wanted != "cancelled"
 
     def send(self, report: StepReport) -> None:
         """Tell of a step."""
@@ -230,8 +231,15 @@ class Run:
         """Make a checkpoint of the step that the trainer has done last."""
         step = self.trainer.state.global_step
         self.kept_step = step
-        final = step >= self.schedule.total_steps
-        self.report.checkpoint(step, self._write, self._valid_of_step, final=final)
+        if self.trainer.is_world_process_zero():
+            final = step >= self.schedule.total_steps
+            try:
+                self.report.checkpoint(step, self._write, self._valid_of_step, final=final)
+            finally:
+                _of_first_process("")
+        else:
+            while folder := _of_first_process(""):
+                self._write_into(Path(folder))
         self._valid_of_step = {}
 
     def keep_what_was_trained(self) -> None:
@@ -243,6 +251,7 @@ class Run:
         self.keep()
 
     def _write(self, folder: Path) -> None:
+        _of_first_process(str(folder))  # the others are waiting: they write their parts
         try:
             self._write_into(folder)
         except Exception as error:
@@ -293,6 +302,15 @@ def versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate")}
+
+
+def _of_first_process(value: str) -> str:
+    """What the first of the job's processes has: all of them call this at the same time."""
+    from accelerate.utils import broadcast_object_list
+
+    found = [value]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def _linked(path: Path, to: Path) -> None:

@@ -98,6 +98,7 @@ def _usual(spec: JobSpec, schedule: Schedule, output: str) -> dict[str, Any]:
         "learning_rate": spec.learning_rate,
         "lr_scheduler_type": "linear",
         "bf16": torch.cuda.is_available(),
+        "use_cpu": not (torch.cuda.is_available() or torch.backends.mps.is_available()),
         "gradient_checkpointing": parameters > _LARGE,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a job without a finite loss fails
@@ -111,9 +112,7 @@ def _usual(spec: JobSpec, schedule: Schedule, output: str) -> dict[str, Any]:
 
 def _batches(rows: int, tokens: int, chat: Chat) -> dict[str, int]:
     """How the rows of a step are shared out, by the memory there is."""
-    from accelerate import PartialState
-
-    processes = PartialState().num_processes
+    processes = base_model.processes()
     if rows % processes:
         raise TrainingFailed(
             "invalid_value",

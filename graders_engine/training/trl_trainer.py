@@ -11,7 +11,6 @@ from typing import Any
 
 from graders_engine.training import base_model, trl_setup
 from graders_engine.training.chat import Chat
-from graders_engine.training.launched import train_in_processes
 from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
 from graders_engine.training.rows import Row, Split, converted, labelled, pair, prompt_of, read_rows
@@ -45,16 +44,12 @@ class TRLTrainer:
             TrainingPaused: it cannot be done now.
         """
         with ExitStack() as stack:
-            if spec.wandb is not None:
+            if spec.wandb is not None and base_model.is_first_process():
                 report = stack.enter_context(WandbReport(spec, report))
-            if spec.accelerate is not None:
-                train_in_processes(spec, resumed, report)
-            else:
-                train_here(spec, resumed, report)
+            _train_with(spec, resumed, report)
 
 
-def train_here(spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
-    """Train in this process, and in those that were started with it. Raises: as `TRLTrainer.train`."""
+def _train_with(spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a base model is a folder
     parameters = base_model.parameters_of(Path(spec.model_path))
     rows = _rows_of(spec)

@@ -45,8 +45,7 @@ class Recorder:
 
     @property
     def wanted(self) -> Wanted:
-        # It is asked when a step was trained, before the step is reported.
-        step = (self.steps[-1].step if self.steps else self._resumed) + 1
+        step = self.steps[-1].step if self.steps else 0
         if step == self._pause_at:
             return "paused"
         return "cancelled" if step == self._cancel_at else ""

@@ -1,18 +1,26 @@
-"""A job in two processes on this machine: as in one, but each has a half of each step."""
+"""A job in two processes on this machine: as in one, but each has a half of each step.
+
+The launcher starts several processes only for GPUs; told to use none, these compute on the CPU.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from graders_engine.training.trainer import TrainingFailed
-from tests.training.jobs import MANY_E, TURNS, job, prompts, trained
+from tests.training.jobs import MANY_E, job, prompts
+
+ROOT = Path(__file__).parents[2]
 
 CONFIG = """
 compute_environment: LOCAL_MACHINE
-distributed_type: MULTI_CPU
+distributed_type: MULTI_GPU
 num_machines: 1
 num_processes: 2
 machine_rank: 0
@@ -24,42 +32,49 @@ same_network: true
 """
 
 
-@pytest.fixture
-def accelerate(tmp_path: Path) -> str:
-    path = tmp_path / "accelerate.yaml"
-    path.write_text(CONFIG)
-    return str(path)
+def in_processes(folder: Path, *, pause_at: int = 0, step: int = 0) -> dict[str, Any]:
+    """The record of a job whose spec is in the folder's parent."""
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--config_file",
+            "../accelerate.yaml",
+        ),
+        *("--main_process_port", "0", "-m", "tests.training.beside"),
+        *("../spec.json", ".", str(pause_at), str(step)),
+    ]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    found: dict[str, Any] = msgspec.json.decode((folder / "record.json").read_bytes())
+    return found
 
 
 def test_two_processes_share_each_step_and_resume_without_a_difference(
-    base: Path, tmp_path: Path, accelerate: str
+    base: Path, tmp_path: Path
 ) -> None:
-    spec: Any = job(
+    spec = job(
         base, tmp_path, "reinforcement", prompts(5), grader=MANY_E, valid=prompts(2),
-        accelerate=accelerate, hyperparameters={
+        hyperparameters={
             "n_epochs": 2, "batch_size": 2, "eval_interval": 3, "eval_samples": 2, "compute_multiplier": 0.5,
         },
     )  # fmt: skip
-    unbroken = trained(spec, tmp_path / "unbroken")
-    assert [one.step for one in unbroken.steps] == [1, 2, 3, 4, 5]
-    assert [step for step, _, _ in unbroken.kept] == [3, 5]
-    for step in unbroken.steps:
+    (tmp_path / "spec.json").write_bytes(msgspec.json.encode(spec))
+    (tmp_path / "accelerate.yaml").write_text(CONFIG)
+    for name in ("unbroken", "broken"):
+        (tmp_path / name).mkdir()
+    unbroken = in_processes(tmp_path / "unbroken")
+    assert [step for step, *_ in unbroken["curve"]] == [1, 2, 3, 4, 5]
+    for step, train, _, _ in unbroken["curve"]:
         rewards = [
-            one.reward for one in unbroken.found if (one.step, one.split) == (step.step, "train")
+            reward for of, split, reward in unbroken["rollouts"] if (of, split) == (step, "train")
         ]
-        assert len(rewards) == unbroken.plans[0].rollouts_per_step == 8
-        assert step.train["reward_mean"] == pytest.approx(sum(filter(None, rewards)) / 8)
-    first = trained(spec, tmp_path / "first", pause_at=2)
-    assert (first.newest().folder / "state" / "rng_state_1.pth").exists()
-    second = trained(spec, tmp_path / "second", first.newest())
-    assert [*first.curve(), *second.curve()] == unbroken.curve()
-    assert second.weights() == unbroken.weights()
-
-
-def test_what_fails_in_a_process_fails_the_job(base: Path, tmp_path: Path, accelerate: str) -> None:
-    spec = job(
-        base, tmp_path, "supervised", [TURNS, {"messages": []}], accelerate=accelerate,
-        hyperparameters={"n_epochs": 1, "batch_size": 2},
-    )  # fmt: skip
-    with pytest.raises(TrainingFailed, match="Line 2"):
-        trained(spec, tmp_path / "kept")
+        assert len(rewards) == unbroken["planned"] == 8
+        assert train["reward_mean"] == pytest.approx(sum(rewards) / 8)
+    first = in_processes(tmp_path / "broken", pause_at=2)
+    assert (tmp_path / "broken" / "step-2" / "state" / "rng_state_1.pth").exists()
+    second = in_processes(tmp_path / "broken", step=2)
+    assert first["curve"] + second["curve"] == unbroken["curve"]
+    assert second["weights"] == unbroken["weights"]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from graders_engine.training.trainer import JobSpec
+from graders_engine.training.trainer import JobSpec, Resumed
 from graders_engine.training.trl_trainer import TRLTrainer
 from tests.training.jobs import MANY_E, PREFERENCE, TURNS, job, prompts, trained
 from tests.training.recorder import Died, Recorder
 
 KINDS = ["supervised", "dpo", "reinforcement", "reinforcement with adapters"]
 INTERVAL = 3
+ROOT = Path(__file__).parents[2]
 
 
 def spec_of(kind: str, base: Path, folder: Path) -> JobSpec:
@@ -87,3 +93,20 @@ def test_a_cancelled_job_ends_behind_its_step_without_a_checkpoint(
     found = trained(spec_of("supervised", base, tmp_path), tmp_path / "kept", cancel_at=2)
     assert [one.step for one in found.steps] == [1, 2]
     assert not found.kept
+
+
+def test_a_worker_that_is_killed_leaves_what_another_process_goes_on_from(
+    base: Path, tmp_path: Path
+) -> None:
+    spec = spec_of("reinforcement", base, tmp_path)
+    unbroken = trained(spec, tmp_path / "unbroken")
+    (tmp_path / "spec.json").write_bytes(msgspec.json.encode(spec))
+    command = [sys.executable, "-m", "tests.training.killed", "spec.json", "kept", "8"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr[-2000:]
+    kept = sorted(int(path.name.removeprefix("step-")) for path in (tmp_path / "kept").iterdir())
+    assert kept == [3, 6]
+    second = trained(spec, tmp_path / "second", Resumed(6, tmp_path / "kept" / "step-6"))
+    assert second.curve() == unbroken.curve()[6:]
+    assert second.weights() == unbroken.weights()
