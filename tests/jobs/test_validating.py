@@ -27,6 +27,7 @@ from graders_engine.jobs.validation.validating import validate
 from graders_engine.jobs.wire import job_object
 from graders_engine.models.config import Config
 from graders_engine.models.tables.training import BaseModel, TrainingConfig
+from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
 from graders_engine.training.trainer import JobSpec
 from tests.jobs.models import PARAMETERS, make_model
@@ -342,8 +343,8 @@ def test_new_jobs_are_checked_in_a_process_of_their_own(tmp_path: Path, store: S
     jobs = [add_job(store, body_of(store, method)) for method in ("supervised", "reinforcement")]
     queued: list[int] = []
     new_jobs = NewJobs(store, str(config), lambda: queued.append(1))
-    watched(new_jobs, lambda: len(store.jobs.states("queued")) == len(jobs))
-    assert queued
+    watched(new_jobs, lambda: len(queued) == len(jobs))
+    assert len(store.jobs.states("queued")) == len(jobs)
 
 
 def test_a_check_that_always_dies_fails_the_job_with_its_last_words(
@@ -359,6 +360,44 @@ def test_a_check_that_always_dies_fails_the_job_with_its_last_words(
     assert error["code"] == "validation_failed"
     assert "out of memory" in error["message"]
     assert starts.read_text() == "x" * ATTEMPTS
+
+
+def test_a_check_that_waits_keeps_no_other_one_waiting_and_ends_with_its_job(
+    tmp_path: Path, store: Store
+) -> None:
+    config = tmp_path / "graders.toml"
+    make_model(tmp_path / "tiny")
+    config.write_text('[base_models]\ntiny = "tiny"\n', encoding="utf-8")
+    waits, other = (add_job(store, body_of(store, "supervised")) for _ in range(2))
+    lock = tmp_path / "lock"
+    program = (
+        "import sys, time\n"
+        "from graders_engine.jobs.validation.validator import main\n"
+        "from graders_engine.storage.lock import ProcessLock\n"
+        "from pathlib import Path\n"
+        f"if sys.argv[2] == {waits.id!r}:\n"
+        f"    held = ProcessLock(Path({str(lock)!r}))\n"
+        "    held.take()\n"
+        "    time.sleep(600)\n"
+        "main(*sys.argv[1:])\n"
+    )
+    new_jobs = NewJobs(store, str(config), lambda: None, (sys.executable, "-c", program))
+
+    def is_free() -> bool:
+        held = ProcessLock(lock)
+        taken = held.take()
+        held.release()
+        return taken
+
+    def is_over() -> bool:
+        if found(store, other.id).status != "queued" or not lock.exists():
+            return False
+        if found(store, waits.id).status == "validating_files":
+            assert cancel(store.jobs, waits.id)
+        return is_free()
+
+    watched(new_jobs, is_over)
+    assert found(store, waits.id).status == "cancelled"
 
 
 def test_a_check_has_the_token_of_downloads_and_no_other_key() -> None:

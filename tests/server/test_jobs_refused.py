@@ -176,6 +176,9 @@ def test_a_list_is_asked_for_with_parameters_that_it_has(
 
 def test_a_body_that_is_no_json_is_refused(shared: Server) -> None:
     assert shared.ask("POST", JOBS, b"{", OWN).status == 400
+    long = shared.ask("POST", JOBS, {"model": "x" * (5 << 20)}, OWN)
+    assert (long.status, long.error["code"]) == (413, "body_too_large")
+    assert "a job may have at most" in long.error["message"]
     form = {**OWN, "content-type": "text/plain"}
     assert shared.ask("POST", JOBS, b"{}", form).status == 415
 

@@ -1,4 +1,4 @@
-"""Starts the checks of new jobs, one at a time, and again when one has ended without a result."""
+"""Starts the checks of new jobs, some at a time, and again when one has ended without a result."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -22,7 +22,9 @@ from graders_engine.storage.store import Store
 
 ATTEMPTS = 3
 """Checks of a job that may end without a result; then the job has failed."""
-POLL_S = 0.1
+AT_ONCE = 2
+"""Checks at a time: one may wait for a download."""
+POLL_S = 0.2
 AGAIN_S = 30.0
 """How often new jobs are looked for when nobody says that there is one."""
 COMMAND = (sys.executable, "-P", "-m", "graders_engine.jobs.validation.validator")
@@ -62,19 +64,48 @@ class NewJobs:
 
     async def watch(self) -> None:
         """Check what is new, for ever; what is being checked at a cancellation, the next server checks."""
-        while True:
-            self._woken.clear()
-            states = await asyncio.to_thread(self._store.jobs.states, VALIDATING)
-            for state in states:
-                await self._check(state.id)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), 0.0 if states else AGAIN_S)
+        checking: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._woken.clear()
+                for state in await asyncio.to_thread(self._store.jobs.states, VALIDATING):
+                    if state.id not in checking and len(checking) < AT_ONCE:
+                        checking[state.id] = asyncio.create_task(self._check(state.id))
+                await self._wait_for(checking.values())
+                for job_id in [one for one, task in checking.items() if task.done()]:
+                    checking.pop(job_id).result()
+        finally:
+            for task in checking.values():
+                task.cancel()
+            await asyncio.gather(*checking.values(), return_exceptions=True)
+
+    async def _wait_for(self, checking: Collection[asyncio.Task[None]]) -> None:
+        """Wait until there is something to do."""
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait(
+                {woken, *checking}, timeout=AGAIN_S, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            woken.cancel()
 
     async def _check(self, job_id: str) -> None:
         command = [*self._command, str(self._store.folder.absolute()), job_id, self._config]
         with TemporaryFile() as printed:
-            await _run(command, self._store.folder, printed)
+            process = subprocess.Popen(  # noqa: S603 - no part of the command comes from a request
+                command, cwd=self._store.folder, env=environment(), stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=printed, start_new_session=True,
+            )  # fmt: skip
+            try:
+                while process.poll() is None and not await self._is_cancelled(job_id):
+                    await asyncio.sleep(POLL_S)
+            finally:
+                _end(process)
             await self._judge(job_id, printed)
+
+    async def _is_cancelled(self, job_id: str) -> bool:
+        state = await asyncio.to_thread(self._store.jobs.state, job_id)
+        return state is None or state.status == "cancelled"
 
     async def _judge(self, job_id: str, printed: IO[bytes]) -> None:
         """See what came of a check."""
@@ -102,18 +133,12 @@ class NewJobs:
         change(self._store.jobs, job_id, "failed", [VALIDATING], [event], error=error)
 
 
-async def _run(command: Sequence[str], folder: Path, printed: IO[bytes]) -> None:
-    """Run a program to its end; it is killed where this is cancelled."""
-    process = subprocess.Popen(  # noqa: S603 - no part of the command comes from a request
-        command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=printed,
-    )  # fmt: skip
-    try:
-        while process.poll() is None:
-            await asyncio.sleep(POLL_S)
-    finally:
-        process.kill()
-        process.wait()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a check with the download that it may have started."""
+    if process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -55,7 +55,7 @@ class JobHandlers:
         digest, repeated = digest_of(exchange, project, "job"), is_repeated(exchange)
 
         def make() -> StoredJob:
-            new: NewJob = new_job(decoded(exchange.body))
+            new: NewJob = new_job(decoded(exchange.body, "a job", "Rows belong into its files."))
             self._context.require_trainable(new)
             return create_job(store, project, new, now=seconds(), digest=digest)
 
