@@ -33,7 +33,6 @@ _LOCAL = (
 )
 _STATE = "state"
 _MEMORY = "memory.json"
-_DAY_S = 86_400
 
 
 class Run:
@@ -74,7 +73,6 @@ class Run:
         self._random: Any = None
         self._seconds: dict[str, float] = {}
         self._begun = self._trained = 0.0
-        self._steps_here = 0
         self._save: Any = None
         self.save_tokenizer: Callable[[Path], object] = lambda folder: None
 
@@ -99,7 +97,6 @@ class Run:
         """A step was trained; decides what follows it."""
         step = self.trainer.state.global_step
         self._trained = monotonic()
-        self._steps_here += 1
         self.trained_tokens += self.tokens_of(step)
         self._train, self._valid = {}, {}
         control.should_log = True
@@ -176,8 +173,6 @@ class Run:
             )
         )
         self._seconds = {}
-        if self._steps_here == 1:
-            self._warn_of_days(now - self._begun)
         if step < self.schedule.total_steps:
             self._obey(control)
 
@@ -210,15 +205,6 @@ class Run:
                 "training_diverged",
                 f"Step {self.trainer.state.global_step} has no finite {broken[0]}: a smaller "
                 "learning_rate_multiplier may help. The checkpoints before it are kept.",
-            )
-
-    def _warn_of_days(self, seconds: float) -> None:
-        left = (self.schedule.total_steps - self.trainer.state.global_step) * seconds
-        if self.trainer.args.device.type == "cpu" and left > _DAY_S:
-            self.report.warn(
-                f"This machine has no GPU that torch can use: a step takes {seconds:.0f} s, so that the job "
-                f"will take about {left / _DAY_S:.1f} days more.",
-                {"seconds_left": left},
             )
 
     # How its state is kept.
