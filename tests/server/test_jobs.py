@@ -12,6 +12,7 @@ import pytest
 
 from graders_engine.jobs.wire import STATES
 from tests.jobs.stores import ROWS
+from tests.sdks.losing_proxy import losing_proxy
 from tests.server.jobs_of import (
     ENDED,
     MODEL,
@@ -225,6 +226,18 @@ def test_the_same_request_sent_again_is_answered_with_the_job_that_exists(client
     assert client.fine_tuning.jobs.create(**body).id != first.id
     other = client.fine_tuning.jobs.create(**{**body, "seed": 8}, extra_headers=again)
     assert other.id != first.id
+
+
+def test_a_client_whose_connection_breaks_makes_one_job(trained: Server, client: Any) -> None:
+    body = job_body(client, metadata={"lost": "answer"})
+    with (
+        losing_proxy(trained.url) as lossy,
+        openai.OpenAI(base_url=f"{lossy}/v1", api_key="any", max_retries=1) as unlucky,
+    ):
+        untyped: Any = unlucky
+        made = untyped.fine_tuning.jobs.create(**body, extra_headers={"x-lose": "answer"})
+    listed = client.fine_tuning.jobs.list(metadata={"lost": "answer"})
+    assert [job.id for job in listed] == [made.id]
 
 
 def test_what_does_not_exist_is_404(client: Any) -> None:
