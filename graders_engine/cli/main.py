@@ -30,6 +30,7 @@ COMMANDS = {
     "diff-graders": "Compare two versions of a grader on the same outputs.",
     "serve": "Serve the hosted API's grader routes, and batches, over HTTP.",
     "evals": "List, show and run the evals that a folder keeps.",
+    "jobs": "List, show and steer fine-tuning jobs, and export what they trained.",
     "import": "Import graders and rows from the hosted evals.",
     "export": "Make the files by which Azure, Bedrock or SageMaker uses a grader.",
     "judge-check": "Measure a judge's agreement with human labels and with itself.",

@@ -65,7 +65,7 @@ DEFAULTS = ServerSettings()
     "--jobs",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep files, evals and their runs in this folder, and serve their routes.",
+    help="Keep files, evals, runs and fine-tuning jobs in this folder, and serve their routes.",
 )
 @click.option(
     "--allow-endpoints",
@@ -140,9 +140,10 @@ def command(
     in its own form: OpenRLHF, slime, Azure's endpoint grader, promptfoo's webhook. Where a judge or the
     infrastructure fails, the answer is 503, never a zero.
 
-    With --jobs, the Files API and the Evals API are served as well, and /view shows the runs of evals: its
-    address ends in #key=KEY where there is a key. One server may have the folder at a time.
-    [projects.NAME] api_key_env in graders.toml gives others a key, and files and evals of their own.
+    With --jobs, files, evals and fine-tuning jobs are served as well, and /view shows the runs of evals: its
+    address ends in #key=KEY where there is a key. One server may have the folder at a time. Jobs train the
+    models that [base_models] in graders.toml lists; [projects.NAME] api_key_env gives others a key, files,
+    evals and jobs of their own.
     """
     try:
         from graders_engine.server import listener, serving

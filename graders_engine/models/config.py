@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
-
-import msgspec
+from typing import Any, Literal
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import read_text
 from graders_engine.models.credentials import DEFAULT_BASE_URL, takes_usual_key
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.policies import Price
+from graders_engine.models.tables.fields import fields_of_table, read_record, read_records
+from graders_engine.models.tables.training import BaseModel, TrainingConfig, read_training
 
-T = TypeVar("T")
-
-TABLES = ("endpoints", "models", "prices", "images", "preflight", "projects", "store")
+TABLES = (
+    "endpoints", "models", "prices", "images", "preflight", "projects", "store", "base_models", "training",
+)  # fmt: skip
 """The tables of the file; `images` is for `graders image`."""
 
 
 _QUOTED_NAME = "a name with dots stands in quotes"
-_FORMS = {
-    "headers": 'write {"X-Name" = "VALUE"}',
-    "query": 'write {api-version = "2024-10-21"}, the value in quotes',
-}
-"""How a table in a table is written, for those who wrote something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +75,8 @@ class Config:
         preflight: the settings of `graders preflight`.
         projects: by name; `default` is that of the server's own key, and not among them.
         store: the bounds of `graders serve --jobs`.
+        base_models: what a fine-tuning job may name; nothing else is ever loaded.
+        training: how fine-tuning jobs are run.
         without_address: endpoints whose table has no `base_url`: who asks them must know it.
     """
 
@@ -90,6 +87,8 @@ class Config:
     without_address: frozenset[str] = frozenset()
     projects: Mapping[str, ProjectConfig] = field(default_factory=dict)
     store: StoreConfig = field(default_factory=StoreConfig)
+    base_models: Mapping[str, BaseModel] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 def read_config(path: Path) -> Config:
@@ -111,30 +110,29 @@ def read_config(path: Path) -> Config:
         for name in tables
         if name not in TABLES
     ]
+    trained = read_training(tables, path.absolute().parent, mistakes)
     config = Config(
-        _records(tables, "endpoints", _endpoint, mistakes),
-        _records(tables, "models", _model, mistakes),
-        _records(tables, "prices", _price, mistakes),
-        _preflight(tables, mistakes),
+        read_records(tables, "endpoints", _endpoint, mistakes),
+        read_records(tables, "models", _model, mistakes),
+        read_records(tables, "prices", _price, mistakes),
+        read_record(tables, "preflight", _preflight, mistakes, PreflightConfig()),
         frozenset(_without_address(tables.get("endpoints"))),
         _projects(tables, mistakes),
-        _store(tables, mistakes),
+        read_record(tables, "store", _store, mistakes, StoreConfig()),
+        trained.base_models,
+        trained.training,
     )
     if mistakes:
         raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))
     return config
 
 
-def _preflight(tables: dict[str, Any], mistakes: list[str]) -> PreflightConfig:
-    try:
-        return PreflightConfig(**_fields(PreflightConfig, tables.get("preflight", {})))
-    except (TypeError, ValueError) as error:
-        mistakes.append(f"[preflight] {error}")
-        return PreflightConfig()
+def _preflight(value: Any) -> PreflightConfig:
+    return PreflightConfig(**fields_of_table(PreflightConfig, value))
 
 
 def _projects(tables: dict[str, Any], mistakes: list[str]) -> dict[str, ProjectConfig]:
-    projects = _records(tables, "projects", _project, mistakes)
+    projects = read_records(tables, "projects", _project, mistakes)
     if "default" in projects:
         mistakes.append(
             "[projects] default: this is the project of GRADERS_API_KEY; choose another name"
@@ -143,41 +141,21 @@ def _projects(tables: dict[str, Any], mistakes: list[str]) -> dict[str, ProjectC
 
 
 def _project(value: Any) -> ProjectConfig:
-    fields = _fields(ProjectConfig, value)
+    fields = fields_of_table(ProjectConfig, value)
     if not fields.get("api_key_env"):
         raise ValueError("api_key_env must be the name of the variable that has the key")
     return ProjectConfig(**fields)
 
 
-def _store(tables: dict[str, Any], mistakes: list[str]) -> StoreConfig:
-    try:
-        fields = _fields(StoreConfig, tables.get("store", {}))
-        if low := [name for name, value in fields.items() if value < 1]:
-            raise ValueError(f"{' and '.join(low)} must be at least 1")
-        return StoreConfig(**fields)
-    except (TypeError, ValueError) as error:
-        mistakes.append(f"[store] {error}")
-        return StoreConfig()
-
-
-def _records(
-    tables: dict[str, Any], table: str, make: Callable[[Any], T], mistakes: list[str]
-) -> dict[str, T]:
-    records = {}
-    given = tables.get(table, {})
-    if not isinstance(given, dict):
-        mistakes.append(f"[{table}] must be a table")
-        return {}
-    for name, value in given.items():
-        try:
-            records[name] = make(value)
-        except (TypeError, ValueError) as error:
-            mistakes.append(f"[{table}] {name}: {error}")
-    return records
+def _store(value: Any) -> StoreConfig:
+    fields = fields_of_table(StoreConfig, value)
+    if low := [name for name, number in fields.items() if number < 1]:
+        raise ValueError(f"{' and '.join(low)} must be at least 1")
+    return StoreConfig(**fields)
 
 
 def _endpoint(value: Any) -> EndpointSettings:
-    fields = _fields(EndpointSettings, value)
+    fields = fields_of_table(EndpointSettings, value)
     if fields.get("api_key_env") == "":
         raise ValueError("api_key_env must be the name of a variable; leave it out to send no key")
     if way := next(filter(None, map(_way_of_key, fields.get("headers", {}).items())), ""):
@@ -209,7 +187,7 @@ def _without_address(endpoints: Any) -> Iterator[str]:
 def _price(value: Any) -> Price:
     if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
         raise ValueError(f'{_QUOTED_NAME}: [prices."gpt-4.1"]')
-    fields = _fields(Price, value)
+    fields = fields_of_table(Price, value)
     for name, amount in fields.items():
         if not 0 <= amount < math.inf:
             raise ValueError(f"{name} is money per million tokens, not {amount!r}")
@@ -224,36 +202,3 @@ def _model(value: Any) -> str:
     if not isinstance(value, str) or not value.partition("@")[0]:
         raise ValueError('write "MODEL@ENDPOINT", or "MODEL" at the default endpoint')
     return value
-
-
-def _fields(record: type[Any], value: Any) -> dict[str, Any]:
-    """The keys of a table that are a record's, each of its kind."""
-    known = get_type_hints(record)
-    if not isinstance(value, dict):
-        raise TypeError(f"a table with {', '.join(known)}")
-    mistakes = []
-    if "api_key" in value:
-        mistakes.append("a key has no place in a file: name its variable with api_key_env")
-    strange = sorted(value.keys() - {*known, "api_key"})
-    if strange:
-        mistakes.append(f"unknown key {', '.join(strange)}; there are {', '.join(known)}")
-    for name in filter(known.__contains__, value):
-        form = _FORMS.get(name)
-        wrong = _wrong_kinds(name, value[name], known[name])
-        mistakes += (f"{mistake}; {form}" if form else mistake for mistake in wrong)
-    if mistakes:
-        raise ValueError("; ".join(mistakes))
-    return value
-
-
-def _wrong_kinds(name: str, value: Any, kind: Any) -> Iterator[str]:
-    """What is wrong with a value; of a table, by its keys."""
-    if get_origin(kind) is Mapping and isinstance(value, dict):
-        for key, part in value.items():
-            yield from _wrong_kinds(f"{name}.{key}", part, get_args(kind)[1])
-        return
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        choices = ", ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
-        yield f"{name} is one of {choices}, not {value!r}" if choices else f"{name}: {error}"

@@ -20,7 +20,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 PREFIXES = ("", "/v1", "/openai", "/openai/v1")
 """Where clients of the hosted API and of Azure's look for its routes."""
-NOT_KEPT = "This server keeps no files and evals: start it with --jobs DIR."
+NOT_KEPT = "This server keeps no files, evals and jobs: start it with --jobs DIR."
 """The answer of the routes that a server without a store does not have."""
 _STORED = ("/files", "/evals", "/fine_tuning/jobs", "/fine_tuning/checkpoints")
 """Where these begin."""
@@ -251,5 +251,5 @@ async def _redirect(exchange: Exchange) -> None:
 UNKNOWN = Route("", "other", _refuse_path)
 """The route of a path that the table does not have; "other" is its name in the metrics."""
 UNKNOWN_WITHOUT_STORE = Route("", "other", _refuse_stored)
-"""The same, of a server that keeps no files and evals: it says how to have them."""
+"""The same, of a server that keeps no files, evals and jobs: it says how to have them."""
 _REDIRECT = Route("", "other", _redirect)

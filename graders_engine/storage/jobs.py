@@ -158,6 +158,11 @@ class Jobs(JobRecords):
         )
         return [JobState(*row) for row in rows]
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs of all projects are in each state that any has."""
+        rows = self._database.rows("SELECT status, COUNT(*) FROM job GROUP BY status")
+        return {row[0]: row[1] for row in rows}
+
     def with_wanted(self, wanted: str) -> list[JobState]:
         """The states of the jobs of all projects whose workers have this to obey."""
         rows = self._database.rows(

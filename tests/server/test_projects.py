@@ -193,7 +193,7 @@ def test_a_server_without_a_folder_says_how_to_have_files(
 ) -> None:
     answer = server.ask(method, path)
     assert (answer.status, answer.error["code"]) == (404, "unknown_url")
-    sentence = "This server keeps no files and evals: start it with --jobs DIR."
+    sentence = "This server keeps no files, evals and jobs: start it with --jobs DIR."
     assert answer.error["message"] == sentence
 
 
@@ -201,5 +201,5 @@ def test_other_paths_are_plainly_unknown(server: Server, shared: Server) -> None
     for path in ("/v1/filesystem", "/v1/nothing", "/v2/files"):
         assert "Unknown request URL" in server.ask("GET", path).error["message"]
     key = {"api-key": "sk-own"}
-    answer = shared.ask("GET", "/v1/fine_tuning/jobs", None, key)
+    answer = shared.ask("GET", "/v1/fine_tuning/checkpoints/a/permissions", None, key)
     assert "Unknown request URL" in answer.error["message"]

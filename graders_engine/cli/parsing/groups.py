@@ -11,7 +11,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--model-sample", "--item", "--sample", "--reference-answer",
         "--human", "--row", "--host", "--port", "--no-open", "--api-key", "--jobs", "--project",
         "--model", "--messages", "--sampling-params", "--name", "--from-api", "--check", "--file",
-        "--templates",
+        "--templates", "--follow", "--step", "--adapters", "export --config",
     ),
     "Data": (
         "--outputs", "--join-on", "--sample-field", "--format", "--shape", "--group-by", "--by",

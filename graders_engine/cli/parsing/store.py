@@ -22,5 +22,5 @@ PROJECT: Decorator = click.option(
     metavar="NAME",
     default=DEFAULT_PROJECT,
     show_default=True,
-    help="Whose evals: a project of graders.toml.",
+    help="Whose evals and jobs: a project of graders.toml.",
 )

@@ -93,16 +93,21 @@ def seconds() -> int:
     return int(time.time())
 
 
-def decoded(body: bytes) -> Any:
-    """The JSON values of the body of a request that makes or changes an eval.
+def decoded(body: bytes, what: str = "an eval", advice: str = "Rows belong into its runs.") -> Any:
+    """The JSON values of the body of a request that makes or changes an eval, or a job.
+
+    Args:
+        body: of the request.
+        what: it makes.
+        advice: for a longer one.
 
     Raises:
         Refused: it is not JSON, or holds too much.
     """
     if len(body) > MAX_EVAL_BYTES or body.count(b",") > MAX_EVAL_VALUES:
         message = (
-            f"The body has {len(body)} bytes and {body.count(b',')} commas; an eval may have at most "
-            f"{MAX_EVAL_BYTES} bytes and {MAX_EVAL_VALUES} commas. Rows belong into its runs."
+            f"The body has {len(body)} bytes and {body.count(b',')} commas; {what} may have at most "
+            f"{MAX_EVAL_BYTES} bytes and {MAX_EVAL_VALUES} commas. {advice}"
         )
         raise Refused(413, Mistake(message, code="body_too_large"))
     try:

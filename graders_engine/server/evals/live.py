@@ -1,4 +1,4 @@
-"""What a server does beside the requests of the Evals API: it looks after runs, and counts them."""
+"""What a server does beside requests: it looks after runs and jobs, and counts runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from prometheus_client import Gauge
 
 from graders_engine.errors import GradersError
-from graders_engine.evals.run.supervisor import Supervisor
 from graders_engine.evals.wire import STATES
 from graders_engine.server.store.served import ServedStore
 from graders_engine.server.telemetry import ServerMetrics
@@ -22,10 +22,22 @@ AGAIN_S = 2.0
 _log = logging.getLogger("graders_engine")
 
 
+class Watcher(Protocol):
+    """Looks after something for ever."""
+
+    async def watch(self) -> None:
+        """Look after it until this is cancelled."""
+
+
 @contextlib.asynccontextmanager
-async def supervised(supervisor: Supervisor) -> AsyncIterator[None]:
-    """While the block runs, runs that wait are started; those that are in progress go on after it."""
-    watching = asyncio.create_task(_watch(supervisor))
+async def supervised(watcher: Watcher, what: str) -> AsyncIterator[None]:
+    """While the block runs, what waits is started; what is in progress continues after it.
+
+    Args:
+        watcher: looks after runs or jobs.
+        what: it looks after, for the log.
+    """
+    watching = asyncio.create_task(_watch(watcher, what))
     try:
         yield
     finally:
@@ -33,12 +45,12 @@ async def supervised(supervisor: Supervisor) -> AsyncIterator[None]:
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(supervisor: Supervisor) -> None:
+async def _watch(watcher: Watcher, what: str) -> None:
     while True:
         try:
-            await supervisor.watch()
+            await watcher.watch()
         except (GradersError, OSError) as error:  # a full disk, too many processes: it may pass
-            _log.warning("runs of evals could not be looked after: %s", error)
+            _log.warning("%s could not be looked after: %s", what, error)
         await asyncio.sleep(AGAIN_S)
 
 

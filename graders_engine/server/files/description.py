@@ -109,7 +109,13 @@ LIST = Operation(
     errors={"400": "A parameter is wrong."},
 )
 RETRIEVE = Operation("retrieve_file", "Show a file.", "", "File", errors=_NO_FILE)
-DELETE = Operation("delete_file", "Delete a file.", "", "DeletedFile", errors=_NO_FILE)
+DELETE = Operation(
+    "delete_file",
+    "Delete a file.",
+    "",
+    "DeletedFile",
+    errors={**_NO_FILE, "400": "A fine-tuning job that has not ended has it."},
+)
 CONTENT = Operation(
     "download_file",
     "The content of a file.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from graders_engine.errors import Mistake
+from graders_engine.jobs.creating import job_using
 from graders_engine.language import strict_json
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.files import description
@@ -17,6 +19,7 @@ from graders_engine.server.files.wire import (
     file_object,
     no_file,
 )
+from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Body, Handler, Operation, Route
 from graders_engine.server.scheduler import while_connected
 from graders_engine.server.store.query import choice_of, page_of, read_query
@@ -106,10 +109,14 @@ class FileRoutes:
         """Delete a file.
 
         Raises:
-            Refused: there is none.
+            Refused: there is none, or a job that has not ended has it.
         """
         read_query(exchange)
         id_ = exchange.path_parameters["file_id"]
+        job = await self._served.call(job_using, self._served.store, exchange.project, id_)
+        if job is not None:
+            message = f"The job {job.id} is {job.status} and uses this file: cancel it, or wait for its end."
+            raise Refused(400, Mistake(message, "id", "file_in_use"))
         if not await self._served.call(self._files.delete, exchange.project, id_):
             raise no_file(id_)
         await exchange.respond(200, strict_json.encode(deleted_file(id_)))

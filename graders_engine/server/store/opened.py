@@ -19,6 +19,8 @@ from graders_engine.server.evals.live import count_runs, supervised
 from graders_engine.server.evals.routes import eval_routes
 from graders_engine.server.files.description import SCHEMAS as FILE_SCHEMAS
 from graders_engine.server.files.routes import FileRoutes
+from graders_engine.server.jobs.description import SCHEMAS as JOB_SCHEMAS
+from graders_engine.server.jobs.live import jobs_of
 from graders_engine.server.routes import Route
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.served import ServedStore
@@ -62,7 +64,7 @@ def opened(
         settings: how much the server takes on.
         metrics: counts.
         engine: says what can run here.
-        engine_settings: of the engines that run evals, in processes of their own.
+        engine_settings: of the engines that run evals and grade for jobs, in processes of their own.
 
     Raises:
         InvalidRequest: another server has it, or the folder cannot be used.
@@ -82,9 +84,10 @@ def opened(
         supervisor = Supervisor(store, engine_settings)
         count_runs(served, metrics)
         evals = eval_routes(Context(served, engine, supervisor.wake))
+        jobs, working = jobs_of(served, metrics, engine, engine_settings)
         yield StoredRoutes(
             store,
-            [*FileRoutes(served, metrics).routes(), *evals],
-            {**FILE_SCHEMAS, **EVAL_SCHEMAS},
-            [served.living(), supervised(supervisor)],
+            [*FileRoutes(served, metrics).routes(), *evals, *jobs],
+            {**FILE_SCHEMAS, **EVAL_SCHEMAS, **JOB_SCHEMAS},
+            [served.living(), supervised(supervisor, "runs of evals"), *working],
         )

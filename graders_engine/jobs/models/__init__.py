@@ -1,0 +1,1 @@
+"""The base models that jobs may name: where they are, and whether there is room to train them."""

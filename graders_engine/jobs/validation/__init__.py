@@ -1,0 +1,1 @@
+"""What happens to a job between its creation and the queue."""

@@ -1,0 +1,1 @@
+"""Fine-tuning jobs over HTTP: the jobs, their events and checkpoints, and what changes them."""

@@ -1,0 +1,53 @@
+"""The guide to jobs: its graders.toml, its request and its commands are ones that work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+import graders_engine.jobs
+from graders_engine.cli.jobs import command
+from graders_engine.jobs.models.base_models import LORA_ABOVE
+from graders_engine.jobs.requests.hyperparameters import NUMBERS
+from graders_engine.jobs.requests.request import new_job
+from graders_engine.models.config import read_config
+from graders_engine.models.tables.training import METHODS
+
+GUIDE = Path(graders_engine.jobs.__file__).with_name("README.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL))
+
+
+def test_its_configuration_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "graders.toml"
+    path.write_text(BLOCKS["toml"], encoding="utf-8")
+    config = read_config(path)
+    assert [*config.base_models] == ["qwen3-0.6b", "Qwen/Qwen3-1.7B", "gpt-4.1-nano-2025-04-14"]
+    assert config.training.python == str(tmp_path / ".venv-train/bin/python")
+    assert f"{LORA_ABOVE // 10**6} M parameters" in BLOCKS["toml"]
+
+
+def test_its_request_is_taken() -> None:
+    asked = re.search(r"jobs\.create\((.*)\)\n", BLOCKS["python"], re.DOTALL)
+    assert asked is not None
+    given: dict[str, Any] = {}
+
+    class Uploaded:
+        id = "file-0"
+
+    def create(**body: Any) -> None:
+        given.update(body)
+
+    exec(f"create({asked[1]})", {"create": create, "train": Uploaded, "valid": Uploaded})  # noqa: S102
+    assert new_job(given).method == "reinforcement"
+
+
+def test_it_names_each_command_method_and_hyperparameter() -> None:
+    group = command
+    assert isinstance(group, click.Group)
+    named = re.findall(r"^graders jobs (\w+)", BLOCKS["sh"], re.MULTILINE)
+    assert named == [*group.commands]
+    for name in (*METHODS, *(name for method in METHODS for name in NUMBERS[method])):
+        assert f"`{name}`" in GUIDE
