@@ -19,7 +19,7 @@ from graders_engine.settings import EngineSettings
 from graders_engine.storage import unopened
 from graders_engine.storage.job_records import StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
-from graders_engine.storage.listed_jobs import POINTS
+from graders_engine.storage.listed_jobs import POINTS, listed_jobs
 from graders_engine.storage.store import Store
 from graders_engine.training.trainer import Plan, StepReport
 from graders_engine.view.app import view_of_store
@@ -127,6 +127,39 @@ def test_a_long_job_has_some_points_with_the_first_and_the_last_and_any_validati
         kept = StoredCheckpoint(job_id, step, f"m{step}", f"step-{step}", "", metrics)
         assert store.jobs.add_checkpoint(kept)
     assert jobs_of(store)["mine"]["valid"] == [validated, 0.125]
+
+
+def test_a_job_with_more_steps_takes_no_more_work_to_list(store: Store) -> None:
+    def work(job_id: str, steps: int) -> int:
+        """Instructions of the database, in hundreds, for a list with one job of so many steps."""
+        add_job(store, job_id, project=job_id)
+        with closing(sqlite3.connect(store.folder / "store.sqlite3")) as file, file:
+            file.executemany(
+                "INSERT INTO event (id, job_id, level, type, message, data, step, created_at) "
+                "VALUES (?, ?, 'info', 'metrics', '', '{\"train_reward_mean\": 1}', ?, 1)",
+                ((f"{job_id} {n}", f"ftjob-{job_id}", n) for n in range(1, steps + 1)),
+            )
+            calls: list[None] = []
+            file.set_progress_handler(lambda: calls.append(None), 100)
+            (job,) = listed_jobs(file, 10, job_id)
+        assert (len(job.points), job.points[-1].step) == (POINTS, steps)
+        return len(calls)
+
+    few, many = work("few", POINTS), work("many", 100 * POINTS)
+    assert 0 < many < 1.2 * few
+
+
+@pytest.mark.parametrize("method", [None, {"type": "supervised"}, {"type": "dpo"}])
+def test_a_job_of_another_method_has_losses(method: dict[str, str] | None, store: Store) -> None:
+    job_id = add_job(store, "loss", request={"model": "tiny", "method": method})
+    for step, valid in ((1, {"loss": 1.5}), (2, {})):
+        report = StepReport(step, {"loss": 2.0 / step, "token_accuracy": 0.5}, valid, step, {})
+        event = metrics_event("supervised", 2, report)
+        store.jobs.add_event(job_id, event.level, event.message, event.data, "metrics", step)
+    job = jobs_of(store)[job_id]
+    assert (job["metric"], job["train"], job["valid"]) == ("loss", 1.0, [1, 1.5])
+    assert job["points"] == [[1, 2.0], [2, 1.0]]
+    assert job["method"] == (method or {"type": "supervised"})["type"]
 
 
 def test_a_step_without_a_reward_has_none_and_no_zero(store: Store) -> None:

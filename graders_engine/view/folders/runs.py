@@ -31,7 +31,10 @@ class RunSource(Protocol):
     """The runs that somebody may see; threads may share it."""
 
     def listing(self) -> dict[str, Any]:
-        """What is listed: `runs`, `jobs`, `preflight`, `others`, `folders` of the JSON, and what it lacks."""
+        """What is listed: `runs`, `jobs`, `preflight`, `others` and `folders` of the JSON.
+
+        `more` and `more_jobs` say whether there are others.
+        """
         ...
 
     def results(self, run: str) -> Path:
