@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from graders_engine.storage.database import Database, bindable
 from graders_engine.storage.evals import as_json, assignments, columns_of, from_json
 from graders_engine.storage.job_records import JobRecords, NewEvent, insert_event
+from graders_engine.storage.listed_jobs import ListedJob, listed_jobs
 from graders_engine.storage.pages import Found, Listing, Page
 
 CHANGEABLE = (
@@ -145,6 +146,11 @@ class Jobs(JobRecords):
         with self._database.read() as file:
             found = Listing("job", {"project": project}, tuple(only)).select(file, page)
         return Found([_job(row) for row in found.data], found.has_more)
+
+    def newest(self, project: str, limit: int) -> list[ListedJob]:
+        """The newest jobs of a project, at most so many."""
+        with self._database.read() as file:
+            return list(listed_jobs(file, limit, project))
 
     def state(self, job_id: str) -> JobState | None:
         """The state of a job of any project; None without the job."""

@@ -1,10 +1,10 @@
-"""The runs of a store that is not opened: nothing is written, and the database may be anybody's."""
+"""The runs and jobs of a store that is not opened: nothing is written, and the database may be anybody's."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from graders_engine.files import sqlite_companions
 from graders_engine.storage.ids import is_name
+from graders_engine.storage.listed_jobs import ListedJob, listed_jobs
 from graders_engine.storage.listed_runs import COLUMNS, ListedRun, listed_run
 from graders_engine.storage.store import DATABASE
 
@@ -32,18 +33,39 @@ def runs_in(folder: Path, limit: int, run_id: str | None = None) -> list[ListedR
         limit: how many runs at most.
         run_id: of the only one that is wanted.
     """
+    wanted, values = ("", ()) if run_id is None else ("WHERE run.id = ?", (run_id,))
+    query = f"SELECT {COLUMNS} {wanted} ORDER BY run.created_at DESC, run.seq DESC LIMIT ?"
+    try:
+        with _opened(folder) as file:
+            return list(_within_bounds(file.execute(query, (*values, limit))))
+    except sqlite3.Error:
+        return []
+
+
+def jobs_in(folder: Path, limit: int) -> list[ListedJob]:
+    """The newest fine-tuning jobs of all projects of the store in a folder, as `runs_in` has its runs."""
+    try:
+        with _opened(folder) as file:
+            file.execute("BEGIN")  # the numbers of a job are those of one moment
+            return list(listed_jobs(file, limit))
+    except sqlite3.Error:
+        return []
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The database of the store in a folder, to be read within bounds.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
     path = folder / DATABASE
     # Without a log nothing has it open: then not even the files of a reader are made beside it.
     how = "mode=ro" if sqlite_companions(path)[0].exists() else "immutable=1"
     address = f"file:{quote(str(path.absolute()))}?{how}"
-    wanted, values = ("", ()) if run_id is None else ("WHERE run.id = ?", (run_id,))
-    query = f"SELECT {COLUMNS} {wanted} ORDER BY run.created_at DESC, run.seq DESC LIMIT ?"
-    try:
-        with closing(sqlite3.connect(address, uri=True, timeout=1)) as file:
-            _bound(file)
-            return list(_within_bounds(file.execute(query, (*values, limit))))
-    except sqlite3.Error:
-        return []
+    with closing(sqlite3.connect(address, uri=True, timeout=1)) as file:
+        _bound(file)
+        yield file
 
 
 def _bound(file: sqlite3.Connection) -> None:

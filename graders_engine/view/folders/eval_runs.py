@@ -11,6 +11,7 @@ from graders_engine.evals.run.failure import ADVICE
 from graders_engine.evals.run.place import ITEMS
 from graders_engine.evals.run.reading import counts_of, notes_of, pass_rate
 from graders_engine.files import without_paths
+from graders_engine.storage.listed_jobs import ListedJob
 from graders_engine.storage.listed_runs import ListedRun
 from graders_engine.view.folders.lines import lines_in
 
@@ -51,8 +52,8 @@ def _planned(items: Path) -> int | None:
     return None if items.is_symlink() else lines_in(items)
 
 
-def created(run: ListedRun) -> str | None:
-    """When a run was made; None if that is no time of a calendar."""
+def created(run: ListedRun | ListedJob) -> str | None:
+    """When a run or a job was made; None if that is no time of a calendar."""
     try:
         return datetime.fromtimestamp(run.created_at, UTC).isoformat(timespec="seconds")
     except (OverflowError, OSError, ValueError):

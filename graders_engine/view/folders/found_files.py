@@ -30,6 +30,7 @@ class FoundFiles:
     Attributes:
         runs: the runs.
         others: of each other file that is of use: its name in addresses, its path, and what it is.
+        stores: the folders of stores.
         is_cut: whether not all files were looked at.
     """
 
@@ -37,6 +38,7 @@ class FoundFiles:
         self._places, self._limit = places, limit
         self.runs: list[Found] = []
         self.others: list[tuple[str, Path, str]] = []
+        self.stores: list[Path] = []
         self.is_cut = False
         for place in places.all:
             self._look_into(place)
@@ -58,6 +60,7 @@ class FoundFiles:
                 metas.append(path)
             elif not place.only or entry.name == place.only:
                 rest.append(path)
+        self.stores += stores
         paths = [Path(str(meta).removesuffix(META)) for meta in metas]
         if place.only:
             paths = [path for path in paths if path.name == place.only]

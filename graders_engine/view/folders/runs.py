@@ -13,9 +13,11 @@ from graders_engine.files import without_paths
 from graders_engine.server.responses import Refused
 from graders_engine.storage.listed_runs import ListedRun
 from graders_engine.storage.store import Store
+from graders_engine.storage.unopened import jobs_in
 from graders_engine.view.findings.files import listed_report
 from graders_engine.view.folders.found import Describing, Filling
 from graders_engine.view.folders.found_files import META, FoundFiles, found, stored_run
+from graders_engine.view.folders.jobs import MAX_JOBS, jobs_json
 from graders_engine.view.folders.other_files import kind_of_file
 from graders_engine.view.folders.places import Places, unknown
 from graders_engine.view.folders.same_data import runs_over
@@ -29,7 +31,10 @@ class RunSource(Protocol):
     """The runs that somebody may see; threads may share it."""
 
     def listing(self) -> dict[str, Any]:
-        """What can be opened: `runs`, `preflight`, `others`, `folders` and `more` of the JSON."""
+        """What is listed: `runs`, `jobs`, `preflight`, `others` and `folders` of the JSON.
+
+        `more` and `more_jobs` say whether there are others.
+        """
         ...
 
     def results(self, run: str) -> Path:
@@ -105,8 +110,11 @@ class FolderRuns:
         ]
         reports = [(name, path) for name, path, kind in files.others if kind == "preflight"]
         listed = [listed_report(name, path) for name, path in reports[:MAX_OTHERS]]
+        jobs = [job for store in files.stores for job in jobs_in(store, MAX_JOBS + 1)]
+        jobs.sort(key=lambda job: job.created_at, reverse=True)
         return {
             "runs": runs,
+            **jobs_json(jobs),
             "preflight": sorted(listed, key=lambda one: one["when"] or "", reverse=True),
             "others": others[:MAX_OTHERS],
             "folders": [place.given for place in self._places.all],
@@ -193,6 +201,7 @@ class StoreRuns:
         runs = self._store.runs.newest(self._project, MAX_RUNS + 1)
         return {
             "runs": [self._run_json(run) for run in runs[:MAX_RUNS]],
+            **jobs_json(self._store.jobs.newest(self._project, MAX_JOBS + 1)),
             "preflight": [],
             "others": [],
             "folders": [],

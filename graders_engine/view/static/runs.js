@@ -2,29 +2,16 @@
 
 import { count, h, mean, number, percent, plural, replace, shown } from "./dom.js";
 import { sparkline } from "./histogram.js";
+import { drawJobs } from "./jobs.js";
+import { progress, sentence, when } from "./listed.js";
 import { compareHref, preflightHref, runHref } from "./state.js";
 
 const AGAIN_MS = 2000;
 const FILLING_MS = 700;
 
-const when = (text) => {
-  if (!text) return "";
-  const time = new Date(text);
-  const ago = (Date.now() - time) / 60000;
-  if (ago >= 0 && ago < 1) return "just now";
-  if (ago >= 0 && ago < 60) return `${Math.floor(ago)} min ago`;
-  if (ago >= 0 && ago < 24 * 60) return `${Math.floor(ago / 60)} h ago`;
-  return time.toLocaleDateString("en", { year: "numeric", month: "short", day: "numeric" });
-};
-
 const OPENED = new Set(["complete", "running", "unfinished", "torn", "undescribed", "unread"]); // those with results
 const hasResults = (run) => OPENED.has(run.state);
 const GOING = new Set(["queued", "in_progress"]);
-
-const progress = (label, done, of) =>
-  h("span", { class: "progress small" }, label, of > 0 && done !== null && [
-    h("progress", { max: of, value: Math.min(done, of), "aria-label": `${label}: ${percent(done / of)}` }), percent(done / of)]);
-const sentence = (text, name = "quiet") => h("span", { class: `${name} small said`, dir: "auto" }, shown(text));
 
 // What a store says of a run of an eval.
 const statusOf = ({ status, counts, of, reason, notes }) => [
@@ -111,12 +98,13 @@ export const start = async (root, context) => {
   const compare = h("button", { type: "button", class: "main", disabled: true, on: { click: () => location.assign(compareHref(...data.runs.map(({ run }) => run).filter((run) => ticked.has(run)).reverse())) } }, "Compare");
   const hint = h("span", { class: "quiet small" });
   const others = h("section", { class: "others" });
+  const jobs = h("section", { class: "reports" });
   const preflight = h("section", { class: "reports" });
   const more = h("p", { class: "quiet small", hidden: true }, "There is more here than this list has: open a folder further down.");
   const folders = h("p", { class: "quiet", dir: "auto" });
   const page = h("div", { class: "runs-page" },
     h("div", { class: "runs-top" }, h("div", {}, h("h1", {}, "Runs"), folders), h("div", { class: "line" }, filter, hint, compare)),
-    table, more, preflight, others);
+    table, more, jobs, preflight, others);
   const nothing = h("section", { class: "empty" });
 
   const line = (run) => {
@@ -153,6 +141,7 @@ export const start = async (root, context) => {
     replace(body, found.map(line), found.length === 0 && h("tr", { role: "row" }, h("td", { role: "cell", colspan: 10, class: "quiet" }, "No such run")));
     if (focused) [...body.querySelectorAll("a, input")].find((one) => (one.dataset.run ?? one.getAttribute("href")) === focused)?.focus();
     folders.textContent = data.folders.join(", ");
+    drawJobs(jobs, data.jobs, data.more_jobs);
     drawReports(preflight, data.preflight ?? []);
     const files = data.others ?? [];
     others.hidden = !files.length;
@@ -173,13 +162,13 @@ export const start = async (root, context) => {
   for (;;) {
     data = await api.get("runs", { signal });
     table.hidden = data.runs.length === 0;
-    const isEmpty = table.hidden && !data.preflight?.length;
+    const isEmpty = table.hidden && !data.jobs.length && !data.preflight?.length;
     if (isEmpty) drawNothing();
     else draw();
     const now = isEmpty ? nothing : page;
     if (!now.isConnected) replace(root, now);
     const isFilling = data.runs.some(({ state }) => state === "unread");
-    const isRunning = data.runs.some((run) => run.state === "running" || GOING.has(run.eval?.status));
+    const isRunning = data.runs.some((run) => run.state === "running" || GOING.has(run.eval?.status)) || data.jobs.some((job) => job.is_going);
     await new Promise((done) => setTimeout(done, isFilling ? FILLING_MS : isRunning || isEmpty ? AGAIN_MS : 3 * AGAIN_MS));
     while (document.hidden && !signal.aborted) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
     if (signal.aborted) return;
