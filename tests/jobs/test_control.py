@@ -110,9 +110,19 @@ def lives(process: int) -> bool:
         return False
 
 
+_BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Processes that earlier tests have left are not a job's."""
+    _BEFORE.clear()
+    _BEFORE.update(below(os.getpid()))
+
+
 def living() -> set[int]:
-    """The processes that this one has started, and those of theirs, that have not ended."""
-    return set(filter(lives, below(os.getpid())))
+    """The processes that the test has started, and those of theirs, that have not ended."""
+    return set(filter(lives, below(os.getpid()) - _BEFORE))
 
 
 def ended(bench: Bench, job_id: str) -> StoredJob:
