@@ -253,7 +253,11 @@ class Supervisor:
         except OSError as error:
             # None has died: this system may have room later.
             self._store.jobs.note(job_id, ("queued",), attempt=died)
-            raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
+            message = f"A worker cannot be started with {self._command[0]}: {error.strerror}."
+            self._store.jobs.add_event(
+                job_id, "warn", f"{message} The job waits.", once="not started"
+            )
+            raise OutOfResources(message) from None
 
     def _environment(self, job: StoredJob) -> dict[str, str]:
         more = {
@@ -295,7 +299,10 @@ class Supervisor:
 
 def _end_of(log: Path) -> str:
     try:
-        text = log.read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
+        whole = log.read_bytes()
     except OSError:
         return ""
-    return text.strip()
+    end = whole[-_LOG_CHARS:]
+    if len(end) < len(whole):
+        end = end.partition(b"\n")[2] or end  # a line's end says nothing without its beginning
+    return end.decode("utf-8", "replace").strip()

@@ -204,6 +204,16 @@ def test_preflight_warns_of_a_grader_that_reads_a_field_that_no_row_has(
     assert not any(str(tmp_path) in text for text in warned)
 
 
+def test_a_line_that_preflight_names_is_one_of_a_file_that_the_request_has(
+    tmp_path: Path, store: Store
+) -> None:
+    body = body_of(store, "reinforcement")
+    body["validation_file"] = add_file(store, ROWS["reinforcement"][:2])
+    job = checked(store, config_of(tmp_path), body)
+    warned = [text for level, text in events_of(store, job["id"]) if level == "warn"]
+    assert any("(line 1 of the training file)" in text for text in warned), warned
+
+
 def test_a_job_that_was_cancelled_is_not_checked(tmp_path: Path, store: Store) -> None:
     job = add_job(store, body_of(store, "supervised"))
     assert cancel(store.jobs, job.id)
