@@ -253,7 +253,9 @@ class Supervisor:
         except OSError as error:
             # None has died: this system may have room later.
             self._store.jobs.note(job_id, ("queued",), attempt=died)
-            message = f"A worker cannot be started with {self._command[0]}: {error.strerror}."
+            message = f"A worker cannot be started: {error.strerror}."
+            if isinstance(error, FileNotFoundError | PermissionError):
+                message += f" [training] in graders.toml names its Python, {self._command[0]}."
             self._store.jobs.add_event(
                 job_id, "warn", f"{message} The job waits.", once="not started"
             )

@@ -266,8 +266,8 @@ def load_trainer(name: str) -> Trainer:
 def _not_installed(error: ImportError) -> TrainingFailed:
     return TrainingFailed(
         "trainer_not_available",
-        f"The trainer cannot be loaded by {sys.executable}: {error}. Install what it needs there, pip "
-        "install 'graders-engine[train]', or name another Python in graders.toml: [training] python.",
+        f"The trainer cannot be loaded: {error}. The Python that trains is the server's, or that of "
+        "[training] in graders.toml; install there what it needs: pip install 'graders-engine[train]'.",
     )
 
 

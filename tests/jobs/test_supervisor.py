@@ -130,9 +130,11 @@ def test_a_system_that_starts_no_worker_fails_no_job(bench: Bench) -> None:
     for _ in range(2 * ATTEMPTS):
         with pytest.raises(OutOfResources, match="A worker cannot be started"):
             refused.look()
-    assert bench.messages(job_id, "warn") == [
-        "A worker cannot be started with /nowhere/python: No such file or directory. The job waits."
-    ]
+    (warning,) = bench.messages(job_id, "warn")
+    assert warning == (
+        "A worker cannot be started: No such file or directory. [training] in graders.toml names its "
+        "Python, /nowhere/python. The job waits."
+    )
     assert bench.finish(job_id).status == "succeeded"
 
 

@@ -136,7 +136,7 @@ def test_a_model_under_another_name_is_said_to_stand_in(tmp_path: Path, store: S
         ("supervised", "training_file", [*ROWS["supervised"], {"messages": []}],
          "1 of 13 rows is wrong. Line 13: "),
         ("supervised", "validation_file", [], "It has 0 rows, but must have at least 1."),
-        ("dpo", "training_file", ROWS["supervised"], "Line 1: There is no key `input`."),
+        ("dpo", "training_file", ROWS["supervised"], "10: There is no key `input`."),
         ("reinforcement", "validation_file", ROWS["supervised"], "and not the user's"),
         ("reinforcement", "training_file", ["cat"], "Line 1: "),
     ],

@@ -198,14 +198,14 @@ def test_a_trainer_that_is_not_installed_is_no_mystery(bench: Bench) -> None:
     assert "graders-engine[train]" in done.error["message"]
 
 
-def test_a_package_that_the_trainer_imports_later_is_named_with_the_python_that_lacks_it(
+def test_a_package_that_the_trainer_imports_later_is_named_without_another_attempt(
     bench: Bench,
 ) -> None:
     job_id = bench.job({"3": "import what is not installed"})
     done = bench.finish(job_id)
     assert done.error is not None
     assert done.error["code"] == "trainer_not_available"
-    for words in ("no_such_package", sys.executable, "graders-engine[train]", "[training]"):
+    for words in ("no_such_package", "graders-engine[train]", "[training]"):
         assert words in done.error["message"]
     assert not bench.messages(job_id, "warn")
 
