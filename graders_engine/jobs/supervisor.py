@@ -178,9 +178,8 @@ class Supervisor:
             if state.status == "running":
                 step = max((one.step for one in jobs.all_checkpoints(state.id)), default=0)
                 place = f"the checkpoint of step {step}" if step else "the beginning"
-                event = NewEvent(
-                    "warn", f"The job's worker was lost: another one continues from {place}."
-                )
+                what = f": another one continues from {place}" if self._may_start(state.id) else ""
+                event = NewEvent("warn", f"The job's worker was lost{what}.")
                 change(jobs, state.id, "queued", ("running",), [event])
             elif state.status == "pausing":
                 change(
@@ -237,7 +236,7 @@ class Supervisor:
         if job is None or job.status != "queued":
             return
         reached = self._store.jobs.last_step(job_id)
-        died = 0 if reached > job.reached else job.attempt
+        died = _died(job, reached)
         if died >= ATTEMPTS:
             self._give_up(job)
             return
@@ -253,7 +252,18 @@ class Supervisor:
         except OSError as error:
             # None has died: this system may have room later.
             self._store.jobs.note(job_id, ("queued",), attempt=died)
-            raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
+            message = f"A worker cannot be started: {error.strerror}."
+            if isinstance(error, FileNotFoundError | PermissionError):
+                message += f" [training] in graders.toml names its Python, {self._command[0]}."
+            self._store.jobs.add_event(
+                job_id, "warn", f"{message} The job waits.", once="not started"
+            )
+            raise OutOfResources(message) from None
+
+    def _may_start(self, job_id: str) -> bool:
+        """Whether a job whose worker died gets another one."""
+        job = self._store.jobs.find(job_id)
+        return job is not None and _died(job, self._store.jobs.last_step(job_id)) < ATTEMPTS
 
     def _environment(self, job: StoredJob) -> dict[str, str]:
         more = {
@@ -293,9 +303,17 @@ class Supervisor:
         change(self._store.jobs, job.id, "failed", ("queued",), [event], error=error)
 
 
+def _died(job: StoredJob, reached: int) -> int:
+    """How many workers have died without a new step, of a job whose last step is this one."""
+    return 0 if reached > job.reached else job.attempt
+
+
 def _end_of(log: Path) -> str:
     try:
-        text = log.read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
+        whole = log.read_bytes()
     except OSError:
         return ""
-    return text.strip()
+    end = whole[-_LOG_CHARS:]
+    if len(end) < len(whole):
+        end = end.partition(b"\n")[2] or end  # a line's end says nothing without its beginning
+    return end.decode("utf-8", "replace").strip()

@@ -109,6 +109,7 @@ class Rewards:
         try:
             self._engine = Engine.from_settings(from_json(spec.settings.encode()))
             self.compiled: CompiledGrader = self._engine.compile(spec.grader)
+            _ = self.compiled.evaluator  # it reads graders.toml where there is a judge
         except (InvalidRequest, TypeError, ValueError) as error:
             raise TrainingFailed(
                 "invalid_grader", str(error), "method.reinforcement.grader"

@@ -72,6 +72,17 @@ def _rows_of(spec: JobSpec) -> dict[Split, list[Row]]:
     return found
 
 
+def _room_for_prompts(context: int, completion: int) -> int:
+    if completion >= context:
+        raise TrainingFailed(
+            "invalid_value",
+            f"The model reads {context} tokens, and its answers may have {completion}, so that there is no "
+            "room for a prompt: give it a smaller max_completion_tokens in graders.toml, [base_models].",
+            "model",
+        )
+    return context - completion
+
+
 def _prepared(
     spec: JobSpec,
     rows: dict[Split, list[Row]],
@@ -84,7 +95,7 @@ def _prepared(
     chat = Chat(base_model.load_tokenizer(spec), trl_setup.template_options(spec))
     most = base_model.room_of(spec)
     if spec.method == "reinforcement":
-        most -= spec.max_completion_tokens
+        most = _room_for_prompts(most, spec.max_completion_tokens)
     convert = _CONVERTED[spec.method]
     ready = {
         split: converted(found, split, lambda row: convert(chat, row, most))

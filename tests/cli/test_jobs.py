@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graders_engine.cli.jobs.text import bars
+from graders_engine.cli.jobs.text import bars, checkpoint_lines, curve_lines, job_table
+from graders_engine.report.terminal.screen import Screen
+from graders_engine.storage.job_records import StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
 from tests.jobs.made import Bench
 from tests.jobs.models import make_model
@@ -198,3 +201,41 @@ def test_a_curve_has_at_most_so_many_bars_the_highest_for_the_highest() -> None:
     assert bars([0.0, 1.0], 10) == "▁█"
     assert bars([float(n) for n in range(100)], 8) == "▁▂▃▄▅▆▇█"
     assert bars([2.0, 2.0], 5) == "▁▁"
+
+
+@pytest.mark.parametrize("columns", [80, 130])
+def test_a_list_fits_the_terminal_with_the_models_whole_names(columns: int) -> None:
+    listed = [
+        StoredJob(
+            id=f"ftjob-{n:024}", project="default", status=status, created_at=1, spec={},
+            request={"model": "gpt-4o-mini-2024-07-18", "method": {"type": "reinforcement"}},
+        )
+        for n, status in enumerate(("running", "succeeded"))
+    ]  # fmt: skip
+    lines = list(job_table(listed, Screen(columns, wraps=True)))
+    assert all(len(line) <= columns for line in lines)
+    assert all(line.endswith("  gpt-4o-mini-2024-07-18") for line in lines)
+    assert all(("1970" in line) == (columns == 130) for line in lines)
+    assert list(job_table([], Screen(columns))) == []
+
+
+def test_a_metric_of_all_validation_rows_is_shown_where_it_is_another_one() -> None:
+    both = {"step": 3, "valid_loss": 1.5, "full_valid_loss": 1.5}
+    (name, numbers) = list(checkpoint_lines([_kept(both)]))[2:]
+    assert (name.strip(), numbers.strip()) == ("step 3  ft:tiny", "valid_loss 1.5")
+    numbers = list(checkpoint_lines([_kept({**both, "full_valid_loss": 2.5})]))[3]
+    assert numbers.strip() == "valid_loss 1.5, full_valid_loss 2.5"
+
+
+def test_the_curve_of_a_reinforcement_job_is_its_reward_and_not_its_loss(
+    made: Bench, done: StoredJob
+) -> None:
+    metrics = [one for one in made.events(done.id) if one.type == "metrics"]
+    both = [replace(one, data={**(one.data or {}), "train_loss": 0.0}) for one in metrics]
+    labels = [line.split()[0] for line in curve_lines(both, Screen())]
+    assert "reward" in labels
+    assert "loss" not in labels
+
+
+def _kept(metrics: dict[str, Any]) -> StoredCheckpoint:
+    return StoredCheckpoint("ftjob-1", 3, "ft:tiny", "", "", metrics)

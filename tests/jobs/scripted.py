@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -163,6 +164,7 @@ def act(action: str | None, step: int) -> None:
         "outage": outage,
         "error": lambda: 1 / 0,
         "full disk": full,
+        "import what is not installed": lambda: importlib.import_module("no_such_package"),
     }
     actions[action]()
 

@@ -101,9 +101,7 @@ def test_a_bad_row_is_named_by_its_line(
 def test_the_first_bad_lines_are_named_and_all_are_counted(tmp_path: Path) -> None:
     found = read_rows(write(tmp_path, [SUPERVISED, *[messages(ASK)] * 25]), "supervised")
     mistake = found.mistake(10)
-    assert mistake.startswith("25 of 26 rows are wrong. Line 2: ")
-    assert "Line 11: " in mistake
-    assert "Line 12: " not in mistake
+    assert mistake.startswith("25 of 26 rows are wrong. Lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11: ")
     assert len(found.named) == NAMED
     assert mistake.endswith(" And 15 more.")
 
@@ -139,6 +137,20 @@ def test_a_file_of_another_form_is_refused_with_a_sentence_without_paths(
     mistake = read_rows(path, "supervised").mistake(10)
     assert says in mistake
     assert str(tmp_path) not in mistake
+
+
+@pytest.mark.parametrize(
+    ("method", "row", "says"),
+    [
+        ("supervised", GOOD["dpo"], "Rows with `preferred_output` are those of dpo."),
+        ("reinforcement", GOOD["dpo"], "Rows with `preferred_output` are those of dpo."),
+        ("dpo", SUPERVISED, "Rows with `messages` are not those of dpo."),
+    ],
+)
+def test_rows_of_another_method_are_called_so(
+    tmp_path: Path, method: Method, row: Any, says: str
+) -> None:
+    assert read_rows(write(tmp_path, [row]), method).mistake(1).endswith(says)
 
 
 def test_a_file_that_was_deleted_is_no_file_without_rows(tmp_path: Path) -> None:

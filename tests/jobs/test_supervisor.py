@@ -130,6 +130,11 @@ def test_a_system_that_starts_no_worker_fails_no_job(bench: Bench) -> None:
     for _ in range(2 * ATTEMPTS):
         with pytest.raises(OutOfResources, match="A worker cannot be started"):
             refused.look()
+    (warning,) = bench.messages(job_id, "warn")
+    assert warning == (
+        "A worker cannot be started: No such file or directory. [training] in graders.toml names its "
+        "Python, /nowhere/python. The job waits."
+    )
     assert bench.finish(job_id).status == "succeeded"
 
 
@@ -143,6 +148,16 @@ def test_a_program_that_dies_before_the_first_step_fails_its_job(
     assert done.error["code"] == "worker_died"
     assert "died 3 times" in done.error["message"]
     assert "out of everything" in done.error["message"]
+
+
+def test_the_end_of_a_log_begins_with_a_whole_line(bench: Bench, tmp_path: Path) -> None:
+    program = tmp_path / "dies.py"
+    program.write_text("import sys; sys.exit('\\n'.join(f'a line {n} |' for n in range(1000)))")
+    done = bench.finish(bench.job(), command=(sys.executable, str(program)))
+    assert done.error is not None
+    lines = done.error["message"].partition("The end of its log: ")[2].splitlines()
+    assert lines
+    assert {line[:7] + line[-1:] for line in lines} == {"a line |"}
 
 
 def test_a_job_of_several_devices_is_started_by_the_launcher(bench: Bench, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_model_under_another_name_is_said_to_stand_in(tmp_path: Path, store: S
         ("supervised", "training_file", [*ROWS["supervised"], {"messages": []}],
          "1 of 13 rows is wrong. Line 13: "),
         ("supervised", "validation_file", [], "It has 0 rows, but must have at least 1."),
-        ("dpo", "training_file", ROWS["supervised"], "Line 1: There is no key `input`."),
+        ("dpo", "training_file", ROWS["supervised"], "10: There is no key `input`."),
         ("reinforcement", "validation_file", ROWS["supervised"], "and not the user's"),
         ("reinforcement", "training_file", ["cat"], "Line 1: "),
     ],
@@ -202,6 +202,16 @@ def test_preflight_warns_of_a_grader_that_reads_a_field_that_no_row_has(
     assert about
     assert any("the training file" in text for text in about)
     assert not any(str(tmp_path) in text for text in warned)
+
+
+def test_a_line_that_preflight_names_is_one_of_a_file_that_the_request_has(
+    tmp_path: Path, store: Store
+) -> None:
+    body = body_of(store, "reinforcement")
+    body["validation_file"] = add_file(store, ROWS["reinforcement"][:2])
+    job = checked(store, config_of(tmp_path), body)
+    warned = [text for level, text in events_of(store, job["id"]) if level == "warn"]
+    assert any("(line 1 of the training file)" in text for text in warned), warned
 
 
 def test_a_job_that_was_cancelled_is_not_checked(tmp_path: Path, store: Store) -> None:

@@ -198,6 +198,18 @@ def test_a_trainer_that_is_not_installed_is_no_mystery(bench: Bench) -> None:
     assert "graders-engine[train]" in done.error["message"]
 
 
+def test_a_package_that_the_trainer_imports_later_is_named_without_another_attempt(
+    bench: Bench,
+) -> None:
+    job_id = bench.job({"3": "import what is not installed"})
+    done = bench.finish(job_id)
+    assert done.error is not None
+    assert done.error["code"] == "trainer_not_available"
+    for words in ("no_such_package", "graders-engine[train]", "[training]"):
+        assert words in done.error["message"]
+    assert not bench.messages(job_id, "warn")
+
+
 def test_an_outage_pauses_the_job_and_what_was_trained_stays(
     bench: Bench, whole: dict[str, Any]
 ) -> None:

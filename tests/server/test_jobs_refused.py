@@ -211,6 +211,14 @@ def test_a_grader_is_compiled_with_its_path_in_the_request(shared: Server) -> No
     )
 
 
+def test_a_template_in_a_grader_is_refused_with_its_path_in_the_request(shared: Server) -> None:
+    body = case_body({"base": "rft"})
+    body["method"]["reinforcement"]["grader"] = {**GRADER, "reference": "{{itme.label}}"}
+    answer = shared.ask("POST", JOBS, body, OWN)
+    assert answer.error["param"] == "method.reinforcement.grader.reference"
+    assert answer.error["message"].startswith("Invalid 'method.reinforcement.grader.reference'")
+
+
 def test_another_python_is_asked_for_its_packages() -> None:
     assert has_package(sys.executable, "openai")
     assert not has_package(sys.executable, "no_such_package")

@@ -95,6 +95,18 @@ def test_the_job_fails_in_the_third_step_in_a_row_in_which_its_grader_fails(open
     assert "ValueError: mine" in failed.value.message
 
 
+def test_a_judge_that_cannot_be_used_fails_the_job_before_its_first_step(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    judge = {"type": "score_model", "name": "j", "model": "m", "range": [0, 1],
+             "input": [{"role": "user", "content": "{{sample.output_text}}"}]}  # fmt: skip
+    with pytest.raises(TrainingFailed, match="The judge 'm' has no endpoint") as failed:
+        opened(judge)
+    assert failed.value.code == "invalid_grader"
+
+
 @pytest.mark.parametrize(("down", "pauses"), [(1, False), (2, True)])
 def test_an_outage_of_more_than_a_fifth_of_a_step_pauses(
     opened: Any, monkeypatch: pytest.MonkeyPatch, down: int, pauses: bool

@@ -221,6 +221,15 @@ def test_a_row_that_is_longer_than_the_model_reads_is_refused(base: Path, tmp_pa
         trained(spec, tmp_path / "kept")
 
 
+def test_answers_as_long_as_all_that_the_model_reads_are_refused_with_the_key_to_change(
+    base: Path, tmp_path: Path
+) -> None:
+    spec = job(base, tmp_path, "reinforcement", prompts(2), max_completion_tokens=512)
+    with pytest.raises(TrainingFailed, match=r"max_completion_tokens in graders\.toml") as failed:
+        trained(spec, tmp_path / "kept")
+    assert failed.value.param == "model"
+
+
 def test_a_model_whose_template_has_no_effort_is_not_asked_for_one(
     base: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find, opened, show_command, where
 from graders_engine.cli.evals.text import criteria_lines, eval_lines
 from graders_engine.cli.parsing.command import Command, Group
-from graders_engine.cli.parsing.store import JOBS, PROJECT
+from graders_engine.cli.parsing.store import EVALS, PROJECT
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.evals.wire import eval_object, run_object
 from graders_engine.report.terminal.screen import Screen, screen_of
@@ -38,7 +38,7 @@ command.add_command(run)
 
 
 @command.command("list", cls=Command, example="graders evals list --jobs DIR")
-@JOBS
+@EVALS
 @PROJECT
 @click.option(
     "--limit",
@@ -81,7 +81,7 @@ def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
 
 @command.command("show", cls=Command, example="graders evals show evalrun_68b1... --jobs DIR")
 @click.argument("shown_id", metavar="ID")
-@JOBS
+@EVALS
 @PROJECT
 @click.option(
     "--limit",

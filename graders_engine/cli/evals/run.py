@@ -23,7 +23,7 @@ from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.input_files import read_file
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
-from graders_engine.cli.parsing.store import JOBS, PROJECT
+from graders_engine.cli.parsing.store import EVALS, PROJECT
 from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.errors import InvalidRequest, UnavailableGrader
@@ -66,7 +66,7 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
     type=click.Path(path_type=Path),
     help="The rows: JSONL, a JSON array, CSV or Parquet.",
 )
-@JOBS
+@EVALS
 @PROJECT
 @click.option("--name", metavar="NAME", help="Name of the run.")
 @click.option("--model", metavar="NAME", help="Ask this model for an output for each item.")

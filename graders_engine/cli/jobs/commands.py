@@ -15,8 +15,8 @@ from graders_engine.cli.jobs.text import (
     checkpoint_lines,
     curve_lines,
     event_line,
-    job_line,
     job_lines,
+    job_table,
 )
 from graders_engine.cli.parsing.command import Command, Group
 from graders_engine.cli.parsing.judge_options import CONFIG
@@ -46,9 +46,10 @@ graders jobs events ftjob-68b1... --follow --jobs DIR"""
 
 @click.group("jobs", cls=Group, example=_EXAMPLE)
 def command() -> None:
-    """Show and steer the fine-tuning jobs in a folder of `graders serve --jobs`; no server is needed.
+    """Show and steer the fine-tuning jobs in a folder of `graders serve --jobs`.
 
-    The beginning of an id is enough, if nothing else begins so.
+    No server is needed for this; one takes the requests that create jobs, and starts their training. The
+    beginning of an id is enough, if nothing else begins so.
     """
 
 
@@ -79,7 +80,7 @@ def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
     if not found.data:
         print_lines([f"There are no jobs of the project {project} in {jobs}."])
         return
-    print_lines([job_line(job, screen) for job in found.data])
+    print_lines(job_table(found.data, screen))
     if found.has_more:
         print_lines(["", f"… more: graders jobs list --limit {2 * limit} {where(jobs, project)}"])
 
@@ -166,7 +167,7 @@ def pause(job_id: str, jobs: Path, project: str) -> None:
 @JOBS
 @PROJECT
 def resume(job_id: str, jobs: Path, project: str) -> None:
-    """Let a paused job wait for its turn again."""
+    """Let a paused job wait for its turn again, in the next server if there is none now."""
     _change(jobs, project, job_id, states.resume, "only a paused job can be resumed.")
 
 

@@ -25,17 +25,30 @@ _CURVES = (
 )
 """What is drawn of the events, and how it is called."""
 _LABEL_CHARS = 18
+_NAME_COLUMNS = 22
+"""Columns for a model's name before others are left out: `gpt-4o-mini-2024-07-18`."""
 _LEAST_COLUMNS = 12
 """A name is cut to no fewer columns."""
 
 
-def job_line(job: StoredJob, screen: Screen) -> str:
-    """A job in one line."""
-    method = (job.request.get("method") or {}).get("type", "")
-    line = f"{job.id}  {job.status:<16}  {method:<13}  {_minute(job.created_at)}  "
-    room = max(screen.columns - len(line), _LEAST_COLUMNS)
-    line += one_line(str(job.request.get("model")), room)
-    return _STATUS_LINES.get(job.status, str)(line)
+def job_table(jobs: Sequence[StoredJob], screen: Screen) -> Iterator[str]:
+    """Jobs, each in one line; where a model's name would have no room, without the times."""
+    if not jobs:
+        return
+    status = max(len(job.status) for job in jobs)
+    method = max(len(_method(job)) for job in jobs)
+    for job in jobs:
+        line = f"{job.id}  {job.status:<{status}}  {_method(job):<{method}}  "
+        at = f"{_minute(job.created_at)}  "
+        if len(line) + len(at) + _NAME_COLUMNS <= screen.columns:
+            line += at
+        room = max(screen.columns - len(line), _LEAST_COLUMNS)
+        line += one_line(str(job.request.get("model")), room)
+        yield _STATUS_LINES.get(job.status, str)(line)
+
+
+def _method(job: StoredJob) -> str:
+    return str((job.request.get("method") or {}).get("type", ""))
 
 
 def job_lines(job: StoredJob) -> Iterator[str]:
@@ -75,9 +88,11 @@ def curve_lines(metrics: Sequence[StoredEvent], screen: Screen) -> Iterator[str]
         metrics: the events of its steps, in their order.
         screen: what it is printed on.
     """
+    found = {name: _values(metrics, name) for name, _ in _CURVES}
+    if found["train_reward_mean"]:
+        del found["train_loss"]  # of reinforcement, it is about 0 whatever is learned
     for name, label in _CURVES:
-        values = _values(metrics, name)
-        if values:
+        if values := found.get(name):
             first, last = format_number(values[0]), format_number(values[-1])
             room = max(min(screen.columns - _LABEL_CHARS - 24, 60), 8)
             yield _field(label, f"{bars(values, room)}  {first} → {last}")
@@ -102,9 +117,17 @@ def checkpoint_lines(kept: Sequence[StoredCheckpoint]) -> Iterator[str]:
         numbers = ", ".join(
             f"{name} {format_number(value)}"
             for name, value in one.metrics.items()
-            if name != "step"
+            if name != "step" and not _is_said_twice(name, one.metrics)
         )
-        yield f"  step {one.step}  {one.name}  {numbers}"
+        yield f"  step {one.step}  {one.name}"
+        if numbers:
+            yield f"    {numbers}"
+
+
+def _is_said_twice(name: str, metrics: Mapping[str, Any]) -> bool:
+    """Whether a metric of all validation rows equals the one of those that were read at the step."""
+    short = name.removeprefix("full_")
+    return short != name and metrics.get(short) == metrics[name]
 
 
 def event_line(event: StoredEvent) -> str:

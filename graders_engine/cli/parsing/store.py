@@ -9,14 +9,20 @@ import click
 from graders_engine.cli.parsing.flags import Decorator, named_path
 from graders_engine.storage.ids import DEFAULT_PROJECT
 
-JOBS: Decorator = click.option(
-    "--jobs",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    callback=named_path,
-    help="Folder of `graders serve --jobs DIR`, or of `graders import evals --into DIR`.",
-)
+
+def _folder(text: str) -> Decorator:
+    return click.option(
+        "--jobs",
+        metavar="DIR",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=named_path,
+        help=text,
+    )
+
+
+JOBS = _folder("Folder of `graders serve --jobs DIR`.")
+EVALS = _folder("Folder of `graders serve --jobs DIR`, or of `graders import evals --into DIR`.")
 PROJECT: Decorator = click.option(
     "--project",
     metavar="NAME",

@@ -94,12 +94,12 @@ def grader_mistakes(grader: dict[str, Any], path: str, inside: str = "") -> list
     try:
         parse(grader, templates="as_served")
     except InvalidGrader as error:
-        return [_moved(mistake, path, inside) for mistake in error.mistakes]
+        return [moved(mistake, path, inside) for mistake in error.mistakes]
     return []
 
 
-def _moved(mistake: Mistake, path: str, inside: str) -> Mistake:
-    """A mistake in a grader, by its place in the body."""
+def moved(mistake: Mistake, path: str, inside: str = "") -> Mistake:
+    """A mistake in a grader, by its place in the body. Args: as `grader_mistakes`."""
     if mistake.param is None:
         return dataclasses.replace(mistake, param=path)
     rest = mistake.param.removeprefix(ROOT if mistake.param == ROOT else inside)

@@ -49,7 +49,10 @@ class ReadRows:
         if self.fault:
             return self.fault
         if self.bad:
-            lines = " ".join(f"Line {line}: {fault}" for line, fault in self.named)
+            lines = " ".join(
+                f"Line{'s' if len(same) > 1 else ''} {', '.join(same)}: {fault}"
+                for fault, same in self._by_fault().items()
+            )
             more = self.bad - len(self.named)
             rest = f" And {more:,} more." if more else ""
             verb = "is" if self.bad == 1 else "are"
@@ -57,6 +60,12 @@ class ReadRows:
         if self.rows < fewest:
             return f"It has {_rows(self.rows)}, but must have at least {fewest}."
         return ""
+
+    def _by_fault(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for line, fault in self.named:
+            found.setdefault(fault, []).append(str(line))
+        return found
 
 
 def read_rows(path: Path, method: Method) -> ReadRows:
@@ -113,7 +122,8 @@ def _check_supervised(row: dict[str, Any]) -> None:
 def _check_dpo(row: dict[str, Any]) -> None:
     for key in ("input", "preferred_output", "non_preferred_output"):
         if row.get(key) is None:
-            raise BadRow(f"There is no key `{key}`.")
+            other = " Rows with `messages` are not those of dpo." if "messages" in row else ""
+            raise BadRow(f"There is no key `{key}`.{other}")
     asked = row["input"]
     if not isinstance(asked, Mapping):
         raise BadRow(f"`input` is {kind_of(asked)}, and not an object with `messages`.")
@@ -147,7 +157,10 @@ CHECKS: dict[Method, Callable[[dict[str, Any]], None]] = {
 
 def _messages(row: dict[str, Any]) -> Any:
     if row.get("messages") is None:
-        raise BadRow("There is no key `messages`.")
+        other = (
+            " Rows with `preferred_output` are those of dpo." if "preferred_output" in row else ""
+        )
+        raise BadRow(f"There is no key `messages`.{other}")
     return row["messages"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def _events(findings: list[Finding], names: Mapping[Path, str]) -> Iterator[NewE
             continue
         texts = [finding.message, finding.fix]
         for path, name in names.items():
+            places = rf"{re.escape(str(path))}:(\d+)"
+            texts = [re.sub(places, rf"line \1 of {name}", text) for text in texts]
             texts = [text.replace(str(path), name) for text in texts]
         data = {"check": finding.id, "rows": finding.rows, "numbers": dict(finding.numbers)}
         message = f"Preflight, {finding.id}: {' '.join(filter(None, texts))}"

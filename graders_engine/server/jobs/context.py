@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graders_engine.engine import AsyncEngine
-from graders_engine.errors import Mistake, UnavailableGrader
+from graders_engine.errors import InvalidGrader, Mistake, UnavailableGrader
+from graders_engine.evals.requests.criteria import moved
 from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.jobs.creating import JobQueueFull
 from graders_engine.jobs.models.base_models import ModelRefused, find_model, trainable
@@ -57,6 +58,7 @@ class Context:
         """Refuse a job that could not be trained here; to be called in a thread.
 
         Raises:
+            InvalidBody: its grader has a mistake.
             Refused: its model is not in graders.toml, or too large; its grader cannot run; or it sends its
                 metrics to a service whose package is not installed.
         """
@@ -66,6 +68,8 @@ class Context:
         if new.grader is not None:
             try:
                 self.engine.compile(new.grader).require_runnable()
+            except InvalidGrader as error:  # such as a template: the engine says how they are read
+                raise InvalidBody([moved(one, GRADER) for one in error.mistakes]) from None
             except UnavailableGrader as error:
                 raise Refused(400, Mistake(str(error), GRADER, "grader_not_available")) from None
         if new.wandb is not None and not has_package(self.config.training.python, "wandb"):
