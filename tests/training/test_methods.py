@@ -117,3 +117,17 @@ def test_a_loss_that_is_no_number_fails_the_job_before_its_weights_are_kept(
     with pytest.raises(TrainingFailed) as failed:
         trained(spec, tmp_path / "kept")
     assert failed.value.code == "training_diverged"
+
+
+def test_a_validation_file_may_have_more_rows_than_the_training_file(
+    base: Path, tmp_path: Path
+) -> None:
+    spec = job(
+        base, tmp_path, "reinforcement", prompts(2), grader=MANY_E, valid=prompts(6),
+        hyperparameters={"n_epochs": 1, "batch_size": 2, "eval_samples": 2},
+    )  # fmt: skip
+    found = trained(spec, tmp_path / "kept")
+    assert sorted(one.row for one in found.found if one.split == "valid") == sorted(
+        [*range(1, 7)] * 2
+    )
+    assert "reward_mean" in found.steps[0].valid
