@@ -162,6 +162,7 @@ def act(action: str | None, step: int) -> None:
         "fail": fail,
         "outage": outage,
         "error": lambda: 1 / 0,
+        "print much, then an error": lambda: sys.stdout.write("loss " * 1_000) / 0,
         "full disk": full,
     }
     actions[action]()
