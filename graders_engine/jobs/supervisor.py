@@ -271,7 +271,8 @@ class Supervisor:
             for name, value in os.environ.items()
             if _PASSED.fullmatch(name) or (job.spec.get("wandb") and _WANDB.fullmatch(name))
         }
-        return {**environment(self._settings), **more}
+        # In its log, what it has printed stands before the reason of its death.
+        return {**environment(self._settings), **more, "PYTHONUNBUFFERED": "1"}
 
     def _worker(
         self, job: StoredJob, folder: Path, variables: Mapping[str, str]

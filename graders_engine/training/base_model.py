@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -108,8 +110,24 @@ def load_model(spec: JobSpec) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        return AutoModelForCausalLM.from_pretrained(spec.model_path, **weights_settings(spec))
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        with reading_weights():
+            return AutoModelForCausalLM.from_pretrained(spec.model_path, **weights_settings(spec))
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise not_loadable(error) from error
+
+
+@contextmanager
+def reading_weights() -> Iterator[None]:
+    """What reads weights, also in TRL.
+
+    Raises:
+        TrainingFailed: their files are missing, cut off, or hold something else.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
         raise not_loadable(error) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from graders_engine.language import strict_json
@@ -29,10 +30,20 @@ def messages_of(value: Any, what: str = "messages", *, developer: bool = True) -
     """
     if not isinstance(value, list) or not value:
         raise BadRow(f"`{what}` must be a list of messages that is not empty.")
-    return [
+    found = [
         _message(message, f"{what}[{number}]", developer=developer)
         for number, message in enumerate(value)
     ]
+    _require_characters(found, what)
+    return found
+
+
+def _require_characters(value: Any, what: str) -> None:
+    """Refuse half of a character, in any text of a JSON value: no tokenizer takes it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRow(f"`{what}` has half of a character, a lone surrogate.") from None
 
 
 def _message(message: Any, what: str, *, developer: bool) -> dict[str, Any]:
@@ -111,6 +122,7 @@ def tools_of(row: dict[str, Any]) -> list[Any] | None:
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise BadRow("`tools` must be a list of objects.")
+    _require_characters(tools, "tools")
     return tools
 
 

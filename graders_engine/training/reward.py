@@ -38,7 +38,7 @@ class Tally:
         errors: how often each grader raised each flag; the key of a single grader is empty.
         blames: how many rollouts have no reward of their own, by whose fault that is.
         usage: tokens of the judges, by model.
-        tokens: that the model read and sampled for them.
+        tokens: that the model read and sampled for them; 0 in an evaluation.
         seconds: from the first row to the last outcome.
         example: the details of a rollout on which the grader failed.
     """

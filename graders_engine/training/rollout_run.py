@@ -76,8 +76,12 @@ class RolloutRun(Run):
         if split == "train":
             self.part_took("sampling", self.since_begun)
             self._tallies = {}
-        tokens = sum(map(len, completion_ids)) + sum(self._tokens[one] for one in row)
-        found, tallies = self._graded(Tally(tokens=tokens), step, split, rows, samples)
+        counted = Tally()
+        if (
+            split == "train"
+        ):  # those of an evaluation are not trained, and `_tokens` has not its rows
+            counted.tokens = sum(map(len, completion_ids)) + sum(self._tokens[one] for one in row)
+        found, tallies = self._graded(counted, step, split, rows, samples)
         tally = self._tallies.setdefault(split, Tally())
         for one in tallies:
             tally.add(one)

@@ -154,7 +154,9 @@ def _dpo(spec: JobSpec, given: dict[str, Any], settings: dict[str, Any]) -> Any:
         "model_init_kwargs": base_model.weights_settings(spec),
     }
     # A folder's name: the model that it is compared with is loaded from there again.
-    return DPOTrainer(spec.model_path, **{**given, "args": DPOConfig(**settings)})
+    arguments = DPOConfig(**settings)
+    with base_model.reading_weights():
+        return DPOTrainer(spec.model_path, **{**given, "args": arguments})
 
 
 def _reinforcement(

@@ -163,6 +163,7 @@ def act(action: str | None, step: int) -> None:
         "fail": fail,
         "outage": outage,
         "error": lambda: 1 / 0,
+        "print much, then an error": lambda: sys.stdout.write("loss " * 1_000) / 0,
         "full disk": full,
         "import what is not installed": lambda: importlib.import_module("no_such_package"),
     }

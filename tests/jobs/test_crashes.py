@@ -116,6 +116,14 @@ def test_the_curve_and_the_rollouts_say_the_same(bench: Bench) -> None:
         assert data["train_mean_reward"] == sum(rewards) / len(rewards)
 
 
+def test_the_error_of_a_job_has_what_ended_its_worker_and_not_what_it_printed_before(
+    bench: Bench,
+) -> None:
+    done = bench.finish(bench.job({"1": "print much, then an error"}))
+    assert done.error is not None
+    assert done.error["message"].endswith("ZeroDivisionError: division by zero")
+
+
 def test_a_worker_that_dies_again_and_again_fails_its_job(bench: Bench) -> None:
     job_id = bench.job({"8": "die"})
     done = bench.finish(job_id)

@@ -55,6 +55,12 @@ BAD: list[tuple[Method, Any, str]] = [
     ("supervised", messages(ASK, {**SAY, "weight": 0}), "No message of the row is trained"),
     ("supervised", messages(ASK, {**SAY, "wieght": 0}), "wieght"),
     ("supervised", messages({"role": "human", "content": "a"}, SAY), "role"),
+    ("supervised", messages(ASK, {**SAY, "content": "\ud800"}), "half of a character"),
+    ("supervised", messages(ASK, {"role": "assistant", "tool_calls": [
+        {**CALL, "function": {"name": "count", "arguments": '{"n": "\\udc00"}'}}]}),
+     "half of a character"),
+    ("dpo", {**DPO, "preferred_output": [{**SAY, "content": "\ud800"}]}, "half of a character"),
+    ("reinforcement", {**messages(ASK), "tools": [{**TOOL, "type": "\ud800"}]}, "`tools` has half"),
     ("supervised", messages({"role": "user"}, SAY), "neither `content` nor `tool_calls`"),
     ("supervised", messages({"role": "user", "content": 5}, SAY), "must be text or a list"),
     ("supervised", messages(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,31 @@ def test_a_loss_that_is_no_number_fails_the_job_before_its_weights_are_kept(
     with pytest.raises(TrainingFailed) as failed:
         trained(spec, tmp_path / "kept")
     assert failed.value.code == "training_diverged"
+
+
+def test_a_validation_file_may_have_more_rows_than_the_training_file(
+    base: Path, tmp_path: Path
+) -> None:
+    spec = job(
+        base, tmp_path, "reinforcement", prompts(2), grader=MANY_E, valid=prompts(6),
+        hyperparameters={"n_epochs": 1, "batch_size": 2, "eval_samples": 2},
+    )  # fmt: skip
+    found = trained(spec, tmp_path / "kept")
+    assert sorted(one.row for one in found.found if one.split == "valid") == sorted(
+        [*range(1, 7)] * 2
+    )
+    assert "reward_mean" in found.steps[0].valid
+
+
+@pytest.mark.parametrize("method", ["supervised", "dpo"])
+def test_a_model_whose_weights_are_cut_off_fails_the_job_and_not_its_worker(
+    base: Path, tmp_path: Path, method: str
+) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(base, cut)
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1_000])
+    rows = [PREFERENCE if method == "dpo" else TURNS] * 4
+    with pytest.raises(TrainingFailed, match="base model cannot be loaded") as found:
+        trained(job(cut, tmp_path / "job", method, rows), tmp_path / "kept")
+    assert (found.value.code, found.value.param) == ("model_not_loadable", "model")
