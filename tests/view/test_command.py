@@ -109,6 +109,7 @@ def test_a_server_of_evals_serves_the_page_beside_them(tmp_path: Path) -> None:
         assert server.ask("GET", "/view/api/runs").status == 401
         assert server.ask("GET", "/view/api/runs", headers=bearer).json == {
             "read_only": True, "runs": [], "preflight": [], "others": [], "folders": [], "more": False,
+            "jobs": [], "more_jobs": False,
         }  # fmt: skip
         assert (
             server.ask("GET", "/", headers={"accept": "text/html"}).headers["location"] == "view/"

@@ -51,7 +51,9 @@ def report_of(results: Path) -> dict[str, Any]:
 def test_the_list_of_runs_has_each_with_its_numbers(page: Page) -> None:
     while (listed := page.json("runs"))["runs"][0]["state"] == "unread":
         pass
-    assert set(listed) == {"read_only", "runs", "preflight", "others", "folders", "more"}
+    assert set(listed) == {
+        "read_only", "runs", "preflight", "jobs", "more_jobs", "others", "folders", "more",
+    }  # fmt: skip
     (run,) = listed["runs"]
     assert set(run) == {
         "run", "name", "grader", "model", "rows", "when", "state", "of", "mean", "invalid", "failed", "bars",
