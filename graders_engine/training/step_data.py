@@ -29,7 +29,11 @@ def step_data(
         local: what the API does not know.
     """
     usage = total_usage(tally.usage for tally in tallies.values())
-    rewards = {split: tally.reward_mean for split, tally in tallies.items()}
+    # As in the report: what an outage has left of an evaluation says too little.
+    rewards = {
+        split: None if split == "valid" and tally.has_outage else tally.reward_mean
+        for split, tally in tallies.items()
+    }
     found: dict[str, Any] = {
         "usage": {
             "graders": [{"name": graders.get("", ""), **_tokens(usage)}],

@@ -116,10 +116,12 @@ def test_an_outage_in_an_evaluation_leaves_out_its_numbers_and_pauses_behind_the
 ) -> None:
     spec = spec_of(base, tmp_path, judge, valid=prompts(2))
     unbroken = trained(spec, tmp_path / "unbroken")
-    down = itertools.chain([False] * (4 * STEP), [True] * 16, itertools.cycle([False]))
+    down = itertools.chain([False] * (4 * STEP), [True] * 8, itertools.cycle([False]))
     judge.script = failing(down)
     first = Recorder(tmp_path / "first")
-    assert paused(spec, first).startswith("Validation: 16 of 16 rollouts")
+    assert paused(spec, first).startswith("Validation: 8 of 16 rollouts")
+    assert first.steps[-1].data["full_valid_mean_reward"] is None
+    assert first.steps[-1].data["scores"]["valid_reward_mean"] is None
     assert first.steps[-1].valid == {}
     assert first.kept == [(4, {}, False)]
     second = trained(spec, tmp_path / "second", first.newest())
