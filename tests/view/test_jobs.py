@@ -29,6 +29,7 @@ from tests.jobs.made import STEPS, Bench
 from tests.view.asking import Page
 from tests.view.test_runs import copy_run, listed
 
+ROOT = Path(__file__).parents[2]
 REQUEST = {"model": "tiny", "suffix": "mine", "method": {"type": "reinforcement"}}
 
 
@@ -76,8 +77,9 @@ def test_each_project_sees_its_own_jobs_only(store: Store) -> None:
 
 
 def test_a_job_has_the_numbers_of_its_result_file_on_a_server_and_in_a_folder(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the worker, whose trainer is among the tests
     bench = Bench(tmp_path / "jobs")
     with bench.store as store:
         made = bench.job_of(bench.job())
@@ -86,7 +88,8 @@ def test_a_job_has_the_numbers_of_its_result_file_on_a_server_and_in_a_folder(
         assert store.jobs.add(
             replace(made, id=job_id, request=REQUEST, spec={**made.spec, "id": job_id})
         )
-        tuned = bench.finish(job_id).fine_tuned_model
+        done = bench.finish(job_id)
+        assert (done.status, done.error) == ("succeeded", None)
         lines = list(csv.DictReader(bench.result(job_id, "step_metrics.csv").decode().splitlines()))
         (job,) = jobs_of(store).values()
         assert Page(tmp_path).json("runs")["jobs"] == [job]
@@ -104,7 +107,7 @@ def test_a_job_has_the_numbers_of_its_result_file_on_a_server_and_in_a_folder(
         "train": float(lines[-1]["train_reward"]),
         "valid": [STEPS, float(lines[-1]["valid_reward"])],
         "points": [[int(line["step"]), float(line["train_reward"])] for line in lines],
-        "tuned": tuned,
+        "tuned": done.fine_tuned_model,
         "when": "1970-01-01T00:00:01+00:00",
     }
 
