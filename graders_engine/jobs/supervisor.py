@@ -19,7 +19,7 @@ from graders_engine.errors import GradersError, OutOfResources
 from graders_engine.evals.run.spec import environment
 from graders_engine.jobs.place import LOCK, LOG, SPEC, write_whole
 from graders_engine.jobs.states import change
-from graders_engine.jobs.worker import TRAINER
+from graders_engine.jobs.trainers import TRAINER
 from graders_engine.language import strict_json
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
 import os
 import stat
 import sys
@@ -28,6 +27,7 @@ from graders_engine.jobs.place import LOCK, MODEL, RESERVE, RESERVE_BYTES, SPEC,
 from graders_engine.jobs.reporting import FULL_DISK, JobReport
 from graders_engine.jobs.results import publish, withdraw
 from graders_engine.jobs.states import WORKING, change
+from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available
 from graders_engine.jobs.watcher import Watcher, end_group
 from graders_engine.storage.job_records import NewEvent, StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
@@ -37,14 +37,12 @@ from graders_engine.training.trainer import (
     JobSpec,
     Resumed,
     Stopped,
-    Trainer,
     TrainingFailed,
     TrainingPaused,
 )
 
 LOCKED = 75
 """Exit code of a worker that found another one at work."""
-TRAINER = "graders_engine.training.trl_trainer:TRLTrainer"
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
 
@@ -147,7 +145,7 @@ class Work:
         except TrainingPaused as error:
             self._pause(error.reason)
         except ModuleNotFoundError as error:
-            self._fail(_not_installed(error))
+            self._fail(not_available(str(error)))
         except Exception as error:
             if not is_full(error):
                 raise
@@ -247,28 +245,6 @@ def read_spec(folder: Path, settings: str) -> JobSpec:
     except (OSError, msgspec.MsgspecError) as error:
         raise TrainingFailed("invalid_spec", f"{SPEC} cannot be read: {error}.") from None
     return dataclasses.replace(spec, settings=settings)
-
-
-def load_trainer(name: str) -> Trainer:
-    """The trainer of this name.
-
-    Raises:
-        TrainingFailed: it, or what it needs, is not installed.
-    """
-    module, _, class_name = name.partition(":")
-    try:
-        trainer: Trainer = getattr(importlib.import_module(module), class_name)()
-    except ImportError as error:
-        raise _not_installed(error) from error
-    return trainer
-
-
-def _not_installed(error: ImportError) -> TrainingFailed:
-    return TrainingFailed(
-        "trainer_not_available",
-        f"The trainer cannot be loaded: {error}. The Python that trains is the server's, or that of "
-        "[training] in graders.toml; install there what it needs: pip install 'graders-engine[train]'.",
-    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from graders_engine.training.rows import Row, Split
 from graders_engine.training.run import Run
 from graders_engine.training.samples import sample_of
 from graders_engine.training.schedule import Schedule
+from graders_engine.training.slow_grading import warned_of
 from graders_engine.training.step_data import step_data
 from graders_engine.training.trainer import JobSpec, Report, StepReport, TrainingFailed
 
@@ -99,7 +100,8 @@ class RolloutRun(Run):
         failed: TrainingFailed | None = None
         found: list[float | None] = []
         try:
-            found = self._rewards.grade(tally, step, split, rows, samples)
+            with warned_of(self.report, step, len(samples)):
+                found = self._rewards.grade(tally, step, split, rows, samples)
         except TrainingFailed as error:
             failed = error
         # All have to know: none may wait for one that has ended.

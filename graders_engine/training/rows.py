@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.outputs.unreadable import Unreadable
+from graders_engine.training.bad_rows import BadRows
 from graders_engine.training.chat import Chat
 from graders_engine.training.messages import BadRow, messages_of, tools_of, weights_of
 from graders_engine.training.trainer import TrainingFailed
@@ -18,6 +19,7 @@ Split = Literal["train", "valid"]
 IGNORED = -100
 """The label of a token that is not trained."""
 PARAMS: dict[Split, str] = {"train": "training_file", "valid": "validation_file"}
+WORDS: dict[str, str] = {"training_file": "training file", "validation_file": "validation file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,15 @@ class Prompt:
     tokens: int
 
 
+def invalid_file(param: str, mistake: str) -> TrainingFailed:
+    """What a job fails with that has a bad file."""
+    message = f"The job failed due to an invalid {WORDS[param]}. {mistake}"
+    return TrainingFailed(f"invalid_{param}", message, param)
+
+
 def bad_row(split: Split, line: int, why: str) -> TrainingFailed:
-    """What a job fails with that has a bad row."""
-    param = PARAMS[split]
-    return TrainingFailed(f"invalid_{param}", f"Line {line} of the {param}: {why}", param)
+    """What a job fails with that has met a bad row."""
+    return invalid_file(PARAMS[split], f"Line {line}: {why}")
 
 
 def read_rows(path: str, split: Split) -> list[Row]:
@@ -107,24 +114,24 @@ def read_rows(path: str, split: Split) -> list[Row]:
             "storage_error", f"The {PARAMS[split]} cannot be read: {error.strerror}.", PARAMS[split]
         ) from error
     if not found:
-        raise TrainingFailed(
-            f"invalid_{PARAMS[split]}", f"The {PARAMS[split]} has no row.", PARAMS[split]
-        )
+        raise invalid_file(PARAMS[split], "It has no row.")
     return found
 
 
-def converted(rows: Iterable[Row], split: Split, convert: Callable[[dict[str, Any]], T]) -> list[T]:
+def converted(rows: Sequence[Row], split: Split, convert: Callable[[dict[str, Any]], T]) -> list[T]:
     """What a method trains with, in the order of the rows.
 
     Raises:
-        TrainingFailed: a row cannot be trained with; it names the line.
+        TrainingFailed: rows cannot be trained with; it names the lines.
     """
-    found = []
+    found, bad = [], BadRows()
     for row in rows:
         try:
             found.append(convert(row.value))
         except BadRow as error:
-            raise bad_row(split, row.line, str(error)) from error
+            bad.add(row.line, str(error))
+    if bad.count:
+        raise invalid_file(PARAMS[split], bad.mistake(len(rows)))
     return found
 
 

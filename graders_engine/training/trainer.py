@@ -171,6 +171,14 @@ class Report(Protocol):
 class Trainer(Protocol):
     """Something that trains. The worker makes it by calling its class without arguments."""
 
+    def check(self, spec: JobSpec) -> None:
+        """See whether a job can be trained, as far as its model's tokenizer can say; before it is queued.
+
+        Raises:
+            TrainingFailed: it cannot, such as for rows that are too long.
+        """
+        ...
+
     def train(self, spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
         """Train from the beginning or from a checkpoint on.
 

@@ -37,6 +37,15 @@ _CONVERTED: dict[str, Callable[[Chat, dict[str, Any], int], Any]] = {
 class TRLTrainer:
     """The trainer that ships."""
 
+    def check(self, spec: JobSpec) -> None:
+        """See whether the model's tokenizer and template take the rows. Loads no weights.
+
+        Raises:
+            TrainingFailed: they do not; or there is no such tokenizer.
+        """
+        _stay_offline()
+        _Ready(spec)
+
     def train(self, spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
         """Train until all steps are done, or `report.wanted` was honoured.
 
@@ -51,18 +60,22 @@ class TRLTrainer:
 
 
 def _train_with(spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a base model is a folder
+    _stay_offline()
     parameters = base_model.parameters_of(Path(spec.model_path))
-    rows = _rows_of(spec)
     base_model.set_threads(parameters)
     with ExitStack() as stack:
         output = stack.enter_context(tempfile.TemporaryDirectory(prefix="graders-train-"))
         memory = {} if resumed is None else memory_of(resumed.folder)
-        run, trainer = _prepared(spec, rows, report, memory, stack, output)
+        ready = _Ready(spec)
+        run, trainer = _prepared(spec, ready, report, memory, stack, output)
         run.kept_step = 0 if resumed is None else resumed.step
-        report.plan(_plan(run, trainer, len(rows["train"]), parameters))
+        report.plan(_plan(run, trainer, len(ready.rows["train"]), parameters))
         _warn_of_versions(memory, report)
         _train(run, trainer, resumed)
+
+
+def _stay_offline() -> None:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a base model is a folder
 
 
 def _rows_of(spec: JobSpec) -> dict[Split, list[Row]]:
@@ -83,38 +96,57 @@ def _room_for_prompts(context: int, completion: int) -> int:
     return context - completion
 
 
+class _Ready:
+    """The rows of a job as its model reads them.
+
+    Args:
+        spec: of the job.
+
+    Attributes:
+        rows: as the files have them.
+        converted: as the method trains with them.
+        chat: of the model.
+
+    Raises:
+        TrainingFailed: the model's tokenizer or template does not take them.
+    """
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.rows = _rows_of(spec)
+        self.chat = Chat(base_model.load_tokenizer(spec), trl_setup.template_options(spec))
+        most = base_model.room_of(spec)
+        if spec.method == "reinforcement":
+            most = _room_for_prompts(most, spec.max_completion_tokens)
+        convert = _CONVERTED[spec.method]
+        self.converted = {
+            split: converted(found, split, lambda row: convert(self.chat, row, most))
+            for split, found in self.rows.items()
+        }
+
+
 def _prepared(
     spec: JobSpec,
-    rows: dict[Split, list[Row]],
+    ready: _Ready,
     report: Report,
     memory: dict[str, Any],
     stack: ExitStack,
     output: str,
 ) -> tuple[Run, Any]:
     """The run of a job, and the trainer of TRL that it listens to."""
-    chat = Chat(base_model.load_tokenizer(spec), trl_setup.template_options(spec))
-    most = base_model.room_of(spec)
-    if spec.method == "reinforcement":
-        most = _room_for_prompts(most, spec.max_completion_tokens)
-    convert = _CONVERTED[spec.method]
-    ready = {
-        split: converted(found, split, lambda row: convert(chat, row, most))
-        for split, found in rows.items()
-    }
-    schedule = schedule_of(spec, len(rows["train"]))
-    tokens = [row.tokens for row in ready["train"]]
+    schedule = schedule_of(spec, len(ready.rows["train"]))
+    tokens = [row.tokens for row in ready.converted["train"]]
     run: Run
     if spec.method == "reinforcement":
         rewards = Rewards(spec, memory.get("window", ()))
         stack.callback(rewards.close)
         tokenizer = reads_calls(base_model.load_tokenizer(spec))
         run = RolloutRun(
-            spec, schedule, report, tokens, memory, rewards=rewards, rows=rows, chat=chat,
-            tokenizer=tokenizer,
+            spec, schedule, report, tokens, memory, rewards=rewards, rows=ready.rows,
+            chat=ready.chat, tokenizer=tokenizer,
         )  # fmt: skip
     else:
         run = Run(spec, schedule, report, tokens, memory)
-    trainer = trl_setup.trainer_of(spec, schedule, chat, ready, run, output)
+    trainer = trl_setup.trainer_of(spec, schedule, ready.chat, ready.converted, run, output)
     run.attach(trainer)
     # Not the one that trains: that one drops marks.
     run.save_tokenizer = base_model.load_tokenizer(spec).save_pretrained

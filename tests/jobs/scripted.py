@@ -3,6 +3,7 @@
 What it does besides that, `hyperparameters["script"]` says, as JSON::
 
     {"4": "stall"}                      do this after the rollouts of step 4, before the step's report
+    {"check": "line 3 is too long"}     the check refuses the training file
     {"kill": ["both", "os.rename", "tmp-step-5"]}
                                         kill this process, the one that has started it, or both, when
                                         Python reports ("audits") this event with this text for the first time
@@ -28,6 +29,7 @@ from typing import Any
 
 import msgspec
 
+from graders_engine.training.rows import invalid_file
 from graders_engine.training.trainer import (
     JobSpec,
     Plan,
@@ -48,6 +50,11 @@ ROWS = 4
 
 class ScriptedTrainer:
     """See above."""
+
+    def check(self, spec: JobSpec) -> None:
+        script = json.loads(str(spec.hyperparameters.get("script", "{}")))
+        if "check" in script:
+            raise invalid_file("training_file", script["check"])
 
     def train(self, spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
         script = json.loads(str(spec.hyperparameters.get("script", "{}")))

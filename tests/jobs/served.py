@@ -31,14 +31,24 @@ class Paced:
         self.report.step(report)
 
 
+def script_of(spec: JobSpec) -> dict[str, Any]:
+    """What the file for the job's seed says."""
+    file = Path(spec.training_file).parents[2] / f"script-{spec.seed}.json"
+    script: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return script
+
+
 class ServedTrainer(ScriptedTrainer):
     """See above."""
+
+    def check(self, spec: JobSpec) -> None:
+        values = {**spec.hyperparameters, "script": json.dumps(script_of(spec))}
+        super().check(replace(spec, hyperparameters=values))
 
     def train(self, spec: JobSpec, resumed: Resumed | None, report: Report) -> None:
         rows = Path(spec.training_file).read_text(encoding="utf-8").count("\n")
         values = spec.hyperparameters
-        file = Path("../..") / f"script-{spec.seed}.json"
-        script = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        script = script_of(spec)
         paced: Any = Paced(report, script.pop("pace", 0.0))
         more = {
             "steps": total_steps(values, rows),

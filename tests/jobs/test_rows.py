@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from graders_engine.jobs.requests.rows import FEWEST, NAMED, read_rows
+from graders_engine.jobs.requests.rows import FEWEST, fields_read, read_rows
 from graders_engine.models.tables.training import METHODS, Method
+from graders_engine.training.bad_rows import NAMED
 
 ASK = {"role": "user", "content": "How many?"}
 SAY = {"role": "assistant", "content": "Two."}
@@ -90,7 +91,7 @@ def write(folder: Path, rows: list[Any]) -> Path:
 @pytest.mark.parametrize(("method", "row"), TAKEN)
 def test_a_row_of_the_methods_form_is_taken(tmp_path: Path, method: Method, row: Any) -> None:
     found = read_rows(write(tmp_path, [row] * 10), method)
-    assert (found.rows, found.bad, found.mistake(FEWEST[method])) == (10, 0, "")
+    assert (found.rows, found.bad.count, found.mistake(FEWEST[method])) == (10, 0, "")
 
 
 @pytest.mark.parametrize(("method", "row", "says"), BAD)
@@ -98,7 +99,7 @@ def test_a_bad_row_is_named_by_its_line(
     tmp_path: Path, method: Method, row: Any, says: str
 ) -> None:
     found = read_rows(write(tmp_path, [GOOD[method], row]), method)
-    assert (found.rows, found.bad) == (2, 1)
+    assert (found.rows, found.bad.count) == (2, 1)
     mistake = found.mistake(1)
     assert mistake.startswith("1 of 2 rows is wrong. Line 2: ")
     assert says in mistake
@@ -108,7 +109,7 @@ def test_the_first_bad_lines_are_named_and_all_are_counted(tmp_path: Path) -> No
     found = read_rows(write(tmp_path, [SUPERVISED, *[messages(ASK)] * 25]), "supervised")
     mistake = found.mistake(10)
     assert mistake.startswith("25 of 26 rows are wrong. Lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11: ")
-    assert len(found.named) == NAMED
+    assert len(found.bad.named) == NAMED
     assert mistake.endswith(" And 15 more.")
 
 
@@ -162,3 +163,35 @@ def test_rows_of_another_method_are_called_so(
 def test_a_file_that_was_deleted_is_no_file_without_rows(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_rows(tmp_path / "file-0123", "supervised")
+
+
+READS: dict[str, Any] = {
+    "type": "multi",
+    "graders": {
+        "same": {
+            "type": "string_check", "name": "same", "operation": "eq",
+            "input": "{{sample.output_text}}", "reference": "{{item.facts.label}}",
+        },
+        "near": {
+            "type": "text_similarity", "name": "near", "evaluation_metric": "rouge_l",
+            "input": "{{ sample.output_json.text }}",
+            "reference": "{{item.messages[0].content}} {{item.facts.label}}",
+        },
+    },
+    "calculate_output": "same + near",
+}  # fmt: skip
+
+
+def test_a_row_without_what_the_graders_templates_read_is_named_by_its_line(
+    tmp_path: Path,
+) -> None:
+    good = {**REINFORCEMENT, "facts": {"label": None}}
+    rows = [good, {**good, "facts": {"lable": "a"}}, messages(ASK), good]
+    found = read_rows(write(tmp_path, rows), "reinforcement", fields_read(READS))
+    assert (found.rows, found.bad.count, found.unread.count) == (4, 0, 2)
+    assert found.mistake(1) == (
+        "2 of 4 rows are wrong. Line 2: The grader (graders.same.reference) reads what the row does not "
+        "have: `item.facts.label`: `facts` has no key `label` (it has: lable). Did you mean `lable`? Line 3: "
+        "The grader (graders.same.reference) reads what the row does not have: `item.facts.label`: `item` "
+        "has no key `facts` (it has: messages)"
+    )

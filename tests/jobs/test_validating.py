@@ -43,6 +43,8 @@ from tests.jobs.stores import (
     found,
 )
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -50,10 +52,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
+def no_trainer(spec: JobSpec, python: str) -> None:
+    """In place of the trainer's own check, which needs a process."""
+
+
 def checked(store: Store, config: Config, body: dict[str, Any]) -> dict[str, Any]:
     """A job as the API answers it, after its check."""
     job = add_job(store, body)
-    assert validate(store, job.id, config)
+    assert validate(store, job.id, config, no_trainer)
     return job_object(found(store, job.id))
 
 
@@ -80,7 +86,7 @@ def test_a_good_job_is_queued_with_auto_resolved_for_all_to_see(
     before = job_object(job)
     assert before["status"] == "validating_files"
     assert before["method"][method]["hyperparameters"]["n_epochs"] == "auto"
-    assert validate(store, job.id, config_of(tmp_path))
+    assert validate(store, job.id, config_of(tmp_path), no_trainer)
     after = job_object(found(store, job.id))
     assert after["status"] == "queued"
     assert after["method"][method]["hyperparameters"] == wanted
@@ -111,7 +117,9 @@ def test_what_graders_toml_and_the_request_say_reaches_the_trainer(
     ])  # fmt: skip
     body["method"]["reinforcement"]["hyperparameters"] = {"learning_rate_multiplier": 0.5}
     job = add_job(store, body)
-    assert validate(store, job.id, Config(base_models={"tiny": base}, training=training))
+    assert validate(
+        store, job.id, Config(base_models={"tiny": base}, training=training), no_trainer
+    )
     spec = msgspec.convert(found(store, job.id).spec, JobSpec)
     assert (spec.model_path, spec.lora) == (str(folder), {"r": 16, "alpha": 32})
     assert (spec.learning_rate, spec.max_completion_tokens) == (5e-4, 64)
@@ -122,7 +130,7 @@ def test_what_graders_toml_and_the_request_say_reaches_the_trainer(
 def test_a_model_under_another_name_is_said_to_stand_in(tmp_path: Path, store: Store) -> None:
     config = Config(base_models={"gpt-4o": BaseModel(str(make_model(tmp_path / "tiny")))})
     job = add_job(store, body_of(store, "supervised", model="gpt-4o"))
-    validate(store, job.id, config)
+    validate(store, job.id, config, no_trainer)
     assert ("warn", "'gpt-4o' is the name of tiny here: that is the model which is trained.") in (
         events_of(store, job.id)
     )
@@ -164,7 +172,7 @@ def test_a_file_that_is_deleted_before_the_check_fails_the_job(
     body = body_of(store, "supervised")
     job = add_job(store, body)
     store.files.delete("default", body["training_file"])
-    validate(store, job.id, config_of(tmp_path))
+    validate(store, job.id, config_of(tmp_path), no_trainer)
     error = found(store, job.id).error
     assert error is not None
     assert error["param"] == "training_file"
@@ -190,11 +198,38 @@ def test_a_model_that_is_gone_by_now_fails_the_job(tmp_path: Path, store: Store)
     assert (error["code"], error["param"]) == ("model_not_available", "model")
 
 
-def test_preflight_warns_of_a_grader_that_reads_a_field_that_no_row_has(
+def test_a_grader_that_reads_what_no_row_has_fails_the_job_and_not_its_rows(
     tmp_path: Path, store: Store
 ) -> None:
     body = body_of(store, "reinforcement")
-    body["method"]["reinforcement"]["grader"] = {**GRADER, "reference": "{{item.answer}}"}
+    body["method"]["reinforcement"]["grader"] = {**GRADER, "reference": "{{item.lable}}"}
+    job = checked(store, config_of(tmp_path), body)
+    assert (job["status"], job["error"]["code"]) == ("failed", "invalid_grader")
+    assert job["error"]["param"] == "method.reinforcement.grader"
+    assert job["error"]["message"] == (
+        "No row of the training file has what the grader reads. Line 1: The grader (reference) reads what "
+        "the row does not have: `item.lable`: `item` has no key `lable` (it has: messages, label). Did you "
+        "mean `label`?"
+    )
+
+
+def test_rows_without_what_the_grader_reads_fail_the_job_before_it_trains(
+    tmp_path: Path, store: Store
+) -> None:
+    body = body_of(store, "reinforcement")
+    rows = [*ROWS["reinforcement"], {"messages": [{"role": "user", "content": "?"}]}]
+    body["validation_file"] = add_file(store, rows)
+    error = checked(store, config_of(tmp_path), body)["error"]
+    assert (error["code"], error["param"]) == ("invalid_validation_file", "validation_file")
+    assert "1 of 13 rows is wrong. Line 13: The grader (reference) reads what" in error["message"]
+
+
+def test_preflight_warns_of_a_source_that_reads_a_field_that_no_row_has(
+    tmp_path: Path, store: Store
+) -> None:
+    body = body_of(store, "reinforcement")
+    source = "def grade(sample, item):\n    return float(item['answer'] in sample['output_text'])\n"
+    body["method"]["reinforcement"]["grader"] = {"type": "python", "name": "p", "source": source}
     job = checked(store, config_of(tmp_path), body)
     assert job["status"] == "queued"
     warned = [text for level, text in events_of(store, job["id"]) if level == "warn"]
@@ -217,22 +252,22 @@ def test_a_line_that_preflight_names_is_one_of_a_file_that_the_request_has(
 def test_a_job_that_was_cancelled_is_not_checked(tmp_path: Path, store: Store) -> None:
     job = add_job(store, body_of(store, "supervised"))
     assert cancel(store.jobs, job.id)
-    assert not validate(store, job.id, config_of(tmp_path))
+    assert not validate(store, job.id, config_of(tmp_path), no_trainer)
     assert found(store, job.id).status == "cancelled"
 
 
 def test_a_check_that_is_made_twice_says_everything_once(tmp_path: Path, store: Store) -> None:
     job, config = add_job(store, body_of(store, "supervised")), config_of(tmp_path)
     store.jobs.add_event(job.id, "info", "Validating", once="validating")  # by one that died
-    validate(store, job.id, config)
-    assert not validate(store, job.id, config)
+    validate(store, job.id, config, no_trainer)
+    assert not validate(store, job.id, config, no_trainer)
     assert len(events_of(store, job.id)) == 4
 
 
 def test_the_rows_of_a_job_outlive_its_files(tmp_path: Path, store: Store) -> None:
     body = body_of(store, "supervised")
     job = add_job(store, body)
-    validate(store, job.id, config_of(tmp_path))
+    validate(store, job.id, config_of(tmp_path), no_trainer)
     store.files.delete("default", body["training_file"])
     spec = msgspec.convert(found(store, job.id).spec, JobSpec)
     assert Path(spec.training_file).read_text().count("\n") == 12
@@ -258,7 +293,7 @@ def test_a_model_of_the_hub_is_downloaded_by_the_python_that_trains(
         training=TrainingConfig(python=python),
     )
     job = add_job(store, body_of(store, "supervised", model="b"))
-    validate(store, job.id, config)
+    validate(store, job.id, config, no_trainer)
     assert found(store, job.id).spec["model_path"] == str(folder)
 
     failing = script(tmp_path, "import sys\nsys.exit('no such repository')")
@@ -325,6 +360,77 @@ def test_a_file_is_in_use_until_the_jobs_with_it_have_ended(store: Store) -> Non
     assert job_using(store, "default", body["training_file"]) is None
 
 
+def trains(folder: Path, before: str = "") -> str:
+    """A Python that trains with the scripted trainer; `before` is what it does first."""
+    python = folder / "trains"
+    more = f'exec "{sys.executable}" "$@" --trainer tests.jobs.served:ServedTrainer'
+    python.write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT}\n{before}\n{more}\n")
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    return str(python)
+
+
+def checked_by(store: Store, folder: Path, python: str, **more: Any) -> dict[str, Any]:
+    """A job as the API answers it, after the check by the trainer of a Python."""
+    config = config_of(folder, training=TrainingConfig(python=python))
+    job = add_job(store, body_of(store, "supervised", **more))
+    assert validate(store, job.id, config)
+    return job_object(found(store, job.id))
+
+
+def test_the_trainer_checks_a_job_before_it_waits_for_its_turn(
+    tmp_path: Path, store: Store
+) -> None:
+    python = trains(tmp_path)
+    assert checked_by(store, tmp_path, python)["status"] == "queued"
+    (store.folder / "script-8.json").write_text('{"check": "Line 3: It is too long."}')
+    error = checked_by(store, tmp_path, python, seed=8)["error"]
+    assert error == {
+        "code": "invalid_training_file",
+        "message": "The job failed due to an invalid training file. Line 3: It is too long.",
+        "param": "training_file",
+    }
+
+
+OTHER = (
+    "import sys, types\n"
+    "import graders_engine.version as version\n"
+    "version.__version__ = '0.0.1'\n"
+    "from graders_engine.jobs.validation import trainer_check\n"
+    "trainer_check.main(['--trainer', 'tests.jobs.served:ServedTrainer'])\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("exit 3", None),
+        (f'exec "{sys.executable}" -c "{OTHER}"', "it has graders-engine 0.0.1, and this server is "),
+        (f'exec "{sys.executable}" -I -S "$@"', "it has not the graders-engine of this server"),
+        (f'exec "{sys.executable}" "$@" --trainer tests.jobs.nowhere:Trainer', "No module named"),
+    ],
+)  # fmt: skip
+def test_a_python_that_cannot_train_is_found_before_the_job_waits(
+    tmp_path: Path, store: Store, before: str, says: str | None
+) -> None:
+    python = trains(tmp_path, before)
+    if says is None:  # it has died, and another check may do better
+        with pytest.raises(RuntimeError):
+            checked_by(store, tmp_path, python)
+        return
+    error = checked_by(store, tmp_path, python)["error"]
+    assert (error["code"], error["param"]) == ("trainer_not_available", None)
+    assert says in error["message"]
+    assert "pip install" in error["message"]
+
+
+def test_a_python_that_is_not_there_is_found_before_the_job_waits(
+    tmp_path: Path, store: Store
+) -> None:
+    error = checked_by(store, tmp_path, str(tmp_path / "nowhere"))["error"]
+    assert error["code"] == "trainer_not_available"
+    assert "nowhere cannot be started: No such file or directory" in error["message"]
+
+
 WATCH_S = 60.0
 
 
@@ -349,7 +455,7 @@ def watched(new_jobs: NewJobs, is_over: Any) -> None:
 def test_new_jobs_are_checked_in_a_process_of_their_own(tmp_path: Path, store: Store) -> None:
     make_model(tmp_path / "tiny")
     config = tmp_path / "graders.toml"
-    config.write_text('[base_models]\ntiny = "tiny"\n', encoding="utf-8")
+    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{trains(tmp_path)}"\n')
     jobs = [add_job(store, body_of(store, method)) for method in ("supervised", "reinforcement")]
     queued: list[int] = []
     new_jobs = NewJobs(store, str(config), lambda: queued.append(1))
@@ -377,7 +483,7 @@ def test_a_check_that_waits_keeps_no_other_one_waiting_and_ends_with_its_job(
 ) -> None:
     config = tmp_path / "graders.toml"
     make_model(tmp_path / "tiny")
-    config.write_text('[base_models]\ntiny = "tiny"\n', encoding="utf-8")
+    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{trains(tmp_path)}"\n')
     waits, other = (add_job(store, body_of(store, "supervised")) for _ in range(2))
     lock = tmp_path / "lock"
     program = (

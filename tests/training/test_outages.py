@@ -154,6 +154,6 @@ def test_a_row_that_lacks_what_the_grader_reads_fails_the_job_with_its_line(
     grader = {"type": "string_check", "name": "c", "input": "{{sample.output_text}}",
               "reference": "{{item.gone}}", "operation": "eq"}  # fmt: skip
     spec = job(base, tmp_path, "reinforcement", prompts(4), grader=grader)
-    with pytest.raises(TrainingFailed, match=r"Line \d of the training_file: .*gone") as failed:
+    with pytest.raises(TrainingFailed, match=r"invalid training file\. Line \d: .*gone") as failed:
         trained(spec, tmp_path / "kept")
     assert failed.value.code == "invalid_training_file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from graders_engine.training.rows import (
     read_rows,
 )
 from graders_engine.training.trainer import TrainingFailed
+from graders_engine.training.trl_trainer import TRLTrainer
 from tests.training import tiny
 from tests.training.jobs import PREFERENCE, TURNS, job, prompts, trained
 
@@ -149,7 +151,8 @@ def test_a_special_token_that_cannot_be_marked_is_refused_with_its_line(
     words.add_special_tokens({"additional_special_tokens": [AddedToken("§", special=True)]})
     chat = Chat(words)
     rows = read_rows(tiny.write_rows(tmp_path / "rows", [user("a"), user("§")]), "train")
-    with pytest.raises(TrainingFailed, match=r"Line 2 of the training_file: .* §") as failed:
+    says = r"invalid training file\. 1 of 2 rows is wrong\. Line 2: .* §"
+    with pytest.raises(TrainingFailed, match=says) as failed:
         converted(rows, "train", lambda row: prompt_of(chat, row, 512))
     assert (failed.value.code, failed.value.param) == ("invalid_training_file", "training_file")
 
@@ -238,3 +241,45 @@ def test_a_model_whose_template_has_no_effort_is_not_asked_for_one(
     )
     with pytest.raises(TrainingFailed, match="no `reasoning_effort`"):
         trained(spec, tmp_path / "kept")
+
+
+TOO_LONG = user("a" * 600)
+
+
+@pytest.mark.parametrize(
+    ("method", "good", "bad", "why"),
+    [
+        (
+            "supervised",
+            TURNS,
+            {"messages": [*TOO_LONG["messages"], TURNS["messages"][1]]},
+            "tokens",
+        ),
+        ("dpo", PREFERENCE, {**PREFERENCE, "input": TOO_LONG}, "tokens, and there is room for 512"),
+        ("reinforcement", user("a"), TOO_LONG, "tokens, and there is room for 496"),
+        ("reinforcement", user("a"), user(MARK), r"U\+FDD0"),
+    ],
+)
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_the_check_names_all_rows_that_the_model_cannot_read(
+    base: Path, tmp_path: Path, method: str, good: Any, bad: Any, why: str, split: str
+) -> None:
+    files = [[good, bad, good, bad], [good]]
+    rows, valid = files if split == "training" else reversed(files)
+    TRLTrainer().check(job(base, tmp_path / "good", method, [good], valid=[good]))
+    with pytest.raises(TrainingFailed, match=why) as failed:
+        TRLTrainer().check(job(base, tmp_path / "bad", method, rows, valid=valid))
+    assert failed.value.param == f"{split}_file"
+    assert failed.value.message.startswith(
+        f"The job failed due to an invalid {split} file. 2 of 4 rows are wrong. "
+    )
+
+
+def test_the_check_loads_no_weights(base: Path, tmp_path: Path) -> None:
+    spec = job(base, tmp_path, "supervised", [TURNS])
+    words = tmp_path / "words"
+    words.mkdir()
+    for path in base.iterdir():
+        if path.suffix != ".safetensors":
+            (words / path.name).write_bytes(path.read_bytes())
+    TRLTrainer().check(dataclasses.replace(spec, model_path=str(words)))

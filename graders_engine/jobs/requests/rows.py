@@ -5,23 +5,32 @@ What only the model's tokenizer can say, such as that a row is too long, its tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, GradersError
+from graders_engine.graders.parse import parse
+from graders_engine.graders.templates import templates_in
 from graders_engine.language.kinds import kind_of
+from graders_engine.language.scope import Scope, Step, resolve
 from graders_engine.models.tables.training import Method
+from graders_engine.training.bad_rows import BadRows, count_of
 from graders_engine.training.messages import BadRow, messages_of, tools_of, weights_of
 
-NAMED = 10
-"""Bad lines that are named; all are counted."""
 FEWEST: dict[Method, int] = {"supervised": 10, "dpo": 10, "reinforcement": 1}
 """Rows that a training file must have."""
 _COMPRESSED = "It is compressed: upload it unpacked."
+
+
+class Field(NamedTuple):
+    """A field of an item: where in the grader it is read first, and its path in the item."""
+
+    path: str
+    steps: tuple[Step, ...]
 
 
 @dataclass(slots=True)
@@ -30,14 +39,14 @@ class ReadRows:
 
     Attributes:
         rows: how many lines with a row it has, bad ones too.
-        bad: how many of them are bad.
-        named: (line, what is wrong) of the first bad ones.
+        bad: those that no job of the method can train with.
+        unread: those in which this job's grader cannot read what it names.
         fault: why the file cannot be read as a whole; empty if it can.
     """
 
     rows: int = 0
-    bad: int = 0
-    named: list[tuple[int, str]] = field(default_factory=list)
+    bad: BadRows = field(default_factory=BadRows)
+    unread: BadRows = field(default_factory=BadRows)
     fault: str = ""
 
     def mistake(self, fewest: int) -> str:
@@ -48,32 +57,19 @@ class ReadRows:
         """
         if self.fault:
             return self.fault
-        if self.bad:
-            lines = " ".join(
-                f"Line{'s' if len(same) > 1 else ''} {', '.join(same)}: {fault}"
-                for fault, same in self._by_fault().items()
-            )
-            more = self.bad - len(self.named)
-            rest = f" And {more:,} more." if more else ""
-            verb = "is" if self.bad == 1 else "are"
-            return f"{self.bad:,} of {_rows(self.rows)} {verb} wrong. {lines}{rest}"
-        if self.rows < fewest:
-            return f"It has {_rows(self.rows)}, but must have at least {fewest}."
-        return ""
-
-    def _by_fault(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for line, fault in self.named:
-            found.setdefault(fault, []).append(str(line))
-        return found
+        wrong = [rows.mistake(self.rows) for rows in (self.bad, self.unread) if rows.count]
+        if self.rows < fewest and not wrong:
+            return f"It has {count_of(self.rows)}, but must have at least {fewest}."
+        return " ".join(wrong)
 
 
-def read_rows(path: Path, method: Method) -> ReadRows:
+def read_rows(path: Path, method: Method, read_fields: Sequence[Field] = ()) -> ReadRows:
     """Check each row of a file; nothing is kept of those that are right.
 
     Args:
         path: of a JSONL file.
         method: of the job.
+        read_fields: what its grader reads in each row.
 
     Raises:
         FileNotFoundError: it was deleted.
@@ -88,12 +84,37 @@ def read_rows(path: Path, method: Method) -> ReadRows:
         for ref in records.read():
             found.rows += 1
             if fault := _fault(ref.row, check):
-                found.bad += 1
-                if len(found.named) < NAMED:
-                    found.named.append((ref.line, fault))
+                found.bad.add(ref.line, fault)
+            elif fault := _unread(ref.row, read_fields):
+                found.unread.add(ref.line, fault)
     except DataSetError as error:
         found.fault = f"It cannot be read: {str(error).replace(str(path), 'the file')}"
     return found
+
+
+def fields_read(grader: Mapping[str, Any]) -> list[Field]:
+    """The fields of an item that the templates of a grader read: a row without one has no reward.
+
+    Args:
+        grader: one that can be compiled.
+    """
+    found: dict[tuple[Step, ...], Field] = {}
+    for path, template in templates_in(parse(grader, templates="as_served")):
+        for variable in template.variables:
+            if variable.namespace == "item":
+                found.setdefault(variable.steps, Field(path, variable.steps))
+    return list(found.values())
+
+
+def _unread(row: Any, fields: Sequence[Field]) -> str:
+    """What the grader cannot read in a row; empty if there is nothing."""
+    scope = Scope(row, "", absent=True)
+    for one in fields:
+        try:
+            resolve(scope, "item", one.steps)
+        except GradersError as error:
+            return f"The grader ({one.path}) reads what the row does not have: {error}"
+    return ""
 
 
 def _fault(row: Any, check: Callable[[dict[str, Any]], object]) -> str:
@@ -106,10 +127,6 @@ def _fault(row: Any, check: Callable[[dict[str, Any]], object]) -> str:
     except BadRow as error:
         return str(error)
     return ""
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _check_supervised(row: dict[str, Any]) -> None:

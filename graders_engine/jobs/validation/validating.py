@@ -4,46 +4,39 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from graders_engine.errors import GradersError
 from graders_engine.jobs.models.base_models import ModelRefused, Trainable, find_model, trainable
 from graders_engine.jobs.models.hub import NotDownloaded, downloaded
 from graders_engine.jobs.models.machine import memory
 from graders_engine.jobs.requests.hyperparameters import AUTO, resolved, total_steps
-from graders_engine.jobs.requests.request import TRAINING_FILE, VALIDATION_FILE, NewJob, new_job
-from graders_engine.jobs.requests.rows import FEWEST, read_rows
+from graders_engine.jobs.requests.request import (
+    GRADER,
+    TRAINING_FILE,
+    VALIDATION_FILE,
+    NewJob,
+    new_job,
+)
+from graders_engine.jobs.requests.rows import FEWEST, fields_read, read_rows
 from graders_engine.jobs.states import change
 from graders_engine.jobs.validation.preflight_events import preflight_events
+from graders_engine.jobs.validation.trainer_check import check_with_trainer
 from graders_engine.models.config import Config
 from graders_engine.models.tables.training import BaseModel
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.store import Store
-from graders_engine.training.trainer import JobSpec
+from graders_engine.training.rows import WORDS, invalid_file
+from graders_engine.training.trainer import JobSpec, TrainingFailed
 
 VALIDATING = "validating_files"
-_WORDS = {TRAINING_FILE: "training file", VALIDATION_FILE: "validation file"}
 _LINKED = {TRAINING_FILE: "training.jsonl", VALIDATION_FILE: "validation.jsonl"}
 """The names of a job's rows in its folder: the files may be deleted when they are there."""
-
-
-class JobRefused(GradersError):
-    """Raised when a job cannot be trained.
-
-    Attributes:
-        code: of the job's error.
-        param: what of the request is wrong; None for none.
-    """
-
-    def __init__(self, code: str, message: str, param: str | None) -> None:
-        self.code, self.param = code, param
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +52,19 @@ class _Files:
         return self.paths.get(VALIDATION_FILE)
 
 
-def validate(store: Store, job_id: str, config: Config) -> bool:
+def validate(
+    store: Store,
+    job_id: str,
+    config: Config,
+    check: Callable[[JobSpec, str], None] = check_with_trainer,
+) -> bool:
     """Check a job that is new, and queue it, or let it fail with what is wrong; whether it was one.
 
     Args:
         store: where the job is.
         job_id: of the job.
         config: what graders.toml says.
+        check: what its trainer does; it is given the Python that trains.
 
     Raises:
         StoreError: the store cannot be read or written.
@@ -82,11 +81,12 @@ def validate(store: Store, job_id: str, config: Config) -> bool:
         folder = _folder(new.model, base, config)
         base_as_trained = trainable(new.model, base, folder, new.method, memory())
         spec = _spec(job, new, files, base_as_trained, config)
-    except JobRefused as refused:
-        return _fail(store, job_id, refused)
-    except ModelRefused as error:
-        mistake = error.mistake
-        return _fail(store, job_id, JobRefused(mistake.code or "", mistake.message, mistake.param))
+        check(spec, config.training.python)
+    except TrainingFailed as failed:
+        return _fail(store, job_id, failed)
+    except ModelRefused as refused:
+        found = refused.mistake
+        return _fail(store, job_id, TrainingFailed(found.code or "", found.message, found.param))
     events = [
         *_about_model(new, base, base_as_trained),
         *_about_batches(new, files),
@@ -100,9 +100,9 @@ def validate(store: Store, job_id: str, config: Config) -> bool:
     )  # fmt: skip
 
 
-def _fail(store: Store, job_id: str, refused: JobRefused) -> bool:
-    error = {"code": refused.code, "message": str(refused), "param": refused.param}
-    event = NewEvent("error", str(refused))
+def _fail(store: Store, job_id: str, failed: TrainingFailed) -> bool:
+    error = {"code": failed.code, "message": failed.message, "param": failed.param}
+    event = NewEvent("error", failed.message)
     return change(store.jobs, job_id, "failed", [VALIDATING], [event], error=error)
 
 
@@ -115,11 +115,12 @@ def _files(store: Store, job: StoredJob, new: NewJob) -> _Files:
     """Bring a job's files into its folder, and check their rows.
 
     Raises:
-        JobRefused: one is bad, or gone.
+        TrainingFailed: one is bad, or gone, or has not what the grader reads.
     """
     folder = store.job_folder(job.id)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ids = {TRAINING_FILE: new.training_file, VALIDATION_FILE: new.validation_file}
+    fields = fields_read(new.grader) if new.grader else ()
     paths: dict[str, Path] = {}
     rows: dict[str, int] = {}
     for param, file_id in ids.items():
@@ -128,19 +129,20 @@ def _files(store: Store, job: StoredJob, new: NewJob) -> _Files:
         paths[param] = folder / _LINKED[param]
         try:
             _link(store.files.path(file_id), paths[param])
-            read = read_rows(paths[param], new.method)
+            read = read_rows(paths[param], new.method, fields)
         except (FileNotFoundError, ValueError):
-            _refuse(param, f"The file '{file_id}' was deleted before it was read.")
+            raise invalid_file(
+                param, f"The file '{file_id}' was deleted before it was read."
+            ) from None
+        if read.unread.count == read.rows > 0:
+            _, fault = read.unread.named[0]
+            message = f"No row of the {WORDS[param]} has what the grader reads. Line 1: {fault}"
+            raise TrainingFailed("invalid_grader", message, GRADER)
         fewest = FEWEST[new.method] if param == TRAINING_FILE else 1
         if mistake := read.mistake(fewest):
-            _refuse(param, mistake)
+            raise invalid_file(param, mistake)
         rows[param] = read.rows
     return _Files(paths, rows[TRAINING_FILE])
-
-
-def _refuse(param: str, mistake: str) -> None:
-    message = f"The job failed due to an invalid {_WORDS[param]}. {mistake}"
-    raise JobRefused(f"invalid_{param}", message, param)
 
 
 def _link(content: Path, path: Path) -> None:
@@ -162,7 +164,7 @@ def _folder(name: str, base: BaseModel, config: Config) -> Path:
     """Where a model is.
 
     Raises:
-        JobRefused: it is not here, and cannot be had.
+        TrainingFailed: it is not here, and cannot be had.
     """
     if base.path:
         return Path(base.path)
@@ -170,7 +172,7 @@ def _folder(name: str, base: BaseModel, config: Config) -> Path:
         return downloaded(base.hub, base.revision, config.training.python)
     except NotDownloaded as error:
         message = f"The model '{name}' cannot be used: {error}"
-        raise JobRefused("model_not_available", message, "model") from None
+        raise TrainingFailed("model_not_available", message, "model") from None
 
 
 def _spec(job: StoredJob, new: NewJob, files: _Files, base: Trainable, config: Config) -> JobSpec:
@@ -221,5 +223,5 @@ def _found(job: StoredJob, new: NewJob, files: _Files, spec: JobSpec) -> list[Ne
         return []
     method: dict[str, Any] = {"grader": new.grader, "hyperparameters": spec.hyperparameters}
     request = {**job.request, "method": {"type": new.method, new.method: method}}
-    names = {path: f"the {_WORDS[param]}" for param, path in files.paths.items()}
+    names = {path: f"the {WORDS[param]}" for param, path in files.paths.items()}
     return preflight_events(request, files.paths[TRAINING_FILE], files.validation, names)
