@@ -11,6 +11,7 @@ from graders_engine.jobs.requests.request import TRAINING_FILE, VALIDATION_FILE,
 from graders_engine.jobs.validation.validating import VALIDATING
 from graders_engine.jobs.wire import ACTIVE, DIGEST
 from graders_engine.storage.ids import new_job_id
+from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
@@ -57,8 +58,8 @@ def create_job(store: Store, project: str, new: NewJob, *, now: int, digest: str
         spec={},
         metadata=new.metadata,
     )
-    store.jobs.add(made)
-    store.jobs.add_event(made.id, "info", f"Created fine-tuning job: {made.id}", once="created")
+    created = NewEvent("info", f"Created fine-tuning job: {made.id}", once="created")
+    store.jobs.add(made, [created])
     return made
 
 

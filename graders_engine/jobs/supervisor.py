@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 
-from graders_engine.errors import GradersError, OutOfResources
+from graders_engine.errors import OutOfResources
 from graders_engine.evals.run.spec import environment
+from graders_engine.evals.worker_processes import KILL_S, POLL_S, WorkerProcesses, end_of_log
+from graders_engine.jobs.launching import launcher_options
 from graders_engine.jobs.place import LOCK, LOG, SPEC, write_whole
 from graders_engine.jobs.states import change
 from graders_engine.jobs.trainers import TRAINER
 from graders_engine.language import strict_json
 from graders_engine.settings import EngineSettings
-from graders_engine.settings_json import as_json
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import JobState, StoredJob
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
 
-_log = logging.getLogger("graders_engine")
-
 AT_ONCE = 1
 """Jobs that are trained at the same time."""
 ATTEMPTS = 3
 """Workers that may die one after the other without a new step; then the job has failed."""
-INTERVAL_S, POLL_S = 0.25, 0.05
-"""Seconds between two looks at the jobs: in a server, and where somebody waits for one of them."""
-KILL_S = 10.0
-"""A worker that does not end so long after its job was cancelled is killed."""
 COMMAND = (sys.executable, "-P", "-m")
 _WORKER = "graders_engine.jobs.worker"
 _LAUNCHER = "accelerate.commands.launch"
-_LOG_CHARS = 2_000
-"""Of the end of a dead worker's log, in the job's error."""
 _MOVING = ("queued", "running", "pausing")
 """States that something is done about here."""
 _PASSED = re.compile(
@@ -53,7 +42,7 @@ _WANDB = re.compile(r"WANDB_\w+")
 """Those that it gets if its job asks for the integration."""
 
 
-class Supervisor:
+class Supervisor(WorkerProcesses):
     """Looks after the jobs of a store. Several may do so at once: a job has one worker, whichever starts it.
 
     In a server::
@@ -86,38 +75,13 @@ class Supervisor:
         max_hours: float | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
+        super().__init__(settings, "fine-tuning jobs")
         self._store, self._at_once, self._command = store, at_once, tuple(command)
-        self._settings, self._sent = settings, as_json(settings)
+        self._settings = settings
         self._options = ["--own-group", "--trainer", trainer]
         if max_hours is not None:
             self._options += ["--max-hours", str(max_hours)]
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._cancelled_at: dict[str, float] = {}
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look at once; called in the event loop of `watch`."""
-        self._woken.set()
-
-    async def watch(self) -> None:
-        """Look after the jobs until this is cancelled; the workers go on then.
-
-        What keeps it from doing so is logged, and tried again.
-        """
-        logged = ""
-        try:
-            while True:
-                self._woken.clear()
-                try:
-                    await asyncio.to_thread(self.look)
-                except (GradersError, OSError) as error:
-                    if str(error) != logged:
-                        logged = str(error)
-                        _log.warning("fine-tuning jobs cannot be worked on: %s", logged)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), INTERVAL_S)
-        finally:
-            self.close()
 
     def finish(self, job_id: str, on_look: Callable[[], object] = lambda: None) -> StoredJob | None:
         """Look after this job alone until it has ended or is paused; None if it is deleted meanwhile.
@@ -132,23 +96,12 @@ class Supervisor:
             self.look(job_id)
             on_look()
             time.sleep(POLL_S)
-        with suppress(KeyError, subprocess.TimeoutExpired):  # its last word is in the store
-            self._started.pop(job_id).wait(KILL_S)
-        self.close()
+        self._wait_for(job_id)
         return self._store.jobs.find(job_id)
-
-    def close(self) -> None:
-        """Leave the workers to themselves: they go on, and their locks tell others of them."""
-        for process in self._started.values():
-            if process.poll() is None:
-                process.returncode = 0  # else its object complains that nobody waited
-        self._started.clear()
 
     def look(self, only: str | None = None) -> None:
         """Look at all jobs once, or at this one: start, start again, end what is to end."""
-        for job_id, process in list(self._started.items()):
-            if process.poll() is not None:  # else it stays a zombie until this process ends
-                del self._started[job_id]
+        self._reap()
         working = sum(
             self._end_cancelled(state)
             for state in self._store.jobs.with_wanted("cancelled")
@@ -248,7 +201,7 @@ class Supervisor:
         if not self._store.jobs.note(job_id, ("queued",), attempt=died + 1, reached=reached):
             return
         try:
-            self._started[job_id] = self._worker(job, folder, variables)
+            self._spawn(job_id, self._command_for(job), folder / LOG, variables)
         except OSError as error:
             # None has died: this system may have room later.
             self._store.jobs.note(job_id, ("queued",), attempt=died)
@@ -274,27 +227,14 @@ class Supervisor:
         # In its log, what it has printed stands before the reason of its death.
         return {**environment(self._settings), **more, "PYTHONUNBUFFERED": "1"}
 
-    def _worker(
-        self, job: StoredJob, folder: Path, variables: Mapping[str, str]
-    ) -> subprocess.Popen[bytes]:
+    def _command_for(self, job: StoredJob) -> list[str]:
         launched = job.spec.get("accelerate")
-        launcher = [_LAUNCHER, "--config_file", launched, "-m"] if launched else []
-        command = [
-            *self._command, *launcher, _WORKER, str(self._store.folder.absolute()), job.id,
-            *self._options,
-        ]  # fmt: skip
-        log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        # A file, not a pipe: should this process end just now, the worker has all of its settings.
-        with os.fdopen(log_file, "ab") as log, TemporaryFile() as settings:
-            settings.write(self._sent)
-            settings.seek(0)
-            return subprocess.Popen(  # noqa: S603 - this package's own program
-                command, stdin=settings, stdout=log, stderr=log, cwd=folder,
-                env=variables, start_new_session=True,
-            )  # fmt: skip
+        launcher = [_LAUNCHER, *launcher_options(Path(launched)), "-m"] if launched else []
+        folder = str(self._store.folder.absolute())
+        return [*self._command, *launcher, _WORKER, folder, job.id, *self._options]
 
     def _give_up(self, job: StoredJob) -> None:
-        log = _end_of(self._store.job_folder(job.id) / LOG)
+        log = end_of_log(self._store.job_folder(job.id) / LOG)
         message = (
             f"The job's worker died {job.attempt} times without a new step. The end of its log: "
             f"{log or '(empty)'}"
@@ -307,14 +247,3 @@ class Supervisor:
 def _died(job: StoredJob, reached: int) -> int:
     """How many workers have died without a new step, of a job whose last step is this one."""
     return 0 if reached > job.reached else job.attempt
-
-
-def _end_of(log: Path) -> str:
-    try:
-        whole = log.read_bytes()
-    except OSError:
-        return ""
-    end = whole[-_LOG_CHARS:]
-    if len(end) < len(whole):
-        end = end.partition(b"\n")[2] or end  # a line's end says nothing without its beginning
-    return end.decode("utf-8", "replace").strip()

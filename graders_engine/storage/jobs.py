@@ -72,6 +72,11 @@ class JobState(NamedTuple):
     reached: int
 
 
+_INSERT = (
+    "INSERT INTO job (id, project, status, wanted, attempt, reached, metadata, created_at, finished_at, "
+    "request, spec, error, fine_tuned_model, trained_tokens, estimated_finish, result_files, heartbeat) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
 _STATE = "SELECT id, status, wanted, attempt, reached FROM job"
 
 
@@ -87,22 +92,25 @@ class Jobs(JobRecords):
         super().__init__(database)
         self._remove = remove
 
-    def add(self, new: StoredJob) -> bool:
-        """Keep a job; when this returns, it is on the disk. False if there is a job of this id.
+    def add(self, new: StoredJob, events: Sequence[NewEvent] = ()) -> bool:
+        """Keep a job with its first events; when this returns, they are on the disk.
+
+        Returns:
+            False if there is a job of this id.
 
         Raises:
             StoreError: the disk is full.
         """
-        added = self._database.change(
-            "INSERT INTO job (id, project, status, wanted, attempt, reached, metadata, created_at, "
-            "finished_at, request, spec, error, fine_tuned_model, trained_tokens, estimated_finish, "
-            "result_files, heartbeat) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        values = (
             new.id, new.project, new.status, new.wanted, new.attempt, new.reached, as_json(new.metadata),
             new.created_at, new.finished_at, as_json(new.request), as_json(new.spec), as_json(new.error),
             new.fine_tuned_model, new.trained_tokens, new.estimated_finish,
             as_json(list(new.result_files)), new.heartbeat,
         )  # fmt: skip
+        with self._database.write() as file:
+            added = file.execute(_INSERT, bindable(values)).rowcount
+            for event in events if added else ():
+                insert_event(file, new.id, event)
         return added > 0
 
     def get(self, project: str, job_id: str) -> StoredJob | None:

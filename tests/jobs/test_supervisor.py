@@ -160,12 +160,25 @@ def test_the_end_of_a_log_begins_with_a_whole_line(bench: Bench, tmp_path: Path)
     assert {line[:7] + line[-1:] for line in lines} == {"a line |"}
 
 
-def test_a_job_of_several_devices_is_started_by_the_launcher(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "port"),
+    [
+        ("num_processes: 2\n", ["--main_process_port", "0"]),
+        ("num_machines: 1\nmain_process_port: null\n", ["--main_process_port", "0"]),
+        ("num_machines: 1\nmain_process_port: 29511\n", []),
+        ("num_machines: 2\nmain_process_ip: 10.0.0.1\n", []),
+    ],
+)
+def test_a_job_of_several_devices_is_started_by_the_launcher(
+    bench: Bench, tmp_path: Path, config: str, port: list[str]
+) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text(config)
     program = tmp_path / "launcher.py"
     program.write_text(
         "import pathlib, sys; pathlib.Path('launched').write_text('\\n'.join(sys.argv[1:]))"
     )
-    job_id = bench.job(accelerate="/etc/two.yaml")
+    job_id = bench.job(accelerate=str(file))
     supervisor = bench.supervisor(command=(sys.executable, str(program), "-m"))
     supervisor.look()
     launched = bench.place(job_id) / "launched"
@@ -173,7 +186,7 @@ def test_a_job_of_several_devices_is_started_by_the_launcher(bench: Bench, tmp_p
     cancel(bench.store.jobs, job_id)
     supervisor.finish(job_id)
     assert launched.read_text().splitlines() == [
-        "-m", "accelerate.commands.launch", "--config_file", "/etc/two.yaml",
+        "-m", "accelerate.commands.launch", "--config_file", str(file), *port,
         "-m", "graders_engine.jobs.worker", os.fspath(bench.folder.absolute()), job_id,
         "--own-group", "--trainer", TRAINER,
     ]  # fmt: skip

@@ -219,7 +219,7 @@ def test_what_a_template_does_not_show_the_model_is_refused(
 def test_a_row_that_is_longer_than_the_model_reads_is_refused(base: Path, tmp_path: Path) -> None:
     spec = job(base, tmp_path, "reinforcement", [*prompts(2), *[user("a" * 500)]])
     with pytest.raises(
-        TrainingFailed, match=r"Line 3 .* has 504 tokens, and there is room for 496"
+        TrainingFailed, match=r"Line 3: It has 504 tokens, and there is room for 496"
     ):
         trained(spec, tmp_path / "kept")
 

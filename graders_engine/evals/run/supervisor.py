@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from graders_engine.errors import GradersError, OutOfResources
 from graders_engine.evals.run.place import JUDGED, LOCK, LOG, NOTED, REPLIES, RESULTS, SAMPLES
 from graders_engine.evals.run.spec import environment
+from graders_engine.evals.worker_processes import KILL_S, POLL_S, WorkerProcesses, end_of_log
 from graders_engine.settings import EngineSettings
-from graders_engine.settings_json import as_json
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import RunState, StoredRun
 from graders_engine.storage.store import Store
@@ -29,21 +26,15 @@ AT_ONCE = 2
 """Runs that are worked on at the same time."""
 ATTEMPTS = 3
 """Workers that may die one after the other without anything new; then the run has failed."""
-INTERVAL_S, POLL_S = 0.25, 0.05
-"""Seconds between two looks at the runs: in a server, and where somebody waits for one of them."""
-KILL_S = 10.0
-"""A worker that does not end so long after its run was canceled is killed."""
 COUNT_S = 300.0
 """The same for one whose run says already that it is canceled: it may be counting many results."""
 COMMAND = (sys.executable, "-P", "-m", "graders_engine.evals.run.worker")
-_LOG_CHARS = 2_000
-"""Of the end of a dead worker's log, in the run's error."""
 _OPEN = ("queued", "in_progress")
 _REPLIES_IN = ((REPLIES, "SELECT COUNT(*) FROM replies"), (JUDGED, "SELECT COUNT(*) FROM judged"))
 """What counts the replies in files of a run: the next worker does not ask for them again."""
 
 
-class Supervisor:
+class Supervisor(WorkerProcesses):
     """Looks after the runs of a store. Several may do so at once: a run has one worker, whichever starts it.
 
     In a server::
@@ -72,35 +63,10 @@ class Supervisor:
         at_once: int = AT_ONCE,
         command: Sequence[str] = COMMAND,
     ) -> None:
+        super().__init__(settings, "the runs of evals")
         self._store, self._at_once, self._command = store, at_once, tuple(command)
-        self._settings, self._sent = settings, as_json(settings)
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._settings = settings
         self._canceled_at: dict[str, float] = {}
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look at once; called in the event loop of `watch`."""
-        self._woken.set()
-
-    async def watch(self) -> None:
-        """Look after the runs until this is cancelled; the workers go on then.
-
-        What keeps it from doing so is logged, and tried again.
-        """
-        logged = ""
-        try:
-            while True:
-                self._woken.clear()
-                try:
-                    await asyncio.to_thread(self.look)
-                except (GradersError, OSError) as error:
-                    if str(error) != logged:
-                        logged = str(error)
-                        _log.warning("the runs of evals cannot be worked on: %s", logged)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), INTERVAL_S)
-        finally:
-            self.close()
 
     def finish(self, run_id: str, on_look: Callable[[], object] = lambda: None) -> StoredRun | None:
         """Look after this run alone until it has ended; None if it is deleted meanwhile.
@@ -117,23 +83,12 @@ class Supervisor:
             while (state := self._store.runs.state(run_id)) is not None and state.uncounted:
                 self.look(run_id)
                 time.sleep(POLL_S)
-        with suppress(KeyError, subprocess.TimeoutExpired):  # it has said its last word
-            self._started.pop(run_id).wait(KILL_S)
-        self.close()
+        self._wait_for(run_id)
         return self._store.runs.find(run_id)
-
-    def close(self) -> None:
-        """Leave the workers to themselves: they go on, and their locks tell others of them."""
-        for process in self._started.values():
-            if process.poll() is None:
-                process.returncode = 0  # else its object complains that nobody waited
-        self._started.clear()
 
     def look(self, only: str | None = None) -> None:
         """Look at all runs once, or at this one: start, start again, end what is to end."""
-        for run_id, process in list(self._started.items()):
-            if process.poll() is not None:  # else it stays a zombie until this process ends
-                del self._started[run_id]
+        self._reap()
         working = 0
         queued = []
         for state in self._store.runs.states(*_OPEN):
@@ -198,29 +153,16 @@ class Supervisor:
         if not self._store.runs.move(state.id, status, (status,), attempt=died + 1):
             return
         try:
-            self._started[state.id] = self._worker(state.id, folder, variables)
+            command = [*self._command, str(self._store.folder.absolute()), state.id]
+            self._spawn(state.id, command, folder / LOG, variables)
         except OSError as error:
             self._store.runs.note(
                 state.id, attempt=died
             )  # none has died: this system may have room later
             raise OutOfResources(f"A worker cannot be started: {error.strerror}.") from None
 
-    def _worker(
-        self, run_id: str, folder: Path, variables: Mapping[str, str]
-    ) -> subprocess.Popen[bytes]:
-        command = [*self._command, str(self._store.folder.absolute()), run_id]
-        log_file = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        # A file, not a pipe: should this process end just now, the worker has all of its settings.
-        with os.fdopen(log_file, "ab") as log, TemporaryFile() as settings:
-            settings.write(self._sent)
-            settings.seek(0)
-            return subprocess.Popen(  # noqa: S603 - this package's own program
-                command, stdin=settings, stdout=log, stderr=log, cwd=folder,
-                env=variables, start_new_session=True,
-            )  # fmt: skip
-
     def _give_up(self, state: RunState) -> None:
-        log = _end_of(self._store.run_folder(state.id) / LOG)
+        log = end_of_log(self._store.run_folder(state.id) / LOG)
         if state.uncounted:
             _log.warning(
                 "the results of the run %s could not be counted: its counts may be less than its items. "
@@ -278,11 +220,3 @@ def _count(path: Path, sql: str) -> int:
     with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as file:
         return int(file.execute(sql).fetchone()[0])
     return 0
-
-
-def _end_of(log: Path) -> str:
-    try:
-        text = log.read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return text.strip()
