@@ -252,8 +252,8 @@ TOO_LONG = user("a" * 600)
         (
             "supervised",
             TURNS,
-            {"messages": [*TOO_LONG["messages"], TURNS["messages"][1]]},
-            "tokens",
+            {"messages": [*TOO_LONG["messages"], TURNS["messages"][3]]},
+            "tokens, and there is room for 512",
         ),
         ("dpo", PREFERENCE, {**PREFERENCE, "input": TOO_LONG}, "tokens, and there is room for 512"),
         ("reinforcement", user("a"), TOO_LONG, "tokens, and there is room for 496"),
