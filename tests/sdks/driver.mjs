@@ -1,11 +1,11 @@
-// Makes the requests of cases.json with the `openai` package of npm, and prints what it got as JSON.
+// Makes the requests of a file of cases with the `openai` package of npm, and prints what it got as JSON.
 // node driver.mjs KIND ADDRESSES CASES, as driver.py is called; KIND is `node` or `node-azure`.
 import { readFileSync } from "node:fs";
 import OpenAI, { APIError, AzureOpenAI, toFile } from "openai";
 import { VERSION } from "openai/version";
 
 const [kind, addresses, cases] = [process.argv[2], JSON.parse(process.argv[3]), JSON.parse(readFileSync(process.argv[4]))];
-const rooms = ["files", "evals", "evals.runs", "evals.runs.output_items"];
+const rooms = [...new Set(cases.map(({ call }) => call.slice(0, call.lastIndexOf("."))))];
 const names = { LONG: "x".repeat(5000), OVER512: "x".repeat(513) };
 
 const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());

@@ -1,9 +1,9 @@
-"""Makes the requests of `cases.json` with this Python's `openai` package, and prints what it got as JSON.
+"""Makes the requests of a file of cases with this Python's `openai` package, and prints what it got as JSON.
 
 It imports nothing but that package and what that brings: environments with other versions of it run this
 file as a script.
 
-    driver.py KIND ADDRESSES
+    driver.py KIND ADDRESSES CASES
 
 KIND is `sync`, `async`, `azure` or `async-azure`. ADDRESSES is a JSON object: `own` is the server's address,
 the others are those that a case names.
@@ -22,8 +22,6 @@ from typing import Any
 import openai
 import pydantic
 
-CASES = json.loads(Path(__file__).with_name("cases.json").read_text(encoding="utf-8"))
-ROOMS = ("files", "evals", "evals.runs", "evals.runs.output_items")
 CLIENTS: dict[str, Any] = {
     "sync": openai.OpenAI,
     "async": openai.AsyncOpenAI,
@@ -175,10 +173,10 @@ def facts(error: openai.APIError) -> dict[str, Any]:
     }
 
 
-def methods(client: Any) -> list[str]:
-    """All methods of the rooms, as cases call them."""
+def methods(client: Any, cases: list[dict[str, Any]]) -> list[str]:
+    """All methods of what the cases call methods of."""
     found = []
-    for room in ROOMS:
+    for room in sorted({case["call"].rpartition(".")[0] for case in cases}):
         target = client
         for part in room.split("."):
             target = getattr(target, part)
@@ -192,10 +190,11 @@ def methods(client: Any) -> list[str]:
 
 async def main() -> None:
     driver = Driver(sys.argv[1], json.loads(sys.argv[2]))
-    results = [await driver.make(case) for case in CASES if case.get("only", "python") == "python"]
+    cases = json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
+    results = [await driver.make(case) for case in cases if case.get("only", "python") == "python"]
     for client in driver.clients.values():
         await settled(client.close())
-    said = {"version": openai.__version__, "methods": methods(driver.client())}
+    said = {"version": openai.__version__, "methods": methods(driver.client(), cases)}
     json.dump({**said, "names": driver.names, "results": results}, sys.stdout)
 
 

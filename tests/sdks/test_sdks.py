@@ -1,6 +1,6 @@
-"""Every method of `client.files` and `client.evals`, by the unmodified SDKs, against a server of its own.
+"""Every method of files, evals and fine-tuning jobs, by the unmodified SDKs, against a server of its own.
 
-`cases.json` says what is asked and what must come back; a driver in each language asks. Without further
+A file of cases says what is asked and what must come back; a driver in each language asks. Without further
 environments the `openai` package of this one is driven. GRADERS_TESTS_SDKS names others, as `.ci/sdks` makes
 them: Pythons that have the package, and a folder whose `node_modules` has it.
 """
@@ -22,11 +22,16 @@ import pytest
 from tests.models.endpoint import endpoint
 from tests.sdks.losing_proxy import losing_proxy
 from tests.server.evals_of import modelled
+from tests.server.jobs_of import CONFIG, ROOT, lay_out
 from tests.server.serving import serving
 
 HERE = Path(__file__).parent
-CASES: list[dict[str, Any]] = json.loads((HERE / "cases.json").read_text(encoding="utf-8"))
-TOML = """
+CASES: dict[str, list[dict[str, Any]]] = {
+    name: json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    for name in ("files_and_evals", "jobs")
+}
+TOML = f"""
+{CONFIG}
 [projects.other]
 api_key_env = "KEY_OTHER"
 [store]
@@ -41,8 +46,10 @@ CLASSES = {
     429: "RateLimitError",
 }
 """By the status; the SDKs have the general class of theirs for others."""
-MISTYPED = re.compile(r"purpose|(sample\.)?(error|seed|temperature|top_p|max_completion_tokens)")
-"""Fields whose types in the package lack what the hosted API answers: the purpose `evals`, and null."""
+MISTYPED = re.compile(
+    r"purpose|status|(sample\.)?(error|seed|temperature|top_p|max_completion_tokens)"
+)
+"""Fields whose types in the package lack what the hosted API answers: `evals`, `paused`, and null."""
 NODE_CLASSES = {"APIStatusError": "APIError", "APITimeoutError": "APIConnectionTimeoutError"}
 """What npm's package has in place of the Python package's names."""
 
@@ -54,13 +61,15 @@ class Driven:
     Attributes:
         language: `python` or `node`.
         version: of the package.
-        methods: that it has for files and evals.
+        cases: their name.
+        methods: that it has of the kinds that the cases use.
         names: of what the answers said.
         results: by the case's name.
     """
 
     language: str
     version: str
+    cases: str
     methods: list[str]
     names: dict[str, Any]
     results: dict[str, dict[str, Any]]
@@ -79,35 +88,41 @@ def clients() -> list[str]:
 
 
 @pytest.fixture(params=clients(), ids=lambda client: client.partition("=")[0])
-def driven(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driven]:
-    kind, _, place = request.param.partition("=")
+def client(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=CASES)
+def driven(client: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driven]:
+    kind, _, place = client.partition("=")
+    lay_out(tmp_path)
     (tmp_path / "graders.toml").write_text(TOML)
     (tmp_path / "bare").mkdir()
     with endpoint() as models:
         models.reply = modelled
         flags = ("--jobs", "store", "--base-url", models.url, "--max-body-bytes", "4000")
         with (
-            serving(tmp_path, *flags, **KEYS) as server,
+            serving(tmp_path, *flags, PYTHONPATH=str(ROOT), **KEYS) as server,
             serving(tmp_path / "bare") as bare,
             losing_proxy(server.url) as lossy,
         ):
             addresses = {"own": server.url, "bare": bare.url, "lossy": lossy}
             addresses["nowhere"] = "http://127.0.0.1:9"
-            yield drive(kind, place, tmp_path, addresses)
+            yield drive(kind, place, tmp_path, addresses, request.param)
 
 
-def drive(kind: str, place: str, folder: Path, addresses: dict[str, str]) -> Driven:
+def drive(kind: str, place: str, folder: Path, addresses: dict[str, str], cases: str) -> Driven:
     language = "node" if kind.startswith("node") else "python"
     told = json.dumps(addresses)
     if language == "node":
         script = Path(place) / "driver.mjs"
         script.write_bytes((HERE / "driver.mjs").read_bytes())
-        command = ["node", str(script), kind, told, str(HERE / "cases.json")]
+        command = ["node", str(script), kind, told]
     else:
         command = [place, str(HERE / "driver.py"), kind, told]
     environment = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1"}
     done = subprocess.run(
-        command,
+        [*command, str(HERE / f"{cases}.json")],
         capture_output=True,
         text=True,
         timeout=240,
@@ -117,9 +132,11 @@ def drive(kind: str, place: str, folder: Path, addresses: dict[str, str]) -> Dri
     )
     assert done.returncode == 0, done.stderr[-3000:]
     printed = json.loads(done.stdout)
-    asked = [case["name"] for case in CASES if case.get("only", language) == language]
+    asked = [case["name"] for case in CASES[cases] if case.get("only", language) == language]
     results = dict(zip(asked, printed["results"], strict=True))
-    return Driven(language, printed["version"], printed["methods"], printed["names"], results)
+    return Driven(
+        language, printed["version"], cases, printed["methods"], printed["names"], results
+    )
 
 
 def filled(value: Any, names: dict[str, Any]) -> Any:
@@ -182,7 +199,8 @@ def wrong_error(found: dict[str, Any], expected: dict[str, Any], driven: Driven)
 
 
 def test_every_call_gives_what_the_hosted_api_gives(driven: Driven) -> None:
-    asked = [case for case in CASES if case["name"] in driven.results]
+    asked = [case for case in CASES[driven.cases] if case["name"] in driven.results]
     found = [f"{case['name']}{fault}" for case in asked for fault in faults(case, driven)]
     assert found == [], "\n".join(found)
-    assert {case["call"] for case in asked} >= set(driven.methods)
+    everywhere = {case["call"] for cases in CASES.values() for case in cases}
+    assert everywhere >= set(driven.methods)
