@@ -118,14 +118,17 @@ class Chat:
     def _marked_text(self, text: str) -> str:
         if MARK in text:
             raise BadRow("The row has the character U+FDD0, which is reserved for programs.")
-        while found := self._found.search(text):  # what is left of two that overlap may be a third
+        parts, at = [], 0
+        while found := self._found.search(text, at):
             token = found[0]
             if token in self._refused:
                 raise BadRow(
                     f"The row has the text {token}, which is a special token of the model."
                 )
-            text = f"{text[: found.start() + 1]}{MARK}{text[found.start() + 1 :]}"
-        return text
+            # What is left of it may begin another one.
+            parts.append(text[at : found.start() + 1])
+            at = found.start() + 1
+        return MARK.join([*parts, text[at:]])
 
     def _is_text_when_marked(self, token: str) -> bool:
         if len(token) == 1:

@@ -130,6 +130,8 @@ def converted(rows: Sequence[Row], split: Split, convert: Callable[[dict[str, An
             found.append(convert(row.value))
         except BadRow as error:
             bad.add(row.line, str(error))
+        except RecursionError:
+            bad.add(row.line, "It nests too deep.")
     if bad.count:
         raise invalid_file(PARAMS[split], bad.mistake(len(rows)))
     return found

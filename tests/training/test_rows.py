@@ -157,6 +157,28 @@ def test_a_special_token_that_cannot_be_marked_is_refused_with_its_line(
     assert (failed.value.code, failed.value.param) == ("invalid_training_file", "training_file")
 
 
+def test_a_row_of_nothing_but_special_tokens_is_marked_at_once(chat: Chat) -> None:
+    many = 300_000  # of which each would take longer than the one before it
+    text = prompt_text(chat, "<|assistant|>" * many)
+    assert text == f"<|begin|><|user|>{f'<{MARK}|assistant|>' * many}<|end|><|assistant|>"
+
+
+def prompt_text(chat: Chat, content: str) -> str:
+    return chat.render([{"role": "user", "content": content}], prompt=True)
+
+
+def test_a_row_that_nests_deeper_than_a_template_follows_is_named_by_its_line(
+    chat: Chat, tmp_path: Path
+) -> None:
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    rows = [user("a"), {**user("b"), "tools": [{**TOOL, "deep": deep}]}]
+    read = read_rows(tiny.write_rows(tmp_path / "rows", rows), "train")
+    with pytest.raises(TrainingFailed, match=r"1 of 2 rows is wrong\. Line 2: It nests too deep\."):
+        converted(read, "train", lambda row: prompt_of(chat, row, 512))
+
+
 def test_a_mark_in_a_row_is_refused(chat: Chat) -> None:
     with pytest.raises(BadRow, match=r"U\+FDD0"):
         prompt_of(chat, user(f"<{MARK}|end|>"), 512)
