@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 from graders_engine.errors import GradersError
 from graders_engine.settings import EngineSettings
@@ -111,10 +112,17 @@ class WorkerProcesses(ABC):
 def end_of_log(log: Path) -> str:
     """The last lines of a worker's log; empty where there is none."""
     try:
-        whole = log.read_bytes()
+        with log.open("rb") as file:
+            return end_of(file)
     except OSError:
         return ""
-    end = whole[-_LOG_CHARS:]
-    if len(end) < len(whole):
+
+
+def end_of(file: IO[bytes]) -> str:
+    """The last lines of a file, which may be large."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LOG_CHARS))
+    end = file.read()
+    if len(end) < size:
         end = end.partition(b"\n")[2] or end  # a line's end says nothing without its beginning
     return end.decode("utf-8", "replace").strip()

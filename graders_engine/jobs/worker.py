@@ -144,7 +144,7 @@ class Work:
             self._fail(error)
         except TrainingPaused as error:
             self._pause(error.reason)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             self._fail(not_available(str(error)))
         except Exception as error:
             if not is_full(error):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import stat
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ GRADER: dict[str, Any] = {
     "operation": "eq",
 }
 NOW = 1_900_000_000
+ROOT = Path(__file__).parents[2]
 
 
 def add_file(
@@ -81,3 +84,12 @@ def events_of(store: Store, job_id: str) -> list[tuple[str, str]]:
     """The levels and messages of a job's events, in their order."""
     listed = store.jobs.events(job_id, Page(limit=100)).data
     return [(event.level, event.message) for event in listed]
+
+
+def trains(folder: Path, before: str = "") -> str:
+    """A Python that trains with the scripted trainer; `before` is what it does first."""
+    python = folder / "trains"
+    more = f'exec "{sys.executable}" "$@" --trainer tests.jobs.served:ServedTrainer'
+    python.write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT}\n{before}\n{more}\n")
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    return str(python)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import stat
 import sys
 from collections.abc import Iterator
@@ -22,12 +21,10 @@ from graders_engine.jobs.creating import (
 )
 from graders_engine.jobs.requests.request import new_job
 from graders_engine.jobs.states import cancel
-from graders_engine.jobs.validation.new_jobs import ATTEMPTS, NewJobs, environment
 from graders_engine.jobs.validation.validating import validate
 from graders_engine.jobs.wire import job_object
 from graders_engine.models.config import Config
 from graders_engine.models.tables.training import BaseModel, TrainingConfig
-from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
 from graders_engine.training.trainer import JobSpec
 from tests.jobs.models import PARAMETERS, make_model
@@ -358,164 +355,3 @@ def test_a_file_is_in_use_until_the_jobs_with_it_have_ended(store: Store) -> Non
     assert job_using(store, "other", body["training_file"]) is None
     cancel(store.jobs, job.id)
     assert job_using(store, "default", body["training_file"]) is None
-
-
-def trains(folder: Path, before: str = "") -> str:
-    """A Python that trains with the scripted trainer; `before` is what it does first."""
-    python = folder / "trains"
-    more = f'exec "{sys.executable}" "$@" --trainer tests.jobs.served:ServedTrainer'
-    python.write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT}\n{before}\n{more}\n")
-    python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    return str(python)
-
-
-def checked_by(store: Store, folder: Path, python: str, **more: Any) -> dict[str, Any]:
-    """A job as the API answers it, after the check by the trainer of a Python."""
-    config = config_of(folder, training=TrainingConfig(python=python))
-    job = add_job(store, body_of(store, "supervised", **more))
-    assert validate(store, job.id, config)
-    return job_object(found(store, job.id))
-
-
-def test_the_trainer_checks_a_job_before_it_waits_for_its_turn(
-    tmp_path: Path, store: Store
-) -> None:
-    python = trains(tmp_path)
-    assert checked_by(store, tmp_path, python)["status"] == "queued"
-    (store.folder / "script-8.json").write_text('{"check": "Line 3: It is too long."}')
-    error = checked_by(store, tmp_path, python, seed=8)["error"]
-    assert error == {
-        "code": "invalid_training_file",
-        "message": "The job failed due to an invalid training file. Line 3: It is too long.",
-        "param": "training_file",
-    }
-
-
-OTHER = (
-    "import sys, types\n"
-    "import graders_engine.version as version\n"
-    "version.__version__ = '0.0.1'\n"
-    "from graders_engine.jobs.validation import trainer_check\n"
-    "trainer_check.main(['--trainer', 'tests.jobs.served:ServedTrainer'])\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("before", "says"),
-    [
-        ("exit 3", None),
-        (f'exec "{sys.executable}" -c "{OTHER}"', "it has graders-engine 0.0.1, and this server is "),
-        (f'exec "{sys.executable}" -I -S "$@"', "it has not the graders-engine of this server"),
-        (f'exec "{sys.executable}" "$@" --trainer tests.jobs.nowhere:Trainer', "No module named"),
-    ],
-)  # fmt: skip
-def test_a_python_that_cannot_train_is_found_before_the_job_waits(
-    tmp_path: Path, store: Store, before: str, says: str | None
-) -> None:
-    python = trains(tmp_path, before)
-    if says is None:  # it has died, and another check may do better
-        with pytest.raises(RuntimeError):
-            checked_by(store, tmp_path, python)
-        return
-    error = checked_by(store, tmp_path, python)["error"]
-    assert (error["code"], error["param"]) == ("trainer_not_available", None)
-    assert says in error["message"]
-    assert "pip install" in error["message"]
-
-
-def test_a_python_that_is_not_there_is_found_before_the_job_waits(
-    tmp_path: Path, store: Store
-) -> None:
-    error = checked_by(store, tmp_path, str(tmp_path / "nowhere"))["error"]
-    assert error["code"] == "trainer_not_available"
-    assert "nowhere cannot be started: No such file or directory" in error["message"]
-
-
-WATCH_S = 60.0
-
-
-def watched(new_jobs: NewJobs, is_over: Any) -> None:
-    """Let it check until something is so; how long that takes decides nothing."""
-
-    async def watch() -> None:
-        task = asyncio.create_task(new_jobs.watch())
-        try:
-            async with asyncio.timeout(WATCH_S):
-                while not await asyncio.to_thread(is_over):
-                    if task.done():
-                        task.result()
-                    await asyncio.sleep(0.05)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(watch())
-
-
-def test_new_jobs_are_checked_in_a_process_of_their_own(tmp_path: Path, store: Store) -> None:
-    make_model(tmp_path / "tiny")
-    config = tmp_path / "graders.toml"
-    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{trains(tmp_path)}"\n')
-    jobs = [add_job(store, body_of(store, method)) for method in ("supervised", "reinforcement")]
-    queued: list[int] = []
-    new_jobs = NewJobs(store, str(config), lambda: queued.append(1))
-    watched(new_jobs, lambda: len(queued) == len(jobs))
-    assert len(store.jobs.states("queued")) == len(jobs)
-
-
-def test_a_check_that_always_dies_fails_the_job_with_its_last_words(
-    tmp_path: Path, store: Store
-) -> None:
-    job = add_job(store, body_of(store, "supervised"))
-    starts = tmp_path / "starts"
-    dies = f"open({str(starts)!r}, 'a').write('x'); raise SystemExit('out of memory')"
-    new_jobs = NewJobs(store, "", lambda: None, (sys.executable, "-c", dies))
-    watched(new_jobs, lambda: found(store, job.id).status == "failed")
-    error = found(store, job.id).error
-    assert error is not None
-    assert error["code"] == "validation_failed"
-    assert "out of memory" in error["message"]
-    assert starts.read_text() == "x" * ATTEMPTS
-
-
-def test_a_check_that_waits_keeps_no_other_one_waiting_and_ends_with_its_job(
-    tmp_path: Path, store: Store
-) -> None:
-    config = tmp_path / "graders.toml"
-    make_model(tmp_path / "tiny")
-    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{trains(tmp_path)}"\n')
-    waits, other = (add_job(store, body_of(store, "supervised")) for _ in range(2))
-    lock = tmp_path / "lock"
-    program = (
-        "import sys, time\n"
-        "from graders_engine.jobs.validation.validator import main\n"
-        "from graders_engine.storage.lock import ProcessLock\n"
-        "from pathlib import Path\n"
-        f"if sys.argv[2] == {waits.id!r}:\n"
-        f"    held = ProcessLock(Path({str(lock)!r}))\n"
-        "    held.take()\n"
-        "    time.sleep(600)\n"
-        "main(*sys.argv[1:])\n"
-    )
-    new_jobs = NewJobs(store, str(config), lambda: None, (sys.executable, "-c", program))
-
-    def is_free() -> bool:
-        held = ProcessLock(lock)
-        taken = held.take()
-        held.release()
-        return taken
-
-    def is_over() -> bool:
-        if found(store, other.id).status != "queued" or not lock.exists():
-            return False
-        if found(store, waits.id).status == "validating_files":
-            assert cancel(store.jobs, waits.id)
-        return is_free()
-
-    watched(new_jobs, is_over)
-    assert found(store, waits.id).status == "cancelled"
-
-
-def test_a_check_has_the_token_of_downloads_and_no_other_key() -> None:
-    given = {"HF_TOKEN": "t", "GRADERS_API_KEY": "k", "OPENAI_API_KEY": "o", "PATH": "/bin"}
-    assert environment(given) == {"HF_TOKEN": "t", "PATH": "/bin"}

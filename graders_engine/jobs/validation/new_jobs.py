@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from graders_engine.evals.run.spec import environment_without_keys
+from graders_engine.evals.worker_processes import end_of
 from graders_engine.files import without_paths
 from graders_engine.jobs.states import change
 from graders_engine.jobs.validation.validating import VALIDATING
@@ -28,7 +29,6 @@ POLL_S = 0.2
 AGAIN_S = 30.0
 """How often new jobs are looked for when nobody says that there is one."""
 COMMAND = (sys.executable, "-P", "-m", "graders_engine.jobs.validation.validator")
-_LAST_CHARS = 1_000
 _DOWNLOADING = ("HF_", "HUGGING_FACE_")
 """How variables begin that say where models are downloaded, and with which token."""
 _GPUS = "CUDA_VISIBLE_DEVICES"
@@ -93,7 +93,7 @@ class NewJobs:
         command = [*self._command, str(self._store.folder.absolute()), job_id, self._config]
         with TemporaryFile() as printed:
             process = subprocess.Popen(  # noqa: S603 - no part of the command comes from a request
-                command, cwd=self._store.folder, env=environment(), stdin=subprocess.DEVNULL,
+                command, cwd=self._store.folder, env=environment(), stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL, stderr=printed, start_new_session=True,
             )  # fmt: skip
             try:
@@ -118,15 +118,13 @@ class NewJobs:
         if self._ended[job_id] < ATTEMPTS:
             return
         del self._ended[job_id]
-        printed.seek(0)
-        text = printed.read().decode("utf-8", "replace")
-        await asyncio.to_thread(self._give_up, job_id, text)
+        await asyncio.to_thread(self._give_up, job_id, end_of(printed))
 
     def _give_up(self, job_id: str, printed: str) -> None:
         _log.warning("the check of job %s ended without a result: %s", job_id, printed)
         message = (
             f"The check of the job's files ended {ATTEMPTS} times without a result: "
-            f"{without_paths(printed.strip()[-_LAST_CHARS:]) or 'it was killed.'}"
+            f"{without_paths(printed) or 'it was killed.'}"
         )
         error = {"code": "validation_failed", "message": message, "param": None}
         event = NewEvent("error", message)
@@ -134,11 +132,12 @@ class NewJobs:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a check with the download that it may have started."""
-    if process.poll() is None:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+    """End a check with what it has started, such as a download; that may live when the check is dead."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
