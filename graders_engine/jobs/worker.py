@@ -18,14 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from graders_engine.jobs.checkpoints import Checkpoints
 from graders_engine.jobs.follower import RANK, follow
 from graders_engine.jobs.names import model_name
 from graders_engine.jobs.place import LOCK, MODEL, RESERVE, RESERVE_BYTES, SPEC, is_full
 from graders_engine.jobs.reporting import FULL_DISK, JobReport
 from graders_engine.jobs.results import publish, withdraw
+from graders_engine.jobs.spec_json import from_json
 from graders_engine.jobs.states import WORKING, change
 from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available
 from graders_engine.jobs.watcher import Watcher, end_group
@@ -241,8 +240,8 @@ def read_spec(folder: Path, settings: str) -> JobSpec:
         TrainingFailed: it cannot be read.
     """
     try:
-        spec = msgspec.json.decode((folder / SPEC).read_bytes(), type=JobSpec)
-    except (OSError, msgspec.MsgspecError) as error:
+        spec = from_json((folder / SPEC).read_bytes())
+    except (OSError, ValueError) as error:
         raise TrainingFailed("invalid_spec", f"{SPEC} cannot be read: {error}.") from None
     return dataclasses.replace(spec, settings=settings)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 NAMED = 10
 """Bad lines that are named."""
+_MOST_CHARS = 1_000
+"""Of what is wrong with a line: it may quote a key of any length."""
 
 
 @dataclass(slots=True)
@@ -24,7 +26,8 @@ class BadRows:
         """Count a row that is bad."""
         self.count += 1
         if len(self.named) < NAMED:
-            self.named.append((line, fault))
+            cut = fault if len(fault) <= _MOST_CHARS else f"{fault[:_MOST_CHARS]}…"
+            self.named.append((line, cut))
 
     def mistake(self, rows: int) -> str:
         """A few sentences on them; lines with the same fault are named together.

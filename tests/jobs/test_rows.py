@@ -113,6 +113,14 @@ def test_the_first_bad_lines_are_named_and_all_are_counted(tmp_path: Path) -> No
     assert mistake.endswith(" And 15 more.")
 
 
+def test_a_key_of_any_length_makes_no_mistake_longer(tmp_path: Path) -> None:
+    row = {"messages": [{**ASK, "k" * 100_000: 1}]}
+    mistake = read_rows(write(tmp_path, [row]), "reinforcement").mistake(1)
+    assert mistake.startswith("1 of 1 row is wrong. Line 1: `messages[0].kkk")
+    assert mistake.endswith("kkk…")
+    assert len(mistake) < 1_100
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_file_must_have_as_many_rows_as_the_hosted_service_wants(
     tmp_path: Path, method: Method

@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from graders_engine.jobs.place import SPEC
 from graders_engine.jobs.validation.trainer_check import CheckDied
 from graders_engine.jobs.validation.validating import validate
 from graders_engine.jobs.wire import job_object
+from graders_engine.jobs.worker import read_spec
+from graders_engine.language import strict_json
 from graders_engine.models.tables.training import TrainingConfig
 from graders_engine.storage.store import Store
-from tests.jobs.stores import add_job, body_of, config_of, found, trains
+from graders_engine.training.trainer import TrainingFailed
+from tests.jobs.stores import GRADER, add_job, body_of, config_of, found, trains
 
 
 @pytest.fixture
@@ -139,3 +143,21 @@ def test_a_python_that_is_not_there_is_found_before_the_job_waits(
     error = checked_by(store, tmp_path, str(tmp_path / "nowhere"))["error"]
     assert error["code"] == "trainer_not_available"
     assert "nowhere cannot be started: No such file or directory" in error["message"]
+
+
+def test_a_grader_with_half_of_a_character_is_checked_and_given_to_the_trainer(
+    tmp_path: Path, store: Store
+) -> None:
+    config = config_of(tmp_path, training=TrainingConfig(python=trains(tmp_path)))
+    body = body_of(store, "reinforcement")
+    grader = {**GRADER, "reference": "{{item.label}}\ud800"}
+    body["method"]["reinforcement"]["grader"] = grader
+    job = add_job(store, body)
+    assert validate(store, job.id, config)
+    assert found(store, job.id).status == "queued"
+    folder = store.job_folder(job.id)
+    (folder / SPEC).write_bytes(strict_json.encode(found(store, job.id).spec))
+    assert read_spec(folder, "{}").grader == grader
+    (folder / SPEC).write_bytes(b'{"id": 5}')
+    with pytest.raises(TrainingFailed, match=r"spec\.json cannot be read: Expected `str`"):
+        read_spec(folder, "{}")

@@ -195,6 +195,22 @@ def test_a_model_that_is_gone_by_now_fails_the_job(tmp_path: Path, store: Store)
     assert (error["code"], error["param"]) == ("model_not_available", "model")
 
 
+def test_a_file_of_which_no_row_has_what_the_grader_reads_is_named_with_its_first_row(
+    tmp_path: Path, store: Store
+) -> None:
+    good, bad = ROWS["reinforcement"][0], {"messages": ROWS["reinforcement"][0]["messages"]}
+    config, body = config_of(tmp_path), body_of(store, "reinforcement")
+    error = checked(store, config, {**body, "training_file": add_file(store, ["", bad])})["error"]
+    assert error["param"] == "method.reinforcement.grader"
+    assert "Line 2: The grader (reference) reads what the row does not have" in error["message"]
+
+    files = {"training_file": [good], "validation_file": [bad]}
+    given = {param: add_file(store, rows) for param, rows in files.items()}
+    error = checked(store, config, {**body, **given})["error"]
+    assert (error["code"], error["param"]) == ("invalid_validation_file", "validation_file")
+    assert "1 of 1 row is wrong. Line 1: The grader (reference) reads" in error["message"]
+
+
 def test_a_grader_that_reads_what_no_row_has_fails_the_job_and_not_its_rows(
     tmp_path: Path, store: Store
 ) -> None:

@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 import msgspec
 
 from graders_engine.evals.worker_processes import end_of
+from graders_engine.jobs.spec_json import as_json, from_json
 from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available
 from graders_engine.language import strict_json
 from graders_engine.training.trainer import JobSpec, TrainingFailed
@@ -60,7 +61,7 @@ def check_with_trainer(
     with TemporaryFile() as printed:  # it may be much
         try:
             done = subprocess.run(  # noqa: S603 - graders.toml has the path
-                command, input=msgspec.json.encode(spec), stdout=subprocess.PIPE, stderr=printed,
+                command, input=as_json(spec), stdout=subprocess.PIPE, stderr=printed,
                 check=False, env=environment,
             )  # fmt: skip
         except OSError as error:
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str]) -> None:
     os.dup2(2, 1)
     failed = None
     try:
-        spec = msgspec.json.decode(sys.stdin.buffer.read(), type=JobSpec)
+        spec = from_json(sys.stdin.buffer.read())
         load_trainer(given.trainer).check(spec)
     except TrainingFailed as error:
         failed = error.code, error.message, error.param

@@ -134,9 +134,11 @@ def _files(store: Store, job: StoredJob, new: NewJob) -> _Files:
             raise invalid_file(
                 param, f"The file '{file_id}' was deleted before it was read."
             ) from None
-        if read.unread.count == read.rows > 0:
-            _, fault = read.unread.named[0]
-            message = f"No row of the {WORDS[param]} has what the grader reads. Line 1: {fault}"
+        if param == TRAINING_FILE and read.unread.count == read.rows > 0:
+            line, fault = read.unread.named[0]
+            message = (
+                f"No row of the {WORDS[param]} has what the grader reads. Line {line}: {fault}"
+            )
             raise TrainingFailed("invalid_grader", message, GRADER)
         fewest = FEWEST[new.method] if param == TRAINING_FILE else 1
         if mistake := read.mistake(fewest):
