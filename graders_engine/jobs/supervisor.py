@@ -24,6 +24,7 @@ from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import JobState, StoredJob
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
+from graders_engine.version import __version__
 
 AT_ONCE = 1
 """Jobs that are trained at the same time."""
@@ -78,7 +79,7 @@ class Supervisor(WorkerProcesses):
         super().__init__(settings, "fine-tuning jobs")
         self._store, self._at_once, self._command = store, at_once, tuple(command)
         self._settings = settings
-        self._options = ["--own-group", "--trainer", trainer]
+        self._options = ["--own-group", "--trainer", trainer, "--version", __version__]
         if max_hours is not None:
             self._options += ["--max-hours", str(max_hours)]
         self._cancelled_at: dict[str, float] = {}

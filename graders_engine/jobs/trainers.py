@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from graders_engine.training.trainer import Trainer, TrainingFailed
+from graders_engine.version import how_to_install
 
 TRAINER = "graders_engine.training.trl_trainer:TRLTrainer"
 
@@ -23,11 +24,16 @@ def load_trainer(name: str) -> Trainer:
     return trainer
 
 
+def other_version(its: str, ours: str) -> str:
+    """Why a Python that has another graders-engine cannot train."""
+    return f"it has graders-engine {its}, and this server is {ours}"
+
+
 def not_available(why: str) -> TrainingFailed:
     """What a job fails with whose trainer is not there."""
     return TrainingFailed(
         "trainer_not_available",
         f"The trainer cannot be loaded: {why}. The Python that trains is the server's, or that of "
-        "[training] in graders.toml; install there what it needs, with the same graders-engine: pip install "
-        "'graders-engine[train]'.",
+        "[training] in graders.toml; install there what it needs, with the same graders-engine: "
+        f"{how_to_install('train')}.",
     )

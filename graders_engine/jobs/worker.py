@@ -26,7 +26,7 @@ from graders_engine.jobs.reporting import FULL_DISK, JobReport
 from graders_engine.jobs.results import publish, withdraw
 from graders_engine.jobs.spec_json import from_json
 from graders_engine.jobs.states import WORKING, change
-from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available
+from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available, other_version
 from graders_engine.jobs.watcher import Watcher, end_group
 from graders_engine.storage.job_records import NewEvent, StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
@@ -39,6 +39,7 @@ from graders_engine.training.trainer import (
     TrainingFailed,
     TrainingPaused,
 )
+from graders_engine.version import __version__
 
 LOCKED = 75
 """Exit code of a worker that found another one at work."""
@@ -54,7 +55,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--trainer", default=TRAINER)
     parser.add_argument("--max-hours", type=float)
     parser.add_argument("--own-group", action="store_true", help="end all of its group at the end")
+    parser.add_argument("--version", default=__version__, help="of who starts it")
     given = parser.parse_args(arguments)
+    if given.version != __version__:  # it might change the store, under who has it open
+        sys.exit(not_available(other_version(__version__, given.version)).message)
     settings = _settings()
     os.umask(0o077)
     with Store(given.folder) as store:

@@ -17,6 +17,7 @@ from graders_engine.training.trainer import (
     TrainingFailed,
     Wanted,
 )
+from graders_engine.version import how_to_install
 
 _TAG = "graders-engine"
 
@@ -41,7 +42,7 @@ class WandbReport:
         except ImportError as error:
             raise TrainingFailed(
                 "integration_not_available",
-                "wandb is not installed: pip install 'graders-engine[wandb]'.",
+                f"wandb is not installed: {how_to_install('wandb')}.",
                 "integrations",
             ) from error
         self._report, self._wandb = report, wandb

@@ -17,6 +17,8 @@ from graders_engine.jobs.supervisor import ATTEMPTS, Supervisor
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json
+from graders_engine.storage.store import Store
+from graders_engine.version import __version__
 from tests.jobs.made import TRAINER, Bench
 from tests.jobs.test_control import has_stalled, wait_for
 
@@ -150,6 +152,27 @@ def test_a_program_that_dies_before_the_first_step_fails_its_job(
     assert "out of everything" in done.error["message"]
 
 
+def test_a_python_that_has_another_version_by_now_leaves_the_store_alone(
+    bench: Bench, tmp_path: Path
+) -> None:
+    program = tmp_path / "newer.py"
+    program.write_text(
+        "import sys\n"
+        "import graders_engine.version as version\n"
+        "version.__version__ = '99.0.0'\n"
+        "import graders_engine.storage.database as database\n"
+        "database.MIGRATIONS = (*database.MIGRATIONS, 'CREATE TABLE newer (id TEXT) STRICT;')\n"
+        "from graders_engine.jobs.worker import main\n"
+        "sys.exit(main(sys.argv[2:]))\n"
+    )
+    done = bench.finish(bench.job(), command=(sys.executable, str(program)))
+    assert done.error is not None
+    assert (
+        f"it has graders-engine 99.0.0, and this server is {__version__}" in done.error["message"]
+    )
+    Store(bench.folder).close()  # it is of this version
+
+
 def test_the_end_of_a_log_begins_with_a_whole_line(bench: Bench, tmp_path: Path) -> None:
     program = tmp_path / "dies.py"
     program.write_text("import sys; sys.exit('\\n'.join(f'a line {n} |' for n in range(1000)))")
@@ -188,7 +211,7 @@ def test_a_job_of_several_devices_is_started_by_the_launcher(
     assert launched.read_text().splitlines() == [
         "-m", "accelerate.commands.launch", "--config_file", str(file), *port,
         "-m", "graders_engine.jobs.worker", os.fspath(bench.folder.absolute()), job_id,
-        "--own-group", "--trainer", TRAINER,
+        "--own-group", "--trainer", TRAINER, "--version", __version__,
     ]  # fmt: skip
 
 

@@ -195,7 +195,7 @@ def test_a_trainer_that_is_not_installed_is_no_mystery(bench: Bench) -> None:
     done = bench.finish(job_id, trainer="graders_engine.training.nowhere:Trainer")
     assert done.error is not None
     assert done.error["code"] == "trainer_not_available"
-    assert "graders-engine[train]" in done.error["message"]
+    assert "pip install '.[train]'" in done.error["message"]
 
 
 def test_a_package_that_the_trainer_imports_later_is_named_without_another_attempt(
@@ -205,7 +205,7 @@ def test_a_package_that_the_trainer_imports_later_is_named_without_another_attem
     done = bench.finish(job_id)
     assert done.error is not None
     assert done.error["code"] == "trainer_not_available"
-    for words in ("no_such_package", "graders-engine[train]", "[training]"):
+    for words in ("no_such_package", "pip install '.[train]'", "[training]"):
         assert words in done.error["message"]
     assert not bench.messages(job_id, "warn")
 

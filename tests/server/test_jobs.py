@@ -55,6 +55,18 @@ def done(client: Any) -> Any:
     return until(client, job.id, "succeeded")
 
 
+def test_the_log_has_the_method_of_the_request_and_that_of_the_training(
+    trained: Server, done: Any
+) -> None:
+    assert done.id
+    (created,) = [
+        entry
+        for entry in trained.log
+        if entry.get("job_id") == done.id and entry["path"].endswith("/jobs")
+    ]
+    assert (created["method"], created["training_method"]) == ("POST", "reinforcement")
+
+
 def test_a_job_is_created_trained_and_has_all_that_the_sdk_reads(client: Any, done: Any) -> None:
     assert done.object == "fine_tuning.job"
     assert done.model == MODEL

@@ -90,7 +90,7 @@ def more_refusals(client: Any) -> dict[str, tuple[dict[str, Any], str, str, str]
         "no endpoint for a judge": (asking, grader, "grader_not_available", "gpt-4o"),
         "wandb is not installed": (
             job_body(client, integrations=wandb), "integrations", "integration_not_available",
-            "graders-engine[wandb]",
+            "pip install '.[wandb]'",
         ),
         "no such file": (
             job_body(client, training_file="file-none"), "training_file", "invalid_value",

@@ -16,7 +16,7 @@ import msgspec
 
 from graders_engine.evals.worker_processes import end_of
 from graders_engine.jobs.spec_json import as_json, from_json
-from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available
+from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available, other_version
 from graders_engine.language import strict_json
 from graders_engine.training.trainer import JobSpec, TrainingFailed
 from graders_engine.version import __version__
@@ -70,9 +70,7 @@ def check_with_trainer(
         if answer is None:
             raise _death(done.returncode, end_of(printed))
     if answer.version != __version__:
-        raise not_available(
-            f"it has graders-engine {answer.version}, and this server is {__version__}"
-        )
+        raise not_available(other_version(answer.version, __version__))
     if answer.failed is not None:
         raise TrainingFailed(*answer.failed)
 

@@ -23,6 +23,7 @@ from graders_engine.server.responses import NO_RETRY, Refused
 from graders_engine.server.routes import Handler
 from graders_engine.server.store.served import ServedStore
 from graders_engine.storage.jobs import StoredJob
+from graders_engine.version import how_to_install
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Context:
                 raise Refused(400, Mistake(str(error), GRADER, "grader_not_available")) from None
         if new.wandb is not None and not has_package(self.config.training.python, "wandb"):
             message = (
-                "Weights & Biases is not installed here: pip install 'graders-engine[wandb]', or leave "
+                f"Weights & Biases is not installed here: {how_to_install('wandb')}, or leave "
                 "`integrations` out."
             )
             raise Refused(400, Mistake(message, "integrations", "integration_not_available"))

@@ -65,7 +65,8 @@ class JobHandlers:
 
         stored = await self._served.call(self._context.creations.make, digest, find, make)
         self._context.wake()
-        exchange.log_fields |= {"job_id": stored.id, "method": stored.request["method"]["type"]}
+        method = stored.request["method"]["type"]
+        exchange.log_fields |= {"job_id": stored.id, "training_method": method}
         await answer(exchange, job_object(stored))
 
     async def list(self, exchange: Exchange) -> None:
