@@ -13,6 +13,7 @@ import pytest
 
 from graders_engine.jobs.states import cancel
 from graders_engine.jobs.validation.new_jobs import ATTEMPTS, NewJobs, environment
+from graders_engine.server.evals import live
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
 from tests.jobs.models import make_model
@@ -46,10 +47,16 @@ def watched(new_jobs: NewJobs, is_over: Any) -> None:
     asyncio.run(watch())
 
 
+def config_file(folder: Path, python: str) -> Path:
+    """A graders.toml with the model `tiny`, and this Python that trains."""
+    make_model(folder / "tiny")
+    config = folder / "graders.toml"
+    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{python}"\n')
+    return config
+
+
 def test_new_jobs_are_checked_in_a_process_of_their_own(tmp_path: Path, store: Store) -> None:
-    make_model(tmp_path / "tiny")
-    config = tmp_path / "graders.toml"
-    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{trains(tmp_path)}"\n')
+    config = config_file(tmp_path, trains(tmp_path))
     jobs = [add_job(store, body_of(store, method)) for method in ("supervised", "reinforcement")]
     queued: list[int] = []
     new_jobs = NewJobs(store, str(config), lambda: queued.append(1))
@@ -75,9 +82,7 @@ def test_a_check_that_always_dies_fails_the_job_with_its_last_words(
 def test_a_check_that_waits_keeps_no_other_one_waiting_and_ends_with_its_job(
     tmp_path: Path, store: Store
 ) -> None:
-    config = tmp_path / "graders.toml"
-    make_model(tmp_path / "tiny")
-    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{trains(tmp_path)}"\n')
+    config = config_file(tmp_path, trains(tmp_path))
     waits, other = (add_job(store, body_of(store, "supervised")) for _ in range(2))
     lock = tmp_path / "lock"
     program = (
@@ -159,12 +164,9 @@ asyncio.run(NewJobs(Store(Path(sys.argv[1])), sys.argv[2], print).watch())
 
 
 def test_a_check_ends_when_what_has_started_it_is_killed(tmp_path: Path, store: Store) -> None:
-    make_model(tmp_path / "tiny")
     lock = tmp_path / "lock"
     hangs = f'exec "{sys.executable}" -c "{HOLDS}" "{lock}"'
-    config = tmp_path / "graders.toml"
-    python = trains(tmp_path, hangs)
-    config.write_text(f'[base_models]\ntiny = "tiny"\n[training]\npython = "{python}"\n')
+    config = config_file(tmp_path, trains(tmp_path, hangs))
     add_job(store, body_of(store, "supervised"))
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(store.folder), str(config)])
     try:
@@ -173,3 +175,35 @@ def test_a_check_ends_when_what_has_started_it_is_killed(tmp_path: Path, store: 
         server.kill()
         server.wait()
     assert eventually(lambda: is_free(lock))
+
+
+def test_a_job_whose_check_finds_no_room_waits_for_some(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "AGAIN_S", 0.05)
+    config = config_file(tmp_path, trains(tmp_path))
+    job = add_job(store, body_of(store, "supervised"))
+    starts = tmp_path / "starts"
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from graders_engine.jobs.validation import validator\n"
+        f"starts = Path({str(starts)!r})\n"
+        "with starts.open('a') as file:\n"
+        "    file.write('x')\n"
+        f"if len(starts.read_text()) <= {ATTEMPTS}:\n"
+        "    def validate(*_):\n"
+        "        Path('/dev/full').write_text('x')\n"
+        "    validator.validate = validate\n"
+        "validator.main(*sys.argv[1:])\n"
+    )
+    new_jobs = NewJobs(store, str(config), lambda: None, (sys.executable, "-c", program))
+
+    async def wait() -> None:
+        async with live.supervised(new_jobs, "new jobs"), asyncio.timeout(WATCH_S):
+            while found(store, job.id).status == "validating_files":
+                await asyncio.sleep(0.05)
+
+    asyncio.run(wait())
+    assert found(store, job.id).status == "queued"
+    assert starts.read_text() == "x" * (ATTEMPTS + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from graders_engine.evals.worker_processes import end_of
 from graders_engine.files import without_paths
 from graders_engine.jobs.states import change
 from graders_engine.jobs.validation.validating import VALIDATING
+from graders_engine.jobs.validation.validator import FULL_DISK
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.store import Store
 
@@ -63,7 +65,12 @@ class NewJobs:
         self._woken.set()
 
     async def watch(self) -> None:
-        """Check what is new, for ever; what is being checked at a cancellation, the next server checks."""
+        """Check what is new, for ever; what is being checked at a cancellation, the next server checks.
+
+        Raises:
+            GradersError: the store cannot be read or written.
+            OSError: the disk is full, or no process can be started.
+        """
         checking: dict[str, asyncio.Task[None]] = {}
         try:
             while True:
@@ -101,6 +108,8 @@ class NewJobs:
                     await asyncio.sleep(POLL_S)
             finally:
                 _end(process)
+            if process.returncode == FULL_DISK:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             await self._judge(job_id, printed)
 
     async def _is_cancelled(self, job_id: str) -> bool:

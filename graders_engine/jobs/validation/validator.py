@@ -12,10 +12,15 @@ import sys
 import threading
 from pathlib import Path
 
+from graders_engine.errors import GradersError
+from graders_engine.jobs.place import is_full
 from graders_engine.jobs.validation.trainer_check import CheckDied
 from graders_engine.jobs.validation.validating import validate
 from graders_engine.models.config import Config, read_config
 from graders_engine.storage.store import Store
+
+FULL_DISK = 74
+"""Exit code of a check that could not be done for want of room: that is no fault of its job."""
 
 
 def main(folder: str, job_id: str, config: str = "") -> None:
@@ -32,6 +37,10 @@ def main(folder: str, job_id: str, config: str = "") -> None:
             validate(store, job_id, read)
     except CheckDied as error:
         sys.exit(str(error))
+    except (GradersError, OSError) as error:
+        if not is_full(error):
+            raise
+        sys.exit(FULL_DISK)
 
 
 def end_with_server() -> None:
