@@ -29,9 +29,8 @@ def step_data(
         local: what the API does not know.
     """
     usage = total_usage(tally.usage for tally in tallies.values())
-    # As in the report: what an outage has left of an evaluation says too little.
     rewards = {
-        split: None if split == "valid" and tally.has_outage else tally.reward_mean
+        split: None if _says_too_little(split, tally) else tally.reward_mean
         for split, tally in tallies.items()
     }
     found: dict[str, Any] = {
@@ -69,8 +68,17 @@ def step_data(
     }
     if "valid" in tallies:
         found["full_valid_mean_reward"] = rewards["valid"]
-        found["full_valid_mean_parse_error"] = tallies["valid"].flag_mean(Flag.SAMPLE_PARSE)
+        found["full_valid_mean_parse_error"] = (
+            None
+            if _says_too_little("valid", tallies["valid"])
+            else tallies["valid"].flag_mean(Flag.SAMPLE_PARSE)
+        )
     return found
+
+
+def _says_too_little(split: Split, tally: Tally) -> bool:
+    """Whether nothing is counted of what an outage has left of an evaluation, as in the report."""
+    return split == "valid" and tally.has_outage
 
 
 def _tokens(usage: Mapping[str, Usage]) -> dict[str, int]:
@@ -96,6 +104,8 @@ def _errors(key: str, tallies: Mapping[Split, Tally]) -> dict[str, float]:
 
 def _scores(key: str, tallies: Mapping[Split, Tally]) -> dict[str, float | None]:
     return {
-        f"{split}_reward_mean": mean(rollout.sub_rewards.get(key) for rollout in tally.rollouts)
+        f"{split}_reward_mean": None
+        if _says_too_little(split, tally)
+        else mean(rollout.sub_rewards.get(key) for rollout in tally.rollouts)
         for split, tally in tallies.items()
     }

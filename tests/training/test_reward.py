@@ -11,7 +11,7 @@ from graders_engine.outcome import Flag
 from graders_engine.training.reward import Rewards, Tally
 from graders_engine.training.rows import Row
 from graders_engine.training.step_data import step_data
-from graders_engine.training.trainer import JobSpec, TrainingFailed, TrainingPaused
+from graders_engine.training.trainer import JobSpec, Rollout, TrainingFailed, TrainingPaused
 
 RAISES = {
     "type": "python",
@@ -76,6 +76,21 @@ def test_what_the_model_is_to_blame_for_is_served_and_counted_by_grader_and_flag
     assert by_name["a_check"]["train_sample_parse_mean"] == 0.5
     scores = {one["name"]: one["train_reward_mean"] for one in data["scores"]["graders"]}
     assert scores == {"a_check": 1.0, "b_check": 0.0}
+
+
+def test_what_an_outage_has_left_of_an_evaluation_has_no_mean_at_all() -> None:
+    def rollout(reward: float | None) -> Rollout:
+        flags = {} if reward is not None else {"model_grader_server_error": "down"}
+        return Rollout(1, "valid", 1, {}, "x", reward, {"a": 1.0, "b": reward}, flags)
+
+    few = Tally(rollouts=[rollout(1.0), rollout(None)])
+    names = {"": "multi", "a": "a_check", "b": "b_check"}
+    data = step_data(names, {"train": Tally(rollouts=[rollout(0.5)]), "valid": few}, {}, {})
+    for one in data["scores"]["graders"]:
+        assert one["valid_reward_mean"] is None
+        assert one["train_reward_mean"] is not None
+    assert data["full_valid_mean_reward"] is data["full_valid_mean_parse_error"] is None
+    assert data["local"]["valid_unscored"] == 1
 
 
 def test_the_job_fails_in_the_third_step_in_a_row_in_which_its_grader_fails(opened: Any) -> None:
