@@ -122,6 +122,13 @@ def test_a_check_that_is_killed_says_so_with_the_end_of_what_it_printed(
     assert str(died.value) == "the last line\nIt was killed by signal 9."
 
 
+def test_an_answer_counts_also_when_the_process_crashes_behind_it(
+    tmp_path: Path, store: Store
+) -> None:
+    crashes = "import atexit; atexit.register(os.kill, os.getpid(), 11)"
+    assert checked_by(store, tmp_path, trains(tmp_path, prints(crashes)))["status"] == "queued"
+
+
 @pytest.mark.parametrize(
     ("then", "says"),
     [

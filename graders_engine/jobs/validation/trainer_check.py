@@ -66,8 +66,10 @@ def check_with_trainer(
             )  # fmt: skip
         except OSError as error:
             raise not_available(f"{command[0]} cannot be started: {error.strerror}") from None
-        answer = None if done.returncode else _answer_in(done.stdout)
-        if answer is None:
+        answer = _answer_in(done.stdout)
+        if (
+            answer is None
+        ):  # with one, it does not matter how the process ends: some packages crash then
             raise _death(done.returncode, end_of(printed))
     if answer.version != __version__:
         raise not_available(other_version(answer.version, __version__))
