@@ -66,10 +66,9 @@ def check_with_trainer(
             )  # fmt: skip
         except OSError as error:
             raise not_available(f"{command[0]} cannot be started: {error.strerror}") from None
+        # With an answer, it does not matter how the process ends: some packages crash then.
         answer = _answer_in(done.stdout)
-        if (
-            answer is None
-        ):  # with one, it does not matter how the process ends: some packages crash then
+        if answer is None:
             raise _death(done.returncode, end_of(printed))
     if answer.version != __version__:
         raise not_available(other_version(answer.version, __version__))
