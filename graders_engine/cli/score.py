@@ -24,7 +24,7 @@ from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
-from graders_engine.dataset.results.meta import COMPLETE, read_meta, record
+from graders_engine.dataset.results.meta import COMPLETE, read_meta, record, with_sandbox_used
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
@@ -217,7 +217,7 @@ def command(
         compiled = engine.compile(given)
         for misreading in () if quiet else compiled.misreadings():
             warn(misreading)
-        settings = engine.reward_settings(compiled)
+        settings = with_sandbox_used(engine.reward_settings(compiled), lines_of(place))
         explanation = (
             _explain_row(engine, compiled, options["data"], place, explained, screen)
             if explained

@@ -127,13 +127,24 @@ class Signal:
 
     def __init__(self) -> None:
         self._shares: deque[float] = deque(maxlen=NO_SIGNAL_STEPS)
+        self._first: float | None = None
+        self._had_some = False
 
     def warning(self, report: StepReport) -> str | None:
         """What people should know after this step, if anything."""
         share = report.data.get("local", {}).get("frac_zero_std")
         self._shares.append(0.0 if share is None else share)
+        reward = report.train.get("reward_mean")
+        self._first = reward if self._first is None else self._first
+        self._had_some = self._had_some or self._shares[-1] < 1
         if len(self._shares) < NO_SIGNAL_STEPS or min(self._shares) < 1:
             return None
+        if self._had_some and (reward or 0.0) > (self._first or 0.0):
+            return (
+                f"For {NO_SIGNAL_STEPS} steps, all answers to a row had the same reward, after others had "
+                "not: there may be nothing left to learn from these rows. If the rewards are what you want, "
+                "cancel the job: its checkpoints stay."
+            )
         return (
             f"For {NO_SIGNAL_STEPS} steps, all answers to a row had the same reward: nothing can be learned "
             "from them. A grader with values between 0 and 1 tells them apart; `graders preflight` says more."

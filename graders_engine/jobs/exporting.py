@@ -61,12 +61,16 @@ def export_model(
         merge: whether adapters become a model of their own.
 
     Raises:
-        InvalidRequest: the folder has something in it, or adapters cannot be merged.
+        InvalidRequest: the folder has something in it, there are no adapters, or they cannot be merged.
         OSError: the weights cannot be read or written.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidRequest(f"{target} exists already: name a new folder.")
     source = store.job_folder(kept.job_id) / kept.folder / MODEL
+    if not merge and not (source / _ADAPTER).exists():
+        raise InvalidRequest(
+            f"The job {kept.job_id} has no adapters: all weights were trained. Leave --adapters out."
+        )
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)

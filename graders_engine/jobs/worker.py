@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders_engine.errors import GradersError
 from graders_engine.jobs.checkpoints import Checkpoints
 from graders_engine.jobs.follower import RANK, follow
 from graders_engine.jobs.names import model_name
@@ -215,9 +216,20 @@ class Work:
         self._make_room()
         error = {"code": failed.code, "message": failed.message, "param": failed.param}
         event = NewEvent("error", failed.message, {"code": failed.code})
+        files: list[str] = []
+        with suppress(GradersError, OSError):  # the job fails, whether they can be had or not
+            files = publish(self._store, self._job, self._folder)
         self.is_cancelled = not change(
-            self._store.jobs, self._job.id, "failed", WORKING, [event], error=error
+            self._store.jobs,
+            self._job.id,
+            "failed",
+            WORKING,
+            [event],
+            error=error,
+            result_files=files,
         )
+        if self.is_cancelled:
+            withdraw(self._store, self._job, files)
 
     def _pause(self, reason: str) -> None:
         self._make_room()

@@ -70,7 +70,7 @@ class RowText(NamedTuple):
 _NO_TEXT = RowText()
 _EQUAL_ITEMS = (
     "Rows have equal items, as the samples of one prompt do: with --group-by item they count as one draw, "
-    "and the intervals are wider."
+    "and the intervals are those of the prompts."
 )
 _EQUAL_SHARE = 0.1
 """Of the rows that are looked at; fewer equal items may be chance."""

@@ -87,7 +87,7 @@ class Tally:
         return (
             f"{len(flags)} of {len(self.rollouts)} rollouts have no reward, because a judge or another "
             f"service failed, so they were not trained with. {first}"
-        ).rstrip()
+        ).rstrip() + " Resume the job when that is mended."
 
 
 class Rewards:

@@ -49,6 +49,7 @@ class RolloutRun(Run):
         self._chat, self._tokenizer = chat, tokenizer
         self._tallies: dict[Split, Tally] = {}
         self._has_warned_of_length = bool(memory.get("has_warned_of_length"))
+        self._has_warned_of_errors = bool(memory.get("has_warned_of_errors"))
         parts = rewards.compiled.spec.parts()
         self._graders = {"": rewards.compiled.spec.name or "grader"}
         self._graders |= {key: part.name or key for key, part in parts.items()}
@@ -146,6 +147,7 @@ class RolloutRun(Run):
         )
         super().send(report)
         self._warn_of_length(report)
+        self._warn_of_errors(report.step)
 
     def evaluated(self, control: Any) -> None:
         """The evaluation is done; the job pauses behind it if too many of its rollouts have no reward."""
@@ -160,6 +162,7 @@ class RolloutRun(Run):
             **super().memory(),
             "window": list(self._rewards.window),
             "has_warned_of_length": self._has_warned_of_length,
+            "has_warned_of_errors": self._has_warned_of_errors,
         }
 
     def _warn_of_length(self, report: StepReport) -> None:
@@ -170,4 +173,16 @@ class RolloutRun(Run):
                 f"{clipped:.0%} of the completions of step {report.step} were cut off at the limit of "
                 f"{self.spec.max_completion_tokens} tokens.",
                 {"step": report.step, "clipped_ratio": clipped},
+            )
+
+    def _warn_of_errors(self, step: int) -> None:
+        tally = self._tallies["train"]
+        failed = tally.blames["grader"]
+        if failed and not self._has_warned_of_errors:
+            self._has_warned_of_errors = True
+            self.report.warn(
+                f"The grader failed on {failed} of the {len(tally.rollouts)} rollouts of step {step}; they "
+                "count with what it gives all the same, mostly 0. `errors` in the metrics events counts them "
+                f"for each step. One of its errors: {tally.example}",
+                {"step": step, "failed": failed},
             )

@@ -198,7 +198,7 @@ def prompt_of(chat: Chat, row: dict[str, Any], most: int) -> Prompt:
     messages = messages_of(row.get("messages"), developer=chat.knows_developers)
     text = chat.render(messages, tools_of(row), prompt=True)
     tokens = len(chat.ids(text))
-    _require_room(tokens, most)
+    _require_room(tokens, most, ": max_completion_tokens, in graders.toml, is kept for the answer")
     return Prompt(text, tokens)
 
 
@@ -207,6 +207,6 @@ def _ending_with(end: str | None, text: str) -> str:
     return text.rstrip() if end and text.rstrip().endswith(end) else text
 
 
-def _require_room(tokens: int, most: int) -> None:
+def _require_room(tokens: int, most: int, why: str = "") -> None:
     if tokens > most:
-        raise BadRow(f"It has {tokens} tokens, and there is room for {most}.")
+        raise BadRow(f"It has {tokens} tokens, and there is room for {most}{why}.")

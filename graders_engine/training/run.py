@@ -201,11 +201,19 @@ class Run:
             name for name in ("loss", "grad_norm") if not math.isfinite(self._train.get(name, 0))
         ]
         if broken:
-            raise TrainingFailed(
-                "training_diverged",
-                f"Step {self.trainer.state.global_step} has no finite {broken[0]}: a smaller "
-                "learning_rate_multiplier may help. The checkpoints before it are kept.",
-            )
+            raise self.diverged(broken[0])
+
+    def diverged(self, what: str) -> TrainingFailed:
+        """What a job fails with that has weights which are no numbers any more.
+
+        Args:
+            what: is not finite.
+        """
+        return TrainingFailed(
+            "training_diverged",
+            f"After step {self.trainer.state.global_step} there is no finite {what}: a smaller "
+            "learning_rate_multiplier may help. The checkpoints made before it are kept.",
+        )
 
     # How its state is kept.
 

@@ -25,8 +25,9 @@ def warned_of(report: Report, step: int, rollouts: int) -> Iterator[None]:
     def warn() -> None:
         with suppress(Stopped):  # what the step meets by itself, too
             report.warn(
-                f"To grade a step's rollouts takes more than {SLOW_S:g} s, and the model waits meanwhile. "
-                "`timing` in the metrics events has what each step takes, and each grader.",
+                f"To grade a step's rollouts takes more than {SLOW_S:g} s, and the model waits meanwhile. A "
+                "pause waits for the step, too; a cancellation does not. `timing` in the metrics events has "
+                "what each step takes, and each grader.",
                 {"step": step, "rollouts": rollouts},
             )
 

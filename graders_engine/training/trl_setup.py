@@ -11,6 +11,11 @@ from graders_engine.training.rows import Labelled, Pair, Split
 from graders_engine.training.run import Run
 from graders_engine.training.schedule import Schedule, largest_part
 from graders_engine.training.trainer import JobSpec, TrainingFailed
+from graders_engine.training.weighted_means import (
+    answer_tokens,
+    chosen_tokens,
+    with_weighted_means,
+)
 
 _LARGE = 300_000_000
 """Larger models compute their inner numbers twice rather than keep them."""
@@ -141,7 +146,8 @@ def _supervised(spec: JobSpec, given: dict[str, Any], settings: dict[str, Any]) 
         "train_sampling_strategy": "sequential",
         "dataset_kwargs": {"skip_prepare_dataset": True},
     }
-    return SFTTrainer(base_model.load_model(spec), **{**given, "args": SFTConfig(**settings)})
+    weighted = with_weighted_means(SFTTrainer, answer_tokens, loss_of_tokens=True)
+    return weighted(base_model.load_model(spec), **{**given, "args": SFTConfig(**settings)})
 
 
 def _dpo(spec: JobSpec, given: dict[str, Any], settings: dict[str, Any]) -> Any:
@@ -156,7 +162,8 @@ def _dpo(spec: JobSpec, given: dict[str, Any], settings: dict[str, Any]) -> Any:
     # A folder's name: the model that it is compared with is loaded from there again.
     arguments = DPOConfig(**settings)
     with base_model.reading_weights():
-        return DPOTrainer(spec.model_path, **{**given, "args": arguments})
+        weighted = with_weighted_means(DPOTrainer, chosen_tokens, loss_of_tokens=False)
+        return weighted(spec.model_path, **{**given, "args": arguments})
 
 
 def _reinforcement(

@@ -33,6 +33,9 @@ _CONVERTED: dict[str, Callable[[Chat, dict[str, Any], int], Any]] = {
     "reinforcement": prompt_of,
 }
 
+_NO_PROBABILITIES = "probability tensor contains"
+"""Torch, when it is to sample with weights that are no numbers any more."""
+
 
 class TRLTrainer:
     """The trainer that ships."""
@@ -194,5 +197,9 @@ def _train(run: Run, trainer: Any, resumed: Resumed | None) -> None:
             "fewer tokens a completion need less.",
             "model",
         ) from error
+    except RuntimeError as error:
+        if _NO_PROBABILITIES not in str(error):
+            raise
+        raise run.diverged("probabilities of the next token") from error
     if run.paused:
         raise TrainingPaused(run.paused)

@@ -142,6 +142,15 @@ def test_the_weights_are_exported_to_a_new_folder(made: Bench, done: StoredJob) 
     assert "has no checkpoint of step 1; there are " in none
 
 
+def test_adapters_of_a_job_that_trained_all_weights_are_not_made_up(
+    made: Bench, done: StoredJob
+) -> None:
+    target = made.folder.parent / "none"
+    refused = run(made.folder, "export", done.id, str(target), "--adapters", code=2)
+    assert f"The job {done.id} has no adapters" in refused
+    assert not target.exists()
+
+
 def test_adapters_that_cannot_be_merged_leave_no_folder(made: Bench) -> None:
     job_id = made.job(steps=1)
     made.finish(job_id)

@@ -214,3 +214,21 @@ def test_an_index_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(DataSetError, match=r"The index cannot be written: .*index"):
         Index(path)
+
+
+def test_a_run_that_was_complete_keeps_the_sandbox_that_its_results_come_from(
+    tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "one.jsonl", cats(1))
+    source = "def grade(sample, item):\n    return 0.5\n"
+    grader = {"type": "python", "name": "half", "source": source}
+
+    def sandbox() -> str:
+        with Engine() as engine:
+            score_file(engine, grader, data=data, out=out)
+        meta = json.loads(out.with_name(out.name + ".meta.json").read_text())
+        return str(meta["settings"]["sandbox"])
+
+    used = sandbox()
+    assert used != "auto"
+    assert sandbox() == used

@@ -48,7 +48,7 @@ BAD: list[tuple[Method, Any, str]] = [
     ("supervised", 5, "It is an integer, and not an object."),
     ("supervised", {"prompt": "a", "completion": "b"}, "There is no key `messages`."),
     ("supervised", messages(), "`messages` must be a list"),
-    ("supervised", messages(ASK), "No message of the row is trained"),
+    ("supervised", messages(ASK), "The last message is the user's, and not the assistant's."),
     ("supervised", messages(ASK, SAY, ASK), "The last message is the user's, and not the assistant's."),
     ("supervised", messages({**ASK, "weight": 1}, SAY), "only messages of the assistant have one"),
     ("supervised", messages(ASK, {**SAY, "weight": 0.5}), "must be 0 or 1"),

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from graders_engine.jobs.checkpoints import digest
+from graders_engine.jobs.events import Signal
 from graders_engine.jobs.states import resume
 from graders_engine.jobs.worker import LOCKED
 from graders_engine.storage.lock import ProcessLock
-from graders_engine.training.trainer import Method
+from graders_engine.training.trainer import Method, StepReport
 from tests.jobs.made import PROJECT, TRAINER, Bench, made_of
 from tests.jobs.test_control import wait_for
 
@@ -171,7 +172,7 @@ def test_no_job_succeeds_without_the_weights_of_its_last_step(
     bench: Bench, script: dict[str, str], code: str
 ) -> None:
     done = bench.finish(bench.job(script))
-    assert (done.status, done.fine_tuned_model, done.result_files) == ("failed", None, ())
+    assert (done.status, done.fine_tuned_model) == ("failed", None)
     assert done.error is not None
     assert done.error["code"] == code
 
@@ -303,3 +304,33 @@ def test_a_job_that_takes_days_without_a_gpu_is_warned_of_once(bench: Bench) -> 
     assert done.status == "failed"
     (warned,) = bench.messages(job_id, "warn")
     assert "Without a GPU, the job needs about" in warned
+
+
+def test_a_job_that_fails_has_the_results_of_the_steps_before(bench: Bench) -> None:
+    job_id = bench.job({"3": "fail"}, steps=5)
+    done = bench.finish(job_id)
+    assert done.status == "failed"
+    names = {
+        file.name: bench.store.files.path(file.id).read_text()
+        for file in (bench.store.files.get(done.project, one) for one in done.result_files)
+        if file is not None
+    }
+    assert len(names["step_metrics.csv"].splitlines()) == 3
+    assert {json.loads(line)["step"] for line in names["rollouts.jsonl"].splitlines()} >= {1, 2}
+
+
+def reported(step: int, reward: float, share: float) -> StepReport:
+    return StepReport(step, {"reward_mean": reward}, {}, 0, {"local": {"frac_zero_std": share}})
+
+
+def test_a_job_that_has_learned_all_is_not_said_to_have_a_grader_that_tells_nothing_apart() -> None:
+    dull, learned = Signal(), Signal()
+    said = [dull.warning(reported(step, 0.0, 1.0)) for step in range(1, 6)]
+    assert said[:4] == [None] * 4
+    assert "nothing can be learned" in (said[4] or "")
+    for step, reward in enumerate((0.1, 0.5), start=1):
+        assert learned.warning(reported(step, reward, 0.2)) is None
+    said = [learned.warning(reported(step, 1.0, 1.0)) for step in range(3, 8)]
+    assert said[:4] == [None] * 4
+    assert "nothing left to learn" in (said[4] or "")
+    assert "cancel the job" in (said[4] or "")

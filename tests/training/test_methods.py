@@ -146,3 +146,16 @@ def test_a_model_whose_weights_are_cut_off_fails_the_job_and_not_its_worker(
     with pytest.raises(TrainingFailed, match="base model cannot be loaded") as found:
         trained(job(cut, tmp_path / "job", method, rows), tmp_path / "kept")
     assert (found.value.code, found.value.param) == ("model_not_loadable", "model")
+
+
+def test_weights_that_cannot_be_sampled_from_any_more_fail_the_job_as_diverged(
+    base: Path, tmp_path: Path
+) -> None:
+    spec = job(
+        base, tmp_path, "reinforcement", prompts(4), grader=MANY_E, learning_rate=1e30,
+        hyperparameters={"n_epochs": 4, "batch_size": 2},
+    )  # fmt: skip
+    with pytest.raises(TrainingFailed) as failed:
+        trained(spec, tmp_path / "kept")
+    assert failed.value.code == "training_diverged"
+    assert "learning_rate_multiplier" in failed.value.message

@@ -146,6 +146,11 @@ def test_a_grader_that_keeps_failing_fails_the_job_with_its_traceback(
     assert [step.train["reward_mean"] for step in report.steps] == [0.25, 0.25]
     (errors,) = report.steps[0].data["errors"]["graders"]
     assert errors["train_python_grader_runtime_count"] == 24
+    (warning,) = [one for one in report.warnings if "grader failed" in one]
+    assert warning.startswith(
+        "The grader failed on 24 of the 32 rollouts of step 1; they count with"
+    )
+    assert "ValueError: mine" in warning
 
 
 def test_a_row_that_lacks_what_the_grader_reads_fails_the_job_with_its_line(

@@ -50,7 +50,10 @@ def find(store: Store, project: str, wanted: str) -> StoredEval | StoredRun:
         return matches[0]
     if matches:
         some = ", ".join(one.id for one in matches[:3])
-        raise InvalidRequest(f"Several ids begin with '{wanted}': {some}. Give more of the id.")
+        more = f" and {len(matches) - 3} more" if len(matches) > 3 else ""
+        raise InvalidRequest(
+            f"Several ids begin with '{wanted}': {some}{more}. Give more of the id."
+        )
     raise InvalidRequest(
         f"There is no eval and no run '{wanted}' of the project {project}: `graders evals list "
         f"{where(store.folder, project)}` shows them."

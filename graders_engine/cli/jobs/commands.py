@@ -116,7 +116,9 @@ def show(job_id: str, jobs: Path, project: str, *, as_json: bool) -> None:
 @_ID
 @JOBS
 @PROJECT
-@click.option("--follow", is_flag=True, help="Print new events until the job has ended.")
+@click.option(
+    "--follow", is_flag=True, help="Print new events until the job has ended, or is paused."
+)
 @_JSON
 def events(job_id: str, jobs: Path, project: str, *, follow: bool, as_json: bool) -> None:
     """Print what has happened to a job, a line an event, the oldest first.
@@ -132,7 +134,7 @@ def events(job_id: str, jobs: Path, project: str, *, follow: bool, as_json: bool
             for event in _events(store, job.id, last):
                 last = event.id
                 _print_event(event, as_json=as_json)
-            if not follow or state is None or state.status in states.ENDS:
+            if not follow or state is None or state.status in (*states.ENDS, "paused"):
                 return
             time.sleep(_POLL_S)
 

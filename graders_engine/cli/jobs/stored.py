@@ -43,7 +43,10 @@ def find_job(store: Store, project: str, wanted: str) -> StoredJob:
         return matches[0]
     if matches:
         some = ", ".join(job.id for job in matches[:3])
-        raise InvalidRequest(f"Several ids begin with '{wanted}': {some}. Give more of the id.")
+        more = f" and {len(matches) - 3} more" if len(matches) > 3 else ""
+        raise InvalidRequest(
+            f"Several ids begin with '{wanted}': {some}{more}. Give more of the id."
+        )
     raise InvalidRequest(
         f"There is no job '{wanted}' of the project {project}: `graders jobs list "
         f"{where(store.folder, project)}` shows them."

@@ -30,6 +30,8 @@ JUDGED = "judged"
 """Key of how many rows have a number outside a judge's range, or were asked without a part of the request."""
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
+_UNDECIDED = "auto"
+"""The sandbox of an engine that has run no python grader yet: it takes the strongest one then."""
 _ALWAYS = {"grader", "data"}
 """Keys that every version has written."""
 _log = logging.getLogger("graders_engine")
@@ -160,6 +162,18 @@ def record(lines: Path, **facts: Any) -> None:
     meta = _require_meta(lines)
     if {**meta, **facts} != meta:
         write_meta(lines, {**meta, **facts})
+
+
+def with_sandbox_used(settings: dict[str, Any], lines: Path) -> dict[str, Any]:
+    """Settings with the sandbox that gave the results of a file, where this process has not used its own.
+
+    Raises:
+        DataSetError: what is recorded of the file cannot be read.
+    """
+    if settings.get("sandbox") != _UNDECIDED:
+        return settings
+    recorded = read_meta(lines).get("settings", {}).get("sandbox")
+    return {**settings, "sandbox": recorded or _UNDECIDED}
 
 
 def is_complete(meta: Mapping[str, Any]) -> bool | None:

@@ -17,7 +17,12 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.companions import require_results_place
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import lines_of
-from graders_engine.dataset.results.meta import RESULTS_VERSION, record, record_change
+from graders_engine.dataset.results.meta import (
+    RESULTS_VERSION,
+    record,
+    record_change,
+    with_sandbox_used,
+)
 from graders_engine.dataset.results.shard_index import completed, covers
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.file_state import require_unchanged
@@ -228,9 +233,9 @@ class ScoringRun:
             from graders_engine.dataset.results.table import write_table
 
             write_table(self._lines, self._out, tuple(self._compiled.spec.parts()))
-        # By now it is known which sandbox was used.
         stamps = [state.stamp for state in self._data_set.records.states]
         settings = self._identity()["settings"]
+        settings = with_sandbox_used(settings, self._lines)
         judged = {"judged": self.tally.judged()} if self._compiled.spec.judge_models() else {}
         record(self._lines, complete=True, settings=settings, files=stamps, **judged)
         self._report_progress(self._data_set.records.size or 0)

@@ -42,14 +42,14 @@ class Number:
             )
         if not math.isfinite(value):
             return mistakes.invalid(path, "it is no finite number.")
-        if value < self.low:
-            return mistakes.out_of_range(path, value, self.low, "minimum")
-        if self.above and value == self.low:
+        if self.above and value <= self.low:
             message = (
                 f"Invalid '{path}': decimal below minimum value. Expected a value > {self.low:g}, but got "
                 f"{value} instead."
             )
             return Mistake(message, path, "decimal_below_min_value")
+        if value < self.low:
+            return mistakes.out_of_range(path, value, self.low, "minimum")
         if self.high is not None and value > self.high:
             return mistakes.out_of_range(path, value, self.high, "maximum")
         return None

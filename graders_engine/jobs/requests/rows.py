@@ -132,8 +132,8 @@ def _fault(row: Any, check: Callable[[dict[str, Any]], object]) -> str:
 def _check_supervised(row: dict[str, Any]) -> None:
     messages = messages_of(_messages(row))
     tools_of(row)
-    weights_of(row["messages"])
     _require_last(messages, "assistant")
+    weights_of(row["messages"])
 
 
 def _check_dpo(row: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +25,7 @@ from graders_engine.server.telemetry import ServerMetrics
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.errors import StoreError
 
+_log = logging.getLogger("graders_engine")
 _Living = Sequence[AbstractAsyncContextManager[object]]
 
 
@@ -44,6 +46,7 @@ def jobs_of(
     path = settings.judge_settings().config
     config = Config() if path is None else read_config(Path(path))
     training, store = config.training, served.store
+    _warn_of_paths(config)
     supervisor = Supervisor(
         store,
         settings,
@@ -60,6 +63,19 @@ def jobs_of(
     _count_jobs(served, metrics)
     living = [supervised(supervisor, "jobs"), supervised(new_jobs, "new jobs")]
     return job_routes(Context(served, engine, config, wake)), living
+
+
+def _warn_of_paths(config: Config) -> None:
+    """Say which paths of graders.toml lead nowhere: jobs are refused until they do."""
+    for name, base in config.base_models.items():
+        if base.path and not Path(base.path).is_dir():
+            _log.warning("graders.toml: [base_models] %s: there is no folder %s", name, base.path)
+    for key, path in (
+        ("python", config.training.python),
+        ("accelerate", config.training.accelerate),
+    ):
+        if path and not Path(path).exists():
+            _log.warning("graders.toml: [training] %s: there is no file %s", key, path)
 
 
 def _count_jobs(served: ServedStore, metrics: ServerMetrics) -> None:
