@@ -1,4 +1,4 @@
-"""How a row that was graded before is graded again to be explained: without a judge, python or an endpoint."""
+"""How a row is graded again to be explained: without a judge, python or an endpoint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graders_engine.compiled import CompiledGrader
-from graders_engine.errors import UnavailableGrader
-from graders_engine.language.scope import Scope
+from graders_engine.errors import InvalidRow, UnavailableGrader
 from graders_engine.outcome import RowOutcome
 
 LONG_CHARS = 100_000
@@ -42,20 +41,17 @@ def needs_of(compiled: CompiledGrader) -> Needs:
     return Needs(bool(spec.judge_models()), spec.runs_python(), endpoint)
 
 
-def graded_again(
-    compiled: CompiledGrader, needs: Needs, row: object, scope: Scope | None
-) -> RowOutcome | str:
+def graded_again(compiled: CompiledGrader, needs: Needs, row: object) -> RowOutcome | str:
     """A row graded again without asking anybody; or a sentence that says why it is not.
 
     Args:
         compiled: the grader.
         needs: what it asks for.
         row: as it is graded.
-        scope: of the row; None if it has none.
     """
     if needs.any:
         return f"The grader needs {needs.words}."
-    if scope is not None and compiled.spec.metrics() and _chars(scope) > LONG_CHARS:
+    if compiled.spec.metrics() and _chars(compiled, row) > LONG_CHARS:
         return "The texts are long: comparing them again takes a while."
     try:
         if compiled.evaluator.waits:
@@ -65,7 +61,11 @@ def graded_again(
         return str(error)
 
 
-def _chars(scope: Scope) -> int:
+def _chars(compiled: CompiledGrader, row: object) -> int:
     """About how many characters the texts of a row have."""
+    try:
+        scope = compiled.scope_reader()(row)
+    except InvalidRow:
+        return 0
     item = scope.item.values() if isinstance(scope.item, Mapping) else (scope.item,)
     return len(scope.output_text) + sum(len(value) for value in item if isinstance(value, str))

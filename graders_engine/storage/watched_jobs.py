@@ -28,7 +28,7 @@ _EVENTS = """
 _CHECKPOINTS = f"""
     SELECT step, name, metrics, resumable, final, created_at FROM checkpoint
     WHERE job_id = ? ORDER BY step DESC LIMIT {MAX_CHECKPOINTS}
-"""
+"""  # noqa: S608 - only a number of this module
 
 
 class WatchedEvent(NamedTuple):

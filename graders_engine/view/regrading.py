@@ -13,7 +13,6 @@ from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidGrader, InvalidRequest, UnavailableGrader
-from graders_engine.language.scope import Scope
 from graders_engine.outcome import RowOutcome
 from graders_engine.report.explain import JudgeCall, recorder
 from graders_engine.report.regraded import Needs, graded_again, needs_of
@@ -83,19 +82,18 @@ class RunGrader:
             return
         self.needs = needs_of(self.compiled)
 
-    def again(self, request: Request, row: Any, scope: Scope | None, *, costly: bool) -> Regraded:
+    def again(self, request: Request, row: Any, *, costly: bool) -> Regraded:
         """Grade a row.
 
         Args:
             request: who asks; if the client goes, the grading ends.
             row: as it is graded.
-            scope: of the row; None if it has none.
             costly: whether judges, python and endpoints may be asked.
         """
         if self.compiled is None:
             return Regraded(why_not=self.problem)
         if not costly:
-            found = graded_again(self.compiled, self.needs, row, scope)
+            found = graded_again(self.compiled, self.needs, row)
             return Regraded(why_not=found) if isinstance(found, str) else Regraded(found)
         if self.needs.python and self._settings.sandbox == "none":
             return Regraded(why_not="Python is run in a sandbox only, and there is none here.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.evals.stored import where
+from graders_engine.cli.jobs.page import page
 from graders_engine.cli.jobs.stored import find_job, is_served, opened
 from graders_engine.cli.jobs.text import (
     checkpoint_lines,
@@ -51,6 +52,9 @@ def command() -> None:
     No server is needed for this; one takes the requests that create jobs, and starts their training. The
     beginning of an id is enough, if nothing else begins so.
     """
+
+
+command.add_command(page)
 
 
 @command.command("list", cls=Command, example="graders jobs list --jobs DIR")
