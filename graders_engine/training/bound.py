@@ -16,9 +16,12 @@ SCHEMA = "json_schema.schema"
 _OPTIONS = {"whitespace_pattern": "[ ]?", "lenient": False}
 """Where blanks may stand there is room for one: models that may write more write them without an end."""
 _TRIED_TOKENS = 300
-_LONGEST_SEARCH_S = 3.0
-"""How long the place of a fault is looked for; then the smallest part that is known to have it is named."""
+_LONGEST_CHECK_S = 5.0
+"""How long a schema is checked, and the place of its fault is looked for."""
+_COSTLY = {"pattern", "patternProperties", "multipleOf", "format"}
 _KEPT_GRAMMARS = 64
+_BLANK = "\N{LOWER ONE EIGHTH BLOCK}"
+"""What stands for a blank in the pieces of sentencepiece."""
 
 
 class BindingFailed(Exception):
@@ -56,8 +59,16 @@ def grammar_of(response_format: Mapping[str, Any] | None) -> str | None:
 @functools.lru_cache(_KEPT_GRAMMARS)
 def _schema_grammar(text: str) -> str:
     schema = read_schema(json.loads(text), SCHEMA)
+    until = monotonic() + _LONGEST_CHECK_S
     if fault := _fault(schema.alone(schema.root)):
-        raise ValueError(_explained(schema, fault))
+        raise ValueError(_explained(schema, fault, until))
+    for place in schema.places():
+        # An answer of its own may not come to them, as they may be left out.
+        if not _COSTLY.isdisjoint(place.schema or ()):
+            if monotonic() > until:
+                raise ValueError(f"`{SCHEMA}` takes longer than {_LONGEST_CHECK_S:g} s to check.")
+            if fault := _fault(schema.alone(place)):
+                raise ValueError(_sentence(place, fault))
     return _grammar(schema.alone(schema.root))
 
 
@@ -74,7 +85,7 @@ def _fault(schema: dict[str, Any]) -> str:
     chooser = random.Random(0)  # noqa: S311 - not for secrets
     for _ in range(_TRIED_TOKENS):
         if matcher.is_error():
-            return str(matcher.get_error()).strip().partition("\n")[0]
+            return _first(matcher.get_error())
         if matcher.is_stopped():
             break
         mask = matcher.compute_bitmask()
@@ -86,6 +97,14 @@ def _fault(schema: dict[str, Any]) -> str:
     return ""
 
 
+def _first(message: str) -> str:
+    """What is wrong, of a message that also shows where, in more lines."""
+    lines = message.strip().splitlines()
+    return next(
+        (line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[0]
+    )
+
+
 @functools.cache
 def _bytes() -> Any:
     from llguidance import LLTokenizer
@@ -93,15 +112,15 @@ def _bytes() -> Any:
     return LLTokenizer("byte")
 
 
-def _explained(schema: Schema, fault: str) -> str:
+def _explained(schema: Schema, fault: str, until: float) -> str:
     """A sentence with the smallest part of a schema that has a fault."""
-    until = monotonic() + _LONGEST_SEARCH_S
     place, inner = schema.root, list(schema.defs.values())
-    while monotonic() < until:
-        found = _faulty(schema, [*place.children, *inner], until)
-        if found is None:
-            break
+    while found := _faulty(schema, [*place.children, *inner], until):
         (place, fault), inner = found, []
+    return _sentence(place, fault)
+
+
+def _sentence(place: Place, fault: str) -> str:
     return f"Answers cannot be bound to `{place.name}`: {fault}"
 
 
@@ -197,7 +216,7 @@ class Bound:
     @staticmethod
     def _require_sane(matcher: Any) -> None:
         if matcher.is_error():
-            why = str(matcher.get_error()).strip().partition("\n")[0]
+            why = _first(matcher.get_error())
             raise BindingFailed(f"An answer could not be bound any further: {why}")
 
 
@@ -216,7 +235,50 @@ def words_of(tokenizer: Any) -> Any:
         try:
             _WORDS[tokenizer] = from_tokenizer(tokenizer)
         except ValueError as error:
-            raise ValueError(
-                f"Answers of this model cannot be bound, as its tokenizer cannot be read: {error}"
-            ) from error
+            if not _has_pieces(tokenizer):
+                raise ValueError(
+                    f"Answers of this model cannot be bound, as its tokenizer cannot be read: {error}"
+                ) from error
+            _WORDS[tokenizer] = _words_of_pieces(tokenizer)
     return _WORDS[tokenizer]
+
+
+def _has_pieces(tokenizer: Any) -> bool:
+    """Whether tokens are pieces of sentencepiece; llguidance itself reads them only with bytes among them."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and _BLANK in str(backend.decoder)
+
+
+def _words_of_pieces(tokenizer: Any) -> Any:
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    return LLTokenizer(TokenizerWrapper(_Pieces(tokenizer)), eos_token=tokenizer.eos_token_id)
+
+
+class _Pieces:
+    """A tokenizer of pieces as llguidance takes those that it does not know."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        special = {*tokenizer.all_special_ids}
+        special |= {at for at, one in tokenizer.added_tokens_decoder.items() if one.special}
+        self.special_token_ids = sorted(special)
+        self.eos_token_id, self.bos_token_id = tokenizer.eos_token_id, tokenizer.bos_token_id
+        pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        self.tokens = [(piece or "").replace(_BLANK, " ").encode() for piece in pieces]
+        self._ids = {
+            piece: at
+            for at, piece in enumerate(self.tokens)
+            if piece and at not in special and at != tokenizer.unk_token_id
+        }
+        self._longest = max(map(len, self._ids))
+
+    def __call__(self, text: str) -> list[int]:
+        """The longest pieces first: the tokenizer itself sets a blank before each text."""
+        rest, found = text.encode(), []
+        while rest:
+            size = next((n for n in range(self._longest, 0, -1) if rest[:n] in self._ids), 0)
+            if not size:
+                break  # the tokenizer has no piece for it
+            found.append(self._ids[rest[:size]])
+            rest = rest[size:]
+        return found

@@ -13,12 +13,12 @@ MAX_DEPTH = 50
 MAX_VALUES = 10_000
 """Values of all enums, and names of all `required`."""
 LARGEST = 1e15
-"""A number without limits of its own stays below it, and has no exponent: 1e999 is no number to most readers."""
+"""A number without limits of its own stays below it and has no exponent: few readers take 1e999."""
 _ANY = "any"
 _NUMBERS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 _KEPT = (
-    "type", "enum", "const", "required", "minProperties", "maxProperties", "minItems", "maxItems", "minLength",
-    "maxLength", "pattern", "format", "multipleOf", *_NUMBERS,
+    "type", "enum", "const", "required", "minProperties", "maxProperties", "minItems", "maxItems",
+    "minLength", "maxLength", "pattern", "format", "multipleOf", *_NUMBERS,
 )  # fmt: skip
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "patternProperties")
@@ -58,6 +58,11 @@ class Schema:
 
     root: Place
     defs: dict[str, Place]
+
+    def places(self) -> Iterator[Place]:
+        """All schemas in it."""
+        for root in (self.root, *self.defs.values()):
+            yield from _all(root)
 
     def alone(self, place: Place) -> dict[str, Any]:
         """The schema of a place with all that it may refer to."""
@@ -185,8 +190,7 @@ class _Reader:
 
     def _fill(self, found: Schema) -> None:
         """Give numbers limits, also those in values that may be anything."""
-        places = [found.root, *found.defs.values()]
-        for place in [one for root in places for one in _all(root)]:
+        for place in found.places():
             if isinstance(place.schema, dict):
                 _limit(place.schema)
                 if not self._composed:  # what may be anything cannot be cut with something else
@@ -308,8 +312,10 @@ def _ends(schema: Any, ends: Callable[[str], bool]) -> bool:
         "$ref" not in schema or ends(schema["$ref"].rpartition("/")[2]),
         all(_ends(one, ends) for one in schema.get("allOf", ())),
     ]
-    for key in ("anyOf", "oneOf"):
-        parts.append(key not in schema or any(_ends(one, ends) for one in schema[key]))
+    parts += [
+        key not in schema or any(_ends(one, ends) for one in schema[key])
+        for key in ("anyOf", "oneOf")
+    ]
     if schema.get("type") == "object":
         needed = schema.get("required") or ()
         parts += [
