@@ -220,6 +220,19 @@ class Bound:
             raise BindingFailed(f"An answer could not be bound any further: {why}")
 
 
+def bind(model: Any, tokenizer: Any, grammar: str) -> None:
+    """Let a model answer by a grammar only, whoever calls its `generate`: TRL has no setting for it."""
+    usual = model.generate
+
+    @functools.wraps(usual)
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        prompts = kwargs["input_ids"]
+        processor = Bound(tokenizer, grammar, len(prompts), prompts.shape[1])
+        return usual(*args, **kwargs, logits_processor=[processor])
+
+    model.generate = generate
+
+
 _WORDS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
