@@ -51,8 +51,10 @@ def grammar_of(response_format: Mapping[str, Any] | None) -> str | None:
         raise ValueError(f"`{SCHEMA}` is missing.")
     try:
         text = json.dumps(given["schema"], allow_nan=False)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"`{SCHEMA}` is no JSON that can be read: {error}") from None
+    except RecursionError:
+        raise ValueError(f"`{SCHEMA}` nests too deep.") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`{SCHEMA}` is no JSON: {error}") from None
     return _schema_grammar(text)
 
 
@@ -98,11 +100,12 @@ def _fault(schema: dict[str, Any]) -> str:
 
 
 def _first(message: str) -> str:
-    """What is wrong, of a message that also shows where, in more lines."""
-    lines = message.strip().splitlines()
-    return next(
-        (line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[0]
-    )
+    """What is wrong, of a message that also shows where, in more lines, and how a grammar would be mended."""
+    if "coerce_one_of" in message:
+        return "more than one of its `oneOf` may hold at once, which no grammar can rule out: use `anyOf`."
+    lines = message.strip().splitlines() or ["no reason is given"]
+    first = next((line for line in lines if line.startswith("error: ")), lines[0])
+    return first.removeprefix("error: ").partition("; consider ")[0]
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 MAX_SCHEMAS = 5_000
 """Schemas in a schema; the API has this limit for properties."""
@@ -16,9 +17,9 @@ LARGEST = 1e15
 """A number without limits of its own stays below it and has no exponent: few readers take 1e999."""
 _ANY = "any"
 _NUMBERS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+_COUNTS = ("minProperties", "maxProperties", "minItems", "maxItems", "minLength", "maxLength")
 _KEPT = (
-    "type", "enum", "const", "required", "minProperties", "maxProperties", "minItems", "maxItems",
-    "minLength", "maxLength", "pattern", "format", "multipleOf", *_NUMBERS,
+    "type", "enum", "const", "required", "pattern", "format", "multipleOf", *_COUNTS, *_NUMBERS,
 )  # fmt: skip
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "patternProperties")
@@ -152,6 +153,8 @@ class _Reader:
         if key == "$ref":
             place.schema[key] = f"#/$defs/{self._reference(given, name)}"
         elif key in _LISTS:
+            if given == [] and key != "prefixItems":
+                raise ValueError(f"`{name}` has no schema in it.")
             place.schema[key] = [
                 self._child(place, one, f"{name}[{at}]", depth)
                 for at, one in enumerate(_of(list, given, name, "a list of schemas"))
@@ -165,8 +168,7 @@ class _Reader:
             place.schema[key] = self._child(place, given, name, depth)
         elif key in _KEPT:
             self._count_values(given)
-            place.schema[key] = given
-            _require_types(place, key)
+            place.schema[key] = _require_value(name, key, given)
         elif key in _REFUSED and given is not False:
             raise ValueError(
                 f"`{place.name}` has `{key}`, which cannot be kept to while a model answers."
@@ -212,7 +214,7 @@ def _modern(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts(pointer: str) -> list[str]:
-    parts = pointer.removeprefix("#").split("/")[1:]
+    parts = unquote(pointer.removeprefix("#")).split("/")[1:]
     return [part.replace("~1", "/").replace("~0", "~") for part in parts]
 
 
@@ -222,12 +224,25 @@ def _of(kind: type, given: Any, name: str, what: str) -> Any:
     return given
 
 
-def _require_types(place: Place, key: str) -> None:
-    given = place.schema[key]
+def _require_value(name: str, key: str, given: Any) -> Any:
+    """The value of a keyword in the form that is bound."""
     if key == "type":
-        for one in given if isinstance(given, list) else [given]:
+        for one in given if isinstance(given, list) and given else [given]:
             if one not in _TYPES:
-                raise ValueError(f"`{place.name}.type` must be one of {', '.join(_TYPES)}.")
+                raise ValueError(f"`{name}` must be one of {', '.join(_TYPES)}.")
+    elif key in ("enum", "required"):
+        words = _of(list, given, name, "a list")
+        if key == "required" and not all(isinstance(one, str) for one in words):
+            raise ValueError(f"`{name}` must be a list of names.")
+    elif key in ("pattern", "format"):
+        _of(str, given, name, "text")
+    elif key in _COUNTS:
+        if not _is_number(given) or given < 0 or given != int(given):
+            raise ValueError(f"`{name}` must be an integer from 0.")
+        return int(given)
+    elif key != "const" and not _is_number(given):
+        raise ValueError(f"`{name}` must be a number.")
+    return given
 
 
 def _all(place: Place) -> Iterator[Place]:
