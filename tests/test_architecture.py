@@ -28,6 +28,7 @@ LADDER = [
     {"jobs"},
     {"evals"},
     {"report"},
+    {"inference"},
     {"preflight", "training"},
     {"storage"},
     {"dataset/scoring"},
