@@ -49,11 +49,12 @@ class Operation:
         description: what it does; the first sentence is the summary.
         request: the schema of the body, by name; empty when there is no body.
         response: the schema of the response, by name.
-        lines: the schema of one line, where the response may be NDJSON.
+        lines: the schema of one piece, where the response may come in pieces.
         errors: what statuses mean that mean something else than for most routes.
         query: the parameters behind the `?`, by name, each with its schema; none of them is required.
         takes: the type of the request's body.
         gives: the type of the response.
+        lines_as: the type of a response in pieces.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Operation:
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     takes: str = "application/json"
     gives: str = "application/json"
+    lines_as: str = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class ServerSettings:
     Attributes:
         api_key: what `Authorization: Bearer` or `api-key` must carry; None when no such key is needed.
         admin_key: what requests must carry to share models with other projects; None without such a key.
-        is_admins: whether, without an admin key, all requests are those of the one person who uses the server.
+        is_admins: whether, without an admin key, all requests are those of the server's one user.
         hosts: the names that a request's `Host` may have; None for any name. A server without a key accepts
             loopback names only, so that no page in a browser can reach it under another name (DNS rebinding).
         max_body_bytes: longest body of a request.

@@ -23,7 +23,7 @@ from graders_engine.server.scheduler import while_connected
 from graders_engine.server.store.query import read_query
 
 EVENTS = b"text/event-stream"
-_DONE = b"data: [DONE]\n\n"
+_DONE = b"[DONE]"
 _AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Proxies are to hand the pieces on at once."""
 
@@ -99,26 +99,24 @@ class ChatHandler:
     async def _stream(
         self, exchange: Exchange, model: ServedModel, body: Mapping[str, Any], request: ChatRequest
     ) -> None:
-        """Send the pieces of an answer. An error after the first one is a piece, and the answer ends there."""
+        """Send the pieces of an answer. An error after the first one is a piece, and the last one."""
         # The last piece counts the tokens, whether the client wants to see it or not.
         counted = {**body, "stream_options": {"include_usage": True}}
-        pieces = cast(
-            AsyncGenerator[dict[str, Any]], self._context.models.stream(model, counted)
-        )
+        pieces = cast(AsyncGenerator[dict[str, Any]], self._context.models.stream(model, counted))
         async with aclosing(pieces):
             try:
                 async for piece in pieces:
                     if usage := piece.get("usage"):
                         self._count(exchange, usage)
                     if shown := _shown(piece, with_usage=request.include_usage):
-                        await _send(exchange, shown)
+                        await _send(exchange, encoded(shown))
             except Exception as error:
                 refused = refused_of(error) or refusal(error)
                 if refused is None or not exchange.started:
                     raise
                 await _end_with(exchange, refused)
                 return
-        await exchange.send_chunk(_DONE, last=True)
+        await _send(exchange, _DONE, last=True)
 
     def _count(self, exchange: Exchange, usage: Mapping[str, Any]) -> None:
         for kind in ("prompt", "completion"):
@@ -136,17 +134,16 @@ def _shown(piece: dict[str, Any], *, with_usage: bool) -> dict[str, Any] | None:
     return {key: value for key, value in piece.items() if key != "usage"}
 
 
-async def _send(exchange: Exchange, piece: Mapping[str, Any]) -> None:
+async def _send(exchange: Exchange, piece: bytes, *, last: bool = False) -> None:
     if not exchange.started:
         await exchange.start_response(EVENTS, _AS_IT_COMES)
-    await exchange.send_chunk(b"data: " + encoded(piece) + b"\n\n")
+    await exchange.send_chunk(b"data: " + piece + b"\n\n", last=last)
 
 
 async def _end_with(exchange: Exchange, refused: Refused) -> None:
     """End an answer that has begun: the SDKs raise what such a piece says."""
     exchange.log_fields["error"] = refused.mistake.code
-    error = error_body(refused.status, refused.mistake)
-    await exchange.send_chunk(b"data: " + error + b"\n\n", last=True)
+    await _send(exchange, error_body(refused.status, refused.mistake), last=True)
 
 
 def _too_late(deadline_s: float) -> Refused:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.errors import Mistake
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.inference.client import LocalModels
 from graders_engine.inference.errors import ModelBusy, ModelUnavailable
 from graders_engine.inference.names import NotDownloaded
@@ -28,7 +28,9 @@ _NO_ADMIN_KEY = (
     "This server has no admin key, and other projects or machines can reach it: start it with --admin-key or "
     "GRADERS_ADMIN_KEY."
 )
-_OTHER_KEY = "Permissions are the administrator's: send the key that --admin-key or GRADERS_ADMIN_KEY names."
+_OTHER_KEY = (
+    "Permissions are the administrator's: send the key that --admin-key or GRADERS_ADMIN_KEY names."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,6 @@ class ModelHandlers:
     def __init__(self, context: Context) -> None:
         self._context, self._served = context, context.served
 
-    async def list(self, exchange: Exchange) -> None:
-        """Answer all models that the caller may ask."""
-        read_query(exchange)
-        data = [*map(_shown, await self._listed(exchange))]
-        await answer(exchange, {"object": "list", "data": data})
-
     async def retrieve(self, exchange: Exchange) -> None:
         """Answer a model that the caller may ask.
 
@@ -49,6 +43,12 @@ class ModelHandlers:
         return await self._served.call(
             listed_models, self._served.store, context.base_models, exchange.project
         )
+
+    async def list(self, exchange: Exchange) -> None:
+        """Answer all models that the caller may ask."""
+        read_query(exchange)
+        data = [*map(_shown, await self._listed(exchange))]
+        await answer(exchange, {"object": "list", "data": data})
 
     async def delete(self, exchange: Exchange) -> None:
         """Delete the weights of a tuned model, and end its permissions.
@@ -88,7 +88,9 @@ class ModelHandlers:
             )
             raise Refused(400, Mistake(message, NAME, "invalid_state"))
         if models.find(asking, name) is not None:
-            message = "The model is shared with this project: only the project of its job can delete it."
+            message = (
+                "The model is shared with this project: only the project of its job can delete it."
+            )
             raise Refused(403, Mistake(message, NAME, "model_not_owned"))
         return False
 

@@ -1,12 +1,12 @@
-"""The handlers of permissions: the administrator shares a checkpoint with other projects, and takes it back."""
+"""The handlers of permissions: the administrator shares a checkpoint with projects, and takes it back."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from graders_engine.body_fields import Fields, fields_of
 from graders_engine.errors import Mistake
-from graders_engine.evals.requests.fields import Fields, fields_of
 from graders_engine.graders import mistakes
 from graders_engine.inference.names import has_weights
 from graders_engine.server.evals.context import QUOTED_CHARS, answer, decoded, found
@@ -102,8 +102,8 @@ class PermissionHandlers:
             tuned = store.models.owned(name)
             return tuned is not None and has_weights(store, tuned)
 
-        found("checkpoint", name, await self._served.call(exists) or None)
-        return name
+        there = await self._served.call(exists)
+        return found("checkpoint", name, name if there else None)
 
 
 def _page_of(query: Mapping[str, str]) -> Page:
