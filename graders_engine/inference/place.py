@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+FOLDER = "inference"
+"""The folder, in that of a store."""
 LOCK = "lock"
 """Held by the process that answers while it lives; its text is the process's number."""
 GPU_LOCK = "gpu.lock"
@@ -35,7 +37,7 @@ class Address:
 
 
 def address_in(folder: Path) -> Address | None:
-    """Where the process of a folder answers, or the last one that was killed did; None after one that ended."""
+    """Where a process answers, or one that was killed did; None where the last one has ended by itself."""
     try:
         found = json.loads((folder / _ADDRESS).read_text(encoding="utf-8"))
         return Address(**found)
