@@ -42,7 +42,7 @@ def jobs_of(
         InvalidRequest: graders.toml cannot be read.
     """
     path = settings.judge_settings().config
-    config = Config() if path is None else read_config(Path(path))
+    config = config_of(settings)
     training, store = config.training, served.store
     supervisor = Supervisor(
         store,
@@ -60,6 +60,16 @@ def jobs_of(
     _count_jobs(served, metrics)
     living = [supervised(supervisor, "jobs"), supervised(new_jobs, "new jobs")]
     return job_routes(Context(served, engine, config, wake)), living
+
+
+def config_of(settings: EngineSettings) -> Config:
+    """What graders.toml says.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+    """
+    path = settings.judge_settings().config
+    return Config() if path is None else read_config(Path(path))
 
 
 def _count_jobs(served: ServedStore, metrics: ServerMetrics) -> None:
