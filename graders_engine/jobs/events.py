@@ -14,7 +14,14 @@ _WIRE = {"token_accuracy": "mean_token_accuracy"}
 _FULL_VALID = ("loss", "mean_token_accuracy")
 """Metrics that the wire has once more for the whole validation file, which is what we validate on."""
 _LOSS_COLUMNS = ("train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
-_REWARD_COLUMNS = ("train_reward", "valid_reward")
+_COLUMNS: Mapping[Method, tuple[str, ...]] = {
+    "supervised": _LOSS_COLUMNS,
+    "dpo": (
+        *_LOSS_COLUMNS, "train_preference_accuracy", "train_preference_margin",
+        "valid_preference_accuracy", "valid_preference_margin",
+    ),
+    "reinforcement": ("train_reward", "valid_reward"),
+}  # fmt: skip
 _COLUMN_OF = {
     "train_accuracy": "train_mean_token_accuracy",
     "train_reward": "train_reward_mean",
@@ -101,8 +108,7 @@ def _rounded(values: Mapping[str, float], name: str) -> str:
 
 def columns(method: Method) -> str:
     """The first line of `step_metrics.csv`."""
-    names = _REWARD_COLUMNS if method == "reinforcement" else _LOSS_COLUMNS
-    return ",".join(("step", *names))
+    return ",".join(("step", *_COLUMNS[method]))
 
 
 def csv_line(method: Method, report: StepReport) -> str:

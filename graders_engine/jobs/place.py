@@ -10,6 +10,7 @@ from pathlib import Path
 
 from graders_engine.storage.blobs import sync_folder
 from graders_engine.storage.errors import StoreFull
+from graders_engine.storage.store import WEIGHTS
 
 SPEC = "spec.json"
 LOCK = "lock"
@@ -23,7 +24,7 @@ RESERVE = "reserve"
 RESERVE_BYTES = 1 << 18
 MODEL, STATE = "model", "state"
 """Folders in a checkpoint: the weights, and what a resume needs besides them."""
-CHECKPOINT, UNFINISHED = "step-", "tmp-step-"
+CHECKPOINT, UNFINISHED = WEIGHTS, f"tmp-{WEIGHTS}"
 """How the folders of checkpoints begin."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = ("No space left on device", "os error 28", "Disk quota exceeded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -170,6 +170,45 @@ def explain(
             (outcome,) = engine.score_single(compiled, [row], sample_field=sample_field)
         except UnavailableGrader as error:
             not_run = str(error)
+    return explained(
+        compiled,
+        row,
+        line,
+        outcome or not_run,
+        sample=sample,
+        samples=samples,
+        sample_field=sample_field,
+        recorded=recorded,
+        judges=calls,
+    )
+
+
+def explained(
+    compiled: CompiledGrader,
+    row: Any,
+    line: int,
+    graded: RowOutcome | str,
+    *,
+    sample: int = 0,
+    samples: int = 0,
+    sample_field: str | None = None,
+    recorded: ResultLine | None = None,
+    judges: Sequence[JudgeCall] = (),
+) -> Explanation:
+    """The explanation of a row.
+
+    Args:
+        compiled: the grader.
+        row: as for `explain`, like all that follow but for these.
+        line: of the row.
+        graded: what grading it again gave, or why it was not.
+        sample: of the row.
+        samples: of the row.
+        sample_field: of the row.
+        recorded: of the row.
+        judges: the requests to judges, and their replies.
+    """
+    outcome, not_run = (None, graded) if isinstance(graded, str) else (graded, "")
     try:
         scope: Scope | None = compiled.scope_reader(sample_field)(row)
     except InvalidRow:  # the flags say why
@@ -183,7 +222,7 @@ def explain(
         templates=[]
         if scope is None
         else [explain_template(path, t, scope) for path, t in templates_in(compiled.spec)],
-        judges=calls,
+        judges=list(judges),
         recorded=recorded,
         **(_from_outcome(compiled, outcome) if outcome else _from_results(compiled, recorded)),
     )

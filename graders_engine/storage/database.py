@@ -107,7 +107,29 @@ CREATE INDEX checkpoint_name ON checkpoint (name);
     + _DELETED.format(table="job", owner="project", updated="old.created_at")
     + _DELETED.format(table="checkpoint", owner="job_id", updated="old.created_at")
 )
-MIGRATIONS = (_FIRST, _JOBS)
+_PERMISSIONS = (
+    """
+CREATE TABLE permission (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, job_id TEXT NOT NULL,
+    checkpoint TEXT NOT NULL, project TEXT NOT NULL, created_at INTEGER NOT NULL,
+    UNIQUE (job_id, checkpoint, project)
+) STRICT;
+CREATE INDEX permission_of_checkpoint ON permission (checkpoint, seq);
+CREATE INDEX job_model ON job (fine_tuned_model) WHERE fine_tuned_model IS NOT NULL;
+
+CREATE TRIGGER checkpoint_closed AFTER DELETE ON checkpoint BEGIN
+    DELETE FROM permission WHERE job_id = old.job_id AND (
+        checkpoint = old.name
+        OR (old.final AND checkpoint = (SELECT fine_tuned_model FROM job WHERE id = old.job_id))
+    );
+END;
+CREATE TRIGGER job_closed AFTER DELETE ON job BEGIN
+    DELETE FROM permission WHERE job_id = old.id;
+END;
+"""  # noqa: S608 - nothing is put into it
+    + _DELETED.format(table="permission", owner="checkpoint", updated="old.created_at")
+)
+MIGRATIONS = (_FIRST, _JOBS, _PERMISSIONS)
 """Each brings the tables from one version to the next; the first one makes them. Append, never edit."""
 
 

@@ -40,6 +40,11 @@ def new_checkpoint_id() -> str:
     return f"ftckpt_{secrets.token_hex(12)}"
 
 
+def new_permission_id() -> str:
+    """`cp_` and 24 hexadecimal digits."""
+    return f"cp_{secrets.token_hex(12)}"
+
+
 def is_name(id: str) -> bool:  # noqa: A002 - the wire's word
     """Whether an id can be the name of a file or folder."""
     return _ID.fullmatch(id) is not None

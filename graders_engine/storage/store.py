@@ -16,12 +16,15 @@ from graders_engine.storage.files import Files
 from graders_engine.storage.ids import as_name
 from graders_engine.storage.jobs import Jobs
 from graders_engine.storage.lock import ProcessLock
+from graders_engine.storage.permissions import Permissions
 from graders_engine.storage.reserve import Reserve
 from graders_engine.storage.runs import Items, Runs
+from graders_engine.storage.tuned_models import TunedModels
 
 DATABASE, LOCK, RESERVE = "store.sqlite3", "lock", "reserve"
 """Files in the folder."""
-
+WEIGHTS = "step-"
+"""How the folders of weights begin in that of a job."""
 
 _NO_ROOM = (
     "The disk of {} is full. A server needs 2 MiB there: one to work in, and one that it keeps in {}, so "
@@ -45,6 +48,8 @@ class Store:
         runs: their runs.
         items: output items of imported runs.
         jobs: the fine-tuning jobs.
+        models: what they have made.
+        permissions: of other projects to use it.
 
     Raises:
         StoreError: the folder cannot be used.
@@ -66,6 +71,8 @@ class Store:
         self.runs = Runs(self._database, self._remove_runs)
         self.items = Items(self._database)
         self.jobs = Jobs(self._database, self._remove_jobs)
+        self.models = TunedModels(self._database, self._remove_weights)
+        self.permissions = Permissions(self._database)
 
     @classmethod
     def for_server(cls, folder: Path) -> Store:
@@ -113,6 +120,7 @@ class Store:
             self.files.clean_up()
             _clean_up(self._runs_folder, lambda name: self.runs.find(name) is not None)
             _clean_up(self._jobs_folder, lambda name: self.jobs.state(name) is not None)
+            _clean_up_weights(self._jobs_folder, self.models.has_folder)
             yield
         finally:
             lock.release()
@@ -139,6 +147,9 @@ class Store:
     def _remove_jobs(self, ids: Sequence[str]) -> None:
         _remove(self._jobs_folder, ids)
 
+    def _remove_weights(self, job_id: str, folder: str) -> None:
+        _remove(self.job_folder(job_id), [as_name(folder)])
+
     def close(self) -> None:
         """Close the database; closing twice is allowed."""
         self._database.close()
@@ -160,6 +171,21 @@ def _clean_up(folder: Path, is_known: Callable[[str], bool]) -> None:
             if lock.path.exists() and not lock.take():
                 continue
             _remove(folder, [name])
+            lock.release()
+
+
+def _clean_up_weights(folder: Path, is_known: Callable[[str, str], bool]) -> None:
+    """Remove weights that no row names, unless a worker still has their job."""
+    with our_errors("Weights"):
+        paths = list(folder.glob(f"*/{WEIGHTS}*"))
+    for path in paths:
+        job_id, name = path.parent.name, path.name
+        if not is_known(job_id, name):
+            lock = ProcessLock(path.parent / "lock")
+            if not lock.take():
+                continue
+            if not is_known(job_id, name):  # a worker may have added it before it ended
+                _remove(path.parent, [name])
             lock.release()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
@@ -15,6 +15,7 @@ from graders_engine.storage.ids import is_name
 from graders_engine.storage.listed_jobs import ListedJob, listed_jobs
 from graders_engine.storage.listed_runs import COLUMNS, ListedRun, listed_run
 from graders_engine.storage.store import DATABASE
+from graders_engine.storage.watched_jobs import WatchedEvent, WatchedJob, events_since, watched_job
 
 _MAX_BYTES = 64 << 20
 """So much is read of a database that somebody else may have made; also of one value of it."""
@@ -50,6 +51,22 @@ def jobs_in(folder: Path, limit: int) -> list[ListedJob]:
             return list(listed_jobs(file, limit))
     except sqlite3.Error:
         return []
+
+
+def watched_in(
+    folder: Path, job_id: str, seq: int, each: Callable[[WatchedEvent], object]
+) -> WatchedJob | None:
+    """A job of the store in a folder for its page, and its events since the last look, as of `Jobs.watch`.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with _opened(folder) as file:
+        file.execute("BEGIN")
+        found = watched_job(file, job_id)
+        for event in events_since(file, job_id, seq) if found is not None else ():
+            each(event)
+    return found
 
 
 @contextmanager

@@ -66,8 +66,8 @@ def set_threads(parameters: int) -> None:
         torch.set_num_threads(min(cores or 1, max(1, parameters // _PARAMETERS_A_THREAD)))
 
 
-def load_tokenizer(spec: JobSpec) -> Any:
-    """The tokenizer of a job's model, as it is on disk.
+def load_tokenizer(model_path: str) -> Any:
+    """The tokenizer of a model, as it is on disk.
 
     Raises:
         TrainingFailed: it cannot be loaded.
@@ -76,7 +76,7 @@ def load_tokenizer(spec: JobSpec) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            spec.model_path, trust_remote_code=False, local_files_only=True
+            model_path, trust_remote_code=False, local_files_only=True
         )
     except (OSError, ValueError, ImportError) as error:
         raise not_loadable(error) from error
@@ -155,8 +155,14 @@ def rows_at_once(tokens: int, vocabulary: int) -> int:
     """
     import torch
 
-    if torch.cuda.is_available():
-        memory = torch.cuda.get_device_properties(0).total_memory
-    else:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, int(memory) // 8 // (tokens * vocabulary * 4 * 4))
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    return max(1, device_memory(device) // 8 // (tokens * vocabulary * 4 * 4))
+
+
+def device_memory(device: Any) -> int:
+    """The whole memory of a device, in bytes."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -64,6 +64,7 @@ def step_data(
         "local": {
             **local,
             **{f"{split}_unscored": tally.unscored for split, tally in tallies.items()},
+            **{f"{split}_blames": dict(tally.blames) for split, tally in tallies.items()},
         },
     }
     if "valid" in tallies:

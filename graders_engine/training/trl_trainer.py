@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.training import base_model, trl_setup
+from graders_engine.training.answers import FORMAT, grammar_for
+from graders_engine.training.bound import BindingFailed, bind
 from graders_engine.training.chat import Chat
 from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
@@ -109,14 +111,16 @@ class _Ready:
         rows: as the files have them.
         converted: as the method trains with them.
         chat: of the model.
+        grammar: of the answers that the job wants; None for any text.
 
     Raises:
-        TrainingFailed: the model's tokenizer or template does not take them.
+        TrainingFailed: the model's tokenizer or template does not take them, or answers cannot be bound.
     """
 
     def __init__(self, spec: JobSpec) -> None:
         self.rows = _rows_of(spec)
-        self.chat = Chat(base_model.load_tokenizer(spec), trl_setup.template_options(spec))
+        self.chat = Chat(base_model.load_tokenizer(spec.model_path), trl_setup.template_options(spec))
+        self.grammar = grammar_for(self.chat.tokenizer, spec.response_format)
         most = base_model.room_of(spec)
         if spec.method == "reinforcement":
             most = _room_for_prompts(most, spec.max_completion_tokens)
@@ -142,7 +146,7 @@ def _prepared(
     if spec.method == "reinforcement":
         rewards = Rewards(spec, memory.get("window", ()))
         stack.callback(rewards.close)
-        tokenizer = reads_calls(base_model.load_tokenizer(spec))
+        tokenizer = reads_calls(base_model.load_tokenizer(spec.model_path))
         run = RolloutRun(
             spec, schedule, report, tokens, memory, rewards=rewards, rows=ready.rows,
             chat=ready.chat, tokenizer=tokenizer,
@@ -150,9 +154,11 @@ def _prepared(
     else:
         run = Run(spec, schedule, report, tokens, memory)
     trainer = trl_setup.trainer_of(spec, schedule, ready.chat, ready.converted, run, output)
+    if ready.grammar is not None:
+        bind(trainer.model, ready.chat.tokenizer, ready.grammar)
     run.attach(trainer)
     # Not the one that trains: that one drops marks.
-    run.save_tokenizer = base_model.load_tokenizer(spec).save_pretrained
+    run.save_tokenizer = base_model.load_tokenizer(spec.model_path).save_pretrained
     return run, trainer
 
 
@@ -190,6 +196,8 @@ def _train(run: Run, trainer: Any, resumed: Resumed | None) -> None:
     except TrainingPaused:
         run.keep_what_was_trained()
         raise
+    except BindingFailed as error:
+        raise TrainingFailed("response_format_not_available", str(error), FORMAT) from error
     except torch.OutOfMemoryError as error:
         raise TrainingFailed(
             "model_too_large",

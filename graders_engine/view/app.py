@@ -37,6 +37,7 @@ DATA = (
     ("GET", "runs/{run}/prompts"),
     ("GET", "runs/{run}/lengths"),
     ("GET", "runs/{run}/grader"),
+    ("GET", "jobs/{job}"),
     ("GET", "preflight"),
     ("GET", "preflight/row"),
     ("GET", "compare"),

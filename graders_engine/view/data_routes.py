@@ -11,6 +11,7 @@ from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.findings.report import report_answer
 from graders_engine.view.findings.row import row_answer as preflight_row
+from graders_engine.view.job import JobPages
 from graders_engine.view.lengths.figures import lengths_json
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.overview import Overviews
@@ -31,6 +32,7 @@ def data_routes(view: View) -> list[Route]:
         ("POST", "runs/{run}/rows/{row}/grade", grade_answer),
         ("GET", "runs/{run}/export", export),
         ("GET", "runs/{run}/prompts", _prompts),
+        ("GET", "jobs/{job}", JobPages().answer),
         ("GET", "preflight", report_answer),
         ("GET", "preflight/row", preflight_row),
         ("GET", "runs/{run}/lengths", lengths_json),

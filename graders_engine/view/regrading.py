@@ -13,28 +13,11 @@ from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidGrader, InvalidRequest, UnavailableGrader
-from graders_engine.language.scope import Scope
 from graders_engine.outcome import RowOutcome
 from graders_engine.report.explain import JudgeCall, recorder
+from graders_engine.report.regraded import Needs, graded_again, needs_of
 from graders_engine.settings import EngineSettings
 from graders_engine.view.context import Request
-
-LONG_CHARS = 100_000
-"""Texts of a row that are longer are not compared again only to be displayed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a grader asks for beyond this process."""
-
-    judge: bool = False
-    python: bool = False
-    endpoint: bool = False
-
-    @property
-    def any(self) -> bool:
-        """Whether it asks for anything."""
-        return self.judge or self.python or self.endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,37 +82,22 @@ class RunGrader:
             return
         self.needs = needs_of(self.compiled)
 
-    def again(self, request: Request, row: Any, scope: Scope | None, *, costly: bool) -> Regraded:
+    def again(self, request: Request, row: Any, *, costly: bool) -> Regraded:
         """Grade a row.
 
         Args:
             request: who asks; if the client goes, the grading ends.
             row: as it is graded.
-            scope: of the row; None if it has none.
             costly: whether judges, python and endpoints may be asked.
         """
         if self.compiled is None:
             return Regraded(why_not=self.problem)
         if not costly:
-            return self._now(self.compiled, row, scope)
+            found = graded_again(self.compiled, self.needs, row)
+            return Regraded(why_not=found) if isinstance(found, str) else Regraded(found)
         if self.needs.python and self._settings.sandbox == "none":
             return Regraded(why_not="Python is run in a sandbox only, and there is none here.")
         return self._costly(request, row)
-
-    def _now(self, compiled: CompiledGrader, row: Any, scope: Scope | None) -> Regraded:
-        """Grade without asking anybody."""
-        if self.needs.any:
-            names = [name for name in ("judge", "python", "endpoint") if getattr(self.needs, name)]
-            return Regraded(why_not=f"The grader needs {' and '.join(map(_NAMES.get, names))}.")  # type: ignore[arg-type] # all have names
-        if scope is not None and compiled.spec.metrics() and _chars(scope) > LONG_CHARS:
-            return Regraded(why_not="The texts are long: comparing them again takes a while.")
-        try:
-            if compiled.evaluator.waits:
-                return Regraded(why_not="The grader needs an embedding model.")
-            outcome = compiled.grade_row_now(0, row, compiled.scope_reader())
-        except UnavailableGrader as error:
-            return Regraded(why_not=str(error))
-        return Regraded(outcome)
 
     def _costly(self, request: Request, row: Any) -> Regraded:
         calls: list[JudgeCall] = []
@@ -143,17 +111,6 @@ class RunGrader:
             except UnavailableGrader as error:
                 return Regraded(why_not=str(error), calls=calls)
         return Regraded(outcome, calls=calls)
-
-
-_NAMES = {"judge": "a judge", "python": "python", "endpoint": "an endpoint"}
-
-
-def needs_of(compiled: CompiledGrader) -> Needs:
-    """What a grader asks for."""
-    spec = compiled.spec
-    leaves = [spec, *spec.parts().values()]
-    endpoint = any(getattr(leaf, "type", "") == "endpoint" for leaf in leaves)
-    return Needs(bool(spec.judge_models()), spec.runs_python(), endpoint)
 
 
 def grader_of(meta: Mapping[str, Any], settings: EngineSettings) -> RunGrader:
@@ -180,9 +137,3 @@ class _Given:
 def _grader(grader: str, recorded: str, given: _Given) -> RunGrader:
     meta = {"settings": json.loads(recorded)}
     return RunGrader(json.loads(grader), settings_of_run(given.settings, meta))
-
-
-def _chars(scope: Scope) -> int:
-    """About how many characters the texts of a row have."""
-    item = scope.item.values() if isinstance(scope.item, Mapping) else (scope.item,)
-    return len(scope.output_text) + sum(len(value) for value in item if isinstance(value, str))

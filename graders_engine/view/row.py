@@ -115,7 +115,7 @@ def row_json(
     if text.problem:
         again = Regraded(why_not="Without the data set, the row cannot be graded again.")
     else:
-        again = grader.again(request, text.row, text.scope, costly=costly)
+        again = grader.again(request, text.row, costly=costly)
     outcome = again.outcome
     read_only = view.read_only and bool(again.why_not)
     return {

@@ -27,6 +27,7 @@ _PAGES = (
     "/",
     "/compare",
     "/playground",
+    "/jobs/{job}",
     "/preflight",
     "/preflight/row",
     "/runs/{run}",

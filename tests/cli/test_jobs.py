@@ -17,6 +17,7 @@ from graders_engine.cli.jobs.text import bars, checkpoint_lines, curve_lines, jo
 from graders_engine.report.terminal.screen import Screen
 from graders_engine.storage.job_records import StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
+from tests.cli.test_help import help_of
 from tests.jobs.made import Bench
 from tests.jobs.models import make_model
 from tests.jobs.stores import add_job, body_of
@@ -248,3 +249,9 @@ def test_the_curve_of_a_reinforcement_job_is_its_reward_and_not_its_loss(
 
 def _kept(metrics: dict[str, Any]) -> StoredCheckpoint:
     return StoredCheckpoint("ftjob-1", 3, "ft:tiny", "", "", metrics)
+
+
+def test_a_project_is_asked_for_by_what_the_command_is_about() -> None:
+    for words, what in ((("jobs", "list"), "jobs"), (("evals", "list"), "evals")):
+        printed = " ".join(help_of(words).split())
+        assert f"--project NAME Whose {what}: a project of graders.toml" in printed

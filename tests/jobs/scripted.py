@@ -118,6 +118,8 @@ class Run:
         sys.audit("trainer", f"rollouts of {step}")
         act(self.script.get(str(step)), step)
         values = {"reward_mean": mean} if self.rewards else {"loss": mean, "token_accuracy": mean}
+        if self.spec.method == "dpo":
+            values |= {"preference_accuracy": mean / 4, "preference_margin": mean - 0.5}
         validates = step % self.interval == 0
         valid = {name: value / 2 for name, value in values.items()} if validates else {}
         local = {"frac_zero_std": self.script.get("frac_zero_std", 0.0)}

@@ -110,9 +110,20 @@ def test_a_job_that_succeeds_has_weights_and_says_all_of_its_steps(
         assert rows[0]["valid_reward"] == ""
     else:
         assert [float(row["train_loss"]) for row in rows] == [one["train_loss"] for one in metrics]
+        preferences = [
+            f"{split}_preference_{name}"
+            for split in ("train", "valid")
+            for name in ("accuracy", "margin")
+        ]
         assert list(rows[0]) == [
             "step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy",
+            *(preferences if method == "dpo" else ()),
         ]  # fmt: skip
+        for name in list(rows[0])[5:]:
+            assert [row[name] for row in rows] == [
+                "" if one.get(name) is None else repr(one[name]) for one in metrics
+            ]
+            assert rows[-1][name] == repr(metrics[-1][name])
         assert kept[-1].metrics["full_valid_loss"] == metrics[-1]["valid_loss"]
         assert len(done.result_files) == 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.evals.stored import where
+from graders_engine.cli.jobs.page import page
 from graders_engine.cli.jobs.stored import find_job, is_served, opened
 from graders_engine.cli.jobs.text import (
     checkpoint_lines,
@@ -20,7 +21,7 @@ from graders_engine.cli.jobs.text import (
 )
 from graders_engine.cli.parsing.command import Command, Group
 from graders_engine.cli.parsing.judge_options import CONFIG
-from graders_engine.cli.parsing.store import JOBS, PROJECT
+from graders_engine.cli.parsing.store import JOBS, PROJECT_OF_JOBS
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.jobs import states
@@ -53,9 +54,12 @@ def command() -> None:
     """
 
 
+command.add_command(page)
+
+
 @command.command("list", cls=Command, example="graders jobs list --jobs DIR")
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 @click.option(
     "--limit",
     metavar="N",
@@ -88,7 +92,7 @@ def list_(jobs: Path, project: str, limit: int, *, as_json: bool) -> None:
 @command.command("show", cls=Command, example="graders jobs show ftjob-68b1... --jobs DIR")
 @_ID
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 @_JSON
 def show(job_id: str, jobs: Path, project: str, *, as_json: bool) -> None:
     """Show a job: its settings, its curve, its checkpoints and its last events.
@@ -115,7 +119,7 @@ def show(job_id: str, jobs: Path, project: str, *, as_json: bool) -> None:
 @command.command("events", cls=Command, example="graders jobs events ftjob-68b1... --jobs DIR")
 @_ID
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 @click.option(
     "--follow", is_flag=True, help="Print new events until the job has ended, or is paused."
 )
@@ -158,7 +162,7 @@ def _events(store: Store, job_id: str, after: str | None = None) -> Iterator[Sto
 @command.command("pause", cls=Command, example="graders jobs pause ftjob-68b1... --jobs DIR")
 @_ID
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 def pause(job_id: str, jobs: Path, project: str) -> None:
     """Pause a job that is queued or running; a step that is trained just now is ended first."""
     _change(jobs, project, job_id, states.pause, "only a running or queued job can be paused.")
@@ -167,7 +171,7 @@ def pause(job_id: str, jobs: Path, project: str) -> None:
 @command.command("resume", cls=Command, example="graders jobs resume ftjob-68b1... --jobs DIR")
 @_ID
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 def resume(job_id: str, jobs: Path, project: str) -> None:
     """Let a paused job wait for its turn again, in the next server if there is none now."""
     _change(jobs, project, job_id, states.resume, "only a paused job can be resumed.")
@@ -176,7 +180,7 @@ def resume(job_id: str, jobs: Path, project: str) -> None:
 @command.command("cancel", cls=Command, example="graders jobs cancel ftjob-68b1... --jobs DIR")
 @_ID
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 def cancel(job_id: str, jobs: Path, project: str) -> None:
     """Stop a job for good; its checkpoints stay."""
     _change(jobs, project, job_id, states.cancel, "it has ended, and cannot be cancelled.")
@@ -208,7 +212,7 @@ def _change(
 @_ID
 @click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path))
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 @click.option(
     "--step",
     metavar="N",
@@ -258,7 +262,7 @@ def _config(path: Path | None) -> Config:
 @command.command("delete", cls=Command, example="graders jobs delete ftjob-68b1... --jobs DIR")
 @_ID
 @JOBS
-@PROJECT
+@PROJECT_OF_JOBS
 def delete(job_id: str, jobs: Path, project: str) -> None:
     """Delete a job that has ended, with its weights, checkpoints and events; its result files stay."""
     with opened(jobs) as store:

@@ -23,10 +23,17 @@ def _folder(text: str) -> Decorator:
 
 JOBS = _folder("Folder of `graders serve --jobs DIR`.")
 EVALS = _folder("Folder of `graders serve --jobs DIR`, or of `graders import evals --into DIR`.")
-PROJECT: Decorator = click.option(
-    "--project",
-    metavar="NAME",
-    default=DEFAULT_PROJECT,
-    show_default=True,
-    help="Whose evals and jobs: a project of graders.toml.",
-)
+
+
+def _project(what: str) -> Decorator:
+    return click.option(
+        "--project",
+        metavar="NAME",
+        default=DEFAULT_PROJECT,
+        show_default=True,
+        help=f"Whose {what}: a project of graders.toml.",
+    )
+
+
+PROJECT = _project("evals")
+PROJECT_OF_JOBS = _project("jobs")

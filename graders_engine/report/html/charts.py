@@ -141,7 +141,7 @@ def bar_chart(
         ),
         tuple(_x_ticks(places.ticks, end)),
         y_ticks,
-        _svg(end),
+        coordinate(end),
         histogram.single,
         " ".join(notes),
     )
@@ -162,15 +162,15 @@ class _Places:
         values = histogram.edges
         low, high = _axis_of(values)
         left, room = LEFT + _MAX_BAR_WIDTH / 2 + 4, end - LEFT - _MAX_BAR_WIDTH - 8
-        middles = [left + room * _share(value, low, high) for value in values]
+        middles = [left + room * share_of(value, low, high) for value in values]
         gap = min((after - before for before, after in pairwise(middles)), default=room)
         to_scale = gap >= _MIN_GAP
         if not to_scale:
             gap = room / (len(values) - 1)
             middles = [left + at * gap for at in range(len(values))]
         ticks = [(format_number(value), x) for value, x in zip(values, middles, strict=True)]
-        for value in _round_values(low, high) if to_scale else ():
-            x = left + room * _share(value, low, high)
+        for value in round_values(low, high) if to_scale else ():
+            x = left + room * share_of(value, low, high)
             if all(abs(x - other) >= _TICK_DISTANCE for _, other in ticks):
                 ticks.append((format_number(value), x))
         width = min(gap * 0.8, _MAX_BAR_WIDTH)
@@ -183,8 +183,8 @@ class _Places:
         width = step - min(2.0, step / 6)
         bars = [(LEFT + (at + 0.5) * step, width) for at in range(len(histogram.counts))]
         ticks = [
-            (format_number(value), LEFT + (end - LEFT) * _share(value, low, high))
-            for value in _round_values(low, high)
+            (format_number(value), LEFT + (end - LEFT) * share_of(value, low, high))
+            for value in round_values(low, high)
         ]
         return cls(bars, ticks)
 
@@ -197,12 +197,12 @@ def _axis_of(values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def _share(value: float, low: float, high: float) -> float:
+def share_of(value: float, low: float, high: float) -> float:
     """How far a value is from the lower to the upper end; halves, as the range itself may be infinite."""
     return (value / 2 - low / 2) / (high / 2 - low / 2) if low < high else 0.5
 
 
-def _round_values(low: float, high: float) -> list[float]:
+def round_values(low: float, high: float) -> list[float]:
     """Round numbers from one number to another, about six; both ends themselves if there are none."""
     step = round_up(high / 8 - low / 8)
     if low / step > 1e12 or high / step < -1e12 or low >= high:
@@ -222,7 +222,7 @@ def _linear_scale(highest: int) -> tuple[Callable[[int], float], tuple[Tick, ...
 
     marks = range(0, top + 1, step)
     return height_of, tuple(
-        Tick(_short(mark), _svg(AXIS - _PLOT_HEIGHT * mark / top)) for mark in marks
+        Tick(_short(mark), coordinate(AXIS - _PLOT_HEIGHT * mark / top)) for mark in marks
     )
 
 
@@ -238,7 +238,7 @@ def _root_scale(highest: int) -> tuple[Callable[[int], float], tuple[Tick, ...]]
             if mark <= highest and height_of(mark) - height_of(marks[-1]) >= _MARK_DISTANCE:
                 marks.append(mark)
     at = {mark: AXIS - (height_of(mark) if mark else 0) for mark in marks}
-    return height_of, tuple(Tick(_short(mark), _svg(at[mark])) for mark in marks)
+    return height_of, tuple(Tick(_short(mark), coordinate(at[mark])) for mark in marks)
 
 
 def _bar(
@@ -248,11 +248,11 @@ def _bar(
     return Rect(
         label,
         count,
-        x=_svg(middle - width / 2),
-        width=_svg(width),
-        y=_svg(AXIS - height),
-        height=_svg(height),
-        middle=_svg(middle),
+        x=coordinate(middle - width / 2),
+        width=coordinate(width),
+        y=coordinate(AXIS - height),
+        height=coordinate(height),
+        middle=coordinate(middle),
     )
 
 
@@ -260,7 +260,7 @@ def _top(bar: Rect, count: int, height_of: Callable[[int], float]) -> Rect:
     """The top of a bar, for so many of its rows."""
     below = height_of(bar.count - count) if bar.count > count else 0.0
     height = max(float(bar.height) - below, 1.0)
-    return replace(bar, count=count, height=_svg(height))
+    return replace(bar, count=count, height=coordinate(height))
 
 
 def _x_ticks(places: Sequence[tuple[str, float]], end: float) -> Iterator[Tick]:
@@ -272,8 +272,8 @@ def _x_ticks(places: Sequence[tuple[str, float]], end: float) -> Iterator[Tick]:
         if x - last_kept >= _TICK_DISTANCE and last - x >= _TICK_DISTANCE:
             is_minor = x - wide < _WIDE_TICK_DISTANCE or last - x < _WIDE_TICK_DISTANCE
             last_kept, wide = x, wide if is_minor else x
-            yield Tick(text, _svg(x), "middle", is_minor)
-    yield Tick(last_text, _svg(last), "end" if last > WIDTH - 12 else "middle")
+            yield Tick(text, coordinate(x), "middle", is_minor)
+    yield Tick(last_text, coordinate(last), "end" if last > WIDTH - 12 else "middle")
 
 
 def sparkline(histogram: Histogram) -> str:
@@ -283,8 +283,8 @@ def sparkline(histogram: Histogram) -> str:
     width = min(max(step - 1, 1.0), 10.0)
     bottom = SPARK_HEIGHT
     return "".join(
-        f"M{_svg(at * step + (step - width) / 2)} {bottom}v-{_svg(max((bottom - 2) * count / highest, 1))}"
-        f"h{_svg(width)}V{bottom}z"
+        f"M{coordinate(at * step + (step - width) / 2)} {bottom}"
+        f"v-{coordinate(max((bottom - 2) * count / highest, 1))}h{coordinate(width)}V{bottom}z"
         for at, count in enumerate(histogram.counts)
         if count
     )
@@ -296,7 +296,7 @@ def shares(counts: Mapping[str, int]) -> Iterator[Rect]:
     for label, count in counts.items():
         if count:
             width = WIDTH * count / total
-            yield Rect(label, count, x=_svg(x), width=_svg(max(width, 1.5)))
+            yield Rect(label, count, x=coordinate(x), width=coordinate(max(width, 1.5)))
             x += width
 
 
@@ -308,6 +308,6 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _svg(value: float) -> str:
+def coordinate(value: float) -> str:
     """A coordinate with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -44,7 +44,7 @@ def jobs_of(
         InvalidRequest: graders.toml cannot be read.
     """
     path = settings.judge_settings().config
-    config = Config() if path is None else read_config(Path(path))
+    config = config_of(settings)
     training, store = config.training, served.store
     _warn_of_paths(config)
     supervisor = Supervisor(
@@ -76,6 +76,16 @@ def _warn_of_paths(config: Config) -> None:
     ):
         if path and not Path(path).exists():
             _log.warning("graders.toml: [training] %s: there is no file %s", key, path)
+
+
+def config_of(settings: EngineSettings) -> Config:
+    """What graders.toml says.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+    """
+    path = settings.judge_settings().config
+    return Config() if path is None else read_config(Path(path))
 
 
 def _count_jobs(served: ServedStore, metrics: ServerMetrics) -> None:

@@ -17,6 +17,7 @@ from graders_engine.storage.unopened import jobs_in
 from graders_engine.view.findings.files import listed_report
 from graders_engine.view.folders.found import Describing, Filling
 from graders_engine.view.folders.found_files import META, FoundFiles, found, stored_run
+from graders_engine.view.folders.job_places import JobPlace, JobPlaces, job_of_store
 from graders_engine.view.folders.jobs import MAX_JOBS, jobs_json
 from graders_engine.view.folders.other_files import kind_of_file
 from graders_engine.view.folders.places import Places, unknown
@@ -50,6 +51,14 @@ class RunSource(Protocol):
 
         Raises:
             Refused: there is no such run.
+        """
+        ...
+
+    def job(self, job_id: str) -> JobPlace:
+        """Where a fine-tuning job is.
+
+        Raises:
+            Refused: there can be no such job.
         """
         ...
 
@@ -99,6 +108,7 @@ class FolderRuns:
 
     def __init__(self, places: Places) -> None:
         self._places, self._describe = places, Describing(Filling())
+        self._jobs = JobPlaces(places)
 
     def listing(self) -> dict[str, Any]:
         """What can be opened, the newest run first."""
@@ -131,6 +141,10 @@ class FolderRuns:
         """A run with its numbers."""
         path = self.results(run)
         return self._plain(self._describe(found(run, path, stored_run(self._places, path))))
+
+    def job(self, job_id: str) -> JobPlace:
+        """Where a fine-tuning job is."""
+        return self._jobs.find(job_id)
 
     def data_set(self, name: str) -> Path:
         """A data set by its name."""
@@ -215,6 +229,10 @@ class StoreRuns:
     def run_json(self, run: str) -> dict[str, Any]:
         """A run with its numbers."""
         return self._run_json(self._of(run))
+
+    def job(self, job_id: str) -> JobPlace:
+        """Where a fine-tuning job is."""
+        return job_of_store(self._store, self._project, job_id)
 
     def data_set(self, name: str) -> Path:
         """A server's page opens no data sets."""

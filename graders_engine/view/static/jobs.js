@@ -2,6 +2,7 @@
 
 import { count, h, number, replace, shown } from "./dom.js";
 import { progress, sentence, when } from "./listed.js";
+import { jobHref } from "./state.js";
 
 const WIDTH = 100;
 const HEIGHT = 22;
@@ -45,9 +46,11 @@ const statusOf = ({ status, step, of, error }) => [
 const line = (job) => {
   const cell = (label, className, ...content) => h("td", { role: "cell", class: className || null, "data-label": label }, content);
   const value = (found, step) => found !== null && [h("b", { title: step ? `Step ${count(step)}` : null }, number(found)), h("span", { class: "quiet small" }, job.metric)];
-  return h("tr", { role: "row", "data-job": job.id },
+  // A click anywhere on the line is one on its link.
+  const open = (event) => !event.target.closest("a") && !String(getSelection()) && event.currentTarget.querySelector("th a").click();
+  return h("tr", { role: "row", "data-job": job.id, on: { click: open } },
     h("th", { role: "rowheader", scope: "row" },
-      h("b", { dir: "auto" }, shown(job.name || job.id)), job.name && h("span", { class: "quiet small" }, ` ${job.id}`), statusOf(job)),
+      h("a", { href: jobHref(job.id), dir: "auto" }, shown(job.name || job.id)), job.name && h("span", { class: "quiet small" }, ` ${job.id}`), statusOf(job)),
     cell("Model", "model", h("bdi", {}, shown(job.model))),
     cell("Method", "", shown(job.method)),
     cell("Step", "number", (job.step > 0 || job.of !== null) && count(job.step), job.of !== null && ` of ${count(job.of)}`),

@@ -5,7 +5,7 @@ import { h, replace, shown, visible } from "./dom.js";
 import { makeKeys } from "./keys.js";
 import { compareHref, remember, remembered, runHref } from "./state.js";
 
-// [path, module, name of the page, its styles]; groups: run, row.
+// [path, module, name of the page, its styles]; groups: run, row; of a job's page: job.
 const PAGES = [
   [/^\/view\/?$/, "./runs.js", "Runs", ["lists"]],
   [/^\/view\/runs\/([^/]+)$/, "./overview.js", "Overview", ["report"]],
@@ -13,6 +13,7 @@ const PAGES = [
   [/^\/view\/runs\/([^/]+)\/rows\/([^/]+)$/, "./rowpage.js", "Row", ["rows"]],
   [/^\/view\/runs\/([^/]+)\/prompts$/, "./prompts.js", "Prompts", ["lists"]],
   [/^\/view\/runs\/([^/]+)\/playground$/, "./play.js", "Playground", ["rows", "play"]],
+  [/^\/view\/jobs\/(?<job>[^/]+)$/, "./job.js", "Job", ["report", "job"]],
   [/^\/view\/compare$/, "./compare.js", "Compare", ["report", "rows", "compare"]],
   [/^\/view\/preflight$/, "./preflight.js", "Preflight", ["report", "preflight"]],
   [/^\/view\/preflight\/row$/, "./preflightrow.js", "Row of a file", ["rows", "preflight"]],
@@ -38,9 +39,10 @@ const find = (url) => {
   for (const [path, module, name, styles] of PAGES) {
     const found = path.exec(url.pathname);
     if (!found) continue;
-    const [run = null, row = null] = found.slice(1).map((text) => decodeURIComponent(text));
+    const job = found.groups?.job ? decodeURIComponent(found.groups.job) : null;
+    const [run = null, row = null] = job ? [] : found.slice(1).map((text) => decodeURIComponent(text));
     const query = new URLSearchParams(url.search);
-    return { module, name, styles, run: run ?? query.get("b") ?? query.get("a"), row, query, path: url.pathname };
+    return { module, name, styles, job, run: run ?? query.get("b") ?? query.get("a"), row, query, path: url.pathname };
   }
   return null;
 };

@@ -5,6 +5,8 @@ const part = encodeURIComponent;
 export const runHref = (run, page = "", row = null) =>
   `/view/runs/${part(run)}${page && `/${page}`}${row === null ? "" : `/${part(row)}`}`;
 
+export const jobHref = (job) => `/view/jobs/${part(job)}`;
+
 // B is compared with A; one that is null is still to be chosen.
 export const compareHref = (a, b) => `/view/compare?${new URLSearchParams({ ...(a ? { a } : {}), ...(b ? { b } : {}) })}`;
 

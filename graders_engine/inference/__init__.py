@@ -1,0 +1,1 @@
+"""Models that answer: one process that holds a model, and what asks it."""

@@ -1,0 +1,1 @@
+"""The page of a job: what it reads, and what it says."""

@@ -1,0 +1,259 @@
+"""The rollouts of a job in numbers, and those to look at; what was read of the file is not read again."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+MOST = 5
+"""Of the best rollouts, of the worst, and of those without a reward, so many are picked."""
+_CHUNK = 1 << 20
+_TAIL = 512
+"""Bytes before the place that was read to; they are others if what was read has been written anew."""
+MAX_LINE_BYTES = 16 << 20
+"""A longer line is no rollout."""
+
+
+class _Line(msgspec.Struct, gc=False):
+    """What is read of each line; the rest of it is gone over."""
+
+    step: int
+    split: str
+    row: int
+    reward: float | None
+
+
+class Place(NamedTuple):
+    """Where a rollout stands in the file.
+
+    Attributes:
+        line: its number, from 1.
+        start: the offset of its first byte.
+        end: the offset behind its last byte.
+    """
+
+    line: int
+    start: int
+    end: int
+
+
+class Picked(NamedTuple):
+    """A rollout that was picked: its reward, its step, whose row it answers, and where it stands."""
+
+    reward: float | None
+    step: int
+    split: str
+    row: int
+    place: Place
+
+
+class _Extremes:
+    """The rollouts with the highest rewards, one a row; of equal ones the newest.
+
+    Args:
+        sign: -1 for the lowest rewards.
+    """
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._of_row: dict[tuple[str, int], Picked] = {}
+
+    def add(self, ordered: Iterable[_Line], picked: Callable[[_Line], Picked]) -> None:
+        """Take rollouts in that are newer than all before; the highest of their rewards comes first."""
+        seen: set[tuple[str, int]] = set()
+        for line in ordered:
+            row = (line.split, line.row)
+            if row in seen:
+                continue
+            lowest = min(map(self._rank, self._of_row.values()), default=None)
+            reward = self._sign * (line.reward or 0.0)
+            if len(self._of_row) == MOST and lowest is not None and reward < lowest[0]:
+                return
+            seen.add(row)
+            own = self._of_row.get(row)
+            if own is None or reward >= self._rank(own)[0]:
+                self._of_row[row] = picked(line)
+                if len(self._of_row) > MOST:
+                    del self._of_row[
+                        min(self._of_row, key=lambda one: self._rank(self._of_row[one]))
+                    ]
+            if len(seen) == MOST:  # what follows is behind all of these
+                return
+
+    def _rank(self, one: Picked) -> tuple[float, int]:
+        return self._sign * (one.reward or 0.0), one.place.line
+
+    @property
+    def found(self) -> list[Picked]:
+        """The rollouts, the most extreme first."""
+        return sorted(self._of_row.values(), key=self._rank, reverse=True)
+
+
+class Rollouts:
+    """The rollouts in a file that grows.
+
+    Args:
+        path: of the file, which need not be there.
+
+    Attributes:
+        counts: how many there are, by split.
+        unscored: how many of them have no reward, by split.
+        unreadable: lines that are no rollouts.
+        is_whole: whether the file was read to its end at the last look.
+        problem: why it cannot be read; empty if it can.
+        done: bytes that were read.
+        of: bytes of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._forget()
+
+    def _forget(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.unscored: Counter[str] = Counter()
+        self.unreadable = self.done = self.of = self._lines = 0
+        self.is_whole, self.problem = False, ""
+        self._tail = b""
+        self._best, self._worst = _Extremes(1), _Extremes(-1)
+        self._without: deque[Picked] = deque(maxlen=MOST)
+
+    def look(self, seconds: float | None = None) -> None:
+        """Read on, to the end of the file or for about so many seconds."""
+        end = None if seconds is None else monotonic() + seconds
+        try:
+            self._look(end)
+        except OSError as error:
+            self._forget()
+            self.is_whole = True
+            if not isinstance(error, FileNotFoundError):  # there is none before the first step
+                self.problem = f"The rollouts cannot be read: {error.strerror}."
+
+    def _look(self, end: float | None) -> None:
+        with _opened(self._path) as file:
+            self.of = os.fstat(file.fileno()).st_size
+            if not self._continues(file):
+                size = self.of
+                self._forget()
+                self.of = size
+            file.seek(self.done)
+            rest = b""
+            self.is_whole = False
+            while chunk := file.read(_CHUNK):
+                rest = self._take(rest + chunk)
+                if len(rest) > MAX_LINE_BYTES or (end is not None and monotonic() > end):
+                    break
+            else:
+                self.is_whole = True
+
+    def _continues(self, file: BinaryIO) -> bool:
+        """Whether the file still begins with what was read of it."""
+        if self.of < self.done:
+            return False
+        file.seek(self.done - len(self._tail))
+        return file.read(len(self._tail)) == self._tail
+
+    def _take(self, read: bytes) -> bytes:
+        """Take the whole lines in; what is left of the last one."""
+        cut = read.rfind(b"\n") + 1
+        if cut:
+            lines = _decoded(read[:cut])
+            self._add(lines, read[:cut])
+            self._lines += len(lines)
+            self.done += cut
+            self._tail = (self._tail + read[:cut])[-_TAIL:]
+        return read[cut:]
+
+    def _add(self, lines: Sequence[_Line | None], read: bytes) -> None:
+        found = [line for line in lines if line is not None]
+        self.unreadable += len(lines) - len(found)
+        numbers: dict[int, int] = {}
+        ends: list[int] = []
+
+        def picked(line: _Line) -> Picked:
+            if not ends:  # for the few that are picked only
+                numbers.update((id(line), number) for number, line in enumerate(lines))
+                whole = read.split(b"\n")
+                ends.extend(accumulate((len(one) + 1 for one in whole), initial=self.done))
+            number = numbers[id(line)]
+            place = Place(self._lines + number + 1, ends[number], ends[number + 1] - 1)
+            return Picked(line.reward, line.step, line.split, line.row, place)
+
+        self.counts.update(line.split for line in found)
+        scored = [line for line in found if line.reward is not None]
+        if len(scored) < len(found):
+            without = [line for line in found if line.reward is None]
+            self.unscored.update(line.split for line in without)
+            self._without.extend(map(picked, without[-MOST:]))
+        scored.sort(key=_reward)
+        self._best.add(reversed(scored), picked)
+        scored.sort(key=_reward, reverse=True)  # the order of equal ones stays
+        self._worst.add(reversed(scored), picked)
+
+    @property
+    def total(self) -> int:
+        """All rollouts."""
+        return self.counts.total()
+
+    @property
+    def best(self) -> list[Picked]:
+        """The rollouts with the highest rewards, one a row; of equal ones the newest."""
+        return self._best.found
+
+    @property
+    def worst(self) -> list[Picked]:
+        """Those with the lowest ones, in the same way; none that is among the best."""
+        best = {one.place for one in self.best}
+        return [one for one in self._worst.found if one.place not in best]
+
+    @property
+    def without(self) -> list[Picked]:
+        """The newest ones without a reward."""
+        return [*self._without][::-1]
+
+    def read(self, place: Place) -> bytes:
+        """The line of a rollout; empty if it is not there any more.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with _opened(self._path) as file:
+            file.seek(place.start)
+            return file.read(place.end - place.start)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file for reading, but no link: a worker makes none."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def _reward(line: _Line) -> float:
+    return line.reward or 0.0
+
+
+_decoder = msgspec.json.Decoder(_Line)
+
+
+def _decoded(lines: bytes) -> Sequence[_Line | None]:
+    """Lines as rollouts; None for those that are none."""
+    try:
+        found = _decoder.decode_lines(lines)
+        if len(found) == lines.count(b"\n"):  # else there are empty ones
+            return found
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    return [_decoded_line(line) for line in lines.split(b"\n")[:-1]]
+
+
+def _decoded_line(line: bytes) -> _Line | None:
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
