@@ -82,8 +82,9 @@ class Answering:
             work = asyncio.wrap_future(self._thread.submit(self._answer, model, request, heard))
             work.add_done_callback(lambda _: heard.close())
             try:
-                async for chunk in heard:
-                    yield chunk
+                if request.stream:
+                    async for chunk in heard:
+                        yield chunk
                 answer = await self._result(work)
             finally:
                 heard.gone = True

@@ -8,6 +8,11 @@ from typing import Any, Literal, Protocol
 from graders_engine.inference.request import ChatRequest
 from graders_engine.inference.served import ServedModel
 
+GENERATORS = {
+    "transformers": "graders_engine.inference.generators.transformers_generator:TransformersGenerator",
+    "vllm": "graders_engine.inference.generators.vllm_generator:VLLMGenerator",
+}
+"""By the engine's name in graders.toml: what generates, as `MODULE:CLASS`."""
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 

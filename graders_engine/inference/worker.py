@@ -29,8 +29,7 @@ from graders_engine.inference import place
 from graders_engine.inference.answering import Answering, Ending
 from graders_engine.inference.errors import ModelBusy
 from graders_engine.inference.failures import as_json
-from graders_engine.inference.generator import Generator
-from graders_engine.inference.options import GENERATORS
+from graders_engine.inference.generator import GENERATORS, Generator
 from graders_engine.inference.request import read_chat
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import LOCKED
@@ -109,7 +108,9 @@ class Worker:
             loop.add_signal_handler(one, self._leaves.set)
         place_of_socket = Path(tempfile.mkdtemp(prefix="graders-"))
         address = place.Address(secrets.token_hex(8), str(place_of_socket / "s"))
-        runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
+        runner = web.AppRunner(
+            self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
         await runner.setup()
         try:
             await web.UnixSite(runner, address.socket).start()
@@ -158,6 +159,8 @@ class Worker:
         return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self._answering.broken:
+            self._leaves.set()
         if self._leaves.is_set():
             return web.Response(status=place.LEAVING)
         self._open += 1
