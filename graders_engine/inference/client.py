@@ -1,4 +1,4 @@
-"""Asks models that answer on this machine. The process that answers is started by whoever needs it first."""
+"""Asks models that answer on this machine; what answers is started where it is needed first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graders_engine.inference.errors import ModelBusy, ModelUnavailable
+from graders_engine.inference.errors import ModelBusy, ModelLost
 from graders_engine.inference.failures import raised_by
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address
@@ -53,7 +53,7 @@ class LocalModels:
         Raises:
             InvalidChat: the request cannot be honoured.
             ModelBusy: another attempt may succeed.
-            ModelUnavailable: the model cannot be loaded, or the process died.
+            ModelUnavailable: the model cannot be loaded; `ModelLost` if the process died.
         """
         whole = {
             key: value for key, value in body.items() if key not in ("stream", "stream_options")
@@ -71,7 +71,7 @@ class LocalModels:
         Raises:
             InvalidChat: the request cannot be honoured; before the first chunk.
             ModelBusy: another attempt may succeed.
-            ModelUnavailable: the model cannot be loaded, or the process died.
+            ModelUnavailable: the model cannot be loaded; `ModelLost` if the process died.
         """
         async with self._asked(model, {**body, "stream": True}) as response:
             with _losses():
@@ -85,7 +85,7 @@ class LocalModels:
                     if "error" in chunk:
                         raise raised_by(chunk)
                     yield chunk
-        raise ModelUnavailable(_LOST)
+        raise ModelLost(_LOST)
 
     @asynccontextmanager
     async def _asked(
@@ -124,7 +124,7 @@ class LocalModels:
         """The response of a process; None if it has ended, or is about to, before it took the request.
 
         Raises:
-            ModelUnavailable: it died.
+            ModelLost: it died.
         """
         import aiohttp
 
@@ -139,7 +139,7 @@ class LocalModels:
             response = await session.post(f"http://worker{ANSWERS}", data=body(), expect100=True)
         except (aiohttp.ClientError, OSError):
             if taken:
-                raise ModelUnavailable(_LOST) from None
+                raise ModelLost(_LOST) from None
             return None
         return None if response.status == LEAVING else response
 
@@ -165,11 +165,11 @@ def _losses() -> Iterator[None]:
     """What reads a response.
 
     Raises:
-        ModelUnavailable: it is cut off.
+        ModelLost: it is cut off.
     """
     import aiohttp
 
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError):
-        raise ModelUnavailable(_LOST) from None
+        raise ModelLost(_LOST) from None

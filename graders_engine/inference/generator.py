@@ -21,7 +21,7 @@ class Choice:
     """One answer.
 
     Attributes:
-        text: what it says; None where it calls tools without a word.
+        text: what it says; None where it is calls of tools alone.
         tool_calls: as on the wire.
         finish_reason: why it ends.
         tokens: how many were generated for it.

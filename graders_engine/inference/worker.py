@@ -37,7 +37,7 @@ from graders_engine.storage.lock import ProcessLock
 
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
-_LOOK_S = 0.25
+_INTERVAL_S = 0.25
 _END_S = 5.0
 """How long answers that have begun may take to be sent when the process ends."""
 _MAX_BODY = 64 << 20
@@ -128,7 +128,7 @@ class Worker:
     async def _until_the_end(self, address: place.Address) -> None:
         while not self._is_over(address):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaves.wait(), _LOOK_S)
+                await asyncio.wait_for(self._leaves.wait(), _INTERVAL_S)
 
     def _is_over(self, address: place.Address) -> bool:
         if self._open:
@@ -144,7 +144,7 @@ class Worker:
         """Answer what is open."""
         self._answering.end()
         until = time.monotonic() + _END_S
-        await asyncio.sleep(_LOOK_S)  # those who connected just now send their requests
+        await asyncio.sleep(_INTERVAL_S)  # those who connected just now send their requests
         while self._open and time.monotonic() < until:
             await asyncio.sleep(0.02)
 
