@@ -155,7 +155,8 @@ def test_what_cannot_be_honoured_is_refused_with_its_param(
 
 
 def test_a_body_that_is_no_object_is_refused() -> None:
-    for body in (None, [], "x"):
+    bodies: tuple[Any, ...] = (None, [], "x")
+    for body in bodies:
         with pytest.raises(InvalidChat):
             read_chat(body)
 
