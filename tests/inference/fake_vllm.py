@@ -1,4 +1,4 @@
-"""What stands in for vLLM: a package whose server knows the requests that are sent to it, and counts words."""
+"""What stands in for vLLM: a package whose server takes the requests that are sent, and counts words."""
 
 from __future__ import annotations
 
