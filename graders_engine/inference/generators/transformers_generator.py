@@ -191,12 +191,11 @@ class _Loaded:
 
     def _at_once(self, tokens: int) -> int:
         """How many answers are generated together, by what their keys and values take."""
-        heads = self._config.num_attention_heads
-        size = getattr(self._config, "head_dim", None) or self._config.hidden_size // heads
-        pairs = self._config.num_hidden_layers * (
-            getattr(self._config, "num_key_value_heads", None) or heads
-        )
-        row = 2 * pairs * size * tokens * self._weights.dtype.itemsize
+        config = self._config
+        heads = getattr(config, "num_attention_heads", None) or 1
+        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kept = getattr(config, "num_key_value_heads", None) or heads
+        row = 2 * config.num_hidden_layers * kept * size * tokens * self._weights.dtype.itemsize
         memory = device_memory(self._weights.device)
         return max(1, memory // _MEMORY_SHARE // int(row))
 
