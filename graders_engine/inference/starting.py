@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 from graders_engine.inference.environment import environment
 from graders_engine.inference.errors import ModelUnavailable
@@ -21,6 +23,7 @@ START_S = 60.0
 """How long is waited until it listens; it does before it loads anything."""
 _POLL_S = 0.02
 _LOG_CHARS = 2_000
+_LONGEST_LOG = 1 << 20
 _WORKER = "graders_engine.inference.worker"
 
 
@@ -35,6 +38,8 @@ class Starter:
     def __init__(self, folder: Path, options: InferenceOptions) -> None:
         self._folder, self._options = folder.absolute(), options
         self._started: subprocess.Popen[bytes] | None = None
+        self._has_begun = False
+        self._looking = threading.Lock()
 
     @property
     def folder(self) -> Path:
@@ -58,6 +63,7 @@ class Starter:
             await asyncio.to_thread(self._look)
             found = address_in(self._folder)
             if found is not None and found != lost:
+                self._has_begun = True
                 return found
             await asyncio.sleep(_POLL_S)
         raise ModelUnavailable(
@@ -65,17 +71,21 @@ class Starter:
         )
 
     def _look(self) -> None:
-        """Start a process if none lives.
+        """Start a process if none lives; one thread at a time.
 
         Raises:
-            ModelUnavailable: one that was started has died.
+            ModelUnavailable: one that was started has died before it answered anything.
         """
+        with self._looking:
+            self._look_alone()
+
+    def _look_alone(self) -> None:
         if self._started is not None:
             code = self._started.poll()
             if code is None:
                 return
             self._started = None
-            if code not in (0, LOCKED):
+            if code not in (0, LOCKED) and not self._has_begun:
                 raise ModelUnavailable(f"The process that answers cannot start.{self._log()}")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = ProcessLock(self._folder / LOCK)
@@ -85,25 +95,34 @@ class Starter:
             self._start()
 
     def _start(self) -> None:
-        options = self._options
+        options, self._has_begun = self._options, False
         command = [
             options.python, "-P", "-m", _WORKER, str(self._folder),
             "--idle-s", str(options.idle_s),
             "--device", options.device,
             "--generator", options.generator,
         ]  # fmt: skip
-        log_file = os.open(self._folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        log_file = os.open(self._log_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            with os.fdopen(log_file, "wb") as log:
+            with os.fdopen(log_file, "ab") as log:
                 self._started = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
                     env=environment(), start_new_session=True,
                 )  # fmt: skip
+            # Else it would stay a zombie when it has ended.
+            Thread(target=self._started.wait, daemon=True, name="reaper").start()
         except OSError as error:
             raise ModelUnavailable(
                 f"The process that answers cannot be started: {options.python}: {error.strerror}. "
                 "[inference] or [training] in graders.toml names its Python."
             ) from None
+
+    def _log_path(self) -> Path:
+        """The log that a process adds to; a long one begins again."""
+        path = self._folder / LOG
+        if path.exists() and path.stat().st_size > _LONGEST_LOG:
+            path.unlink(missing_ok=True)
+        return path
 
     def _log(self) -> str:
         """A sentence with the end of the log."""
@@ -111,9 +130,3 @@ class Starter:
             text = (self._folder / LOG).read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
             return f" The end of its log: {text.strip() or '(empty)'}"
         return ""
-
-    def close(self) -> None:
-        """Leave the process to itself: it ends when it is idle."""
-        if self._started is not None and self._started.poll() is None:
-            self._started.returncode = 0  # else its object complains that nobody waited
-        self._started = None

@@ -29,8 +29,7 @@ from graders_engine.inference import place
 from graders_engine.inference.answering import Answering, Ending
 from graders_engine.inference.errors import ModelBusy
 from graders_engine.inference.failures import as_json
-from graders_engine.inference.generator import Generator
-from graders_engine.inference.options import GENERATORS
+from graders_engine.inference.generator import GENERATORS, Generator
 from graders_engine.inference.request import read_chat
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import LOCKED
@@ -38,7 +37,7 @@ from graders_engine.storage.lock import ProcessLock
 
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
-_LOOK_S = 0.25
+_INTERVAL_S = 0.25
 _END_S = 5.0
 """How long answers that have begun may take to be sent when the process ends."""
 _MAX_BODY = 64 << 20
@@ -72,10 +71,11 @@ def main(arguments: Sequence[str]) -> int:
 
     answering = Answering(given.folder, make)
     asyncio.run(Worker(given.folder, answering, given.idle_s).work())
-    if not answering.close():
+    if not answering.close() or "torch" in sys.modules:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # its thread is in the middle of what it does not leave
+        # Its thread is in the middle of what it does not leave; or it would take seconds to end by itself.
+        os._exit(0)
     return 0
 
 
@@ -109,7 +109,9 @@ class Worker:
             loop.add_signal_handler(one, self._leaves.set)
         place_of_socket = Path(tempfile.mkdtemp(prefix="graders-"))
         address = place.Address(secrets.token_hex(8), str(place_of_socket / "s"))
-        runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
+        runner = web.AppRunner(
+            self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
         await runner.setup()
         try:
             await web.UnixSite(runner, address.socket).start()
@@ -127,7 +129,7 @@ class Worker:
     async def _until_the_end(self, address: place.Address) -> None:
         while not self._is_over(address):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaves.wait(), _LOOK_S)
+                await asyncio.wait_for(self._leaves.wait(), _INTERVAL_S)
 
     def _is_over(self, address: place.Address) -> bool:
         if self._open:
@@ -143,13 +145,13 @@ class Worker:
         """Answer what is open."""
         self._answering.end()
         until = time.monotonic() + _END_S
-        await asyncio.sleep(_LOOK_S)  # those who connected just now send their requests
+        await asyncio.sleep(_INTERVAL_S)  # those who connected just now send their requests
         while self._open and time.monotonic() < until:
             await asyncio.sleep(0.02)
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=_MAX_BODY)
-        application.router.add_post(place.ANSWERS, self._answer)
+        application.router.add_post(place.ANSWERS, self._answer, expect_handler=_take)
         application.router.add_post(place.LEAVES, self._leave)
         return application
 
@@ -158,6 +160,8 @@ class Worker:
         return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self._answering.broken:
+            self._leaves.set()
         if self._leaves.is_set():
             return web.Response(status=place.LEAVING)
         self._open += 1
@@ -185,6 +189,14 @@ class Worker:
             return web.json_response(body, status=status)
         except Ending:
             return web.Response(status=place.LEAVING)
+
+
+async def _take(request: web.Request) -> web.StreamResponse | None:
+    """Say that a request is taken, unless its caller has gone already."""
+    if request.transport is None or request.transport.is_closing():
+        return web.Response()
+    request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
 
 
 async def _streamed(

@@ -117,14 +117,12 @@ class Chat:
 
     def _marked_text(self, text: str) -> str:
         if MARK in text:
-            raise BadRow("The row has the character U+FDD0, which is reserved for programs.")
+            raise BadRow("The character U+FDD0 is in it, which is reserved for programs.")
         parts, at = [], 0
         while found := self._found.search(text, at):
             token = found[0]
             if token in self._refused:
-                raise BadRow(
-                    f"The row has the text {token}, which is a special token of the model."
-                )
+                raise BadRow(f"The text {token} is in it, which is a special token of the model.")
             # What is left of it may begin another one.
             parts.append(text[at : found.start() + 1])
             at = found.start() + 1

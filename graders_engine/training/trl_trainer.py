@@ -121,7 +121,7 @@ class _Ready:
         self.rows = _rows_of(spec)
         self.chat = Chat(base_model.load_tokenizer(spec.model_path), trl_setup.template_options(spec))
         self.grammar = grammar_for(self.chat.tokenizer, spec.response_format)
-        most = base_model.room_of(spec)
+        most = base_model.room_of(spec.model_path)
         if spec.method == "reinforcement":
             most = _room_for_prompts(most, spec.max_completion_tokens)
         convert = _CONVERTED[spec.method]
