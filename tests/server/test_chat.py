@@ -18,7 +18,7 @@ from graders_engine.server.routes import PREFIXES
 from graders_engine.storage.store import Store
 from tests.inference.tuned import names_of, trained_job
 from tests.server.models_of import ADMIN, BASE, OTHER, OWN, WORDS, client_of, models_server, train
-from tests.server.serving import Server, eventually, raw_request
+from tests.server.serving import Answer, Server, eventually, raw_request
 
 CHAT = "/v1/chat/completions"
 KEY = {"authorization": f"Bearer {OWN}"}
@@ -59,6 +59,19 @@ def pieces_of(answer: bytes) -> list[Any]:
     return [text if text == "[DONE]" else json.loads(text) for text in texts]
 
 
+def line_of(server: Server, answer: Answer) -> dict[str, Any]:
+    """What the log says of a request; it is written behind the answer."""
+    found: list[dict[str, Any]] = []
+
+    def is_there() -> bool:
+        wanted = answer.headers["x-request-id"]
+        found[:] = [line for line in server.log if line.get("request_id") == wanted]
+        return bool(found)
+
+    assert eventually(is_there)
+    return found[0]
+
+
 def test_base_models_tuned_models_and_checkpoints_answer(shared: Server) -> None:
     client = client_of(shared, OWN)
     model, first, last = names_of(train(shared))
@@ -81,7 +94,7 @@ def test_base_models_tuned_models_and_checkpoints_answer(shared: Server) -> None
 def test_an_answer_comes_in_pieces_with_its_usage_where_that_is_asked_for(shared: Server) -> None:
     client = client_of(shared, OWN)
     for options, usages in (({"include_usage": True}, 1), ({"include_usage": False}, 0), (None, 0)):
-        sent = body(stream=True, **({} if options is None else {"stream_options": options}))
+        sent = body(stream=True, stream_options=options)
         pieces = list(client.chat.completions.create(**sent))
         text = "".join(one.choices[0].delta.content or "" for one in pieces if one.choices)
         assert text == WORDS
@@ -312,11 +325,10 @@ def test_a_model_that_dies_is_an_error_and_the_next_request_is_answered(shared: 
     with pytest.raises(openai.InternalServerError) as died:
         create(**saying("die"))
     assert (died.value.status_code, died.value.code) == (503, "model_lost")
-    heard = []
+    pieces = create(**saying("die"), stream=True)
+    assert next(pieces).choices[0].delta.content == "Half of"
     with pytest.raises(openai.APIError, match="died before the answer was whole") as broken:
-        for piece in create(**saying("die"), stream=True):
-            heard.append(piece.choices[0].delta.content)
-    assert heard
+        next(pieces)
     assert broken.value.code == "model_lost"
     assert text_of(create(**body())) == WORDS
 
@@ -327,7 +339,7 @@ def test_a_stream_that_breaks_does_not_end_as_a_whole_one(shared: Server) -> Non
     assert answer.status == 200
     assert "[DONE]" not in pieces
     assert pieces[-1]["error"]["code"] == "model_lost"
-    assert shared.log[-1]["error"] == "model_lost"
+    assert line_of(shared, answer)["error"] == "model_lost"
 
 
 def test_a_model_that_cannot_be_loaded_is_500_and_not_asked_again(shared: Server) -> None:
@@ -368,8 +380,8 @@ def test_logs_and_metrics_have_names_and_tokens_and_no_contents(shared: Server) 
 
     before = counted()
     for stream in (False, True):
-        shared.ask("POST", CHAT, {**saying(SECRET), "stream": stream, "user": SECRET}, KEY)
-        line = shared.log[-1]
+        sent = {**saying(SECRET), "stream": stream, "user": SECRET}
+        line = line_of(shared, shared.ask("POST", CHAT, sent, KEY))
         assert (line["model"], line["status"]) == (BASE, 200)
         assert (line["prompt_tokens"], line["completion_tokens"]) == (5, 9)
     assert counted() == (before[0] + 10, before[1] + 18)
