@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -102,14 +102,14 @@ class ChatHandler:
         """Send the pieces of an answer. An error after the first one is a piece, and the last one."""
         # The last piece counts the tokens, whether the client wants to see it or not.
         counted = {**body, "stream_options": {"include_usage": True}}
-        pieces = cast(AsyncGenerator[dict[str, Any]], self._context.models.stream(model, counted))
+        pieces = self._context.models.stream(model, counted)
         async with aclosing(pieces):
             try:
                 async for piece in pieces:
                     if usage := piece.get("usage"):
                         self._count(exchange, usage)
-                    if shown := _shown(piece, with_usage=request.include_usage):
-                        await _send(exchange, encoded(shown))
+                    if wanted := _wanted(piece, with_usage=request.include_usage):
+                        await _send(exchange, encoded(wanted))
             except Exception as error:
                 refused = refused_of(error) or refusal(error)
                 if refused is None or not exchange.started:
@@ -125,7 +125,7 @@ class ChatHandler:
             exchange.log_fields[f"{kind}_tokens"] = count
 
 
-def _shown(piece: dict[str, Any], *, with_usage: bool) -> dict[str, Any] | None:
+def _wanted(piece: dict[str, Any], *, with_usage: bool) -> dict[str, Any] | None:
     """A piece as the client wants it; None for one that it does not want."""
     if with_usage:
         return piece
