@@ -1,4 +1,4 @@
-"""What the page of a fine-tuning job needs of a store, whoever wrote it: the job, and events since a look."""
+"""What the page of a fine-tuning job needs of a store, which may be anybody's: the job and its new events."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ import msgspec
 
 MOST, MOST_WITHOUT = 5, 3
 """Of the best and the worst rollouts, and of those without a reward, so many are picked."""
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 _TAIL = 512
-"""Bytes before the place that was read to; they are others if what was read has been written anew."""
+"""Bytes before the place that was read to; they are others if the file is another one."""
 MAX_LINE_BYTES = 16 << 20
 """A longer line is no rollout."""
 
@@ -30,7 +30,7 @@ class _Line(msgspec.Struct, gc=False):
     reward: float | None
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a rollout stands in the file.
 
     Attributes:
@@ -51,7 +51,7 @@ class Picked(NamedTuple):
     step: int
     split: str
     row: int
-    place: Place
+    position: Position
 
 
 class _Extremes:
@@ -105,7 +105,7 @@ class _Extremes:
         return min(map(self._rank, self._of_row.values()))[0]
 
     def _rank(self, one: Picked) -> tuple[float, int]:
-        return self._sign * (one.reward or 0.0), one.place.line
+        return self._sign * (one.reward or 0.0), one.position.line
 
     @property
     def found(self) -> list[Picked]:
@@ -163,7 +163,7 @@ class Rollouts:
             file.seek(self.done)
             rest = b""
             self.is_whole = False
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(CHUNK):
                 rest = self._take(rest + chunk)
                 if len(rest) > MAX_LINE_BYTES or (end is not None and monotonic() > end):
                     break
@@ -203,8 +203,8 @@ class Rollouts:
             extremes.add(new, rewards, lambda number: self._picked(*scored[number]))
 
     def _picked(self, at: int, line: _Line) -> Picked:
-        place = Place(self._lines + at + 1, self.done, at)
-        return Picked(line.reward, line.step, line.split, line.row, place)
+        position = Position(self._lines + at + 1, self.done, at)
+        return Picked(line.reward, line.step, line.split, line.row, position)
 
     @property
     def total(self) -> int:
@@ -219,23 +219,23 @@ class Rollouts:
     @property
     def worst(self) -> list[Picked]:
         """Those with the lowest ones, in the same way; none that is among the best."""
-        best = {one.place for one in self.best}
-        return [one for one in self._worst.found if one.place not in best]
+        best = {one.position for one in self.best}
+        return [one for one in self._worst.found if one.position not in best]
 
     @property
     def without(self) -> list[Picked]:
         """The newest ones without a reward."""
         return [*self._without][::-1]
 
-    def read(self, place: Place) -> bytes:
+    def read(self, position: Position) -> bytes:
         """The line of a rollout; empty if it is not there any more.
 
         Raises:
             OSError: it cannot be read.
         """
         with _opened(self._path) as file:
-            file.seek(place.start)
-            for _ in range(place.behind):
+            file.seek(position.start)
+            for _ in range(position.behind):
                 file.readline()
             return file.readline(MAX_LINE_BYTES)
 

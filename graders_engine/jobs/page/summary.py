@@ -63,12 +63,12 @@ _PARTS = {
 _WHOLE = "full_iteration"
 
 
-def summary_of(seen: Seen, written: str = "") -> JobSummary:
+def summary_of(seen: Seen, as_of: str = "") -> JobSummary:
     """What the page of a job says.
 
     Args:
         seen: what is known of it.
-        written: what is said of the moment, in a file.
+        as_of: what is said of the moment, in a file.
     """
     job, steps = seen.job, seen.steps
     return JobSummary(
@@ -109,7 +109,7 @@ def summary_of(seen: Seen, written: str = "") -> JobSummary:
         judge_tokens=[Line(model, format_count(n)) for model, n in sorted(steps.judges.items())][
             :_MOST_LINES
         ],
-        written=written,
+        as_of=as_of,
     )
 
 
@@ -177,7 +177,7 @@ def _left(seen: Seen) -> str:
     if job.status not in WORKING or job.estimated_finish is None:
         return ""
     left = job.estimated_finish - seen.now
-    if left < 1:  # its next step says it anew
+    if left < 1:  # its next step corrects it
         return ""
     coarse = float(round(left) if left < 90 else round(left / 60) * 60)
     until = _at(job.estimated_finish, "%H:%M UTC")

@@ -98,10 +98,11 @@ class JobWatch:
             job, self._steps, self._rollouts, explaining, (cards[:best], cards[best:worst], cards[worst:]),
             self._rows(job), now,
         )  # fmt: skip
-        written = ""
+        as_of = ""
         if to_file:
-            written = f"As of {moment(now)}; the job {'goes on' if job.finished_at is None else 'has ended'}."
-        return summary_of(seen, written)
+            state = "it has not ended" if job.finished_at is None else "it has ended"
+            as_of = f"The job as of {moment(now)}: {state}."
+        return summary_of(seen, as_of)
 
     def sections(self, summary: JobSummary, known: Collection[str] = ()) -> list[SectionHtml]:
         """The sections of the page.

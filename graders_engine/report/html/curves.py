@@ -210,6 +210,16 @@ def _point(steps: Sequence[int], values: Sequence[float]) -> Point:
     return Point(steps[0], steps[-1], min(max(mean, low), high), low, high)
 
 
+def _around(low: float, high: float) -> tuple[float, float]:
+    """Round ends of an axis around these; they may be infinite."""
+    if low == high:
+        room = abs(low) * 0.5 or 1.0
+        return low - room, high + room
+    first, second, *_ = round_values(low, high)
+    step = second - first
+    return math.floor(low / step) * step, math.ceil(high / step) * step
+
+
 class _Scale(NamedTuple):
     """Where steps and values stand in a chart."""
 
@@ -223,14 +233,7 @@ class _Scale(NamedTuple):
         """The scale for steps and values: values within 0 and 1 have these as the ends of their axis."""
         if low >= 0 and high <= 1 and high > 0.05:
             return cls(first, last, 0.0, 1.0)
-        if low == high:
-            room = abs(low) * 0.5 or 1.0
-            return cls(first, last, low - room, high + room)
-        ticks = round_values(low, high)
-        step = ticks[1] - ticks[0]
-        if not math.isfinite(step) or step <= 0:
-            return cls(first, last, low, high)
-        ends = math.floor(low / step) * step, math.ceil(high / step) * step
+        ends = _around(low, high)
         return cls(first, last, *(ends if all(map(math.isfinite, ends)) else (low, high)))
 
     def x(self, step: float) -> float:
