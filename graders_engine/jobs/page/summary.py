@@ -179,9 +179,9 @@ def _left(seen: Seen) -> str:
     left = job.estimated_finish - seen.now
     if left < 1:  # its next step corrects it
         return ""
-    coarse = float(round(left) if left < 90 else round(left / 60) * 60)
+    coarse = f"{left:.0f} s" if left < 90 else format_duration(round(left / 60) * 60.0)
     until = _at(job.estimated_finish, "%H:%M UTC")
-    return f"about {format_duration(coarse)} left, until {until}"
+    return f"about {coarse} left, until {until}"
 
 
 def _key_numbers(seen: Seen) -> Iterator[Line]:
