@@ -12,7 +12,7 @@ from graders_engine.storage.evals import as_json, assignments, columns_of, from_
 from graders_engine.storage.job_records import JobRecords, NewEvent, insert_event
 from graders_engine.storage.listed_jobs import ListedJob, listed_jobs
 from graders_engine.storage.pages import Found, Listing, Page
-from graders_engine.storage.watched_jobs import WatchedEvent, WatchedJob, events_since, watched_job
+from graders_engine.storage.watched_jobs import Watched, watched
 
 CHANGEABLE = (
     "wanted", "attempt", "reached", "finished_at", "spec", "error", "fine_tuned_model", "trained_tokens",
@@ -162,21 +162,18 @@ class Jobs(JobRecords):
             return list(listed_jobs(file, limit, project))
 
     def watch(
-        self, project: str, job_id: str, seq: int, each: Callable[[WatchedEvent], object]
-    ) -> WatchedJob | None:
-        """A job for its page, and its events since the last look; None if there is none in this project.
+        self, project: str, job_id: str, seq: int, each: Callable[[int, str | bytes], object]
+    ) -> Watched | None:
+        """A job for its page; None if there is none in this project.
 
         Args:
             project: whose it is.
             job_id: of the job.
-            seq: of the last event that is known; 0 for all.
-            each: called with each event after that, in their order.
+            seq: of the last event that is known; 0 for none.
+            each: called with the number and the data of each step after that, in their order.
         """
         with self._database.read() as file:
-            found = watched_job(file, job_id, project)
-            for event in events_since(file, job_id, seq) if found is not None else ():
-                each(event)
-        return found
+            return watched(file, job_id, seq, each, project)
 
     def state(self, job_id: str) -> JobState | None:
         """The state of a job of any project; None without the job."""

@@ -15,7 +15,7 @@ from graders_engine.storage.ids import is_name
 from graders_engine.storage.listed_jobs import ListedJob, listed_jobs
 from graders_engine.storage.listed_runs import COLUMNS, ListedRun, listed_run
 from graders_engine.storage.store import DATABASE
-from graders_engine.storage.watched_jobs import WatchedEvent, WatchedJob, events_since, watched_job
+from graders_engine.storage.watched_jobs import Watched, watched
 
 _MAX_BYTES = 64 << 20
 """So much is read of a database that somebody else may have made; also of one value of it."""
@@ -54,19 +54,25 @@ def jobs_in(folder: Path, limit: int) -> list[ListedJob]:
 
 
 def watched_in(
-    folder: Path, job_id: str, seq: int, each: Callable[[WatchedEvent], object]
-) -> WatchedJob | None:
-    """A job of the store in a folder for its page, and its events since the last look, as of `Jobs.watch`.
+    folder: Path, job_id: str, seq: int, each: Callable[[int, str | bytes], object]
+) -> Watched | None:
+    """A job of the store in a folder for its page, as of `Jobs.watch`.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
     with _opened(folder) as file:
         file.execute("BEGIN")
-        found = watched_job(file, job_id)
-        for event in events_since(file, job_id, seq) if found is not None else ():
-            each(event)
-    return found
+        return watched(file, job_id, seq, each)
+
+
+def has_job(folder: Path, job_id: str) -> bool:
+    """Whether the store in a folder has a job."""
+    try:
+        with _opened(folder) as file:
+            return file.execute("SELECT 1 FROM job WHERE id = ?", (job_id,)).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 @contextmanager

@@ -1,16 +1,18 @@
-"""What the page of a fine-tuning job needs of a store, whoever wrote it: the job, and events since a look."""
+"""What the page of a fine-tuning job needs of a store, which may be anybody's: the job and its new events."""
 
 from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graders_engine.language import strict_json
 
 MAX_CHECKPOINTS = 60
 """Checkpoints of a job that are read, the newest ones."""
+MAX_EVENTS = 12
+"""Events of a job that are read, the newest ones, and as many of those that are more than information."""
 _MAX_CHARS = 4_000
 """Characters of a text; what is longer is cut off."""
 _MAX_COUNT = 1 << 53
@@ -19,11 +21,20 @@ _JOB = """
     SELECT status, created_at, finished_at, estimated_finish, heartbeat, trained_tokens, fine_tuned_model,
     metadata, request, spec, error FROM job WHERE id = ? {project}
 """
-# Messages have no data that the page needs, but for the plan.
-_EVENTS = """
-    SELECT seq, level, type, message, step, created_at, once,
-    CASE WHEN type = 'metrics' OR once LIKE 'plan %' THEN data END
-    FROM event WHERE job_id = ? AND seq > ? ORDER BY seq
+_COUNTS = """
+    SELECT max(seq), count(*), sum(level IN ('warn', 'error')) FROM event WHERE job_id = ? AND seq > ?
+"""
+_METRICS = """
+    SELECT step, data FROM event WHERE job_id = ? AND seq > ? AND type = 'metrics' ORDER BY seq
+"""
+_LAST = f"""
+    SELECT level, message, created_at FROM event
+    WHERE job_id = ? {{only}} ORDER BY seq DESC LIMIT {MAX_EVENTS}
+"""  # noqa: S608 - only a number of this module
+_WARNINGS = "AND level IN ('warn', 'error')"
+_PLAN = """
+    SELECT data FROM event
+    WHERE job_id = ? AND once >= 'plan ' AND once < 'plan!' ORDER BY seq DESC LIMIT 1
 """
 _CHECKPOINTS = f"""
     SELECT step, name, metrics, resumable, final, created_at FROM checkpoint
@@ -32,25 +43,31 @@ _CHECKPOINTS = f"""
 
 
 class WatchedEvent(NamedTuple):
-    """An event of a job.
+    """An event of a job: info, warn or error; a sentence; and when it was, in seconds since 1970."""
 
-    Attributes:
-        seq: its place among all events.
-        level: info, warn or error.
-        message: a sentence.
-        created_at: seconds since 1970.
-        is_plan: whether its data say what the job is about to do.
-        step: of metrics; else None.
-        data: of metrics and of plans; else empty.
-    """
-
-    seq: int
     level: str
     message: str
     created_at: int
-    is_plan: bool
-    step: int | None
-    data: Mapping[str, Any]
+
+
+class NewEvents(NamedTuple):
+    """What has happened to a job since a look.
+
+    Attributes:
+        seq: of the last event; None if there is no new one.
+        new: how many there are.
+        warnings: how many of them are more than information.
+        last: the newest events of all, the newest first.
+        last_warnings: those of them that are more than information; empty if there is no new one.
+        plan: what the job is about to do; empty before that.
+    """
+
+    seq: int | None
+    new: int
+    warnings: int
+    last: Sequence[WatchedEvent]
+    last_warnings: Sequence[WatchedEvent]
+    plan: Mapping[str, Any]
 
 
 class WatchedCheckpoint(NamedTuple):
@@ -107,6 +124,29 @@ class WatchedJob(NamedTuple):
     checkpoints: Sequence[WatchedCheckpoint]
 
 
+class Watched(NamedTuple):
+    """A job, and what has happened to it since a look."""
+
+    job: WatchedJob
+    events: NewEvents
+
+
+def watched(
+    file: sqlite3.Connection,
+    job_id: str,
+    seq: int,
+    each: Callable[[int, str | bytes], object],
+    project: str | None = None,
+) -> Watched | None:
+    """A job and what has happened to it; as of `watched_job` and `events_since`.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    job = watched_job(file, job_id, project)
+    return None if job is None else Watched(job, events_since(file, job_id, seq, each))
+
+
 def watched_job(
     file: sqlite3.Connection, job_id: str, project: str | None = None
 ) -> WatchedJob | None:
@@ -125,7 +165,7 @@ def watched_job(
     if row is None:
         return None
     status, created_at, finished_at, estimated, heartbeat, tokens, tuned, *parts = row
-    metadata, request, spec, error = map(_mapping, parts)
+    metadata, request, spec, error = map(mapping_of, parts)
     kept = [_checkpoint(*one) for one in file.execute(_CHECKPOINTS, (job_id,))]
     return WatchedJob(
         job_id, _text(status), _count(created_at) or 0, _count(finished_at), _count(estimated),
@@ -133,29 +173,47 @@ def watched_job(
     )  # fmt: skip
 
 
-def events_since(file: sqlite3.Connection, job_id: str, seq: int) -> Iterator[WatchedEvent]:
-    """The events of a job after a place among all events, in their order.
+def events_since(
+    file: sqlite3.Connection,
+    job_id: str,
+    seq: int,
+    each: Callable[[int, str | bytes], object],
+) -> NewEvents:
+    """What has happened to a job after one of its events.
+
+    Args:
+        file: as for `watched_job`.
+        job_id: of the job.
+        seq: of the last event that is known; 0 for none.
+        each: called with the number and the data of each new step, in their order.
 
     Raises:
         sqlite3.Error: they cannot be read.
     """
-    for at, level, kind, message, step, created_at, once, data in file.execute(
-        _EVENTS, (job_id, seq)
-    ):
-        if isinstance(at, int):
-            is_metrics = kind == "metrics"
-            yield WatchedEvent(
-                at, _text(level), _text(message), _count(created_at) or 0,
-                not is_metrics and _text(once).startswith("plan "), _count(step) if is_metrics else None,
-                _mapping(data),
-            )  # fmt: skip
+    last, count, warnings = file.execute(_COUNTS, (job_id, seq)).fetchone()
+    if _count(count):
+        for step, data in file.execute(_METRICS, (job_id, seq)):
+            if (number := _count(step)) is not None:
+                each(number, data if isinstance(data, str | bytes) else b"")
+    plan = file.execute(_PLAN, (job_id,)).fetchone()
+    return NewEvents(
+        _count(last), _count(count) or 0, _count(warnings) or 0, _last(file, job_id, ""),
+        _last(file, job_id, _WARNINGS) if warnings else (), {} if plan is None else mapping_of(plan[0]),
+    )  # fmt: skip
+
+
+def _last(file: sqlite3.Connection, job_id: str, only: str) -> list[WatchedEvent]:
+    rows = file.execute(_LAST.format(only=only), (job_id,))
+    return [
+        WatchedEvent(_text(level), _text(message), _count(at) or 0) for level, message, at in rows
+    ]
 
 
 def _checkpoint(
     step: Any, name: Any, metrics: Any, resumable: Any, final: Any, at: Any
 ) -> WatchedCheckpoint:
     return WatchedCheckpoint(
-        _count(step) or 0, _text(name), _mapping(metrics), resumable == 1, final == 1, _count(at) or 0
+        _count(step) or 0, _text(name), mapping_of(metrics), resumable == 1, final == 1, _count(at) or 0
     )  # fmt: skip
 
 
@@ -169,7 +227,7 @@ def number_of(value: Any) -> float | None:
         return None
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping_of(value: Any) -> Mapping[str, Any]:
     """A JSON object; an empty one in place of anything else."""
     if not isinstance(value, str | bytes):
         return {}

@@ -11,7 +11,7 @@ from graders_engine.view.comparing.routes import routes as compare_routes
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.findings.report import report_answer
 from graders_engine.view.findings.row import row_answer as preflight_row
-from graders_engine.view.job import JobPages
+from graders_engine.view.jobs.page import JobPages
 from graders_engine.view.lengths.figures import lengths_json
 from graders_engine.view.listing import export, rows_json
 from graders_engine.view.overview import Overviews

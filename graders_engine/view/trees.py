@@ -12,7 +12,7 @@ Tree = str | list[Any]
 """A text, or an element: [name, {attribute: value}, [trees]]."""
 ELEMENTS = frozenset(
     ("a", "article", "b", "caption", "code", "dd", "del", "desc", "details", "div", "dl", "dt", "em",
-     "figcaption", "figure", "g", "h2", "h3", "i", "ins", "kbd", "li", "line", "ol", "p", "path", "pre",
+     "figcaption", "figure", "g", "h2", "h3", "h4", "i", "ins", "kbd", "li", "line", "ol", "p", "path", "pre",
      "rect", "section", "small", "span", "strong", "summary", "svg", "table", "tbody", "td", "text", "th",
      "thead", "title", "tr", "ul")
 )  # fmt: skip

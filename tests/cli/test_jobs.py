@@ -255,3 +255,25 @@ def test_a_project_is_asked_for_by_what_the_command_is_about() -> None:
     for words, what in ((("jobs", "list"), "jobs"), (("evals", "list"), "evals")):
         printed = " ".join(help_of(words).split())
         assert f"--project NAME Whose {what}: a project of graders.toml" in printed
+
+
+def test_a_page_is_written_without_a_server_and_onto_nothing_else(
+    made: Bench, done: StoredJob, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    assert run(made.folder, "page", done.id[:10], "--out", str(page)) == f"page in {page}\n"
+    text = page.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert f"Step <b>{STEPS}</b> of <b>{STEPS}</b>" in text
+    run(made.folder, "page", done.id, "--out", str(page))  # a page is replaced
+    assert run(made.folder, "page", done.id, "--out", "-").startswith("<!doctype html>")
+    page.write_text("mine")
+    for target, why in ((page, "is not a page"), (tmp_path / "page.txt", "ends in .html")):
+        assert why in run(
+            made.folder, "page", done.id, "--out", str(target), code=2 - (target == page)
+        )
+    assert page.read_text() == "mine"
+    assert "no job 'ftjob-x'" in run(made.folder, "page", "ftjob-x", code=2)
+    assert "of the project other" in run(made.folder, "page", done.id, "--project", "other", code=2)
+    run(made.folder, "page", done.id)
+    (made.folder.parent / f"{done.id}.html").unlink()  # where the command was run

@@ -1,4 +1,4 @@
-"""Reinforcement jobs whose rollouts are graded as those of a trainer are, without a model: answers are given."""
+"""Reinforcement jobs whose rollouts are graded as those of a trainer; the answers are no model's."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ class GradedJob:
     def __post_init__(self) -> None:
         self.draw = random.Random(5)  # noqa: S311 - no secret
         self.given = list(self.rows or ROWS)
-        self.id = self.bench.job(status="running", steps=self.steps, grader=dict(self.grader or GRADER))
+        self.id = self.bench.job(
+            status="running", steps=self.steps, grader=dict(self.grader or GRADER)
+        )
         jobs = self.bench.store.jobs
         made = self.bench.job_of(self.id)
         values = {
@@ -101,7 +103,9 @@ class GradedJob:
         self.folder = self.bench.place(self.id)
         self.folder.mkdir(parents=True)
         self.valid = self.given[: max(1, len(self.given) // 2)]
-        (self.folder / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.valid))
+        (self.folder / "validation.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in self.valid)
+        )
         spec = {**made.spec, "hyperparameters": values, "validation_file": "validation.jsonl"}
         self.spec = msgspec.convert(spec, JobSpec)
         request = self.request or {
@@ -113,9 +117,13 @@ class GradedJob:
         self.rewards = Rewards(self.spec)
         job = self.bench.job_of(self.id)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.report = JobReport(jobs, self.spec, self.folder, Checkpoints(jobs, job, self.folder), 0)
+        self.report = JobReport(
+            jobs, self.spec, self.folder, Checkpoints(jobs, job, self.folder), 0
+        )
         self.report.plan(Plan(self.steps, len(self.given), "cpu", 99_008, self.batch * self.group))
-        (self.folder / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.valid))
+        (self.folder / "validation.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in self.valid)
+        )
         self.step = 0
 
     def work(self, steps: int) -> None:
@@ -131,15 +139,30 @@ class GradedJob:
             rows = [Row(number, row) for number, row in enumerate(self.valid, 1)]
             tallies["valid"] = self._graded(step, "valid", rows)
         self.report.rollouts([one for tally in tallies.values() for one in tally.rollouts])
-        seconds = {"sampling": 2.0, "grading": 0.25, "training": 1.0, "eval": 0.5 * ("valid" in tallies)}
+        seconds = {
+            "sampling": 2.0,
+            "grading": 0.25,
+            "training": 1.0,
+            "eval": 0.5 * ("valid" in tallies),
+        }
         seconds["full_iteration"] = sum(seconds.values())
-        groups = [tallies["train"].rollouts[at : at + self.group] for at in range(0, self.batch * self.group, self.group)]
+        groups = [
+            tallies["train"].rollouts[at : at + self.group]
+            for at in range(0, self.batch * self.group, self.group)
+        ]
         same = sum(len({one.reward for one in group}) == 1 for group in groups) / len(groups)
         graders = {"": str(self.spec.grader and self.spec.grader["name"])}
-        graders |= {key: part["name"] for key, part in ((self.spec.grader or {}).get("graders") or {}).items()}
+        graders |= {
+            key: part["name"]
+            for key, part in ((self.spec.grader or {}).get("graders") or {}).items()
+        }
         data = step_data(graders, tallies, seconds, {"frac_zero_std": same, "clipped_ratio": 0.0})
         train = _mean(tallies["train"])
-        valid = _mean(tallies["valid"]) if "valid" in tallies and not tallies["valid"].has_outage else {}
+        valid = (
+            _mean(tallies["valid"])
+            if "valid" in tallies and not tallies["valid"].has_outage
+            else {}
+        )
         if valid:
             valid["parse_error_mean"] = tallies["valid"].flag_mean(Flag.SAMPLE_PARSE)
         self.report.step(StepReport(step, {"loss": 0.0, **train}, valid, 640 * step, data))

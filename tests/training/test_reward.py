@@ -71,6 +71,7 @@ def test_what_the_model_is_to_blame_for_is_served_and_counted_by_grader_and_flag
     data = step_data(names, {"train": tally, "valid": tally}, {}, {})
     assert data["full_valid_mean_parse_error"] == 0.5
     assert data["full_valid_mean_reward"] == data["train_mean_reward"] == 0.25
+    assert data["local"]["train_blames"] == {"sample": 1}
     by_name = {one["name"]: one for one in data["errors"]["graders"]}
     assert by_name["a_check"]["train_sample_parse_count"] == 1
     assert by_name["a_check"]["train_sample_parse_mean"] == 0.5

@@ -16,6 +16,11 @@ from typing import Any
 from tests.report.browser import TIMEOUT_S, Page, find_browser, open_browser
 
 BROWSER = find_browser()
+AXE = "axe-core@4.14.1"
+FAULTS = """axe.run(document, {resultTypes: ["violations"]}).then(({violations}) =>
+  violations.filter(({impact}) => impact === "serious" || impact === "critical").flatMap(({id, nodes}) =>
+    nodes.map(({html, any}) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`)))"""
+"""What axe finds that cannot be read or reached by all."""
 
 
 @contextmanager

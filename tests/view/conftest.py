@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from graders_engine import Engine
 from graders_engine.dataset.scoring.score import score_file
 from tests.view import hostile_rows
 from tests.view.asking import Page
+from tests.view.browsing import AXE
 
 INVOICE: dict[str, Any] = {
     "type": "multi",
@@ -88,3 +91,21 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     base = tmp_path_factory.mktemp("hostile")
     hostile_rows.write(base)
     return Page(base)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, which finds what cannot be read or reached."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not on this machine")
+    folder = tmp_path_factory.mktemp("axe")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm's registry did not answer")
+    source = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.is_file():
+        pytest.skip(f"npm could not install {AXE}: {done.stderr.strip()[-300:]}")
+    return source.read_text(encoding="utf-8")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.view.browsing import BROWSER, Tab, browsing
+from tests.view.browsing import BROWSER, FAULTS, Tab, browsing
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
-AXE = "axe-core@4.14.1"
 RUN = "runs/sub%2Frun.jsonl"
 PAGES = {
     "runs": ("", "document.querySelector('.mean-cell b')"),
@@ -22,9 +19,6 @@ PAGES = {
     "a row's own page": (f"{RUN}/rows/1%232", "document.querySelector('.part')"),
     "prompts": (f"{RUN}/prompts", "document.querySelector('.square')"),
 }
-FAULTS = """axe.run(document, {resultTypes: ["violations"]}).then(({violations}) =>
-  violations.filter(({impact}) => impact === "serious" || impact === "critical").flatMap(({id, nodes}) =>
-    nodes.map(({html, any}) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`)))"""
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +28,6 @@ def tab(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]
         opened.start()
         opened.until("document.querySelector('.mean-cell b')")
         yield opened
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, which finds what cannot be read or reached."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not on this machine")
-    folder = tmp_path_factory.mktemp("axe")
-    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm's registry did not answer")
-    source = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not source.is_file():
-        pytest.skip(f"npm could not install {AXE}: {done.stderr.strip()[-300:]}")
-    return source.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES)

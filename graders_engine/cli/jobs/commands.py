@@ -54,9 +54,6 @@ def command() -> None:
     """
 
 
-command.add_command(page)
-
-
 @command.command("list", cls=Command, example="graders jobs list --jobs DIR")
 @JOBS
 @PROJECT_OF_JOBS
@@ -204,6 +201,9 @@ def _change(
         if job.status == "queued" and not is_served(store):
             lines.append(f"No server has {jobs}: the next `graders serve --jobs {jobs}` trains it.")
         print_lines(lines)
+
+
+command.add_command(page)
 
 
 @command.command(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graders_engine.jobs.page.steps import Steps
-from graders_engine.report.html.curves import Curves, Series, Value, curves
+from graders_engine.report.html.curves import Curves, Series, curves
 
 _NO_REWARD = "no reward, which is not a zero"
 _NO_VALUE = "no value"
+_ABOUT_0 = "About 0 whatever it learns: look at the rewards."
 _METRICS = {
     "reinforcement": (("loss", "Loss"),),
     "dpo": (
@@ -28,49 +29,34 @@ def curve_of(steps: Steps, *, has_rewards: bool) -> Curves | None:
     return _chart(steps, "loss", "Loss", _NO_VALUE)
 
 
-def charts_of(steps: Steps, method: str) -> list[Curves]:
+def charts_of(steps: Steps, method: str) -> Iterator[Curves]:
     """The charts of the other metrics."""
-    return [*_charts(steps, method)]
-
-
-def _charts(steps: Steps, method: str) -> Iterator[Curves]:
-    signal = [
-        Value(step, None if value is None else 1 - value)
-        for step, value in steps.series("frac_zero_std")
-    ]
-    clipped = [Value(*one) for one in steps.series("clipped_ratio")]
-    if method == "reinforcement":
-        found = curves(
-            "chart-signal", "Groups with a signal", [Series("share of groups", signal, "train")]
-        )
-        if found is not None:
-            yield found
+    has_rewards = method == "reinforcement"
+    if has_rewards and "frac_zero_std" in steps.known:
+        shares = [1 - share for share in steps.values["frac_zero_std"]]
+        yield from _local(steps, "chart-signal", "Groups with a signal", "share of groups", shares)
+    note = _ABOUT_0 if has_rewards else ""
     for name, title in _METRICS.get(method, _METRICS["supervised"]):
-        if (found := _chart(steps, name, title, _NO_VALUE)) is not None:
+        if (found := _chart(steps, name, title, _NO_VALUE, note)) is not None:
             yield found
-    if any(one.value for one in clipped):
-        found = curves(
-            "chart-clipped", "Answers cut off", [Series("share of answers", clipped, "train")]
-        )
-        if found is not None:
-            yield found
+    cut = steps.known.get("clipped_ratio")
+    if cut is not None and cut.high.value > 0:
+        shares = [*steps.values["clipped_ratio"]]
+        yield from _local(steps, "chart-cut-off", "Answers cut off", "share of answers", shares)
 
 
-def _chart(steps: Steps, metric: str, title: str, gap: str) -> Curves | None:
-    valid = {step: value for step, value in steps.series(f"valid_{metric}") if value is not None}
-    validated = (
-        [Value(step, valid.get(step)) for step in steps.validated]
-        if valid or metric == "reward_mean"
-        else []
-    )
-    train = (
-        [Value(*one) for one in steps.series(f"train_{metric}")]
-        if steps.has(f"train_{metric}") or validated
-        else []
-    )
-    return curves(
-        f"chart-{metric.replace('_', '-')}",
-        title,
-        [Series("train", train, "train"), Series("validation", validated, "valid", is_marked=True)],
-        gap,
-    )
+def _local(steps: Steps, id_: str, title: str, name: str, values: list[float]) -> Iterator[Curves]:
+    found = curves(id_, title, [Series(name, steps.numbers, values, "train")])
+    if found is not None:
+        yield found
+
+
+def _chart(steps: Steps, metric: str, title: str, gap: str, note: str = "") -> Curves | None:
+    """A metric of the training, and of the validations; those without a mean are gaps of rewards only."""
+    train, valid = f"train_{metric}", f"valid_{metric}"
+    series = []
+    if train in steps.known:
+        series.append(Series("train", steps.numbers, steps.values[train], "train"))
+    if valid in steps.known or metric == "reward_mean":
+        series.append(Series("validation", *steps.of_validations(valid), "valid", is_marked=True))
+    return curves(f"chart-{metric.replace('_', '-')}", title, series, gap, note)

@@ -68,24 +68,24 @@ class Explaining:
         made = {}
         for one in picked:
             try:
-                line = rollouts.read(one.place)
+                line = rollouts.read(one.position)
             except OSError:
                 line = b""
-            made[one.place.line, line] = self._made.get((one.place.line, line)) or self._card(
+            made[one.position.line, line] = self._made.get((one.position.line, line)) or self._card(
                 one, line
             )
         self._made = made
         return [*made.values()]
 
     def _card(self, picked: Picked, line: bytes) -> RolloutCard:
-        reward, step, split, row, place = picked
+        reward, step, split, row, position = picked
         found = _object(line)
         if found is None or len(line) > MAX_LINE_BYTES:
-            return RolloutCard(place.line, step, split, row, reward, problem=_GONE)
+            return RolloutCard(position.line, step, split, row, reward, problem=_GONE)
         item, sample = found.get("item"), found.get("sample")
         explanation, problem = self._explanation(picked, found)
         return RolloutCard(
-            place.line, step, split, row, reward, _text(item), _text(sample), explanation, problem
+            position.line, step, split, row, reward, _text(item), _text(sample), explanation, problem
         )  # fmt: skip
 
     def _explanation(
@@ -98,14 +98,14 @@ class Explaining:
         key = "model_sample" if isinstance(sample, str) else "sample"
         row = {"item": found.get("item"), key: sample}  # as it is graded while the job trains
         recorded = ResultLine(
-            picked.place.line, picked.reward, "failed" if picked.reward is None else "scored",
+            picked.position.line, picked.reward, "failed" if picked.reward is None else "scored",
             _converted(found.get("sub_rewards"), dict[str, float | None]),
             _converted(found.get("flags"), dict[str, str]), 0.0,
         )  # fmt: skip
         try:
             graded = graded_again(self.compiled, self._needs, row)
             explanation = explained(
-                self.compiled, row, picked.place.line, graded, recorded=recorded
+                self.compiled, row, picked.position.line, graded, recorded=recorded
             )
         except (GradersError, RecursionError, ValueError) as error:
             return None, without_paths(f"It cannot be explained: {error}")

@@ -22,7 +22,7 @@ def plan_lines(
     explaining: Explaining,
     valid_rows: int | None,
 ) -> Iterator[PlanLine]:
-    """The lines of the plan.
+    """The lines of the plan of which anything is known.
 
     Args:
         method: how the job trains.
@@ -32,6 +32,19 @@ def plan_lines(
         explaining: knows its grader.
         valid_rows: of the validation file; None if that is not known.
     """
+    for line in _lines(method, job, steps, rollouts, explaining, valid_rows):
+        if line.planned is not None or line.done:
+            yield line
+
+
+def _lines(
+    method: str,
+    job: WatchedJob,
+    steps: Steps,
+    rollouts: Rollouts,
+    explaining: Explaining,
+    valid_rows: int | None,
+) -> Iterator[PlanLine]:
     given = job.spec.get("hyperparameters")
     values = given if isinstance(given, dict) else {}
     done = steps.step

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-MOST = 5
-"""Of the best rollouts, of the worst, and of those without a reward, so many are picked."""
-_CHUNK = 1 << 20
+MOST, MOST_WITHOUT = 5, 3
+"""Of the best and the worst rollouts, and of those without a reward, so many are picked."""
+CHUNK = 1 << 20
 _TAIL = 512
-"""Bytes before the place that was read to; they are others if what was read has been written anew."""
+"""Bytes before the place that was read to; they are others if the file is another one."""
 MAX_LINE_BYTES = 16 << 20
 """A longer line is no rollout."""
 
@@ -30,18 +30,18 @@ class _Line(msgspec.Struct, gc=False):
     reward: float | None
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a rollout stands in the file.
 
     Attributes:
         line: its number, from 1.
-        start: the offset of its first byte.
-        end: the offset behind its last byte.
+        start: the offset of a line before it.
+        behind: how many lines behind that one it is.
     """
 
     line: int
     start: int
-    end: int
+    behind: int
 
 
 class Picked(NamedTuple):
@@ -51,7 +51,7 @@ class Picked(NamedTuple):
     step: int
     split: str
     row: int
-    place: Place
+    position: Position
 
 
 class _Extremes:
@@ -65,30 +65,47 @@ class _Extremes:
         self._sign = sign
         self._of_row: dict[tuple[str, int], Picked] = {}
 
-    def add(self, ordered: Iterable[_Line], picked: Callable[[_Line], Picked]) -> None:
-        """Take rollouts in that are newer than all before; the highest of their rewards comes first."""
+    def add(
+        self, new: Sequence[_Line], rewards: Sequence[float], picked: Callable[[int], Picked]
+    ) -> None:
+        """Take rollouts in that are newer than all before.
+
+        Args:
+            new: the rollouts.
+            rewards: of them, or the lowest number there is.
+            picked: makes what is kept of one, by its position.
+        """
+        least = self._least
+        order = [at for at in range(len(new) - 1, -1, -1) if rewards[at] >= least]
+        order.sort(key=rewards.__getitem__, reverse=True)  # equal ones stay in their order
         seen: set[tuple[str, int]] = set()
-        for line in ordered:
-            row = (line.split, line.row)
-            if row in seen:
-                continue
-            lowest = min(map(self._rank, self._of_row.values()), default=None)
-            reward = self._sign * (line.reward or 0.0)
-            if len(self._of_row) == MOST and lowest is not None and reward < lowest[0]:
-                return
-            seen.add(row)
-            own = self._of_row.get(row)
-            if own is None or reward >= self._rank(own)[0]:
-                self._of_row[row] = picked(line)
-                if len(self._of_row) > MOST:
-                    del self._of_row[
-                        min(self._of_row, key=lambda one: self._rank(self._of_row[one]))
-                    ]
-            if len(seen) == MOST:  # what follows is behind all of these
-                return
+        for at in order:
+            row = (new[at].split, new[at].row)
+            if row not in seen:
+                seen.add(row)
+                self._keep(row, rewards[at], at, picked)
+                if len(seen) == MOST:  # what follows is behind all of these
+                    return
+
+    def _keep(
+        self, row: tuple[str, int], rank: float, at: int, picked: Callable[[int], Picked]
+    ) -> None:
+        own = self._of_row.get(row)
+        if rank < (self._least if own is None else self._rank(own)[0]):
+            return
+        self._of_row[row] = picked(at)
+        if len(self._of_row) > MOST:
+            del self._of_row[min(self._of_row, key=lambda one: self._rank(self._of_row[one]))]
+
+    @property
+    def _least(self) -> float:
+        """The lowest rank that may be among them."""
+        if len(self._of_row) < MOST:
+            return -sys.float_info.max
+        return min(map(self._rank, self._of_row.values()))[0]
 
     def _rank(self, one: Picked) -> tuple[float, int]:
-        return self._sign * (one.reward or 0.0), one.place.line
+        return self._sign * (one.reward or 0.0), one.position.line
 
     @property
     def found(self) -> list[Picked]:
@@ -123,7 +140,7 @@ class Rollouts:
         self.is_whole, self.problem = False, ""
         self._tail = b""
         self._best, self._worst = _Extremes(1), _Extremes(-1)
-        self._without: deque[Picked] = deque(maxlen=MOST)
+        self._without: deque[Picked] = deque(maxlen=MOST_WITHOUT)
 
     def look(self, seconds: float | None = None) -> None:
         """Read on, to the end of the file or for about so many seconds."""
@@ -146,7 +163,7 @@ class Rollouts:
             file.seek(self.done)
             rest = b""
             self.is_whole = False
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(CHUNK):
                 rest = self._take(rest + chunk)
                 if len(rest) > MAX_LINE_BYTES or (end is not None and monotonic() > end):
                     break
@@ -165,37 +182,29 @@ class Rollouts:
         cut = read.rfind(b"\n") + 1
         if cut:
             lines = _decoded(read[:cut])
-            self._add(lines, read[:cut])
+            self._add(lines)
             self._lines += len(lines)
             self.done += cut
             self._tail = (self._tail + read[:cut])[-_TAIL:]
         return read[cut:]
 
-    def _add(self, lines: Sequence[_Line | None], read: bytes) -> None:
-        found = [line for line in lines if line is not None]
+    def _add(self, lines: Sequence[_Line | None]) -> None:
+        found = [(at, line) for at, line in enumerate(lines) if line is not None]
         self.unreadable += len(lines) - len(found)
-        numbers: dict[int, int] = {}
-        ends: list[int] = []
-
-        def picked(line: _Line) -> Picked:
-            if not ends:  # for the few that are picked only
-                numbers.update((id(line), number) for number, line in enumerate(lines))
-                whole = read.split(b"\n")
-                ends.extend(accumulate((len(one) + 1 for one in whole), initial=self.done))
-            number = numbers[id(line)]
-            place = Place(self._lines + number + 1, ends[number], ends[number + 1] - 1)
-            return Picked(line.reward, line.step, line.split, line.row, place)
-
-        self.counts.update(line.split for line in found)
-        scored = [line for line in found if line.reward is not None]
+        self.counts.update([line.split for _, line in found])
+        scored = [(at, line) for at, line in found if line.reward is not None]
         if len(scored) < len(found):
-            without = [line for line in found if line.reward is None]
-            self.unscored.update(line.split for line in without)
-            self._without.extend(map(picked, without[-MOST:]))
-        scored.sort(key=_reward)
-        self._best.add(reversed(scored), picked)
-        scored.sort(key=_reward, reverse=True)  # the order of equal ones stays
-        self._worst.add(reversed(scored), picked)
+            without = [(at, line) for at, line in found if line.reward is None]
+            self.unscored.update([line.split for _, line in without])
+            self._without.extend(self._picked(*one) for one in without[-MOST_WITHOUT:])
+        new = [line for _, line in scored]
+        for sign, extremes in ((1, self._best), (-1, self._worst)):
+            rewards = [sign * (line.reward or 0.0) for line in new]
+            extremes.add(new, rewards, lambda number: self._picked(*scored[number]))
+
+    def _picked(self, at: int, line: _Line) -> Picked:
+        position = Position(self._lines + at + 1, self.done, at)
+        return Picked(line.reward, line.step, line.split, line.row, position)
 
     @property
     def total(self) -> int:
@@ -210,32 +219,30 @@ class Rollouts:
     @property
     def worst(self) -> list[Picked]:
         """Those with the lowest ones, in the same way; none that is among the best."""
-        best = {one.place for one in self.best}
-        return [one for one in self._worst.found if one.place not in best]
+        best = {one.position for one in self.best}
+        return [one for one in self._worst.found if one.position not in best]
 
     @property
     def without(self) -> list[Picked]:
         """The newest ones without a reward."""
         return [*self._without][::-1]
 
-    def read(self, place: Place) -> bytes:
+    def read(self, position: Position) -> bytes:
         """The line of a rollout; empty if it is not there any more.
 
         Raises:
             OSError: it cannot be read.
         """
         with _opened(self._path) as file:
-            file.seek(place.start)
-            return file.read(place.end - place.start)
+            file.seek(position.start)
+            for _ in range(position.behind):
+                file.readline()
+            return file.readline(MAX_LINE_BYTES)
 
 
 def _opened(path: Path) -> BinaryIO:
     """A file for reading, but no link: a worker makes none."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-
-
-def _reward(line: _Line) -> float:
-    return line.reward or 0.0
 
 
 _decoder = msgspec.json.Decoder(_Line)

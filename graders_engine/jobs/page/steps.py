@@ -1,22 +1,19 @@
-"""The steps of a job in numbers, from its events: taken in once each, as they come."""
+"""The steps of a job in numbers, from its events: each is taken in once."""
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from math import isnan, nan
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import nan
 from typing import Any, NamedTuple
 
 from graders_engine.outcome import BLAMES
-from graders_engine.storage.watched_jobs import WatchedEvent, number_of
+from graders_engine.storage.watched_jobs import NewEvents, WatchedEvent, mapping_of, number_of
 
-LAST_EVENTS, LAST_WARNINGS = 12, 10
-"""Events that are kept: the newest of all, and the newest that are more than information."""
-_PREFIXES = ("train_", "valid_")
 METRICS = tuple(
-    f"{prefix}{name}"
-    for prefix in _PREFIXES
+    f"{split}_{name}"
+    for split in ("train", "valid")
     for name in (
         "reward_mean", "loss", "mean_token_accuracy", "preference_accuracy", "preference_margin",
     )
@@ -24,17 +21,27 @@ METRICS = tuple(
 """What is kept of each step by the names of checkpoints."""
 LOCAL = ("frac_zero_std", "clipped_ratio")
 """What is kept of `local` of each step."""
+_SPLITS = ("train", "valid")
 _MAX_NAMES = 200
-"""Different flags, graders or parts of a step that are told apart."""
+"""Different flags, graders or parts of a step that are kept apart."""
 _MAX_CHARS = 120
 _COUNT = "_count"
 
 
-class Value(NamedTuple):
-    """A value of a step; None where the step has none."""
+class At(NamedTuple):
+    """A value, and its step."""
 
     step: int
-    value: float | None
+    value: float
+
+
+class Known(NamedTuple):
+    """Of the values that a metric has: the first, the last, the lowest and the highest."""
+
+    first: At
+    last: At
+    low: At
+    high: At
 
 
 class FlagKey(NamedTuple):
@@ -49,104 +56,125 @@ class Steps:
     """The steps of a job, and its events.
 
     Attributes:
-        seq: of the last event that was taken in.
+        seq: of the last event that was taken in; 0 before the first.
         events: how many there were.
         warnings: how many of them are more than information.
-        last: the newest ones.
+        last: the newest ones, the newest first.
         last_warnings: the newest that are more than information.
         plan: what the job is about to do; empty before that.
-        numbers: the steps, in their order.
+        total: all steps; None if that is not known yet.
+        numbers: of the steps, in their order.
+        values: by metric, that of each step, or NaN.
+        known: of the metrics that have any value.
+        validated: the positions of steps with a validation, whether or not it has a mean.
         flags: how often each was raised.
         has_flags: whether any step says which flags were raised.
         blames: how many rollouts have no reward of their own, by (blame, split).
         has_blames: whether any step says it.
         seconds: of each part of the steps.
-        validated: the steps with a validation, whether or not it has a mean.
-        parts: of the sub-graders, the last mean rewards by (grader, split).
+        parts: of the sub-graders, the last mean rewards by (grader, split); None where there is none.
         judges: tokens of the judges by model.
     """
 
     def __init__(self) -> None:
         self.seq = self.events = self.warnings = 0
-        self.last: deque[WatchedEvent] = deque(maxlen=LAST_EVENTS)
-        self.last_warnings: deque[WatchedEvent] = deque(maxlen=LAST_WARNINGS)
+        self.last: Sequence[WatchedEvent] = ()
+        self.last_warnings: Sequence[WatchedEvent] = ()
         self.plan: Mapping[str, Any] = {}
         self.total: int | None = None
         self.numbers: array[int] = array("q")
-        self._values = {name: array("d") for name in (*METRICS, *LOCAL)}
+        self.values = {name: array("d") for name in (*METRICS, *LOCAL)}
+        self.known: dict[str, Known] = {}
+        self.validated: array[int] = array("q")
         self.flags: Counter[FlagKey] = Counter()
         self.blames: Counter[tuple[str, str]] = Counter()
         self.has_flags = self.has_blames = False
-        self.seconds: Counter[str] = Counter()
-        self.validated: array[int] = array("q")
-        self.parts: dict[tuple[str, str], Value] = {}
+        self.seconds: dict[str, float] = {}
+        self.parts: dict[tuple[str, str], float | None] = {}
         self.judges: Counter[str] = Counter()
 
-    def add(self, event: WatchedEvent) -> None:
-        """Take an event in."""
-        self.seq = event.seq
-        self.events += 1
-        kept = event._replace(data={})
-        self.last.append(kept)
-        if event.level != "info":
-            self.warnings += 1
-            self.last_warnings.append(kept)
-        if event.is_plan:
-            self.plan = event.data
-            self.total = _whole(event.data.get("total_steps")) or self.total
-        if event.step is not None and (not self.numbers or event.step > self.numbers[-1]):
-            self._add_step(event.step, event.data)
+    def happened(self, events: NewEvents) -> None:
+        """Take in what has happened, after its steps."""
+        self.seq = self.seq if events.seq is None else events.seq
+        self.events += events.new
+        self.warnings += events.warnings
+        self.last = events.last
+        self.last_warnings = events.last_warnings or self.last_warnings
+        self.plan = events.plan
+        self.total = self.total or _whole(events.plan.get("total_steps"))
 
-    def _add_step(self, step: int, data: Mapping[str, Any]) -> None:
+    def add(self, step: int, text: str | bytes) -> None:
+        """Take in a step, by the data of its event; one that is not behind the last is known already."""
+        if self.numbers and step <= self.numbers[-1]:
+            return
+        data = mapping_of(text)
+        local = _mapping(data.get("local"))
         self.numbers.append(step)
         self.total = _whole(data.get("total_steps")) or self.total
-        local = _mapping(data.get("local"))
-        for names, values in ((METRICS, data), (LOCAL, local)):
+        for names, found in ((METRICS, data), (LOCAL, local)):
             for name in names:
-                value = number_of(values.get(name))
-                self._values[name].append(nan if value is None else value)
+                self._add_value(name, step, found.get(name))
         if _has_validation(data, local):
-            self.validated.append(step)
-        for part, seconds in _numbers(_mapping(data.get("timing")).get("step")):
-            _count(self.seconds, part, max(0.0, seconds))
+            self.validated.append(len(self.numbers) - 1)
         self._add_errors(data, local)
-        for one in _list(_mapping(data.get("scores")).get("graders")):
-            for split in ("train", "valid"):
-                name = f"{split}_reward_mean"
-                key = (_name(one), split)
-                if name in one and (key in self.parts or len(self.parts) < _MAX_NAMES):
-                    self.parts[key] = Value(step, number_of(one[name]))
-        usage = _mapping(data.get("model_graders_token_usage"))
-        for model, used in usage.items():
-            total = _whole(_mapping(used).get("total_tokens"))
-            _count(self.judges, str(model)[:_MAX_CHARS], total or 0)
+        self._add_times(_mapping(_mapping(data.get("timing")).get("step")))
+        self._add_graders(data)
+
+    def _add_value(self, name: str, step: int, found: Any) -> None:
+        value = found if isinstance(found, float) and found - found == 0 else number_of(found)
+        self.values[name].append(nan if value is None else value)
+        if value is None:
+            return
+        at = At(step, value)
+        before = self.known.get(name)
+        if before is None:
+            self.known[name] = Known(at, at, at, at)
+        else:
+            first, _, low, high = before
+            self.known[name] = Known(
+                first, at, at if value < low.value else low, at if value > high.value else high
+            )
 
     def _add_errors(self, data: Mapping[str, Any], local: Mapping[str, Any]) -> None:
         found = _mapping(data.get("errors")).get("graders")
         self.has_flags |= isinstance(found, list)
         for one in _list(found):
-            for name, count in _numbers(one):
-                split, _, flag = name.removesuffix(_COUNT).partition("_")
-                if name.endswith(_COUNT) and flag:
-                    _count(self.flags, FlagKey(_name(one), flag, split), int(count))
-        for split in ("train", "valid"):
+            for name in one:
+                split, _, flag = str(name)[:_MAX_CHARS].removesuffix(_COUNT).partition("_")
+                if flag and name.endswith(_COUNT) and (count := _whole(one[name])):
+                    key = FlagKey(_name(one), flag, split)
+                    if key in self.flags or len(self.flags) < _MAX_NAMES:
+                        self.flags[key] += count
+        for split in _SPLITS:
             blames = local.get(f"{split}_blames")
-            self.has_blames |= isinstance(blames, dict)
-            for blame in BLAMES:
-                self.blames[blame, split] += _whole(_mapping(blames).get(blame)) or 0
+            if isinstance(blames, dict):
+                self.has_blames = True
+                for blame in BLAMES:
+                    if count := _whole(blames.get(blame)):
+                        self.blames[blame, split] += count
 
-    def series(self, name: str) -> Iterator[Value]:
-        """A metric by step; without a value where a step has none."""
-        for step, value in zip(self.numbers, self._values[name], strict=True):
-            yield Value(step, None if isnan(value) else value)
+    def _add_times(self, parts: Mapping[str, Any]) -> None:
+        for name, found in parts.items():
+            seconds = number_of(found)
+            part = str(name)[:_MAX_CHARS]
+            if seconds is not None and (part in self.seconds or len(self.seconds) < _MAX_NAMES):
+                self.seconds[part] = self.seconds.get(part, 0.0) + max(0.0, seconds)
 
-    def known(self, name: str) -> list[Value]:
-        """A metric by step, of the steps that have it."""
-        return [one for one in self.series(name) if one.value is not None]
+    def _add_graders(self, data: Mapping[str, Any]) -> None:
+        for one in _list(_mapping(data.get("scores")).get("graders")):
+            for split in _SPLITS:
+                name, key = f"{split}_reward_mean", (_name(one), split)
+                if name in one and (key in self.parts or len(self.parts) < _MAX_NAMES):
+                    self.parts[key] = number_of(one[name])
+        for model, used in _mapping(data.get("model_graders_token_usage")).items():
+            name = str(model)[:_MAX_CHARS]
+            if name in self.judges or len(self.judges) < _MAX_NAMES:
+                self.judges[name] += _whole(_mapping(used).get("total_tokens")) or 0
 
-    def has(self, name: str) -> bool:
-        """Whether any step has a metric."""
-        return not all(map(isnan, self._values[name]))
+    def of_validations(self, name: str) -> tuple[Sequence[int], Sequence[float]]:
+        """The steps with a validation, and a metric of each, or NaN."""
+        values = self.values[name]
+        return [self.numbers[at] for at in self.validated], [values[at] for at in self.validated]
 
     @property
     def step(self) -> int:
@@ -163,14 +191,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _numbers(value: Any) -> Iterator[tuple[str, float]]:
-    for name, one in _mapping(value).items():
-        if (number := number_of(one)) is not None:
-            yield str(name)[:_MAX_CHARS], number
+def _list(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list):
+        yield from (one for one in value if isinstance(one, dict))
 
 
 def _name(grader: Mapping[str, Any]) -> str:
@@ -180,8 +203,3 @@ def _name(grader: Mapping[str, Any]) -> str:
 def _whole(value: Any) -> int | None:
     number = number_of(value)
     return int(number) if number is not None and 0 <= number < 1 << 53 else None
-
-
-def _count(counter: Counter[Any], key: Any, value: float) -> None:
-    if key in counter or len(counter) < _MAX_NAMES:
-        counter[key] += value  # type: ignore[assignment] # seconds are counted, too

@@ -11,7 +11,7 @@ from graders_engine.jobs.page.charts import charts_of, curve_of
 from graders_engine.jobs.page.plan import plan_lines
 from graders_engine.jobs.page.seen import Seen
 from graders_engine.jobs.page.settings import grader_json, settings_lines
-from graders_engine.jobs.page.steps import Steps
+from graders_engine.jobs.page.steps import At, FlagKey, Steps
 from graders_engine.jobs.states import ENDS, WORKING
 from graders_engine.outcome import BLAMES
 from graders_engine.report.formatting import BLAME_MEANINGS, format_count, format_number
@@ -63,20 +63,19 @@ _PARTS = {
 _WHOLE = "full_iteration"
 
 
-def summary_of(seen: Seen, written: str = "") -> JobSummary:
+def summary_of(seen: Seen, as_of: str = "") -> JobSummary:
     """What the page of a job says.
 
     Args:
         seen: what is known of it.
-        written: what is said of the moment, in a file.
+        as_of: what is said of the moment, in a file.
     """
     job, steps = seen.job, seen.steps
-    model = str(job.request.get("model", ""))
     return JobSummary(
         job.id,
         str(job.request.get("suffix") or job.id),
         seen.method,
-        f"{job.id}: {model}" + (f" became {job.tuned}" if job.tuned else ""),
+        _line(job),
         job.status,
         _MEANINGS.get(job.status, ""),
         job.status not in ENDS and job.status != "paused",
@@ -88,7 +87,7 @@ def summary_of(seen: Seen, written: str = "") -> JobSummary:
         left=_left(seen),
         key_numbers=[*_key_numbers(seen)],
         curve=curve_of(seen.steps, has_rewards=seen.has_rewards),
-        charts=charts_of(seen.steps, seen.method),
+        charts=[*charts_of(seen.steps, seen.method)],
         parts=[*_parts(steps)],
         plan=[
             *plan_lines(seen.method, job, steps, seen.rollouts, seen.explaining, seen.valid_rows)
@@ -101,17 +100,24 @@ def summary_of(seen: Seen, written: str = "") -> JobSummary:
         checkpoints=[*_checkpoints(seen)],
         cards=[*_cards(seen)],
         cards_read=_cards_read(seen),
-        warnings=[_event(one) for one in reversed(steps.last_warnings)],
+        warnings=[_event(one) for one in steps.last_warnings],
         warnings_left_out=steps.warnings - len(steps.last_warnings),
-        events=[_event(one) for one in reversed(steps.last)],
+        events=[_event(one) for one in steps.last],
         events_left_out=steps.events - len(steps.last),
         settings=[*settings_lines(seen)],
         grader=grader_json(seen),
         judge_tokens=[Line(model, format_count(n)) for model, n in sorted(steps.judges.items())][
             :_MOST_LINES
         ],
-        written=written,
+        as_of=as_of,
     )
+
+
+def _line(job: WatchedJob) -> str:
+    parts = [job.id, str(job.request.get("model", "")), f"created {moment(job.created_at)}"]
+    if job.finished_at is not None:
+        parts.append(f"ended {moment(job.finished_at)}")
+    return " · ".join(filter(None, parts))
 
 
 def moment(seconds: float | None) -> str:
@@ -138,7 +144,7 @@ def _notes(seen: Seen) -> Iterator[str]:
         more = (
             f" ({format_count(steps.warnings - 1)} more: see Events)" if steps.warnings > 1 else ""
         )
-        yield without_paths(steps.last_warnings[-1].message) + more
+        yield without_paths(steps.last_warnings[0].message) + more
     if job.status in WORKING and job.heartbeat is not None and seen.now - job.heartbeat > SILENT_S:
         silent = format_duration(math.floor((seen.now - job.heartbeat) / 60) * 60.0)
         yield (
@@ -154,16 +160,16 @@ def _notes(seen: Seen) -> Iterator[str]:
 
 def _headline(seen: Seen) -> Line | None:
     for split, word in (("valid", "validation"), ("train", "train")):
-        known = seen.steps.known(f"{split}_{seen.metric}")
-        if not known:
-            continue
-        first, last = known[0], known[-1]
-        more = ""
-        if len(known) > 1:
-            more = f"{format_number(first.value or 0.0)} at step {format_count(first.step)}"
-        name = f"{word} {seen.word} at step {format_count(last.step)}"
-        return Line(name, format_number(last.value or 0.0), more)
+        known = seen.steps.known.get(f"{split}_{seen.metric}")
+        if known is not None:
+            more = "" if known.first == known.last else f"from {_value_at(known.first)}"
+            name = f"{word} {seen.word} at step {format_count(known.last.step)}"
+            return Line(name, format_number(known.last.value), more)
     return None
+
+
+def _value_at(at: At) -> str:
+    return f"{format_number(at.value)} at step {format_count(at.step)}"
 
 
 def _left(seen: Seen) -> str:
@@ -171,11 +177,11 @@ def _left(seen: Seen) -> str:
     if job.status not in WORKING or job.estimated_finish is None:
         return ""
     left = job.estimated_finish - seen.now
-    if left < 1:
-        return "about to end"
-    coarse = float(round(left) if left < 90 else round(left / 60) * 60)
+    if left < 1:  # its next step corrects it
+        return ""
+    coarse = f"{left:.0f} s" if left < 90 else format_duration(round(left / 60) * 60.0)
     until = _at(job.estimated_finish, "%H:%M UTC")
-    return f"about {format_duration(coarse)} left, until {until}"
+    return f"about {coarse} left, until {until}"
 
 
 def _key_numbers(seen: Seen) -> Iterator[Line]:
@@ -185,20 +191,12 @@ def _key_numbers(seen: Seen) -> Iterator[Line]:
         ("train_mean_token_accuracy", "train token accuracy"),
         ("train_preference_accuracy", "train preference accuracy"),
     ):
-        if known := steps.known(name):
-            yield Line(
-                label,
-                format_number(known[-1].value or 0.0),
-                f"at step {format_count(known[-1].step)}",
-            )
-    valid = steps.known(f"valid_{seen.metric}")
-    if len(valid) > 1:
-        pick = max if seen.has_rewards else min
-        best = pick(valid, key=lambda one: one.value or 0.0)
-        yield Line(
-            f"best validation {seen.word}",
-            format_number(best.value or 0.0),
-            f"at step {format_count(best.step)}",
+        if (known := steps.known.get(name)) is not None:
+            yield _line_of(label, known.last)
+    valid = steps.known.get(f"valid_{seen.metric}")
+    if valid is not None and valid.first != valid.last:
+        yield _line_of(
+            f"best validation {seen.word}", valid.high if seen.has_rewards else valid.low
         )
     if seen.has_rewards and seen.rollouts.total:
         unscored = seen.rollouts.unscored.total()
@@ -210,19 +208,17 @@ def _key_numbers(seen: Seen) -> Iterator[Line]:
         yield Line(
             "a step takes",
             format_duration(whole / len(steps.numbers)),
-            f"{format_duration(float(whole))} in all",
+            f"{format_duration(whole)} in all",
         )
-    yield Line(
-        "created",
-        moment(job.created_at),
-        f"ended {moment(job.finished_at)}" if job.finished_at else "",
-    )
+
+
+def _line_of(name: str, at: At) -> Line:
+    return Line(name, format_number(at.value), f"at step {format_count(at.step)}")
 
 
 def _parts(steps: Steps) -> Iterator[PartLine]:
     for name in [*dict.fromkeys(name for name, _ in steps.parts)][:_MOST_LINES]:
-        train, valid = (steps.parts.get((name, split)) for split in ("train", "valid"))
-        yield PartLine(name, train and train.value, valid and valid.value)
+        yield PartLine(name, steps.parts.get((name, "train")), steps.parts.get((name, "valid")))
 
 
 def _blames(steps: Steps) -> Iterator[BlameLine]:
@@ -233,25 +229,31 @@ def _blames(steps: Steps) -> Iterator[BlameLine]:
 
 
 def _flags(steps: Steps) -> Iterator[FlagLine]:
-    keys = dict.fromkeys((flag, grader) for grader, flag, _ in steps.flags)
+    keys = dict.fromkeys((key.grader, key.flag) for key in steps.flags)
     lines = [
-        FlagLine(flag, grader, *(steps.flags[grader, flag, split] for split in ("train", "valid")))  # type: ignore[index] # a key is such a tuple
-        for flag, grader in keys
+        FlagLine(
+            flag,
+            grader,
+            *(steps.flags[FlagKey(grader, flag, split)] for split in ("train", "valid")),
+        )
+        for grader, flag in keys
     ]
     yield from sorted(lines, key=lambda line: -line.train - line.valid)[:_MOST_LINES]
 
 
 def _times(steps: Steps) -> Iterator[TimeLine]:
-    count = len(steps.numbers)
-    parts = {name: float(seconds) for name, seconds in steps.seconds.items() if name != _WHOLE}
-    for name in sorted(parts, key=lambda one: [*_PARTS, one].index(one)):
-        if parts[name] > 0:
-            yield TimeLine(
-                _PARTS.get(name, name.replace("_", " ")), parts[name], parts[name] / count
-            )
-    other = float(steps.seconds.get(_WHOLE, 0.0)) - math.fsum(parts.values())
-    if parts and other > 0.01 * steps.seconds[_WHOLE]:
-        yield TimeLine("other", other, other / count)
+    parts = {name: seconds for name, seconds in steps.seconds.items() if name != _WHOLE and seconds}
+    names = [
+        *(name for name in _PARTS if name in parts),
+        *(name for name in parts if name not in _PARTS),
+    ]
+    for name in names[:_MOST_LINES]:
+        line = _PARTS.get(name, name.replace("_", " "))
+        yield TimeLine(line, parts[name], parts[name] / len(steps.numbers))
+    whole = steps.seconds.get(_WHOLE, 0.0)
+    other = whole - math.fsum(parts.values())
+    if parts and other > 0.01 * whole:
+        yield TimeLine("other", other, other / len(steps.numbers))
 
 
 def _checkpoints(seen: Seen) -> Iterator[CheckpointLine]:

@@ -25,10 +25,10 @@ from graders_engine.report.html.job import (
     sections_of,
 )
 from graders_engine.settings import EngineSettings
-from graders_engine.storage.watched_jobs import WatchedEvent, WatchedJob
+from graders_engine.storage.watched_jobs import Watched, WatchedJob
 
-Reader = Callable[[int, Callable[[WatchedEvent], object]], WatchedJob | None]
-"""Reads a job, and its events after a place among all; see `storage.jobs.Jobs.watch`."""
+Reader = Callable[[int, Callable[[int, str | bytes], object]], Watched | None]
+"""Reads a job, and what has happened to it after one of its events; see `storage.jobs.Jobs.watch`."""
 _MAX_ROWS_BYTES = 256 << 20
 """The rows of a longer validation file are not counted."""
 _CHUNK = 1 << 20
@@ -80,9 +80,11 @@ class JobWatch:
             return self._summary(read, seconds, to_file)
 
     def _summary(self, read: Reader, seconds: float | None, to_file: bool) -> JobSummary | None:
-        job = read(self._steps.seq, self._steps.add)
-        if job is None:
+        found = read(self._steps.seq, self._steps.add)
+        if found is None:
             return None
+        job = found.job
+        self._steps.happened(found.events)
         self._rollouts.look(seconds)
         explaining = self._explains(grader_of(job))
         picked: list[Any] = []
@@ -96,10 +98,11 @@ class JobWatch:
             job, self._steps, self._rollouts, explaining, (cards[:best], cards[best:worst], cards[worst:]),
             self._rows(job), now,
         )  # fmt: skip
-        written = ""
+        as_of = ""
         if to_file:
-            written = f"As of {moment(now)}; the job {'goes on' if job.finished_at is None else 'has ended'}."
-        return summary_of(seen, written)
+            state = "it has not ended" if job.finished_at is None else "it has ended"
+            as_of = f"The job as of {moment(now)}: {state}."
+        return summary_of(seen, as_of)
 
     def sections(self, summary: JobSummary, known: Collection[str] = ()) -> list[SectionHtml]:
         """The sections of the page.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from math import isnan, nan
 from typing import NamedTuple
 
 from graders_engine.report.formatting import format_count, format_number
@@ -24,15 +26,9 @@ MOST_MARKS = 60
 """Values that are drawn as marks; of more, a line is drawn."""
 _MOST_PLACES = 80
 """Places of a chart that say their numbers when pointed at."""
-_TICK_DISTANCE = 60
+_TICK_DISTANCE = 70
 _WIDE_TICK_DISTANCE = 150
-
-
-class Value(NamedTuple):
-    """A value of a step; None where the step has none."""
-
-    step: int
-    value: float | None
+_BAND = "Each point is the mean of up to {} values; the band goes from the lowest to the highest."
 
 
 class Point(NamedTuple):
@@ -64,20 +60,22 @@ class Series:
 
     Attributes:
         name: what it is called in the legend.
-        values: by step; a step without one is a gap.
+        steps: in their order.
+        values: of each step; NaN where it has none, which is a gap.
         kind: `train` or `valid`; its class.
-        is_marked: whether it is drawn as marks rather than as a line.
+        is_marked: whether it is drawn as marks rather than as a line, as far as there are few.
     """
 
     name: str
-    values: Sequence[Value]
+    steps: Sequence[int]
+    values: Sequence[float]
     kind: str
     is_marked: bool = False
 
     @property
-    def last(self) -> Value | None:
-        """The last step with a value."""
-        return next((one for one in reversed(self.values) if one.value is not None), None)
+    def gaps(self) -> list[int]:
+        """The steps without a value."""
+        return [step for step, value in zip(self.steps, self.values, strict=True) if isnan(value)]
 
 
 class Shape(NamedTuple):
@@ -112,7 +110,8 @@ class Curves:
         x_ticks: the steps below the axis.
         y_ticks: the values at the left.
         legend: (kind, name) of each metric.
-        note: a sentence on how it is drawn; may be empty.
+        note: sentences on how it is drawn, and to be read with it; may be empty.
+        gap: what is said of a step without a value.
     """
 
     id: str
@@ -127,9 +126,16 @@ class Curves:
     y_ticks: Sequence[Tick]
     legend: Sequence[tuple[str, str]]
     note: str
+    gap: str
 
 
-def curves(id: str, name: str, series: Sequence[Series], gap: str = "no value") -> Curves | None:  # noqa: A002 - of the page
+def curves(
+    id: str,  # noqa: A002 - of the page
+    name: str,
+    series: Sequence[Series],
+    gap: str = "no value",
+    note: str = "",
+) -> Curves | None:
     """A chart of metrics; None if no step has a value.
 
     Args:
@@ -137,14 +143,16 @@ def curves(id: str, name: str, series: Sequence[Series], gap: str = "no value") 
         name: what it is of.
         series: the metrics.
         gap: what is said of a step without a value.
+        note: a sentence to be read with it.
     """
-    numbers = [one.value for each in series for one in each.values if one.value is not None]
+    numbers = [end for each in series for end in _ends(each.values)]
     if not numbers:
         return None
-    steps = [one.step for each in series for one in each.values]
+    steps = [each.steps[end] for each in series for end in (0, -1) if each.steps]
     scale = _Scale.of(min(steps), max(steps), min(numbers), max(numbers))
-    points = {each.kind: thinned(each.values) for each in series if not _has_marks(each)}
-    size = max((one.last - one.first + 1 for line in points.values() for one in line), default=1)
+    drawn = [each for each in series if not _has_marks(each)]
+    points = {each.kind: thinned(each.steps, each.values) for each in drawn}
+    size = max((_size(each.values) for each in drawn), default=1)
     return Curves(
         id, name, _described(series, gap),
         [Shape(d, kind) for kind, line in points.items() for d in scale.bands(line)],
@@ -153,9 +161,7 @@ def curves(id: str, name: str, series: Sequence[Series], gap: str = "no value") 
         [*scale.gaps(series, gap)], [*scale.areas(series)],
         scale.x_ticks(), scale.y_ticks(),
         [(_swatch(each), each.name) for each in series if each.values],
-        f"Each point is the mean of up to {format_count(size)} steps; the band goes from the lowest to the "
-        "highest."
-        if size > 1 else "",
+        " ".join(filter(None, (note, _BAND.format(format_count(size)) if size > 1 else ""))), gap,
     )  # fmt: skip
 
 
@@ -168,25 +174,50 @@ def _has_marks(series: Series) -> bool:
     return series.is_marked and len(series.values) <= MOST_MARKS
 
 
-def thinned(values: Sequence[Value], most: int = MOST_POINTS) -> list[Point]:
-    """Values by step as at most so many points, which keep the lowest and the highest one.
+def _ends(values: Sequence[float]) -> list[float]:
+    """The lowest and the highest value; none where there is none."""
+    found = [value for value in values if not isnan(value)]
+    return [min(found), max(found)] if found else []
 
-    A step without a value is in a point with others, or a point of its own.
+
+def thinned(steps: Sequence[int], values: Sequence[float], most: int = MOST_POINTS) -> list[Point]:
+    """A metric by step as at most so many points, which keep its lowest and its highest value.
+
+    Args:
+        steps: in their order.
+        values: of each step; NaN where it has none.
+        most: points.
     """
-    if not values:
-        return []
-    size = math.ceil(len(values) / most)
-    return [_point(values[start : start + size]) for start in range(0, len(values), size)]
+    size = _size(values, most)
+    return [
+        _point(steps[start : start + size], values[start : start + size])
+        for start in range(0, len(values), size or 1)
+    ]
 
 
-def _point(values: Sequence[Value]) -> Point:
-    found = [one.value for one in values if one.value is not None]
-    first, last = values[0].step, values[-1].step
+def _size(values: Sequence[float], most: int = MOST_POINTS) -> int:
+    """How many values a point stands for."""
+    return math.ceil(len(values) / most)
+
+
+def _point(steps: Sequence[int], values: Sequence[float]) -> Point:
+    found = [value for value in values if not isnan(value)]
     if not found:
-        return Point(first, last, None, None, None)
-    # The mean of what fits cannot leave its range, whatever is lost in adding it up.
-    mean = math.fsum(one / len(found) for one in found)
-    return Point(first, last, min(max(mean, min(found)), max(found)), min(found), max(found))
+        return Point(steps[0], steps[-1], None, None, None)
+    low, high = min(found), max(found)
+    # Divided first, as the sum of large ones may be infinite; what is lost by that leaves the range at most.
+    mean = found[0] if len(found) == 1 else math.fsum(value / len(found) for value in found)
+    return Point(steps[0], steps[-1], min(max(mean, low), high), low, high)
+
+
+def _around(low: float, high: float) -> tuple[float, float]:
+    """Round ends of an axis around these; they may be infinite."""
+    if low == high:
+        room = abs(low) * 0.5 or 1.0
+        return low - room, high + room
+    first, second, *_ = round_values(low, high)
+    step = second - first
+    return math.floor(low / step) * step, math.ceil(high / step) * step
 
 
 class _Scale(NamedTuple):
@@ -202,14 +233,7 @@ class _Scale(NamedTuple):
         """The scale for steps and values: values within 0 and 1 have these as the ends of their axis."""
         if low >= 0 and high <= 1 and high > 0.05:
             return cls(first, last, 0.0, 1.0)
-        if low == high:
-            room = abs(low) * 0.5 or 1.0
-            return cls(first, last, low - room, high + room)
-        ticks = round_values(low, high)
-        step = ticks[1] - ticks[0]
-        if not math.isfinite(step) or step <= 0:
-            return cls(first, last, low, high)
-        ends = math.floor(low / step) * step, math.ceil(high / step) * step
+        ends = _around(low, high)
         return cls(first, last, *(ends if all(map(math.isfinite, ends)) else (low, high)))
 
     def x(self, step: float) -> float:
@@ -242,38 +266,33 @@ class _Scale(NamedTuple):
 
     def marks(self, series: Series) -> Iterator[Shape]:
         """A mark for each value."""
-        for step, value in series.values:
-            if value is not None:
-                x, y = coordinate(self.x(step) - 4.5), coordinate(self.y(value))
+        for step, value in zip(series.steps, series.values, strict=True):
+            if not isnan(value):
+                place = f"{coordinate(self.x(step))} {coordinate(self.y(value))}"
                 label = f"step {format_count(step)}, {series.name}: {format_number(value)}"
-                yield Shape(f"M{x} {y}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z", series.kind, label)
+                yield Shape(f"M{place}L{place}", series.kind, label)
 
     def gaps(self, series: Sequence[Series], gap: str) -> Iterator[Shape]:
-        """A mark at the axis for each step without a value, as far as there are few."""
+        """A mark at the axis for each step without a value; for some of them, if there are many."""
         for each in series:
-            missing = [one.step for one in each.values if one.value is None]
+            missing = each.gaps
             for step in missing[:: math.ceil(len(missing) / MOST_MARKS) or 1]:
                 x = coordinate(self.x(step) - 4)
                 label = f"step {format_count(step)}, {each.name}: {gap}"
                 yield Shape(f"M{x} {AXIS - 4}l8 8m0-8l-8 8", "gap", label)
 
     def areas(self, series: Sequence[Series]) -> Iterator[Area]:
-        """Parts of the chart, side by side, that say the numbers of the last of their steps."""
-        steps = sorted({one.step for each in series for one in each.values})
-        chosen = steps[:: math.ceil(len(steps) / _MOST_PLACES)]
+        """Parts of the chart, side by side, that say the numbers of the step in their middle."""
+        steps = max((each.steps for each in series), key=len)
+        chosen = [*steps[:: math.ceil(len(steps) / _MOST_PLACES)]]
         if chosen[-1] != steps[-1]:
             chosen.append(steps[-1])
-        known = [{one.step: one.value for one in each.values} for each in series]
-        edges = [
-            LEFT,
-            *((self.x(a) + self.x(b)) / 2 for a, b in pairwise(chosen)),
-            RIGHT,
-        ]
+        edges = [LEFT, *((self.x(a) + self.x(b)) / 2 for a, b in pairwise(chosen)), RIGHT]
         for at, step in enumerate(chosen):
             values = [
                 f"{each.name} {format_number(value)}"
-                for each, by_step in zip(series, known, strict=True)
-                if (value := by_step.get(step)) is not None
+                for each in series
+                if not isnan(value := _value_at(each, step))
             ]
             label = f"step {format_count(step)}: {', '.join(values) or 'no value'}"
             yield Area(coordinate(edges[at]), coordinate(edges[at + 1] - edges[at]), label)
@@ -290,11 +309,8 @@ class _Scale(NamedTuple):
                 is_minor = x - wide < _WIDE_TICK_DISTANCE or end - x < _WIDE_TICK_DISTANCE
                 kept, wide = x, wide if is_minor else x
                 found.append(Tick(format_count(int(value)), coordinate(x), "middle", is_minor))
-        is_alone = self.first == self.last
-        return [
-            *found,
-            Tick(format_count(self.last), coordinate(end), "middle" if is_alone else "end"),
-        ]
+        anchor = "middle" if self.first == self.last else "end"
+        return [*found, Tick(f"step {format_count(self.last)}", coordinate(end), anchor)]
 
     def y_ticks(self) -> list[Tick]:
         """Round values at the left."""
@@ -310,25 +326,25 @@ def _parts(points: Sequence[Point]) -> Iterator[list[Point]]:
             yield list(part)
 
 
+def _value_at(series: Series, step: int) -> float:
+    at = bisect_left(series.steps, step)
+    return series.values[at] if at < len(series.steps) and series.steps[at] == step else nan
+
+
 def _described(series: Sequence[Series], gap: str) -> str:
     """In words, what a chart says."""
     return " ".join(_sentence(each, gap) for each in series if each.values)
 
 
 def _sentence(series: Series, gap: str) -> str:
-    known = [one for one in series.values if one.value is not None]
-    missing = len(series.values) - len(known)
-    without = (
-        f" {format_count(missing)} of {format_count(len(series.values))} steps: {gap}."
-        if missing
-        else ""
-    )
+    missing, of = len(series.gaps), len(series.values)
+    without = f" {format_count(missing)} of {format_count(of)} steps: {gap}." if missing else ""
+    known = [at for at, value in enumerate(series.values) if not isnan(value)]
     if not known:
         return f"{series.name}:{without}"
-    values = [one.value or 0.0 for one in known]
-    first, last = known[0], known[-1]
-    return (
-        f"{series.name}: {format_number(values[0])} at step {format_count(first.step)}, "
-        f"{format_number(values[-1])} at step {format_count(last.step)}, "
-        f"between {format_number(min(values))} and {format_number(max(values))}.{without}"
+    first, last = (
+        f"{format_number(series.values[at])} at step {format_count(series.steps[at])}"
+        for at in (known[0], known[-1])
     )
+    low, high = map(format_number, _ends(series.values))
+    return f"{series.name}: {first}, {last}, between {low} and {high}.{without}"

@@ -166,7 +166,7 @@ class JobSummary:
         settings: what was asked for.
         grader: its JSON; empty without one.
         judge_tokens: of the judges, by model.
-        written: what is said of the moment; for a file.
+        as_of: what is said of the moment; for a file.
     """
 
     id: str
@@ -202,7 +202,7 @@ class JobSummary:
     settings: Sequence[Line] = ()
     grader: str = ""
     judge_tokens: Sequence[Line] = ()
-    written: str = ""
+    as_of: str = ""
 
     @property
     def status_words(self) -> str:

@@ -17,11 +17,11 @@ from graders_engine.storage.unopened import jobs_in
 from graders_engine.view.findings.files import listed_report
 from graders_engine.view.folders.found import Describing, Filling
 from graders_engine.view.folders.found_files import META, FoundFiles, found, stored_run
-from graders_engine.view.folders.job_places import JobPlace, JobPlaces, job_of_store
 from graders_engine.view.folders.jobs import MAX_JOBS, jobs_json
 from graders_engine.view.folders.other_files import kind_of_file
 from graders_engine.view.folders.places import Places, unknown
 from graders_engine.view.folders.same_data import runs_over
+from graders_engine.view.jobs.places import JobPlace, JobPlaces, job_of_store
 
 MAX_RUNS, MAX_OTHERS = 2000, 200
 """Runs, and other files, in a list."""

@@ -4,7 +4,7 @@
 import { fromTree, h, replace, shown } from "./dom.js";
 
 const AGAIN_MS = 2000;
-const READING_MS = 150;
+const READING_MS = 50;
 const OPEN = "open"; // is the reader's own: what is open stays so
 
 const keyOf = (tree) => (Array.isArray(tree) ? `${tree[0]} ${tree[1]?.id ?? ""}` : "text");

@@ -12,8 +12,8 @@ from graders_engine.errors import DataSetError
 from graders_engine.jobs.page.watch import Reader
 from graders_engine.storage.ids import is_name
 from graders_engine.storage.store import DATABASE, Store
-from graders_engine.storage.unopened import watched_in
-from graders_engine.storage.watched_jobs import WatchedEvent, WatchedJob
+from graders_engine.storage.unopened import has_job, watched_in
+from graders_engine.storage.watched_jobs import Watched
 from graders_engine.view.folders.places import Places, files_in, unknown
 
 _JOBS = "jobs"
@@ -36,7 +36,7 @@ def job_of_store(store: Store, project: str, job_id: str) -> JobPlace:
     if not is_name(job_id):
         raise unknown(job_id)
 
-    def read(seq: int, each: Callable[[WatchedEvent], object]) -> WatchedJob | None:
+    def read(seq: int, each: Callable[[int, str | bytes], object]) -> Watched | None:
         return store.jobs.watch(project, job_id, seq, each)
 
     return JobPlace(store.job_folder(job_id), read)
@@ -65,7 +65,7 @@ class JobPlaces:
         with self._lock:
             store = self._stores.get(job_id)
         if store is None or not self._places.holds(store / DATABASE):
-            store = next((one for one in self._all() if _has(one, job_id)), None)
+            store = next((one for one in self._all() if has_job(one, job_id)), None)
             if store is None:
                 raise unknown(job_id)
             with self._lock:
@@ -83,16 +83,8 @@ class JobPlaces:
                     yield Path(entry.path).parent
 
 
-def _has(store: Path, job_id: str) -> bool:
-    """Whether a store has a job."""
-    try:
-        return watched_in(store, job_id, 1 << 62, lambda event: None) is not None
-    except sqlite3.Error:
-        return False
-
-
 def _reader(store: Path, job_id: str) -> Reader:
-    def read(seq: int, each: Callable[[WatchedEvent], object]) -> WatchedJob | None:
+    def read(seq: int, each: Callable[[int, str | bytes], object]) -> Watched | None:
         try:
             return watched_in(store, job_id, seq, each)
         except sqlite3.Error:

@@ -14,8 +14,8 @@ from graders_engine.view.folders.places import unknown
 from graders_engine.view.trees import trees
 
 MAX_JOBS = 16
-"""Jobs whose numbers are kept; of others, they are read anew."""
-FIRST_S, AGAIN_S = 0.3, 0.04
+"""Jobs whose numbers are kept; of others, all is read again."""
+FIRST_S, AGAIN_S = 0.15, 0.06
 """About so long rollouts are read for an answer: the first one, and each after that."""
 _DIGEST = re.compile(r"[0-9a-f]{20}")
 
