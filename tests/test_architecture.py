@@ -37,7 +37,7 @@ LADDER = [
     {"blocking", "statistics"},
     {"engine", "loop_thread"},
     {"settings_json", "tables"},
-    {"response", "compiled", "crew", "settings"},
+    {"response", "compiled", "crew", "settings", "body_fields"},
     {"graders", "outputs", "documents"},
     {"models", "sandbox"},
     {"language", "metrics"},

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.errors import GradersError
 from graders_engine.evals.requests.criteria import grader_mistakes
 from graders_engine.evals.requests.eval_body import NewEval
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.item_schema import ItemSchema, item_schema
 from graders_engine.evals.requests.rows import FILE, check_content, check_file
 from graders_engine.evals.requests.run_body import NewRun

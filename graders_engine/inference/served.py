@@ -12,7 +12,7 @@ class ServedModel:
 
     Attributes:
         name: as it was asked for; answers carry it.
-        folder: with all weights, or with adapters, whose `adapter_config.json` names the folder of the others.
+        folder: with all weights, or with adapters; their `adapter_config.json` names the folder of the rest.
         max_completion_tokens: the longest answer.
         identity: of the weights: another one as soon as they are others.
     """

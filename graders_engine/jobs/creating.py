@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.errors import GradersError, Mistake
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.graders import mistakes
 from graders_engine.jobs.requests.request import TRAINING_FILE, VALIDATION_FILE, NewJob
 from graders_engine.jobs.validation.validating import VALIDATING

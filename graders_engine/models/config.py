@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +15,12 @@ from graders_engine.models.credentials import DEFAULT_BASE_URL, takes_usual_key
 from graders_engine.models.endpoint import EndpointSettings
 from graders_engine.models.policies import Price
 from graders_engine.models.tables.fields import fields_of_table, read_record, read_records
+from graders_engine.models.tables.inference import InferenceConfig, inference_config
 from graders_engine.models.tables.training import BaseModel, TrainingConfig, read_training
 
 TABLES = (
     "endpoints", "models", "prices", "images", "preflight", "projects", "store", "base_models", "training",
+    "inference",
 )  # fmt: skip
 """The tables of the file; `images` is for `graders image`."""
 
@@ -77,6 +80,7 @@ class Config:
         store: the bounds of `graders serve --jobs`.
         base_models: what a fine-tuning job may name; nothing else is ever loaded.
         training: how fine-tuning jobs are run.
+        inference: how models answer.
         without_address: endpoints whose table has no `base_url`: who asks them must know it.
     """
 
@@ -89,6 +93,7 @@ class Config:
     store: StoreConfig = field(default_factory=StoreConfig)
     base_models: Mapping[str, BaseModel] = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
 
 
 def read_config(path: Path) -> Config:
@@ -110,7 +115,8 @@ def read_config(path: Path) -> Config:
         for name in tables
         if name not in TABLES
     ]
-    trained = read_training(tables, path.absolute().parent, mistakes)
+    folder = path.absolute().parent
+    trained = read_training(tables, folder, mistakes)
     config = Config(
         read_records(tables, "endpoints", _endpoint, mistakes),
         read_records(tables, "models", _model, mistakes),
@@ -121,6 +127,9 @@ def read_config(path: Path) -> Config:
         read_record(tables, "store", _store, mistakes, StoreConfig()),
         trained.base_models,
         trained.training,
+        read_record(
+            tables, "inference", partial(inference_config, folder), mistakes, InferenceConfig()
+        ),
     )
     if mistakes:
         raise InvalidRequest("\n".join(f"{path}: {mistake}." for mistake in mistakes))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.evals.creating import (
     DIGEST,
     MAX_QUEUED,
@@ -19,7 +20,6 @@ from graders_engine.evals.creating import (
     create_run,
 )
 from graders_engine.evals.requests.eval_body import new_eval
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.place import ITEMS
 from graders_engine.evals.wire import encoded, eval_object, json_array, run_object

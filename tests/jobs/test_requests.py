@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from graders_engine.evals.requests.fields import InvalidBody
+from graders_engine.body_fields import InvalidBody
 from graders_engine.jobs.requests.hyperparameters import AUTO, NUMBERS, resolved, total_steps
 from graders_engine.jobs.requests.request import MAX_SEED, new_job
 from graders_engine.models.tables.training import METHODS, Method

@@ -278,7 +278,7 @@ def test_a_model_of_the_hub_is_downloaded_by_the_python_that_trains(
 def test_a_job_names_files_of_its_project(
     store: Store, change: dict[str, str], code: str, param: str
 ) -> None:
-    from graders_engine.evals.requests.fields import InvalidBody
+    from graders_engine.body_fields import InvalidBody
 
     with pytest.raises(InvalidBody) as refused:
         add_job(store, body_of(store, "supervised", **change))

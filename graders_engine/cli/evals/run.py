@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from graders_engine.blocking import Engine
+from graders_engine.body_fields import InvalidBody
 from graders_engine.cli.evals.progress import run_progress
 from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.stored import find, show_command
@@ -30,7 +31,6 @@ from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.evals.creating import DIGEST, create_eval, create_run
 from graders_engine.evals.data_file import KeptData, keep_data
 from graders_engine.evals.requests.eval_body import new_eval
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.rows import FILE
 from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.reading import counts_of, pass_rate

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from graders_engine.body_fields import Fields
 from graders_engine.errors import InvalidGrader, Mistake
-from graders_engine.evals.requests.fields import Fields
 from graders_engine.evals.run.criteria import MAX_CRITERIA
 from graders_engine.graders import mistakes
 from graders_engine.graders.parse import ROOT, parse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from graders_engine.body_fields import Fields, fields_of
 from graders_engine.evals.requests.criteria import read_criteria
-from graders_engine.evals.requests.fields import Fields, fields_of
 from graders_engine.evals.requests.item_schema import ItemSchema, data_schema
 from graders_engine.evals.requests.not_kept import not_kept
 from graders_engine.graders import mistakes

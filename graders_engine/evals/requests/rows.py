@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, Mistake
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.item_check import ItemCheck, TooSlow
 from graders_engine.evals.requests.item_schema import ItemSchema
 from graders_engine.graders import mistakes

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from graders_engine.evals.requests.fields import Fields, fields_of
+from graders_engine.body_fields import Fields, fields_of
 from graders_engine.evals.requests.not_kept import not_kept
 from graders_engine.evals.requests.sampling import read_messages, read_sampling
 from graders_engine.graders import mistakes

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from graders_engine.errors import Mistake
+from graders_engine.body_fields import Fields, Range
 from graders_engine.evals.requests.criteria import grader_mistakes
-from graders_engine.evals.requests.fields import Fields, Range
 from graders_engine.graders import mistakes
 from graders_engine.graders.messages import Effort
+from graders_engine.inference.chat_fields import (
+    FORMATS,
+    MAX_TOOLS,
+    is_function,
+    read_chat_tool,
+    read_function,
+    read_response_format,
+    read_schema,
+)
 from graders_engine.language.as_served import compile_as_served
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 
-MAX_TOOLS = 128
-"""The API's limit."""
-MAX_TOOL_NAME_CHARS = 64
-_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_TOOL_NAME_CHARS}}}")
-_FORMATS = ("text", "json_schema", "json_object")
 _LIMIT = "max_completion_tokens"
 _OTHER_LIMITS = ("max_completions_tokens", "max_tokens")
 """Other spellings of the same, which the API's own examples have."""
@@ -122,80 +124,19 @@ def read_sampling(source: Fields, value: Mapping[str, Any], kind: str) -> dict[s
     return kept | ({_LIMIT: limits[0]} if limits else {})
 
 
-def _is_function(tool: Fields) -> bool:
-    kind = tool.text("type", required=True)
-    if kind is not None and kind != "function":
-        path = tool.path("type")
-        message = (
-            f"Invalid '{path}': a '{kind[:60]}' tool is run by the hosted service, or in a form of its own; "
-            "here a model is offered tools of the type 'function' alone."
-        )
-        tool.add(Mistake(message, path, "tool_not_available"))
-    return kind == "function"
-
-
-def _read_function(function: Fields) -> None:
-    name = function.text("name", required=True)
-    if name is not None and not _NAME.fullmatch(name):
-        function.add(mistakes.invalid(function.path("name"), _why_no_name(name)))
-    function.text("description")
-    function.object("parameters")
-    function.flag("strict")
-
-
-def _why_no_name(name: str) -> str:
-    return (
-        f"'{name[:MAX_TOOL_NAME_CHARS]}' is no name: it has 1 to {MAX_TOOL_NAME_CHARS} of the characters "
-        "a-z, A-Z, 0-9, _ and -."
-    )
-
-
-def _read_chat_tool(tool: Fields) -> None:
-    if not _is_function(tool):
-        return
-    function = tool.fields("function", required=True)
-    if function is not None:
-        _read_function(function)
-        function.close()
-    tool.close()
-
-
 def _read_responses_tool(tool: Fields) -> None:
-    if _is_function(tool):
-        _read_function(tool)
+    if is_function(tool):
+        read_function(tool)
         tool.close()
-
-
-def _read_schema(holder: Fields, *, required: bool) -> None:
-    name = holder.text("name", required=True)
-    if name is not None and not _NAME.fullmatch(name):
-        holder.add(mistakes.invalid(holder.path("name"), _why_no_name(name)))
-    holder.text("description")
-    holder.object("schema", required=required)
-    holder.flag("strict")
-
-
-def _read_response_format(sampling: Fields) -> None:
-    chosen = sampling.fields("response_format")
-    if chosen is None:
-        return
-    kind = chosen.word("type", _FORMATS, required=True)
-    if kind == "json_schema":
-        schema = chosen.fields("json_schema", required=True)
-        if schema is not None:
-            _read_schema(schema, required=False)
-            schema.close()
-    if kind is not None:
-        chosen.close()
 
 
 def _read_text(sampling: Fields) -> None:
     text = sampling.fields("text")
     chosen = text.fields("format") if text is not None else None
     if chosen is not None:
-        kind = chosen.word("type", _FORMATS, required=True)
+        kind = chosen.word("type", FORMATS, required=True)
         if kind == "json_schema":
-            _read_schema(chosen, required=True)
+            read_schema(chosen, required=True)
         if kind is not None:
             chosen.close()
     if text is not None:
@@ -203,11 +144,11 @@ def _read_text(sampling: Fields) -> None:
 
 
 _READ_TOOL: dict[str, Callable[[Fields], None]] = {
-    "completions": _read_chat_tool,
+    "completions": read_chat_tool,
     "responses": _read_responses_tool,
 }
 _READ_FORMAT: dict[str, Callable[[Fields], None]] = {
-    "completions": _read_response_format,
+    "completions": read_response_format,
     "responses": _read_text,
 }
 """By the type of the data source: the two have forms of their own."""

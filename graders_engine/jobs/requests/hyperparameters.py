@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from graders_engine.body_fields import Fields
 from graders_engine.errors import Mistake
-from graders_engine.evals.requests.fields import Fields
 from graders_engine.graders import mistakes
 from graders_engine.models.tables.training import Method
 

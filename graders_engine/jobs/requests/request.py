@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graders_engine.body_fields import Fields, Range, fields_of, long_text
 from graders_engine.errors import Mistake
 from graders_engine.evals.requests.criteria import grader_mistakes
-from graders_engine.evals.requests.fields import Fields, Range, fields_of, long_text
 from graders_engine.graders import mistakes
 from graders_engine.jobs.requests.hyperparameters import Value, read_hyperparameters
 from graders_engine.models.tables.training import METHODS, Method

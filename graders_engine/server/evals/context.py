@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import Mistake
 from graders_engine.evals.creating import QueueFull
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.evals.requests.item_check import ChecksBusy
 from graders_engine.evals.wire import encoded
 from graders_engine.graders import mistakes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graders_engine.evals.requests.fields import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
+from graders_engine.body_fields import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
 from graders_engine.evals.requests.run_body import MAX_ITEMS
 from graders_engine.evals.run.items import FILTERS
 from graders_engine.evals.wire import STATES

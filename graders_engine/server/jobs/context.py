@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidGrader, Mistake, UnavailableGrader
 from graders_engine.evals.requests.criteria import moved
-from graders_engine.evals.requests.fields import InvalidBody
 from graders_engine.jobs.creating import JobQueueFull
 from graders_engine.jobs.models.base_models import ModelRefused, find_model, trainable
 from graders_engine.jobs.models.machine import memory

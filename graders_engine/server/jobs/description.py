@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graders_engine.evals.requests.fields import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
+from graders_engine.body_fields import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
 from graders_engine.jobs.requests.hyperparameters import AUTO, EFFORTS, NUMBERS, Number
 from graders_engine.jobs.requests.request import (
     MAX_SEED,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graders_engine.evals.requests.fields import InvalidBody
+from graders_engine.body_fields import InvalidBody
 from graders_engine.evals.requests.item_schema import ItemSchema
 from graders_engine.evals.requests.rows import check_file
 from graders_engine.evals.run.items import OutputItems

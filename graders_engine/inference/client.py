@@ -1,0 +1,154 @@
+"""Asks models that answer on this machine. The process that answers is started by whoever needs it first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from graders_engine.inference.errors import ModelBusy, ModelUnavailable
+from graders_engine.inference.failures import raised_by
+from graders_engine.inference.options import InferenceOptions
+from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address, is_published
+from graders_engine.inference.request import read_chat
+from graders_engine.inference.served import ServedModel
+from graders_engine.inference.starting import Starter
+from graders_engine.language import strict_json
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_TRIES = 5
+"""Processes that are asked one after the other; each of the first ones was about to end."""
+_DONE = b"[DONE]"
+_DATA = b"data: "
+_LONGEST_LINE = 64 << 20
+_LOST = "The process that answers died before the answer was whole: ask again."
+
+
+class LocalModels:
+    """Asks models. Use it from one event loop; several processes may have one each, and share what answers.
+
+    Args:
+        folder: of the process that answers; one a store.
+        options: for a process that has to be started.
+    """
+
+    def __init__(self, folder: Path, options: InferenceOptions) -> None:
+        self._starter = Starter(folder, options)
+
+    async def complete(self, model: ServedModel, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask a model, and wait for its whole answer.
+
+        Args:
+            model: the model.
+            body: of a chat completion; its `stream` does not count, and its `model` neither.
+
+        Raises:
+            InvalidChat: the request cannot be honoured.
+            ModelBusy: another attempt may succeed.
+            ModelUnavailable: the model cannot be loaded, or the process died.
+        """
+        whole = {
+            key: value for key, value in body.items() if key not in ("stream", "stream_options")
+        }
+        async with self._asked(model, whole) as response:
+            with _losses():
+                answer: dict[str, Any] = strict_json.decode(await response.read())
+        return answer
+
+    async def stream(
+        self, model: ServedModel, body: Mapping[str, Any]
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Ask a model, and give the chunks of its answer as they are generated.
+
+        Raises:
+            InvalidChat: the request cannot be honoured; before the first chunk.
+            ModelBusy: another attempt may succeed.
+            ModelUnavailable: the model cannot be loaded, or the process died.
+        """
+        async with self._asked(model, {**body, "stream": True}) as response:
+            with _losses():
+                async for line in response.content:
+                    if not line.startswith(_DATA):
+                        continue
+                    data = line[len(_DATA) :].strip()
+                    if data == _DONE:
+                        return
+                    chunk = strict_json.decode(data)
+                    if "error" in chunk:
+                        raise raised_by(chunk)
+                    yield chunk
+        raise ModelUnavailable(_LOST)
+
+    @asynccontextmanager
+    async def _asked(
+        self, model: ServedModel, body: dict[str, Any]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response of the process to a request that it can answer."""
+        read_chat(body)
+        sent = msgspec.json.encode({SERVED: asdict(model), BODY: body}, enc_hook=str)
+        session, response = await self._sent(sent)
+        async with session, response:
+            if response.status != 200:
+                with _losses():
+                    raise raised_by(strict_json.decode(await response.read()))
+            yield response
+
+    async def _sent(self, sent: bytes) -> tuple[aiohttp.ClientSession, aiohttp.ClientResponse]:
+        """The response of a process that is not about to end."""
+        import aiohttp
+
+        lost: Address | None = None
+        for _ in range(_TRIES):
+            address = await self._starter.address(lost)
+            session = _session(address)
+            try:
+                response = await session.post(f"http://worker{ANSWERS}", data=sent)
+                if response.status != LEAVING:
+                    return session, response
+            except aiohttp.ClientConnectorError:
+                pass
+            except (aiohttp.ClientError, OSError):
+                if is_published(self._starter.folder, address):  # one that ends in peace is not
+                    raise ModelUnavailable(_LOST) from None
+            except BaseException:
+                await session.close()
+                raise
+            await session.close()
+            lost = address
+        raise ModelBusy("The process that answers ends again and again: try later.")
+
+    async def aclose(self) -> None:
+        """Release what this holds; the process that answers ends when it is idle. Closing twice is allowed."""
+        self._starter.close()
+
+
+def _session(address: Address) -> aiohttp.ClientSession:
+    """A session for one request: a kept connection could be one to a process that is about to end."""
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(address.socket, force_close=True),
+        timeout=aiohttp.ClientTimeout(total=None),  # an answer takes as long as it takes
+        read_bufsize=_LONGEST_LINE,
+    )
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
+    """What reads a response.
+
+    Raises:
+        ModelUnavailable: it is cut off.
+    """
+    import aiohttp
+
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError):
+        raise ModelUnavailable(_LOST) from None

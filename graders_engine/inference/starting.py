@@ -1,0 +1,119 @@
+"""Finds the process that answers, and starts it where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from graders_engine.inference.environment import environment
+from graders_engine.inference.errors import ModelUnavailable
+from graders_engine.inference.options import InferenceOptions
+from graders_engine.inference.place import LOCK, LOG, Address, address_in
+from graders_engine.storage.lock import ProcessLock
+
+LOCKED = 75
+"""Exit code of a process that found another one at work."""
+START_S = 60.0
+"""How long is waited until it listens; it does before it loads anything."""
+_POLL_S = 0.02
+_LOG_CHARS = 2_000
+_WORKER = "graders_engine.inference.worker"
+
+
+class Starter:
+    """Finds or starts the process of a folder.
+
+    Args:
+        folder: of the process; it is made where it is missing.
+        options: for a process that is started.
+    """
+
+    def __init__(self, folder: Path, options: InferenceOptions) -> None:
+        self._folder, self._options = folder.absolute(), options
+        self._started: subprocess.Popen[bytes] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The process's."""
+        return self._folder
+
+    async def address(self, lost: Address | None = None) -> Address:
+        """Where the process answers; it is started if need be.
+
+        Args:
+            lost: where nobody answers, whatever the folder says.
+
+        Raises:
+            ModelUnavailable: it cannot be started.
+        """
+        found = address_in(self._folder)
+        if found is not None and found != lost:
+            return found
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            await asyncio.to_thread(self._look)
+            found = address_in(self._folder)
+            if found is not None and found != lost:
+                return found
+            await asyncio.sleep(_POLL_S)
+        raise ModelUnavailable(
+            f"The process that answers has not begun within {START_S:.0f} s.{self._log()}"
+        )
+
+    def _look(self) -> None:
+        """Start a process if none lives.
+
+        Raises:
+            ModelUnavailable: one that was started has died.
+        """
+        if self._started is not None:
+            code = self._started.poll()
+            if code is None:
+                return
+            self._started = None
+            if code not in (0, LOCKED):
+                raise ModelUnavailable(f"The process that answers cannot start.{self._log()}")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = ProcessLock(self._folder / LOCK)
+        free = lock.take()
+        lock.release()
+        if free:
+            self._start()
+
+    def _start(self) -> None:
+        options = self._options
+        command = [
+            options.python, "-P", "-m", _WORKER, str(self._folder),
+            "--idle-s", str(options.idle_s),
+            "--device", options.device,
+            "--generator", options.generator,
+        ]  # fmt: skip
+        log_file = os.open(self._folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(log_file, "wb") as log:
+                self._started = subprocess.Popen(  # noqa: S603 - this package's own program
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
+                    env=environment(), start_new_session=True,
+                )  # fmt: skip
+        except OSError as error:
+            raise ModelUnavailable(
+                f"The process that answers cannot be started: {options.python}: {error.strerror}. "
+                "[inference] or [training] in graders.toml names its Python."
+            ) from None
+
+    def _log(self) -> str:
+        """A sentence with the end of the log."""
+        with suppress(OSError):
+            text = (self._folder / LOG).read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
+            return f" The end of its log: {text.strip() or '(empty)'}"
+        return ""
+
+    def close(self) -> None:
+        """Leave the process to itself: it ends when it is idle."""
+        if self._started is not None and self._started.poll() is None:
+            self._started.returncode = 0  # else its object complains that nobody waited
+        self._started = None
