@@ -49,22 +49,22 @@ def _needed(criterion: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _judge(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The smallest grader that asks a model as another one does: with its effort, and with its media."""
-    found = list(media_in(asked.get("input")))
-    grader = {"type": "score_model", "name": "-", "model": model, "input": [*_ASK, *found[:1]]}
+    """The smallest grader that asks a model as another one does: with an effort, and with its media."""
+    asking = [*_ASK, *_media_in(asked.get("input"))]
+    grader: dict[str, Any] = {"type": "score_model", "name": "-", "model": model, "input": asking}
     for key in ("sampling_params", "sampling_parameters"):
-        if effort := (asked.get(key) or {}).get("reasoning_effort"):
-            grader[key] = {"reasoning_effort": effort}
+        sampling = asked.get(key)
+        if isinstance(sampling, Mapping) and sampling.get("reasoning_effort") is not None:
+            grader["sampling_params"] = {"reasoning_effort": "low"}
     return grader
 
 
-def media_in(messages: Any) -> Iterator[dict[str, Any]]:
-    """For each image and each sound in messages of a judge or a model, a message that has nothing else."""
-    if isinstance(messages, Mapping):
-        given = messages.get("type")
-        if given in _MEDIA:
-            yield {"role": "user", "content": _MEDIA[given]}
-        messages = list(messages.values())
-    if isinstance(messages, list):
-        for part in messages:
-            yield from media_in(part)
+def _media_in(messages: Any) -> list[dict[str, Any]]:
+    """For each kind of media in a judge's messages, a message that has nothing else."""
+    found = set()
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else [content]:
+            if isinstance(part, Mapping):
+                found.add(str(part.get("type")))
+    return [{"role": "user", "content": media} for kind, media in _MEDIA.items() if kind in found]

@@ -13,6 +13,8 @@ from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
 from graders_engine.evals.requests.item_check import end_checks
 from graders_engine.evals.run.supervisor import Supervisor
+from graders_engine.inference.judging import Projects
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.evals.context import Context
 from graders_engine.server.evals.description import SCHEMAS as EVAL_SCHEMAS
 from graders_engine.server.evals.live import count_runs, supervised
@@ -39,6 +41,7 @@ class StoredRoutes:
         routes: over the store.
         schemas: that their descriptions name.
         during: what runs while the application lives.
+        local: the models of this machine, as a project may use them.
         on_late: ends what requests wait for, when the server has stopped for a while.
     """
 
@@ -46,6 +49,7 @@ class StoredRoutes:
     routes: Sequence[Route] = ()
     schemas: Mapping[str, Any] = field(default_factory=dict)
     during: Sequence[AbstractAsyncContextManager[object]] = ()
+    local: Callable[[str], LocalSource] | None = None
     on_late: Callable[[], None] = end_checks
 
 
@@ -78,16 +82,18 @@ def opened(
             raise
         except StoreError as error:
             raise InvalidRequest(str(error)) from None
+        projects = Projects(store, engine_settings.judge_settings())
         served = ServedStore(
             store, max_file_bytes=settings.max_file_bytes, max_bytes=settings.max_store_bytes
         )
         supervisor = Supervisor(store, engine_settings)
         count_runs(served, metrics)
-        evals = eval_routes(Context(served, engine, supervisor.wake))
-        jobs, working = jobs_of(served, metrics, engine, engine_settings)
+        evals = eval_routes(Context(served, engine, supervisor.wake, projects.of))
+        jobs, working = jobs_of(served, metrics, engine, engine_settings, projects.of)
         yield StoredRoutes(
             store,
             [*FileRoutes(served, metrics).routes(), *evals, *jobs],
             {**FILE_SCHEMAS, **EVAL_SCHEMAS, **JOB_SCHEMAS},
             [served.living(), supervised(supervisor, "runs of evals"), *working],
+            projects.of,
         )
