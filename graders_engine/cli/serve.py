@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # commands are imported fast
     from graders_engine.server.routes import Site
     from graders_engine.storage.store import Store
 
-KEY_VARIABLE = "GRADERS_API_KEY"
+KEY_VARIABLE, ADMIN_KEY_VARIABLE = "GRADERS_API_KEY", "GRADERS_ADMIN_KEY"
 DEFAULTS = ServerSettings()
 
 
@@ -55,6 +55,13 @@ DEFAULTS = ServerSettings()
     show_envvar=True,
     help="Key that requests must carry as `Authorization: Bearer KEY`. Prefer the variable: others on this "
     "machine can read a command line.",
+)
+@click.option(
+    "--admin-key",
+    metavar="KEY",
+    envvar=ADMIN_KEY_VARIABLE,
+    show_envvar=True,
+    help="Key that requests must carry to share tuned models with other projects. Prefer the variable.",
 )
 @click.option(
     "--no-auth",
@@ -125,6 +132,7 @@ def command(
     host: str,
     port: int,
     api_key: str | None,
+    admin_key: str | None,
     no_auth: bool,
     jobs: Path | None,
     allow_endpoints: bool,
@@ -156,13 +164,19 @@ def command(
             f"The server needs packages that are not installed ({error.name}): "
             f"{how_to_install('server')}."
         ) from None
-    if api_key == "":
-        raise InvalidRequest("The API key is empty: pass one, or leave it out.")
+    for name, key in (("API key", api_key), ("admin key", admin_key)):
+        if key == "":
+            raise InvalidRequest(f"The {name} is empty: pass one, or leave it out.")
     served = None if grader is None else read_flag("grader", grader)
     opened = listener.listen(host, port)
     given = ServerSettings(
-        api_key=api_key, jobs=jobs, **server_settings, **_from_config(settings, api_key)
+        api_key=api_key,
+        admin_key=admin_key,
+        jobs=jobs,
+        **server_settings,
+        **_from_config(settings, api_key),
     )
+    _require_own_admin_key(given)
     guarded = serving.guarded(given, opened, no_auth=no_auth)
     address = listener.url(opened)
     engine = replace(settings, allow_endpoints=allow_endpoints)
@@ -179,6 +193,19 @@ def command(
         return None if store is None else view.site(view.view_of_store(store, engine), alone=False)
 
     serving.serve(engine, guarded, opened, announce, served, site=site)
+
+
+def _require_own_admin_key(settings: ServerSettings) -> None:
+    """Refuse an admin key that a project has: the project would be the administrator.
+
+    Raises:
+        InvalidRequest: one has it.
+    """
+    for name, key in (("default", settings.api_key), *settings.projects.items()):
+        if key is not None and key == settings.admin_key:
+            raise InvalidRequest(
+                f"The admin key is that of the project {name} as well: choose another."
+            )
 
 
 def _from_config(settings: EngineSettings, api_key: str | None) -> dict[str, Any]:

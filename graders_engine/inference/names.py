@@ -94,10 +94,19 @@ def listed_models(
             rows.append(ModelRow(name, _changed_at(folder), SYSTEM))
     names = {row.name for row in rows}
     for tuned in store.models.available(project):
-        if tuned.name not in names and _is_there(weights_of(store, tuned)):
+        if tuned.name not in names and has_weights(store, tuned):
             rows.append(ModelRow(tuned.name, tuned.created_at, ORGANIZATION))
             names.add(tuned.name)
     return rows
+
+
+def has_weights(store: Store, tuned: TunedModel) -> bool:
+    """Whether the weights of a model are there.
+
+    Raises:
+        StoreError: their folder cannot be read.
+    """
+    return _is_there(weights_of(store, tuned))
 
 
 def weights_of(store: Store, tuned: TunedModel) -> Path:

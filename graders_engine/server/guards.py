@@ -30,7 +30,7 @@ class RequestGuard:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._keys = Keys(settings.api_key, settings.projects)
+        self._keys = Keys(settings.api_key, settings.projects, settings.admin_key)
         self._hosts = settings.hosts
 
     def check_host(self, exchange: Exchange) -> None:

@@ -175,7 +175,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     }
     if operation.lines:
         lines = {"schema": _reference(operation.lines)}
-        responses["200"]["content"]["application/x-ndjson"] = lines
+        responses["200"]["content"][operation.lines_as] = lines
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.description.partition(". ")[0].removesuffix(".") + ".",

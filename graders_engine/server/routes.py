@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from graders_engine.errors import Mistake
-from graders_engine.server.exchange import NO_PARAMETERS, Exchange
+from graders_engine.server.exchange import NO_PARAMETERS, Exchange, Scope
 from graders_engine.server.responses import Refused
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -22,7 +22,7 @@ PREFIXES = ("", "/v1", "/openai", "/openai/v1")
 """Where clients of the hosted API and of Azure's look for its routes."""
 NOT_KEPT = "This server keeps no files, evals and jobs: start it with --jobs DIR."
 """The answer of the routes that a server without a store does not have."""
-_STORED = ("/files", "/evals", "/fine_tuning/jobs", "/fine_tuning/checkpoints")
+_STORED = ("/files", "/evals", "/fine_tuning/jobs", "/fine_tuning/checkpoints", "/models")
 """Where these begin."""
 _NAME = re.compile(r"{(\w+)}")
 
@@ -49,11 +49,12 @@ class Operation:
         description: what it does; the first sentence is the summary.
         request: the schema of the body, by name; empty when there is no body.
         response: the schema of the response, by name.
-        lines: the schema of one line, where the response may be NDJSON.
+        lines: the schema of one piece, where the response may come in pieces.
         errors: what statuses mean that mean something else than for most routes.
         query: the parameters behind the `?`, by name, each with its schema; none of them is required.
         takes: the type of the request's body.
         gives: the type of the response.
+        lines_as: the type of a response in pieces.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Operation:
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     takes: str = "application/json"
     gives: str = "application/json"
+    lines_as: str = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Route:
         versioned: whether the path is served below each of `PREFIXES`, or only as it is.
         operation: its description in the OpenAPI document; None to leave it out.
         browsed: whether people open it in a browser, which asks them for the key as a password.
+        with_slashes: the names in the pattern that stand for one or more segments.
     """
 
     method: str
@@ -89,6 +92,7 @@ class Route:
     versioned: bool = True
     operation: Operation | None = None
     browsed: bool = False
+    with_slashes: Collection[str] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -173,11 +177,13 @@ class RouteTable:
         for route in routes:
             for path in route.paths:
                 if route.parameters:
-                    by_expression.setdefault(_expression(path), _Resource()).add(route)
+                    expression = _expression(path, route.with_slashes)
+                    by_expression.setdefault(expression, _Resource()).add(route)
                 else:
                     self._exact.setdefault(path, _Resource()).add(route)
         self._patterns = [
-            (re.compile(expression), resource) for expression, resource in by_expression.items()
+            (re.compile(expression, re.DOTALL), resource)
+            for expression, resource in by_expression.items()
         ]
 
     def find(
@@ -204,24 +210,37 @@ class RouteTable:
         return (_REDIRECT if is_page else self._unknown), NO_PARAMETERS
 
 
-def _expression(path: str) -> str:
+def _expression(path: str, with_slashes: Collection[str]) -> str:
     """A pattern as a regular expression. Without names: each method of a path may name them differently."""
-    return "([^/]+)".join(map(re.escape, re.split(r"{\w+}", path)))
+    parts = _NAME.split(path)  # texts and names in turn
+    parts[::2] = map(re.escape, parts[::2])
+    parts[1::2] = ["(.+)" if name in with_slashes else "([^/]+)" for name in parts[1::2]]
+    return "".join(parts)
 
 
-_OF_MODELS = ("/chat/completions", "/responses", "/embeddings")
+_CHAT = "/chat/completions"
+_OF_MODELS = (_CHAT, "/responses", "/embeddings")
 _NO_MODELS = (
-    " This address is this server, `graders serve`, which has no models: name the address of an "
+    " This address is this server, `graders serve`, which answers no such requests: name the address of an "
     "endpoint with --base-url or in graders.toml. Does OPENAI_BASE_URL lead here?"
+)
+_WITH_JOBS = (
+    " Started with --jobs DIR, it answers for the models of graders.toml and those of its jobs."
 )
 
 
-async def _refuse_path(exchange: Exchange) -> None:
-    method, path = exchange.scope["method"], exchange.scope["path"]
+def _unknown_path(scope: Scope, *, keeps: bool) -> Refused:
+    method, path = scope["method"], scope["path"]
     message = f"Unknown request URL: {method} {path}. /docs lists the routes."
     if method == "POST" and path.endswith(_OF_MODELS):
         message += _NO_MODELS
-    raise Refused(404, Mistake(message, code="unknown_url"))
+        if path.endswith(_CHAT) and not keeps:
+            message += _WITH_JOBS
+    return Refused(404, Mistake(message, code="unknown_url"))
+
+
+async def _refuse_path(exchange: Exchange) -> None:
+    raise _unknown_path(exchange.scope, keeps=True)
 
 
 async def _refuse_stored(exchange: Exchange) -> None:
@@ -230,7 +249,7 @@ async def _refuse_stored(exchange: Exchange) -> None:
         for stored in _STORED:
             if path == prefix + stored or path.startswith(f"{prefix}{stored}/"):
                 raise Refused(404, Mistake(NOT_KEPT, code="unknown_url"))
-    await _refuse_path(exchange)
+    raise _unknown_path(exchange.scope, keeps=False)
 
 
 async def _refuse_method(allowed: str, exchange: Exchange) -> None:

@@ -60,12 +60,18 @@ LEAST_CONNECTIONS = 8
 def guarded(settings: ServerSettings, listener: socket.socket, *, no_auth: bool) -> ServerSettings:
     """The settings for this address: without a key, requests must come from this machine, to a loopback name.
 
+    Where only this machine can ask, with one key or none, all that is asked comes from the administrator,
+    unless that one has a key.
+
     Raises:
         InvalidRequest: other machines can reach the address, and there is no key.
     """
+    is_local = is_loopback(listener)
+    alone = is_local and settings.admin_key is None and not settings.projects
+    settings = replace(settings, is_admins=alone)
     if settings.api_key is not None or settings.projects or no_auth:
         return settings
-    if not is_loopback(listener):
+    if not is_local:
         raise InvalidRequest(
             "Other machines can reach this address, and python graders run code: set a key with --api-key or "
             "GRADERS_API_KEY, or pass --no-auth."

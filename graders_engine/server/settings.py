@@ -17,6 +17,8 @@ class ServerSettings:
 
     Attributes:
         api_key: what `Authorization: Bearer` or `api-key` must carry; None when no such key is needed.
+        admin_key: what requests must carry to share models with other projects; None without such a key.
+        is_admins: whether, without an admin key, all requests are those of the server's one user.
         hosts: the names that a request's `Host` may have; None for any name. A server without a key accepts
             loopback names only, so that no page in a browser can reach it under another name (DNS rebinding).
         max_body_bytes: longest body of a request.
@@ -33,6 +35,8 @@ class ServerSettings:
     """
 
     api_key: str | None = field(default=None, repr=False)
+    admin_key: str | None = field(default=None, repr=False)
+    is_admins: bool = False
     hosts: Container[str] | None = None
     max_body_bytes: int = 32 * MEBIBYTE
     max_row_bytes: int = 4 * MEBIBYTE

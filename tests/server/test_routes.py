@@ -146,7 +146,7 @@ def test_a_judge_that_is_asked_at_the_server_itself_says_so(path: str) -> None:
     answer = Client().ask("POST", path)
     assert (answer.status, answer.error["code"]) == (404, "unknown_url")
     assert (
-        "This address is this server, `graders serve`, which has no models"
+        "This address is this server, `graders serve`, which answers no such requests"
         in answer.error["message"]
     )
 

@@ -48,7 +48,7 @@ def jobs_of(
         InvalidRequest: graders.toml cannot be read.
     """
     path = settings.judge_settings().config
-    config = Config() if path is None else read_config(Path(path))
+    config = config_of(settings)
     training, store = config.training, served.store
     supervisor = Supervisor(
         store,
@@ -66,6 +66,16 @@ def jobs_of(
     _count_jobs(served, metrics)
     living = [supervised(supervisor, "jobs"), supervised(new_jobs, "new jobs")]
     return job_routes(Context(served, engine, config, wake, local)), living
+
+
+def config_of(settings: EngineSettings) -> Config:
+    """What graders.toml says.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+    """
+    path = settings.judge_settings().config
+    return Config() if path is None else read_config(Path(path))
 
 
 def _count_jobs(served: ServedStore, metrics: ServerMetrics) -> None:

@@ -22,7 +22,9 @@ from graders_engine.server.evals.routes import eval_routes
 from graders_engine.server.files.description import SCHEMAS as FILE_SCHEMAS
 from graders_engine.server.files.routes import FileRoutes
 from graders_engine.server.jobs.description import SCHEMAS as JOB_SCHEMAS
-from graders_engine.server.jobs.live import jobs_of
+from graders_engine.server.jobs.live import config_of, jobs_of
+from graders_engine.server.models.description import SCHEMAS as MODEL_SCHEMAS
+from graders_engine.server.models.live import models_of
 from graders_engine.server.routes import Route
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.served import ServedStore
@@ -89,11 +91,18 @@ def opened(
         supervisor = Supervisor(store, engine_settings)
         count_runs(served, metrics)
         evals = eval_routes(Context(served, engine, supervisor.wake, projects.of))
+        config = config_of(engine_settings)
         jobs, working = jobs_of(served, metrics, engine, engine_settings, projects.of)
+        models, answering = models_of(served, metrics, config, settings)
         yield StoredRoutes(
             store,
-            [*FileRoutes(served, metrics).routes(), *evals, *jobs],
-            {**FILE_SCHEMAS, **EVAL_SCHEMAS, **JOB_SCHEMAS},
-            [served.living(), supervised(supervisor, "runs of evals"), *working],
+            [*FileRoutes(served, metrics).routes(), *evals, *jobs, *models],
+            {**FILE_SCHEMAS, **EVAL_SCHEMAS, **JOB_SCHEMAS, **MODEL_SCHEMAS},
+            [
+                served.living(),
+                supervised(supervisor, "runs of evals"),
+                *working,
+                *answering,
+            ],
             projects.of,
         )
