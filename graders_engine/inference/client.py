@@ -100,31 +100,43 @@ class LocalModels:
             yield response
 
     async def _sent(self, sent: bytes) -> tuple[aiohttp.ClientSession, aiohttp.ClientResponse]:
-        """The response of a process that is not about to end."""
-        import aiohttp
-
+        """The response of a process that is not about to end, with its session."""
         lost: Address | None = None
         for _ in range(_TRIES):
-            address = await self._starter.address(lost)
+            lost = address = await self._starter.address(lost)
             session = _session(address)
             try:
-                response = await session.post(f"http://worker{ANSWERS}", data=sent)
-                if response.status != LEAVING:
-                    return session, response
-            except aiohttp.ClientConnectorError:
-                pass
-            except (aiohttp.ClientError, OSError):
-                if is_published(self._starter.folder, address):  # one that ends in peace is not
-                    raise ModelUnavailable(_LOST) from None
+                response = await self._posted(session, address, sent)
             except BaseException:
                 await session.close()
                 raise
+            if response is not None:
+                return session, response
             await session.close()
-            lost = address
         raise ModelBusy("The process that answers ends again and again: try later.")
 
+    async def _posted(
+        self, session: aiohttp.ClientSession, address: Address, sent: bytes
+    ) -> aiohttp.ClientResponse | None:
+        """The response of a process; None if it has ended, or is about to, before it took the request.
+
+        Raises:
+            ModelUnavailable: it died.
+        """
+        import aiohttp
+
+        try:
+            response = await session.post(f"http://worker{ANSWERS}", data=sent)
+        except aiohttp.ClientConnectorError:
+            return None
+        except (aiohttp.ClientError, OSError):
+            if is_published(self._starter.folder, address):  # one that ends in peace is not
+                raise ModelUnavailable(_LOST) from None
+            return None
+        return None if response.status == LEAVING else response
+
     async def aclose(self) -> None:
-        """Release what this holds; the process that answers ends when it is idle. Closing twice is allowed."""
+        """Release what this holds; the process that answers ends when it is idle."""
         self._starter.close()
 
 

@@ -59,7 +59,7 @@ class Listener(Protocol):
 
 
 class Generator(Protocol):
-    """Something that generates. The process that answers makes it with the device, and calls it from one thread."""
+    """Something that generates: made with the name of a device, and called by one thread."""
 
     @property
     def on_gpu(self) -> bool:

@@ -35,7 +35,7 @@ class Address:
 
 
 def address_in(folder: Path) -> Address | None:
-    """Where the process of a folder answers, or the last one that was killed did; None after one that ended."""
+    """Where a process answers, or one that was killed did; None where the last one has ended by itself."""
     try:
         found = json.loads((folder / _ADDRESS).read_text(encoding="utf-8"))
         return Address(**found)

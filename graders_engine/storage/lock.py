@@ -41,10 +41,11 @@ class ProcessLock:
 
     Args:
         path: the file; it is made when the lock is taken, and stays.
+        shared: whether others that share may hold it at the same time.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        self.path, self._shared = path, shared
         self._descriptor: int | None = None
 
     @property
@@ -65,7 +66,8 @@ class ProcessLock:
         except OSError as error:
             raise StoreError(f"The lock {self.path} cannot be opened: {error.strerror}.") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False

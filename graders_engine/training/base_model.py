@@ -66,8 +66,8 @@ def set_threads(parameters: int) -> None:
         torch.set_num_threads(min(cores or 1, max(1, parameters // _PARAMETERS_A_THREAD)))
 
 
-def load_tokenizer(spec: JobSpec) -> Any:
-    """The tokenizer of a job's model, as it is on disk.
+def load_tokenizer(model_path: str) -> Any:
+    """The tokenizer of a model, as it is on disk.
 
     Raises:
         TrainingFailed: it cannot be loaded.
@@ -76,7 +76,7 @@ def load_tokenizer(spec: JobSpec) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            spec.model_path, trust_remote_code=False, local_files_only=True
+            model_path, trust_remote_code=False, local_files_only=True
         )
     except (OSError, ValueError, ImportError) as error:
         raise not_loadable(error) from error

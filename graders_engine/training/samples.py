@@ -29,7 +29,7 @@ def sample_of(
         ids: its tokens.
         before: those of the prompt; a template may write a part of the answer itself.
     """
-    if not tools or not _can_read(tokenizer):
+    if not tools or not can_read(tokenizer):
         return text
     from trl.chat_template_utils import parse_response
 
@@ -55,7 +55,8 @@ def sample_of(
     return {"output_text": content, "output_tools": found, "choices": [choice]}
 
 
-def _can_read(tokenizer: Any) -> bool:
+def can_read(tokenizer: Any) -> bool:
+    """Whether a tokenizer of `reads_calls` can."""
     return bool(
         getattr(tokenizer, "response_template", None) or getattr(tokenizer, "response_schema", None)
     )

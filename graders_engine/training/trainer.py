@@ -29,6 +29,7 @@ class JobSpec:
         hyperparameters: all resolved, none is `auto`.
         seed: of all random numbers.
         grader: of a reinforcement job.
+        response_format: of a reinforcement job, as it is on the wire; None for text.
         settings: of the engine that grades, as JSON of `settings_json.as_json`. The worker fills it in: it
             may hold keys, which `spec.json` must not.
         wandb: the integration, as it is on the wire; None without one.
@@ -46,6 +47,7 @@ class JobSpec:
     hyperparameters: dict[str, int | float | str]
     seed: int
     grader: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
     settings: str = "{}"
     wandb: dict[str, Any] | None = None
     accelerate: str | None = None

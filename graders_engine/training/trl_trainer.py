@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.training import base_model, trl_setup
+from graders_engine.training.answers import FORMAT, grammar_for
+from graders_engine.training.bound import BindingFailed, bind
 from graders_engine.training.chat import Chat
 from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
@@ -92,7 +94,8 @@ def _prepared(
     output: str,
 ) -> tuple[Run, Any]:
     """The run of a job, and the trainer of TRL that it listens to."""
-    chat = Chat(base_model.load_tokenizer(spec), trl_setup.template_options(spec))
+    chat = Chat(base_model.load_tokenizer(spec.model_path), trl_setup.template_options(spec))
+    grammar = grammar_for(chat.tokenizer, spec.response_format)
     most = base_model.room_of(spec)
     if spec.method == "reinforcement":
         most = _room_for_prompts(most, spec.max_completion_tokens)
@@ -107,7 +110,7 @@ def _prepared(
     if spec.method == "reinforcement":
         rewards = Rewards(spec, report.local, memory.get("window", ()))
         stack.callback(rewards.close)
-        tokenizer = reads_calls(base_model.load_tokenizer(spec))
+        tokenizer = reads_calls(base_model.load_tokenizer(spec.model_path))
         run = RolloutRun(
             spec, schedule, report, tokens, memory, rewards=rewards, rows=rows, chat=chat,
             tokenizer=tokenizer,
@@ -115,9 +118,11 @@ def _prepared(
     else:
         run = Run(spec, schedule, report, tokens, memory)
     trainer = trl_setup.trainer_of(spec, schedule, chat, ready, run, output)
+    if grammar is not None:
+        bind(trainer.model, chat.tokenizer, grammar)
     run.attach(trainer)
     # Not the one that trains: that one drops marks.
-    run.save_tokenizer = base_model.load_tokenizer(spec).save_pretrained
+    run.save_tokenizer = base_model.load_tokenizer(spec.model_path).save_pretrained
     return run, trainer
 
 
@@ -155,6 +160,8 @@ def _train(run: Run, trainer: Any, resumed: Resumed | None) -> None:
     except TrainingPaused:
         run.keep_what_was_trained()
         raise
+    except BindingFailed as error:
+        raise TrainingFailed("response_format_not_available", str(error), FORMAT) from error
     except torch.OutOfMemoryError as error:
         raise TrainingFailed(
             "model_too_large",

@@ -1,0 +1,68 @@
+"""Who has the GPU: the process that answers gives way to jobs that train."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from graders_engine.inference.place import GPU_LOCK, LEAVES, LOCK, address_in
+from graders_engine.storage.lock import ProcessLock
+
+GPU_IS_TAKEN = "A fine-tuning job trains on the GPU: models answer again when it has ended."
+"""Why there is no answer while a job trains."""
+KILL_S = 15.0
+"""A process that has not left so long after it was asked to is killed."""
+_POLL_S = 0.05
+_ANSWER_S = 5.0
+
+
+@contextmanager
+def gpu_for_training(folder: Path) -> Iterator[None]:
+    """What trains a job: no model answers on the GPU meanwhile. Without a GPU, both happen.
+
+    Args:
+        folder: of the process that answers.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = ProcessLock(folder / GPU_LOCK, shared=True)
+    since = time.monotonic()
+    while not lock.take():
+        leave(folder)
+        if time.monotonic() - since > KILL_S:
+            _kill(folder)
+        time.sleep(_POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def leave(folder: Path) -> None:
+    """Ask the process that answers, if there is one, to end at once; requests that it has are refused."""
+    address = address_in(folder)
+    if address is None:
+        return
+    request = (
+        f"POST {LEAVES} HTTP/1.1\r\nHost: worker\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ANSWER_S)
+        connection.connect(address.socket)
+        connection.sendall(request.encode())
+        while connection.recv(4096):
+            pass
+
+
+def _kill(folder: Path) -> None:
+    # The number is the process's as long as its lock is held.
+    lock = ProcessLock(folder / LOCK)
+    if lock.take():
+        lock.release()
+        return
+    with suppress(OSError, ValueError):
+        os.killpg(int(lock.path.read_text(encoding="ascii")), signal.SIGKILL)
