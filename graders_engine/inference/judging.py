@@ -19,6 +19,7 @@ from graders_engine.errors import (
 )
 from graders_engine.inference.client import LocalModels
 from graders_engine.inference.errors import InvalidChat, ModelBusy, ModelUnavailable
+from graders_engine.inference.gpu import GPU_IS_TAKEN
 from graders_engine.inference.names import NotDownloaded, find_served
 from graders_engine.inference.options import options_of
 from graders_engine.inference.request import read_chat
@@ -40,6 +41,10 @@ _HERE = "this machine"
 _ATTEMPTS = 3
 """Answers that may be lost one after the other, with the process that was to give them."""
 _AGAIN_S = 0.5
+_ON_ITS_GPU = (
+    "The model '{}' would be answered on the GPU that this job trains on. Set device under [inference] in "
+    'graders.toml, to "cpu" or to another GPU, or name another judge.'
+)
 _ALL = Dialect()
 
 
@@ -54,11 +59,19 @@ class StoreModels:
         config: what graders.toml says.
         project: that asks.
         mapped: the names in maps of models.
+        trains: whether a job of this store asks while it trains.
     """
 
     def __init__(
-        self, store: Store, config: Config, project: str, mapped: Collection[str] = ()
+        self,
+        store: Store,
+        config: Config,
+        project: str,
+        mapped: Collection[str] = (),
+        *,
+        trains: bool = False,
     ) -> None:
+        self.trains = trains
         self._store, self._config, self._project = store, config, project
         self._mapped = frozenset(mapped)
 
@@ -94,12 +107,14 @@ class Projects:
     Args:
         store: with the jobs and permissions.
         settings: how judges are asked.
+        trains: whether a job of this store asks while it trains.
 
     Raises:
         InvalidRequest: graders.toml cannot be read.
     """
 
-    def __init__(self, store: Store, settings: JudgeSettings) -> None:
+    def __init__(self, store: Store, settings: JudgeSettings, *, trains: bool = False) -> None:
+        self._trains = trains
         path = settings.config
         self._config = Config() if path is None else read_config(Path(path))
         self._store, self._mapped = store, {*self._config.models, *settings.models}
@@ -108,7 +123,9 @@ class Projects:
     def of(self, project: str) -> StoreModels:
         """The models of one project; always the same object."""
         if project not in self._made:
-            self._made[project] = StoreModels(self._store, self._config, project, self._mapped)
+            self._made[project] = StoreModels(
+                self._store, self._config, project, self._mapped, trains=self._trains
+            )
         return self._made[project]
 
 
@@ -155,6 +172,8 @@ class StoreBackend:
             except InvalidChat as error:
                 raise _rejected(served.name, error) from None
             except ModelBusy as error:
+                if self._source.trains and str(error) == GPU_IS_TAKEN:
+                    raise RunStopped(_ON_ITS_GPU.format(served.name)) from None
                 text = f"{served.name}: {error}"
                 raise BackendBusy(text, status=429, cause="unavailable") from None
             except ModelUnavailable as error:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import secrets
-from collections.abc import Sequence
 from typing import Any
 
-from graders_engine.graders import mistakes
-from graders_engine.inference.errors import InvalidChat, ModelUnavailable
-from graders_engine.inference.generator import Answer, Choice, Gone, Listener
-from graders_engine.inference.growing_text import GrowingText
+from graders_engine.inference.errors import ModelUnavailable
+from graders_engine.inference.generator import Answer, Choice, Listener
 from graders_engine.inference.prompts import prompt_of
 from graders_engine.inference.request import ChatRequest
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.tool_calls import CallReader
 from graders_engine.inference.weights import load_tokenizer, load_weights
-from graders_engine.training.bound import Bound, grammar_of
+from graders_engine.training.bound import Bound
 from graders_engine.training.chat import Chat
 from graders_engine.training.trainer import TrainingFailed
 

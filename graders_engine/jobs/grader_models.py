@@ -23,6 +23,7 @@ def models_for_grader(store: Store, job: StoredJob, settings: str) -> LocalSourc
         TrainingFailed: they cannot be used.
     """
     try:
-        return Projects(store, from_json(settings.encode()).judge_settings()).of(job.project)
+        judges = from_json(settings.encode()).judge_settings()
+        return Projects(store, judges, trains=True).of(job.project)
     except (InvalidRequest, TypeError, ValueError) as error:
         raise TrainingFailed("invalid_grader", str(error), "method.reinforcement.grader") from error
