@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graders_engine.inference.errors import ModelBusy, ModelUnavailable
+from graders_engine.inference.errors import ModelBusy, ModelLost
 from graders_engine.inference.failures import raised_by
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address, is_published
@@ -83,7 +83,7 @@ class LocalModels:
                     if "error" in chunk:
                         raise raised_by(chunk)
                     yield chunk
-        raise ModelUnavailable(_LOST)
+        raise ModelLost(_LOST)
 
     @asynccontextmanager
     async def _asked(
@@ -131,7 +131,7 @@ class LocalModels:
             return None
         except (aiohttp.ClientError, OSError):
             if is_published(self._starter.folder, address):  # one that ends in peace is not
-                raise ModelUnavailable(_LOST) from None
+                raise ModelLost(_LOST) from None
             return None
         return None if response.status == LEAVING else response
 
@@ -163,4 +163,4 @@ def _losses() -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError):
-        raise ModelUnavailable(_LOST) from None
+        raise ModelLost(_LOST) from None

@@ -16,3 +16,7 @@ class ModelBusy(GradersError):
 
 class ModelUnavailable(GradersError):
     """Raised when a model cannot be loaded, or was lost before its answer was whole."""
+
+
+class ModelLost(ModelUnavailable):
+    """Raised when the process that answers died before the answer was whole: another one may answer."""

@@ -18,7 +18,7 @@ from graders_engine.errors import (
     UnavailableGrader,
 )
 from graders_engine.inference.client import LocalModels
-from graders_engine.inference.errors import InvalidChat, ModelBusy, ModelUnavailable
+from graders_engine.inference.errors import InvalidChat, ModelBusy, ModelLost, ModelUnavailable
 from graders_engine.inference.gpu import GPU_IS_TAKEN
 from graders_engine.inference.names import NotDownloaded, find_served
 from graders_engine.inference.options import options_of
@@ -176,10 +176,14 @@ class StoreBackend:
                     raise RunStopped(_ON_ITS_GPU.format(served.name)) from None
                 text = f"{served.name}: {error}"
                 raise BackendBusy(text, status=429, cause="unavailable") from None
-            except ModelUnavailable as error:
+            except ModelLost as error:
                 if attempt == _ATTEMPTS:
-                    text = f"{served.name}: {error}"
+                    text = f"{served.name}: {error} ({_ATTEMPTS} tries)"
                     raise BackendFailure(text, status=503, cause="unavailable") from None
+            except ModelUnavailable as error:
+                raise BackendFailure(
+                    f"{served.name}: {error}", status=503, cause="refused"
+                ) from None
             await asyncio.sleep(_AGAIN_S * attempt)
         raise AssertionError("the last attempt raises")
 
