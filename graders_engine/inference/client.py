@@ -14,7 +14,7 @@ from graders_engine.inference.errors import ModelBusy, ModelLost
 from graders_engine.inference.failures import raised_by
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address, is_published
-from graders_engine.inference.request import read_chat
+from graders_engine.inference.request import read_chat, require_length
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import Starter
 from graders_engine.language import strict_json
@@ -90,7 +90,7 @@ class LocalModels:
         self, model: ServedModel, body: dict[str, Any]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response of the process to a request that it can answer."""
-        read_chat(body)
+        require_length(read_chat(body), model.max_completion_tokens)
         sent = msgspec.json.encode({SERVED: asdict(model), BODY: body}, enc_hook=str)
         session, response = await self._sent(sent)
         async with session, response:

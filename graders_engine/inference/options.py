@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from graders_engine.models.config import Config
 
 GENERATORS = {
-    "transformers": "graders_engine.inference.transformers_generator:TransformersGenerator",
-    "vllm": "graders_engine.inference.vllm_generator:VLLMGenerator",
+    "transformers": "graders_engine.inference.generators.transformers_generator:TransformersGenerator",
+    "vllm": "graders_engine.inference.generators.vllm_generator:VLLMGenerator",
 }
 """By the engine's name in graders.toml: what generates, as `MODULE:CLASS`."""
 

@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+FOLDER = "inference"
+"""The folder, in that of a store."""
 LOCK = "lock"
 """Held by the process that answers while it lives; its text is the process's number."""
 GPU_LOCK = "gpu.lock"

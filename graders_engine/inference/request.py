@@ -82,6 +82,25 @@ def read_chat(body: Any) -> ChatRequest:
     return request
 
 
+def require_length(request: ChatRequest, longest: int) -> None:
+    """Refuse a limit that a model's answers cannot come to.
+
+    Args:
+        request: the request.
+        longest: the longest answer of the model.
+
+    Raises:
+        InvalidChat: its limit is greater.
+    """
+    if request.max_tokens is not None and request.max_tokens > longest:
+        path = _LIMITS[0]
+        message = (
+            f"Invalid '{path}': this model's answers have at most {longest} tokens, but {request.max_tokens} "
+            "are asked for."
+        )
+        raise InvalidChat([Mistake(message, path, "integer_above_max_value")])
+
+
 def _read(body: Fields) -> ChatRequest:
     body.text("model")
     messages = read_messages(body)

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import msgspec
 
+from graders_engine.inference.gpu import gpu_for_training
+from graders_engine.inference.place import FOLDER as ANSWERING
 from graders_engine.jobs.checkpoints import Checkpoints
 from graders_engine.jobs.follower import RANK, follow
 from graders_engine.jobs.grader_models import models_for_grader
@@ -167,8 +169,12 @@ class Work:
             0 if resumed is None else resumed.step, self._options.max_s,
             models_for_grader(self._store, self._job, self._options.settings),
         )  # fmt: skip
+        answering = self._store.folder / ANSWERING
         try:
-            with Watcher(self._store, report, own_group=self._options.own_group):
+            with (
+                gpu_for_training(answering),
+                Watcher(self._store, report, own_group=self._options.own_group),
+            ):
                 load_trainer(self._options.trainer).train(spec, resumed, report)
         except Stopped:
             if not report.ending:

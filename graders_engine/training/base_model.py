@@ -155,8 +155,14 @@ def rows_at_once(tokens: int, vocabulary: int) -> int:
     """
     import torch
 
-    if torch.cuda.is_available():
-        memory = torch.cuda.get_device_properties(0).total_memory
-    else:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, int(memory) // 8 // (tokens * vocabulary * 4 * 4))
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    return max(1, device_memory(device) // 8 // (tokens * vocabulary * 4 * 4))
+
+
+def device_memory(device: Any) -> int:
+    """The whole memory of a device, in bytes."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -77,6 +77,6 @@ def load_tokenizer(folder: Path) -> Any:
         ModelUnavailable: it cannot be loaded.
     """
     try:
-        return base_model.tokenizer_in(str(folder))
+        return base_model.load_tokenizer(str(folder))
     except TrainingFailed as error:
         raise ModelUnavailable(error.message) from None

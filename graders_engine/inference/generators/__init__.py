@@ -1,0 +1,1 @@
+"""What generates, behind the port of `inference.generator`, and what it needs."""
