@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,8 @@ class Starter:
     def __init__(self, folder: Path, options: InferenceOptions) -> None:
         self._folder, self._options = folder.absolute(), options
         self._started: subprocess.Popen[bytes] | None = None
+        self._has_begun = False
+        self._looking = threading.Lock()
 
     @property
     def folder(self) -> Path:
@@ -55,14 +58,20 @@ class Starter:
             return found
         until = time.monotonic() + START_S
         while time.monotonic() < until:
-            await asyncio.to_thread(self._look)
+            await asyncio.to_thread(self._look_alone)
             found = address_in(self._folder)
             if found is not None and found != lost:
+                self._has_begun = True
                 return found
             await asyncio.sleep(_POLL_S)
         raise ModelUnavailable(
             f"The process that answers has not begun within {START_S:.0f} s.{self._log()}"
         )
+
+    def _look_alone(self) -> None:
+        """Look, unless another request does so just now: two would start two processes."""
+        with self._looking:
+            self._look()
 
     def _look(self) -> None:
         """Start a process if none lives.
@@ -75,7 +84,7 @@ class Starter:
             if code is None:
                 return
             self._started = None
-            if code not in (0, LOCKED):
+            if code not in (0, LOCKED) and not self._has_begun:
                 raise ModelUnavailable(f"The process that answers cannot start.{self._log()}")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = ProcessLock(self._folder / LOCK)
@@ -85,7 +94,7 @@ class Starter:
             self._start()
 
     def _start(self) -> None:
-        options = self._options
+        options, self._has_begun = self._options, False
         command = [
             options.python, "-P", "-m", _WORKER, str(self._folder),
             "--idle-s", str(options.idle_s),

@@ -1,8 +1,9 @@
 """A generator for tests of those who ask: it repeats the last word that it reads, and gives verdicts by it.
 
 A model's folder may hold `says.json`: what it answers to a last word. In the folder of the process, `dies-at`
-has the number of an answer in whose middle the process kills itself, once; `pace` the seconds of each answer.
-Each answer is a line of `answered`.
+has the number of an answer in whose middle the process kills itself, once; `pace` the seconds of each answer;
+`busy` how many requests are refused first. Each answer is a line of `answered`. A model whose folder has
+`broken` cannot be loaded; each attempt is a line of that file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from graders_engine.inference.errors import ModelBusy, ModelUnavailable
 from graders_engine.inference.generator import Answer, Choice, Listener
 from graders_engine.inference.request import ChatRequest
 from graders_engine.inference.served import ServedModel
@@ -41,6 +43,10 @@ class Echoing:
         self.says: dict[str, str] = {}
 
     def load(self, model: ServedModel) -> None:
+        if (broken := model.folder / "broken").exists():
+            with broken.open("a", encoding="utf-8") as lines:
+                lines.write("an attempt\n")
+            raise ModelUnavailable("The weights are not whole.")
         file = model.folder / "says.json"
         self.says = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
@@ -57,6 +63,10 @@ class Echoing:
         return Answer([choice] * request.choices, len(words))
 
     def act(self, model: ServedModel, word: str) -> None:
+        busy = Path("busy")
+        if busy.exists() and (left := int(busy.read_text())):
+            busy.write_text(str(left - 1))
+            raise ModelBusy("Another model is answering.")
         with Path("answered").open("a", encoding="utf-8") as file:
             file.write(f"{model.name} {word}\n")
         pace, dies = Path("pace"), Path("dies-at")

@@ -194,13 +194,13 @@ def test_replies_of_other_weights_are_never_taken_from_the_cache(
     criteria = [judge("score_model", model="tiny", range=[0, 10])]
     says = bench.folder.parent / "tiny" / "says.json"
     found = []
-    for number in ("2", "2", "9"):
+    for number, times in (("2", 2), ("9", 1)):
         says.write_text(json.dumps({"text": number}))
-        if number == "2":
-            bench.completed(criteria, jsonl(row("x", "text")))
-        run = bench.completed(criteria, jsonl(row("x", "text")))
-        found.append(bench.items(run)[0]["results"][0]["score"])
+        for _ in range(times):
+            run = bench.completed(criteria, jsonl(row("x", "text")))
+            found.append(bench.items(run)[0]["results"][0]["score"])
     assert found == [2.0, 2.0, 9.0]
+    assert len(answered(bench.folder)) == 2
 
 
 def test_a_map_of_the_very_name_asks_an_endpoint_and_one_of_all_names_does_not(
@@ -228,3 +228,34 @@ def test_an_item_that_a_model_of_this_machine_cannot_read_has_an_error_and_no_sc
     bad = bench.items(run)[1]
     assert bad["status"] == "error"
     assert "read text alone" in bad["sample"]["error"]["message"]
+
+
+def test_a_busy_model_is_waited_for(bench: Bench, job: StoredJob) -> None:
+    place = bench.folder / "inference"
+    place.mkdir(parents=True)
+    (place / "busy").write_text("9")  # each endpoint here has three attempts
+    run = bench.completed([string_check()], asked(names_of(job)[0]))
+    assert counts(run) == (3, 3, 0, 0)
+    assert (place / "busy").read_text() == "0"
+
+
+def test_a_model_that_cannot_be_loaded_ends_a_run_with_the_reason(
+    bench: Bench, job: StoredJob
+) -> None:
+    broken = bench.store.job_folder(job.id) / "step-10" / "model" / "broken"
+    broken.touch()
+    done = bench.finish(bench.run([string_check()], asked(names_of(job)[0], 40)))
+    assert done.status == "failed"
+    assert done.error is not None
+    assert done.error["code"] == "model_not_available"
+    assert "The weights are not whole." in done.error["message"]
+    assert len(broken.read_text().splitlines()) < 20
+
+
+def test_items_that_a_broken_judge_should_grade_have_no_score(bench: Bench, job: StoredJob) -> None:
+    (bench.store.job_folder(job.id) / "step-10" / "model" / "broken").touch()
+    criteria = [string_check(), judge("score_model", model=names_of(job)[0])]
+    run = bench.finish(bench.run(criteria, jsonl(row("x"), row("y"))))
+    found = [one["status"] for one in bench.items(run)]
+    assert set(found) <= {"error"}
+    assert all(one["score"] != 0 for item in bench.items(run) for one in item["results"])
