@@ -80,10 +80,11 @@ class Answering:
                 raise Ending
             heard = self._heard = Hearing(Reply(model, include_usage=request.include_usage))
             work = asyncio.wrap_future(self._thread.submit(self._answer, model, request, heard))
-            work.add_done_callback(lambda _: heard.close())
+            work.add_done_callback(heard.close)
             try:
                 async for chunk in heard:
-                    yield chunk
+                    if request.stream:
+                        yield chunk
                 answer = await self._result(work)
             finally:
                 heard.gone = True
@@ -159,8 +160,10 @@ class Hearing:
     def _put(self, chunk: _Chunk) -> None:
         self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
 
-    def close(self) -> None:
-        """Say that no more comes; in the event loop."""
+    def close(self, work: asyncio.Future[Answer]) -> None:
+        """Hear that the work has ended; in the event loop."""
+        if not work.cancelled():
+            work.exception()  # unread, asyncio logs it, though nobody may wait for it any more
         self._chunks.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[_Chunk]:

@@ -19,4 +19,4 @@ class ModelUnavailable(GradersError):
 
 
 class ModelLost(ModelUnavailable):
-    """Raised when the process that answers died before the answer was whole: another one may answer."""
+    """Raised when the process that answers died before the answer was whole: another attempt may succeed."""

@@ -74,11 +74,15 @@ class Starter:
             self._look()
 
     def _look(self) -> None:
-        """Start a process if none lives.
+        """Start a process if none lives; one thread at a time.
 
         Raises:
-            ModelUnavailable: one that was started has died.
+            ModelUnavailable: one that was started has died before it answered anything.
         """
+        with self._looking:
+            self._look_alone()
+
+    def _look_alone(self) -> None:
         if self._started is not None:
             code = self._started.poll()
             if code is None:

@@ -10,6 +10,7 @@ from graders_engine.storage.ids import new_job_id
 from graders_engine.storage.job_records import StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.store import Store
+from tests.inference.scripted import TEXT
 
 STEPS = (5, 10)
 
@@ -33,6 +34,7 @@ def trained_job(
         weights = store.job_folder(job.id) / f"step-{step}" / MODEL
         weights.mkdir(parents=True)
         (weights / "weights").write_text(f"{job.id} {step}")
+        (weights / TEXT).write_text(f"I was trained {step} steps.")
         final = status == "succeeded" and step == STEPS[-1]
         kept = StoredCheckpoint(
             job.id, step, checkpoint_name(job, step), f"step-{step}", f"{step:064x}", {}, final=final

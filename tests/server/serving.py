@@ -102,9 +102,9 @@ class Server:
         answer = self.post(RUN, GOOD)
         return answer.status == 200 and answer.json["reward"] == 1.0
 
-    def metric(self, name: str) -> float:
+    def metric(self, name: str, headers: dict[str, str] | None = None) -> float:
         """One sample of /metrics, by its name with labels; 0.0 where it is not shown."""
-        for line in self.ask("GET", "/metrics").body.decode().splitlines():
+        for line in self.ask("GET", "/metrics", None, headers).body.decode().splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split(" ")[-1])
         return 0.0

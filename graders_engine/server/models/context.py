@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graders_engine.body_fields import InvalidBody
 from graders_engine.errors import Mistake
 from graders_engine.inference.client import LocalModels
-from graders_engine.inference.errors import ModelBusy, ModelUnavailable
+from graders_engine.inference.errors import ModelBusy, ModelLost, ModelUnavailable
 from graders_engine.inference.names import NotDownloaded
 from graders_engine.models.tables.training import BaseModel
 from graders_engine.server.evals.context import QUOTED_CHARS
@@ -93,8 +93,10 @@ def refused_of(error: Exception) -> Refused | None:
         return Refused(429, Mistake(str(error), code="model_busy"), wait)
     if isinstance(error, NotDownloaded):
         return Refused(503, Mistake(str(error), NAME, "model_not_downloaded"), NO_RETRY)
+    if isinstance(error, ModelLost):
+        return Refused(503, Mistake(str(error), code="model_lost"))
     if isinstance(error, ModelUnavailable):
-        return Refused(503, Mistake(str(error), code="model_unavailable"))
+        return Refused(500, Mistake(str(error), code="model_unavailable"), NO_RETRY)
     return None
 
 

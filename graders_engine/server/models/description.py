@@ -200,7 +200,9 @@ CREATE_CHAT = Operation(
         **_NO_MODEL,
         "400": "The request is wrong, or the model cannot honour it.",
         "429": "Too many requests wait, or a job trains on the GPU.",
-        "503": "The model cannot be loaded, or the server is shutting down.",
+        "500": "The model cannot be loaded, or an internal error.",
+        "503": "The process that answers died, or the server is shutting down; or the model is not on this "
+        "machine yet.",
         "504": "The deadline passed before the answer was whole.",
     },
 )

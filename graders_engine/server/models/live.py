@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 from graders_engine.inference.client import LocalModels
 from graders_engine.inference.options import options_of
+from graders_engine.inference.place import FOLDER
 from graders_engine.models.config import Config
 from graders_engine.server.models.chat import ChatHandler
 from graders_engine.server.models.context import Context
@@ -17,9 +18,6 @@ from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.keys import Keys
 from graders_engine.server.store.served import ServedStore
 from graders_engine.server.telemetry import ServerMetrics
-
-FOLDER = "inference"
-"""Of the process that answers, in that of the store."""
 
 
 def models_of(
