@@ -82,8 +82,8 @@ class Answering:
             work = asyncio.wrap_future(self._thread.submit(self._answer, model, request, heard))
             work.add_done_callback(heard.close)
             try:
-                async for chunk in heard:
-                    if request.stream:
+                if request.stream:
+                    async for chunk in heard:
                         yield chunk
                 answer = await self._result(work)
             finally:

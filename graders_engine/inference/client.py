@@ -1,8 +1,9 @@
-"""Asks models that answer on this machine. The process that answers is started by whoever needs it first."""
+"""Asks models that answer on this machine; what answers is started where it is needed first."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from graders_engine.inference.errors import ModelBusy, ModelLost
 from graders_engine.inference.failures import raised_by
 from graders_engine.inference.options import InferenceOptions
-from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address, is_published
+from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address
 from graders_engine.inference.request import read_chat, require_length
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import Starter
@@ -40,6 +41,7 @@ class LocalModels:
 
     def __init__(self, folder: Path, options: InferenceOptions) -> None:
         self._starter = Starter(folder, options)
+        self._sessions: weakref.WeakSet[aiohttp.ClientSession] = weakref.WeakSet()
 
     async def complete(self, model: ServedModel, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask a model, and wait for its whole answer.
@@ -51,7 +53,7 @@ class LocalModels:
         Raises:
             InvalidChat: the request cannot be honoured.
             ModelBusy: another attempt may succeed.
-            ModelUnavailable: the model cannot be loaded, or the process died.
+            ModelUnavailable: the model cannot be loaded; `ModelLost` if the process died.
         """
         whole = {
             key: value for key, value in body.items() if key not in ("stream", "stream_options")
@@ -63,13 +65,13 @@ class LocalModels:
 
     async def stream(
         self, model: ServedModel, body: Mapping[str, Any]
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Ask a model, and give the chunks of its answer as they are generated.
 
         Raises:
             InvalidChat: the request cannot be honoured; before the first chunk.
             ModelBusy: another attempt may succeed.
-            ModelUnavailable: the model cannot be loaded, or the process died.
+            ModelUnavailable: the model cannot be loaded; `ModelLost` if the process died.
         """
         async with self._asked(model, {**body, "stream": True}) as response:
             with _losses():
@@ -105,6 +107,7 @@ class LocalModels:
         for _ in range(_TRIES):
             lost = address = await self._starter.address(lost)
             session = _session(address)
+            self._sessions.add(session)
             try:
                 response = await self._posted(session, address, sent)
             except BaseException:
@@ -121,23 +124,29 @@ class LocalModels:
         """The response of a process; None if it has ended, or is about to, before it took the request.
 
         Raises:
-            ModelUnavailable: it died.
+            ModelLost: it died.
         """
         import aiohttp
 
+        taken = False
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal taken
+            taken = True  # it is read when the process has said that it takes the request
+            yield sent
+
         try:
-            response = await session.post(f"http://worker{ANSWERS}", data=sent)
-        except aiohttp.ClientConnectorError:
-            return None
+            response = await session.post(f"http://worker{ANSWERS}", data=body(), expect100=True)
         except (aiohttp.ClientError, OSError):
-            if is_published(self._starter.folder, address):  # one that ends in peace is not
+            if taken:
                 raise ModelLost(_LOST) from None
             return None
         return None if response.status == LEAVING else response
 
     async def aclose(self) -> None:
-        """Release what this holds; the process that answers ends when it is idle."""
-        self._starter.close()
+        """Give up what is asked just now; the process that answers ends when it is idle."""
+        for session in tuple(self._sessions):
+            await session.close()
 
 
 def _session(address: Address) -> aiohttp.ClientSession:
@@ -156,7 +165,7 @@ def _losses() -> Iterator[None]:
     """What reads a response.
 
     Raises:
-        ModelUnavailable: it is cut off.
+        ModelLost: it is cut off.
     """
     import aiohttp
 

@@ -8,6 +8,11 @@ from typing import Any, Literal, Protocol
 from graders_engine.inference.request import ChatRequest
 from graders_engine.inference.served import ServedModel
 
+GENERATORS = {
+    "transformers": "graders_engine.inference.generators.transformers_generator:TransformersGenerator",
+    "vllm": "graders_engine.inference.generators.vllm_generator:VLLMGenerator",
+}
+"""By the engine's name in graders.toml: what generates, as `MODULE:CLASS`."""
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -16,7 +21,7 @@ class Choice:
     """One answer.
 
     Attributes:
-        text: what it says; None where it calls tools without a word.
+        text: what it says; None where it is calls of tools alone.
         tool_calls: as on the wire.
         finish_reason: why it ends.
         tokens: how many were generated for it.

@@ -18,7 +18,8 @@ GPU_IS_TAKEN = "A fine-tuning job trains on the GPU: models answer again when it
 KILL_S = 15.0
 """A process that has not left so long after it was asked to is killed."""
 _POLL_S = 0.05
-_ANSWER_S = 5.0
+ANSWER_S = 5.0
+"""How long it may take to say that it will leave."""
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def leave(folder: Path) -> None:
         f"POST {LEAVES} HTTP/1.1\r\nHost: worker\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_ANSWER_S)
+        connection.settimeout(ANSWER_S)
         connection.connect(address.socket)
         connection.sendall(request.encode())
         while connection.recv(4096):

@@ -5,13 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from graders_engine.inference.generator import GENERATORS
 from graders_engine.models.config import Config
-
-GENERATORS = {
-    "transformers": "graders_engine.inference.generators.transformers_generator:TransformersGenerator",
-    "vllm": "graders_engine.inference.generators.vllm_generator:VLLMGenerator",
-}
-"""By the engine's name in graders.toml: what generates, as `MODULE:CLASS`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A model that answers, as whoever asks it names it."""
+"""A model that answers, as it is asked for."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 from graders_engine.inference.environment import environment
 from graders_engine.inference.errors import ModelUnavailable
@@ -58,7 +59,7 @@ class Starter:
             return found
         until = time.monotonic() + START_S
         while time.monotonic() < until:
-            await asyncio.to_thread(self._look_alone)
+            await asyncio.to_thread(self._look)
             found = address_in(self._folder)
             if found is not None and found != lost:
                 self._has_begun = True
@@ -67,11 +68,6 @@ class Starter:
         raise ModelUnavailable(
             f"The process that answers has not begun within {START_S:.0f} s.{self._log()}"
         )
-
-    def _look_alone(self) -> None:
-        """Look, unless another request does so just now: two would start two processes."""
-        with self._looking:
-            self._look()
 
     def _look(self) -> None:
         """Start a process if none lives; one thread at a time.
@@ -112,6 +108,8 @@ class Starter:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
                     env=environment(), start_new_session=True,
                 )  # fmt: skip
+            # Else it would stay a zombie when it has ended.
+            Thread(target=self._started.wait, daemon=True, name="reaper").start()
         except OSError as error:
             raise ModelUnavailable(
                 f"The process that answers cannot be started: {options.python}: {error.strerror}. "
@@ -124,9 +122,3 @@ class Starter:
             text = (self._folder / LOG).read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
             return f" The end of its log: {text.strip() or '(empty)'}"
         return ""
-
-    def close(self) -> None:
-        """Leave the process to itself: it ends when it is idle."""
-        if self._started is not None and self._started.poll() is None:
-            self._started.returncode = 0  # else its object complains that nobody waited
-        self._started = None

@@ -29,8 +29,7 @@ from graders_engine.inference import place
 from graders_engine.inference.answering import Answering, Ending
 from graders_engine.inference.errors import ModelBusy
 from graders_engine.inference.failures import as_json
-from graders_engine.inference.generator import Generator
-from graders_engine.inference.options import GENERATORS
+from graders_engine.inference.generator import GENERATORS, Generator
 from graders_engine.inference.request import read_chat
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import LOCKED
@@ -38,7 +37,7 @@ from graders_engine.storage.lock import ProcessLock
 
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
-_LOOK_S = 0.25
+_INTERVAL_S = 0.25
 _END_S = 5.0
 """How long answers that have begun may take to be sent when the process ends."""
 _MAX_BODY = 64 << 20
@@ -109,7 +108,9 @@ class Worker:
             loop.add_signal_handler(one, self._leaves.set)
         place_of_socket = Path(tempfile.mkdtemp(prefix="graders-"))
         address = place.Address(secrets.token_hex(8), str(place_of_socket / "s"))
-        runner = web.AppRunner(self._application(), handler_cancellation=True, access_log=None)
+        runner = web.AppRunner(
+            self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
         await runner.setup()
         try:
             await web.UnixSite(runner, address.socket).start()
@@ -127,7 +128,7 @@ class Worker:
     async def _until_the_end(self, address: place.Address) -> None:
         while not self._is_over(address):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaves.wait(), _LOOK_S)
+                await asyncio.wait_for(self._leaves.wait(), _INTERVAL_S)
 
     def _is_over(self, address: place.Address) -> bool:
         if self._open:
@@ -143,7 +144,7 @@ class Worker:
         """Answer what is open."""
         self._answering.end()
         until = time.monotonic() + _END_S
-        await asyncio.sleep(_LOOK_S)  # those who connected just now send their requests
+        await asyncio.sleep(_INTERVAL_S)  # those who connected just now send their requests
         while self._open and time.monotonic() < until:
             await asyncio.sleep(0.02)
 
@@ -158,6 +159,8 @@ class Worker:
         return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self._answering.broken:
+            self._leaves.set()
         if self._leaves.is_set():
             return web.Response(status=place.LEAVING)
         self._open += 1

@@ -87,7 +87,7 @@ class ScriptedGenerator:
             for tool in request.tools
             if request.messages[-1]["content"] == "calls"
         ]
-        for call in calls:
+        for call in calls if request.stream else ():
             listener.call(number, call)
         reason: FinishReason = "tool_calls" if calls else found.finish_reason
         return Choice(found.text, calls, reason, found.tokens)

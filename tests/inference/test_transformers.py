@@ -211,8 +211,9 @@ def test_settings_of_sampling_in_the_model_s_folder_do_not_count(
 
 
 def test_no_share_of_the_tokens_and_almost_no_temperature_are_greedy(loaded: Loaded) -> None:
-    for body in ({"temperature": 1.0, "top_p": 0.0}, {"temperature": 1e-6}, {"temperature": 1e-4}):
-        assert loaded.answer(**body).choices[0].text == WORDS
+    for temperature, top_p in ((1.0, 0.0), (1e-6, 1.0), (1e-4, 1.0)):
+        answer = loaded.answer(temperature=temperature, top_p=top_p)
+        assert answer.choices[0].text == WORDS
 
 
 def test_adapters_answer_as_with_peft(base: Path, tmp_path: Path) -> None:
