@@ -150,8 +150,9 @@ def command(
 
     With --jobs, files, evals and fine-tuning jobs are served as well, and /view shows the runs of evals: its
     address ends in #key=KEY where there is a key. One server may have the folder at a time. Jobs train the
-    models that [base_models] in graders.toml lists; [projects.NAME] api_key_env gives others a key, files,
-    evals and jobs of their own.
+    models that [base_models] in graders.toml lists, and chat completions ask these and what was trained;
+    [projects.NAME] api_key_env gives others a key, files, evals and jobs of their own, and --admin-key
+    shares models with them.
     """
     try:
         from graders_engine.server import listener, serving

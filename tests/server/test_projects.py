@@ -201,5 +201,5 @@ def test_other_paths_are_plainly_unknown(server: Server, shared: Server) -> None
     for path in ("/v1/filesystem", "/v1/nothing", "/v2/files"):
         assert "Unknown request URL" in server.ask("GET", path).error["message"]
     key = {"api-key": "sk-own"}
-    answer = shared.ask("GET", "/v1/fine_tuning/checkpoints/a/permissions", None, key)
+    answer = shared.ask("GET", "/v1/fine_tuning/checkpoints/a/others", None, key)
     assert "Unknown request URL" in answer.error["message"]

@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Metrics": ("--variant", "--embeddings", "--max-text-chars"),
     "Sandbox": ("--sandbox", "--limit"),
-    "Access": ("--read-only", "--no-auth", "--allow-endpoints", "--log-bodies"),
+    "Access": ("--read-only", "--admin-key", "--no-auth", "--allow-endpoints", "--log-bodies"),
     "Limits": (
         "--max-body-bytes", "--max-row-bytes", "--max-queue", "--deadline-s", "--read-timeout-s",
     ),

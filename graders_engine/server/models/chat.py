@@ -108,8 +108,8 @@ class ChatHandler:
                 async for piece in pieces:
                     if usage := piece.get("usage"):
                         self._count(exchange, usage)
-                    if shown := _shown(piece, with_usage=request.include_usage):
-                        await _send(exchange, encoded(shown))
+                    if wanted := _wanted(piece, with_usage=request.include_usage):
+                        await _send(exchange, encoded(wanted))
             except Exception as error:
                 refused = refused_of(error) or refusal(error)
                 if refused is None or not exchange.started:
@@ -125,7 +125,7 @@ class ChatHandler:
             exchange.log_fields[f"{kind}_tokens"] = count
 
 
-def _shown(piece: dict[str, Any], *, with_usage: bool) -> dict[str, Any] | None:
+def _wanted(piece: dict[str, Any], *, with_usage: bool) -> dict[str, Any] | None:
     """A piece as the client wants it; None for one that it does not want."""
     if with_usage:
         return piece

@@ -34,7 +34,7 @@ class ModelHandlers:
         name = named(exchange)
         for row in await self._listed(exchange):
             if row.name == name:
-                await answer(exchange, _shown(row))
+                await answer(exchange, _object(row))
                 return
         raise unknown_model(name)
 
@@ -47,7 +47,7 @@ class ModelHandlers:
     async def list(self, exchange: Exchange) -> None:
         """Answer all models that the caller may ask."""
         read_query(exchange)
-        data = [*map(_shown, await self._listed(exchange))]
+        data = [*map(_object, await self._listed(exchange))]
         await answer(exchange, {"object": "list", "data": data})
 
     async def delete(self, exchange: Exchange) -> None:
@@ -95,5 +95,5 @@ class ModelHandlers:
         return False
 
 
-def _shown(row: ModelRow) -> dict[str, Any]:
+def _object(row: ModelRow) -> dict[str, Any]:
     return {"id": row.name, "object": "model", "created": row.created, "owned_by": row.owned_by}

@@ -21,7 +21,7 @@ LISTED = 10
 MAX_LISTED = 100
 ORDERS = ("ascending", "descending")
 PERMISSION_ID, PROJECT_IDS = "permission_id", "project_ids"
-_OBJECT = "checkpoint.permission"
+_KIND = "checkpoint.permission"
 
 
 class PermissionHandlers:
@@ -43,7 +43,7 @@ class PermissionHandlers:
         got = await self._served.call(
             self._served.store.permissions.page, name, page, query.get("project_id")
         )
-        await answer(exchange, list_page([*map(_shown, got.data)], has_more=got.has_more))
+        await answer(exchange, list_page([*map(_object, got.data)], has_more=got.has_more))
 
     async def create(self, exchange: Exchange) -> None:
         """Let projects use a checkpoint.
@@ -59,7 +59,7 @@ class PermissionHandlers:
         name = await self._checkpoint(exchange)
         made = await self._served.call(self._served.store.permissions.add, name, projects)
         found("checkpoint", name, made or None)
-        await answer(exchange, list_page([*map(_shown, made)], has_more=False))
+        await answer(exchange, list_page([*map(_object, made)], has_more=False))
 
     def _projects(self, body: Fields) -> Collection[str]:
         projects = body.array(PROJECT_IDS, required=True, least=1) or []
@@ -88,7 +88,7 @@ class PermissionHandlers:
             self._served.store.permissions.delete, name, permission_id
         )
         found("permission", permission_id, deleted or None)
-        await answer(exchange, {"id": permission_id, "object": _OBJECT, "deleted": True})
+        await answer(exchange, {"id": permission_id, "object": _KIND, "deleted": True})
 
     async def _checkpoint(self, exchange: Exchange) -> str:
         """The name in a request's path, of a model that a job of any project has made.
@@ -112,9 +112,9 @@ def _page_of(query: Mapping[str, str]) -> Page:
     return Page(query.get("after") or None, limit, "asc" if order == ORDERS[0] else "desc")
 
 
-def _shown(permission: Permission) -> dict[str, Any]:
+def _object(permission: Permission) -> dict[str, Any]:
     return {
-        "object": _OBJECT,
+        "object": _KIND,
         "id": permission.id,
         "created_at": permission.created_at,
         "project_id": permission.project,
