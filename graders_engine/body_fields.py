@@ -203,8 +203,15 @@ def _long_key(path: str, key: str) -> Mistake:
     return Mistake(message, path, "string_above_max_length")
 
 
-def fields_of(body: Any, read: Callable[[Fields], Any]) -> Any:
+def fields_of(
+    body: Any, read: Callable[[Fields], Any], advice: Mapping[str, str] | None = None
+) -> Any:
     """What a function reads of a body.
+
+    Args:
+        body: the body.
+        read: reads its fields.
+        advice: by key, what to say of one that it does not read.
 
     Raises:
         InvalidBody: with all mistakes.
@@ -214,7 +221,7 @@ def fields_of(body: Any, read: Callable[[Fields], Any]) -> Any:
     found: list[Mistake] = []
     fields = Fields(body, "", found)
     value = read(fields)
-    fields.close()
+    fields.close(advice)
     if found:
         raise InvalidBody(found)
     return value

@@ -76,7 +76,7 @@ def read_chat(body: Any) -> ChatRequest:
         InvalidChat: with all mistakes, each with its `param`.
     """
     try:
-        request: ChatRequest = fields_of(body, _read)
+        request: ChatRequest = fields_of(body, _read, _ADVICE)
     except InvalidBody as error:
         raise InvalidChat(error.mistakes) from None
     return request
@@ -124,7 +124,6 @@ def _read(body: Fields) -> ChatRequest:
         include_usage=_include_usage(body, stream=stream),
     )
     _take_what_changes_nothing(body)
-    body.close(_ADVICE)
     return request
 
 

@@ -239,7 +239,8 @@ def document(routes: Iterable[Route], schemas: Mapping[str, Any] = MappingProxyT
                     "type": "http",
                     "scheme": "bearer",
                     "description": "The key that the server was started with: GRADERS_API_KEY or --api-key, "
-                    "or that of a project; permissions want GRADERS_ADMIN_KEY or --admin-key. Clients that take an address only may have it there: "
+                    "or that of a project; permissions want GRADERS_ADMIN_KEY or --admin-key. Clients that "
+                    "take an address only may have it there: "
                     "`http://any:KEY@host:8000`.",
                 }
             },

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import click
+import openai
+import pytest
 
 import graders_engine.jobs
 from graders_engine.cli.jobs import command
@@ -15,9 +18,13 @@ from graders_engine.jobs.requests.hyperparameters import NUMBERS
 from graders_engine.jobs.requests.request import new_job
 from graders_engine.models.config import read_config
 from graders_engine.models.tables.training import METHODS
+from tests.server.models_of import ADMIN, CONFIG, OWN, client_of, models_server, train
 
 GUIDE = Path(graders_engine.jobs.__file__).with_name("README.md").read_text(encoding="utf-8")
-BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL))
+FOUND = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+BLOCKS = dict(reversed(FOUND))
+"""The first one of each language."""
+ASKING = [text for language, text in FOUND if language == "python"][1]
 
 
 def test_its_configuration_is_read(tmp_path: Path) -> None:
@@ -51,3 +58,20 @@ def test_it_names_each_command_method_and_hyperparameter() -> None:
     assert named == [*group.commands]
     for name in (*METHODS, *(name for method in METHODS for name in NUMBERS[method])):
         assert f"`{name}`" in GUIDE
+
+
+def test_what_it_says_of_asking_sharing_and_deleting_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.replace("[projects.other]", "[projects.research]")
+    with models_server(tmp_path, config=config) as server:
+        job = train(server)
+        monkeypatch.setenv("GRADERS_ADMIN_KEY", ADMIN)
+        code = ASKING.replace("http://127.0.0.1:8801", server.url)
+        with client_of(server, OWN) as client:
+            given: dict[str, Any] = {"client": client, "job": job, "openai": openai, "os": os}
+            exec(code, given)  # noqa: S102 - the guide's own
+            given["admin"].close()
+            with pytest.raises(openai.NotFoundError):
+                client.models.retrieve(given["name"])
+    assert capsys.readouterr().out.strip() == "I was trained 10 steps."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -102,7 +102,7 @@ class ChatHandler:
         """Send the pieces of an answer. An error after the first one is a piece, and the last one."""
         # The last piece counts the tokens, whether the client wants to see it or not.
         counted = {**body, "stream_options": {"include_usage": True}}
-        pieces = cast(AsyncGenerator[dict[str, Any]], self._context.models.stream(model, counted))
+        pieces = self._context.models.stream(model, counted)
         async with aclosing(pieces):
             try:
                 async for piece in pieces:
