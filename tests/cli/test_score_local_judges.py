@@ -38,6 +38,9 @@ def test_a_tuned_model_of_a_folder_is_a_judge(
     foreign = scored(tmp_path, name, "--jobs", str(store))
     assert foreign.exit_code == 2
     assert "this project may not use it" in foreign.stderr
+    by_ray = scored(tmp_path, name, "--jobs", str(store), "--backend", "ray")
+    assert by_ray.exit_code == 2
+    assert "leave out one of --jobs and --backend ray" in " ".join(by_ray.stderr.split())
     try:
         done = scored(tmp_path, name, "--jobs", str(store), "--project", "research")
     finally:

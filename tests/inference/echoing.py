@@ -2,8 +2,8 @@
 
 A model's folder may hold `says.json`: what it answers to a last word. In the folder of the process, `dies-at`
 has the number of an answer in whose middle the process kills itself, once; `pace` the seconds of each answer;
-`busy` how many requests are refused first. Each answer is a line of `answered`. A model whose folder has
-`broken` cannot be loaded; each attempt is a line of that file.
+`busy` how many requests are refused first; with `on-gpu` the model takes the GPU. Each answer is a line of
+`answered`. A model whose folder has `broken` cannot be loaded; each attempt is a line of that file.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ idle_s = 20
 class Echoing:
     """See above."""
 
-    on_gpu = False
-
     def __init__(self, device: str) -> None:
         self.device = device
         self.says: dict[str, str] = {}
+
+    @property
+    def on_gpu(self) -> bool:
+        return Path("on-gpu").exists()
 
     def load(self, model: ServedModel) -> None:
         if (broken := model.folder / "broken").exists():

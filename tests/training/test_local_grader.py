@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graders_engine.inference.gpu import leave
+from graders_engine.inference.gpu import gpu_for_training, leave
 from graders_engine.jobs.grader_models import models_for_grader
 from graders_engine.language import strict_json
 from graders_engine.models.judges import JudgeSettings
@@ -103,6 +103,23 @@ def test_a_broken_judge_is_an_outage_and_never_a_zero(store: Store, settings: st
         assert found == [None, None]
         with pytest.raises(TrainingPaused):
             rewards.require_sense(tally)
+    finally:
+        rewards.close()
+
+
+def test_a_judge_on_the_gpu_that_its_job_trains_on_pauses_the_job_at_once(
+    store: Store, settings: str
+) -> None:
+    judge = names_of(trained_job(store))[0]
+    place = store.folder / "inference"
+    rewards = rewards_of(store, trained_job(store), settings, judge)
+    try:
+        with gpu_for_training(place):
+            (place / "on-gpu").touch()
+            with pytest.raises(TrainingPaused) as caught:
+                graded(rewards, "7")
+        assert "on the GPU that this job trains on" in caught.value.reason
+        assert graded(rewards, "7")[0] == [7.0]
     finally:
         rewards.close()
 

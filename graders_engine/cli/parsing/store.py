@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graders_engine.cli.parsing.flags import Decorator, named_path
+from graders_engine.errors import InvalidRequest
 from graders_engine.storage.ids import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def judges_of_store(command: Callable[..., None]) -> Callable[..., None]:
         if jobs is None:
             command(engine=engine, **rest)
             return
+        if rest.get("backend") == "ray":
+            raise InvalidRequest(
+                "--jobs has models of this machine asked, which Ray's workers cannot: leave out one of --jobs "
+                "and --backend ray."
+            )
         from graders_engine.inference.judging import Projects  # few ask for it
         from graders_engine.storage.store import Store
 
