@@ -1,9 +1,10 @@
 """A generator for tests of those who ask: it repeats the last word that it reads, and gives verdicts by it.
 
 A model's folder may hold `says.json`: what it answers to a last word. In the folder of the process, `dies-at`
-has the number of an answer in whose middle the process kills itself, once; `pace` the seconds of each answer;
-`busy` how many requests are refused first; with `on-gpu` the model takes the GPU. Each answer is a line of
-`answered`. A model whose folder has `broken` cannot be loaded; each attempt is a line of that file.
+has the number of an answer in whose middle the process kills itself, once; `waits-at` that of one that is not
+given before there is `go`; `busy` how many requests are refused first; with `on-gpu` the model takes the GPU.
+Each answer is a line of `answered`. A model whose folder has `broken` cannot be loaded; each attempt is a
+line of that file.
 """
 
 from __future__ import annotations
@@ -71,10 +72,11 @@ class Echoing:
             raise ModelBusy("Another model is answering.")
         with Path("answered").open("a", encoding="utf-8") as file:
             file.write(f"{model.name} {word}\n")
-        pace, dies = Path("pace"), Path("dies-at")
-        if pace.exists():
-            time.sleep(float(pace.read_text()))
+        waits, dies = Path("waits-at"), Path("dies-at")
         count = len(Path("answered").read_text(encoding="utf-8").splitlines())
+        if waits.exists() and count >= int(waits.read_text()):
+            while not Path("go").exists():
+                time.sleep(0.02)
         if dies.exists() and count >= int(dies.read_text()):
             dies.unlink()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -64,8 +64,8 @@ def judges_of_store(command: Callable[..., None]) -> Callable[..., None]:
             return
         if rest.get("backend") == "ray":
             raise InvalidRequest(
-                "--jobs has models of this machine asked, which Ray's workers cannot: leave out one of --jobs "
-                "and --backend ray."
+                "--jobs has models of this machine asked, which Ray's workers cannot: leave out one of "
+                "--jobs and --backend ray."
             )
         from graders_engine.inference.judging import Projects  # few ask for it
         from graders_engine.storage.store import Store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from graders_engine.inference.gpu import leave
 from graders_engine.models.judges import JudgeSettings
+from graders_engine.models.local.judges import CONCURRENCY
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.runs import StoredRun
@@ -49,6 +50,20 @@ def usage(run: StoredRun) -> list[tuple[str, int, int, int]]:
         (one["model_name"], one["invocation_count"], one["prompt_tokens"], one["completion_tokens"])
         for one in run.result["per_model_usage"]
     ]
+
+
+def taking_back(bench: Bench, name: str, permission: str) -> Callable[[], None]:
+    """Takes a permission back when the sixth answer has begun, which is given after that."""
+    place = bench.folder / "inference"
+    place.mkdir(parents=True)
+    (place / "waits-at").write_text("6")
+
+    def look() -> None:
+        if len(answered(bench.folder)) >= 6:
+            bench.store.permissions.delete(name, permission)
+            (place / "go").touch()
+
+    return look
 
 
 def test_a_tuned_model_and_its_checkpoint_answer_a_run_with_true_usage(
@@ -96,14 +111,7 @@ def test_a_run_whose_permission_is_taken_back_fails_with_a_sentence_and_keeps_it
     name = names_of(theirs)[0]
     (shared,) = bench.store.permissions.add(name, ["default"])
     run = bench.run([string_check()], asked(name, 40))
-    (bench.folder / "inference").mkdir(parents=True)
-    (bench.folder / "inference" / "pace").write_text("0.02")
-
-    def take_back() -> None:
-        if len(answered(bench.folder)) >= 5:
-            bench.store.permissions.delete(name, shared.id)
-
-    done = bench.supervisor().finish(run.id, take_back)
+    done = bench.supervisor().finish(run.id, taking_back(bench, name, shared.id))
     assert done is not None
     assert done.status == "failed"
     assert done.error is not None
@@ -112,9 +120,11 @@ def test_a_run_whose_permission_is_taken_back_fails_with_a_sentence_and_keeps_it
         done.error["message"]
     )
     items = bench.items(done)
-    assert 5 <= len(items) < 40
+    assert 5 <= len(items) < 6 + CONCURRENCY  # so many requests were sent before
     sampled = [one for one in items if one["sample"]["output"]]
-    assert [one["datasource_item_id"] for one in sampled] == list(range(len(sampled)))
+    assert [one["datasource_item_id"] for one in items] == list(range(len(items)))
+    words = [f"word{one['datasource_item_id']}" for one in sampled]  # several are asked at once
+    assert [one["sample"]["output"][0]["content"] for one in sampled] == words
     assert done.result["result_counts"]["total"] == len(items)
     assert usage(done) == [(name, len(sampled), 2 * len(sampled), len(sampled))]
 
@@ -127,21 +137,14 @@ def test_a_judge_whose_permission_is_taken_back_ends_the_run_and_no_item_has_a_z
     (shared,) = bench.store.permissions.add(name, ["default"])
     rows = [row("x", f"1.{number:02}") for number in range(40)]
     run = bench.run([judge("score_model", model=name, range=[0, 10])], jsonl(*rows))
-    (bench.folder / "inference").mkdir(parents=True)
-    (bench.folder / "inference" / "pace").write_text("0.02")
-
-    def take_back() -> None:
-        if len(answered(bench.folder)) >= 5:
-            bench.store.permissions.delete(name, shared.id)
-
-    done = bench.supervisor().finish(run.id, take_back)
+    done = bench.supervisor().finish(run.id, taking_back(bench, name, shared.id))
     assert done is not None
     assert done.status == "failed"
     assert done.error is not None
     assert done.error["code"] == "grader_not_available"
     assert "this project may not use it" in str(done.error["message"])
     items = bench.items(done)
-    assert len(items) < 40
+    assert 5 <= len(items) < 6 + CONCURRENCY
     assert {one["results"][0]["score"] for one in items if one["results"]} <= {
         float(f"1.{number:02}") for number in range(40)
     }
