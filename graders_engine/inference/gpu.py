@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from graders_engine.inference.place import GPU_LOCK, LEAVES, LOCK, address_in
+from graders_engine.inference.place import ENGINE_LOCK, GPU_LOCK, LEAVES, LOCK, address_in
 from graders_engine.storage.lock import ProcessLock
 
 GPU_IS_TAKEN = "A fine-tuning job trains on the GPU: models answer again when it has ended."
@@ -37,6 +37,7 @@ def gpu_for_training(folder: Path) -> Iterator[None]:
         if time.monotonic() - since > KILL_S:
             _kill(folder)
         time.sleep(_POLL_S)
+    end_engine(folder)
     try:
         yield
     finally:
@@ -60,10 +61,26 @@ def leave(folder: Path) -> None:
 
 
 def _kill(folder: Path) -> None:
-    # The number is the process's as long as its lock is held.
-    lock = ProcessLock(folder / LOCK)
+    """Kill the process that answers."""
+    _kill_holder(folder / LOCK)
+
+
+def end_engine(folder: Path) -> None:
+    """End a server of vLLM whose process was killed; returns when it has ended.
+
+    Args:
+        folder: of the process that answers.
+    """
+    while (folder / ENGINE_LOCK).exists() and _kill_holder(folder / ENGINE_LOCK):
+        time.sleep(_POLL_S)
+
+
+def _kill_holder(path: Path) -> bool:
+    """Kill the group of the process that holds a lock; whether one does."""
+    lock = ProcessLock(path)
     if lock.take():
         lock.release()
-        return
-    with suppress(OSError, ValueError):
-        os.killpg(int(lock.path.read_text(encoding="ascii")), signal.SIGKILL)
+        return False
+    with suppress(OSError, ValueError):  # the number is the process's as long as the lock is held
+        os.killpg(int(path.read_text(encoding="ascii")), signal.SIGKILL)
+    return True

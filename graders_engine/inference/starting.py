@@ -23,6 +23,7 @@ START_S = 60.0
 """How long is waited until it listens; it does before it loads anything."""
 _POLL_S = 0.02
 _LOG_CHARS = 2_000
+_LONGEST_LOG = 1 << 20
 _WORKER = "graders_engine.inference.worker"
 
 
@@ -101,9 +102,9 @@ class Starter:
             "--device", options.device,
             "--generator", options.generator,
         ]  # fmt: skip
-        log_file = os.open(self._folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        log_file = os.open(self._log_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            with os.fdopen(log_file, "wb") as log:
+            with os.fdopen(log_file, "ab") as log:
                 self._started = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
                     env=environment(), start_new_session=True,
@@ -115,6 +116,13 @@ class Starter:
                 f"The process that answers cannot be started: {options.python}: {error.strerror}. "
                 "[inference] or [training] in graders.toml names its Python."
             ) from None
+
+    def _log_path(self) -> Path:
+        """The log that a process adds to; a long one begins again."""
+        path = self._folder / LOG
+        if path.exists() and path.stat().st_size > _LONGEST_LOG:
+            path.unlink(missing_ok=True)
+        return path
 
     def _log(self) -> str:
         """A sentence with the end of the log."""

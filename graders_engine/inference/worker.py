@@ -71,10 +71,11 @@ def main(arguments: Sequence[str]) -> int:
 
     answering = Answering(given.folder, make)
     asyncio.run(Worker(given.folder, answering, given.idle_s).work())
-    if not answering.close():
+    if not answering.close() or "torch" in sys.modules:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # its thread is in the middle of what it does not leave
+        # Its thread is in the middle of what it does not leave; or it would take seconds to end by itself.
+        os._exit(0)
     return 0
 
 

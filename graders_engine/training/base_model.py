@@ -131,8 +131,8 @@ def reading_weights() -> Iterator[None]:
         raise not_loadable(error) from error
 
 
-def room_of(spec: JobSpec) -> int:
-    """How many tokens a job's model can read.
+def room_of(model_path: str) -> int:
+    """How many tokens a model can read.
 
     Raises:
         TrainingFailed: its configuration cannot be read.
@@ -141,7 +141,7 @@ def room_of(spec: JobSpec) -> int:
 
     try:
         config = AutoConfig.from_pretrained(
-            spec.model_path, trust_remote_code=False, local_files_only=True
+            model_path, trust_remote_code=False, local_files_only=True
         )
     except (OSError, ValueError, ImportError) as error:
         raise not_loadable(error) from error

@@ -117,13 +117,11 @@ class Chat:
 
     def _marked_text(self, text: str) -> str:
         if MARK in text:
-            raise BadRow("The row has the character U+FDD0, which is reserved for programs.")
+            raise BadRow("The character U+FDD0 is in it, which is reserved for programs.")
         while found := self._found.search(text):  # what is left of two that overlap may be a third
             token = found[0]
             if token in self._refused:
-                raise BadRow(
-                    f"The row has the text {token}, which is a special token of the model."
-                )
+                raise BadRow(f"The text {token} is in it, which is a special token of the model.")
             text = f"{text[: found.start() + 1]}{MARK}{text[found.start() + 1 :]}"
         return text
 

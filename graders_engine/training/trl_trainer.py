@@ -96,7 +96,7 @@ def _prepared(
     """The run of a job, and the trainer of TRL that it listens to."""
     chat = Chat(base_model.load_tokenizer(spec.model_path), trl_setup.template_options(spec))
     grammar = grammar_for(chat.tokenizer, spec.response_format)
-    most = base_model.room_of(spec)
+    most = base_model.room_of(spec.model_path)
     if spec.method == "reinforcement":
         most = _room_for_prompts(most, spec.max_completion_tokens)
     convert = _CONVERTED[spec.method]

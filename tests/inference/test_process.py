@@ -27,6 +27,7 @@ from graders_engine.inference.served import ServedModel
 from tests.inference.conformance import Asked, text_of
 from tests.inference.scripted import SCRIPTED, STARTED, TEXT
 from tests.inference.waiting import is_free, until, until_free
+from tests.jobs.made import Bench
 
 WORDS = "One two three four."
 
@@ -351,6 +352,23 @@ def test_a_process_that_does_not_leave_is_killed_before_a_job_trains(
     os.kill(process_of(asked), signal.SIGSTOP)
     with gpu_for_training(asked.folder):
         assert is_free(asked.folder)
+
+
+def test_a_job_has_the_gpu_as_long_as_it_trains(asked: Asked, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store")
+    asked = on_gpu(asked)
+    assert text_of(asked.greedy()) == WORDS
+    job_id = bench.job({"3": "stall"})
+    training = bench.supervisor()
+    training.look()
+    until((bench.place(job_id) / "stalled").exists)
+    with pytest.raises(ModelBusy, match=GPU_IS_TAKEN):
+        asked.greedy()
+    bench.script_is_over(job_id)
+    training.close()
+    assert bench.finish(job_id).status == "succeeded"
+    assert text_of(asked.greedy()) == WORDS
+    bench.store.close()
 
 
 def test_a_store_in_a_deep_folder_is_served(asked: Asked) -> None:

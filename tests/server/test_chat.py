@@ -375,7 +375,7 @@ def test_a_model_that_cannot_be_loaded_is_500_and_not_asked_again(shared: Server
 
 def test_an_answer_that_takes_too_long_is_504(tmp_path: Path) -> None:
     stalling = {**saying("stall"), "stream": True}
-    with models_server(tmp_path, "--deadline-s", "3") as server:
+    with models_server(tmp_path, "--deadline-s", "1") as server:
         # The first requests may be too late already: the process that answers has to start.
         assert eventually(lambda: server.ask("POST", CHAT, body(), KEY).status == 200)
         answer = server.ask("POST", CHAT, saying("stall"), KEY)

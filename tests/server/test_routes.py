@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -15,7 +16,7 @@ from graders_engine.server.app import App
 from graders_engine.server.exchange import Exchange, Message
 from graders_engine.server.logs import Log
 from graders_engine.server.openapi import document
-from graders_engine.server.routes import Body, Operation, Route, RouteTable
+from graders_engine.server.routes import PREFIXES, Body, Operation, Route, RouteTable
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
 from tests.server.serving import Answer
@@ -242,3 +243,43 @@ def test_the_document_describes_the_routes_of_the_table_that_say_what_they_do() 
     assert [parameter["name"] for parameter in cancel["parameters"]] == ["job_id"]
     assert "requestBody" not in cancel
     assert described["components"]["schemas"]["Job"] == {"type": "object"}
+
+
+SHARED = [
+    Route("GET", "/models/{name}", no_handler, with_slashes=("name",)),
+    Route("GET", "/checkpoints/{name}/permissions", no_handler, with_slashes=("name",)),
+    Route("GET", "/checkpoints/{name}/permissions/{id}", no_handler, with_slashes=("name",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "parameters"),
+    [
+        ("/models/a/b", 0, ["a/b"]),
+        ("/models/a%2Fb", 0, ["a/b"]),
+        ("/models/a%0Ab", 0, ["a\nb"]),
+        ("/checkpoints/a/b/permissions", 1, ["a/b"]),
+        ("/checkpoints/a%2Fpermissions%2Fc/permissions", 1, ["a/permissions/c"]),
+        ("/checkpoints/a/b/permissions/c", 2, ["a/b", "c"]),
+        ("/checkpoints/a%2Fpermissions%2Fb/permissions/c%2Fd", 2, ["a/permissions/b", "c/d"]),
+    ],
+)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_name_that_may_have_slashes_ends_where_the_rest_of_the_path_begins(
+    prefix: str, path: str, pattern: int, parameters: list[str]
+) -> None:
+    sent = prefix + path
+    route, found = RouteTable(SHARED).find("GET", unquote(sent), sent.encode())
+    assert route is SHARED[pattern]
+    assert [*found.values()] == parameters
+
+
+def test_a_name_that_may_have_slashes_is_not_empty() -> None:
+    for path in ("/models/", "/checkpoints//permissions"):
+        route, _ = RouteTable(SHARED).find("GET", path, path.encode())
+        assert route not in SHARED
+
+
+def test_no_key_of_the_server_is_in_a_text_of_its_settings() -> None:
+    settings = ServerSettings(api_key="sk-1", admin_key="sk-2", projects={"p": "sk-3"})
+    assert "sk-" not in repr(settings)

@@ -23,14 +23,7 @@ def prompt_of(chat: Chat, request: ChatRequest, room: int) -> list[int]:
     Raises:
         InvalidChat: its template does not take the request, or there is no room for an answer.
     """
-    try:
-        messages = messages_of(request.messages, developer=chat.knows_developers)
-        tools = tools_of({"tools": request.tools})
-        text = chat.render(messages, tools, prompt=True)
-    except BadRow as error:
-        raise InvalidChat([mistakes.invalid("messages", str(error))]) from None
-    _require_names(chat, messages, tools, text)
-    ids = chat.ids(text)
+    ids = chat.ids(text_of(chat, request))
     if len(ids) >= room:
         message = (
             f"The messages are {len(ids)} tokens, and the model reads {room}, its answer included: make them "
@@ -38,6 +31,22 @@ def prompt_of(chat: Chat, request: ChatRequest, room: int) -> list[int]:
         )
         raise InvalidChat([Mistake(message, "messages", "context_length_exceeded")])
     return ids
+
+
+def text_of(chat: Chat, request: ChatRequest) -> str:
+    """What a model reads, as a text with marks in it.
+
+    Raises:
+        InvalidChat: its template does not take the request.
+    """
+    try:
+        messages = messages_of(request.messages, developer=chat.knows_developers)
+        tools = tools_of({"tools": request.tools})
+        text = chat.render(messages, tools, prompt=True)
+    except BadRow as error:
+        raise InvalidChat([mistakes.invalid("messages", str(error))]) from None
+    _require_names(chat, messages, tools, text)
+    return text
 
 
 def _require_names(chat: Chat, messages: list[Any], tools: list[Any] | None, text: str) -> None:

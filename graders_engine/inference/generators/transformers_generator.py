@@ -14,10 +14,10 @@ from graders_engine.inference.generator import Answer, Choice, Gone, Listener
 from graders_engine.inference.generators.choice_text import ChoiceText
 from graders_engine.inference.generators.prompts import prompt_of
 from graders_engine.inference.generators.tool_calls import CallReader
-from graders_engine.inference.generators.weights import load_tokenizer, load_weights
+from graders_engine.inference.generators.weights import load_tokenizer, load_weights, whole_folder
 from graders_engine.inference.request import ChatRequest
 from graders_engine.inference.served import ServedModel
-from graders_engine.training.base_model import device_memory
+from graders_engine.training.base_model import device_memory, room_of
 from graders_engine.training.bound import BindingFailed, Bound, grammar_of, words_of
 from graders_engine.training.chat import Chat
 from graders_engine.training.trainer import TrainingFailed
@@ -110,7 +110,7 @@ class _Loaded:
         self._calls = CallReader(model.folder)
         self._weights = load_weights(model.folder, device)
         self._config = self._weights.config.get_text_config()
-        self._room = int(getattr(self._config, "max_position_embeddings", None) or 1 << 20)
+        self._room = room_of(str(whole_folder(model.folder)))
         self._usual = _without_sampling(self._weights.generation_config)
         self._usual.eos_token_id = _ends(self._usual.eos_token_id, self._tokenizer.eos_token_id)
         if self._usual.pad_token_id is None:
@@ -125,7 +125,8 @@ class _Loaded:
         grammar = self._grammar(request)
         prompt = prompt_of(self._chat, request, self._room)
         limit = min(request.max_tokens or longest, longest, self._room - len(prompt))
-        torch.manual_seed(secrets.randbits(63) if request.seed is None else request.seed)
+        if request.temperature > _COLDEST:
+            torch.manual_seed(secrets.randbits(63) if request.seed is None else request.seed)
         choices: list[Choice] = []
         while len(choices) < request.choices:
             rows = min(request.choices - len(choices), self._at_once(len(prompt) + limit))
@@ -190,12 +191,11 @@ class _Loaded:
 
     def _at_once(self, tokens: int) -> int:
         """How many answers are generated together, by what their keys and values take."""
-        heads = self._config.num_attention_heads
-        size = getattr(self._config, "head_dim", None) or self._config.hidden_size // heads
-        pairs = self._config.num_hidden_layers * (
-            getattr(self._config, "num_key_value_heads", None) or heads
-        )
-        row = 2 * pairs * size * tokens * self._weights.dtype.itemsize
+        config = self._config
+        heads = getattr(config, "num_attention_heads", None) or 1
+        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kept = getattr(config, "num_key_value_heads", None) or heads
+        row = 2 * config.num_hidden_layers * kept * size * tokens * self._weights.dtype.itemsize
         memory = device_memory(self._weights.device)
         return max(1, memory // _MEMORY_SHARE // int(row))
 

@@ -25,9 +25,9 @@ def load_weights(folder: Path, device: Any) -> Any:
         ModelUnavailable: it cannot be loaded.
     """
     try:
-        base_model.set_threads(base_model.parameters_of(_whole(folder)))
+        base_model.set_threads(base_model.parameters_of(whole_folder(folder)))
         with base_model.reading_weights():
-            model = _merged(folder) if (folder / _OF_ADAPTERS).exists() else _loaded(folder)
+            model = _merged(folder) if has_adapters(folder) else _loaded(folder)
     except TrainingFailed as error:
         raise ModelUnavailable(error.message) from None
     except (ValueError, ImportError, RuntimeError) as error:
@@ -46,11 +46,11 @@ def _merged(folder: Path) -> Any:
 
     if not (folder / _ADAPTERS).exists():  # other forms of adapters are pickles
         raise ModelUnavailable(f"The model's folder has no {_ADAPTERS}.")
-    adapted = PeftModel.from_pretrained(_loaded(_whole(folder)), str(folder))
+    adapted = PeftModel.from_pretrained(_loaded(whole_folder(folder)), str(folder))
     return adapted.merge_and_unload()
 
 
-def _whole(folder: Path) -> Path:
+def whole_folder(folder: Path) -> Path:
     """The folder with all weights: adapters name it.
 
     Raises:
@@ -68,6 +68,11 @@ def _whole(folder: Path) -> Path:
     if not whole.is_dir():
         raise ModelUnavailable(f"The model's adapters are of the model in {whole}, which is gone.")
     return whole
+
+
+def has_adapters(folder: Path) -> bool:
+    """Whether a model is adapters of another one."""
+    return (folder / _OF_ADAPTERS).exists()
 
 
 def load_tokenizer(folder: Path) -> Any:
