@@ -71,6 +71,8 @@ class Turns:
 
     def _next(self) -> None:
         """Let the next one have its turn, if nobody has it."""
+        # One that was given up may still stand there: its task has not run since.
+        self._waiting = [one for one in self._waiting if not one.turn.done()]
         if self._taken or not self._waiting:
             return
         one = self._waiting[0]
@@ -83,5 +85,6 @@ class Turns:
     def refuse(self, error: Exception) -> None:
         """Raise this where a turn is waited for."""
         for one in self._waiting:
-            one.turn.set_exception(error)
+            if not one.turn.done():
+                one.turn.set_exception(error)
         self._waiting.clear()

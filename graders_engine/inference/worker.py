@@ -151,7 +151,7 @@ class Worker:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=_MAX_BODY)
-        application.router.add_post(place.ANSWERS, self._answer)
+        application.router.add_post(place.ANSWERS, self._answer, expect_handler=_take)
         application.router.add_post(place.LEAVES, self._leave)
         return application
 
@@ -189,6 +189,14 @@ class Worker:
             return web.json_response(body, status=status)
         except Ending:
             return web.Response(status=place.LEAVING)
+
+
+async def _take(request: web.Request) -> web.StreamResponse | None:
+    """Say that a request is taken, unless its caller has gone already."""
+    if request.transport is None or request.transport.is_closing():
+        return web.Response()
+    request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
 
 
 async def _streamed(

@@ -133,6 +133,37 @@ def test_a_request_that_is_given_up_takes_nobody_s_turn() -> None:
     assert asyncio.run(given_up())[-1] == "d"
 
 
+def test_requests_that_are_given_up_as_a_turn_ends_leave_it_to_the_next() -> None:
+    async def given_up() -> list[str]:
+        queue, go, order = Turns(), asyncio.Event(), list[str]()
+        working = [asyncio.ensure_future(_in_turn(queue, one, order, go)) for one in "abcd"]
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.sleep(0)  # the first one goes on in the next round, and before the others
+        for one in working[1:3]:
+            one.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        return order
+
+    assert asyncio.run(given_up()) == ["a", "d"]
+
+
+def test_turns_that_are_refused_while_some_are_given_up_are_refused() -> None:
+    async def refused() -> list[BaseException | None]:
+        queue, go, order = Turns(), asyncio.Event(), list[str]()
+        working = [asyncio.ensure_future(_in_turn(queue, one, order, go)) for one in "abc"]
+        await asyncio.sleep(0)
+        working[1].cancel()
+        queue.refuse(ModelBusy("Over."))
+        go.set()
+        return await asyncio.gather(*working, return_exceptions=True)
+
+    first, second, third = asyncio.run(refused())
+    assert first is None
+    assert isinstance(second, asyncio.CancelledError)
+    assert isinstance(third, ModelBusy)
+
+
 def test_the_table_says_how_models_answer(tmp_path: Path) -> None:
     path = tmp_path / "graders.toml"
     path.write_text("")
