@@ -20,6 +20,7 @@ from graders_engine.graders.base import Services
 from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
 from graders_engine.models.judges import JudgeRegistry
+from graders_engine.models.local.source import LocalSource
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.forms import sample_scope
@@ -118,7 +119,9 @@ class AsyncEngine:
         self._state = EngineState.CLOSED
         await self._open.aclose()
 
-    def compile(self, grader: Any, *, check_sources: bool = True) -> CompiledGrader:
+    def compile(
+        self, grader: Any, *, check_sources: bool = True, local: LocalSource | None = None
+    ) -> CompiledGrader:
         """Parse and compile a grader.
 
         Args:
@@ -126,6 +129,7 @@ class AsyncEngine:
                 file is not read: pass what the file holds.
             check_sources: whether a python source that cannot run is a mistake. If not, its rows get no
                 reward, as in `run`.
+            local: the models of this machine that it may ask; those of the settings when left out.
 
         Raises:
             InvalidGrader: with all mistakes.
@@ -135,11 +139,11 @@ class AsyncEngine:
             raise LifecycleError(CLOSED_MESSAGE)
         if isinstance(grader, CompiledGrader):
             return grader
+        services = self._services
+        if local is not None:
+            services = dataclasses.replace(services, judges=self._judges.on(local))
         return CompiledGrader(
-            grader,
-            self._services,
-            check_sources=check_sources,
-            templates=self.settings.templates,
+            grader, services, check_sources=check_sources, templates=self.settings.templates
         )
 
     def _stay_on_one_loop(self) -> None:

@@ -45,7 +45,9 @@ def as_json(settings: EngineSettings) -> bytes:
 
 
 def _judges_json(judges: JudgeSettings) -> dict[str, Any]:
-    values = dataclasses.asdict(judges)
+    """All but the models of this machine: a worker knows whose it is, and has the store."""
+    values = dataclasses.asdict(dataclasses.replace(judges, local=None))
+    del values["local"]
     paths = {name: os.path.abspath(path) for name in _PATHS if (path := values[name]) is not None}
     return {**values, **paths}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -37,7 +37,7 @@ class OneJudge:
     def __init__(self, judge: ModelBackend) -> None:
         self.judge = judge
 
-    def find(self, model: str) -> ModelBackend:
+    def find(self, model: str, needs: Collection[str] = ()) -> ModelBackend:
         return self.judge
 
 

@@ -19,6 +19,7 @@ from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
 from graders_engine.cli.parsing.rows import Named, named_row
+from graders_engine.cli.parsing.store import judges_of_store
 from graders_engine.cli.printing import STDOUT, format_value, print_lines, results_place
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
@@ -142,6 +143,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no report.")
 @engine_options(use_cache=True)
+@judges_of_store
 def command(
     engine: Engine,
     grader: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,8 +44,12 @@ class JudgeModels(Protocol):
     repeats: int
     """How often a judge is asked for each row."""
 
-    def find(self, model: str) -> ModelBackend:
+    def find(self, model: str, needs: Collection[str] = ()) -> ModelBackend:
         """What answers for a model.
+
+        Args:
+            model: its name.
+            needs: what requests will have that not every model takes.
 
         Raises:
             UnavailableGrader: nothing does.

@@ -125,6 +125,17 @@ class ModelGrader(GraderSpec):
         """The model that it names."""
         return frozenset({self.model})
 
+    def needs(self) -> frozenset[str]:
+        """What its requests have that not every model takes."""
+        sampling = (self.sampling_params or self.sampling_parameters or SamplingParams()).sampling()
+        parts = [part for message in self.input for part in _parts_of(message.content)]
+        found = {
+            "reasoning_effort": sampling.reasoning_effort is not None,
+            "image": any(isinstance(part, InputImage) for part in parts),
+            "audio": any(isinstance(part, InputAudio) for part in parts),
+        }
+        return frozenset(name for name, is_there in found.items() if is_there)
+
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """Messages that put the model's output where a judge reads instructions."""
         for position, message in enumerate(self.input):
@@ -151,11 +162,15 @@ def renderer(messages: Sequence[Message]) -> Callable[[Scope], tuple[ModelMessag
 
 def _message_renderer(message: Message) -> Callable[[Scope], ModelMessage]:
     role, content = message.role, message.content
-    parts = content if isinstance(content, list) else [content]
+    parts = _parts_of(content)
     if not any(template.variables for template in _content_templates(content)):
         constant = ModelMessage(role, tuple(_render_part(part, EMPTY_SCOPE) for part in parts))
         return lambda scope: constant
     return lambda scope: ModelMessage(role, tuple([_render_part(part, scope) for part in parts]))
+
+
+def _parts_of(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [content]
 
 
 def _render_part(part: Any, scope: Scope) -> TextPart | ImagePart | AudioPart:

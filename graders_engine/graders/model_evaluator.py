@@ -51,7 +51,7 @@ class ModelEvaluator(Generic[T]):
         self.variables = variables_in(spec)
         self._messages = renderer(spec.input)
         self._prompt = [template.source for _, template in templates_in(spec)]
-        self._judge = services.judges.find(spec.model)
+        self._judge = services.judges.find(spec.model, spec.needs())
         self._repeats = services.judges.repeats
         self._blank = ModelRequest(
             spec.model,

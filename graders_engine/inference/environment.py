@@ -13,12 +13,13 @@ _PASSED = re.compile(
 _KEYS = re.compile(r"\w*(?:KEY|TOKEN|SECRET|PASSWORD)\w*", re.IGNORECASE)
 
 
+def is_passed(name: str) -> bool:
+    """Whether the process that answers gets this variable: so must who may start it."""
+    return bool(_PASSED.fullmatch(name)) and not _KEYS.fullmatch(name)
+
+
 def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables of this process that the one that answers gets, and that it loads nothing from a hub."""
-    passed = {
-        name: value
-        for name, value in given.items()
-        if _PASSED.fullmatch(name) and not _KEYS.fullmatch(name)
-    }
+    passed = {name: value for name, value in given.items() if is_passed(name)}
     # In its log, what it has printed stands before the reason of its death.
     return {**passed, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}

@@ -111,7 +111,8 @@ def has_weights(store: Store, tuned: TunedModel) -> bool:
 
 def weights_of(store: Store, tuned: TunedModel) -> Path:
     """The folder that has the weights of a model."""
-    return store.job_folder(tuned.job_id) / tuned.folder / WEIGHTS
+    # Whole: the process that answers works in a folder of its own.
+    return store.job_folder(tuned.job_id).absolute() / tuned.folder / WEIGHTS
 
 
 def _is_there(folder: Path) -> bool:

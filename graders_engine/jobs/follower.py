@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.jobs.checkpoints import Checkpoints
+from graders_engine.jobs.grader_models import models_for_grader
 from graders_engine.jobs.states import WORKING
-from graders_engine.storage.jobs import Jobs, StoredJob
+from graders_engine.models.local.source import LocalSource
+from graders_engine.storage.jobs import StoredJob
+from graders_engine.storage.store import Store
 from graders_engine.training.trainer import (
     JobSpec,
     Plan,
@@ -29,9 +32,16 @@ _POLL_S = 0.05
 
 
 class Follower:
-    """A report that keeps nothing. What the worker says of `wanted`, a trainer has to pass on itself."""
+    """A report that keeps nothing. What the worker says of `wanted`, a trainer has to pass on itself.
+
+    Args:
+        local: the models of this machine that the job's grader may ask.
+    """
 
     wanted: Wanted = ""
+
+    def __init__(self, local: LocalSource | None) -> None:
+        self.local = local
 
     def plan(self, plan: Plan) -> None:
         """The worker says it."""
@@ -52,12 +62,12 @@ class Follower:
 
 
 def follow(
-    jobs: Jobs, job: StoredJob, folder: Path, read_spec: Callable[[], JobSpec], trainer: Trainer
+    store: Store, job: StoredJob, folder: Path, read_spec: Callable[[], JobSpec], trainer: Trainer
 ) -> None:
     """Train beside a job's worker, once that has begun.
 
     Args:
-        jobs: where the job is.
+        store: where the job is.
         job: the job.
         folder: of the job.
         read_spec: gives what the trainer is given.
@@ -66,6 +76,7 @@ def follow(
     Raises:
         TrainingFailed: the checkpoint, or what is given, cannot be read.
     """
+    jobs = store.jobs
     until = time.monotonic() + WAIT_S
     while (state := jobs.state(job.id)) is not None and state.status == "queued":
         if time.monotonic() > until:
@@ -78,6 +89,8 @@ def follow(
         return
     resumed = None if newest is None else Resumed(newest.step, folder / newest.folder)
     try:
-        trainer.train(read_spec(), resumed, Follower())
+        spec = read_spec()
+        local = models_for_grader(store, job, spec.settings)
+        trainer.train(spec, resumed, Follower(local))
     except Stopped:
         return

@@ -23,6 +23,7 @@ from graders_engine.jobs.place import ROLLOUTS, STEP_METRICS, is_full
 from graders_engine.jobs.states import WORKING, change
 from graders_engine.jobs.step_files import StepFile
 from graders_engine.language import strict_json
+from graders_engine.models.local.source import LocalSource
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import Jobs
 from graders_engine.training.trainer import (
@@ -53,12 +54,14 @@ class JobReport:
         checkpoints: of the job.
         resumed: the step of the checkpoint from which it is taken up again; 0 from the beginning.
         max_s: seconds after which the job is paused; None for no limit.
+        local: the models of this machine that the job's grader may ask; None for none.
 
     Attributes:
         ending: why every call raises `Stopped` from now on; empty as long as none does.
         reason: of a pause that nobody asked for.
         job_id: of the job.
         final_step: the step of the final checkpoint that was kept; None before that.
+        local: as given.
 
     Raises:
         OSError: the folder cannot be written.
@@ -72,7 +75,9 @@ class JobReport:
         checkpoints: Checkpoints,
         resumed: int,
         max_s: float | None = None,
+        local: LocalSource | None = None,
     ) -> None:
+        self.local = local
         self.ending: Literal["", "paused", "cancelled"] = ""
         self.reason = ""
         self.job_id = spec.id

@@ -23,6 +23,7 @@ from graders_engine.inference.gpu import gpu_for_training
 from graders_engine.inference.place import FOLDER as ANSWERING
 from graders_engine.jobs.checkpoints import Checkpoints
 from graders_engine.jobs.follower import RANK, follow
+from graders_engine.jobs.grader_models import models_for_grader
 from graders_engine.jobs.names import model_name
 from graders_engine.jobs.place import LOCK, MODEL, RESERVE, RESERVE_BYTES, SPEC, is_full
 from graders_engine.jobs.reporting import FULL_DISK, JobReport
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         if os.environ.get(RANK, "0") != "0":
             trainer = load_trainer(given.trainer)
-            follow(store.jobs, job, folder, lambda: read_spec(folder, settings), trainer)
+            follow(store, job, folder, lambda: read_spec(folder, settings), trainer)
             return 0
         lock = ProcessLock(folder / LOCK)
         until = time.monotonic() + _LOCK_S
@@ -168,6 +169,7 @@ class Work:
         report = JobReport(
             self._store.jobs, spec, self._folder, self._checkpoints,
             0 if resumed is None else resumed.step, self._options.max_s,
+            models_for_grader(self._store, self._job, self._options.settings),
         )  # fmt: skip
         answering = self._store.folder / ANSWERING
         try:

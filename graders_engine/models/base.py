@@ -69,6 +69,7 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         body: of a sampling, whose answer is no verdict: the body of a chat completion without the model's
             name, sent as it is. `messages`, `schema` and `sampling` do not count then.
         origin: of a sampling, what it is for: equal ones of two origins are asked apart.
+        weights: of a model of this machine, what identifies its weights: others answer otherwise.
     """
 
     model: str
@@ -78,6 +79,7 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     repeat: int = 0
     body: dict[str, Any] = {}
     origin: str = ""
+    weights: str = ""
 
 
 class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

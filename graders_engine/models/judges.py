@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +13,13 @@ from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.files import FilesInUse, sqlite_companions
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.http import HttpClient
-from graders_engine.models.policies import (
-    Budget,
-    Budgeted,
-    Coalesced,
-    Limited,
-    Observed,
-    Observer,
-    Policy,
-    Price,
-    Retrying,
-)
+from graders_engine.models.local.judges import LocalJudges
+from graders_engine.models.local.source import LocalSource
+from graders_engine.models.policies import Budget, Observed, Observer, Policy, Price
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.redaction import Secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
+from graders_engine.models.stack import build_backend
 
 if TYPE_CHECKING:
     from graders_engine.models.cache import ReplyStore
@@ -71,6 +64,7 @@ class JudgeSettings:
         max_cost: money that may be spent, in the prices' unit.
         max_tokens: tokens that may be spent.
         repeats: how often a judge is asked for each row: the reward is the median, or the majority's.
+        local: the models of this machine; graders that are compiled for another project have others.
     """
 
     endpoints: Mapping[str, str | ModelBackend] = field(default_factory=dict, repr=False)
@@ -88,6 +82,7 @@ class JudgeSettings:
     max_cost: float | None = None
     max_tokens: int | None = None
     repeats: int = 1
+    local: LocalSource | None = field(default=None, repr=False)
 
     def inputs(self) -> dict[Path, str]:
         """The files that judges need, and what each is."""
@@ -116,7 +111,7 @@ def _transcript_in(folder: Path | str) -> Path:
 
 
 class JudgeRegistry:
-    """Finds what answers for a model, and keeps it. Nothing is opened before the first grader needs it.
+    """Finds what answers for a model. Nothing is opened before the first grader needs it.
 
     Args:
         settings: how judges are asked.
@@ -159,22 +154,42 @@ class JudgeRegistry:
         self._budget: Budget | None = None
         self._replayed: Recorded | None = None
         self._transcript: Transcript | None = None
+        self._local: dict[LocalSource, LocalJudges] = {}
 
-    def find(self, model: str) -> ModelBackend:
+    def find(self, model: str, needs: Collection[str] = ()) -> ModelBackend:
         """What answers for a model that a grader names.
 
         Its signature names the model that is asked, and where.
+
+        Args:
+            model: its name.
+            needs: what requests will have that not every model takes: `reasoning_effort`, `image`, `audio`.
 
         Raises:
             UnavailableGrader: nothing does; it says how to map the name.
             InvalidRequest: graders.toml or another setting cannot be used.
         """
+        local = self.settings.local
+        return self.find_elsewhere(model) if local is None else self.on(local).find(model, needs)
+
+    def on(self, source: LocalSource) -> LocalJudges:
+        """The same, with the models of this machine as one project may use them."""
+        return self._local.setdefault(source, LocalJudges(self, source))
+
+    def find_elsewhere(self, model: str) -> ModelBackend:
+        """As `find`, but for the models of this machine."""
         if model not in self._judges:
             backend = self._replayer(model) if self.settings.replay else self._asker(model)
-            if self._observer is not None:
-                backend = Observed(backend, self._observer)
-            self._judges[model] = backend
+            self._judges[model] = self.watched(backend)
         return self._judges[model]
+
+    def has_other(self, model: str) -> bool:
+        """Whether an endpoint would be asked for a model that is asked on this machine."""
+        try:
+            self._asker(model)
+        except InvalidRequest:
+            return False
+        return True
 
     def _replayer(self, model: str) -> ModelBackend:
         from graders_engine.models.recorded import Recorded
@@ -184,7 +199,6 @@ class JudgeRegistry:
         return Policy(self._replayed, f"{model}, replayed")
 
     def _asker(self, model: str) -> ModelBackend:
-        from graders_engine.models.recorded import Recording, Transcript
         from graders_engine.models.routes import Renamed, check_address, route_of
 
         config = self._read_config()
@@ -197,25 +211,38 @@ class JudgeRegistry:
                 f'[prices."{route.model}"] input = ..., output = ... in graders.toml, per million tokens; '
                 "or limit the tokens instead."
             )
+        return backend
+
+    def watched(self, backend: ModelBackend) -> ModelBackend:
+        """A model whose exchanges are recorded and observed, where that is wanted."""
         if self.settings.record:
+            from graders_engine.models.recorded import Recording, Transcript
+
             if self._transcript is None:
                 self._transcript = Transcript(Path(self.settings.record))
             backend = Recording(backend, self._transcript)
-        return backend
+        return backend if self._observer is None else Observed(backend, self._observer)
+
+    def with_policies(self, backend: ModelBackend, **policies: Any) -> ModelBackend:
+        """A backend with the policies of this registry. Args: as `build_backend`."""
+        return build_backend(
+            backend,
+            budget=self._open_budget(),
+            store=self._open_store(),
+            on_retry=self._on_retry,
+            **policies,
+        )
 
     def _find_endpoint(self, name: str, model: str) -> ModelBackend:
         if name not in self._endpoints:
             settings = self.settings
             backend, endpoint, target = self._open_endpoint(name, model)
-            self._endpoints[name] = build_backend(
+            self._endpoints[name] = self.with_policies(
                 backend,
                 retry=settings.retry,
                 concurrency=endpoint.concurrency or settings.concurrency,
                 limiter=self._limiter(name, endpoint),
-                budget=self._open_budget(),
-                store=self._open_store(),
                 target=target,
-                on_retry=self._on_retry,
             )
         return self._endpoints[name]
 
@@ -283,8 +310,8 @@ class JudgeRegistry:
 
     def _open_budget(self) -> Budget:
         if self._budget is None:
-            settings = self.settings
-            self._budget = Budget(settings.max_cost, settings.max_tokens, self.prices())
+            given = self.settings
+            self._budget = Budget(given.max_cost, given.max_tokens, self.prices())
         return self._budget
 
     def _open_store(self) -> ReplyStore | None:
@@ -311,38 +338,7 @@ class JudgeRegistry:
                 opened.push_async_callback(asyncio.to_thread, self._store.close)
             if self._transcript is not None:
                 opened.callback(self._transcript.close)
+            for local in self._local.values():
+                opened.push_async_callback(local.close)
             for backend in self._endpoints.values():
                 opened.push_async_callback(backend.close)
-
-
-def build_backend(
-    backend: ModelBackend,
-    *,
-    retry: RetryPolicy,
-    concurrency: int,
-    limiter: RateLimiter,
-    budget: Budget,
-    store: ReplyStore | None,
-    target: str,
-    on_retry: OnRetry | None,
-) -> ModelBackend:
-    """The policies around an endpoint's backend; the cache is the outermost: a kept reply passes no other.
-
-    Args:
-        backend: makes one attempt.
-        retry: how often and how long to try.
-        concurrency: requests in flight at once.
-        limiter: when the next one may go.
-        budget: what may be spent.
-        store: keeps replies; None keeps none.
-        target: the endpoint as retries name it.
-        on_retry: called before each further attempt.
-    """
-    limited = Limited(backend, concurrency, limiter)
-    retrying = Retrying(limited, retry, target=target, on_retry=on_retry)
-    coalesced = Coalesced(Budgeted(retrying, budget))
-    if store is None:
-        return coalesced
-    from graders_engine.models.cache import Cached  # it is loaded already: there is a store
-
-    return Cached(coalesced, store)

@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import secrets
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from graders_engine.engine import AsyncEngine
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.body_budget import BodyBudget
 from graders_engine.server.exchange import Exchange, Receive, Scope, Send
 from graders_engine.server.guards import RequestGuard, mark_azure
@@ -31,6 +32,7 @@ from graders_engine.server.routes import UNKNOWN, Route, RouteTable, Site
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
+from graders_engine.storage.ids import DEFAULT_PROJECT
 
 MAX_LARGE_BODIES = 8
 """Bodies of the greatest length that may be in memory at a time."""
@@ -51,6 +53,7 @@ class App:
         unknown: the route of paths that no entry has.
         site: pages for people.
         grades: whether it has the graders' routes; without them it is the site alone.
+        local: the models of this machine, as a project may use them; None for a server without any.
 
     Raises:
         InvalidGrader: the grader has mistakes.
@@ -71,14 +74,16 @@ class App:
         unknown: Route = UNKNOWN,
         site: Site | None = None,
         grades: bool = True,
+        local: Callable[[str], LocalSource] | None = None,
     ) -> None:
         self._engine, self._during = engine, (*during, *(site.during if site else ()))
         self._ids = map(f"req_{secrets.token_hex(10)}%012x".__mod__, itertools.count())
-        self._service = Service(engine, settings, metrics)
+        self._service = Service(engine, settings, metrics, local)
         described = [*(self._service.routes() if grades else ()), *routes]
         known = dict(schemas or {})
         if grader is not None:
-            reward = RewardRoute(grader, engine, self._service.scheduler, settings, metrics)
+            compiled = engine.compile(grader, local=local(DEFAULT_PROJECT) if local else None)
+            reward = RewardRoute(compiled, self._service.scheduler, settings, metrics)
             described += reward.routes()
             known |= SCHEMAS
         table = RouteTable(

@@ -11,6 +11,7 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import Mistake
 from graders_engine.language import strict_json
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.bodies import MAX_GRADER_BYTES
 from graders_engine.server.responses import Presenter, Refused
 from graders_engine.server.telemetry import ServerMetrics
@@ -79,25 +80,28 @@ class GraderCache:
 
     def __init__(self, engine: AsyncEngine, max_bytes: int, metrics: ServerMetrics) -> None:
         self._engine, self._metrics = engine, metrics
-        self._cached: LRUCache[tuple[bytes, bool], CachedGrader] = LRUCache(
+        self._cached: LRUCache[tuple[bytes, bool, LocalSource | None], CachedGrader] = LRUCache(
             max_bytes, getsizeof=lambda cached: cached.size_bytes + OVERHEAD_BYTES
         )
 
     def __len__(self) -> int:
         return len(self._cached)
 
-    async def get(self, text: bytes, *, check_sources: bool) -> CachedGrader:
+    async def get(
+        self, text: bytes, *, check_sources: bool, local: LocalSource | None = None
+    ) -> CachedGrader:
         """The compiled grader of this JSON.
 
         Args:
             text: the grader as it stood in the request.
             check_sources: whether a python source that cannot run is a mistake.
+            local: the models of this machine that it may ask; None for none.
 
         Raises:
             InvalidGrader: with every mistake.
             Refused: the grader is too long.
         """
-        key = (text, check_sources)
+        key = (text, check_sources, local)
         cached = self._cached.get(key)
         if cached is not None:
             self._metrics.graders_reused.inc()
@@ -106,20 +110,21 @@ class GraderCache:
             message = f"Invalid 'grader': it is {len(text)} bytes long; at most {MAX_GRADER_BYTES} are taken."
             raise Refused(413, Mistake(message, "grader", "grader_too_large"))
         cached = (
-            self._compile(text, check_sources)
+            self._compile(*key)
             if len(text) < LARGE_GRADER_BYTES and text.count(b",") < MANY_COMMAS
-            else await asyncio.to_thread(self._compile, text, check_sources)
+            else await asyncio.to_thread(self._compile, *key)
         )
         self._metrics.graders_compiled.inc()
         with contextlib.suppress(ValueError):  # it alone is larger than the cache
             self._cached[key] = cached
         return cached
 
-    def _compile(self, text: bytes, check_sources: bool) -> CachedGrader:
+    def _compile(self, text: bytes, check_sources: bool, local: LocalSource | None) -> CachedGrader:
         if text.count(b",") >= MAX_VALUES and _values(text) > MAX_VALUES:
             message = f"Invalid 'grader': it has more than {MAX_VALUES} values."
             raise Refused(413, Mistake(message, "grader", "grader_too_large"))
-        return CachedGrader(self._engine.compile(text, check_sources=check_sources), text)
+        compiled = self._engine.compile(text, check_sources=check_sources, local=local)
+        return CachedGrader(compiled, text)
 
 
 def _values(text: bytes) -> int:

@@ -16,6 +16,7 @@ from graders_engine.errors import (
     InvalidRequest,
     LifecycleError,
     Mistake,
+    RunStopped,
 )
 from graders_engine.files import without_paths
 from graders_engine.language import strict_json
@@ -64,6 +65,8 @@ def refusal(error: Exception) -> Refused | None:
         return Refused(400, Mistake(str(error), "after", "invalid_value"))
     if isinstance(error, InvalidRequest):
         return Refused(400, Mistake(str(error)))
+    if isinstance(error, RunStopped):  # a model that was there when the request came
+        return Refused(400, Mistake(error.reason, code="model_not_available"), NO_RETRY)
     if isinstance(error, BudgetSpent):
         return Refused(429, Mistake(str(error), code="insufficient_quota"), NO_RETRY)
     if isinstance(error, (DataSetError, StoreError)):  # the cache of replies, or the store, fails

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graders_engine.engine import AsyncEngine
 from graders_engine.language import strict_json
+from graders_engine.models.local.source import LocalSource
 from graders_engine.outputs.forms import sample_scope
 from graders_engine.server import openapi
 from graders_engine.server.batch import Batch
 from graders_engine.server.bodies import batch_body, run_body, validate_body
 from graders_engine.server.exchange import JSON, Exchange
-from graders_engine.server.grader_cache import GraderCache
+from graders_engine.server.grader_cache import CachedGrader, GraderCache
 from graders_engine.server.routes import Body, Handler, Operation, Route
 from graders_engine.server.scheduler import Scheduler, while_connected
 from graders_engine.server.settings import ServerSettings
+from graders_engine.server.store.local_judges import require_local
 from graders_engine.server.telemetry import ServerMetrics
 
 PREFIX = "/fine_tuning/alpha/graders"
@@ -28,14 +32,20 @@ class Service:
         engine: grades.
         settings: how much the server takes on.
         metrics: counts rows and graders.
+        local: the models of this machine, as a project may use them; None for a server without any.
 
     Attributes:
         scheduler: grades rows; other routes share it, and with it the bounds.
     """
 
     def __init__(
-        self, engine: AsyncEngine, settings: ServerSettings, metrics: ServerMetrics
+        self,
+        engine: AsyncEngine,
+        settings: ServerSettings,
+        metrics: ServerMetrics,
+        local: Callable[[str], LocalSource] | None = None,
     ) -> None:
+        self._local = local
         self._engine, self._settings, self._metrics = engine, settings, metrics
         self.scheduler = Scheduler(engine, settings)
         self._graders = GraderCache(engine, settings.cache_bytes, metrics)
@@ -73,7 +83,7 @@ class Service:
         """
         body = run_body(exchange.body, self._settings.max_row_bytes)
         # A python source that cannot run is answered as the hosted service does: reward 0.0 and a flag.
-        cached = await self._graders.get(bytes(body.grader), check_sources=False)
+        cached = await self._grader(exchange, bytes(body.grader), check_sources=False)
         # What the engine has no means to run is refused before the row is looked at.
         cached.compiled.require_runnable()
         scope = sample_scope(
@@ -91,6 +101,23 @@ class Service:
             exchange.log_fields["blame"] = row.blame
         await exchange.respond(200, cached.presenter()(row))
 
+    def _models_for(self, exchange: Exchange) -> LocalSource | None:
+        return None if self._local is None else self._local(exchange.project)
+
+    async def _grader(
+        self, exchange: Exchange, text: bytes, *, check_sources: bool
+    ) -> CachedGrader:
+        """The grader of a request that asks for rewards.
+
+        Raises:
+            Refused: it asks a model of this machine that is not there, or that the caller may not use.
+        """
+        local = self._models_for(exchange)
+        cached = await self._graders.get(text, check_sources=check_sources, local=local)
+        if local is not None:
+            await require_local(cached.compiled.spec, local)
+        return cached
+
     async def validate(self, exchange: Exchange) -> None:
         """Check a grader without running anything.
 
@@ -98,7 +125,8 @@ class Service:
             InvalidGrader: with every mistake.
         """
         body = validate_body(exchange.body)
-        cached = await self._graders.get(bytes(body.grader), check_sources=True)
+        local = self._models_for(exchange)
+        cached = await self._graders.get(bytes(body.grader), check_sources=True, local=local)
         exchange.log_fields["grader_type"] = cached.compiled.type
         response = await self._engine.validate(cached.compiled)
         await exchange.respond(200, strict_json.encode(response.model_dump()))
@@ -111,7 +139,7 @@ class Service:
             Refused: the body cannot be read, or the server cannot take it on.
         """
         body = batch_body(exchange.body)
-        cached = await self._graders.get(bytes(body.grader), check_sources=True)
+        cached = await self._grader(exchange, bytes(body.grader), check_sources=True)
         type_ = cached.compiled.type
         batch = Batch(
             cached,

@@ -137,6 +137,7 @@ def serve(
             unknown=UNKNOWN if stored or not grades else UNKNOWN_WITHOUT_STORE,
             site=site(stored.store if stored else None) if site else None,
             grades=grades,
+            local=stored.local if stored else None,
         )
         on_late = stored.on_late if stored else lambda: None
         _run(app, settings, metrics, listener, on_ready, max_connections, on_late)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
-from graders_engine.errors import InvalidRequest
+from graders_engine.errors import InvalidRequest, RunStopped
+from graders_engine.models.local.source import LocalSource
 from graders_engine.outcome import Blame, RowOutcome, Usage, total_usage
 from graders_engine.settings_json import from_json
 from graders_engine.training.rows import Row, Split, bad_row
@@ -95,6 +96,7 @@ class Rewards:
 
     Args:
         spec: of the job.
+        local: the models of this machine that its grader may ask; None for none.
         window: what `window` was, when the job is resumed.
 
     Raises:
@@ -105,9 +107,13 @@ class Rewards:
         window: of the last steps, how many rollouts the grader failed on, and how many there were.
     """
 
-    def __init__(self, spec: JobSpec, window: Iterable[Sequence[int]] = ()) -> None:
+    def __init__(
+        self, spec: JobSpec, local: LocalSource | None = None, window: Iterable[Sequence[int]] = ()
+    ) -> None:
         try:
-            self._engine = Engine.from_settings(from_json(spec.settings.encode()))
+            settings = from_json(spec.settings.encode())
+            judges = replace(settings.judge_settings(), local=local)
+            self._engine = Engine.from_settings(replace(settings, judges=judges))
             self.compiled: CompiledGrader = self._engine.compile(spec.grader)
             _ = self.compiled.evaluator  # it reads graders.toml where there is a judge
         except (InvalidRequest, TypeError, ValueError) as error:
@@ -137,13 +143,17 @@ class Rewards:
 
         Raises:
             TrainingFailed: a row lacks what the grader reads.
+            TrainingPaused: a model that it asks is not here any more, or may not be used any more.
         """
         begun = perf_counter()
         given = [
             {"item": row.value, "model_sample" if isinstance(sample, str) else "sample": sample}
             for row, sample in zip(rows, samples, strict=True)
         ]
-        outcomes = list(self._engine.score(self.compiled, given))
+        try:
+            outcomes = list(self._engine.score(self.compiled, given))
+        except RunStopped as error:
+            raise TrainingPaused(f"The grader cannot be used: {error.reason}") from error
         tally.seconds += perf_counter() - begun
         for row, sample, outcome in zip(rows, samples, outcomes, strict=True):
             tally.rollouts.append(_rollout(step, split, row, sample, outcome))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from graders_engine.models.local.source import LocalSource
+
 Method = Literal["supervised", "dpo", "reinforcement"]
 Wanted = Literal["", "paused", "cancelled"]
 
@@ -137,6 +139,11 @@ class Report(Protocol):
 
         Of several processes that train one job, the first one looks, and the trainer tells the others.
         """
+        ...
+
+    @property
+    def local(self) -> LocalSource | None:
+        """The models of this machine that the job's grader may ask; None for none."""
         ...
 
     def plan(self, plan: Plan) -> None:

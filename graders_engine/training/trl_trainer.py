@@ -144,7 +144,7 @@ def _prepared(
     tokens = [row.tokens for row in ready.converted["train"]]
     run: Run
     if spec.method == "reinforcement":
-        rewards = Rewards(spec, memory.get("window", ()))
+        rewards = Rewards(spec, report.local, memory.get("window", ()))
         stack.callback(rewards.close)
         tokenizer = reads_calls(base_model.load_tokenizer(spec.model_path))
         run = RolloutRun(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from graders_engine.models.local.source import LocalSource
 from graders_engine.training.trainer import (
     JobSpec,
     Plan,
@@ -106,6 +107,11 @@ class WandbReport:
     def wanted(self) -> Wanted:
         """As of `trainer.Report`, like all other methods."""
         return self._report.wanted
+
+    @property
+    def local(self) -> LocalSource | None:
+        """As of `trainer.Report`."""
+        return self._report.local
 
     def plan(self, plan: Plan) -> None:
         """As of `trainer.Report`."""

@@ -186,3 +186,13 @@ def test_a_name_in_graders_toml_comes_before_that_of_a_tuned_model(
     assert found is not None
     assert found.folder == tmp_path / "tiny"
     assert listed(store, bases, "default").count(model) == 1
+
+
+def test_the_folder_of_a_model_is_whole_where_the_stores_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Store(Path("store")) as store:
+        found = served(store, "default", names_of(trained_job(store))[0])
+    assert found is not None
+    assert found.folder.is_absolute()

@@ -34,6 +34,7 @@ class Recorder:
     """
 
     folder: Path
+    local = None
     pause_after: int = 0
     stop_after: int = 0
     calls: list[tuple[str, int]] = field(default_factory=list)

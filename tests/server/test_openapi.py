@@ -30,7 +30,7 @@ from tests.server.serving import BATCH, CHECK, GOOD, RUN, VALIDATE, Server, serv
 ENGINE, SETTINGS, METRICS = AsyncEngine(), ServerSettings(), ServerMetrics()
 SERVICE = Service(ENGINE, SETTINGS, METRICS)
 DOCUMENT = document(SERVICE.routes())
-REWARDS = RewardRoute(CHECK, ENGINE, SERVICE.scheduler, SETTINGS, METRICS)
+REWARDS = RewardRoute(ENGINE.compile(CHECK), SERVICE.scheduler, SETTINGS, METRICS)
 WITH_REWARDS = document([*SERVICE.routes(), *REWARDS.routes()], SCHEMAS)
 REWARD_API = schemathesis.openapi.from_dict(json.loads(WITH_REWARDS)).include(path="/reward")
 API = schemathesis.openapi.from_dict(json.loads(DOCUMENT))

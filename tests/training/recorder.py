@@ -35,6 +35,7 @@ class Recorder:
         resumed: int = 0,
     ) -> None:
         self.folder = folder
+        self.local = None
         self._resumed = resumed
         self._pause_at, self._cancel_at, self._die_at = pause_at, cancel_at, die_at
         self.plans: list[Plan] = []

@@ -39,7 +39,7 @@ def opened() -> Iterator[Any]:
         spec = JobSpec(
             "ftjob-1", "reinforcement", "", None, 1e-3, 8, "", None, {}, 1, grader=grader
         )
-        found.append(Rewards(spec, window))
+        found.append(Rewards(spec, None, window))
         return found[-1]
 
     yield opened

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from graders_engine.blocking import Engine
 from graders_engine.body_fields import InvalidBody
 from graders_engine.cli.evals.progress import run_progress
 from graders_engine.cli.evals.run_report import show_run
+from graders_engine.cli.evals.source import check, data_source, require_runnable
 from graders_engine.cli.evals.stored import find, show_command
 from graders_engine.cli.evals.text import threshold_lines
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
@@ -26,8 +26,7 @@ from graders_engine.cli.parsing.input_files import read_file
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
 from graders_engine.cli.parsing.store import EVALS, PROJECT
 from graders_engine.cli.printing import print_lines
-from graders_engine.cli.request import read_flag
-from graders_engine.errors import InvalidRequest, UnavailableGrader
+from graders_engine.errors import InvalidRequest
 from graders_engine.evals.creating import DIGEST, create_eval, create_run
 from graders_engine.evals.data_file import KeptData, keep_data
 from graders_engine.evals.requests.eval_body import new_eval
@@ -36,8 +35,6 @@ from graders_engine.evals.requests.run_body import new_run
 from graders_engine.evals.run.reading import counts_of, pass_rate
 from graders_engine.evals.run.reasons import reasons_of
 from graders_engine.evals.run.supervisor import Supervisor
-from graders_engine.evals.runnable import probes
-from graders_engine.evals.wire import data_source_of
 from graders_engine.language import strict_json
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.settings import EngineSettings
@@ -131,9 +128,9 @@ def run(
         owner = _eval_of(store, project, eval_name)
         for line in threshold_lines(owner):
             print_lines([line], err=True)
-        source = _data_source(store, owner, **asked)
-        _check(source, asked["name"])
-        _require_runnable(settings, owner, str(source.get("model") or ""))
+        source = data_source(store, owner, **asked)
+        check(source, asked["name"])
+        require_runnable(store, settings, owner, source)
         kept = keep_data(store, project, data)
         source["source"] = {"type": "file_id", "id": kept.file.id}
         made = _create(store, owner, {"data_source": source, "name": asked["name"]}, kept, data)
@@ -177,105 +174,6 @@ def _eval_of(store: Store, project: str, name: str) -> StoredEval:
                 raise InvalidRequest(f"{path} is no eval that can be made:\n\n{error}") from None
             return create_eval(store, project, new, now=int(time.time()), digest=digest)
         page = Page(some.data[-1].id, 200, "desc")
-
-
-def _data_source(store: Store, owner: StoredEval, **asked: str | None) -> dict[str, Any]:
-    """The data source of the run, but for its rows.
-
-    Raises:
-        InvalidRequest: the flags do not fit each other.
-    """
-    model, messages = asked["model"], asked["messages"]
-    if model is None:
-        for flag in ("messages", "sampling_params"):
-            if asked[flag] is not None:
-                raise InvalidRequest(
-                    f"--{flag.replace('_', '-')} needs --model NAME: without a model, the rows have the "
-                    "outputs."
-                )
-        return {"type": "jsonl"}
-    before = _newest_sampled(store, owner)
-    source: dict[str, Any] = {"type": before.get("type", "completions"), "model": model}
-    if messages is not None:
-        source["input_messages"] = _input_messages(messages)
-    elif before.get("input_messages"):
-        source["input_messages"] = before["input_messages"]
-    else:
-        raise InvalidRequest(
-            "--model needs --messages, as no earlier run of this eval says what a model is asked: pass "
-            "--messages '[{role: user, content: \"{{item.NAME}}\"}]', or item.PATH where the items have "
-            "messages."
-        )
-    if asked["sampling_params"] is not None:
-        source["sampling_params"] = read_flag("sampling_params", asked["sampling_params"])
-    elif messages is None and before.get("sampling_params"):
-        source["sampling_params"] = before["sampling_params"]
-    return source
-
-
-def _input_messages(text: str) -> dict[str, Any]:
-    if text.startswith("item."):
-        return {"type": "item_reference", "item_reference": text}
-    given = read_flag("messages", text)
-    if isinstance(given, dict) and given.get("type") in ("template", "item_reference"):
-        return given
-    return {"type": "template", "template": given if isinstance(given, list) else [given]}
-
-
-def _newest_sampled(store: Store, owner: StoredEval) -> dict[str, Any]:
-    """The data source of the eval's newest run that asked a model; empty without one."""
-    page = Page(None, 50, "desc")
-    while True:
-        some = store.runs.page(owner.project, owner.id, page)
-        for one in some.data:
-            source = data_source_of(one)
-            if source.get("type") in ("completions", "responses") and source.get("input_messages"):
-                return source
-        if not some.has_more:
-            return {}
-        page = Page(some.data[-1].id, 50, "desc")
-
-
-def _require_runnable(settings: EngineSettings, owner: StoredEval, model: str) -> None:
-    """Refuse a run of which no row could be graded, or no answer sampled.
-
-    Raises:
-        UnavailableGrader: the settings have no means for it.
-    """
-    with Engine.from_settings(settings) as engine:
-        for _, what, grader in probes(owner.body.get("testing_criteria") or [], model):
-            try:
-                engine.compile(grader).require_runnable()
-            except UnavailableGrader as error:
-                reason = str(error)
-                if model:  # what engines know of models they know of judges
-                    reason = reason.replace(f"The judge '{model}'", f"The model '{model}'")
-                raise UnavailableGrader(f"{what}{reason}") from None
-
-
-_FLAGS = (
-    ("data_source.input_messages.template", "--messages"),
-    ("data_source.input_messages", "--messages"),
-    ("data_source.sampling_params", "--sampling-params"),
-    ("data_source.model", "--model"),
-)
-"""Where the parts of a run's request come from here."""
-
-
-def _check(source: Mapping[str, Any], name: str | None) -> None:
-    """Check what is known of a run before its rows are read.
-
-    Raises:
-        InvalidRequest: with all mistakes in the flags.
-    """
-    source = {**source, "source": {"type": "file_id", "id": "-"}}
-    try:
-        new_run({"data_source": source, "name": name})
-    except InvalidBody as error:
-        text = str(error)
-        for part, flag in _FLAGS:
-            text = text.replace(f"'{part}", f"'{flag}")
-        raise InvalidRequest(text) from None
 
 
 def _create(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
@@ -274,7 +274,7 @@ class _KnownReplies:
         self._judged = judged
         self.found: tuple[ModelRequest, ModelReply] | None = None
 
-    def find(self, model: str) -> _KnownReplies:
+    def find(self, model: str, needs: Collection[str] = ()) -> _KnownReplies:
         return self
 
     async def complete(self, request: ModelRequest) -> ModelReply:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from graders_engine.inference.environment import is_passed
 from graders_engine.models.config import Config, read_config
 from graders_engine.models.credentials import USUAL_KEY
 from graders_engine.settings import EngineSettings
@@ -15,7 +16,8 @@ _PASSED = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|XDG_\w+|PYTHON(?:PATH|HOME|UTF8)|LD_LIBRARY_PATH"
     r"|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|(?i:\w+_PROXY)|OPENAI_BASE_URL|GRADERS_\w+"
 )
-"""The variables that a worker gets, besides the keys of endpoints."""
+"""The variables that a worker gets, besides the keys of endpoints and what a model of this machine needs."""
+_PLACES_OF_MODELS = ("HF_HOME", "HF_HUB_CACHE")
 _OF_THE_SERVER = ("GRADERS_API_KEY", "GRADERS_ADMIN_KEY")
 
 
@@ -32,7 +34,10 @@ def environment(settings: EngineSettings, given: Mapping[str, str] = os.environ)
     return {
         name: value
         for name, value in given.items()
-        if name in keys or (_PASSED.fullmatch(name) and name not in of_the_server)
+        if name in keys
+        or name in _PLACES_OF_MODELS
+        or is_passed(name)
+        or (_PASSED.fullmatch(name) and name not in of_the_server)
     }
 
 

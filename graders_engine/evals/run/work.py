@@ -26,6 +26,7 @@ from graders_engine.evals.run.place import JUDGED, REPLIES, RESULTS, SAMPLES, la
 from graders_engine.evals.run.progress import Used, result_of
 from graders_engine.evals.run.samples_file import SamplesFile
 from graders_engine.evals.run.sampling import Sampler, sample_rows
+from graders_engine.inference.judging import Projects
 from graders_engine.models.base import ModelBackend
 from graders_engine.models.judges import JudgeRegistry, JudgeSettings
 from graders_engine.settings import EngineSettings, keywords
@@ -75,9 +76,7 @@ class Work:
         """
         self._criteria = criteria = self._read_criteria()
         rows = lay_out(self._store, self._run.id, self._run.request)
-        judges = self._settings.judge_settings()
-        if judges.cache is None:
-            judges = dataclasses.replace(judges, cache=self._folder / REPLIES)
+        judges = self._judges()
         if self._run.request.get("type") != "jsonl":
             judges = self._sample(rows, judges)
             rows = self._folder / SAMPLES
@@ -91,6 +90,13 @@ class Work:
             finally:  # what was graded before the work ended counts
                 self._advance()
             self._require_a_result(rows, criteria, index)
+
+    def _judges(self) -> JudgeSettings:
+        """How models are asked: the replies are kept, and those of the store are the project's."""
+        judges = self._settings.judge_settings()
+        cache = self._folder / REPLIES if judges.cache is None else judges.cache
+        local = Projects(self._store, judges).of(self._run.project)
+        return dataclasses.replace(judges, cache=cache, local=local)
 
     def _read_criteria(self) -> Criteria:
         stored = self._store.evals.get(self._run.project, self._run.eval_id)

@@ -15,6 +15,7 @@ from graders_engine.evals.requests.item_check import ChecksBusy
 from graders_engine.evals.wire import encoded
 from graders_engine.graders import mistakes
 from graders_engine.language import strict_json
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.evals.repeats import Creations
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.responses import NO_RETRY, Refused
@@ -40,12 +41,14 @@ class Context:
         served: files, evals and runs.
         engine: says whether graders can run here.
         wake: called when runs wait, or are to stop.
+        local: the models of this machine, as a project may use them.
         creations: finds what a repeated request has made before.
     """
 
     served: ServedStore
     engine: AsyncEngine
     wake: Callable[[], None]
+    local: Callable[[str], LocalSource]
     creations: Creations = field(default_factory=Creations)
 
     async def eval_of(self, exchange: Exchange) -> StoredEval:

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from graders_engine.body_fields import InvalidBody
 from graders_engine.errors import Mistake, UnavailableGrader
 from graders_engine.evals.creating import DIGEST, content_of, create_run
+from graders_engine.evals.requests.local_model import local_mistakes
 from graders_engine.evals.requests.rows import CONTENT
 from graders_engine.evals.requests.run_body import NewRun, new_run, split_run
 from graders_engine.evals.runnable import probes
@@ -60,7 +62,7 @@ class RunHandlers:
         owner = await self._context.eval_of(exchange)
         digest = digest_of(exchange, owner.project, owner.id)
         new = await self._served.call(_read, exchange.body)
-        self._require_runnable(owner, new)
+        await self._served.call(self._require_runnable, owner, new)
         store, repeated = self._served.store, is_repeated(exchange)
 
         def make() -> StoredRun:
@@ -76,20 +78,25 @@ class RunHandlers:
         await answer(exchange, await self._object(exchange, stored))
 
     def _require_runnable(self, owner: StoredEval, new: NewRun) -> None:
-        """Refuse a run of which no row could be graded, or no answer sampled.
+        """Refuse a run of which no row could be graded, or no answer sampled; to be called in a thread.
 
         Raises:
             Refused: the engine has no means for it.
+            InvalidBody: the model cannot honour what it is asked.
         """
-        for param, what, grader in probes(owner.body.get("testing_criteria") or [], new.model):
+        local = self._context.local(owner.project)
+        criteria = owner.body.get("testing_criteria") or []
+        for param, what, grader in probes(criteria, new.data_source):
             try:
-                self._context.engine.compile(grader).require_runnable()
+                self._context.engine.compile(grader, local=local).require_runnable()
             except UnavailableGrader as error:
                 code = "model_not_available" if "model" in grader else "grader_not_available"
                 reason = str(error)
                 if param:  # what engines know of models they know of judges
                     reason = reason.replace(f"The judge '{new.model}'", f"The model '{new.model}'")
                 raise Refused(400, Mistake(f"{what}{reason}", param, code)) from None
+        if found := local_mistakes(new.data_source, local):
+            raise InvalidBody(found)
 
     async def list(self, exchange: Exchange) -> None:
         """Answer a page of an eval's runs."""

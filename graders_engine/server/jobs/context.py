@@ -16,6 +16,7 @@ from graders_engine.jobs.models.machine import memory
 from graders_engine.jobs.requests.request import GRADER, NewJob
 from graders_engine.jobs.training_python import has_package
 from graders_engine.models.config import Config
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.evals.context import QUOTED_CHARS, found
 from graders_engine.server.evals.repeats import Creations
 from graders_engine.server.exchange import Exchange
@@ -35,6 +36,7 @@ class Context:
         engine: says whether a grader can run here.
         config: what graders.toml says.
         wake: called when a job is new, or was paused, resumed or cancelled.
+        local: the models of this machine, as a project may use them.
         creations: finds what a repeated request has made before.
     """
 
@@ -42,6 +44,7 @@ class Context:
     engine: AsyncEngine
     config: Config
     wake: Callable[[], None]
+    local: Callable[[str], LocalSource]
     creations: Creations = field(default_factory=Creations)
 
     async def job_of(self, exchange: Exchange) -> StoredJob:
@@ -55,8 +58,8 @@ class Context:
         get = self.served.store.jobs.get
         return found("job", job_id, await self.served.call(get, exchange.project, job_id))
 
-    def require_trainable(self, new: NewJob) -> None:
-        """Refuse a job that could not be trained here; to be called in a thread.
+    def require_trainable(self, new: NewJob, project: str) -> None:
+        """Refuse a job of a project that could not be trained here; to be called in a thread.
 
         Raises:
             InvalidBody: its grader has a mistake.
@@ -68,7 +71,8 @@ class Context:
             trainable(new.model, base, Path(base.path), new.method, memory())
         if new.grader is not None:
             try:
-                self.engine.compile(new.grader).require_runnable()
+                local = self.local(project)
+                self.engine.compile(new.grader, local=local).require_runnable()
             except InvalidGrader as error:  # such as a template: the engine says how they are read
                 raise InvalidBody([moved(one, GRADER) for one in error.mistakes]) from None
             except UnavailableGrader as error:

@@ -56,7 +56,7 @@ class JobHandlers:
 
         def make() -> StoredJob:
             new: NewJob = new_job(decoded(exchange.body, "a job", "Rows belong into its files."))
-            self._context.require_trainable(new)
+            self._context.require_trainable(new, project)
             return create_job(store, project, new, now=seconds(), digest=digest)
 
         def find() -> StoredJob | None:

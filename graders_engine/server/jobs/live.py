@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from graders_engine.jobs.supervisor import Supervisor
 from graders_engine.jobs.validation.new_jobs import NewJobs
 from graders_engine.jobs.wire import STATES
 from graders_engine.models.config import Config, read_config
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.evals.live import supervised
 from graders_engine.server.jobs.context import Context
 from graders_engine.server.jobs.routes import job_routes
@@ -30,7 +31,11 @@ _Living = Sequence[AbstractAsyncContextManager[object]]
 
 
 def jobs_of(
-    served: ServedStore, metrics: ServerMetrics, engine: AsyncEngine, settings: EngineSettings
+    served: ServedStore,
+    metrics: ServerMetrics,
+    engine: AsyncEngine,
+    settings: EngineSettings,
+    local: Callable[[str], LocalSource],
 ) -> tuple[list[Route], _Living]:
     """The routes of jobs, and what runs while the application lives.
 
@@ -39,6 +44,7 @@ def jobs_of(
         metrics: counts.
         engine: says which graders can run here.
         settings: of the engines that grade, in processes of their own.
+        local: the models of this machine, as a project may use them.
 
     Raises:
         InvalidRequest: graders.toml cannot be read.
@@ -62,7 +68,7 @@ def jobs_of(
 
     _count_jobs(served, metrics)
     living = [supervised(supervisor, "jobs"), supervised(new_jobs, "new jobs")]
-    return job_routes(Context(served, engine, config, wake)), living
+    return job_routes(Context(served, engine, config, wake, local)), living
 
 
 def _warn_of_paths(config: Config) -> None:

@@ -9,8 +9,8 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
-from graders_engine.compiled import invalid_row
-from graders_engine.engine import YIELD_EVERY_S, AsyncEngine
+from graders_engine.compiled import CompiledGrader, invalid_row
+from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import InvalidRow, Mistake
 from graders_engine.language import strict_json
 from graders_engine.outcome import RowOutcome, details_line
@@ -38,26 +38,22 @@ class RewardRoute:
     """Handles the requests for one grader's rewards.
 
     Args:
-        grader: the grader.
-        engine: compiles it.
+        compiled: the grader.
         scheduler: grades what cannot be graded on the event loop.
         settings: how much the server takes on.
         metrics: counts rows.
 
     Raises:
-        InvalidGrader: with every mistake.
         UnavailableGrader: the engine cannot run it.
     """
 
     def __init__(
         self,
-        grader: Any,
-        engine: AsyncEngine,
+        compiled: CompiledGrader,
         scheduler: Scheduler,
         settings: ServerSettings,
         metrics: ServerMetrics,
     ) -> None:
-        compiled = engine.compile(grader)
         compiled.require_runnable()
         self._cached = CachedGrader(compiled, strict_json.encode(compiled.given))
         self._scheduler, self._max_row_bytes = scheduler, settings.max_row_bytes

@@ -13,6 +13,8 @@ from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
 from graders_engine.evals.requests.item_check import end_checks
 from graders_engine.evals.run.supervisor import Supervisor
+from graders_engine.inference.judging import Projects
+from graders_engine.models.local.source import LocalSource
 from graders_engine.server.evals.context import Context
 from graders_engine.server.evals.description import SCHEMAS as EVAL_SCHEMAS
 from graders_engine.server.evals.live import count_runs, supervised
@@ -41,6 +43,7 @@ class StoredRoutes:
         routes: over the store.
         schemas: that their descriptions name.
         during: what runs while the application lives.
+        local: the models of this machine, as a project may use them.
         on_late: ends what requests wait for, when the server has stopped for a while.
     """
 
@@ -48,6 +51,7 @@ class StoredRoutes:
     routes: Sequence[Route] = ()
     schemas: Mapping[str, Any] = field(default_factory=dict)
     during: Sequence[AbstractAsyncContextManager[object]] = ()
+    local: Callable[[str], LocalSource] | None = None
     on_late: Callable[[], None] = end_checks
 
 
@@ -80,14 +84,15 @@ def opened(
             raise
         except StoreError as error:
             raise InvalidRequest(str(error)) from None
+        projects = Projects(store, engine_settings.judge_settings())
         served = ServedStore(
             store, max_file_bytes=settings.max_file_bytes, max_bytes=settings.max_store_bytes
         )
         supervisor = Supervisor(store, engine_settings)
         count_runs(served, metrics)
-        evals = eval_routes(Context(served, engine, supervisor.wake))
+        evals = eval_routes(Context(served, engine, supervisor.wake, projects.of))
         config = config_of(engine_settings)
-        jobs, working = jobs_of(served, metrics, engine, engine_settings)
+        jobs, working = jobs_of(served, metrics, engine, engine_settings, projects.of)
         models, answering = models_of(served, metrics, config, settings)
         yield StoredRoutes(
             store,
@@ -99,4 +104,5 @@ def opened(
                 *working,
                 *answering,
             ],
+            projects.of,
         )

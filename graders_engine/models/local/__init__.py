@@ -1,0 +1,1 @@
+"""Models that are answered on this machine, without HTTP: as judges and as models of runs."""
