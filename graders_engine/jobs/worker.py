@@ -40,6 +40,7 @@ from graders_engine.training.trainer import (
     Trainer,
     TrainingFailed,
     TrainingPaused,
+    not_installed,
 )
 
 LOCKED = 75
@@ -147,7 +148,7 @@ class Work:
         except TrainingPaused as error:
             self._pause(error.reason)
         except ModuleNotFoundError as error:
-            self._fail(_not_installed(error))
+            self._fail(not_installed(error))
         except Exception as error:
             if not is_full(error):
                 raise
@@ -259,16 +260,8 @@ def load_trainer(name: str) -> Trainer:
     try:
         trainer: Trainer = getattr(importlib.import_module(module), class_name)()
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise not_installed(error) from error
     return trainer
-
-
-def _not_installed(error: ImportError) -> TrainingFailed:
-    return TrainingFailed(
-        "trainer_not_available",
-        f"The trainer cannot be loaded: {error}. The Python that trains is the server's, or that of "
-        "[training] in graders.toml; install there what it needs: pip install 'graders-engine[train]'.",
-    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import msgspec
 from graders_engine.training.base_model import load_tokenizer
 from graders_engine.training.bound import grammar_of, words_of
 from graders_engine.training.samples import can_read, reads_calls
-from graders_engine.training.trainer import TrainingFailed
+from graders_engine.training.trainer import TrainingFailed, not_installed
 
 FORMAT = "method.reinforcement.response_format"
 _GRADER = "method.reinforcement.grader"
@@ -37,6 +37,22 @@ class Question:
     names_calls: bool
 
 
+def require_format(response_format: Mapping[str, Any] | None) -> str | None:
+    """The grammar of a response format; None for text.
+
+    Raises:
+        TrainingFailed: no answers can be bound to it.
+    """
+    try:
+        return grammar_of(response_format)
+    except ValueError as error:
+        raise TrainingFailed(
+            "invalid_response_format", f"Invalid '{FORMAT}': {error}", FORMAT
+        ) from error
+    except ModuleNotFoundError as error:
+        raise not_installed(error, FORMAT) from error
+
+
 def grammar_for(tokenizer: Any, response_format: Mapping[str, Any] | None) -> str | None:
     """The grammar of a job's answers; None for text.
 
@@ -47,12 +63,7 @@ def grammar_for(tokenizer: Any, response_format: Mapping[str, Any] | None) -> st
     Raises:
         TrainingFailed: the answers of this model cannot be bound to it.
     """
-    try:
-        grammar = grammar_of(response_format)
-    except ValueError as error:
-        raise TrainingFailed(
-            "invalid_response_format", f"Invalid '{FORMAT}': {error}", FORMAT
-        ) from error
+    grammar = require_format(response_format)
     if grammar is not None:
         try:
             words_of(tokenizer)
@@ -67,6 +78,7 @@ def check(question: Question) -> None:
     Raises:
         TrainingFailed: it cannot.
     """
+    require_format(question.response_format)
     tokenizer = load_tokenizer(question.model_path)
     grammar_for(tokenizer, question.response_format)
     if question.names_calls and not can_read(reads_calls(tokenizer)):
@@ -81,11 +93,14 @@ def check(question: Question) -> None:
 def main() -> None:
     """Answer the question of standard input."""
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-    found = None
+    fault = None
     try:
         check(question)
     except TrainingFailed as error:
-        found = {"code": error.code, "message": error.message, "param": error.param}
+        fault = error
+    except ModuleNotFoundError as error:
+        fault = not_installed(error)
+    found = fault and {"code": fault.code, "message": fault.message, "param": fault.param}
     print(msgspec.json.encode(found).decode(), flush=True)  # noqa: T201 - its answer
 
 

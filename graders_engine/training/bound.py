@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from graders_engine.training.schemas import Place, Schema, any_object, read_schema
+from graders_engine.training.schemas import SubSchema, Schema, any_object, read_schema
 
 SCHEMA = "json_schema.schema"
 _OPTIONS = {"whitespace_pattern": "[ ]?", "lenient": False}
@@ -123,11 +123,11 @@ def _explained(schema: Schema, fault: str, until: float) -> str:
     return _sentence(place, fault)
 
 
-def _sentence(place: Place, fault: str) -> str:
+def _sentence(place: SubSchema, fault: str) -> str:
     return f"Answers cannot be bound to `{place.name}`: {fault}"
 
 
-def _faulty(schema: Schema, places: list[Place], until: float) -> tuple[Place, str] | None:
+def _faulty(schema: Schema, places: list[SubSchema], until: float) -> tuple[SubSchema, str] | None:
     for place in places:
         if monotonic() > until:
             break
@@ -195,14 +195,18 @@ class Bound:
     def _allowed(self, width: int) -> Any:
         """For each sequence and token, whether it may be next."""
         import numpy as np
-        from llguidance.numpy import fill_next_token_bitmask
+        from llguidance.numpy import fill_next_token_bitmask_par
 
         bits = np.zeros((len(self._matchers), (self._size + 31) // 32), dtype=np.int32)
+        going = []
         for at, matcher in enumerate(self._matchers):
             if self._is_at_end(at):
                 bits.view(np.uint8)[at, self._end // 8] = 1 << self._end % 8
-                continue
-            fill_next_token_bitmask(matcher, bits, at)
+            else:
+                going.append((matcher, at))
+        if going:
+            fill_next_token_bitmask_par(_executor(), going, bits)
+        for matcher, at in going:
             self._require_sane(matcher)
             if not bits[at].any():
                 raise BindingFailed("The model has no token with which the answer could go on.")
@@ -223,8 +227,16 @@ class Bound:
             raise BindingFailed(f"An answer could not be bound any further: {why}")
 
 
+@functools.cache
+def _executor() -> Any:
+    """Threads for the matchers of a batch."""
+    from llguidance import LLExecutor
+
+    return LLExecutor()
+
+
 def bind(model: Any, tokenizer: Any, grammar: str) -> None:
-    """Let a model answer by a grammar only, whoever calls its `generate`: TRL has no setting for it."""
+    """Let a model answer by a grammar only, each time it generates: TRL has no setting for it."""
     usual = model.generate
 
     @functools.wraps(usual)

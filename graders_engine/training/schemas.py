@@ -34,7 +34,7 @@ _TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
 
 
 @dataclass(slots=True)
-class Place:
+class SubSchema:
     """A schema in a schema.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
 
     name: str
     schema: Any
-    children: list[Place] = field(default_factory=list)
+    children: list[SubSchema] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,15 @@ class Schema:
         defs: what is referred to, by name.
     """
 
-    root: Place
-    defs: dict[str, Place]
+    root: SubSchema
+    defs: dict[str, SubSchema]
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[SubSchema]:
         """All schemas in it."""
         for root in (self.root, *self.defs.values()):
             yield from _all(root)
 
-    def alone(self, place: Place) -> dict[str, Any]:
+    def alone(self, place: SubSchema) -> dict[str, Any]:
         """The schema of a place with all that it may refer to."""
         own = place.schema if isinstance(place.schema, dict) else {"enum": []}
         return {**own, "$defs": {name: one.schema for name, one in self.defs.items()}}
@@ -100,7 +100,7 @@ class _Reader:
     def __init__(self, schema: dict[str, Any], name: str) -> None:
         self._schema, self._name = schema, name
         self._names: dict[str, str] = {}  # of references, by their pointers
-        self._defs: dict[str, Place] = {}
+        self._defs: dict[str, SubSchema] = {}
         self._count = self._values = 0
         self._composed = False
 
@@ -130,17 +130,17 @@ class _Reader:
                 raise ValueError(f"`{self._name}` has no place {pointer}, to which a $ref points.")
         return value
 
-    def _place(self, value: Any, name: str, depth: int) -> Place:
+    def _place(self, value: Any, name: str, depth: int) -> SubSchema:
         self._count += 1
         if self._count > MAX_SCHEMAS:
             raise ValueError(f"`{self._name}` has more than {MAX_SCHEMAS:,} schemas in it.")
         if depth > MAX_DEPTH:
             raise ValueError(f"`{name}` is deeper than {MAX_DEPTH} levels.")
         if isinstance(value, bool):
-            return Place(name, {} if value else False)
+            return SubSchema(name, {} if value else False)
         if not isinstance(value, dict):
             raise ValueError(f"`{name}` must be a schema: an object, true or false.")
-        place = Place(name, {})
+        place = SubSchema(name, {})
         for key, given in _modern(value).items():
             self._add(place, key, given, depth + 1)
         chosen = [key for key in _CHOICES if key in place.schema]
@@ -148,7 +148,7 @@ class _Reader:
             self._composed = True
         return place
 
-    def _add(self, place: Place, key: str, given: Any, depth: int) -> None:
+    def _add(self, place: SubSchema, key: str, given: Any, depth: int) -> None:
         name = f"{place.name}.{key}"
         if key == "$ref":
             place.schema[key] = f"#/$defs/{self._reference(given, name)}"
@@ -174,7 +174,7 @@ class _Reader:
                 f"`{place.name}` has `{key}`, which cannot be kept to while a model answers."
             )
 
-    def _child(self, place: Place, value: Any, name: str, depth: int) -> Any:
+    def _child(self, place: SubSchema, value: Any, name: str, depth: int) -> Any:
         child = self._place(value, name, depth)
         place.children.append(child)
         return child.schema
@@ -198,7 +198,7 @@ class _Reader:
                 if not self._composed:  # what may be anything cannot be cut with something else
                     _open(place.schema)
         if not self._composed:
-            self._defs[_ANY] = Place(self._name, _anything())
+            self._defs[_ANY] = SubSchema(self._name, _anything())
 
 
 def _modern(schema: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def _require_value(name: str, key: str, given: Any) -> Any:
     return given
 
 
-def _all(place: Place) -> Iterator[Place]:
+def _all(place: SubSchema) -> Iterator[SubSchema]:
     yield place
     for child in place.children:
         yield from _all(child)

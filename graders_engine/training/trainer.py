@@ -201,6 +201,16 @@ class TrainingFailed(Exception):
         super().__init__(message)
 
 
+def not_installed(error: ImportError, param: str | None = None) -> TrainingFailed:
+    """What a job fails with for which a package is missing; `param` is what needs it."""
+    return TrainingFailed(
+        "trainer_not_available",
+        f"The trainer cannot be loaded: {error}. The Python that trains is the server's, or that of "
+        "[training] in graders.toml; install there what it needs: pip install 'graders-engine[train]'.",
+        param,
+    )
+
+
 class TrainingPaused(Exception):
     """Raised when a job has to wait for people: a grader's outage above the limit, a full disk.
 

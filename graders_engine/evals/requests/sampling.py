@@ -18,8 +18,9 @@ from graders_engine.language.template import Template
 MAX_TOOLS = 128
 """The API's limit."""
 MAX_TOOL_NAME_CHARS = 64
-_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_TOOL_NAME_CHARS}}}")
-_FORMATS = ("text", "json_schema", "json_object")
+NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_TOOL_NAME_CHARS}}}")
+FORMATS = ("text", "json_schema", "json_object")
+"""Of answers."""
 _LIMIT = "max_completion_tokens"
 _OTHER_LIMITS = ("max_completions_tokens", "max_tokens")
 """Other spellings of the same, which the API's own examples have."""
@@ -136,7 +137,7 @@ def _is_function(tool: Fields) -> bool:
 
 def _read_function(function: Fields) -> None:
     name = function.text("name", required=True)
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not NAME.fullmatch(name):
         function.add(mistakes.invalid(function.path("name"), _why_no_name(name)))
     function.text("description")
     function.object("parameters")
@@ -166,24 +167,26 @@ def _read_responses_tool(tool: Fields) -> None:
         tool.close()
 
 
-def _read_schema(holder: Fields, *, required: bool) -> None:
+def read_json_schema(holder: Fields, *, required: bool) -> dict[str, Any] | None:
+    """The schema of a response format; None where it is missing. `holder` is not closed."""
     name = holder.text("name", required=True)
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not NAME.fullmatch(name):
         holder.add(mistakes.invalid(holder.path("name"), _why_no_name(name)))
     holder.text("description")
-    holder.object("schema", required=required)
+    schema = holder.object("schema", required=required)
     holder.flag("strict")
+    return schema
 
 
 def _read_response_format(sampling: Fields) -> None:
     chosen = sampling.fields("response_format")
     if chosen is None:
         return
-    kind = chosen.word("type", _FORMATS, required=True)
+    kind = chosen.word("type", FORMATS, required=True)
     if kind == "json_schema":
         schema = chosen.fields("json_schema", required=True)
         if schema is not None:
-            _read_schema(schema, required=False)
+            read_json_schema(schema, required=False)
             schema.close()
     if kind is not None:
         chosen.close()
@@ -193,9 +196,9 @@ def _read_text(sampling: Fields) -> None:
     text = sampling.fields("text")
     chosen = text.fields("format") if text is not None else None
     if chosen is not None:
-        kind = chosen.word("type", _FORMATS, required=True)
+        kind = chosen.word("type", FORMATS, required=True)
         if kind == "json_schema":
-            _read_schema(chosen, required=True)
+            read_json_schema(chosen, required=True)
         if kind is not None:
             chosen.close()
     if text is not None:

@@ -17,6 +17,7 @@ from graders_engine.storage.job_records import NewEvent
 _ASKED = (
     "never-evaluated", "batch-over-rows", "empty-prompt", "row-count", "overlap", "duplicate-rows",
     "conflicting-references", "mixed-types", "answer-in-prompt", "tools-missing", "no-validation-file",
+    "no-response-format", "not-in-schema",
     "missing-field", "null-field", "sample-unread", "judge-blind", "formula-domain", "unused-part",
     "mixed-scales", "unavailable-import", "outside-access", "random-source", "latin-only-metric",
 )  # fmt: skip

@@ -19,13 +19,14 @@ from graders_engine.jobs.requests.hyperparameters import AUTO, resolved, total_s
 from graders_engine.jobs.requests.request import TRAINING_FILE, VALIDATION_FILE, NewJob, new_job
 from graders_engine.jobs.requests.rows import FEWEST, read_rows
 from graders_engine.jobs.states import change
+from graders_engine.jobs.validation.answers import check_answers, is_bound
 from graders_engine.jobs.validation.preflight_events import preflight_events
 from graders_engine.models.config import Config
 from graders_engine.models.tables.training import BaseModel
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.store import Store
-from graders_engine.training.trainer import JobSpec
+from graders_engine.training.trainer import JobSpec, TrainingFailed
 
 VALIDATING = "validating_files"
 _WORDS = {TRAINING_FILE: "training file", VALIDATION_FILE: "validation file"}
@@ -82,8 +83,11 @@ def validate(store: Store, job_id: str, config: Config) -> bool:
         folder = _folder(new.model, base, config)
         base_as_trained = trainable(new.model, base, folder, new.method, memory())
         spec = _spec(job, new, files, base_as_trained, config)
+        check_answers(spec, config.training.python)
     except JobRefused as refused:
         return _fail(store, job_id, refused)
+    except TrainingFailed as error:
+        return _fail(store, job_id, JobRefused(error.code, error.message, error.param))
     except ModelRefused as error:
         mistake = error.mistake
         return _fail(store, job_id, JobRefused(mistake.code or "", mistake.message, mistake.param))
@@ -128,7 +132,7 @@ def _files(store: Store, job: StoredJob, new: NewJob) -> _Files:
         paths[param] = folder / _LINKED[param]
         try:
             _link(store.files.path(file_id), paths[param])
-            read = read_rows(paths[param], new.method)
+            read = read_rows(paths[param], new.method, may_call=not is_bound(new.response_format))
         except (FileNotFoundError, ValueError):
             _refuse(param, f"The file '{file_id}' was deleted before it was read.")
         fewest = FEWEST[new.method] if param == TRAINING_FILE else 1
@@ -187,6 +191,7 @@ def _spec(job: StoredJob, new: NewJob, files: _Files, base: Trainable, config: C
         hyperparameters=values,
         seed=new.seed,
         grader=new.grader,
+        response_format=new.response_format,
         wandb=new.wandb,
         accelerate=config.training.accelerate or None,
     )
@@ -219,7 +224,12 @@ def _about_batches(new: NewJob, files: _Files) -> list[NewEvent]:
 def _found(job: StoredJob, new: NewJob, files: _Files, spec: JobSpec) -> list[NewEvent]:
     if new.method != "reinforcement":
         return []
-    method: dict[str, Any] = {"grader": new.grader, "hyperparameters": spec.hyperparameters}
+    method: dict[str, Any] = {
+        "grader": new.grader,
+        "hyperparameters": spec.hyperparameters,
+    }
+    if new.response_format is not None:
+        method["response_format"] = new.response_format
     request = {**job.request, "method": {"type": new.method, new.method: method}}
     names = {path: f"the {_WORDS[param]}" for param, path in files.paths.items()}
     return preflight_events(request, files.paths[TRAINING_FILE], files.validation, names)
