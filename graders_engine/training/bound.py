@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from graders_engine.training.schemas import SubSchema, Schema, any_object, read_schema
+from graders_engine.training.schemas import Schema, SubSchema, any_object, read_schema
 
 SCHEMA = "json_schema.schema"
 _OPTIONS = {"whitespace_pattern": "[ ]?", "lenient": False}
