@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from graders_engine.training.schemas import Schema, SubSchema, any_object, read_schema
+from graders_engine.training.schemas import Schema, SubSchema, any_object, read_schema, text_of
 
 SCHEMA = "json_schema.schema"
 _OPTIONS = {"whitespace_pattern": "[ ]?", "lenient": False}
@@ -49,13 +49,7 @@ def grammar_of(response_format: Mapping[str, Any] | None) -> str | None:
         raise ValueError("`json_schema` must be an object.")
     if given.get("schema") is None:
         raise ValueError(f"`{SCHEMA}` is missing.")
-    try:
-        text = json.dumps(given["schema"], allow_nan=False)
-    except RecursionError:
-        raise ValueError(f"`{SCHEMA}` nests too deep.") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`{SCHEMA}` is no JSON: {error}") from None
-    return _schema_grammar(text)
+    return _schema_grammar(text_of(given["schema"], SCHEMA))
 
 
 @functools.lru_cache(_KEPT_GRAMMARS)
@@ -117,10 +111,19 @@ def _bytes() -> Any:
 
 def _explained(schema: Schema, fault: str, until: float) -> str:
     """A sentence with the smallest part of a schema that has a fault."""
-    place, inner = schema.root, list(schema.defs.values())
-    while found := _faulty(schema, [*place.children, *inner], until):
-        (place, fault), inner = found, []
+    place, followed = schema.root, {""}
+    while found := _faulty(schema, _inside(schema, place, followed), until):
+        place, fault = found
     return _sentence(place, fault)
+
+
+def _inside(schema: Schema, place: SubSchema, followed: set[str]) -> list[SubSchema]:
+    """The schemas in one, with that to which it refers."""
+    name = str(place.schema.get("$ref", "")).rpartition("/")[2]
+    if name in followed:
+        return place.children
+    followed.add(name)
+    return [*place.children, schema.defs[name]]
 
 
 def _sentence(place: SubSchema, fault: str) -> str:

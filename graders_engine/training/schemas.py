@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 MAX_SCHEMAS = 5_000
 """Schemas in a schema; the API has this limit for properties."""
 MAX_DEPTH = 50
+MAX_BYTES = 1_000_000
 MAX_VALUES = 10_000
 """Values of all enums, and names of all `required`."""
 LARGEST = 1e15
@@ -71,6 +73,30 @@ class Schema:
         return {**own, "$defs": {name: one.schema for name, one in self.defs.items()}}
 
 
+def text_of(schema: Any, name: str) -> str:
+    """A schema as JSON.
+
+    Args:
+        schema: as it was sent.
+        name: where it is.
+
+    Raises:
+        ValueError: it is none, or too long to be bound.
+    """
+    try:
+        text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
+        length = len(text.encode())
+    except RecursionError:
+        raise ValueError(f"`{name}` nests too deep.") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"`{name}` has half of a character, a lone surrogate.") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`{name}` is no JSON: {error}") from None
+    if length > MAX_BYTES:
+        raise ValueError(f"`{name}` has {length:,} bytes, and may have {MAX_BYTES:,}.")
+    return text
+
+
 def read_schema(schema: Any, name: str) -> Schema:
     """Read a schema.
 
@@ -83,6 +109,7 @@ def read_schema(schema: Any, name: str) -> Schema:
     """
     if not isinstance(schema, dict):
         raise ValueError(f"`{name}` must be an object.")
+    text_of(schema, name)
     reader = _Reader(schema, name)
     found = reader.read()
     _require_ends(found)
