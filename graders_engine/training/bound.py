@@ -213,7 +213,7 @@ class Bound:
             self._require_sane(matcher)
             if not bits[at].any():
                 raise BindingFailed("The model has no token with which the answer could go on.")
-        allowed = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little").astype(bool)
+        allowed = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little").view(np.bool_)
         if allowed.shape[1] < width:
             return np.pad(allowed, ((0, 0), (0, width - allowed.shape[1])))
         return allowed[:, :width]
