@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from graders_engine.training.schemas import LARGEST, MAX_DEPTH, MAX_SCHEMAS, MAX_VALUES, read_schema
+from graders_engine.training.schema_rules import LARGEST
+from graders_engine.training.schemas import MAX_DEPTH, MAX_SCHEMAS, MAX_VALUES, read_schema
 
 S = "schema"
 ANYTHING = {"$ref": "#/$defs/any"}
@@ -61,6 +62,7 @@ def test_numbers_get_limits_where_they_have_none_also_in_what_may_be_anything() 
             "e": {},
             "f": {"type": "array"},
             "g": {"enum": [1e300]},
+            "h": {"minimum": 0, "maximum": 5},
         },
     }
     found = read_schema(schema, S).root.schema
@@ -72,6 +74,7 @@ def test_numbers_get_limits_where_they_have_none_also_in_what_may_be_anything() 
         "e": ANYTHING,
         "f": {"type": "array", "items": ANYTHING},
         "g": {"enum": [1e300]},
+        "h": {"minimum": 0, "maximum": 5, "additionalProperties": ANYTHING, "items": ANYTHING},
     }
     assert found["additionalProperties"] == ANYTHING
 
