@@ -54,7 +54,7 @@ def in_processes(folder: Path, *, pause_at: int = 0, step: int = 0) -> dict[str,
     ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.returncode == 0, ended.stderr.decode()[-6000:]
     found: dict[str, Any] = msgspec.json.decode((folder / "record.json").read_bytes())
     return found
 
