@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from graders_engine.body_fields import Fields
 from graders_engine.errors import Mistake
@@ -10,9 +11,9 @@ from graders_engine.graders import mistakes
 
 MAX_TOOLS = 128
 """The API's limit."""
-MAX_TOOL_NAME_CHARS = 64
+MAX_TOOLNAME_CHARS = 64
 FORMATS = ("text", "json_schema", "json_object")
-_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_TOOL_NAME_CHARS}}}")
+NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_TOOLNAME_CHARS}}}")
 
 
 def is_function(tool: Fields) -> bool:
@@ -31,7 +32,7 @@ def is_function(tool: Fields) -> bool:
 def read_function(function: Fields) -> None:
     """Check what a tool says of its function."""
     name = function.text("name", required=True)
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not NAME.fullmatch(name):
         function.add(mistakes.invalid(function.path("name"), _why_no_name(name)))
     function.text("description")
     function.object("parameters")
@@ -40,7 +41,7 @@ def read_function(function: Fields) -> None:
 
 def _why_no_name(name: str) -> str:
     return (
-        f"'{name[:MAX_TOOL_NAME_CHARS]}' is no name: it has 1 to {MAX_TOOL_NAME_CHARS} of the characters "
+        f"'{name[:MAX_TOOLNAME_CHARS]}' is no name: it has 1 to {MAX_TOOLNAME_CHARS} of the characters "
         "a-z, A-Z, 0-9, _ and -."
     )
 
@@ -56,19 +57,20 @@ def read_chat_tool(tool: Fields) -> None:
     tool.close()
 
 
-def read_schema(holder: Fields, *, required: bool) -> None:
-    """Check a named schema of answers.
+def read_json_schema(holder: Fields, *, required: bool) -> dict[str, Any] | None:
+    """The schema of answers, which has a name; None where it is missing.
 
     Args:
-        holder: the object that has it.
+        holder: the object that has it; it is not closed.
         required: whether it must have a schema.
     """
     name = holder.text("name", required=True)
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not NAME.fullmatch(name):
         holder.add(mistakes.invalid(holder.path("name"), _why_no_name(name)))
     holder.text("description")
-    holder.object("schema", required=required)
+    schema = holder.object("schema", required=required)
     holder.flag("strict")
+    return schema
 
 
 def read_response_format(holder: Fields) -> None:
@@ -80,7 +82,7 @@ def read_response_format(holder: Fields) -> None:
     if kind == "json_schema":
         schema = chosen.fields("json_schema", required=True)
         if schema is not None:
-            read_schema(schema, required=False)
+            read_json_schema(schema, required=False)
             schema.close()
     if kind is not None:
         chosen.close()

@@ -82,6 +82,15 @@ class GraderFacts:
         return frozenset(found) & frozenset(CHANNELS)
 
     @functools.cached_property
+    def names_calls(self) -> bool:
+        """Whether a template reads tool calls, or a source names them: the whole sample says nothing."""
+        by_template = any(
+            one.namespace == "sample" and one.steps[:1] == ("output_tools",)
+            for _, one in self.variables
+        )
+        return by_template or any("output_tools" in reads.sample_keys for _, reads in self.python)
+
+    @functools.cached_property
     def judges(self) -> tuple[tuple[str, ModelGrader], ...]:
         """(path, spec) of each part that asks a judge."""
         return tuple((path, spec) for path, spec in self.leaves if isinstance(spec, ModelGrader))

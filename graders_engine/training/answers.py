@@ -1,19 +1,10 @@
-"""What a job asks of its model's answers, held against the model: a format, and calls of tools to be read.
-
-`python -m graders_engine.training.answers` does it for a job that is being validated: it reads a `Question`
-as JSON from standard input, and prints what is wrong as the last line, or `null`.
-"""
+"""What a job asks of its model's answers, held against the model: a format, and calls of tools to be read."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from graders_engine.training.base_model import load_tokenizer
 from graders_engine.training.bound import grammar_of, words_of
 from graders_engine.training.samples import can_read, reads_calls
 from graders_engine.training.trainer import TrainingFailed
@@ -22,19 +13,23 @@ FORMAT = "method.reinforcement.response_format"
 _GRADER = "method.reinforcement.grader"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of a model.
+def is_bound(response_format: Mapping[str, Any] | None) -> bool:
+    """Whether answers are bound to be JSON."""
+    return response_format is not None and response_format["type"] != "text"
 
-    Attributes:
-        model_path: its folder.
-        response_format: of its answers; None for text.
-        names_calls: whether the grader reads the calls of tools.
+
+def require_format(response_format: Mapping[str, Any] | None) -> str | None:
+    """The grammar of a response format; None for text.
+
+    Raises:
+        TrainingFailed: no answers can be bound to it.
     """
-
-    model_path: str
-    response_format: dict[str, Any] | None
-    names_calls: bool
+    try:
+        return grammar_of(response_format)
+    except ValueError as error:
+        raise TrainingFailed(
+            "invalid_response_format", f"Invalid '{FORMAT}': {error}", FORMAT
+        ) from error
 
 
 def grammar_for(tokenizer: Any, response_format: Mapping[str, Any] | None) -> str | None:
@@ -47,12 +42,7 @@ def grammar_for(tokenizer: Any, response_format: Mapping[str, Any] | None) -> st
     Raises:
         TrainingFailed: the answers of this model cannot be bound to it.
     """
-    try:
-        grammar = grammar_of(response_format)
-    except ValueError as error:
-        raise TrainingFailed(
-            "invalid_response_format", f"Invalid '{FORMAT}': {error}", FORMAT
-        ) from error
+    grammar = require_format(response_format)
     if grammar is not None:
         try:
             words_of(tokenizer)
@@ -61,33 +51,16 @@ def grammar_for(tokenizer: Any, response_format: Mapping[str, Any] | None) -> st
     return grammar
 
 
-def check(question: Question) -> None:
-    """Check that a model can do what a job asks of it.
+def require_calls(tokenizer: Any) -> None:
+    """Check that the calls of tools in a model's answers can be read, as its grader does.
 
     Raises:
-        TrainingFailed: it cannot.
+        TrainingFailed: how the model writes them is unknown.
     """
-    tokenizer = load_tokenizer(question.model_path)
-    grammar_for(tokenizer, question.response_format)
-    if question.names_calls and not can_read(reads_calls(tokenizer)):
+    if not can_read(reads_calls(tokenizer)):
         raise TrainingFailed(
             "output_tools_not_available",
             "The grader reads `sample.output_tools`, which would always be empty: how this model calls tools "
             "is unknown, as its tokenizer has no response template.",
             _GRADER,
         )
-
-
-def main() -> None:
-    """Answer the question of standard input."""
-    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-    found = None
-    try:
-        check(question)
-    except TrainingFailed as error:
-        found = {"code": error.code, "message": error.message, "param": error.param}
-    print(msgspec.json.encode(found).decode(), flush=True)  # noqa: T201 - its answer
-
-
-if __name__ == "__main__":
-    main()

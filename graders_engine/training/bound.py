@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from graders_engine.training.schemas import Place, Schema, any_object, read_schema
+from graders_engine.training.schemas import Schema, SubSchema, any_object, read_schema, text_of
 
 SCHEMA = "json_schema.schema"
 _OPTIONS = {"whitespace_pattern": "[ ]?", "lenient": False}
@@ -49,13 +49,7 @@ def grammar_of(response_format: Mapping[str, Any] | None) -> str | None:
         raise ValueError("`json_schema` must be an object.")
     if given.get("schema") is None:
         raise ValueError(f"`{SCHEMA}` is missing.")
-    try:
-        text = json.dumps(given["schema"], allow_nan=False)
-    except RecursionError:
-        raise ValueError(f"`{SCHEMA}` nests too deep.") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`{SCHEMA}` is no JSON: {error}") from None
-    return _schema_grammar(text)
+    return _schema_grammar(text_of(given["schema"], SCHEMA))
 
 
 @functools.lru_cache(_KEPT_GRAMMARS)
@@ -117,17 +111,26 @@ def _bytes() -> Any:
 
 def _explained(schema: Schema, fault: str, until: float) -> str:
     """A sentence with the smallest part of a schema that has a fault."""
-    place, inner = schema.root, list(schema.defs.values())
-    while found := _faulty(schema, [*place.children, *inner], until):
-        (place, fault), inner = found, []
+    place, followed = schema.root, {""}
+    while found := _faulty(schema, _inside(schema, place, followed), until):
+        place, fault = found
     return _sentence(place, fault)
 
 
-def _sentence(place: Place, fault: str) -> str:
+def _inside(schema: Schema, place: SubSchema, followed: set[str]) -> list[SubSchema]:
+    """The schemas in one, with that to which it refers."""
+    name = str(place.schema.get("$ref", "")).rpartition("/")[2]
+    if name in followed:
+        return place.children
+    followed.add(name)
+    return [*place.children, schema.defs[name]]
+
+
+def _sentence(place: SubSchema, fault: str) -> str:
     return f"Answers cannot be bound to `{place.name}`: {fault}"
 
 
-def _faulty(schema: Schema, places: list[Place], until: float) -> tuple[Place, str] | None:
+def _faulty(schema: Schema, places: list[SubSchema], until: float) -> tuple[SubSchema, str] | None:
     for place in places:
         if monotonic() > until:
             break
@@ -195,18 +198,22 @@ class Bound:
     def _allowed(self, width: int) -> Any:
         """For each sequence and token, whether it may be next."""
         import numpy as np
-        from llguidance.numpy import fill_next_token_bitmask
+        from llguidance.numpy import fill_next_token_bitmask_par
 
         bits = np.zeros((len(self._matchers), (self._size + 31) // 32), dtype=np.int32)
+        going = []
         for at, matcher in enumerate(self._matchers):
             if self._is_at_end(at):
                 bits.view(np.uint8)[at, self._end // 8] = 1 << self._end % 8
-                continue
-            fill_next_token_bitmask(matcher, bits, at)
+            else:
+                going.append((matcher, at))
+        if going:
+            fill_next_token_bitmask_par(_executor(), going, bits)
+        for matcher, at in going:
             self._require_sane(matcher)
             if not bits[at].any():
                 raise BindingFailed("The model has no token with which the answer could go on.")
-        allowed = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little").astype(bool)
+        allowed = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little").view(np.bool_)
         if allowed.shape[1] < width:
             return np.pad(allowed, ((0, 0), (0, width - allowed.shape[1])))
         return allowed[:, :width]
@@ -223,8 +230,16 @@ class Bound:
             raise BindingFailed(f"An answer could not be bound any further: {why}")
 
 
+@functools.cache
+def _executor() -> Any:
+    """Threads for the matchers of a batch."""
+    from llguidance import LLExecutor
+
+    return LLExecutor()
+
+
 def bind(model: Any, tokenizer: Any, grammar: str) -> None:
-    """Let a model answer by a grammar only, whoever calls its `generate`: TRL has no setting for it."""
+    """Let a model answer by a grammar only, each time it generates: TRL has no setting for it."""
     usual = model.generate
 
     @functools.wraps(usual)

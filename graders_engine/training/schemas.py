@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from graders_engine.training.schema_rules import (
+    ANY,
+    CHOICES,
+    NUMBERS,
+    anything,
+    has_end,
+    is_number,
+    limit,
+    open_up,
+)
+
 MAX_SCHEMAS = 5_000
 """Schemas in a schema; the API has this limit for properties."""
 MAX_DEPTH = 50
+MAX_BYTES = 1_000_000
 MAX_VALUES = 10_000
 """Values of all enums, and names of all `required`."""
-LARGEST = 1e15
-"""A number without limits of its own stays below it and has no exponent: few readers take 1e999."""
-_ANY = "any"
-_NUMBERS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 _COUNTS = ("minProperties", "maxProperties", "minItems", "maxItems", "minLength", "maxLength")
 _KEPT = (
-    "type", "enum", "const", "required", "pattern", "format", "multipleOf", *_COUNTS, *_NUMBERS,
+    "type", "enum", "const", "required", "pattern", "format", "multipleOf", *_COUNTS, *NUMBERS,
 )  # fmt: skip
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "patternProperties")
 _SINGLE = ("items", "additionalProperties")
-_CHOICES = ("$ref", "allOf", "anyOf", "oneOf")
 _REFUSED = (
     "not", "if", "contains", "uniqueItems", "dependencies", "dependentRequired", "dependentSchemas",
     "propertyNames", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef",
@@ -34,7 +41,7 @@ _TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
 
 
 @dataclass(slots=True)
-class Place:
+class SubSchema:
     """A schema in a schema.
 
     Attributes:
@@ -45,7 +52,7 @@ class Place:
 
     name: str
     schema: Any
-    children: list[Place] = field(default_factory=list)
+    children: list[SubSchema] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +64,42 @@ class Schema:
         defs: what is referred to, by name.
     """
 
-    root: Place
-    defs: dict[str, Place]
+    root: SubSchema
+    defs: dict[str, SubSchema]
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[SubSchema]:
         """All schemas in it."""
         for root in (self.root, *self.defs.values()):
             yield from _all(root)
 
-    def alone(self, place: Place) -> dict[str, Any]:
+    def alone(self, place: SubSchema) -> dict[str, Any]:
         """The schema of a place with all that it may refer to."""
         own = place.schema if isinstance(place.schema, dict) else {"enum": []}
         return {**own, "$defs": {name: one.schema for name, one in self.defs.items()}}
+
+
+def text_of(schema: Any, name: str) -> str:
+    """A schema as JSON.
+
+    Args:
+        schema: as it was sent.
+        name: where it is.
+
+    Raises:
+        ValueError: it is none, or too long to be bound.
+    """
+    try:
+        text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
+        length = len(text.encode())
+    except RecursionError:
+        raise ValueError(f"`{name}` nests too deep.") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"`{name}` has half of a character, a lone surrogate.") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`{name}` is no JSON: {error}") from None
+    if length > MAX_BYTES:
+        raise ValueError(f"`{name}` has {length:,} bytes, and may have {MAX_BYTES:,}.")
+    return text
 
 
 def read_schema(schema: Any, name: str) -> Schema:
@@ -83,6 +114,7 @@ def read_schema(schema: Any, name: str) -> Schema:
     """
     if not isinstance(schema, dict):
         raise ValueError(f"`{name}` must be an object.")
+    text_of(schema, name)
     reader = _Reader(schema, name)
     found = reader.read()
     _require_ends(found)
@@ -100,7 +132,7 @@ class _Reader:
     def __init__(self, schema: dict[str, Any], name: str) -> None:
         self._schema, self._name = schema, name
         self._names: dict[str, str] = {}  # of references, by their pointers
-        self._defs: dict[str, Place] = {}
+        self._defs: dict[str, SubSchema] = {}
         self._count = self._values = 0
         self._composed = False
 
@@ -130,25 +162,25 @@ class _Reader:
                 raise ValueError(f"`{self._name}` has no place {pointer}, to which a $ref points.")
         return value
 
-    def _place(self, value: Any, name: str, depth: int) -> Place:
+    def _place(self, value: Any, name: str, depth: int) -> SubSchema:
         self._count += 1
         if self._count > MAX_SCHEMAS:
             raise ValueError(f"`{self._name}` has more than {MAX_SCHEMAS:,} schemas in it.")
         if depth > MAX_DEPTH:
             raise ValueError(f"`{name}` is deeper than {MAX_DEPTH} levels.")
         if isinstance(value, bool):
-            return Place(name, {} if value else False)
+            return SubSchema(name, {} if value else False)
         if not isinstance(value, dict):
             raise ValueError(f"`{name}` must be a schema: an object, true or false.")
-        place = Place(name, {})
+        place = SubSchema(name, {})
         for key, given in _modern(value).items():
             self._add(place, key, given, depth + 1)
-        chosen = [key for key in _CHOICES if key in place.schema]
+        chosen = [key for key in CHOICES if key in place.schema]
         if "allOf" in chosen or (chosen and len(place.schema) > 1):
             self._composed = True
         return place
 
-    def _add(self, place: Place, key: str, given: Any, depth: int) -> None:
+    def _add(self, place: SubSchema, key: str, given: Any, depth: int) -> None:
         name = f"{place.name}.{key}"
         if key == "$ref":
             place.schema[key] = f"#/$defs/{self._reference(given, name)}"
@@ -174,7 +206,7 @@ class _Reader:
                 f"`{place.name}` has `{key}`, which cannot be kept to while a model answers."
             )
 
-    def _child(self, place: Place, value: Any, name: str, depth: int) -> Any:
+    def _child(self, place: SubSchema, value: Any, name: str, depth: int) -> Any:
         child = self._place(value, name, depth)
         place.children.append(child)
         return child.schema
@@ -194,11 +226,11 @@ class _Reader:
         """Give numbers limits, also those in values that may be anything."""
         for place in found.places():
             if isinstance(place.schema, dict):
-                _limit(place.schema)
                 if not self._composed:  # what may be anything cannot be cut with something else
-                    _open(place.schema)
+                    open_up(place.schema)
+                limit(place.schema)
         if not self._composed:
-            self._defs[_ANY] = Place(self._name, _anything())
+            self._defs[ANY] = SubSchema(self._name, anything())
 
 
 def _modern(schema: dict[str, Any]) -> dict[str, Any]:
@@ -237,69 +269,18 @@ def _require_value(name: str, key: str, given: Any) -> Any:
     elif key in ("pattern", "format"):
         _of(str, given, name, "text")
     elif key in _COUNTS:
-        if not _is_number(given) or given < 0 or given != int(given):
+        if not is_number(given) or given < 0 or given != int(given):
             raise ValueError(f"`{name}` must be an integer from 0.")
         return int(given)
-    elif key != "const" and not _is_number(given):
+    elif key != "const" and not is_number(given):
         raise ValueError(f"`{name}` must be a number.")
     return given
 
 
-def _all(place: Place) -> Iterator[Place]:
+def _all(place: SubSchema) -> Iterator[SubSchema]:
     yield place
     for child in place.children:
         yield from _all(child)
-
-
-def _may_be(schema: dict[str, Any], *kinds: str) -> bool:
-    """Whether a schema says nothing against a value of one of the types, or names one of them."""
-    given = schema.get("type")
-    if given is None:
-        return not any(key in schema for key in (*_CHOICES, "enum", "const"))
-    return any(kind in given if isinstance(given, list) else kind == given for kind in kinds)
-
-
-def _limit(schema: dict[str, Any]) -> None:
-    if not _may_be(schema, "number") or "enum" in schema or "const" in schema:
-        return
-    given = {key: schema[key] for key in _NUMBERS if _is_number(schema.get(key))}
-    least = [given[key] for key in _NUMBERS[:2] if key in given]
-    most = [given[key] for key in _NUMBERS[2:] if key in given]
-    if not least and all(one > -LARGEST for one in most):
-        schema["minimum"] = -LARGEST
-    if not most and all(one < LARGEST for one in least):
-        schema["maximum"] = LARGEST
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _open(schema: dict[str, Any]) -> None:
-    """Say where a value may be anything."""
-    anything = {"$ref": f"#/$defs/{_ANY}"}
-    if not schema.keys() - {"minimum", "maximum"}:
-        schema.clear()
-        schema |= anything
-        return
-    if "enum" in schema or "const" in schema:
-        return
-    if _may_be(schema, "object"):
-        schema.setdefault("additionalProperties", anything)
-    if _may_be(schema, "array"):
-        schema.setdefault("items", anything)
-
-
-def _anything() -> dict[str, Any]:
-    again = {"$ref": f"#/$defs/{_ANY}"}
-    return {
-        "anyOf": [
-            {"type": ["null", "boolean", "string"]},
-            {"type": "number", "minimum": -LARGEST, "maximum": LARGEST},
-            {"type": "array", "items": again},
-            {"type": "object", "additionalProperties": again},
-        ]
-    }
 
 
 def _require_ends(schema: Schema) -> None:
@@ -312,32 +293,9 @@ def _require_ends(schema: Schema) -> None:
     while more := {
         name
         for name, place in schema.defs.items()
-        if name not in ending and _ends(place.schema, ends)
+        if name not in ending and has_end(place.schema, ends)
     }:
         ending |= more
     for place in [schema.root, *schema.defs.values()]:
-        if not _ends(place.schema, ends):
+        if not has_end(place.schema, ends):
             raise ValueError(f"`{place.name}` needs itself, so that no answer has an end.")
-
-
-def _ends(schema: Any, ends: Callable[[str], bool]) -> bool:
-    if schema is False:
-        return True  # it can never be fulfilled, which is another fault
-    parts = [
-        "$ref" not in schema or ends(schema["$ref"].rpartition("/")[2]),
-        all(_ends(one, ends) for one in schema.get("allOf", ())),
-    ]
-    parts += [
-        key not in schema or any(_ends(one, ends) for one in schema[key])
-        for key in ("anyOf", "oneOf")
-    ]
-    if schema.get("type") == "object":
-        needed = schema.get("required") or ()
-        parts += [
-            _ends(one, ends) for key, one in schema.get("properties", {}).items() if key in needed
-        ]
-    if schema.get("type") == "array" and schema.get("minItems"):
-        least, first = schema["minItems"], schema.get("prefixItems", [])
-        parts += [_ends(one, ends) for one in first[:least]]
-        parts.append(least <= len(first) or _ends(schema.get("items", {}), ends))
-    return all(parts)

@@ -30,6 +30,7 @@ class JobSpec:
         seed: of all random numbers.
         grader: of a reinforcement job.
         response_format: of a reinforcement job, as it is on the wire; None for text.
+        names_calls: whether its grader reads the calls of tools.
         settings: of the engine that grades, as JSON of `settings_json.as_json`. The worker fills it in: it
             may hold keys, which `spec.json` must not.
         wandb: the integration, as it is on the wire; None without one.
@@ -48,6 +49,7 @@ class JobSpec:
     seed: int
     grader: dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    names_calls: bool = False
     settings: str = "{}"
     wandb: dict[str, Any] | None = None
     accelerate: str | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.training import base_model, trl_setup
-from graders_engine.training.answers import FORMAT, grammar_for
+from graders_engine.training.answers import FORMAT, grammar_for, require_calls
 from graders_engine.training.bound import BindingFailed, bind
 from graders_engine.training.chat import Chat
 from graders_engine.training.reward import Rewards
@@ -119,8 +119,12 @@ class _Ready:
 
     def __init__(self, spec: JobSpec) -> None:
         self.rows = _rows_of(spec)
-        self.chat = Chat(base_model.load_tokenizer(spec.model_path), trl_setup.template_options(spec))
+        self.chat = Chat(
+            base_model.load_tokenizer(spec.model_path), trl_setup.template_options(spec)
+        )
         self.grammar = grammar_for(self.chat.tokenizer, spec.response_format)
+        if spec.names_calls:
+            require_calls(base_model.load_tokenizer(spec.model_path))
         most = base_model.room_of(spec.model_path)
         if spec.method == "reinforcement":
             most = _room_for_prompts(most, spec.max_completion_tokens)

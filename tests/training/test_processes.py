@@ -14,9 +14,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.training.jobs import MANY_E, job, prompts
+from tests.training.jobs import job, prompts
+from tests.training.test_resume import FORMAT
 
 ROOT = Path(__file__).parents[2]
+E_OR_NOT = {
+    "type": "python",
+    "name": "e_or_not",
+    "source": "def grade(sample, item):\n    return 0.5 + 0.5 * ('e' in sample['output_json']['e'])\n",
+}
+"""It fails, so that the reward is 0, on answers that are not bound to the format."""
 
 CONFIG = """
 compute_environment: LOCAL_MACHINE
@@ -47,7 +54,7 @@ def in_processes(folder: Path, *, pause_at: int = 0, step: int = 0) -> dict[str,
     ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.returncode == 0, ended.stderr.decode()[-6000:]
     found: dict[str, Any] = msgspec.json.decode((folder / "record.json").read_bytes())
     return found
 
@@ -56,7 +63,8 @@ def test_two_processes_share_each_step_and_resume_without_a_difference(
     base: Path, tmp_path: Path
 ) -> None:
     spec = job(
-        base, tmp_path, "reinforcement", prompts(5), grader=MANY_E, valid=prompts(2),
+        base, tmp_path, "reinforcement", prompts(5), grader=E_OR_NOT, valid=prompts(2),
+        response_format=FORMAT, max_completion_tokens=48,
         hyperparameters={
             "n_epochs": 2, "batch_size": 2, "eval_interval": 3, "eval_samples": 2, "compute_multiplier": 0.5,
         },
@@ -72,6 +80,7 @@ def test_two_processes_share_each_step_and_resume_without_a_difference(
             reward for of, split, reward in unbroken["rollouts"] if (of, split) == (step, "train")
         ]
         assert len(rewards) == unbroken["planned"] == 8
+        assert set(rewards) <= {0.5, 1}
         assert train["reward_mean"] == pytest.approx(sum(rewards) / 8)
     first = in_processes(tmp_path / "broken", pause_at=2)
     assert (tmp_path / "broken" / "step-2" / "state" / "rng_state_1.pth").exists()

@@ -17,7 +17,21 @@ from graders_engine.training.trl_trainer import TRLTrainer
 from tests.training.jobs import MANY_E, PREFERENCE, TURNS, job, prompts, trained
 from tests.training.recorder import Died, Recorder
 
-KINDS = ["supervised", "dpo", "reinforcement", "reinforcement with adapters"]
+KINDS = [
+    "supervised", "dpo", "reinforcement", "reinforcement with adapters", "reinforcement in a format",
+]  # fmt: skip
+FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "answer",
+        "schema": {
+            "type": "object",
+            "properties": {"e": {"type": "string", "maxLength": 4}},
+            "required": ["e"],
+            "additionalProperties": False,
+        },
+    },
+}
 INTERVAL = 3
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +46,7 @@ def spec_of(kind: str, base: Path, folder: Path) -> JobSpec:
     }
     return job(
         base, folder, method, rows[method], valid=rows[method][:2], grader=MANY_E,
+        response_format=FORMAT if "format" in kind else None,
         lora={"r": 4, "alpha": 8} if "adapters" in kind else None,
         hyperparameters={
             "n_epochs": 4, "batch_size": 2, "eval_interval": INTERVAL, "eval_samples": 2,
@@ -95,10 +110,11 @@ def test_a_cancelled_job_ends_behind_its_step_without_a_checkpoint(
     assert not found.kept
 
 
+@pytest.mark.parametrize("kind", ["reinforcement", "reinforcement in a format"])
 def test_a_worker_that_is_killed_leaves_what_another_process_goes_on_from(
-    base: Path, tmp_path: Path
+    base: Path, tmp_path: Path, kind: str
 ) -> None:
-    spec = spec_of("reinforcement", base, tmp_path)
+    spec = spec_of(kind, base, tmp_path)
     unbroken = trained(spec, tmp_path / "unbroken")
     (tmp_path / "spec.json").write_bytes(msgspec.json.encode(spec))
     command = [sys.executable, "-m", "tests.training.killed", "spec.json", "kept", "8"]

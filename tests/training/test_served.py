@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,52 @@ def test_the_reward_of_a_job_of_the_sdk_rises_and_its_model_is_exported(
     from transformers import AutoModelForCausalLM
 
     AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+
+
+def test_a_format_that_no_grammar_keeps_fails_the_job_before_it_trains_and_another_is_kept(
+    base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "graders.toml").write_text(CONFIG.format(path=base, more=""), encoding="utf-8")
+    with serving(tmp_path, "--jobs", "store") as server, client_of(server) as client:
+        untyped: Any = client
+        files = {
+            "training_file": upload(untyped, prompts(4)),
+            "validation_file": upload(untyped, prompts(1)),
+        }
+
+        def created(schema: Any) -> Any:
+            method = {
+                "grader": {
+                    **MANY_E,
+                    "source": "def grade(s, i): return float(s['output_json']['n'])",
+                },
+                "hyperparameters": {"n_epochs": 1, "batch_size": 4},
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": schema, "strict": True},
+                },
+            }
+            method = {"type": "reinforcement", "reinforcement": method}
+            return untyped.fine_tuning.jobs.create(model="base", **files, seed=7, method=method)
+
+        failed = until(client, created({"type": "string", "pattern": "(?=a)"}).id, "failed")
+        assert failed.error.code == "invalid_response_format"
+        assert failed.error.param == "method.reinforcement.response_format"
+        assert "look-around" in failed.error.message
+        schema = {
+            "type": "object",
+            "properties": {"n": {"type": "boolean"}},
+            "required": ["n"],
+            "additionalProperties": False,
+        }
+        done = until(client, created(schema).id, "succeeded")
+        chosen = done.method.reinforcement.model_extra["response_format"]
+        assert chosen["json_schema"] == {"name": "n", "schema": schema, "strict": True}
+        contents = [client.files.content(one).text for one in done.result_files]
+        (lines,) = [text.splitlines() for text in contents if text.startswith("{")]
+        assert len(lines) == 34
+        for line in lines:
+            assert set(json.loads(json.loads(line)["sample"])) == {"n"}
 
 
 def test_adapters_of_a_served_job_are_exported_as_a_model_of_their_own(

@@ -50,12 +50,12 @@ def tokenizer(template: str = TEMPLATE) -> Any:
     return whole
 
 
-def make(folder: Path) -> Path:
-    """Write both into a folder."""
+def make(folder: Path, words: Any = None, room: int = 512) -> Path:
+    """Write both into a folder: the model reads so many tokens, of this tokenizer or the one above."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    words = tokenizer()
+    words = words or tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(words),
@@ -64,7 +64,7 @@ def make(folder: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=512,
+        max_position_embeddings=room,
         tie_word_embeddings=True,
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,

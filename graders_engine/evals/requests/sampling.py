@@ -15,8 +15,8 @@ from graders_engine.inference.chat_fields import (
     is_function,
     read_chat_tool,
     read_function,
+    read_json_schema,
     read_response_format,
-    read_schema,
 )
 from graders_engine.language.as_served import compile_as_served
 from graders_engine.language.span import SourceError
@@ -136,7 +136,7 @@ def _read_text(sampling: Fields) -> None:
     if chosen is not None:
         kind = chosen.word("type", FORMATS, required=True)
         if kind == "json_schema":
-            read_schema(chosen, required=True)
+            read_json_schema(chosen, required=True)
         if kind is not None:
             chosen.close()
     if text is not None:

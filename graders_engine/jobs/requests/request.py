@@ -12,6 +12,7 @@ from graders_engine.errors import Mistake
 from graders_engine.evals.requests.criteria import grader_mistakes
 from graders_engine.graders import mistakes
 from graders_engine.jobs.requests.hyperparameters import Value, read_hyperparameters
+from graders_engine.jobs.requests.response_format import read_response_format
 from graders_engine.models.tables.training import METHODS, Method
 
 MAX_SEED = 2**31 - 1
@@ -38,6 +39,7 @@ class NewJob:
         method: how it trains.
         hyperparameters: all that the method has; `auto` for those that are to be chosen.
         grader: of a reinforcement job, as sent; None for others.
+        response_format: of a reinforcement job's answers, as sent; None without one.
         suffix: for the name of the tuned model; empty without one.
         seed: as sent, or a new one.
         metadata: its key-value pairs.
@@ -50,6 +52,7 @@ class NewJob:
     method: Method
     hyperparameters: Mapping[str, Value]
     grader: dict[str, Any] | None
+    response_format: dict[str, Any] | None
     suffix: str
     seed: int
     metadata: dict[str, str] | None
@@ -61,6 +64,8 @@ class NewJob:
         config: dict[str, Any] = {"hyperparameters": dict(self.hyperparameters)}
         if self.grader is not None:
             config["grader"] = self.grader
+        if self.response_format is not None:
+            config["response_format"] = self.response_format
         integrations = None if self.wandb is None else [{"type": "wandb", "wandb": self.wandb}]
         return {
             "model": self.model,
@@ -90,6 +95,7 @@ class _Configured:
     method: Method = "supervised"
     hyperparameters: dict[str, Value] = field(default_factory=dict)
     grader: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
 
 
 def _new_job(body: Fields) -> NewJob:
@@ -108,7 +114,8 @@ def _new_job(body: Fields) -> NewJob:
         body.add(Mistake(_AZURE, "trainingType", "unknown_parameter"))
     return NewJob(
         model, training_file, validation_file, configured.method, configured.hyperparameters,
-        configured.grader, suffix, secrets.randbelow(MAX_SEED + 1) if seed is None else int(seed),
+        configured.grader, configured.response_format, suffix,
+        secrets.randbelow(MAX_SEED + 1) if seed is None else int(seed),
         metadata, wandb,
     )  # fmt: skip
 
@@ -147,12 +154,14 @@ def _beside(method: Fields, other: str, kind: str) -> str:
 def _configured(config: Fields | None, method: Method) -> _Configured:
     if config is None:
         return _Configured(method, read_hyperparameters(None, method))
-    grader = _grader(config) if method == "reinforcement" else None
-    found = read_hyperparameters(config.fields("hyperparameters"), method)
+    found = _Configured(method)
     if method == "reinforcement":
-        _refuse_format(config)
+        found.grader = _grader(config)
+    found.hyperparameters = read_hyperparameters(config.fields("hyperparameters"), method)
+    if method == "reinforcement":
+        found.response_format = read_response_format(config)
     config.close()
-    return _Configured(method, found, grader)
+    return found
 
 
 def _grader(config: Fields) -> dict[str, Any] | None:
@@ -160,27 +169,6 @@ def _grader(config: Fields) -> dict[str, Any] | None:
     if grader is not None:
         config.add(*grader_mistakes(grader, config.path("grader")))
     return grader
-
-
-def _refuse_format(config: Fields) -> None:
-    """Take answers in plain text only: nothing here makes a model that trains keep to a schema."""
-    chosen = config.fields("response_format")
-    kind = (
-        chosen.word("type", ("text", "json_object", "json_schema"), required=True)
-        if chosen
-        else None
-    )
-    if chosen is None or kind is None:
-        return
-    if kind == "text":
-        chosen.close()
-        return
-    path = config.path("response_format")
-    message = (
-        f"Invalid '{path}': answers are sampled without a grammar here, so that they cannot be made to be "
-        "JSON. Leave it out, and let the grader reward JSON."
-    )
-    config.add(Mistake(message, path, "response_format_not_available"))
 
 
 def _suffix(body: Fields) -> str:

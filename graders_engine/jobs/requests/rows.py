@@ -63,18 +63,21 @@ class ReadRows:
         return " ".join(wrong)
 
 
-def read_rows(path: Path, method: Method, read_fields: Sequence[Field] = ()) -> ReadRows:
+def read_rows(
+    path: Path, method: Method, read_fields: Sequence[Field] = (), *, may_call: bool = True
+) -> ReadRows:
     """Check each row of a file; nothing is kept of those that are right.
 
     Args:
         path: of a JSONL file.
         method: of the job.
         read_fields: what its grader reads in each row.
+        may_call: whether the model may call tools, so that rows may have them.
 
     Raises:
         FileNotFoundError: it was deleted.
     """
-    found, check = ReadRows(), CHECKS[method]
+    found, check = ReadRows(), CHECKS[method] if may_call else _check_bound
     if not path.exists():
         raise FileNotFoundError(path.name)
     try:
@@ -162,6 +165,14 @@ def _check_reinforcement(row: dict[str, Any]) -> None:
     messages = messages_of(_messages(row))
     tools_of(row)
     _require_last(messages, "user")
+
+
+def _check_bound(row: dict[str, Any]) -> None:
+    _check_reinforcement(row)
+    if row.get("tools"):
+        raise BadRow(
+            "It has `tools`, and the job's response_format makes each answer JSON, so that none is a call."
+        )
 
 
 CHECKS: dict[Method, Callable[[dict[str, Any]], None]] = {

@@ -11,12 +11,14 @@ from typing import Any
 from graders_engine.engine import AsyncEngine
 from graders_engine.preflight.examine import preflight
 from graders_engine.preflight.findings import Finding
+from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.options import Options
 from graders_engine.storage.job_records import NewEvent
 
 _ASKED = (
     "never-evaluated", "batch-over-rows", "empty-prompt", "row-count", "overlap", "duplicate-rows",
     "conflicting-references", "mixed-types", "answer-in-prompt", "tools-missing", "no-validation-file",
+    "no-response-format", "not-in-schema",
     "missing-field", "null-field", "sample-unread", "judge-blind", "formula-domain", "unused-part",
     "mixed-scales", "unavailable-import", "outside-access", "random-source", "latin-only-metric",
 )  # fmt: skip
@@ -36,6 +38,16 @@ def preflight_events(
     """
     report = asyncio.run(_report(request, train, validation))
     return list(_events(report, names))
+
+
+def names_calls(grader: Mapping[str, Any]) -> bool:
+    """Whether a grader reads the calls of tools in an answer."""
+    return asyncio.run(_names_calls(grader))
+
+
+async def _names_calls(grader: Mapping[str, Any]) -> bool:
+    async with AsyncEngine(templates="as_served") as engine:
+        return GraderFacts(engine.compile(grader)).names_calls
 
 
 async def _report(

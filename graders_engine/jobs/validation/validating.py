@@ -24,13 +24,14 @@ from graders_engine.jobs.requests.request import (
 )
 from graders_engine.jobs.requests.rows import FEWEST, fields_read, read_rows
 from graders_engine.jobs.states import change
-from graders_engine.jobs.validation.preflight_events import preflight_events
+from graders_engine.jobs.validation.preflight_events import names_calls, preflight_events
 from graders_engine.jobs.validation.trainer_check import check_with_trainer
 from graders_engine.models.config import Config
 from graders_engine.models.tables.training import BaseModel
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.store import Store
+from graders_engine.training.answers import is_bound
 from graders_engine.training.rows import WORDS, invalid_file
 from graders_engine.training.trainer import JobSpec, TrainingFailed
 
@@ -129,7 +130,9 @@ def _files(store: Store, job: StoredJob, new: NewJob) -> _Files:
         paths[param] = folder / _LINKED[param]
         try:
             _link(store.files.path(file_id), paths[param])
-            read = read_rows(paths[param], new.method, fields)
+            read = read_rows(
+                paths[param], new.method, fields, may_call=not is_bound(new.response_format)
+            )
         except (FileNotFoundError, ValueError):
             raise invalid_file(
                 param, f"The file '{file_id}' was deleted before it was read."
@@ -191,6 +194,8 @@ def _spec(job: StoredJob, new: NewJob, files: _Files, base: Trainable, config: C
         hyperparameters=values,
         seed=new.seed,
         grader=new.grader,
+        response_format=new.response_format,
+        names_calls=new.grader is not None and names_calls(new.grader),
         wandb=new.wandb,
         accelerate=config.training.accelerate or None,
     )
@@ -224,6 +229,8 @@ def _found(job: StoredJob, new: NewJob, files: _Files, spec: JobSpec) -> list[Ne
     if new.method != "reinforcement":
         return []
     method: dict[str, Any] = {"grader": new.grader, "hyperparameters": spec.hyperparameters}
+    if new.response_format is not None:
+        method["response_format"] = new.response_format
     request = {**job.request, "method": {"type": new.method, new.method: method}}
     names = {path: f"the {WORDS[param]}" for param, path in files.paths.items()}
     return preflight_events(request, files.paths[TRAINING_FILE], files.validation, names)

@@ -126,12 +126,9 @@ class Context:
         """Whether the grader reads tool calls, or may read them while rows or right answers have some."""
         if "output_tools" not in self.facts.channels:
             return False
-        named = any(
-            one.namespace == "sample" and one.steps[:1] == ("output_tools",)
-            for _, one in self.facts.variables
+        return self.facts.names_calls or any(
+            calls_of(answer) for answer in self._right.values() if answer
         )
-        named = named or any("output_tools" in reads.sample_keys for _, reads in self.facts.python)
-        return named or any(calls_of(answer) for answer in self._right.values() if answer)
 
     @functools.cached_property
     def reads_json(self) -> bool:

@@ -43,7 +43,7 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
     if file is None or facts is None:
         return
     seen = file.collected(Tools)
-    if needs_tools(inputs) and seen.without and not _job_has_tools(inputs.job):
+    if facts.names_calls and seen.without and not _job_has_tools(inputs.job):
         none = not seen.rows
         yield Finding(
             _ID, "warning",
@@ -60,18 +60,6 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             "Read `sample.output_tools`, or leave the tools out.", where=[Location(file.name)],
             rows=seen.rows,
         )  # fmt: skip
-
-
-def needs_tools(inputs: Inputs) -> bool:
-    """Whether a template reads tool calls, or a source names them; reading the whole sample says nothing."""
-    facts = inputs.grader
-    if facts is None:
-        return False
-    by_template = any(
-        one.namespace == "sample" and one.steps[:1] == ("output_tools",)
-        for _, one in facts.variables
-    )
-    return by_template or any("output_tools" in reads.sample_keys for _, reads in facts.python)
 
 
 def _job_has_tools(job: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graders_engine.body_fields import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
+from graders_engine.inference.chat_fields import NAME
 from graders_engine.jobs.requests.hyperparameters import AUTO, EFFORTS, NUMBERS, Number
 from graders_engine.jobs.requests.request import (
     MAX_SEED,
@@ -61,16 +62,34 @@ def _hyperparameters(method: Method) -> dict[str, Any]:
     return {**_taken(found), "type": ["object", "null"]}
 
 
+def _response_format() -> dict[str, Any]:
+    schema = _taken(
+        {
+            "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+            "description": _TEXT_OR_NULL,
+            "schema": _ANY,
+            "strict": {"type": ["boolean", "null"]},
+        },
+        "name",
+        "schema",
+    )
+    forms = [
+        _taken({"type": {"enum": ["text", "json_object"]}}, "type"),
+        _taken({"type": {"const": "json_schema"}, "json_schema": schema}, "type", "json_schema"),
+        {"type": "null"},
+    ]
+    return {
+        "anyOf": forms,
+        "description": "Each answer that is sampled is bound to it by a grammar, whether `strict` or not.",
+    }
+
+
 def _config(method: Method) -> dict[str, Any]:
     found: dict[str, Any] = {"hyperparameters": _hyperparameters(method)}
     if method != "reinforcement":
         return {**_taken(found), "type": ["object", "null"]}
     found["grader"] = {"$ref": "#/components/schemas/Grader"}
-    found["response_format"] = {
-        **_taken({"type": {"const": "text"}}, "type"),
-        "type": ["object", "null"],
-        "description": "Answers are sampled without a grammar.",
-    }
+    found["response_format"] = _response_format()
     return _taken(found, "grader")
 
 
