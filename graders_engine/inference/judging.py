@@ -22,6 +22,7 @@ from graders_engine.inference.errors import InvalidChat, ModelBusy, ModelLost, M
 from graders_engine.inference.gpu import GPU_IS_TAKEN
 from graders_engine.inference.names import NotDownloaded, find_served
 from graders_engine.inference.options import options_of
+from graders_engine.inference.place import FOLDER
 from graders_engine.inference.request import read_chat
 from graders_engine.inference.served import ServedModel
 from graders_engine.models.base import ModelReply, ModelRequest
@@ -35,8 +36,6 @@ from graders_engine.models.sampling.answer import sampled_reply
 from graders_engine.models.sampling.body import sampling_body
 from graders_engine.storage.store import Store
 
-PLACE = "inference"
-"""The folder in a store that the process which answers works in."""
 _HERE = "this machine"
 _ATTEMPTS = 3
 """Answers that may be lost one after the other, with the process that was to give them."""
@@ -97,7 +96,7 @@ class StoreModels:
 
     def open(self) -> StoreBackend:
         """What answers, once for each attempt."""
-        folder = self._store.folder.absolute() / PLACE
+        folder = self._store.folder.absolute() / FOLDER
         return StoreBackend(self, LocalModels(folder, options_of(self._config)))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -262,3 +264,26 @@ def test_items_that_a_broken_judge_should_grade_have_no_score(bench: Bench, job:
     found = [one["status"] for one in bench.items(run)]
     assert set(found) <= {"error"}
     assert all(one["score"] != 0 for item in bench.items(run) for one in item["results"])
+
+
+def test_a_killed_run_asks_again_only_for_what_was_on_its_way(bench: Bench, job: StoredJob) -> None:
+    name = names_of(job)[0]
+    run = bench.run([string_check()], asked(name, 20))
+    killed: list[int] = []
+
+    def kill() -> None:
+        if len(answered(bench.folder)) >= 6 and not killed:
+            killed.append(int((bench.files(run) / "lock").read_text()))
+            os.kill(killed[0], signal.SIGKILL)
+            (place / "go").touch()
+
+    place = bench.folder / "inference"
+    place.mkdir(parents=True)
+    (place / "waits-at").write_text("6")
+    done = bench.supervisor().finish(run.id, kill)
+    assert killed
+    assert done is not None
+    assert counts(done) == (20, 20, 0, 0)
+    assert usage(done) == [(name, 20, 40, 20)]
+    assert [one["datasource_item_id"] for one in bench.items(done)] == list(range(20))
+    assert len(answered(bench.folder)) <= 20 + CONCURRENCY
