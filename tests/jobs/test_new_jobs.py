@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from graders_engine.jobs.states import cancel
+from graders_engine.jobs.validation import new_jobs as checking
 from graders_engine.jobs.validation.new_jobs import ATTEMPTS, NewJobs, environment
 from graders_engine.server.evals import live
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.store import Store
 from tests.jobs.models import make_model
-from tests.jobs.stores import add_job, body_of, found, trains
+from tests.jobs.stores import add_job, body_of, events_of, found, trains
 from tests.server.serving import eventually
 
 WATCH_S = 60.0
@@ -77,6 +78,27 @@ def test_a_check_that_always_dies_fails_the_job_with_its_last_words(
     assert error["code"] == "validation_failed"
     assert "out of memory" in error["message"]
     assert starts.read_text() == "x" * ATTEMPTS
+
+
+def test_a_check_that_takes_long_is_warned_of_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "SLOW_S", 0.0)
+    job = add_job(store, body_of(store, "supervised"))
+    waits = "import time; time.sleep(600)"
+    new_jobs = NewJobs(store, "", lambda: None, (sys.executable, "-c", waits))
+    looks: list[int] = []
+
+    def is_over() -> bool:
+        looks.append(1)
+        warned = [text for level, text in events_of(store, job.id) if level == "warn"]
+        if warned and len(looks) > 20:
+            cancel(store.jobs, job.id)
+        return found(store, job.id).status == "cancelled"
+
+    watched(new_jobs, is_over)
+    (warning,) = [text for level, text in events_of(store, job.id) if level == "warn"]
+    assert warning.startswith("The check of the job's files has taken 0 s, and goes on")
 
 
 def test_a_check_that_waits_keeps_no_other_one_waiting_and_ends_with_its_job(

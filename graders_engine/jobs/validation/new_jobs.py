@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO
@@ -28,6 +30,8 @@ ATTEMPTS = 3
 AT_ONCE = 2
 """Checks at a time: one may wait for a download."""
 POLL_S = 0.2
+SLOW_S = 120.0
+"""A check that takes longer is warned of."""
 AGAIN_S = 30.0
 """How often new jobs are looked for when nobody says that there is one."""
 COMMAND = (sys.executable, "-P", "-m", "graders_engine.jobs.validation.validator")
@@ -104,13 +108,26 @@ class NewJobs:
                 stdout=subprocess.DEVNULL, stderr=printed, start_new_session=True,
             )  # fmt: skip
             try:
+                slow_at = time.monotonic() + SLOW_S
                 while process.poll() is None and not await self._is_cancelled(job_id):
                     await asyncio.sleep(POLL_S)
+                    if time.monotonic() > slow_at:
+                        slow_at = math.inf
+                        await asyncio.to_thread(self._say_that_it_is_slow, job_id)
             finally:
                 _end(process)
             if process.returncode == FULL_DISK:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             await self._judge(job_id, printed)
+
+    def _say_that_it_is_slow(self, job_id: str) -> None:
+        message = (
+            f"The check of the job's files has taken {SLOW_S:g} s, and goes on; a model may have to be "
+            f"downloaded. At most {AT_ONCE} jobs are checked at a time."
+        )
+        self._store.jobs.add_event(
+            job_id, "warn", message, once="slow check", while_in=[VALIDATING]
+        )
 
     async def _is_cancelled(self, job_id: str) -> bool:
         state = await asyncio.to_thread(self._store.jobs.state, job_id)

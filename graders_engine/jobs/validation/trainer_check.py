@@ -6,6 +6,7 @@ Only the model's tokenizer can say that a row is too long, or that a chat templa
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from graders_engine.training.trainer import JobSpec, TrainingFailed
 from graders_engine.version import __version__
 
 _MODULE = "graders_engine.jobs.validation.trainer_check"
+_PASSING = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE)
+"""Why a process cannot be started just now."""
 _NO_MODULE = "No module named"
 _OWN = f"{_NO_MODULE} 'graders_engine"
 """Begins what a Python says without graders-engine, or with one from before this program."""
@@ -65,6 +68,8 @@ def check_with_trainer(
                 check=False, env=environment,
             )  # fmt: skip
         except OSError as error:
+            if error.errno in _PASSING:
+                raise CheckDied(f"{command[0]} cannot be started: {error.strerror}") from None
             raise not_available(f"{command[0]} cannot be started: {error.strerror}") from None
         # With an answer, it does not matter how the process ends: some packages crash then.
         answer = _answer_in(done.stdout)
