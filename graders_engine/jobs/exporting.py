@@ -39,6 +39,11 @@ def checkpoint_of(store: Store, job: StoredJob, step: int | None) -> StoredCheck
     kept = store.jobs.all_checkpoints(job.id)
     if not kept:
         raise InvalidRequest(f"The job {job.id} is {job.status} and has no checkpoint.")
+    if step is None and job.status == "succeeded" and not kept[-1].final:
+        steps = ", ".join(str(one.step) for one in kept)
+        raise InvalidRequest(
+            f"The model of the job {job.id} was deleted. --step N exports an earlier checkpoint: {steps}."
+        )
     if step is None:
         return kept[-1]
     for one in kept:

@@ -85,10 +85,11 @@ class Tally:
         """A sentence on the rollouts without a reward, with the details of one."""
         flags = [rollout.flags for rollout in self.rollouts if rollout.reward is None]
         first = next((f"{flag}: {text}" for found in flags for flag, text in found.items()), "")
+        ended = f" {first.rstrip('.')}." if first else ""
         return (
             f"{len(flags)} of {len(self.rollouts)} rollouts have no reward, because a judge or another "
-            f"service failed, so they were not trained with. {first}"
-        ).rstrip() + " Resume the job when that is mended."
+            f"service failed, so they were not trained with.{ended} Resume the job when that is mended."
+        )
 
 
 class Rewards:

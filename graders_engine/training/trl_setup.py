@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.training import base_model
+from graders_engine.training.bound import bind
+from graders_engine.training.bound_probabilities import with_bound_probabilities
 from graders_engine.training.chat import Chat
 from graders_engine.training.rows import Labelled, Pair, Split
 from graders_engine.training.run import Run
@@ -35,6 +37,7 @@ def trainer_of(
     ready: dict[Split, list[Any]],
     run: Run,
     output: str,
+    grammar: str | None = None,
 ) -> Any:
     """The trainer of a job's method.
 
@@ -45,6 +48,7 @@ def trainer_of(
         ready: what it trains with, in the order of the files.
         run: the reward of a reinforcement job.
         output: a folder for what TRL may write.
+        grammar: that answers are bound to; None for any text.
     """
     from datasets import Dataset, disable_progress_bars
     from transformers import set_seed
@@ -67,7 +71,10 @@ def trainer_of(
     sizes = _batches(
         schedule.batch_size * schedule.group, longest + spec.max_completion_tokens, chat
     )
-    return _reinforcement(spec, schedule, given, {**usual, **sizes}, run)
+    trainer = _reinforcement(spec, schedule, given, {**usual, **sizes}, run, grammar)
+    if grammar is not None:
+        bind(trainer.model, chat.tokenizer, grammar)
+    return trainer
 
 
 def _columns(rows: list[Any]) -> list[dict[str, Any]]:
@@ -167,10 +174,18 @@ def _dpo(spec: JobSpec, given: dict[str, Any], settings: dict[str, Any]) -> Any:
 
 
 def _reinforcement(
-    spec: JobSpec, schedule: Schedule, given: dict[str, Any], settings: dict[str, Any], run: Run
+    spec: JobSpec,
+    schedule: Schedule,
+    given: dict[str, Any],
+    settings: dict[str, Any],
+    run: Run,
+    grammar: str | None,
 ) -> Any:
     from trl import GRPOConfig, GRPOTrainer
 
+    trainer = GRPOTrainer
+    if grammar is not None:
+        trainer = with_bound_probabilities(GRPOTrainer, given["processing_class"], grammar)
     at_once = settings["per_device_eval_batch_size"]
     settings |= {
         "num_generations": schedule.group,
@@ -180,6 +195,4 @@ def _reinforcement(
         "beta": 0.0,
         "shuffle_dataset": False,
     }
-    return GRPOTrainer(
-        base_model.load_model(spec), run, **{**given, "args": GRPOConfig(**settings)}
-    )
+    return trainer(base_model.load_model(spec), run, **{**given, "args": GRPOConfig(**settings)})

@@ -11,7 +11,7 @@ from typing import Any
 
 from graders_engine.training import base_model, trl_setup
 from graders_engine.training.answers import FORMAT, grammar_for, require_calls
-from graders_engine.training.bound import BindingFailed, bind
+from graders_engine.training.bound import BindingFailed
 from graders_engine.training.chat import Chat
 from graders_engine.training.reward import Rewards
 from graders_engine.training.rollout_run import RolloutRun
@@ -157,9 +157,9 @@ def _prepared(
         )  # fmt: skip
     else:
         run = Run(spec, schedule, report, tokens, memory)
-    trainer = trl_setup.trainer_of(spec, schedule, ready.chat, ready.converted, run, output)
-    if ready.grammar is not None:
-        bind(trainer.model, ready.chat.tokenizer, ready.grammar)
+    trainer = trl_setup.trainer_of(
+        spec, schedule, ready.chat, ready.converted, run, output, ready.grammar
+    )
     run.attach(trainer)
     # Not the one that trains: that one drops marks.
     run.save_tokenizer = base_model.load_tokenizer(spec.model_path).save_pretrained
