@@ -19,6 +19,7 @@ from graders_engine.inference.served import ServedModel
 from graders_engine.inference.turns import Turns
 from graders_engine.inference.wire import Reply
 from graders_engine.storage.lock import ProcessLock
+from graders_engine.version import how_to_install
 
 _log = logging.getLogger("graders_engine")
 _Chunk = dict[str, Any]
@@ -105,7 +106,7 @@ class Answering:
             self.broken = True
             raise ModelUnavailable(
                 f"No model can answer: {error}. [inference] or [training] in graders.toml names the Python "
-                "that answers; install there what it needs: pip install 'graders-engine[train]'."
+                f"that answers; install there what it needs: {how_to_install('train')}."
             ) from None
         except Exception as error:  # noqa: BLE001 - whatever a library raises is answered
             self.broken = True

@@ -33,6 +33,7 @@ _WHY = {
     "store": "this server keeps no completions.",
 }
 _ADVICE = {
+    "reasoning_effort": "a model here has no such setting: leave it out.",
     "functions": "`functions` was retired: give them as `tools`.",
     "function_call": "`function_call` was retired: give `tool_choice`.",
 }
@@ -225,7 +226,7 @@ def _take_what_changes_nothing(body: Fields) -> None:
         value = body.value(key)
         if value is None or any(_same(value, one) for one in values):
             continue
-        reason = _WHY.get(key, "the models of this server know it with its usual value alone.")
+        reason = _WHY.get(key, "no other value than the usual one is supported here.")
         body.add(Mistake(f"Invalid '{key}': {reason}", key, "unsupported_value"))
 
 

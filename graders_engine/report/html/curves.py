@@ -15,7 +15,7 @@ from graders_engine.report.html.charts import Tick, coordinate, round_values, sh
 
 WIDTH, HEIGHT = 720, 250
 """Size of a chart, in SVG units."""
-LEFT, TOP = 64, 14
+LEFT, TOP = 92, 14
 """Distance of the left end of the axis, and of its top."""
 AXIS = HEIGHT - 34
 """Distance of the horizontal axis from the top."""
@@ -231,7 +231,7 @@ class _Scale(NamedTuple):
     @classmethod
     def of(cls, first: int, last: int, low: float, high: float) -> _Scale:
         """The scale for steps and values: values within 0 and 1 have these as the ends of their axis."""
-        if low >= 0 and high <= 1 and high > 0.05:
+        if low >= 0 and high <= 1 and high > 0.25:
             return cls(first, last, 0.0, 1.0)
         ends = _around(low, high)
         return cls(first, last, *(ends if all(map(math.isfinite, ends)) else (low, high)))
