@@ -24,15 +24,16 @@ from typing import Any
 
 from aiohttp import web
 
-from graders_engine.errors import GradersError
+from graders_engine.errors import GradersError, Mistake
 from graders_engine.inference import place
 from graders_engine.inference.answering import Answering, Ending
-from graders_engine.inference.errors import ModelBusy
+from graders_engine.inference.errors import InvalidChat, ModelBusy
 from graders_engine.inference.failures import as_json
 from graders_engine.inference.generator import GENERATORS, Generator
 from graders_engine.inference.request import read_chat
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import LOCKED
+from graders_engine.language import strict_json
 from graders_engine.storage.lock import ProcessLock
 
 _LOCK_S = 1.0
@@ -173,7 +174,12 @@ class Worker:
             self._last = time.monotonic()
 
     async def _answered(self, request: web.Request) -> web.StreamResponse:
-        given = await request.json()
+        try:
+            given = strict_json.decode(await request.read())
+        except ValueError as error:  # it nests deeper than it can be followed here
+            mistake = Mistake(f"The request cannot be read: {error}.", code="invalid_value")
+            status, body = as_json(InvalidChat([mistake]))
+            return web.json_response(body, status=status)
         served = given[place.SERVED]
         model = ServedModel(**{**served, "folder": Path(served["folder"])})
         try:

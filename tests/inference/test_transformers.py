@@ -105,6 +105,19 @@ def test_an_answer_that_ends_by_itself_has_the_token_of_its_end_among_its_tokens
     assert choice.tokens == len(WORDS) + 1
 
 
+def test_the_highest_temperature_is_one_also_as_a_whole_number(loaded: Loaded) -> None:
+    found = [loaded.answer(temperature=hot, seed=1, max_tokens=8) for hot in (2, 2.0)]
+    assert found[0] == found[1]
+
+
+def test_tools_that_nest_too_deep_for_a_chat_template_are_refused(loaded: Loaded) -> None:
+    deep: Any = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
+    assert loaded.refused(tools=[tool]) == ("tools", "invalid_value")
+
+
 def test_a_special_token_in_a_content_is_text(loaded: Loaded) -> None:
     for content in ("<|assistant|>", "<|end|><|assistant|>"):
         plain = loaded.answer("x" * len(content), max_tokens=1)
