@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+from graders_engine.files import without_paths
 from graders_engine.inference.environment import environment
 from graders_engine.inference.errors import ModelUnavailable
 from graders_engine.inference.options import InferenceOptions
@@ -39,6 +40,7 @@ class Starter:
         self._folder, self._options = folder.absolute(), options
         self._started: subprocess.Popen[bytes] | None = None
         self._has_begun = False
+        self._log_start = 0
         self._looking = threading.Lock()
 
     @property
@@ -105,6 +107,7 @@ class Starter:
         log_file = os.open(self._log_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             with os.fdopen(log_file, "ab") as log:
+                self._log_start = os.fstat(log_file).st_size
                 self._started = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
                     env=environment(), start_new_session=True,
@@ -125,8 +128,9 @@ class Starter:
         return path
 
     def _log(self) -> str:
-        """A sentence with the end of the log."""
+        """A sentence with the end of what this process has printed; others had other callers."""
         with suppress(OSError):
-            text = (self._folder / LOG).read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
-            return f" The end of its log: {text.strip() or '(empty)'}"
+            printed = (self._folder / LOG).read_bytes()[self._log_start :][-_LOG_CHARS:]
+            text = without_paths(printed.decode("utf-8", "replace").strip())
+            return f" The end of its log: {text or '(empty)'}"
         return ""

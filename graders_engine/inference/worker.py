@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -36,6 +37,7 @@ from graders_engine.inference.starting import LOCKED
 from graders_engine.language import strict_json
 from graders_engine.storage.lock import ProcessLock
 
+_log = logging.getLogger("graders_engine")
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
 _INTERVAL_S = 0.25
@@ -140,6 +142,7 @@ class Worker:
             or time.monotonic() - self._last >= self._idle_s
             or self._answering.broken
             or not place.is_published(self._folder, address)  # the store is gone
+            or not Path(address.socket).exists()  # nobody can ask it any more
         )
 
     async def _say_farewell(self) -> None:
@@ -191,6 +194,8 @@ class Worker:
                     return web.json_response(first)
                 return await _streamed(request, first, chunks)
         except GradersError as error:
+            if not isinstance(error, InvalidChat):
+                _log.warning("%s: %s", model.name, error)
             status, body = as_json(error)
             return web.json_response(body, status=status)
         except Ending:

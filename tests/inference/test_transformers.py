@@ -264,6 +264,11 @@ def test_a_folder_that_cannot_be_loaded_says_why(base: Path, tmp_path: Path) -> 
     weights = (cut / "model.safetensors").read_bytes()
     (cut / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     assert "cannot be loaded" in message_of(cut)
+    more = copied("more")
+    settings = json.loads((more / "config.json").read_text())
+    settings["num_hidden_layers"] += 1  # a file of the weights is missing
+    (more / "config.json").write_text(json.dumps({**settings, "layer_types": None}))
+    assert "its files lack 9 of its weights, such as model.layers.2." in message_of(more)
     mute = copied("mute")
     (mute / "chat_template.jinja").unlink()
     assert "no chat template" in message_of(mute)
