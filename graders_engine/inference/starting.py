@@ -13,7 +13,7 @@ from threading import Thread
 
 from graders_engine.files import without_paths
 from graders_engine.inference.environment import environment
-from graders_engine.inference.errors import ModelUnavailable
+from graders_engine.inference.errors import ModelLost, ModelUnavailable
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import LOCK, LOG, Address, address_in
 from graders_engine.storage.lock import ProcessLock
@@ -76,10 +76,16 @@ class Starter:
         """Start a process if none lives; one thread at a time.
 
         Raises:
-            ModelUnavailable: one that was started has died before it answered anything.
+            ModelUnavailable: one that was started has died before it answered anything; `ModelLost` if it was
+                killed; or its folder cannot be used.
         """
         with self._looking:
-            self._look_alone()
+            try:
+                self._look_alone()
+            except OSError as error:
+                raise ModelUnavailable(
+                    f"The process that answers has no folder: it cannot be used: {error.strerror}."
+                ) from error
 
     def _look_alone(self) -> None:
         if self._started is not None:
@@ -87,6 +93,8 @@ class Starter:
             if code is None:
                 return
             self._started = None
+            if code < 0 and not self._has_begun:
+                raise ModelLost("The process that answers was killed as it began: ask again.")
             if code not in (0, LOCKED) and not self._has_begun:
                 raise ModelUnavailable(f"The process that answers cannot start.{self._log()}")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

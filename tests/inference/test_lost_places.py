@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from graders_engine.inference.client import LocalModels
-from graders_engine.inference.errors import ModelUnavailable
+from graders_engine.inference.errors import ModelLost, ModelUnavailable
 from graders_engine.inference.gpu import leave
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import LOG, address_in
@@ -66,3 +66,23 @@ def test_a_process_that_cannot_start_says_nothing_that_others_have_printed(asked
     with pytest.raises(ModelUnavailable) as caught:
         asyncio.run(models.complete(asked.model, SAY))
     assert str(caught.value).endswith("The end of its log: at it")
+
+
+def test_a_process_that_is_killed_as_it_begins_is_lost_and_may_be_asked_for_again(
+    asked: Asked, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    python.chmod(0o700)
+    asked.options = replace(asked.options, python=str(python))
+    with pytest.raises(ModelLost, match="killed as it began"):
+        asked.complete(**SAY)
+
+
+def test_a_folder_that_cannot_be_used_is_no_answer(asked: Asked) -> None:
+    asked.folder.parent.mkdir()
+    asked.folder.touch()
+    with pytest.raises(ModelUnavailable, match="cannot be used: File exists"):
+        asked.complete(**SAY)
+    asked.folder.unlink()
+    assert text_of(asked.complete(**SAY)) == WORDS
