@@ -12,6 +12,8 @@ from graders_engine.graders import mistakes
 
 MAX_PAIRS, MAX_KEY_CHARS, MAX_VALUE_CHARS = 16, 64, 512
 """The API's limits on `metadata`."""
+LONE_SURROGATE = "it has half of a character, a lone surrogate."
+TOO_DEEP = "it nests too deep."
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -76,8 +78,7 @@ class Fields:
         """A string; one with half of a character in it cannot be kept."""
         value = self._of_type(key, self.value(key, required=required), str, "a string")
         if value is not None and _HALF.search(value):
-            reason = "it has half of a character, a lone surrogate."
-            self.add(mistakes.invalid(self.path(key), reason))
+            self.add(mistakes.invalid(self.path(key), LONE_SURROGATE))
             return None
         return value
 

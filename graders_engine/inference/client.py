@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graders_engine.inference.errors import ModelBusy, ModelLost
+from graders_engine.body_fields import LONE_SURROGATE, TOO_DEEP
+from graders_engine.graders import mistakes
+from graders_engine.inference.errors import InvalidChat, ModelBusy, ModelLost
 from graders_engine.inference.failures import raised_by
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import ANSWERS, BODY, LEAVING, SERVED, Address
@@ -92,8 +95,8 @@ class LocalModels:
         self, model: ServedModel, body: dict[str, Any]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response of the process to a request that it can answer."""
-        require_length(read_chat(body), model.max_completion_tokens)
-        sent = msgspec.json.encode({SERVED: asdict(model), BODY: body}, enc_hook=str)
+        # In a thread: reading many messages takes a second, in which others want to be answered.
+        sent = await asyncio.to_thread(_encoded, model, body)
         session, response = await self._sent(sent)
         async with session, response:
             if response.status != 200:
@@ -147,6 +150,32 @@ class LocalModels:
         """Give up what is asked just now; the process that answers ends when it is idle."""
         for session in tuple(self._sessions):
             await session.close()
+
+
+def _encoded(model: ServedModel, body: dict[str, Any]) -> bytes:
+    """What the process is sent.
+
+    Raises:
+        InvalidChat: the request cannot be honoured.
+    """
+    require_length(read_chat(body), model.max_completion_tokens)
+    try:
+        return msgspec.json.encode({SERVED: asdict(model), BODY: body}, enc_hook=str)
+    except UnicodeEncodeError:
+        mistake = mistakes.invalid(_unwritable_in(body), LONE_SURROGATE)
+    except RecursionError:
+        mistake = mistakes.invalid(_unwritable_in(body), TOO_DEEP)
+    raise InvalidChat([mistake])
+
+
+def _unwritable_in(body: dict[str, Any]) -> str:
+    """The key of the value that is no JSON."""
+    for key, value in body.items():
+        try:
+            msgspec.json.encode(value)
+        except (UnicodeEncodeError, RecursionError):
+            return key
+    return "body"
 
 
 def _session(address: Address) -> aiohttp.ClientSession:

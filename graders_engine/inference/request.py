@@ -130,7 +130,7 @@ def _read(body: Fields) -> ChatRequest:
 
 def _number(body: Fields, key: str, bounds: Range, default: float) -> float:
     number = body.number(key, bounds)
-    return default if number is None else number
+    return default if number is None else float(number)  # transformers takes no `2` for 2.0
 
 
 def _seed(body: Fields) -> int | None:

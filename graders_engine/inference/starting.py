@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+from graders_engine.files import without_paths
 from graders_engine.inference.environment import environment
-from graders_engine.inference.errors import ModelUnavailable
+from graders_engine.inference.errors import ModelLost, ModelUnavailable
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import LOCK, LOG, Address, address_in
 from graders_engine.storage.lock import ProcessLock
@@ -39,6 +40,7 @@ class Starter:
         self._folder, self._options = folder.absolute(), options
         self._started: subprocess.Popen[bytes] | None = None
         self._has_begun = False
+        self._log_start = 0
         self._looking = threading.Lock()
 
     @property
@@ -74,10 +76,16 @@ class Starter:
         """Start a process if none lives; one thread at a time.
 
         Raises:
-            ModelUnavailable: one that was started has died before it answered anything.
+            ModelUnavailable: one that was started has died before it answered anything; `ModelLost` if it was
+                killed; or its folder cannot be used.
         """
         with self._looking:
-            self._look_alone()
+            try:
+                self._look_alone()
+            except OSError as error:
+                raise ModelUnavailable(
+                    f"The process that answers has no folder: it cannot be used: {error.strerror}."
+                ) from error
 
     def _look_alone(self) -> None:
         if self._started is not None:
@@ -85,6 +93,8 @@ class Starter:
             if code is None:
                 return
             self._started = None
+            if code < 0 and not self._has_begun:
+                raise ModelLost("The process that answers was killed as it began: ask again.")
             if code not in (0, LOCKED) and not self._has_begun:
                 raise ModelUnavailable(f"The process that answers cannot start.{self._log()}")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,6 +115,7 @@ class Starter:
         log_file = os.open(self._log_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             with os.fdopen(log_file, "ab") as log:
+                self._log_start = os.fstat(log_file).st_size
                 self._started = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
                     env=environment(), start_new_session=True,
@@ -125,8 +136,9 @@ class Starter:
         return path
 
     def _log(self) -> str:
-        """A sentence with the end of the log."""
+        """A sentence with the end of what this process has printed; others had other callers."""
         with suppress(OSError):
-            text = (self._folder / LOG).read_bytes()[-_LOG_CHARS:].decode("utf-8", "replace")
-            return f" The end of its log: {text.strip() or '(empty)'}"
+            printed = (self._folder / LOG).read_bytes()[self._log_start :][-_LOG_CHARS:]
+            text = without_paths(printed.decode("utf-8", "replace").strip())
+            return f" The end of its log: {text or '(empty)'}"
         return ""

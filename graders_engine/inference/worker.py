@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -24,17 +25,19 @@ from typing import Any
 
 from aiohttp import web
 
-from graders_engine.errors import GradersError
+from graders_engine.errors import GradersError, Mistake
 from graders_engine.inference import place
 from graders_engine.inference.answering import Answering, Ending
-from graders_engine.inference.errors import ModelBusy
+from graders_engine.inference.errors import InvalidChat, ModelBusy
 from graders_engine.inference.failures import as_json
 from graders_engine.inference.generator import GENERATORS, Generator
 from graders_engine.inference.request import read_chat
 from graders_engine.inference.served import ServedModel
 from graders_engine.inference.starting import LOCKED
+from graders_engine.language import strict_json
 from graders_engine.storage.lock import ProcessLock
 
+_log = logging.getLogger("graders_engine")
 _LOCK_S = 1.0
 """How long the lock is waited for: who looks whether it is free holds it for a moment."""
 _INTERVAL_S = 0.25
@@ -139,6 +142,7 @@ class Worker:
             or time.monotonic() - self._last >= self._idle_s
             or self._answering.broken
             or not place.is_published(self._folder, address)  # the store is gone
+            or not Path(address.socket).exists()  # nobody can ask it any more
         )
 
     async def _say_farewell(self) -> None:
@@ -173,7 +177,12 @@ class Worker:
             self._last = time.monotonic()
 
     async def _answered(self, request: web.Request) -> web.StreamResponse:
-        given = await request.json()
+        try:
+            given = strict_json.decode(await request.read())
+        except ValueError as error:  # it nests deeper than it can be followed here
+            mistake = Mistake(f"The request cannot be read: {error}.", code="invalid_value")
+            status, body = as_json(InvalidChat([mistake]))
+            return web.json_response(body, status=status)
         served = given[place.SERVED]
         model = ServedModel(**{**served, "folder": Path(served["folder"])})
         try:
@@ -185,6 +194,8 @@ class Worker:
                     return web.json_response(first)
                 return await _streamed(request, first, chunks)
         except GradersError as error:
+            if not isinstance(error, InvalidChat):
+                _log.warning("%s: %s", model.name, error)
             status, body = as_json(error)
             return web.json_response(body, status=status)
         except Ending:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -111,9 +111,26 @@ def load_model(spec: JobSpec) -> Any:
 
     try:
         with reading_weights():
-            return AutoModelForCausalLM.from_pretrained(spec.model_path, **weights_settings(spec))
+            model, found = AutoModelForCausalLM.from_pretrained(
+                spec.model_path, output_loading_info=True, **weights_settings(spec)
+            )
     except (ValueError, ImportError, RuntimeError) as error:
         raise not_loadable(error) from error
+    require_all(found)
+    return model
+
+
+def require_all(found: Mapping[str, Any]) -> None:
+    """Check that a model's files had all of its weights: transformers makes others up.
+
+    Args:
+        found: what `from_pretrained` says of them.
+
+    Raises:
+        TrainingFailed: some are missing.
+    """
+    if missing := sorted(found["missing_keys"]):
+        raise not_loadable(f"its files lack {len(missing)} of its weights, such as {missing[0]}.")
 
 
 @contextmanager

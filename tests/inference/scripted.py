@@ -46,7 +46,7 @@ class ScriptedGenerator:
         try:
             text = (model.folder / TEXT).read_text()
         except OSError as error:
-            raise ModelUnavailable(f"The model cannot be loaded: {error.strerror}.") from None
+            raise ModelUnavailable(f"The model cannot be loaded: {error}.") from None
         self.words = re.findall(r"\s*\S+", text)
 
     def close(self) -> None:

@@ -6,14 +6,17 @@ import asyncio
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.inference import turns
 from graders_engine.inference.errors import ModelBusy
-from graders_engine.inference.generators.growing_text import GrowingText
+from graders_engine.inference.generators.choice_text import ChoiceText
+from graders_engine.inference.generators.growing_text import BROKEN, GrowingText
 from graders_engine.inference.options import options_of
+from graders_engine.inference.request import read_chat
 from graders_engine.inference.turns import Turns
 from graders_engine.models.config import read_config
 
@@ -39,6 +42,64 @@ def test_pieces_are_whole_characters_and_together_the_text(text: str) -> None:
     pieces, growing = grown(text)
     assert "".join(pieces) == growing.text == text
     assert not any("\ufffd" in piece for piece in pieces)
+
+
+def of_pieces(tokens: list[int]) -> str:
+    """As a decoder of sentencepiece with bytes: each byte of a run that is no text is a sign of its own."""
+    try:
+        return bytes(tokens).decode()
+    except UnicodeDecodeError:
+        return BROKEN * len(tokens)
+
+
+@pytest.mark.parametrize("text", ["né", "日本語", "🙂", "a🙂é"])
+def test_a_decoder_with_a_sign_for_each_byte_of_a_broken_character_makes_no_difference(
+    text: str,
+) -> None:
+    growing = GrowingText(of_pieces)
+    pieces = [growing.add(byte) for byte in text.encode()]
+    assert "".join(pieces) + growing.finish() == growing.text == text
+    assert not any(BROKEN in piece for piece in pieces)
+
+
+def test_tokens_that_make_no_character_are_not_kept_for_ever() -> None:
+    growing = GrowingText(of_bytes)
+    pieces = [growing.add(0xFF) for _ in range(300)]
+    assert len("".join(pieces)) > 200
+    assert "".join(pieces) + growing.finish() == BROKEN * 300
+
+
+def test_a_special_token_within_a_text_takes_no_blank_away() -> None:
+    words = ["one", "", "\u2581two"]  # the second one is a special token
+
+    def decode(tokens: list[int]) -> str:
+        return "".join(words[token] for token in tokens).replace("\u2581", " ").removeprefix(" ")
+
+    growing = GrowingText(decode)
+    assert "".join(map(growing.add, (0, 1, 2))) + growing.finish() == "one two"
+
+
+def test_a_text_that_is_cut_within_a_character_is_the_same_whole_and_in_pieces() -> None:
+    found = []
+    for stream in (False, True):
+        request = read_chat({"messages": [{"role": "user", "content": "-"}], "stream": stream})
+        text = ChoiceText(0, request, Deaf(), of_pieces, None)
+        row = [*"é🙂".encode()][:4]
+        for token in row if text.follows else ():
+            text.add(token, [-1])
+        found.append(text.choice(row, [-1]))
+    assert found[0] == found[1]
+    assert found[0].text == f"é{BROKEN * 2}"
+
+
+class Deaf:
+    """A listener that keeps nothing."""
+
+    gone = False
+
+    def text(self, choice: int, text: str) -> None: ...
+
+    def call(self, choice: int, call: dict[str, Any]) -> None: ...
 
 
 def test_pieces_of_any_bytes_are_together_what_they_are_at_once() -> None:

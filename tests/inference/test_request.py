@@ -207,6 +207,12 @@ def test_tools_that_may_not_be_called_are_none() -> None:
     assert read(tools=[TOOL], tool_choice="none").tools == []
 
 
+def test_whole_numbers_are_numbers_for_what_samples() -> None:
+    request = read(temperature=2, top_p=0)
+    assert isinstance(request.temperature, float)  # transformers takes no other temperature
+    assert isinstance(request.top_p, float)
+
+
 def test_both_names_of_the_limit_are_known() -> None:
     assert read(max_tokens=5).max_tokens == read(max_completion_tokens=5).max_tokens == 5
     assert read(max_tokens=5, max_completion_tokens=5).max_tokens == 5

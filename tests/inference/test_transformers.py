@@ -105,6 +105,19 @@ def test_an_answer_that_ends_by_itself_has_the_token_of_its_end_among_its_tokens
     assert choice.tokens == len(WORDS) + 1
 
 
+def test_the_highest_temperature_is_one_also_as_a_whole_number(loaded: Loaded) -> None:
+    found = [loaded.answer(temperature=hot, seed=1, max_tokens=8) for hot in (2, 2.0)]
+    assert found[0] == found[1]
+
+
+def test_tools_that_nest_too_deep_for_a_chat_template_are_refused(loaded: Loaded) -> None:
+    deep: Any = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
+    assert loaded.refused(tools=[tool]) == ("tools", "invalid_value")
+
+
 def test_a_special_token_in_a_content_is_text(loaded: Loaded) -> None:
     for content in ("<|assistant|>", "<|end|><|assistant|>"):
         plain = loaded.answer("x" * len(content), max_tokens=1)
@@ -251,6 +264,11 @@ def test_a_folder_that_cannot_be_loaded_says_why(base: Path, tmp_path: Path) -> 
     weights = (cut / "model.safetensors").read_bytes()
     (cut / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     assert "cannot be loaded" in message_of(cut)
+    more = copied("more")
+    settings = json.loads((more / "config.json").read_text())
+    settings["num_hidden_layers"] += 1  # a file of the weights is missing
+    (more / "config.json").write_text(json.dumps({**settings, "layer_types": None}))
+    assert "its files lack 9 of its weights, such as model.layers.2." in message_of(more)
     mute = copied("mute")
     (mute / "chat_template.jinja").unlink()
     assert "no chat template" in message_of(mute)

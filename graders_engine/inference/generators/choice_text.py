@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graders_engine.inference.generator import Choice, FinishReason, Listener
-from graders_engine.inference.generators.growing_text import GrowingText
+from graders_engine.inference.generators.growing_text import BROKEN, GrowingText
 from graders_engine.inference.generators.tool_calls import AnswerReader
 from graders_engine.inference.request import ChatRequest
 
@@ -67,11 +67,11 @@ class ChoiceText:
             ends: tokens that end an answer.
         """
         at = next((at for at, token in enumerate(row) if token in ends), len(row))
+        text = self._text(row[:at])
         reason: FinishReason = "length" if at == len(row) else "stop"
         ids = row[: at + 1]
         if self.stopped:
             reason, ids = "stop", row[: self._growing.tokens]
-        text = self._text(ids)
         calls: list[dict[str, Any]] = []
         if self._reader is not None:
             read, calls = self._reader.message(text, ids)
@@ -83,7 +83,11 @@ class ChoiceText:
 
     def _text(self, ids: list[int]) -> str:
         if not self.follows:
-            return self._decode(ids)
+            text = self._decode(ids)
+            if BROKEN not in text:
+                return text
+            for token in ids:  # parts of characters are the text that a stream has
+                self._growing.add(token)
         self._hear(self._growing.finish())
         return self._growing.text
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-_BROKEN = "\ufffd"
-"""What a decoder gives for a character that is not whole yet."""
+BROKEN = "\ufffd"
+"""What a decoder gives for a character that is not whole yet; some give one for each of its bytes."""
+_MOST_OPEN = 256
+"""Tokens that may wait for those behind them; what many more are is no character."""
 
 
 class GrowingText:
@@ -38,11 +40,14 @@ class GrowingText:
         self.tokens += 1
         self._open.append(token)
         new = self._text_of_open()
-        if new.endswith(_BROKEN):
-            self._settle(new[:-1])
-        else:
+        whole = new.rstrip(BROKEN)
+        # A token without a text of its own, such as a special one, may not stand before others alone: a
+        # decoder drops the blank at the beginning.
+        if (whole == new != "") or len(self._open) > _MOST_OPEN:
             self._settle(new)
             self._before, self._open, self._settled = self._open, [], 0
+        else:
+            self._settle(whole)
         return self._give(len(self.text) - (0 if self.stopped else self._held_back()))
 
     def finish(self) -> str:
@@ -55,7 +60,10 @@ class GrowingText:
         if not self._open:
             return ""
         before = self._decode(self._before) if self._before else ""
-        return self._decode(self._before + self._open)[len(before) :]
+        together = self._decode(self._before + self._open)
+        # Some decoders break a whole character, too, when bytes behind it are none.
+        broken = not together.startswith(before)
+        return self._decode(self._open) if broken else together[len(before) :]
 
     def _settle(self, new: str) -> None:
         """Add what is certain of the text of the open tokens."""

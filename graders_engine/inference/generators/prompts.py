@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graders_engine.body_fields import TOO_DEEP
 from graders_engine.errors import Mistake
 from graders_engine.graders import mistakes
 from graders_engine.inference.errors import InvalidChat
@@ -45,6 +46,9 @@ def text_of(chat: Chat, request: ChatRequest) -> str:
         text = chat.render(messages, tools, prompt=True)
     except BadRow as error:
         raise InvalidChat([mistakes.invalid("messages", str(error))]) from None
+    except RecursionError:
+        path = "tools" if request.tools else "messages"
+        raise InvalidChat([mistakes.invalid(path, TOO_DEEP)]) from None
     _require_names(chat, messages, tools, text)
     return text
 

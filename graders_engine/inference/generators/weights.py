@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ def load_weights(folder: Path, device: Any) -> Any:
 def _loaded(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **_SAFE)
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="auto", output_loading_info=True, **_SAFE
+    )
+    base_model.require_all(found)
+    return model
 
 
 def _merged(folder: Path) -> Any:
@@ -46,7 +51,12 @@ def _merged(folder: Path) -> Any:
 
     if not (folder / _ADAPTERS).exists():  # other forms of adapters are pickles
         raise ModelUnavailable(f"The model's folder has no {_ADAPTERS}.")
-    adapted = PeftModel.from_pretrained(_loaded(whole_folder(folder)), str(folder))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys")
+        try:
+            adapted = PeftModel.from_pretrained(_loaded(whole_folder(folder)), str(folder))
+        except UserWarning:
+            raise ModelUnavailable("The model's adapters are not whole.") from None
     return adapted.merge_and_unload()
 
 

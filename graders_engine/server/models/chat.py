@@ -51,8 +51,8 @@ class ChatHandler:
             ClientGone: the client has closed the connection.
         """
         read_query(exchange)
-        body = decoded(exchange.body, "a chat completion", "Send fewer or shorter messages.")
-        request = read_chat(body)
+        # In a thread: many messages take a second, in which others want to be answered.
+        body, request = await asyncio.to_thread(_read, exchange.body)
         model = await self._model(exchange, body)
         ask = self._stream if request.stream else self._complete
         deadline_s = self._context.settings.deadline_s
@@ -123,6 +123,17 @@ class ChatHandler:
             count = usage[f"{kind}_tokens"]
             self._tokens.labels(kind).inc(count)
             exchange.log_fields[f"{kind}_tokens"] = count
+
+
+def _read(text: bytes) -> tuple[dict[str, Any], ChatRequest]:
+    """The body of a request.
+
+    Raises:
+        InvalidBody: with all mistakes.
+        Refused: it is not JSON.
+    """
+    body = decoded(text, "a chat completion", "Send fewer or shorter messages.")
+    return body, read_chat(body)
 
 
 def _wanted(piece: dict[str, Any], *, with_usage: bool) -> dict[str, Any] | None:

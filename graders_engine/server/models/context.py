@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graders_engine.body_fields import InvalidBody
 from graders_engine.errors import Mistake
+from graders_engine.files import without_paths
 from graders_engine.inference.client import LocalModels
 from graders_engine.inference.errors import ModelBusy, ModelLost, ModelUnavailable
 from graders_engine.inference.names import NotDownloaded
@@ -96,7 +97,8 @@ def refused_of(error: Exception) -> Refused | None:
     if isinstance(error, ModelLost):
         return Refused(503, Mistake(str(error), code="model_lost"))
     if isinstance(error, ModelUnavailable):
-        return Refused(500, Mistake(str(error), code="model_unavailable"), NO_RETRY)
+        message = without_paths(str(error))  # that of a Python may be in it
+        return Refused(500, Mistake(message, code="model_unavailable"), NO_RETRY)
     return None
 
 
