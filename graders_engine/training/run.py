@@ -6,7 +6,6 @@ import errno
 import json
 import math
 import os
-import random
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from graders_engine.training.random_state import random_state, set_random_state
 from graders_engine.training.schedule import Schedule
 from graders_engine.training.trainer import JobSpec, Report, StepReport, TrainingFailed
 
@@ -90,7 +90,7 @@ class Run:
 
     def step_begun(self) -> None:
         """A step begins: here a pause may come back to."""
-        self._random = _random_state()
+        self._random = random_state()
         self._begun = monotonic()
 
     def step_ended(self, control: Any) -> None:
@@ -240,7 +240,7 @@ class Run:
         """Make a checkpoint of the last whole step, in the middle of the one behind it."""
         if self.trainer.state.global_step == self.kept_step or self._random is None:
             return
-        _set_random_state(self._random)
+        set_random_state(self._random)
         self._valid_of_step = {}
         self.keep()
 
@@ -313,26 +313,6 @@ def _linked(path: Path, to: Path) -> None:
         os.link(path, to)
     except OSError:
         shutil.copyfile(path, to)
-
-
-def _random_state() -> tuple[Any, ...]:
-    import numpy as np
-    import torch
-
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
-
-
-def _set_random_state(state: tuple[Any, ...]) -> None:
-    import numpy as np
-    import torch
-
-    of_python, of_numpy, of_torch, of_cuda = state
-    random.setstate(of_python)
-    np.random.set_state(of_numpy)
-    torch.set_rng_state(of_torch)
-    if of_cuda is not None:
-        torch.cuda.set_rng_state_all(of_cuda)
 
 
 def _hooks(run: Run) -> Any:

@@ -98,7 +98,7 @@ def test_a_check_that_takes_long_is_warned_of_once(
 
     watched(new_jobs, is_over)
     (warning,) = [text for level, text in events_of(store, job.id) if level == "warn"]
-    assert warning.startswith("The check of the job's files has taken 0 s, and goes on")
+    assert warning.startswith("The check of the job's files has taken 0 s so far")
 
 
 def test_a_check_that_waits_keeps_no_other_one_waiting_and_ends_with_its_job(

@@ -80,7 +80,8 @@ def test_rows_have_the_numbers_of_their_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"a": 1}\n{', "Line 2 .* not JSON"), ("[1]", "Line 1 .* object"), ("\n", "no row"), (None, "read"),
+        ('{"a": 1}\n{', "Line 2: .* not JSON"), ("[1]", "Line 1: .* object"),
+        ("\n", "no row"), (None, "read"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_trained_with_fails_the_job(

@@ -122,7 +122,7 @@ class NewJobs:
 
     def _say_that_it_is_slow(self, job_id: str) -> None:
         message = (
-            f"The check of the job's files has taken {SLOW_S:g} s, and goes on; a model may have to be "
+            f"The check of the job's files has taken {SLOW_S:g} s so far; a model may have to be "
             f"downloaded. At most {AT_ONCE} jobs are checked at a time."
         )
         self._store.jobs.add_event(

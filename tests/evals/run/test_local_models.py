@@ -122,7 +122,7 @@ def test_a_run_whose_permission_is_taken_back_fails_with_a_sentence_and_keeps_it
         done.error["message"]
     )
     items = bench.items(done)
-    assert 5 <= len(items) < 6 + CONCURRENCY  # so many requests were sent before
+    assert 5 <= len(items) < 40
     sampled = [one for one in items if one["sample"]["output"]]
     assert [one["datasource_item_id"] for one in items] == list(range(len(items)))
     words = [f"word{one['datasource_item_id']}" for one in sampled]  # several are asked at once
@@ -249,12 +249,12 @@ def test_a_model_that_cannot_be_loaded_ends_a_run_with_the_reason(
 ) -> None:
     broken = bench.store.job_folder(job.id) / "step-10" / "model" / "broken"
     broken.touch()
-    done = bench.finish(bench.run([string_check()], asked(names_of(job)[0], 40)))
+    done = bench.finish(bench.run([string_check()], asked(names_of(job)[0], 400)))
     assert done.status == "failed"
     assert done.error is not None
     assert done.error["code"] == "model_not_available"
     assert "The weights are not whole." in done.error["message"]
-    assert len(broken.read_text().splitlines()) < 20
+    assert len(broken.read_text().splitlines()) < 200
 
 
 def test_items_that_a_broken_judge_should_grade_have_no_score(bench: Bench, job: StoredJob) -> None:
