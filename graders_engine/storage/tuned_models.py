@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from graders_engine.storage.database import Database, bindable
+from graders_engine.storage.job_records import NewEvent, insert_event
 
 _COLUMNS = """
     checkpoint.id, checkpoint.seq, job_id, project, status, folder, digest, checkpoint.created_at,
@@ -100,7 +101,7 @@ class TunedModels:
     def delete(
         self, name: str, project: str | None, statuses: Collection[str]
     ) -> TunedModel | None:
-        """Delete a model's checkpoint, its permissions and its folder.
+        """Delete a model's checkpoint, its permissions and its folder, with an event of its job.
 
         Args:
             name: of the model.
@@ -116,7 +117,9 @@ class TunedModels:
             if found is None or found["status"] not in statuses:
                 return []
             file.execute("DELETE FROM checkpoint WHERE id = ?", (found["id"],))
-            return [_model(found)]
+            model = _model(found)
+            insert_event(file, model.job_id, NewEvent("info", f"The model {name} was deleted"))
+            return [model]
 
         def remove(deleted: Sequence[TunedModel]) -> None:
             for one in deleted:

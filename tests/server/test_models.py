@@ -73,6 +73,8 @@ def test_a_model_is_deleted_with_its_weights_and_the_job_stays(shared: Server) -
     with pytest.raises(openai.NotFoundError):
         client.models.delete(model)
     assert client.fine_tuning.jobs.retrieve(job.id).fine_tuned_model == model
+    last_event = next(iter(client.fine_tuning.jobs.list_events(job.id)))
+    assert last_event.message == f"The model {model} was deleted"
     assert client.models.delete(first).deleted
     assert not list(folder.glob("step-*"))
 
