@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ api_key_env = "KEY_RESEARCH"
 """
 
 
+@functools.cache
+def _client(url: str, key: str) -> openai.OpenAI:
+    """One for all: a client that is collected before it is closed leaves a socket open."""
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+
+
 @dataclass
 class Site:
     """A server with a model of each of its two projects."""
@@ -36,7 +43,7 @@ class Site:
     theirs: str
 
     def client(self, key: str = MINE) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.server.url}/v1", api_key=key, max_retries=0)
+        return _client(self.server.url, key)
 
     def grade(self, grader: Any, text: str, key: str = MINE) -> Any:
         run: Any = self.client(key).fine_tuning.alpha.graders.run

@@ -121,6 +121,7 @@ def test_a_request_on_an_open_connection_is_still_answered_just_after_the_signal
         assert eventually(lambda: _refused(server))
         connection.sendall(raw_request(RUN, BODY))
         assert read_answer(connection).headers["connection"] == "close"
+        assert server.process.wait(60) == 0  # before it is told once more, which ends it at once
 
 
 def children_of(process_id: int) -> list[int]:
