@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from graders_engine.inference.gpu import leave
 from graders_engine.inference.place import LOCK
 from graders_engine.storage.lock import ProcessLock
 
@@ -28,4 +29,10 @@ def is_free(folder: Path) -> bool:
 
 
 def until_free(folder: Path) -> None:
-    until(lambda: not folder.exists() or is_free(folder))
+    """Let the process of a folder end; one that was started beside it may have come after it."""
+
+    def has_ended() -> bool:
+        leave(folder)
+        return not folder.exists() or is_free(folder)
+
+    until(has_ended)
