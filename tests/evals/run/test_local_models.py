@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine.evals.run.sampling import AHEAD, REFUSED_ITEMS
 from graders_engine.inference.gpu import leave
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.models.local.judges import CONCURRENCY
@@ -122,8 +123,9 @@ def test_a_run_whose_permission_is_taken_back_fails_with_a_sentence_and_keeps_it
         done.error["message"]
     )
     items = bench.items(done)
-    assert 5 <= len(items) < 40
     sampled = [one for one in items if one["sample"]["output"]]
+    assert 5 <= len(sampled) < 6 + CONCURRENCY  # so many requests were sent before
+    assert len(items) < 40
     assert [one["datasource_item_id"] for one in items] == list(range(len(items)))
     words = [f"word{one['datasource_item_id']}" for one in sampled]  # several are asked at once
     assert [one["sample"]["output"][0]["content"] for one in sampled] == words
@@ -254,7 +256,9 @@ def test_a_model_that_cannot_be_loaded_ends_a_run_with_the_reason(
     assert done.error is not None
     assert done.error["code"] == "model_not_available"
     assert "The weights are not whole." in done.error["message"]
-    assert len(broken.read_text().splitlines()) < 200
+    # What ends the run may be noticed when all are asked that are asked ahead.
+    most = REFUSED_ITEMS + (1 + AHEAD) * JudgeSettings().concurrency
+    assert len(broken.read_text().splitlines()) <= most < 400
 
 
 def test_items_that_a_broken_judge_should_grade_have_no_score(bench: Bench, job: StoredJob) -> None:
