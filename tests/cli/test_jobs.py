@@ -152,6 +152,19 @@ def test_adapters_of_a_job_that_trained_all_weights_are_not_made_up(
     assert not target.exists()
 
 
+def test_a_model_that_was_deleted_is_not_exported_as_an_earlier_one(made: Bench) -> None:
+    job_id = made.job(steps=10)
+    done = made.finish(job_id)
+    kept = [one.step for one in made.checkpoints(job_id)]
+    assert done.fine_tuned_model
+    assert made.store.models.delete(done.fine_tuned_model, None, ("succeeded",)) is not None
+    target = made.folder.parent / "gone"
+    refused = run(made.folder, "export", job_id, str(target), code=2)
+    assert f"The model of the job {job_id} was deleted." in refused
+    assert f"--step N exports an earlier checkpoint: {kept[0]}" in refused
+    assert not target.exists()
+
+
 def test_adapters_that_cannot_be_merged_leave_no_folder(made: Bench) -> None:
     job_id = made.job(steps=1)
     made.finish(job_id)
