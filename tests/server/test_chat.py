@@ -7,7 +7,9 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 
 from graders_engine.server.routes import PREFIXES
 from graders_engine.storage.store import Store
-from tests.inference.tuned import names_of, trained_job
+from tests.inference.tuned import STEPS, names_of, trained_job
 from tests.server.models_of import ADMIN, BASE, OTHER, OWN, WORDS, client_of, models_server, train
 from tests.server.serving import Answer, Server, eventually, raw_request
 
@@ -371,6 +373,27 @@ def test_a_model_that_cannot_be_loaded_is_500_and_not_asked_again(shared: Server
         assert (answer.status, answer.error["code"]) == (500, "model_unavailable")
         assert answer.headers["x-should-retry"] == "false"
         assert str(shared.log_file.parent) not in answer.error["message"]
+
+
+def test_a_checkpoint_that_is_removed_before_it_is_loaded_does_not_exist(
+    shared: Server, inference: Path
+) -> None:
+    job = train(shared, status="running")
+    _, first, _ = names_of(job)
+    pieces = client_of(shared, OWN).chat.completions.create(**saying("stall"), stream=True)
+    next(pieces)
+    with ThreadPoolExecutor() as others:
+        asked = others.submit(shared.ask, "POST", CHAT, body(first), KEY)
+        time.sleep(0.5)  # it waits for its turn; without this the name would be unknown at once
+        with Store(shared.log_file.parent / "store") as store:
+            kept, *_ = (one for one in store.jobs.all_checkpoints(job.id) if one.step == STEPS[0])
+            store.jobs.remove_checkpoint(kept.id)
+            shutil.rmtree(store.job_folder(job.id) / kept.folder)
+        (inference / "go on").touch()
+        answer = asked.result()
+    assert (answer.status, answer.error["code"]) == (404, "model_not_found")
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces)
+    (inference / "go on").unlink()
 
 
 def test_an_answer_that_takes_too_long_is_504(tmp_path: Path) -> None:

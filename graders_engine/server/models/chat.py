@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from graders_engine.errors import Mistake
 from graders_engine.evals.wire import encoded
 from graders_engine.graders import mistakes
+from graders_engine.inference.errors import ModelUnavailable
 from graders_engine.inference.names import find_served
 from graders_engine.inference.request import ChatRequest, read_chat
 from graders_engine.inference.served import ServedModel
@@ -64,6 +65,10 @@ class ChatHandler:
             if not exchange.started:
                 raise refused from None
             await _end_with(exchange, refused)
+        except ModelUnavailable:
+            # A running job removes its older checkpoints, and may have done so since the name was read.
+            await self._model(exchange, body)
+            raise
 
     async def _model(self, exchange: Exchange, body: Mapping[str, Any]) -> ServedModel:
         """The model of a request: its body names it, or its path, as Azure's clients have it.
