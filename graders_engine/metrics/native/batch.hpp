@@ -21,9 +21,8 @@ class Batch {
 
     // Fills `values`; std::bad_alloc if memory ran out in any thread.
     void run(std::size_t threads) {
+        threads = std::min(threads, bytes() / BYTES_A_THREAD + 1);
         std::vector<std::thread> others;
-        const std::size_t most = answers_.size() / TAKEN + 1;
-        if (threads > most) threads = most;
         others.reserve(threads);
         try {
             while (others.size() + 1 < threads) others.emplace_back(&Batch::work, this);
@@ -39,8 +38,16 @@ class Batch {
     const std::vector<double>& values() const { return values_; }
 
   private:
-    // Pairs that a thread takes at a time, so that a few long ones do not keep one thread busy alone.
-    static constexpr std::size_t TAKEN = 8;
+    // Texts of this size take about as long as starting some threads.
+    static constexpr std::size_t BYTES_A_THREAD = 50'000;
+    // Pairs that a thread takes at a time: few, so that the long ones do not fall to one thread alone.
+    static constexpr std::size_t TAKEN = 4;
+
+    std::size_t bytes() const {
+        std::size_t sum = 0;
+        for (std::size_t i = 0; i < answers_.size(); ++i) sum += answers_[i].size + references_[i].size;
+        return sum;
+    }
 
     void work() noexcept {
         try {

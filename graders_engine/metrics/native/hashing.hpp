@@ -29,10 +29,10 @@ inline std::uint64_t load_64(const std::uint8_t* at) {
     return value;
 }
 
-// The smallest power of two that leaves half of the places of a table free.
+// The smallest power of two that leaves three of four places of a table free.
 inline std::size_t table_size(std::size_t entries) {
     std::size_t size = 8;
-    while (size < 2 * entries) size *= 2;
+    while (size < 4 * entries) size *= 2;
     return size;
 }
 

@@ -84,9 +84,7 @@ PyObject* list_of(const std::vector<double>& values) {
     Owned list = checked(PyList_New(static_cast<Py_ssize_t>(values.size())));
     for (std::size_t i = 0; i < values.size(); ++i) {
         Owned value = checked(PyFloat_FromDouble(values[i]));
-        if (PyList_SetItem(list.get(), static_cast<Py_ssize_t>(i), value.release()) < 0) {
-            throw PythonError();
-        }
+        PyList_SetItem(list.get(), static_cast<Py_ssize_t>(i), value.release());
     }
     return list.release();
 }
@@ -148,6 +146,16 @@ PyMethodDef* methods(std::index_sequence<places...>) {
     return table;
 }
 
+// The names that `batch` knows.
+Owned batch_names() {
+    Owned names = checked(PyTuple_New(std::size(METRICS)));
+    for (std::size_t i = 0; i < std::size(METRICS); ++i) {
+        Owned name = checked(PyUnicode_FromString(METRICS[i].name));
+        PyTuple_SetItem(names.get(), static_cast<Py_ssize_t>(i), name.release());
+    }
+    return names;
+}
+
 // Seeds from the system: texts cannot be written for collisions in tables whose places nobody knows.
 // Drawn once in a process, because tables of other threads may be in use.
 void draw_seeds() {
@@ -173,6 +181,7 @@ PyMODINIT_FUNC PyInit__core() {
         compensated_sum = Py_Version >= 0x030C0000;
         Owned module = checked(PyModule_Create(&definition));
         if (PyModule_AddIntConstant(module.get(), "VERSION", VERSION) < 0) return nullptr;
+        if (PyModule_AddObjectRef(module.get(), "BATCHES", batch_names().get()) < 0) return nullptr;
         return module.release();
     });
 }
