@@ -39,6 +39,7 @@ OPTIONS = (
     "-ffp-contract=off",  # a fused multiply-add would round in another way than Python
     "-fPIC",
     "-shared",
+    "-pthread",
     "-fvisibility=hidden",
     *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-s",)),
 )
