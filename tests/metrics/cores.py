@@ -17,9 +17,13 @@ ALL = [(name, variant) for name, variants in METRICS.items() for variant in vari
 COMPILED = [
     ("bleu", "sacrebleu"),
     ("gleu", "nltk"),
+    ("meteor", "nltk"),
     *((name, "default") for name in METRICS if name.startswith("rouge")),
 ]
 """What the compiled core has."""
+
+BATCHED = [names for names in COMPILED if names[0] != "meteor"]
+"""What it has for many pairs at once: all but what asks Python."""
 
 NOT_COMPILED = f"the compiled metrics are not used: {core.REASON}"
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from graders_engine.metrics import METRICS, load, load_batch, load_pure
 
 from .conftest import properties
-from .cores import ALL, COMPILED, needs_compiled, pairs_of_cores
+from .cores import ALL, BATCHED, COMPILED, needs_compiled, pairs_of_cores
 from .hostile import SHAPES, random_pair
 from .pairs import pairs
 
@@ -70,7 +70,7 @@ def random_pairs(count: int) -> tuple[list[str], list[str]]:
 
 
 @needs_compiled
-@pytest.mark.parametrize("name", [names[0] for names in COMPILED])
+@pytest.mark.parametrize("name", [names[0] for names in BATCHED])
 def test_a_batch_gives_the_values_of_single_calls_in_their_order(name: str) -> None:
     answers, references = random_pairs(500)
     batch = load_batch(name)

@@ -7,6 +7,7 @@
 #include "python.hpp"
 
 #include "batch.hpp"
+#include "meteor.hpp"
 
 namespace {
 
@@ -31,18 +32,6 @@ constexpr Compiled METRICS[] = {
     {"rouge_4", rouge_n<4>, true},     {"rouge_5", rouge_n<5>, true}, {"rouge_l", rouge_l, true},
     {"sacrebleu", sacrebleu, false},   {"gleu", gleu, false},
 };
-
-// Calls `function` and turns what it throws into a Python error.
-template <typename Function>
-PyObject* guarded(Function function) {
-    try {
-        return function();
-    } catch (const PythonError&) {
-        return nullptr;
-    } catch (const std::bad_alloc&) {
-        return PyErr_NoMemory();
-    }
-}
 
 double value_of(const Compiled& compiled, PyObject* answer, PyObject* reference) {
     thread_local Scratch scratch;
@@ -139,6 +128,7 @@ PyMethodDef* methods(std::index_sequence<places...>) {
     static PyMethodDef table[] = {
         {METRICS[places].name, as_method(metric<places>), METH_FASTCALL,
          "(answer: str, reference: str) -> float"}...,
+        {"meteor", as_method(meteor), METH_FASTCALL, "(answer: str, reference: str) -> float"},
         {"batch", batch, METH_VARARGS,
          "(name: str, answers: list[str], references: list[str], threads: int) -> list[float]"},
         {nullptr, nullptr, 0, nullptr},

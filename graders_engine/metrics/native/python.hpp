@@ -5,6 +5,7 @@
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 
+#include <new>
 #include <utility>
 
 #include "text.hpp"
@@ -35,6 +36,18 @@ class Owned {
 inline Owned checked(PyObject* result) {
     if (!result) throw PythonError();
     return Owned(result);
+}
+
+// Calls `function` and turns what it throws into a Python error.
+template <typename Function>
+PyObject* guarded(Function function) {
+    try {
+        return function();
+    } catch (const PythonError&) {
+        return nullptr;
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
 }
 
 // The characters of a str in UTF-8. The str must outlive it.
