@@ -14,15 +14,10 @@ Load = Callable[..., Metric]
 
 ALL = [(name, variant) for name, variants in METRICS.items() for variant in variants]
 
-COMPILED = [
-    ("bleu", "sacrebleu"),
-    ("gleu", "nltk"),
-    ("meteor", "nltk"),
-    *((name, "default") for name in METRICS if name.startswith("rouge")),
-]
+COMPILED = [(name, variant) for name, variant in ALL if variant not in ("ratio", "unicode")]
 """What the compiled core has."""
 
-BATCHED = [names for names in COMPILED if names[0] != "meteor"]
+BATCHED = [(name, variant) for name, variant in COMPILED if name != "meteor" and variant != "stem"]
 """What it has for many pairs at once: all but what asks Python."""
 
 NOT_COMPILED = f"the compiled metrics are not used: {core.REASON}"

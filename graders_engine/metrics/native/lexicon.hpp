@@ -1,10 +1,11 @@
-// METEOR's words, their stems and the synonyms of those, as small numbers.
+// Words, their stems and the synonyms of those, as small numbers, for METEOR and the stem variants of ROUGE.
 //
-// What a word's stem is, and what its synonyms are, Python decides (porter.py, wordnet.py): each word and
+// What a word's stem is, and what its synonyms are, Python decides (porter.py, tokens.py, wordnet.py): each word and
 // each stem is asked for once, and the answer kept. Only the thread that has Python's lock uses a lexicon.
 // While Python answers, others may use it: it grows then, but a number keeps its meaning.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "python.hpp"
@@ -16,7 +17,8 @@ using Id = std::uint32_t;
 
 class Lexicon {
   public:
-    // `stems[word]` is a str, and `synonyms[stem]` a set of str. Both must outlive the lexicon.
+    // `stems[word]` is a str, and `synonyms[stem]` a set of str; `synonyms` is nullptr where nothing asks
+    // for them. Both must outlive the lexicon.
     Lexicon(PyObject* stems, PyObject* synonyms) : stems_(stems), synonyms_(synonyms) { grow(); }
 
     // The number of a word: from 1 on, equal for equal words only.
@@ -135,6 +137,40 @@ class Lexicon {
     std::vector<Byte> bytes_;   // of all words, one after another
     std::vector<Id> slots_;     // a hash table of numbers
     std::vector<Id> numbers_;   // the synonyms of all stems, one list after another
+};
+
+// The lexicon of one of Python's modules, from one call to the next. A call may use what `get` gave it
+// after another one has replaced it.
+class KeptLexicon {
+  public:
+    // `synonyms` may be nullptr. The module is imported when the lexicon is first used.
+    constexpr KeptLexicon(const char* module, const char* stems, const char* synonyms)
+        : module_(module), stems_name_(stems), synonyms_name_(synonyms) {}
+
+    std::shared_ptr<Lexicon> get() {
+        if (!stems_) stems_ = attribute(stems_name_);
+        if (!synonyms_ && synonyms_name_) synonyms_ = attribute(synonyms_name_);
+        if (!lexicon_) lexicon_ = std::make_shared<Lexicon>(stems_, synonyms_);
+        return lexicon_;
+    }
+
+    void replace_if_full() {
+        if (lexicon_ && lexicon_->full()) lexicon_.reset();
+    }
+
+  private:
+    // An attribute of the module, for the life of the process.
+    PyObject* attribute(const char* name) const {
+        const Owned module = checked(PyImport_ImportModule(module_));
+        return checked(PyObject_GetAttrString(module.get(), name)).release();
+    }
+
+    const char* module_;
+    const char* stems_name_;
+    const char* synonyms_name_;
+    PyObject* stems_ = nullptr;
+    PyObject* synonyms_ = nullptr;
+    std::shared_ptr<Lexicon> lexicon_;
 };
 
 }  // namespace graders

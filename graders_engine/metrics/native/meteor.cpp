@@ -210,41 +210,23 @@ constexpr std::size_t KEPT_BYTES = 1 << 20;
 // What is kept from one call to the next. A call has both for itself while it lasts, because Python may
 // run another one meanwhile: in another thread, or in this one for a signal.
 std::unique_ptr<Matching> kept_matching;
-std::shared_ptr<Lexicon> kept_lexicon;
-
-// An attribute of meteor.py, for the life of the process.
-PyObject* attribute(const char* name) {
-    const Owned module = checked(PyImport_ImportModule("graders_engine.metrics.meteor"));
-    return checked(PyObject_GetAttrString(module.get(), name)).release();
-}
-
-std::shared_ptr<Lexicon> lexicon() {
-    static PyObject *stems = nullptr, *synonyms = nullptr;
-    if (!stems) stems = attribute("_stems");
-    if (!synonyms) synonyms = attribute("_synonyms");
-    if (!kept_lexicon) kept_lexicon = std::make_shared<Lexicon>(stems, synonyms);
-    return kept_lexicon;
-}
+KeptLexicon kept_lexicon("graders_engine.metrics.meteor", "_stems", "_synonyms");
 
 double value(PyObject* answer, PyObject* reference) {
     const Text answer_text(answer, true), reference_text(reference, true);
-    const std::shared_ptr<Lexicon> words = lexicon();
+    const std::shared_ptr<Lexicon> words = kept_lexicon.get();
     std::unique_ptr<Matching> matching = std::move(kept_matching);
     if (!matching) matching = std::make_unique<Matching>();
     const double found = matching->value(answer_text.utf8(), reference_text.utf8(), *words);
     if (matching->bytes() <= KEPT_BYTES) kept_matching = std::move(matching);
-    if (words->full() && kept_lexicon == words) kept_lexicon.reset();
+    kept_lexicon.replace_if_full();
     return found;
 }
 
 }  // namespace
 
 PyObject* meteor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "a metric takes an answer and a reference");
-        return nullptr;
-    }
-    return guarded([arguments] { return PyFloat_FromDouble(value(arguments[0], arguments[1])); });
+    return of_two(arguments, count, value);
 }
 
 }  // namespace graders

@@ -8,6 +8,7 @@
 
 #include "batch.hpp"
 #include "meteor.hpp"
+#include "stems.hpp"
 
 namespace {
 
@@ -17,10 +18,6 @@ using namespace graders;
 // written for, and never an older binary.
 constexpr long VERSION = 1;
 
-// Bytes of a pair from which other threads may run meanwhile; below, letting go of the lock would take
-// a share of the time.
-constexpr std::size_t LONG_PAIR = 20'000;
-
 struct Compiled {
     const char* name;
     Metric metric;
@@ -28,9 +25,11 @@ struct Compiled {
 };
 
 constexpr Compiled METRICS[] = {
-    {"rouge_1", rouge_n<1>, true},     {"rouge_2", rouge_n<2>, true}, {"rouge_3", rouge_n<3>, true},
-    {"rouge_4", rouge_n<4>, true},     {"rouge_5", rouge_n<5>, true}, {"rouge_l", rouge_l, true},
-    {"sacrebleu", sacrebleu, false},   {"gleu", gleu, false},
+    {"rouge_1", rouge<rouge_n_of<1>>, true}, {"rouge_2", rouge<rouge_n_of<2>>, true},
+    {"rouge_3", rouge<rouge_n_of<3>>, true}, {"rouge_4", rouge<rouge_n_of<4>>, true},
+    {"rouge_5", rouge<rouge_n_of<5>>, true}, {"rouge_l", rouge<rouge_l_of>, true},
+    {"sacrebleu", sacrebleu, false},         {"nltk_method4", nltk_method4, false},
+    {"gleu", gleu, false},
 };
 
 double value_of(const Compiled& compiled, PyObject* answer, PyObject* reference) {
@@ -45,12 +44,15 @@ double value_of(const Compiled& compiled, PyObject* answer, PyObject* reference)
 
 template <std::size_t place>
 PyObject* metric(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "a metric takes an answer and a reference");
-        return nullptr;
-    }
-    return guarded([arguments] {
-        return PyFloat_FromDouble(value_of(METRICS[place], arguments[0], arguments[1]));
+    return of_two(arguments, count, [](PyObject* answer, PyObject* reference) {
+        return value_of(METRICS[place], answer, reference);
+    });
+}
+
+template <OfPair of_pair>
+PyObject* stemmed(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    return of_two(arguments, count, [](PyObject* answer, PyObject* reference) {
+        return of_stems(of_pair, answer, reference);
     });
 }
 
@@ -123,12 +125,22 @@ PyCFunction as_method(Function* function) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
+template <typename Function>
+PyMethodDef pair_method(const char* name, Function* function) {
+    return {name, as_method(function), METH_FASTCALL, "(answer: str, reference: str) -> float"};
+}
+
 template <std::size_t... places>
 PyMethodDef* methods(std::index_sequence<places...>) {
     static PyMethodDef table[] = {
-        {METRICS[places].name, as_method(metric<places>), METH_FASTCALL,
-         "(answer: str, reference: str) -> float"}...,
-        {"meteor", as_method(meteor), METH_FASTCALL, "(answer: str, reference: str) -> float"},
+        pair_method(METRICS[places].name, metric<places>)...,
+        pair_method("rouge_1_stem", stemmed<rouge_n_of<1>>),
+        pair_method("rouge_2_stem", stemmed<rouge_n_of<2>>),
+        pair_method("rouge_3_stem", stemmed<rouge_n_of<3>>),
+        pair_method("rouge_4_stem", stemmed<rouge_n_of<4>>),
+        pair_method("rouge_5_stem", stemmed<rouge_n_of<5>>),
+        pair_method("rouge_l_stem", stemmed<rouge_l_of>),
+        pair_method("meteor", meteor),
         {"batch", batch, METH_VARARGS,
          "(name: str, answers: list[str], references: list[str], threads: int) -> list[float]"},
         {nullptr, nullptr, 0, nullptr},

@@ -50,6 +50,16 @@ PyObject* guarded(Function function) {
     }
 }
 
+// The value of a function of (answer, reference), as its result for Python.
+template <typename Value>
+PyObject* of_two(PyObject* const* arguments, Py_ssize_t count, Value value) {
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "a metric takes an answer and a reference");
+        return nullptr;
+    }
+    return guarded([&] { return PyFloat_FromDouble(value(arguments[0], arguments[1])); });
+}
+
 // The characters of a str in UTF-8. The str must outlive it.
 class Text {
   public:
@@ -90,6 +100,10 @@ class Text {
     Owned encoded_;
     Utf8 utf8_{};
 };
+
+// Bytes of a pair from which other threads may run meanwhile; below, letting go of the lock would take
+// a share of the time.
+constexpr std::size_t LONG_PAIR = 20'000;
 
 // Other threads run Python until the end of the block.
 class WithoutLock {

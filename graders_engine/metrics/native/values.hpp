@@ -2,16 +2,12 @@
 // by step; floating point operations are in the same order, so that values are equal to the last bit.
 #pragma once
 
-#include <cmath>
-
 #include "lcs.hpp"
 #include "ngrams.hpp"
+#include "sums.hpp"
 #include "tokens_13a.hpp"
 
 namespace graders {
-
-// Whether Python's `sum` of floats is compensated: from 3.12 on. Set when the module is imported.
-inline bool compensated_sum = false;
 
 // Memory for one pair of texts; each thread has its own.
 class Scratch {
@@ -77,18 +73,24 @@ inline double f_measure(std::size_t matches, std::size_t answer_total, std::size
 }
 
 template <unsigned order>
-double rouge_n(Utf8 answer, Utf8 reference, Scratch& scratch) {
-    const Pair pair = latin_pair(answer, reference, scratch);
+double rouge_n_of(Pair pair, Scratch& scratch) {
     const std::size_t matches =
         order == 1 ? scratch.shared.tokens(pair.answer, pair.reference, pair.highest)
                    : scratch.shared.grams(pair.answer, pair.reference, pair.highest, order);
     return f_measure(matches, pair.answer.size - (order - 1), pair.reference.size - (order - 1));
 }
 
-inline double rouge_l(Utf8 answer, Utf8 reference, Scratch& scratch) {
-    const Pair pair = latin_pair(answer, reference, scratch);
+inline double rouge_l_of(Pair pair, Scratch& scratch) {
     const std::size_t matches = scratch.common.length(pair.answer, pair.reference, pair.highest);
     return f_measure(matches, pair.answer.size, pair.reference.size);
+}
+
+using OfPair = double (*)(Pair, Scratch&);
+
+// ROUGE of rouge_score's words: `of_pair` is one of the two functions above.
+template <OfPair of_pair>
+double rouge(Utf8 answer, Utf8 reference, Scratch& scratch) {
+    return of_pair(latin_pair(answer, reference, scratch), scratch);
 }
 
 constexpr unsigned ORDERS = 4;  // BLEU and GLEU count n-grams of 1 to 4 tokens
@@ -100,17 +102,6 @@ inline void shared_by_order(Pair pair, SharedGrams& shared, std::size_t (&matche
         matches[order - 1] =
             matches[order - 2] ? shared.grams(pair.answer, pair.reference, pair.highest, order) : 0;
     }
-}
-
-// Python's sum; from 3.12 on, by Neumaier's algorithm: what an addition rounds away is added at the end.
-inline double python_sum(const double* values, unsigned count) {
-    double sum = 0.0, lost = 0.0;
-    for (unsigned i = 0; i < count; ++i) {
-        const double value = values[i], next = sum + value;
-        lost += std::fabs(sum) >= std::fabs(value) ? (sum - next) + value : (value - next) + sum;
-        sum = next;
-    }
-    return compensated_sum ? sum + lost : sum;
 }
 
 // bleu.py: sacrebleu.
@@ -143,13 +134,43 @@ inline double sacrebleu(Utf8 answer, Utf8 reference, Scratch& scratch) {
     return score / 100 > 1.0 ? 1.0 : score / 100;
 }
 
+// Both texts split at white space, their case kept.
+inline Pair spaced_pair(Utf8 answer, Utf8 reference, Scratch& scratch) {
+    return numbered_pair(
+        words_of(separate_at_spaces<false>(answer, scratch.answer_text), scratch.answer_tokens),
+        words_of(separate_at_spaces<false>(reference, scratch.reference_text),
+                 scratch.reference_tokens),
+        scratch);
+}
+
+// bleu.py: nltk_method4.
+inline double nltk_method4(Utf8 answer, Utf8 reference, Scratch& scratch) {
+    constexpr double K = 5;
+    const Pair pair = spaced_pair(answer, reference, scratch);
+    std::size_t matches[ORDERS];
+    shared_by_order(pair, scratch.shared, matches);
+    if (!matches[0]) return 0.0;
+    const double length = static_cast<double>(pair.answer.size);
+    const double reference_length = static_cast<double>(pair.reference.size);
+    const double penalty = length > reference_length ? 1.0 : std::exp(1 - reference_length / length);
+    double smoothing = 1.0;
+    double logs[ORDERS];
+    unsigned count = 0;
+    for (unsigned order = 1; order <= ORDERS; ++order) {
+        const double total = length >= order ? length - order + 1 : 1.0;
+        if (matches[order - 1]) {
+            logs[count++] = 0.25 * std::log(static_cast<double>(matches[order - 1]) / total);
+        } else if (length > 1) {
+            smoothing *= 2;
+            logs[count++] = 0.25 * std::log(1 / (smoothing * K / std::log(length)) / total);
+        }
+    }
+    return penalty * std::exp(exact_sum(logs, count));
+}
+
 // gleu.py: gleu.
 inline double gleu(Utf8 answer, Utf8 reference, Scratch& scratch) {
-    const Separated answer_words = separate_at_spaces<false>(answer, scratch.answer_text);
-    const Separated reference_words = separate_at_spaces<false>(reference, scratch.reference_text);
-    const Pair pair =
-        numbered_pair(words_of(answer_words, scratch.answer_tokens),
-                      words_of(reference_words, scratch.reference_tokens), scratch);
+    const Pair pair = spaced_pair(answer, reference, scratch);
     std::size_t matches[ORDERS];
     shared_by_order(pair, scratch.shared, matches);
     const std::size_t longer =
