@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.measurement import Measurement
 from graders_engine import __version__
+from graders_engine.metrics import core
 
 HERE = Path(__file__).parent
 MARK = {True: "met", False: "MISSED", None: ""}
@@ -67,16 +68,18 @@ def main() -> None:
     if arguments.here:
         measure_here(arguments.here)
         return
+    about = {
+        "engine": __version__,
+        "metrics": core.ACTIVE,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
     measured: dict[str, Any] = {}
     for name in arguments.names or names():
         print(name)
         measured[name] = [dataclasses.asdict(found) for found in measure_apart(name)]
     if arguments.json:
-        about = {
-            "engine": __version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-        }
         arguments.json.write_text(
             json.dumps({"about": about, "measurements": measured}, indent=2) + "\n"
         )

@@ -95,11 +95,28 @@ class _Lazy(Group):
             sys.exit(failing.INTERRUPTED)
 
 
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from graders_engine.metrics import core  # loads the compiled core
+
+    reason = f"; {core.REASON}" if core.REASON else ""
+    click.echo(f"graders-engine {__version__} (metrics: {core.ACTIVE}{reason})")
+    context.exit()
+
+
 @click.group(
     cls=_Lazy,
     example="graders score --grader @grader.yaml --data rows.jsonl --out results.jsonl",
 )
-@click.version_option(__version__, prog_name="graders-engine")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version, and whether the text metrics are compiled or pure Python.",
+)
 def graders() -> None:
     """Run OpenAI-style graders on your own machine: grader JSON in, reward out."""
 

@@ -25,7 +25,13 @@ from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
-from graders_engine.dataset.results.meta import COMPLETE, read_meta, record, with_sandbox_used
+from graders_engine.dataset.results.meta import (
+    COMPLETE,
+    METRICS_CORE,
+    read_meta,
+    record,
+    with_sandbox_used,
+)
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
@@ -180,10 +186,11 @@ def command(
 
     With --json it prints {"results", "complete", "rows", "scored", "invalid", "failed", "blames", "mean",
     "scored_mean", "hosted_mean", "pass_rate", "sub_rewards", "histogram", "groups", "clamped", "left_out",
-    "flags", "settings", "engine"}. A mean is {"value", "rows"}, or null; "pass_rate" also has "passing" and
-    an interval, "low" and "high"; "histogram" is a list of {"low", "high", "rows"}; "clamped" has, by the
-    grader's key, the number of rows with a judge's number outside its range; "left_out", by model and part,
-    that of rows for which a judge was not sent a part of the request; a flag is {"rows", "first", "details"}.
+    "flags", "settings", "engine", "metrics_core"}. A mean is {"value", "rows"}, or null; "pass_rate" also
+    has "passing" and an interval, "low" and "high"; "histogram" is a list of {"low", "high", "rows"};
+    "clamped" has, by the grader's key, the number of rows with a judge's number outside its range;
+    "left_out", by model and part, that of rows for which a judge was not sent a part of the request; a flag
+    is {"rows", "first", "details"}; "metrics_core" is "compiled" or "pure", and changes no value.
     Of prompts with several samples it prints what `graders report --json` does.
     """
     thresholds = Thresholds(fail_under, max_invalid, max_failed)
@@ -282,6 +289,7 @@ class _Report:
         self._tally, self._settings = tally, settings
         self._numbers = self._pass_rate = None
         meta = read_meta(place)
+        self._core = meta.get(METRICS_CORE)
         passing = passing_of(meta)
         if tally.grouped or tally.reward_counts is None:
             from graders_engine.dataset.results.digest import digest
@@ -300,9 +308,14 @@ class _Report:
 
     def json(self, out: Path) -> dict[str, Any]:
         if self._numbers:
-            meta = {"settings": self._settings, "engine": __version__, COMPLETE: True}
+            meta = {
+                "settings": self._settings,
+                "engine": __version__,
+                METRICS_CORE: self._core,
+                COMPLETE: True,
+            }
             return numbers_json(self._numbers, Provenance(out, meta))
-        return tally_json(self._tally, out, self._settings, self._pass_rate)
+        return tally_json(self._tally, out, self._settings, self._pass_rate, self._core)
 
 
 def _explain_row(

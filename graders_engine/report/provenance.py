@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.results.meta import DATA_CHANGED, REPORT, is_complete
+from graders_engine.dataset.results.meta import DATA_CHANGED, METRICS_CORE, REPORT, is_complete
 from graders_engine.report.visible import one_line
 
 GROUP_SIZE = 8
@@ -47,6 +47,11 @@ class Provenance:
     def engine(self) -> str:
         """The version of the engine that graded."""
         return str(self.meta.get("engine", "(unknown version)"))
+
+    @property
+    def metrics_core(self) -> str | None:
+        """Which core computed the text metrics, `compiled` or `pure`; None if that is not recorded."""
+        return self.meta.get(METRICS_CORE)
 
     @property
     def data(self) -> str:
@@ -98,7 +103,8 @@ class Provenance:
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Everything known, as (name, value) for a table; of files, only the names."""
-        yield "engine", f"graders-engine {self.engine}"
+        core = f" (metrics: {self.metrics_core})" if self.metrics_core else ""
+        yield "engine", f"graders-engine {self.engine}{core}"
         if self.grader:
             yield "grader", f"sha256 {grader_hash(self.grader)}"
         yield "results", self.results.name

@@ -23,6 +23,7 @@ def tally_json(
     results: Path,
     settings: Mapping[str, Any],
     pass_rate: PassRate | None = None,
+    metrics_core: str | None = None,
 ) -> dict[str, Any]:
     """What `graders score --json` prints.
 
@@ -37,7 +38,8 @@ def tally_json(
     its upper end only if it is the last. `flags`: by flag, the number of `rows`, the name of the `first`
     (LINE, or LINE#SAMPLE), and its `details`. `clamped`: by the grader's key ("" for a single grader), the
     rows in which a judge's number was outside its range. `left_out`: by model, the parts of requests that
-    it was not sent, and for how many rows. `groups`: null, as for runs without groups.
+    it was not sent, and for how many rows. `groups`: null, as for runs without groups. `metrics_core`:
+    which core computed the text metrics, `compiled` or `pure`, whose values are equal.
     """
     return {
         "results": str(results),
@@ -53,7 +55,7 @@ def tally_json(
         },
         "histogram": _histogram(histogram(tally.reward_counts or {}, BARS)),
         "groups": None,
-        **_rest(tally, settings, __version__),
+        **_rest(tally, settings, __version__, metrics_core),
     }
 
 
@@ -93,7 +95,12 @@ def numbers_json(numbers: Numbers, provenance: Provenance) -> dict[str, Any]:
         },
         "saved_tokens": numbers.digest.saved_tokens,
         "seconds": numbers.digest.seconds,
-        **_rest(tally, provenance.meta.get("settings", {}), provenance.engine),
+        **_rest(
+            tally,
+            provenance.meta.get("settings", {}),
+            provenance.engine,
+            provenance.metrics_core,
+        ),
     }
 
 
@@ -107,7 +114,9 @@ def _counts(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _rest(tally: Tally, settings: Mapping[str, Any], version: str) -> dict[str, Any]:
+def _rest(
+    tally: Tally, settings: Mapping[str, Any], version: str, metrics_core: str | None
+) -> dict[str, Any]:
     flags = {
         flag: dict(zip(("rows", "first", "details"), (count, *tally.examples[flag]), strict=True))
         for flag, count in tally.flags.items()
@@ -117,6 +126,7 @@ def _rest(tally: Tally, settings: Mapping[str, Any], version: str) -> dict[str, 
         "flags": flags,
         "settings": dict(settings),
         "engine": version,
+        "metrics_core": metrics_core,
     }
 
 

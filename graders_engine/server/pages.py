@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from graders_engine.metrics import core
 from graders_engine.server.exchange import HTML, Exchange
 from graders_engine.server.openapi import docs_page, document
 from graders_engine.server.routes import UNKNOWN, Route
@@ -38,8 +39,10 @@ def page_routes(
     def openapi() -> bytes:
         return document(described, schemas)
 
+    healthy = f"ok\nmetrics: {core.ACTIVE}\n".encode()
+
     async def health(exchange: Exchange) -> None:
-        await exchange.respond(200, b"ok\n", media_type=b"text/plain; charset=utf-8")
+        await exchange.respond(200, healthy, media_type=b"text/plain; charset=utf-8")
 
     async def show_metrics(exchange: Exchange) -> None:
         for refresh in metrics.refreshed:

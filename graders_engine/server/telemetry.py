@@ -21,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from graders_engine.metrics import core
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.models.retry import Retry
 from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
@@ -149,9 +150,9 @@ class ServerMetrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
 
-        Info("graders_engine", "The engine's version.", registry=registry).info(
-            {"version": __version__}
-        )
+        Info(
+            "graders_engine", "The engine's version, and its text metrics.", registry=registry
+        ).info({"version": __version__, "metrics": core.ACTIVE})
         self.add_gauge(
             "graders_http_requests_in_progress",
             "HTTP requests in progress.",

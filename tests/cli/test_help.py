@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from graders_engine.cli import main as cli
 from graders_engine.cli.parsing.groups import OTHER, group_of
+from graders_engine.metrics import core
 from graders_engine.report.width import columns_of
+from graders_engine.version import __version__
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -108,6 +110,22 @@ def test_what_is_misspelt_gets_a_suggestion(arguments: list[str], sentence: str)
     ended = CliRunner().invoke(cli.graders, arguments)
     assert ended.exit_code == 2
     assert sentence in ended.stderr.replace("Did you mean --sandbox?", "Did you mean '--sandbox'?")
+
+
+def test_the_version_is_printed_with_the_text_metrics_in_use_and_why_they_are_pure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(core, "ACTIVE", "compiled")
+    monkeypatch.setattr(core, "REASON", None)
+    ended = CliRunner().invoke(cli.graders, ["--version"])
+    assert (ended.exit_code, ended.stdout) == (
+        0,
+        f"graders-engine {__version__} (metrics: compiled)\n",
+    )
+    monkeypatch.setattr(core, "ACTIVE", "pure")
+    monkeypatch.setattr(core, "REASON", "GRADERS_PURE is set")
+    ended = CliRunner().invoke(cli.graders, ["--version"])
+    assert ended.stdout.endswith(" (metrics: pure; GRADERS_PURE is set)\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

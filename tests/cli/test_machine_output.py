@@ -83,7 +83,7 @@ def test_mistakes_are_json_too(grader: str, path: str | None, message: str, fold
 SCORED = [
     "results", "complete", "rows", "scored", "invalid", "failed", "blames", "mean", "scored_mean",
     "hosted_mean", "pass_rate", "sub_rewards", "histogram", "groups", "clamped", "left_out", "flags",
-    "settings", "engine",
+    "settings", "engine", "metrics_core",
 ]  # fmt: skip
 REPORTED = ["quantiles", "correlations", "judges", "saved_tokens", "seconds"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine.metrics import core
 from tests.server.serving import (
     BATCH,
     CHECK,
@@ -321,7 +322,7 @@ def test_the_metrics_count_requests_rows_rewards_flags_and_calls(tmp_path: Path)
 
 
 def test_the_pages_are_there_and_ask_nobody_else(server: Server) -> None:
-    assert server.ask("GET", "/healthz").body == b"ok\n"
+    assert server.ask("GET", "/healthz").body == f"ok\nmetrics: {core.ACTIVE}\n".encode()
     docs = server.ask("GET", "/docs")
     assert docs.headers["content-type"].startswith("text/html")
     assert b"https://" not in docs.body

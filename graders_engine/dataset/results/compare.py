@@ -15,7 +15,7 @@ from graders_engine.dataset.results.allowed import Allowed, allowed_rewards
 from graders_engine.dataset.results.changes import Change, changes
 from graders_engine.dataset.results.columns import STANDINGS, STATUSES, RunColumns
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.dataset.results.meta import is_complete
+from graders_engine.dataset.results.meta import METRICS_CORE, is_complete
 from graders_engine.dataset.results.pairing import Pairing, pair_rows
 from graders_engine.dataset.results.same_data import Sources
 from graders_engine.graders.static_range import Interval
@@ -41,6 +41,8 @@ class RunFacts:
         scored_mean: over the scored rows alone; None without any.
         hosted_mean: over all but the failed rows, as the hosted service would print it; None without any.
         complete: whether all rows of the data set have a result; None if that is not recorded.
+        metrics_core: which core computed the text metrics, `compiled` or `pure`, whose values are equal; None
+            if that is not recorded.
     """
 
     name: str
@@ -51,6 +53,7 @@ class RunFacts:
     scored_mean: Estimate | None
     hosted_mean: Estimate | None
     complete: bool | None = None
+    metrics_core: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +282,7 @@ def _facts(run: RunColumns, allowed: Interval | None) -> RunFacts:
         _mean(run.rewards, run.groups, allowed),
         _mean(run.hosted, run.groups, allowed),
         is_complete(run.meta),
+        run.meta.get(METRICS_CORE),
     )
 
 

@@ -19,9 +19,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from graders_engine.dataset.results.companions import SUBJECT, index_path, lock_path
 from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
-from graders_engine.dataset.results.meta import COMPLETE, check_meta, meta_path, write_meta
+from graders_engine.dataset.results.meta import (
+    COMPLETE,
+    METRICS_CORE,
+    check_meta,
+    meta_path,
+    record_core,
+    write_meta,
+)
 from graders_engine.errors import DataSetError
 from graders_engine.files import require_regular, temporary_for
+from graders_engine.metrics import core
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -55,6 +63,7 @@ class ResultsFile:
         # After an interrupted write, append nothing more: the last line may be torn.
         self._torn = False
         self._begins_as: dict[str, Any] | None = None
+        self._continues = False
         self._written_at = self._synced_at = monotonic()
         self._temporary = temporary_for(path)
         require_regular(path, SUBJECT)
@@ -96,8 +105,9 @@ class ResultsFile:
         if size and not overwrite:
             check_meta(self.path, identity)
             self._cut_torn_line(size)
+            self._continues = True
             return
-        self._begins_as = {**identity, COMPLETE: False}
+        self._begins_as = {**identity, METRICS_CORE: core.ACTIVE, COMPLETE: False}
         if not size:
             self.begin()
 
@@ -184,6 +194,9 @@ class ResultsFile:
         try:
             if self._held:
                 self.begin()
+                if self._continues:
+                    record_core(self.path, core.ACTIVE)
+                    self._continues = False
                 held, self._held, self._held_bytes = self._held, [], 0
                 self._write_all(b"".join(held))
             self._written_at = monotonic()

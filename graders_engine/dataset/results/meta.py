@@ -28,6 +28,11 @@ REPORT = "report"
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
 JUDGED = "judged"
 """Key of how many rows have a number outside a judge's range, or were asked without a part of the request."""
+METRICS_CORE = "metrics_core"
+"""Key of which core computed the text metrics: `compiled` or `pure`, in their order if both did.
+
+Their values are equal, so that a run may begin with one and continue with the other.
+"""
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
 _UNDECIDED = "auto"
@@ -74,6 +79,7 @@ class _Meta(msgspec.Struct):
     settings: _Settings = msgspec.field(default_factory=_Settings)
     data_changed: str = ""
     report: _Report = msgspec.field(default_factory=_Report)
+    metrics_core: str | None = None
 
 
 def meta_path(lines: Path) -> Path:
@@ -164,6 +170,17 @@ def record(lines: Path, **facts: Any) -> None:
         write_meta(lines, {**meta, **facts})
 
 
+def record_core(lines: Path, active: str) -> None:
+    """Record that this core computes the results from here on, too; nothing where none is recorded.
+
+    Raises:
+        DataSetError: the file cannot be written.
+    """
+    recorded = _require_meta(lines).get(METRICS_CORE)
+    if recorded and active not in recorded.split(", "):
+        record(lines, metrics_core=f"{recorded}, {active}")
+
+
 def with_sandbox_used(settings: dict[str, Any], lines: Path) -> dict[str, Any]:
     """Settings with the sandbox that gave the results of a file, where this process has not used its own.
 
@@ -192,7 +209,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     """
     meta = _require_meta(lines)
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    for fact in (COMPLETE, FILES, REPORT, JUDGED):
+    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE):
         meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:
