@@ -1,10 +1,10 @@
 """The template: imports what the source names, compiles it, and forks one process per grade.
 
 It never runs a line of the source and never holds a row, nor what a row's grade said: the grade reads
-its row itself, and its answer passes through an `AnswerBuffer`. The next grades are forked while the
-present one runs, and wait until it is their turn, so that most of the cost of a process falls outside
-a call. They are forked a few at a time: after each fork the template copies every page that it writes
-to, and so it does that once for a few.
+its row itself, and its answer passes through an `AnswerBuffer`. Grades are forked before their rows
+come, a few at a time: after each fork the template copies every page that it writes to, and so it
+does that once for a few. Two templates serve in turn, the second forked from the first: one that has
+no grade left lets the other serve and forks its next ones meanwhile, so that no row waits for a fork.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import _socket
 import gc
 import os
 import select
+import struct
 import time
 from fcntl import F_DUPFD, fcntl
 
 from graders_engine.sandbox.inside import child, wire
 from graders_engine.sandbox.inside.answer_buffer import AnswerBuffer
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
-from graders_engine.sandbox.inside.plan import DISK, OUTPUT, SPARES, Plan, Task
+from graders_engine.sandbox.inside.plan import AHEAD, DISK, OUTPUT, Plan, Task
 from graders_engine.sandbox.inside.preload import prepare
 from graders_engine.sandbox.inside.scratch import ScratchSpace, TooMuchToClear
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+    Ends = tuple[_socket.socket, _socket.socket, tuple[int, int], tuple[int, int]]
 
 _ABOVE = child.ROWS + 1  # the first descriptor that a grade does not use
 # the interpreter specializes code that has run a few times; better here than in each fork
@@ -33,6 +36,7 @@ _REHEARSALS = 20
 _SO_PASSCRED = 16  # Linux, every architecture that has a table here
 _SIGKILL = 9
 _READY, _GO = b"R", b"G"
+_TURN = struct.Struct("<I")  # the number of the next row's grade
 _MAX_MESSAGE = 4096  # of our own code, before it runs a row
 _RUNS = -1  # not an exit status
 _EXIT_S = 0.2  # a process that has closed all its descriptors ends within this time
@@ -67,6 +71,9 @@ class GradeProcess:
 class TemplateProcess:
     """The loop that serves one program until the engine goes away."""
 
+    _twin: _socket.socket  # to the other template; a message hands it the turn
+    _twin_pid = 0  # of the second template, in the first
+
     def __init__(self, plan: Plan, confinement: Confinement, rows: int, control: int) -> None:
         self._plan = plan
         self._confinement = confinement
@@ -77,6 +84,20 @@ class TemplateProcess:
 
     def run(self) -> NoReturn:
         """Receive the task and prepare it, then grade row after row."""
+        report = self._get_ready()
+        if self._fork_twin():
+            grades = self._fork_ahead(1)
+            self._release(grades[-1])
+            wire.send(self._control, wire.frame(report))
+            self._serve(grades)
+        while True:
+            grades = self._fork_ahead(AHEAD)
+            self._wait_for_turn()
+            self._release(grades[-1])
+            self._serve(grades)
+
+    def _get_ready(self) -> dict[str, Any]:
+        """Receive the task and prepare it; the report on it for the engine."""
         task = Task(**wire.receive(self._control))
         confinement = self._confinement
         self._prepared, report = prepare(task, confinement)
@@ -87,53 +108,86 @@ class TemplateProcess:
         gc.collect()
         gc.freeze()  # every fork shares what is alive now: the collector must not write to it
         gc.disable()
-        grade = self._fork()
-        self._release(grade)
-        wire.send(self._control, wire.frame(report))
-        spares: list[GradeProcess] = []
-        while True:
-            if not spares:
-                spares = [self._fork() for _ in range(SPARES)]
-            spare = spares.pop()
-            self._answer_row(grade, spare, {spare.pid, *(s.pid for s in spares)})
-            grade = spare
+        return report
 
-    def _answer_row(self, grade: GradeProcess, following: GradeProcess, others: set[int]) -> None:
-        """Send what becomes of the row that `grade` has, after letting the following grade take one.
+    def _fork_twin(self) -> bool:
+        """Fork the second template; True in the first, which has the first turn."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._twin_pid = self._confinement.fork_template()
+        self._twin, other = (ours, theirs) if self._twin_pid else (theirs, ours)
+        other.close()
+        return self._twin_pid != 0
 
-        `others` are the grades that were forked ahead.
-        """
-        kind, detail = self._wait_for_grade(grade, others)
+    def _wait_for_turn(self) -> None:
+        """Wait until this template is to take the next row; ends with the engine and with the other one."""
+        poll = select.poll()
+        poll.register(self._twin.fileno(), select.POLLIN)
+        poll.register(
+            self._control, 0
+        )  # only that the engine is gone: what it asks for is read later
+        events = poll.poll()
+        turn = b"" if any(fd == self._control for fd, _ in events) else self._twin.recv(_TURN.size)
+        if not turn:
+            os._exit(0)  # the kernel ends the grades with this process
+        (self._sequence,) = _TURN.unpack(turn)
+
+    def _serve(self, grades: list[GradeProcess]) -> None:
+        """Take a turn: answer one row with each of the grades. The last of them has been released."""
+        while grades:
+            grade = grades.pop()
+            self._answer_row(grade, grades)
+
+    def _answer_row(self, grade: GradeProcess, waiting: list[GradeProcess]) -> None:
+        """Send what becomes of the row that `grade` has, after letting the following grade take one."""
+        kind, detail = self._wait_for_grade(grade, {each.pid for each in waiting})
         is_last = self._has_left_its_row()
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         try:
             left = self._scratch.reset()
             if left > self._plan.disk_bytes:  # written between two checks of the watchdog
                 kind, detail = wire.KILLED, DISK
-            self._release(following)
+            self._hand_on(waiting)
         except (TooMuchToClear, Unconfined, OSError):
             is_last = True
         self._answer.send(self._control, kind, detail, is_last=is_last)
         if is_last:
             os._exit(0)
 
-    def _fork(self) -> GradeProcess:
+    def _hand_on(self, waiting: list[GradeProcess]) -> None:
+        """Let the next grade take the next row: one of this template, or else one of the other."""
+        if waiting:
+            self._release(waiting[-1])
+        else:
+            self._twin.send(_TURN.pack(self._sequence))
+
+    def _fork_ahead(self, count: int) -> list[GradeProcess]:
+        """Fork that many grades; each waits to be released."""
+        ends = [self._open_ends() for _ in range(count)]
+        pids = [0] * count
+        for k in range(count):  # little between two forks: what is written to then is copied
+            pids[k] = self._confinement.fork()
+            if not pids[k]:
+                self._become_grade(ends[k])
+        return [self._keep_ours(pid, each) for pid, each in zip(pids, ends, strict=True)]
+
+    def _open_ends(self) -> Ends:
+        """The channel of one grade and its two streams, both ends of each."""
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         ours.setsockopt(_socket.SOL_SOCKET, _SO_PASSCRED, 1)
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        pid = self._confinement.fork()
-        if pid == 0:
-            self._become_grade(theirs.fileno(), out_end, err_end)
+        return ours, theirs, os.pipe(), os.pipe()
+
+    def _keep_ours(self, pid: int, ends: Ends) -> GradeProcess:
+        ours, theirs, (out, out_end), (err, err_end) = ends
         theirs.close()
         os.close(out_end)
         os.close(err_end)
         return GradeProcess(pid, ours, (out, err))
 
-    def _become_grade(self, report: int, out: int, err: int) -> NoReturn:
+    def _become_grade(self, ends: Ends) -> NoReturn:
         try:
+            _, theirs, (_, out), (_, err) = ends
             # first to numbers that the next lines do not overwrite; no fixed ones, which a limit may forbid
-            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, report))
+            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, theirs.fileno()))
             os.dup2(out, 1)
             os.dup2(err, 2)
             os.dup2(rows, child.ROWS, inheritable=False)
@@ -186,7 +240,7 @@ class TemplateProcess:
             os.kill(grade.pid, _SIGKILL)
             os.waitpid(grade.pid, 0)  # in its own namespace it returns when all it started is gone
         if not self._confinement.has_pid_namespace:
-            self._confinement.kill_strays(others | {self._scratch.cleaner_pid})
+            self._confinement.kill_strays(others | {self._twin_pid, self._scratch.cleaner_pid})
         self._read_rest(grade, poll)
         grade.close()
         return kind, detail
