@@ -19,8 +19,7 @@ PROCESSES = ord("P")
 MAX_FILES = 20_000  # in the scratch folder, folders included
 OPEN_FILES = 256  # descriptors of one process
 TEMPLATES = 2  # of a worker; they serve in turn
-AHEAD = 4  # grades that a template forks at a time, and rows that it takes in a turn
-SPARES = TEMPLATES * AHEAD - 1  # grades that wait, at most, while one runs
+SPARES = TEMPLATES - 1  # grades that wait while one runs; each template forks one ahead
 GRADER_ID = 1000  # user and group of a grade, as it sees itself in the strong tier
 
 

@@ -1,10 +1,9 @@
 """The template: imports what the source names, compiles it, and forks one process per grade.
 
 It never runs a line of the source and never holds a row, nor what a row's grade said: the grade reads
-its row itself, and its answer passes through an `AnswerBuffer`. Grades are forked before their rows
-come, a few at a time: after each fork the template copies every page that it writes to, and so it
-does that once for a few. Two templates serve in turn, the second forked from the first: one that has
-no grade left lets the other serve and forks its next ones meanwhile, so that no row waits for a fork.
+its row itself, and its answer passes through an `AnswerBuffer`. Each grade is forked before its row
+comes, and a worker has two templates, the second forked from the first, which take rows in turn: one
+forks its next grade while that of the other one runs, so that no row waits for a fork.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from fcntl import F_DUPFD, fcntl
 from graders_engine.sandbox.inside import child, wire
 from graders_engine.sandbox.inside.answer_buffer import AnswerBuffer
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
-from graders_engine.sandbox.inside.plan import AHEAD, DISK, OUTPUT, Plan, Task
+from graders_engine.sandbox.inside.plan import DISK, OUTPUT, Plan, Task
 from graders_engine.sandbox.inside.preload import prepare
 from graders_engine.sandbox.inside.scratch import ScratchSpace, TooMuchToClear
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-    Ends = tuple[_socket.socket, _socket.socket, tuple[int, int], tuple[int, int]]
 
 _ABOVE = child.ROWS + 1  # the first descriptor that a grade does not use
 # the interpreter specializes code that has run a few times; better here than in each fork
@@ -83,18 +80,21 @@ class TemplateProcess:
         self._answer = AnswerBuffer()
 
     def run(self) -> NoReturn:
-        """Receive the task and prepare it, then grade row after row."""
+        """Receive the task and prepare it, then grade every second row."""
         report = self._get_ready()
-        if self._fork_twin():
-            grades = self._fork_ahead(1)
-            self._release(grades[-1])
+        is_first = self._fork_twin()
+        grade = self._fork()
+        if is_first:
+            self._release(grade)
             wire.send(self._control, wire.frame(report))
-            self._serve(grades)
-        while True:
-            grades = self._fork_ahead(AHEAD)
+        else:
             self._wait_for_turn()
-            self._release(grades[-1])
-            self._serve(grades)
+            self._release(grade)
+        while True:
+            self._answer_row(grade)
+            grade = self._fork()
+            self._wait_for_turn()
+            self._release(grade)
 
     def _get_ready(self) -> dict[str, Any]:
         """Receive the task and prepare it; the report on it for the engine."""
@@ -131,63 +131,40 @@ class TemplateProcess:
             os._exit(0)  # the kernel ends the grades with this process
         (self._sequence,) = _TURN.unpack(turn)
 
-    def _serve(self, grades: list[GradeProcess]) -> None:
-        """Take a turn: answer one row with each of the grades. The last of them has been released."""
-        while grades:
-            grade = grades.pop()
-            self._answer_row(grade, grades)
-
-    def _answer_row(self, grade: GradeProcess, waiting: list[GradeProcess]) -> None:
-        """Send what becomes of the row that `grade` has, after letting the following grade take one."""
-        kind, detail = self._wait_for_grade(grade, {each.pid for each in waiting})
+    def _answer_row(self, grade: GradeProcess) -> None:
+        """Send what becomes of the row that `grade` has, after handing the turn to the other template."""
+        kind, detail = self._wait_for_grade(grade, set())
         is_last = self._has_left_its_row()
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         try:
             left = self._scratch.reset()
             if left > self._plan.disk_bytes:  # written between two checks of the watchdog
                 kind, detail = wire.KILLED, DISK
-            self._hand_on(waiting)
-        except (TooMuchToClear, Unconfined, OSError):
+            if not is_last:
+                self._twin.send(_TURN.pack(self._sequence))
+        except (TooMuchToClear, OSError):
             is_last = True
         self._answer.send(self._control, kind, detail, is_last=is_last)
         if is_last:
             os._exit(0)
 
-    def _hand_on(self, waiting: list[GradeProcess]) -> None:
-        """Let the next grade take the next row: one of this template, or else one of the other."""
-        if waiting:
-            self._release(waiting[-1])
-        else:
-            self._twin.send(_TURN.pack(self._sequence))
-
-    def _fork_ahead(self, count: int) -> list[GradeProcess]:
-        """Fork that many grades; each waits to be released."""
-        ends = [self._open_ends() for _ in range(count)]
-        pids = [0] * count
-        for k in range(count):  # little between two forks: what is written to then is copied
-            pids[k] = self._confinement.fork()
-            if not pids[k]:
-                self._become_grade(ends[k])
-        return [self._keep_ours(pid, each) for pid, each in zip(pids, ends, strict=True)]
-
-    def _open_ends(self) -> Ends:
-        """The channel of one grade and its two streams, both ends of each."""
+    def _fork(self) -> GradeProcess:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         ours.setsockopt(_socket.SOL_SOCKET, _SO_PASSCRED, 1)
-        return ours, theirs, os.pipe(), os.pipe()
-
-    def _keep_ours(self, pid: int, ends: Ends) -> GradeProcess:
-        ours, theirs, (out, out_end), (err, err_end) = ends
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        pid = self._confinement.fork()
+        if pid == 0:
+            self._become_grade(theirs.fileno(), out_end, err_end)
         theirs.close()
         os.close(out_end)
         os.close(err_end)
         return GradeProcess(pid, ours, (out, err))
 
-    def _become_grade(self, ends: Ends) -> NoReturn:
+    def _become_grade(self, report: int, out: int, err: int) -> NoReturn:
         try:
-            _, theirs, (_, out), (_, err) = ends
             # first to numbers that the next lines do not overwrite; no fixed ones, which a limit may forbid
-            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, theirs.fileno()))
+            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, report))
             os.dup2(out, 1)
             os.dup2(err, 2)
             os.dup2(rows, child.ROWS, inheritable=False)
@@ -201,6 +178,10 @@ class TemplateProcess:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not run unconfined
             os.write(child.REPORT, repr(error).encode())
             os._exit(1)
+        self._main()
+
+    def _main(self) -> NoReturn:
+        """What a forked grade runs when it may."""
         child.main(self._prepared)
 
     def _release(self, grade: GradeProcess) -> None:
