@@ -78,23 +78,23 @@ class TemplateProcess:
         self._control = control
         self._sequence = 0
         self._answer = AnswerBuffer()
+        self._has_handed_on = False  # whether the other template has the turn already
+        self._unread, self._turn = select.poll(), select.poll()
 
     def run(self) -> NoReturn:
         """Receive the task and prepare it, then grade every second row."""
         report = self._get_ready()
-        is_first = self._fork_twin()
-        grade = self._fork()
-        if is_first:
+        if self._fork_twin():
+            grade = self._fork()
             self._release(grade)
             wire.send(self._control, wire.frame(report))
-        else:
-            self._wait_for_turn()
-            self._release(grade)
-        while True:
             self._answer_row(grade)
+        while True:
             grade = self._fork()
+            self._wait_until_ready(grade)
             self._wait_for_turn()
-            self._release(grade)
+            grade.report.send(_GO)
+            self._answer_row(grade)
 
     def _get_ready(self) -> dict[str, Any]:
         """Receive the task and prepare it; the report on it for the engine."""
@@ -116,37 +116,42 @@ class TemplateProcess:
         self._twin_pid = self._confinement.fork_template()
         self._twin, other = (ours, theirs) if self._twin_pid else (theirs, ours)
         other.close()
+        self._unread.register(self._rows, select.POLLIN)
+        self._turn.register(self._twin.fileno(), select.POLLIN)
+        self._turn.register(self._control, 0)  # only that the engine is gone
         return self._twin_pid != 0
 
     def _wait_for_turn(self) -> None:
         """Wait until this template is to take the next row; ends with the engine and with the other one."""
-        poll = select.poll()
-        poll.register(self._twin.fileno(), select.POLLIN)
-        poll.register(
-            self._control, 0
-        )  # only that the engine is gone: what it asks for is read later
-        events = poll.poll()
-        turn = b"" if any(fd == self._control for fd, _ in events) else self._twin.recv(_TURN.size)
+        is_engine_gone = any(descriptor == self._control for descriptor, _ in self._turn.poll())
+        turn = b"" if is_engine_gone else self._twin.recv(_TURN.size)
         if not turn:
-            os._exit(0)  # the kernel ends the grades with this process
+            os._exit(0)  # the kernel ends the grade with this process
         (self._sequence,) = _TURN.unpack(turn)
 
     def _answer_row(self, grade: GradeProcess) -> None:
-        """Send what becomes of the row that `grade` has, after handing the turn to the other template."""
-        kind, detail = self._wait_for_grade(grade, set())
-        is_last = self._has_left_its_row()
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        """Send what becomes of the row that `grade` has, and hand the turn to the other template."""
+        kind, detail = self._wait_for_grade(grade)
         try:
             left = self._scratch.reset()
             if left > self._plan.disk_bytes:  # written between two checks of the watchdog
                 kind, detail = wire.KILLED, DISK
-            if not is_last:
-                self._twin.send(_TURN.pack(self._sequence))
+            is_last = not (self._has_handed_on or self._hand_on())
         except (TooMuchToClear, OSError):
             is_last = True
         self._answer.send(self._control, kind, detail, is_last=is_last)
         if is_last:
             os._exit(0)
+
+    def _hand_on(self) -> bool:
+        """Hand the turn to the other template, unless this grade has left its row or the other is gone."""
+        if self._unread.poll(0):  # the following grade would take the rest for its own row
+            return False
+        try:
+            self._twin.send(_TURN.pack((self._sequence + 1) & 0xFFFFFFFF))
+        except OSError:
+            return False
+        return True
 
     def _fork(self) -> GradeProcess:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
@@ -185,7 +190,12 @@ class TemplateProcess:
         child.main(self._prepared)
 
     def _release(self, grade: GradeProcess) -> None:
-        """Let a waiting grade take the next row; until then it has run only our own code.
+        """Let a waiting grade take the next row; until then it has run only our own code."""
+        self._wait_until_ready(grade)
+        grade.report.send(_GO)
+
+    def _wait_until_ready(self, grade: GradeProcess) -> None:
+        """Wait until a grade is confined.
 
         The engine stops processes for moments; where it was killed in one, the grade would never be ready.
         """
@@ -199,9 +209,8 @@ class TemplateProcess:
         message = grade.report.recv(_MAX_MESSAGE)
         if message != _READY:
             raise Unconfined(f"a grade could not be confined: {message.decode('utf-8', 'replace')}")
-        grade.report.send(_GO)
 
-    def _wait_for_grade(self, grade: GradeProcess, others: set[int]) -> tuple[int, int]:
+    def _wait_for_grade(self, grade: GradeProcess) -> tuple[int, int]:
         """Wait until the grade has reported, ended or been killed, and remove all that is left of it.
 
         The kind of its answer, and the reason of a kill or the exit status.
@@ -215,13 +224,15 @@ class TemplateProcess:
                 kind, detail = self._on_event(grade, descriptor, poll)
                 if kind:
                     break
+        # The following grade wakes up while this one ends: it gets its row after the answer to this one.
+        self._has_handed_on = kind == wire.REPORTED and self._hand_on()
         if kind == wire.GONE:
             detail = _status_within(grade.pid, _EXIT_S)
         if kind != wire.GONE or detail == _RUNS:
             os.kill(grade.pid, _SIGKILL)
             os.waitpid(grade.pid, 0)  # in its own namespace it returns when all it started is gone
         if not self._confinement.has_pid_namespace:
-            self._confinement.kill_strays(others | {self._twin_pid, self._scratch.cleaner_pid})
+            self._confinement.kill_strays({self._twin_pid, self._scratch.cleaner_pid})
         self._read_rest(grade, poll)
         grade.close()
         return kind, detail
@@ -256,9 +267,3 @@ class TemplateProcess:
             for descriptor, event in poll.poll(0):
                 if descriptor in grade.streams and event & select.POLLIN:
                     readable = self._read_stream(grade, descriptor) > 0
-
-    def _has_left_its_row(self) -> bool:
-        """Whether the grade ended before it had read its row, which the next one would take for its own."""
-        poll = select.poll()
-        poll.register(self._rows, select.POLLIN)
-        return bool(poll.poll(0))
