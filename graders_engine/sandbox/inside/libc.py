@@ -45,7 +45,9 @@ if sys.platform == "linux":  # elsewhere this file is imported only to say that 
     _quick = ctypes.PyDLL(None)
     _quick.unshare.argtypes = [ctypes.c_int]
     _quick.setns.argtypes = [ctypes.c_int, ctypes.c_int]
+    _quick.prctl.argtypes = _libc.prctl.argtypes
     _quick_unshare, _quick_setns, _quick_capset = _quick.unshare, _quick.setns, _quick.capset
+    _quick_prctl = _quick.prctl
 
 _CAP_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
 _NO_CAPS = (ctypes.c_uint32 * 6)()
@@ -82,7 +84,8 @@ def setns(descriptor: int, flags: int) -> None:
 
 def prctl(option: int, value: int = 0, pointer: int = 0) -> None:
     """Set one attribute of this process."""
-    _check(_libc.prctl(option, value, pointer, 0, 0), f"prctl({option})")
+    if _quick_prctl(option, value, pointer, 0, 0) < 0:
+        _check(_libc.prctl(option, value, pointer, 0, 0), f"prctl({option})")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
