@@ -169,7 +169,8 @@ class TemplateProcess:
     def _become_grade(self, report: int, out: int, err: int) -> NoReturn:
         try:
             # first to numbers that the next lines do not overwrite; no fixed ones, which a limit may forbid
-            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, report))
+            rows = fcntl(self._rows, F_DUPFD, _ABOVE)
+            report = fcntl(report, F_DUPFD, _ABOVE)
             os.dup2(out, 1)
             os.dup2(err, 2)
             os.dup2(rows, child.ROWS, inheritable=False)
@@ -201,9 +202,7 @@ class TemplateProcess:
         """
         poll = select.poll()
         poll.register(grade.report.fileno(), select.POLLIN)
-        poll.register(
-            self._control, 0
-        )  # only that the engine is gone: what it asks for is read later
+        poll.register(self._control, 0)  # only that the engine is gone
         if all(descriptor == self._control for descriptor, _ in poll.poll()):
             os._exit(0)  # the kernel ends the grades with this process
         message = grade.report.recv(_MAX_MESSAGE)
