@@ -1,8 +1,8 @@
 """The sandbox compared with its floor, with a subprocess per grade and with no isolation at all.
 
 The floor is what a process costs on this machine: `fork`, `_exit`, `waitpid` in a bare interpreter
-with the same flags and imports. Floor and grades are measured in turns, so that other load on the
-machine affects both.
+with the same flags and imports. Floor and grades are measured in turns, and each turn's grades are
+divided by that turn's floor, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ from graders_engine import Engine
 from graders_engine.sandbox.base import Program, SandboxUnavailable
 from graders_engine.sandbox.pool import Pool
 
-TURNS = 5
-CALLS = 200
+TURNS = 15
+CALLS = 100
 THROUGHPUT_CALLS = 3000
 CORES = 2
 SIMPLE = """
@@ -89,37 +89,65 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds: of warm grades one by one, of the floor, and of the first grade."""
+class Turn:
+    """Milliseconds: the floor, and warm grades one by one, sorted."""
 
-    median: float
-    mean: float
-    late: float
     floor: float
+    grades: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.grades)
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.grades)
+
+    @property
+    def late(self) -> float:
+        return self.grades[int(len(self.grades) * 0.95)]
+
+
+#: what is made of the grades of a turn, and how many times the floor it may be in the strongest tier
+STATISTICS: tuple[tuple[str, Callable[[Turn], float], float], ...] = (
+    ("median", lambda turn: turn.median, 2.0),
+    ("mean", lambda turn: turn.mean, 2.4),
+    ("p95", lambda turn: turn.late, 5.0),
+)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of the first grade, and what was measured in each turn after it."""
+
     cold: float
+    turns: list[Turn]
+
+    def median_of(self, value: Callable[[Turn], float]) -> float:
+        return statistics.median(map(value, self.turns))
+
+    def over_floor(self, value: Callable[[Turn], float]) -> float:
+        return statistics.median(value(turn) / turn.floor for turn in self.turns)
 
 
 async def latency(tier: str, source: str, imports: str) -> Latency:
-    pool, floor = Pool(tier, concurrency=1), Floor(imports)
-    floors, took = [], []
-    try:
+    pool, floor, turns = Pool(tier, concurrency=1), Floor(imports), []
+
+    async def one() -> float:
         began = time.perf_counter()
-        await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
-        cold = 1000 * (time.perf_counter() - began)
+        result = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
+        assert result.reward == 1.0, result
+        return 1000 * (time.perf_counter() - began)
+
+    try:
+        cold = await one()
         for _ in range(TURNS):
-            floors.append(floor.median_ms(CALLS))
-            for _ in range(CALLS):
-                began = time.perf_counter()
-                result = await pool.grade(Program(source), SAMPLE_JSON, ITEM_JSON)
-                took.append(1000 * (time.perf_counter() - began))
-                assert result.reward == 1.0, result
+            floor_ms = floor.median_ms(CALLS)
+            turns.append(Turn(floor_ms, sorted([await one() for _ in range(CALLS)])))
     finally:
         await pool.close()
         floor.close()
-    took.sort()
-    late = took[int(len(took) * 0.95)]
-    floor_ms = statistics.median(floors)
-    return Latency(statistics.median(took), statistics.mean(took), late, floor_ms, cold)
+    return Latency(cold, turns)
 
 
 def throughput(tier: str, source: str, calls: int) -> float:
@@ -172,7 +200,8 @@ def pool_throughput(source: str, calls: int, tasks_per_child: int | None) -> flo
 def measurements() -> Iterator[Measurement]:
     for tier, strongest in (("namespaces", True), ("landlock", False)):
         try:
-            yield from tier_figures(tier, strongest)
+            yield from latency_figures(tier, strongest)
+            yield from throughput_figures(tier, strongest)
         except SandboxUnavailable:
             continue
     for what, each in (("kept processes", None), ("a process per grade", 1)):
@@ -180,25 +209,22 @@ def measurements() -> Iterator[Measurement]:
         yield Measurement(f"no isolation, process pool, {what}, simple", rate, "grades/s")
 
 
-def tier_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
-    for name, source, imports, at_most in (
-        ("simple", SIMPLE, "", 2.5),
-        ("numpy", NUMPY, "import numpy", 4.0),
-    ):
+def latency_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
+    for name, source, imports in (("simple", SIMPLE, ""), ("numpy", NUMPY, "import numpy")):
         found = asyncio.run(latency(tier, source, imports))
-        yield Measurement(f"{tier}, {name}: floor", found.floor, "ms")
-        yield Measurement(f"{tier}, {name}: one grade, warm, median", found.median, "ms")
-        yield Measurement(f"{tier}, {name}: one grade, warm, mean", found.mean, "ms")
-        yield Measurement(f"{tier}, {name}: one grade, warm, p95", found.late, "ms")
-        bar = at_most if strongest else None
-        yield Measurement(
-            f"{tier}, {name}: median over floor", found.median / found.floor, "x", bar=bar
-        )
-        yield Measurement(f"{tier}, {name}: mean over floor", found.mean / found.floor, "x")
+        yield Measurement(f"{tier}, {name}: floor", found.median_of(lambda t: t.floor), "ms")
+        for what, value, bar in STATISTICS:
+            in_ms = found.median_of(value)
+            yield Measurement(f"{tier}, {name}: one grade, warm, {what}", in_ms, "ms")
+            ratio, at_most = found.over_floor(value), bar if strongest else None
+            yield Measurement(f"{tier}, {name}: {what} over floor", ratio, "x", bar=at_most)
         is_bare = strongest and name == "simple"
         yield Measurement(
             f"{tier}, {name}: first grade, cold", found.cold, "ms", bar=150 if is_bare else None
         )
+
+
+def throughput_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
     for name, source, at_least in (("simple", SIMPLE, 1100), ("numpy", NUMPY, 600)):
         rate = throughput(tier, source, THROUGHPUT_CALLS)
         bar = at_least if strongest else None

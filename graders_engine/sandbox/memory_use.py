@@ -11,11 +11,11 @@ import mmap
 import time
 from pathlib import Path
 
-from graders_engine.sandbox.inside.plan import MAX_FILES, NAMESPACES, OPEN_FILES, SPARES
+from graders_engine.sandbox.inside.plan import MAX_FILES, NAMESPACES, OPEN_FILES, SPARES, TEMPLATES
 
 _PAGE = mmap.PAGESIZE
 _MAPPING = 300  # bytes of the kernel for one mapping, its name included
-_OUR_SOCKETS = 2 * (SPARES + 2)  # of the template and the waiting grades
+_OUR_SOCKETS = 2 * (SPARES + 1 + TEMPLATES)  # of the templates and the waiting grades
 _CHUNK = 1 << 20
 _EXACT_S = 0.2  # of processor time: the watchdog keeps the time of all grades meanwhile
 _COUNTED = (b"VmRSS", b"VmSwap", b"VmPTE", b"HugetlbPages")

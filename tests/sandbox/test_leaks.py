@@ -19,7 +19,7 @@ import pytest
 
 from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxUnavailable
-from graders_engine.sandbox.inside.plan import SPARES
+from graders_engine.sandbox.inside.plan import SPARES, TEMPLATES
 from graders_engine.sandbox.pool import Pool
 from graders_engine.sandbox.scratch_dirs import ScratchDirs
 
@@ -119,9 +119,10 @@ def test_nothing_is_left_after_many_calls(
         try:
             await asyncio.gather(crew(), crew())
             late = resident()
-            # launcher, template, cleaner, the grade that waits and those behind it, and no more: the
-            # last grades may still be ending
-            while len(below(os.getpid()) - processes) > (4 + SPARES) * len(pool.workers):
+            # launcher, templates and their cleaners, the grade that waits and those behind it, and no
+            # more: the last grades may still be ending
+            most = 1 + 2 * TEMPLATES + 1 + SPARES
+            while len(below(os.getpid()) - processes) > most * len(pool.workers):
                 await asyncio.sleep(0.01)
         except SandboxUnavailable as error:
             pytest.skip(str(error))

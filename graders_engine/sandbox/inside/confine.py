@@ -118,6 +118,17 @@ class Confinement:
             landlock.restrict(plan.readable, self.places, DEVICES)
             self._filter = seccomp.Filter(seccomp.GRADE_ALONE)
 
+    def fork_template(self) -> int:
+        """Fork another template, which ends with this one."""
+        pid = os.fork()
+        if not pid and sys.platform == "linux":
+            libc.prctl(libc.PR_SET_PDEATHSIG, _SIGKILL)
+            if self._self is not None:
+                self._self = os.pidfd_open(os.getpid())
+            if self._plan.tier == NONE:
+                libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+        return pid
+
     def fork(self) -> int:
         """Fork one grade; in the strong tier as process 1 of a new pid namespace."""
         if self._self is None:

@@ -40,7 +40,14 @@ if sys.platform == "linux":  # elsewhere this file is imported only to say that 
     _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
     _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
     _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
-    _capset = _libc.capset  # looked up once: otherwise each fork would look it up again
+    # For the calls of every fork: looked up once, and without errno and the interpreter's lock, whose
+    # pages each fork would copy.
+    _quick = ctypes.PyDLL(None)
+    _quick.unshare.argtypes = [ctypes.c_int]
+    _quick.setns.argtypes = [ctypes.c_int, ctypes.c_int]
+    _quick.prctl.argtypes = _libc.prctl.argtypes
+    _quick_unshare, _quick_setns, _quick_capset = _quick.unshare, _quick.setns, _quick.capset
+    _quick_prctl = _quick.prctl
 
 _CAP_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
 _NO_CAPS = (ctypes.c_uint32 * 6)()
@@ -65,17 +72,20 @@ def syscall(name: str, *args: object) -> int:
 
 def unshare(flags: int) -> None:
     """Move into new namespaces of the kinds that `flags` name."""
-    _check(_libc.unshare(flags), "unshare")
+    if _quick_unshare(flags) < 0:
+        _check(_libc.unshare(flags), "unshare")  # again, to learn why
 
 
 def setns(descriptor: int, flags: int) -> None:
     """Enter the namespace behind a pidfd."""
-    _check(_libc.setns(descriptor, flags), "setns")
+    if _quick_setns(descriptor, flags) < 0:
+        _check(_libc.setns(descriptor, flags), "setns")
 
 
 def prctl(option: int, value: int = 0, pointer: int = 0) -> None:
     """Set one attribute of this process."""
-    _check(_libc.prctl(option, value, pointer, 0, 0), f"prctl({option})")
+    if _quick_prctl(option, value, pointer, 0, 0) < 0:
+        _check(_libc.prctl(option, value, pointer, 0, 0), f"prctl({option})")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
@@ -123,4 +133,5 @@ def set_hostname(name: str) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability for good: under no_new_privs nothing can restore one."""
-    _check(_capset(_CAP_HEADER, _NO_CAPS), "capset")
+    if _quick_capset(_CAP_HEADER, _NO_CAPS) < 0:
+        _check(_libc.capset(_CAP_HEADER, _NO_CAPS), "capset")

@@ -12,7 +12,7 @@ import errno
 import os
 import resource
 
-from graders_engine.sandbox.inside.plan import OPEN_FILES, SPARES, Plan
+from graders_engine.sandbox.inside.plan import OPEN_FILES, SPARES, TEMPLATES, Plan
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _TIMERS = 4096  # and signals that wait: the kernel counts both for the user
 _NEEDED_FILES = 48
 _LOCKED_BYTES = 64 << 10
-_OURS = SPARES + 3  # the launcher, the template, its cleaner and the waiting grades count as well
+# the launcher, the templates, their cleaners and the waiting grades count as well
+_OURS = 1 + 2 * TEMPLATES + SPARES
 
 
 def allow_descriptors() -> None:

@@ -18,7 +18,8 @@ TIMEOUT, MEMORY, DISK, OUTPUT = ord("T"), ord("M"), ord("D"), ord("O")  # why a 
 PROCESSES = ord("P")
 MAX_FILES = 20_000  # in the scratch folder, folders included
 OPEN_FILES = 256  # descriptors of one process
-SPARES = 4  # grades that are forked ahead; more gain little and slow the slowest call
+TEMPLATES = 2  # of a worker; they serve in turn
+SPARES = TEMPLATES - 1  # grades that wait while one runs; each template forks one ahead
 GRADER_ID = 1000  # user and group of a grade, as it sees itself in the strong tier
 
 

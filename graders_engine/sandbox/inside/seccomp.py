@@ -280,26 +280,25 @@ def _runs(numbers: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+
 class Filter:
     """An assembled program, ready to be loaded into the calling process for good."""
 
     def __init__(self, policy: SyscallPolicy) -> None:
-        self._program = assemble(policy)
+        code = assemble(policy)
         marker = struct.pack("=I", _SELF)
         self._own_pid_at = [
-            at + 4
-            for at in range(0, len(self._program), 8)
-            if self._program[at + 4 : at + 8] == marker
+            at + 4 for at in range(0, len(code), 8) if code[at + 4 : at + 8] == marker
         ]
+        self._code = ctypes.create_string_buffer(code, len(code))
+        self._program = _Program(len(code) // 8, ctypes.addressof(self._code))
+        self._address = ctypes.addressof(self._program)
 
     def load(self, pid: int) -> None:
         """Load it; `pid` is the caller's own. no_new_privs must be set."""
-        code = ctypes.create_string_buffer(self._program, len(self._program))
         for at in self._own_pid_at:
-            struct.pack_into("=I", code, at, pid)
-
-        class Program(ctypes.Structure):
-            _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-
-        program = Program(len(self._program) // 8, ctypes.addressof(code))
-        libc.prctl(libc.PR_SET_SECCOMP, libc.SECCOMP_MODE_FILTER, ctypes.addressof(program))
+            struct.pack_into("=I", self._code, at, pid)
+        libc.prctl(libc.PR_SET_SECCOMP, libc.SECCOMP_MODE_FILTER, self._address)

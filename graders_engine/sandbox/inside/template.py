@@ -1,10 +1,9 @@
 """The template: imports what the source names, compiles it, and forks one process per grade.
 
 It never runs a line of the source and never holds a row, nor what a row's grade said: the grade reads
-its row itself, and its answer passes through an `AnswerBuffer`. The next grades are forked while the
-present one runs, and wait until it is their turn, so that most of the cost of a process falls outside
-a call. They are forked a few at a time: after each fork the template copies every page that it writes
-to, and so it does that once for a few.
+its row itself, and its answer passes through an `AnswerBuffer`. Each grade is forked before its row
+comes, and a worker has two templates, the second forked from the first, which take rows in turn: one
+forks its next grade while that of the other one runs, so that no row waits for a fork.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ import _socket
 import gc
 import os
 import select
+import struct
 import time
 from fcntl import F_DUPFD, fcntl
 
 from graders_engine.sandbox.inside import child, wire
 from graders_engine.sandbox.inside.answer_buffer import AnswerBuffer
 from graders_engine.sandbox.inside.confine import Confinement, Unconfined
-from graders_engine.sandbox.inside.plan import DISK, OUTPUT, SPARES, Plan, Task
+from graders_engine.sandbox.inside.plan import DISK, OUTPUT, Plan, Task
 from graders_engine.sandbox.inside.preload import prepare
 from graders_engine.sandbox.inside.scratch import ScratchSpace, TooMuchToClear
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 _ABOVE = child.ROWS + 1  # the first descriptor that a grade does not use
 # the interpreter specializes code that has run a few times; better here than in each fork
@@ -33,6 +33,7 @@ _REHEARSALS = 20
 _SO_PASSCRED = 16  # Linux, every architecture that has a table here
 _SIGKILL = 9
 _READY, _GO = b"R", b"G"
+_TURN = struct.Struct("<I")  # the number of the next row's grade
 _MAX_MESSAGE = 4096  # of our own code, before it runs a row
 _RUNS = -1  # not an exit status
 _EXIT_S = 0.2  # a process that has closed all its descriptors ends within this time
@@ -67,6 +68,9 @@ class GradeProcess:
 class TemplateProcess:
     """The loop that serves one program until the engine goes away."""
 
+    _twin: _socket.socket  # to the other template; a message hands it the turn
+    _twin_pid = 0  # of the second template, in the first
+
     def __init__(self, plan: Plan, confinement: Confinement, rows: int, control: int) -> None:
         self._plan = plan
         self._confinement = confinement
@@ -74,9 +78,26 @@ class TemplateProcess:
         self._control = control
         self._sequence = 0
         self._answer = AnswerBuffer()
+        self._has_handed_on = False  # whether the other template has the turn already
+        self._unread, self._turn = select.poll(), select.poll()
 
     def run(self) -> NoReturn:
-        """Receive the task and prepare it, then grade row after row."""
+        """Receive the task and prepare it, then grade every second row."""
+        report = self._get_ready()
+        if self._fork_twin():
+            grade = self._fork()
+            self._release(grade)
+            wire.send(self._control, wire.frame(report))
+            self._answer_row(grade)
+        while True:
+            grade = self._fork()
+            self._wait_until_ready(grade)
+            self._wait_for_turn()
+            grade.report.send(_GO)
+            self._answer_row(grade)
+
+    def _get_ready(self) -> dict[str, Any]:
+        """Receive the task and prepare it; the report on it for the engine."""
         task = Task(**wire.receive(self._control))
         confinement = self._confinement
         self._prepared, report = prepare(task, confinement)
@@ -87,35 +108,50 @@ class TemplateProcess:
         gc.collect()
         gc.freeze()  # every fork shares what is alive now: the collector must not write to it
         gc.disable()
-        grade = self._fork()
-        self._release(grade)
-        wire.send(self._control, wire.frame(report))
-        spares: list[GradeProcess] = []
-        while True:
-            if not spares:
-                spares = [self._fork() for _ in range(SPARES)]
-            spare = spares.pop()
-            self._answer_row(grade, spare, {spare.pid, *(s.pid for s in spares)})
-            grade = spare
+        return report
 
-    def _answer_row(self, grade: GradeProcess, following: GradeProcess, others: set[int]) -> None:
-        """Send what becomes of the row that `grade` has, after letting the following grade take one.
+    def _fork_twin(self) -> bool:
+        """Fork the second template; True in the first, which has the first turn."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._twin_pid = self._confinement.fork_template()
+        self._twin, other = (ours, theirs) if self._twin_pid else (theirs, ours)
+        other.close()
+        self._unread.register(self._rows, select.POLLIN)
+        self._turn.register(self._twin.fileno(), select.POLLIN)
+        self._turn.register(self._control, 0)  # only that the engine is gone
+        return self._twin_pid != 0
 
-        `others` are the grades that were forked ahead.
-        """
-        kind, detail = self._wait_for_grade(grade, others)
-        is_last = self._has_left_its_row()
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+    def _wait_for_turn(self) -> None:
+        """Wait until this template is to take the next row; ends with the engine and with the other one."""
+        is_engine_gone = any(descriptor == self._control for descriptor, _ in self._turn.poll())
+        turn = b"" if is_engine_gone else self._twin.recv(_TURN.size)
+        if not turn:
+            os._exit(0)  # the kernel ends the grade with this process
+        (self._sequence,) = _TURN.unpack(turn)
+
+    def _answer_row(self, grade: GradeProcess) -> None:
+        """Send what becomes of the row that `grade` has, and hand the turn to the other template."""
+        kind, detail = self._wait_for_grade(grade)
         try:
             left = self._scratch.reset()
             if left > self._plan.disk_bytes:  # written between two checks of the watchdog
                 kind, detail = wire.KILLED, DISK
-            self._release(following)
-        except (TooMuchToClear, Unconfined, OSError):
+            is_last = not (self._has_handed_on or self._hand_on())
+        except (TooMuchToClear, OSError):
             is_last = True
         self._answer.send(self._control, kind, detail, is_last=is_last)
         if is_last:
             os._exit(0)
+
+    def _hand_on(self) -> bool:
+        """Hand the turn to the other template, unless this grade has left its row or the other is gone."""
+        if self._unread.poll(0):  # the following grade would take the rest for its own row
+            return False
+        try:
+            self._twin.send(_TURN.pack((self._sequence + 1) & 0xFFFFFFFF))
+        except OSError:
+            return False
+        return True
 
     def _fork(self) -> GradeProcess:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
@@ -133,7 +169,8 @@ class TemplateProcess:
     def _become_grade(self, report: int, out: int, err: int) -> NoReturn:
         try:
             # first to numbers that the next lines do not overwrite; no fixed ones, which a limit may forbid
-            rows, report = (fcntl(each, F_DUPFD, _ABOVE) for each in (self._rows, report))
+            rows = fcntl(self._rows, F_DUPFD, _ABOVE)
+            report = fcntl(report, F_DUPFD, _ABOVE)
             os.dup2(out, 1)
             os.dup2(err, 2)
             os.dup2(rows, child.ROWS, inheritable=False)
@@ -147,26 +184,32 @@ class TemplateProcess:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not run unconfined
             os.write(child.REPORT, repr(error).encode())
             os._exit(1)
+        self._main()
+
+    def _main(self) -> NoReturn:
+        """What a forked grade runs when it may."""
         child.main(self._prepared)
 
     def _release(self, grade: GradeProcess) -> None:
-        """Let a waiting grade take the next row; until then it has run only our own code.
+        """Let a waiting grade take the next row; until then it has run only our own code."""
+        self._wait_until_ready(grade)
+        grade.report.send(_GO)
+
+    def _wait_until_ready(self, grade: GradeProcess) -> None:
+        """Wait until a grade is confined.
 
         The engine stops processes for moments; where it was killed in one, the grade would never be ready.
         """
         poll = select.poll()
         poll.register(grade.report.fileno(), select.POLLIN)
-        poll.register(
-            self._control, 0
-        )  # only that the engine is gone: what it asks for is read later
+        poll.register(self._control, 0)  # only that the engine is gone
         if all(descriptor == self._control for descriptor, _ in poll.poll()):
             os._exit(0)  # the kernel ends the grades with this process
         message = grade.report.recv(_MAX_MESSAGE)
         if message != _READY:
             raise Unconfined(f"a grade could not be confined: {message.decode('utf-8', 'replace')}")
-        grade.report.send(_GO)
 
-    def _wait_for_grade(self, grade: GradeProcess, others: set[int]) -> tuple[int, int]:
+    def _wait_for_grade(self, grade: GradeProcess) -> tuple[int, int]:
         """Wait until the grade has reported, ended or been killed, and remove all that is left of it.
 
         The kind of its answer, and the reason of a kill or the exit status.
@@ -180,13 +223,15 @@ class TemplateProcess:
                 kind, detail = self._on_event(grade, descriptor, poll)
                 if kind:
                     break
+        # The following grade wakes up while this one ends: it gets its row after the answer to this one.
+        self._has_handed_on = kind == wire.REPORTED and self._hand_on()
         if kind == wire.GONE:
             detail = _status_within(grade.pid, _EXIT_S)
         if kind != wire.GONE or detail == _RUNS:
             os.kill(grade.pid, _SIGKILL)
             os.waitpid(grade.pid, 0)  # in its own namespace it returns when all it started is gone
         if not self._confinement.has_pid_namespace:
-            self._confinement.kill_strays(others | {self._scratch.cleaner_pid})
+            self._confinement.kill_strays({self._twin_pid, self._scratch.cleaner_pid})
         self._read_rest(grade, poll)
         grade.close()
         return kind, detail
@@ -221,9 +266,3 @@ class TemplateProcess:
             for descriptor, event in poll.poll(0):
                 if descriptor in grade.streams and event & select.POLLIN:
                     readable = self._read_stream(grade, descriptor) > 0
-
-    def _has_left_its_row(self) -> bool:
-        """Whether the grade ended before it had read its row, which the next one would take for its own."""
-        poll = select.poll()
-        poll.register(self._rows, select.POLLIN)
-        return bool(poll.poll(0))
