@@ -11,7 +11,7 @@ import click
 
 from graders_engine.cli import failing
 from graders_engine.cli.parsing.command import Group, write_list
-from graders_engine.report.terminal.screen import color_wanted
+from graders_engine.report.terminal.columns import color_wanted
 from graders_engine.version import __version__
 
 if TYPE_CHECKING:
