@@ -60,6 +60,7 @@ class _Lazy(Group):
             return None
         with failing.delayed_interrupts():
             module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
+        failing.collect_again()
         command: click.Command = module.command
         return command
 
