@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graders_engine.compiled import CompiledGrader, ScopeOf
-from graders_engine.crew import Crew, Drain
 from graders_engine.engine import CLOSED_MESSAGE, AsyncEngine
 from graders_engine.errors import LifecycleError
-from graders_engine.loop_thread import POLL_S, LoopThread
-from graders_engine.models.policies import Price
+from graders_engine.late_loop import LateLoop
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.several import SplitRows
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
+from graders_engine.single import at_once, run_compiled
 
 if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
+    from queue import SimpleQueue
+
+    from graders_engine.crew import Crew
+    from graders_engine.models.policies import Price
     from graders_engine.preflight.options import Options
     from graders_engine.preflight.report import PreflightReport
 
 T = TypeVar("T")
+
+# asyncio and the thread are imported when a grader waits for something: most graders wait for nothing.
 
 
 def _placed(split: SplitRows, outcomes: Generator[RowOutcome, None, None]) -> Iterator[RowOutcome]:
@@ -60,10 +62,7 @@ class Engine:
     def __init__(self, **settings: Any) -> None:
         self._engine = AsyncEngine(**settings)
         self.settings = self._engine.settings
-        self._loop_thread: LoopThread | None = None
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        self._closed = False
+        self._late = LateLoop()
 
     @classmethod
     def from_settings(cls, settings: EngineSettings) -> Self:
@@ -71,7 +70,8 @@ class Engine:
         return cls(**keywords(settings))
 
     def __enter__(self) -> Self:
-        self._call(lambda: self._engine.__aenter__())
+        self._late.require_usable()
+        at_once(self._engine.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,15 +79,7 @@ class Engine:
 
     def close(self) -> None:
         """Release all resources; closing twice is allowed. In a forked process it does nothing."""
-        loop_thread = self._loop_thread
-        if loop_thread is None or self._closed or os.getpid() != self._process:
-            self._closed = True
-            return
-        try:
-            self._call(lambda: self._engine.close())
-        finally:
-            self._closed = True
-            loop_thread.stop()
+        self._late.end(self._engine.close, needed=self._engine.holds_something)
 
     def compile(self, grader: Any) -> CompiledGrader:
         """Parse and compile a grader, to pass it to the other methods in place of the JSON.
@@ -100,7 +92,7 @@ class Engine:
             InvalidGrader: with all mistakes.
             LifecycleError: the engine is closed.
         """
-        self._require_usable()
+        self._late.require_usable()
         return self._engine.compile(grader)
 
     def reward_settings(self, compiled: CompiledGrader) -> dict[str, Any]:
@@ -140,9 +132,14 @@ class Engine:
                 raise: the response has reward 0.0 and a flag.
             LifecycleError: the engine is closed.
         """
-        return self._call(
+        self._late.require_usable()
+        compiled = self._engine.compile(grader, check_sources=False)  # as `AsyncEngine.run`
+        compiled.require_runnable()
+        if not compiled.evaluator.waits:
+            return at_once(run_compiled(compiled, model_sample, item, sample, reference_answer))
+        return self._late.call(
             lambda: self._engine.run(
-                grader,
+                compiled,
                 model_sample=model_sample,
                 item=item,
                 sample=sample,
@@ -161,7 +158,8 @@ class Engine:
             InvalidGrader: with all mistakes.
             LifecycleError: the engine is closed.
         """
-        return self._call(lambda: self._engine.validate(grader))
+        self._late.require_usable()
+        return at_once(self._engine.validate(grader))
 
     def preflight(
         self,
@@ -200,7 +198,7 @@ class Engine:
             InvalidRequest: an option names what does not exist, or there is no grader.
             LifecycleError: the engine is closed.
         """
-        return self._call(
+        return self._late.call(
             lambda: self._engine.preflight(
                 grader, train=train, validation=validation, samples=samples, job=job, options=options, **more
             )
@@ -263,7 +261,9 @@ class Engine:
         )  # raises what is wrong at once
         if compiled.evaluator.waits:
             all_rows = list(rows)
-            return self._running().submit(self._graded(compiled, all_rows, sample_field))
+            return self._late.running().submit(self._graded(compiled, all_rows, sample_field))
+        from concurrent.futures import Future
+
         future: Future[list[RowOutcome]] = Future()
         future.set_running_or_notify_cancel()
         future.set_result(list(outcomes))
@@ -273,18 +273,24 @@ class Engine:
         self, compiled: CompiledGrader, rows: list[Any], sample_field: str | None
     ) -> list[RowOutcome]:
         """In the engine's loop: the outcomes of rows; it holds the engine, which lives as long as it."""
+        import asyncio
+
         try:
             outcomes = self._engine.score(compiled, rows, sample_field=sample_field)
             return [outcome async for outcome in outcomes]
         except asyncio.CancelledError:
-            if self._closed:
+            if self._late.closed:
                 raise LifecycleError(CLOSED_MESSAGE) from None
             raise
 
     def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
     ) -> Generator[RowOutcome, None, None]:
-        loop = self._running().loop
+        from queue import SimpleQueue
+
+        from graders_engine.crew import Drain
+
+        loop = self._late.running().loop
         delivered: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
         crew = self._engine.crew(compiled, scope, delivered.put)
 
@@ -302,11 +308,15 @@ class Engine:
     def _wait_for_outcome(
         self, delivered: SimpleQueue[RowOutcome | BaseException]
     ) -> RowOutcome | BaseException:
+        from queue import Empty
+
+        from graders_engine.loop_thread import POLL_S
+
         while True:
             try:
                 return delivered.get(timeout=POLL_S)
             except Empty:
-                self._require_usable()  # no outcome will arrive if another thread closed the engine
+                self._late.require_usable()  # no outcome will arrive if another thread closed the engine
 
     def _end(self, crew: Crew, loop: asyncio.AbstractEventLoop) -> None:
         """End a crew's rows, and wait until they have ended, where that is possible."""
@@ -316,33 +326,4 @@ class Engine:
         finally:
             # The collector ends an iterator that was dropped in whatever thread and process it runs.
             with suppress(LifecycleError):
-                self._call(crew.end)
-
-    def _call(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine in the engine's loop; it is made only if there is one to run it."""
-        loop_thread = self._running()
-        try:
-            return loop_thread.call(begin())
-        except (asyncio.CancelledError, LifecycleError):
-            self._require_usable()  # it ended because another thread closed the engine
-            raise
-
-    def _require_usable(self) -> None:
-        if self._closed:
-            raise LifecycleError(CLOSED_MESSAGE)
-        if os.getpid() != self._process:
-            raise LifecycleError(
-                "This engine was made in another process: make one in each process."
-            )
-        running = self._loop_thread
-        if running is not None and running.thread is threading.current_thread():
-            raise LifecycleError(
-                "This engine's own thread cannot wait for it: use AsyncEngine there."
-            )
-
-    def _running(self) -> LoopThread:
-        self._require_usable()
-        with self._lock:
-            if self._loop_thread is None:
-                self._loop_thread = LoopThread()
-            return self._loop_thread
+                self._late.call(crew.end)

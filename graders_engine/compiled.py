@@ -15,7 +15,6 @@ from graders_engine.errors import (
     UnavailableGrader,
 )
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
-from graders_engine.graders.multi import graded_by_item
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
 from graders_engine.graders.templates import lenient_cautions, template_cautions, templates_in
@@ -183,6 +182,8 @@ class CompiledGrader:
         """The outcome of an invalid row; where only its sample is missing, some parts have a reward."""
         if not error.item or not any(self._parts_of_item.values()):
             return invalid_row(index, error)
+        from graders_engine.graders.multi import graded_by_item  # loaded already: it has parts
+
         started = perf_counter()
         missing = Failure(Flag.OTHER, str(error), error.blame)
         outcome = await graded_by_item(self._parts_of_item, error.item[0], missing)

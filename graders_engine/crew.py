@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -154,3 +154,33 @@ class Drain:
             if chunk:
                 self._feed(chunk)
         return not self._exhausted
+
+
+async def drained(
+    rows: Iterable[Any], size: int, crew_of: Callable[[Deliver], Crew]
+) -> AsyncGenerator[RowOutcome, None]:
+    """The outcomes of rows, which a crew of its own grades.
+
+    Args:
+        rows: consumed as needed.
+        size: the crew's size.
+        crew_of: makes the crew, given what it delivers to.
+    """
+    delivered: deque[RowOutcome | BaseException] = deque()
+    arrived = asyncio.Event()
+
+    def deliver(outcome: RowOutcome | BaseException) -> None:
+        delivered.append(outcome)
+        arrived.set()
+
+    crew = crew_of(deliver)
+    drain = Drain(rows, size, crew.feed)
+    try:
+        for outcome in drain.outcomes(lambda: delivered.popleft() if delivered else None):
+            if outcome is None:
+                await arrived.wait()
+                arrived.clear()
+            else:
+                yield outcome
+    finally:
+        await crew.end()

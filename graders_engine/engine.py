@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
-from graders_engine.crew import Crew, Deliver, Drain
 from graders_engine.errors import LifecycleError
 from graders_engine.graders.base import Services
-from graders_engine.graders.endpoint import endpoint_client
-from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
 from graders_engine.models.judges import JudgeRegistry
-from graders_engine.models.local.source import LocalSource
-from graders_engine.models.policies import Price
+from graders_engine.models.network.late_client import LateClient
 from graders_engine.outcome import RowOutcome
-from graders_engine.outputs.forms import sample_scope
 from graders_engine.outputs.several import SplitRows
 from graders_engine.response import (
     RunGraderResponse,
     ValidateGraderResponse,
-    present_run,
     present_validation,
 )
 from graders_engine.sandbox.ondemand import OnDemand
 from graders_engine.settings import EngineSettings, keywords, settings_of, takes
+from graders_engine.single import run_compiled
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from graders_engine.crew import Crew, Deliver
+    from graders_engine.models.embeddings import BatchedEmbeddings
+    from graders_engine.models.http import JsonClient
+    from graders_engine.models.local.source import LocalSource
+    from graders_engine.models.policies import Price
     from graders_engine.preflight.options import Options
     from graders_engine.preflight.report import PreflightReport
 
+# asyncio, and what asks judges and embeddings, are imported where they are used: most graders need neither.
 YIELD_EVERY_S = 0.01
 """Longest time for which grading a data set blocks other tasks of the event loop."""
 
@@ -72,13 +74,13 @@ class AsyncEngine:
         self._judges = JudgeRegistry(given.judge_settings(), given.observe, given.on_retry)
         self._embeddings: BatchedEmbeddings | None = None
         if given.embeddings is not None:
+            from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
+
             backend = open_embeddings(given.embeddings, self._judges.endpoint)
             self._embeddings = BatchedEmbeddings(backend)
         sandbox = given.sandbox
         self._sandbox = OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox
-        self._endpoints = (
-            endpoint_client(given.on_retry, self._judges.secrets) if given.allow_endpoints else None
-        )
+        self._endpoints = LateClient(self._endpoint_client) if given.allow_endpoints else None
         self._services = Services(
             metric_variants=given.metric_variants,
             max_text_chars=given.max_text_chars,
@@ -87,13 +89,17 @@ class AsyncEngine:
             judges=self._judges,
             endpoints=self._endpoints,
         )
-        self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._state = EngineState.NEW
         self._open = AsyncExitStack()
         for service in (self._endpoints, self._judges, self._sandbox, self._embeddings):
             if service is not None:
                 self._open.push_async_callback(service.close)
+
+    def _endpoint_client(self) -> JsonClient:
+        from graders_engine.graders.endpoint import endpoint_client
+
+        return endpoint_client(self.settings.on_retry, self._judges.secrets)
 
     @classmethod
     def from_settings(cls, settings: EngineSettings) -> Self:
@@ -118,6 +124,12 @@ class AsyncEngine:
         """
         self._state = EngineState.CLOSED
         await self._open.aclose()
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether it was entered, and others than its own loop may hold what `close` releases."""
+        lent = self._embeddings is not None or not isinstance(self.settings.sandbox, str)
+        return self._state is EngineState.OPEN and (lent or self._judges.is_open)
 
     def compile(
         self, grader: Any, *, check_sources: bool = True, local: LocalSource | None = None
@@ -147,6 +159,8 @@ class AsyncEngine:
         )
 
     def _stay_on_one_loop(self) -> None:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise LifecycleError(
@@ -215,20 +229,13 @@ class AsyncEngine:
         # A python source that cannot run gives the same answer as the service: reward 0.0 and a flag.
         compiled = self.compile(grader, check_sources=False)
         self._stay_on_one_loop()
-        compiled.require_runnable()
-        if model_sample is None and not sample and not compiled.reads_sample:
-            given = {"item": item, "reference_answer": reference_answer}
-            scope = compiled.scope_reader()(given)
-        else:
-            scope = sample_scope(
-                item, model_sample=model_sample, sample=sample, reference_answer=reference_answer
-            )
+        import asyncio
+
         try:
-            row = await compiled.grade(0, scope)
+            return await run_compiled(compiled, model_sample, item, sample, reference_answer)
         except asyncio.CancelledError:
             self._require_not_closed()
             raise
-        return present_run(row, name=compiled.spec.name, type_=compiled.type)
 
     async def validate(self, grader: Any) -> ValidateGraderResponse:
         """Check a grader without running anything.
@@ -294,10 +301,16 @@ class AsyncEngine:
         self._stay_on_one_loop()
         scope = compiled.scope_reader(sample_field)
         if compiled.evaluator.waits:
-            async with aclosing(self._score_waiting(compiled, rows, scope)) as outcomes:
+            from graders_engine.crew import drained
+
+            size = self.settings.concurrency
+            crew_of = partial(self.crew, compiled, scope)
+            async with aclosing(drained(rows, size, crew_of)) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
             return
+        import asyncio
+
         yield_at = perf_counter() + YIELD_EVERY_S
         for index, row in enumerate(rows):
             yield compiled.grade_row_now(index, row, scope)
@@ -305,43 +318,30 @@ class AsyncEngine:
                 await asyncio.sleep(0)
                 yield_at = perf_counter() + YIELD_EVERY_S
 
-    async def _score_waiting(
-        self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
-    ) -> AsyncGenerator[RowOutcome, None]:
-        delivered: deque[RowOutcome | BaseException] = deque()
-        arrived = asyncio.Event()
-
-        def deliver(outcome: RowOutcome | BaseException) -> None:
-            delivered.append(outcome)
-            arrived.set()
-
-        crew = self.crew(compiled, scope, deliver)
-        drain = Drain(rows, self.settings.concurrency, crew.feed)
-        try:
-            for outcome in drain.outcomes(lambda: delivered.popleft() if delivered else None):
-                if outcome is None:
-                    await arrived.wait()
-                    arrived.clear()
-                else:
-                    yield outcome
-        finally:
-            await crew.end()
-
     def crew(self, compiled: CompiledGrader, scope: ScopeOf, deliver: Deliver) -> Crew:
         """A crew for one data set; all crews of an engine share its `concurrency`."""
+        import asyncio
+
+        from graders_engine.crew import Crew
+
+        size = self.settings.concurrency
+        # One for all, whichever thread is the first: `setdefault` lets no other come between.
+        free: asyncio.Semaphore = vars(self).setdefault("_free", asyncio.Semaphore(size))
 
         async def grade(index: int, row: Any) -> RowOutcome:
-            async with self._free:
+            async with free:
                 try:
                     return await compiled.grade_row(index, row, scope)
                 except asyncio.CancelledError:
                     self._require_not_closed()
                     raise
 
-        return Crew(grade, self.settings.concurrency, deliver)
+        return Crew(grade, size, deliver)
 
     def _require_not_closed(self) -> None:
         """Make an error of a cancellation that `close` caused, and not the caller."""
+        import asyncio
+
         task = asyncio.current_task()
         if self._state is EngineState.CLOSED and not (task and task.cancelling()):
             message = "The engine was closed while rows were being graded."

@@ -6,19 +6,21 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, get_args
 
 from graders_engine import metrics
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS
 from graders_engine.language.as_served import Strictness
 from graders_engine.language.spelling import nearest
-from graders_engine.models.base import ModelBackend
-from graders_engine.models.embeddings import EmbeddingBackend
 from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.models.judges import JudgeSettings
-from graders_engine.models.policies import Observer
-from graders_engine.models.retry import OnRetry
 from graders_engine.sandbox.base import Limits, Sandbox
+
+if TYPE_CHECKING:
+    from graders_engine.models.base import ModelBackend
+    from graders_engine.models.embeddings import EmbeddingBackend
+    from graders_engine.models.policies import Observer
+    from graders_engine.models.retry import OnRetry
 
 P = ParamSpec("P")
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -74,13 +74,51 @@ def test_an_engine_stays_on_one_event_loop(string_check: dict[str, Any]) -> None
         asyncio.run(engine.run(string_check, model_sample="x"))
 
 
-def test_closing_ends_the_engines_thread(string_check: dict[str, Any]) -> None:
+def test_closing_ends_the_engines_thread() -> None:
+    cosine = {
+        "type": "text_similarity",
+        "evaluation_metric": "cosine",
+        "input": "a",
+        "reference": "b",
+    }
     before = set(threading.enumerate())
-    with Engine() as engine:
-        engine.validate(string_check)
+    with Engine(embeddings="lexical") as engine:
+        engine.run(cosine, model_sample="")
         [thread] = set(threading.enumerate()) - before
         assert thread.is_alive()
     assert not thread.is_alive()
+
+
+def test_an_engine_has_no_thread_as_long_as_no_grader_waits(string_check: dict[str, Any]) -> None:
+    before = set(threading.enumerate())
+    with Engine() as engine:
+        engine.validate(string_check)
+        assert engine.run(string_check, model_sample="x", item={"label": "x"}).reward == 1.0
+        assert [row.reward for row in engine.score(string_check, [{"sample": {}}])]
+        assert set(threading.enumerate()) == before
+    with pytest.raises(LifecycleError, match="closed"):
+        engine.run(string_check, model_sample="x")
+
+
+def test_what_a_caller_lends_is_closed_though_no_grader_waited(
+    string_check: dict[str, Any],
+) -> None:
+    class Lent:
+        closed = 0
+
+        async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+            return [[1.0] for _ in texts]
+
+        async def close(self) -> None:
+            await asyncio.sleep(0)  # it waits: for this a loop is needed
+            self.closed += 1
+
+        signature = "lent"
+
+    lent = Lent()
+    with Engine(embeddings=lent) as engine:
+        engine.run(string_check, model_sample="x", item={"label": "x"})
+    assert lent.closed == 1
 
 
 FORKS = """

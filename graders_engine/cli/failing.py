@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
-import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from graders_engine.cli.parsing.command import message_of, variable_notes
-from graders_engine.cli.printing import print_lines
-from graders_engine.report.terminal.screen import Caution, Heading, Problem
 
 if TYPE_CHECKING:
     from graders_engine.errors import GradersError, Mistake
@@ -89,6 +87,16 @@ class _Unfailing(io.FileIO):
             return super().write(data)
         except OSError:
             return len(data)
+
+
+def collect_again() -> None:
+    """End the collector's rest, if it rests: a command is imported, and hardly anything of that is garbage.
+
+    To look for it would take a tenth of the time that a command takes to start.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
@@ -198,28 +206,33 @@ def report_and_exit(error: GradersError) -> NoReturn:
 
 def complain(*lines: str) -> None:
     """Print on standard error what is wrong."""
-    print_lines(map(Problem, lines), err=True)
+    from graders_engine.report.terminal.screen import Problem
+
+    _print(map(Problem, lines))
 
 
 def caution(text: str) -> None:
     """Print on standard error what needs attention and does not stop the command."""
-    print_lines([Caution(text)], err=True)
+    from graders_engine.report.terminal.screen import Caution
+
+    _print([Caution(text)])
 
 
-class _Warnings(logging.Handler):
-    """Prints what is logged as other lines are printed: in colour, and as wide as the screen."""
+def _print(lines: Iterable[str]) -> None:
+    """Print lines on standard error; what that takes is imported now, for help prints no such line."""
+    from graders_engine.cli.printing import print_lines
 
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            caution(self.format(record))
-        except Exception:  # noqa: BLE001 - as all handlers: what cannot be logged must not end a run
-            self.handleError(record)
+    print_lines(lines, err=True)
 
 
 @contextmanager
 def logged_warnings() -> Iterator[None]:
     """Within it, warnings that are logged and that nothing else takes are printed on standard error."""
-    handler = _Warnings(logging.WARNING)
+    import logging
+
+    from graders_engine.cli.printing import PrintedWarnings
+
+    handler = PrintedWarnings(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:
         yield
@@ -229,11 +242,15 @@ def logged_warnings() -> Iterator[None]:
 
 def warn(mistake: Mistake) -> None:
     """Print a warning on standard error."""
+    from graders_engine.report.terminal.screen import Caution
+
     first, *rest = str(mistake).split("\n")
-    print_lines([Caution(f"warning: {first}"), *rest], err=True)
+    _print([Caution(f"warning: {first}"), *rest])
 
 
 def show(mistake: Mistake) -> None:
     """Print one mistake: path, message, the line with a caret, and what to do."""
+    from graders_engine.report.terminal.screen import Heading
+
     lines = ["", *([Heading(mistake.param)] if mistake.param else [])]
-    print_lines([*lines, *(f"  {line}" for line in str(mistake).splitlines())], err=True)
+    _print([*lines, *(f"  {line}" for line in str(mistake).splitlines())])

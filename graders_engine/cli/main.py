@@ -11,7 +11,7 @@ import click
 
 from graders_engine.cli import failing
 from graders_engine.cli.parsing.command import Group, write_list
-from graders_engine.report.terminal.screen import color_wanted
+from graders_engine.report.terminal.columns import color_wanted
 from graders_engine.version import __version__
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class _Lazy(Group):
             return None
         with failing.delayed_interrupts():
             module = import_module(f"graders_engine.cli.{module_of(cmd_name)}")
+        failing.collect_again()
         command: click.Command = module.command
         return command
 

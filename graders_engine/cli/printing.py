@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from graders_engine.files import STDIN
-from graders_engine.report.terminal.screen import screen_of
+from graders_engine.report.terminal.screen import Caution, screen_of
 from graders_engine.report.visible import visible, visible_json
 
 
@@ -51,6 +52,17 @@ def _finite(value: Any) -> Any:
 def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
     """Print lines on standard output or standard error, as that shows them."""
     click.echo(screen_of(sys.stderr if err else sys.stdout).text(lines), err=err)
+
+
+class PrintedWarnings(logging.Handler):
+    """Prints what is logged as other lines are printed: in colour, and as wide as the screen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record on standard error."""
+        try:
+            print_lines([Caution(self.format(record))], err=True)
+        except Exception:  # noqa: BLE001 - as all handlers: what cannot be logged must not end a run
+            self.handleError(record)
 
 
 STDOUT = STDIN

@@ -6,7 +6,7 @@ import logging
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,10 +15,12 @@ from graders_engine.errors import Mistake
 from graders_engine.graders.templates import variables_in
 from graders_engine.language.scope import Scope
 from graders_engine.language.template import Variable
-from graders_engine.models.base import ModelBackend
-from graders_engine.models.http import JsonClient
 from graders_engine.outcome import BLAMES, Failure, Flag, Outcome, failed
-from graders_engine.sandbox.base import Sandbox
+
+if TYPE_CHECKING:
+    from graders_engine.models.base import ModelBackend
+    from graders_engine.models.http import JsonClient
+    from graders_engine.sandbox.base import Sandbox
 
 _log = logging.getLogger("graders_engine")
 

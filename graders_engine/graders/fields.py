@@ -1,7 +1,7 @@
-"""Field types that the specs share: templates, formulas and words from a list.
+"""Field types that the specs share: templates and words from a list.
 
-Templates and formulas are compiled while pydantic validates the field, so mistakes in them are reported
-together with all others, each with its path.
+Templates, and the formula of a multi, are compiled while pydantic validates the field, so mistakes in them
+are reported together with all others, each with its path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pydantic_core import PydanticCustomError
 from graders_engine.errors import Mistake
 from graders_engine.graders import mistakes
 from graders_engine.language.as_served import Strictness, compile_as_served
-from graders_engine.language.formula import Formula
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 
@@ -65,21 +64,8 @@ def _compile_template(value: Any, info: ValidationInfo) -> Template:
         raise field_error(lambda path: mistakes.invalid_source(path, issues)) from None
 
 
-def _compile_formula(value: Any, info: ValidationInfo) -> Formula:
-    if not isinstance(value, str):
-        raise field_error(lambda path: [mistakes.invalid_type(path, "a string", value)])
-    try:
-        return Formula.compile(value, parse_options(info).keys)
-    except SourceError as error:
-        issues = error.issues
-        raise field_error(lambda path: mistakes.invalid_source(path, issues)) from None
-
-
 TemplateField = Annotated[Template, PlainValidator(_compile_template, json_schema_input_type=str)]
 """A string that is a template."""
-
-FormulaField = Annotated[Formula, PlainValidator(_compile_formula, json_schema_input_type=str)]
-"""A string that is a formula over the keys in the context (`ParseOptions`)."""
 
 
 def one_of(words: Any, unlisted: Sequence[str] = ()) -> BeforeValidator:

@@ -6,19 +6,51 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainValidator, Tag, ValidationInfo
 
 from graders_engine.errors import FormulaFailure, Mistake
+from graders_engine.graders import mistakes
 from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
-from graders_engine.graders.fields import FormulaField, field_error
-from graders_engine.graders.leaf import LeafGrader
+from graders_engine.graders.endpoint import EndpointGrader
+from graders_engine.graders.fields import by_type, field_error, parse_options
+from graders_engine.graders.label_model import LabelModelGrader
 from graders_engine.graders.parts import by_name
+from graders_engine.graders.python import PythonGrader
+from graders_engine.graders.register import LEAF_TYPES
+from graders_engine.graders.score_model import ScoreModelGrader
+from graders_engine.graders.string_check import StringCheckGrader
+from graders_engine.graders.text_similarity import TextSimilarityGrader
 from graders_engine.language import formula_advice
+from graders_engine.language.formula import Formula
 from graders_engine.language.formula_tokens import is_name
 from graders_engine.language.scope import Scope
+from graders_engine.language.span import SourceError
 from graders_engine.language.words import code_points, same_looking
 from graders_engine.outcome import Failure, Flag, Outcome, failed, total_usage
-from graders_engine.tasks import together
+
+Leaf = (
+    Annotated[StringCheckGrader, Tag("<string_check>")]
+    | Annotated[TextSimilarityGrader, Tag("<text_similarity>")]
+    | Annotated[PythonGrader, Tag("<python>")]
+    | Annotated[ScoreModelGrader, Tag("<score_model>")]
+    | Annotated[LabelModelGrader, Tag("<label_model>")]
+    | Annotated[EndpointGrader, Tag("<endpoint>")]
+)
+LeafGrader = Annotated[Leaf, by_type(*LEAF_TYPES)]
+
+
+def _compile_formula(value: Any, info: ValidationInfo) -> Formula:
+    if not isinstance(value, str):
+        raise field_error(lambda path: [mistakes.invalid_type(path, "a string", value)])
+    try:
+        return Formula.compile(value, parse_options(info).keys)
+    except SourceError as error:
+        issues = error.issues
+        raise field_error(lambda path: mistakes.invalid_source(path, issues)) from None
+
+
+FormulaField = Annotated[Formula, PlainValidator(_compile_formula, json_schema_input_type=str)]
+"""A string that is a formula over the keys in the context (`ParseOptions`)."""
 
 
 def _keyed_graders(value: Any) -> Any:
@@ -90,6 +122,8 @@ class Multi:
         if not self.waits:  # a task per part would cost more than the parts themselves
             outcomes = [await attempt(part, scope) for part in evaluators]
             return self._combine(dict(zip(self._evaluators, outcomes, strict=True)))
+        from graders_engine.tasks import together  # it imports asyncio
+
         outcomes = await together(attempt(part, scope) for part in evaluators)
         parts = dict(zip(self._evaluators, outcomes, strict=True))
         return _with_traces(self._combine(parts), parts)
@@ -125,6 +159,8 @@ async def graded_by_item(
     scope = Scope(item, "", absent=True)
     able = {key: part for key, part in parts.items() if part is not None}
     if any(part.waits for part in able.values()):
+        from graders_engine.tasks import together
+
         graded = await together(attempt(part, scope) for part in able.values())
     else:
         graded = [await attempt(part, scope) for part in able.values()]

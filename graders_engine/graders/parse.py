@@ -6,31 +6,29 @@ import dataclasses
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError
 
 from graders_engine.errors import InvalidGrader, Mistake
 from graders_engine.graders import mistakes
 from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.fields import BY_SHAPE, BY_TYPE, OWN_MISTAKES, ParseOptions, by_type
-from graders_engine.graders.leaf import LEAF_SPECS, LEAF_TYPES, Leaf
-from graders_engine.graders.messages import SamplingParams
-from graders_engine.graders.multi import MultiGrader
 from graders_engine.graders.parts import by_name, name_mistakes, wrapped
+from graders_engine.graders.register import SPECS as SPECS
+from graders_engine.graders.register import TYPES
 from graders_engine.language import strict_json
 from graders_engine.language.as_served import Strictness
 from graders_engine.language.json_fault import json_fault
 from graders_engine.language.words import code_points, same_looking
 from graders_engine.models.redaction import may_hold_key
 
-TYPES = (*LEAF_TYPES, "multi")
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
 ROOT = "grader"
 """The path of the whole grader."""
-
-SPECS: dict[str, type[GraderSpec]] = {**LEAF_SPECS, "multi": MultiGrader}
-Grader = Annotated[Leaf | Annotated[MultiGrader, Tag("<multi>")], by_type(*TYPES)]
 
 
 def json_values(grader: Any) -> Any:
@@ -107,11 +105,18 @@ def parse(
     # mistake would be reported twice.
     sound = isinstance(graders, dict) and all(isinstance(part, dict) for part in graders.values())
     names = tuple(graders) if graders and sound else None
+    type_ = _type_of(grader)
+    tag = (f"<{type_}>",) if type_ else ()
     try:
         options = ParseOptions(names, check_sources, templates)
-        spec = _adapter().validate_python(grader, context=options)
+        spec = (
+            SPECS[type_].model_validate(grader, context=options)  # the other types are not imported
+            if type_
+            else adapter().validate_python(grader, context=options)
+        )
     except ValidationError as error:
         for details in error.errors(include_url=False):
+            details["loc"] = (*tag, *details["loc"])
             describe = _DESCRIBE.get(details["type"], _invalid)
             found += describe(details, _path(details["loc"], positions))
     if found:
@@ -119,6 +124,12 @@ def parse(
             found[0] = dataclasses.replace(found[0], hint=hint)
         raise InvalidGrader(found)
     return spec
+
+
+def _type_of(grader: Any) -> str:
+    """The type that a grader names; "" if it names none that there is."""
+    type_ = grader.get("type") if isinstance(grader, dict) else None
+    return type_ if isinstance(type_, str) and type_ in SPECS else ""
 
 
 def _where_it_is(value: Any) -> str:
@@ -133,16 +144,21 @@ def _where_it_is(value: Any) -> str:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a grader."""
-    schema = _adapter().json_schema()
+    schema = adapter().json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Grader", **schema}
 
 
 @functools.cache
-def _adapter() -> TypeAdapter[GraderSpec]:
-    return TypeAdapter(Grader)
+def adapter() -> TypeAdapter[GraderSpec]:
+    """What validates a grader of any type; it imports all types."""
+    from pydantic import Tag, TypeAdapter
+
+    from graders_engine.graders.multi import Leaf, MultiGrader
+
+    return TypeAdapter(Annotated[Leaf | Annotated[MultiGrader, Tag("<multi>")], by_type(*TYPES)])
 
 
-Describe = Callable[[ErrorDetails, str], Iterable[Mistake]]
+Describe = Callable[["ErrorDetails", str], Iterable[Mistake]]
 """Describes one of pydantic's errors in the API's words, given its path."""
 
 _EXPECTED = {
@@ -271,11 +287,11 @@ def _path(location: tuple[int | str, ...], positions: Mapping[str, int]) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> Collection[str]:
     """The keys of the object that contains this location."""
     holder = str(location[-2])
-    return (
-        SamplingParams.model_fields
-        if holder.startswith("sampling")
-        else SPECS[holder.strip("<>")].model_fields
-    )
+    if holder.startswith("sampling"):
+        from graders_engine.graders.messages import SamplingParams
+
+        return SamplingParams.model_fields
+    return SPECS[holder.strip("<>")].model_fields
 
 
 def _is_tag(step: str) -> bool:

@@ -12,9 +12,7 @@ from graders_engine.graders.base import GraderSpec, Services, TextVectors
 from graders_engine.graders.fields import TemplateField, one_of
 from graders_engine.graders.templates import variables_in
 from graders_engine.language.scope import Scope
-from graders_engine.models.embeddings import HOW, cosine
 from graders_engine.outcome import Outcome, rewarded
-from graders_engine.tasks import together
 
 MetricName = Literal[
     "cosine", "fuzzy_match", "bleu", "gleu", "meteor",
@@ -61,6 +59,8 @@ class TextSimilarityGrader(GraderSpec):
         if self.evaluation_metric != "cosine":
             return TextSimilarity(self, services)
         if services.embeddings is None:
+            from graders_engine.models.embeddings import HOW
+
             raise UnavailableGrader(f"The metric 'cosine' needs embeddings: {HOW}.")
         return Cosine(self, services, services.embeddings)
 
@@ -150,5 +150,8 @@ class Cosine:
         left, right = self._render(scope)
         if not left or not right:
             return rewarded(float(left == right))
+        from graders_engine.models.embeddings import cosine
+        from graders_engine.tasks import together
+
         vectors = await together(map(self._embeddings.vector, (left, right)))
         return rewarded(cosine(*vectors))

@@ -246,6 +246,10 @@ class ReplyStore:
             file.execute("VACUUM")
         return deleted
 
+    async def close_aside(self) -> None:
+        """As `close`, in a thread: the event loop does not wait for the file."""
+        await asyncio.to_thread(self.close)
+
     def close(self) -> None:
         """Write what waits to be written, and close the file; closing twice is allowed.
 

@@ -43,8 +43,15 @@ REPEATS_KEY = "the answer repeats a key in a form that cannot be taken out, so i
 class JsonClient(Protocol):
     """Sends JSON to addresses and reads JSON from them."""
 
-    retry: RetryPolicy
-    on_retry: OnRetry | None
+    @property
+    def retry(self) -> RetryPolicy:
+        """How those who use the client try."""
+        ...
+
+    @property
+    def on_retry(self) -> OnRetry | None:
+        """Called by those who use the client before each further attempt."""
+        ...
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Any:
         """Ask once for what an address holds; raises what `post` raises."""

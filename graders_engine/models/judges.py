@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -11,23 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.files import FilesInUse, sqlite_companions
-from graders_engine.models.base import ModelBackend
-from graders_engine.models.http import HttpClient
-from graders_engine.models.local.judges import LocalJudges
-from graders_engine.models.local.source import LocalSource
-from graders_engine.models.policies import Budget, Observed, Observer, Policy, Price
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.redaction import Secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
-from graders_engine.models.stack import build_backend
 
 if TYPE_CHECKING:
+    from graders_engine.models.base import ModelBackend
     from graders_engine.models.cache import ReplyStore
     from graders_engine.models.config import Config
     from graders_engine.models.endpoint import Endpoint, EndpointSettings
+    from graders_engine.models.local.judges import LocalJudges
+    from graders_engine.models.local.source import LocalSource
+    from graders_engine.models.policies import Budget, Observer, Price
     from graders_engine.models.recorded import Recorded, Transcript
-
-# What only engines with judges need is imported on first use, which saves the others 5 % of their start.
+# What only engines with judges need is imported on first use, asyncio with it.
 
 DEFAULT = "default"
 """The endpoint for models that are not mapped to another one."""
@@ -174,6 +170,8 @@ class JudgeRegistry:
 
     def on(self, source: LocalSource) -> LocalJudges:
         """The same, with the models of this machine as one project may use them."""
+        from graders_engine.models.local.judges import LocalJudges
+
         return self._local.setdefault(source, LocalJudges(self, source))
 
     def find_elsewhere(self, model: str) -> ModelBackend:
@@ -192,6 +190,7 @@ class JudgeRegistry:
         return True
 
     def _replayer(self, model: str) -> ModelBackend:
+        from graders_engine.models.policies import Policy
         from graders_engine.models.recorded import Recorded
 
         if self._replayed is None:
@@ -221,13 +220,20 @@ class JudgeRegistry:
             if self._transcript is None:
                 self._transcript = Transcript(Path(self.settings.record))
             backend = Recording(backend, self._transcript)
+        from graders_engine.models.policies import Observed
+
         return backend if self._observer is None else Observed(backend, self._observer)
 
     def with_policies(self, backend: ModelBackend, **policies: Any) -> ModelBackend:
         """A backend with the policies of this registry. Args: as `build_backend`."""
+        from graders_engine.models.policies import Budget
+        from graders_engine.models.stack import build_backend
+
+        if self._budget is None:
+            self._budget = Budget(self.settings.max_cost, self.settings.max_tokens, self.prices())
         return build_backend(
             backend,
-            budget=self._open_budget(),
+            budget=self._budget,
             store=self._open_store(),
             on_retry=self._on_retry,
             **policies,
@@ -274,6 +280,7 @@ class JudgeRegistry:
             InvalidRequest: there is no such endpoint, or graders.toml cannot be used.
         """
         from graders_engine.models.endpoint import Endpoint, keep_secret
+        from graders_engine.models.http import HttpClient
         from graders_engine.models.routes import embedding_settings
 
         name, settings = embedding_settings(place, self.settings.endpoints, self._read_config())
@@ -308,12 +315,6 @@ class JudgeRegistry:
                 keep_secret(endpoint, self.secrets)
         return self._config
 
-    def _open_budget(self) -> Budget:
-        if self._budget is None:
-            given = self.settings
-            self._budget = Budget(given.max_cost, given.max_tokens, self.prices())
-        return self._budget
-
     def _open_store(self) -> ReplyStore | None:
         if self._store is None and self.settings.cache is not None:
             from graders_engine.models.cache import ReplyStore  # SQLite takes 5 ms to import
@@ -331,11 +332,16 @@ class JudgeRegistry:
             return {"tokens": 0, "cost": 0.0}
         return {"tokens": self._budget.tokens, "cost": self._budget.cost}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be something to release."""
+        return bool(self._endpoints or self._judges or self._local)
+
     async def close(self) -> None:
         """Release what was opened, all of it even if a backend raises."""
         async with AsyncExitStack() as opened:
             if self._store is not None:
-                opened.push_async_callback(asyncio.to_thread, self._store.close)
+                opened.push_async_callback(self._store.close_aside)
             if self._transcript is not None:
                 opened.callback(self._transcript.close)
             for local in self._local.values():

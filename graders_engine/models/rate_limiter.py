@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
@@ -76,6 +75,8 @@ class RateLimiter:
         self._accepted_at: deque[float] = deque()
         self._unavailable_at: deque[float] = deque()
         self._in_flight = 0
+        import asyncio  # engines import this module that ask nothing
+
         self._queue = asyncio.Lock()
 
     async def call(self, once: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int]) -> T:
@@ -111,6 +112,8 @@ class RateLimiter:
                 turn = max(self._turn_at, self._tokens_at)
                 if turn <= now:
                     break
+                import asyncio
+
                 await asyncio.sleep(min(turn - now, POLL_S))
             self._settle()
             self._grow(now)

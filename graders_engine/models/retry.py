@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from graders_engine.errors import BackendBusy, BackendFailure
@@ -99,9 +96,13 @@ class RetryPolicy:
             )  # fmt: skip
             if on_retry is not None:
                 on_retry(retry)
+            import asyncio  # policies are made where nothing is asked, too
+
             await asyncio.sleep(wait_s)
 
     def _wait(self, attempt: int, requested_s: float | None) -> float:
+        import random
+
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         if requested_s is not None:
             # A little later than requested, and not all at once, or the same crowd is refused again.
@@ -119,6 +120,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         return max(seconds, 0.0) if math.isfinite(seconds) else None
+    from email.utils import parsedate_to_datetime  # few servers give a date
+
     try:
         date = parsedate_to_datetime(headers.get("retry-after", ""))
         return max(date.timestamp() - time.time(), 0.0)

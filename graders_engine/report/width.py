@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 _TAB = " " * 4
 _WIDE = "\u3001-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
-_PIECES = re.compile(rf"\s*(?:[{_WIDE}]|[^\s{_WIDE}]+(?: %)?)")
+_PIECES = rf"\s*(?:[{_WIDE}]|[^\s{_WIDE}]+(?: %)?)"
 """Words; scripts without blanks between words are broken between any two characters."""
 _LEAST_COLUMNS = 20
 """A column of text that is narrower would be hard to read."""
@@ -80,7 +80,7 @@ def wrapped(line: str, columns: int) -> list[str]:
     indent = " " * _hanging(line, columns)
     lines: list[str] = []
     current = ""
-    for piece in _PIECES.findall(line):
+    for piece in re.findall(_PIECES, line):
         if not current or columns_of(current + piece) <= columns:
             current += piece
         else:

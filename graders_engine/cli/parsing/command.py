@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
 
@@ -19,9 +17,7 @@ from graders_engine.cli.parsing.variables import (
     name_variables,
     unknown_variables,
 )
-from graders_engine.cli.printing import print_lines
-from graders_engine.report.terminal.screen import Caution, screen_of
-from graders_engine.report.width import wrapped
+from graders_engine.report.terminal.columns import columns_of
 
 HELP_COLUMNS = 100
 """Longer lines are hard to read, however wide the terminal is."""
@@ -58,10 +54,8 @@ class Command(click.Command):
     ) -> click.Context:
         """Begin an invocation; the command line and the help are as wide as the terminal."""
         if parent is None:
-            screen = screen_of(sys.stdout)
-            extra.setdefault(
-                "terminal_width", min(screen.columns if screen.wraps else 80, HELP_COLUMNS)
-            )
+            columns = columns_of(sys.stdout) or 80
+            extra.setdefault("terminal_width", min(columns, HELP_COLUMNS))
         return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -75,8 +69,7 @@ class Command(click.Command):
         if not ctx.resilient_parsing and not isinstance(self, click.Group):
             for name, near in unknown_variables(ctx, self):
                 meant = f" Did you mean {near}?" if near else ""
-                text = f"warning: the variable {name} belongs to no option of this command.{meant}"
-                print_lines([Caution(text)], err=True)
+                _warn(f"the variable {name} belongs to no option of this command.{meant}")
         return rest
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -174,6 +167,8 @@ def _help_or_version(ctx: click.Context, args: list[str], known: Sequence[str]) 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of a message about a word that is not known: "Did you mean …?", or nothing."""
+    from difflib import get_close_matches
+
     names = {name.lstrip("-").lower(): name for name in known}
     typed = word.lstrip("-").lower()
     begin_alike = [name for name in names if name.startswith(typed)] if len(typed) > 1 else []
@@ -186,6 +181,8 @@ def write_list(formatter: click.HelpFormatter, rows: Sequence[tuple[str, str]]) 
     if formatter.width >= _TWO_COLUMNS:
         formatter.write_dl(rows, col_max=_OPTION_COLUMNS)
         return
+    from graders_engine.report.width import wrapped
+
     margin = " " * formatter.current_indent
     for name, explanation in rows:
         for line in wrapped(f"{margin}{name}".replace("|", "| "), formatter.width):
@@ -223,6 +220,13 @@ def variable_notes(message: str) -> list[str]:
     ]
 
 
+def _warn(text: str) -> None:
+    """Print a warning on standard error."""
+    from graders_engine.cli.failing import caution  # it imports this module
+
+    caution(f"warning: {text}")
+
+
 def _bold(heading: str) -> str:
     return click.style(heading, bold=True)
 
@@ -231,10 +235,18 @@ def _shell_lines(command: str, columns: int) -> list[str]:
     r"""A command on several lines, each but the last with `\` at its end, if it does not fit on one."""
     lines: list[str] = []
     current = ""
-    for word in shlex.split(command, posix=False):
+    for word in _words(command):
         if current and len(current) + len(word) + 3 > columns:
             lines.append(f"{current} \\")
             current = f"    {word}"
         else:
             current = f"{current} {word}" if current else word
     return [*lines, current]
+
+
+def _words(command: str) -> list[str]:
+    if not {*command} & {"'", '"'}:
+        return command.split()
+    import shlex  # few examples have quotes
+
+    return shlex.split(command, posix=False)

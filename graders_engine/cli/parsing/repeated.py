@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +27,12 @@ def require_given_once(ctx: click.Context, command: click.Command, args: Sequenc
         for option in command.params
         if isinstance(option, click.Option) and not option.multiple and not option.count
     }
+    import copy
+
     collecting = copy.copy(command)
-    collecting.params = [_collecting(param, single) for param in command.params]
+    collecting.params = [
+        _collecting(copy.copy(param)) if param.name in single else param for param in command.params
+    ]
     values, _, _ = collecting.make_parser(ctx).parse_args(list(args))
     for name, option in single.items():
         given = values.get(name)
@@ -38,10 +41,7 @@ def require_given_once(ctx: click.Context, command: click.Command, args: Sequenc
             raise click.UsageError(_message(option, different), ctx)
 
 
-def _collecting(param: click.Parameter, single: dict[str, click.Option]) -> click.Parameter:
-    if param.name is None or param.name not in single:
-        return param
-    param = copy.copy(param)
+def _collecting(param: click.Parameter) -> click.Parameter:
     setattr(param, "multiple", True)  # noqa: B010 - a parameter in general has none, an option has
     return param
 

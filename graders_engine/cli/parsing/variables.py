@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 import click
 from click.core import ParameterSource
@@ -62,6 +61,10 @@ def unknown_variables(ctx: click.Context, command: click.Command) -> Iterator[tu
     Each comes with the one that it is near to, or "". A variable is probably meant for an option if its name
     begins as those of the command's options do, or is near to one that all commands have.
     """
+    if not any(name.startswith(f"{PREFIX}_") for name in os.environ):
+        return
+    from difflib import get_close_matches
+
     own = f"{_variable(*_command_path(ctx, command))}_"
     known = {
         name

@@ -1,20 +1,17 @@
-"""What a text is printed on: how wide it is, and whether it shows colours. Nothing else decides these."""
+"""What a text is printed on: lines that fit its width, in colours where it shows them."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from graders_engine.report.terminal.columns import color_wanted, columns_of, is_terminal
 from graders_engine.report.visible import visible
 from graders_engine.report.width import excerpt, wrapped
 
-MIN_COLUMNS, MAX_COLUMNS = 20, 200
-TERMINAL_COLUMNS = 80
-"""Columns of a terminal that does not say how many it has."""
 FILE_COLUMNS = 130
 """Columns to which quoted text is cut in a file or a pipe; whole lines are not wrapped there."""
 
@@ -96,48 +93,12 @@ FILE = Screen()
 def screen_of(stream: Any) -> Screen:
     """The screen that a stream is printed on.
 
-    Its width is the variable COLUMNS, or that of the terminal; in a file or a pipe without COLUMNS, nothing
-    is wrapped. COLUMNS together with LINES is ignored: a shell or readline has exported the size of a window,
-    which may be another one by now.
+    In a file or a pipe without the variable COLUMNS, nothing is wrapped.
     """
-    terminal = _is_terminal(stream)
-    columns = _columns_of(stream, terminal=terminal)
+    columns = columns_of(stream)
     wanted = color_wanted()
     return Screen(
-        FILE_COLUMNS if columns is None else min(max(columns, MIN_COLUMNS), MAX_COLUMNS),
+        FILE_COLUMNS if columns is None else columns,
         wraps=columns is not None,
-        color=terminal if wanted is None else wanted,
+        color=is_terminal(stream) if wanted is None else wanted,
     )
-
-
-def color_wanted() -> bool | None:
-    """Whether the environment asks for colours, or for none; None if a terminal decides.
-
-    NO_COLOR (no-color.org) goes before FORCE_COLOR (force-color.org) and CLICOLOR_FORCE.
-    """
-    if os.environ.get("NO_COLOR"):
-        return False
-    if any(
-        os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")
-    ):
-        return True
-    return False if os.environ.get("TERM") == "dumb" else None
-
-
-def _columns_of(stream: Any, *, terminal: bool) -> int | None:
-    given = "" if os.environ.get("LINES") else os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    if not terminal:
-        return None
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or TERMINAL_COLUMNS
-    except (OSError, ValueError):
-        return TERMINAL_COLUMNS
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):  # closed, or no file
-        return False
