@@ -51,7 +51,9 @@ class MultiGrader(GraderSpec):
         """Make the evaluator and those of its parts."""
         parts = {key: spec.compile(services) for key, spec in self.graders.items()}
         immediate = {key: part for key, part in parts.items() if isinstance(part, Immediate)}
-        return Multi(self, parts) if len(immediate) < len(parts) else ImmediateMulti(self, immediate)
+        return (
+            Multi(self, parts) if len(immediate) < len(parts) else ImmediateMulti(self, immediate)
+        )
 
     def parts(self) -> Mapping[str, GraderSpec]:
         """Its graders by key."""
@@ -99,7 +101,7 @@ class _Combination:
         if failures and self._invalid_grade is not None:
             reward = self._invalid_grade
         served = 0.0 if reward is None else reward
-        if any(failure.blame == "infrastructure" for failure in failures):
+        if failures and any(failure.blame == "infrastructure" for failure in failures):
             reward = None  # an outage is not a zero: only the wire form has a number
         return Outcome(reward, served, tuple(failures), rewards, scores)
 
@@ -184,10 +186,12 @@ def _numbers(
     parts: Mapping[str, Outcome],
 ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """The rewards of the parts, and their raw scores."""
-    rewards = {key: None if part.failures else part.served for key, part in parts.items()}
-    return rewards, {
-        key: rewards[key] if part.score is None else part.score for key, part in parts.items()
-    }
+    rewards: dict[str, float | None] = {}
+    scores: dict[str, float | None] = {}
+    for key, part in parts.items():
+        rewards[key] = reward = None if part.failures else part.served
+        scores[key] = reward if part.score is None else part.score
+    return rewards, scores
 
 
 def _with_traces(outcome: Outcome, parts: Mapping[str, Outcome]) -> Outcome:

@@ -119,9 +119,7 @@ class Scope(msgspec.Struct, eq=False):
         if self.given is None:
             return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
-        reason = _first_choice(self.given).get("finish_reason") or self.given.get(
-            "finish_reason"
-        )
+        reason = _first_choice(self.given).get("finish_reason") or self.given.get("finish_reason")
         if reason is not None and reason != "stop" and str(reason).lower() in CUT_OFF:
             flags.append(Flag.TRUNCATED_OBSERVATION)
         if not (
