@@ -1,7 +1,8 @@
 """The text metrics compared with the packages that define them, in one run.
 
-Both get the same new pairs, each pair once, so that no cache of whole texts helps either of them.
-Caches of words are warm in both. Times are CPU time; a ratio compares the best rounds.
+All get the same new pairs, each pair once, so that no cache of whole texts helps any of them. Caches of
+words are warm. Times are CPU time; a ratio compares the best rounds. Where the compiled metrics are
+used, those in Python are measured beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from benchmarks.measurement import Measurement
 from benchmarks.metrics_peers import Metric, direct, find_wordnet, rouge_score_rs
 from benchmarks.metrics_texts import Texts
-from graders_engine.metrics import METRICS, load
+from graders_engine.metrics import METRICS, core, load, load_pure
 
 ROUNDS = 7
 PAIRS = {20: 200, 200: 30, 2000: 4}
@@ -47,6 +48,14 @@ NOISE = 0.85
 microsecond; ours also checks the length (about 20 ns), and the noise of a shared machine is larger than
 that. The bar of all other ratios is 1."""
 
+COMPILED = core.ACTIVE == "compiled"
+
+MEAN, PURE_MEAN = 35.0, 6.0
+"""Bars for the geometric mean of the ratios to the packages: compiled, and in Python."""
+
+RUST = 1.8
+"""Bar for each ratio to rouge-score-rs, which the compiled metrics are to keep."""
+
 COLD_METEOR = """
 import time
 start = time.perf_counter()
@@ -65,7 +74,7 @@ def measurements() -> Iterator[Measurement]:
     texts = Texts(seed=20_250_508)
     # Warm the caches of words: both sides see every word once, but none of the texts.
     for name, peer in peers.items():
-        for metric in (load(name), peer):
+        for metric in (*_ours(name), peer):
             for words in texts.vocabulary():
                 metric(words, "none of them")
     # nltk's WordNet is a million objects, which the garbage collector would visit during the measurements.
@@ -77,49 +86,74 @@ def measurements() -> Iterator[Measurement]:
     yield _cold_meteor()
 
 
+def _ours(name: str) -> list[Metric]:
+    """The function that is used, and behind a compiled one that in Python."""
+    used, pure = load(name), load_pure(name)
+    return [used] if used is pure else [used, pure]
+
+
 def _against_packages(peers: dict[str, Metric], texts: Texts) -> Iterator[Measurement]:
-    ratios, slowest = [], []
+    ratios, pure_ratios, slowest = [], [], []
     for tokens, pairs in PAIRS.items():
         for name, peer in peers.items():
             slow = name == "rouge_l" and tokens == 2000  # almost a second a pair
-            ours_us, peer_us = _race(
-                load(name), peer, texts, tokens, 1 if slow else pairs, 3 if slow else ROUNDS
+            *ours_us, peer_us = _race(
+                [*_ours(name), peer], texts, tokens, 1 if slow else pairs, 3 if slow else ROUNDS
             )
-            ratio = peer_us / ours_us
+            ratio = peer_us / ours_us[0]
             ratios.append(ratio)
-            slowest += [ratio] if name != "fuzzy_match" else []
+            pure_ratios.append(peer_us / ours_us[-1])
+            slowest += [pure_ratios[-1]] if name != "fuzzy_match" else []
             bar = NOISE if name == "fuzzy_match" else 500.0 if slow else 1.0
-            yield Measurement(f"{name}, {tokens} tokens", ours_us, "us/pair")
+            yield Measurement(f"{name}, {tokens} tokens", ours_us[0], "us/pair")
             yield Measurement(f"{name}, {tokens} tokens, package / ours", ratio, "x", bar, True)
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    yield Measurement(f"geometric mean of {len(ratios)} ratios", mean, "x", 6.0, True)
-    yield Measurement("smallest ratio except fuzzy_match", min(slowest), "x", 1.0, True)
+            if len(ours_us) > 1:
+                yield Measurement(
+                    f"{name}, {tokens} tokens, Python / compiled", ours_us[1] / ours_us[0], "x"
+                )
+    if COMPILED:
+        yield Measurement(
+            f"geometric mean of {len(ratios)} ratios, compiled", _mean(ratios), "x", MEAN, True
+        )
+    yield Measurement(
+        f"geometric mean of {len(ratios)} ratios, in Python",
+        _mean(pure_ratios), "x", PURE_MEAN, True,
+    )  # fmt: skip
+    yield Measurement("smallest ratio except fuzzy_match, in Python", min(slowest), "x", 1.0, True)
+
+
+def _mean(ratios: list[float]) -> float:
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
 def _against_rust(texts: Texts) -> Iterator[Measurement]:
     peers = rouge_score_rs()
+    if not peers:
+        print("rouge-score-rs is not installed: it is not compared", file=sys.stderr)
+    ratios = []
     for tokens, pairs in PAIRS.items():
         for name, peer in peers.items():
-            ours_us, peer_us = _race(load(name), peer, texts, tokens, pairs, ROUNDS)
-            yield Measurement(
-                f"{name}, {tokens} tokens, rouge-score-rs / ours", peer_us / ours_us, "x"
-            )
+            ours_us, peer_us = _race([load(name), peer], texts, tokens, pairs, ROUNDS)
+            ratios.append(peer_us / ours_us)
+            label = f"{name}, {tokens} tokens, rouge-score-rs / ours"
+            yield Measurement(label, ratios[-1], "x", RUST if COMPILED else None, True)
+    if ratios:
+        label = f"geometric mean of {len(ratios)} ratios to rouge-score-rs"
+        yield Measurement(label, _mean(ratios), "x")
 
 
-def _race(
-    ours: Metric, peer: Metric, texts: Texts, tokens: int, pairs: int, rounds: int
-) -> tuple[float, float]:
-    """Microseconds per pair, ours and the peer's, from the best round of each; checks that values agree."""
-    best_ours = best_peer = math.inf
+def _race(sides: list[Metric], texts: Texts, tokens: int, pairs: int, rounds: int) -> list[float]:
+    """Microseconds per pair of each side, from its best round; checks that all of them agree."""
+    best = [math.inf] * len(sides)
     for turn in range(-1, rounds):
         batch = [texts.pair(tokens) for _ in range(pairs)]
-        ours_s, our_values = _timed(ours, batch)
-        peer_s, peer_values = _timed(peer, batch)
-        for our_value, peer_value in zip(our_values, peer_values, strict=True):
-            assert abs(our_value - min(peer_value, 1.0)) <= 1e-12
+        timed = [_timed(side, batch) for side in sides]
+        for _, values in timed:
+            for value, expected in zip(values, timed[-1][1], strict=True):
+                assert abs(min(value, 1.0) - min(expected, 1.0)) <= 1e-12
         if turn >= 0:  # round -1 only warms the caches
-            best_ours, best_peer = min(best_ours, ours_s), min(best_peer, peer_s)
-    return best_ours / pairs * 1e6, best_peer / pairs * 1e6
+            best = [min(old, seconds) for old, (seconds, _) in zip(best, timed, strict=True)]
+    return [seconds / pairs * 1e6 for seconds in best]
 
 
 def _timed(metric: Metric, batch: list[tuple[str, str]]) -> tuple[float, list[float]]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from graders_engine import Engine
 from graders_engine.cli.main import graders
-from graders_engine.metrics import METRICS
+from graders_engine.metrics import METRICS, core
 
 
 def similarity(metric: str, reference: str = "{{item.text}}") -> dict[str, Any]:
@@ -26,6 +26,16 @@ def reward(engine: Engine, metric: str, text: str, reference: str) -> float:
     return engine.run(similarity(metric), model_sample=text, item={"text": reference}).reward
 
 
+@pytest.fixture(params=["compiled", "pure"])
+def _on_each_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is run with the compiled metrics and with those in Python."""
+    if request.param == "pure":
+        monkeypatch.setattr(core, "_core", None)
+    elif core.ACTIVE == "pure":
+        pytest.skip(f"the compiled metrics are not used: {core.REASON}")
+
+
+@pytest.mark.usefixtures("_on_each_core")
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_runs_as_a_grader(engine: Engine, metric: str) -> None:
     text = "the quick brown fox jumps over the lazy dog"
@@ -33,6 +43,7 @@ def test_every_metric_runs_as_a_grader(engine: Engine, metric: str) -> None:
     assert reward(engine, metric, "something else", text) < 0.5
 
 
+@pytest.mark.usefixtures("_on_each_core")
 def test_a_variant_gives_another_tools_number() -> None:
     with (
         Engine() as plain,
@@ -113,6 +124,7 @@ def test_validate_warns_of_a_text_that_fails_on_every_row() -> None:
         assert engine.validate(similarity("bleu", reference="x")).warnings == ()
 
 
+@pytest.mark.usefixtures("_on_each_core")
 @pytest.mark.parametrize("metric", ["rouge_1", "rouge_5", "rouge_l"])
 def test_rouge_says_once_that_it_saw_nothing_of_texts_in_other_scripts(
     metric: str, caplog: pytest.LogCaptureFixture

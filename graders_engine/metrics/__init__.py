@@ -12,10 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Metric = Callable[[str, str], float]
     """Called as metric(answer, reference), the answer being the grader's `input`."""
+    BatchMetric = Callable[[Sequence[str], Sequence[str]], list[float]]
+    """Called as metric(answers, references), lists of the same length; returns a value for each pair."""
 
 VERSIONS = {
     "nltk": "3.10.4",
@@ -95,7 +97,7 @@ class UnknownMetric(ValueError):
 
 
 def load(name: str, variant: str | None = None) -> Metric:
-    """The function for a metric.
+    """The function for a metric: the compiled one where there is one (see `core`).
 
     Args:
         name: a key of `METRICS`.
@@ -108,9 +110,35 @@ def load(name: str, variant: str | None = None) -> Metric:
     Raises:
         UnknownMetric: the metric or variant does not exist.
     """
+    from graders_engine.metrics import core
+
+    return core.compiled(_attribute(name, variant)) or load_pure(name, variant)
+
+
+def load_pure(name: str, variant: str | None = None) -> Metric:
+    """The Python function for a metric, which defines its values; otherwise as `load`."""
     module, _, attribute = _entry(name, variant).target.partition(":")
     metric: Metric = getattr(import_module(f"{__name__}.{module}"), attribute)
     return metric
+
+
+def load_batch(name: str, variant: str | None = None) -> BatchMetric | None:
+    """A function for many pairs at once, which uses every processor that this process may use.
+
+    Args:
+        name: a key of `METRICS`.
+        variant: one of the metric's variants; None for its default.
+
+    Returns:
+        A function of (answers, references), the values of which are those of `load`; None where a
+        batch would not be faster, because the metric is not compiled.
+
+    Raises:
+        UnknownMetric: the metric or variant does not exist.
+    """
+    from graders_engine.metrics import core
+
+    return core.compiled_batch(_attribute(name, variant))
 
 
 def signature(name: str, variant: str | None = None) -> str:
@@ -126,6 +154,10 @@ def signature(name: str, variant: str | None = None) -> str:
     entry = _entry(name, variant)
     source = f"{entry.package} {VERSIONS[entry.package]} " if entry.package else ""
     return f"{name}: {source}{entry.equals}"
+
+
+def _attribute(name: str, variant: str | None) -> str:
+    return _entry(name, variant).target.partition(":")[2]
 
 
 def _entry(name: str, variant: str | None) -> Entry:

@@ -9,12 +9,26 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from graders_engine import metrics
+from graders_engine.metrics import core
+
+from .cores import NOT_COMPILED, Load
 from .wordnet_files import NoWordNet, dictionary, nltk_data
 
 EXAMPLES = int(os.environ.get("GRADERS_EXAMPLES", "150"))
 """Pairs that a property test tries."""
 
 properties = settings(max_examples=EXAMPLES)
+
+
+@pytest.fixture(scope="session", params=["compiled", "pure"])
+def load(request: pytest.FixtureRequest) -> Load:
+    """`metrics.load`, once with the compiled functions and once with the Python ones."""
+    if request.param == "pure":
+        return metrics.load_pure
+    if core.ACTIVE == "pure":
+        pytest.skip(NOT_COMPILED)
+    return metrics.load
 
 
 @pytest.fixture(scope="session")

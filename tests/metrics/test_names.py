@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 import pytest
 
-from graders_engine.metrics import METRICS, VERSIONS, UnknownMetric, load, signature
+from graders_engine.metrics import METRICS, VERSIONS, UnknownMetric, signature
 
-ALL = [(name, variant) for name, variants in METRICS.items() for variant in variants]
+from .cores import ALL, Load
 
 
 def imported_after(code: str) -> set[str]:
@@ -29,20 +29,20 @@ def test_the_metrics_are_those_of_the_grader_except_cosine() -> None:
 
 
 @pytest.mark.parametrize(("name", "variant"), ALL)
-def test_every_variant_scores_between_0_and_1(name: str, variant: str) -> None:
+def test_every_variant_scores_between_0_and_1(load: Load, name: str, variant: str) -> None:
     metric = load(name, variant)
     for answer in ("", "the cat sat on the mat", "the dog sat there", "no"):
         assert 0.0 <= metric(answer, "the cat sat on the mat") <= 1.0
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_the_first_variant_is_the_default(name: str) -> None:
+def test_the_first_variant_is_the_default(load: Load, name: str) -> None:
     first = next(iter(METRICS[name]))
     assert load(name) is load(name, first)
     assert signature(name) == signature(name, first)
 
 
-def test_an_unknown_metric_is_rejected_with_a_list_of_those_that_exist() -> None:
+def test_an_unknown_metric_is_rejected_with_a_list_of_those_that_exist(load: Load) -> None:
     with pytest.raises(UnknownMetric, match=re.escape("no metric 'cosin'; there are fuzzy_match,")):
         load("cosin")
 

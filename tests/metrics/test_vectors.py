@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from graders_engine.metrics import METRICS, load
+from graders_engine.metrics import METRICS
+
+from .cores import Load
 
 CASES = [
     json.loads(line)
@@ -21,7 +23,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
-def test_every_value_equals_the_recorded_one(case: dict[str, Any]) -> None:
+def test_every_value_equals_the_recorded_one(case: dict[str, Any], load: Load) -> None:
     for key, expected in case["expected"].items():
         name, variant = key.split("/")
         value = load(name, variant)(case["input"], case["reference"])

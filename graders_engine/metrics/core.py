@@ -1,0 +1,58 @@
+"""Which functions the metrics are: those of the compiled module `_core`, or the Python ones.
+
+Both give the same values to the last bit; the Python functions define them. `_core` is built from
+`native/` when the package is installed where there is a C++ compiler. The choice is made once, when
+this module is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERSION = 1
+"""The `_core.VERSION` that these sources work with."""
+
+
+def _choose() -> tuple[Any, str | None]:
+    """The compiled module, or None and the reason."""
+    if os.environ.get("GRADERS_PURE"):
+        return None, "GRADERS_PURE is set"
+    try:
+        core = import_module("graders_engine.metrics._core")
+    except ModuleNotFoundError:
+        return None, "not built when this was installed: no C++ compiler, or no headers of Python"
+    except ImportError as problem:
+        return None, f"cannot be loaded: {problem}"
+    if core.VERSION != VERSION:
+        return None, "built from other sources: install the package again"
+    return core, None
+
+
+_core, REASON = _choose()
+"""`REASON`: why the compiled functions are not used; None where they are."""
+
+ACTIVE: Literal["compiled", "pure"] = "pure" if _core is None else "compiled"
+
+
+def compiled(attribute: str) -> Callable[[str, str], float] | None:
+    """The compiled function of this name; None if there is none, or none is used."""
+    function: Callable[[str, str], float] | None = getattr(_core, attribute, None)
+    return function
+
+
+def compiled_batch(
+    attribute: str,
+) -> Callable[[Sequence[str], Sequence[str]], list[float]] | None:
+    """A function of (answers, references) with the values of the compiled one; None without batches.
+
+    It uses every processor that this process may use, and lets other threads run meanwhile.
+    """
+    if _core is None or attribute not in _core.BATCHES:
+        return None
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return lambda answers, references: _core.batch(attribute, answers, references, threads or 1)
