@@ -35,7 +35,7 @@ T = TypeVar("T")
 def _placed(split: SplitRows, outcomes: Generator[RowOutcome, None, None]) -> Iterator[RowOutcome]:
     with closing(outcomes):
         for outcome in outcomes:
-            yield split.place(outcome)
+            yield outcome if split.none_split else split.place(outcome)
 
 
 class Engine:
@@ -235,8 +235,7 @@ class Engine:
         compiled = self.compile(grader)
         scope = compiled.scope_reader(sample_field)
         if not compiled.evaluator.waits:
-            return (compiled.grade_row_now(index, row, scope) for index, row in enumerate(rows))
-
+            return compiled.grade_rows_now(iter(rows), scope)
         return self._score_waiting(compiled, rows, scope)
 
     def submit(

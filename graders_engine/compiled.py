@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +14,14 @@ from graders_engine.errors import (
     Mistake,
     UnavailableGrader,
 )
-from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
+from graders_engine.graders.base import (
+    Evaluator,
+    GraderSpec,
+    Immediate,
+    Services,
+    attempt,
+    attempt_now,
+)
 from graders_engine.graders.parse import json_values, parse
 from graders_engine.graders.parts import map_parts
 from graders_engine.graders.templates import lenient_cautions, template_cautions, templates_in
@@ -85,6 +92,7 @@ class CompiledGrader:
         """The same grader with another evaluator, such as one with a cache."""
         other = copy.copy(self)
         other._evaluator = evaluator
+        other.__dict__.pop("_immediate", None)
         return other
 
     def require_runnable(self) -> None:
@@ -156,27 +164,51 @@ class CompiledGrader:
         except InvalidRow as error:
             return await self._without_sample(index, error)
 
+    def grade_now(self, index: int, scope: Scope) -> RowOutcome:
+        """`grade` without an event loop, for an evaluator that does not wait."""
+        started = perf_counter()
+        outcome = attempt_now(self._immediate, scope)
+        return RowOutcome(index, outcome, scope.flags(), perf_counter() - started)
+
     def grade_row_now(self, index: int, row: Any, scope: ScopeOf) -> RowOutcome:
         """`grade_row` without an event loop, for an evaluator that does not wait."""
-        grading: Coroutine[Any, Any, Any]
         try:
             given = scope(row)
-            started = perf_counter()
-            grading = attempt(self.evaluator, given)
-            grading.send(None)
-        except StopIteration as stop:
-            return RowOutcome(index, stop.value, given.flags(), perf_counter() - started)
         except InvalidRow as error:
-            grading = self._without_sample(index, error)
+            return self._without_sample_now(index, error)
+        return self.grade_now(index, given)
+
+    def grade_rows_now(
+        self, rows: Iterator[Any], scope: ScopeOf
+    ) -> Generator[RowOutcome, None, None]:
+        """`grade_row_now` for many rows."""
+        immediate = self._immediate
+        for index, row in enumerate(rows):
             try:
-                grading.send(None)
-            except StopIteration as stop:
-                outcome: RowOutcome = stop.value
-                return outcome
-        grading.close()
-        raise RuntimeError(
-            f"{type(self.evaluator).__name__} says that it does not wait, but it does"
-        )
+                given = scope(row)
+            except InvalidRow as error:
+                yield self._without_sample_now(index, error)
+                continue
+            started = perf_counter()
+            outcome = attempt_now(immediate, given)
+            yield RowOutcome(index, outcome, given.flags(), perf_counter() - started)
+
+    @functools.cached_property
+    def _immediate(self) -> Immediate:
+        evaluator = self.evaluator
+        if evaluator.waits or not isinstance(evaluator, Immediate):
+            raise RuntimeError(
+                f"{type(evaluator).__name__} says that it does not wait, but it does"
+            )
+        return evaluator
+
+    def _without_sample_now(self, index: int, error: InvalidRow) -> RowOutcome:
+        try:
+            self._without_sample(index, error).send(None)
+        except StopIteration as stop:
+            outcome: RowOutcome = stop.value
+            return outcome
+        raise RuntimeError("a part of a grader that does not wait does")
 
     async def _without_sample(self, index: int, error: InvalidRow) -> RowOutcome:
         """The outcome of an invalid row; where only its sample is missing, some parts have a reward."""

@@ -291,7 +291,7 @@ class AsyncEngine:
             self.score_single(grader, split, sample_field=sample_field)
         ) as outcomes:
             async for outcome in outcomes:
-                yield split.place(outcome)
+                yield outcome if split.none_split else split.place(outcome)
 
     async def score_single(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
@@ -312,8 +312,8 @@ class AsyncEngine:
         import asyncio
 
         yield_at = perf_counter() + YIELD_EVERY_S
-        for index, row in enumerate(rows):
-            yield compiled.grade_row_now(index, row, scope)
+        for outcome in compiled.grade_rows_now(iter(rows), scope):
+            yield outcome
             if perf_counter() > yield_at:
                 await asyncio.sleep(0)
                 yield_at = perf_counter() + YIELD_EVERY_S

@@ -6,7 +6,7 @@ import logging
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -101,6 +101,15 @@ class Evaluator(Protocol):
         ...
 
 
+@runtime_checkable
+class Immediate(Evaluator, Protocol):
+    """An evaluator that does not wait: it needs no event loop."""
+
+    def compute(self, scope: Scope) -> Outcome:
+        """As `evaluate`; `attempt_now` is the only caller."""
+        ...
+
+
 class KnownKeys(BaseModel):
     """An object whose unknown keys are mistakes unless they are null, as in the API's own answers."""
 
@@ -190,10 +199,29 @@ FLAG_OF: dict[type[errors.GradingError], Flag] = {
 
 
 async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
-    """Grade one row; the one place where an exception becomes a Failure."""
+    """Grade one row; here and in `attempt_now` an exception becomes a Failure, and nowhere else."""
     try:
         return await evaluator.evaluate(scope)
-    except errors.GradingError as raised:
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug of the engine must not end a whole run
+        return _without_reward(error, evaluator, scope)
+
+
+def attempt_now(evaluator: Immediate, scope: Scope) -> Outcome:
+    """`attempt` for an evaluator that does not wait."""
+    try:
+        return evaluator.compute(scope)
+    except Exception as error:  # noqa: BLE001 - as in `attempt`
+        return _without_reward(error, evaluator, scope)
+
+
+def _without_reward(raised: Exception, evaluator: Evaluator, scope: Scope) -> Outcome:
+    """The outcome of a row whose evaluator raised this.
+
+    Raises:
+        BudgetSpent, DataSetError, RunStopped: it is not the row's fault: stop the run so that it can be
+            resumed.
+    """
+    if isinstance(raised, errors.GradingError):
         error = _gravest(raised, getattr(evaluator, "variables", ()), scope)
         failure = Failure(
             FLAG_OF[type(error)],
@@ -203,14 +231,14 @@ async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
             cause=error.cause,
         )
         return failed(failure, error.usage, error.saved, error.left_out)
-    except (errors.BudgetSpent, errors.DataSetError, errors.RunStopped):
-        raise  # not the row's fault: stop the run so that it can be resumed
-    except Exception as error:  # noqa: BLE001 - the boundary: a bug of the engine must not end a whole run
-        _log.exception(
-            "an evaluator raised an unexpected exception; the row counts as failed, not as zero"
-        )
-        details = f"{type(error).__name__}: {error}"
-        return failed(Failure(Flag.OTHER, details, "infrastructure"))
+    if isinstance(raised, (errors.BudgetSpent, errors.DataSetError, errors.RunStopped)):
+        raise raised
+    _log.error(
+        "an evaluator raised an unexpected exception; the row counts as failed, not as zero",
+        exc_info=raised,
+    )
+    details = f"{type(raised).__name__}: {raised}"
+    return failed(Failure(Flag.OTHER, details, "infrastructure"))
 
 
 def _gravest(

@@ -10,7 +10,14 @@ from pydantic import BeforeValidator, Field, PlainValidator, Tag, ValidationInfo
 
 from graders_engine.errors import FormulaFailure, Mistake
 from graders_engine.graders import mistakes
-from graders_engine.graders.base import Evaluator, GraderSpec, Services, attempt
+from graders_engine.graders.base import (
+    Evaluator,
+    GraderSpec,
+    Immediate,
+    Services,
+    attempt,
+    attempt_now,
+)
 from graders_engine.graders.endpoint import EndpointGrader
 from graders_engine.graders.fields import by_type, field_error, parse_options
 from graders_engine.graders.label_model import LabelModelGrader
@@ -72,9 +79,13 @@ class MultiGrader(GraderSpec):
     graders: Annotated[dict[str, LeafGrader], BeforeValidator(_keyed_graders)]
     calculate_output: FormulaField = Field(description="The reward, from the graders' keys.")
 
-    def compile(self, services: Services) -> Multi:
+    def compile(self, services: Services) -> Multi | ImmediateMulti:
         """Make the evaluator and those of its parts."""
-        return Multi(self, {key: spec.compile(services) for key, spec in self.graders.items()})
+        parts = {key: spec.compile(services) for key, spec in self.graders.items()}
+        immediate = {key: part for key, part in parts.items() if isinstance(part, Immediate)}
+        return (
+            Multi(self, parts) if len(immediate) < len(parts) else ImmediateMulti(self, immediate)
+        )
 
     def parts(self) -> Mapping[str, GraderSpec]:
         """Its graders by key."""
@@ -102,33 +113,14 @@ class MultiGrader(GraderSpec):
             yield from spec.cautions(services, f"{where}.")
 
 
-class Multi:
-    """Evaluates a `MultiGrader`.
+class _Combination:
+    """Computes a `MultiGrader`'s outcome from those of its parts."""
 
-    Args:
-        spec: the grader.
-        parts: what evaluates each of its graders, by key.
-    """
-
-    def __init__(self, spec: MultiGrader, parts: Mapping[str, Evaluator]) -> None:
+    def __init__(self, spec: MultiGrader) -> None:
         self._formula = spec.calculate_output
         self._invalid_grade = spec.invalid_grade
-        self._evaluators = dict(parts)
-        self.waits = any(part.waits for part in parts.values())
 
-    async def evaluate(self, scope: Scope) -> Outcome:
-        """The formula's value; a part that fails is 0.0 in it, and its failure is passed on."""
-        evaluators = self._evaluators.values()
-        if not self.waits:  # a task per part would cost more than the parts themselves
-            outcomes = [await attempt(part, scope) for part in evaluators]
-            return self._combine(dict(zip(self._evaluators, outcomes, strict=True)))
-        from graders_engine.tasks import together  # it imports asyncio
-
-        outcomes = await together(attempt(part, scope) for part in evaluators)
-        parts = dict(zip(self._evaluators, outcomes, strict=True))
-        return _with_traces(self._combine(parts), parts)
-
-    def _combine(self, parts: Mapping[str, Outcome]) -> Outcome:
+    def of(self, parts: Mapping[str, Outcome]) -> Outcome:
         """The outcome of the multi, given those of its parts by key."""
         failures = _failures(parts)
         rewards, scores = _numbers(parts)
@@ -141,9 +133,57 @@ class Multi:
         if failures and self._invalid_grade is not None:
             reward = self._invalid_grade
         served = 0.0 if reward is None else reward
-        if any(failure.blame == "infrastructure" for failure in failures):
+        if failures and any(failure.blame == "infrastructure" for failure in failures):
             reward = None  # an outage is not a zero: only the wire form has a number
         return Outcome(reward, served, tuple(failures), rewards, scores)
+
+
+class Multi:
+    """Evaluates a `MultiGrader`, parts of which wait.
+
+    Args:
+        spec: the grader.
+        parts: what evaluates each of its graders, by key.
+    """
+
+    waits = True
+
+    def __init__(self, spec: MultiGrader, parts: Mapping[str, Evaluator]) -> None:
+        self._combination = _Combination(spec)
+        self._evaluators = dict(parts)
+
+    async def evaluate(self, scope: Scope) -> Outcome:
+        """The formula's value; a part that fails is 0.0 in it, and its failure is passed on."""
+        from graders_engine.tasks import together  # it imports asyncio
+
+        outcomes = await together(attempt(part, scope) for part in self._evaluators.values())
+        parts = dict(zip(self._evaluators, outcomes, strict=True))
+        return _with_traces(self._combination.of(parts), parts)
+
+
+class ImmediateMulti:
+    """Evaluates a `MultiGrader` no part of which waits.
+
+    Args:
+        spec: the grader.
+        parts: what evaluates each of its graders, by key.
+    """
+
+    waits = False
+
+    def __init__(self, spec: MultiGrader, parts: Mapping[str, Immediate]) -> None:
+        self._combination = _Combination(spec)
+        self._evaluators = dict(parts)
+
+    async def evaluate(self, scope: Scope) -> Outcome:
+        """As `compute`."""
+        return self.compute(scope)
+
+    def compute(self, scope: Scope) -> Outcome:
+        """As `Multi.evaluate`, the parts one after the other."""
+        return self._combination.of(
+            {key: attempt_now(part, scope) for key, part in self._evaluators.items()}
+        )
 
 
 async def graded_by_item(
@@ -182,10 +222,12 @@ def _numbers(
     parts: Mapping[str, Outcome],
 ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """The rewards of the parts, and their raw scores."""
-    rewards = {key: None if part.failures else part.served for key, part in parts.items()}
-    return rewards, {
-        key: rewards[key] if part.score is None else part.score for key, part in parts.items()
-    }
+    rewards: dict[str, float | None] = {}
+    scores: dict[str, float | None] = {}
+    for key, part in parts.items():
+        rewards[key] = reward = None if part.failures else part.served
+        scores[key] = reward if part.score is None else part.score
+    return rewards, scores
 
 
 def _with_traces(outcome: Outcome, parts: Mapping[str, Outcome]) -> Outcome:

@@ -59,5 +59,9 @@ class StringCheck:
         self._reference = spec.reference.render
 
     async def evaluate(self, scope: Scope) -> Outcome:
+        """As `compute`."""
+        return self.compute(scope)
+
+    def compute(self, scope: Scope) -> Outcome:
         """1.0 if the comparison is true, else 0.0."""
         return _PASS if self._passes(self._input(scope), self._reference(scope)) else _NO_PASS

@@ -117,6 +117,10 @@ class TextSimilarity:
         self._sees_latin_only = name.startswith("rouge") and variant != "unicode"
 
     async def evaluate(self, scope: Scope) -> Outcome:
+        """As `compute`."""
+        return self.compute(scope)
+
+    def compute(self, scope: Scope) -> Outcome:
         """The metric's value for the two rendered texts."""
         left, right = self._render(scope)
         value = self._metric(left, right)

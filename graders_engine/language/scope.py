@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from graders_engine.errors import InvalidRow, SampleNotJson, UndefinedVariable
 from graders_engine.language import strict_json
 from graders_engine.language.content import CUT_OFF, text_of
@@ -25,30 +27,21 @@ _BLANKS = " \t\n\r"
 """White space of JSON (RFC 8259)."""
 
 
-class Scope:
+class Scope(msgspec.Struct, eq=False):
     """The item and sample of one row, with `output_json` parsed at most once.
 
     Attributes:
         item: the data-set row: any JSON value; an empty object by default.
         output_text: the model's text; empty when its message has no text.
+        given: the sample object, if there is more than its text.
         absent: whether there is no output, because the grader reads none.
     """
 
-    __slots__ = ("_output_json", "_sample", "absent", "item", "output_text")
-
-    def __init__(
-        self,
-        item: Any,
-        output_text: str,
-        sample: dict[str, Any] | None = None,
-        *,
-        absent: bool = False,
-    ) -> None:
-        self.item = item
-        self.absent = absent
-        self.output_text = output_text
-        self._sample = sample
-        self._output_json = _UNREAD
+    item: Any
+    output_text: str
+    given: dict[str, Any] | None = None
+    absent: bool = False
+    _output_json: Any = _UNREAD
 
     def sample_value(self, key: str) -> Any:
         """The value of `sample.KEY`, derived from the rest of the sample if it was not given.
@@ -61,7 +54,7 @@ class Scope:
             return self.output_text
         if key == "output_json":
             return self.output_json()
-        given = self._sample or {}
+        given = self.given or {}
         if key in given:
             return given[key]
         if key in _DERIVED:
@@ -85,7 +78,7 @@ class Scope:
         return value
 
     def _read_output_json(self) -> Any:
-        given = self._sample.get("output_json") if self._sample else None
+        given = self.given.get("output_json") if self.given else None
         if given is not None:
             return given
         try:
@@ -97,7 +90,7 @@ class Scope:
                 f"`sample.output_json`: the model's text is not JSON: {excerpt} ({reason})"
             )
         # A sample whose `output_json` is null keeps that null, even if its text is JSON.
-        if self._sample and "output_json" in self._sample:
+        if self.given and "output_json" in self.given:
             return None
         if self.output_text[0] in _BLANKS and self.output_text[-1] in _BLANKS:
             return SampleNotJson(
@@ -118,17 +111,15 @@ class Scope:
         }
         return {
             **whole,
-            **{key: part for key, part in (self._sample or {}).items() if key not in whole},
+            **{key: part for key, part in (self.given or {}).items() if key not in whole},
         }
 
     def flags(self) -> tuple[Flag, ...]:
         """Flags of the sample itself: cut off, nothing to grade, an error beside it. Graders run anyway."""
-        if self._sample is None:
+        if self.given is None:
             return () if self.output_text or self.absent else (Flag.UNRESPONSIVE_REWARD,)
         flags = []
-        reason = _first_choice(self._sample).get("finish_reason") or self._sample.get(
-            "finish_reason"
-        )
+        reason = _first_choice(self.given).get("finish_reason") or self.given.get("finish_reason")
         if reason is not None and reason != "stop" and str(reason).lower() in CUT_OFF:
             flags.append(Flag.TRUNCATED_OBSERVATION)
         if not (
@@ -137,7 +128,7 @@ class Scope:
             or self.sample_value("output_audio")
         ):
             flags.append(Flag.UNRESPONSIVE_REWARD)
-        if (error := self._sample.get("error")) and _is_told(error):
+        if (error := self.given.get("error")) and _is_told(error):
             flags.append(Flag.OTHER)
         return tuple(flags)
 
@@ -161,14 +152,14 @@ def _choices(scope: Scope) -> Any:
 
 
 def _output_tools(scope: Scope) -> Any:
-    return _message(scope._sample).get("tool_calls") or []
+    return _message(scope.given).get("tool_calls") or []
 
 
 _DERIVED: dict[str, Callable[[Scope], Any]] = {
     "choices": _choices,
     "output_tools": _output_tools,
     "output_reasoning_summary": lambda scope: None,
-    "output_audio": lambda scope: _message(scope._sample).get("audio"),
+    "output_audio": lambda scope: _message(scope.given).get("audio"),
 }
 SAMPLE_KEYS = (
     "choices",

@@ -143,12 +143,32 @@ def _renderer(parts: list[str | Variable]) -> Callable[[Scope], str]:
         return lambda scope: ""
     if len(parts) == 1:
         only = parts[0]
-        if isinstance(only, Variable):
-            return only.render
-        return lambda scope: only
+        return _variable_renderer(only) if isinstance(only, Variable) else lambda scope: only
     return lambda scope: "".join(
         [part if isinstance(part, str) else part.render(scope) for part in parts]
     )
+
+
+def _variable_renderer(variable: Variable) -> Callable[[Scope], str]:
+    """`variable.render`, with the two commonest variables read directly where their value is a text."""
+    render = variable.render
+    if variable.namespace == "item" and len(variable.steps) == 1:
+        (step,) = variable.steps
+
+        def item_key(scope: Scope) -> str:
+            item = scope.item
+            value = item.get(step) if type(item) is dict else None
+            return value if type(value) is str else render(scope)
+
+        return item_key
+    if (variable.namespace, *variable.steps) == ("sample", "output_text"):
+
+        def output_text(scope: Scope) -> str:
+            text = scope.output_text
+            return text if type(text) is str else render(scope)
+
+        return output_text
+    return render
 
 
 def variable_at(source: str, opening: int) -> tuple[Variable, int]:

@@ -22,6 +22,7 @@ from graders_engine.outputs.unreadable import Unreadable
 SAMPLES_IN = ("samples", "model_samples", "model_sample", "sample")
 """The keys of a row that may hold a list of samples."""
 _PLURAL = ("samples", "model_samples")
+_OTHER_SAMPLES = frozenset(SAMPLES_IN) - {"model_sample"}
 _LISTS = (list, tuple)
 
 
@@ -93,27 +94,40 @@ class SplitRows(Iterable[Any]):
         rows: the rows.
         sample_field: for flat rows, the field with the output or the list of them.
 
+    Attributes:
+        none_split: whether no row was replaced so far; `place` then returns the outcome that it is given.
+
     Raises:
         InvalidRequest: `rows` is a text, a path, a single row, or cannot be iterated over.
     """
 
     def __init__(self, rows: Iterable[Any], sample_field: str | None) -> None:
         self._rows, self._field = _require_rows(rows), sample_field
+        self.none_split = True
         self._first: int | None = None
         self._places: deque[tuple[int, int | None]] = deque()
 
     def __iter__(self) -> Iterator[Any]:
         """The rows to grade."""
         split = self._split
+        keyed = self._field is None
         for index, row in enumerate(self._rows):
-            samples = split(row)
+            if (
+                keyed
+                and type(row) is dict
+                and type(row.get("model_sample")) is str
+                and _OTHER_SAMPLES.isdisjoint(row)
+            ):
+                samples = None  # most rows
+            else:
+                samples = split(row)
             if samples is None:
                 if self._first is not None:
                     self._places.append((index, None))
                 yield row
                 continue
             if self._first is None:
-                self._first = index
+                self._first, self.none_split = index, False
             for number, one in samples:
                 self._places.append((index, number))
                 yield one

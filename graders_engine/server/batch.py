@@ -106,7 +106,7 @@ class Batch:
 
     async def _next_results(self, begin: int) -> list[bytes]:
         """Grade rows from this one on until it is time for a pause."""
-        grade, present = self._cached.compiled.grade, self._present
+        grade, present = self._cached.compiled.grade_now, self._present
         inline_limit = min(self._cached.inline_limit_bytes(), self._max_row_bytes)
         results: list[bytes] = []
         graded: list[RowOutcome] = []
@@ -114,7 +114,7 @@ class Batch:
         for index, text in enumerate(islice(self._rows, begin, None), begin):
             try:
                 if len(text) <= inline_limit:
-                    row = await grade(index, scope_of_text(text))  # never waits
+                    row = grade(index, scope_of_text(text))
                     graded.append(row)
                     results.append(present(row))
                 else:

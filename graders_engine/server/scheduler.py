@@ -121,7 +121,7 @@ class Scheduler:
             ClientGone: the client has closed the connection.
         """
         if row_bytes <= cached.inline_limit_bytes():
-            return await cached.compiled.grade(0, scope)  # never waits
+            return cached.compiled.grade_now(0, scope)
         self.check_memory(cached, row_bytes)
         with self.queue.admit():
             try:

@@ -15,7 +15,17 @@ import msgspec
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import NO_ROW, DataSetError, InvalidRequest
 from graders_engine.files import beside, kind_of
-from graders_engine.outcome import BLAMES, SERVED, Blame, Flag, Outcome, RowOutcome, Status, Usage
+from graders_engine.outcome import (
+    BLAMES,
+    NOTHING,
+    SERVED,
+    Blame,
+    Flag,
+    Outcome,
+    RowOutcome,
+    Status,
+    Usage,
+)
 
 MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
@@ -63,13 +73,13 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     served: float | None = None
     sample: int = 0
     group: str | None = None
-    usage: dict[str, Usage] = {}
-    repeats: dict[str, list[float]] = {}
-    labels: dict[str, list[str]] = {}
-    saved: dict[str, Usage] = {}
-    clamped: dict[str, float] = {}
-    left_out: dict[str, list[str]] = {}
-    blames: dict[str, Blame] = {}
+    usage: dict[str, Usage] = NOTHING
+    repeats: dict[str, list[float]] = NOTHING
+    labels: dict[str, list[str]] = NOTHING
+    saved: dict[str, Usage] = NOTHING
+    clamped: dict[str, float] = NOTHING
+    left_out: dict[str, list[str]] = NOTHING
+    blames: dict[str, Blame] = NOTHING
 
     @property
     def name(self) -> str:
@@ -131,13 +141,14 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
         graded.served if outcome.failures else None,
         ref.sample,
         ref.group,
-        outcome.spent if outcome.saved else outcome.usage,
-        outcome.repeats,
-        outcome.labels,
-        outcome.saved,
-        outcome.clamped if outcome.score is not None or outcome.scores else {},
-        outcome.left_out,
-        _blames(outcome) if len(outcome.failures) > 1 else {},
+        # What is empty has to be the default itself to be omitted.
+        (outcome.spent if outcome.saved else outcome.usage) or NOTHING,
+        outcome.repeats or NOTHING,
+        outcome.labels or NOTHING,
+        outcome.saved or NOTHING,
+        (outcome.clamped or NOTHING) if outcome.scores or outcome.score is not None else NOTHING,
+        outcome.left_out or NOTHING,
+        _blames(outcome) if len(outcome.failures) > 1 else NOTHING,
     )
 
 
@@ -148,7 +159,7 @@ def _blames(outcome: Outcome) -> dict[str, Blame]:
         if failure.grader:
             known = found.get(failure.grader, failure.blame)
             found[failure.grader] = max(known, failure.blame, key=BLAMES.index)
-    return found if len({*found.values(), outcome.blame}) > 1 else {}
+    return found if len({*found.values(), outcome.blame}) > 1 else NOTHING
 
 
 _encoder = msgspec.json.Encoder()

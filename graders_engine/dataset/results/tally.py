@@ -86,10 +86,14 @@ class Tally:
     def add(self, result: ResultLine) -> None:
         """Count one row."""
         self.rows += 1
-        if result.status == "scored" and result.reward is not None:
+        reward = result.reward
+        if result.status == "scored" and reward is not None:
             self.scored += 1
-            self.reward_sum += result.reward
-            self._count(result.reward)
+            self.reward_sum += reward
+            if self.reward_counts is not None and reward in self.reward_counts:
+                self.reward_counts[reward] += 1  # as `_count`, for most rows
+            else:
+                self._count(reward)
         else:
             self._add_unscored(result)
         if result.group is not None:
@@ -98,6 +102,10 @@ class Tally:
             self._add_judged(result)
         if result.sub_rewards:
             self._add_sub_rewards(result.sub_rewards)
+        if result.flags:
+            self._add_flags(result)
+
+    def _add_flags(self, result: ResultLine) -> None:
         for flag, details in result.flags.items():
             self.flags[flag] = self.flags.get(flag, 0) + 1
             self.examples.setdefault(flag, (result.name, details))

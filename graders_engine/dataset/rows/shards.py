@@ -230,10 +230,13 @@ class _ByReference:
 
     def rest(self) -> Iterator[Shard]:
         size = FIRST_SHARD_BYTES
+        buffer = bytearray(
+            SHARD_BYTES
+        )  # one for all: new memory for each part took half of the time
         with self._stream() as stream:
-            while part := stream.read(min(size, max(0, self._size - self._at))):
-                lines, length = part.count(b"\n"), len(part)
-                if not part.endswith(b"\n"):
+            while length := _read_into(stream, buffer, min(size, self._size - self._at)):
+                lines = buffer.count(b"\n", 0, length)
+                if not buffer.endswith(b"\n", 0, length):
                     lines, length = lines + 1, length + _skip_lines(stream, 1)[1]
                 yield self._next(lines, length)
                 size = min(2 * size, SHARD_BYTES)
@@ -248,6 +251,11 @@ class _ByReference:
         with unreadable_disk(self._path), self._path.open("rb") as stream:
             stream.seek(self._at)
             yield stream
+
+
+def _read_into(stream: io.BufferedReader, buffer: bytearray, size: int) -> int:
+    """Read so many bytes into the beginning of a buffer; fewer only at the end of the stream."""
+    return stream.readinto(memoryview(buffer)[: max(0, size)])
 
 
 def _skip_lines(stream: io.BufferedReader, wanted: int) -> tuple[int, int]:

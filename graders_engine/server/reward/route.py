@@ -140,7 +140,7 @@ class RewardRoute:
         except InvalidRow as error:
             return invalid_row(index, error)
         if size <= self._cached.inline_limit_bytes():
-            return await self._cached.compiled.grade(index, scope)  # never waits
+            return self._cached.compiled.grade_now(index, scope)
         self._scheduler.check_memory(self._cached, size)
         return await self._scheduler.run_queued(self._cached, index, scope)
 
