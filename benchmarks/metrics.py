@@ -81,7 +81,8 @@ def measurements() -> Iterator[Measurement]:
     gc.collect()
     gc.freeze()
     yield from _against_packages(peers, texts)
-    yield from _against_rust(texts)
+    yield from _against_rust(texts, "default")
+    yield from _against_rust(texts, "stem")
     yield from _large()
     yield _cold_meteor()
 
@@ -126,20 +127,23 @@ def _mean(ratios: list[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
-def _against_rust(texts: Texts) -> Iterator[Measurement]:
-    peers = rouge_score_rs()
+def _against_rust(texts: Texts, variant: str) -> Iterator[Measurement]:
+    peers = rouge_score_rs(variant == "stem")
     if not peers:
         print("rouge-score-rs is not installed: it is not compared", file=sys.stderr)
+        return
+    for words in texts.vocabulary():  # the stem of each, for both
+        load("rouge_1", variant)(words, "none of them")
+        peers["rouge_1"](words, "none of them")
     ratios = []
     for tokens, pairs in PAIRS.items():
         for name, peer in peers.items():
-            ours_us, peer_us = _race([load(name), peer], texts, tokens, pairs, ROUNDS)
+            ours_us, peer_us = _race([load(name, variant), peer], texts, tokens, pairs, ROUNDS)
             ratios.append(peer_us / ours_us)
-            label = f"{name}, {tokens} tokens, rouge-score-rs / ours"
+            label = f"{name} {variant}, {tokens} tokens, rouge-score-rs / ours"
             yield Measurement(label, ratios[-1], "x", RUST if COMPILED else None, True)
-    if ratios:
-        label = f"geometric mean of {len(ratios)} ratios to rouge-score-rs"
-        yield Measurement(label, _mean(ratios), "x")
+    label = f"geometric mean of {len(ratios)} ratios to rouge-score-rs, {variant}"
+    yield Measurement(label, _mean(ratios), "x")
 
 
 def _race(sides: list[Metric], texts: Texts, tokens: int, pairs: int, rounds: int) -> list[float]:

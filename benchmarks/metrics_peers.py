@@ -37,13 +37,14 @@ def direct(meteor: bool) -> dict[str, Metric]:
     return metrics
 
 
-def rouge_score_rs() -> dict[str, Metric]:
+def rouge_score_rs(stemmed: bool) -> dict[str, Metric]:
     """The fastest peer, a Rust extension; empty if it is not installed."""
     if importlib.util.find_spec("rouge_score_rs") is None:
         return {}
     scorer = importlib.import_module("rouge_score_rs").RougeScorer
     return {
-        name: _rouge(scorer([kind], use_stemmer=False), kind) for name, kind in ROUGE_TYPES.items()
+        name: _rouge(scorer([kind], use_stemmer=stemmed), kind)
+        for name, kind in ROUGE_TYPES.items()
     }
 
 

@@ -116,7 +116,8 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show the version, and whether the text metrics are compiled or pure Python.",
+    help="Show the version, and whether the text metrics are compiled or pure Python, as they are "
+    "with GRADERS_PURE=1 or where no C++ compiler was found at installation.",
 )
 def graders() -> None:
     """Run OpenAI-style graders on your own machine: grader JSON in, reward out."""

@@ -140,9 +140,9 @@ def command(
 ) -> None:
     """Serve the hosted API's grader routes: set an SDK's base_url to http://HOST:PORT/v1.
 
-    /docs describes the routes, /metrics is for Prometheus, /healthz answers while the server is up. Each
-    request is logged as one line of JSON on standard error. SIGTERM stops the server after it has answered
-    all requests that it has accepted.
+    /docs describes the routes, /metrics is for Prometheus, /healthz answers while the server is up, and says
+    whether the text metrics are compiled. Each request is logged as one line of JSON on standard error.
+    SIGTERM stops the server after it has answered all requests that it has accepted.
 
     With a grader, POST /reward (or the address alone) gives its reward to trainers and evaluation tools, each
     in its own form: OpenRLHF, slime, Azure's endpoint grader, promptfoo's webhook. Where a judge or the

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
 
-from graders_engine.metrics import load, load_pure, meteor
+from graders_engine.metrics import load, load_pure
 
 from .cores import needs_compiled
 
@@ -120,13 +119,17 @@ print("equal")
 
 
 def test_texts_and_stems_are_given_back() -> None:
-    core = import_module("graders_engine.metrics._core")
-    answer, reference = "".join(["zonks ", "zonked"]), "".join(["zonking ", "fleems"])
-    before = sys.getrefcount(answer), sys.getrefcount(reference)
-    for _ in range(100):
-        core.meteor(answer, reference)
-    assert (sys.getrefcount(answer), sys.getrefcount(reference)) == before
-    pure("plonks plonked", "plonking gleems")
-    kept = meteor._stems
-    assert sys.getrefcount(kept["fleems"]) == sys.getrefcount(kept["gleems"])
-    assert sys.getrefcount(meteor._synonyms["zonk"]) == sys.getrefcount(meteor._synonyms["plonk"])
+    code = """
+import sys
+count = sys.getrefcount
+answer, reference = "".join(["zonks ", "zonked"]), "".join(["zonking ", "fleems"])
+before = count(answer), count(reference)
+for _ in range(100):
+    _core.meteor(answer, reference)
+assert (count(answer), count(reference)) == before
+meteor.meteor("plonks plonked", "plonking gleems")
+assert count(meteor._stems["fleems"]) == count(meteor._stems["gleems"])
+assert count(meteor._synonyms["zonk"]) == count(meteor._synonyms["plonk"])
+print("equal")
+"""
+    assert fresh(code) == "equal"

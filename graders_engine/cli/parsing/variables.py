@@ -15,8 +15,11 @@ from click.core import ParameterSource
 from graders_engine.cli.parsing.groups import GROUPS, SHARED, group_of
 
 PREFIX = "GRADERS"
-_TAKEN = {"GRADERS_CACHE", "GRADERS_DATA", "GRADERS_API_KEY", "GRADERS_ADMIN_KEY"}
-"""Variables with a meaning of their own: file of the default cache, folder of images, keys of a server."""
+_TAKEN = {
+    *("GRADERS_CACHE", "GRADERS_DATA", "GRADERS_API_KEY", "GRADERS_ADMIN_KEY"),
+    *("GRADERS_PURE", "GRADERS_CORE"),
+}
+"""Variables with a meaning of their own: the default cache, images, keys of a server, compiled metrics."""
 _NEAR = 0.8
 """How much alike two names must be for one of any program to be taken for a misspelt one of ours."""
 
