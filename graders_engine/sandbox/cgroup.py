@@ -17,7 +17,7 @@ from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
 _ROOT = Path("/sys/fs/cgroup")
-TEMPLATE_BYTES = 1 << 30  # for a template and the grades that are forked ahead
+TEMPLATE_BYTES = 1 << 30  # for the templates and the grade that is forked ahead
 _NAME = "graders-"
 
 _numbers = itertools.count()

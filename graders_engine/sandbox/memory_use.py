@@ -15,7 +15,8 @@ from graders_engine.sandbox.inside.plan import MAX_FILES, NAMESPACES, OPEN_FILES
 
 _PAGE = mmap.PAGESIZE
 _MAPPING = 300  # bytes of the kernel for one mapping, its name included
-_OUR_SOCKETS = 2 * (SPARES + 1 + TEMPLATES)  # of the templates and the waiting grades
+# of each grade's channel, of each cleaner's, and between the templates
+_OUR_SOCKETS = 2 * (1 + SPARES + TEMPLATES + 1)
 _CHUNK = 1 << 20
 _EXACT_S = 0.2  # of processor time: the watchdog keeps the time of all grades meanwhile
 _COUNTED = (b"VmRSS", b"VmSwap", b"VmPTE", b"HugetlbPages")

@@ -121,7 +121,7 @@ def _children() -> dict[int, list[int]]:
 
 
 def _grade_pids(tree: dict[int, list[int]], worker: Worker) -> list[int]:
-    """The processes below a worker's template."""
+    """The processes below a worker's first template; so the second one, which has little of its own, too."""
     pending = [c for t in _templates(tree, worker) for c in tree.get(t, [])]
     found = []
     while pending:
