@@ -104,6 +104,8 @@ def test_what_a_caller_lends_is_closed_though_no_grader_waited(
     string_check: dict[str, Any],
 ) -> None:
     class Lent:
+        batch = 8
+        signature = "lent"
         closed = 0
 
         async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
@@ -112,8 +114,6 @@ def test_what_a_caller_lends_is_closed_though_no_grader_waited(
         async def close(self) -> None:
             await asyncio.sleep(0)  # it waits: for this a loop is needed
             self.closed += 1
-
-        signature = "lent"
 
     lent = Lent()
     with Engine(embeddings=lent) as engine:

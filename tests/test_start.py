@@ -71,3 +71,37 @@ def test_the_collector_works_again_when_a_command_is_imported() -> None:
     command = [sys.executable, "-c", program, "run", "--model-sample", "a", "--grader", CHECK]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert not ended.returncode, ended.stderr
+
+
+SERVED = """
+import asyncio, sys
+from graders_engine.engine import AsyncEngine
+from graders_engine.models.scripted import Scripted
+from graders_engine.server.serving import load_types
+load_types()
+before = set(sys.modules)
+text = {"name": "n", "input": "a", "reference": "a"}
+check = text | {"type": "string_check", "operation": "eq"}
+judged = {"type": "score_model", "name": "j", "model": "m", "range": [0, 1],
+          "input": [{"role": "user", "content": "{{sample.output_text}}"}]}
+graders = [
+    check,
+    text | {"type": "text_similarity", "evaluation_metric": "fuzzy_match"},
+    {"type": "multi", "name": "m", "graders": {"a": check, "j": judged}, "calculate_output": "a * j"},
+]
+async def all_of_them():
+    async with AsyncEngine(judges=Scripted(lambda request: 1.0)) as engine:
+        return [(await engine.run(grader, model_sample="a")).reward for grader in graders]
+assert asyncio.run(all_of_them()) == [1.0, 1.0, 1.0]
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_servers_first_requests_import_no_type_of_grader_and_no_policy() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SERVED], capture_output=True, text=True, check=False
+    )
+    assert not ended.returncode, ended.stderr
+    names = [name for name in ended.stdout.split() if name.startswith("graders_engine.")]
+    assert not {name for name in names if name.startswith("graders_engine.graders.")}
+    assert not {"graders_engine.models.policies", "graders_engine.tasks"} & {*names}

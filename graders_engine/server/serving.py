@@ -79,6 +79,14 @@ def guarded(settings: ServerSettings, listener: socket.socket, *, no_auth: bool)
     return replace(settings, hosts=LOOPBACK_NAMES | {listener.getsockname()[0].lower()})
 
 
+def load_types() -> None:
+    """Import all types of graders, and what asks judges: no request waits for it, and none beside it."""
+    from graders_engine.graders.parse import adapter
+    from graders_engine.models import stack as _  # noqa: F401 - to be imported
+
+    adapter()
+
+
 def serve(
     engine_settings: EngineSettings,
     settings: ServerSettings,
@@ -106,6 +114,8 @@ def serve(
         InvalidGrader: the grader has mistakes.
         UnavailableGrader: the engine cannot run it.
     """
+    if grades:
+        load_types()
     log = log or Log()
     handler = LogHandler(log, messages=settings.log_bodies)
     for name in ("graders_engine", "uvicorn.error", "asyncio"):

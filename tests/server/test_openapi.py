@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from graders_engine.engine import AsyncEngine
-from graders_engine.graders.parse import TYPES
+from graders_engine.graders.register import TYPES
 from graders_engine.server.openapi import document
 from graders_engine.server.reward.description import SCHEMAS
 from graders_engine.server.reward.route import RewardRoute
