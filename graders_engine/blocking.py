@@ -19,7 +19,7 @@ from graders_engine.errors import LifecycleError
 from graders_engine.loop_thread import POLL_S, LoopThread
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
-from graders_engine.outputs.several import SplitRows
+from graders_engine.outputs.several import SplitRows, held
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
 
@@ -237,7 +237,7 @@ class Engine:
         compiled = self.compile(grader)
         scope = compiled.scope_reader(sample_field)
         if not compiled.evaluator.waits:
-            return compiled.grade_rows_now(iter(rows), scope)
+            return compiled.grade_rows_now(rows, scope, held=held(rows))
         return self._score_waiting(compiled, rows, scope)
 
     def submit(

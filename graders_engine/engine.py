@@ -24,7 +24,7 @@ from graders_engine.models.local.source import LocalSource
 from graders_engine.models.policies import Price
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.forms import sample_scope
-from graders_engine.outputs.several import SplitRows
+from graders_engine.outputs.several import SplitRows, held
 from graders_engine.response import (
     RunGraderResponse,
     ValidateGraderResponse,
@@ -299,7 +299,7 @@ class AsyncEngine:
                     yield outcome
             return
         yield_at = perf_counter() + YIELD_EVERY_S
-        for outcome in compiled.grade_rows_now(iter(rows), scope):
+        for outcome in compiled.grade_rows_now(rows, scope, held=held(rows)):
             yield outcome
             if perf_counter() > yield_at:
                 await asyncio.sleep(0)

@@ -38,6 +38,7 @@ LADDER = [
     {"engine", "loop_thread"},
     {"settings_json", "tables"},
     {"response", "compiled", "crew", "settings", "body_fields"},
+    {"batches"},
     {"graders", "outputs", "documents"},
     {"models", "sandbox"},
     {"language", "metrics"},
