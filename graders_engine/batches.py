@@ -17,12 +17,14 @@ from graders_engine.outputs.row_scope import ScopeOf
 GradeRow = Callable[[int, Any, ScopeOf], RowOutcome]
 """Grades one row."""
 
-LONG_CHARS = 400
+LONG_CHARS = 800
 """An output of this length is long: comparing it takes longer than the rest of its row."""
-BATCH_ROWS = 256
+BATCH_ROWS = 1024
 """Most rows of a batch."""
-BATCH_CHARS = 400_000
-"""Most characters of a batch, but for its last row: about 2 ms of comparing, which nothing interrupts."""
+BATCH_CHARS = 3_000_000
+"""Most characters of a batch, but for its last row: about 10 ms of comparing, which nothing interrupts."""
+PAIR_CHARS = 100_000
+"""A row with so many is the last one of its batch: comparing it takes long enough."""
 
 
 def comparing(evaluator: Evaluator) -> TextSimilarity | None:
@@ -50,7 +52,7 @@ def graded_together(
     try:
         for index, row in islice(rows, BATCH_ROWS):
             batch.add(index, row)
-            if batch.chars >= BATCH_CHARS:
+            if batch.full:
                 break
     except Exception as error:  # noqa: BLE001 - raised below, after the outcomes of the rows before it
         broken = error
@@ -63,7 +65,8 @@ class _Batch:
     """Some rows: those that are to be compared, and the outcomes of those that cannot be."""
 
     def __init__(self, evaluator: TextSimilarity, scope_of: ScopeOf, grade_row: GradeRow) -> None:
-        self.chars = 0
+        self.full = False
+        self._chars = 0
         self._evaluator, self._scope_of, self._grade_row = evaluator, scope_of, grade_row
         self._rows: list[tuple[int, Scope] | RowOutcome] = []
         self._scopes: list[Scope] = []
@@ -84,7 +87,9 @@ class _Batch:
         self._rows.append((index, scope))
         self._scopes.append(scope)
         self._pairs.append((left, right))
-        self.chars += len(left) + len(right)
+        chars = len(left) + len(right)
+        self._chars += chars
+        self.full = chars >= PAIR_CHARS or self._chars >= BATCH_CHARS
 
     def outcomes(self, started: float) -> Iterator[RowOutcome]:
         """The outcomes in the order of the rows; each row took its share of the time since `started`."""

@@ -45,6 +45,7 @@ LADDER = [
     {"files"},
     {"errors"},
     {"outcome", "tasks", "version"},
+    {"nothing"},
 ]
 """From the top down; a room may import what stands below it, and itself."""
 APART = {"__init__", "__main__", "dataset/__init__"}
