@@ -12,7 +12,7 @@ from graders_engine.engine import CLOSED_MESSAGE, AsyncEngine
 from graders_engine.errors import LifecycleError
 from graders_engine.late_loop import LateLoop
 from graders_engine.outcome import RowOutcome
-from graders_engine.outputs.several import SplitRows
+from graders_engine.outputs.several import SplitRows, held
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
 from graders_engine.single import at_once, run_compiled
@@ -235,7 +235,7 @@ class Engine:
         compiled = self.compile(grader)
         scope = compiled.scope_reader(sample_field)
         if not compiled.evaluator.waits:
-            return compiled.grade_rows_now(iter(rows), scope)
+            return compiled.grade_rows_now(rows, scope, held=held(rows))
         return self._score_waiting(compiled, rows, scope)
 
     def submit(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from time import perf_counter
 from typing import Any
 
+from graders_engine.batches import LONG_CHARS, comparing, graded_together
 from graders_engine.errors import (
     InvalidRow,
     Mistake,
@@ -179,11 +180,20 @@ class CompiledGrader:
         return self.grade_now(index, given)
 
     def grade_rows_now(
-        self, rows: Iterator[Any], scope: ScopeOf
+        self, rows: Iterable[Any], scope: ScopeOf, *, held: bool
     ) -> Generator[RowOutcome, None, None]:
-        """`grade_row_now` for many rows."""
+        """`grade_row_now` for many rows.
+
+        Args:
+            rows: the rows.
+            scope: reads them.
+            held: whether rows may be taken before the outcomes of those before them are: long texts are then
+                compared on all processors.
+        """
         immediate = self._immediate
-        for index, row in enumerate(rows):
+        together = comparing(immediate) if held else None
+        numbered = enumerate(rows)
+        for index, row in numbered:
             try:
                 given = scope(row)
             except InvalidRow as error:
@@ -192,6 +202,8 @@ class CompiledGrader:
             started = perf_counter()
             outcome = attempt_now(immediate, given)
             yield RowOutcome(index, outcome, given.flags(), perf_counter() - started)
+            if together is not None and len(given.output_text) >= LONG_CHARS:
+                yield from graded_together(together, numbered, scope, self.grade_row_now)
 
     @functools.cached_property
     def _immediate(self) -> Immediate:

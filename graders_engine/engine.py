@@ -18,7 +18,7 @@ from graders_engine.graders.base import Services
 from graders_engine.models.judges import JudgeRegistry
 from graders_engine.models.network.late_client import LateClient
 from graders_engine.outcome import RowOutcome
-from graders_engine.outputs.several import SplitRows
+from graders_engine.outputs.several import SplitRows, held
 from graders_engine.response import (
     RunGraderResponse,
     ValidateGraderResponse,
@@ -312,7 +312,7 @@ class AsyncEngine:
         import asyncio
 
         yield_at = perf_counter() + YIELD_EVERY_S
-        for outcome in compiled.grade_rows_now(iter(rows), scope):
+        for outcome in compiled.grade_rows_now(rows, scope, held=held(rows)):
             yield outcome
             if perf_counter() > yield_at:
                 await asyncio.sleep(0)

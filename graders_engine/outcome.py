@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, get_args
+from typing import Literal, get_args
 
 import msgspec
+
+from graders_engine.nothing import NOTHING
 
 Status = Literal["scored", "invalid", "failed"]
 """`scored`: a reward; `invalid`: no reward; `failed`: no reward for an outage, so that a retry may help."""
@@ -66,25 +68,6 @@ _CHAINED = re.compile(
     r"|The above exception was the direct cause of the following exception):\n"
 )
 _FRAME = re.compile(r'^ +File "([^"]*)", line ([0-9]+)', re.MULTILINE)
-
-
-class _Nothing(dict[str, Any]):
-    """A dict that stays empty."""
-
-    __slots__ = ()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("an outcome is not changed")
-
-    __setitem__ = setdefault = update = __ior__ = _refuse
-
-    def __reduce__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING: dict[str, Any] = _Nothing()
-"""What outcomes have in place of the dicts that are empty: to make eight for each row took longer than all
-the rest of its outcome."""
 
 
 # Records of each row are msgspec structs: several times cheaper to create than frozen dataclasses.

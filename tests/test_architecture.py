@@ -39,12 +39,14 @@ LADDER = [
     {"engine", "loop_thread"},
     {"settings_json", "single", "tables"},
     {"response", "compiled", "crew", "settings", "body_fields"},
+    {"batches"},
     {"graders", "outputs", "documents"},
     {"models", "sandbox"},
     {"language", "metrics"},
     {"files"},
     {"errors"},
     {"outcome", "tasks", "version"},
+    {"nothing"},
 ]
 """From the top down; a room may import what stands below it, and itself."""
 APART = {"__init__", "__main__", "dataset/__init__"}

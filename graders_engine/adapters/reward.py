@@ -127,8 +127,7 @@ class GraderReward:
         """
         own, given = self._own.here(), list(rows)
         if not own.waits and all(map(is_text_row, given)):
-            grade, scope = own.compiled.grade_row_now, own.scope
-            return self._counted([grade(index, row, scope) for index, row in enumerate(given)])
+            return self._counted(list(own.compiled.grade_rows_now(given, own.scope, held=True)))
         return self._counted(list(own.engine.score(own.compiled, self._plain_rows(given))))
 
     async def agrade(self, output: Any, item: Any = None) -> RowOutcome:

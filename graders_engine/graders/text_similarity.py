@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from graders_engine import metrics
@@ -112,6 +112,7 @@ class TextSimilarity:
         name = spec.evaluation_metric
         variant = services.metric_variants.get(name)
         self._metric = metrics.load(name, variant)
+        self._batch = metrics.load_batch(name, variant)
         self._render = _Pair(spec, services).render
         self._name, self._logged = name, services.logged
         self._sees_latin_only = name.startswith("rouge") and variant != "unicode"
@@ -127,6 +128,25 @@ class TextSimilarity:
         if not value and self._sees_latin_only and self._name not in self._logged:
             self._log_unseen(left, right)
         return rewarded(value)
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether `compute_all` is faster than `compute` where texts are long."""
+        return self._batch is not None
+
+    def texts(self, scope: Scope) -> tuple[str, str]:
+        """What is compared; raises what `compute` raises."""
+        return self._render(scope)
+
+    def compute_all(self, pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
+        """The outcomes of rows with these `texts`, computed on all processors."""
+        assert self._batch is not None  # noqa: S101 - `in_batches`
+        values = self._batch([left for left, _ in pairs], [right for _, right in pairs])
+        if self._sees_latin_only and self._name not in self._logged:
+            for value, texts in zip(values, pairs, strict=True):
+                if not value:
+                    self._log_unseen(*texts)
+        return [rewarded(value) for value in values]
 
     def _log_unseen(self, *texts: str) -> None:
         """Warn, if the metric saw nothing of two texts that are there."""

@@ -263,7 +263,9 @@ def _follow_step(value: Any, namespace: str, steps: tuple[Step, ...], position: 
     step = steps[position]
     if isinstance(value, str):
         try:
-            value = strict_json.decode(value)
+            value = strict_json.decode(
+                str.__str__(value)
+            )  # rows made in Python have subclasses, too
         except ValueError:
             raise _missing("is a string that is not JSON", namespace, steps, position) from None
     if isinstance(value, dict):

@@ -158,6 +158,11 @@ class SplitRows(Iterable[Any]):
         return list(enumerate(rows, 1)) if isinstance(output, list) else [(None, rows[0])]
 
 
+def held(rows: Iterable[Any]) -> bool:
+    """Whether all rows are there, so that to take one early changes nothing."""
+    return isinstance(rows._rows if isinstance(rows, SplitRows) else rows, _LISTS)
+
+
 def _require_rows(rows: Iterable[Any]) -> Iterable[Any]:
     if isinstance(rows, (str, bytes, bytearray, PathLike, IOBase)):
         raise InvalidRequest(

@@ -15,9 +15,9 @@ import msgspec
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.errors import NO_ROW, DataSetError, InvalidRequest
 from graders_engine.files import beside, kind_of
+from graders_engine.nothing import NOTHING
 from graders_engine.outcome import (
     BLAMES,
-    NOTHING,
     SERVED,
     Blame,
     Flag,
