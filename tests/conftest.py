@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
+import itertools
 import os
 import runpy
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,12 +41,17 @@ STRING_CHECK: dict[str, Any] = {
 }
 
 
-OFFLINE = Path(__file__).parent / "offline"
+TESTS = Path(__file__).parent
+OFFLINE = TESTS / "offline"
 # Pythons that a test starts find `sitecustomize` there by themselves.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])
 )
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+# What is collected is compiled once, for all workers and the processes that tests start.
+# PYTHONDONTWRITEBYTECODE is for the tests.
+AS_SET = sys.dont_write_bytecode
+sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -49,18 +59,58 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 2
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Neighbouring tests stay on one worker, which makes their servers and browsers once."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Each worker compiles a share of the tests' modules, which the others then read."""
+    share: dict[str, Any] = getattr(session.config, "workerinput", {})
+    if not share or [Path(arg).resolve() for arg in session.config.args] != [TESTS]:
+        return
+    paths = sorted(TESTS.rglob("test_*.py"))[
+        int(share["workerid"].removeprefix("gw")) :: share["workercount"]
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in paths:
+            # What is wrong with a module is reported when it is collected.
+            with contextlib.suppress(Exception, pytest.skip.Exception):
+                importlib.import_module(
+                    ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
+                )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests start first, so that none is left alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_collection_finish() -> None:
-    """Leave the thousands of collected tests out of each collection of garbage."""
+    """Leave bytecode as it was set, and the collected tests out of each collection of garbage."""
+    sys.dont_write_bytecode = AS_SET
     gc.collect()
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def kept_replies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One folder with a folder for each test: pytest looks through all of its own to name another."""
+    folder = tmp_path_factory.mktemp("kept")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def no_judge_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
+def no_judge_of_the_users(monkeypatch: pytest.MonkeyPatch, kept_replies: Iterator[Path]) -> None:
     """What the environment says of judges stays out, and what tests keep stays out of the home folder."""
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GRADERS_CACHE", str(tmp_path_factory.mktemp("kept") / "replies.sqlite"))
+    folder = next(kept_replies)
+    folder.mkdir()
+    monkeypatch.setenv("GRADERS_CACHE", str(folder / "replies.sqlite"))
 
 
 @pytest.fixture

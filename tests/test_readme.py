@@ -64,6 +64,7 @@ def expected(language: str, text: str) -> str:
     return ""
 
 
+@pytest.mark.long
 def test_every_block_works_when_pasted_after_those_above_it(clone: Path) -> None:
     """In one clean shell; only the first blocks may install, from the index."""
     script = "set -eo pipefail\n" + "".join(

@@ -29,6 +29,9 @@ RETIRED_WORDS = re.compile(
     re.IGNORECASE,
 )
 """In comments, docstrings, messages and help."""
+PRIVATE = re.compile(
+    r"(?<!\w)_(?!_(annotations|future|init|main|name|file|version|enter|exit|doc)__)\w"
+)
 
 
 def modules() -> list[Path]:
@@ -84,7 +87,10 @@ def test_tests_touch_no_private_name_of_the_package() -> None:
     ours = set().union(*(private_names(ast.parse(path.read_text("utf-8"))) for path in modules()))
     touched = []
     for path in sorted(TESTS.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if not PRIVATE.search(text):
+            continue  # no name that could be found
+        tree = ast.parse(text)
         not_its_own = ours - private_names(tree)
         for node in ast.walk(tree):
             names: list[str] = []

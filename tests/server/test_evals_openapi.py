@@ -12,9 +12,9 @@ from hypothesis import settings
 from graders_engine.server.evals import description
 from graders_engine.server.openapi import document
 from graders_engine.server.routes import Body, Operation, Route
+from tests.server.described import CHECKS, api_of
 from tests.server.evals_of import ROWS, jsonl, new_eval, new_run
 from tests.server.serving import Server, eventually
-from tests.server.test_openapi import CHECKS
 
 OPERATIONS = [value for value in vars(description).values() if isinstance(value, Operation)]
 PLACES = {
@@ -42,7 +42,7 @@ ROUTES = [
     for one in sorted(OPERATIONS, key=lambda one: one.id)
 ]
 DOCUMENT = json.loads(document(ROUTES, description.SCHEMAS))
-API = schemathesis.openapi.from_dict(DOCUMENT)
+API = api_of(json.dumps(DOCUMENT))
 
 
 @API.parametrize()

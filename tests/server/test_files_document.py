@@ -21,15 +21,16 @@ from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.served import ServedStore
 from graders_engine.server.telemetry import ServerMetrics
 from graders_engine.storage.store import Store
+from tests.server.described import CHECKS, api_of
 from tests.server.serving import Server, serving
-from tests.server.test_openapi import CHECKS, DOCUMENT
+from tests.server.test_openapi import DOCUMENT
 
 METRICS = ServerMetrics()
 SERVICE = Service(AsyncEngine(), ServerSettings(), METRICS)
 with TemporaryDirectory() as folder, Store(Path(folder)) as kept:
     FILES = FileRoutes(ServedStore(kept, max_file_bytes=1, max_bytes=1), METRICS)
 WITH_FILES = document([*SERVICE.routes(), *FILES.routes()], SCHEMAS)
-API = schemathesis.openapi.from_dict(json.loads(WITH_FILES)).include(path_regex="^/files")
+API = api_of(WITH_FILES).include(path_regex="^/files")
 
 
 @pytest.fixture(scope="module")

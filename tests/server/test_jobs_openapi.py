@@ -15,9 +15,9 @@ from graders_engine.server.jobs import description
 from graders_engine.server.openapi import document
 from graders_engine.server.routes import Body, Operation, Route
 from tests.jobs.test_requests import BASES, CASES, body_of
+from tests.server.described import CHECKS, api_of
 from tests.server.jobs_of import client_of, job_body, jobs_server, until
 from tests.server.serving import Server
-from tests.server.test_openapi import CHECKS
 
 OPERATIONS = [value for value in vars(description).values() if isinstance(value, Operation)]
 JOB = "/fine_tuning/jobs/{job_id}"
@@ -41,7 +41,7 @@ ROUTES = [
     for one in sorted(OPERATIONS, key=lambda one: one.id)
 ]
 DOCUMENT = json.loads(document(ROUTES, description.SCHEMAS))
-API = schemathesis.openapi.from_dict(DOCUMENT)
+API = api_of(json.dumps(DOCUMENT))
 
 
 @pytest.fixture(scope="module")

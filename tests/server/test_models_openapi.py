@@ -15,9 +15,9 @@ from graders_engine.server.models import description
 from graders_engine.server.openapi import document
 from graders_engine.server.routes import Body, Operation, Route
 from tests.inference.tuned import names_of
+from tests.server.described import CHECKS, api_of
 from tests.server.models_of import BASE, models_server, train
 from tests.server.serving import Server
-from tests.server.test_openapi import CHECKS
 
 OPERATIONS = [value for value in vars(description).values() if isinstance(value, Operation)]
 PERMISSIONS = "/fine_tuning/checkpoints/{model}/permissions"
@@ -47,7 +47,7 @@ ROUTES = [
     for one in sorted(OPERATIONS, key=lambda one: one.id)
 ]
 DOCUMENT = json.loads(document(ROUTES, description.SCHEMAS))
-API = schemathesis.openapi.from_dict(DOCUMENT)
+API = api_of(json.dumps(DOCUMENT))
 
 
 @pytest.fixture(scope="module")

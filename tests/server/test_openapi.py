@@ -9,13 +9,6 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.graders.register import TYPES
@@ -25,6 +18,7 @@ from graders_engine.server.reward.route import RewardRoute
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
+from tests.server.described import CHECKS, api_of
 from tests.server.serving import BATCH, CHECK, GOOD, RUN, VALIDATE, Server, serving
 
 ENGINE, SETTINGS, METRICS = AsyncEngine(), ServerSettings(), ServerMetrics()
@@ -32,15 +26,8 @@ SERVICE = Service(ENGINE, SETTINGS, METRICS)
 DOCUMENT = document(SERVICE.routes())
 REWARDS = RewardRoute(ENGINE.compile(CHECK), SERVICE.scheduler, SETTINGS, METRICS)
 WITH_REWARDS = document([*SERVICE.routes(), *REWARDS.routes()], SCHEMAS)
-REWARD_API = schemathesis.openapi.from_dict(json.loads(WITH_REWARDS)).include(path="/reward")
-API = schemathesis.openapi.from_dict(json.loads(DOCUMENT))
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    unsupported_method,
-]
+REWARD_API = api_of(WITH_REWARDS).include(path="/reward")
+API = api_of(DOCUMENT)
 
 
 @API.parametrize()
