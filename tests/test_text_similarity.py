@@ -30,7 +30,7 @@ def reward(engine: Engine, metric: str, text: str, reference: str) -> float:
 def _on_each_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test is run with the compiled metrics and with those in Python."""
     if request.param == "pure":
-        monkeypatch.setattr(core, "_core", None)
+        monkeypatch.setattr(core, "module", None)
     elif core.ACTIVE == "pure":
         pytest.skip(f"the compiled metrics are not used: {core.REASON}")
 

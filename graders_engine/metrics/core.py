@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+MODULE = "graders_engine.metrics._core"
+
 VERSION = 1
-"""The `_core.VERSION` that these sources work with."""
+"""The module's `VERSION` that these sources work with."""
 
 
 def _choose() -> tuple[Any, str | None]:
@@ -23,25 +25,25 @@ def _choose() -> tuple[Any, str | None]:
     if os.environ.get("GRADERS_PURE"):
         return None, "GRADERS_PURE is set"
     try:
-        core = import_module("graders_engine.metrics._core")
+        found = import_module(MODULE)
     except ModuleNotFoundError:
         return None, "not built when this was installed: no C++ compiler, or no headers of Python"
     except ImportError as problem:
         return None, f"cannot be loaded: {problem}"
-    if core.VERSION != VERSION:
+    if found.VERSION != VERSION:
         return None, "built from other sources: install the package again"
-    return core, None
+    return found, None
 
 
-_core, REASON = _choose()
-"""`REASON`: why the compiled functions are not used; None where they are."""
+module, REASON = _choose()
+"""The compiled module, or None. `REASON`: why the compiled functions are not used; None where they are."""
 
-ACTIVE: Literal["compiled", "pure"] = "pure" if _core is None else "compiled"
+ACTIVE: Literal["compiled", "pure"] = "pure" if module is None else "compiled"
 
 
 def compiled(attribute: str) -> Callable[[str, str], float] | None:
     """The compiled function of this name; None if there is none, or none is used."""
-    function: Callable[[str, str], float] | None = getattr(_core, attribute, None)
+    function: Callable[[str, str], float] | None = getattr(module, attribute, None)
     return function
 
 
@@ -52,7 +54,7 @@ def compiled_batch(
 
     It uses every processor that this process may use, and lets other threads run meanwhile.
     """
-    if _core is None or attribute not in _core.BATCHES:
+    if module is None or attribute not in module.BATCHES:
         return None
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return lambda answers, references: _core.batch(attribute, answers, references, threads or 1)
+    return lambda answers, references: module.batch(attribute, answers, references, threads or 1)

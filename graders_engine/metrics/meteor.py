@@ -21,8 +21,8 @@ GAMMA = 0.5
 _UNMATCHED = -2
 """The partner of a token without a match: neither a position nor next to one."""
 
-_stems: TokenCache[str] = TokenCache(stem)
-_synonyms: TokenCache[frozenset[str]] = TokenCache(synonyms)
+stem_cache: TokenCache[str] = TokenCache(stem)
+synonym_cache: TokenCache[frozenset[str]] = TokenCache(synonyms)
 
 
 def meteor(answer: str, reference: str) -> float:
@@ -82,17 +82,17 @@ def _same_meaning(
     found = 0
     free: dict[str, list[int]] = {}
     for place in sorted(set(range(len(reference_tokens))).difference(partners)):
-        free.setdefault(_stems[reference_tokens[place]], []).append(place)
+        free.setdefault(stem_cache[reference_tokens[place]], []).append(place)
     still_left = []
     for place in reversed(left):
-        stemmed = _stems[answer_tokens[place]]
+        stemmed = stem_cache[answer_tokens[place]]
         if stemmed in free:
             partners[place] = _take_last(free, stemmed)
             found += 1
         else:
             still_left.append((place, stemmed))
     for place, stemmed in still_left:
-        words = _synonyms[stemmed]
+        words = synonym_cache[stemmed]
         if not free.keys().isdisjoint(words):
             partners[place] = _take_last(
                 free, max(words & free.keys(), key=lambda word: free[word][-1])

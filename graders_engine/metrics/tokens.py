@@ -67,12 +67,12 @@ def _latin_bytes(text: str) -> bytes:
     return text.encode("ascii", "replace").translate(_LATIN)
 
 
-_rouge_stems: TokenCache[str] = TokenCache(lambda word: stem(word) if len(word) > 3 else word)
+rouge_stem_cache: TokenCache[str] = TokenCache(lambda word: stem(word) if len(word) > 3 else word)
 
 
 def stemmed_latin_tokens(text: str) -> list[str]:
     """rouge_score's tokens with use_stemmer=True: words of more than three letters are stemmed."""
-    return [*map(_rouge_stems.__getitem__, _latin_bytes(text).decode("ascii").split())]
+    return [*map(rouge_stem_cache.__getitem__, _latin_bytes(text).decode("ascii").split())]
 
 
 # The four substitutions of mteval-v13a as in sacrebleu 2.6.0, in order.

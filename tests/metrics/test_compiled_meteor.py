@@ -25,7 +25,7 @@ def ask(compute):
     class Asked(dict):
         def __missing__(self, word):
             return compute(word)
-    meteor._stems = Asked()
+    meteor.stem_cache = Asked()
 """
     ended = subprocess.run(
         [sys.executable, "-c", start + code],
@@ -128,8 +128,8 @@ for _ in range(100):
     _core.meteor(answer, reference)
 assert (count(answer), count(reference)) == before
 meteor.meteor("plonks plonked", "plonking gleems")
-assert count(meteor._stems["fleems"]) == count(meteor._stems["gleems"])
-assert count(meteor._synonyms["zonk"]) == count(meteor._synonyms["plonk"])
+assert count(meteor.stem_cache["fleems"]) == count(meteor.stem_cache["gleems"])
+assert count(meteor.synonym_cache["zonk"]) == count(meteor.synonym_cache["plonk"])
 print("equal")
 """
     assert fresh(code) == "equal"

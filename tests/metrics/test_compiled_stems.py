@@ -22,7 +22,7 @@ def ask(compute):
     class Asked(dict):
         def __missing__(self, word):
             return compute(word)
-    tokens._rouge_stems = Asked()
+    tokens.rouge_stem_cache = Asked()
 """
     command = [sys.executable, "-c", start + code]
     return subprocess.check_output(command, text=True, timeout=60).strip()

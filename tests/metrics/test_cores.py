@@ -7,12 +7,11 @@ import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 
 import pytest
 from hypothesis import given
 
-from graders_engine.metrics import METRICS, load, load_batch, load_pure
+from graders_engine.metrics import METRICS, core, load, load_batch, load_pure
 
 from .conftest import properties
 from .cores import ALL, BATCHED, COMPILED, needs_compiled, pairs_of_cores
@@ -86,9 +85,8 @@ def test_a_batch_gives_the_same_values_with_any_number_of_threads(threads: int) 
     answers, references = random_pairs(500)
     answers.append("the cat sat " * 30_000)
     references.append("a cat sat there " * 30_000)
-    core = import_module("graders_engine.metrics._core")
     expected = [*map(load("bleu"), answers, references)]
-    assert core.batch("sacrebleu", answers, references, threads) == expected
+    assert core.module.batch("sacrebleu", answers, references, threads) == expected
 
 
 @needs_compiled
@@ -108,17 +106,16 @@ def test_threads_that_call_at_once_get_their_own_values() -> None:
 
 @needs_compiled
 def test_what_is_no_pair_of_texts_is_a_type_error() -> None:
-    core = import_module("graders_engine.metrics._core")
     for arguments in ((), ("a",), ("a", "b", "c"), ("a", None), (b"a", "b")):
         with pytest.raises(TypeError, match=r"answer and a reference|two str"):
-            core.gleu(*arguments)
+            core.module.gleu(*arguments)
     for wrong in ((["a"], ["a", "b"]), (["a"], [])):
         with pytest.raises(ValueError, match="a reference for each answer"):
-            core.batch("gleu", *wrong, 1)
+            core.module.batch("gleu", *wrong, 1)
     with pytest.raises(TypeError, match="two str"):
-        core.batch("gleu", ["a", "b"], ["a", 1], 1)
+        core.module.batch("gleu", ["a", "b"], ["a", 1], 1)
     with pytest.raises(ValueError, match="no compiled metric 'glue'"):
-        core.batch("glue", ["a"], ["a"], 1)
+        core.module.batch("glue", ["a"], ["a"], 1)
 
 
 def chosen(before: str = "", **environment: str) -> str:
@@ -132,7 +129,7 @@ def chosen(before: str = "", **environment: str) -> str:
 
 
 def replaced(module: str) -> str:
-    return f"import sys, types; sys.modules['graders_engine.metrics._core'] = {module}"
+    return f"import sys, types; sys.modules[{core.MODULE!r}] = {module}"
 
 
 def test_the_python_functions_are_used_when_graders_pure_is_set() -> None:

@@ -210,7 +210,7 @@ constexpr std::size_t KEPT_BYTES = 1 << 20;
 // What is kept from one call to the next. A call has both for itself while it lasts, because Python may
 // run another one meanwhile: in another thread, or in this one for a signal.
 std::unique_ptr<Matching> kept_matching;
-KeptLexicon kept_lexicon("graders_engine.metrics.meteor", "_stems", "_synonyms");
+KeptLexicon kept_lexicon("graders_engine.metrics.meteor", "stem_cache", "synonym_cache");
 
 double value(PyObject* answer, PyObject* reference) {
     const Text answer_text(answer, true), reference_text(reference, true);

@@ -10,7 +10,7 @@ namespace {
 // What is kept from one call to the next. A call has the memory for itself while it lasts, because Python
 // may run another one meanwhile.
 std::unique_ptr<Scratch> kept_scratch;
-KeptLexicon kept_lexicon("graders_engine.metrics.tokens", "_rouge_stems", nullptr);
+KeptLexicon kept_lexicon("graders_engine.metrics.tokens", "rouge_stem_cache", nullptr);
 
 // The stems of a text's words. A token's key is then the number of the stem, which is all that its
 // comparison with others looks at: numbers are equal for equal stems only.
