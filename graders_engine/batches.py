@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from graders_engine.errors import InvalidRow
-from graders_engine.graders.base import Evaluator, attempt_now
-from graders_engine.graders.text_similarity import TextSimilarity
+from graders_engine.graders.base import Comparing, Evaluator, attempt_now
 from graders_engine.language.scope import Scope
 from graders_engine.outcome import Outcome, RowOutcome
 from graders_engine.outputs.row_scope import ScopeOf
@@ -27,13 +26,13 @@ PAIR_CHARS = 100_000
 """A row with so many is the last one of its batch: comparing it takes long enough."""
 
 
-def comparing(evaluator: Evaluator) -> TextSimilarity | None:
+def comparing(evaluator: Evaluator) -> Comparing | None:
     """The evaluator, if it compares several rows faster than one after the other."""
-    return evaluator if isinstance(evaluator, TextSimilarity) and evaluator.in_batches else None
+    return cast("Comparing", evaluator) if getattr(evaluator, "in_batches", False) else None
 
 
 def graded_together(
-    evaluator: TextSimilarity,
+    evaluator: Comparing,
     rows: Iterator[tuple[int, Any]],
     scope_of: ScopeOf,
     grade_row: GradeRow,
@@ -64,7 +63,7 @@ def graded_together(
 class _Batch:
     """Some rows: those that are to be compared, and the outcomes of those that cannot be."""
 
-    def __init__(self, evaluator: TextSimilarity, scope_of: ScopeOf, grade_row: GradeRow) -> None:
+    def __init__(self, evaluator: Comparing, scope_of: ScopeOf, grade_row: GradeRow) -> None:
         self.full = False
         self._chars = 0
         self._evaluator, self._scope_of, self._grade_row = evaluator, scope_of, grade_row

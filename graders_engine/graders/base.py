@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -107,6 +107,23 @@ class Immediate(Evaluator, Protocol):
 
     def compute(self, scope: Scope) -> Outcome:
         """As `evaluate`; `attempt_now` is the only caller."""
+        ...
+
+
+class Comparing(Immediate, Protocol):
+    """An evaluator that compares two texts of a row, and may do so for several rows at the same time."""
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether `compute_all` is faster than `compute` where texts are long."""
+        ...
+
+    def texts(self, scope: Scope) -> tuple[str, str]:
+        """What is compared; raises what `compute` raises."""
+        ...
+
+    def compute_all(self, pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
+        """The outcomes of rows with these `texts`, computed on all processors."""
         ...
 
 

@@ -131,15 +131,15 @@ class TextSimilarity:
 
     @property
     def in_batches(self) -> bool:
-        """Whether `compute_all` is faster than `compute` where texts are long."""
+        """As in `Comparing`: whether the metric is compiled."""
         return self._batch is not None
 
     def texts(self, scope: Scope) -> tuple[str, str]:
-        """What is compared; raises what `compute` raises."""
+        """The two rendered texts."""
         return self._render(scope)
 
     def compute_all(self, pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
-        """The outcomes of rows with these `texts`, computed on all processors."""
+        """The metric's values for these pairs."""
         assert self._batch is not None  # noqa: S101 - `in_batches`
         values = self._batch([left for left, _ in pairs], [right for _, right in pairs])
         if self._sees_latin_only and self._name not in self._logged:
