@@ -29,9 +29,7 @@ RETIRED_WORDS = re.compile(
     re.IGNORECASE,
 )
 """In comments, docstrings, messages and help."""
-PRIVATE = re.compile(
-    r"(?<!\w)_(?!_(annotations|future|init|main|name|file|version|enter|exit|doc)__)\w"
-)
+PRIVATE = re.compile(r"(?<!\w)_(?!_(annotations|future|init|main|file|version|enter|exit)__)\w")
 
 
 def modules() -> list[Path]:
