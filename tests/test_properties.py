@@ -19,6 +19,7 @@ from graders_engine.language.formula import Formula
 from graders_engine.language.scope import scope_of
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
+from tests.examples import examples
 from tests.slow_formula import slow_value
 
 texts = st.text(max_size=30) | st.text(st.characters(codec=None), max_size=10)
@@ -68,7 +69,7 @@ templates = st.lists(
 @given(json_values | nearly_graders)
 @example({"type": "multi", "graders": {"<a>": {"type": "string_check"}}, "calculate_output": "a"})
 @example({"type": "multi", "graders": [{"name": "a"}, {"name": "a"}, 3], "calculate_output": None})
-@settings(max_examples=600)
+@settings(max_examples=examples(200, nightly=600))
 def test_any_json_value_as_a_grader_validates_or_raises_our_own_error(grader: Any) -> None:
     with Engine() as engine:
         before = copy.deepcopy(grader)
@@ -87,7 +88,7 @@ def test_any_text_as_a_grader_raises_our_own_error(grader: str | bytes) -> None:
 
 
 @given(templates, templates, json_values, texts | json_values)
-@settings(max_examples=400)
+@settings(max_examples=examples(150, nightly=400))
 def test_no_row_crashes_a_valid_grader(left: str, right: str, item: Any, output: Any) -> None:
     grader = {
         "type": "multi",
@@ -148,7 +149,7 @@ def test_text_without_a_double_brace_renders_unchanged(text: str) -> None:
 
 
 @given(st.text("{}}} itemsaplx.[]0\"'\\|\n", max_size=24))
-@settings(max_examples=500)
+@settings(max_examples=examples(200, nightly=500))
 def test_any_text_is_a_template_or_has_an_issue_inside_it(source: str) -> None:
     try:
         template = Template.compile(source)
@@ -179,7 +180,7 @@ formulas = st.recursive(
 
 
 @given(formulas)
-@settings(max_examples=800)
+@settings(max_examples=examples(250, nightly=800))
 def test_a_formula_has_the_value_of_the_slow_reference(source: str) -> None:
     expected = slow_value(source, names)
     try:
@@ -190,7 +191,7 @@ def test_a_formula_has_the_value_of_the_slow_reference(source: str) -> None:
 
 
 @given(st.text("abcz0123456789.+-*/^(), eminaxsqrtlog_\n", max_size=30) | texts)
-@settings(max_examples=800)
+@settings(max_examples=examples(250, nightly=800))
 def test_any_text_is_a_formula_or_has_an_issue(source: str) -> None:
     try:
         outcome: Any = Formula.compile(source, names).evaluate(names)

@@ -24,6 +24,7 @@ from graders_engine.report.provenance import Provenance
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.run_json import numbers_json, tally_json
 from graders_engine.report.terminal.report import numbers_text, tally_text
+from tests.examples import examples
 
 REWARDS = st.sampled_from([-10.0, -1.5, 0.0, 0.1, 0.25, 0.8, 0.7999999999999999, 1.0, 2.5, 8.0])
 PARTS = st.dictionaries(st.sampled_from(["a", "b"]), st.none() | REWARDS, max_size=2)
@@ -137,7 +138,7 @@ def check_groups(found: dict[str, Any] | None, lines: Sequence[ResultLine]) -> N
         assert within(at["pass_at_k"], mean([statistics.fmean(some) for some in passed]))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50, nightly=150))
 @given(runs())
 def test_every_number_is_the_obvious_one(lines: list[ResultLine]) -> None:
     tally, digest, results = Tally(), Digest(), Path("r.jsonl")
