@@ -88,6 +88,32 @@ def read_answer(body: bytes, nonce: bytes) -> Answer:
     )
 
 
+def read_reply(body: bytes, number: int, nonce: bytes) -> tuple[Answer, bool]:
+    """The answer in the reply of a process that rows share, and whether it takes another row.
+
+    Raises:
+        BadFrame: it is not the reply to the row of that number and nonce.
+    """
+    if len(body) < wire.REPLY.size:
+        raise wire.BadFrame(f"a reply of {len(body)} bytes is too short")
+    got, is_last, report_bytes, out_total, err_total = wire.REPLY.unpack_from(body)
+    report_end = wire.REPLY.size + report_bytes
+    out_end = report_end + min(out_total, 2 * wire.KEPT)
+    if got != number or len(body) != out_end + min(err_total, 2 * wire.KEPT):
+        raise wire.BadFrame("it is not the reply to the row")
+    report = read_report(body[wire.REPLY.size : report_end], nonce)
+    if report is None:
+        raise wire.BadFrame("it has no report of the row")
+    out, err = body[report_end:out_end], body[out_end:]
+    answer = Answer(
+        wire.REPORTED,
+        report=report,
+        stdout=_printed(out, out_total),
+        stderr=_printed(err, err_total),
+    )
+    return answer, not is_last
+
+
 def read_report(packet: bytes, nonce: bytes) -> Reward | Failure | None:
     """What a grade reported; None for anything that our own code in it does not send."""
     if len(packet) == wire.REWARD.size and packet.startswith(wire.REWARD_TAG):

@@ -12,6 +12,7 @@ Exceptions:
     SandboxError            a failure that the graded code did not cause
       SandboxUnavailable    this machine has no sandbox of the requested tier; says why and what helps
       WorkerLost            workers went away, and not because of the row
+      RowsMix               a row ends otherwise where rows share a process than in one of its own
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ class WorkerLost(SandboxError):
     """Raised when a worker process went away before it could answer."""
 
     type = "worker_lost"
+
+
+class RowsMix(SandboxError):
+    """Raised when a row ends otherwise in a process that rows share than in one of its own."""
+
+    type = "rows_mix"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from graders_engine.sandbox.inside.scratch import ScratchSpace, TooMuchToClear
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 _ABOVE = child.ROWS + 1  # the first descriptor that a grade does not use
 # the interpreter specializes code that has run a few times; better here than in each fork
@@ -77,16 +77,7 @@ class TemplateProcess:
 
     def run(self) -> NoReturn:
         """Receive the task and prepare it, then grade row after row."""
-        task = Task(**wire.receive(self._control))
-        confinement = self._confinement
-        self._prepared, report = prepare(task, confinement)
-        self._scratch = ScratchSpace({p: confinement.kept(p) for p in confinement.places})
-        for _ in range(_REHEARSALS):
-            child.rehearse()
-            child.rehearse_descriptors()
-        gc.collect()
-        gc.freeze()  # every fork shares what is alive now: the collector must not write to it
-        gc.disable()
+        report = self._get_ready()
         grade = self._fork()
         self._release(grade)
         wire.send(self._control, wire.frame(report))
@@ -97,6 +88,20 @@ class TemplateProcess:
             spare = spares.pop()
             self._answer_row(grade, spare, {spare.pid, *(s.pid for s in spares)})
             grade = spare
+
+    def _get_ready(self) -> dict[str, Any]:
+        """Receive the task and prepare it; the report on it for the engine."""
+        task = Task(**wire.receive(self._control))
+        confinement = self._confinement
+        self._prepared, report = prepare(task, confinement)
+        self._scratch = ScratchSpace({p: confinement.kept(p) for p in confinement.places})
+        for _ in range(_REHEARSALS):
+            child.rehearse()
+            child.rehearse_descriptors()
+        gc.collect()
+        gc.freeze()  # every fork shares what is alive now: the collector must not write to it
+        gc.disable()
+        return report
 
     def _answer_row(self, grade: GradeProcess, following: GradeProcess, others: set[int]) -> None:
         """Send what becomes of the row that `grade` has, after letting the following grade take one.
@@ -147,6 +152,10 @@ class TemplateProcess:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not run unconfined
             os.write(child.REPORT, repr(error).encode())
             os._exit(1)
+        self._main()
+
+    def _main(self) -> NoReturn:
+        """What a forked grade runs when it may."""
         child.main(self._prepared)
 
     def _release(self, grade: GradeProcess) -> None:

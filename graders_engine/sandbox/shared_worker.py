@@ -1,0 +1,245 @@
+"""One worker whose rows share a process, seen from the engine.
+
+Rows are sent ahead and answered one after the other. When the process ends, the row that it was at is
+given back as one to be graded in a process of its own, unless an order to kill another row has hit it;
+the rows behind it are given back to be graded again; and the template starts the next process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from graders_engine.sandbox.answer import Answer, read_answer, read_reply
+from graders_engine.sandbox.inside import plan as plans
+from graders_engine.sandbox.inside import wire
+from graders_engine.sandbox.interpreter import Interpreter
+from graders_engine.sandbox.process import RunningGrade, Worker, WorkerState
+
+_RESTART_S = 30.0  # the next process is there within a millisecond, on a machine that breathes
+_CHUNK = 1 << 18
+
+
+@dataclass(slots=True, eq=False)
+class SharedRow:
+    """A row that is to be graded in a process that rows share.
+
+    Attributes:
+        sample_json: the sample.
+        item_json: the item.
+        answer: what the process answered; None when it did not, so that the row needs one of its own.
+        nonce: what a reward must come with.
+        number: the row's place among those of the process, from 0.
+        grade: what the watchdog sees of it.
+        seconds: how long the process took for it.
+    """
+
+    sample_json: bytes
+    item_json: bytes
+    answer: asyncio.Future[Answer | None]
+    nonce: bytes = b""
+    number: int = 0
+    grade: RunningGrade = field(default_factory=lambda: RunningGrade(0, 0.0))
+    seconds: float = 0.0
+
+    def settle(self, answer: Answer | None) -> None:
+        """Give the answer to who waits for it, if anybody still does."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+
+class SharedWorker(Worker):
+    """A worker that has several rows at a time.
+
+    Args:
+        plan: what it is started with; `shared` is set.
+        interpreter: the Python that it runs.
+        on_change: called with this worker when it can take rows, or is lost, and with the rows that it
+            gives back to be graded again.
+    """
+
+    def __init__(
+        self,
+        plan: plans.Plan,
+        interpreter: Interpreter,
+        on_change: Callable[[SharedWorker, list[SharedRow]], None],
+    ) -> None:
+        super().__init__(plan, interpreter)
+        self._on_change = on_change
+        self._sent: deque[SharedRow] = deque()
+        self._unsent = bytearray()
+        self._replies = wire.Reader()
+        self._next = 0
+        self._restart_timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._rows.fileno(), self._on_replies)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(self._sent)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes rows."""
+        return self._state in (WorkerState.IDLE, WorkerState.GRADING)
+
+    @property
+    def running(self) -> RunningGrade | None:
+        """The row that the process is at; those behind it wait, and their clock has not started."""
+        try:
+            return self._sent[0].grade
+        except IndexError:  # the watchdog's thread asks
+            return None
+
+    def take(self, row: SharedRow) -> None:
+        """Send a row."""
+        row.nonce = os.urandom(wire.NONCE_BYTES)
+        row.number = self._next
+        row.grade = RunningGrade((self._sequence + self._next) & 0xFFFFFFFF, time.monotonic())
+        self._next += 1
+        self._sent.append(row)
+        self._state = WorkerState.GRADING
+        self._write(wire.shared_row(row.nonce, row.number, row.sample_json, row.item_json))
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._send_some(data)
+        if sent < len(data) and self._state is not WorkerState.DISCARDED:
+            self._unsent += data[sent:]
+            self._loop.add_writer(self._rows.fileno(), self._write_rest)
+
+    def _write_rest(self) -> None:
+        sent = self._send_some(self._unsent[:_CHUNK])
+        if self._state is not WorkerState.DISCARDED:
+            del self._unsent[:sent]
+            if not self._unsent:
+                self._loop.remove_writer(self._rows.fileno())
+
+    def _send_some(self, data: bytes | bytearray) -> int:
+        try:
+            return self._rows.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self.discard(f"the worker went away: {error}")
+            return 0
+
+    def _on_replies(self) -> None:
+        try:
+            data = self._rows.recv(_CHUNK)
+            if not data:
+                self.discard("the worker went away")
+                return
+            bodies = self._replies.feed(data)
+            if self._settle(bodies):
+                self._give_back([])
+        except BlockingIOError:
+            return
+        except (OSError, wire.BadFrame) as error:
+            self.discard(f"the worker's answers cannot be read: {error}")
+
+    def _settle(self, bodies: list[bytes]) -> bool:
+        """Settle the rows that these replies answer; whether there is room for more."""
+        for body in bodies:
+            if not self._sent:
+                raise wire.BadFrame("a reply to no row")
+            row = self._sent[0]
+            answer, takes_more = read_reply(body, row.number, row.nonce)
+            now = time.monotonic()
+            row.seconds = now - row.grade.started
+            self._sent.popleft()
+            if self._sent:
+                self._sent[0].grade.started = now
+            row.settle(answer)
+            if not takes_more:
+                self._state = WorkerState.STARTING  # until the template says that it has ended
+                self._hand_back()
+                return False
+        return self._state is WorkerState.GRADING
+
+    def _on_frame(self, body: bytes) -> None:
+        if self._reply is not None and not self._reply.done():
+            super()._on_frame(body)
+        elif self._restart_timer is not None:
+            self._restart_timer.cancel()
+            self._restart_timer = None
+            self._state = WorkerState.IDLE
+            self._give_back([])
+        else:
+            self._on_end(body)
+
+    def _on_end(self, body: bytes) -> None:
+        """The process has ended: settle what it has answered, then have the next one started."""
+        try:
+            ending = read_answer(body, b"")
+            self._read_last_replies()
+        except wire.BadFrame as error:
+            self.discard(f"the worker's answer cannot be read: {error}")
+            return
+        except OSError as error:
+            self.discard(f"the worker's channel broke: {error}")
+            return
+        self._state = WorkerState.STARTING
+        self._blame(ending)
+        self._hand_back()
+        if self._unsent:
+            self._unsent.clear()
+            self._loop.remove_writer(self._rows.fileno())
+        self._replies = wire.Reader()
+        self._sequence, self._next = (self._sequence + self._next) & 0xFFFFFFFF, 0
+        self._restart_timer = self._loop.call_later(_RESTART_S, self.discard, "it did not restart")
+        try:
+            self._control.send(wire.encode_kill(self._sequence, plans.RESTART))
+        except OSError as error:
+            self.discard(f"the worker went away: {error}")
+
+    def _read_last_replies(self) -> None:
+        """Read what the process had sent before it ended: all of it has arrived."""
+        while True:
+            try:
+                data = self._rows.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                raise OSError("it was closed")
+            self._settle(self._replies.feed(data))
+
+    def _blame(self, ending: Answer) -> None:
+        """Settle the row that the process was at, if it is that row that ended it."""
+        if not self._sent:
+            return
+        is_ordered = ending.kind == wire.KILLED and ending.detail != plans.OUTPUT
+        if is_ordered and self._sent[0].grade.kill_reason is None:
+            return  # the order was for a row that had just been answered
+        self._sent.popleft().settle(None)
+
+    def _hand_back(self) -> None:
+        rows, self._sent = list(self._sent), deque()
+        self._give_back(rows)
+
+    def _give_back(self, rows: list[SharedRow]) -> None:
+        self._on_change(self, rows)
+
+    def discard(self, why: str = "the worker was discarded") -> None:
+        """Give the worker up; the row that it was at needs a process of its own, the others another worker."""
+        if self._state is WorkerState.DISCARDED:
+            return
+        is_open = not self._loop.is_closed()
+        if is_open:
+            if self._restart_timer is not None:
+                self._restart_timer.cancel()
+            self._loop.remove_reader(self._rows.fileno())
+            self._loop.remove_writer(self._rows.fileno())
+        super().discard(why)
+        if is_open:
+            if self._sent:
+                self._sent.popleft().settle(None)
+            self._hand_back()
+
+
