@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from graders_engine.sandbox.answer import Answer, read_answer, read_reply
 from graders_engine.sandbox.inside import plan as plans
@@ -22,6 +22,8 @@ from graders_engine.sandbox.process import RunningGrade, Worker, WorkerState
 
 _RESTART_S = 30.0  # the next process is there within a millisecond, on a machine that breathes
 _CHUNK = 1 << 18
+_NONCES = 64  # drawn at a time
+_NEVER = RunningGrade(0, 0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +45,7 @@ class SharedRow:
     answer: asyncio.Future[Answer | None]
     nonce: bytes = b""
     number: int = 0
-    grade: RunningGrade = field(default_factory=lambda: RunningGrade(0, 0.0))
+    grade: RunningGrade = _NEVER
     seconds: float = 0.0
 
     def settle(self, answer: Answer | None) -> None:
@@ -71,7 +73,9 @@ class SharedWorker(Worker):
         super().__init__(plan, interpreter)
         self._on_change = on_change
         self._sent: deque[SharedRow] = deque()
-        self._unsent = bytearray()
+        self._batch, self._unsent = bytearray(), bytearray()
+        self._is_batching = False
+        self._nonces: list[bytes] = []
         self._replies = wire.Reader()
         self._next = 0
         self._restart_timer: asyncio.TimerHandle | None = None
@@ -96,22 +100,37 @@ class SharedWorker(Worker):
             return None
 
     def take(self, row: SharedRow) -> None:
-        """Send a row."""
-        row.nonce = os.urandom(wire.NONCE_BYTES)
+        """Send a row, together with those that come in the same turn of the event loop."""
+        row.nonce = self._new_nonce()
         row.number = self._next
         row.grade = RunningGrade((self._sequence + self._next) & 0xFFFFFFFF, time.monotonic())
         self._next += 1
         self._sent.append(row)
         self._state = WorkerState.GRADING
-        self._write(wire.shared_row(row.nonce, row.number, row.sample_json, row.item_json))
+        self._batch += wire.shared_row(row.nonce, row.number, row.sample_json, row.item_json)
+        if not self._is_batching:
+            self._is_batching = True
+            self._loop.call_soon(self._send_batch)
 
-    def _write(self, data: bytes) -> None:
+    def _new_nonce(self) -> bytes:
+        if not self._nonces:
+            drawn = os.urandom(_NONCES * wire.NONCE_BYTES)
+            self._nonces = [
+                drawn[at : at + wire.NONCE_BYTES] for at in range(0, len(drawn), wire.NONCE_BYTES)
+            ]
+        return self._nonces.pop()
+
+    def _send_batch(self) -> None:
+        self._is_batching = False
+        data, self._batch = self._batch, bytearray()
+        if not data or self._state is not WorkerState.GRADING:
+            return  # its rows have been given back
         if self._unsent:
             self._unsent += data
             return
         sent = self._send_some(data)
         if sent < len(data) and self._state is not WorkerState.DISCARDED:
-            self._unsent += data[sent:]
+            self._unsent += memoryview(data)[sent:]
             self._loop.add_writer(self._rows.fileno(), self._write_rest)
 
     def _write_rest(self) -> None:
@@ -188,6 +207,7 @@ class SharedWorker(Worker):
         self._state = WorkerState.STARTING
         self._blame(ending)
         self._hand_back()
+        self._batch.clear()
         if self._unsent:
             self._unsent.clear()
             self._loop.remove_writer(self._rows.fileno())

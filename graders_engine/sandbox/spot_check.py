@@ -17,12 +17,13 @@ _log = logging.getLogger("graders_engine")
 
 FIRST_ROWS = 20
 """Rows of a program that are all graded again."""
-SHARE = 0.01
-"""The share of the other rows that is."""
+ROWS_A_CHECK = 100
+"""Of so many of the other rows, one is."""
 _REPEATS = 6
 """How often a row that differs is graded alone, to tell a grader that differs from itself."""
 _EXCERPT = 300  # characters of a row that are shown
 
+_random = random.SystemRandom()
 Alone = Callable[[], Awaitable[GradeResult]]
 """Grades the row in a process of its own."""
 
@@ -32,7 +33,7 @@ class SpotCheck:
 
     def __init__(self) -> None:
         self._rows = 0
-        self._random = random.SystemRandom()
+        self._next = FIRST_ROWS
         self._differs_from_itself = False
 
     def is_due(self) -> bool:
@@ -40,7 +41,9 @@ class SpotCheck:
         self._rows += 1
         if self._differs_from_itself:
             return False
-        return self._rows <= FIRST_ROWS or self._random.random() < SHARE
+        if self._rows > self._next:
+            self._next = self._rows + int(_random.uniform(1, 2 * ROWS_A_CHECK))
+        return self._rows <= FIRST_ROWS or self._rows == self._next
 
     async def compare(
         self, shared: GradeResult, alone: Alone, sample_json: bytes, item_json: bytes
