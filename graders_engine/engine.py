@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.crew import Crew, Deliver, Drain
-from graders_engine.errors import LifecycleError
+from graders_engine.errors import LifecycleError, RewardsDiffer
 from graders_engine.graders.base import Services
 from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
@@ -31,8 +31,7 @@ from graders_engine.response import (
     present_run,
     present_validation,
 )
-from graders_engine.sandbox.ondemand import OnDemand
-from graders_engine.settings import EngineSettings, keywords, settings_of, takes
+from graders_engine.settings import EngineSettings, keywords, sandbox_of, settings_of, takes
 
 if TYPE_CHECKING:
     from graders_engine.preflight.options import Options
@@ -74,8 +73,7 @@ class AsyncEngine:
         if given.embeddings is not None:
             backend = open_embeddings(given.embeddings, self._judges.endpoint)
             self._embeddings = BatchedEmbeddings(backend)
-        sandbox = given.sandbox
-        self._sandbox = OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox
+        self._sandbox = sandbox_of(given)
         self._endpoints = (
             endpoint_client(given.on_retry, self._judges.secrets) if given.allow_endpoints else None
         )
@@ -86,6 +84,7 @@ class AsyncEngine:
             sandbox=self._sandbox,
             judges=self._judges,
             endpoints=self._endpoints,
+            shared_rows=given.python_isolation == "worker" and not given.trust_source,
         )
         self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -171,6 +170,8 @@ class AsyncEngine:
             settings["templates"] = self.settings.templates
         if compiled.spec.runs_python():
             settings["sandbox"] = getattr(self._sandbox, "tier", type(self._sandbox).__name__)
+            if (isolation := self.settings.python_isolation) != "call":
+                settings["python_isolation"] = isolation
         if models := sorted(compiled.spec.judge_models()):
             settings["judges"] = {model: self._judges.find(model).signature for model in models}
             settings["judge_repeats"] = self._judges.repeats
@@ -334,6 +335,8 @@ class AsyncEngine:
             async with self._free:
                 try:
                     return await compiled.grade_row(index, row, scope)
+                except RewardsDiffer as error:
+                    raise error.of(f"Row {index} (counted from 0)") from None
                 except asyncio.CancelledError:
                     self._require_not_closed()
                     raise

@@ -68,6 +68,8 @@ class Services:
         sandbox: where python graders run; None if they may not run.
         judges: the models that graders can ask; None if there are none.
         endpoints: sends rows to the addresses of endpoint graders; None if that is not allowed.
+        shared_rows: whether the rows of a python grader share a process, and sources that execute text or
+            data as code are refused.
         logged: judges' models one of whose numbers was clamped, and metrics that saw nothing of a row's
             texts: a warning of each was logged.
     """
@@ -78,6 +80,7 @@ class Services:
     sandbox: Sandbox | None = None
     judges: JudgeModels | None = None
     endpoints: JsonClient | None = None
+    shared_rows: bool = False
     logged: set[str] = field(default_factory=set)
 
 

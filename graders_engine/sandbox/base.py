@@ -21,9 +21,12 @@ import os
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 _GIB = 1 << 30
+
+Isolation = Literal["call", "worker"]
+"""What a row has for itself: a process; or only its turn in a process that the rows of a program share."""
 
 
 class SandboxError(Exception):

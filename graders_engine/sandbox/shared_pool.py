@@ -10,14 +10,13 @@ which gain nothing from sharing.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import Any
-
-import weakref
 
 from graders_engine.sandbox.base import (
     GradeResult,

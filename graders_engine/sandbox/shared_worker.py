@@ -129,16 +129,19 @@ class SharedWorker(Worker):
             self._unsent += data
             return
         sent = self._send_some(data)
-        if sent < len(data) and self._state is not WorkerState.DISCARDED:
+        if sent < len(data) and not self._is_given_up():
             self._unsent += memoryview(data)[sent:]
             self._loop.add_writer(self._rows.fileno(), self._write_rest)
 
     def _write_rest(self) -> None:
         sent = self._send_some(self._unsent[:_CHUNK])
-        if self._state is not WorkerState.DISCARDED:
+        if not self._is_given_up():
             del self._unsent[:sent]
             if not self._unsent:
                 self._loop.remove_writer(self._rows.fileno())
+
+    def _is_given_up(self) -> bool:
+        return self._state is WorkerState.DISCARDED
 
     def _send_some(self, data: bytes | bytearray) -> int:
         try:
@@ -247,7 +250,7 @@ class SharedWorker(Worker):
         self._on_change(self, rows)
 
     def discard(self, why: str = "the worker was discarded") -> None:
-        """Give the worker up; the row that it was at needs a process of its own, the others another worker."""
+        """Give the worker up; the row that it was at gets a process of its own, the others another worker."""
         if self._state is WorkerState.DISCARDED:
             return
         is_open = not self._loop.is_closed()
@@ -261,5 +264,3 @@ class SharedWorker(Worker):
             if self._sent:
                 self._sent.popleft().settle(None)
             self._hand_back()
-
-

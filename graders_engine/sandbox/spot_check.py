@@ -69,7 +69,7 @@ class SpotCheck:
         raise RowsMix(
             f"a row got {_words(shared)} in a process that the grader's rows share, and {_words(first)} in a "
             "process of its own, so rows of this grader change each other's rewards (or it draws random "
-            "numbers without a seed): grade it with a process for each row (python_isolation \"call\"). "
+            'numbers without a seed): grade it with a process for each row (python_isolation "call"). '
             f"The row: sample {_excerpt(sample_json)}, item {_excerpt(item_json)}"
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 
-from graders_engine.sandbox.inside import child, wire
+from graders_engine.sandbox.inside import wire
 from graders_engine.sandbox.inside.plan import RESTART
 from graders_engine.sandbox.inside.scratch import TooMuchToClear
 from graders_engine.sandbox.inside.serving import Printers, serve
@@ -99,5 +99,3 @@ class ServingTemplate(TemplateProcess):
         while poll.poll(0):
             if not os.read(self._rows, _CHUNK):
                 os._exit(0)
-
-
