@@ -7,8 +7,12 @@ report, however it is made, can do more than be no report.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
+from struct import Struct
 
 from graders_engine.sandbox.inside import wire
+
+_PLAIN = Struct(wire.REPLY.format + wire.REWARD.format.lstrip("<"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,17 @@ def read_answer(body: bytes, nonce: bytes) -> Answer:
         stdout=_printed(body[report_end:out_end], out_total),
         stderr=_printed(body[out_end:], err_total),
     )
+
+
+def read_plain_reply(body: bytes, number: int, nonce: bytes) -> float | None:
+    """The reward in a reply that has nothing else: it is finite, nothing was printed, and rows may follow."""
+    if len(body) != _PLAIN.size:
+        return None
+    got, is_last, size, out, err, tag, given, value, is_text, _ = _PLAIN.unpack(body)
+    is_plain = tag == wire.REWARD_TAG and given == nonce and got == number
+    if not is_plain or is_last or is_text or out or err or size != wire.REWARD.size:
+        return None
+    return float(value) if isfinite(value) else None
 
 
 def read_reply(body: bytes, number: int, nonce: bytes) -> tuple[Answer, bool]:

@@ -18,6 +18,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from graders_engine.sandbox.answer import Answer
 from graders_engine.sandbox.base import (
     GradeResult,
     Kind,
@@ -40,6 +41,7 @@ PATIENCE_S = 2.0
 """A row that takes longer is graded in a process of its own, where it has all of its time."""
 _ROWS_AHEAD = 16
 _AHEAD_S = 0.02  # a worker gets rows for about this time
+_QUICK_S = _AHEAD_S / _ROWS_AHEAD
 _SLOW_S = 0.3  # programs whose rows take so long gain nothing
 _MEMORY = 0.1  # the weight of one row in a program's usual time
 _FIRST_GUESS_S = 0.01
@@ -68,7 +70,7 @@ class _Shared:
     @property
     def rows_ahead(self) -> int:
         """How many rows a worker has at a time."""
-        return max(1, min(_ROWS_AHEAD, int(_AHEAD_S / max(self.usual_s, 1e-6))))
+        return _ROWS_AHEAD if self.usual_s < _QUICK_S else max(1, int(_AHEAD_S / self.usual_s))
 
     @property
     def is_slow(self) -> bool:
@@ -98,6 +100,7 @@ class SharedPool:
         self._alone = Pool(tier, limits, concurrency)
         self.limits = self._alone.limits
         self._programs: OrderedDict[Program, _Shared] = OrderedDict()
+        self._last: tuple[Program | None, _Shared] = (None, _Shared())
         self._workers: set[SharedWorker] = set()
         self._discarded: list[Worker] = []
         self._background: set[asyncio.Task[None]] = set()
@@ -124,52 +127,55 @@ class SharedPool:
             return GradeResult(Kind.EXCEPTION, details=reason)
         if self._owned.is_closed:
             raise SandboxUnavailable("this sandbox has been closed")
-        alone = partial(self._alone.grade, program, sample_json, item_json)
         state = self._state_of(program)
         is_due = state.check.is_due()
         large = len(sample_json) + len(item_json) > _MOST_BYTES
-        if self.tier == plan.AUTO or state.is_slow or large:
-            return await alone()  # the first one finds the tier
-        result = await self._grade_shared(program, state, sample_json, item_json)
-        if result is None:
-            result = await alone()
-            state.took(result.seconds)
-        elif is_due:
-            await state.check.compare(result, alone, sample_json, item_json)
-        return result
-
-    async def _grade_shared(
-        self, program: Program, state: _Shared, sample_json: bytes, item_json: bytes
-    ) -> GradeResult | None:
-        """The result in a process that rows share; None where it needs one of its own."""
+        if self.tier == plan.AUTO or state.is_slow or large:  # the first row finds the tier
+            return await self._alone.grade(program, sample_json, item_json)
         row = SharedRow(sample_json, item_json, asyncio.get_running_loop().create_future())
         state.waiting.append(row)
         self._distribute(program, state)
-        answer = await row.answer
+        result = self._result_of(await row.answer, row.seconds)
+        if result is None:
+            result = await self._alone.grade(program, sample_json, item_json)
+            state.took(result.seconds)
+            return result
+        state.took(row.seconds)
+        if is_due:
+            alone = partial(self._alone.grade, program, sample_json, item_json)
+            await state.check.compare(result, alone, sample_json, item_json)
+        return result
+
+    def _result_of(self, answer: Answer | float | None, seconds: float) -> GradeResult | None:
+        """The result in a process that rows share; None where the row needs one of its own."""
+        if isinstance(answer, float):
+            return GradeResult(Kind.VALUE, answer, seconds=seconds)
         if answer is None:
             return None
-        state.took(row.seconds)
-        result = result_from_answer(answer, self.limits, row.seconds)
+        result = result_from_answer(answer, self.limits, seconds)
         return result if result.kind in _ITS_OWN else None
 
     def _state_of(self, program: Program) -> _Shared:
-        state = self._programs.get(program)
-        if state is None:
-            state = self._programs[program] = _Shared()
-        if len(self._programs) > 1:
+        last, state = self._last
+        if program is not last:
+            state = self._programs.setdefault(program, _Shared())
             self._programs.move_to_end(program)
+            self._last = program, state
         return state
 
     def _distribute(self, program: Program, state: _Shared) -> None:
         """Send the rows that wait to the workers with the fewest; start another worker if some are left."""
-        ahead = state.rows_ahead
-        while state.waiting:
-            free = [each for each in state.workers if each.is_ready and each.rows < ahead]
-            if not free:
+        waiting, ahead = state.waiting, state.rows_ahead
+        while waiting:
+            fewest, chosen = ahead, None
+            for worker in state.workers:
+                if worker.rows < fewest and worker.is_ready:
+                    fewest, chosen = worker.rows, worker
+            if chosen is None:
                 break
-            row = state.waiting.popleft()
+            row = waiting.popleft()
             if not row.answer.done():  # nobody waits for it any more
-                min(free, key=_rows_of).take(row)
+                chosen.take(row)
         wanted = len(state.waiting) > _ROWS_AHEAD * state.starting
         if wanted and len(state.workers) + state.starting < self._alone.concurrency:
             self._start(program, state)
@@ -273,7 +279,3 @@ class SharedPool:
             self._discarded[:] = [worker for worker in self._discarded if not worker.reap()]
             await asyncio.sleep(0.005)
         await self._owned.close_folders()
-
-
-def _rows_of(worker: SharedWorker) -> int:
-    return worker.rows

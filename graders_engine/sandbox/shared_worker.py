@@ -12,9 +12,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from graders_engine.sandbox.answer import Answer, read_answer, read_reply
+from graders_engine.sandbox.answer import Answer, read_answer, read_plain_reply, read_reply
 from graders_engine.sandbox.inside import plan as plans
 from graders_engine.sandbox.inside import wire
 from graders_engine.sandbox.interpreter import Interpreter
@@ -23,32 +22,31 @@ from graders_engine.sandbox.process import RunningGrade, Worker, WorkerState
 _RESTART_S = 30.0  # the next process is there within a millisecond, on a machine that breathes
 _CHUNK = 1 << 18
 _NONCES = 64  # drawn at a time
-_NEVER = RunningGrade(0, 0.0)
 
 
-@dataclass(slots=True, eq=False)
-class SharedRow:
+class SharedRow(RunningGrade):
     """A row that is to be graded in a process that rows share.
 
     Attributes:
         sample_json: the sample.
         item_json: the item.
-        answer: what the process answered; None when it did not, so that the row needs one of its own.
+        answer: what the process answered: a finite reward alone, where nothing was printed, or all of it;
+            None when it did not answer, so that the row needs a process of its own.
         nonce: what a reward must come with.
         number: the row's place among those of the process, from 0.
-        grade: what the watchdog sees of it.
         seconds: how long the process took for it.
     """
 
-    sample_json: bytes
-    item_json: bytes
-    answer: asyncio.Future[Answer | None]
-    nonce: bytes = b""
-    number: int = 0
-    grade: RunningGrade = _NEVER
-    seconds: float = 0.0
+    __slots__ = ("answer", "item_json", "nonce", "number", "sample_json", "seconds")
 
-    def settle(self, answer: Answer | None) -> None:
+    def __init__(
+        self, sample_json: bytes, item_json: bytes, answer: asyncio.Future[Answer | float | None]
+    ) -> None:
+        self.sample_json, self.item_json, self.answer = sample_json, item_json, answer
+        self.nonce, self.number, self.seconds = b"", 0, 0.0
+        self.sequence, self.started, self.kill_reason = 0, 0.0, None
+
+    def settle(self, answer: Answer | float | None) -> None:
         """Give the answer to who waits for it, if anybody still does."""
         if not self.answer.done():
             self.answer.set_result(answer)
@@ -62,6 +60,9 @@ class SharedWorker(Worker):
         interpreter: the Python that it runs.
         on_change: called with this worker when it can take rows, or is lost, and with the rows that it
             gives back to be graded again.
+
+    Attributes:
+        rows: how many rows it has.
     """
 
     def __init__(
@@ -77,14 +78,9 @@ class SharedWorker(Worker):
         self._is_batching = False
         self._nonces: list[bytes] = []
         self._replies = wire.Reader()
-        self._next = 0
+        self._next = self.rows = 0
         self._restart_timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._rows.fileno(), self._on_replies)
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return len(self._sent)
 
     @property
     def is_ready(self) -> bool:
@@ -95,7 +91,7 @@ class SharedWorker(Worker):
     def running(self) -> RunningGrade | None:
         """The row that the process is at; those behind it wait, and their clock has not started."""
         try:
-            return self._sent[0].grade
+            return self._sent[0]
         except IndexError:  # the watchdog's thread asks
             return None
 
@@ -103,8 +99,10 @@ class SharedWorker(Worker):
         """Send a row, together with those that come in the same turn of the event loop."""
         row.nonce = self._new_nonce()
         row.number = self._next
-        row.grade = RunningGrade((self._sequence + self._next) & 0xFFFFFFFF, time.monotonic())
+        row.sequence, row.kill_reason = (self._sequence + self._next) & 0xFFFFFFFF, None
+        row.started = time.monotonic()
         self._next += 1
+        self.rows += 1
         self._sent.append(row)
         self._state = WorkerState.GRADING
         self._batch += wire.shared_row(row.nonce, row.number, row.sample_json, row.item_json)
@@ -168,16 +166,20 @@ class SharedWorker(Worker):
 
     def _settle(self, bodies: list[bytes]) -> bool:
         """Settle the rows that these replies answer; whether there is room for more."""
+        now = time.monotonic()
         for body in bodies:
-            if not self._sent:
+            if not self.rows:
                 raise wire.BadFrame("a reply to no row")
             row = self._sent[0]
-            answer, takes_more = read_reply(body, row.number, row.nonce)
-            now = time.monotonic()
-            row.seconds = now - row.grade.started
+            answer: Answer | float | None = read_plain_reply(body, row.number, row.nonce)
+            takes_more = True
+            if answer is None:
+                answer, takes_more = read_reply(body, row.number, row.nonce)
+            row.seconds = now - row.started
             self._sent.popleft()
-            if self._sent:
-                self._sent[0].grade.started = now
+            self.rows -= 1
+            if self.rows:
+                self._sent[0].started = now
             row.settle(answer)
             if not takes_more:
                 self._state = WorkerState.STARTING  # until the template says that it has ended
@@ -238,12 +240,12 @@ class SharedWorker(Worker):
         if not self._sent:
             return
         is_ordered = ending.kind == wire.KILLED and ending.detail != plans.OUTPUT
-        if is_ordered and self._sent[0].grade.kill_reason is None:
+        if is_ordered and self._sent[0].kill_reason is None:
             return  # the order was for a row that had just been answered
         self._sent.popleft().settle(None)
 
     def _hand_back(self) -> None:
-        rows, self._sent = list(self._sent), deque()
+        rows, self._sent, self.rows = list(self._sent), deque(), 0
         self._give_back(rows)
 
     def _give_back(self, rows: list[SharedRow]) -> None:

@@ -167,7 +167,7 @@ class Surroundings:
     def _restore_state(self) -> None:
         os.chdir(self._home)
         os.umask(self._umask)
-        os.environ = self._environ
+        os.environ = self._environ  # noqa: B003 - the object that was there
         if self._environ._data != self._variables:  # type: ignore[attr-defined]
             for name in list(self._environ):
                 del self._environ[name]
