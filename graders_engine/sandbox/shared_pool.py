@@ -55,17 +55,18 @@ class _Shared:
     """What the pool keeps of one program.
 
     Attributes:
+        check: compares some of its rows.
         waiting: the rows that no worker has.
         workers: those that have started.
         starting: how many are about to.
         usual_s: how long a row takes.
     """
 
+    check: SpotCheck
     waiting: deque[SharedRow] = field(default_factory=deque)
     workers: list[SharedWorker] = field(default_factory=list)
     starting: int = 0
     usual_s: float = _FIRST_GUESS_S
-    check: SpotCheck = field(default_factory=SpotCheck)
 
     @property
     def rows_ahead(self) -> int:
@@ -100,7 +101,7 @@ class SharedPool:
         self._alone = Pool(tier, limits, concurrency)
         self.limits = self._alone.limits
         self._programs: OrderedDict[Program, _Shared] = OrderedDict()
-        self._last: tuple[Program | None, _Shared] = (None, _Shared())
+        self._last: tuple[Program | None, _Shared] = (None, _Shared(SpotCheck()))
         self._workers: set[SharedWorker] = set()
         self._discarded: list[Worker] = []
         self._background: set[asyncio.Task[None]] = set()
@@ -158,7 +159,7 @@ class SharedPool:
     def _state_of(self, program: Program) -> _Shared:
         last, state = self._last
         if program is not last:
-            state = self._programs.setdefault(program, _Shared())
+            state = self._programs.setdefault(program, _Shared(SpotCheck()))
             self._programs.move_to_end(program)
             self._last = program, state
         return state

@@ -185,7 +185,9 @@ class SharedWorker(Worker):
                 self._state = WorkerState.STARTING  # until the template says that it has ended
                 self._hand_back()
                 return False
-        return self._state is WorkerState.GRADING
+        if not self.rows and self._state is WorkerState.GRADING:
+            self._state = WorkerState.IDLE
+        return self.is_ready
 
     def _on_frame(self, body: bytes) -> None:
         if self._reply is not None and not self._reply.done():

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 import sys
 from contextvars import copy_context
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from graders_engine.sandbox.inside.child import Prepared
 
 child.OURS.add(__file__)
-_HEAD = struct.Struct("<I?IQQ")
+_received = -1  # the number of the row that was read last
 
 
 class Printers:
@@ -70,8 +69,8 @@ def serve(prepared: Prepared, surroundings: Surroundings, printers: Printers) ->
         except wire.Closed:
             leave(0)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its result
-            if getpid() != own:
-                leave(0)
+            if getpid() != own or _received != number:
+                leave(0)  # a fork that the row made; or the row before has left the socket unusable
             report = child.failure(error, value)
         if getpid() != own:  # a fork that the row made
             leave(0)
@@ -87,7 +86,9 @@ def serve(prepared: Prepared, surroundings: Surroundings, printers: Printers) ->
 
 def _run(prepared: Prepared, number: int) -> float:
     """What `grade` returns for the next row."""
+    global _received
     got, sample_json, item_json = wire.receive_shared_row(child.ROWS)
     if got != number:
         os._exit(0)  # the row before has read from the socket; what is there cannot be told apart
+    _received = number
     return child.run(prepared, sample_json, item_json)

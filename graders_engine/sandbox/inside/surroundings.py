@@ -85,7 +85,9 @@ class Surroundings:
         self._end_processes()
         sound = self._is_sound()
         self._restore_imports()
-        self._restore_state()
+        self._restore_variables()
+        self._restore_signals()
+        self._restore_interpreter()
         self._clear_places()
         self.reseed()
         self._rows += 1
@@ -164,7 +166,7 @@ class Surroundings:
             origin.startswith(folder + "/") for folder in self._lists[0][1] if folder
         )
 
-    def _restore_state(self) -> None:
+    def _restore_variables(self) -> None:
         os.chdir(self._home)
         os.umask(self._umask)
         os.environ = self._environ  # noqa: B003 - the object that was there
@@ -173,6 +175,8 @@ class Surroundings:
                 del self._environ[name]
             for name, value in self._variables.items():
                 self._environ[os.fsdecode(name)] = os.fsdecode(value)
+
+    def _restore_signals(self) -> None:
         for timer in _TIMERS:
             _signal.setitimer(timer, 0)
         if self._handlers_now() != self._handlers:
@@ -180,6 +184,10 @@ class Surroundings:
                 if _signal.getsignal(number) != handler:
                     _signal.signal(number, handler)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+    def _restore_interpreter(self) -> None:
+        for number in (child.REPORT, child.ROWS):
+            os.set_blocking(number, True)
         sys.settrace(None)
         sys.setprofile(None)
         sys.setrecursionlimit(self._depth)
