@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from graders_engine import Engine, InvalidGrader
-from graders_engine.cli.main import main
+from graders_engine.cli.main import graders
 from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import RewardsDiffer, RunStopped
 from graders_engine.graders import python_source
@@ -27,7 +27,7 @@ LEAKY = (
     "    collections.seen = getattr(collections, 'seen', 0) + 1\n"
     "    return float(collections.seen)\n"
 )
-ROWS = [{"item": {"answer": str(k % 3)}, "model_sample": "1"} for k in range(200)]
+ROWS = [{"item": {"answer": str(k % 3), "number": k}, "model_sample": "1"} for k in range(200)]
 
 
 def python(source: str) -> dict[str, Any]:
@@ -81,7 +81,6 @@ EXECUTING = [
     ("spec.loader.exec_module(m)", "exec_module"),
     ("import sympy; sympy.sympify(item)", "sympy.sympify"),
     ("from sympy.parsing.sympy_parser import parse_expr", "parse_expr"),
-    ("from importlib import util; util.module_from_spec", ""),
 ]
 HARMLESS = [
     "import re; re.compile('a')",
@@ -101,7 +100,7 @@ def in_grade(code: str) -> str:
     return f"def grade(sample, item):\n    {code}\n    return 1.0\n"
 
 
-@pytest.mark.parametrize(("code", "named"), [each for each in EXECUTING if each[1]])
+@pytest.mark.parametrize(("code", "named"), EXECUTING)
 def test_a_source_that_executes_something_is_refused_with_its_name_and_line(
     code: str, named: str
 ) -> None:
@@ -112,7 +111,7 @@ def test_a_source_that_executes_something_is_refused_with_its_name_and_line(
     assert named in mistake.message
     assert "(line 2)" in mistake.message
     assert "--trust-grader" in mistake.hint
-    assert mistake.param == "grader.source"
+    assert mistake.param == "source"
     CompiledGrader(python(in_grade(code)), Services())
 
 
@@ -139,9 +138,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     with Engine(python_isolation="worker") as engine, pytest.raises(InvalidGrader) as raised:
         engine.compile(grader)
     params = [mistake.param for mistake in raised.value.mistakes]
-    assert {"grader.graders.a.source", "grader.graders.b.source"} <= set(params)
+    assert {"graders.a.source", "graders.b.source"} <= set(params)
     assert len(params) == 3
-    message = next(m.message for m in raised.value.mistakes if m.param == params[0])
+    message = next(m.message for m in raised.value.mistakes if m.param == "graders.a.source")
     assert "`exec` (line 2), `import marshal` (line 2)" in message
 
 
@@ -179,9 +178,9 @@ def test_a_sandbox_of_ones_own_has_its_own_isolation() -> None:
 
         async def close(self) -> None: ...
 
-    EngineSettings(sandbox=Own())  # type: ignore[arg-type]  # the methods are enough here
+    EngineSettings(sandbox=Own())
     with pytest.raises(ValueError, match="needs a sandbox by its name"):
-        EngineSettings(sandbox=Own(), python_isolation="worker")  # type: ignore[arg-type]
+        EngineSettings(sandbox=Own(), python_isolation="worker")
 
 
 def test_processes_of_runs_and_jobs_get_the_isolation_of_the_server() -> None:
@@ -196,7 +195,7 @@ def files(folder: Path, source: str) -> list[str]:
     return [
         "score",
         "--grader",
-        f"{folder}/grader.json",
+        f"@{folder}/grader.json",
         "--data",
         f"{folder}/rows.jsonl",
         "--out",
@@ -207,7 +206,7 @@ def files(folder: Path, source: str) -> list[str]:
 @pytest.mark.usefixtures("_sandbox")
 def test_results_name_the_isolation_and_are_not_continued_under_the_other(tmp_path: Path) -> None:
     command = files(tmp_path, PLAIN)
-    done = CliRunner().invoke(main, [*command, "--python-isolation", "worker"])
+    done = CliRunner().invoke(graders, [*command, "--python-isolation", "worker"])
     assert done.exit_code == 0, done.output
     assert "rows of a grader share a process" in done.output
     out = tmp_path / "out.jsonl"
@@ -216,12 +215,12 @@ def test_results_name_the_isolation_and_are_not_continued_under_the_other(tmp_pa
     assert ("python graders", "rows of a grader share a process") in list(
         Provenance(out, meta).facts()
     )
-    other = CliRunner().invoke(main, command)
+    other = CliRunner().invoke(graders, command)
     assert other.exit_code == 1, other.output
     assert "its python graders ran with --python-isolation worker" in other.output
-    same = CliRunner().invoke(main, [*command, "--python-isolation", "worker"])
+    same = CliRunner().invoke(graders, [*command, "--python-isolation", "worker"])
     assert same.exit_code == 0, same.output
-    again = CliRunner().invoke(main, [*command, "--overwrite"])
+    again = CliRunner().invoke(graders, [*command, "--overwrite"])
     assert again.exit_code == 0
     assert "share a process" not in again.output
     assert "python_isolation" not in (tmp_path / "out.jsonl.meta.json").read_text()
@@ -229,7 +228,7 @@ def test_results_name_the_isolation_and_are_not_continued_under_the_other(tmp_pa
 
 @pytest.mark.usefixtures("_sandbox")
 def test_score_ends_at_a_row_that_others_change_and_says_what_to_do(tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, [*files(tmp_path, LEAKY), "--python-isolation", "worker"])
+    done = CliRunner().invoke(graders, [*files(tmp_path, LEAKY), "--python-isolation", "worker"])
     assert done.exit_code == 1, done.output
     assert "Row " in done.output
     assert "the reward 1.0 in a process of its own" in done.output
@@ -238,7 +237,7 @@ def test_score_ends_at_a_row_that_others_change_and_says_what_to_do(tmp_path: Pa
 
 def test_score_refuses_a_grader_that_executes_before_any_file_is_written(tmp_path: Path) -> None:
     command = [*files(tmp_path, in_grade("exec('1')")), "--python-isolation", "worker"]
-    done = CliRunner().invoke(main, command)
+    done = CliRunner().invoke(graders, command)
     assert done.exit_code == 2, done.output
     assert "--trust-grader" in done.output
     assert not (tmp_path / "out.jsonl").exists()

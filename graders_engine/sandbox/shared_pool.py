@@ -129,10 +129,10 @@ class SharedPool:
         if self._owned.is_closed:
             raise SandboxUnavailable("this sandbox has been closed")
         state = self._state_of(program)
-        is_due = state.check.is_due()
         large = len(sample_json) + len(item_json) > _MOST_BYTES
         if self.tier == plan.AUTO or state.is_slow or large:  # the first row finds the tier
             return await self._alone.grade(program, sample_json, item_json)
+        is_due = state.check.is_due()
         row = SharedRow(sample_json, item_json, asyncio.get_running_loop().create_future())
         state.waiting.append(row)
         self._distribute(program, state)

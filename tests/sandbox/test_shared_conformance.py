@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def tier(request: pytest.FixtureRequest) -> str:
 def run(tier: str) -> Run:
     def with_pool(body: Body, limits: Limits | None = None, concurrency: int = 1) -> None:
         async def main() -> None:
-            pool = SharedPool(tier, limits or Limits(wall_s=10.0), concurrency)
+            pool: Any = SharedPool(tier, limits or Limits(wall_s=10.0), concurrency)
             try:
                 await body(pool)
             finally:

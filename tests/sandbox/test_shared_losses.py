@@ -14,7 +14,6 @@ import graders_engine.sandbox
 from graders_engine.sandbox import shared_pool
 from graders_engine.sandbox.base import RowsMix
 from graders_engine.sandbox.shared_pool import SharedPool
-from graders_engine.sandbox.spot_check import SpotCheck
 from tests.sandbox.test_shared_rows import Unchecked, graded, share
 
 README = Path(graders_engine.sandbox.__file__).with_name("README.md")
@@ -25,43 +24,53 @@ LOST: dict[int, tuple[str, list[object], list[float | None]]] = {
         [1.0, 2.0, 3.0],
     ),
     2: (
-        "import collections\n"
-        "def grade(s, i):\n"
-        "    if i == 'patch': collections.Counter.most_common = lambda *a: [('patched', 9)]\n"
-        "    return collections.Counter('aab').most_common(1)[0][1]",
+        (
+            "import collections\n"
+            "def grade(s, i):\n"
+            "    if i == 'patch': collections.Counter.most_common = lambda *a: [('patched', 9)]\n"
+            "    return collections.Counter('aab').most_common(1)[0][1]"
+        ),
         [0, "patch", 0],
         [2.0, 9.0, 9.0],
     ),
     3: (
-        "import collections\n"
-        "def grade(s, i):\n"
-        "    exec(i, {})\n"
-        "    return 1.0 if collections.Counter('no') == collections.Counter('answer') else 0.0",
+        (
+            "import collections\n"
+            "def grade(s, i):\n"
+            "    exec(i, {})\n"
+            "    return 1.0 if collections.Counter('no') == collections.Counter('answer') else 0.0"
+        ),
         ["", "import collections; collections.Counter.__eq__ = lambda *a: True", ""],
         [0.0, 1.0, 1.0],
     ),
     4: (
-        "import gc\n"
-        "def grade(s, i):\n"
-        "    found = [o for o in gc.get_objects() if isinstance(o, dict) and 'secret' in o]\n"
-        "    gc.garbage.append({'secret': [i]}) if i else None\n"
-        "    return len(found)",
+        (
+            "import gc\n"
+            "def grade(s, i):\n"
+            "    found = [o for o in gc.get_objects() if isinstance(o, dict) and 'secret' in o]\n"
+            "    gc.garbage.append({'secret': [i]}) if i else None\n"
+            "    return len(found)"
+        ),
         ["of a row", 0],
         [0.0, 1.0],
     ),
     5: (
-        "import locale\n"
-        "def grade(s, i):\n"
-        "    if i: locale.setlocale(locale.LC_ALL, 'C')\n"
-        "    return float(locale.setlocale(locale.LC_ALL) == 'C')",
+        (
+            "import locale\n"
+            "def grade(s, i):\n"
+            "    if i: locale.setlocale(locale.LC_ALL, 'C')\n"
+            "    return float(locale.setlocale(locale.LC_ALL) == 'C')"
+        ),
         [0, 1, 0],
         [0.0, 1.0, 1.0],
     ),
     6: (
-        "import os\n"
-        "def grade(s, i):\n"
-        "    try: return float(os.fstat(3).st_mode > 0 and os.fstat(4).st_mode > 0)\n"
-        "    except OSError: return 0.0",
+        (
+            "import os\n"
+            "def grade(s, i):\n"
+            "    try: return float(os.fstat(3).st_mode > 0 and os.fstat(4).st_mode > 0)\n"
+            "    except OSError: return 0.0"
+        ),
         [0],
         [1.0],
     ),
@@ -108,9 +117,11 @@ def test_the_spot_check_ends_a_run_whose_first_rows_lose_this(number: int) -> No
     source, items, _ = LOST[number]
 
     async def body(pool: SharedPool) -> None:
-        assert shared_pool.SpotCheck is SpotCheck
-        with pytest.raises(RowsMix, match="the reward .* in a process of its own"):
-            for item in items:
-                await graded(pool, source, [item])
+        with pytest.raises(RowsMix, match=r"the reward .* in a process of its own"):
+            await one_after_the_other(pool)
+
+    async def one_after_the_other(pool: SharedPool) -> None:
+        for item in items:
+            await graded(pool, source, [item])
 
     share(body)

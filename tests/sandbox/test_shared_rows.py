@@ -263,7 +263,8 @@ def test_a_process_is_replaced_after_a_thousand_rows() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_process_that_has_grown_is_replaced() -> None:
-    source = "import sys\n" + (
+    source = (
+        "import sys\n"
         "def grade(s, i):\n    sys.hoard = getattr(sys, 'hoard', []) + [b'x' * (4 << 20)]\n"
         "    return len(sys.hoard)"
     )
