@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.crew import Crew, Deliver, Drain
-from graders_engine.errors import LifecycleError, RewardsDiffer
-from graders_engine.graders.base import Services
+from graders_engine.errors import LifecycleError
+from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.graders.endpoint import endpoint_client
 from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings
 from graders_engine.models.judges import JudgeRegistry
@@ -84,7 +84,7 @@ class AsyncEngine:
             sandbox=self._sandbox,
             judges=self._judges,
             endpoints=self._endpoints,
-            shared_rows=given.python_isolation == "worker" and not given.trust_source,
+            shared_rows=given.shares_rows and not given.trust_source,
         )
         self._free = asyncio.Semaphore(given.concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -170,8 +170,8 @@ class AsyncEngine:
             settings["templates"] = self.settings.templates
         if compiled.spec.runs_python():
             settings["sandbox"] = getattr(self._sandbox, "tier", type(self._sandbox).__name__)
-            if (isolation := self.settings.python_isolation) != "call":
-                settings["python_isolation"] = isolation
+            if self.settings.shares_rows:
+                settings["python_isolation"] = self.settings.python_isolation
         if models := sorted(compiled.spec.judge_models()):
             settings["judges"] = {model: self._judges.find(model).signature for model in models}
             settings["judge_repeats"] = self._judges.repeats
@@ -218,8 +218,7 @@ class AsyncEngine:
         self._stay_on_one_loop()
         compiled.require_runnable()
         if model_sample is None and not sample and not compiled.reads_sample:
-            given = {"item": item, "reference_answer": reference_answer}
-            scope = compiled.scope_reader()(given)
+            scope = compiled.scope_reader()({"item": item, "reference_answer": reference_answer})
         else:
             scope = sample_scope(
                 item, model_sample=model_sample, sample=sample, reference_answer=reference_answer

@@ -12,7 +12,6 @@
     ├── DataSetError              a data set or its results file cannot be used as asked
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
     ├── RunStopped                the rows so far show that the others cannot be graded either
-    │   └── RewardsDiffer         a row's reward depends on the rows that share its process
     ├── LifecycleError            an engine used before it was opened or after it was closed
     ├── NoReward                  a reward was wanted for a row that has none, and no number stands for it
     ├── OutOfResources            this system refuses a thread, a process or a descriptor
@@ -137,21 +136,6 @@ class RunStopped(GradersError):
     def __init__(self, reason: str, way_on: str = "") -> None:
         self.reason, self.way_on = reason, way_on
         super().__init__("\n".join(filter(None, (reason, way_on))))
-
-
-class RewardsDiffer(RunStopped):
-    """Raised when a row has another reward in a process that rows share than in one of its own.
-
-    `what` has both and the row's texts; `row` is the row's name, where it is known.
-    """
-
-    def __init__(self, what: str, row: str = "") -> None:
-        self.what = what
-        super().__init__(f"{row}: {what}" if row else f"{what[:1].upper()}{what[1:]}")
-
-    def of(self, row: str) -> RewardsDiffer:
-        """The same, with the row's name."""
-        return RewardsDiffer(self.what, row)
 
 
 class LifecycleError(GradersError):

@@ -133,6 +133,11 @@ class EngineSettings:
                 f"python_isolation={given!r} needs a sandbox by its name: an object decides that itself"
             )
 
+    @property
+    def shares_rows(self) -> bool:
+        """Whether rows of python graders share processes."""
+        return self.python_isolation != "call"
+
     def judge_settings(self) -> JudgeSettings:
         """`judges` as a `JudgeSettings`."""
         if isinstance(self.judges, JudgeSettings):

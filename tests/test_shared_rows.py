@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidGrader
 from graders_engine.cli.main import graders
 from graders_engine.compiled import CompiledGrader
-from graders_engine.errors import RewardsDiffer, RunStopped
+from graders_engine.errors import RunStopped
 from graders_engine.graders import python_source
-from graders_engine.graders.base import Services
+from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.report.provenance import Provenance
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json, from_json

@@ -190,6 +190,21 @@ FLAG_OF: dict[type[errors.GradingError], Flag] = {
 """The flag of each exception; a test checks that none is missing."""
 
 
+class RewardsDiffer(errors.RunStopped):
+    """Raised when a row has another reward in a process that rows share than in one of its own.
+
+    `what` has both and the row's texts; `row` is the row's name, where it is known.
+    """
+
+    def __init__(self, what: str, row: str = "") -> None:
+        self.what = what
+        super().__init__(f"{row}: {what}" if row else f"{what[:1].upper()}{what[1:]}")
+
+    def of(self, row: str) -> RewardsDiffer:
+        """The same, with the row's name."""
+        return RewardsDiffer(self.what, row)
+
+
 async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:
     """Grade one row; the one place where an exception becomes a Failure."""
     try:

@@ -12,12 +12,11 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from graders_engine.errors import (
     Mistake,
     NoSandbox,
-    RewardsDiffer,
     UnavailableGrader,
     UnrenderableValue,
 )
 from graders_engine.graders import mistakes, python_source
-from graders_engine.graders.base import GraderSpec, Services
+from graders_engine.graders.base import GraderSpec, RewardsDiffer, Services
 from graders_engine.graders.fields import field_error, parse_options
 from graders_engine.graders.python_source import SourceReport
 from graders_engine.language import strict_json

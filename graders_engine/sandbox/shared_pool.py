@@ -37,7 +37,7 @@ from graders_engine.sandbox.shared_worker import SharedRow, SharedWorker
 from graders_engine.sandbox.spot_check import SpotCheck
 from graders_engine.sandbox.worker_plan import make_plan
 
-PATIENCE_S = 2.0
+LONGEST_S = 2.0
 """A row that takes longer is graded in a process of its own, where it has all of its time."""
 _ROWS_AHEAD = 16
 _AHEAD_S = 0.02  # a worker gets rows for about this time
@@ -51,7 +51,7 @@ _ITS_OWN = (Kind.VALUE, Kind.EXCEPTION, Kind.BAD_RETURN)
 
 
 @dataclass(slots=True, eq=False)
-class _Shared:
+class _SharedProgram:
     """What the pool keeps of one program.
 
     Attributes:
@@ -100,8 +100,8 @@ class SharedPool:
     ) -> None:
         self._alone = Pool(tier, limits, concurrency)
         self.limits = self._alone.limits
-        self._programs: OrderedDict[Program, _Shared] = OrderedDict()
-        self._last: tuple[Program | None, _Shared] = (None, _Shared(SpotCheck()))
+        self._programs: OrderedDict[Program, _SharedProgram] = OrderedDict()
+        self._last: tuple[Program | None, _SharedProgram] = (None, _SharedProgram(SpotCheck()))
         self._workers: set[SharedWorker] = set()
         self._discarded: list[Worker] = []
         self._background: set[asyncio.Task[None]] = set()
@@ -156,15 +156,15 @@ class SharedPool:
         result = result_from_answer(answer, self.limits, seconds)
         return result if result.kind in _ITS_OWN else None
 
-    def _state_of(self, program: Program) -> _Shared:
+    def _state_of(self, program: Program) -> _SharedProgram:
         last, state = self._last
         if program is not last:
-            state = self._programs.setdefault(program, _Shared(SpotCheck()))
+            state = self._programs.setdefault(program, _SharedProgram(SpotCheck()))
             self._programs.move_to_end(program)
             self._last = program, state
         return state
 
-    def _distribute(self, program: Program, state: _Shared) -> None:
+    def _distribute(self, program: Program, state: _SharedProgram) -> None:
         """Send the rows that wait to the workers with the fewest; start another worker if some are left."""
         waiting, ahead = state.waiting, state.rows_ahead
         while waiting:
@@ -181,13 +181,13 @@ class SharedPool:
         if wanted and len(state.workers) + state.starting < self._alone.concurrency:
             self._start(program, state)
 
-    def _start(self, program: Program, state: _Shared) -> None:
+    def _start(self, program: Program, state: _SharedProgram) -> None:
         if self._owned.is_closed or not self._make_room(state):
             return
         state.starting += 1
         self._run_in_background(self._start_worker(program, state))
 
-    def _make_room(self, wanting: _Shared) -> bool:
+    def _make_room(self, wanting: _SharedProgram) -> bool:
         """End an idle worker of the least recently used program if there are too many; whether there is room.
 
         A program without any worker gets its first one in any case.
@@ -203,10 +203,10 @@ class SharedPool:
                 return True
         return not wanting.workers and not wanting.starting
 
-    async def _start_worker(self, program: Program, state: _Shared) -> None:
+    async def _start_worker(self, program: Program, state: _SharedProgram) -> None:
         worker: SharedWorker | None = None
         try:
-            self._owned.watch(min(PATIENCE_S, self.limits.wall_s))
+            self._owned.watch(min(LONGEST_S, self.limits.wall_s))
             change = partial(self._on_change, program, state)
             worker = SharedWorker(self._plan(program), locate(program.interpreter), change)
             self._workers.add(worker)
@@ -229,13 +229,13 @@ class SharedPool:
                 worker.discard()
         self._distribute(program, state)
 
-    def _grade_alone(self, state: _Shared) -> None:
+    def _grade_alone(self, state: _SharedProgram) -> None:
         while state.waiting:
             state.waiting.popleft().settle(None)
 
     def _plan(self, program: Program) -> plan.Plan:
         limits = self.limits
-        rows_s = plan.ROWS_A_PROCESS * min(PATIENCE_S, limits.wall_s) * limits.cpus
+        rows_s = plan.ROWS_A_PROCESS * min(LONGEST_S, limits.wall_s) * limits.cpus
         folder = "" if self.tier == plan.NAMESPACES else self._owned.new_folder()
         return make_plan(
             self.tier, locate(program.interpreter), limits, next(worker_numbers), folder, rows_s,
@@ -243,7 +243,7 @@ class SharedPool:
         )  # fmt: skip
 
     def _on_change(
-        self, program: Program, state: _Shared, worker: SharedWorker, rows: list[SharedRow]
+        self, program: Program, state: _SharedProgram, worker: SharedWorker, rows: list[SharedRow]
     ) -> None:
         """Distribute rows, after a worker has given these back, has room, or is lost."""
         state.waiting.extendleft(reversed(rows))

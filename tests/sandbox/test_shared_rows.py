@@ -353,15 +353,16 @@ def test_rows_of_several_graders_take_turns_on_few_workers() -> None:
     share(body)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_grader_whose_rows_are_slow_gets_a_process_for_each() -> None:
     source = COUNTING.replace("import sys", "import sys, time").replace(
         "    return", "    time.sleep(0.5)\n    return"
     )
 
     async def body(pool: SharedPool) -> None:
-        pool._state_of(Program(source)).usual_s = 0.5
+        for _ in range(12):
+            await graded(pool, source, [0])
         results = await graded(pool, source, [0, 0])
         assert [each.reward for each in results] == [1.0, 1.0]
-        assert not pool.workers
 
     share(body)

@@ -16,7 +16,7 @@ from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.rows.shards import Shard
-from graders_engine.errors import RewardsDiffer
+from graders_engine.graders.base import RewardsDiffer
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -17,8 +17,9 @@ from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
-from graders_engine.errors import InvalidRequest, RewardsDiffer, RunStopped
+from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
+from graders_engine.graders.base import RewardsDiffer
 from graders_engine.graders.templates import variables_in
 from graders_engine.outputs.completions import completion_in
 from graders_engine.settings import EngineSettings

@@ -15,7 +15,7 @@ _MUCH_PRINTED = 3
 """The exit status of a process whose row printed more than it may; the engine grades that row again."""
 
 
-class _Kept(io.RawIOBase):
+class _Captured(io.RawIOBase):
     """Takes the bytes of one stream."""
 
     def __init__(self, descriptor: int, most: int) -> None:
@@ -59,7 +59,7 @@ class Printed:
         self._renew()
 
     def _renew(self) -> None:
-        self._kept = _Kept(self._descriptor, self._most)
+        self._kept = _Captured(self._descriptor, self._most)
         buffered = io.BufferedWriter(self._kept, 8192)
         self.stream = io.TextIOWrapper(
             buffered, encoding="utf-8", errors="backslashreplace", line_buffering=True

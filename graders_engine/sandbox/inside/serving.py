@@ -89,6 +89,6 @@ def _run(prepared: Prepared, number: int) -> float:
     global _received
     got, sample_json, item_json = wire.receive_shared_row(child.ROWS)
     if got != number:
-        os._exit(0)  # the row before has read from the socket; what is there cannot be told apart
+        os._exit(0)  # the row before has read from the socket; what is there cannot be used
     _received = number
     return child.run(prepared, sample_json, item_json)

@@ -105,7 +105,7 @@ class Surroundings:
         try:
             os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return  # none: whoever lost its parent became a child of process 1
+            return  # none: what has lost its parent is a child of process 1
         if self._owns_all:
             os.kill(-1, _SIGKILL)
             try:
