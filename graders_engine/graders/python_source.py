@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from graders_engine.graders.python_execution import executions
 from graders_engine.graders.source_process import SHORT, NoProcess, SourceUnread, read_apart
+from graders_engine.language.python_execution import executions
 
 
 class SourceReport(NamedTuple):
