@@ -16,6 +16,7 @@ from graders_engine.errors import RunStopped
 from graders_engine.graders import python_source
 from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.report.provenance import Provenance
+from graders_engine.server.responses import NO_RETRY, refusal
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json, from_json
 from tests.sandbox.pools import available
@@ -186,6 +187,15 @@ def test_a_sandbox_of_ones_own_has_its_own_isolation() -> None:
 def test_processes_of_runs_and_jobs_get_the_isolation_of_the_server() -> None:
     sent = from_json(as_json(EngineSettings(python_isolation="worker", trust_source=True)))
     assert (sent.python_isolation, sent.trust_source) == ("worker", True)
+
+
+def test_a_server_answers_it_with_both_rewards_and_asks_for_no_second_try() -> None:
+    refused = refusal(RewardsDiffer("a row got the reward 1.0 and the reward 0.0"))
+    assert refused is not None
+    assert refused.status == 400
+    assert refused.mistake.code == "rewards_differ"
+    assert refused.mistake.message == "A row got the reward 1.0 and the reward 0.0"
+    assert refused.headers == NO_RETRY
 
 
 def files(folder: Path, source: str) -> list[str]:
