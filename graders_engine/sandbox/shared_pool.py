@@ -26,6 +26,7 @@ from graders_engine.sandbox.base import (
     Program,
     SandboxError,
     SandboxUnavailable,
+    WorkerLost,
 )
 from graders_engine.sandbox.grade_result import result_from_answer
 from graders_engine.sandbox.inside import plan
@@ -131,20 +132,27 @@ class SharedPool:
         state = self._state_of(program)
         large = len(sample_json) + len(item_json) > _MOST_BYTES
         if self.tier == plan.AUTO or state.is_slow or large:  # the first row finds the tier
-            return await self._alone.grade(program, sample_json, item_json)
+            return await self._grade_alone(state, program, sample_json, item_json)
         is_due = state.check.is_due()
         row = SharedRow(sample_json, item_json, asyncio.get_running_loop().create_future())
         state.waiting.append(row)
         self._distribute(program, state)
         result = self._result_of(await row.answer, row.seconds)
         if result is None:
-            result = await self._alone.grade(program, sample_json, item_json)
-            state.took(result.seconds)
-            return result
+            return await self._grade_alone(state, program, sample_json, item_json)
         state.took(row.seconds)
         if is_due:
             alone = partial(self._alone.grade, program, sample_json, item_json)
             await state.check.compare(result, alone, sample_json, item_json)
+        return result
+
+    async def _grade_alone(
+        self, state: _SharedProgram, program: Program, sample_json: bytes, item_json: bytes
+    ) -> GradeResult:
+        """Grade a row in a process of its own."""
+        result = await self._alone.grade(program, sample_json, item_json)
+        if result.kind is not Kind.TIMEOUT:  # one row without an end says nothing of the others
+            state.took(result.seconds)
         return result
 
     def _result_of(self, answer: Answer | float | None, seconds: float) -> GradeResult | None:
@@ -219,19 +227,17 @@ class SharedPool:
                     seed=program.seed,
                 )
             )
+            if worker.state is WorkerState.DISCARDED:
+                raise WorkerLost("the worker went away")
             state.workers.append(worker)
         except (SandboxError, OSError):
             if not state.workers:  # a process of its own has the same trouble, and says which
-                self._grade_alone(state)
+                _settle_all(state.waiting)
         finally:
             state.starting -= 1
             if worker is not None and worker not in state.workers:
                 worker.discard()
         self._distribute(program, state)
-
-    def _grade_alone(self, state: _SharedProgram) -> None:
-        while state.waiting:
-            state.waiting.popleft().settle(None)
 
     def _plan(self, program: Program) -> plan.Plan:
         limits = self.limits
@@ -254,7 +260,7 @@ class SharedPool:
                 self._workers.discard(worker)
                 self._discarded.append(worker)
         if self._owned.is_closed:
-            self._grade_alone(state)
+            _settle_all(state.waiting)
         else:
             self._distribute(program, state)
 
@@ -273,10 +279,16 @@ class SharedPool:
         for worker in self.workers:
             worker.discard()
         for state in self._programs.values():
-            self._grade_alone(state)
+            _settle_all(state.waiting)
         await self._alone.close()
         deadline = monotonic() + REAP_S
         while self._discarded and monotonic() < deadline:
             self._discarded[:] = [worker for worker in self._discarded if not worker.reap()]
             await asyncio.sleep(0.005)
         await self._owned.close_folders()
+
+
+def _settle_all(waiting: deque[SharedRow]) -> None:
+    """Have these rows graded in processes of their own."""
+    while waiting:
+        waiting.popleft().settle(None)

@@ -21,6 +21,7 @@ from graders_engine.sandbox.process import RunningGrade, Worker, WorkerState
 
 _RESTART_S = 30.0  # the next process is there within a millisecond, on a machine that breathes
 _CHUNK = 1 << 18
+_RESTARTED = wire.frame(wire.RESTARTED)[wire.LENGTH.size :]
 _NONCES = 64  # drawn at a time
 
 
@@ -193,12 +194,24 @@ class SharedWorker(Worker):
         if self._reply is not None and not self._reply.done():
             super()._on_frame(body)
         elif self._restart_timer is not None:
-            self._restart_timer.cancel()
-            self._restart_timer = None
-            self._state = WorkerState.IDLE
-            self._give_back([])
+            self._on_restart(body)
         else:
             self._on_end(body)
+
+    def _on_restart(self, body: bytes) -> None:
+        """The next process is there, or the template says why it is not."""
+        timer, self._restart_timer = self._restart_timer, None
+        if timer is not None:
+            timer.cancel()
+        if body != _RESTARTED:
+            self.discard("the template has failed")
+            return
+        self._state = WorkerState.IDLE
+        self._give_back([])
+
+    def _become_idle(self) -> None:
+        if self._restart_timer is None:  # else the first process has ended already
+            super()._become_idle()
 
     def _on_end(self, body: bytes) -> None:
         """The process has ended: settle what it has answered, then have the next one started."""

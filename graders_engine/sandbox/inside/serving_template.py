@@ -38,7 +38,7 @@ class ServingTemplate(TemplateProcess):
             self._wait_for_order()
             self._discard_rows()
             self._scratch.reset()
-            report = {"restarted": True}
+            report = wire.RESTARTED
 
     def _main(self) -> NoReturn:
         confinement, prepared = self._confinement, self._prepared

@@ -46,6 +46,7 @@ KEPT = 8 << 10  # bytes of a stream that are kept from its beginning, and as man
 #: bytes of the report, bytes printed to stdout and to stderr; then the report and what is kept of both
 REPLY = struct.Struct("<I?IQQ")
 CLEAR, CLEARED = b"C", b"c"  # to the template: empty the scratch folders; and its answer
+RESTARTED = {"restarted": True}  # from the template: the next process is there
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 LENGTH = struct.Struct("<I")
