@@ -9,7 +9,7 @@ from graders_engine.sandbox.inside import wire
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from typing import Any
 
 _MUCH_PRINTED = 3
 """The exit status of a process whose row printed more than it may; the engine grades that row again."""
@@ -30,7 +30,7 @@ class _Captured(io.RawIOBase):
         """The stream's own descriptor, for processes that are to have it; what they write is not kept."""
         return self._descriptor
 
-    def write(self, data: ReadableBuffer) -> int:
+    def write(self, data: Any) -> int:
         piece = bytes(data)
         self.total += len(piece)
         if self.total > self._most:
