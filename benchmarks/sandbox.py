@@ -20,12 +20,13 @@ from dataclasses import dataclass
 
 from benchmarks.measurement import Measurement
 from graders_engine import Engine
-from graders_engine.sandbox.base import Program, SandboxUnavailable
+from graders_engine.sandbox.base import Isolation, Program, SandboxUnavailable
 from graders_engine.sandbox.pool import Pool
 
 TURNS = 15
 CALLS = 100
 THROUGHPUT_CALLS = 3000
+SHARED_CALLS, SHARED_TURNS = 20_000, 5
 CORES = 2
 SIMPLE = """
 def grade(sample, item):
@@ -150,12 +151,12 @@ async def latency(tier: str, source: str, imports: str) -> Latency:
     return Latency(cold, turns)
 
 
-def throughput(tier: str, source: str, calls: int) -> float:
+def throughput(tier: str, source: str, calls: int, isolation: Isolation = "call") -> float:
     """Grades a second through `engine.score`."""
     rows = [{"item": ITEM, "sample": SAMPLE}] * calls
-    with Engine(sandbox=tier) as engine:
+    with Engine(sandbox=tier, python_isolation=isolation) as engine:
         compiled = engine.compile({"type": "python", "source": source})
-        list(engine.score(compiled, rows[: 8 * CORES]))  # the workers are up
+        list(engine.score(compiled, rows[: 80 * CORES]))  # the workers are up
         began = time.perf_counter()
         assert all(graded.reward == 1.0 for graded in engine.score(compiled, rows))
         return calls / (time.perf_counter() - began)
@@ -209,6 +210,22 @@ def measurements() -> Iterator[Measurement]:
         yield Measurement(f"no isolation, process pool, {what}, simple", rate, "grades/s")
 
 
+def shared_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
+    """Rows that share a process: grades a second, and over a process for each, in turns."""
+    for name, source, at_least in (("simple", SIMPLE, 15_000), ("numpy", NUMPY, 12_000)):
+        shared, alone = [], []
+        for _ in range(SHARED_TURNS):
+            shared.append(throughput(tier, source, SHARED_CALLS, "worker"))
+            alone.append(throughput(tier, source, SHARED_CALLS // 20))
+        rate = statistics.median(shared)
+        what = f"{tier}, {name}: rows that share a process, engine.score on {CORES} cores"
+        bar = at_least if strongest else None
+        yield Measurement(what, rate, "grades/s", bar=bar, at_least=True)
+        yield Measurement(
+            f"{tier}, {name}: shared over a process per grade", rate / statistics.median(alone), "x"
+        )
+
+
 def latency_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
     for name, source, imports in (("simple", SIMPLE, ""), ("numpy", NUMPY, "import numpy")):
         found = asyncio.run(latency(tier, source, imports))
@@ -235,6 +252,7 @@ def throughput_figures(tier: str, strongest: bool) -> Iterator[Measurement]:
             bar=bar,
             at_least=True,
         )
+    yield from shared_figures(tier, strongest)
     rate_allclose = throughput(tier, ALLCLOSE, THROUGHPUT_CALLS // 2)
     yield Measurement(
         f"{tier}, numpy.allclose: engine.score on {CORES} cores", rate_allclose, "grades/s"

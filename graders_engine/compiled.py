@@ -71,7 +71,12 @@ class CompiledGrader:
         evaluator: Evaluator | None = None,
     ) -> None:
         self.given: dict[str, Any] = json_values(grader)
-        self.spec: GraderSpec = parse(self.given, check_sources=check_sources, templates=templates)
+        self.spec: GraderSpec = parse(
+            self.given,
+            check_sources=check_sources,
+            templates=templates,
+            shared_rows=services.shared_rows,
+        )
         self._services = services
         self._evaluator = evaluator
         self._may_be_lenient = templates == "as_served"

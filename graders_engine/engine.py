@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.errors import LifecycleError
-from graders_engine.graders.base import Services
+from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.models.judges import JudgeRegistry
 from graders_engine.models.network.late_client import LateClient
 from graders_engine.outcome import RowOutcome
@@ -24,8 +24,7 @@ from graders_engine.response import (
     ValidateGraderResponse,
     present_validation,
 )
-from graders_engine.sandbox.ondemand import OnDemand
-from graders_engine.settings import EngineSettings, keywords, settings_of, takes
+from graders_engine.settings import EngineSettings, keywords, sandbox_of, settings_of, takes
 from graders_engine.single import run_compiled
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ class AsyncEngine:
 
             backend = open_embeddings(given.embeddings, self._judges.endpoint)
             self._embeddings = BatchedEmbeddings(backend)
-        sandbox = given.sandbox
-        self._sandbox = OnDemand(sandbox, given.limits) if isinstance(sandbox, str) else sandbox
+        self._sandbox = sandbox_of(given)
         self._endpoints = LateClient(self._endpoint_client) if given.allow_endpoints else None
         self._services = Services(
             metric_variants=given.metric_variants,
@@ -88,6 +86,7 @@ class AsyncEngine:
             sandbox=self._sandbox,
             judges=self._judges,
             endpoints=self._endpoints,
+            shared_rows=given.shares_rows and not given.trust_source,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._state = EngineState.NEW
@@ -185,6 +184,8 @@ class AsyncEngine:
             settings["templates"] = self.settings.templates
         if compiled.spec.runs_python():
             settings["sandbox"] = getattr(self._sandbox, "tier", type(self._sandbox).__name__)
+            if self.settings.shares_rows:
+                settings["python_isolation"] = self.settings.python_isolation
         if models := sorted(compiled.spec.judge_models()):
             settings["judges"] = {model: self._judges.find(model).signature for model in models}
             settings["judge_repeats"] = self._judges.repeats
@@ -332,6 +333,8 @@ class AsyncEngine:
             async with free:
                 try:
                     return await compiled.grade_row(index, row, scope)
+                except RewardsDiffer as error:
+                    raise error.of(f"Row {index} (counted from 0)") from None
                 except asyncio.CancelledError:
                     self._require_not_closed()
                     raise

@@ -30,6 +30,8 @@ _USEFUL = (
     "embeddings",
     "templates",
     "sandbox",
+    "python_isolation",
+    "trust_source",
     "base_url",
     "judge_model",
     "models",

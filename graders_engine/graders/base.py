@@ -70,6 +70,8 @@ class Services:
         sandbox: where python graders run; None if they may not run.
         judges: the models that graders can ask; None if there are none.
         endpoints: sends rows to the addresses of endpoint graders; None if that is not allowed.
+        shared_rows: whether the rows of a python grader share a process, and sources that execute text or
+            data as code are refused.
         logged: judges' models one of whose numbers was clamped, and metrics that saw nothing of a row's
             texts: a warning of each was logged.
     """
@@ -80,6 +82,7 @@ class Services:
     sandbox: Sandbox | None = None
     judges: JudgeModels | None = None
     endpoints: JsonClient | None = None
+    shared_rows: bool = False
     logged: set[str] = field(default_factory=set)
 
 
@@ -213,6 +216,21 @@ FLAG_OF: dict[type[errors.GradingError], Flag] = {
     errors.EndpointUnparsable: Flag.ENDPOINT_INTERNAL,
 }
 """The flag of each exception; a test checks that none is missing."""
+
+
+class RewardsDiffer(errors.RunStopped):
+    """Raised when a row has another reward in a process that rows share than in one of its own.
+
+    `what` has both and the row's texts; `row` is the row's name, where it is known.
+    """
+
+    def __init__(self, what: str, row: str = "") -> None:
+        self.what = what
+        super().__init__(f"{row}: {what}" if row else f"{what[:1].upper()}{what[1:]}")
+
+    def of(self, row: str) -> RewardsDiffer:
+        """The same, with the row's name."""
+        return RewardsDiffer(self.what, row)
 
 
 async def attempt(evaluator: Evaluator, scope: Scope) -> Outcome:

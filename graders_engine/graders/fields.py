@@ -29,11 +29,14 @@ class ParseOptions:
         check_sources: whether a python source that cannot run is a mistake. If not, running it fails, as
             at the hosted service.
         templates: whether a template that cannot be read is a mistake.
+        shared_rows: whether the rows of a python grader share a process, so that a source which executes
+            text or data as code is a mistake.
     """
 
     keys: tuple[str, ...] | None = None
     check_sources: bool = True
     templates: Strictness = "strict"
+    shared_rows: bool = False
 
 
 OWN_MISTAKES = "own_mistakes"

@@ -82,7 +82,11 @@ def _json_value(value: Any) -> Any:
 
 
 def parse(
-    grader: Any, *, check_sources: bool = True, templates: Strictness = "strict"
+    grader: Any,
+    *,
+    check_sources: bool = True,
+    templates: Strictness = "strict",
+    shared_rows: bool = False,
 ) -> GraderSpec:
     """Check a grader's form and compile its templates and formula.
 
@@ -90,6 +94,7 @@ def parse(
         grader: the grader's JSON values, as `json_values` returns them.
         check_sources: whether a python source that cannot run is a mistake.
         templates: whether a template that cannot be read is a mistake.
+        shared_rows: whether a python source that executes text or data as code is one.
 
     Raises:
         InvalidGrader: with all mistakes.
@@ -108,7 +113,7 @@ def parse(
     type_ = _type_of(grader)
     tag = (f"<{type_}>",) if type_ else ()
     try:
-        options = ParseOptions(names, check_sources, templates)
+        options = ParseOptions(names, check_sources, templates, shared_rows)
         spec = (
             SPECS[type_].model_validate(grader, context=options)  # the other types are not imported
             if type_

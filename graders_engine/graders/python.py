@@ -9,9 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from graders_engine.errors import Mistake, NoSandbox, UnavailableGrader, UnrenderableValue
+from graders_engine.errors import (
+    Mistake,
+    NoSandbox,
+    UnavailableGrader,
+    UnrenderableValue,
+)
 from graders_engine.graders import mistakes, python_source
-from graders_engine.graders.base import GraderSpec, Services
+from graders_engine.graders.base import GraderSpec, RewardsDiffer, Services
 from graders_engine.graders.fields import field_error, parse_options
 from graders_engine.graders.python_source import SourceReport
 from graders_engine.language import strict_json
@@ -19,7 +24,7 @@ from graders_engine.language.scope import Scope
 from graders_engine.language.span import Span
 from graders_engine.outcome import Failure, Flag, Outcome
 from graders_engine.sandbox import images
-from graders_engine.sandbox.base import Kind, Program, Sandbox, SandboxError
+from graders_engine.sandbox.base import Kind, Program, RowsMix, Sandbox, SandboxError
 from graders_engine.sandbox.inside.plan import NONE
 from graders_engine.sandbox.interpreter import missing
 
@@ -35,7 +40,10 @@ def _runnable(source: str, info: ValidationInfo) -> str:
     if size >= MAX_SOURCE_BYTES:
         reason = f"the source is {size} bytes long; it must stay below {MAX_SOURCE_BYTES}."
         raise field_error(lambda path: [mistakes.invalid(path, reason)])
-    if not parse_options(info).check_sources:
+    options = parse_options(info)
+    if options.shared_rows:
+        _require_no_execution(source)
+    if not options.check_sources:
         return source
     report = python_source.inspect(source)
     if report.fault:
@@ -45,6 +53,24 @@ def _runnable(source: str, info: ValidationInfo) -> str:
         hint = "Define it at the top level: def grade(sample, item): ..."
         raise field_error(lambda path: [mistakes.invalid(path, report.misfit, hint=hint)])
     return source
+
+
+def _require_no_execution(source: str) -> None:
+    """Refuse a source that executes text or data, where its rows share a process."""
+    found = python_source.inspect(source).executions
+    if found:
+        named = ", ".join(f"`{name}` (line {line})" for name, line in found)
+        reason = (
+            f"the source names {named}: what a row's data execute could change the rewards of the rows that "
+            "share its process."
+        )
+        raise field_error(lambda path: [mistakes.invalid(path, reason, hint=_TRUST_HINT)])
+
+
+_TRUST_HINT = (
+    'Grade it with a process for each row (python_isolation "call", the default); or, if no row executes '
+    "what a model wrote, add trust_source (--trust-grader)."
+)
 
 
 def _located(source: str, report: SourceReport) -> tuple[str, str]:
@@ -178,6 +204,8 @@ class Python:
             raise UnrenderableValue(str(error)) from None
         try:
             result = await self._sandbox.grade(self._program, sample, item)
+        except RowsMix as error:
+            raise RewardsDiffer(str(error)) from None
         except SandboxError as error:
             raise NoSandbox(str(error), error.type) from None
         printed = {name: text for name in ("stdout", "stderr") if (text := getattr(result, name))}

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graders_engine.graders.source_process import SHORT, NoProcess, SourceUnread, read_apart
+from graders_engine.language.python_execution import executions
 
 
 class SourceReport(NamedTuple):
@@ -27,6 +28,7 @@ class SourceReport(NamedTuple):
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
         reads_sample: whether its `grade` uses its first argument, or might.
+        executions: what it names that executes text or data as code, with its line.
     """
 
     fault: str = ""
@@ -37,6 +39,7 @@ class SourceReport(NamedTuple):
     imports: tuple[str, ...] = ()
     item_reads: tuple[tuple[str, int], ...] = ()
     reads_sample: bool = True
+    executions: tuple[tuple[str, int], ...] = ()
 
 
 def inspect(source: str) -> SourceReport:
@@ -65,6 +68,7 @@ def read(source: str) -> SourceReport:
         imports=tuple(_imports(tree)),
         item_reads=tuple(_item_reads(tree)),
         reads_sample=_reads_sample(tree),
+        executions=tuple(executions(tree)),
     )
 
 
@@ -83,8 +87,9 @@ def _read_elsewhere(source: str) -> SourceReport:
         why = str(error)
         link = " " if why.startswith("within") else ": "
         return SourceReport(f"Python cannot parse the source{link}{why}.")
-    reads = tuple((text, line) for text, line in fields["item_reads"])
-    return SourceReport(**fields)._replace(imports=tuple(fields["imports"]), item_reads=reads)
+    for name in ("item_reads", "executions"):
+        fields[name] = tuple((text, line) for text, line in fields[name])
+    return SourceReport(**fields)._replace(imports=tuple(fields["imports"]))
 
 
 def _misfit(tree: ast.Module) -> str:

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graders_engine.dataset.results.meta import DATA_CHANGED, METRICS_CORE, REPORT, is_complete
+from graders_engine.dataset.results.meta import (
+    DATA_CHANGED,
+    METRICS_CORE,
+    REPORT,
+    SHARED_ROWS,
+    is_complete,
+    shares_rows,
+)
 from graders_engine.report.visible import one_line
 
 GROUP_SIZE = 8
@@ -110,6 +117,8 @@ class Provenance:
         yield "results", self.results.name
         for warning in self.warnings:
             yield "warning", self.without_folders(warning)
+        if shares_rows(self.meta.get("settings", {})):
+            yield "python graders", SHARED_ROWS
         for group in ("data", "settings"):
             yield from _flatten(self.meta.get(group, {}), group)
 

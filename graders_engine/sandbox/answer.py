@@ -7,8 +7,12 @@ report, however it is made, can do more than be no report.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
+from struct import Struct
 
 from graders_engine.sandbox.inside import wire
+
+_PLAIN = Struct(wire.REPLY.format + wire.REWARD.format.lstrip("<"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,43 @@ def read_answer(body: bytes, nonce: bytes) -> Answer:
         stdout=_printed(body[report_end:out_end], out_total),
         stderr=_printed(body[out_end:], err_total),
     )
+
+
+def read_plain_reply(body: bytes, number: int, nonce: bytes) -> float | None:
+    """The reward in a reply that has nothing else: it is finite, nothing was printed, and rows may follow."""
+    if len(body) != _PLAIN.size:
+        return None
+    got, is_last, size, out, err, tag, given, value, is_text, _ = _PLAIN.unpack(body)
+    is_plain = tag == wire.REWARD_TAG and given == nonce and got == number
+    if not is_plain or is_last or is_text or out or err or size != wire.REWARD.size:
+        return None
+    return float(value) if isfinite(value) else None
+
+
+def read_reply(body: bytes, number: int, nonce: bytes) -> tuple[Answer, bool]:
+    """The answer in the reply of a process that rows share, and whether it takes another row.
+
+    Raises:
+        BadFrame: it is not the reply to the row of that number and nonce.
+    """
+    if len(body) < wire.REPLY.size:
+        raise wire.BadFrame(f"a reply of {len(body)} bytes is too short")
+    got, is_last, report_bytes, out_total, err_total = wire.REPLY.unpack_from(body)
+    report_end = wire.REPLY.size + report_bytes
+    out_end = report_end + min(out_total, 2 * wire.KEPT)
+    if got != number or len(body) != out_end + min(err_total, 2 * wire.KEPT):
+        raise wire.BadFrame("it is not the reply to the row")
+    report = read_report(body[wire.REPLY.size : report_end], nonce)
+    if report is None:
+        raise wire.BadFrame("it has no report of the row")
+    out, err = body[report_end:out_end], body[out_end:]
+    answer = Answer(
+        wire.REPORTED,
+        report=report,
+        stdout=_printed(out, out_total),
+        stderr=_printed(err, err_total),
+    )
+    return answer, not is_last
 
 
 def read_report(packet: bytes, nonce: bytes) -> Reward | Failure | None:

@@ -12,6 +12,7 @@ Exceptions:
     SandboxError            a failure that the graded code did not cause
       SandboxUnavailable    this machine has no sandbox of the requested tier; says why and what helps
       WorkerLost            workers went away, and not because of the row
+      RowsMix               a row ends otherwise where rows share a process than in one of its own
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ import os
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 _GIB = 1 << 30
+
+Isolation = Literal["call", "worker"]
+"""What a row has for itself: a process; or only its turn in a process that the rows of a program share."""
 
 
 class SandboxError(Exception):
@@ -42,6 +46,12 @@ class WorkerLost(SandboxError):
     """Raised when a worker process went away before it could answer."""
 
     type = "worker_lost"
+
+
+class RowsMix(SandboxError):
+    """Raised when a row ends otherwise in a process that rows share than in one of its own."""
+
+    type = "rows_mix"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Collection
 from functools import partial
 
 from graders_engine.sandbox.base import SandboxUnavailable
 from graders_engine.sandbox.process import Worker, WorkerState
-from graders_engine.sandbox.replacement import Wear
 from graders_engine.sandbox.scratch_dirs import ScratchDirs
 from graders_engine.sandbox.watchdog import Watchdog
 
@@ -23,14 +23,14 @@ class Owned:
     """The processes, folders and the thread of one pool. It does not refer to the pool.
 
     Args:
-        workers: those that the pool uses; the pool changes this dictionary.
-        discarded: those that are ending; the pool changes this list.
+        workers: those that the pool uses; the pool changes this collection.
+        discarded: those that are ending; the pool changes this one, too.
 
     Attributes:
         is_closed: whether the pool takes no more rows.
     """
 
-    def __init__(self, workers: dict[Worker, Wear], discarded: list[Worker]) -> None:
+    def __init__(self, workers: Collection[Worker], discarded: Collection[Worker]) -> None:
         self._workers, self._discarded = workers, discarded
         self._process: int | None = None
         self._watchdog: Watchdog | None = None
@@ -95,7 +95,7 @@ class Owned:
             self._clean_up()
 
     def _clean_up(self) -> None:
-        pending = [*self._workers, *self._discarded]
+        pending: list[Worker] = [*self._workers, *self._discarded]
         deadline = time.monotonic() + REAP_S
         while pending and time.monotonic() < deadline:
             for worker in pending:

@@ -50,7 +50,8 @@ _MAX_SOURCE = (
 )  # twice what a grader may be; it must fit a frame in JSON's longest spelling
 
 _INNOCENT = "def grade(sample, item): return 0.0"
-_numbers = itertools.count(os.getpid() % 10_000 * 1_000)
+worker_numbers = itertools.count(os.getpid() % 10_000 * 1_000)
+"""A number for each worker of this process, different from those of most others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +122,8 @@ class Pool:
 
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port."""
-        if too_large := _too_large(program, sample_json, item_json):
-            return GradeResult(Kind.EXCEPTION, details=too_large)
+        if reason := too_large(program, sample_json, item_json):
+            return GradeResult(Kind.EXCEPTION, details=reason)
         async with self._slots:
             try:
                 return await self._attempt(program, sample_json, item_json)
@@ -248,7 +249,7 @@ class Pool:
         grades_s = self._replacement.max_grades * _FORK_S
         folder = "" if tier == plan.NAMESPACES else self._owned.new_folder()
         return make_plan(
-            tier, locate(program.interpreter), self.limits, next(_numbers), folder, grades_s
+            tier, locate(program.interpreter), self.limits, next(worker_numbers), folder, grades_s
         )
 
     def _make_room(self) -> None:
@@ -317,7 +318,7 @@ class Pool:
         await self._owned.close_folders()
 
 
-def _too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:
+def too_large(program: Program, sample_json: bytes, item_json: bytes) -> str:
     """Why a row cannot be sent to a worker; empty when it can."""
     size = len(sample_json) + len(item_json)
     if size > wire.MAX_ROW:

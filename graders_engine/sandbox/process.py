@@ -283,9 +283,12 @@ class Worker:
             self.discard("the worker went away")
             return
         for body in bodies:
-            if self._reply is None or self._reply.done():
-                self.discard("unexpected frame from the worker")
-                return
+            self._on_frame(body)
+
+    def _on_frame(self, body: bytes) -> None:
+        if self._reply is None or self._reply.done():
+            self.discard("unexpected frame from the worker")
+        else:
             self._reply.set_result(body)
 
     def kill_grade(self, grade: RunningGrade, reason: int) -> None:

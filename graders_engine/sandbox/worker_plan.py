@@ -19,6 +19,8 @@ def make_plan(
     number: int,
     folder: str,
     template_s: float,
+    *,
+    shared: bool = False,
 ) -> plan.Plan:
     """The plan for the worker of that number.
 
@@ -29,6 +31,7 @@ def make_plan(
         number: different for each worker of the process.
         folder: its scratch folder on the host; empty where it has a private root.
         template_s: processor seconds that it may use in addition to those of one call.
+        shared: whether rows share a process.
     """
     return plan.Plan(
         tier=tier,
@@ -43,6 +46,7 @@ def make_plan(
         output_bytes=limits.output_bytes,
         processes=limits.processes,
         cpu_s=int(limits.wall_s * limits.cpus + template_s),
+        shared=shared,
     )
 
 

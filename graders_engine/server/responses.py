@@ -19,6 +19,7 @@ from graders_engine.errors import (
     RunStopped,
 )
 from graders_engine.files import without_paths
+from graders_engine.graders.base import RewardsDiffer
 from graders_engine.language import strict_json
 from graders_engine.outcome import RowOutcome
 from graders_engine.response import GraderErrors, made_up_name, present_run
@@ -65,6 +66,8 @@ def refusal(error: Exception) -> Refused | None:
         return Refused(400, Mistake(str(error), "after", "invalid_value"))
     if isinstance(error, InvalidRequest):
         return Refused(400, Mistake(str(error)))
+    if isinstance(error, RewardsDiffer):
+        return Refused(400, Mistake(error.reason, code="rewards_differ"), NO_RETRY)
     if isinstance(error, RunStopped):  # a model that was there when the request came
         return Refused(400, Mistake(error.reason, code="model_not_available"), NO_RETRY)
     if isinstance(error, BudgetSpent):

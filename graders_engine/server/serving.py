@@ -19,8 +19,7 @@ import uvicorn
 
 from graders_engine.engine import AsyncEngine
 from graders_engine.errors import InvalidRequest
-from graders_engine.sandbox.base import Sandbox, available_cpus
-from graders_engine.sandbox.ondemand import OnDemand
+from graders_engine.sandbox.base import available_cpus
 from graders_engine.server.app import App
 from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.listener import is_loopback
@@ -30,7 +29,7 @@ from graders_engine.server.settings import STORE_THREADS, ServerSettings
 from graders_engine.server.telemetry import CountingSandbox, ServerMetrics
 from graders_engine.server.uvicorn_protocol import Connection
 from graders_engine.server.uvicorn_server import Server
-from graders_engine.settings import EngineSettings
+from graders_engine.settings import EngineSettings, sandbox_of
 
 if TYPE_CHECKING:
     from graders_engine.server.store.opened import StoredRoutes
@@ -129,7 +128,7 @@ def serve(
     engine = AsyncEngine.from_settings(
         replace(
             engine_settings,
-            sandbox=CountingSandbox(_sandbox(engine_settings), metrics),
+            sandbox=CountingSandbox(sandbox_of(engine_settings), metrics),
             observe=metrics.judged,
             on_retry=metrics.retried,
         )
@@ -206,11 +205,6 @@ def _run(
     # Not the loop of Windows: that one cannot watch a listener.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(server.serve(sockets=[listener]))
-
-
-def _sandbox(settings: EngineSettings) -> Sandbox:
-    given = settings.sandbox
-    return OnDemand(given, settings.limits) if isinstance(given, str) else given
 
 
 def connection_limit(open_files: int, concurrency: int) -> int:

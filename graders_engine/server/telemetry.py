@@ -302,6 +302,11 @@ class CountingSandbox:
         """The inner sandbox's tier."""
         return str(getattr(self._sandbox, "tier", type(self._sandbox).__name__))
 
+    @property
+    def isolation(self) -> str:
+        """The inner sandbox's isolation."""
+        return str(getattr(self._sandbox, "isolation", "call"))
+
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Grade, and count the outcome; see the port."""
         metrics = self._metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from graders_engine.sandbox.pool import Pool
 from tests.sandbox.pools import Body, Environment, Run, available
 from tests.sandbox.world import MIB, Driven, World, skip_unless_possible
 
-LIMITS = {
+LIMITS: dict[str, Any] = {
     "wall_s": 1.5,
     "memory_bytes": 256 * MIB,
     "disk_bytes": 24 * MIB,

@@ -42,7 +42,7 @@ def test_honest_rows_keep_their_rewards_among_hostile_ones(
 ) -> None:
     world = worlds("root" if os.geteuid() == 0 else "user")
     data = list(rows(world))
-    bounds = Limits(**(LIMITS | {"wall_s": 1.0}))  # type: ignore[arg-type]  # numbers, each of its field's type
+    bounds = Limits(**(LIMITS | {"wall_s": 1.0}))
     with Engine(sandbox=tier, limits=bounds, concurrency=2) as engine:
         outcomes = list(engine.score(GRADER, data))
     if any(f.type == SandboxUnavailable.type for o in outcomes for f in o.outcome.failures):

@@ -171,10 +171,10 @@ class World:
 class Driven:
     """A sandbox in a process of the world's role."""
 
-    def __init__(self, world: World, tier: str, **limits: float) -> None:
+    def __init__(self, world: World, tier: str, *, shared: bool = False, **limits: float) -> None:
         self.world = world
         driver = str(Path(world.engine, "driver.py"))
-        setup = json.dumps({"tier": tier, "limits": limits})
+        setup = json.dumps({"tier": tier, "limits": limits, "shared": shared})
         self._process = world.start(
             [world.python, driver, setup], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

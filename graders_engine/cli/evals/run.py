@@ -45,6 +45,7 @@ from graders_engine.storage.store import Store
 
 _USEFUL = (
     *JUDGE_FLAGS, "metric_variants", "embeddings", "max_text_chars", "sandbox", "limits",
+    "python_isolation", "trust_source",
 )  # fmt: skip
 """The engine's flags but for `--templates`: runs of evals have them as they were served."""
 _SHOWN = 5

@@ -39,6 +39,15 @@ _ENGINE_FLAGS: dict[str, Decorator] = {
         EngineSettings, "sandbox", type=click.Choice(["auto", "namespaces", "landlock", "none"]),
         help="Sandbox for python graders; `none` disables isolation.",
     ),
+    "python_isolation": flag(
+        EngineSettings, "python_isolation", type=click.Choice(["call", "worker"]),
+        help="What rows of a python grader have for themselves: a process (call), or their turn in one "
+        "(worker: much faster; not for graders that execute what a model wrote, which is hostile).",
+    ),
+    "trust_source": flag(
+        EngineSettings, "trust_source", "--trust-grader", is_flag=True,
+        help="With --python-isolation worker, run a source that names exec, eval and the like.",
+    ),
     "limits": flag(
         EngineSettings, "limits", "--limit", metavar="NAME=VALUE", multiple=True,
         help="Limit on each python grader call: wall_s=120, memory_bytes=2147483648, disk_bytes, cpus, …",

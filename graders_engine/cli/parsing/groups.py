@@ -33,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--judge-repeats", "--cache", "--no-cache", "--record", "--replay",
     ),
     "Metrics": ("--variant", "--embeddings", "--max-text-chars"),
-    "Sandbox": ("--sandbox", "--limit"),
+    "Sandbox": ("--sandbox", "--limit", "--python-isolation", "--trust-grader"),
     "Access": ("--read-only", "--admin-key", "--no-auth", "--allow-endpoints", "--log-bodies"),
     "Limits": (
         "--max-body-bytes", "--max-row-bytes", "--max-queue", "--deadline-s", "--read-timeout-s",

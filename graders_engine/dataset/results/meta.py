@@ -35,6 +35,10 @@ Their values are equal, so that a run may begin with one and continue with the o
 """
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
+SHARED_ROWS = "rows of a grader share a process"
+"""What `python_isolation: worker` means, where a run's settings are shown."""
+_ISOLATION = "python_isolation"
+"""Key of how rows of python graders were kept apart, where it was not by a process for each."""
 _UNDECIDED = "auto"
 """The sandbox of an engine that has run no python grader yet: it takes the strongest one then."""
 _ALWAYS = {"grader", "data"}
@@ -60,6 +64,7 @@ class _Settings(msgspec.Struct):
     sample_field: str | None = None
     group_by: str | None = None
     sandbox: str | None = None
+    python_isolation: str | None = None
     templates: Strictness | None = None
     metrics: dict[str, str] = {}
     judges: dict[str, str] = {}
@@ -225,14 +230,28 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
                 "another way, with an option of the same name."
             )
         raise DataSetError(
-            f"{lines} holds results of another run: other {' and '.join(differing)}. "
-            f"{OVERWRITE_HINT}{regroup}"
+            f"{lines} holds results of another run: other {' and '.join(differing)}"
+            f"{_other_isolation(meta, identity)}. {OVERWRITE_HINT}{regroup}"
         )
     if recorded_version not in (None, version):
         _log.warning(
             "%s was begun with version %s of graders-engine and continues with version %s.",
             lines, recorded_version, version,
         )  # fmt: skip
+
+
+def shares_rows(settings: Mapping[str, Any]) -> bool:
+    """Whether rows of python graders shared processes, in a run with these settings."""
+    return settings.get(_ISOLATION) == "worker"
+
+
+def _other_isolation(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+    """What to say if rows of python graders had a process each in one run, and shared some in the other."""
+    one, other = (shares_rows(run.get("settings") or {}) for run in (meta, identity))
+    if one == other:
+        return ""
+    flag = "worker" if one else "call"
+    return f" (its python graders ran with --python-isolation {flag})"
 
 
 def _only_groups_differ(meta: dict[str, Any], identity: dict[str, Any]) -> bool:

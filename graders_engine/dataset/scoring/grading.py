@@ -11,11 +11,12 @@ import msgspec
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.results.line import ResultLine, encode_results, result_line
+from graders_engine.dataset.results.line import ResultLine, encode_results, result_line, row_name
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.records import RowRef
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.rows.shards import Shard
+from graders_engine.graders.base import RewardsDiffer
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -75,8 +76,11 @@ def grade_rows(
             in_flight.append(ref)
             yield ref.row
 
-    for outcome in engine.score_single(compiled, rows()):
-        yield result_line(in_flight.popleft(), outcome)
+    try:
+        for outcome in engine.score_single(compiled, rows()):
+            yield result_line(in_flight.popleft(), outcome)
+    except RewardsDiffer as error:  # outcomes come in the order of the rows: it is the next one's
+        raise error.of(f"Row {row_name(in_flight[0].line, in_flight[0].sample)}") from None
 
 
 def score_shard(

@@ -19,6 +19,7 @@ from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
+from graders_engine.graders.base import RewardsDiffer
 from graders_engine.graders.templates import variables_in
 from graders_engine.outputs.completions import completion_in
 from graders_engine.settings import EngineSettings
@@ -101,6 +102,8 @@ def score_file(
         for note in data_set.records.notes:
             if note not in notes:
                 on_note(note)
+    except RewardsDiffer as error:
+        raise RunStopped(error.reason, _doubtful(run.tally, out)) from None
     except RunStopped as error:
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
         raise RunStopped(error.reason, way_on) from None
@@ -127,6 +130,17 @@ def _doubts(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
             "`item.response` is a whole response in these rows, and becomes JSON in the template: for the "
             "text alone, write {{sample.output_text}}"
         )
+
+
+def _doubtful(tally: Tally, out: Path) -> str:
+    """After rows were found to change each other: what was written, and how to go on."""
+    kept = (
+        f"; {tally.rows:,} rows are in {out}, whose rewards may be wrong, too" if tally.rows else ""
+    )
+    return (
+        f"Stopped early{kept}. Grade all of them again with --python-isolation call"
+        f"{' --overwrite' if tally.rows else ''}."
+    )
 
 
 def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:

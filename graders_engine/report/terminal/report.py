@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.meta import SHARED_ROWS, shares_rows
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.outcome import details_line
 from graders_engine.report.formatting import (
@@ -145,7 +146,9 @@ def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterat
         yield f"  {name} as {signature.removeprefix(f'{name}: ')}"
     if sandbox := settings.get("sandbox"):
         no_sandbox = "WITHOUT a sandbox: nothing confined the graded code"
-        yield f"  python graders ran {no_sandbox if sandbox == 'none' else f'in the sandbox {sandbox}'}"
+        shared = f": {SHARED_ROWS}" if shares_rows(settings) else ""
+        where = no_sandbox if sandbox == "none" else f"in the sandbox {sandbox}"
+        yield f"  python graders ran {where}{shared}"
     for model, signature in settings.get("judges", {}).items():
         yield f"  {model} answered by {signature}"
     yield from (f"  {one_line(sentence, MAX_REASON)}" for sentence in parts_left_out(tally))

@@ -43,7 +43,8 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _SCAN = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # as `loads` calls it; typeshed errs
 _NO_MEMORY = wire.FAILURE.pack(wire.FAILURE_TAG, wire.FAILURE_TYPES.index("memory"), 0)
 _EMPTY = compile("", "<rehearsal>", "exec")
-_OURS = (__file__, wire.__file__)
+OURS = {__file__, wire.__file__}
+"""The files whose frames a traceback does not begin with."""
 
 
 class Unready(Exception):
@@ -51,7 +52,7 @@ class Unready(Exception):
 
 
 class Prepared:
-    """The compiled source, or the exception that the compiler raised."""
+    """The compiled source, or the exception that the compiler raised; and what the source imports."""
 
     def __init__(self, name: str, filename: str, seed: int | None) -> None:
         self.name = name
@@ -59,6 +60,7 @@ class Prepared:
         self.seed = seed
         self.code: CodeType | None = None
         self.fault: BaseException | None = None
+        self.imported: list[str] = []
 
 
 def main(prepared: Prepared) -> NoReturn:
@@ -88,8 +90,13 @@ def _run(prepared: Prepared) -> float:
     """What `grade` returns, of whatever type."""
     sample_json, item_json = wire.receive_row(ROWS)
     os.close(ROWS)
+    return run(prepared, sample_json, item_json)
+
+
+def run(prepared: Prepared, sample_json: bytes, item_json: bytes) -> float:
+    """What `grade` of a fresh module returns for a row, of whatever type."""
     if prepared.code is None:
-        raise prepared.fault or Unready
+        raise (prepared.fault or Unready()).with_traceback(None)
     sample, item = _load(sample_json), _load(item_json)
     del sample_json, item_json
     module = ModuleType(prepared.name)
@@ -116,13 +123,18 @@ def get_ready(seed: int | None) -> None:
     """Do all that can be done before the row arrives: seed the random numbers, and rehearse."""
     if seed is not None and "random" in sys.modules:
         sys.modules["random"].seed(seed)  # without a seed, Python does it after a fork
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        # its old generator takes 32 bits; having it collect entropy itself is three times slower
-        word = int.from_bytes(os.urandom(4), "little") if seed is None else seed & 0xFFFFFFFF
-        numpy_random.seed(word)
+    seed_numpy(seed)
     rehearse()  # the pages that the grade writes to are copied now, before its call
     gc.enable()
+
+
+def seed_numpy(seed: int | None) -> None:
+    """Seed numpy's old generator, if it is there."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        # it takes 32 bits; having it collect entropy itself is three times slower
+        word = int.from_bytes(os.urandom(4), "little") if seed is None else seed & 0xFFFFFFFF
+        numpy_random.seed(word)
 
 
 def rehearse() -> None:
@@ -155,12 +167,17 @@ def _flush() -> bool:
 
 
 def _fail(error: BaseException, value: object) -> None:
-    try:
-        packet = _failure(error, value)
-    except MemoryError:
-        packet = _NO_MEMORY
+    packet = failure(error, value)
     _flush()
     os.write(REPORT, packet)
+
+
+def failure(error: BaseException, value: object) -> bytes:
+    """The report of a grade that an exception ended."""
+    try:
+        return _failure(error, value)
+    except MemoryError:
+        return _NO_MEMORY
 
 
 def _failure(error: BaseException, value: object) -> bytes:
@@ -198,6 +215,6 @@ def _describe(error: BaseException, value: object) -> tuple[str, str]:
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_frame.f_code.co_filename in _OURS:
+    while trace is not None and trace.tb_frame.f_code.co_filename in OURS:
         trace = trace.tb_next
     return trace

@@ -16,10 +16,12 @@ PLACES = (SCRATCH, TMP, "/dev/shm")  # noqa: S108 - where a grade may write in t
 DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 TIMEOUT, MEMORY, DISK, OUTPUT = ord("T"), ord("M"), ord("D"), ord("O")  # why a grade is killed
 PROCESSES = ord("P")
+RESTART = ord("R")  # no reason to kill: start the next process that rows share
 MAX_FILES = 20_000  # in the scratch folder, folders included
 OPEN_FILES = 256  # descriptors of one process
 TEMPLATES = 2  # of a worker; they serve in turn
 SPARES = TEMPLATES - 1  # grades that wait while one runs; each template forks one ahead
+ROWS_A_PROCESS = 1000  # where rows share one; then it is replaced, which costs a fork
 GRADER_ID = 1000  # user and group of a grade, as it sees itself in the strong tier
 
 
@@ -35,6 +37,7 @@ class Plan:
         affinity: the processors it may use; empty for all.
         memory_bytes, disk_bytes, output_bytes, processes: as in `Limits`.
         cpu_s: processor seconds of the template with all its grades; wall time is the watchdog's.
+        shared: whether one process grades row after row (`serving`), in place of one process for each.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Plan:
         output_bytes: int,
         processes: int,
         cpu_s: int,
+        shared: bool = False,
     ) -> None:
         self.tier = tier
         self.readable = readable
@@ -65,6 +69,7 @@ class Plan:
         self.output_bytes = output_bytes
         self.processes = processes
         self.cpu_s = cpu_s
+        self.shared = shared
 
 
 class Task:

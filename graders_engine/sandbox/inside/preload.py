@@ -39,6 +39,7 @@ def prepare(task: Task, confinement: Confinement) -> tuple[child.Prepared, dict[
         tree = _parse(task, prepared)
     if tree is not None:
         names = imports(tree)
+        prepared.imported = list(names)
         for name in names:
             _import(name)
         if task.seed is not None:  # what is seeded must be imported

@@ -42,9 +42,16 @@ ANSWER = struct.Struct("<BBiIQQ")
 REPORTED, GONE, KILLED, FORGED = ANSWER_KINDS = range(1, 5)
 KEPT = 8 << 10  # bytes of a stream that are kept from its beginning, and as many from its end
 
+#: where rows share a process, its reply to one: the row's number, whether it takes no more rows,
+#: bytes of the report, bytes printed to stdout and to stderr; then the report and what is kept of both
+REPLY = struct.Struct("<I?IQQ")
+CLEAR, CLEARED = b"C", b"c"  # to the template: empty the scratch folders; and its answer
+RESTARTED = {"restarted": True}  # from the template: the next process is there
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 LENGTH = struct.Struct("<I")
 _ROW = struct.Struct("<II")
+_SHARED_ROW = struct.Struct("<III")
 _KILL = struct.Struct("<IB")
 KILL_BYTES = _KILL.size
 
@@ -109,6 +116,12 @@ def row(nonce: bytes, sample_json: bytes, item_json: bytes) -> bytes:
     return nonce + _ROW.pack(len(sample_json), len(item_json)) + sample_json + item_json
 
 
+def shared_row(nonce: bytes, number: int, sample_json: bytes, item_json: bytes) -> bytes:
+    """The bytes of one request to a process that rows share; `number` counts its rows, from 0."""
+    sizes = len(sample_json), len(item_json)
+    return b"".join((nonce, _SHARED_ROW.pack(number, *sizes), sample_json, item_json))
+
+
 def encode_kill(sequence: int, reason: int) -> bytes:
     """The request to kill the grade of that number."""
     return _KILL.pack(sequence & 0xFFFFFFFF, reason)
@@ -153,6 +166,14 @@ def receive_row(descriptor: int) -> tuple[bytes, bytes]:
     sample_length, item_length = _ROW.unpack(exactly(descriptor, _ROW.size))
     sample = exactly(descriptor, sample_length) if sample_length else b""
     return sample, exactly(descriptor, item_length) if item_length else b""
+
+
+def receive_shared_row(descriptor: int) -> tuple[int, bytes, bytes]:
+    """Read number, sample and item of the next request to this process, after its nonce."""
+    head = exactly(descriptor, _SHARED_ROW.size)
+    number, sample_length, item_length = _SHARED_ROW.unpack(head)
+    sample = exactly(descriptor, sample_length) if sample_length else b""
+    return number, sample, exactly(descriptor, item_length) if item_length else b""
 
 
 def send(descriptor: int, data: bytes | memoryview) -> None:

@@ -40,6 +40,7 @@ def main(rows: int, control: int) -> None:
     _forget_signals()
     try:
         plan = Plan(**wire.receive(control))
+        template = _template_of(plan)
         _have_descriptors()
         confinement = Confinement(plan)
         confinement.enter()
@@ -47,7 +48,7 @@ def main(rows: int, control: int) -> None:
             _continue_in_child(plan.folder)
         _forget_engine(plan)
         wire.send(control, wire.frame({"confined": True}))
-        TemplateProcess(plan, confinement, rows, control).run()
+        template(plan, confinement, rows, control).run()
     except wire.Closed:
         os._exit(0)
     except BaseException as error:  # noqa: BLE001 - reported to the engine, which decides
@@ -59,6 +60,15 @@ def main(rows: int, control: int) -> None:
         report = {"failed": reason, "unconfined": unconfined, "text": text[-4096:]}
         wire.send(control, wire.frame(report))
         os._exit(1)
+
+
+def _template_of(plan: Plan) -> type[TemplateProcess]:
+    """The template's class; imported while the engine's files can be seen."""
+    if not plan.shared:
+        return TemplateProcess
+    from graders_engine.sandbox.inside.serving_template import ServingTemplate
+
+    return ServingTemplate
 
 
 def _forget_signals() -> None:

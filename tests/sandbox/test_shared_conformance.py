@@ -1,0 +1,38 @@
+"""What every sandbox promises, where rows share a process: the tests of `test_conformance` on it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from graders_engine.sandbox.base import Limits
+from graders_engine.sandbox.shared_pool import SharedPool
+from tests.sandbox.pools import Body, Run, available
+from tests.sandbox.test_conformance import *  # noqa: F403 - all of them
+
+# What a module's attribute is set to stays: see test_shared_losses.
+del test_the_template_never_runs_a_line_of_the_source  # noqa: F821
+
+
+@pytest.fixture(params=["namespaces"])
+def tier(request: pytest.FixtureRequest) -> str:
+    if not available(name := str(request.param)):
+        pytest.skip(f"this machine has no {name} tier")
+    return name
+
+
+@pytest.fixture
+def run(tier: str) -> Run:
+    def with_pool(body: Body, limits: Limits | None = None, concurrency: int = 1) -> None:
+        async def main() -> None:
+            pool: Any = SharedPool(tier, limits or Limits(wall_s=10.0), concurrency)
+            try:
+                await body(pool)
+            finally:
+                await pool.close()
+
+        asyncio.run(main())
+
+    return with_pool
