@@ -347,5 +347,4 @@ class AsyncEngine:
 
         task = asyncio.current_task()
         if self._state is EngineState.CLOSED and not (task and task.cancelling()):
-            message = "The engine was closed while rows were being graded."
-            raise LifecycleError(message) from None
+            raise LifecycleError("The engine was closed while rows were being graded.") from None
