@@ -26,6 +26,9 @@ from .hostile import SHAPES, random_pair
 GROWTH_KB = 1_000
 """Memory that the process may gain over the calls: a leak of 20 bytes a call would be as much."""
 
+LONG = 15_000
+"""Characters of each text from which other threads run during a call."""
+
 
 def main() -> None:
     """Run all of it; prints a line for each part."""
@@ -43,7 +46,7 @@ def main() -> None:
         _random_pairs(dice, chosen.pairs),
         _hostile(chosen.size),
         _growth(dice, chosen.calls),
-        _threads(chosen.size // 10),
+        _threads(max(chosen.size // 10, LONG)),
     )
     for line in lines:
         print(line, flush=True)  # noqa: T201 - what this script is for
