@@ -20,6 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ OPTIONS = (
     "-O3",  # with -O2, older versions of GCC do not vectorise
     "-ffp-contract=off",  # a fused multiply-add would round in another way than Python
     "-fPIC",
-    "-shared",
     "-pthread",
     "-fvisibility=hidden",
+)
+LINK_OPTIONS = (
+    "-shared",
+    "-pthread",
     *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-s",)),
 )
 _LOADS = (
@@ -127,8 +131,14 @@ def compile_core(sources: Path, target: Path) -> None:
         raise NotBuilt("there is no C++ compiler")
     if not names:
         raise NotBuilt("its source is not here")
-    include = sysconfig.get_path("include")
-    _run([*compiler, *OPTIONS, f"-I{include}", *names, "-o", str(target)], sources)
+    options = [*OPTIONS, f"-I{sysconfig.get_path('include')}", "-c"]
+    objects = [str(target.with_name(f"{name}.o")) for name in names]
+    commands = [
+        [*compiler, *options, name, "-o", made] for name, made in zip(names, objects, strict=True)
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # at once: they take a second or more each
+        list(threads.map(lambda command: _run(command, sources), commands))
+    _run([*compiler, *LINK_OPTIONS, *objects, "-o", str(target)], sources)
     _run([sys.executable, "-I", "-c", _LOADS, str(target)], sources)
 
 
