@@ -1,8 +1,8 @@
 """Requests that schemathesis makes of the operations of an OpenAPI document.
 
 The schema of graders, with more than a thousand variants, is in five operations: of the two kinds of requests
-that are many, each operation tries a part, other ones than the other operations. `GRADERS_REQUESTS=all` tries
-all of each, as `.ci/nightly` does.
+that are many, each operation tries a fifth, another one than the others, and of every other kind all.
+`GRADERS_REQUESTS=all` tries all of each, as `.ci/nightly` does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MANY = ("incorrect_type", "valid_object")
 
 
 def is_tried(_context: Any, case: schemathesis.Case[Any]) -> bool:
-    """Whether a request is of the part of its operation; which one is, its body decides."""
+    """Whether a request is in its operation's fifth, as its body decides; some are in none of the five."""
     scenario = getattr(case.meta and case.meta.phase.data, "scenario", None)
     if scenario not in MANY or case.operation.path not in TAKE_GRADERS:
         return True
