@@ -42,14 +42,17 @@ class ServingTemplate(TemplateProcess):
 
     def _main(self) -> NoReturn:
         confinement, prepared = self._confinement, self._prepared
-        places = Surroundings(
-            confinement.places,
-            prepared.imported,
-            prepared.seed,
-            owns_all=confinement.has_pid_namespace,
-        )
-        places.reseed()
-        serve(prepared, places, Printers(self._plan.output_bytes))
+        try:
+            surroundings = Surroundings(
+                confinement.places,
+                prepared.imported,
+                prepared.seed,
+                owns_all=confinement.has_pid_namespace,
+            )
+            surroundings.reseed()
+            serve(prepared, surroundings, Printers(self._plan.output_bytes))
+        finally:  # whatever was raised, this process is no template
+            os._exit(1)
 
     def _on_event(self, grade: GradeProcess, descriptor: int, poll: select.poll) -> tuple[int, int]:
         """As for one row, but a packet of the process is a request to empty the scratch folders."""

@@ -193,8 +193,8 @@ class Surroundings:
         sys.setrecursionlimit(self._depth)
         sys.set_int_max_str_digits(self._digits)
         if warnings.filters != self._filters:
+            warnings.resetwarnings()
             warnings.filters[:] = self._filters  # type: ignore[index]
-            warnings._filters_mutated()  # type: ignore[attr-defined]
         if not gc.isenabled():
             gc.enable()
 
