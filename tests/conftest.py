@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import compileall
 import gc
-import importlib
 import itertools
 import os
 import runpy
-import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,10 +45,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])
 )
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
-# What is collected is compiled once, for all workers and the processes that tests start.
-# PYTHONDONTWRITEBYTECODE is for the tests.
-AS_SET = sys.dont_write_bytecode
-sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -66,22 +59,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Each worker compiles a share of the tests' modules, which the others then read."""
-    share: dict[str, Any] = getattr(session.config, "workerinput", {})
-    if not share or [Path(arg).resolve() for arg in session.config.args] != [TESTS]:
-        return
-    paths = sorted(TESTS.rglob("test_*.py"))[
-        int(share["workerid"].removeprefix("gw")) :: share["workercount"]
-    ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for path in paths:
-            # What is wrong with a module is reported when it is collected.
-            with contextlib.suppress(Exception, pytest.skip.Exception):
-                importlib.import_module(
-                    ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
-                )
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once: hundreds of processes that tests start would, where it is not written."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(TESTS.parent / "graders_engine", quiet=2, workers=0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,8 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave bytecode as it was set, and the collected tests out of each collection of garbage."""
-    sys.dont_write_bytecode = AS_SET
+    """Leave the thousands of collected tests out of each collection of garbage."""
     gc.collect()
     gc.freeze()
 
