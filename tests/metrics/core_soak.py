@@ -74,7 +74,7 @@ def _hostile(size: int) -> Iterator[str]:
             took = time.thread_time() - start
             assert value == load_pure(*names)(*pair), (names, shape)
             if took > slowest:
-                slowest, where = took, f"{names[0]}, {shape}"
+                slowest, where = took, f"{'-'.join(names)}, {shape}"
     yield f"{len(SHAPES)} hostile shapes of {size} characters: 0 differences"
     yield f"  slowest call {slowest:.3f} s ({where}); peak of the process {_memory_kb('VmHWM')} kB"
 
