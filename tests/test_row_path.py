@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
 from graders_engine import AsyncEngine, Engine
+from graders_engine.errors import InvalidRow, SampleNotJson
+from graders_engine.language.scope import Scope
 from graders_engine.outcome import RowOutcome
+from graders_engine.outputs.forms import sample_scope
+from graders_engine.outputs.row_scope import scope_reader
 
 ROUGE: dict[str, Any] = {
     "type": "text_similarity",
@@ -127,3 +131,43 @@ def test_the_empty_parts_of_an_outcome_cannot_be_filled_for_all_rows_at_once() -
     for again in (pickle.loads(pickle.dumps(first)), copy.deepcopy(first)):  # noqa: S301 - our own
         assert again == first
         assert again.outcome.usage is second.outcome.usage
+
+
+class Text(str):
+    """A text of another type."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        1,
+        0,
+        False,
+        "",
+        "text",
+        Text("text"),
+        [],
+        [1],
+        {},
+        {"a": (1, 2)},
+        {"a": {"b": [Text()]}},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("said", ["text", "", " ", Text("text"), ["text"], None], ids=repr)
+def test_a_text_with_json_beside_it_is_read_alike_on_the_short_way(value: Any, said: Any) -> None:
+    sample = {"output_text": said, "output_json": value}
+
+    def read(make: Callable[[], Scope]) -> Any:
+        try:
+            scope = make()
+            found = repr((scope.output_text, type(scope.output_text), scope.given, scope.flags()))
+            return found, scope.output_json()
+        except (InvalidRow, SampleNotJson) as error:
+            return str(error)
+
+    short = read(lambda: scope_reader(None, lambda: True)({"item": {}, "sample": sample}))
+    assert short == read(lambda: sample_scope({}, sample=sample))

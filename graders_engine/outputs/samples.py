@@ -8,7 +8,7 @@ from typing import Any
 
 from graders_engine.errors import InvalidRow, NoOutput, UnknownForm
 from graders_engine.language.content import is_broken_off, text_of
-from graders_engine.language.kinds import kind_of
+from graders_engine.language.kinds import kind_of, plain
 from graders_engine.language.scope import SAMPLE_KEYS
 from graders_engine.outputs.completions import is_marked_choice
 from graders_engine.outputs.messages import (
@@ -37,7 +37,7 @@ def plain_text(sample: dict[str, Any]) -> str | None:
     """The text of a sample object in the commonest forms, which need no check; None for any other."""
     text = sample.get(_TEXT)
     if text is not None:
-        return text if len(sample) == 1 and type(text) is str and text else None
+        return text if type(text) is str and text and _has_no_more(sample) else None
     choices = sample.get("choices")
     if type(choices) is not list or not choices or not _BESIDE.isdisjoint(sample):
         return None
@@ -49,6 +49,14 @@ def plain_text(sample: dict[str, Any]) -> str | None:
         return None
     text, calls = message.get("content"), message.get("tool_calls")
     return text if type(text) is str and text and (calls is None or type(calls) is list) else None
+
+
+def _has_no_more(sample: dict[str, Any]) -> bool:
+    """Whether a sample object has a text, and nothing beside it but JSON."""
+    if len(sample) == 1:
+        return True
+    value = sample.get("output_json")
+    return len(sample) == 2 and value is not None and plain(value) is value
 
 
 def checked_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
