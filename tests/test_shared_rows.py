@@ -16,6 +16,7 @@ from graders_engine.errors import RunStopped
 from graders_engine.graders import python_source
 from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.report.provenance import Provenance
+from graders_engine.sandbox import spot_check
 from graders_engine.server.responses import NO_RETRY, refusal
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json, from_json
@@ -27,6 +28,12 @@ LEAKY = (
     "def grade(sample, item):\n"
     "    collections.seen = getattr(collections, 'seen', 0) + 1\n"
     "    return float(collections.seen)\n"
+)
+LATE = (
+    "import collections\n"
+    "def grade(sample, item):\n"
+    "    if item['number'] == 100: collections.Counter.most_common = lambda *a: [('', 9)]\n"
+    "    return float(collections.Counter('aab').most_common(1)[0][1] == 2)\n"
 )
 ROWS = [{"item": {"answer": str(k % 3), "number": k}, "model_sample": "1"} for k in range(200)]
 
@@ -243,6 +250,25 @@ def test_score_ends_at_a_row_that_others_change_and_says_what_to_do(tmp_path: Pa
     assert "Row " in done.output
     assert "the reward 1.0 in a process of its own" in done.output
     assert "--python-isolation call" in done.output
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_results_that_rows_may_have_changed_are_not_continued_and_reports_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spot_check, "ROWS_A_CHECK", 1)
+    command = files(tmp_path, LATE)
+    for _ in range(2):
+        ended = CliRunner().invoke(graders, [*command, "--python-isolation", "worker"])
+        assert ended.exit_code == 1, ended.output
+    assert "holds rewards that may be wrong. Row " in ended.output
+    assert "--overwrite" in ended.output
+    meta = json.loads((tmp_path / "out.jsonl.meta.json").read_text())
+    (warning,) = Provenance(tmp_path / "out.jsonl", {**meta, "complete": True}).warnings
+    assert "the reward 1.0 in a process of its own" in warning
+    again = CliRunner().invoke(graders, [*command, "--overwrite"])
+    assert again.exit_code == 0, again.output
+    assert "rewards_differ" not in (tmp_path / "out.jsonl.meta.json").read_text()
 
 
 def test_score_refuses_a_grader_that_executes_before_any_file_is_written(tmp_path: Path) -> None:
