@@ -89,6 +89,16 @@ EXECUTING = [
     ("spec.loader.exec_module(m)", "exec_module"),
     ("import sympy; sympy.sympify(item)", "sympy.sympify"),
     ("from sympy.parsing.sympy_parser import parse_expr", "parse_expr"),
+    ("from sympy.parsing import sympy_parser as p; p.parse_expr(item)", "sympy_parser.parse_expr"),
+    ("from sympy.core.sympify import sympify", "sympify"),
+    ("from importlib import import_module as f; f(item)", "import_module with a computed name"),
+    ("from importlib import util; util.module_from_spec(None)", "module_from_spec"),
+    ("__builtins__['eval']('1')", "__builtins__["),
+    ("import timeit; timeit.timeit(item)", "timeit.timeit"),
+    ("import pandas as pd; pd.eval(item)", "pandas.eval"),
+    ("import yaml; yaml.load(item, Loader=yaml.Loader)", "yaml.load"),
+    ("import sys; sys.path.append('.')", "sys.path"),
+    ("import doctest; doctest.testfile('left')", "doctest.testfile"),
 ]
 HARMLESS = [
     "import re; re.compile('a')",
@@ -100,6 +110,10 @@ HARMLESS = [
     "import subprocess; subprocess.run(['true'])",
     "import sympy; sympy.Rational(1, 3)",
     "evaluate = 1; execute = 2",
+    "import yaml; yaml.load(item, yaml.SafeLoader); yaml.load(item, Loader=yaml.CSafeLoader)",
+    "import timeit; timeit.default_timer(); import sys; sys.argv",
+    "from os import path; path.exists(item)",
+    "from json import load; load(item)",
     "global COUNT",
 ]
 
@@ -126,6 +140,13 @@ def test_a_source_that_executes_something_is_refused_with_its_name_and_line(
 @pytest.mark.parametrize("code", HARMLESS)
 def test_a_source_that_executes_nothing_is_not_refused(code: str) -> None:
     assert python_source.inspect(in_grade(code)).executions == ()
+
+
+@pytest.mark.parametrize("module", ["sympy", "sympy.parsing.sympy_parser"])
+def test_all_names_of_a_module_are_imported_with_those_that_execute(module: str) -> None:
+    source = f"from {module} import *\ndef grade(sample, item):\n    return parse_expr(item)\n"
+    assert python_source.inspect(source).executions == ((f"{module}.parse_expr", 3),)
+    assert python_source.inspect(source.replace("parse_expr", "Rational")).executions == ()
 
 
 def test_a_long_source_is_read_like_a_short_one() -> None:
