@@ -16,6 +16,7 @@ from graders_engine.errors import RunStopped
 from graders_engine.graders import python_source
 from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.report.provenance import Provenance
+from graders_engine.sandbox import spot_check
 from graders_engine.server.responses import NO_RETRY, refusal
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json, from_json
@@ -27,6 +28,12 @@ LEAKY = (
     "def grade(sample, item):\n"
     "    collections.seen = getattr(collections, 'seen', 0) + 1\n"
     "    return float(collections.seen)\n"
+)
+LATE = (
+    "import collections\n"
+    "def grade(sample, item):\n"
+    "    if item['number'] == 100: collections.Counter.most_common = lambda *a: [('', 9)]\n"
+    "    return float(collections.Counter('aab').most_common(1)[0][1] == 2)\n"
 )
 ROWS = [{"item": {"answer": str(k % 3), "number": k}, "model_sample": "1"} for k in range(200)]
 
@@ -82,6 +89,16 @@ EXECUTING = [
     ("spec.loader.exec_module(m)", "exec_module"),
     ("import sympy; sympy.sympify(item)", "sympy.sympify"),
     ("from sympy.parsing.sympy_parser import parse_expr", "parse_expr"),
+    ("from sympy.parsing import sympy_parser as p; p.parse_expr(item)", "sympy_parser.parse_expr"),
+    ("from sympy.core.sympify import sympify", "sympify"),
+    ("from importlib import import_module as f; f(item)", "import_module with a computed name"),
+    ("from importlib import util; util.module_from_spec(None)", "module_from_spec"),
+    ("__builtins__['eval']('1')", "__builtins__["),
+    ("import timeit; timeit.timeit(item)", "timeit.timeit"),
+    ("import pandas as pd; pd.eval(item)", "pandas.eval"),
+    ("import yaml; yaml.load(item, Loader=yaml.Loader)", "yaml.load"),
+    ("import sys; sys.path.append('.')", "sys.path"),
+    ("import doctest; doctest.testfile('left')", "doctest.testfile"),
 ]
 HARMLESS = [
     "import re; re.compile('a')",
@@ -93,6 +110,10 @@ HARMLESS = [
     "import subprocess; subprocess.run(['true'])",
     "import sympy; sympy.Rational(1, 3)",
     "evaluate = 1; execute = 2",
+    "import yaml; yaml.load(item, yaml.SafeLoader); yaml.load(item, Loader=yaml.CSafeLoader)",
+    "import timeit; timeit.default_timer(); import sys; sys.argv",
+    "from os import path; path.exists(item)",
+    "from json import load; load(item)",
     "global COUNT",
 ]
 
@@ -119,6 +140,13 @@ def test_a_source_that_executes_something_is_refused_with_its_name_and_line(
 @pytest.mark.parametrize("code", HARMLESS)
 def test_a_source_that_executes_nothing_is_not_refused(code: str) -> None:
     assert python_source.inspect(in_grade(code)).executions == ()
+
+
+@pytest.mark.parametrize("module", ["sympy", "sympy.parsing.sympy_parser"])
+def test_all_names_of_a_module_are_imported_with_those_that_execute(module: str) -> None:
+    source = f"from {module} import *\ndef grade(sample, item):\n    return parse_expr(item)\n"
+    assert python_source.inspect(source).executions == ((f"{module}.parse_expr", 3),)
+    assert python_source.inspect(source.replace("parse_expr", "Rational")).executions == ()
 
 
 def test_a_long_source_is_read_like_a_short_one() -> None:
@@ -243,6 +271,25 @@ def test_score_ends_at_a_row_that_others_change_and_says_what_to_do(tmp_path: Pa
     assert "Row " in done.output
     assert "the reward 1.0 in a process of its own" in done.output
     assert "--python-isolation call" in done.output
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_results_that_rows_may_have_changed_are_not_continued_and_reports_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spot_check, "ROWS_A_CHECK", 1)
+    command = files(tmp_path, LATE)
+    for _ in range(2):
+        ended = CliRunner().invoke(graders, [*command, "--python-isolation", "worker"])
+        assert ended.exit_code == 1, ended.output
+    assert "holds rewards that may be wrong. Row " in ended.output
+    assert "--overwrite" in ended.output
+    meta = json.loads((tmp_path / "out.jsonl.meta.json").read_text())
+    (warning,) = Provenance(tmp_path / "out.jsonl", {**meta, "complete": True}).warnings
+    assert "the reward 1.0 in a process of its own" in warning
+    again = CliRunner().invoke(graders, [*command, "--overwrite"])
+    assert again.exit_code == 0, again.output
+    assert "rewards_differ" not in (tmp_path / "out.jsonl.meta.json").read_text()
 
 
 def test_score_refuses_a_grader_that_executes_before_any_file_is_written(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from graders_engine.dataset.results.meta import (
     DATA_CHANGED,
     METRICS_CORE,
     REPORT,
+    REWARDS_DIFFER,
     SHARED_ROWS,
     is_complete,
     shares_rows,
@@ -74,7 +75,7 @@ class Provenance:
     def warnings(self) -> list[str]:
         """What must be known before the numbers are read."""
         return [
-            *filter(None, [self.data_changed]),
+            *filter(None, [self.data_changed, self.rewards_differ]),
             *([UNFINISHED] if self.complete is False else ()),
         ]
 
@@ -82,6 +83,11 @@ class Provenance:
     def data_changed(self) -> str:
         """A sentence if the data changed during the run, so that the results are not of all its rows."""
         return str(self.meta.get(DATA_CHANGED, ""))
+
+    @property
+    def rewards_differ(self) -> str:
+        """A sentence if a row has changed the reward of another one, so that the results may be wrong."""
+        return str(self.meta.get(REWARDS_DIFFER, ""))
 
     @property
     def line(self) -> str:

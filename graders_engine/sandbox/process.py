@@ -230,17 +230,24 @@ class Worker:
         finally:
             if rest is not None:
                 await self._finish_sending(rest)
-        if answer.is_last:
+        if answer.is_last or answer.kind == wire.FORGED:  # the process may have had another row
             self.discard()
         return answer
 
     def _send_at_once(self, data: bytes) -> int:
         try:
+            self._require_quiet()
             return self._rows.send(data)
         except BlockingIOError:
             return 0
         except OSError as error:
             raise WorkerEnded(f"the worker went away: {error}") from None
+
+    def _require_quiet(self) -> None:
+        """Check that no frame has come that nobody asked for: it would be taken for this row's answer."""
+        with contextlib.suppress(BlockingIOError):
+            self._control.recv(1, socket.MSG_PEEK)
+            raise WorkerEnded("an answer to no row, or the worker went away")
 
     async def _finish_sending(self, rest: asyncio.Task[None]) -> None:
         # Answered before the whole row was read: the next row would not be found in the stream.

@@ -48,6 +48,7 @@ _MEMORY = 0.1  # the weight of one row in a program's usual time
 _FIRST_GUESS_S = 0.01
 _MOST_BYTES = 8 << 20  # of a row that is sent ahead
 _WORKERS_PER_CORE = 4
+_PROGRAMS_PER_WORKER = 4  # that are remembered
 _ITS_OWN = (Kind.VALUE, Kind.EXCEPTION, Kind.BAD_RETURN)
 
 
@@ -170,7 +171,23 @@ class SharedPool:
             state = self._programs.setdefault(program, _SharedProgram(SpotCheck()))
             self._programs.move_to_end(program)
             self._last = program, state
+            self._forget_programs()
         return state
+
+    def _forget_programs(self) -> None:
+        """Forget the program that was not used for the longest time, if there are too many."""
+        if (
+            len(self._programs)
+            <= _PROGRAMS_PER_WORKER * _WORKERS_PER_CORE * self._alone.concurrency
+        ):
+            return
+        for program, state in self._programs.items():
+            if (
+                not (state.waiting or state.workers or state.starting)
+                and state is not self._last[1]
+            ):
+                del self._programs[program]
+                return
 
     def _distribute(self, program: Program, state: _SharedProgram) -> None:
         """Send the rows that wait to the workers with the fewest; start another worker if some are left."""

@@ -14,6 +14,7 @@ from graders_engine.sandbox.spot_check import FIRST_ROWS, ROWS_A_CHECK, SpotChec
 
 ONE, ZERO = GradeResult(Kind.VALUE, 1.0), GradeResult(Kind.VALUE, 0.0)
 FAULT = GradeResult(Kind.EXCEPTION, details="Traceback\nKeyError: 'x'", exception="KeyError")
+ENDED = GradeResult(Kind.DIED, details="the grade's process was ended by SIGKILL")
 LATE = GradeResult(Kind.TIMEOUT, details="killed after 1.0 s")
 
 
@@ -45,6 +46,18 @@ def test_an_exception_in_one_of_both_is_a_difference() -> None:
         compare(FAULT, itertools.repeat(ONE))
     with pytest.raises(RowsMix, match=r"no reward \(KeyError: 'x'\)"):
         compare(ONE, itertools.repeat(FAULT))
+
+
+def test_a_process_that_something_else_has_ended_does_not_end_the_check(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    check = SpotCheck()
+    with caplog.at_level(logging.WARNING, logger="graders_engine"):
+        compare(ONE, [ENDED, ONE], check)
+    assert not caplog.records
+    assert check.is_due()
+    with pytest.raises(RowsMix):
+        compare(ONE, itertools.repeat(ENDED), check)
 
 
 def test_a_grader_that_differs_from_itself_is_logged_once_and_checked_no_more(

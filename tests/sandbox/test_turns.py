@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
@@ -53,6 +54,22 @@ def test_the_end_of_either_template_costs_no_row(run: Run, place: int) -> None:
         for want in (1, 2, 3):
             assert (await grade(pool, ECHO, {"want": want})).reward == want
         assert pool.workers != [old]
+
+    run(body)
+
+
+def test_a_waiting_grade_that_is_killed_costs_no_row(run: Run) -> None:
+    """Its template reports an end while no row is there: the next row must not take that for its own."""
+
+    async def body(pool: Pool) -> None:
+        for want in range(3):
+            assert (await grade(pool, ECHO, {"want": want})).reward == want
+        pair = await templates(pool.workers[0].pid)
+        for waiting in {pid for each in pair for pid in below(each)} - {*pair}:
+            os.kill(waiting, signal.SIGKILL)
+        time.sleep(0.3)  # the engine is busy meanwhile
+        for want in (1, 2, 3):
+            assert (await grade(pool, ECHO, {"want": want})).reward == want
 
     run(body)
 

@@ -45,6 +45,14 @@ class _Captured(io.RawIOBase):
         return len(piece)
 
 
+class _Text(io.TextIOWrapper):
+    """A stream of text that remembers in its `__dict__` that it was changed."""
+
+    def reconfigure(self, **options: Any) -> None:
+        vars(self)["is_changed"] = True
+        super().reconfigure(**options)
+
+
 class Printed:
     """One of the two streams of the rows: `stream` is what `sys.stdout` or `sys.stderr` is to be.
 
@@ -61,21 +69,20 @@ class Printed:
     def _renew(self) -> None:
         self._kept = _Captured(self._descriptor, self._most)
         buffered = io.BufferedWriter(self._kept, 8192)
-        self.stream = io.TextIOWrapper(
+        self.stream = _Text(
             buffered, encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
         self.stream.mode = "w"  # type: ignore[misc]  # as the streams of an interpreter have it
+        self._attributes = dict(self.stream.__dict__)
 
     def take(self) -> tuple[int, bytes]:
         """How many bytes the row printed, and what is kept of them; forgets them."""
+        kept, is_changed = self._kept, self.stream.__dict__ != self._attributes
         try:
-            self.stream.flush()
+            _Text.flush(self.stream)
         except ValueError:  # the row has closed it
-            self._renew()
-            return 0, b""
-        kept = self._kept
-        if not kept.total:
-            return 0, b""
+            is_changed = True
         printed = kept.total, kept.head + kept.tail
-        self._renew()
+        if kept.total or is_changed:
+            self._renew()
         return printed

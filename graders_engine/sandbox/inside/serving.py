@@ -40,6 +40,7 @@ class Printers:
     def renew(self) -> None:
         """Make them the interpreter's."""
         sys.stdout, sys.stderr = self._out.stream, self._err.stream
+        sys.__dict__.update(__stdout__=sys.stdout, __stderr__=sys.stderr)
 
     def take(self) -> tuple[int, bytes, int, bytes]:
         """What the row printed, and fresh streams for the next."""
@@ -54,6 +55,7 @@ def serve(prepared: Prepared, surroundings: Surroundings, printers: Printers) ->
     # looked up now: what the expression calls after user code must be on the value stack by then
     exactly, scale, pack, leave = wire.exactly, math.ldexp, wire.REWARD.pack, os._exit
     is_instance, text, getpid, rows, put = isinstance, str, os.getpid, child.ROWS, wire.send
+    run, next_row = child.run, _next_row
     own, number, more = getpid(), 0, True
     while more:
         value: object = None
@@ -62,7 +64,7 @@ def serve(prepared: Prepared, surroundings: Surroundings, printers: Printers) ->
             report = pack(
                 wire.REWARD_TAG,
                 exactly(rows, wire.NONCE_BYTES),
-                scale((value := copy_context().run(_run, prepared, number)), 0),
+                scale((value := copy_context().run(run, prepared, *next_row(number))), 0),
                 is_instance(value, text),
                 False,
             )
@@ -84,11 +86,14 @@ def serve(prepared: Prepared, surroundings: Surroundings, printers: Printers) ->
     leave(0)
 
 
-def _run(prepared: Prepared, number: int) -> float:
-    """What `grade` returns for the next row."""
+def _next_row(number: int) -> tuple[bytes, bytes]:
+    """Sample and item of the next row.
+
+    It has returned when `grade` is called: a recursion gets as deep as in a process of the row's own.
+    """
     global _received
     got, sample_json, item_json = wire.receive_shared_row(child.ROWS)
     if got != number:
         os._exit(0)  # the row before has read from the socket; what is there cannot be used
     _received = number
-    return child.run(prepared, sample_json, item_json)
+    return sample_json, item_json

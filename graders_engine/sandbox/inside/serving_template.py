@@ -48,6 +48,7 @@ class ServingTemplate(TemplateProcess):
                 prepared.imported,
                 prepared.seed,
                 owns_all=confinement.has_pid_namespace,
+                memory_bytes=self._plan.memory_bytes,
             )
             surroundings.reseed()
             serve(prepared, surroundings, Printers(self._plan.output_bytes))

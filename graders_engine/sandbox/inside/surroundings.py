@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_ROWS_A_CHECK = 64  # of its size
-_GROWTH_BYTES = 128 << 20
+_GROWTH = 16  # part of the memory that a row may use
 _LEFT_OPEN = 32  # descriptors
 _STANDARD = (0, 1, 2, child.REPORT, child.ROWS)
 _FIRST_FREE = child.ROWS + 1
@@ -49,10 +48,17 @@ class Surroundings:
         owns_all: whether this is process 1 of a namespace, so that it may end every other process.
         imported: names of the modules that the source imports.
         seed: for random numbers.
+        memory_bytes: what a row may use.
     """
 
     def __init__(
-        self, places: list[str], imported: list[str], seed: int | None, *, owns_all: bool
+        self,
+        places: list[str],
+        imported: list[str],
+        seed: int | None,
+        *,
+        owns_all: bool,
+        memory_bytes: int,
     ) -> None:
         self._places, self._owns_all, self._seed = places, owns_all, seed
         self._rows = 0
@@ -72,7 +78,9 @@ class Surroundings:
         self._finders = sys.path_importer_cache.keys() | set()
         self._filters = list(warnings.filters)
         self._depth, self._digits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
-        self._most = 0
+        self._stdin = sys.stdin
+        self._zone = self._zone_now()
+        self._growth, self._most = memory_bytes // _GROWTH, _most_bytes()
 
     def restore(self) -> bool:
         """Put back what can be put back; whether the process takes another row.
@@ -80,10 +88,9 @@ class Surroundings:
         Raises:
             OSError: something is broken that rows need.
         """
-        for functions in self._functions:
-            functions.restore()
+        self._restore_functions()
         self._end_processes()
-        sound = self._is_sound()
+        sound = self._is_alone() and self._is_sound()
         self._restore_imports()
         self._restore_variables()
         self._restore_signals()
@@ -115,14 +122,27 @@ class Surroundings:
                 return
         os._exit(0)  # the template ends what is left, and the row is graded again
 
-    def _is_sound(self) -> bool:
-        """Whether no thread runs, no limit is lower, and the descriptors are those of the beginning."""
-        deadline = 0.0
+    def _restore_functions(self) -> None:
+        for functions in self._functions:
+            functions.restore()
+
+    def _is_alone(self) -> bool:
+        """Whether no thread runs, or those that do end at once; what they did until then is put back."""
+        if not _thread._count():
+            return True
+        deadline = time.monotonic() + _END_S
         while _thread._count():
-            deadline = deadline or time.monotonic() + _END_S
             if time.monotonic() > deadline:
                 return False
             time.sleep(_WAIT_S)
+        self._restore_functions()
+        return True
+
+    def _is_sound(self) -> bool:
+        """Whether limits, descriptors, standard input and time zone are as at the beginning."""
+        sys.stdin = self._stdin
+        if self._stdin.closed or self._zone_now() != self._zone:
+            return False
         if [self._file(number) for number in _STANDARD] != self._files:
             return False
         free = os.dup(0)
@@ -130,11 +150,11 @@ class Surroundings:
         return _FIRST_FREE <= free < _LEFT_OPEN and self._limits_now() == self._limits
 
     def _has_grown(self) -> bool:
-        if self._rows % _ROWS_A_CHECK != 1:
-            return False
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        self._most = self._most or most
-        return most - self._most > _GROWTH_BYTES
+        """Whether this row, or all of them, have used much memory: part of it is lost to the next rows.
+
+        Looked at after each row: one that finds too little left could take it for its own fault.
+        """
+        return _most_bytes() - self._most > self._growth
 
     def _restore_imports(self) -> None:
         modules, known = sys.modules, self._modules
@@ -214,11 +234,19 @@ class Surroundings:
         status = os.fstat(number)
         return status.st_dev, status.st_ino
 
+    def _zone_now(self) -> tuple[Any, ...]:
+        """The time zone: the variable, and what the module has of it. The C library keeps it, too."""
+        return os.environ.get("TZ"), time.tzname, time.timezone
+
     def _handlers_now(self) -> list[Any]:
         return [_signal.getsignal(number) for number in _SIGNALS]
 
     def _limits_now(self) -> list[tuple[int, int]]:
         return [resource.getrlimit(limit) for limit in _LIMITS]
+
+
+def _most_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 class Functions:

@@ -10,6 +10,7 @@ package's requirements.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # under `signal`, whose enums take long to import
+import io
 import os
 import sys
 import time
@@ -130,8 +131,31 @@ def _forget_engine(plan: Plan) -> None:
     sys.argv[:] = [""]
     folder = os.getcwd()
     os.environ["HOME"] = os.environ["TMPDIR"] = folder
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # text streams, not replaced yet
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = _stream(name, number)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _stream(name: str, number: int) -> io.TextIOWrapper:
+    """A standard stream as grades are to have it.
+
+    It is made while its descriptor is a pipe, as it is in each grade: a stream keeps whether it can be
+    positioned, and what was made for a file fails where its encoding is set.
+    """
+    reading, writing = os.pipe()
+    kept = os.dup(number)
+    os.dup2(writing, number)
+    raw = io.FileIO(number, "w", closefd=False)
+    raw.name = f"<{name}>"
+    stream = io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+    stream.mode = "w"  # type: ignore[misc]
+    os.dup2(kept, number)
+    for descriptor in (reading, writing, kept):
+        os.close(descriptor)
+    return stream
 
 
 if __name__ == "__main__":
