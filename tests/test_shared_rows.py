@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidGrader
 from graders_engine.cli.main import graders
 from graders_engine.compiled import CompiledGrader
-from graders_engine.errors import RunStopped
+from graders_engine.dataset.scoring.score import score_file
+from graders_engine.errors import DataSetError, RunStopped
 from graders_engine.graders import python_source
 from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.report.provenance import Provenance
@@ -60,6 +61,29 @@ def test_a_row_whose_reward_depends_on_the_rows_before_ends_the_run_with_both_nu
     assert text.startswith("Row ")
     assert "in a process that the grader's rows share, and the reward 1.0 in a process of" in text
     assert isinstance(raised.value, RunStopped)
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_results_of_rows_that_change_each_other_are_marked_and_never_continued(
+    tmp_path: Path,
+) -> None:
+    data, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    with Engine(python_isolation="worker") as engine:
+        with pytest.raises(RunStopped, match="may be wrong, too"):
+            score_file(engine, python(LEAKY), data, out)
+        kept = out.read_bytes()
+        assert kept
+        with pytest.raises(DataSetError, match=r"cannot be continued.*may be wrong.*--overwrite"):
+            score_file(engine, python(LEAKY), data, out)
+    assert out.read_bytes() == kept
+    shown = CliRunner().invoke(graders, ["report", str(out), "--no-html"])
+    assert "any reward here may be wrong" in " ".join(shown.output.split())
+    with Engine() as engine:
+        with pytest.raises(DataSetError, match="may be wrong"):
+            score_file(engine, python(LEAKY), data, out)
+        assert score_file(engine, python(LEAKY), data, out, overwrite=True).rows == len(ROWS)
+        assert score_file(engine, python(LEAKY), data, out).earlier == len(ROWS)
 
 
 EXECUTING = [

@@ -13,6 +13,7 @@ from graders_engine.dataset.results.meta import (
     DATA_CHANGED,
     METRICS_CORE,
     REPORT,
+    REWARDS_DIFFER,
     SHARED_ROWS,
     is_complete,
     shares_rows,
@@ -74,9 +75,14 @@ class Provenance:
     def warnings(self) -> list[str]:
         """What must be known before the numbers are read."""
         return [
-            *filter(None, [self.data_changed]),
+            *filter(None, [self.rewards_differ, self.data_changed]),
             *([UNFINISHED] if self.complete is False else ()),
         ]
+
+    @property
+    def rewards_differ(self) -> str:
+        """A sentence if rows were found to change each other's rewards, so that any may be wrong."""
+        return str(self.meta.get(REWARDS_DIFFER, ""))
 
     @property
     def data_changed(self) -> str:

@@ -19,6 +19,8 @@ RESULTS_VERSION = 2
 """Raised only when a change to this package changes the numbers of results; others may then be mixed."""
 DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
+REWARDS_DIFFER = "rewards_differ"
+"""Key of a sentence: rows were found to change each other's rewards, so that any result may be wrong."""
 COMPLETE = "complete"
 """Key of a truth value: whether all rows of the data set have a result."""
 FILES = "files"
@@ -83,6 +85,7 @@ class _Meta(msgspec.Struct):
     data: _Data = msgspec.field(default_factory=_Data)
     settings: _Settings = msgspec.field(default_factory=_Settings)
     data_changed: str = ""
+    rewards_differ: str = ""
     report: _Report = msgspec.field(default_factory=_Report)
     metrics_core: str | None = None
 
@@ -165,7 +168,7 @@ def record_change(lines: Path, change: str) -> None:
 
 
 def record(lines: Path, **facts: Any) -> None:
-    """Record facts of a run under their keys: `COMPLETE`, `FILES`, `REPORT` or `JUDGED`.
+    """Record facts of a run under their keys: `COMPLETE`, `FILES`, `REPORT`, `JUDGED`, `REWARDS_DIFFER`.
 
     Raises:
         DataSetError: the file cannot be written.
@@ -210,9 +213,14 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     Another version of this package is a warning: only `results_version` says whether its numbers differ.
 
     Raises:
-        DataSetError: other ones gave them, or that is not recorded.
+        DataSetError: other ones gave them, or that is not recorded; or they may be wrong.
     """
     meta = _require_meta(lines)
+    if doubt := meta.get(REWARDS_DIFFER):
+        raise DataSetError(
+            f"{lines} cannot be continued. {doubt} Grade all of them again with --python-isolation call "
+            "--overwrite."
+        )
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
     for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE):
         meta.pop(fact, None)
