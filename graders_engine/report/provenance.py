@@ -81,7 +81,7 @@ class Provenance:
 
     @property
     def rewards_differ(self) -> str:
-        """A sentence if rows were found to change each other's rewards, so that any may be wrong."""
+        """A sentence if rows seem to change each other's rewards, so that any may be wrong."""
         return str(self.meta.get(REWARDS_DIFFER, ""))
 
     @property

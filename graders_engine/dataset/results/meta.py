@@ -20,7 +20,7 @@ RESULTS_VERSION = 2
 DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
 REWARDS_DIFFER = "rewards_differ"
-"""Key of a sentence: rows were found to change each other's rewards, so that any result may be wrong."""
+"""Key of a sentence: rows seem to change each other's rewards, so that any result may be wrong."""
 COMPLETE = "complete"
 """Key of a truth value: whether all rows of the data set have a result."""
 FILES = "files"
@@ -255,7 +255,8 @@ def shares_rows(settings: Mapping[str, Any]) -> bool:
 
 def _other_isolation(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
     """What to say if rows of python graders had a process each in one run, and shared some in the other."""
-    one, other = (shares_rows(run.get("settings") or {}) for run in (meta, identity))
+    settings = (run.get("settings") for run in (meta, identity))
+    one, other = (isinstance(each, dict) and shares_rows(each) for each in settings)
     if one == other:
         return ""
     flag = "worker" if one else "call"

@@ -54,8 +54,8 @@ _CHANGED_HINT = (
     "pass --overwrite to start over, or write to another file."
 )
 _DOUBT = (
-    "Rows of the grader changed each other's rewards in a process that they shared, so that any reward "
-    "here may be wrong."
+    "A row got another reward in a process that rows share than in one of its own, so that any reward here "
+    "may be wrong."
 )
 PROGRESS_ROWS = 16
 """Rows between two calls of it for graders that wait; for others, it is called after every shard."""
