@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from graders_engine import Engine, InvalidGrader
 from graders_engine.cli.main import graders
 from graders_engine.compiled import CompiledGrader
-from graders_engine.errors import RunStopped
+from graders_engine.dataset.scoring.score import score_file
+from graders_engine.errors import DataSetError, RunStopped
 from graders_engine.graders import python_source
 from graders_engine.graders.base import RewardsDiffer, Services
 from graders_engine.report.provenance import Provenance
-from graders_engine.sandbox import spot_check
 from graders_engine.server.responses import NO_RETRY, refusal
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json, from_json
@@ -28,12 +28,6 @@ LEAKY = (
     "def grade(sample, item):\n"
     "    collections.seen = getattr(collections, 'seen', 0) + 1\n"
     "    return float(collections.seen)\n"
-)
-LATE = (
-    "import collections\n"
-    "def grade(sample, item):\n"
-    "    if item['number'] == 100: collections.Counter.most_common = lambda *a: [('', 9)]\n"
-    "    return float(collections.Counter('aab').most_common(1)[0][1] == 2)\n"
 )
 ROWS = [{"item": {"answer": str(k % 3), "number": k}, "model_sample": "1"} for k in range(200)]
 
@@ -67,6 +61,29 @@ def test_a_row_whose_reward_depends_on_the_rows_before_ends_the_run_with_both_nu
     assert text.startswith("Row ")
     assert "in a process that the grader's rows share, and the reward 1.0 in a process of" in text
     assert isinstance(raised.value, RunStopped)
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_results_of_rows_that_change_each_other_are_marked_and_never_continued(
+    tmp_path: Path,
+) -> None:
+    data, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    with Engine(python_isolation="worker") as engine:
+        with pytest.raises(RunStopped, match="may be wrong, too"):
+            score_file(engine, python(LEAKY), data, out)
+        kept = out.read_bytes()
+        assert kept
+        with pytest.raises(DataSetError, match=r"cannot be continued.*may be wrong.*--overwrite"):
+            score_file(engine, python(LEAKY), data, out)
+    assert out.read_bytes() == kept
+    shown = CliRunner().invoke(graders, ["report", str(out), "--no-html"])
+    assert "any reward here may be wrong" in " ".join(shown.output.split())
+    with Engine() as engine:
+        with pytest.raises(DataSetError, match="may be wrong"):
+            score_file(engine, python(LEAKY), data, out)
+        assert score_file(engine, python(LEAKY), data, out, overwrite=True).rows == len(ROWS)
+        assert score_file(engine, python(LEAKY), data, out).earlier == len(ROWS)
 
 
 EXECUTING = [
@@ -271,25 +288,6 @@ def test_score_ends_at_a_row_that_others_change_and_says_what_to_do(tmp_path: Pa
     assert "Row " in done.output
     assert "the reward 1.0 in a process of its own" in done.output
     assert "--python-isolation call" in done.output
-
-
-@pytest.mark.usefixtures("_sandbox")
-def test_results_that_rows_may_have_changed_are_not_continued_and_reports_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spot_check, "ROWS_A_CHECK", 1)
-    command = files(tmp_path, LATE)
-    for _ in range(2):
-        ended = CliRunner().invoke(graders, [*command, "--python-isolation", "worker"])
-        assert ended.exit_code == 1, ended.output
-    assert "holds rewards that may be wrong. Row " in ended.output
-    assert "--overwrite" in ended.output
-    meta = json.loads((tmp_path / "out.jsonl.meta.json").read_text())
-    (warning,) = Provenance(tmp_path / "out.jsonl", {**meta, "complete": True}).warnings
-    assert "the reward 1.0 in a process of its own" in warning
-    again = CliRunner().invoke(graders, [*command, "--overwrite"])
-    assert again.exit_code == 0, again.output
-    assert "rewards_differ" not in (tmp_path / "out.jsonl.meta.json").read_text()
 
 
 def test_score_refuses_a_grader_that_executes_before_any_file_is_written(tmp_path: Path) -> None:

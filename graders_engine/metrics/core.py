@@ -27,7 +27,10 @@ def _choose() -> tuple[Any, str | None]:
     try:
         found = import_module(MODULE)
     except ModuleNotFoundError:
-        return None, "not built when this was installed: no C++ compiler, or no headers of Python"
+        return None, (
+            "not built when this was installed: GRADERS_PURE was set, or there was no C++ compiler that "
+            "works, or no headers of Python"
+        )
     except ImportError as problem:
         return None, f"cannot be loaded: {problem}"
     if found.VERSION != VERSION:

@@ -75,19 +75,19 @@ class Provenance:
     def warnings(self) -> list[str]:
         """What must be known before the numbers are read."""
         return [
-            *filter(None, [self.data_changed, self.rewards_differ]),
+            *filter(None, [self.rewards_differ, self.data_changed]),
             *([UNFINISHED] if self.complete is False else ()),
         ]
+
+    @property
+    def rewards_differ(self) -> str:
+        """A sentence if rows seem to change each other's rewards, so that any may be wrong."""
+        return str(self.meta.get(REWARDS_DIFFER, ""))
 
     @property
     def data_changed(self) -> str:
         """A sentence if the data changed during the run, so that the results are not of all its rows."""
         return str(self.meta.get(DATA_CHANGED, ""))
-
-    @property
-    def rewards_differ(self) -> str:
-        """A sentence if a row has changed the reward of another one, so that the results may be wrong."""
-        return str(self.meta.get(REWARDS_DIFFER, ""))
 
     @property
     def line(self) -> str:

@@ -124,7 +124,8 @@ class SharedPool:
         """Run the program on one row; see the port.
 
         Raises:
-            RowsMix: rows of this program change each other's rewards.
+            RowsMix: rows of this program change each other's rewards; those that follow, and those in
+                flight, are graded in processes of their own.
         """
         if reason := too_large(program, sample_json, item_json):
             return GradeResult(Kind.EXCEPTION, details=reason)
@@ -132,14 +133,15 @@ class SharedPool:
             raise SandboxUnavailable("this sandbox has been closed")
         state = self._state_of(program)
         large = len(sample_json) + len(item_json) > _MOST_BYTES
-        if self.tier == plan.AUTO or state.is_slow or large:  # the first row finds the tier
+        # The first row finds the tier.
+        if self.tier == plan.AUTO or state.is_slow or large or state.check.rows_mix:
             return await self._grade_alone(state, program, sample_json, item_json)
         is_due = state.check.is_due()
         row = SharedRow(sample_json, item_json, asyncio.get_running_loop().create_future())
         state.waiting.append(row)
         self._distribute(program, state)
         result = self._result_of(await row.answer, row.seconds)
-        if result is None:
+        if result is None or state.check.rows_mix:
             return await self._grade_alone(state, program, sample_json, item_json)
         state.took(row.seconds)
         if is_due:

@@ -29,9 +29,14 @@ Alone = Callable[[], Awaitable[GradeResult]]
 
 
 class SpotCheck:
-    """The check of one program."""
+    """The check of one program.
+
+    Attributes:
+        rows_mix: whether rows of it were found to change each other's rewards.
+    """
 
     def __init__(self) -> None:
+        self.rows_mix = False
         self._rows = 0
         self._next = FIRST_ROWS
         self._differs_from_itself = False
@@ -69,6 +74,7 @@ class SpotCheck:
             if not _same(first, other):
                 self._be_random()
                 return
+        self.rows_mix = True
         raise RowsMix(
             f"a row got {_words(shared)} in a process that the grader's rows share, and {_words(first)} in a "
             "process of its own, so rows of this grader change each other's rewards (or it draws random "

@@ -17,6 +17,7 @@ from graders_engine.crew import ROWS_AHEAD
 from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import GradersError, InvalidRow
 from graders_engine.graders import mistakes
+from graders_engine.graders.base import RewardsDiffer
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope, scope_of
 from graders_engine.outcome import BLAMES, Blame, RowOutcome, status_of
@@ -82,6 +83,9 @@ class Batch:
 
         A row that cannot be read, or that the deadline cuts off, has an error object for a result; the others
         keep theirs.
+
+        Raises:
+            RewardsDiffer: rows change each other's rewards, so that none of the results counts.
         """
         deadline = asyncio.get_running_loop().time() + self._scheduler.deadline_s
         if self._cached.compiled.evaluator.waits:
@@ -150,6 +154,8 @@ class Batch:
     async def _result(self, index: int, text: msgspec.Raw) -> bytes:
         try:
             return await self._grade_queued(index, text)
+        except RewardsDiffer as error:  # the other rows' rewards may be wrong, too
+            raise error.of(f"Row {index} (counted from 0)") from None
         except (GradersError, Refused) as error:
             return self._error(index, error)
 

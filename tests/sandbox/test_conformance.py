@@ -51,6 +51,15 @@ def test_a_row_that_is_not_read_does_no_harm(run: Run) -> None:
     run(body)
 
 
+def test_the_failure_of_a_source_without_grade_names_nothing_of_the_engine(run: Run) -> None:
+    async def body(pool: Pool) -> None:
+        result = await grade(pool, "def grad(s, i): return 1.0")
+        assert result.kind is Kind.EXCEPTION
+        assert result.details == "the source defines no function named grade"
+
+    run(body)
+
+
 def test_each_call_runs_the_module_from_the_start(run: Run) -> None:
     source = "calls = 0\ndef grade(s, i):\n    global calls\n    calls += 1\n    return calls"
 

@@ -112,6 +112,17 @@ def test_text_to_a_raw_descriptor_belongs_to_no_row(monkeypatch: pytest.MonkeyPa
     share(body)
 
 
+def test_rows_after_one_that_differed_are_graded_in_processes_of_their_own() -> None:
+    source, items, _ = LOST[1]
+
+    async def body(pool: SharedPool) -> None:
+        with pytest.raises(RowsMix):
+            await graded(pool, source, items * 2)
+        assert [result.reward for result in await graded(pool, source, items)] == [1.0] * 3
+
+    share(body)
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 6])
 def test_the_spot_check_ends_a_run_whose_first_rows_lose_this(number: int) -> None:
     source, items, _ = LOST[number]

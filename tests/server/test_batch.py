@@ -276,3 +276,15 @@ def test_the_counts_are_those_of_the_results_when_the_deadline_cuts_rows_off(
     counts = answer.json["counts"]
     assert not any(counts.pop("blame").values())
     assert counts == {"scored": 1, "invalid": 0, "failed": 0, "errors": 3}
+
+
+def test_rows_that_change_each_others_rewards_refuse_the_whole_batch(tmp_path: Path) -> None:
+    leaky = python("import sys; sys.runs = getattr(sys, 'runs', 0) + 1; return sys.runs")
+    body = {"grader": leaky, "rows": rows_of(200)}
+    with serving(tmp_path, "--python-isolation", "worker") as server:
+        answer = server.post(BATCH, body)
+        assert answer.status == 400, answer.json
+        assert answer.json["error"]["code"] == "rewards_differ"
+        assert answer.json["error"]["message"].startswith("Row ")
+        again = server.post(BATCH, body)
+        assert rewards(again.json["results"]) == [1.0] * 200

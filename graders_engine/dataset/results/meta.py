@@ -20,7 +20,7 @@ RESULTS_VERSION = 2
 DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
 REWARDS_DIFFER = "rewards_differ"
-"""Key of a sentence: a row whose reward another row has changed, so that the results may be wrong."""
+"""Key of a sentence: rows seem to change each other's rewards, so that any result may be wrong."""
 COMPLETE = "complete"
 """Key of a truth value: whether all rows of the data set have a result."""
 FILES = "files"
@@ -168,7 +168,7 @@ def record_change(lines: Path, change: str) -> None:
 
 
 def record(lines: Path, **facts: Any) -> None:
-    """Record facts of a run under their keys: `REWARDS_DIFFER`, `COMPLETE`, `FILES`, `REPORT` or `JUDGED`.
+    """Record facts of a run under their keys: `COMPLETE`, `FILES`, `REPORT`, `JUDGED`, `REWARDS_DIFFER`.
 
     Raises:
         DataSetError: the file cannot be written.
@@ -213,11 +213,14 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
     Another version of this package is a warning: only `results_version` says whether its numbers differ.
 
     Raises:
-        DataSetError: other ones gave them, or that is not recorded; or rows have changed each other's.
+        DataSetError: other ones gave them, or that is not recorded; or they may be wrong.
     """
     meta = _require_meta(lines)
-    if differ := meta.get(REWARDS_DIFFER):
-        raise DataSetError(f"{lines} holds rewards that may be wrong. {differ} {OVERWRITE_HINT}")
+    if doubt := meta.get(REWARDS_DIFFER):
+        raise DataSetError(
+            f"{lines} cannot be continued. {doubt} Grade all of them again with --python-isolation call "
+            "--overwrite."
+        )
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
     for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE):
         meta.pop(fact, None)
@@ -252,7 +255,8 @@ def shares_rows(settings: Mapping[str, Any]) -> bool:
 
 def _other_isolation(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
     """What to say if rows of python graders had a process each in one run, and shared some in the other."""
-    one, other = (shares_rows(run.get("settings") or {}) for run in (meta, identity))
+    settings = (run.get("settings") for run in (meta, identity))
+    one, other = (isinstance(each, dict) and shares_rows(each) for each in settings)
     if one == other:
         return ""
     flag = "worker" if one else "call"

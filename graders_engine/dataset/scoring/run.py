@@ -44,6 +44,7 @@ from graders_engine.dataset.scoring.order import failed_results, in_input_order
 from graders_engine.dataset.scoring.resume import resume
 from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
 from graders_engine.errors import DataSetError, RunStopped
+from graders_engine.graders.base import RewardsDiffer
 from graders_engine.version import __version__
 
 OnProgress = Callable[[int, int | None, Tally], None]
@@ -51,6 +52,10 @@ OnProgress = Callable[[int, int | None, Tally], None]
 _CHANGED_HINT = (
     "The results in {} are kept, but they are not those of the data as it is now: "
     "pass --overwrite to start over, or write to another file."
+)
+_DOUBT = (
+    "A row got another reward in a process that rows share than in one of its own, so that any reward here "
+    "may be wrong."
 )
 PROGRESS_ROWS = 16
 """Rows between two calls of it for graders that wait; for others, it is called after every shard."""
@@ -130,9 +135,11 @@ class ScoringRun:
             self._files = files.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stopped = kind is not None and issubclass(kind, RunStopped)
-        self._files.close()
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        self._stopped = isinstance(error, RunStopped)
+        with self._files:
+            if isinstance(error, RewardsDiffer) and self.tally.rows:
+                record(self._lines, rewards_differ=_DOUBT)
 
     def _discard_unused(self) -> None:
         """Leave nothing behind of a run that was stopped before its first result."""

@@ -10,8 +10,7 @@ from typing import Any, Unpack
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.companions import SUBJECT, results_files
-from graders_engine.dataset.results.line import lines_of, require_columns
-from graders_engine.dataset.results.meta import record
+from graders_engine.dataset.results.line import require_columns
 from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
@@ -104,8 +103,6 @@ def score_file(
             if note not in notes:
                 on_note(note)
     except RewardsDiffer as error:
-        if run.tally.rows:
-            record(lines_of(out), rewards_differ=f"{error.reason}.")
         raise RunStopped(error.reason, _doubtful(run.tally, out)) from None
     except RunStopped as error:
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())

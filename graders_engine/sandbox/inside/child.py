@@ -206,6 +206,8 @@ def _describe(error: BaseException, value: object) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         traceback.clear_frames(trace)  # making the traceback needs the memory that they hold
     trace = _without_ours(trace)
+    if isinstance(error, Unready):
+        return "exception", str(error)
     text = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
     if isinstance(error, MemoryError):
         return "memory", text
