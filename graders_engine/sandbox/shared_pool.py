@@ -24,6 +24,7 @@ from graders_engine.sandbox.base import (
     Kind,
     Limits,
     Program,
+    RowsMix,
     SandboxError,
     SandboxUnavailable,
     WorkerLost,
@@ -120,6 +121,11 @@ class SharedPool:
         """The workers that are not discarded."""
         return list(self._workers)
 
+    @property
+    def programs(self) -> list[Program]:
+        """The programs that it remembers, the least recently used one first."""
+        return list(self._programs)
+
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port.
 
@@ -131,6 +137,8 @@ class SharedPool:
         if self._owned.is_closed:
             raise SandboxUnavailable("this sandbox has been closed")
         state = self._state_of(program)
+        if state.check.found:  # a server, whose requests go on
+            raise RowsMix(f"not graded, because of an earlier row: {state.check.found}")
         large = len(sample_json) + len(item_json) > _MOST_BYTES
         if self.tier == plan.AUTO or state.is_slow or large:  # the first row finds the tier
             return await self._grade_alone(state, program, sample_json, item_json)

@@ -29,9 +29,14 @@ Alone = Callable[[], Awaitable[GradeResult]]
 
 
 class SpotCheck:
-    """The check of one program."""
+    """The check of one program.
+
+    Attributes:
+        found: what a row has shown, after which no reward in a shared process counts; empty if nothing.
+    """
 
     def __init__(self) -> None:
+        self.found = ""
         self._rows = 0
         self._next = FIRST_ROWS
         self._differs_from_itself = False
@@ -69,12 +74,13 @@ class SpotCheck:
             if not _same(first, other):
                 self._be_random()
                 return
-        raise RowsMix(
+        self.found = (
             f"a row got {_words(shared)} in a process that the grader's rows share, and {_words(first)} in a "
             "process of its own, so rows of this grader change each other's rewards (or it draws random "
             'numbers without a seed): grade it with a process for each row (python_isolation "call"). '
             f"The row: sample {_excerpt(sample_json)}, item {_excerpt(item_json)}"
         )
+        raise RowsMix(self.found)
 
     def _be_random(self) -> None:
         if not self._differs_from_itself:

@@ -125,3 +125,17 @@ def test_the_spot_check_ends_a_run_whose_first_rows_lose_this(number: int) -> No
             await graded(pool, source, [item])
 
     share(body)
+
+
+def test_no_row_gets_a_reward_after_rows_were_found_to_change_each_other() -> None:
+    """The requests to a server go on."""
+    source, items, _ = LOST[1]
+
+    async def body(pool: SharedPool) -> None:
+        with pytest.raises(RowsMix):
+            await graded(pool, source, items)
+        for _ in range(2):
+            with pytest.raises(RowsMix, match=r"because of an earlier row: a row got the reward"):
+                await graded(pool, source, [0])
+
+    share(body)
