@@ -120,6 +120,11 @@ class SharedPool:
         """The workers that are not discarded."""
         return list(self._workers)
 
+    @property
+    def programs(self) -> list[Program]:
+        """The programs that it remembers, the least recently used one first."""
+        return list(self._programs)
+
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port.
 

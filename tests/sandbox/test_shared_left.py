@@ -141,6 +141,6 @@ def test_a_pool_does_not_remember_every_grader_that_it_has_run(
         for k in range(9):
             result = await pool.grade(Program(f"def grade(s, i): return {k}"), b"{}", b"0")
             assert result.reward == float(k)
-        assert len(pool._programs) <= 5
+        assert len(pool.programs) <= 5
 
     share(body)

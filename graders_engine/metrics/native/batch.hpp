@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -26,8 +26,8 @@ class Batch {
         others.reserve(threads);
         try {
             while (others.size() + 1 < threads) others.emplace_back(&Batch::work, this);
-        } catch (const std::system_error&) {
-            // The system gives no more threads: those that there are do all of the work.
+        } catch (const std::exception&) {
+            // No more threads, or no memory for one: those that there are do all of the work.
         }
         work();
         for (std::thread& other : others) other.join();
