@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import gc
 import itertools
 import os
@@ -57,12 +56,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import WorkStealingScheduling  # type: ignore[import-untyped]
 
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once: hundreds of processes that tests start would, where it is not written."""
-    if not hasattr(config, "workerinput"):
-        compileall.compile_dir(TESTS.parent / "graders_engine", quiet=2, workers=0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,9 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-import graders_engine
-
-CHECKOUT = Path(graders_engine.__file__).parents[1]
+CHECKOUT = Path(__file__).parents[1]
 CORE = "graders_engine/metrics/_core.abi3.so"
 NATIVE = "graders_engine/metrics/native/"
 PURE_TAG = "py3-none-any"

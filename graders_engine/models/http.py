@@ -7,6 +7,7 @@ aiohttp is imported on first use.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -239,7 +240,8 @@ class HttpClient:
 def _abandon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, process: int) -> None:
     """Close a session in its own loop, from any thread; a forked process leaves it alone."""
     if os.getpid() != process:
-        _OF_PARENT.append(session)
+        # One reference more than there are: dropped, whenever that is, it would say that it is not closed.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
     elif not session.closed and not loop.is_closed():
         with suppress(RuntimeError):  # it is closed just now
             loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
@@ -282,7 +284,3 @@ class _Answer:
     status: int
     wait_s: float | None
     text: bytes
-
-
-_OF_PARENT: list[aiohttp.ClientSession] = []
-"""Sessions that a fork has from its parent: dropped, they would say on stderr that they are not closed."""

@@ -105,6 +105,7 @@ def test_a_shard_that_loses_two_workers_is_tried_in_halves_each_alone(
     engine: Engine, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sizes, "FIRST_SHARD_BYTES", 1 << 20)
+    monkeypatch.setattr(sizes, "SHARD_BYTES", 1 << 20)
     workers = ScriptedWorkers(engine, {5: 1000})
     assert [status for _, status in score(workers, data)] == [
         "scored",
