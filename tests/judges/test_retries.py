@@ -104,7 +104,7 @@ def busy(server: JudgeServer, reply: judge.Reply) -> BackendBusy:
     """The failure that an answer of the server is."""
 
     async def main() -> BackendBusy:
-        client = HttpClient(RetryPolicy(attempt_s=0.3))
+        client = HttpClient(RetryPolicy(attempt_s=0.3 if reply is judge.silence else 60.0))
         try:
             with pytest.raises(BackendBusy) as failed:
                 await client.post(server.url, b"{}", {})
