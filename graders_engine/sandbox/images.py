@@ -119,8 +119,9 @@ def find(tag: str) -> Image | None:
 
 def built() -> list[Image]:
     """All images that have been built, sorted by tag."""
-    folders = sorted(home().iterdir()) if home().is_dir() else []
-    return [image for f in folders if (image := find(f.name)) is not None]
+    names = sorted(each.name for each in home().iterdir()) if home().is_dir() else []
+    images = (find(name) for name in names if not name.startswith("."))
+    return [image for image in images if image is not None]
 
 
 def remove(tag: str) -> None:
@@ -133,6 +134,7 @@ def remove(tag: str) -> None:
     if not tag or not folder.is_dir() or folder.parent != home():
         raise ImageError(f"no image {tag!r} has been built")
     shutil.rmtree(folder)
+    shutil.rmtree(_aside(folder), ignore_errors=True)
 
 
 def build(
@@ -140,7 +142,7 @@ def build(
     custom: Mapping[str, Definition] | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Image:
-    """Build an image from scratch, in place of one that is there.
+    """Build an image from scratch, in place of one that is there, which stays if the build fails.
 
     Args:
         tag: its name or alias.
@@ -154,18 +156,37 @@ def build(
     wanted = definition(tag, custom)
     folder = home() / ALIASES.get(tag, tag)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder):
-        if folder.exists():
-            shutil.rmtree(folder)
-        try:
-            python = _make(folder, wanted, on_step)
-            missing = tuple(n for n in wanted.nltk_data if not _fetch(folder, n, on_step))
-            record = {"python": python, "missing_data": missing, "packages": wanted.packages}
-            (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+    with _lock(folder), _replacing(folder):
+        python = _make(folder, wanted, on_step)
+        missing = tuple(n for n in wanted.nltk_data if not _fetch(folder, n, on_step))
+        record = {"python": python, "missing_data": missing, "packages": wanted.packages}
+        (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return Image(folder.name, str(folder), str(folder / "bin" / "python"), python, missing)
+
+
+def _aside(folder: Path) -> Path:
+    """Where an image is while another one is built in its place."""
+    return folder.with_name(f".{folder.name}.before")
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[None]:
+    """Keep what is in a folder aside, and put it back if what is made in its place fails."""
+    aside = _aside(folder)
+    if aside.exists() and not (folder / _RECORD).exists():  # a build was killed before its end
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if aside.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager

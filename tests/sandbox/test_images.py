@@ -16,6 +16,7 @@ from graders_engine.sandbox.images import Definition, ImageError
 from graders_engine.sandbox.pool import Pool
 
 CUSTOM = {"bare": Definition(packages=())}
+BROKEN = {"bare": Definition(packages=("./there_is_none-1-py3-none-any.whl",))}
 
 
 @pytest.fixture
@@ -75,6 +76,29 @@ def test_a_build_that_fails_leaves_nothing_and_gives_the_reason(
     with pytest.raises(ImageError, match="no matching distribution"):
         images.build("broken", {"broken": Definition(packages=("nothing==1",))})
     assert not (data / "broken").exists()
+
+
+def test_a_build_that_fails_leaves_the_image_that_was_there(data: Path) -> None:
+    image = images.build("bare", CUSTOM)
+    with pytest.raises(ImageError, match="failed"):
+        images.build("bare", BROKEN)
+    assert images.find("bare") == image
+    assert images.built() == [image]
+    assert subprocess.run([image.interpreter, "-c", "pass"], check=False).returncode == 0
+    assert images.build("bare", CUSTOM) == image
+    assert {path.name for path in data.iterdir()} == {"bare", ".bare.lock"}
+
+
+def test_a_build_that_fails_after_a_killed_one_leaves_what_was_there_before_both(
+    data: Path,
+) -> None:
+    image = images.build("bare", CUSTOM)
+    (data / "bare").rename(data / ".bare.before")
+    (data / "bare").mkdir()  # as far as the build came
+    assert images.built() == []
+    with pytest.raises(ImageError, match="failed"):
+        images.build("bare", BROKEN)
+    assert images.built() == [image]
 
 
 def test_nltk_data_that_cannot_be_downloaded_is_recorded(data: Path) -> None:
