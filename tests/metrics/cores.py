@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -34,3 +36,21 @@ def values_of_both(name: str, variant: str | None, answer: str, reference: str) 
     """The value, or the different values of the two cores."""
     functions = {load(name, variant), load_pure(name, variant)}
     return {function(answer, reference) for function in functions}
+
+
+def in_fresh_process(code: str, cache: str) -> str:
+    """What a process prints that has met no words; in its code, `ask(compute)` replaces this cache."""
+    start = f"""
+from graders_engine.metrics import _core, meteor, rouge, tokens
+from graders_engine.metrics.porter import stem
+
+def ask(compute):
+    class Asked(dict):
+        def __missing__(self, word):
+            return compute(word)
+    {cache} = Asked()
+"""
+    command = [sys.executable, "-c", start + code]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()

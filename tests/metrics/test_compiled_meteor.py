@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
 from graders_engine.metrics import load, load_pure
 
-from .cores import needs_compiled
+from .cores import in_fresh_process, needs_compiled
 
 compiled, pure = load("meteor"), load_pure("meteor")
 pytestmark = needs_compiled
 
 
-def fresh(code: str) -> str:
-    """What a fresh process prints, which has met no words; `ask` replaces the cache of stems."""
-    start = """
-from graders_engine.metrics import _core, meteor
-from graders_engine.metrics.porter import stem
-
-def ask(compute):
-    class Asked(dict):
-        def __missing__(self, word):
-            return compute(word)
-    meteor.stem_cache = Asked()
-"""
-    ended = subprocess.run(
-        [sys.executable, "-c", start + code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip()
+fresh = partial(in_fresh_process, cache="meteor.stem_cache")
 
 
 @pytest.mark.parametrize(

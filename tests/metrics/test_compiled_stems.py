@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from functools import partial
 
 from graders_engine.metrics import load, load_pure
 
-from .cores import needs_compiled
+from .cores import in_fresh_process, needs_compiled
 
 pytestmark = needs_compiled
 
 
-def fresh(code: str) -> str:
-    """What a process prints that has met no words; `ask` replaces the cache of stems."""
-    start = """
-from graders_engine.metrics import _core, rouge, tokens
-from graders_engine.metrics.porter import stem
-
-def ask(compute):
-    class Asked(dict):
-        def __missing__(self, word):
-            return compute(word)
-    tokens.rouge_stem_cache = Asked()
-"""
-    command = [sys.executable, "-c", start + code]
-    return subprocess.check_output(command, text=True, timeout=60).strip()
+fresh = partial(in_fresh_process, cache="tokens.rouge_stem_cache")
 
 
 def test_a_word_is_asked_for_once() -> None:

@@ -68,10 +68,16 @@ def known() -> dict[str, bool]:
 
 
 @pytest.fixture
-def run(tier: str) -> Run:
+def kind_of_pool() -> Any:
+    """The class of the pools of `run`; the tests of another one replace it."""
+    return Pool
+
+
+@pytest.fixture
+def run(tier: str, kind_of_pool: Any) -> Run:
     def with_pool(body: Body, limits: Limits | None = None, concurrency: int = 1) -> None:
         async def main() -> None:
-            pool = Pool(tier, limits or Limits(wall_s=10.0), concurrency)
+            pool = kind_of_pool(tier, limits or Limits(wall_s=10.0), concurrency)
             try:
                 await body(pool)
             finally:

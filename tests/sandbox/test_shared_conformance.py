@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from graders_engine.sandbox.base import Limits
 from graders_engine.sandbox.shared_pool import SharedPool
-from tests.sandbox.pools import Body, Run, available
+from tests.sandbox.pools import available
 from tests.sandbox.test_conformance import *  # noqa: F403 - all of them
 
 # What a module's attribute is set to stays: see test_shared_losses.
@@ -24,15 +22,5 @@ def tier(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def run(tier: str) -> Run:
-    def with_pool(body: Body, limits: Limits | None = None, concurrency: int = 1) -> None:
-        async def main() -> None:
-            pool: Any = SharedPool(tier, limits or Limits(wall_s=10.0), concurrency)
-            try:
-                await body(pool)
-            finally:
-                await pool.close()
-
-        asyncio.run(main())
-
-    return with_pool
+def kind_of_pool() -> Any:
+    return SharedPool
