@@ -42,6 +42,7 @@ LADDER = [
     {"response", "compiled", "crew", "settings", "body_fields"},
     {"batches"},
     {"graders", "outputs", "documents"},
+    {"cluster"},
     {"models", "sandbox"},
     {"language", "metrics"},
     {"files"},

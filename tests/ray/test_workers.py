@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine
+from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows import shards as sizes
 from graders_engine.dataset.scoring import launch
@@ -23,7 +24,7 @@ ROWS = 40_000
 @pytest.fixture
 def start(two_nodes: Any) -> Start:
     def two(job: Job, path: Path) -> Workers:
-        return RayWorkers(job, path, 2, None)
+        return RayWorkers(job, path, ClusterOptions(actors=2))
 
     return two
 
@@ -42,7 +43,7 @@ def test_a_file_that_the_actors_do_not_see_is_sent_to_them(
 
     path = write(tmp_path / "rows.jsonl", set())
     job = Job(string_check, {}, PLAIN)
-    with RayWorkers(job, tmp_path / "elsewhere.jsonl", 2, None) as workers:
+    with RayWorkers(job, tmp_path / "elsewhere.jsonl", ClusterOptions(actors=2)) as workers:
         shards = cut(open_records(path)).rest()
         done = list(in_input_order(workers, shards, lambda shard: failed_results(shard, PLAIN)))
     assert sum(scored.tally.scored for _, scored in done) == 300

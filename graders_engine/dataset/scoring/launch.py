@@ -67,12 +67,14 @@ class WorkerOptions:
         """Workers for rows of a shape; they make engines with the settings of `engine`."""
         settings = keywords(engine.settings)
         if self.backend == "ray":
+            from graders_engine.cluster.connection import ClusterOptions
             from graders_engine.dataset.scoring.ray_workers import RayWorkers
 
             for callback in ("observe", "on_retry"):  # they work in this process only
                 del settings[callback]
             job = Job(compiled.given, settings, shape)
-            return RayWorkers(job, data_set.records.path, self.count, self.ray_address)
+            cluster = ClusterOptions(self.ray_address, self.count)
+            return RayWorkers(job, data_set.records.path, cluster)
         # Settings of graders that wait are not needed; some are objects that cannot be sent to a process.
         settings = {key: settings[key] for key in settings.keys() & _TEXT_SETTINGS}
         return LocalWorkers(Job(compiled.given, settings, shape), self.count or available_cpus())

@@ -2,24 +2,21 @@
 
 Ray starts only on request: its processes listen on all interfaces of the machine. An actor receives a job and
 then shards: references if it can read the data set's file, else the rows themselves. The driver keeps the
-results and their order. Ray's own retries are not used: with them, a row that kills its worker would take the
-other rows of its shard with it each time.
+results and their order.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from graders_engine.blocking import Engine
+from graders_engine.cluster.connection import Cluster, ClusterOptions
 from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import Job, ShardResults, grader_of, score_shard
 from graders_engine.errors import DataSetError
-from graders_engine.version import how_to_install
 
 SHARDS_PER_ACTOR = 2
 """Shards that an actor has at once: the one being scored, and the next."""
@@ -71,33 +68,18 @@ class RayWorkers:
     Args:
         job: what they do.
         path: the data set's file, to which shards may refer.
-        count: how many; None for one for each core of the cluster.
-        address: of the cluster, as for `ray.init`; None to find a cluster, or start one here.
+        options: the cluster, and what is taken of it.
 
     Raises:
         DataSetError: Ray is not installed, or the cluster cannot be reached.
     """
 
-    def __init__(self, job: Job, path: Path, count: int | None, address: str | None) -> None:
-        try:
-            ray = import_module("ray")
-        except ImportError:
-            raise DataSetError(
-                f"Ray is not installed: {how_to_install('ray')}, here and in the cluster."
-            ) from None
-        self._ray, self._error = ray, ray.exceptions.RayError
-        self._connected = not ray.is_initialized()
-        if self._connected:
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise DataSetError(f"The Ray cluster cannot be reached: {error}") from None
-        self._class = ray.remote(
-            num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
-        )(GraderWorker)
-        self._count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    def __init__(self, job: Job, path: Path, options: ClusterOptions) -> None:
+        self._cluster = Cluster(options)
+        self._ray, self._count = self._cluster.ray, self._cluster.actors
+        self._class = self._cluster.actor_class(GraderWorker)
         self.room = SHARDS_PER_ACTOR * self._count
-        self._job = ray.put(job)
+        self._job = self._ray.put(job)
         self._file = version_of(path)
         self._actors: list[_Actor] = []  # that have started
         self._starting: dict[Any, _Actor] = {}  # by the reference to their first reply
@@ -113,8 +95,7 @@ class RayWorkers:
     def __exit__(self, *_: object) -> None:
         for actor in (*self._actors, *self._starting.values()):
             self._ray.kill(actor.handle)
-        if self._connected:
-            self._ray.shutdown()
+        self._cluster.close()
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
         """Have a shard scored; with `alone`, by an actor that has no other shard meanwhile."""
@@ -145,7 +126,7 @@ class RayWorkers:
         actor = self._starting.pop(reference)
         try:
             actor.reads_file = self._ray.get(reference)
-        except self._error as error:
+        except self._ray.exceptions.RayError as error:
             self._failed_starts += 1
             if self._failed_starts >= STARTS_PER_ACTOR * self._count:
                 raise DataSetError(f"A Ray worker cannot be started: {error}") from None
@@ -175,7 +156,7 @@ class RayWorkers:
         results: ShardResults | None = None
         try:
             results = self._ray.get(reference)
-        except self._error:
+        except self._ray.exceptions.RayError:
             if actor in self._actors:  # otherwise it was replaced when its first shard was lost
                 self._actors.remove(actor)
                 self._ray.kill(actor.handle)

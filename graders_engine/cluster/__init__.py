@@ -1,0 +1,1 @@
+"""A Ray cluster: how it is reached, and what runs on its nodes."""
