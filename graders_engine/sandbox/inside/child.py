@@ -30,7 +30,7 @@ import traceback
 from json.scanner import make_scanner
 from types import CodeType, ModuleType, TracebackType
 
-from graders_engine.sandbox.inside import wire
+from graders_engine.sandbox.inside import reach, wire
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Unready(Exception):
 
 
 class Prepared:
-    """The compiled source, or the exception that the compiler raised; and what the source imports."""
+    """The compiled source, or the compiler's exception; what it imports, and how far it reaches."""
 
     def __init__(self, name: str, filename: str, seed: int | None) -> None:
         self.name = name
@@ -61,6 +61,7 @@ class Prepared:
         self.code: CodeType | None = None
         self.fault: BaseException | None = None
         self.imported: list[str] = []
+        self.reach = reach.Reach()
 
 
 def main(prepared: Prepared) -> NoReturn:

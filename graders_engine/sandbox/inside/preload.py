@@ -1,8 +1,7 @@
 """Prepare a template: import what the source names, warm it up, seal the confinement, compile.
 
 Only installed packages are imported; the source itself is parsed and compiled, never run. Its
-imports are found at any depth of its syntax tree. The tree is walked without the `ast` module, whose
-import costs more than the walk.
+imports are found at any depth of its syntax tree.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import time
 import warnings
 from types import ModuleType
 
-from graders_engine.sandbox.inside import child, warm
+from graders_engine.sandbox.inside import child, reach, warm
 from graders_engine.sandbox.inside.confine import Confinement
 from graders_engine.sandbox.inside.plan import Task
+from graders_engine.sandbox.inside.source_tree import attributes, imports
 
 TYPE_CHECKING = False  # typing itself is not worth its import in a process that is forked
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 _ENVIRONMENT = {"PATH", "LANG", "HOME", "TMPDIR", "PYTHONUTF8"}  # what a grade finds
@@ -40,6 +39,7 @@ def prepare(task: Task, confinement: Confinement) -> tuple[child.Prepared, dict[
     if tree is not None:
         names = imports(tree)
         prepared.imported = list(names)
+        prepared.reach = reach.reach_of(tree)
         for name in names:
             _import(name)
         if task.seed is not None:  # what is seeded must be imported
@@ -81,53 +81,6 @@ def _compile(task: Task, prepared: child.Prepared) -> None:
         prepared.fault = error.with_traceback(None)
 
 
-def _walk(tree: Any) -> Iterator[Any]:
-    """The nodes of a syntax tree, in the order of the source."""
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending.extend(reversed(node))
-        elif hasattr(node, "_fields"):
-            yield node
-            pending.extend(getattr(node, f, None) for f in reversed(node._fields))
-
-
-def imports(tree: Any) -> list[str]:
-    """The modules that a syntax tree names, in its order, each once."""
-    return list(dict.fromkeys(name for node in _walk(tree) for name in _named_by(node)))
-
-
-def attributes(tree: Any) -> list[list[str]]:
-    """Dotted names that start at an imported module, as `np.testing.assert_allclose`: module, attributes.
-
-    Packages such as numpy and scipy import some submodules when the attribute is first looked up.
-    """
-    imported: dict[str, str] = {}
-    chains = []
-    for node in _walk(tree):
-        kind = type(node).__name__
-        if kind == "Import":
-            for alias in node.names:
-                root = alias.name.partition(".")[0]
-                imported[alias.asname or root] = alias.name if alias.asname else root
-        elif kind == "ImportFrom" and not node.level and node.module:
-            for alias in node.names:
-                imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        elif kind == "Attribute" and (chain := _chain(node)):
-            chains.append(chain)
-    return [[imported[first], *rest] for first, *rest in chains if first in imported]
-
-
-def _chain(node: Any) -> list[str]:
-    """The parts of `a.b.c`; empty when it does not start with a name."""
-    parts: list[str] = []
-    while type(node).__name__ == "Attribute":
-        parts.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(parts)] if type(node).__name__ == "Name" else []
-
-
 def _look_up(chain: list[str]) -> None:
     """Look up attributes of modules as the source will; the modules may import more for it."""
     found: Any = sys.modules.get(chain[0])
@@ -136,20 +89,6 @@ def _look_up(chain: list[str]) -> None:
             if not isinstance(found, ModuleType):
                 return
             found = getattr(found, name)
-
-
-def _named_by(node: Any) -> list[str]:
-    kind = type(node).__name__
-    if kind == "Import":
-        return [alias.name for alias in node.names]
-    if kind == "ImportFrom" and not node.level and node.module:
-        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    if kind == "Call" and node.args and type(node.args[0]).__name__ == "Constant":
-        called = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
-        argument = node.args[0].value
-        if called in ("__import__", "import_module") and isinstance(argument, str):
-            return [argument]
-    return []
 
 
 def _import(name: str) -> None:

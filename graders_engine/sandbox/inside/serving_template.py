@@ -45,8 +45,7 @@ class ServingTemplate(TemplateProcess):
         try:
             surroundings = Surroundings(
                 confinement.places,
-                prepared.imported,
-                prepared.seed,
+                prepared,
                 owns_all=confinement.has_pid_namespace,
                 memory_bytes=self._plan.memory_bytes,
             )

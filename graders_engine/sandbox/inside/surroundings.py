@@ -4,7 +4,7 @@ A row may have changed anything in its process. What most graders could trip ove
 files, processes, the working folder, the environment, signals and timers, replaced functions of
 modules, planted modules, the import path, random numbers. What cannot be put back (a thread that still
 runs, a lowered limit, a stream's descriptor that was replaced) makes the process worn: it takes no more
-rows, and the next one begins where this one began.
+rows, and the next one begins where this one began. What the source cannot reach (`reach`) is left as it is.
 """
 
 from __future__ import annotations
@@ -45,25 +45,23 @@ class Surroundings:
 
     Args:
         places: the folders that rows may write to.
+        prepared: the source, which says how far it reaches.
         owns_all: whether this is process 1 of a namespace, so that it may end every other process.
-        imported: names of the modules that the source imports.
-        seed: for random numbers.
         memory_bytes: what a row may use.
     """
 
     def __init__(
         self,
         places: list[str],
-        imported: list[str],
-        seed: int | None,
+        prepared: child.Prepared,
         *,
         owns_all: bool,
         memory_bytes: int,
     ) -> None:
-        self._places, self._owns_all, self._seed = places, owns_all, seed
-        self._rows = 0
+        self._places, self._owns_all, self._seed = places, owns_all, prepared.seed
+        self._name, self._reach, self._rows = prepared.name, prepared.reach, 0
         self._modules = dict(sys.modules)
-        watched = {*_WATCHED, *imported} & self._modules.keys()
+        watched = {*_WATCHED, *prepared.imported} & self._modules.keys()
         self._functions = [Functions(builtins), *(Functions(sys.modules[n]) for n in watched)]
         self._files = [self._file(number) for number in _STANDARD]
         self._clean = self._times()
@@ -88,6 +86,13 @@ class Surroundings:
         Raises:
             OSError: something is broken that rows need.
         """
+        sound = self._restore_process() if self._reach.process else self._restore_module()
+        self.reseed()
+        self._rows += 1
+        return sound and self._rows < ROWS_A_PROCESS and not self._has_grown()
+
+    def _restore_process(self) -> bool:
+        """Put back everything; whether the process is sound."""
         self._restore_functions()
         self._end_processes()
         sound = self._is_alone() and self._is_sound()
@@ -96,12 +101,23 @@ class Surroundings:
         self._restore_signals()
         self._restore_interpreter()
         self._clear_places()
-        self.reseed()
-        self._rows += 1
-        return sound and self._rows < ROWS_A_PROCESS and not self._has_grown()
+        return sound
+
+    def _restore_module(self) -> bool:
+        """As `_restore_process`, for a source that reaches no more than its own module, and perhaps files."""
+        modules = sys.modules
+        modules[self._name] = self._modules[self._name]
+        if len(modules) != len(self._modules):
+            self._restore_imports()
+        if not self._reach.files:
+            return True
+        self._clear_places()
+        return self._is_free()
 
     def reseed(self) -> None:
         """Random numbers as at the start of a process of the row's own."""
+        if not self._reach.draws:
+            return
         modules = sys.modules
         if "random" in modules:
             seed = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
@@ -145,9 +161,13 @@ class Surroundings:
             return False
         if [self._file(number) for number in _STANDARD] != self._files:
             return False
+        return self._is_free() and self._limits_now() == self._limits
+
+    def _is_free(self) -> bool:
+        """Whether few descriptors are open, and no standard one is closed."""
         free = os.dup(0)
         os.close(free)
-        return _FIRST_FREE <= free < _LEFT_OPEN and self._limits_now() == self._limits
+        return _FIRST_FREE <= free < _LEFT_OPEN
 
     def _has_grown(self) -> bool:
         """Whether this row, or all of them, have used much memory: part of it is lost to the next rows.
