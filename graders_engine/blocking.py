@@ -20,7 +20,6 @@ from graders_engine.single import at_once, run_compiled
 if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
-    from queue import SimpleQueue
 
     from graders_engine.crew import Crew
     from graders_engine.models.policies import Price
@@ -285,12 +284,14 @@ class Engine:
     def _score_waiting(
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
     ) -> Generator[RowOutcome, None, None]:
-        from queue import SimpleQueue
-
         from graders_engine.crew import Drain
+        from graders_engine.deliveries import Deliveries
 
         loop = self._late.running().loop
-        delivered: SimpleQueue[RowOutcome | BaseException] = SimpleQueue()
+        # No outcome will arrive if another thread closes the engine.
+        delivered: Deliveries[RowOutcome | BaseException] = Deliveries(
+            loop, self._late.require_usable
+        )
         crew = self._engine.crew(compiled, scope, delivered.put)
 
         def feed(chunk: list[tuple[int, Any]]) -> None:
@@ -298,24 +299,11 @@ class Engine:
 
         drain = Drain(rows, self.settings.concurrency, feed)
         try:
-            for outcome in drain.outcomes(lambda: self._wait_for_outcome(delivered)):
-                if outcome is not None:  # never None, because `_wait_for_outcome` waits
+            for outcome in drain.outcomes(delivered.take):
+                if outcome is not None:  # never None, because `take` waits
                     yield outcome
         finally:
             self._end(crew, loop)
-
-    def _wait_for_outcome(
-        self, delivered: SimpleQueue[RowOutcome | BaseException]
-    ) -> RowOutcome | BaseException:
-        from queue import Empty
-
-        from graders_engine.loop_thread import POLL_S
-
-        while True:
-            try:
-                return delivered.get(timeout=POLL_S)
-            except Empty:
-                self._late.require_usable()  # no outcome will arrive if another thread closed the engine
 
     def _end(self, crew: Crew, loop: asyncio.AbstractEventLoop) -> None:
         """End a crew's rows, and wait until they have ended, where that is possible."""

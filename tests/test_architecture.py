@@ -36,7 +36,7 @@ LADDER = [
     {"dataset/results"},
     {"dataset/rows"},
     {"blocking", "statistics"},
-    {"late_loop"},
+    {"late_loop", "deliveries"},
     {"engine", "loop_thread"},
     {"settings_json", "single", "tables"},
     {"response", "compiled", "crew", "settings", "body_fields"},

@@ -22,6 +22,7 @@ from graders_engine.graders.python_source import SourceReport
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.language.span import Span
+from graders_engine.nothing import NOTHING
 from graders_engine.outcome import Failure, Flag, Outcome
 from graders_engine.sandbox import images
 from graders_engine.sandbox.base import Kind, Program, RowsMix, Sandbox, SandboxError
@@ -208,7 +209,10 @@ class Python:
             raise RewardsDiffer(str(error)) from None
         except SandboxError as error:
             raise NoSandbox(str(error), error.type) from None
-        printed = {name: text for name in ("stdout", "stderr") if (text := getattr(result, name))}
+        printed = NOTHING
+        if result.stdout or result.stderr:
+            streams = {"stdout": result.stdout, "stderr": result.stderr}
+            printed = {name: text for name, text in streams.items() if text}
         if result.kind is Kind.VALUE and result.reward is not None:
             return Outcome(result.reward, result.reward, printed=printed)
         details = result.details or result.kind.value

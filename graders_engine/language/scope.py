@@ -105,14 +105,18 @@ class Scope(msgspec.Struct, eq=False):
             output_json = self.output_json()
         except SampleNotJson:
             output_json = None
+        given, derive = self.given or {}, self.sample_value
         whole = {
-            key: output_json if key == "output_json" else self.sample_value(key)
-            for key in SAMPLE_KEYS
+            "choices": given["choices"] if "choices" in given else _choices(self),
+            "output_text": self.output_text,
+            "output_json": output_json,
+            "output_tools": derive("output_tools"),
+            "output_reasoning_summary": given.get("output_reasoning_summary"),
+            "output_audio": derive("output_audio"),
         }
-        return {
-            **whole,
-            **{key: part for key, part in (self.given or {}).items() if key not in whole},
-        }
+        for key, part in given.items():
+            whole.setdefault(key, part)
+        return whole
 
     def flags(self) -> tuple[Flag, ...]:
         """Flags of the sample itself: cut off, nothing to grade, an error beside it. Graders run anyway."""

@@ -171,5 +171,11 @@ def is_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
-        return all(map(is_finite, value.values()))
-    return all(map(is_finite, value)) if isinstance(value, (list, tuple)) else True
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return True
+    for part in value:  # noqa: SIM110 - a generator would cost a call for each part, too
+        # Most parts are these: a call for each of them would take most of the time.
+        if part is not None and type(part) is not str and not is_finite(part):
+            return False
+    return True

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Literal, Protocol
 
+import msgspec
+
 _GIB = 1 << 30
 
 Isolation = Literal["call", "worker"]
@@ -128,8 +130,7 @@ class Kind(StrEnum):
     DIED = "died"
 
 
-@dataclass(frozen=True, slots=True)
-class GradeResult:
+class GradeResult(msgspec.Struct, frozen=True):
     """How one call ended.
 
     Attributes:

@@ -8,10 +8,11 @@ Reads one JSON request per line, {"source", "sample", "item"}, and writes one JS
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import sys
 from typing import Any
+
+import msgspec
 
 from graders_engine.sandbox.base import Limits, Program, Sandbox, SandboxError
 from graders_engine.sandbox.pool import Pool
@@ -30,7 +31,7 @@ async def answer(pool: Sandbox, request: dict[str, Any]) -> dict[str, Any]:
     program = Program(request["source"])
     sample, item = (json.dumps(request[k]).encode() for k in ("sample", "item"))
     try:
-        return dataclasses.asdict(await pool.grade(program, sample, item))
+        return msgspec.structs.asdict(await pool.grade(program, sample, item))
     except SandboxError as error:
         return {"kind": error.type, "details": str(error), "reward": None}
 

@@ -74,6 +74,8 @@ def _parts(node: Any) -> list[str]:
     kind = type(node).__name__
     if kind == "Attribute":
         return [node.attr]
+    if kind == "MatchClass":
+        return list(node.kwd_attrs)
     if kind not in ("Import", "ImportFrom"):
         return []
     dotted = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
