@@ -130,6 +130,28 @@ def result_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
     outcome = graded.outcome
     # Most rows have no flags; `status` and `flags` are computed only for those that may have some.
     flagged = outcome.failures or graded.sample_flags
+    if flagged or outcome.usage or outcome.saved or outcome.repeats or outcome.left_out:
+        return _full_line(ref, graded)
+    if outcome.scores or outcome.score is not None or outcome.labels:
+        return _full_line(ref, graded)
+    return ResultLine(
+        ref.line,
+        outcome.reward,
+        "scored",
+        outcome.sub_rewards,
+        NOTHING,
+        graded.seconds,
+        None,
+        None,
+        ref.sample,
+        ref.group,
+    )
+
+
+def _full_line(ref: RowRef, graded: RowOutcome) -> ResultLine:
+    """As `result_line`, for an outcome that may have any of the fields."""
+    outcome = graded.outcome
+    flagged = outcome.failures or graded.sample_flags
     return ResultLine(
         ref.line,
         outcome.reward,

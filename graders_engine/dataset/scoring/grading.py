@@ -95,6 +95,5 @@ def score_shard(
 def shard_results(results: Sequence[ResultLine], digest: str) -> ShardResults:
     """The results of a shard, encoded and counted."""
     tally = Tally()
-    for result in results:
-        tally.add(result)
+    tally.add_all(results)
     return ShardResults(encode_results(results), tally, digest)
