@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from graders_engine.dataset.results import tally as module
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.outcome import Blame, Status
 
 REWARDS = st.sampled_from([0.0, 1.0, 0.1, 0.2, 0.3, 1e16, -1.0])
+STATUSES: list[Status] = ["scored", "scored", "scored", "invalid", "failed"]
+BLAMES: list[Blame] = ["row", "sample", "grader"]
 DETAILS = st.dictionaries(
     st.sampled_from(["other_error", "sample_parse_error"]), st.just("x"), max_size=1
 )
@@ -17,7 +20,7 @@ DETAILS = st.dictionaries(
 
 @st.composite
 def results(draw: st.DrawFn) -> ResultLine:
-    status = draw(st.sampled_from(["scored", "scored", "scored", "invalid", "failed"]))
+    status = draw(st.sampled_from(STATUSES))
     reward = draw(REWARDS) if status == "scored" else None
     return ResultLine(
         draw(st.integers(1, 9)),
@@ -26,7 +29,7 @@ def results(draw: st.DrawFn) -> ResultLine:
         draw(st.dictionaries(st.sampled_from("ab"), REWARDS, max_size=2)),
         draw(DETAILS),
         0.0,
-        None if status == "scored" else draw(st.sampled_from(["row", "sample", "grader"])),  # type: ignore[arg-type] # likewise
+        None if status == "scored" else draw(st.sampled_from(BLAMES)),
         None if status == "scored" else 0.0,
         group=draw(st.none() | st.just("g")),
         clamped=draw(st.dictionaries(st.just("a"), REWARDS, max_size=1)),
