@@ -197,10 +197,7 @@ class Python:
     async def evaluate(self, scope: Scope) -> Outcome:
         """The reward that `grade` returned, or a failure when the code did not return a number."""
         try:
-            sample, item = (
-                strict_json.encode_exactly(scope.sample()),
-                strict_json.encode_exactly(scope.item),
-            )
+            sample, item = scope.sample_json(), strict_json.encode_exactly(scope.item)
         except ValueError as error:
             raise UnrenderableValue(str(error)) from None
         try:

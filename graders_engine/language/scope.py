@@ -118,6 +118,17 @@ class Scope(msgspec.Struct, eq=False):
             whole.setdefault(key, part)
         return whole
 
+    def sample_json(self) -> bytes:
+        """The whole sample as JSON.
+
+        Raises:
+            ValueError: as `strict_json.encode_exactly`.
+        """
+        text = strict_json.encode(self.sample())
+        # What is derived holds nulls of its own, and no numbers but those that were given.
+        strict_json.require_finite(self.given)
+        return text
+
     def flags(self) -> tuple[Flag, ...]:
         """Flags of the sample itself: cut off, nothing to grade, an error beside it. Graders run anyway."""
         if self.given is None:

@@ -152,9 +152,19 @@ def encode_exactly(value: Any) -> bytes:
     """
     text = encode(value)
     # Only such a number, None or the word itself makes a null.
-    if b"null" in text and not is_finite(value):
-        raise ValueError("the row cannot be written as JSON: it holds NaN or Infinity")
+    if b"null" in text:
+        require_finite(value)
     return text
+
+
+def require_finite(value: Any) -> None:
+    """Make sure that all numbers in a JSON value are finite.
+
+    Raises:
+        ValueError: one is NaN or Infinity.
+    """
+    if not is_finite(value):
+        raise ValueError("the row cannot be written as JSON: it holds NaN or Infinity")
 
 
 def _with_nulls(value: Any) -> Any:
