@@ -57,6 +57,25 @@ LEAVING = {
         "    if i: os.environ['TZ'] = 'XXX-9'; time.tzset()\n"
         "    return time.localtime(0).tm_hour"
     ),
+    "a variable of the source": (
+        "n = 0\ndef grade(s, i):\n    global n\n    n += 1 + i\n    return n"
+    ),
+    "a decimal context": (
+        "import decimal\n"
+        "def grade(s, i):\n"
+        "    if i: decimal.setcontext(decimal.Context(prec=3)); return 5.0\n"
+        "    return float(decimal.Decimal(1) / 3)"
+    ),
+    "the file of an array": (
+        "import numpy as np\n"
+        "def grade(s, i):\n"
+        "    if i: np.save('left', [1.0]); return 5.0\n"
+        "    try: return float(np.load('left.npy')[0])\n"
+        "    except OSError: return 0.0"
+    ),
+    "a text without a line break": (
+        "def grade(s, i):\n    print('left' if i else 'x', end='')\n    return 1.0"
+    ),
     "what a thread did while it ended": (
         "import json, threading, time\n"
         "def grade(s, i):\n"
@@ -83,6 +102,30 @@ def test_a_row_that_follows_ends_as_in_a_process_of_its_own(left: str) -> None:
                 expected = await alone.grade(program, b"{}", row)
                 assert (shared.kind, shared.reward) == (expected.kind, expected.reward), shared
                 assert shared.stdout == expected.stdout
+        finally:
+            await alone.close()
+
+    share(body)
+
+
+DRAWN = {
+    "random": "import random\ndef grade(s, i): return random.random()",
+    "statistics": "from statistics import NormalDist as N\ndef grade(s, i): return N().samples(1)[0]",
+    "numpy": "import numpy as np\ndef grade(s, i): return np.random.rand()",
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("library", DRAWN)
+def test_each_row_draws_the_random_numbers_of_its_seed(library: str) -> None:
+    program = Program(DRAWN[library], seed=7)
+
+    async def body(pool: SharedPool) -> None:
+        alone = Pool("namespaces", Limits(wall_s=10.0), 1)
+        try:
+            expected = (await alone.grade(program, b"{}", b"0")).reward
+            drawn = [(await pool.grade(program, b"{}", b"0")).reward for _ in range(3)]
+            assert drawn == [expected] * 3
         finally:
             await alone.close()
 
