@@ -19,6 +19,7 @@ from graders_engine.dataset.results.meta import (
     shares_rows,
 )
 from graders_engine.report.visible import one_line
+from graders_engine.urls import Location
 
 GROUP_SIZE = 8
 """Samples of a group in training, by default: the usual number in group-relative training."""
@@ -38,7 +39,7 @@ class Provenance:
 
     results: Path
     meta: Mapping[str, Any]
-    moved: Path | None = None
+    moved: Location | None = None
 
     @property
     def grader(self) -> dict[str, Any]:
