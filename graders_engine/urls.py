@@ -53,8 +53,9 @@ class Url:
         self.scheme = scheme.lower()
         self.secrets: list[str] = []
         query = fragment = mark = ""
-        if self.scheme in _WITH_QUERY:
+        if self.scheme in _ENCODED:
             rest, _, fragment = rest.partition("#")
+        if self.scheme in _WITH_QUERY:
             rest, mark, query = rest.partition("?")
         place, slash, path = rest.partition("/")
         user, at, host = place.rpartition("@")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graders_engine.dataset.results.data import open_data_of
-from graders_engine.dataset.rows.file_state import State
+from graders_engine.dataset.rows.file_state import FileState, State
 from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
@@ -181,12 +181,17 @@ class RunTexts:
         return self._ready.wait(wait_s)
 
     def _check(self) -> bool:
-        """Open the data set again if it has changed, or may have come back; whether that has ended."""
+        """Open the data set again if it has changed, or may have come back; whether that has ended.
+
+        What was copied from a URL is kept: to ask there each time would take too long.
+        """
         found, now = self._rows, time.monotonic()
         if found is None and now - self._checked < _CHECK_S:
             return True
         self._checked = now
-        if found is None or any(state.change() for state in found.states):
+        if found is None or any(
+            state.change() for state in found.states if isinstance(state, FileState)
+        ):
             with self._lock:
                 self._thread = None
             self.prepare()

@@ -62,18 +62,30 @@ class RemoteCopy:
         ]
 
     def change(self) -> str:
-        """What happened to the file since then, as the end of a sentence; empty if nothing is known to have.
+        """What happened to the file since then, as the end of a sentence; empty if nothing is known.
 
-        Where only its time or its tag differs, it is read once more: it may be the same content.
+        All of it is here: who may not look again, as with a URL whose signature has expired, is only told.
+        """
+        try:
+            return self.change_seen()
+        except DataSetError as error:
+            _log.warning("Whether it changed meanwhile is not known: %s", error)
+            return ""
+
+    def change_seen(self) -> str:
+        """What happened to the file since then; empty if nothing did.
+
+        It is read once more where only its time or its tag differs, for it may be the same content; and where
+        nothing is said of it that would differ.
+
+        Raises:
+            DataSetError: it cannot be seen.
         """
         try:
             now = RemoteFile(self.path).found()
         except Missing:
             return "was removed"
-        except DataSetError as error:  # all was read; who may not look again need not grade again
-            _log.warning("Whether it changed meanwhile is not known: %s", error)
-            return ""
-        if now == self.found:
+        if now == self.found and now.facts:
             return ""
         if now.size is not None and self.found.size is not None and now.size != self.found.size:
             grown = now.size - self.found.size
@@ -100,7 +112,7 @@ class _Copies:
     def of(self, url: Url) -> RemoteCopy:
         with self._lock:
             known = self._copies.get(url)
-            if known is None or self._owner != os.getpid() or known.change():
+            if known is None or self._owner != os.getpid() or known.change_seen():
                 known = self._copies[url] = self._fetched(url)
             return known
 

@@ -1,0 +1,90 @@
+"""A server with files, whose answers are as a test wants them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Served:
+    """What a server gives.
+
+    Attributes:
+        files: by path.
+        tagged: whether it tells one version of a file from another.
+        cut: after how many bytes of a file the connection is lost; None for never.
+        status: of every answer, if it is not 200 or 404.
+        user: what `Authorization: Basic` must say; empty for no need of it.
+        query: what must stand behind `?`.
+        length: whether it says how long a file is.
+        asked: the methods and paths of the requests so far.
+        port: of the server.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    tagged: bool = True
+    cut: int | None = None
+    status: int = 0
+    user: str = ""
+    query: str = ""
+    length: bool = True
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@contextmanager
+def serving_files(served: Served) -> Iterator[Served]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body: bool) -> None:
+            parts = urlsplit(self.path)
+            served.asked.append(f"{self.command} {parts.path}")
+            content = served.files.get(parts.path)
+            status = served.status or self._status(content, parts.query)
+            body = content if content is not None and status == 200 else b"no"
+            self.send_response(status)
+            self.close_connection = not served.length or served.cut is not None
+            if served.length:
+                self.send_header("Content-Length", str(len(body)))
+            if served.tagged:
+                self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()[:16]}"')
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body[: served.cut])
+
+        def _status(self, content: bytes | None, query: str) -> int:
+            told = self.headers.get("Authorization", "").removeprefix("Basic ")
+            if base64.b64decode(told).decode() != served.user or query != served.query:
+                return 403
+            return 404 if content is None else 200
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    served.port = server.server_address[1]
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
