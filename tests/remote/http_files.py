@@ -20,6 +20,7 @@ class Served:
         files: by path.
         tagged: whether it tells one version of a file from another.
         cut: after how many bytes of a file the connection is lost; None for never.
+        stalled: after half of a file, it waits until this is set; None for no wait.
         status: of every answer, if it is not 200 or 404.
         user: what `Authorization: Basic` must say; empty for no need of it.
         query: what must stand behind `?`.
@@ -31,6 +32,7 @@ class Served:
     files: dict[str, bytes] = field(default_factory=dict)
     tagged: bool = True
     cut: int | None = None
+    stalled: threading.Event | None = None
     status: int = 0
     user: str = ""
     query: str = ""
@@ -42,43 +44,51 @@ class Served:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
+class _Handler(BaseHTTPRequestHandler):
+    served: Served
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, *, with_body: bool) -> None:
+        parts = urlsplit(self.path)
+        self.served.asked.append(f"{self.command} {parts.path}")
+        content = self.served.files.get(parts.path)
+        status = self.served.status or self._status(content, parts.query)
+        body = content if content is not None and status == 200 else b"no"
+        self.send_response(status)
+        self.close_connection = not self.served.length or self.served.cut is not None
+        if self.served.length:
+            self.send_header("Content-Length", str(len(body)))
+        if self.served.tagged:
+            self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()[:16]}"')
+        self.end_headers()
+        if with_body:
+            self.wfile.write(
+                body[: self.served.cut] if self.served.stalled is None else body[: len(body) // 2]
+            )
+            if self.served.stalled is not None:
+                self.served.asked.append("half")
+                self.served.stalled.wait()
+
+    def _status(self, content: bytes | None, query: str) -> int:
+        told = self.headers.get("Authorization", "").removeprefix("Basic ")
+        if base64.b64decode(told).decode() != self.served.user or query != self.served.query:
+            return 403
+        return 404 if content is None else 200
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def serving_files(served: Served) -> Iterator[Served]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def _answer(self, *, with_body: bool) -> None:
-            parts = urlsplit(self.path)
-            served.asked.append(f"{self.command} {parts.path}")
-            content = served.files.get(parts.path)
-            status = served.status or self._status(content, parts.query)
-            body = content if content is not None and status == 200 else b"no"
-            self.send_response(status)
-            self.close_connection = not served.length or served.cut is not None
-            if served.length:
-                self.send_header("Content-Length", str(len(body)))
-            if served.tagged:
-                self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()[:16]}"')
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body[: served.cut])
-
-        def _status(self, content: bytes | None, query: str) -> int:
-            told = self.headers.get("Authorization", "").removeprefix("Basic ")
-            if base64.b64decode(told).decode() != served.user or query != served.query:
-                return 403
-            return 404 if content is None else 200
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("Handler", (_Handler,), {"served": served})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     served.port = server.server_address[1]

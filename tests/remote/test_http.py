@@ -8,9 +8,11 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -323,6 +325,22 @@ def test_the_copy_is_removed_when_a_command_ends(served: Served, tmp_path: Path)
     assert not copies(tmp_path)
 
 
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_half_of_a_copy_is_removed_when_a_command_is_interrupted(
+    served: Served, tmp_path: Path, ended_by: signal.Signals
+) -> None:
+    served.stalled = threading.Event()
+    process = started(served)
+    while "half" not in served.asked:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(ended_by)
+    assert process.wait() == 128 + ended_by
+    served.stalled.set()
+    assert not copies(tmp_path)
+    assert not Path("out.jsonl").exists()
+
+
 def test_the_copy_of_a_killed_process_is_removed_by_the_next(
     served: Served, tmp_path: Path
 ) -> None:
@@ -373,7 +391,8 @@ def test_results_at_a_url_are_refused_by_name(command: list[str]) -> None:
     found = CliRunner().invoke(graders, [command[0], "s3://bucket/out.jsonl", *command[1:]])
     assert found.exit_code == 2
     assert (
-        "s3://bucket/out.jsonl is a URL, and this must be a file of this machine." in found.stderr
+        "s3://bucket/out.jsonl is a URL, and this must be a file of this machine: copy it"
+        in found.stderr
     )
 
 

@@ -44,7 +44,12 @@ class _Local(_Located):
         """The `Path` that the text names."""
         at = super().convert(value, param, ctx)
         if isinstance(at, Url):
-            self.fail(f"{at} is a URL, and this must be a file of this machine.", param, ctx)
+            self.fail(
+                f"{at} is a URL, and this must be a file of this machine: copy it here first, with the "
+                "files beside it.",
+                param,
+                ctx,
+            )
         return at
 
 
