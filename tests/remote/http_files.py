@@ -21,6 +21,8 @@ class Served:
         tagged: whether it tells one version of a file from another.
         cut: after how many bytes of a file the connection is lost; None for never.
         stalled: after half of a file, it waits until this is set; None for no wait.
+        claimed: the length that it says a file has; 0 for the right one.
+        heads: whether it answers HEAD, which a signature for GET does not allow.
         status: of every answer, if it is not 200 or 404.
         user: what `Authorization: Basic` must say; empty for no need of it.
         query: what must stand behind `?`.
@@ -33,6 +35,8 @@ class Served:
     tagged: bool = True
     cut: int | None = None
     stalled: threading.Event | None = None
+    claimed: int = 0
+    heads: bool = True
     status: int = 0
     user: str = ""
     query: str = ""
@@ -58,12 +62,13 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.served.asked.append(f"{self.command} {parts.path}")
         content = self.served.files.get(parts.path)
-        status = self.served.status or self._status(content, parts.query)
+        refused = 0 if with_body or self.served.heads else 403
+        status = self.served.status or refused or self._status(content, parts.query)
         body = content if content is not None and status == 200 else b"no"
         self.send_response(status)
         self.close_connection = not self.served.length or self.served.cut is not None
         if self.served.length:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(self.served.claimed or len(body)))
         if self.served.tagged:
             self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()[:16]}"')
         self.end_headers()

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 
 from graders_engine import DataSetError, Engine
 from graders_engine.cli.main import graders
+from graders_engine.dataset.rows import copies as copies_module
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.dataset.scoring.score import score_file
 from tests.conftest import STRING_CHECK
@@ -83,7 +84,9 @@ FORMS: dict[str, tuple[Callable[[], bytes], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-@pytest.mark.parametrize("server", [{}, {"tagged": False}, {"tagged": False, "length": False}])
+@pytest.mark.parametrize(
+    "server", [{}, {"heads": False}, {"tagged": False}, {"tagged": False, "length": False}]
+)
 def test_the_results_are_those_of_the_same_file_here(
     served: Served, name: str, server: dict[str, bool]
 ) -> None:
@@ -148,6 +151,27 @@ def test_what_a_server_does_not_give_is_one_sentence(
     assert found.stderr.startswith(f"{served.url('/rows.jsonl')} cannot be read: {sentence}")
     assert len(found.stderr.splitlines()) == 1
     assert not Path("out.jsonl").exists()
+
+
+def test_a_file_for_which_there_is_no_room_is_not_begun(served: Served, tmp_path: Path) -> None:
+    served.claimed = 10**18
+    found = score(served.url("/rows.jsonl"))
+    assert found.exit_code == 1
+    assert "has 1,000,000,000,000,000,000 bytes, and " in found.stderr
+    assert (
+        ": set TMPDIR to a folder with more, or pass - and write the data to standard"
+        in found.stderr
+    )
+    assert "GET /rows.jsonl" not in served.asked
+
+
+def test_it_is_said_that_a_large_file_is_copied(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies_module, "LARGE_BYTES", 1000)
+    found = score(served.url("/rows.jsonl"))
+    assert f"{served.url('/rows.jsonl')}: 0 MB are copied to " in found.stderr
+    assert "first, and removed when this ends." in found.stderr
 
 
 def test_a_server_that_is_not_there_is_one_sentence() -> None:
@@ -357,12 +381,22 @@ def test_the_copy_of_a_killed_process_is_removed_by_the_next(
 
 
 def test_the_copy_of_a_living_process_stays(served: Served, tmp_path: Path) -> None:
-    file = open_data(served.url("/rows.jsonl")).records.file
+    code = (
+        "import sys; from graders_engine.dataset.rows.read import open_data; "
+        "print(open_data(sys.argv[1]).records.file, flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, served.url("/rows.jsonl")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert other.stdout
+    file = Path(other.stdout.readline().strip())
     long_ago = time.time() - 3600
     os.utime(file.parent, (long_ago, long_ago))
-    if tmp_path in file.parents:  # else the process has one from a test before
-        assert started(served).wait() == 0
+    assert started(served).wait() == 0
     assert file.exists()
+    other.communicate()
+    assert not copies(tmp_path)
 
 
 def test_without_fsspec_it_is_said_how_to_install_it(

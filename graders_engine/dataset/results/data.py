@@ -21,8 +21,15 @@ _IDENTITY = ("size", "head")
 
 def data_path(meta: Mapping[str, Any]) -> Location | None:
     """Where a run's data set was; None if that is not known, or if it came from standard input."""
-    path = meta.get("data", {}).get("path")
-    return None if path in (None, str(STDIN)) else location(path)
+    return place_recorded(meta.get("data", {}).get("path"))
+
+
+def place_recorded(path: str | None) -> Location | None:
+    """What the recorded name of a file stands for; None for standard input, and for what is no name."""
+    try:
+        return None if path in (None, str(STDIN)) else location(path)
+    except InvalidRequest:  # of a file that no run wrote
+        return None
 
 
 def open_data_of(

@@ -64,7 +64,8 @@ class RemoteCopy:
     def change(self) -> str:
         """What happened to the file since then, as the end of a sentence; empty if nothing is known.
 
-        All of it is here: who may not look again, as with a URL whose signature has expired, is only told.
+        All of it is here: where it may not be looked at again, as with a signature that has expired, that is
+        only logged.
         """
         try:
             return self.change_seen()

@@ -162,7 +162,7 @@ class RemoteFile:
         beside = f"{self._path}{_UPLOADING}"
         with reported(self.url, "written"):
             self._files.pipe_file(beside, b"")
-        # Whoever may write may not always remove: then an empty object stays.
+        # Where one may write, but not remove, an empty object stays.
         with suppress(Exception):  # each package has its own errors, and none matters here
             self._files.rm_file(beside)
 

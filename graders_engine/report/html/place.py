@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from graders_engine.dataset.results.companions import results_files
+from graders_engine.dataset.results.data import place_recorded
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import FilesInUse, require_writable, write_whole
-from graders_engine.urls import Location, location
+from graders_engine.urls import Location
 
 _ENDINGS = (".html", ".htm")
 _FIRST_BYTES = b"<!doctype html>"
@@ -47,8 +48,8 @@ def require_place(
                 f"{option} {page}: these are the results; pass another file for the page."
             )
         recorded = read_meta(results).get("data", {})
-        paths = (data, recorded.get("path"), (recorded.get("outputs") or {}).get("path"))
-        places = [location(path) for path in paths if path]
+        paths = (recorded.get("path"), (recorded.get("outputs") or {}).get("path"))
+        places = [data, *map(place_recorded, paths)]
         inputs |= {path: "the data set itself" for path in places if isinstance(path, Path)}
         inputs |= dict.fromkeys(results_files(results), "a file of the run")
     FilesInUse(inputs).write({page: f"the {what}"})
