@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ OUT = "memory://out/results.jsonl"
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What fsspec keeps in the memory of this process."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # for copies
+    monkeypatch.setattr(tempfile, "tempdir", None)
     write_rows(tmp_path / "rows.jsonl", cats(200))
     files = fsspec.filesystem("memory")
     yield files
