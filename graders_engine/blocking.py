@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graders_engine.compiled import CompiledGrader, ScopeOf
@@ -16,6 +15,7 @@ from graders_engine.outputs.several import SplitRows, held
 from graders_engine.response import RunGraderResponse, ValidateGraderResponse
 from graders_engine.settings import EngineSettings, keywords, takes
 from graders_engine.single import at_once, run_compiled
+from graders_engine.urls import Location
 
 if TYPE_CHECKING:
     import asyncio
@@ -164,9 +164,9 @@ class Engine:
         self,
         grader: Any = None,
         *,
-        train: Path | str | None = None,
-        validation: Path | str | None = None,
-        samples: Path | str | None = None,
+        train: Location | str | None = None,
+        validation: Location | str | None = None,
+        samples: Location | str | None = None,
         job: Mapping[str, Any] | None = None,
         options: Options | None = None,
         **more: Any,

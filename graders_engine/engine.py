@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +25,7 @@ from graders_engine.response import (
 )
 from graders_engine.settings import EngineSettings, keywords, sandbox_of, settings_of, takes
 from graders_engine.single import run_compiled
+from graders_engine.urls import Location
 
 if TYPE_CHECKING:
     import asyncio
@@ -252,9 +252,9 @@ class AsyncEngine:
         self,
         grader: Any = None,
         *,
-        train: Path | str | None = None,
-        validation: Path | str | None = None,
-        samples: Path | str | None = None,
+        train: Location | str | None = None,
+        validation: Location | str | None = None,
+        samples: Location | str | None = None,
         job: Mapping[str, Any] | None = None,
         options: Options | None = None,
         **more: Any,

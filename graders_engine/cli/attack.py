@@ -15,6 +15,7 @@ from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options, flags_given
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
+from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
 from graders_engine.cli.preflight import show_plan
 from graders_engine.cli.printing import format_value
@@ -27,9 +28,9 @@ from graders_engine.preflight.attacks.run import checks_asked, hostile_rows, req
 from graders_engine.preflight.options import USUAL_ROWS, Options
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report.terminal.screen import screen_of
+from graders_engine.urls import Location, files_among
 
 _UNWRITTEN = "The hostile samples cannot be written"
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -38,11 +39,11 @@ _FILE = click.Path(path_type=Path)
     example="graders attack --grader @grader.json --data train.jsonl --out attacks.jsonl",
 )
 @takes_grader(required=True)
-@click.option("--data", metavar="FILE", type=_FILE, required=True, help="The training rows.")
+@click.option("--data", metavar="FILE", type=DATA, required=True, help="The training rows.")
 @click.option(
     "--out",
     metavar="FILE",
-    type=_FILE,
+    type=FILE,
     help="Write the hostile samples as rows for `graders score`.",
 )
 @reference_options
@@ -62,7 +63,7 @@ def command(
     engine: Engine,
     grader: str,
     *,
-    data: Path,
+    data: Location,
     out: Path | None,
     only: tuple[str, ...],
     attacked: int,
@@ -89,7 +90,8 @@ def command(
     keep_inputs(engine.settings, data)
     if out is not None:
         require_writable(out, _UNWRITTEN)
-        FilesInUse({data: "the training rows"}).write({out: "the hostile samples"})
+        rows = dict.fromkeys(files_among([data]), "the training rows")
+        FilesInUse(rows).write({out: "the hostile samples"})
     options = Options(
         **{name: part for name, part in given.items() if part is not None},
         rows=max(round(attacked * USUAL_ROWS / ROWS), 2),

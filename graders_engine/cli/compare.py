@@ -12,8 +12,10 @@ import click
 
 from graders_engine.cli.failing import complain
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.numbers import Finite
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
+from graders_engine.urls import Location
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
     from graders_engine.dataset.results.compare import Comparison
@@ -24,7 +26,6 @@ WORSE = 3
 NOTHING_COMPARED = 1
 """Exit code without that flag if no row counts in both means."""
 FAIL_IF_WORSE = "--fail-if-worse"
-FILE = click.Path(path_type=Path)
 PAGE_ROWS = 100
 """Changed rows of each kind on the HTML page."""
 
@@ -138,8 +139,8 @@ def show_comparison(
 
 def require_page(
     page: Path | None,
-    runs: Sequence[tuple[Path, Path | None]],
-    inputs: Collection[Path] = (),
+    runs: Sequence[tuple[Path, Location | None]],
+    inputs: Collection[Location] = (),
 ) -> None:
     """Check, before anything is computed, that a page can be written.
 
@@ -205,8 +206,8 @@ def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
     metavar="PATH",
     help="Pair rows by a value: item.id, a column, or `item` for equal items (default: detected).",
 )
-@click.option("--data-a", metavar="FILE", type=FILE, help="The data set of A, if it was moved.")
-@click.option("--data-b", metavar="FILE", type=FILE, help="The data set of B, if it was moved.")
+@click.option("--data-a", metavar="FILE", type=DATA, help="The data set of A, if it was moved.")
+@click.option("--data-b", metavar="FILE", type=DATA, help="The data set of B, if it was moved.")
 @click.option(
     "--force",
     is_flag=True,
@@ -218,8 +219,8 @@ def command(
     b: Path,
     *,
     by: str | None,
-    data_a: Path | None,
-    data_b: Path | None,
+    data_a: Location | None,
+    data_b: Location | None,
     force: bool,
     **printing: Any,
 ) -> None:

@@ -11,7 +11,6 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.compare import (
-    FILE,
     WithMargin,
     comparison_options,
     require_page,
@@ -22,6 +21,7 @@ from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.parsing.input_files import files_read
+from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.scoring.score import require_apart, score_file
@@ -36,10 +36,10 @@ from graders_engine.errors import DataSetError, InvalidRequest
 @click.argument("old")
 @click.argument("new")
 @click.option(
-    "--data", metavar="FILE", required=True, type=FILE, help="The rows, with stored model outputs."
+    "--data", metavar="FILE", required=True, type=DATA, help="The rows, with stored model outputs."
 )
 @click.option("--sample-field", metavar="NAME", help="As for `graders score`.")
-@click.option("--outputs", metavar="FILE", type=FILE, help="As for `graders score`.")
+@click.option("--outputs", metavar="FILE", type=DATA, help="As for `graders score`.")
 @click.option("--join-on", metavar="KEY", help="As for `graders score`.")
 @click.option("--group-by", metavar="PATH", help="As for `graders score`.")
 @click.option(

@@ -13,6 +13,7 @@ import click
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.cli.parsing.input_files import keep_inputs
+from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.results.companions import results_files
@@ -25,8 +26,7 @@ from graders_engine.report.row_texts import RowKey, find_counted, keys_of, with_
 from graders_engine.report.terminal.explain import explanation_text
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.settings import EngineSettings
-
-_PATH = click.Path(path_type=Path)
+from graders_engine.urls import Location
 
 
 @click.command(
@@ -34,11 +34,11 @@ _PATH = click.Path(path_type=Path)
     cls=Command,
     example="graders explain results.jsonl 19\ngraders explain results.jsonl 19#5",
 )
-@click.argument("results", type=_PATH, required=False)
+@click.argument("results", type=FILE, required=False)
 @click.argument("line", callback=named_row, required=False)
 @click.option("--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or -.")
 @click.option(
-    "--data", metavar="FILE", type=_PATH, help="The data set; with RESULTS only if it was moved."
+    "--data", metavar="FILE", type=DATA, help="The data set; with RESULTS only if it was moved."
 )
 @click.option(
     "--row",
@@ -62,7 +62,7 @@ def command(
     results: Path | None,
     line: Named | None,
     grader: str | None,
-    data: Path | None,
+    data: Location | None,
     row: Named | None,
     sample: int | None,
     sample_field: str | None,
@@ -132,7 +132,7 @@ def _numbers(named: Named, sample: int | None) -> tuple[int, int]:
 
 
 def _find_row(
-    path: Path, meta: Mapping[str, Any], keys: list[RowKey], results: Path | None
+    path: Location, meta: Mapping[str, Any], keys: list[RowKey], results: Path | None
 ) -> tuple[RowKey, Any, int]:
     for found in find_counted(path, meta, keys, results):
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,12 +11,12 @@ from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
+from graders_engine.cli.parsing.locations import DATA
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
-
-_FILE = click.Path(path_type=Path)
+from graders_engine.urls import Location
 
 
 @click.command(
@@ -26,7 +25,7 @@ _FILE = click.Path(path_type=Path)
     example="graders judge-check grader.yaml --data rows.jsonl --human label",
 )
 @takes_grader(required=True)
-@click.option("--data", metavar="FILE", required=True, type=_FILE, help="Rows with human labels.")
+@click.option("--data", metavar="FILE", required=True, type=DATA, help="Rows with human labels.")
 @click.option(
     "--human",
     metavar="FIELD",
@@ -50,7 +49,7 @@ _FILE = click.Path(path_type=Path)
 def command(
     engine: Engine,
     grader: str,
-    data: Path,
+    data: Location,
     human: str,
     *,
     passing: float | None,

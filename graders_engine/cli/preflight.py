@@ -19,6 +19,7 @@ from graders_engine.cli.parsing.engine_options import engine_options, flags_give
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read, read_file
+from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
 from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_flag
@@ -28,12 +29,12 @@ from graders_engine.models.config import PreflightConfig, read_config
 from graders_engine.preflight.findings import SEVERITIES, Severity
 from graders_engine.preflight.options import SERVICES, Options
 from graders_engine.report.terminal.screen import screen_of
+from graders_engine.urls import Location
 
 if TYPE_CHECKING:
     from graders_engine.preflight.inputs import Inputs
     from graders_engine.preflight.trials import Plan
 
-_FILE = click.Path(path_type=Path)
 _SHOW_AFTER_S = 2.0
 """A shorter run shows no progress."""
 
@@ -53,18 +54,18 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     example="graders preflight --grader @grader.json --train train.jsonl --reference-field answer",
 )
 @takes_grader(required=False)
-@click.option("--train", metavar="FILE", type=_FILE, help="The training rows.")
-@click.option("--validation", metavar="FILE", type=_FILE, help="The validation rows.")
+@click.option("--train", metavar="FILE", type=DATA, help="The training rows.")
+@click.option("--validation", metavar="FILE", type=DATA, help="The validation rows.")
 @click.option(
     "--samples",
     metavar="FILE",
-    type=_FILE,
+    type=DATA,
     help="Answers of the base model to these rows, in any shape that `score` reads.",
 )
 @click.option(
     "--job",
     metavar="FILE",
-    type=_FILE,
+    type=FILE,
     help="The request of the job, as JSON; it may hold the grader.",
 )
 @reference_options
@@ -105,7 +106,7 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     "--report",
     "page",
     metavar="FILE",
-    type=_FILE,
+    type=FILE,
     callback=named_path,
     help="Write the report as one HTML file, too.",
 )
@@ -124,9 +125,9 @@ def command(
     engine: Engine,
     grader: str | None,
     *,
-    train: Path | None,
-    validation: Path | None,
-    samples: Path | None,
+    train: Location | None,
+    validation: Location | None,
+    samples: Location | None,
     job: Path | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -200,7 +201,7 @@ def command(
     sys.exit(report.exit_code(fail_on or config.fail_on))
 
 
-def _require_page(page: Path | None, inputs: Sequence[Path]) -> None:
+def _require_page(page: Path | None, inputs: Sequence[Location]) -> None:
     """Check that the page can be written, before anything is read or graded."""
     if page is None:
         return

@@ -1,4 +1,4 @@
-"""The output formats of JSON values, and results on standard output."""
+"""The output formats of JSON values, and lines of text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -67,34 +65,3 @@ class PrintedWarnings(logging.Handler):
 
 STDOUT = STDIN
 """`-` as the name of an output."""
-_CHUNK_BYTES = 1 << 20
-
-
-@contextmanager
-def results_place(out: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """The file for results, and a function that prints those which were added to it since its last call.
-
-    For `-` it is a temporary file, and the function prints on standard output; else it does nothing.
-    """
-    if out != STDOUT:
-        yield out, lambda: None
-        return
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="graders-") as folder:
-        lines = Path(folder) / "results.jsonl"
-        printed = 0
-
-        def print_new() -> None:
-            nonlocal printed
-            if not lines.exists():
-                return
-            with lines.open("rb") as file:
-                file.seek(printed)
-                for some in iter(lambda: file.readlines(_CHUNK_BYTES), []):
-                    whole = b"".join(line for line in some if line.endswith(b"\n"))
-                    sys.stdout.write(visible_json(whole.decode()))
-                    printed += len(whole)
-            sys.stdout.flush()
-
-        yield lines, print_new

@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.parsing.command import Command
+from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING, size_of
 from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
 from graders_engine.report.terminal.screen import screen_of
+from graders_engine.urls import Location
 
-_PATH = click.Path(path_type=Path)
 ROW_BYTES = 500
 """About as long as a short row is in the page."""
 
@@ -34,14 +35,14 @@ def _no_collections() -> Iterator[None]:
 
 
 @click.command("report", cls=Command, example="graders report results.jsonl")
-@click.argument("results", type=_PATH)
+@click.argument("results", type=FILE)
 @click.option(
     "--out",
     metavar="FILE",
-    type=_PATH,
+    type=FILE,
     help="The page, .html (default: RESULTS.html), or -.",
 )
-@click.option("--data", metavar="FILE", type=_PATH, help="The data set, if it was moved.")
+@click.option("--data", metavar="FILE", type=DATA, help="The data set, if it was moved.")
 @PASSING
 @GROUP_SIZE
 @GROUP_BY
@@ -58,7 +59,7 @@ def _no_collections() -> Iterator[None]:
 def command(
     results: Path,
     out: Path | None,
-    data: Path | None,
+    data: Location | None,
     passing: float | None,
     group_size: int | None,
     group_by: str | None,

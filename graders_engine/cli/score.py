@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read
+from graders_engine.cli.parsing.locations import DATA
 from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
+from graders_engine.cli.parsing.results_place import results_place
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.parsing.store import judges_of_store
-from graders_engine.cli.printing import STDOUT, format_value, print_lines, results_place
+from graders_engine.cli.printing import STDOUT, format_value, print_lines
 from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
 from graders_engine.dataset.results.meta import (
-    COMPLETE,
-    METRICS_CORE,
     read_meta,
     record,
     with_sandbox_used,
@@ -43,11 +43,9 @@ from graders_engine.dataset.scoring.ending import (
 )
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import BudgetSpent, InvalidRequest, RunStopped
-from graders_engine.report.provenance import Provenance, passing_of
-from graders_engine.report.run_json import numbers_json, tally_json
-from graders_engine.report.terminal.report import numbers_text, tally_text
+from graders_engine.report.ended_run import EndedRun
 from graders_engine.report.terminal.screen import Screen, screen_of
-from graders_engine.version import __version__
+from graders_engine.urls import Location
 
 _NOT_RESUMED = (
     "With --out - it begins with the first row again: only results in a file are resumed."
@@ -56,7 +54,6 @@ _PRINTED = (
     "Stopped early; what was graded before is printed. Mend what is wrong and run the command again, or pass "
     f"--keep-going to grade all rows nevertheless. {_NOT_RESUMED}"
 )
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -64,14 +61,18 @@ _FILE = click.Path(path_type=Path)
 )
 @takes_grader(required=True)
 @click.option(
-    "--data", metavar="FILE", required=True, type=_FILE, help="The rows; - for standard input."
+    "--data",
+    metavar="FILE",
+    required=True,
+    type=DATA,
+    help="The rows; - for standard input.",
 )
 @click.option(
     "--out",
     metavar="FILE",
     required=True,
-    type=_FILE,
-    help="The results: .jsonl, .csv or .parquet; or - for standard output.",
+    type=DATA,
+    help="The results: .jsonl, .csv or .parquet; a URL, such as s3://…; or - for standard output.",
 )
 @click.option(
     "--format",
@@ -90,7 +91,7 @@ _FILE = click.Path(path_type=Path)
     help="Field with the model's output, in flat rows or in --outputs.",
 )
 @click.option(
-    "--outputs", metavar="FILE", type=_FILE, help="File with the model outputs for the rows."
+    "--outputs", metavar="FILE", type=DATA, help="File with the model outputs for the rows."
 )
 @click.option(
     "--join-on",
@@ -153,7 +154,7 @@ _FILE = click.Path(path_type=Path)
 def command(
     engine: Engine,
     grader: str,
-    out: Path,
+    out: Location,
     *,
     passing: float | None,
     group_size: int | None,
@@ -177,6 +178,10 @@ def command(
     To resume an interrupted run, run the same command again. Two files are kept next to OUT: OUT.meta.json
     records the grader, data and settings, and OUT.index.sqlite the lines that have results. An OUT that ends
     in .csv or .parquet is made at the end from the results in OUT.jsonl.
+
+    Both may be URLs that fsspec reads, such as s3://BUCKET/ROWS.jsonl. Data is copied to a temporary file as
+    a whole before the first row is graded, in $TMPDIR, and the copy is removed. Results are in a file of the
+    current folder until the run is whole, where it is resumed, and are copied to the URL then.
 
     A run is stopped early if each row of the first 20 prompts fails in the same way, or if a judge refuses
     the key or the model, or is not there: see --keep-going. The same command grades what is left.
@@ -205,7 +210,12 @@ def command(
     no_progress = quiet or (printed and sys.stdout.isatty())
     with (
         engine,
-        results_place(out) as (place, print_new),
+        results_place(
+            out,
+            quiet=quiet,
+            overwrite=options["overwrite"],
+            inputs=(options["data"], options["outputs"]),
+        ) as (place, print_new, send),
         progress(quiet=no_progress) as on_progress,
     ):
         given = read_flag("grader", grader)
@@ -233,12 +243,13 @@ def command(
             else ""
         )
         _remember(place, passing=passing, group_size=group_size)
-        report = _Report(tally, place, settings) if as_json or not quiet else None
+        send()
+        report = EndedRun(tally, place, settings) if as_json or not quiet else None
     if report:
         text = format_value(report.json(out), "json") if as_json else report.text(screen)
         click.echo(text, err=printed)
         if not as_json and not printed:
-            print_lines([f"results in {out}"])
+            print_lines([f"results in {out}{'' if out == place else f'; kept here in {place}'}"])
     if explanation:
         click.echo(f"\n{explanation}" if not quiet else explanation, err=printed)
     sentences = [sentence for sentence in (what_was_there(tally), how_to_retry(tally)) if sentence]
@@ -279,47 +290,13 @@ def _remember(place: Path, **asked: float | None) -> None:
         record(lines_of(place), report=given)
 
 
-class _Report:
-    """The numbers of a run that has just ended.
-
-    Those of groups, and of very many different rewards, are read again from the results.
-    """
-
-    def __init__(self, tally: Tally, place: Path, settings: Mapping[str, Any]) -> None:
-        self._tally, self._settings = tally, settings
-        self._numbers = self._pass_rate = None
-        meta = read_meta(place)
-        self._core = meta.get(METRICS_CORE)
-        passing = passing_of(meta)
-        if tally.grouped or tally.reward_counts is None:
-            from graders_engine.dataset.results.digest import digest
-            from graders_engine.report.numbers import numbers_of  # imports numpy
-
-            self._numbers = numbers_of(digest(place), meta)
-        elif passing is not None:
-            from graders_engine.report.numbers import pass_rate_of
-
-            self._pass_rate = pass_rate_of(tally, passing)
-
-    def text(self, screen: Screen) -> str:
-        if self._numbers:
-            return numbers_text(self._numbers, self._settings, screen=screen)
-        return tally_text(self._tally, self._settings, self._pass_rate, screen)
-
-    def json(self, out: Path) -> dict[str, Any]:
-        if self._numbers:
-            meta = {
-                "settings": self._settings,
-                "engine": __version__,
-                METRICS_CORE: self._core,
-                COMPLETE: True,
-            }
-            return numbers_json(self._numbers, Provenance(out, meta))
-        return tally_json(self._tally, out, self._settings, self._pass_rate, self._core)
-
-
 def _explain_row(
-    engine: Engine, compiled: CompiledGrader, data: Path, out: Path, named: Named, screen: Screen
+    engine: Engine,
+    compiled: CompiledGrader,
+    data: Location,
+    out: Path,
+    named: Named,
+    screen: Screen,
 ) -> str:
     """How a row was graded."""
     from graders_engine.report.explain import explain

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,16 +13,17 @@ from graders_engine.cli.failing import FAILED, WRONG_REQUEST, warn
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
+from graders_engine.cli.parsing.locations import DATA
 from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_request
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.errors import InvalidGrader, InvalidRequest, Mistake
+from graders_engine.urls import Location
 
 if TYPE_CHECKING:
     from graders_engine.dataset.rows.paths import CheckedPaths
 
-_FILE = click.Path(path_type=Path)
 
 _USEFUL = (
     "metric_variants",
@@ -51,10 +51,10 @@ _USEFUL = (
 @click.option(
     "--data",
     metavar="FILE",
-    type=_FILE,
+    type=DATA,
     help="Rows in which every path of the templates is looked up; model outputs may be missing.",
 )
-@click.option("--outputs", metavar="FILE", type=_FILE, help="Model outputs for --data.")
+@click.option("--outputs", metavar="FILE", type=DATA, help="Model outputs for --data.")
 @click.option("--join-on", metavar="KEY", help="Key that joins --data and --outputs (KEY=OTHER).")
 @click.option("--sample-field", metavar="NAME", help="Field with the model's output.")
 @click.option("--shape", type=click.Choice(SHAPES), help="Shape of the rows.")
@@ -62,7 +62,7 @@ _USEFUL = (
 @click.option("--api-key", hidden=True, expose_value=False, help="Accepted and ignored.")
 @engine_options(useful=_USEFUL)
 def command(
-    engine: Engine, grader: str | None, *, data: Path | None, as_json: bool, **reading: Any
+    engine: Engine, grader: str | None, *, data: Location | None, as_json: bool, **reading: Any
 ) -> None:
     """Check a grader without running it.
 

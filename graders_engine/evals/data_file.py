@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from graders_engine.compiled import Unreadable
@@ -14,6 +13,7 @@ from graders_engine.outputs.rows import item_beside
 from graders_engine.storage.files import StoredFile
 from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
+from graders_engine.urls import Location
 
 PURPOSE = "evals"
 _SAMPLES = ("sample", "model_sample")
@@ -34,14 +34,14 @@ class KeptData(NamedTuple):
     is_new: bool
 
 
-def keep_data(store: Store, project: str, path: Path) -> KeptData:
+def keep_data(store: Store, project: str, path: Location) -> KeptData:
     """Make a file of the rows of a data set. Equal rows are kept once.
 
     Args:
         store: where to.
         project: whose the file is.
-        path: JSONL, a JSON array, CSV or Parquet. A row has `item` and, unless a model is to be asked,
-            `sample` or `model_sample`; without `item`, what stands beside is the item.
+        path: JSONL, a JSON array, CSV or Parquet, a file or a URL. A row has `item` and, unless a model is to
+            be asked, `sample` or `model_sample`; without `item`, what stands beside is the item.
 
     Raises:
         DataSetError: it cannot be read, has no rows, or has one that cannot be used.
@@ -66,7 +66,7 @@ def keep_data(store: Store, project: str, path: Path) -> KeptData:
     return KeptData(file, count, is_new=True)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Location) -> Iterator[bytes]:
     """The rows, a line each.
 
     Raises:

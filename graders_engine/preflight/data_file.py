@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from graders_engine.compiled import Unreadable
+from graders_engine.dataset.rows.copies import copy_of
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 from graders_engine.language import strict_json
 from graders_engine.language.content import text_of
 from graders_engine.language.spelling import nearest
+from graders_engine.urls import Location
 
 
 class TrainingRow:
@@ -78,12 +80,13 @@ class TrainingRow:
             return 1
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Location) -> str:
     """The hash of a file's bytes, in hexadecimal; empty if it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        file = path if isinstance(path, Path) else copy_of(path).file
+        with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
+    except (OSError, DataSetError):
         return ""
 
 
@@ -160,6 +163,7 @@ class DataFile:
     Attributes:
         name: as it was given.
         path: where it is.
+        file: where its bytes are on this machine; known when it was read.
         role: "train" or "validation".
         form: its format, as in `formats.FORMS`.
         rows: how many rows it has, unreadable ones too.
@@ -169,8 +173,9 @@ class DataFile:
         fault: why it cannot be read at all; empty if it can.
     """
 
-    def __init__(self, path: Path, role: str) -> None:
+    def __init__(self, path: Location, role: str) -> None:
         self.name, self.path, self.role = str(path), path, role
+        self.file = Path()
         self.form = ""
         self.rows = self.unreadable = 0
         self.drawn: list[TrainingRow] = []
@@ -193,7 +198,7 @@ class DataFile:
 
     def _read(self, draw: int, seed: int) -> None:
         records = open_records(self.path)
-        self.form = records.form
+        self.form, self.file = records.form, records.file
         seeing = tuple(self._collected.values())
         drawing = random.Random(seed)  # noqa: S311 - which rows are graded is no secret
         kept: list[TrainingRow] = []
@@ -212,7 +217,7 @@ class DataFile:
             elif (place := drawing.randrange(readable)) < draw:
                 kept[place] = row
         self.drawn = sorted(kept, key=lambda row: row.line)
-        self.sha256 = sha256_of(self.path)
+        self.sha256 = sha256_of(self.file)
 
     @property
     def readable(self) -> int:

@@ -31,6 +31,7 @@ from graders_engine.preflight.samples import grade
 from graders_engine.preflight.samples.read_samples import read_samples
 from graders_engine.preflight.table import CHECKS, MEASURES, STAGES
 from graders_engine.preflight.trials import Plan, graded, plan_of
+from graders_engine.urls import Location, Url, location
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ class Subject:
     """
 
     grader: Any = None
-    train: Path | str | None = None
-    validation: Path | str | None = None
-    samples: Path | str | None = None
+    train: Location | str | None = None
+    validation: Location | str | None = None
+    samples: Location | str | None = None
     job: Mapping[str, Any] | None = None
     grader_file: str = ""
     job_file: str = ""
@@ -64,9 +65,9 @@ async def preflight(
     engine: AsyncEngine,
     grader: Any = None,
     *,
-    train: Path | str | None = None,
-    validation: Path | str | None = None,
-    samples: Path | str | None = None,
+    train: Location | str | None = None,
+    validation: Location | str | None = None,
+    samples: Location | str | None = None,
     job: Mapping[str, Any] | None = None,
     options: Options | None = None,
     grader_file: str = "",
@@ -101,7 +102,7 @@ async def preflight(
         instead = f": pass options=Options({name}=…)" if name in fields else ""
         raise TypeError(f"preflight() has no keyword `{name}`{instead}.")
     for name, path in (("train", train), ("validation", validation), ("samples", samples)):
-        if path is not None and not isinstance(path, (str, os.PathLike)):
+        if path is not None and not isinstance(path, (str, os.PathLike, Url)):
             raise TypeError(
                 f"`{name}` is the path of a file, and not a {type(path).__name__}: write the rows to a "
                 "file, one json.dumps(row) a line."
@@ -161,7 +162,7 @@ async def examine(
 def _inputs(engine: AsyncEngine, subject: Subject, options: Options) -> Inputs:
     inputs = Inputs(
         options, job=subject.job, job_file=subject.job_file, grader_file=subject.grader_file,
-        samples_file=str(subject.samples or ""),
+        samples_file="" if subject.samples is None else str(location(subject.samples)),
     )  # fmt: skip
     grader = subject.grader
     if grader is None and subject.job is not None:
@@ -181,12 +182,12 @@ def _read_files(inputs: Inputs, subject: Subject, checks: Sequence[Check]) -> No
     for role, path in (("train", subject.train), ("validation", subject.validation)):
         if path is None:
             continue
-        file = DataFile(Path(path), role)
+        file = DataFile(location(path), role)
         collectors = [check.collects(inputs) for check in checks if check.collects]
         file.read(collectors, max(inputs.options.rows, 2), inputs.options.seed)
         setattr(inputs, role, file)
     if subject.samples is not None:
-        inputs.samples_sha256 = sha256_of(Path(subject.samples))
+        inputs.samples_sha256 = sha256_of(location(subject.samples))
 
 
 async def _grade(
@@ -204,7 +205,7 @@ async def _grade(
     ids = {check.id for check in checks}
     stages = [stage for stage in STAGES if ids.intersection(stage.checks)]
     if subject.samples is not None and any(stage.name == grade.NAME for stage in stages):
-        await asyncio.to_thread(read_samples, inputs, Path(subject.samples))
+        await asyncio.to_thread(read_samples, inputs, location(subject.samples))
     repeats = engine.settings.judge_settings().repeats
     inputs.plan = plan_of(inputs, stages, repeats)
     inputs.prices = engine.prices()

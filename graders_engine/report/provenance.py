@@ -19,6 +19,7 @@ from graders_engine.dataset.results.meta import (
     shares_rows,
 )
 from graders_engine.report.visible import one_line
+from graders_engine.urls import Location, Url
 
 GROUP_SIZE = 8
 """Samples of a group in training, by default: the usual number in group-relative training."""
@@ -38,7 +39,7 @@ class Provenance:
 
     results: Path
     meta: Mapping[str, Any]
-    moved: Path | None = None
+    moved: Location | None = None
 
     @property
     def grader(self) -> dict[str, Any]:
@@ -104,7 +105,8 @@ class Provenance:
         """A sentence with only the names of the run's files: where they are is nobody else's business."""
         recorded = self.meta.get("data", {})
         outputs = (recorded.get("outputs") or {}).get("path")
-        paths = filter(None, (recorded.get("path"), outputs, self.results, self.moved))
+        moved = str(self.moved) if isinstance(self.moved, Url) else self.moved
+        paths = filter(None, (recorded.get("path"), outputs, self.results, moved))
         spellings = {
             str(spelling): _name(path)
             for path in paths

@@ -16,6 +16,7 @@ from graders_engine.dataset.rows.identity import item_of
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
 from graders_engine.outputs.row_scope import scope_reader
 from graders_engine.outputs.unreadable import Unreadable
+from graders_engine.urls import Location
 
 MAX_CHARS, MIN_CHARS = 64_000, 2_000
 """Characters kept of an item or a sample: up to the first, and less if there are many, down to the second."""
@@ -118,7 +119,7 @@ class RowTexts:
 def texts_of(
     results: Collection[ResultLine],
     meta: Mapping[str, Any],
-    data: Path | None = None,
+    data: Location | None = None,
     budget_bytes: int = BUDGET_BYTES,
     *,
     file: Path | None = None,
@@ -231,7 +232,7 @@ def _bytes(text: str) -> int:
 
 
 def find_rows(
-    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey], file: Path | None = None
+    data: Location, meta: Mapping[str, Any], keys: Collection[RowKey], file: Path | None = None
 ) -> Iterator[tuple[RowKey, Any]]:
     """The rows with these keys, as `compiled.scope_reader(None)` takes them.
 
@@ -249,7 +250,7 @@ def find_rows(
 
 
 def find_counted(
-    data: Path, meta: Mapping[str, Any], keys: Collection[RowKey], file: Path | None = None
+    data: Location, meta: Mapping[str, Any], keys: Collection[RowKey], file: Path | None = None
 ) -> Iterator[tuple[RowKey, Any, int]]:
     """As `find_rows`, each with how many samples its line has; 0 for a line without a list of them."""
     data_set = open_data_of(meta, data, results=file)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graders_engine.dataset.results.data import open_data_of
-from graders_engine.dataset.rows.file_state import FileState
+from graders_engine.dataset.rows.file_state import FileState, State
 from graders_engine.dataset.rows.lines import rows_of
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
@@ -57,7 +57,7 @@ class DataRows:
     starts_path: Path
     shape: Shape
     sample_field: str | None
-    states: tuple[FileState, ...]
+    states: tuple[State, ...]
     folder: cache.CacheFolder
 
     def rows(self, line: int) -> Sequence[RowRef]:
@@ -181,12 +181,17 @@ class RunTexts:
         return self._ready.wait(wait_s)
 
     def _check(self) -> bool:
-        """Open the data set again if it has changed, or may have come back; whether that has ended."""
+        """Open the data set again if it has changed, or may have come back; whether that has ended.
+
+        What was copied from a URL is kept: to ask there each time would take too long.
+        """
         found, now = self._rows, time.monotonic()
         if found is None and now - self._checked < _CHECK_S:
             return True
         self._checked = now
-        if found is None or any(state.change() for state in found.states):
+        if found is None or any(
+            state.change() for state in found.states if isinstance(state, FileState)
+        ):
             with self._lock:
                 self._thread = None
             self.prepare()
@@ -236,7 +241,7 @@ def rows_by_line(data_set: DataSet, report: Callable[[str], None] = lambda _: No
         DataSetError: it cannot be read.
     """
     records = data_set.records
-    stamps = [(str(state.path.absolute()), state.stamp) for state in records.states]
+    stamps = [(str(Path(records.file).absolute()), state.stamp) for state in records.states]
     known_as = [data_set.shape.name, data_set.sample_field, data_set.identity]
     folder = cache.CacheFolder(cache.digest_of("data", cache.LAYOUT, stamps, known_as))
     known = folder.known()
@@ -244,7 +249,7 @@ def rows_by_line(data_set: DataSet, report: Callable[[str], None] = lambda _: No
         if made is None:
             made = _make(data_set, folder, report)
         kept = folder.path / made["folder"]
-        path = kept / "rows" if made["marked"] else records.path
+        path = kept / "rows" if made["marked"] else records.file
         with suppress(OSError, ValueError):
             starts = cache.mapped(kept / "starts", np.int64, made["lines"] + 1)
             if made["marked"] and path.stat().st_size != starts[-1]:
@@ -268,7 +273,7 @@ def _make(
 ) -> dict[str, Any]:
     records, made = data_set.records, folder.begin()
     try:
-        path, marked = records.path, not records.splittable
+        path, marked = records.file, not records.splittable
         if marked:
             path = made / "rows"
             _copy(data_set, path, report)

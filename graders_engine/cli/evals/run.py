@@ -24,6 +24,7 @@ from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.cli.parsing.flags import percent
 from graders_engine.cli.parsing.input_files import read_file
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
+from graders_engine.cli.parsing.locations import DATA
 from graders_engine.cli.parsing.store import EVALS, PROJECT
 from graders_engine.cli.printing import print_lines
 from graders_engine.errors import InvalidRequest
@@ -42,6 +43,7 @@ from graders_engine.storage.evals import StoredEval
 from graders_engine.storage.pages import Page
 from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
+from graders_engine.urls import Location
 
 _USEFUL = (
     *JUDGE_FLAGS, "metric_variants", "embeddings", "max_text_chars", "sandbox", "limits",
@@ -61,7 +63,7 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
     "--data",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=DATA,
     help="The rows: JSONL, a JSON array, CSV or Parquet.",
 )
 @EVALS
@@ -98,7 +100,7 @@ graders evals run eval.json --data items.jsonl --model NAME --messages @messages
 def run(
     settings: EngineSettings,
     eval_name: str,
-    data: Path,
+    data: Location,
     jobs: Path,
     project: str,
     fail_under: float | None,
@@ -178,7 +180,7 @@ def _eval_of(store: Store, project: str, name: str) -> StoredEval:
 
 
 def _create(
-    store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptData, data: Path
+    store: Store, owner: StoredEval, body: dict[str, Any], kept: KeptData, data: Location
 ) -> StoredRun:
     """Make the run; where that is refused, its rows are not kept.
 

@@ -9,6 +9,7 @@ import click
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import FilesInUse, read_text
+from graders_engine.urls import Location, files_among
 
 if TYPE_CHECKING:
     from graders_engine.settings import EngineSettings
@@ -46,7 +47,7 @@ def files_read() -> list[Path]:
     return files
 
 
-def keep_inputs(settings: EngineSettings, *more: Path) -> None:
+def keep_inputs(settings: EngineSettings, *more: Location) -> None:
     """Check that judges write to no file that this command reads.
 
     Args:
@@ -57,5 +58,5 @@ def keep_inputs(settings: EngineSettings, *more: Path) -> None:
         DataSetError: they would.
     """
     judges = settings.judge_settings()
-    inputs = dict.fromkeys((*files_read(), *more), "an input of this command")
+    inputs = dict.fromkeys((*files_read(), *files_among(more)), "an input of this command")
     FilesInUse({**judges.inputs(), **inputs}).write(judges.outputs())

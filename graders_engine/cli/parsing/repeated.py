@@ -54,7 +54,9 @@ def _message(option: click.Option, values: list[Any]) -> str:
     # What may hold a key is not repeated.
     from graders_engine.models.redaction import is_plain
 
-    is_path = isinstance(option.type, click.Path)
+    is_path = isinstance(option.type, click.Path) and not any(
+        "://" in str(value) for value in values
+    )
     repeatable = is_path or all(is_plain(str(value)) for value in values)
     which = f": {' and '.join(map(str, values))}" if repeatable else ""
     more = _JOIN if flag in _FILES_OF_ROWS else ""

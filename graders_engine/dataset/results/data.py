@@ -13,20 +13,28 @@ from graders_engine.dataset.rows.identity import RowPath, names_by_line, require
 from graders_engine.dataset.rows.read import DataSet, open_data
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import STDIN
+from graders_engine.urls import MASK, Location, Url, location
 
 _IDENTITY = ("size", "head")
 """What a data set has in common with any copy of it; whether each row is the same, the index tells."""
 
 
-def data_path(meta: Mapping[str, Any]) -> Path | None:
+def data_path(meta: Mapping[str, Any]) -> Location | None:
     """Where a run's data set was; None if that is not known, or if it came from standard input."""
-    path = meta.get("data", {}).get("path")
-    return None if path in (None, str(STDIN)) else Path(path)
+    return place_recorded(meta.get("data", {}).get("path"))
+
+
+def place_recorded(path: str | None) -> Location | None:
+    """What the recorded name of a file stands for; None for standard input, and for what is no name."""
+    try:
+        return None if path in (None, str(STDIN)) else location(path)
+    except InvalidRequest:  # of a file that no run wrote
+        return None
 
 
 def open_data_of(
     meta: Mapping[str, Any],
-    data: Path | None = None,
+    data: Location | None = None,
     *,
     results: Path | None = None,
     option: str = "--data",
@@ -52,6 +60,11 @@ def open_data_of(
         )
         raise DataSetError(f"{why}; pass the path of the file with {option}.")
     outputs = recorded.get("outputs") or {}
+    for at in (data, location(outputs.get("path") or STDIN)):
+        if isinstance(at, Url) and MASK in at.given:
+            raise DataSetError(
+                f"{at}: its secrets are kept nowhere; pass the whole URL with {option}."
+            )
     if outputs.get("path") == str(STDIN):
         raise DataSetError(
             "The outputs came from standard input, so the rows cannot be read again."
@@ -74,7 +87,7 @@ def open_data_of(
             f"{data} is not the data set of these results: its content is different."
         )
     stamps = [state.stamp for state in data_set.records.states]
-    if stamps and meta.get(FILES) == stamps:  # the very files, not written to since
+    if stamps and all(stamps) and meta.get(FILES) == stamps:  # the very files, not written to since
         return data_set
     indexed = [] if results is None or data_set.records.once else read_index(results)
     if wrong := other_data(data_set.records, indexed):
@@ -104,7 +117,7 @@ class LineGroups:
 def groups_of(
     group_by: str,
     meta: Mapping[str, Any],
-    data: Path | None = None,
+    data: Location | None = None,
     results: Path | None = None,
 ) -> LineGroups:
     """Read the groups of a run's rows in one pass over its data set.

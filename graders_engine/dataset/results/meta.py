@@ -28,6 +28,8 @@ FILES = "files"
 REPORT = "report"
 """Key of what the numbers of a run were asked for with: `passing` and `group_size`; they change no result."""
 OVERWRITE_HINT = "Write to another file, or pass --overwrite to start over."
+UPLOADED = "uploaded"
+"""Key of what the results were copied to, and what was said of it then (`results.upload`)."""
 JUDGED = "judged"
 """Key of how many rows have a number outside a judge's range, or were asked without a part of the request."""
 METRICS_CORE = "metrics_core"
@@ -168,7 +170,7 @@ def record_change(lines: Path, change: str) -> None:
 
 
 def record(lines: Path, **facts: Any) -> None:
-    """Record facts of a run under their keys: `COMPLETE`, `FILES`, `REPORT`, `JUDGED`, `REWARDS_DIFFER`.
+    """Record facts of a run under their keys, such as `COMPLETE`, `FILES`, `REPORT` and `UPLOADED`.
 
     Raises:
         DataSetError: the file cannot be written.
@@ -222,7 +224,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
             "--overwrite."
         )
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE):
+    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE, UPLOADED):
         meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:

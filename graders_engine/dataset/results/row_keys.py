@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from array import array
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from graders_engine.dataset.results.meta import DATA_CHANGED
 from graders_engine.dataset.rows.identity import ITEM, RowPath, first_item, require_path
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.statistics.estimate import Ints
+from graders_engine.urls import Location
 
 IDS = (f"{ITEM}.id", "id")
 """Where rows that are paired by themselves may have an id."""
@@ -48,7 +48,7 @@ class RowKeys:
         return bool(len(keys)) and bool(keys.all()) and len(np.unique(keys)) == len(keys)
 
 
-def read_keys(run: RunColumns, by: str | None, data: Path | None, option: str) -> RowKeys:
+def read_keys(run: RunColumns, by: str | None, data: Location | None, option: str) -> RowKeys:
     """Read a run's data set once.
 
     Raises:

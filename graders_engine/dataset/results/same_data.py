@@ -15,6 +15,7 @@ from graders_engine.dataset.results.meta import DATA_CHANGED
 from graders_engine.dataset.results.shard_index import read_index, same_until
 from graders_engine.dataset.rows.source import HEAD_BYTES
 from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.urls import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class Sources:
         force: pair by line if a data set cannot be read, and compare however few rows have a partner.
     """
 
-    before: Path | None = None
-    after: Path | None = None
+    before: Location | None = None
+    after: Location | None = None
     by: str | None = None
     force: bool = False
 
@@ -67,7 +68,7 @@ def _same_file(first: RunColumns, second: RunColumns, sources: Sources) -> bool:
     """Whether both runs are of one file that can still be read, by the index of each."""
     given = ((first, sources.before), (second, sources.after))
     places = [(run, path or data_path(run.meta)) for run, path in given]
-    if len({path and os.path.realpath(path) for _, path in places}) > 1:
+    if len({os.path.realpath(path) if isinstance(path, Path) else path for _, path in places}) > 1:
         return False
     try:
         for run, path in places:

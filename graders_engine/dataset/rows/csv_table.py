@@ -7,7 +7,6 @@ import functools
 import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import IO, Any
 
 from graders_engine.dataset.rows.lines import SAVE_AS_UTF_8
@@ -15,6 +14,7 @@ from graders_engine.dataset.rows.records import MAX_ROW_BYTES, RowRef, StreamedR
 from graders_engine.dataset.rows.source import DAMAGE, damaged, unreadable_disk
 from graders_engine.errors import DataSetError
 from graders_engine.outputs.unreadable import Unreadable
+from graders_engine.urls import Location
 
 # A process-wide limit, 131,072 by default; model outputs are often longer. It is raised once, here, and stays
 # raised: with several threads that read tables, one that restored it would break the others' rows.
@@ -79,7 +79,7 @@ class Table:
         self._left_out = 0
         self._nan: Counter[str] = Counter()
 
-    def notes(self, path: Path, output_keys: Collection[str]) -> Iterator[str]:
+    def notes(self, path: Location, output_keys: Collection[str]) -> Iterator[str]:
         """What to say of the rows that were read.
 
         Args:

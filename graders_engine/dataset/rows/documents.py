@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
@@ -12,6 +11,7 @@ from graders_engine.dataset.rows.source import DAMAGE, Source
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.language import strict_json
 from graders_engine.outputs.several import SAMPLES_IN
+from graders_engine.urls import Location
 
 _MAX_BYTES = 64 << 20
 """Of a larger file, it is not looked for the key that holds the rows."""
@@ -92,7 +92,7 @@ def rows_within(raw_rows: Sequence[Any]) -> str:
     return ""
 
 
-def wrapped(path: Path, within: str) -> str:
+def wrapped(path: Location, within: str) -> str:
     """What to say of a document that has rows at a path."""
     return (
         f"{path} is one object, with rows under `{within}`: write them one a line, as by "
@@ -100,7 +100,7 @@ def wrapped(path: Path, within: str) -> str:
     )
 
 
-def require_rows(raw_rows: Sequence[Any], path: Path, field: str | None = None) -> None:
+def require_rows(raw_rows: Sequence[Any], path: Location, field: str | None = None) -> None:
     """Check that the data is no table written by columns, no log of an evaluation, no array on one line.
 
     Args:

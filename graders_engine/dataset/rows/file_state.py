@@ -8,10 +8,29 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN
+from graders_engine.urls import Location
+
+
+class State(Protocol):
+    """A file as it was when it was opened, on this machine or at a URL."""
+
+    @property
+    def path(self) -> Location:
+        """The file."""
+        ...
+
+    @property
+    def stamp(self) -> list[Any]:
+        """What no write to the file leaves as it was: JSON values; empty if nothing tells."""
+        ...
+
+    def change(self) -> str:
+        """What happened to the file since then, as the end of a sentence; empty if nothing did."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,7 @@ MAY_DIFFER = "was written to or replaced"
 
 
 def require_unchanged(
-    states: Iterable[FileState], same_content: Callable[[], bool] = lambda: False
+    states: Iterable[State], same_content: Callable[[], bool] = lambda: False
 ) -> None:
     """Check that files are still what they were when they were opened.
 

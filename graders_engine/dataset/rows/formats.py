@@ -14,6 +14,7 @@ from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import STDIN
+from graders_engine.urls import Location, location
 
 FORMS = ("jsonl", "json", "csv", "parquet")
 """One JSON text a line; one JSON array; a table with a header row; Parquet."""
@@ -28,11 +29,11 @@ _EXTENSIONS = {
 _COMPRESSED = (".gz", ".zst")
 
 
-def open_records(path: Path | str, form: str | None = None) -> Records:
+def open_records(path: Location | str, form: str | None = None) -> Records:
     """Open a data set.
 
     Args:
-        path: a file; "-" is standard input.
+        path: a file; "-" is standard input; or a URL, such as `s3://bucket/rows.jsonl`.
         form: one of `FORMS`; if None, it is detected from the file's extension, or else from the first
             bytes. Compression (gzip, zstd) is always detected from the first bytes; every format but
             Parquet may be compressed.
@@ -44,7 +45,7 @@ def open_records(path: Path | str, form: str | None = None) -> Records:
     wanted = None if form is None else _uncompressed(form)
     if wanted is not None and wanted not in FORMS:
         raise InvalidRequest(f"There is no format '{form}'. There are: {', '.join(FORMS)}.")
-    source = Source(Path(path))
+    source = Source(location(path))
     wanted = wanted or _detect_form(source)
     if wanted == "jsonl":
         refuse_document(source, _form_named(source))
@@ -92,7 +93,7 @@ def _detect_form(source: Source) -> str:
     raise DataSetError(_unknown_format(source.path))
 
 
-def _unknown_format(path: Path) -> str:
+def _unknown_format(path: Location) -> str:
     if path.suffix.lower() in (".tsv", ".tab"):
         return f"{path} is named as a table with tabs: save it with commas, as a .csv file."
     name = "Standard input" if path == STDIN else str(path)

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, zip_longest
-from pathlib import Path
 from typing import IO, Any
 
 from graders_engine.dataset.rows.join_key import CUSTOM_ID, JoinKey
@@ -21,6 +20,7 @@ from graders_engine.language import strict_json
 from graders_engine.language.scope import kind_of
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.unreadable import Unreadable
+from graders_engine.urls import Location
 
 _SEVERAL = (
     f"Several different outputs have the `{CUSTOM_ID}` of this row. If they are samples of one prompt, pass "
@@ -79,7 +79,7 @@ class JoinedRecords(Records):
     def __init__(
         self, rows: Records, outputs: Records, on: str | None, field: str | None, found: JoinKey
     ) -> None:
-        self.path, self.form, self.size = rows.path, rows.form, rows.size
+        self.path, self.file, self.form, self.size = rows.path, rows.file, rows.form, rows.size
         self.once = rows.once or outputs.once
         self.states = rows.states + outputs.states
         self._items, self._outputs, self._field = rows, outputs, field
@@ -290,7 +290,7 @@ class _OutputIndex:
         outputs = "1 output" if self._unusable == 1 else f"{self._unusable:,} outputs"
         return f"{outputs} cannot be joined, {self._first_unusable.rstrip('.')}"
 
-    def require_ids(self, path: Path) -> None:
+    def require_ids(self, path: Location) -> None:
         """Check that an output can be joined, if there are any.
 
         Raises:
@@ -307,7 +307,7 @@ def _index_outputs(outputs: Records, key: str) -> Iterator[_OutputIndex]:
     """Index a file of outputs; those that are not plain JSONL are copied to a temporary file."""
     with (
         unreadable_disk(outputs.path),
-        outputs.path.open("rb") if outputs.splittable else tempfile.TemporaryFile() as file,
+        outputs.file.open("rb") if outputs.splittable else tempfile.TemporaryFile() as file,
     ):
         index = _OutputIndex(file)
         if key == CUSTOM_ID:

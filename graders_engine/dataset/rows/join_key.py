@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from graders_engine.dataset.rows.join_order import why_in_another_order
@@ -16,6 +15,7 @@ from graders_engine.dataset.rows.join_shared import (
 )
 from graders_engine.dataset.rows.records import Records
 from graders_engine.errors import InvalidRequest
+from graders_engine.urls import Location
 
 CUSTOM_ID = "custom_id"
 """The key of the Batch API: its output comes in any order, and failed requests are in another file."""
@@ -181,7 +181,7 @@ def _found_later(differing: list[_Values], side: int, records: Records) -> _Valu
 
 
 def _in_another_order(
-    found: _Values, rows: Path, outputs: Path, heads: tuple[Sequence[Any], Sequence[Any]]
+    found: _Values, rows: Location, outputs: Location, heads: tuple[Sequence[Any], Sequence[Any]]
 ) -> str:
     key, place = found.key, found.first_differing
     ours, theirs = quoted(heads[0][place], key), quoted(heads[1][place], key)

@@ -44,7 +44,7 @@ class ParquetTable(Records):
     form = "parquet"
 
     def __init__(self, source: Source) -> None:
-        self.path, self.head_digest = source.path, source.head_digest
+        self.path, self.file, self.head_digest = source.path, source.file, source.head_digest
         self.states = source.states
         if self.path == STDIN:
             raise DataSetError("Parquet cannot be read from standard input: save it to a file.")
@@ -59,7 +59,7 @@ class ParquetTable(Records):
 
     def _open(self) -> Any:
         try:
-            return self._parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=_READ_BYTES)
+            return self._parquet.ParquetFile(self.file, pre_buffer=False, buffer_size=_READ_BYTES)
         except (self._arrow.ArrowException, OSError) as error:
             raise DataSetError(
                 f"{self.path} cannot be read as Parquet: {_sentence(error)} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Unpack
 
 import msgspec
@@ -15,6 +14,7 @@ from graders_engine.dataset.rows.shapes import Shape, without_outputs
 from graders_engine.errors import GradingError, InvalidRow
 from graders_engine.graders.templates import templates_in
 from graders_engine.language.template import Variable
+from graders_engine.urls import Location
 
 MAX_PLACES = 5
 """Rows that are named of those in which a path fails."""
@@ -93,7 +93,7 @@ class CheckedPaths(msgspec.Struct):
 
 
 def check_paths(
-    compiled: CompiledGrader, data: Path | str | Records, **reading: Unpack[ReadOptions]
+    compiled: CompiledGrader, data: Location | str | Records, **reading: Unpack[ReadOptions]
 ) -> CheckedPaths:
     """Follow each path in a grader's templates in every row of a data set; nothing is graded.
 

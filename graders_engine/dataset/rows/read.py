@@ -27,6 +27,7 @@ from graders_engine.files import STDIN
 from graders_engine.outputs.forms import output_of
 from graders_engine.outputs.several import SAMPLES_IN
 from graders_engine.outputs.unreadable import Unreadable
+from graders_engine.urls import Location
 
 
 class DataSet(NamedTuple):
@@ -65,18 +66,18 @@ class ReadOptions(TypedDict, total=False):
     form: str | None
     shape: str | None
     sample_field: str | None
-    outputs: Path | str | None
+    outputs: Location | str | None
     join_on: str | None
     group_by: str | None
     outputs_needed: bool
     items_alone: bool
 
 
-def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> DataSet:
+def open_data(data: Location | str | Records, **reading: Unpack[ReadOptions]) -> DataSet:
     """Open a data set, joined with the model outputs of another file if one is given.
 
     Args:
-        data: a file, "-" for standard input, or records that are already open.
+        data: a file, a URL, "-" for standard input, or records that are already open.
         reading: how to read it.
 
     Raises:
@@ -93,7 +94,7 @@ def open_data(data: Path | str | Records, **reading: Unpack[ReadOptions]) -> Dat
     return data_set._replace(shape=GroupedShape(data_set.shape, path), group_by=path.text)
 
 
-def _open(data: Path | str | Records, reading: ReadOptions) -> DataSet:
+def _open(data: Location | str | Records, reading: ReadOptions) -> DataSet:
     shape, sample_field = reading.get("shape"), reading.get("sample_field")
     outputs, join_on = reading.get("outputs"), reading.get("join_on")
     records = data if isinstance(data, Records) else open_records(data, reading.get("form"))
@@ -177,6 +178,8 @@ def _require_known_outputs(outputs: Records, field: str | None) -> None:
 
 
 def _identify(records: Records) -> dict[str, Any]:
-    path = records.path if records.path == STDIN else records.path.absolute()
+    path = records.path
+    if isinstance(path, Path) and path != STDIN:
+        path = path.absolute()
     identity = {"path": str(path), "form": records.form, "size": records.size}
     return {**identity, "head": records.head_digest} if records.head_digest else identity

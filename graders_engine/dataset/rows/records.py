@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from graders_engine.dataset.rows.file_state import FileState
+from graders_engine.dataset.rows.file_state import State
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN
+from graders_engine.urls import Location
 
 MAX_ROW_BYTES = 64 << 20
 """A longer row is an `Unreadable`; it is skipped without being held in memory."""
@@ -45,6 +46,7 @@ class Records(ABC):
 
     Attributes:
         path: the file; "-" for standard input.
+        file: where its bytes are on this machine: of a URL, the copy.
         form: its format, as in `formats.FORMS`, with ".gz" or ".zst" if it is compressed.
         size: the file's bytes, or the rows of a Parquet file; None if unknown.
         head_digest: SHA-256 of the file's first bytes; empty for standard input.
@@ -55,12 +57,13 @@ class Records(ABC):
         notes: what to say of how they are read; complete when all rows were read.
     """
 
-    path: Path
+    path: Location
+    file: Path
     form: str
     size: int | None
     head_digest: str = ""
     splittable: bool = False
-    states: tuple[FileState, ...] = ()
+    states: tuple[State, ...] = ()
     once: bool = False
     output_keys: Collection[str] = ()
     _unread: Iterator[RowRef] | None = None
@@ -108,7 +111,7 @@ class StreamedRecords(Records):
     uncompressed_form: ClassVar[str]
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self._source, self.file = source, source.file
         self.path, self.size, self.once = source.path, source.size, source.path == STDIN
         self.head_digest, self.states = source.head_digest, source.states
         self.form = source.form(self.uncompressed_form)

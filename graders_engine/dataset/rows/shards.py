@@ -207,7 +207,7 @@ class Shards(Protocol):
 def cut(records: Records) -> Shards:
     """Cut a data set: by reference if a line can be found by its byte offset, else by value."""
     if records.splittable and records.size is not None:
-        return _ByReference(records.path, records.size)
+        return _ByReference(records.file, records.size)
     return _ByValue(records)
 
 

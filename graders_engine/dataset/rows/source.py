@@ -1,4 +1,4 @@
-"""The bytes of a data set, from a file or from standard input, decompressed."""
+"""The bytes of a data set, from a file, a URL or standard input, decompressed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,10 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graders_engine.dataset.rows.file_state import FileState
+from graders_engine.dataset.rows.file_state import FileState, State
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN, is_open_file, kind_of
 from graders_engine.outputs.unreadable import Unreadable
+from graders_engine.urls import Location, Url
 from graders_engine.version import how_to_install
 
 HEAD_BYTES = 1 << 16
@@ -50,6 +52,7 @@ class Source:
 
     Attributes:
         path: the file; "-" for standard input.
+        file: where its bytes are on this machine: of a URL, the copy.
         size: bytes of the file, before decompression; None for standard input.
         states: the file as it was when it was opened; none of a pipe.
         reopened: whether its name means the same file to other processes, unlike /dev/stdin.
@@ -62,16 +65,13 @@ class Source:
         DataSetError: it cannot be read, or is text in UTF-16 or UTF-32.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
+        self.file, self.states = _bytes_of(path)
         self._stdin: BinaryIO | None = sys.stdin.buffer if path == STDIN else None
         with unreadable_disk(path):
-            if self._stdin is None:
-                _require_file(path)
-            state = FileState.of(path)
-            self.size = state.found.st_size if state and self._stdin is None else None
-        self.states = () if state is None else (state,)
-        self.reopened = self._stdin is None and not is_open_file(path)
+            self.size = _size_of(self.file) if self._stdin is None else None
+        self.reopened = self._stdin is None and not is_open_file(self.file)
         self.compression, self.head_digest = "", ""
         self.head = self._stdin_head() if self._stdin else self._file_head()
         self.compression = next(
@@ -91,7 +91,7 @@ class Source:
             return stream.peek(HEAD_BYTES)[:HEAD_BYTES]
 
     def _file_head(self) -> bytes:
-        with unreadable_disk(self.path), self.path.open("rb", buffering=HEAD_BYTES) as file:
+        with unreadable_disk(self.path), self.file.open("rb", buffering=HEAD_BYTES) as file:
             head = file.read(HEAD_BYTES)
         self.head_digest = hashlib.sha256(head).hexdigest()[:32]
         return head
@@ -132,7 +132,7 @@ class Source:
             yield self._decompressed(self._stdin, buffer_bytes), lambda: 0
             return
         with unreadable_disk(self.path):
-            file = self.path.open("rb", buffering=buffer_bytes)
+            file = self.file.open("rb", buffering=buffer_bytes)
         with file:
             yield self._decompressed(file, buffer_bytes), file.tell
 
@@ -209,6 +209,30 @@ class ZstdReader:
         return decompressed
 
 
+def _bytes_of(path: Location) -> tuple[Path, tuple[State, ...]]:
+    """Where the bytes are on this machine, and the state that they are in, where something tells it.
+
+    Raises:
+        DataSetError: there are none.
+    """
+    if isinstance(path, Url):
+        from graders_engine.dataset.rows.copies import copy_of
+
+        copy = copy_of(path)
+        return copy.file, (copy,)
+    with unreadable_disk(path):
+        if path != STDIN:
+            _require_file(path)
+        state = FileState.of(path)
+    return path, () if state is None else (state,)
+
+
+def _size_of(file: Path) -> int | None:
+    """The bytes of a file; None of a pipe."""
+    found = os.stat(file)
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
 def _require_file(path: Path) -> None:
     kind = kind_of(path)
     if kind or not os.path.exists(path):
@@ -219,7 +243,7 @@ def _require_file(path: Path) -> None:
 
 
 @contextmanager
-def unreadable_disk(path: Path) -> Iterator[None]:
+def unreadable_disk(path: Location) -> Iterator[None]:
     """Turn an error of the disk into one that names the data set."""
     try:
         yield
@@ -236,7 +260,7 @@ def damaged(error: Exception) -> Unreadable:
     )
 
 
-def require_module(module: str, what: str, path: Path, purpose: str = "read") -> Any:
+def require_module(module: str, what: str, path: Location, purpose: str = "read") -> Any:
     """Import a module of the extra `files`.
 
     Raises:

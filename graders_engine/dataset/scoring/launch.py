@@ -74,7 +74,7 @@ class WorkerOptions:
                 del settings[callback]
             job = Job(compiled.given, settings, shape)
             cluster = ClusterOptions(self.ray_address, self.count)
-            return RayWorkers(job, data_set.records.path, cluster)
+            return RayWorkers(job, data_set.records.file, cluster)
         # Settings of graders that wait are not needed; some are objects that cannot be sent to a process.
         settings = {key: settings[key] for key in settings.keys() & _TEXT_SETTINGS}
         return LocalWorkers(Job(compiled.given, settings, shape), self.count or available_cpus())

@@ -23,12 +23,13 @@ from graders_engine.graders.base import RewardsDiffer
 from graders_engine.graders.templates import variables_in
 from graders_engine.outputs.completions import completion_in
 from graders_engine.settings import EngineSettings
+from graders_engine.urls import Location, location
 
 
 def score_file(
     engine: Engine,
     grader: Any,
-    data: Path | str | Records,
+    data: Location | str | Records,
     out: Path,
     *,
     workers: int | None = None,
@@ -49,7 +50,7 @@ def score_file(
     Args:
         engine: what grades. Worker processes make engines of their own, with its settings.
         grader: as for `Engine.compile`.
-        data: the rows: a file, "-" for standard input, or records that are already open.
+        data: the rows: a file, a URL, "-" for standard input, or records that are already open.
         out: one result a line (`results.line.ResultLine`): `.jsonl`, or a name without an ending; or a table,
             `.parquet` or `.csv`, which is made at the end from the results in `OUT.jsonl` next to it.
         workers: processes that grade, at least 1; None for one for each core. A grader that waits (for a
@@ -164,8 +165,8 @@ def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:
 def require_apart(
     settings: EngineSettings,
     outs: Iterable[Path],
-    data: Path | str | Records,
-    outputs: Path | str | None = None,
+    data: Location | str | Records,
+    outputs: Location | str | None = None,
     inputs: Iterable[Path] = (),
 ) -> None:
     """Check that runs write to none of their inputs, nor twice to one file; nothing is opened for it.
@@ -183,13 +184,18 @@ def require_apart(
         DataSetError: they would.
     """
     judges = settings.judge_settings()
-    rows = (
+    other = None if outputs is None else location(outputs)
+    rows: list[Location | str] = (
         [data.path, *(state.path for state in data.states)] if isinstance(data, Records) else [data]
     )
     files = FilesInUse(
         {
-            **{Path(path): "the data set itself" for path in rows},
-            **({} if outputs is None else {Path(outputs): "the file with the outputs itself"}),
+            **{
+                path: "the data set itself"
+                for path in map(location, rows)
+                if isinstance(path, Path)
+            },
+            **({other: "the file with the outputs itself"} if isinstance(other, Path) else {}),
             **judges.inputs(),
             **dict.fromkeys(_embedding_files(settings), "a file of the embeddings"),
             **dict.fromkeys(inputs, "an input of this command"),

@@ -45,7 +45,7 @@ def _findings(files: Sequence[DataFile]) -> Iterator[Finding]:
 
 
 def _lines(file: DataFile) -> Iterator[int]:
-    with file.path.open("rb") as stream:
+    with file.file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if _repeats(line):
                 yield number

@@ -88,7 +88,7 @@ def _of_file(file: DataFile) -> Iterator[Finding]:
 
 def has_byte_order_mark(file: DataFile) -> bool:
     """Whether the file begins with that of UTF-8."""
-    with file.path.open("rb") as stream:
+    with file.file.open("rb") as stream:
         return stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 

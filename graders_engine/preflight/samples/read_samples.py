@@ -20,16 +20,21 @@ from graders_engine.preflight.files.read_fields import MISSING, Field, fields_re
 from graders_engine.preflight.inputs import GivenSample, GradedSample, Inputs
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.samples.samples_unmatched import MOST_SAMPLES, RowIndex
+from graders_engine.urls import Location
 
 
-def read_samples(inputs: Inputs, path: Path) -> None:
+def read_samples(inputs: Inputs, path: Location) -> None:
     """Put the samples of a file into the inputs, with their rows; why it cannot be read stands there, too.
 
     Those of a run of this very grader have their rewards, too.
     """
     try:
-        results = _results_of(inputs, path)
-        data = open_data(path) if results is None else open_data_of(read_meta(path), results=path)
+        results = _results_of(inputs, path) if isinstance(path, Path) else None
+        data = (
+            open_data_of(read_meta(path), results=path)
+            if results is not None and isinstance(path, Path)
+            else open_data(path)
+        )
         refs = list(_refs(data))
     except (DataSetError, InvalidRequest) as error:
         inputs.samples_fault = str(error)

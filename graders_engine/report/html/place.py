@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from graders_engine.dataset.results.companions import results_files
+from graders_engine.dataset.results.data import place_recorded
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import read_meta
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import FilesInUse, require_writable, write_whole
+from graders_engine.urls import Location
 
 _ENDINGS = (".html", ".htm")
 _FIRST_BYTES = b"<!doctype html>"
@@ -18,9 +20,9 @@ _FIRST_BYTES = b"<!doctype html>"
 
 def require_place(
     page: Path,
-    runs: Sequence[tuple[Path, Path | None]],
+    runs: Sequence[tuple[Path, Location | None]],
     what: str = "report",
-    others: Collection[Path] = (),
+    others: Collection[Location] = (),
     option: str = "--out",
 ) -> None:
     """Check that a page can be written, before anything is computed.
@@ -38,7 +40,7 @@ def require_place(
     """
     subject = f"The {what} cannot be written"
     require_writable(page, subject)
-    inputs = dict.fromkeys(others, "an input of this command")
+    inputs = {path: "an input of this command" for path in others if isinstance(path, Path)}
     for results, data in runs:
         lines = lines_of(results)
         if page.exists() and lines.exists() and page.samefile(lines):
@@ -46,8 +48,9 @@ def require_place(
                 f"{option} {page}: these are the results; pass another file for the page."
             )
         recorded = read_meta(results).get("data", {})
-        paths = (data, recorded.get("path"), (recorded.get("outputs") or {}).get("path"))
-        inputs |= {Path(path): "the data set itself" for path in paths if path}
+        paths = (recorded.get("path"), (recorded.get("outputs") or {}).get("path"))
+        places = [data, *map(place_recorded, paths)]
+        inputs |= {path: "the data set itself" for path in places if isinstance(path, Path)}
         inputs |= dict.fromkeys(results_files(results), "a file of the run")
     FilesInUse(inputs).write({page: f"the {what}"})
     require_ending(page, option)

@@ -240,7 +240,9 @@ def planned_rows(meta: Mapping[str, Any]) -> int | None:
     data = meta.get("data", {})
     plain = data.get("form") == "jsonl" and meta.get("settings", {}).get("shape") in (None, "rows")
     path = data_path(meta)
-    return None if not plain or data.get("outputs") or path is None else lines_in(path)
+    return (
+        None if not plain or data.get("outputs") or not isinstance(path, Path) else lines_in(path)
+    )
 
 
 def _grader(meta: Mapping[str, Any]) -> dict[str, str] | None:

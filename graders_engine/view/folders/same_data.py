@@ -33,6 +33,6 @@ def _data_of(results: Path, _stamp: Written | None) -> str:
     try:
         meta = read_meta(results)
         path = data_path(meta) if is_complete(meta) else None
-        return "" if path is None else os.path.realpath(path)
+        return os.path.realpath(path) if isinstance(path, Path) else str(path or "")
     except (DataSetError, OSError, ValueError):
         return ""
