@@ -40,15 +40,16 @@ class Url:
         name: the last part of its path, as a file's name.
         suffix: the ending of that name, with its dot.
         secrets: what its text lacks of it: user and password, and what a query says.
+        is_recorded: whether it comes out of a results file, which may be anybody's: it is not fetched.
 
     Raises:
         InvalidRequest: it has no host, or nothing tells where its password ends.
     """
 
-    __slots__ = ("_text", "given", "name", "scheme", "secrets", "suffix")
+    __slots__ = ("_text", "given", "is_recorded", "name", "scheme", "secrets", "suffix")
 
     def __init__(self, given: str) -> None:
-        self.given = given
+        self.given, self.is_recorded = given, False
         scheme, _, rest = given.partition("://")
         self.scheme = scheme.lower()
         self.secrets: list[str] = []

@@ -198,7 +198,7 @@ def test_a_password_and_a_signature_are_used_and_nowhere_kept(
     assert report.exit_code == 0
     assert "cat0" in Path("page.html").read_text()
     moved = CliRunner().invoke(graders, ["report", "out.jsonl"])
-    assert f"{shown}: its secrets are kept nowhere; pass the whole URL with --data." in moved.stdout
+    assert f"scored from {shown}, which is fetched only where you name the data set" in moved.stdout
     served.status = 403
     refused = score(at, "other.jsonl")
     assert refused.stderr.startswith(f"{shown} cannot be read: access is denied")
@@ -447,8 +447,19 @@ def test_other_commands_read_rows_of_a_server_too(served: Served) -> None:
     assert looked.exit_code in (0, 3)
     assert at in looked.stdout
     assert score(at).exit_code == 0
-    explained = CliRunner().invoke(graders, ["explain", "out.jsonl", "7"])
+    explained = CliRunner().invoke(graders, ["explain", "out.jsonl", "7", "--data", at])
     assert "cat0" in explained.stdout
     other = score(at, "other.jsonl")
-    compared = CliRunner().invoke(graders, ["compare", "out.jsonl", "other.jsonl", "--by", "item"])
+    named = ["--data-a", at, "--data-b", at]
+    compared = CliRunner().invoke(
+        graders, ["compare", "out.jsonl", "other.jsonl", "--by", "item", *named]
+    )
     assert (other.exit_code, compared.exit_code) == (0, 0)
+
+
+def test_a_url_that_only_a_results_file_names_is_not_fetched(served: Served) -> None:
+    assert score(served.url("/rows.jsonl")).exit_code == 0
+    served.asked.clear()
+    explained = CliRunner().invoke(graders, ["explain", "out.jsonl", "7"])
+    assert "fetched only where you name the data set: pass the whole URL with --data." in explained.output
+    assert not served.asked

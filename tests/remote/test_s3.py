@@ -151,7 +151,7 @@ def test_a_run_from_the_store_into_it_has_the_results_of_one_here(
     again = score(store, data, "s3://bucket/out/results.jsonl")
     assert "Already complete: nothing was graded." in again.stdout
     assert SECRET not in f"{done.stdout}{done.stderr}{meta}"
-    reported = graders(store, "report", "results.jsonl", "--no-html")
+    reported = graders(store, "report", "results.jsonl", "--no-html", "--data", data)
     assert "cat0" in reported.stdout
 
 

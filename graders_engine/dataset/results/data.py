@@ -27,9 +27,12 @@ def data_path(meta: Mapping[str, Any]) -> Location | None:
 def place_recorded(path: str | None) -> Location | None:
     """What the recorded name of a file stands for; None for standard input, and for what is no name."""
     try:
-        return None if path in (None, str(STDIN)) else location(path)
+        place = None if path in (None, str(STDIN)) else location(path)
     except InvalidRequest:  # of a file that no run wrote
         return None
+    if isinstance(place, Url):
+        place.is_recorded = True
+    return place
 
 
 def open_data_of(
@@ -60,11 +63,16 @@ def open_data_of(
         )
         raise DataSetError(f"{why}; pass the path of the file with {option}.")
     outputs = recorded.get("outputs") or {}
-    for at in (data, location(outputs.get("path") or STDIN)):
-        if isinstance(at, Url) and MASK in at.given:
-            raise DataSetError(
-                f"{at}: its secrets are kept nowhere; pass the whole URL with {option}."
-            )
+    at_outputs = location(outputs.get("path") or STDIN)
+    if isinstance(data, Url) and data.is_recorded:
+        raise DataSetError(
+            f"The results were scored from {data}, which is fetched only where you name the data set: pass "
+            f"the whole URL with {option}."
+        )
+    if isinstance(at_outputs, Url) and MASK in at_outputs.given:
+        raise DataSetError(
+            f"The outputs were at {at_outputs}, whose secrets are kept nowhere: they cannot be read again."
+        )
     if outputs.get("path") == str(STDIN):
         raise DataSetError(
             "The outputs came from standard input, so the rows cannot be read again."
