@@ -461,5 +461,8 @@ def test_a_url_that_only_a_results_file_names_is_not_fetched(served: Served) -> 
     assert score(served.url("/rows.jsonl")).exit_code == 0
     served.asked.clear()
     explained = CliRunner().invoke(graders, ["explain", "out.jsonl", "7"])
-    assert "fetched only where you name the data set: pass the whole URL with --data." in explained.output
+    assert (
+        "fetched only where you name the data set: pass the whole URL with --data."
+        in explained.output
+    )
     assert not served.asked
