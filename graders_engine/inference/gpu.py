@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from graders_engine.inference.place import ENGINE_LOCK, GPU_LOCK, LEAVES, LOCK, address_in
+from graders_engine.processes import end_group
 from graders_engine.storage.lock import ProcessLock
 
 GPU_IS_TAKEN = "A fine-tuning job trains on the GPU: models answer again when it has ended."
@@ -82,5 +81,5 @@ def _kill_holder(path: Path) -> bool:
         lock.release()
         return False
     with suppress(OSError, ValueError):  # the number is the process's as long as the lock is held
-        os.killpg(int(path.read_text(encoding="ascii")), signal.SIGKILL)
+        end_group(int(path.read_text(encoding="ascii")))
     return True

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from graders_engine.sandbox.base import SandboxUnavailable
-from graders_engine.sandbox.inside import landlock
-from graders_engine.sandbox.inside.plan import LANDLOCK, NAMESPACES
+from graders_engine.sandbox.inside import landlock, syscalls
+from graders_engine.sandbox.inside.plan import LANDLOCK, NONE
 
+WITHOUT = "`--sandbox none` runs them without one: use it only for sources and model outputs that you trust"
+"""What is left where no tier works."""
 #: for each kernel setting, the value that forbids user namespaces and the remedy
 _SWITCHES = {
     "kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
@@ -43,8 +45,6 @@ def advice_for(error: OSError) -> str:
 
 def advice(tier: str) -> str:
     """What makes a tier available on this machine."""
-    if sys.platform != "linux":
-        return "use a Linux container, or WSL 2 on Windows"
     if tier == LANDLOCK:
         if landlock.version():
             return "Landlock itself is available"
@@ -61,14 +61,36 @@ def advice(tier: str) -> str:
     return "needs Linux 5.12 or newer and permission to create user namespaces"
 
 
+def refuse(tier: str) -> None:
+    """Refuse a tier that cannot be on such a system or machine, whatever its settings are.
+
+    Raises:
+        SandboxUnavailable: it names the system or the machine, and what to do.
+    """
+    if sys.platform == "win32":
+        raise SandboxUnavailable(
+            "python graders do not run on Windows, with or without a sandbox: use WSL 2, or a Linux container"
+        )
+    if tier == NONE:
+        return
+    if sys.platform != "linux":
+        name = "macOS" if sys.platform == "darwin" else sys.platform
+        raise SandboxUnavailable(
+            f"python graders need Linux for their sandbox, and this is {name}: use a Linux container."
+            f" {WITHOUT}; there, it does not limit memory and disk either"
+        )
+    if not syscalls.is_known():
+        raise SandboxUnavailable(
+            f"python graders need Linux on x86-64 or 64-bit ARM; this is {syscalls.machine()}, whose system"
+            f" calls the sandbox does not know: use another machine. {WITHOUT}"
+        )
+
+
 def unavailable(reasons: dict[str, str]) -> SandboxUnavailable:
     """The error for a machine without any sandbox: why each tier does not work, and what helps."""
-    if sys.platform != "linux":
-        return SandboxUnavailable(f"python graders need Linux: {advice(NAMESPACES)}")
     each = "; ".join(f"{name}: {why} ({advice(name)})" for name, why in reasons.items())
     return SandboxUnavailable(
-        f"no sandbox for python graders works on this machine. {each}."
-        " `--sandbox none` runs them without one; use it only for sources and model outputs that you trust"
+        f"no sandbox for python graders works on this machine. {each}. {WITHOUT}"
     )
 
 

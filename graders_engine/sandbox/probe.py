@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders_engine.sandbox.advice import advice
+from graders_engine.sandbox.advice import advice, refuse
 from graders_engine.sandbox.base import Kind, Limits, Program, SandboxError
 from graders_engine.sandbox.inside.plan import LANDLOCK, MAX_FILES, NAMESPACES
 from graders_engine.sandbox.memory_use import beyond_limit
@@ -110,6 +110,10 @@ DOES_NOT_COVER = {
 
 async def _tier(name: str) -> Tier:
     covers, not_covered = COVERS[name], DOES_NOT_COVER[name]
+    try:
+        refuse(name)
+    except SandboxError as error:
+        return Tier(name, False, str(error), covers, not_covered, ())
     try:
         checks = await self_test(name)
     except SandboxError as error:
