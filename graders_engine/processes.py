@@ -8,11 +8,10 @@ import subprocess
 import sys
 from typing import Any
 
-OWN_GROUP: dict[str, Any] = (
-    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    if sys.platform == "win32"
-    else {"start_new_session": True}
-)
+if sys.platform == "win32":
+    OWN_GROUP: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    OWN_GROUP = {"start_new_session": True}
 """For `subprocess.Popen`: Ctrl-C is meant for this process, and does not reach the new one."""
 
 

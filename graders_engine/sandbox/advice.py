@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from graders_engine.sandbox.base import SandboxUnavailable
-from graders_engine.sandbox.inside import landlock, syscalls
+from graders_engine.sandbox.inside import landlock, libc, syscalls
 from graders_engine.sandbox.inside.plan import LANDLOCK, NONE
 
+_FILTER = "a filter of system calls (seccomp), as containers have by default,"
 WITHOUT = "`--sandbox none` runs them without one: use it only for sources and model outputs that you trust"
 """What is left where no tier works."""
 #: for each kernel setting, the value that forbids user namespaces and the remedy
@@ -46,9 +47,7 @@ def advice_for(error: OSError) -> str:
 def advice(tier: str) -> str:
     """What makes a tier available on this machine."""
     if tier == LANDLOCK:
-        if landlock.version():
-            return "Landlock itself is available"
-        return "needs Linux 5.13 or newer with Landlock enabled (lsm=landlock,... at boot)"
+        return _for_landlock()
     for name, (forbids, remedy) in _SWITCHES.items():
         try:
             value = Path("/proc/sys", name).read_text(encoding="ascii").strip()
@@ -56,9 +55,47 @@ def advice(tier: str) -> str:
             continue
         if value == forbids:
             return f"{name.replace('/', '.')} is {value} here: {remedy}"
-    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
-        return "start this container with a seccomp profile that allows unshare and mount"
+    return _for_namespaces()
+
+
+def _for_landlock() -> str:
+    if landlock.version():
+        return "Landlock itself is available"
+    why = landlock.missing_because()
+    if why == errno.EPERM:
+        return f"{_FILTER} refuses Landlock's three calls: start it with a profile that allows them"
+    if why == errno.EOPNOTSUPP:
+        return "this kernel has Landlock switched off: lsm=landlock,... at boot"
+    return (
+        "needs Linux 5.13 or newer with Landlock, which gVisor and old profiles of containers lack"
+    )
+
+
+def _for_namespaces() -> str:
+    if libc.is_refused_by_a_filter():
+        return (
+            f"{_FILTER} refuses new namespaces: start it with a profile that allows them, as"
+            " graders_engine/sandbox/CONTAINERS.md shows"
+        )
+    lacks = libc.why_not_mount_setattr()
+    if lacks == errno.ENOSYS:
+        return "needs the system call mount_setattr: Linux 5.12 or newer, and no gVisor"
+    if lacks == errno.EPERM:
+        return f"{_FILTER} refuses mount_setattr: start it with a profile that allows it"
+    if not os.geteuid() and not libc.may_administer():
+        return "root has no CAP_SYS_ADMIN here: run as another user, who needs no capability"
+    if profile := _apparmor():
+        return f"the AppArmor profile {profile} is in force: start it with one that allows mount"
     return "needs Linux 5.12 or newer and permission to create user namespaces"
+
+
+def _apparmor() -> str:
+    """The AppArmor profile that confines this process; empty without one."""
+    try:
+        found = Path("/proc/self/attr/current").read_text(encoding="utf-8").strip("\0\n ")
+    except (OSError, ValueError):
+        return ""
+    return found if found.endswith("(enforce)") else ""
 
 
 def refuse(tier: str) -> None:

@@ -255,9 +255,10 @@ def _allow_many_files() -> int:
     """Raise the limit on open files as far as that is allowed and useful; the limit from now on."""
     if sys.platform == "win32":
         return SELECTED_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+    else:  # noqa: RET505 - else the type checker looks for `resource` on Windows, too
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+        return OPEN_FILES if soft == resource.RLIM_INFINITY else soft

@@ -26,9 +26,9 @@ def hold(descriptor: int) -> None:
     if sys.platform == "win32":
         while not hold_at_once(descriptor):
             time.sleep(_POLL_S)
-        return
-    with suppress(OSError):  # a file system without them
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    else:
+        with suppress(OSError):  # a file system without them
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def hold_at_once(descriptor: int) -> bool:
@@ -59,8 +59,8 @@ def _lock(descriptor: int, *, shared: bool) -> None:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         finally:
             os.lseek(descriptor, before, os.SEEK_SET)
-        return
-    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    else:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 class ProcessLock:

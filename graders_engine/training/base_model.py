@@ -184,5 +184,7 @@ def device_memory(device: Any) -> int:
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if sys.platform == "win32":
-        raise TrainingFailed("Models are not trained on Windows: use WSL 2, or a Linux container.")
+        raise TrainingFailed(
+            "wrong_platform", "Models are not trained on Windows: use WSL 2, or a Linux container."
+        )
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -185,7 +185,9 @@ def size_of(folder: Path) -> int:
 
 
 def _on_disk(found: os.stat_result) -> int:
-    return found.st_size if sys.platform == "win32" else found.st_blocks * 512
+    if sys.platform != "win32":
+        return found.st_blocks * 512
+    return found.st_size
 
 
 def prune(kept: Collection[str], max_bytes: int = MAX_BYTES) -> None:
