@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
+OWN_GROUP: dict[str, Any]
 if sys.platform == "win32":
-    OWN_GROUP: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 else:
     OWN_GROUP = {"start_new_session": True}
 """For `subprocess.Popen`: Ctrl-C is meant for this process, and does not reach the new one."""

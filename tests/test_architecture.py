@@ -45,7 +45,7 @@ LADDER = [
     {"cluster"},
     {"models", "sandbox"},
     {"language", "metrics"},
-    {"files"},
+    {"files", "processes"},
     {"errors"},
     {"outcome", "tasks", "version"},
     {"nothing"},

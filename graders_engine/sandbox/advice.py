@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.sandbox.base import SandboxUnavailable
@@ -82,11 +83,22 @@ def _for_namespaces() -> str:
         return "needs the system call mount_setattr: Linux 5.12 or newer, and no gVisor"
     if lacks == errno.EPERM:
         return f"{_FILTER} refuses mount_setattr: start it with a profile that allows it"
-    if not os.geteuid() and not libc.may_administer():
+    if sys.platform != "win32" and not os.geteuid() and not libc.may_administer():
         return "root has no CAP_SYS_ADMIN here: run as another user, who needs no capability"
+    if _is_filtered():
+        return f"{_FILTER} is in force: start it with a profile as graders_engine/sandbox/CONTAINERS.md shows"
     if profile := _apparmor():
         return f"the AppArmor profile {profile} is in force: start it with one that allows mount"
     return "needs Linux 5.12 or newer and permission to create user namespaces"
+
+
+def _is_filtered() -> bool:
+    """Whether a filter decides about this process's system calls."""
+    with suppress(OSError):
+        return "\nSeccomp:\t2" in Path("/proc/self/status").read_text(
+            encoding="utf-8", errors="replace"
+        )
+    return False
 
 
 def _apparmor() -> str:

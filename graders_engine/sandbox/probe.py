@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,13 +152,12 @@ async def self_test(tier: str) -> tuple[Check, ...]:
 @contextmanager
 def _secret() -> Iterator[str]:
     """A file of this user's; where nothing can be written, one that is on every system."""
-    try:
-        file = tempfile.NamedTemporaryFile()
-    except OSError:
-        yield "/etc/shadow"
-        return
-    with file:
-        yield file.name
+    with ExitStack() as files:
+        try:
+            name = files.enter_context(tempfile.NamedTemporaryFile()).name
+        except OSError:
+            name = "/etc/shadow"
+        yield name
 
 
 #: for each check, the endings that pass, and the reward that a value must have

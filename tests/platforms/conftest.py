@@ -31,8 +31,9 @@ EVAL: dict[str, Any] = {
     },
     "testing_criteria": [CHECK],
 }
-ROWS = [
-    {"model_sample": "a", "item": {"label": label, "id": id_}} for id_, label in enumerate("aabab")
+LABELS = "aabab"
+ROWS: list[dict[str, Any]] = [
+    {"model_sample": "a", "item": {"label": label, "id": id_}} for id_, label in enumerate(LABELS)
 ]
 
 

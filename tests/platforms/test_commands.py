@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.platforms.conftest import CHECK, EVAL, ROWS
+from tests.platforms.conftest import CHECK, EVAL, LABELS, ROWS
 from tests.platforms.there import There
 
 LINE = ("--model-sample", "a", "--item", '{"label": "a"}')
@@ -54,9 +54,7 @@ def test_a_data_set_is_scored_continued_reported_and_compared(there: There) -> N
     (there.folder / "rows.jsonl").write_text(whole)
     assert "over 5 rows" in succeeded(there.run(*score, "two.jsonl", "--workers", "2"))
     assert "nothing was graded" in succeeded(there.run(*score, "two.jsonl"))
-    assert rewards(there.folder / "two.jsonl") == [
-        float(row["item"]["label"] == "a") for row in ROWS
-    ]  # type: ignore[index]
+    assert rewards(there.folder / "two.jsonl") == [float(label == "a") for label in LABELS]
     assert "one.jsonl.html" in succeeded(there.run("report", "one.jsonl"))
     succeeded(there.run("compare", "two.jsonl", "two.jsonl"))
     succeeded(there.run("explain", "two.jsonl", "1"))
@@ -113,6 +111,17 @@ def judged(judge: Judge) -> tuple[str, ...]:
     )
 
 
+def test_a_run_that_was_killed_is_continued(there: There, judge: Judge) -> None:
+    with there.start(*judged(judge), stdout=subprocess.DEVNULL) as first:
+        assert judge.asked.wait(60)
+        first.kill()
+    judge.fails.set()
+    again = there.run(*judged(judge))
+    assert again.returncode == 1
+    assert "Traceback" not in again.stderr
+    assert rewards(there.folder / "o.jsonl") == [None] * len(ROWS)
+
+
 def test_rows_that_failed_are_graded_again_in_place(there: There, judge: Judge) -> None:
     judge.fails.set()
     assert there.run(*judged(judge)).returncode == 1
@@ -163,10 +172,9 @@ def serving(there: There, *options: str) -> Iterator[str]:
 def test_a_server_keeps_files_and_runs_evals_and_ends_by_an_interrupt(there: There) -> None:
     with serving(there, "--jobs", "kept") as url:
         client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        grader: Any = CHECK
         graded = client.fine_tuning.alpha.graders.run(
-            grader=CHECK,
-            model_sample="a",
-            item={"label": "a"},  # type: ignore[arg-type] # a plain dict
+            grader=grader, model_sample="a", item={"label": "a"}
         )
         assert graded.reward == 1.0
         file = client.files.create(file=there.folder / "rows.jsonl", purpose="evals")
@@ -174,7 +182,7 @@ def test_a_server_keeps_files_and_runs_evals_and_ends_by_an_interrupt(there: The
         made = client.evals.create(**EVAL)
         content = [{"item": {"label": label}, "sample": {"output_text": "a"}} for label in "ab"]
         source: Any = {"type": "jsonl", "source": {"type": "file_content", "content": content}}
-        run = client.evals.runs.create(made.id, name="r", data_source=source)
+        run: Any = client.evals.runs.create(made.id, name="r", data_source=source)
         while run.status in ("queued", "in_progress"):
             run = client.evals.runs.retrieve(run.id, eval_id=made.id)
         assert (run.status, run.result_counts.passed, run.result_counts.total) == (

@@ -18,15 +18,18 @@ from graders_engine.sandbox.inside import libc
 from graders_engine.sandbox.inside.seccomp import Filter, SyscallPolicy
 from graders_engine.sandbox.inside.syscalls import native
 
-EPERM, ENOSYS = 1, 38
+EPERM, ENOSYS, SYS_ADMIN = 1, 38, 21
 _PR_CAPBSET_DROP, _LAST_CAPABILITY = 24, 40
-_MS_RDONLY, _MS_REMOUNT = 1, 32
 DOCKER_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 """What Docker leaves to root: no CAP_SYS_ADMIN among them (moby, `daemon/pkg/oci/caps/defaults.go`)."""
 _NAMESPACES = (
     "unshare setns mount umount2 pivot_root mount_setattr move_mount open_tree fsopen sethostname"
 )
-DOCKER_REFUSED = {**dict.fromkeys(_NAMESPACES.split(), EPERM), "clone3": ENOSYS}
+DOCKER_REFUSED = {
+    **dict.fromkeys(_NAMESPACES.split(), EPERM),
+    "clone": EPERM,  # where it makes namespaces
+    "clone3": ENOSYS,
+}
 """Of its default profile, without CAP_SYS_ADMIN (moby, `profiles/seccomp/default.json`)."""
 NO_LANDLOCK = dict.fromkeys(
     ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"), ENOSYS
@@ -86,14 +89,15 @@ class Container:
         named = {number: name for name, number in numbers.items()}
         for number, name in enumerate(everything):
             numbers.setdefault(named.get(number, name), number)
+        answers = dict(self.refused)
+        refuses_clone = answers.pop("clone", None) is not None
         clone = {"clone": tuple((0, flag, flag) for flag in _namespace_flags())}
-        refuses_clone = "unshare" in self.refused
         Filter(
             SyscallPolicy(
                 allowed=[named.get(number, name) for number, name in enumerate(everything)],
                 only_if={},
                 unless=clone if refuses_clone else {},
-                answers=self.refused,
+                answers=answers,
             )
         ).load(os.getpid())
 

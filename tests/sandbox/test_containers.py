@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+import graders_engine
 from tests.sandbox.contained import (
     DOCKER_CAPABILITIES,
     DOCKER_REFUSED,
     ENOSYS,
     EPERM,
     NO_LANDLOCK,
+    SYS_ADMIN,
     Container,
 )
 from tests.sandbox.world import PACKAGES, World
@@ -136,9 +138,47 @@ def test_root_without_its_capabilities_is_told_to_be_somebody_else(contained: Ma
     docker.assert_graded()
 
 
+NEEDED = ["mount", "mount_setattr", "pivot_root", "sethostname", "setns", "umount2", "unshare"]
+"""What a profile has to allow beyond Docker's, by CONTAINERS.md."""
+
+
+@pytest.mark.parametrize("call", NEEDED)
+def test_each_system_call_of_the_recipe_is_needed(contained: Make, call: str) -> None:
+    pod = contained("user", Container({call: EPERM}, [], privileges=False))
+    done = pod.run(*GRADE, "--sandbox", "namespaces")
+    assert call.rstrip("2") in done.stderr
+    assert json.loads(done.stdout)["metadata"]["errors"]["python_grader_server_error"]
+
+
+def test_the_system_calls_of_the_recipe_are_enough(contained: Make) -> None:
+    refused = {name: error for name, error in DOCKER_REFUSED.items() if name not in NEEDED}
+    pod = contained("user", Container(refused, [], privileges=False))
+    done = pod.run(*GRADE, "--sandbox", "namespaces")
+    assert json.loads(done.stdout)["reward"] == 0.5, done.stderr
+    page = (Path(graders_engine.__file__).parent / "sandbox" / "CONTAINERS.md").read_text("utf-8")
+    for call in NEEDED:
+        assert f'"{call}"' in page
+
+
+def test_dockers_profile_refuses_the_root_even_of_who_may_administer(contained: Make) -> None:
+    """With --cap-add SYS_ADMIN the profile allows all that the sandbox asks for but `pivot_root`."""
+    docker = contained("root", Container({"pivot_root": EPERM}, [*CAPABILITIES, SYS_ADMIN]))
+    tiers = docker.tiers()
+    assert "pivot_root: Operation not permitted" in tiers["namespaces"]["unavailable_because"]
+    assert "filter of system calls" in tiers["namespaces"]["unavailable_because"]
+    docker.assert_graded()
+
+
+def test_root_that_may_administer_has_namespaces_without_dockers_profile(contained: Make) -> None:
+    docker = contained("root", Container(capabilities=[*CAPABILITIES, SYS_ADMIN]))
+    tiers = docker.tiers()
+    assert tiers["namespaces"]["available"], tiers["namespaces"]
+    docker.assert_graded()
+
+
 @pytest.mark.parametrize("role", ["root", "user"])
 def test_a_root_that_cannot_be_written_changes_nothing(contained: Make, role: str) -> None:
-    pod = contained(role, Container(read_only=True, writable=["/tmp"]))
+    pod = contained(role, Container(read_only=True, writable=["/tmp"]))  # noqa: S108 - a file system of its own
     tiers = pod.tiers()
     assert all(tier["available"] for tier in tiers.values()), tiers
     pod.assert_graded()
