@@ -34,7 +34,7 @@ def end_group(process: int) -> None:
 
 
 def end_group_of(process: int) -> None:
-    """Kill a process with all of its group, whoever leads that; raises like `end_group`."""
+    """Kill a process with all of its group, which another may lead; raises like `end_group`."""
     if sys.platform == "win32":
         end_group(process)
     else:

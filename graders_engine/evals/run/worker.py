@@ -165,7 +165,7 @@ class Watcher:
         main_thread = threading.main_thread().ident
         if main_thread is not None and not self._done.is_set():
             if sys.platform == "win32":
-                signal.raise_signal(signal.SIGINT)  # the main thread handles it, whoever raises it
+                signal.raise_signal(signal.SIGINT)  # the main thread handles it
             else:
                 signal.pthread_kill(main_thread, signal.SIGINT)
         if self._done.wait(END_S):

@@ -34,15 +34,15 @@ class View(ModuleType):
 
     def __init__(self, real: ModuleType, lacks: Sequence[str], **more: object) -> None:
         super().__init__(real.__name__, real.__doc__)
-        vars(self).update(_real=real, _lacks=frozenset(lacks), **more)
+        vars(self).update(real_one=real, lacking=frozenset(lacks), **more)
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._lacks:
+        if name in self.lacking:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} there")
-        return getattr(self._real, name)
+        return getattr(self.real_one, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._real, name, value)
+        setattr(self.real_one, name, value)
 
 
 def of_the_package(scope: Mapping[str, Any] | None) -> bool:
