@@ -20,6 +20,10 @@ STDIN = Path("-")
 """Stands for standard input."""
 SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")
 """SQLite writes to files next to a database, under its name with these endings."""
+NO_INHERITANCE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Flags for `os.open`: children do not get the file; and on Windows its ends of lines stay as they are."""
+READING = os.O_RDONLY | NO_INHERITANCE | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags to read what others wrote: no link is followed, and no pipe is waited for. Windows has neither."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "folder"),
     (stat.S_ISFIFO, "pipe"),
@@ -231,7 +235,7 @@ def replace_by(path: Path, write: Callable[[BinaryIO], object], mode: int | None
     temporary = temporary_for(path)
     temporary.unlink(missing_ok=True)  # of a process that was killed
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_INHERITANCE
         with open(os.open(temporary, flags, 0o666 if mode is None else mode), "wb") as file:
             write(file)
             file.flush()

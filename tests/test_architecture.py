@@ -45,7 +45,7 @@ LADDER = [
     {"cluster"},
     {"models", "sandbox"},
     {"language", "metrics"},
-    {"files", "urls"},
+    {"files", "urls", "processes"},
     {"errors"},
     {"outcome", "tasks", "version"},
     {"nothing"},

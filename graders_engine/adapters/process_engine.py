@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
@@ -105,7 +106,8 @@ class _InFork:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        os.register_at_fork(after_in_child=self._renew)
+        if sys.platform != "win32":  # it has no forks
+            os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
         self.lock = threading.RLock()

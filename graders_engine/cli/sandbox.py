@@ -38,11 +38,12 @@ def command(*, as_json: bool) -> None:
         click.echo(format_value(found, "json"))
     else:
         lines = [line for tier in tiers for line in _lines(tier)]
-        lines.append(
-            "memory cgroup: one around each worker"
-            if permitted
-            else "memory cgroup: not permitted; limits on processes and a watchdog take its place"
-        )
+        if any(tier.available for tier in tiers):
+            lines.append(
+                "memory cgroup: one around each worker"
+                if permitted
+                else "memory cgroup: not permitted; limits on processes and a watchdog take its place"
+            )
         print_lines(lines)
     if not proved:
         sys.exit(FAILED)

@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from graders_engine.errors import GradersError
+from graders_engine.processes import OWN_GROUP
 from graders_engine.settings import EngineSettings
 from graders_engine.settings_json import as_json
 
@@ -105,7 +106,7 @@ class WorkerProcesses(ABC):
             settings.seek(0)
             self._started[id_] = subprocess.Popen(  # noqa: S603 - this package's own program
                 command, stdin=settings, stdout=printed, stderr=printed, cwd=log.parent,
-                env=variables, start_new_session=True,
+                env=variables, **OWN_GROUP,
             )  # fmt: skip
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from graders_engine.inference.place import ENGINE_LOCK, GPU_LOCK, LEAVES, LOCK, address_in
+from graders_engine.processes import end_group
 from graders_engine.storage.lock import ProcessLock
 
 GPU_IS_TAKEN = "A fine-tuning job trains on the GPU: models answer again when it has ended."
@@ -47,7 +47,7 @@ def gpu_for_training(folder: Path) -> Iterator[None]:
 def leave(folder: Path) -> None:
     """Ask the process that answers, if there is one, to end at once; requests that it has are refused."""
     address = address_in(folder)
-    if address is None:
+    if address is None or sys.platform == "win32":  # where none answers
         return
     request = (
         f"POST {LEAVES} HTTP/1.1\r\nHost: worker\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -82,5 +82,5 @@ def _kill_holder(path: Path) -> bool:
         lock.release()
         return False
     with suppress(OSError, ValueError):  # the number is the process's as long as the lock is held
-        os.killpg(int(path.read_text(encoding="ascii")), signal.SIGKILL)
+        end_group(int(path.read_text(encoding="ascii")))
     return True

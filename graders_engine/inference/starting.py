@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,6 +17,7 @@ from graders_engine.inference.environment import environment
 from graders_engine.inference.errors import ModelLost, ModelUnavailable
 from graders_engine.inference.options import InferenceOptions
 from graders_engine.inference.place import LOCK, LOG, Address, address_in
+from graders_engine.processes import OWN_GROUP
 from graders_engine.storage.lock import ProcessLock
 
 LOCKED = 75
@@ -105,6 +107,10 @@ class Starter:
             self._start()
 
     def _start(self) -> None:
+        if sys.platform == "win32":
+            raise ModelUnavailable(
+                "Models of this machine do not answer on Windows: use WSL 2, or a Linux container."
+            )
         options, self._has_begun = self._options, False
         command = [
             options.python, "-P", "-m", _WORKER, str(self._folder),
@@ -118,7 +124,7 @@ class Starter:
                 self._log_start = os.fstat(log_file).st_size
                 self._started = subprocess.Popen(  # noqa: S603 - this package's own program
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
-                    env=environment(), start_new_session=True,
+                    env=environment(), **OWN_GROUP,
                 )  # fmt: skip
             # Else it would stay a zombie when it has ended.
             Thread(target=self._started.wait, daemon=True, name="reaper").start()

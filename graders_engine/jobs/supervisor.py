@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from graders_engine.jobs.place import LOCK, LOG, SPEC, write_whole
 from graders_engine.jobs.states import change
 from graders_engine.jobs.trainers import TRAINER
 from graders_engine.language import strict_json
+from graders_engine.processes import end_group, end_group_of, is_running
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.jobs import JobState, StoredJob
@@ -159,10 +159,8 @@ class Supervisor(WorkerProcesses):
         """End what a dead worker has started, if that has inherited the lock: nobody works then."""
         with suppress(OSError, ValueError):
             worker = int(lock.read_text(encoding="ascii"))
-            try:
-                os.kill(worker, 0)
-            except ProcessLookupError:
-                os.killpg(worker, signal.SIGKILL)
+            if not is_running(worker):
+                end_group(worker)
 
     def _end_cancelled(self, state: JobState) -> bool:
         """See that a cancelled job's worker ends; whether it still lives."""
@@ -182,7 +180,7 @@ class Supervisor(WorkerProcesses):
         # The number is a worker's as long as the lock is held, which was so just now.
         with suppress(OSError, ValueError):
             worker = int((self._store.job_folder(job_id) / LOCK).read_text(encoding="ascii"))
-            os.killpg(os.getpgid(worker), signal.SIGKILL)
+            end_group_of(worker)
 
     def _start(self, job_id: str) -> None:
         """Start a worker, unless too many have died without a new step."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from contextlib import suppress
@@ -11,6 +10,7 @@ from contextlib import suppress
 from graders_engine.errors import GradersError
 from graders_engine.jobs.reporting import JobReport
 from graders_engine.jobs.states import WORKING
+from graders_engine.processes import end_own_group
 from graders_engine.storage.store import Store
 
 WATCH_S, BEAT_S = 0.2, 1.0
@@ -63,4 +63,4 @@ class Watcher:
 
 def end_group() -> None:
     """End all that the training has started, and this process."""
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    end_own_group()

@@ -32,6 +32,7 @@ from graders_engine.jobs.spec_json import from_json
 from graders_engine.jobs.states import WORKING, change
 from graders_engine.jobs.trainers import TRAINER, load_trainer, not_available, other_version
 from graders_engine.jobs.watcher import Watcher, end_group
+from graders_engine.processes import read_at
 from graders_engine.storage.job_records import NewEvent, StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
 from graders_engine.storage.lock import ProcessLock
@@ -97,7 +98,7 @@ def _settings() -> str:
     descriptor = sys.stdin.fileno()
     size = os.fstat(descriptor)
     if stat.S_ISREG(size.st_mode):
-        return os.pread(descriptor, size.st_size, 0).decode() or "{}"
+        return read_at(descriptor, size.st_size, 0).decode() or "{}"
     return sys.stdin.buffer.read().decode() or "{}"
 
 

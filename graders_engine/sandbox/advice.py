@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.sandbox.base import SandboxUnavailable
-from graders_engine.sandbox.inside import landlock
-from graders_engine.sandbox.inside.plan import LANDLOCK, NAMESPACES
+from graders_engine.sandbox.inside import landlock, libc, syscalls
+from graders_engine.sandbox.inside.plan import LANDLOCK, NONE
 
+_FILTER = "a filter of system calls (seccomp), as containers have by default,"
+WITHOUT = "`--sandbox none` runs them without one: use it only for sources and model outputs that you trust"
+"""What is left where no tier works."""
 #: for each kernel setting, the value that forbids user namespaces and the remedy
 _SWITCHES = {
     "kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
@@ -43,12 +47,8 @@ def advice_for(error: OSError) -> str:
 
 def advice(tier: str) -> str:
     """What makes a tier available on this machine."""
-    if sys.platform != "linux":
-        return "use a Linux container, or WSL 2 on Windows"
     if tier == LANDLOCK:
-        if landlock.version():
-            return "Landlock itself is available"
-        return "needs Linux 5.13 or newer with Landlock enabled (lsm=landlock,... at boot)"
+        return _for_landlock()
     for name, (forbids, remedy) in _SWITCHES.items():
         try:
             value = Path("/proc/sys", name).read_text(encoding="ascii").strip()
@@ -56,19 +56,90 @@ def advice(tier: str) -> str:
             continue
         if value == forbids:
             return f"{name.replace('/', '.')} is {value} here: {remedy}"
-    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
-        return "start this container with a seccomp profile that allows unshare and mount"
+    return _for_namespaces()
+
+
+def _for_landlock() -> str:
+    if landlock.version():
+        return "Landlock itself is available"
+    why = landlock.missing_because()
+    if why == errno.EPERM:
+        return f"{_FILTER} refuses Landlock's three calls: start it with a profile that allows them"
+    if why == errno.EOPNOTSUPP:
+        return "this kernel has Landlock switched off: lsm=landlock,... at boot"
+    return (
+        "needs Linux 5.13 or newer with Landlock, which gVisor and old profiles of containers lack"
+    )
+
+
+def _for_namespaces() -> str:
+    if libc.is_refused_by_a_filter():
+        return (
+            f"{_FILTER} refuses new namespaces: start it with a profile that allows them, as"
+            " graders_engine/sandbox/CONTAINERS.md shows"
+        )
+    lacks = libc.why_not_mount_setattr()
+    if lacks == errno.ENOSYS:
+        return "needs the system call mount_setattr: Linux 5.12 or newer, and no gVisor"
+    if lacks == errno.EPERM:
+        return f"{_FILTER} refuses mount_setattr: start it with a profile that allows it"
+    if sys.platform != "win32" and not os.geteuid() and not libc.may_administer():
+        return "root has no CAP_SYS_ADMIN here: run as another user, who needs no capability"
+    if _is_filtered():
+        return f"{_FILTER} is in force: start it with a profile as graders_engine/sandbox/CONTAINERS.md shows"
+    if profile := _apparmor():
+        return f"the AppArmor profile {profile} is in force: start it with one that allows mount"
     return "needs Linux 5.12 or newer and permission to create user namespaces"
+
+
+def _is_filtered() -> bool:
+    """Whether a filter decides about this process's system calls."""
+    with suppress(OSError):
+        return "\nSeccomp:\t2" in Path("/proc/self/status").read_text(
+            encoding="utf-8", errors="replace"
+        )
+    return False
+
+
+def _apparmor() -> str:
+    """The AppArmor profile that confines this process; empty without one."""
+    try:
+        found = Path("/proc/self/attr/current").read_text(encoding="utf-8").strip("\0\n ")
+    except (OSError, ValueError):
+        return ""
+    return found if found.endswith("(enforce)") else ""
+
+
+def refuse(tier: str) -> None:
+    """Refuse a tier that cannot be on such a system or machine, whatever its settings are.
+
+    Raises:
+        SandboxUnavailable: it names the system or the machine, and what to do.
+    """
+    if sys.platform == "win32":
+        raise SandboxUnavailable(
+            "python graders do not run on Windows, with or without a sandbox: use WSL 2, or a Linux container"
+        )
+    if tier == NONE:
+        return
+    if sys.platform != "linux":
+        name = "macOS" if sys.platform == "darwin" else sys.platform
+        raise SandboxUnavailable(
+            f"python graders need Linux for their sandbox, and this is {name}: use a Linux container."
+            f" {WITHOUT}; there, it does not limit memory and disk either"
+        )
+    if not syscalls.is_known():
+        raise SandboxUnavailable(
+            f"python graders need Linux on x86-64 or 64-bit ARM; this is {syscalls.machine()}, whose system"
+            f" calls the sandbox does not know: use another machine. {WITHOUT}"
+        )
 
 
 def unavailable(reasons: dict[str, str]) -> SandboxUnavailable:
     """The error for a machine without any sandbox: why each tier does not work, and what helps."""
-    if sys.platform != "linux":
-        return SandboxUnavailable(f"python graders need Linux: {advice(NAMESPACES)}")
     each = "; ".join(f"{name}: {why} ({advice(name)})" for name, why in reasons.items())
     return SandboxUnavailable(
-        f"no sandbox for python graders works on this machine. {each}."
-        " `--sandbox none` runs them without one; use it only for sources and model outputs that you trust"
+        f"no sandbox for python graders works on this machine. {each}. {WITHOUT}"
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 
@@ -21,7 +22,8 @@ _MAX_OPEN = 64  # folders that are open at a time
 COUNT_S = 0.2
 """Processor time that one count may take; 20,000 files take half of it."""
 _STOP_S = 0.02  # within this time a process stands still, unless the disk makes it wait
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+if sys.platform != "win32":  # where this file is imported, and nothing in it is used
+    _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STILL = (b"T", b"t", b"Z", b"X")
 
 

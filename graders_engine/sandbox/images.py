@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders_engine.sandbox.advice import refuse
 from graders_engine.sandbox.base import SandboxError
+from graders_engine.sandbox.inside.plan import NONE
 
 _RECORD = "image.json"  # written last: a folder without it is an unfinished build
 _BUILD_TIMEOUT_S = 3600
@@ -154,6 +156,10 @@ def build(
             a wheel for it.
     """
     wanted = definition(tag, custom)
+    try:
+        refuse(NONE)
+    except SandboxError as error:  # no grader could use it
+        raise ImageError(str(error)) from None
     folder = home() / ALIASES.get(tag, tag)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock(folder), _replacing(folder):
@@ -191,7 +197,7 @@ def _replacing(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    import fcntl  # Windows has none; nor has it a sandbox to use an image in
+    import fcntl
 
     with open(folder.with_name(f".{folder.name}.lock"), "w", encoding="ascii") as lock:
         try:

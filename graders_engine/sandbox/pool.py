@@ -13,7 +13,6 @@ import contextlib
 import itertools
 import logging
 import os
-import sys
 import time
 import weakref
 from collections import OrderedDict
@@ -21,7 +20,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders_engine.sandbox.advice import cannot_start, unavailable
+from graders_engine.sandbox.advice import cannot_start, refuse, unavailable
 from graders_engine.sandbox.base import (
     GradeResult,
     Kind,
@@ -204,7 +203,8 @@ class Pool:
 
     async def _start_in_strongest_tier(self, program: Program) -> Worker:
         reasons: dict[str, str] = {}
-        for tier in plan.STRENGTH if sys.platform == "linux" else ():
+        refuse(plan.AUTO)
+        for tier in plan.STRENGTH:
             try:
                 worker = await self._start_in(tier, program)
             except SandboxUnavailable as error:
@@ -215,6 +215,7 @@ class Pool:
         raise unavailable(reasons)
 
     async def _start_in(self, tier: str, program: Program) -> Worker:
+        refuse(tier)
         self._make_room()
         self._owned.watch(self.limits.wall_s)
         try:

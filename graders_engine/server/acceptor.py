@@ -7,6 +7,7 @@ import heapq
 import logging
 import select
 import socket
+import sys
 from collections.abc import Callable, Collection
 from enum import IntEnum
 from typing import Protocol
@@ -68,7 +69,7 @@ class Droppable(Protocol):
 
 def has_unread(connection: socket.socket) -> bool:
     """Whether something can be read from a socket, or the client is gone."""
-    if not hasattr(select, "poll"):  # Windows
+    if sys.platform == "win32":
         return bool(select.select([connection], [], [], 0)[0])
     poll = select.poll()
     poll.register(connection, select.POLLIN)

@@ -15,7 +15,7 @@ import traceback
 from datetime import UTC, datetime
 from io import RawIOBase
 from time import monotonic
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from graders_engine.language import strict_json
 
@@ -29,6 +29,14 @@ REPEAT_S = 1.0
 """How long the same warning is held back."""
 MAX_MESSAGES = 1000
 """Different warnings that are remembered for that."""
+
+
+class Poll(Protocol):
+    """`select.poll`, which Windows lacks."""
+
+    def poll(self, wait_ms: float | None = None) -> list[tuple[int, int]]:
+        """The descriptors that are ready, after that time at the latest."""
+        ...
 
 
 class Log:
@@ -90,10 +98,12 @@ def _standard_error() -> BinaryIO | RawIOBase | None:
     return raw
 
 
-def _poll(stream: BinaryIO | RawIOBase) -> select.poll | None:
-    """Tells whether a write would wait; None for a file, where none waits."""
+def _poll(stream: BinaryIO | RawIOBase) -> Poll | None:
+    """Tells whether a write would wait; None for a file, where none waits, and on Windows."""
+    if sys.platform == "win32":
+        return None
     try:
-        if not hasattr(select, "poll") or stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             return None
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)

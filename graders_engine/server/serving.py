@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
     from graders_engine.server.store.opened import StoredRoutes
     from graders_engine.storage.store import Store
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment] # a module elsewhere
 
 KEEP_ALIVE_S = 65
 """How long an idle connection stays open: longer than the SDKs keep theirs open, so that they close first."""
@@ -254,11 +253,12 @@ def _try_threads(count: int) -> None:
 
 def _allow_many_files() -> int:
     """Raise the limit on open files as far as that is allowed and useful; the limit from now on."""
-    if resource is None:
+    if sys.platform == "win32":
         return SELECTED_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+    else:  # noqa: RET505 - else the type checker looks for `resource` on Windows, too
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+        return OPEN_FILES if soft == resource.RLIM_INFINITY else soft

@@ -147,6 +147,7 @@ def clean_up(folder: Path, known: Collection[str]) -> int:
             lock = ProcessLock(Path(entry))
             if entry.name in known or not lock.take():
                 continue
+            lock.release_where_it_keeps_files()
             with suppress(OSError):
                 os.unlink(entry)
                 removed += 1

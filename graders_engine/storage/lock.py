@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
+from graders_engine.files import NO_INHERITANCE
 from graders_engine.storage.errors import StoreError
 
-try:
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment] # a module elsewhere
+
+_OFFSET = 1 << 30
+"""Where Windows locks a byte: others can neither read nor write a locked one, and no file has this."""
+_POLL_S = 0.02
 
 
 def hold(descriptor: int) -> None:
     """Wait for the lock of an open file, and hold it until that is closed, where there are such locks."""
-    if fcntl is not None:
+    if sys.platform == "win32":
+        while not hold_at_once(descriptor):
+            time.sleep(_POLL_S)
+    else:
         with suppress(OSError):  # a file system without them
             fcntl.flock(descriptor, fcntl.LOCK_EX)
 
@@ -26,14 +36,31 @@ def hold_at_once(descriptor: int) -> bool:
 
     Where there are no such locks, it is True.
     """
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without them
-            return True
+    try:
+        _lock(descriptor, shared=False)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without them
+        return True
     return True
+
+
+def _lock(descriptor: int, *, shared: bool) -> None:
+    """Lock an open file, without waiting.
+
+    Raises:
+        BlockingIOError: another process holds it; PermissionError on Windows.
+        OSError: the file system has no locks.
+    """
+    if sys.platform == "win32":  # it has no lock that some share: nothing there asks for one
+        before = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _OFFSET, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(descriptor, before, os.SEEK_SET)
+    else:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 class ProcessLock:
@@ -41,7 +68,7 @@ class ProcessLock:
 
     Args:
         path: the file; it is made when the lock is taken, and stays.
-        shared: whether others that share may hold it at the same time.
+        shared: whether others that share may hold it at the same time; on Windows, none may.
     """
 
     def __init__(self, path: Path, *, shared: bool = False) -> None:
@@ -57,18 +84,15 @@ class ProcessLock:
         """Take it, without waiting; whether it could be taken.
 
         Raises:
-            StoreError: the file cannot be made, or this system has no such locks.
+            StoreError: the file cannot be made, or its file system has no locks.
         """
-        if fcntl is None:
-            raise StoreError("This system has no file locks (fcntl), which a store needs.")
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | NO_INHERITANCE, 0o600)
         except OSError as error:
             raise StoreError(f"The lock {self.path} cannot be opened: {error.strerror}.") from None
         try:
-            kind = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _lock(descriptor, shared=self._shared)
+        except (BlockingIOError, PermissionError):
             os.close(descriptor)
             return False
         except OSError as error:
@@ -82,3 +106,8 @@ class ProcessLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def release_where_it_keeps_files(self) -> None:
+        """Release it on Windows alone, where a file that is open cannot be removed, nor its folder."""
+        if sys.platform == "win32":
+            self.release()

@@ -170,6 +170,7 @@ def _clean_up(folder: Path, is_known: Callable[[str], bool]) -> None:
             lock = ProcessLock(folder / name / "lock")
             if lock.path.exists() and not lock.take():
                 continue
+            lock.release_where_it_keeps_files()
             _remove(folder, [name])
             lock.release()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -182,4 +183,8 @@ def device_memory(device: Any) -> int:
 
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
+    if sys.platform == "win32":
+        raise TrainingFailed(
+            "wrong_platform", "Models are not trained on Windows: use WSL 2, or a Linux container."
+        )
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

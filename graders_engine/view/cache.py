@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -179,8 +180,14 @@ def size_of(folder: Path) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += os.stat(os.path.join(parent, name)).st_blocks * 512
+                total += _on_disk(os.stat(os.path.join(parent, name)))
     return total
+
+
+def _on_disk(found: os.stat_result) -> int:
+    if sys.platform != "win32":
+        return found.st_blocks * 512
+    return found.st_size
 
 
 def prune(kept: Collection[str], max_bytes: int = MAX_BYTES) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from graders_engine.sandbox import advice, disk_use, probe, process
 from graders_engine.sandbox.base import Program, SandboxUnavailable
+from graders_engine.sandbox.inside import syscalls
 from graders_engine.sandbox.inside.plan import Plan
 from graders_engine.sandbox.pool import Pool
 from graders_engine.sandbox.process import Worker
@@ -94,15 +95,46 @@ def test_none_is_used_only_by_name() -> None:
     assert asyncio.run(first_tier("none")) == "none"
 
 
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
+@pytest.mark.parametrize("platform", ["darwin", "freebsd14", "win32"])
+@pytest.mark.parametrize("tier", ["auto", "namespaces", "landlock"])
 def test_other_systems_are_refused_with_advice(
-    monkeypatch: pytest.MonkeyPatch, platform: str
+    monkeypatch: pytest.MonkeyPatch, platform: str, tier: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    message = str(advice.unavailable({}))
-    assert "need Linux" in message
-    assert "container" in message
-    assert "WSL" in message
+    with pytest.raises(SandboxUnavailable, match="Linux container"):
+        advice.refuse(tier)
+
+
+MACHINES = ["riscv64", "ppc64le", "s390x", "armv7l", "loongarch64"]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_machine_whose_system_calls_are_not_known_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    monkeypatch.setattr(syscalls, "machine", lambda: machine)
+    for tier in ("auto", "namespaces", "landlock"):
+        with pytest.raises(
+            SandboxUnavailable, match=f"this is {machine}, whose system calls"
+        ) as caught:
+            asyncio.run(first_tier(tier))
+        assert "`--sandbox none`" in str(caught.value)
+    assert all(machine in tier.unavailable_because for tier in probe.report())
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_a_sandbox_any_linux_machine_runs_python_graders(
+    monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    monkeypatch.setattr(syscalls, "machine", lambda: machine)
+    assert asyncio.run(first_tier("none")) == "none"
+
+
+def test_a_python_of_32_bits_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "maxsize", (1 << 31) - 1)
+    assert not syscalls.is_known()
+    with pytest.raises(OSError, match="32-bit Python"):
+        syscalls.native()
 
 
 def test_an_unknown_tier_is_refused_at_once() -> None:

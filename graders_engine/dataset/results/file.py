@@ -283,10 +283,10 @@ def _lock_too(file: FileIO) -> None:
     Raises:
         BlockingIOError: another run has them locked.
     """
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return
+    import fcntl
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -296,10 +296,13 @@ def _lock_too(file: FileIO) -> None:
 
 
 def _unlock(lock: BaseFileLock) -> None:
-    if sys.platform != "win32":  # there, an open file cannot be removed
-        # While it is still held: a run that opened it before finds it removed, and is refused.
-        with suppress(OSError):
-            os.unlink(lock.lock_file)
+    if (
+        sys.platform == "win32"
+    ):  # there, an open file cannot be removed: not ours, and not another run's
+        lock.release()
+    # While it is still held: a run that opened it before finds it removed, and is refused.
+    with suppress(OSError):
+        os.unlink(lock.lock_file)
     lock.release()
 
 

@@ -15,6 +15,7 @@ import graders_engine
 from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import Job, ShardResults
 from graders_engine.errors import DataSetError
+from graders_engine.processes import OWN_GROUP
 
 MAX_EXITS = 3
 """How often a worker may exit by itself while it starts, before that is reported as an error."""
@@ -145,7 +146,7 @@ class LocalWorkers:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is meant for this process, which ends the workers
+                **OWN_GROUP,  # Ctrl-C is meant for this process, which ends the workers
             )
         except OSError as error:
             raise DataSetError(f"A worker process cannot be started: {error.strerror}.") from None

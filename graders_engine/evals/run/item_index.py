@@ -16,6 +16,7 @@ import msgspec
 
 from graders_engine.evals.run.criteria import Criteria, GradedRow, status_of
 from graders_engine.language import strict_json
+from graders_engine.processes import read_at
 
 INDEX, STATUSES = "items.index", "items.status"
 """Of each item two numbers of eight bytes, where its row and its result begin; and one letter."""
@@ -102,10 +103,19 @@ class IndexWriter:
                     *lines, rest = (rest + block).split(b"\n")
                     self._add(lines)
         if not self._whole:  # what an earlier worker wrote is read by others until now
-            for part in self._parts:
-                part.replace(part.with_suffix(""))
-            self._whole = True
+            self._give_names()
         return self._read_to > before
+
+    def _give_names(self) -> None:
+        """Let others read what is written; Windows gives no file that is open another name."""
+        for file, part in zip((self._index, self._statuses), self._parts, strict=True):
+            file.close()
+            part.replace(part.with_suffix(""))
+        self._index, self._statuses = [
+            self._files.enter_context(part.with_suffix("").open("ab", buffering=0))
+            for part in self._parts
+        ]
+        self._whole = True
 
     def _add(self, lines: list[bytes]) -> None:
         places, letters = array("Q"), bytearray()
@@ -193,12 +203,12 @@ class IndexReader:
     def place(self, number: int) -> tuple[int, int]:
         """Where the row and the result of an item begin."""
         places = array("Q")
-        places.frombytes(os.pread(self._index.fileno(), _RECORD, number * _RECORD))
+        places.frombytes(read_at(self._index.fileno(), _RECORD, number * _RECORD))
         return places[0], places[1]
 
     def status(self, number: int) -> str:
         """The status of an item."""
-        return NAMES[os.pread(self._statuses.fileno(), 1, number)]
+        return NAMES[read_at(self._statuses.fileno(), 1, number)]
 
     def numbers(self, start: int, *, down: bool, status: str | None) -> Iterator[int]:
         """The numbers of the items from this one on, up or down, of one status or of any."""
@@ -217,11 +227,11 @@ class IndexReader:
         file = self._statuses.fileno() if self.count else -1
         while not down and start < self.count:
             size = min(_BLOCK, self.count - start)
-            yield start, os.pread(file, size, start)
+            yield start, read_at(file, size, start)
             start += size
         while down and start >= 0:
             first = max(0, start + 1 - _BLOCK)
-            yield first, os.pread(file, start + 1 - first, first)
+            yield first, read_at(file, start + 1 - first, first)
             start = first - 1
 
     def __enter__(self) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import sys
 import time
@@ -15,6 +14,7 @@ from graders_engine.errors import GradersError, OutOfResources
 from graders_engine.evals.run.place import JUDGED, LOCK, LOG, NOTED, REPLIES, RESULTS, SAMPLES
 from graders_engine.evals.run.spec import environment
 from graders_engine.evals.worker_processes import KILL_S, POLL_S, WorkerProcesses, end_of_log
+from graders_engine.processes import end_group
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.lock import ProcessLock
 from graders_engine.storage.runs import RunState, StoredRun
@@ -189,7 +189,7 @@ class Supervisor(WorkerProcesses):
         # The number is a worker's as long as the lock is held, which was so just now.
         with suppress(OSError, ValueError):
             text = (self._store.run_folder(state.id) / LOCK).read_text(encoding="ascii")
-            os.killpg(int(text), 9)
+            end_group(int(text))
 
 
 def _has_grown(folder: Path, keeps_replies: bool) -> bool:

@@ -164,7 +164,10 @@ class Watcher:
         self.canceled = True
         main_thread = threading.main_thread().ident
         if main_thread is not None and not self._done.is_set():
-            signal.pthread_kill(main_thread, signal.SIGINT)
+            if sys.platform == "win32":
+                signal.raise_signal(signal.SIGINT)  # the main thread handles it
+            else:
+                signal.pthread_kill(main_thread, signal.SIGINT)
         if self._done.wait(END_S):
             return
         # What the work waits for does not end: the system ends it, and another worker counts.

@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,9 @@ def _gpu_bytes() -> list[int]:
 def _ram_bytes() -> int:
     """The RAM that this process may have: the machine's, or that of its container."""
     found = []
-    with suppress(OSError, ValueError, AttributeError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):
+            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for path in _CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # "max" is no limit
             found.append(int(Path(path).read_text(encoding="ascii")))

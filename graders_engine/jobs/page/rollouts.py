@@ -8,9 +8,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
+
+from graders_engine.files import READING
 
 MOST, MOST_WITHOUT = 5, 3
 """Of the best and the worst rollouts, and of those without a reward, so many are picked."""
@@ -242,7 +244,7 @@ class Rollouts:
 
 def _opened(path: Path) -> BinaryIO:
     """A file for reading, but no link: a worker makes none."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    return cast(BinaryIO, os.fdopen(os.open(path, READING), "rb"))
 
 
 _decoder = msgspec.json.Decoder(_Line)

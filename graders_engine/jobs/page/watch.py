@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
+from graders_engine.files import READING
 from graders_engine.jobs.page.explaining import Explaining
 from graders_engine.jobs.page.rollouts import Rollouts
 from graders_engine.jobs.page.seen import Seen
@@ -148,7 +149,7 @@ class JobWatch:
 def _rows_in(path: Path) -> int | None:
     """The lines of a file that are not empty; None if it cannot be read, or is long."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, READING)
     except OSError:
         return None
     with os.fdopen(descriptor, "rb") as file:

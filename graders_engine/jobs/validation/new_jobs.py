@@ -8,7 +8,6 @@ import errno
 import logging
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from graders_engine.files import without_paths
 from graders_engine.jobs.states import change
 from graders_engine.jobs.validation.validating import VALIDATING
 from graders_engine.jobs.validation.validator import FULL_DISK
+from graders_engine.processes import OWN_GROUP, end_group
 from graders_engine.storage.job_records import NewEvent
 from graders_engine.storage.store import Store
 
@@ -105,7 +105,7 @@ class NewJobs:
         with TemporaryFile() as printed:
             process = subprocess.Popen(  # noqa: S603 - no part of the command comes from a request
                 command, cwd=self._store.folder, env=environment(), stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL, stderr=printed, start_new_session=True,
+                stdout=subprocess.DEVNULL, stderr=printed, **OWN_GROUP,
             )  # fmt: skip
             try:
                 slow_at = time.monotonic() + SLOW_S
@@ -160,7 +160,7 @@ class NewJobs:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a check with what it has started, such as a download; that may live when the check is dead."""
     with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
+        end_group(process.pid)
     process.wait()
     if process.stdin is not None:
         process.stdin.close()

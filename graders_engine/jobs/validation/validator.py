@@ -7,7 +7,6 @@ the check holds a pipe to its standard input, and the check ends with it.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +16,7 @@ from graders_engine.jobs.place import is_full
 from graders_engine.jobs.validation.trainer_check import CheckDied
 from graders_engine.jobs.validation.validating import validate
 from graders_engine.models.config import Config, read_config
+from graders_engine.processes import end_own_group
 from graders_engine.storage.store import Store
 
 FULL_DISK = 74
@@ -54,7 +54,7 @@ def end_with_server() -> None:
             0, 1
         ):  # not by `sys.stdin`, whose lock the end of this process would wait for
             pass
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        end_own_group()
 
     threading.Thread(target=wait, daemon=True).start()
 

@@ -38,6 +38,15 @@ def version() -> int:
         return 0
 
 
+def missing_because() -> int:
+    """The error number of a kernel without Landlock, or of what forbids it; 0 when it is there."""
+    try:
+        libc.syscall("landlock_create_ruleset", 0, 0, _VERSION)
+    except OSError as error:
+        return error.errno or 0
+    return 0
+
+
 class _Ruleset(ctypes.Structure):
     _fields_ = [("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64)]
 

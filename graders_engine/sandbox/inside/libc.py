@@ -50,6 +50,8 @@ if sys.platform == "linux":  # elsewhere this file is imported only to say that 
     _quick_prctl = _quick.prctl
 
 _CAP_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+_CAP_SYS_ADMIN = 21
+_EINVAL = 22
 _NO_CAPS = (ctypes.c_uint32 * 6)()
 
 
@@ -74,6 +76,31 @@ def unshare(flags: int) -> None:
     """Move into new namespaces of the kinds that `flags` name."""
     if _quick_unshare(flags) < 0:
         _check(_libc.unshare(flags), "unshare")  # again, to learn why
+
+
+def is_refused_by_a_filter() -> bool:
+    """Whether no namespace at all may be asked for: the kernel itself never refuses to make none."""
+    return bool(_libc.unshare(0) < 0)
+
+
+def why_not_mount_setattr() -> int:
+    """The error number by which `mount_setattr` is refused or missing; 0 when it is there.
+
+    It is asked for with a flag that there is not, which the kernel looks at first.
+    """
+    empty = ctypes.c_char_p(b"")
+    try:
+        syscall("mount_setattr", AT_FDCWD, empty, -1, empty, 0)
+    except OSError as error:
+        return error.errno or 0 if error.errno != _EINVAL else 0
+    return 0
+
+
+def may_administer() -> bool:
+    """Whether this process has CAP_SYS_ADMIN in force."""
+    found = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(_CAP_HEADER, found), "capget")
+    return bool(found[0] >> _CAP_SYS_ADMIN & 1)
 
 
 def setns(descriptor: int, flags: int) -> None:

@@ -7,6 +7,7 @@ Data, taken from the kernel's own headers (`asm/unistd_64.h` and `asm-generic/un
 from __future__ import annotations
 
 import os
+import sys
 
 # a table is read by column, not one entry a line
 # fmt: off
@@ -113,9 +114,20 @@ MACHINES: dict[str, tuple[int, dict[str, int]]] = {
 }
 
 
+def machine() -> str:
+    """The kind of this machine, as seen by this Python: a 32-bit one makes other system calls."""
+    bits = "" if sys.maxsize > 1 << 32 else " with a 32-bit Python"
+    return f"{os.uname().machine}{bits}"
+
+
+def is_known() -> bool:
+    """Whether there is a table for this machine."""
+    return machine() in MACHINES
+
+
 def native() -> tuple[int, dict[str, int]]:
     """The audit word and the table of this machine; OSError for an unknown machine."""
-    machine = os.uname().machine
-    if machine not in MACHINES:
-        raise OSError(f"no system call table for {machine}")
-    return MACHINES[machine]
+    found = machine()
+    if found not in MACHINES:
+        raise OSError(f"no table of system calls for {found}")
+    return MACHINES[found]
