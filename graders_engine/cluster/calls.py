@@ -12,10 +12,10 @@ from typing import Any
 from graders_engine.cluster.node_sandbox import Sent
 from graders_engine.sandbox.base import GradeResult, Kind
 
-AHEAD_S = 0.1
+AHEAD_S = 0.25
 """An actor gets work for about this time for each of its cores."""
-BATCH_S = 0.03
-"""A message gets calls for about this time, and one at least."""
+BATCH_S = 0.1
+"""A message gets calls for about this time for each core, and one at least: sending one costs some 0.5 ms."""
 MOST_CALLS = 64
 """Calls of one message."""
 MOST_BYTES = 4 << 20
@@ -123,18 +123,22 @@ def next_batch(waiting: deque[Call], actors: Sequence[Actor]) -> tuple[Actor, li
     """Take the calls that wait longest off the queue, for the actor with the fewest; None if all are full."""
     while waiting and waiting[0].answer.done():  # nobody waits for it any more
         waiting.popleft()
-    if not waiting or not actors:
+    if not waiting:
         return None
-    actor = min(actors, key=lambda one: (len(one.calls), one.work_s))
     first = waiting[0]
-    if not actor.has_room(first):
+    free = [actor for actor in actors if actor.has_room(first)]
+    if not free:
         return None
-    share = min(MOST_CALLS, ceil(len(waiting) / len(actors)))
+    actor = min(free, key=lambda one: (len(one.calls) / one.cores, one.work_s))
+    alike = sum(len(one.calls) == len(actor.calls) for one in free)
+    share = min(MOST_CALLS, ceil(len(waiting) / alike))
     batch: list[Call] = []
     batch_s = 0.0
     while waiting and len(batch) < share and waiting[0].losses == first.losses:
         call = waiting[0]
-        if batch and (batch_s + call.program.usual_s > BATCH_S or not actor.has_room(call)):
+        if batch and (
+            batch_s + call.program.usual_s > BATCH_S * actor.cores or not actor.has_room(call)
+        ):
             break
         waiting.popleft()
         if call.answer.done():
