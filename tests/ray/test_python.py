@@ -205,16 +205,22 @@ def test_rows_that_were_graded_before_an_interrupt_are_kept(two_nodes: Any, tmp_
 def test_a_budget_is_one_for_the_whole_cluster_and_nothing_is_paid_twice(
     two_nodes: Any, tmp_path: Path
 ) -> None:
-    data = write(tmp_path / "rows.jsonl")
+    data, out = write(tmp_path / "rows.jsonl"), tmp_path / "out.jsonl"
     judge = Scripted(judged_number)
-    settings = JudgeSettings(endpoints={"default": judge}, concurrency=4, max_tokens=900)
-    with Engine(judges=settings) as engine, pytest.raises(BudgetSpent):
-        scored(BOTH, data, tmp_path / "out.jsonl", engine, backend="ray", workers=2)
+    one: dict[str, Any] = {
+        "endpoints": {"default": judge},
+        "concurrency": 4,
+        "cache": tmp_path / "cache.sqlite",
+    }
+    with Engine(judges=JudgeSettings(**one, max_tokens=900)) as engine, pytest.raises(BudgetSpent):
+        scored(BOTH, data, out, engine, backend="ray", workers=2)
     assert 900 <= TOKENS * len(judge.requests) <= 900 + 4 * TOKENS
-    kept = (tmp_path / "out.jsonl").read_bytes().count(b"\n")
-    assert 900 // TOKENS - 4 <= kept <= len(judge.requests)
-    asked = [repr(request) for request in judge.requests]
-    assert len(set(asked)) == len(asked)
+    with Engine(judges=JudgeSettings(**one)) as engine:
+        scored(BOTH, data, out, engine, backend="ray", workers=2)
+    assert len(judge.requests) == ROWS
+    scored(BOTH, data, tmp_path / "here.jsonl")
+    results = [[r.reward for _, r in results_in(path)] for path in (out, tmp_path / "here.jsonl")]
+    assert results[0] == results[1]
 
 
 def test_the_record_of_a_run_has_every_answer(two_nodes: Any, tmp_path: Path) -> None:
