@@ -28,6 +28,7 @@ STARTS_PER_ACTOR = 3
 """Failed starts, as a multiple of the number of actors, before no more are tried."""
 CLOSE_S = 5.0
 """Seconds for actors to end their processes by themselves."""
+_LOOK_UP_S = 0.5  # how often a thread that waits for actors looks whether it still should
 _log = logging.getLogger("graders_engine")
 
 
@@ -88,17 +89,16 @@ class Actors:
         for _ in range(cluster.actors):
             self._start_one()
         began = monotonic()
-        while len(self.ready) < expected:
-            limit_s = OTHERS_TIMEOUT_S if self.ready else START_TIMEOUT_S
-            left_s = max(0.0, limit_s - (monotonic() - began))
-            done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=left_s)
-            if not done and not self.ready:
+        while len(self.ready) < expected and not self.is_closed:
+            done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=_LOOK_UP_S)
+            if done:
+                self._on_first_report(done[0], cluster.ray)
+            elif not self.ready and monotonic() - began > START_TIMEOUT_S:
                 raise DataSetError(
                     f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s. Is a core free?"
                 )
-            if not done:
+            elif self.ready and monotonic() - began > OTHERS_TIMEOUT_S:
                 return
-            self._on_first_report(done[0], cluster.ray)
 
     def _room_now(self, ray: Any) -> int:
         """How many actors the cluster has room for, about."""
@@ -214,7 +214,7 @@ class Actors:
 
     def end(self) -> None:
         """End all of them, and the connection; from any thread."""
-        with self._ray_calls:
+        with self._ray_calls:  # what is being called is called before
             self.is_closed = True
             cluster, self._cluster = self._cluster, None
         if cluster is None:

@@ -97,7 +97,7 @@ class ClusterSandbox:
         self._programs: OrderedDict[Program, ProgramState] = OrderedDict()
         self._numbers = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._beginning = asyncio.Lock()
+        self._beginning: asyncio.Task[None] | None = None
         self._sends_soon = False
         self._waits_for_actor: asyncio.TimerHandle | None = None
         self._logged: set[str] = set()
@@ -121,30 +121,27 @@ class ClusterSandbox:
         self._actors.start()
 
     async def _begin(self) -> None:
-        """In the event loop, before the first call."""
-        async with self._beginning:
-            if self._loop is not None:
-                return
-            if not self._actors.cores and not self._fault:
-                try:
-                    await asyncio.to_thread(self.start)
-                except DataSetError as error:
-                    self._fault = str(error)
-                    await asyncio.to_thread(self._actors.end)
-            if self._fault:
-                raise SandboxUnavailable(self._fault)
-            self._loop = asyncio.get_running_loop()
+        """In the event loop, before the first call; a call that is cancelled meanwhile ends nothing."""
+        if not self._actors.cores:
+            try:
+                await asyncio.to_thread(self.start)
+            except DataSetError as error:
+                self._fault = str(error)
+                await asyncio.to_thread(self._actors.end)
+        if not self._actors.is_closed:
             self._actors.watch(self._send_waiting)
 
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port."""
         if reason := too_large(program, sample_json, item_json):
             return GradeResult(Kind.EXCEPTION, details=reason)
-        if self._loop is None and not self._actors.is_closed:
-            await self._begin()
+        loop = asyncio.get_running_loop()
+        if self._beginning is None and not self._actors.is_closed:
+            self._loop, self._beginning = loop, loop.create_task(self._begin())
+        if self._beginning is not None and not self._beginning.done():
+            await asyncio.shield(self._beginning)
         if self._actors.is_closed:
             raise SandboxUnavailable(self._fault or _CLOSED)
-        loop = asyncio.get_running_loop()
         call = Call(self._state_of(program), sample_json, item_json, loop.create_future())
         self._waiting.append(call)
         if not self._sends_soon:  # together with those that are made in this pass of the loop
@@ -268,6 +265,9 @@ class ClusterSandbox:
 
     async def close(self) -> None:
         """End every process; later calls are refused."""
+        self._actors.is_closed = True
+        if self._beginning is not None:  # it looks up at once
+            await asyncio.wait([self._beginning])
         await asyncio.to_thread(self.end)
 
     def end(self) -> None:

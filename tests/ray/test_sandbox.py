@@ -98,6 +98,18 @@ def test_a_closed_sandbox_refuses_calls_and_fails_those_it_has(two_nodes: Any) -
     asyncio.run(main())
 
 
+def test_a_sandbox_that_waits_for_a_core_can_be_closed(two_nodes: Any) -> None:
+    async def main() -> None:
+        sandbox = ClusterSandbox(options=ClusterOptions(actors=1, cpus=64))
+        waiting = asyncio.ensure_future(sandbox.grade(Program(ECHO), b"1", b"1"))
+        await asyncio.sleep(0.2)
+        await sandbox.close()
+        with pytest.raises(SandboxUnavailable, match="closed"):
+            await waiting
+
+    asyncio.run(main())
+
+
 def test_a_sandbox_that_was_closed_before_its_first_call_starts_nothing() -> None:
     async def main() -> None:
         sandbox = ClusterSandbox(options=ClusterOptions(address="127.0.0.1:1"))
