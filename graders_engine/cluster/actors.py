@@ -116,11 +116,11 @@ class Actors:
             if self.fault:
                 raise DataSetError(self.fault) from None
             return
-        if fault := self._mismatch(report):
+        if fault := self.mismatch(report):
             raise DataSetError(f"{fault[:1].upper()}{fault[1:]}.")
         self._take_up(actor, report)
 
-    def _mismatch(self, report: NodeReport) -> str:
+    def mismatch(self, report: NodeReport) -> str:
         """Why a node cannot grade as the others do; empty if it can."""
         if report.fault:
             named = "" if report.node in report.fault else f"the node {report.node}: "
@@ -170,7 +170,7 @@ class Actors:
         if actor is None or self.is_closed:
             return
         fault: BaseException | str | None = reply.exception()
-        if fault is None and (fault := self._mismatch(reply.result())):
+        if fault is None and (fault := self.mismatch(reply.result())):
             if fault not in self._refused:
                 self._refused.add(fault)
                 _log.warning("a node of the cluster is not used: %s", fault)

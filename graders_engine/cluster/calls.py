@@ -89,11 +89,16 @@ class Actor:
     bytes: int = 0
     is_taken: bool = False
 
+    @property
+    def runs_out(self) -> bool:
+        """Whether it may have nothing to do before another message arrives."""
+        return len(self.calls) < 2 * self.cores
+
     def has_room(self, call: Call) -> bool:
         """Whether a call can be sent to it now."""
         if call.is_alone or self.is_taken:
             return not self.calls
-        if len(self.calls) < 2 * self.cores:
+        if self.runs_out:
             return True
         return (
             not call.losses  # few at a time, so that few are lost again
@@ -120,7 +125,10 @@ class Actor:
 
 
 def next_batch(waiting: deque[Call], actors: Sequence[Actor]) -> tuple[Actor, list[Call]] | None:
-    """Take the calls that wait longest off the queue, for the actor with the fewest; None if all are full."""
+    """Take the calls that wait longest off the queue, for the actor with the fewest.
+
+    None if all actors are full; or if none is about to run out, and a few calls more fill a message.
+    """
     while waiting and waiting[0].answer.done():  # nobody waits for it any more
         waiting.popleft()
     if not waiting:
@@ -130,6 +138,8 @@ def next_batch(waiting: deque[Call], actors: Sequence[Actor]) -> tuple[Actor, li
     if not free:
         return None
     actor = min(free, key=lambda one: (len(one.calls) / one.cores, one.work_s))
+    if not actor.runs_out and len(waiting) < _worth_a_message(first, actor, waiting, actors):
+        return None
     alike = sum(len(one.calls) == len(actor.calls) for one in free)
     share = min(MOST_CALLS, ceil(len(waiting) / alike))
     batch: list[Call] = []
@@ -149,3 +159,14 @@ def next_batch(waiting: deque[Call], actors: Sequence[Actor]) -> tuple[Actor, li
         if call.is_alone:
             break
     return actor, batch
+
+
+def _worth_a_message(
+    first: Call, actor: Actor, waiting: deque[Call], actors: Sequence[Actor]
+) -> int:
+    """How many calls fill a message: by their time, and at most half of an actor's part of all calls."""
+    in_time = (
+        int(BATCH_S * actor.cores / first.program.usual_s) if first.program.usual_s else MOST_CALLS
+    )
+    all_calls = len(waiting) + sum(len(one.calls) for one in actors)
+    return min(MOST_CALLS, max(1, in_time), ceil(all_calls / (2 * len(actors))))

@@ -100,3 +100,18 @@ def test_a_call_without_an_end_says_nothing_of_the_others() -> None:
     assert state.usual_s == 0.001
     state.learn(GradeResult(Kind.VALUE, 1.0, seconds=0.101))
     assert 0.001 < state.usual_s < 0.101
+
+
+def test_a_few_quick_calls_wait_for_more_unless_an_actor_runs_out(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    busy, other = Actor(None, 1), Actor(None, 1)
+    for actor in (busy, other):
+        for call in calls_of(loop, 16, 0.001):
+            actor.add(call)
+    few = calls_of(loop, 3, 0.001)
+    assert not batches(few, [busy, other])
+    few.extend(calls_of(loop, 15, 0.001))
+    assert [size for _, size in batches(few, [busy, other])] == [9]
+    [*last] = calls_of(loop, 2, 0.001)
+    assert batches(deque(last), [busy, idle := Actor(None, 1)]) == [(idle, 2)]

@@ -15,7 +15,8 @@ from graders_engine.cluster.actors import Actors
 from graders_engine.cluster.calls import Actor
 from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.node_sandbox import NodeReport
-from graders_engine.dataset.scoring.launch import WorkerOptions, rows_in_flight
+from graders_engine.dataset.rows.shapes import ROWS
+from graders_engine.dataset.scoring.launch import WorkerOptions, job_of, rows_in_flight
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.models.scripted import Scripted
 from graders_engine.sandbox.base import Limits
@@ -70,15 +71,15 @@ def test_a_sandbox_that_the_caller_made_is_used_and_named(tmp_path: Path) -> Non
 def test_nodes_with_different_sandboxes_are_named(tier: str) -> None:
     other = "landlock" if tier == "namespaces" else "namespaces"
     actors = ready_on("10.0.0.1 (id aa)", tier)
-    assert not actors._mismatch(NodeReport("10.0.0.2 (id bb)", tier))
-    said = actors._mismatch(NodeReport("10.0.0.2 (id bb)", other))
+    assert not actors.mismatch(NodeReport("10.0.0.2 (id bb)", tier))
+    said = actors.mismatch(NodeReport("10.0.0.2 (id bb)", other))
     assert f"{other} on 10.0.0.2 (id bb), and {tier} on 10.0.0.1 (id aa)" in said
 
 
 def test_a_node_without_a_sandbox_is_named_with_the_reason() -> None:
     actors = ready_on("10.0.0.1 (id aa)", "auto")
     report = NodeReport("10.0.0.2 (id bb)", fault="this kernel has no namespaces")
-    assert actors._mismatch(report) == "the node 10.0.0.2 (id bb): this kernel has no namespaces"
+    assert actors.mismatch(report) == "the node 10.0.0.2 (id bb): this kernel has no namespaces"
 
 
 def test_more_rows_are_in_flight_only_where_something_else_limits_the_requests() -> None:
@@ -97,10 +98,15 @@ def test_more_rows_are_in_flight_only_where_something_else_limits_the_requests()
             compiled = engine.compile(grader)
             sandbox = RAY.sandbox(engine, compiled)
             assert sandbox is not None
-            sandbox._actors.cores = 50
-            assert (rows_in_flight(compiled.spec, sandbox, 64) or 0) == (800 if more else 0)
+            assert rows_in_flight(compiled.spec, sandbox, 64) == (64 if more else None)
         assert RAY.sandbox(engine, engine.compile(JUDGED)) is None
         assert WorkerOptions("local", 2, None).sandbox(engine, engine.compile(PYTHON)) is None
+
+
+def test_workers_get_no_setting_of_judges(string_check: dict[str, Any]) -> None:
+    with Engine(judges=Scripted(1.0), max_text_chars=77) as engine:
+        job = job_of(engine, engine.compile(string_check), ROWS)
+    assert job.settings == {"metric_variants": {}, "max_text_chars": 77, "templates": "strict"}
 
 
 def test_a_run_on_this_machine_imports_nothing_for_clusters() -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,6 @@ from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.sandbox import ClusterSandbox
 from graders_engine.dataset.results.line import results_in
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.dataset.rows.read import open_data
-from graders_engine.dataset.scoring.launch import WorkerOptions
-from graders_engine.dataset.scoring.ray_workers import RayWorkers
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import RunStopped
 from graders_engine.models.base import ModelReply, ModelRequest
@@ -303,15 +299,3 @@ def test_a_cluster_without_a_free_core_is_a_sentence(
     with pytest.raises(DataSetError, match="Is a core free"):
         sandbox.start()
     sandbox.end()
-
-
-def test_workers_get_no_setting_of_judges(
-    two_nodes: Any, tmp_path: Path, string_check: dict[str, Any]
-) -> None:
-    data_set = open_data(write(tmp_path / "rows.jsonl"))
-    with Engine(judges=JudgeSettings(endpoints={"default": Scripted(1.0)})) as engine:
-        compiled, options = engine.compile(string_check), WorkerOptions("ray", 1, None)
-        with options.make_workers(engine, compiled, data_set, data_set.shape) as workers:
-            assert isinstance(workers, RayWorkers)
-            job = import_module("ray").get(workers._job)
-    assert job.settings.keys() == {"metric_variants", "max_text_chars", "templates"}

@@ -94,9 +94,7 @@ class WorkerOptions:
         self, engine: Engine, compiled: CompiledGrader, data_set: DataSet, shape: Shape
     ) -> Workers:
         """Workers for rows of a shape and a grader that does not wait; they make engines of their own."""
-        settings = keywords(engine.settings)
-        settings = {key: settings[key] for key in settings.keys() & _TEXT_SETTINGS}
-        job = Job(compiled.given, settings, shape)
+        job = job_of(engine, compiled, shape)
         if self.backend == "ray":
             from graders_engine.dataset.scoring.ray_workers import RayWorkers
 
@@ -107,6 +105,12 @@ class WorkerOptions:
         from graders_engine.cluster.connection import ClusterOptions
 
         return ClusterOptions(self.ray_address, self.count)
+
+
+def job_of(engine: Engine, compiled: CompiledGrader, shape: Shape) -> Job:
+    """What workers are told: nothing of judges, whose keys and addresses stay in this process."""
+    settings = keywords(engine.settings)
+    return Job(compiled.given, {key: settings[key] for key in _TEXT_SETTINGS}, shape)
 
 
 @contextmanager
