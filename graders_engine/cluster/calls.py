@@ -134,13 +134,17 @@ def next_batch(waiting: deque[Call], actors: Sequence[Actor]) -> tuple[Actor, li
     if not waiting:
         return None
     first = waiting[0]
-    free = [actor for actor in actors if actor.has_room(first)]
-    if not free:
+    actor = min(actors, key=_load, default=None)
+    if actor is None or not actor.has_room(
+        first
+    ):  # one with more calls, but quicker ones, may have
+        free = [one for one in actors if one.has_room(first)]
+        actor = min(free, key=_load, default=None)
+    if actor is None:
         return None
-    actor = min(free, key=lambda one: (len(one.calls) / one.cores, one.work_s))
     if not actor.runs_out and len(waiting) < _worth_a_message(first, actor, waiting, actors):
         return None
-    alike = sum(len(one.calls) == len(actor.calls) for one in free)
+    alike = sum(len(one.calls) == len(actor.calls) for one in actors)
     share = min(MOST_CALLS, ceil(len(waiting) / alike))
     batch: list[Call] = []
     batch_s = 0.0
@@ -159,6 +163,10 @@ def next_batch(waiting: deque[Call], actors: Sequence[Actor]) -> tuple[Actor, li
         if call.is_alone:
             break
     return actor, batch
+
+
+def _load(actor: Actor) -> tuple[float, float]:
+    return len(actor.calls) / actor.cores, actor.work_s
 
 
 def _worth_a_message(

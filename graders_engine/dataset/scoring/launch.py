@@ -108,7 +108,7 @@ class WorkerOptions:
 
 
 def job_of(engine: Engine, compiled: CompiledGrader, shape: Shape) -> Job:
-    """What workers are told: nothing of judges, whose keys and addresses stay in this process."""
+    """What workers get: nothing of judges, whose keys and addresses stay in this process."""
     settings = keywords(engine.settings)
     return Job(compiled.given, {key: settings[key] for key in _TEXT_SETTINGS}, shape)
 
