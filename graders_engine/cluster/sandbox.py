@@ -22,7 +22,7 @@ from graders_engine.cluster.actors import START_TIMEOUT_S, Actors, when_done
 from graders_engine.cluster.calls import MOST_LOSSES, Actor, Call, ProgramState, next_batch
 from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.node_sandbox import Batch, Reply, Sent
-from graders_engine.errors import DataSetError
+from graders_engine.errors import GradersError
 from graders_engine.sandbox import images
 from graders_engine.sandbox.base import (
     GradeResult,
@@ -98,6 +98,7 @@ class ClusterSandbox:
         self._numbers = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beginning: asyncio.Task[None] | None = None
+        self._begun = False
         self._sends_soon = False
         self._waits_for_actor: asyncio.TimerHandle | None = None
         self._logged: set[str] = set()
@@ -125,11 +126,12 @@ class ClusterSandbox:
         if not self._actors.cores:
             try:
                 await asyncio.to_thread(self.start)
-            except DataSetError as error:
+            except GradersError as error:
                 self._fault = str(error)
                 await asyncio.to_thread(self._actors.end)
         if not self._actors.is_closed:
             self._actors.watch(self._send_waiting)
+        self._begun = True
 
     async def grade(self, program: Program, sample_json: bytes, item_json: bytes) -> GradeResult:
         """Run the program on one row; see the port."""
@@ -138,7 +140,7 @@ class ClusterSandbox:
         loop = asyncio.get_running_loop()
         if self._beginning is None and not self._actors.is_closed:
             self._loop, self._beginning = loop, loop.create_task(self._begin())
-        if self._beginning is not None and not self._beginning.done():
+        if self._beginning is not None and not self._begun:
             await asyncio.shield(self._beginning)
         if self._actors.is_closed:
             raise SandboxUnavailable(self._fault or _CLOSED)
