@@ -228,14 +228,27 @@ class Engine:
         return _placed(split, self.score_single(grader, split, sample_field=sample_field))
 
     def score_single(
-        self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
+        self,
+        grader: Any,
+        rows: Iterable[Any],
+        *,
+        sample_field: str | None = None,
+        in_flight: int | None = None,
     ) -> Generator[RowOutcome, None, None]:
-        """Grade rows of one sample each: as `score`, but a row always gives one outcome."""
+        """Grade rows of one sample each: as `score`, but a row always gives one outcome.
+
+        Args:
+            grader: as for `score`.
+            rows: likewise.
+            sample_field: likewise.
+            in_flight: rows in flight at once, apart from those of others; by default all share the engine's
+                `concurrency`.
+        """
         compiled = self.compile(grader)
         scope = compiled.scope_reader(sample_field)
         if not compiled.evaluator.waits:
             return compiled.grade_rows_now(rows, scope, held=held(rows))
-        return self._score_waiting(compiled, rows, scope)
+        return self._score_waiting(compiled, rows, scope, in_flight)
 
     def submit(
         self, grader: Any, rows: Iterable[Any], *, sample_field: str | None = None
@@ -282,7 +295,7 @@ class Engine:
             raise
 
     def _score_waiting(
-        self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf
+        self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf, in_flight: int | None
     ) -> Generator[RowOutcome, None, None]:
         from graders_engine.crew import Drain
         from graders_engine.deliveries import Deliveries
@@ -292,12 +305,12 @@ class Engine:
         delivered: Deliveries[RowOutcome | BaseException] = Deliveries(
             loop, self._late.require_usable
         )
-        crew = self._engine.crew(compiled, scope, delivered.put)
+        crew = self._engine.crew(compiled, scope, delivered.put, in_flight)
 
         def feed(chunk: list[tuple[int, Any]]) -> None:
             loop.call_soon_threadsafe(crew.feed, chunk)
 
-        drain = Drain(rows, self.settings.concurrency, feed)
+        drain = Drain(rows, in_flight or self.settings.concurrency, feed)
         try:
             for outcome in drain.outcomes(delivered.take):
                 if outcome is not None:  # never None, because `take` waits

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import logging
 from collections.abc import Generator, Iterable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graders_engine.batches import LONG_CHARS, comparing, graded_together
 from graders_engine.errors import (
@@ -33,6 +34,9 @@ from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 from graders_engine.outputs.row_scope import ScopeOf as ScopeOf
 from graders_engine.outputs.row_scope import scope_reader as scope_reader
 from graders_engine.outputs.unreadable import Unreadable as Unreadable
+
+if TYPE_CHECKING:
+    from graders_engine.sandbox.base import Sandbox
 
 _log = logging.getLogger("graders_engine")
 
@@ -98,6 +102,14 @@ class CompiledGrader:
         """The same grader with another evaluator, such as one with a cache."""
         other = copy.copy(self)
         other._evaluator = evaluator
+        other.__dict__.pop("_immediate", None)
+        return other
+
+    def with_sandbox(self, sandbox: Sandbox) -> CompiledGrader:
+        """The same grader, whose python parts run in this sandbox; who made the sandbox closes it."""
+        other = copy.copy(self)
+        other._services = dataclasses.replace(self._services, sandbox=sandbox)
+        other._evaluator = None
         other.__dict__.pop("_immediate", None)
         return other
 

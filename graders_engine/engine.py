@@ -176,10 +176,8 @@ class AsyncEngine:
             else metrics.signature(name, variants.get(name))
             for name in sorted(compiled.spec.metrics())
         }
-        settings: dict[str, Any] = {
-            "metrics": signatures,
-            "max_text_chars": self.settings.max_text_chars,
-        }
+        longest = self.settings.max_text_chars
+        settings: dict[str, Any] = {"metrics": signatures, "max_text_chars": longest}
         if compiled.lenient:
             settings["templates"] = self.settings.templates
         if compiled.spec.runs_python():
@@ -319,15 +317,17 @@ class AsyncEngine:
                 await asyncio.sleep(0)
                 yield_at = perf_counter() + YIELD_EVERY_S
 
-    def crew(self, compiled: CompiledGrader, scope: ScopeOf, deliver: Deliver) -> Crew:
-        """A crew for one data set; all crews of an engine share its `concurrency`."""
+    def crew(
+        self, compiled: CompiledGrader, scope: ScopeOf, deliver: Deliver, size: int | None = None
+    ) -> Crew:
+        """A crew for one data set; all crews without a size of their own share the `concurrency`."""
         import asyncio
 
         from graders_engine.crew import Crew
 
-        size = self.settings.concurrency
+        kept, size = ({}, size) if size else (vars(self), self.settings.concurrency)
         # One for all, whichever thread is the first: `setdefault` lets no other come between.
-        free: asyncio.Semaphore = vars(self).setdefault("_free", asyncio.Semaphore(size))
+        free: asyncio.Semaphore = kept.setdefault("_free", asyncio.Semaphore(size))
 
         async def grade(index: int, row: Any) -> RowOutcome:
             async with free:

@@ -66,21 +66,21 @@ def rows_to_grade(raw_rows: Iterator[RowRef], shape: Shape) -> Iterator[RowRef]:
 
 
 def grade_rows(
-    engine: Engine, compiled: CompiledGrader, refs: Iterable[RowRef]
+    engine: Engine, compiled: CompiledGrader, refs: Iterable[RowRef], in_flight: int | None = None
 ) -> Iterator[ResultLine]:
-    """Grade rows, in their order."""
-    in_flight: deque[RowRef] = deque()
+    """Grade rows, in their order; with a number of rows in flight, if not the engine's."""
+    begun: deque[RowRef] = deque()
 
     def rows() -> Iterator[Any]:
         for ref in refs:
-            in_flight.append(ref)
+            begun.append(ref)
             yield ref.row
 
     try:
-        for outcome in engine.score_single(compiled, rows()):
-            yield result_line(in_flight.popleft(), outcome)
+        for outcome in engine.score_single(compiled, rows(), in_flight=in_flight):
+            yield result_line(begun.popleft(), outcome)
     except RewardsDiffer as error:  # outcomes come in the order of the rows: it is the next one's
-        raise error.of(f"Row {row_name(in_flight[0].line, in_flight[0].sample)}") from None
+        raise error.of(f"Row {row_name(begun[0].line, begun[0].sample)}") from None
 
 
 def score_shard(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
@@ -38,7 +38,7 @@ from graders_engine.dataset.scoring.grading import (
 )
 from graders_engine.dataset.scoring.held import held_back, shards_held_back
 from graders_engine.dataset.scoring.index import Index
-from graders_engine.dataset.scoring.launch import WorkerOptions
+from graders_engine.dataset.scoring.launch import WorkerOptions, rows_in_flight
 from graders_engine.dataset.scoring.memoize import memoized
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
 from graders_engine.dataset.scoring.resume import resume
@@ -46,6 +46,9 @@ from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
 from graders_engine.errors import DataSetError, RunStopped
 from graders_engine.graders.base import RewardsDiffer
 from graders_engine.version import __version__
+
+if TYPE_CHECKING:
+    from graders_engine.cluster.sandbox import ClusterSandbox
 
 OnProgress = Callable[[int, int | None, Tally], None]
 """Called with the position in the data set, its size in the same unit if known, and the numbers so far."""
@@ -78,6 +81,7 @@ class ScoringRun:
         data_set: the rows.
         out: the results: JSONL, or a Parquet file.
         workers: which workers to use, if the grader does not wait.
+        sandbox: where its python parts run, if in a cluster; it is started before this is entered.
         on_progress: called now and then.
         overwrite: start over even if there are results.
         keep_going: grade every row, even where all rows so far show that it cannot be graded.
@@ -96,6 +100,7 @@ class ScoringRun:
         workers: WorkerOptions,
         on_progress: OnProgress,
         *,
+        sandbox: ClusterSandbox | None = None,
         overwrite: bool = False,
         keep_going: bool = False,
         first_rows: bool = True,
@@ -109,7 +114,9 @@ class ScoringRun:
         self._data_set, self._workers = data_set, workers
         self._on_progress, self._overwrite = on_progress, overwrite
         self._out, self._lines = out, lines_of(out)
-        self._here = workers.grade_here(compiled)
+        self._sandbox = sandbox
+        least = engine.settings.concurrency
+        self._rows_in_flight = partial(rows_in_flight, compiled.spec, sandbox, least)
         self._make_workers = partial(workers.make_workers, engine, compiled, data_set)
 
     def __enter__(self) -> Self:
@@ -159,6 +166,7 @@ class ScoringRun:
                 "sample_field": data_set.sample_field,
                 **({} if data_set.group_by is None else {"group_by": data_set.group_by}),
                 **self._engine.reward_settings(self._compiled),
+                **({"sandbox": self._sandbox.tier} if self._sandbox else {}),
             },
         }
 
@@ -174,7 +182,7 @@ class ScoringRun:
 
     def grade(self) -> None:
         """Grade the other rows, in their order."""
-        if self._here:
+        if self._compiled.evaluator.waits:  # here: it uses no core of this process
             self._grade_row_by_row()
         else:
             self._grade_by_shards()
@@ -204,8 +212,9 @@ class ScoringRun:
         """Grade the rows that failed once more, and replace their results."""
         if not self.tally.failed:
             return
-        if self._here:
-            grade = partial(grade_rows, self._engine, self._memoized)
+        if self._compiled.evaluator.waits:
+            in_flight = self._rows_in_flight()
+            grade = partial(grade_rows, self._engine, self._memoized, in_flight=in_flight)
         else:
             grade = partial(grade_one_by_one, self._make_workers)
         shards, before = cut(self._data_set.records), self.tally
@@ -285,7 +294,7 @@ class ScoringRun:
         open_shards: deque[_OpenShard] = deque()
         first = self._first_rows()
         rows = self._read_shards(open_shards, first)
-        results = grade_rows(self._engine, self._memoized, rows)
+        results = grade_rows(self._engine, self._memoized, rows, self._rows_in_flight())
         if not self._keep_going:
             results = held_back(results, self._watch, first, all_failed=not self._watch_first)
         for result in results:

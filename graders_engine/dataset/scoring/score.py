@@ -15,7 +15,7 @@ from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
-from graders_engine.dataset.scoring.launch import Backend, WorkerOptions
+from graders_engine.dataset.scoring.launch import Backend, WorkerOptions, started
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
@@ -55,7 +55,8 @@ def score_file(
             `.parquet` or `.csv`, which is made at the end from the results in `OUT.jsonl` next to it.
         workers: processes that grade, at least 1; None for one for each core. A grader that waits (for a
             sandbox, a judge) runs in this process alone, with the engine's concurrency.
-        backend: where the workers are: processes of this machine, or Ray actors.
+        backend: where the workers are: processes of this machine, or Ray actors. There python graders are
+            run by actors, but this process alone asks judges and endpoints.
         ray_address: of the Ray cluster, as for `ray.init`.
         overwrite: start over even if there are results.
         retry_failed: at the end, retry the rows that failed, and replace their results.
@@ -77,23 +78,30 @@ def score_file(
     require_apart(engine.settings, [out], data, reading.get("outputs"), inputs)
     require_table_support(out)
     compiled = engine.compile(grader)
+    worker_options = WorkerOptions(backend, workers, ray_address)
+    sandbox = worker_options.sandbox(engine, compiled)
+    if sandbox is not None:
+        compiled = compiled.with_sandbox(sandbox)
     compiled.require_runnable()  # before any file is touched
     require_columns(len(compiled.spec.parts()))
-    worker_options = WorkerOptions(backend, workers, ray_address)
     reading["outputs_needed"] = compiled.reads_sample
     reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
-    notes = [*data_set.records.notes, *_doubts(compiled, data_set)]
+    notes = [
+        *worker_options.notes(compiled, sandbox),
+        *data_set.records.notes,
+        *_doubts(compiled, data_set),
+    ]
     for note in notes:
         on_note(note)
     if retry_failed and data_set.records.once:
         raise InvalidRequest("Rows that can be read once only cannot be tried again: use a file.")
     run = ScoringRun(
         engine, compiled, data_set, out, worker_options, on_progress,
-        overwrite=overwrite, keep_going=keep_going,
+        sandbox=sandbox, overwrite=overwrite, keep_going=keep_going,
     )  # fmt: skip
     try:
-        with run:
+        with started(sandbox), run:
             run.resume()
             run.grade()
             if retry_failed:

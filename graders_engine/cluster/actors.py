@@ -1,0 +1,239 @@
+"""The actors of a `ClusterSandbox`: started, found fit, replaced when they are lost, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from graders_engine.cluster.calls import Actor
+from graders_engine.cluster.connection import Cluster, ClusterOptions
+from graders_engine.cluster.node_sandbox import NodeReport, NodeSandbox
+from graders_engine.errors import DataSetError
+from graders_engine.sandbox.base import Isolation, Limits
+from graders_engine.sandbox.images import Image
+from graders_engine.sandbox.inside.plan import AUTO
+
+START_TIMEOUT_S = 300.0
+"""Seconds for the cluster to start the first actor; a cluster that scales by itself needs minutes."""
+OTHERS_TIMEOUT_S = 30.0
+"""Seconds for the other actors that there is room for; those that start later get work, too."""
+STARTS_PER_ACTOR = 3
+"""Failed starts, as a multiple of the number of actors, before no more are tried."""
+CLOSE_S = 5.0
+"""Seconds for actors to end their processes by themselves."""
+_LOOK_UP_S = 0.5  # how often a thread that waits for actors looks whether it still should
+_log = logging.getLogger("graders_engine")
+
+
+class Actors:
+    """As many as the options say. Ray is called here only, and not any more after `end`.
+
+    Args:
+        options: the cluster, and what is taken of it.
+        tier, limits, isolation: of the actors' sandboxes.
+        wanted: images that their nodes must have.
+
+    Attributes:
+        tier: as given; "auto" becomes that of the first actor, and then all must have it.
+        ready: those that take calls.
+        fault: why no more are started; empty as long as they are.
+        is_closed: whether `end` was called.
+        cores: of all of them; 0 before the start.
+    """
+
+    def __init__(
+        self,
+        options: ClusterOptions,
+        tier: str,
+        limits: Limits,
+        isolation: Isolation,
+        wanted: Sequence[Image],
+    ) -> None:
+        self.tier, self.fault, self.cores = tier, "", 0
+        self.ready: list[Actor] = []
+        self.is_closed = False
+        self._options, self._limits, self._isolation = options, limits, isolation
+        self._wanted = list(wanted)
+        self._cores_of_one = max(1, int(options.cpus))
+        self._cluster: Cluster | None = None
+        self._class: Any = None
+        self._pending: dict[Any, Actor] = {}  # by the reference to their reports
+        self._failed_starts = 0
+        self._refused: set[str] = set()
+        self._on_change: Callable[[], None] | None = None
+        self._ray_calls = threading.RLock()
+
+    @property
+    def are_coming(self) -> bool:
+        """Whether any may become ready."""
+        return bool(self._pending)
+
+    def start(self) -> None:
+        """Connect, start them, and wait for those that the cluster has room for.
+
+        Raises:
+            DataSetError: Ray is not installed, the cluster cannot be reached or starts no actor, or a node
+                has another sandbox than the others, or not the images.
+        """
+        self._cluster = cluster = Cluster(self._options)
+        self._class = cluster.actor_class(NodeSandbox)
+        self.cores = cluster.actors * self._cores_of_one
+        expected = max(1, min(cluster.actors, self._room_now(cluster.ray)))
+        for _ in range(cluster.actors):
+            self._start_one()
+        began = monotonic()
+        while len(self.ready) < expected and not self.is_closed:
+            done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=_LOOK_UP_S)
+            if done:
+                self._on_first_report(done[0], cluster.ray)
+            elif not self.ready and monotonic() - began > START_TIMEOUT_S:
+                raise DataSetError(
+                    f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s. Is a core free?"
+                )
+            elif self.ready and monotonic() - began > OTHERS_TIMEOUT_S:
+                return
+
+    def _room_now(self, ray: Any) -> int:
+        """How many actors the cluster has room for, about."""
+        free = ray.available_resources()
+        asked = {"CPU": self._options.cpus, **self._options.resources}
+        return min(int(free.get(name, 0) / amount) for name, amount in asked.items() if amount)
+
+    def _on_first_report(self, reference: Any, ray: Any) -> None:
+        """Take up an actor, before the first row: whatever is wrong with its node is said then."""
+        actor = self._pending.pop(reference)
+        try:
+            report: NodeReport = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            self._start_again(error)
+            if self.fault:
+                raise DataSetError(self.fault) from None
+            return
+        if fault := self.mismatch(report):
+            raise DataSetError(f"{fault[:1].upper()}{fault[1:]}.")
+        self._take_up(actor, report)
+
+    def mismatch(self, report: NodeReport) -> str:
+        """Why a node cannot grade as the others do; empty if it can."""
+        if report.fault:
+            named = "" if report.node in report.fault else f"the node {report.node}: "
+            return f"{named}{report.fault}"
+        if self.tier not in (AUTO, report.tier):
+            others = ", ".join(dict.fromkeys(actor.node for actor in self.ready))
+            return (
+                f"the nodes of the cluster have different sandboxes: {report.tier} on {report.node}, and "
+                f"{self.tier} on {others or 'others'}; choose one that all have (`--sandbox`)"
+            )
+        return ""
+
+    def _take_up(self, actor: Actor, report: NodeReport) -> None:
+        self.tier, actor.node = report.tier, report.node
+        self._failed_starts = 0
+        self.ready.append(actor)
+
+    def _start_one(self) -> None:
+        with self._ray_calls:
+            if self.is_closed or self._cluster is None:
+                return
+            handle = self._class.remote(
+                self.tier, self._limits, self._isolation, self._cores_of_one
+            )
+            reference = handle.report.remote(self._wanted)
+        self._pending[reference] = Actor(handle, self._cores_of_one)
+        if self._on_change is not None:
+            when_done(reference, partial(self._on_report, reference))
+
+    def _start_again(self, error: BaseException | str) -> None:
+        """After a failed start: try again, a limited number of times."""
+        self._failed_starts += 1
+        if self._cluster and self._failed_starts < STARTS_PER_ACTOR * self._cluster.actors:
+            self._start_one()
+        else:
+            self.fault = f"A Ray worker cannot be started: {error}"
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """From now on take up in this event loop those that become ready later, and then call this."""
+        self._on_change = on_change
+        for reference in self._pending:
+            when_done(reference, partial(self._on_report, reference))
+
+    def _on_report(self, reference: Any, reply: Future[NodeReport]) -> None:
+        """Take up an actor that joins later; a node that does not fit is left out."""
+        actor = self._pending.pop(reference, None)
+        if actor is None or self.is_closed:
+            return
+        fault: BaseException | str | None = reply.exception()
+        if fault is None and (fault := self.mismatch(reply.result())):
+            if fault not in self._refused:
+                self._refused.add(fault)
+                _log.warning("a node of the cluster is not used: %s", fault)
+            self._kill(actor)
+        if fault:
+            self._start_again(fault)
+        else:
+            self._take_up(actor, reply.result())
+        if self._on_change is not None:
+            self._on_change()
+
+    def send(self, actor: Actor, method: str, *arguments: Any) -> Any:
+        """Call a method of an actor; the reference to its reply, or None after `end`."""
+        with self._ray_calls:
+            if self.is_closed:
+                return None
+            return getattr(actor.handle, method).remote(*arguments)
+
+    def cancel(self, reference: Any) -> None:
+        """End a call whose reply nobody waits for."""
+        with self._ray_calls:
+            if not self.is_closed and self._cluster is not None:
+                self._cluster.ray.cancel(reference)
+
+    def is_loss(self, error: BaseException) -> bool:
+        """Whether an error says that an actor is gone, and not that its code raised."""
+        return self._cluster is not None and self._cluster.is_loss(error)
+
+    def replace(self, actor: Actor) -> None:
+        """Start another actor in place of one that is lost, if that was not done before."""
+        if actor in self.ready:
+            self.ready.remove(actor)
+            self._kill(actor)
+            self._failed_starts, self.fault = 0, ""
+            self._start_one()
+
+    def _kill(self, actor: Actor) -> None:
+        with self._ray_calls:
+            if not self.is_closed and self._cluster is not None:
+                self._cluster.ray.kill(actor.handle)
+
+    def end(self) -> None:
+        """End all of them, and the connection; from any thread."""
+        with self._ray_calls:  # what is being called is called before
+            self.is_closed = True
+            cluster, self._cluster = self._cluster, None
+        if cluster is None:
+            return
+        ray, starting = cluster.ray, list(self._pending.values())
+        with suppress(ray.exceptions.RayError, ConnectionError):  # what is lost has ended
+            if closing := [actor.handle.close.remote() for actor in self.ready]:
+                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+            for actor in (*self.ready, *starting):
+                ray.kill(actor.handle)
+        cluster.close()
+
+
+def when_done(reference: Any, then: Callable[[Future[Any]], None]) -> None:
+    """Call this in the running event loop with what a reference refers to."""
+    loop = asyncio.get_running_loop()
+
+    def pass_on(reply: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits
+            loop.call_soon_threadsafe(then, reply)
+
+    reference.future().add_done_callback(pass_on)
