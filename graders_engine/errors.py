@@ -66,7 +66,18 @@ class Mistake:
 
 
 class GradersError(Exception):
-    """Base of all exceptions that this package raises on purpose."""
+    """Base of all exceptions that this package raises on purpose. They can be sent to other processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without their constructors, which take something else than what they show."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[GradersError], args: tuple[Any, ...], state: dict[str, Any]) -> GradersError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidRequest(GradersError):
@@ -152,10 +163,6 @@ class NoReward(GradersError):
     def __init__(self, text: str, outcome: RowOutcome) -> None:
         self.outcome = outcome
         super().__init__(text)
-
-    def __reduce__(self) -> tuple[type[NoReward], tuple[str, RowOutcome]]:
-        """Both arguments: trainers raise it in other processes."""
-        return type(self), (str(self), self.outcome)
 
 
 class OutOfResources(GradersError):
