@@ -73,7 +73,9 @@ class GradersError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
 
-def _restored(kind: type[GradersError], args: tuple[Any, ...], state: dict[str, Any]) -> GradersError:
+def _restored(
+    kind: type[GradersError], args: tuple[Any, ...], state: dict[str, Any]
+) -> GradersError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(state)

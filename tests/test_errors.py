@@ -10,9 +10,9 @@ import pytest
 from graders_engine import errors
 from graders_engine.errors import GradersError, Mistake
 from graders_engine.graders.base import RewardsDiffer
-from graders_engine.outcome import Failure, Flag, Outcome, RowOutcome
+from graders_engine.outcome import Failure, Flag, RowOutcome, failed
 
-FAILED = RowOutcome(0, Outcome(None, (Failure(Flag.OTHER, "lost", "infrastructure"),)))
+FAILED = RowOutcome(0, failed(Failure(Flag.OTHER, "lost", "infrastructure")))
 MADE: list[GradersError] = [
     errors.InvalidGrader([Mistake("No such type.", "grader.type", hint="Write another one."), Mistake("2")]),
     errors.RunStopped("Every row failed.", "Run it again."),
@@ -20,10 +20,10 @@ MADE: list[GradersError] = [
     errors.NoReward("There is none.", FAILED),
     errors.UndefinedVariable("`item.a` is missing.", "row"),
     errors.NoSandbox("It ended.", "sandbox_error"),
-    errors.BackendFailure("No answer.", status=500, message="m", cause="down"),
+    errors.BackendFailure("No answer.", status=500, message="m", cause="unavailable"),
     errors.BackendBusy("Too many requests.", 2.5, overloaded=True, status=429),
     errors.BackendRejected("No such model.", status=404),
-    errors.EndpointFailure("No answer.", "down"),
+    errors.EndpointFailure("No answer.", "unavailable"),
     errors.FormulaFailure("domain", "log of 0"),
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_an_exception_with_a_constructor_of_its_own_stays_as_it_is(error: Grader
 
 
 @pytest.mark.parametrize(
-    "kind", sorted(every_kind() - {type(error) for error in MADE}, key=lambda kind: kind.__name__)
+    "kind", sorted(every_kind() - {type(error) for error in MADE}, key=str)
 )
 def test_all_the_others_are_made_of_their_text(kind: type[GradersError]) -> None:
     error = kind("What is wrong.")

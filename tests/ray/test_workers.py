@@ -73,7 +73,13 @@ def test_a_node_that_is_taken_away_in_the_middle_costs_nothing(
             two_nodes.remove_node(doomed, allow_graceful=False)
 
     tally = score_file(
-        engine, string_check, data, there, backend="ray", workers=4, on_progress=lose_a_node
+        engine,
+        string_check,
+        data,
+        there,
+        workers=4,
+        cluster=ClusterOptions(),
+        on_progress=lose_a_node,
     )
     assert len(told) > 16
     assert (tally.rows, tally.scored) == (expected.rows, expected.scored)

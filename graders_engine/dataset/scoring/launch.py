@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
@@ -16,6 +16,9 @@ from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox.base import available_cpus
 from graders_engine.settings import keywords
 
+if TYPE_CHECKING:
+    from graders_engine.cluster.connection import ClusterOptions
+
 Backend = Literal["local", "ray"]
 
 SMALL_BYTES = 4 << 20
@@ -23,7 +26,7 @@ SMALL_BYTES = 4 << 20
 WORKER_START_DELAY_S = 0.3
 """That delay: about as long as it takes to start them."""
 _TEXT_SETTINGS = ("metric_variants", "max_text_chars", "templates")
-"""The engine settings that graders which do not wait depend on."""
+"""The engine settings that graders which do not wait depend on; no other ones are sent to workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +34,15 @@ class WorkerOptions:
     """Which workers to use.
 
     Attributes:
-        backend: processes of this machine, or Ray actors.
         count: how many; None for one for each core.
-        ray_address: of the Ray cluster, as for `ray.init`.
+        cluster: the Ray cluster whose actors they are; None for processes of this machine.
 
     Raises:
         InvalidRequest: the count is less than 1.
     """
 
-    backend: Backend
     count: int | None
-    ray_address: str | None
+    cluster: ClusterOptions | None
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -49,9 +50,14 @@ class WorkerOptions:
                 f"There must be at least 1 worker, but {self.count} are requested."
             )
 
+    @property
+    def backend(self) -> Backend:
+        """Where they are."""
+        return "local" if self.cluster is None else "ray"
+
     def grade_here(self, compiled: CompiledGrader) -> bool:
         """Whether this process alone grades: it waits for sandboxes and judges, and uses no core for it."""
-        return self.backend == "local" and compiled.evaluator.waits
+        return compiled.evaluator.waits
 
     def delay_s(self, size: int | None) -> float:
         """How long to grade in this process before workers are started, for data of this size."""
@@ -64,17 +70,15 @@ class WorkerOptions:
     def make_workers(
         self, engine: Engine, compiled: CompiledGrader, data_set: DataSet, shape: Shape
     ) -> Workers:
-        """Workers for rows of a shape; they make engines with the settings of `engine`."""
+        """Workers for rows of a shape and a grader that does not wait; they make engines of their own."""
         settings = keywords(engine.settings)
-        if self.backend == "ray":
-            from graders_engine.cluster.connection import ClusterOptions
+        settings = {key: settings[key] for key in settings.keys() & _TEXT_SETTINGS}
+        job = Job(compiled.given, settings, shape)
+        if self.cluster is not None:
             from graders_engine.dataset.scoring.ray_workers import RayWorkers
 
-            for callback in ("observe", "on_retry"):  # they work in this process only
-                del settings[callback]
-            job = Job(compiled.given, settings, shape)
-            cluster = ClusterOptions(self.ray_address, self.count)
-            return RayWorkers(job, data_set.records.path, cluster)
-        # Settings of graders that wait are not needed; some are objects that cannot be sent to a process.
-        settings = {key: settings[key] for key in settings.keys() & _TEXT_SETTINGS}
-        return LocalWorkers(Job(compiled.given, settings, shape), self.count or available_cpus())
+            return RayWorkers(job, data_set.records.path, self._cluster(self.cluster))
+        return LocalWorkers(job, self.count or available_cpus())
+
+    def _cluster(self, options: ClusterOptions) -> ClusterOptions:
+        return options if self.count is None else replace(options, actors=self.count)
