@@ -69,17 +69,8 @@ class GradersError(Exception):
     """Base of all exceptions that this package raises on purpose. They can be sent to other processes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without their constructors, which take something else than what they show."""
-        return _restored, (type(self), self.args, self.__dict__)
-
-
-def _restored(
-    kind: type[GradersError], args: tuple[Any, ...], state: dict[str, Any]
-) -> GradersError:
-    error = kind.__new__(kind)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+        """Without the constructor, which may take something else than what is shown."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class InvalidRequest(GradersError):

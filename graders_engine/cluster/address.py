@@ -58,10 +58,10 @@ def named_address(given: str | None) -> Address | None:
         return None
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match[4]) > 0xFFFF:
-        shown = repr(text) if re.fullmatch(r"[\w.:/-]*", text) else "what is given"
+        quoted = repr(text) if re.fullmatch(r"[\w.:/-]*", text) else "what is given"
         whose = " (of RAY_ADDRESS)" if given in (None, AUTO) else ""
         raise InvalidRequest(
-            f"{shown}{whose} is no address of a Ray cluster: {HOW_TO_NAME}, or {AUTO}."
+            f"{quoted}{whose} is no address of a Ray cluster: {HOW_TO_NAME}, or {AUTO}."
         )
     return Address(text, bool(match[1]), match[2] or match[3], int(match[4]))
 

@@ -147,7 +147,7 @@ class Cluster:
             require_fit(self.ray, asked)
         except self.ray.exceptions.RayError as error:
             raise InvalidRequest(
-                f"The runtime environment cannot be made in the Ray cluster: {self.said(error)}"
+                f"The runtime environment cannot be made in the Ray cluster: {self.message(error)}"
             ) from None
 
     def _runtime_env(self) -> dict[str, Any] | None:
@@ -189,11 +189,11 @@ class Cluster:
         if isinstance(error, known.RayTaskError):
             return error.cause if isinstance(error.cause, GradersError) else error
         if isinstance(error, known.RayError):
-            return DataSetError(f"The Ray cluster cannot go on: {self.said(error)}")
+            return DataSetError(f"The Ray cluster cannot go on: {self.message(error)}")
         return error
 
-    def said(self, error: BaseException) -> str:
-        """What an error says, on one line and without secrets."""
+    def message(self, error: BaseException) -> str:
+        """The message of an error, on one line and without secrets."""
         return _on_one_line(error, self.options)
 
     def why_waiting(self) -> str:
@@ -253,12 +253,23 @@ def _join(ray: Any, options: ClusterOptions, address: Address | None) -> None:
 
 
 def _init(ray: Any, options: ClusterOptions, address: str) -> None:
+    _leave_out_logs_of_nodes()
     ray.init(
         address=address,
         runtime_env=options.runtime_env,
         log_to_driver=False,
         logging_level=logging.CRITICAL,
     )
+
+
+def _leave_out_logs_of_nodes() -> None:
+    """Keep Ray from printing 50 lines of a lost node's log on standard output, where results may be.
+
+    It has no option against that. What is patched is private: where it is not found, they are printed.
+    """
+    worker: Any = import_module("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager

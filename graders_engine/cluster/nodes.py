@@ -107,11 +107,11 @@ def require_fit(ray: Any, asked: Mapping[Any, str]) -> None:
     """
     has_own = bool(ray.get_runtime_context().runtime_env)
     limit_s = INSTALL_TIMEOUT_S if has_own else ANSWER_TIMEOUT_S
-    told, silent = ray.wait(list(asked), num_returns=len(asked), timeout=limit_s)
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=limit_s)
     for reference in silent:
         with suppress(ray.exceptions.RayError):
             ray.cancel(reference, force=True)
-    for reference in told:
+    for reference in answered:
         try:
             theirs = ray.get(reference)
         except ray.exceptions.RuntimeEnvSetupError:

@@ -194,8 +194,8 @@ class RayWorkers:
             return
         raised = self._cluster.raised(error)
         known = isinstance(raised, GradersError)
-        said = str(raised) if known else self._cluster.said(error)
-        raise DataSetError(f"A Ray worker cannot be started: {said}") from (
+        text = str(raised) if known else self._cluster.message(error)
+        raise DataSetError(f"A Ray worker cannot be started: {text}") from (
             None if known else error
         )
 
