@@ -120,7 +120,7 @@ def test_a_signal_ends_the_wait_for_an_answer(folder: Path, number: signal.Signa
             command(*score("--ray-address", address)), cwd=folder, env=unmeasured(),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        listener.accept()  # it has begun to ask
+        listener.accept()[0].close()  # it has begun to ask
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -159,9 +159,6 @@ def test_both_ports_of_a_cluster_give_what_this_machine_gives(folder: Path, head
 
 
 def test_what_only_the_driver_has_need_not_be_on_a_node(folder: Path, head: Started) -> None:
-    (folder / "graders.toml").write_text(
-        '[endpoints.default]\nbase_url = "{}"\napi_key_env = "JUDGE_KEY"\n'
-    )
     with judge_server() as server:
         (folder / "graders.toml").write_text(
             f'[endpoints.default]\nbase_url = "{server.url}"\napi_key_env = "JUDGE_KEY"\n'
@@ -181,7 +178,7 @@ def test_what_only_the_driver_has_need_not_be_on_a_node(folder: Path, head: Star
             )
             ended = run(folder, options, **environment)
             assert ended.returncode == 0, ended
-            keys = {asked.headers["Authorization"] for asked in server.asked}
+            keys = {asked.headers["authorization"] for asked in server.asked}
             assert (len(server.asked), keys) == (ROWS, {f"Bearer {key}"})
             server.asked.clear()
 
