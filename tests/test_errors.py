@@ -41,9 +41,7 @@ def test_an_exception_with_a_constructor_of_its_own_stays_as_it_is(error: Grader
     assert vars(again) == vars(error)
 
 
-@pytest.mark.parametrize(
-    "kind", sorted(every_kind() - {type(error) for error in MADE}, key=str)
-)
+@pytest.mark.parametrize("kind", sorted(every_kind() - {type(error) for error in MADE}, key=str))
 def test_all_the_others_are_made_of_their_text(kind: type[GradersError]) -> None:
     error = kind("What is wrong.")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own

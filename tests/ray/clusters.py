@@ -19,6 +19,8 @@ import graders_engine
 from tests.environment import unmeasured
 
 START_S = 180
+OPEN = {"RAY_AUTH_MODE": "disabled"}
+"""Else a token in the home of who runs the tests is asked for."""
 PACKAGE = Path(graders_engine.__file__).parent
 
 
@@ -30,7 +32,8 @@ def free_port() -> int:
 
 def bare() -> dict[str, str]:
     """The environment of a node: nothing of the driver's."""
-    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**own, **OPEN}
 
 
 def without_this_package(folder: Path) -> Path:
@@ -160,6 +163,6 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """`graders` in a folder, from which no node can import this package."""
     return subprocess.run(
-        command(*arguments), cwd=folder, env={**unmeasured(), **environment},
+        command(*arguments), cwd=folder, env={**unmeasured(), **OPEN, **environment},
         capture_output=True, text=True, check=False, timeout=START_S,
     )  # fmt: skip
