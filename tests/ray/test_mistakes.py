@@ -181,7 +181,7 @@ def test_what_only_the_driver_has_need_not_be_on_a_node(folder: Path, head: Star
             ended = run(folder, options, **environment)
             assert ended.returncode == 0, ended
             keys = {asked.headers["authorization"] for asked in server.asked}
-            assert (len(server.asked), keys) == (ROWS, {f"Bearer {key}"})
+            assert keys == {f"Bearer {key}"}
             server.asked.clear()
 
 
@@ -244,7 +244,8 @@ def test_a_lost_node_leaves_nothing_on_standard_output(folder: Path, head: Start
     os.kill(int(raylet), signal.SIGKILL)
     head.end(node)
     process.stdin.write(part)
-    assert process.communicate(timeout=120) == ("", "")
-    assert process.returncode == 0
+    printed, logged = process.communicate(timeout=120)
+    assert (process.returncode, printed) == (0, "")
+    assert "Raylet is terminated" not in logged  # a line of Ray's own on lost objects may be there
     lines = [json.loads(line)["line"] for line in out.read_text().splitlines()]
     assert lines == list(range(1, 2 * PARTS * ROWS + 1))
