@@ -25,7 +25,7 @@ from graders_engine.cluster.address import (
     require_answer,
 )
 from graders_engine.cluster.bounded import within
-from graders_engine.cluster.nodes import HEAD, ask, require_fit
+from graders_engine.cluster.nodes import HEAD, require_fit
 from graders_engine.cluster.runtime_env import masked
 from graders_engine.errors import DataSetError, GradersError, InvalidRequest
 from graders_engine.version import how_to_install
@@ -96,7 +96,6 @@ class Cluster:
 
     Args:
         options: which cluster, and what is taken of it.
-        wait: whether to call `require_fit`; its caller may start actors meanwhile.
 
     Attributes:
         ray: the module, connected.
@@ -108,7 +107,7 @@ class Cluster:
             has not installed what this process has.
     """
 
-    def __init__(self, options: ClusterOptions, *, wait: bool = True) -> None:
+    def __init__(self, options: ClusterOptions) -> None:
         try:
             self.ray = ray = import_module("ray")
         except ImportError:
@@ -128,23 +127,15 @@ class Cluster:
                 for node in nodes
                 if options.fit_on(node) or (by_client and HEAD in node["Resources"])
             ]
-            self._asked = ask(ray, used, self._runtime_env())
-            if wait:
-                self.require_fit()
+            self._require_fit(used)
         except BaseException:
             self.close()
             raise
         self.actors: int = options.actors or max(1, sum(map(options.fit_on, nodes)))
 
-    def require_fit(self) -> None:
-        """Check that the nodes that would get actors have what this process has; to be called once.
-
-        Raises:
-            InvalidRequest: one has not, or the runtime environment cannot be made there.
-        """
-        asked, self._asked = self._asked, {}
+    def _require_fit(self, nodes: list[dict[str, Any]]) -> None:
         try:
-            require_fit(self.ray, asked)
+            require_fit(self.ray, nodes, self._runtime_env())
         except self.ray.exceptions.RayError as error:
             raise InvalidRequest(
                 f"The runtime environment cannot be made in the Ray cluster: {self.message(error)}"

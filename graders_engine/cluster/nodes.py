@@ -71,41 +71,27 @@ def require_same(node: str, theirs: Versions) -> None:
             )
 
 
-def ask(
-    ray: Any, nodes: list[dict[str, Any]], runtime_env: dict[str, Any] | None
-) -> dict[Any, str]:
-    """Have nodes tell what they have installed; that takes no core of theirs.
+def require_fit(ray: Any, nodes: list[dict[str, Any]], runtime_env: dict[str, Any] | None) -> None:
+    """Check, before the first row, that nodes have what this process has; that takes no core of theirs.
 
     Args:
         ray: the connected module.
-        nodes: of `ray.nodes()`.
-        runtime_env: of the tasks, if they need one of their own.
-
-    Returns:
-        By the reference to a reply, what the node is called.
-    """
-    on_node = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
-    look = ray.remote(num_cpus=0, max_retries=0, runtime_env=runtime_env)(versions_here)
-    return {
-        look.options(scheduling_strategy=on_node(node["NodeID"], soft=False)).remote(): name_of(
-            node
-        )
-        for node in nodes
-    }
-
-
-def require_fit(ray: Any, asked: Mapping[Any, str]) -> None:
-    """Check, before the first row, that nodes have what this process has.
-
-    Args:
-        ray: the connected module.
-        asked: as from `ask`. A node that is lost meanwhile, or does not answer in time, is passed over.
+        nodes: of `ray.nodes()`. One that is lost meanwhile, or does not answer in time, is passed over.
+        runtime_env: of the tasks that look, if they need one of their own.
 
     Raises:
         InvalidRequest: one has not.
         ray.exceptions.RuntimeEnvSetupError: the runtime environment cannot be made.
     """
-    has_own = bool(ray.get_runtime_context().runtime_env)
+    on_node = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
+    look = ray.remote(num_cpus=0, max_retries=0, runtime_env=runtime_env)(versions_here)
+    asked = {
+        look.options(scheduling_strategy=on_node(node["NodeID"], soft=False)).remote(): name_of(
+            node
+        )
+        for node in nodes
+    }
+    has_own = runtime_env or ray.get_runtime_context().runtime_env
     limit_s = INSTALL_TIMEOUT_S if has_own else ANSWER_TIMEOUT_S
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=limit_s)
     for reference in silent:

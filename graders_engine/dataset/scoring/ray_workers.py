@@ -105,7 +105,7 @@ class RayWorkers:
     """
 
     def __init__(self, job: Job, path: Path, options: ClusterOptions) -> None:
-        self._cluster = Cluster(options, wait=False)
+        self._cluster = Cluster(options)
         self._ray, self._count = self._cluster.ray, self._cluster.actors
         self._class = self._cluster.actor_class(GraderWorker)
         self.room = SHARDS_PER_ACTOR * self._count
@@ -118,13 +118,8 @@ class RayWorkers:
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
-        try:
-            for _ in range(self._count):
-                self._start()
-            self._cluster.require_fit()
-        except BaseException:
-            self.__exit__()
-            raise
+        for _ in range(self._count):
+            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
