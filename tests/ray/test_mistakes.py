@@ -162,12 +162,12 @@ def test_both_ports_of_a_cluster_give_what_this_machine_gives(folder: Path, head
 
 def test_what_only_the_driver_has_need_not_be_on_a_node(folder: Path, head: Started) -> None:
     with judge_server() as server:
-        (folder / "graders.toml").write_text(
+        (folder / "judges.toml").write_text(
             f'[endpoints.default]\nbase_url = "{server.url}"\napi_key_env = "JUDGE_KEY"\n'
         )
         key = "sk-9f2e71c04b"
         for more, environment in (
-            (["--config", "graders.toml"], {"JUDGE_KEY": key}),
+            (["--config", "judges.toml"], {"JUDGE_KEY": key}),
             ([], {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": key}),
         ):
             options = score(
