@@ -66,7 +66,11 @@ class Mistake:
 
 
 class GradersError(Exception):
-    """Base of all exceptions that this package raises on purpose."""
+    """Base of all exceptions that this package raises on purpose. They can be sent to other processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the constructor, which may take something else than what is shown."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class InvalidRequest(GradersError):
@@ -152,10 +156,6 @@ class NoReward(GradersError):
     def __init__(self, text: str, outcome: RowOutcome) -> None:
         self.outcome = outcome
         super().__init__(text)
-
-    def __reduce__(self) -> tuple[type[NoReward], tuple[str, RowOutcome]]:
-        """Both arguments: trainers raise it in other processes."""
-        return type(self), (str(self), self.outcome)
 
 
 class OutOfResources(GradersError):

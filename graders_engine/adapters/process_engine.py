@@ -29,7 +29,8 @@ class ProcessEngine:
         settings: of the engine.
 
     Attributes:
-        compiled: the grader, compiled.
+        given: the grader, as JSON values.
+        compiled: the same, compiled.
         scope: reads a row for it.
         waits: whether grading a row waits for something outside this process.
 
@@ -39,7 +40,7 @@ class ProcessEngine:
     """
 
     def __init__(self, grader: Any, settings: Mapping[str, Any]) -> None:
-        self._given: dict[str, Any] = json_values(_values_of(grader))
+        self.given: dict[str, Any] = json_values(_values_of(grader))
         self._settings = dict(settings)
         settings_of(self._settings)
         self._closed = False
@@ -50,7 +51,7 @@ class ProcessEngine:
         self._lock = threading.Lock()
         self._engine = Engine(**self._settings)
         self._is_open = False
-        self.compiled: CompiledGrader = self._engine.compile(self._given)
+        self.compiled: CompiledGrader = self._engine.compile(self.given)
         self.compiled.require_runnable()
         self.scope: ScopeOf = self.compiled.scope_reader()
         self.waits: bool = self.compiled.evaluator.waits
@@ -92,11 +93,11 @@ class ProcessEngine:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process makes its engine of."""
-        return {"grader": self._given, "settings": self._settings}
+        return {"grader": self.given, "settings": self._settings}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make an engine of this process."""
-        self._given, self._settings = state["grader"], state["settings"]
+        self.given, self._settings = state["grader"], state["settings"]
         self._closed = False
         self._begin()
 

@@ -6,8 +6,11 @@ Where `grader.json` is a string_check `exact` of the output and `{{item.answer}}
     from graders_engine.adapters.ray_data import GradeBatch
 
     rows = ray.data.from_items([{"item": {"answer": "Paris"}, "model_sample": "Paris"}])
-    graded = rows.map_batches(GradeBatch, fn_constructor_args=("@grader.json",), concurrency=1)
+    one = ray.data.ActorPoolStrategy(size=1)
+    graded = rows.map_batches(GradeBatch, **GradeBatch.arguments("@grader.json"), compute=one)
     assert [row["reward"] for row in graded.take_all()] == [1.0]
+
+A mistake in the grader is raised by `arguments`, before any data is read; the actors do not need its file.
 
 Use fewer actors than the cluster has cores: if they take every core, Ray Data has none left for reading and
 waits for ever, silently. Run with ray 2.60.
@@ -29,7 +32,8 @@ class GradeBatch:
 
     The columns are `reward` (NaN for rows without a reward), `status` ("scored", "invalid", "failed") and
     `flags` (a JSON object: the flags that are set, with details). A row has a column `model_sample` (or
-    `sample`) and a column `item`; or it is flat, with `sample_field`.
+    `sample`) and a column `item`; or it is flat, with `sample_field`. A null is one, although Ray Data makes
+    a NaN of it in this format.
 
     Args:
         grader: as for `Engine.compile`, with what that raises.
@@ -41,6 +45,25 @@ class GradeBatch:
         self._own = ProcessEngine(grader, settings)
         self._sample_field = sample_field
         self._columns = Columns("GradeBatch")
+
+    @classmethod
+    def arguments(
+        cls, grader: Any, *, sample_field: str | None = None, **settings: Any
+    ) -> dict[str, Any]:
+        """What `map_batches` takes, so that its actors make this class; mistakes are raised here and now.
+
+        Args:
+            grader: as for this class.
+            sample_field: as for this class.
+            settings: as for this class.
+
+        Raises:
+            InvalidRequest: the grader cannot be used.
+            TypeError, ValueError: as from `EngineSettings`.
+        """
+        given = cls(grader, sample_field=sample_field, **settings)._own.given
+        keywords = {"sample_field": sample_field, **settings}
+        return {"fn_constructor_args": (given,), "fn_constructor_kwargs": keywords}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch with the columns added."""

@@ -12,6 +12,7 @@ import click
 
 from graders_engine.blocking import Engine
 from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, caution, complain, warn
+from graders_engine.cli.parsing.cluster import takes_cluster
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import percent
@@ -105,14 +106,7 @@ _PRINTED = (
     type=click.IntRange(1),
     help="Processes that grade (default: one for each core).",
 )
-@click.option(
-    "--backend", type=click.Choice(["local", "ray"]), default="local", help="Where the workers run."
-)
-@click.option(
-    "--ray-address",
-    metavar="A",
-    help="Address of the Ray cluster: auto, HOST:PORT, ray://HOST:PORT.",
-)
+@takes_cluster
 @click.option("--overwrite", is_flag=True, help="Start over even if --out holds results.")
 @click.option("--retry-failed", is_flag=True, help="At the end, retry the rows that failed.")
 @click.option(

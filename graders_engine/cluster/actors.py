@@ -15,13 +15,16 @@ from typing import Any
 from graders_engine.cluster.calls import Actor
 from graders_engine.cluster.connection import Cluster, ClusterOptions
 from graders_engine.cluster.node_sandbox import NodeReport, NodeSandbox
-from graders_engine.errors import DataSetError
+from graders_engine.cluster.nodes import require_same
+from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.sandbox.base import Isolation, Limits
 from graders_engine.sandbox.images import Image
 from graders_engine.sandbox.inside.plan import AUTO
 
 START_TIMEOUT_S = 300.0
 """Seconds for the cluster to start the first actor; a cluster that scales by itself needs minutes."""
+TELL_AFTER_S = 10.0
+"""Seconds of that after which the reason is logged."""
 OTHERS_TIMEOUT_S = 30.0
 """Seconds for the other actors that there is room for; those that start later get work, too."""
 STARTS_PER_ACTOR = 3
@@ -88,14 +91,20 @@ class Actors:
         expected = max(1, min(cluster.actors, self._room_now(cluster.ray)))
         for _ in range(cluster.actors):
             self._start_one()
-        began = monotonic()
+        began, told = monotonic(), False
         while len(self.ready) < expected and not self.is_closed:
             done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=_LOOK_UP_S)
             if done:
                 self._on_first_report(done[0], cluster.ray)
             elif not self.ready and monotonic() - began > START_TIMEOUT_S:
                 raise DataSetError(
-                    f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s. Is a core free?"
+                    f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s: "
+                    f"{cluster.why_waiting()}."
+                )
+            elif not (self.ready or told) and monotonic() - began > TELL_AFTER_S:
+                told = True
+                _log.warning(
+                    "waiting for the Ray cluster to start a worker: %s", cluster.why_waiting()
                 )
             elif self.ready and monotonic() - began > OTHERS_TIMEOUT_S:
                 return
@@ -122,6 +131,11 @@ class Actors:
 
     def mismatch(self, report: NodeReport) -> str:
         """Why a node cannot grade as the others do; empty if it can."""
+        if report.versions is not None:
+            try:
+                require_same(report.node, report.versions)
+            except InvalidRequest as error:
+                return str(error).removesuffix(".")
         if report.fault:
             named = "" if report.node in report.fault else f"the node {report.node}: "
             return f"{named}{report.fault}"
@@ -151,12 +165,17 @@ class Actors:
             when_done(reference, partial(self._on_report, reference))
 
     def _start_again(self, error: BaseException | str) -> None:
-        """After a failed start: try again, a limited number of times."""
+        """After a failed start: try again, a limited number of times, unless our own code raised."""
         self._failed_starts += 1
-        if self._cluster and self._failed_starts < STARTS_PER_ACTOR * self._cluster.actors:
+        cluster = self._cluster
+        if cluster is None:
+            return
+        raised = isinstance(error, BaseException) and not cluster.is_loss(error)
+        if not raised and self._failed_starts < STARTS_PER_ACTOR * cluster.actors:
             self._start_one()
-        else:
-            self.fault = f"A Ray worker cannot be started: {error}"
+            return
+        text = error if isinstance(error, str) else cluster.message(error)
+        self.fault = f"A Ray worker cannot be started: {text}"
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """From now on take up in this event loop those that become ready later, and then call this."""

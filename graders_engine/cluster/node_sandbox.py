@@ -13,6 +13,7 @@ import pickle
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from graders_engine.cluster.nodes import Versions, versions_here
 from graders_engine.sandbox import images
 from graders_engine.sandbox.base import (
     GradeResult,
@@ -82,11 +83,13 @@ class NodeReport:
         node: its address and the beginning of its id.
         tier: of its sandbox; empty if it has none.
         fault: why it cannot grade; empty if it can.
+        versions: what it has installed; None if it does not say.
     """
 
     node: str
     tier: str = ""
     fault: str = ""
+    versions: Versions | None = None
 
 
 class NodeSandbox:
@@ -116,8 +119,8 @@ class NodeSandbox:
                 _image_here(image)
             await self._pool.grade(_ANY, b"null", b"null")
         except SandboxError as error:
-            return NodeReport(node, fault=str(error))
-        return NodeReport(node, self._pool.tier)
+            return NodeReport(node, fault=str(error), versions=versions_here())
+        return NodeReport(node, self._pool.tier, versions=versions_here())
 
     async def grade(self, batch: Batch) -> Reply:
         """Run the calls of a batch; see `HOLD_S`."""

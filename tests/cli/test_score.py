@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,42 @@ def test_what_standard_input_cannot_do_is_said(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_its_workers_are_a_sentence(
-    string_check: dict[str, Any], data: Path, tmp_path: Path
+    string_check: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = score(string_check, data, tmp_path / "out.jsonl", "--backend", "ray")
-    assert ended.exit_code == 1
-    assert ended.stderr.startswith("Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    for more in (["--backend", "ray"], ["--ray-address", "auto"], ["--ray-cpus", "2"]):
+        ended = score(string_check, data, tmp_path / "out.jsonl", *more)
+        assert ended.exit_code == 2
+        assert ended.stderr.startswith("Ray is not installed: pip install '.[ray]'")
+        assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "file", "refusal"),
+    [
+        ("--backend local --ray-address auto", "", "--ray-address is for --backend ray: leave out"),
+        ("--backend local --runtime-env e.json", "{}", "--runtime-env is for --backend ray: leave"),
+        ("--ray-resource gpu", "", "--ray-resource gpu: write NAME=N."),
+        ("--ray-resource gpu=many", "", "--ray-resource gpu=many: write NAME=N, as in gpu=1."),
+        ("--ray-resource gpu=-1", "", "A worker needs more than 0 of gpu, but it is -1."),
+        ("--runtime-env e.json", "[1]", "e.json: a runtime environment is a JSON object."),
+        ("--runtime-env e.json", '{"evn_vars": {"A": "hunter-23"}}', "e.json: a runtime environment has no"),
+        ("--runtime-env e.json", '{"env_vars": {"A": 23}}', "e.json: `env_vars` is a JSON object whose"),
+        ("--runtime-env e.json", '{"env_vars": {"A": "hunter-23"', "e.json is not JSON: it ends too early"),
+        ("--runtime-env e.json", '{"pip": [], "pip": []}', "e.json: a key is in it twice."),
+        ("--ray-cpus 2 --jobs .", "", "--jobs has models of this machine asked"),
+    ],
+)  # fmt: skip
+def test_wrong_options_of_a_cluster_are_a_sentence(
+    options: str, file: str, refusal: str, string_check: dict[str, Any], data: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("e.json").write_text(file)
+    ended = score(string_check, data, Path("out.jsonl"), *options.split())
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(refusal)
+    assert ended.stderr.count("\n") == 1
+    assert "hunter" not in ended.stderr
+    assert not Path("out.jsonl").exists()

@@ -15,6 +15,7 @@ from graders_engine.cluster.actors import Actors
 from graders_engine.cluster.calls import Actor
 from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.node_sandbox import NodeReport
+from graders_engine.cluster.nodes import versions_here
 from graders_engine.dataset.rows.shapes import ROWS
 from graders_engine.dataset.scoring.launch import WorkerOptions, job_of, rows_in_flight
 from graders_engine.dataset.scoring.score import score_file
@@ -24,7 +25,8 @@ from graders_engine.sandbox.ondemand import OnDemand
 from tests.dataset.judged import JUDGED
 
 PYTHON = {"type": "python", "name": "code", "source": "def grade(sample, item): return 1.0"}
-RAY = WorkerOptions("ray", 2, "127.0.0.1:1")
+NOWHERE = ClusterOptions("127.0.0.1:1")
+RAY = WorkerOptions(2, NOWHERE)
 
 
 def multi(**parts: Any) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def test_a_judged_grader_needs_no_cluster_and_says_so(tmp_path: Path) -> None:
     notes: list[str] = []
     with Engine(judges=Scripted(0.5)) as engine:
         tally = score_file(
-            engine, JUDGED, data, tmp_path / "out.jsonl", backend="ray", ray_address="127.0.0.1:1",
+            engine, JUDGED, data, tmp_path / "out.jsonl", cluster=NOWHERE,
             on_note=notes.append,
         )  # fmt: skip
     assert tally.scored == 30
@@ -58,13 +60,21 @@ def test_a_sandbox_that_the_caller_made_is_used_and_named(tmp_path: Path) -> Non
     notes: list[str] = []
     with Engine(sandbox=OnDemand()) as engine:
         tally = score_file(
-            engine, PYTHON, data, tmp_path / "out.jsonl", backend="ray", ray_address="127.0.0.1:1",
+            engine, PYTHON, data, tmp_path / "out.jsonl", cluster=NOWHERE,
             on_note=notes.append,
         )  # fmt: skip
     assert tally.scored == 1
     assert notes == [
         "python graders run in the sandbox that the engine was given, and not in the Ray cluster"
     ]
+
+
+def test_a_node_that_joins_later_with_another_version_is_named() -> None:
+    actors = ready_on("10.0.0.1 (id aa)", "auto")
+    report = NodeReport("10.0.0.2 (id bb)", "auto", versions={**versions_here(), "Ray": "1.0"})
+    assert "Node 10.0.0.2 (id bb) of the Ray cluster has Ray 1.0, and here" in actors.mismatch(
+        report
+    )
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "landlock"])
@@ -100,7 +110,7 @@ def test_more_rows_are_in_flight_only_where_something_else_limits_the_requests()
             assert sandbox is not None
             assert rows_in_flight(compiled.spec, sandbox, 64) == (64 if more else None)
         assert RAY.sandbox(engine, engine.compile(JUDGED)) is None
-        assert WorkerOptions("local", 2, None).sandbox(engine, engine.compile(PYTHON)) is None
+        assert WorkerOptions(2, None).sandbox(engine, engine.compile(PYTHON)) is None
 
 
 def test_workers_get_no_setting_of_judges(string_check: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A shape whose rows can end the process that grades them, as a crash in a library does."""
+"""Shapes whose rows end the process that grades them, as a crash in a library does, or raise."""
 
 from __future__ import annotations
 
@@ -41,3 +41,22 @@ class Deadly:
             return (ref,)
         self.once.touch()
         return (bomb,)
+
+
+class Raising:
+    """Rows as they are, but one with `"deadly": true` raises.
+
+    Args:
+        error: what it raises.
+    """
+
+    name = "raising"
+    plain = False
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def split(self, ref: RowRef) -> Sequence[RowRef]:
+        if ref.row.get("deadly"):
+            raise self.error
+        return (ref,)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine import InvalidGrader
 from graders_engine.adapters.ray_data import GradeBatch
 from tests.frameworks.heads import examples, run
 
@@ -23,7 +24,12 @@ def test_map_batches_adds_the_columns(two_nodes: Any, string_check: dict[str, An
     ]
     graded = (
         data.from_items(rows)
-        .map_batches(GradeBatch, fn_constructor_args=(string_check,), concurrency=1, batch_size=100)
+        .map_batches(
+            GradeBatch,
+            **GradeBatch.arguments(string_check),
+            compute=data.ActorPoolStrategy(size=1),
+            batch_size=100,
+        )
         .take_all()
     )
     rewards = {row["n"]: row["reward"] for row in graded}
@@ -38,5 +44,21 @@ def test_the_example_of_the_head_runs_as_it_stands(
     pytest.importorskip("ray.data")
     (block,) = examples("ray_data", tmp_path)
     monkeypatch.chdir(tmp_path)
-    # The cluster's actors have the folder in which it was started.
-    run(block.replace("@grader.json", f"@{tmp_path}/grader.json"), tmp_path)
+    run(block, tmp_path)
+
+
+def test_a_wrong_grader_is_a_sentence_before_any_data_is_read(string_check: dict[str, Any]) -> None:
+    with pytest.raises(InvalidGrader, match="operation"):
+        GradeBatch.arguments({**string_check, "operation": "same"})
+    with pytest.raises(TypeError, match="no setting 'sandpit'"):
+        GradeBatch.arguments(string_check, sandpit="none")
+
+
+def test_a_null_beside_texts_is_a_null(two_nodes: Any, string_check: dict[str, Any]) -> None:
+    data: Any = pytest.importorskip("ray.data")
+    rows = [{"label": "cat", "out": "cat"}, {"label": "cat", "out": None}]
+    arguments = GradeBatch.arguments(string_check, sample_field="out")
+    one = data.ActorPoolStrategy(size=1)
+    graded = data.from_items(rows).map_batches(GradeBatch, **arguments, compute=one).take_all()
+    assert [row["status"] for row in graded] == ["scored", "invalid"]
+    assert "There is no model output" in graded[1]["flags"]

@@ -96,7 +96,7 @@ def test_the_results_are_those_of_this_machine(
     data = write(tmp_path / "rows.jsonl")
     here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
     expected = scored(grader, data, here)
-    tally = scored(grader, data, there, backend="ray", workers=2)
+    tally = scored(grader, data, there, cluster=ClusterOptions(), workers=2)
     assert (tally.scored, tally.rows) == (expected.scored, ROWS) == (ROWS - 1, ROWS)
     require_equal(there, here)
 
@@ -111,7 +111,9 @@ def test_an_actor_that_dies_costs_nothing(two_nodes: Any, tmp_path: Path) -> Non
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     grader = {"type": "python", "name": "deadly", "source": DEADLY}
     with Engine(sandbox="none") as engine:
-        tally = scored(grader, data, tmp_path / "out.jsonl", engine, backend="ray", workers=2)
+        tally = scored(
+            grader, data, tmp_path / "out.jsonl", engine, cluster=ClusterOptions(), workers=2
+        )
     assert (tmp_path / "died of 7").exists()
     assert (tmp_path / "died of 60").exists()
     assert (tally.scored, tally.failed) == (ROWS, 0)
@@ -128,7 +130,9 @@ def test_a_row_that_actors_die_of_is_found_and_fails_alone(two_nodes: Any, tmp_p
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     grader = {"type": "python", "name": "deadly", "source": DEADLY}
     with Engine(sandbox="none") as engine:
-        tally = scored(grader, data, tmp_path / "out.jsonl", engine, backend="ray", workers=2)
+        tally = scored(
+            grader, data, tmp_path / "out.jsonl", engine, cluster=ClusterOptions(), workers=2
+        )
     assert (tally.scored, tally.failed) == (ROWS - 1, 1)
     [failed] = [r for _, r in results_in(tmp_path / "out.jsonl") if r.status == "failed"]
     assert (failed.line, failed.blame) == (33, "infrastructure")
@@ -149,7 +153,7 @@ def test_a_node_that_is_taken_away_costs_nothing(two_nodes: Any, tmp_path: Path)
         if len(told) == 2:
             two_nodes.remove_node(doomed, allow_graceful=False)
 
-    tally = scored(SLOW, data, there, backend="ray", workers=4, on_progress=lose_a_node)
+    tally = scored(SLOW, data, there, cluster=ClusterOptions(), workers=4, on_progress=lose_a_node)
     assert len(told) > 4
     assert tally.failed == 0
     require_equal(there, here)
@@ -191,9 +195,9 @@ def test_rows_that_were_graded_before_an_interrupt_are_kept(two_nodes: Any, tmp_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        scored(BOTH, data, there, backend="ray", workers=2, on_progress=interrupt)
+        scored(BOTH, data, there, cluster=ClusterOptions(), workers=2, on_progress=interrupt)
     assert there.read_bytes().count(b"\n") >= 32
-    tally = scored(BOTH, data, there, backend="ray", workers=2)
+    tally = scored(BOTH, data, there, cluster=ClusterOptions(), workers=2)
     assert tally.earlier >= 32
     require_equal(there, here)
 
@@ -209,10 +213,10 @@ def test_a_budget_is_one_for_the_whole_cluster_and_nothing_is_paid_twice(
         "cache": tmp_path / "cache.sqlite",
     }
     with Engine(judges=JudgeSettings(**one, max_tokens=900)) as engine, pytest.raises(BudgetSpent):
-        scored(BOTH, data, out, engine, backend="ray", workers=2)
+        scored(BOTH, data, out, engine, cluster=ClusterOptions(), workers=2)
     assert 900 <= TOKENS * len(judge.requests) <= 900 + 4 * TOKENS
     with Engine(judges=JudgeSettings(**one)) as engine:
-        scored(BOTH, data, out, engine, backend="ray", workers=2)
+        scored(BOTH, data, out, engine, cluster=ClusterOptions(), workers=2)
     assert len(judge.requests) == ROWS
     scored(BOTH, data, tmp_path / "here.jsonl")
     results = [[r.reward for _, r in results_in(path)] for path in (out, tmp_path / "here.jsonl")]
@@ -225,7 +229,7 @@ def test_the_record_of_a_run_has_every_answer(two_nodes: Any, tmp_path: Path) ->
         endpoints={"default": Scripted(judged_number)}, record=tmp_path / "told"
     )
     with Engine(judges=settings) as engine:
-        scored(BOTH, data, tmp_path / "out.jsonl", engine, backend="ray", workers=2)
+        scored(BOTH, data, tmp_path / "out.jsonl", engine, cluster=ClusterOptions(), workers=2)
     [transcript] = (tmp_path / "told").iterdir()
     assert transcript.read_bytes().count(b"\n") == ROWS
 
@@ -258,7 +262,7 @@ def test_an_image_must_be_on_every_node(
     with pytest.raises(
         DataSetError, match=r"The image 'mine' is not built on the node [\d.]+ \(id \w+\): run"
     ):
-        scored(grader, write(tmp_path / "rows.jsonl"), out, backend="ray", workers=2)
+        scored(grader, write(tmp_path / "rows.jsonl"), out, cluster=ClusterOptions(), workers=2)
     assert not out.exists()
 
 

@@ -26,7 +26,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("--fail-on", "--fail-under", "--fail-if-worse"),
         *("--max-invalid", "--max-failed", "--max-errored"),
     ),
-    "Run": ("--overwrite", "--retry-failed", "--keep-going", "--workers", "--backend", "--ray-address"),
+    "Run": ("--overwrite", "--retry-failed", "--keep-going", "--workers"),
+    "Ray cluster": ("--backend", "--ray-address", "--ray-cpus", "--ray-resource", "--runtime-env"),
     "Judge": (
         "--base-url", "--judge-model", "--map", "--config", "--max-cost", "--max-tokens", "--concurrency",
         "--requests-per-minute", "--tokens-per-minute", "--adaptive", "--judge-timeout", "--judge-attempts",

@@ -69,7 +69,7 @@ def judges_of_store(command: Callable[..., None]) -> Callable[..., None]:
         if jobs is None:
             command(engine=engine, **rest)
             return
-        if rest.get("backend") == "ray":
+        if rest.get("cluster") is not None:
             raise InvalidRequest(
                 "--jobs has models of this machine asked, which Ray's workers cannot: leave out one of "
                 "--jobs and --backend ray."

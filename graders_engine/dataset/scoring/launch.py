@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
@@ -45,17 +45,15 @@ class WorkerOptions:
     """Which workers to use.
 
     Attributes:
-        backend: processes of this machine, or Ray actors.
         count: how many; None for one for each core.
-        ray_address: of the Ray cluster, as for `ray.init`.
+        cluster: the Ray cluster whose actors they are; None for processes of this machine.
 
     Raises:
         InvalidRequest: the count is less than 1.
     """
 
-    backend: Backend
     count: int | None
-    ray_address: str | None
+    cluster: ClusterOptions | None
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -63,10 +61,15 @@ class WorkerOptions:
                 f"There must be at least 1 worker, but {self.count} are requested."
             )
 
+    @property
+    def backend(self) -> Backend:
+        """Where they are."""
+        return "local" if self.cluster is None else "ray"
+
     def sandbox(self, engine: Engine, compiled: CompiledGrader) -> ClusterSandbox | None:
         """Where python graders run, not started yet; None for the engine's own sandbox."""
         settings = engine.settings
-        if self.backend == "local" or not compiled.spec.runs_python():
+        if self.cluster is None or not compiled.spec.runs_python():
             return None
         if not isinstance(settings.sandbox, str):
             return None
@@ -74,12 +77,12 @@ class WorkerOptions:
 
         return ClusterSandbox(
             settings.sandbox, settings.limits, settings.python_isolation,
-            options=self._cluster(), tags=[*_images(compiled.spec)],
+            options=self._cluster(self.cluster), tags=[*_images(compiled.spec)],
         )  # fmt: skip
 
     def notes(self, compiled: CompiledGrader, sandbox: ClusterSandbox | None) -> Iterator[str]:
         """What to say of where the rows are graded, if it is not what one may expect."""
-        if self.backend == "ray" and compiled.evaluator.waits and sandbox is None:
+        if self.cluster is not None and compiled.evaluator.waits and sandbox is None:
             yield OWN_SANDBOX if compiled.spec.runs_python() else ASKED_HERE
 
     def delay_s(self, size: int | None) -> float:
@@ -95,16 +98,14 @@ class WorkerOptions:
     ) -> Workers:
         """Workers for rows of a shape and a grader that does not wait; they make engines of their own."""
         job = job_of(engine, compiled, shape)
-        if self.backend == "ray":
+        if self.cluster is not None:
             from graders_engine.dataset.scoring.ray_workers import RayWorkers
 
-            return RayWorkers(job, data_set.records.file, self._cluster())
+            return RayWorkers(job, data_set.records.file, self._cluster(self.cluster))
         return LocalWorkers(job, self.count or available_cpus())
 
-    def _cluster(self) -> ClusterOptions:
-        from graders_engine.cluster.connection import ClusterOptions
-
-        return ClusterOptions(self.ray_address, self.count)
+    def _cluster(self, options: ClusterOptions) -> ClusterOptions:
+        return options if self.count is None else replace(options, actors=self.count)
 
 
 def job_of(engine: Engine, compiled: CompiledGrader, shape: Shape) -> Job:

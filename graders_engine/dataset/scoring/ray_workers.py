@@ -7,16 +7,21 @@ results and their order.
 
 from __future__ import annotations
 
+import logging
+import pickle
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from graders_engine.blocking import Engine
 from graders_engine.cluster.connection import Cluster, ClusterOptions
+from graders_engine.cluster.nodes import Versions, require_same, versions_here
 from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import Job, ShardResults, grader_of, score_shard
-from graders_engine.errors import DataSetError
+from graders_engine.errors import DataSetError, GradersError
 
 SHARDS_PER_ACTOR = 2
 """Shards that an actor has at once: the one being scored, and the next."""
@@ -24,22 +29,47 @@ STARTS_PER_ACTOR = 3
 """Failed starts, as a multiple of the number of actors, before they are reported as an error."""
 START_TIMEOUT_S = 300.0
 """Seconds for the cluster to start the first actor; a cluster that scales by itself needs minutes."""
+TELL_AFTER_S = 10.0
+"""Seconds of that after which the reason is logged."""
 
 FileVersion = tuple[str, int, int]
 """Path, bytes, and time of the last change (ns): equal on two machines if it is the same file."""
+_log = logging.getLogger("graders_engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What an actor tells first.
+
+    Attributes:
+        reads_file: whether the driver's file is also on its node.
+        node: the address of that node.
+        versions: what it has installed.
+    """
+
+    reads_file: bool
+    node: str
+    versions: Versions
 
 
 class GraderWorker:
-    """The actor: an engine and the compiled grader."""
+    """The actor: an engine and the compiled grader.
 
-    def __init__(self, job: Job) -> None:
+    Args:
+        job: a pickled `Job`: the head of a cluster hands objects on that it cannot read.
+    """
+
+    def __init__(self, job: bytes) -> None:
+        self._given = job
+
+    def start(self, file: FileVersion | None) -> Started:
+        """Make them; what is wrong with the job is raised here, where Ray tells the exception."""
+        job: Job = pickle.loads(self._given)  # noqa: S301 - from the driver
         self._engine = Engine(**job.settings)
         self._compiled = grader_of(job, self._engine)
         self._shape = job.shape
-
-    def can_read(self, file: FileVersion | None) -> bool:
-        """Whether the driver's file is also on this machine."""
-        return file is not None and file == version_of(Path(file[0]))
+        reads_file = file is not None and file == version_of(Path(file[0]))
+        return Started(reads_file, import_module("ray").util.get_node_ip_address(), versions_here())
 
     def score(self, shard: Shard) -> ShardResults:
         """Score a shard."""
@@ -63,7 +93,7 @@ class _Actor:
 
 
 class RayWorkers:
-    """Actors with one processor core each; one that is lost is replaced, wherever the cluster has room.
+    """Actors, each with what the options say; one that is lost is replaced, wherever the cluster has room.
 
     Args:
         job: what they do.
@@ -71,7 +101,7 @@ class RayWorkers:
         options: the cluster, and what is taken of it.
 
     Raises:
-        DataSetError: Ray is not installed, or the cluster cannot be reached.
+        InvalidRequest: as from `Cluster`.
     """
 
     def __init__(self, job: Job, path: Path, options: ClusterOptions) -> None:
@@ -79,7 +109,7 @@ class RayWorkers:
         self._ray, self._count = self._cluster.ray, self._cluster.actors
         self._class = self._cluster.actor_class(GraderWorker)
         self.room = SHARDS_PER_ACTOR * self._count
-        self._job = self._ray.put(job)
+        self._job = self._ray.put(pickle.dumps(job))
         self._file = version_of(path)
         self._actors: list[_Actor] = []  # that have started
         self._starting: dict[Any, _Actor] = {}  # by the reference to their first reply
@@ -93,8 +123,9 @@ class RayWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in (*self._actors, *self._starting.values()):
-            self._ray.kill(actor.handle)
+        with suppress(self._ray.exceptions.RayError, ConnectionError):  # what is lost has ended
+            for actor in (*self._actors, *self._starting.values()):
+                self._ray.kill(actor.handle)
         self._cluster.close()
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
@@ -103,38 +134,65 @@ class RayWorkers:
         self._assign()
 
     def next_done(self) -> tuple[Shard, ShardResults | None]:
-        """Wait for any submitted shard."""
+        """Wait for any submitted shard.
+
+        Raises:
+            DataSetError: no actor can be started, or the cluster cannot go on.
+            InvalidRequest: a node that joined the cluster later has not installed what this process has.
+            GradersError: what the grader or the data raise where they are graded.
+        """
         while True:
-            timeout_s = None if self._actors else START_TIMEOUT_S
-            awaited = [*self._in_flight, *self._starting]
-            done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
-            if not done:
-                raise DataSetError(
-                    f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s. Is a core free?"
-                )
-            reference = done[0]
+            reference = self._next_reply()
             if reference in self._starting:
                 self._on_started(reference)
             else:
                 return self._receive(reference)
 
+    def _next_reply(self) -> Any:
+        """Wait for any reply; without an actor, not for ever."""
+        awaited = [*self._in_flight, *self._starting]
+        for timeout_s in (
+            (None,) if self._actors else (TELL_AFTER_S, START_TIMEOUT_S - TELL_AFTER_S)
+        ):
+            done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
+            if done:
+                return done[0]
+            if timeout_s == TELL_AFTER_S:
+                reason = self._cluster.why_waiting()
+                _log.warning("waiting for the Ray cluster to start a worker: %s", reason)
+        raise DataSetError(
+            f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s: {self._cluster.why_waiting()}."
+        )
+
     def _start(self) -> None:
         actor = _Actor(self._class.remote(self._job))
-        self._starting[actor.handle.can_read.remote(self._file)] = actor
+        self._starting[actor.handle.start.remote(self._file)] = actor
 
     def _on_started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
         try:
-            actor.reads_file = self._ray.get(reference)
+            started: Started = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            self._failed_starts += 1
-            if self._failed_starts >= STARTS_PER_ACTOR * self._count:
-                raise DataSetError(f"A Ray worker cannot be started: {error}") from None
-            self._start()
+            self._on_failed_start(error)
             return
+        require_same(started.node, started.versions)
         self._failed_starts = 0
+        actor.reads_file = started.reads_file
         self._actors.append(actor)
         self._assign()
+
+    def _on_failed_start(self, error: BaseException) -> None:
+        """Start another one in its place, unless that is of no use."""
+        self._failed_starts += 1
+        if self._cluster.is_loss(error) and self._failed_starts < STARTS_PER_ACTOR * self._count:
+            self._start()
+            return
+        raised = self._cluster.raised(error)
+        known = isinstance(raised, GradersError)
+        text = str(raised) if known else self._cluster.message(error)
+        raise DataSetError(f"A Ray worker cannot be started: {text}") from (
+            None if known else error
+        )
 
     def _assign(self) -> None:
         """Assign waiting shards to actors, in order, as far as there is room."""
@@ -156,7 +214,9 @@ class RayWorkers:
         results: ShardResults | None = None
         try:
             results = self._ray.get(reference)
-        except self._ray.exceptions.RayError:
+        except self._ray.exceptions.RayError as error:
+            if not self._cluster.is_loss(error):
+                raise self._cluster.raised(error) from None
             if actor in self._actors:  # otherwise it was replaced when its first shard was lost
                 self._actors.remove(actor)
                 self._ray.kill(actor.handle)

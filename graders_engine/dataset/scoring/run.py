@@ -43,7 +43,7 @@ from graders_engine.dataset.scoring.memoize import memoized
 from graders_engine.dataset.scoring.order import failed_results, in_input_order
 from graders_engine.dataset.scoring.resume import resume
 from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
-from graders_engine.errors import DataSetError, RunStopped
+from graders_engine.errors import DataSetError
 from graders_engine.graders.base import RewardsDiffer
 from graders_engine.version import __version__
 
@@ -143,7 +143,7 @@ class ScoringRun:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        self._stopped = isinstance(error, RunStopped)
+        self._stopped = error is not None
         with self._files:
             if isinstance(error, RewardsDiffer) and self.tally.rows:
                 record(self._lines, rewards_differ=_DOUBT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
@@ -15,7 +15,7 @@ from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
-from graders_engine.dataset.scoring.launch import Backend, WorkerOptions, started
+from graders_engine.dataset.scoring.launch import WorkerOptions, started
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
@@ -25,6 +25,9 @@ from graders_engine.outputs.completions import completion_in
 from graders_engine.settings import EngineSettings
 from graders_engine.urls import Location, location
 
+if TYPE_CHECKING:
+    from graders_engine.cluster.connection import ClusterOptions
+
 
 def score_file(
     engine: Engine,
@@ -33,8 +36,7 @@ def score_file(
     out: Path,
     *,
     workers: int | None = None,
-    backend: Backend = "local",
-    ray_address: str | None = None,
+    cluster: ClusterOptions | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
     keep_going: bool = False,
@@ -55,9 +57,8 @@ def score_file(
             `.parquet` or `.csv`, which is made at the end from the results in `OUT.jsonl` next to it.
         workers: processes that grade, at least 1; None for one for each core. A grader that waits (for a
             sandbox, a judge) runs in this process alone, with the engine's concurrency.
-        backend: where the workers are: processes of this machine, or Ray actors. There python graders are
-            run by actors, but this process alone asks judges and endpoints.
-        ray_address: of the Ray cluster, as for `ray.init`.
+        cluster: the Ray cluster that grades; None for this machine. Its actors run text and python graders,
+            but this process alone asks judges and endpoints.
         overwrite: start over even if there are results.
         retry_failed: at the end, retry the rows that failed, and replace their results.
         keep_going: grade every row; without it the run is stopped where the others cannot be graded either.
@@ -69,7 +70,7 @@ def score_file(
 
     Raises:
         InvalidRequest: the grader cannot be used, or has more parts than results can have sub-rewards; the
-            shape of the rows is unknown, or the ending of `out`.
+            shape of the rows is unknown, or the ending of `out`; or the cluster cannot be reached, or used.
         DataSetError: a file cannot be used, or would be overwritten though it is an input; or the data
             changed during the run, which is then recorded next to the results that were written.
         RunStopped: each of the first rows failed in the same way, or what the grader asks refuses it, or
@@ -78,7 +79,7 @@ def score_file(
     require_apart(engine.settings, [out], data, reading.get("outputs"), inputs)
     require_table_support(out)
     compiled = engine.compile(grader)
-    worker_options = WorkerOptions(backend, workers, ray_address)
+    worker_options = WorkerOptions(workers, cluster)
     sandbox = worker_options.sandbox(engine, compiled)
     if sandbox is not None:
         compiled = compiled.with_sandbox(sandbox)

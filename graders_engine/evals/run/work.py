@@ -217,7 +217,7 @@ class Work:
         self, engine: Engine, compiled: CompiledGrader, data: DataSet, index: IndexWriter
     ) -> None:
         run = ScoringRun(
-            engine, compiled, data, self._folder / RESULTS, WorkerOptions("local", None, None),
+            engine, compiled, data, self._folder / RESULTS, WorkerOptions(None, None),
             lambda *_: None, first_rows=False,
         )  # fmt: skip
         with run:
