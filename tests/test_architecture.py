@@ -45,7 +45,7 @@ LADDER = [
     {"cluster"},
     {"models", "sandbox"},
     {"language", "metrics"},
-    {"files"},
+    {"files", "home"},
     {"errors"},
     {"outcome", "tasks", "version"},
     {"nothing"},

@@ -20,7 +20,7 @@ _SWITCHES = {
     ),
     "user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=10000"),
 }
-
+_MOUNT_PROC = "mount it with `mount -t proc proc /proc`"
 
 _BY_ERROR = {
     errno.EMFILE: "raise the limit on open files (`ulimit -n`)",
@@ -41,10 +41,16 @@ def advice_for(error: OSError) -> str:
     return _BY_ERROR.get(error.errno or 0, "")
 
 
+def _lacks_proc() -> bool:
+    return not os.path.exists("/proc/self")
+
+
 def advice(tier: str) -> str:
     """What makes a tier available on this machine."""
     if sys.platform != "linux":
         return "use a Linux container, or WSL 2 on Windows"
+    if _lacks_proc():
+        return _MOUNT_PROC
     if tier == LANDLOCK:
         if landlock.version():
             return "Landlock itself is available"
@@ -65,6 +71,8 @@ def unavailable(reasons: dict[str, str]) -> SandboxUnavailable:
     """The error for a machine without any sandbox: why each tier does not work, and what helps."""
     if sys.platform != "linux":
         return SandboxUnavailable(f"python graders need Linux: {advice(NAMESPACES)}")
+    if _lacks_proc():
+        return SandboxUnavailable(f"python graders need /proc, and nothing is there: {_MOUNT_PROC}")
     each = "; ".join(f"{name}: {why} ({advice(name)})" for name, why in reasons.items())
     return SandboxUnavailable(
         f"no sandbox for python graders works on this machine. {each}."

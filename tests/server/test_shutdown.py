@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -125,10 +125,13 @@ def test_a_request_on_an_open_connection_is_still_answered_just_after_the_signal
 
 
 def children_of(process_id: int) -> list[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process_id)], capture_output=True, text=True, check=False
-    )
-    return [int(word) for word in listed.stdout.split()]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            _, _, fields = (entry / "stat").read_text().rpartition(") ")
+            if int(fields.split()[1]) == process_id:
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
