@@ -51,13 +51,13 @@ def packages_for_all(target: Path) -> None:
 
 
 def _linked(source: str, target: str) -> None:
-    """One more name of a file, which takes no time; a copy where it is not to be had, or others may not read it."""
+    """One more name of a file, which takes no time; a copy where others may not read it."""
     with contextlib.suppress(OSError):
         if os.stat(source).st_mode & 0o004:
             os.link(source, target)
             return
     shutil.copyfile(source, target)
-    os.chmod(target, 0o755)
+    os.chmod(target, 0o755)  # noqa: S103 - it is there for everybody to read
 
 
 def skip_unless_possible(role: str) -> None:
