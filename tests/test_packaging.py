@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -225,3 +227,11 @@ def assert_pure(built: Built, tree: Path) -> None:
     assert not [name for name in built.files if name.endswith(".so") or name.startswith(NATIVE)]
     assert "graders_engine/metrics/meteor.py" in built.files
     assert not (tree / CORE).exists()
+
+
+def test_the_pythons_that_the_package_is_said_to_be_for_are_those_that_are_tried() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    said = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    tried = re.findall(r"\bpython(3\.\d+)\b", (CHECKOUT / ".ci/pythons").read_text())
+    assert said == tried[: len(said)]
+    assert project["requires-python"] == f">={said[0]}"
