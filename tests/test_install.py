@@ -58,7 +58,7 @@ class Machine:
 
     def pip(self) -> int:
         """How pip ends in the environment."""
-        asked = [self.tree / ".venv" / "bin" / "python", "-m", "pip", "--version"]
+        asked = [str(self.tree / ".venv/bin/python"), "-m", "pip", "--version"]
         return subprocess.run(asked, capture_output=True).returncode
 
 
