@@ -11,7 +11,7 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -48,7 +48,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.returncode == 0, ended.stdout
     (archive,) = folder.glob("*.tar.gz")
     # Python 3.11.2, which is Debian's, has no filters; later ones warn without.
-    safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     shutil.unpack_archive(archive, folder, **safe)
     return folder / archive.name.removesuffix(".tar.gz")
 
