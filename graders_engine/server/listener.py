@@ -71,7 +71,7 @@ def accept_last(listener: socket.socket) -> Iterator[socket.socket]:
     listener.listen(0)  # one may still wait
     for _ in range(_TRIES):
         yield from _waiting(listener)
-        if _fill(listener):
+        if fill(listener):
             return
 
 
@@ -103,7 +103,7 @@ def _drop_packets(listener: socket.socket) -> bool:
     return True
 
 
-def _fill(listener: socket.socket) -> bool:
+def fill(listener: socket.socket) -> bool:
     """Take the only place of a queue, so that the system ignores clients that connect from now on.
 
     Returns:

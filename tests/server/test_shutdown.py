@@ -213,14 +213,14 @@ def test_where_filters_are_refused_clients_that_connect_meanwhile_are_accepted_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(listener_module, "_drop_packets", lambda _: False)
-    fill, late = listener_module._fill, list[socket.socket]()
+    fill, late = listener_module.fill, list[socket.socket]()
 
     def fill_late(listener: socket.socket) -> bool:
         if len(late) < 3:  # it comes just before the place is taken
             late.append(socket.create_connection(listener.getsockname(), 60))
         return fill(listener)
 
-    monkeypatch.setattr(listener_module, "_fill", fill_late)
+    monkeypatch.setattr(listener_module, "fill", fill_late)
     with listen("127.0.0.1", 0) as listener:
         accepted = list(accept_last(listener))
         for own, theirs in zip(accepted, late, strict=True):
