@@ -63,6 +63,7 @@ def _linked(source: str, target: str) -> None:
 def skip_unless_possible(role: str) -> None:
     if role == "root" and os.geteuid():
         pytest.skip("needs root")
+    interpreter_for(role)
 
 
 class World:
