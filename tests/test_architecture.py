@@ -45,7 +45,7 @@ LADDER = [
     {"cluster"},
     {"models", "sandbox"},
     {"language", "metrics"},
-    {"files", "urls", "processes"},
+    {"files", "home", "processes", "urls"},
     {"errors"},
     {"outcome", "tasks", "version"},
     {"nothing"},

@@ -69,12 +69,20 @@ def _text(file: io.FileIO, encoding: str) -> io.TextIOWrapper:
 class _Output(io.FileIO):
     """Standard output; the exceptions of what cannot be written name it."""
 
+    _is_read = True
+
     def write(self, data: Any) -> int:
-        """Write."""
+        """Write, until it fails because nobody reads it any more.
+
+        What could not be written is tried again when the stream is closed, and Python 3.13 tells of that.
+        """
+        if not self._is_read:
+            return len(data)
         try:
             return super().write(data)
         except OSError as error:
             error.filename = _STDOUT
+            self._is_read = not isinstance(error, BrokenPipeError)
             raise
 
 

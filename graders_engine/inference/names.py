@@ -147,11 +147,11 @@ def _base_folder(name: str, base: BaseModel) -> Path | None:
 
 def _downloaded(base: BaseModel) -> Path | None:
     """Where the Hub's package keeps a model; None if it has none with weights."""
-    home = os.environ.get("HF_HOME") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "huggingface"
-    )
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub"))
-    kept = cache.expanduser() / f"models--{base.hub.replace('/', '--')}"
+    folder = os.environ.get("XDG_CACHE_HOME") or Path("~", ".cache")
+    home = os.environ.get("HF_HOME") or Path(folder, "huggingface")
+    cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
+    # Without a home folder the `~` stays, as in the package itself.
+    kept = Path(os.path.expanduser(cache)) / f"models--{base.hub.replace('/', '--')}"
     commit = base.revision or "main"
     with suppress(OSError, ValueError):  # else it is the commit itself, or there is none
         commit = (kept / "refs" / commit).read_text(encoding="ascii").strip()

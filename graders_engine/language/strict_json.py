@@ -91,6 +91,7 @@ def decode(text: str | bytes) -> Any:
 
 _CONTROL = "Invalid control character at"
 _OPEN = "a string is not closed"
+_TRAILING_COMMA = "Illegal trailing comma"
 _REASONS = {
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Expecting ':' delimiter": "a colon is missing after a key",
@@ -101,8 +102,8 @@ _REASONS = {
     _CONTROL: "a line break or another control character must be escaped in a string",
     "Invalid \\escape": "a string has a backslash that begins no escape",
     "Invalid \\uXXXX escape": "four hexadecimal digits must follow \\u",
-    "Illegal trailing comma before end of object": "a key in double quotes is expected",
-    "Illegal trailing comma before end of array": "a value is expected",
+    f"{_TRAILING_COMMA} before end of object": "a key in double quotes is expected",
+    f"{_TRAILING_COMMA} before end of array": "a value is expected",
 }
 """For each message of the standard library's parser, our own."""
 _PYTHON = ("None", "True", "False")
@@ -113,6 +114,9 @@ def explained(error: ValueError) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return str(error)
     text, at = error.doc.rstrip(), error.pos
+    if error.msg.startswith(_TRAILING_COMMA):
+        # Python 3.13 and newer say where the comma is, older ones where something should follow.
+        at = len(text) - len(text[at + 1 :].lstrip())
     reason = _REASONS.get(error.msg, error.msg)
     if not text:
         return "it is empty"

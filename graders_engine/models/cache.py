@@ -24,6 +24,7 @@ import msgspec
 
 from graders_engine.errors import DataSetError
 from graders_engine.files import require_free, require_regular, sqlite_companions
+from graders_engine.home import expanded, user_folder
 from graders_engine.models.base import (
     ModelBackend,
     ModelReply,
@@ -57,11 +58,14 @@ _LOCKED = object()
 
 
 def default_path() -> Path:
-    """Where replies are kept: GRADERS_CACHE, or graders-engine/replies.sqlite in the user's cache folder."""
+    """Where replies are kept: GRADERS_CACHE, or graders-engine/replies.sqlite in the user's cache folder.
+
+    Without a home folder it is a path below `~`, which is refused when a judge is asked, and not before.
+    """
     if given := os.environ.get("GRADERS_CACHE"):
         return Path(given)
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "graders-engine" / "replies.sqlite"
+    folder = user_folder("XDG_CACHE_HOME") or Path("~", ".cache")
+    return folder / "graders-engine" / "replies.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +93,17 @@ class ReplyStore:
     """The file. Each reply is committed before `put` returns, so a killed process loses none that it gave.
 
     Args:
-        path: where it is; it is created if needed.
+        path: where it is, `~` for the home folder included; it is created if needed.
 
     Raises:
         DataSetError: it cannot be opened, or it is something else.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        try:
+            self.path = path = expanded(path)
+        except ValueError as error:
+            raise DataSetError(f"The cache cannot be opened: {error}. {_ANOTHER}") from None
         self._unwritten: dict[str, ModelReply] = {}
         self._writing: sqlite3.Connection | None = None
         self._writer: Writer | None = None

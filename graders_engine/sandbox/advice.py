@@ -24,7 +24,7 @@ _SWITCHES = {
     ),
     "user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=10000"),
 }
-
+_MOUNT_PROC = "mount it with `mount -t proc proc /proc`"
 
 _BY_ERROR = {
     errno.EMFILE: "raise the limit on open files (`ulimit -n`)",
@@ -45,8 +45,14 @@ def advice_for(error: OSError) -> str:
     return _BY_ERROR.get(error.errno or 0, "")
 
 
+def _lacks_proc() -> bool:
+    return sys.platform == "linux" and not os.path.exists("/proc/self")
+
+
 def advice(tier: str) -> str:
     """What makes a tier available on this machine."""
+    if _lacks_proc():
+        return _MOUNT_PROC
     if tier == LANDLOCK:
         return _for_landlock()
     for name, (forbids, remedy) in _SWITCHES.items():
@@ -137,6 +143,8 @@ def refuse(tier: str) -> None:
 
 def unavailable(reasons: dict[str, str]) -> SandboxUnavailable:
     """The error for a machine without any sandbox: why each tier does not work, and what helps."""
+    if _lacks_proc():
+        return SandboxUnavailable(f"python graders need /proc, and nothing is there: {_MOUNT_PROC}")
     each = "; ".join(f"{name}: {why} ({advice(name)})" for name, why in reasons.items())
     return SandboxUnavailable(
         f"no sandbox for python graders works on this machine. {each}. {WITHOUT}"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders_engine.home import user_folder
 from graders_engine.sandbox.advice import refuse
 from graders_engine.sandbox.base import SandboxError
 from graders_engine.sandbox.inside.plan import NONE
@@ -24,6 +25,7 @@ from graders_engine.sandbox.inside.plan import NONE
 _RECORD = "image.json"  # written last: a folder without it is an unfinished build
 _BUILD_TIMEOUT_S = 3600
 _NLTK_TIMEOUT_S = 60
+_ANOTHER = "name a folder for them with GRADERS_DATA"
 _DOWNLOAD = (
     "import nltk, sys; sys.exit(0 if nltk.download(sys.argv[1], download_dir=sys.argv[2], quiet=True)"
     " else 1)"
@@ -86,12 +88,18 @@ class Image:
 
 
 def home() -> Path:
-    """The folder of all images: below GRADERS_DATA, else below the user's data folder."""
+    """The folder of all images: below GRADERS_DATA, else below the user's data folder.
+
+    Raises:
+        ImageError: there is no home folder.
+    """
     base = os.environ.get("GRADERS_DATA")
     if base:
         return Path(base) / "images"
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return Path(data) / "graders-engine" / "images"
+    data = user_folder("XDG_DATA_HOME")
+    if data is None:
+        raise ImageError(f"there is no home folder, where images are kept; {_ANOTHER}")
+    return data / "graders-engine" / "images"
 
 
 def definition(tag: str, custom: Mapping[str, Definition] | None = None) -> Definition:
@@ -110,10 +118,10 @@ def definition(tag: str, custom: Mapping[str, Definition] | None = None) -> Defi
 
 def find(tag: str) -> Image | None:
     """The image of that tag or alias; None when it has not been built."""
-    folder = home() / ALIASES.get(tag, tag)
     try:
+        folder = home() / ALIASES.get(tag, tag)
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ImageError):
         return None
     python = str(folder / "bin" / "python")
     return Image(folder.name, str(folder), python, record["python"], tuple(record["missing_data"]))
@@ -121,7 +129,10 @@ def find(tag: str) -> Image | None:
 
 def built() -> list[Image]:
     """All images that have been built, sorted by tag."""
-    names = sorted(each.name for each in home().iterdir()) if home().is_dir() else []
+    try:
+        names = sorted(os.listdir(home()))
+    except (OSError, ImageError):
+        names = []
     images = (find(name) for name in names if not name.startswith("."))
     return [image for image in images if image is not None]
 
@@ -161,7 +172,10 @@ def build(
     except SandboxError as error:  # no grader could use it
         raise ImageError(str(error)) from None
     folder = home() / ALIASES.get(tag, tag)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"{error.filename}: {error.strerror}; {_ANOTHER}") from None
     with _lock(folder), _replacing(folder):
         python = _make(folder, wanted, on_step)
         missing = tuple(n for n in wanted.nltk_data if not _fetch(folder, n, on_step))

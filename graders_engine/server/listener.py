@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import ipaddress
 import socket
 import struct
@@ -16,6 +15,9 @@ BACKLOG = 4096
 """Connections that the system queues until they are accepted; Linux caps it at net.core.somaxconn."""
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _BPF_RETURN = 0x06  # BPF_RET | BPF_K of linux/bpf_common.h
+_ESTABLISHED = 1  # TCP_ESTABLISHED of linux/tcp_states.h
+_TRIES = 1000
+"""So often a client may be faster; then the reset may happen."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -62,8 +64,18 @@ def accept_last(listener: socket.socket) -> Iterator[socket.socket]:
 
     Closing the listener would reset them, although their clients may have sent a request.
     """
-    _drop_packets(listener)
     listener.setblocking(False)
+    if sys.platform != "linux" or _drop_packets(listener):
+        yield from _waiting(listener)
+        return
+    listener.listen(0)  # one may still wait
+    for _ in range(_TRIES):
+        yield from _waiting(listener)
+        if fill(listener):
+            return
+
+
+def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
     while True:
         try:
             connection, _ = listener.accept()
@@ -73,15 +85,32 @@ def accept_last(listener: socket.socket) -> Iterator[socket.socket]:
         yield connection
 
 
-def _drop_packets(listener: socket.socket) -> None:
+def _drop_packets(listener: socket.socket) -> bool:
     """Let the system ignore clients that connect from now on; they try again, and are refused.
 
     Without this, a client that connects between the last `accept` and the close is reset. It is done by a
     socket filter (socket(7), SO_ATTACH_FILTER) of one instruction: keep 0 bytes. Only Linux has these.
+
+    Returns:
+        Whether it does; some systems allow filters to root alone.
     """
-    if sys.platform != "linux":
-        return
     instruction = array.array("B", struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
     program = struct.pack("HP", 1, instruction.buffer_info()[0])
-    with contextlib.suppress(OSError):  # where the system refuses filters, the reset may happen
+    try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:
+        return False
+    return True
+
+
+def fill(listener: socket.socket) -> bool:
+    """Take the only place of a queue, so that the system ignores clients that connect from now on.
+
+    Returns:
+        Whether the place was free; else a client has it.
+    """
+    with socket.socket(listener.family, listener.type, listener.proto) as own:
+        own.setblocking(False)
+        own.connect_ex(listener.getsockname())
+        # It stays in the queue when it is closed at this end.
+        return own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from graders_engine.errors import InvalidRequest, Mistake
+from graders_engine.home import user_folder
 from graders_engine.server.exchange import Exchange
 from graders_engine.server.guards import LOOPBACK_NAMES
 from graders_engine.server.listener import is_loopback
@@ -53,13 +54,11 @@ def state_folder() -> Path:
     Raises:
         InvalidRequest: there is no home folder.
     """
-    base = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        folder = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
-    except RuntimeError:
+    folder = user_folder("XDG_STATE_HOME")
+    if folder is None:
         raise InvalidRequest(
             "The key of the page cannot be kept: there is no home folder. Name a folder with XDG_STATE_HOME."
-        ) from None
+        )
     return folder / "graders-engine"
 
 

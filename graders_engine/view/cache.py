@@ -27,6 +27,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from graders_engine.home import user_folder
+
 LAYOUT = 1
 """Raised when the files of the cache change; those of another layout are made again."""
 MAX_BYTES = 4 << 30
@@ -46,16 +48,14 @@ _temporary: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def root() -> Path:
-    """The folder of the cache; a relative path in XDG_CACHE_HOME is none.
+    """The folder of the cache.
 
     Raises:
         OSError: there is no home folder to have it.
     """
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    except RuntimeError as error:
-        raise FileNotFoundError(errno.ENOENT, "there is no home folder") from error
+    folder = user_folder("XDG_CACHE_HOME")
+    if folder is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder")
     return folder / "graders-engine" / "view"
 
 

@@ -39,13 +39,14 @@ def worlds() -> Iterator[Callable[[str], World]]:
 
 
 @pytest.fixture(scope="session")
-def sandboxes(worlds: Callable[[str], World]) -> Iterator[Callable[[str, str], Driven]]:
-    made: dict[tuple[str, str], Driven] = {}
+def sandboxes(worlds: Callable[[str], World]) -> Iterator[Callable[..., Driven]]:
+    made: dict[tuple[str, str, float], Driven] = {}
 
-    def sandbox(tier: str, role: str) -> Driven:
-        if (tier, role) not in made:
-            made[tier, role] = Driven(worlds(role), tier, **LIMITS)
-        return made[tier, role]
+    def sandbox(tier: str, role: str, wall_s: float = LIMITS["wall_s"]) -> Driven:
+        key = tier, role, wall_s
+        if key not in made:
+            made[key] = Driven(worlds(role), tier, **(LIMITS | {"wall_s": wall_s}))
+        return made[key]
 
     yield sandbox
     for each in made.values():

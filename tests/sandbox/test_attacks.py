@@ -107,11 +107,15 @@ def perform(sandbox: Driven, attack: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("tier", TIERS)
 def test_an_attack_gains_nothing(
-    attack: dict[str, Any], tier: str, role: str, sandboxes: Callable[[str, str], Driven]
+    attack: dict[str, Any], tier: str, role: str, sandboxes: Callable[..., Driven]
 ) -> None:
     sandbox = sandboxes(tier, role)
 
     result = perform(sandbox, attack)
+    if result["kind"] == "timeout" and "timeout" not in attack["ends"]:
+        # The machine is busy: how it ends is seen with more time.
+        sandbox = sandboxes(tier, role, 60.0)
+        result = perform(sandbox, attack)
 
     assert result["kind"] in attack["ends"], result
     expected = attack["ends"][result["kind"]]

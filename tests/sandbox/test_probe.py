@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -135,6 +138,32 @@ def test_a_python_of_32_bits_is_another_machine(monkeypatch: pytest.MonkeyPatch)
     assert not syscalls.is_known()
     with pytest.raises(OSError, match="32-bit Python"):
         syscalls.native()
+
+
+@pytest.mark.parametrize(
+    ("tier", "said"),
+    [
+        ("auto", "python graders need /proc, and nothing is there: mount it with"),
+        ("namespaces", "nothing is mounted at /proc"),
+        ("none", "nothing is mounted at /proc"),
+    ],
+)
+def test_without_proc_a_row_has_no_reward_and_the_reason_is_true(
+    tier: str, said: str, tmp_path: Path
+) -> None:
+    namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = "mount -t tmpfs graders /proc"
+    if subprocess.run([*namespace, mount], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs in a namespace of its own")
+    (tmp_path / "rows.jsonl").write_text('{"item": {}, "model_sample": ""}\n')
+    grader = '{"type": "python", "source": "def grade(s, i): return 1.0"}'
+    asked = ["score", "--grader", grader, "--data", "rows.jsonl", "--out", "out.jsonl"]
+    command = shlex.join([sys.executable, "-m", "graders_engine", *asked, "--sandbox", tier])
+    subprocess.run([*namespace, f"{mount} && {command}"], cwd=tmp_path, capture_output=True)
+    (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert json.loads(line)["reward"] is None
+    assert said in line
+    assert "FileNotFoundError" not in line
 
 
 def test_an_unknown_tier_is_refused_at_once() -> None:

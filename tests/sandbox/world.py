@@ -43,11 +43,27 @@ def _open_to_all(path: str) -> bool:
     return all(p.stat().st_mode & 0o005 == 0o005 for p in parents)
 
 
+def packages_for_all(target: Path) -> None:
+    """Show the packages at another place, where every user can read them: this one may be private."""
+    shutil.copytree(PACKAGES, target, ignore=_NO_BYTECODE, copy_function=_linked)
+    for folder in (target, *target.rglob("*/")):
+        folder.chmod(0o755)
+
+
+def _linked(source: str, target: str) -> None:
+    """One more name of a file, which takes no time; a copy where others may not read it."""
+    with contextlib.suppress(OSError):
+        if os.stat(source).st_mode & 0o004:
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
+    os.chmod(target, 0o755)  # noqa: S103 - it is there for everybody to read
+
+
 def skip_unless_possible(role: str) -> None:
     if role == "root" and os.geteuid():
         pytest.skip("needs root")
-    if role == "user" and not os.geteuid() and not _open_to_all(PACKAGES):
-        pytest.skip("the packages are in a folder that an ordinary user cannot read")
+    interpreter_for(role)
 
 
 class World:
@@ -61,6 +77,8 @@ class World:
         self.role = role
         self.user = ORDINARY_ID if role == "user" and not os.geteuid() else None
         self.base = Path(tempfile.mkdtemp(prefix="world-", dir="/var/tmp"))
+        self._shown = Path(tempfile.mkdtemp(prefix="shown-", dir="/var/tmp"))
+        self._shown.chmod(0o755)
         self.python = self._make_environment()
         self.engine = str(self.base / "engine")
         shutil.copytree(PACKAGE, self.base / "engine" / PACKAGE.name, ignore=_NO_BYTECODE)
@@ -85,7 +103,11 @@ class World:
         (env / "bin").mkdir(parents=True)
         (env / "lib" / version).mkdir(parents=True)
         (env / "bin" / "python").symlink_to(home)
-        (env / "lib" / version / "site-packages").symlink_to(PACKAGES)
+        packages = Path(PACKAGES)
+        if self.user is not None and not _open_to_all(PACKAGES):
+            packages = self._shown / "packages"
+            packages_for_all(packages)
+        (env / "lib" / version / "site-packages").symlink_to(packages)
         (env / "pyvenv.cfg").write_text(f"home = {os.path.dirname(home)}\n")
         return str(env / "bin" / "python")
 
@@ -165,7 +187,8 @@ class World:
         self.bystander.wait()
         for listener in self._listeners:
             listener.close()
-        shutil.rmtree(self.base, ignore_errors=True)
+        for folder in (self.base, self._shown):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Driven:

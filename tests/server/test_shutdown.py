@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from graders_engine.server import listener as listener_module
 from graders_engine.server import uvicorn_protocol, uvicorn_server
 from graders_engine.server.listener import accept_last, listen
 from tests.server.serving import (
@@ -125,10 +126,13 @@ def test_a_request_on_an_open_connection_is_still_answered_just_after_the_signal
 
 
 def children_of(process_id: int) -> list[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process_id)], capture_output=True, text=True, check=False
-    )
-    return [int(word) for word in listed.stdout.split()]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            _, _, fields = (entry / "stat").read_text().rpartition(") ")
+            if int(fields.split()[1]) == process_id:
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -182,11 +186,16 @@ def test_a_connection_that_the_server_has_not_accepted_yet_is_still_answered() -
     assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
-def test_between_the_last_accept_and_the_close_no_client_gets_a_connection() -> None:
+@pytest.mark.parametrize("filters", ["allowed", "refused"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_between_the_last_accept_and_the_close_no_client_gets_a_connection(
+    host: str, filters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such a connection would be reset, with its request: the client has to try again instead."""
-    with listen("127.0.0.1", 0) as listener:
-        listener.listen()
-        address = listener.getsockname()
+    if filters == "refused":  # to all but root, as some systems do
+        monkeypatch.setattr(listener_module, "_drop_packets", lambda _: False)
+    with listen(host, 0) as listener:
+        address = listener.getsockname()[:2]
         with socket.create_connection(address) as early:
             (accepted,) = accept_last(listener)
             with accepted:
@@ -198,3 +207,22 @@ def test_between_the_last_accept_and_the_close_no_client_gets_a_connection() -> 
                 assert accepted.recv(10) == b"still here"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address, 60)
+
+
+def test_where_filters_are_refused_clients_that_connect_meanwhile_are_accepted_or_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener_module, "_drop_packets", lambda _: False)
+    fill, late = listener_module.fill, list[socket.socket]()
+
+    def fill_late(listener: socket.socket) -> bool:
+        if len(late) < 3:  # it comes just before the place is taken
+            late.append(socket.create_connection(listener.getsockname(), 60))
+        return fill(listener)
+
+    monkeypatch.setattr(listener_module, "fill", fill_late)
+    with listen("127.0.0.1", 0) as listener:
+        accepted = list(accept_last(listener))
+        for own, theirs in zip(accepted, late, strict=True):
+            with own, theirs:
+                assert own.getpeername() == theirs.getsockname()

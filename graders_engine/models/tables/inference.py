@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from graders_engine.home import expanded
 from graders_engine.models.tables.fields import fields_of_table
 
 Engine = Literal["transformers", "vllm"]
@@ -48,5 +49,5 @@ def inference_config(folder: Path, value: Any) -> InferenceConfig:
         raise ValueError("; ".join(found))
     python = config.python
     if python:  # links stay, as those of virtual environments
-        python = str((folder / Path(python).expanduser()).absolute())
+        python = str((folder / expanded(python)).absolute())
     return replace(config, python=python)

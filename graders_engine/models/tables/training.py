@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from graders_engine.home import expanded
 from graders_engine.models.tables.fields import fields_of_table, read_record, read_records
 
 Method = Literal["supervised", "dpo", "reinforcement"]
@@ -134,4 +135,4 @@ def _training(folder: Path, value: Any) -> TrainingConfig:
 
 def _from(folder: Path, path: str) -> str:
     """A path of the file as one that holds in any folder; links stay, as those of virtual environments."""
-    return str((folder / Path(path).expanduser()).absolute()) if path else ""
+    return str((folder / expanded(path)).absolute()) if path else ""

@@ -57,6 +57,8 @@ class Confinement:
     def _enter(self) -> None:
         if sys.platform == "linux":
             self._proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+            if not os.access("self/statm", os.R_OK, dir_fd=self._proc):
+                raise OSError("nothing is mounted at /proc")
         if self._plan.tier == NAMESPACES:
             namespaces.enter(self._plan)
         else:
