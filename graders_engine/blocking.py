@@ -298,7 +298,7 @@ class Engine:
         self, compiled: CompiledGrader, rows: Iterable[Any], scope: ScopeOf, in_flight: int | None
     ) -> Generator[RowOutcome, None, None]:
         from graders_engine.crew import Drain
-        from graders_engine.deliveries import Deliveries
+        from graders_engine.loop_thread import Deliveries
 
         loop = self._late.running().loop
         # No outcome will arrive if another thread closes the engine.

@@ -1,4 +1,4 @@
-"""A thread with an event loop, in which code without async runs coroutines."""
+"""A thread with an event loop, in which code without async runs coroutines, and what that delivers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from graders_engine.errors import LifecycleError, OutOfResources
@@ -130,6 +132,48 @@ class _Call(Generic[T]):
         """What it returned or raised."""
         assert self._task is not None  # noqa: S101 - it is done
         return self._task.result()
+
+
+class Deliveries(Generic[T]):
+    """Values in the order in which they were put, those of one turn of the loop together.
+
+    To wake the other thread for each of them would have both wait for each other's lock.
+
+    Args:
+        loop: where they come from.
+        require_usable: raises if no more will come; asked from time to time while `take` waits.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, require_usable: Callable[[], object]
+    ) -> None:
+        self._loop, self._require_usable = loop, require_usable
+        self._gathered: list[T] = []
+        self._sent: SimpleQueue[list[T]] = SimpleQueue()
+        self._arrived: deque[T] = deque()
+
+    def put(self, value: T) -> None:
+        """In the loop: deliver a value.
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
+        self._gathered.append(value)
+        if len(self._gathered) == 1:
+            self._loop.call_soon(self._send)
+
+    def _send(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._sent.put(gathered)
+
+    def take(self) -> T:
+        """In the other thread: the next value, waiting for it."""
+        while not self._arrived:
+            try:
+                self._arrived.extend(self._sent.get(timeout=POLL_S))
+            except Empty:
+                self._require_usable()
+        return self._arrived.popleft()
 
 
 def _serve(loop: asyncio.AbstractEventLoop, ending: threading.Event) -> None:

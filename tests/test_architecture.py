@@ -36,7 +36,7 @@ LADDER = [
     {"dataset/results"},
     {"dataset/rows"},
     {"blocking", "statistics"},
-    {"late_loop", "deliveries"},
+    {"late_loop"},
     {"engine", "loop_thread"},
     {"settings_json", "single", "tables"},
     {"response", "compiled", "crew", "settings", "body_fields"},

@@ -91,7 +91,7 @@ class Actors:
         expected = max(1, min(cluster.actors, self._room_now(cluster.ray)))
         for _ in range(cluster.actors):
             self._start_one()
-        began, told = monotonic(), False
+        began, has_warned = monotonic(), False
         while len(self.ready) < expected and not self.is_closed:
             done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=_LOOK_UP_S)
             if done:
@@ -101,8 +101,8 @@ class Actors:
                     f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s: "
                     f"{cluster.why_waiting()}."
                 )
-            elif not (self.ready or told) and monotonic() - began > TELL_AFTER_S:
-                told = True
+            elif not (self.ready or has_warned) and monotonic() - began > TELL_AFTER_S:
+                has_warned = True
                 _log.warning(
                     "waiting for the Ray cluster to start a worker: %s", cluster.why_waiting()
                 )
