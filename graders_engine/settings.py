@@ -54,7 +54,7 @@ class EngineSettings:
             with the methods of `sandbox.base.Sandbox`.
         limits: limits on each call of a python grader; the API's limits by default.
         python_isolation: what the rows of a python grader have for themselves: "call", a process for each;
-            "worker", only its turn in a process that the rows of one grader share, which is some ten times
+            "worker", only its turn in a process that the rows of one grader share, which is some 15 times
             faster. Use it for sources that execute nothing of what a model wrote: a row that does can
             change the rewards of the rows that follow it.
         trust_source: whether, with "worker", a source is run that names `exec` and the like.
