@@ -308,7 +308,11 @@ class Engine:
         crew = self._engine.crew(compiled, scope, delivered.put, in_flight)
 
         def feed(chunk: list[tuple[int, Any]]) -> None:
-            loop.call_soon_threadsafe(crew.feed, chunk)
+            try:
+                loop.call_soon_threadsafe(crew.feed, chunk)
+            except RuntimeError:  # the loop is closed
+                self._late.require_usable()
+                raise
 
         drain = Drain(rows, in_flight or self.settings.concurrency, feed)
         try:

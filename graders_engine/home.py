@@ -32,9 +32,10 @@ def user_folder(variable: str) -> Path | None:
     if os.path.isabs(base):
         return Path(base)
     try:
-        return Path.home() / _BELOW_HOME[variable]
+        home = Path.home()
     except RuntimeError:
         return None
+    return home / _BELOW_HOME[variable] if home.is_absolute() else None
 
 
 def expanded(path: Path | str) -> Path:

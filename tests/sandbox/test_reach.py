@@ -29,6 +29,7 @@ NUMPY_RANDOM = [
     "import numpy as np\ndef grade(s, i): return np.random.rand()",
     "from numpy import random as r\ndef grade(s, i): return r.rand()",
     "from numpy.random import rand\ndef grade(s, i): return rand()",
+    "import numpy.matlib as m\ndef grade(s, i): return m.rand(1).sum()",
 ]
 ALL = [
     "import os\ndef grade(s, i): return 1.0",
@@ -47,6 +48,12 @@ ALL = [
     "from functools import reduce\ndef grade(s, i): return reduce(getattr, i.split('.'), s)",
     "import operator\ndef grade(s, i): return operator.methodcaller(i)(s)",
     "from operator import attrgetter as a\ndef grade(s, i): return a(i)(s)",
+    "from numpy import *\ndef grade(s, i): return random.rand()",
+    "from operator import *\ndef grade(s, i): return attrgetter(i)(s)",
+    "import enum, json\ndef grade(s, i): return enum.bltns.setattr(json, 'loads', len)",
+    "from functools import update_wrapper\ndef grade(s, i): return 1.0",
+    "from functools import wraps\ndef grade(s, i): return 1.0",
+    "import numpy as np\ndef grade(s, i): return np.random.set_bit_generator(i)",
     "def grade(s, i): return open('x').read()",
     "def grade(s, i): return eval(s)",
     "def grade(s, i): return exec(s)",

@@ -74,6 +74,24 @@ LOST: dict[int, tuple[str, list[object], list[float | None]]] = {
         [0],
         [1.0],
     ),
+    8: (
+        (
+            "import decimal, gc\n"
+            "def held(cell):\n"
+            "    with decimal.localcontext(): yield cell\n"
+            "def grade(s, i):\n"
+            "    if i:\n"
+            "        cell = []\n"
+            "        cell.append(held(cell))\n"
+            "        next(cell[0])\n"
+            "        return 0.0\n"
+            "    decimal.setcontext(decimal.Context(prec=3))\n"
+            "    gc.collect()\n"
+            "    return len(str(decimal.Decimal(1) / 3))"
+        ),
+        [0, 1, 0],
+        [5.0, 0.0, 30.0],
+    ),
 }
 PRINTED = "import os\ndef grade(s, i):\n    os.write(1, b'raw')\n    print('text')\n    return 1.0"
 
@@ -85,7 +103,7 @@ def rows_of_the_table() -> dict[int, str]:
 
 
 def test_each_line_of_the_table_has_a_test() -> None:
-    assert sorted(rows_of_the_table()) == [*LOST, 7]
+    assert sorted(rows_of_the_table()) == sorted([*LOST, 7])
 
 
 @pytest.mark.parametrize("number", LOST)

@@ -39,14 +39,14 @@ _HARMLESS = _words(
     "enum fractions functools hashlib heapq hmac html itertools json math numbers operator re string struct "
     "textwrap typing unicodedata"
 )
-_DRAWS = _words("random statistics")
+_DRAWS = _words("matlib random statistics")
 _NUMPY = _words("numpy")
 _NAMES = _words(
     "breakpoint compile delattr eval exec exit getattr globals help input locals open quit setattr vars"
 )
 _PARTS = (sys.stdlib_module_names - _HARMLESS - _DRAWS) | _words(
     "ag_frame attrgetter cr_frame f_back f_builtins f_globals f_locals gi_frame methodcaller tb_frame "
-    "ctypeslib distutils f2py testing"
+    "bltns ctypeslib distutils f2py set_bit_generator testing update_wrapper wraps *"
 )
 
 
