@@ -206,8 +206,12 @@ def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
     metavar="PATH",
     help="Pair rows by a value: item.id, a column, or `item` for equal items (default: detected).",
 )
-@click.option("--data-a", metavar="FILE", type=DATA, help="The data set of A, if it was moved.")
-@click.option("--data-b", metavar="FILE", type=DATA, help="The data set of B, if it was moved.")
+@click.option(
+    "--data-a", metavar="FILE", type=DATA, help="The data set of A, if it was moved or is at a URL."
+)
+@click.option(
+    "--data-b", metavar="FILE", type=DATA, help="The data set of B, if it was moved or is at a URL."
+)
 @click.option(
     "--force",
     is_flag=True,

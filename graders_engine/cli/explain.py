@@ -38,7 +38,10 @@ from graders_engine.urls import Location
 @click.argument("line", callback=named_row, required=False)
 @click.option("--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or -.")
 @click.option(
-    "--data", metavar="FILE", type=DATA, help="The data set; with RESULTS only if it was moved."
+    "--data",
+    metavar="FILE",
+    type=DATA,
+    help="The data set; with RESULTS only if it was moved or is at a URL.",
 )
 @click.option(
     "--row",

@@ -42,7 +42,9 @@ def _no_collections() -> Iterator[None]:
     type=FILE,
     help="The page, .html (default: RESULTS.html), or -.",
 )
-@click.option("--data", metavar="FILE", type=DATA, help="The data set, if it was moved.")
+@click.option(
+    "--data", metavar="FILE", type=DATA, help="The data set, if it was moved or is at a URL."
+)
 @PASSING
 @GROUP_SIZE
 @GROUP_BY

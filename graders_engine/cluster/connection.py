@@ -190,11 +190,16 @@ class Cluster:
     def why_waiting(self) -> str:
         """Why an actor may not have been started."""
         nodes = [node for node in self.ray.nodes() if node["Alive"]]
-        asked = {"cores": self.options.cpus, **self.options.resources}
+        asked = self.options.asked()
         amount = " and ".join(f"{number:g} {name}" for name, number in asked.items())
-        if not any(map(self.options.fit_on, nodes)):
-            return f"no node has {amount} for a worker"
-        return f"no node has {amount} free for a worker, or its processes start slowly"
+        if any(map(self.options.fit_on, nodes)):
+            return f"no node has {amount} free for a worker, or its processes start slowly"
+        most = {
+            name: max((node["Resources"].get(name, 0) for node in nodes), default=0)
+            for name in asked
+        }
+        has = ", ".join(f"{number:g} {name}" for name, number in most.items())
+        return f"no node has {amount} for a worker (the most that one has: {has})"
 
     def close(self) -> None:
         """Disconnect, if this object connected."""

@@ -79,9 +79,12 @@ def test_an_actor_without_memory_is_a_loss(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (ClusterOptions(cpus=64), "no node has 64 cores for a worker"),
-        (ClusterOptions(resources={"far": 2}), "no node has 1 cores and 2 far for a worker"),
-        (ClusterOptions(), "no node has 1 cores free for a worker, or its processes start slowly"),
+        (ClusterOptions(cpus=64), "no node has 64 CPU for a worker (the most that one has: 1 CPU)"),
+        (
+            ClusterOptions(resources={"far": 2}),
+            "no node has 1 CPU and 2 far for a worker (the most that one has: 1 CPU, 0 far)",
+        ),
+        (ClusterOptions(), "no node has 1 CPU free for a worker, or its processes start slowly"),
     ],
     ids=["too large", "a resource", "taken"],
 )
