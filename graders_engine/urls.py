@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import url2pathname
 
 from graders_engine.errors import InvalidRequest
 
@@ -120,6 +119,8 @@ def location(text: Location | str) -> Location:
     if found is None:
         return Path(text)
     if found["scheme"].lower() == "file":
+        from urllib.request import url2pathname  # with all of http, which few commands need
+
         return Path(url2pathname(urlsplit(text).path))
     return Url(text)
 
