@@ -51,7 +51,7 @@ class Upload:
         self._remote = RemoteFile(url)
         self._before: Found | None = None
         self._meta_before: dict[str, Any] = {}
-        self._noted = self._overwrite = False
+        self._is_recorded = self._overwrite = False
 
     def require(self, *, overwrite: bool, inputs: Iterable[Location | None] = ()) -> None:
         """Check, before anything is graded, that the results can be written there, and destroy nothing.
@@ -88,9 +88,9 @@ class Upload:
             DataSetError: that cannot be written.
         """
         meta = read_meta(self.place)
-        if not self._noted and meta and meta != self._meta_before:
+        if not self._is_recorded and meta and meta != self._meta_before:
             record(lines_of(self.place), **{UPLOADED: self._intent()})
-            self._noted = True
+            self._is_recorded = True
 
     def send(self) -> None:
         """Copy the results, and the files next to them, to the URL.
