@@ -104,6 +104,14 @@ class Url:
         return text
 
 
+_HERE = re.compile(r"[./~\\]|[A-Za-z]:[/\\]")
+"""How a path begins that can be nothing else."""
+_LIKE_A_URL = re.compile(
+    r":/.*[@?]|\A\s+[A-Za-z][A-Za-z0-9+.-]+:/|\A\s*[A-Za-z][A-Za-z0-9+.-]+::[A-Za-z]+:/", re.DOTALL
+)
+"""A text that was meant as a URL, perhaps: taken for a path, its password would be in messages."""
+_CHAIN = re.compile(r"::[A-Za-z][A-Za-z0-9+.-]*://")
+
 Location = Path | Url
 """A file of this machine, or what a URL names."""
 
@@ -112,10 +120,20 @@ def location(text: Location | str) -> Location:
     """What a text names: a URL has a scheme of two letters at least, and `://`; `file://` is a path.
 
     A file of this machine whose name looks like a URL is reached as `./s3:…`.
+
+    Raises:
+        InvalidRequest: it is nearly a URL, or a chain of them, and may have a password.
     """
     if not isinstance(text, str):
         return text
     found = _URL.match(text)
+    nearly = _LIKE_A_URL.search(text) if found is None and not _HERE.match(text) else None
+    if nearly or (found and _CHAIN.search(text)):
+        raise InvalidRequest(
+            "What looks like a URL cannot be read, and is not repeated here, because it may have a password: "
+            "a URL is SCHEME://HOST/PATH, without blanks before it and without '::'; a file of this machine "
+            "with such a name is ./NAME."
+        )
     if found is None:
         return Path(text)
     if found["scheme"].lower() == "file":

@@ -28,6 +28,7 @@ class Served:
         query: what must stand behind `?`.
         length: whether it says how long a file is.
         asked: the methods and paths of the requests so far.
+        moved: where each file is said to be instead; empty for nowhere.
         port: of the server.
     """
 
@@ -42,6 +43,7 @@ class Served:
     query: str = ""
     length: bool = True
     asked: list[str] = field(default_factory=list)
+    moved: str = ""
     port: int = 0
 
     def url(self, path: str) -> str:
@@ -65,6 +67,12 @@ class _Handler(BaseHTTPRequestHandler):
         refused = 0 if with_body or self.served.heads else 403
         status = self.served.status or refused or self._status(content, parts.query)
         body = content if content is not None and status == 200 else b"no"
+        if self.served.moved:
+            self.send_response(302)
+            self.send_header("Location", self.served.moved)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(status)
         self.close_connection = not self.served.length or self.served.cut is not None
         if self.served.length:

@@ -466,3 +466,35 @@ def test_a_url_that_only_a_results_file_names_is_not_fetched(served: Served) -> 
         in explained.output
     )
     assert not served.asked
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("s3://key:Zq9SECRET@bucket/x?sig=Zq9SECRET", "it is redirected to what is not at http://"),
+        ("http://[::bad/x?sig=Zq9SECRET", "it is redirected to what is no URL"),
+        ("/rows.jsonl?sig=Zq9SECRET", "it is redirected again and again"),
+        ("http://key:Zq9SECRET@127.0.0.1:1/x?sig=Zq9SECRET", "cannot be read: "),
+    ],
+)
+def test_where_a_server_redirects_to_is_not_repeated(
+    served: Served, target: str, reason: str
+) -> None:
+    served.moved = target
+    failed = score(served.url("/rows.jsonl"))
+    assert failed.exit_code == 1
+    assert reason in failed.stderr
+    assert "Zq9SECRET" not in f"{failed.stdout}{failed.stderr}"
+    assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("status", [202, 204, 206])
+def test_an_answer_without_the_file_is_not_taken_for_an_empty_one(
+    served: Served, status: int
+) -> None:
+    served.status = status
+    served.files["/rows.jsonl"] = b""
+    failed = score(served.url("/rows.jsonl"))
+    assert failed.exit_code == 1
+    assert f"the server answers {status}, which is not the whole file" in failed.stderr
+    assert failed.stderr.count("\n") == 1

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from graders_engine import DataSetError, Engine, InvalidRequest
 from graders_engine.cli.main import graders
 from graders_engine.dataset.results.upload import Upload
+from graders_engine.dataset.rows.remote import RemoteFile
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.urls import Url
 from tests.conftest import STRING_CHECK
@@ -36,8 +37,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     files.pseudo_dirs[:] = [""]
 
 
-def score(*more: str, data: str = "rows.jsonl", out: str = OUT) -> Result:
-    args = ["score", json.dumps(STRING_CHECK), "--data", data, "--out", out, *more]
+def score(
+    *more: str, data: str = "rows.jsonl", out: str = OUT, grader: Any = STRING_CHECK
+) -> Result:
+    args = ["score", json.dumps(grader), "--data", data, "--out", out, *more]
     return CliRunner().invoke(graders, args)
 
 
@@ -86,11 +89,11 @@ def test_a_limit_that_is_not_kept_is_no_reason_to_keep_results_back(store: Any) 
 
 
 def test_results_cannot_take_the_place_of_the_rows(store: Any) -> None:
-    store.pipe_file("/rows.jsonl", Path("rows.jsonl").read_bytes())
-    refused = score(data="memory://rows.jsonl", out="memory://rows.jsonl")
+    store.pipe_file("/in/rows.jsonl", Path("rows.jsonl").read_bytes())
+    refused = score(data="memory://in/rows.jsonl", out="memory://in/rows.jsonl")
     assert refused.exit_code == 2
-    assert "memory://rows.jsonl is read by this run: write to another file." in refused.stderr
-    assert store.cat_file("/rows.jsonl") == Path("rows.jsonl").read_bytes()
+    assert "memory://in/rows.jsonl is read by this run: write to another file." in refused.stderr
+    assert store.cat_file("/in/rows.jsonl") == Path("rows.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +101,10 @@ def test_results_cannot_take_the_place_of_the_rows(store: Any) -> None:
     [
         ("https://host/results.jsonl", "can be read, but not written"),
         ("s3://bucket/results.jsonl?versionId=7", "the URL of an output has no query"),
+        ("memory://bucket", "'memory://bucket': the URL of an output ends with the name of a file"),
+        ("memory://out/a/", "ends with the name of a file"),
+        ("memory://out/..", "ends with the name of a file"),
+        ("memory://out/a\nb.jsonl", r"'memory://out/a\nb.jsonl': the URL of an output ends"),
         ("memory://out/results.xlsx", "results are .jsonl, .csv or .parquet"),
     ],
 )
@@ -115,7 +122,7 @@ def test_a_place_that_takes_no_results_is_a_wrong_request(
 def test_what_others_wrote_meanwhile_stays(store: Any) -> None:
     assert score(out="results.jsonl").exit_code == 0
     upload = Upload(Url(OUT))
-    upload.require(overwrite=True)
+    upload.require(overwrite=False)
     store.pipe_file("/out/results.jsonl", b"of somebody else")
     with pytest.raises(
         DataSetError, match=r"by somebody else meanwhile\. The results are whole, and kept"
@@ -145,3 +152,141 @@ def test_a_results_url_with_an_unclear_password_is_refused(store: Any) -> None:
     with pytest.raises(InvalidRequest, match="The URL cannot be read"):
         Upload(Url("sftp://me:pa/ss@host/results.jsonl"))
     assert not store.store
+
+
+OTHER = {**STRING_CHECK, "operation": "ne"}
+META = "/out/results.jsonl.meta.json"
+
+
+def _is_unfinished(store: Any) -> bool:
+    """Whether what is at the URL says that it is not whole, and is no base to continue from."""
+    return bool(json.loads(store.cat_file(META)) == {"complete": False})
+
+
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go on in another folder, with the same rows."""
+    rows = Path("rows.jsonl").resolve()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    Path("rows.jsonl").write_bytes(rows.read_bytes())
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_whichever_file_is_not_sent_no_results_are_at_the_url_with_what_describes_others(
+    store: Any, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    assert score().exit_code == 0
+    before = {path: store.cat_file(path) for path in store.store}
+    _elsewhere(monkeypatch)
+    puts, put = [0], RemoteFile.put
+
+    def fail_once(self: RemoteFile, source: Path) -> None:
+        puts[0] += 1
+        if puts[0] == failing + 1:
+            raise DataSetError("The connection was lost.")
+        put(self, source)
+
+    monkeypatch.setattr(RemoteFile, "put", fail_once)
+    failed = score("--overwrite", grader=OTHER)
+    assert failed.exit_code == 1
+    assert "run the same command again without --overwrite, which grades nothing" in failed.stderr
+    if failing:
+        assert _is_unfinished(store)
+    else:
+        assert {path: store.cat_file(path) for path in store.store} == before
+    graded = Path("results.jsonl").read_bytes()
+    sent = score(grader=OTHER)
+    assert "Already complete: nothing was graded." in sent.stdout
+    assert store.cat_file("/out/results.jsonl") == graded == Path("results.jsonl").read_bytes()
+    meta = json.loads(store.cat_file(META))
+    assert meta["complete"] is True
+    assert meta["grader"]["operation"] == "ne"
+
+
+def test_an_object_is_the_runs_own_if_the_connection_ends_right_after_it_was_sent(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts, put, found = [0], RemoteFile.put, RemoteFile.found
+
+    def count(self: RemoteFile, source: Path) -> None:
+        put(self, source)
+        puts[0] += 1
+
+    def fail_at_the_end(self: RemoteFile, verb: str = "read") -> Any:
+        if puts[0] == 4:
+            puts[0] += 1
+            raise DataSetError("The connection was lost.")
+        return found(self, verb)
+
+    monkeypatch.setattr(RemoteFile, "put", count)
+    monkeypatch.setattr(RemoteFile, "found", fail_at_the_end)
+    failed = score()
+    assert failed.exit_code == 1
+    assert "run the same command again, which grades nothing twice" in failed.stderr
+    assert "Already complete: nothing was graded." in score().stdout
+    assert "Already complete: nothing was graded." in score().stdout
+    there = store.cat_file("/out/results.jsonl")
+    store.pipe_file("/out/results.jsonl", there.replace(b"1.0", b"0.0"))
+    assert "is not what a run put there" in score().stderr
+
+
+def test_an_object_of_others_is_not_the_runs_own_after_a_send_that_failed(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as lost:
+
+        def fail(self: RemoteFile, source: Path) -> None:
+            raise DataSetError("The connection was lost.")
+
+        lost.setattr(RemoteFile, "put", fail)
+        assert score().exit_code == 1
+    graded = Path("results.jsonl").read_bytes()
+    store.pipe_file("/out/results.jsonl", graded.replace(b"1.0", b"0.0"))
+    assert "is not what a run put there" in score().stderr
+
+
+@pytest.mark.parametrize("kind", ["notes", "link", "another run", "table"])
+def test_starting_over_at_a_url_replaces_no_file_here_that_is_not_the_runs(
+    store: Any, kind: str
+) -> None:
+    here, out = Path("results.jsonl"), OUT
+    if kind == "another run":
+        assert score(out="results.jsonl", grader=OTHER).exit_code == 0
+    elif kind == "link":
+        Path("precious.txt").write_text("precious")
+        here.symlink_to("precious.txt")
+    else:
+        here, out = (here, OUT) if kind == "notes" else (Path("r.csv"), "memory://out/r.csv")
+        here.write_text("my notes\n")
+    kept = here.read_bytes()
+    refused = score("--overwrite", out=out)
+    assert refused.exit_code == 1
+    assert f"{here} is here already, and no run that sends it to {out} wrote it" in refused.stderr
+    assert here.read_bytes() == kept
+    assert not store.store
+
+
+def test_a_run_that_replaces_what_is_at_a_url_is_resumed_after_it_was_stopped(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert score().exit_code == 0
+    _elsewhere(monkeypatch)
+    upload = Upload(Url(OUT))
+    upload.require(overwrite=True)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        upload.note()
+        raise StoppedError
+
+    with Engine() as engine, pytest.raises(StoppedError):
+        score_file(
+            engine, OTHER, Path("rows.jsonl"), upload.place, overwrite=True, on_progress=stop
+        )
+    assert results(Path("results.jsonl"))
+    Upload(Url(OUT)).require(overwrite=True)
+    done = score(grader=OTHER)
+    assert "Already complete: nothing was graded." in done.stdout
+    assert store.cat_file("/out/results.jsonl") == Path("results.jsonl").read_bytes()

@@ -80,3 +80,22 @@ def test_a_url_whose_password_has_no_clear_end_is_refused_and_not_repeated(given
 )
 def test_the_name_of_a_url_is_the_end_of_its_path(given: str, name: str, suffix: str) -> None:
     assert (Url(given).name, Url(given).suffix) == (name, suffix)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [" http://me:Zq@h/x", "\thttps://h/x?sig=Zq", "http:/me:Zq@h/x", "https:/h/x?sig=Zq",
+     "simplecache::http://me:Zq@h/x", "simplecache::https://h/x", "zip://a/b.csv::http://me:Zq@h/x",
+     "a b://me:Zq@h/x"],
+)  # fmt: skip
+def test_what_is_nearly_a_url_is_refused_and_not_repeated(given: str) -> None:
+    with pytest.raises(InvalidRequest, match="What looks like a URL cannot be read") as refused:
+        location(given)
+    assert "Zq" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["./http:/me:Zq@h/x", "/data/a:/b@c", "C:/data/me@home.jsonl", "a::b.jsonl", "me@home"]
+)
+def test_a_path_that_can_be_nothing_else_may_have_any_name(text: str) -> None:
+    assert location(text) == Path(text)

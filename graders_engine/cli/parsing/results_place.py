@@ -21,7 +21,8 @@ class ResultsPlace(NamedTuple):
 
     Attributes:
         path: the file.
-        print_new: prints those results that were added since its last call, where they are to be printed.
+        print_new: prints those results that were added since its last call, where they are to be printed;
+            for a URL, records once that they are to be sent there.
         send: at the end, brings the results to where they are wanted.
     """
 
@@ -59,7 +60,7 @@ def results_place(
             caution(
                 f"note: the results are in {upload.place} until all rows are graded; then in {out}"
             )
-        yield ResultsPlace(upload.place, send=upload.send)
+        yield ResultsPlace(upload.place, upload.note, upload.send)
     elif out != STDOUT:
         yield ResultsPlace(out)
     else:

@@ -6,13 +6,22 @@ any other, and what is at the URL is the whole of a run or what was there before
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from graders_engine.dataset.results.companions import index_path
 from graders_engine.dataset.results.line import lines_of
-from graders_engine.dataset.results.meta import UPLOADED, meta_path, read_meta, record
+from graders_engine.dataset.results.meta import (
+    COMPLETE,
+    UPLOADED,
+    meta_path,
+    read_meta,
+    record,
+    write_meta,
+)
 from graders_engine.dataset.rows.remote import Found, Missing, RemoteFile
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.urls import Location, Url
@@ -41,53 +50,123 @@ class Upload:
         self.place = Path(url.name)
         self._remote = RemoteFile(url)
         self._before: Found | None = None
+        self._meta_before: dict[str, Any] = {}
+        self._is_recorded = self._overwrite = False
 
     def require(self, *, overwrite: bool, inputs: Iterable[Location | None] = ()) -> None:
         """Check, before anything is graded, that the results can be written there, and destroy nothing.
 
         Args:
-            overwrite: whether what is there may be replaced, whatever it is.
+            overwrite: whether what is there may be replaced, whatever it is; never what is here.
             inputs: what the run reads.
 
         Raises:
-            DataSetError: they cannot, or something is there that this run did not put there; or no run wrote
-                the file that is here.
+            DataSetError: they cannot, or something is there that this run did not put there; or it is to
+                start over, and the file that is here is none that was to be sent there.
             InvalidRequest: what is at such URLs can only be read; or it is an input.
         """
-        if "?" in str(self.url):
-            raise InvalidRequest(f"{self.url}: the URL of an output has no query.")
+        self._require_name()
         if self.url in inputs:
             raise InvalidRequest(f"{self.url} is read by this run: write to another file.")
         self._remote.require_writable_scheme()
+        if overwrite:
+            self._require_ours_here()
+        self._overwrite = overwrite
         self._before = self._found()
-        if self._before is not None and not overwrite and self._recorded() != _facts(self._before):
+        if self._before is not None and not overwrite and not self._is_ours(self._before):
             raise DataSetError(
                 f"{self.url} exists, and it is not what a run put there from {self.place}. "
                 "Write to another file, or pass --overwrite to start over."
             )
         self._remote.require_writable()
+        self._meta_before = read_meta(self.place)
+
+    def note(self) -> None:
+        """Record with the results that are here, once the run writes them, where they are to be sent.
+
+        Raises:
+            DataSetError: that cannot be written.
+        """
+        meta = read_meta(self.place)
+        if not self._is_recorded and meta and meta != self._meta_before:
+            record(lines_of(self.place), **{UPLOADED: self._intent()})
+            self._is_recorded = True
 
     def send(self) -> None:
-        """Copy the results, and the files next to them, to the URL; the results last.
+        """Copy the results, and the files next to them, to the URL.
+
+        What describes the results says that they are not whole until all of them are there: nobody takes
+        what was there before for the new results, or the other way round.
 
         Raises:
             DataSetError: they cannot be written, with where they are.
         """
         lines = lines_of(self.place)
-        beside = [index_path(lines), meta_path(lines), *([lines] if lines != self.place else ())]
+        results = [index_path(lines), *([lines] if lines != self.place else ()), self.place]
+        meta = {key: value for key, value in read_meta(lines).items() if key != UPLOADED}
+        record(lines, **{UPLOADED: {**self._intent(), "sha256": _digest(self.place)}})
         try:
             if self._found() != self._before:
                 raise DataSetError(f"{self.url} was written by somebody else meanwhile.")
-            for file in (*beside, self.place):
+            self._put_meta(lines, {COMPLETE: False})
+            for file in results:
                 RemoteFile(self._url_of(file)).put(file)
+            self._put_meta(lines, meta)
             now = self._found()
         except DataSetError as error:
+            by = " without --overwrite" if self._overwrite else ""
             raise DataSetError(
-                f"{error} The results are whole, and kept here in {self.place}: run the same command again, "
-                f"which grades nothing twice, or copy {', '.join(map(str, (self.place, *beside)))} by hand."
+                f"{error} The results are whole, and kept here in {self.place}: run the same command again"
+                f"{by}, which grades nothing twice, or copy "
+                f"{', '.join(map(str, (*results, meta_path(lines))))} by hand."
             ) from None
         record(lines, **{UPLOADED: None if now is None else _facts(now, self.url)})
         self._before = now
+
+    def _put_meta(self, lines: Path, meta: dict[str, Any]) -> None:
+        with tempfile.TemporaryDirectory(prefix="graders-") as folder:
+            there = Path(folder) / lines.name
+            write_meta(there, meta)
+            RemoteFile(self._url_of(meta_path(lines))).put(meta_path(there))
+
+    def _require_name(self) -> None:
+        if "?" in str(self.url):
+            raise InvalidRequest(f"{self.url}: the URL of an output has no query.")
+        name = self.url.given.partition("://")[2].partition("/")[2].rpartition("/")[2]
+        if name in ("", ".", "..") or not name.isprintable():
+            raise InvalidRequest(
+                f"{str(self.url)!r}: the URL of an output ends with the name of a file."
+            )
+
+    def _require_ours_here(self) -> None:
+        """Check that a file with results that is here was to be sent to the URL, or is there."""
+        lines = lines_of(self.place)
+        there = [path for path in (self.place, lines) if path.exists() and path.stat().st_size]
+        if there and self._recorded() is None:
+            raise DataSetError(
+                f"{there[0]} is here already, and no run that sends it to {self.url} wrote it: --overwrite "
+                "replaces what is at the URL alone. Move it, or run the command in another folder."
+            )
+
+    def _intent(self) -> dict[str, Any]:
+        """Where the results are to be sent, and what they replace there."""
+        before = None if self._before is None else _facts(self._before)
+        return {"to": str(self.url), "replaces": before}
+
+    def _is_ours(self, there: Found) -> bool:
+        """Whether an object is what a run sent there from here, or what it was to replace."""
+        recorded = self._recorded()
+        if recorded is None or "replaces" not in recorded:
+            return bool(recorded == _facts(there))
+        if recorded["replaces"] == _facts(there):
+            return True
+        # The connection may have ended after it was written, but before that was known.
+        if "sha256" not in recorded or there.size not in (None, self.place.stat().st_size):
+            return False
+        with tempfile.TemporaryDirectory(prefix="graders-") as folder:
+            copy = Path(folder) / "results"
+            self._remote.fetch(copy)
+            return bool(recorded["sha256"] == _digest(copy))
 
     def _url_of(self, file: Path) -> Url:
         """Where a file that is next to the results goes: next to them."""
@@ -111,3 +190,8 @@ def _facts(found: Found, url: Url | None = None) -> dict[str, Any]:
     """What is known of an object, as JSON values."""
     to = {} if url is None else {"to": str(url)}
     return {**to, "size": found.size, "facts": dict(found.facts)}
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -37,6 +37,14 @@ _WAIT_S = 120
 _DENIED = frozenset((401, 403, "401", "403", "AccessDenied", "Forbidden"))
 _MISSING = frozenset((404, 410, "404", "NoSuchBucket", "NoSuchKey"))
 """What answers say, in numbers of HTTP or words of S3."""
+_WITHOUT_FILE = frozenset((202, 204, 205, 206))
+"""Answers of HTTP that are no errors, and yet not what was asked for."""
+_REDIRECTS = {
+    "TooManyRedirects": "it is redirected again and again",
+    "InvalidURL": "it is redirected to what is no URL",
+    "NonHttpUrlClientError": "it is redirected to what is not at http:// or https://",
+}
+"""By the name of an error of aiohttp; what that says itself has the target, with its secrets."""
 _WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"))
 """Stores in which an object is there when all of it is."""
 _READ_ONLY = frozenset(("http", "https", "data", "github", "zip", "tar", "git", "reference"))
@@ -195,12 +203,22 @@ def _options(scheme: str) -> dict[str, Any]:
         # By default, a file that takes longer than five minutes would be cut off.
         timeout = ClientTimeout(total=None, sock_connect=_WAIT_S, sock_read=_WAIT_S)
         return {
-            "client_kwargs": {"timeout": timeout, "trust_env": True},
+            "client_kwargs": {
+                "timeout": timeout,
+                "trust_env": True,
+                "raise_for_status": _require_whole,
+            },
             "headers": {"Accept-Encoding": "identity"},
         }
     if scheme in ("s3", "s3a"):
         return {"default_block_size": _PART_BYTES, "max_concurrency": _PARTS}
     return {}
+
+
+async def _require_whole(answer: Any) -> None:
+    """Check that an answer over HTTP has the file; fsspec itself looks at what says that there is none."""
+    if answer.status in _WITHOUT_FILE:
+        raise ValueError(f"the server answers {answer.status}, which is not the whole file")
 
 
 @contextmanager
@@ -254,7 +272,10 @@ def _status(error: Exception) -> Any:
 def _reason(url: Url, error: Exception) -> str:
     """What an error says, on one line, without secrets."""
     status, message = getattr(error, "status", None), getattr(error, "message", "")
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+    redirects = [_REDIRECTS[of.__name__] for of in type(error).__mro__ if of.__name__ in _REDIRECTS]
+    if redirects:
+        text = redirects[0]
+    elif isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         text = "the server does not answer"
     elif status is not None:
         text = f"{status} {message}".strip()
