@@ -63,7 +63,7 @@ class ClusterOptions:
             already, without folders that it would have to upload.
 
     Where the head goes away, a run by ray://HOST:PORT ends with RunStopped after 30 s; with any other address
-    Ray itself ends this process after 60 s. The same command goes on in both cases.
+    Ray itself ends this process after 60 s. The same command resumes it in both cases.
 
     Raises:
         InvalidRequest: there would be no actor, or a number is not above 0.
