@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
 from typing import Any
 
 from graders_engine.cluster.calls import Actor
-from graders_engine.cluster.connection import Cluster, ClusterOptions
+from graders_engine.cluster.connection import Cluster, ClusterOptions, connection_lost
 from graders_engine.cluster.node_sandbox import NodeReport, NodeSandbox
 from graders_engine.cluster.nodes import require_same
 from graders_engine.errors import DataSetError, InvalidRequest
@@ -47,6 +47,7 @@ class Actors:
         tier: as given; "auto" becomes that of the first actor, and then all must have it.
         ready: those that take calls.
         fault: why no more are started; empty as long as they are.
+        lost: why the connection is gone; empty as long as it is there.
         is_closed: whether `end` was called.
         cores: of all of them; 0 before the start.
     """
@@ -59,7 +60,7 @@ class Actors:
         isolation: Isolation,
         wanted: Sequence[Image],
     ) -> None:
-        self.tier, self.fault, self.cores = tier, "", 0
+        self.tier, self.fault, self.lost, self.cores = tier, "", "", 0
         self.ready: list[Actor] = []
         self.is_closed = False
         self._options, self._limits, self._isolation = options, limits, isolation
@@ -84,15 +85,22 @@ class Actors:
         Raises:
             DataSetError: Ray is not installed, the cluster cannot be reached or starts no actor, or a node
                 has another sandbox than the others, or not the images.
+            RunStopped: the connection is lost meanwhile.
         """
         self._cluster = cluster = Cluster(self._options)
+        with self._losses_noted():
+            self._start_all(cluster)
+        if self.lost:
+            raise connection_lost(self.lost)
+
+    def _start_all(self, cluster: Cluster) -> None:
         self._class = cluster.actor_class(NodeSandbox)
         self.cores = cluster.actors * self._cores_of_one
         expected = max(1, min(cluster.actors, self._room_now(cluster.ray)))
         for _ in range(cluster.actors):
             self._start_one()
         began, has_warned = monotonic(), False
-        while len(self.ready) < expected and not self.is_closed:
+        while len(self.ready) < expected and self._is_callable:
             done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=_LOOK_UP_S)
             if done:
                 self._on_first_report(done[0], cluster.ray)
@@ -153,16 +161,16 @@ class Actors:
         self.ready.append(actor)
 
     def _start_one(self) -> None:
-        with self._ray_calls:
-            if self.is_closed or self._cluster is None:
+        with self._ray_calls, self._losses_noted():
+            if not self._is_callable:
                 return
             handle = self._class.remote(
                 self.tier, self._limits, self._isolation, self._cores_of_one
             )
             reference = handle.report.remote(self._wanted)
-        self._pending[reference] = Actor(handle, self._cores_of_one)
-        if self._on_change is not None:
-            when_done(reference, partial(self._on_report, reference))
+            self._pending[reference] = Actor(handle, self._cores_of_one)
+            if self._on_change is not None:
+                when_done(reference, partial(self._on_report, reference))
 
     def _start_again(self, error: BaseException | str) -> None:
         """After a failed start: try again, a limited number of times, unless our own code raised."""
@@ -180,39 +188,70 @@ class Actors:
     def watch(self, on_change: Callable[[], None]) -> None:
         """From now on take up in this event loop those that become ready later, and then call this."""
         self._on_change = on_change
-        for reference in self._pending:
-            when_done(reference, partial(self._on_report, reference))
+        with self._losses_noted():
+            for reference in self._pending:
+                when_done(reference, partial(self._on_report, reference))
 
     def _on_report(self, reference: Any, reply: Future[NodeReport]) -> None:
         """Take up an actor that joins later; a node that does not fit is left out."""
         actor = self._pending.pop(reference, None)
-        if actor is None or self.is_closed:
+        if actor is None or not self._is_callable:
             return
         fault: BaseException | str | None = reply.exception()
-        if fault is None and (fault := self.mismatch(reply.result())):
+        if isinstance(fault, BaseException) and self.notes_loss(fault):
+            pass
+        elif fault is None and (fault := self.mismatch(reply.result())):
             if fault not in self._refused:
                 self._refused.add(fault)
                 _log.warning("a node of the cluster is not used: %s", fault)
             self._kill(actor)
-        if fault:
+        if self.lost:
+            pass
+        elif fault:
             self._start_again(fault)
         else:
             self._take_up(actor, reply.result())
         if self._on_change is not None:
             self._on_change()
 
-    def send(self, actor: Actor, method: str, *arguments: Any) -> Any:
-        """Call a method of an actor; the reference to its reply, or None after `end`."""
-        with self._ray_calls:
-            if self.is_closed:
-                return None
-            return getattr(actor.handle, method).remote(*arguments)
+    def send(
+        self, actor: Actor, then: Callable[[Future[Any]], None], method: str, *arguments: Any
+    ) -> Any:
+        """Call a method of an actor, and this with its reply.
+
+        Returns:
+            the reference to the reply; None after `end`, or where the connection is lost.
+        """
+        with self._ray_calls, self._losses_noted():
+            if self._is_callable:
+                reference = getattr(actor.handle, method).remote(*arguments)
+                when_done(reference, then)
+                return reference
+        return None
 
     def cancel(self, reference: Any) -> None:
         """End a call whose reply nobody waits for."""
-        with self._ray_calls:
-            if not self.is_closed and self._cluster is not None:
+        with self._ray_calls, self._losses_noted():
+            if self._is_callable and self._cluster is not None:
                 self._cluster.ray.cancel(reference)
+
+    @property
+    def _is_callable(self) -> bool:
+        return not (self.is_closed or self.lost or self._cluster is None)
+
+    def notes_loss(self, error: BaseException) -> bool:
+        """Whether the connection is gone, as this error may say; then Ray is not called any more."""
+        if not self.lost and self._cluster is not None and self._cluster.is_disconnected(error):
+            self.lost = self._cluster.message(error)
+        return bool(self.lost)
+
+    @contextmanager
+    def _losses_noted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not self.notes_loss(error):
+                raise
 
     def is_loss(self, error: BaseException) -> bool:
         """Whether an error says that an actor is gone, and not that its code raised."""
@@ -227,8 +266,8 @@ class Actors:
             self._start_one()
 
     def _kill(self, actor: Actor) -> None:
-        with self._ray_calls:
-            if not self.is_closed and self._cluster is not None:
+        with self._ray_calls, self._losses_noted():
+            if self._is_callable and self._cluster is not None:
                 self._cluster.ray.kill(actor.handle)
 
     def end(self) -> None:
@@ -238,12 +277,13 @@ class Actors:
             cluster, self._cluster = self._cluster, None
         if cluster is None:
             return
-        ray, starting = cluster.ray, list(self._pending.values())
-        with suppress(ray.exceptions.RayError, ConnectionError):  # what is lost has ended
-            if closing := [actor.handle.close.remote() for actor in self.ready]:
-                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-            for actor in (*self.ready, *starting):
-                ray.kill(actor.handle)
+        if not (self.lost or cluster.is_disconnected()):  # else Ray would start a cluster here
+            ray, starting = cluster.ray, list(self._pending.values())
+            with suppress(Exception):  # what is lost has ended
+                if closing := [actor.handle.close.remote() for actor in self.ready]:
+                    ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+                for actor in (*self.ready, *starting):
+                    ray.kill(actor.handle)
         cluster.close()
 
 

@@ -12,7 +12,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -27,7 +27,7 @@ from graders_engine.cluster.address import (
 from graders_engine.cluster.bounded import within
 from graders_engine.cluster.nodes import HEAD, require_fit
 from graders_engine.cluster.runtime_env import masked
-from graders_engine.errors import DataSetError, GradersError, InvalidRequest
+from graders_engine.errors import DataSetError, GradersError, InvalidRequest, RunStopped
 from graders_engine.version import how_to_install
 
 JOIN_TIMEOUT_S = 12.0
@@ -61,6 +61,9 @@ class ClusterOptions:
         resources: further resources of each actor by their names, as the cluster calls them.
         runtime_env: what nodes install and set for the actors, as for `ray.init`; where Ray is connected
             already, without folders that it would have to upload.
+
+    Where the head goes away, a run by ray://HOST:PORT ends with RunStopped after 30 s; with any other address
+    Ray itself ends this process after 60 s. The same command resumes it in both cases.
 
     Raises:
         InvalidRequest: there would be no actor, or a number is not above 0.
@@ -115,13 +118,14 @@ class Cluster:
                 f"Ray is not installed: {how_to_install('ray')}, here and in the cluster."
             ) from None
         self.options = options
+        self._by_client = False
         self._connected = not ray.is_initialized()
         if self._connected:
             _connect(ray, options)
         try:
             nodes = [node for node in ray.nodes() if node["Alive"]]
             # By way of a client, the head handles every object that is sent.
-            by_client = ray.util.client.ray.is_connected()
+            self._by_client = by_client = ray.util.client.ray.is_connected()
             used = [
                 node
                 for node in nodes
@@ -171,6 +175,16 @@ class Cluster:
         )  # fmt: skip
         return isinstance(error, losses)
 
+    def is_disconnected(self, error: BaseException | None = None) -> bool:
+        """Whether the connection is gone, for good, as an error may say; Ray must not be called any more.
+
+        Ray tries to connect again for 30 s before.
+        """
+        if isinstance(error, self.ray.exceptions.RayTaskError):  # what the code of an actor raised
+            return False
+        is_gone = self._by_client and not self.ray.util.client.ray.is_connected()
+        return is_gone or isinstance(error, ConnectionError)
+
     def raised(self, error: BaseException) -> BaseException:
         """For an error that is no loss, what to raise in its place: an exception of ours as it was raised.
 
@@ -202,9 +216,15 @@ class Cluster:
         return f"no node has {amount} for a worker (the most that one has: {has})"
 
     def close(self) -> None:
-        """Disconnect, if this object connected."""
+        """Disconnect, if this object connected, whatever the cluster does meanwhile."""
         if self._connected:
-            self.ray.shutdown()
+            with suppress(Exception):  # what is lost has ended
+                self.ray.shutdown()
+
+
+def connection_lost(reason: str) -> RunStopped:
+    """What to raise where the connection to the cluster is gone; the run can be gone on with."""
+    return RunStopped(f"The connection to the Ray cluster is lost: {reason.removesuffix('.')}.")
 
 
 def _connect(ray: Any, options: ClusterOptions) -> None:

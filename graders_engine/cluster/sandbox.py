@@ -18,9 +18,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from graders_engine.cluster.actors import START_TIMEOUT_S, Actors, when_done
+from graders_engine.cluster.actors import START_TIMEOUT_S, Actors
 from graders_engine.cluster.calls import MOST_LOSSES, Actor, Call, ProgramState, next_batch
-from graders_engine.cluster.connection import ClusterOptions
+from graders_engine.cluster.connection import ClusterOptions, connection_lost
 from graders_engine.cluster.node_sandbox import Batch, Reply, Sent
 from graders_engine.errors import GradersError
 from graders_engine.sandbox import images
@@ -118,6 +118,7 @@ class ClusterSandbox:
         Raises:
             DataSetError: Ray is not installed, the cluster cannot be reached or starts no actor, or a node
                 has another sandbox than the others, or not the images.
+            RunStopped: the connection to the cluster is lost meanwhile.
         """
         self._actors.start()
 
@@ -143,7 +144,7 @@ class ClusterSandbox:
         if self._beginning is not None and not self._begun:
             await asyncio.shield(self._beginning)
         if self._actors.is_closed:
-            raise SandboxUnavailable(self._fault or _CLOSED)
+            raise self._why_closed()
         call = Call(self._state_of(program), sample_json, item_json, loop.create_future())
         self._waiting.append(call)
         if not self._sends_soon:  # together with those that are made in this pass of the loop
@@ -156,6 +157,11 @@ class ClusterSandbox:
             self._open.discard(call)
             if call.answer.cancelled():
                 self._cancel_message(call)
+
+    def _why_closed(self) -> Exception:
+        if self._actors.lost:
+            return connection_lost(self._actors.lost)
+        return SandboxUnavailable(self._fault or _CLOSED)
 
     def _cancel_message(self, call: Call) -> None:
         """End the calls of a message, if nobody waits for any of them."""
@@ -180,7 +186,9 @@ class ClusterSandbox:
         self._sends_soon = False
         while batch := next_batch(self._waiting, self._actors.ready):
             self._send(*batch)
-        if self._waiting and not self._actors.ready:
+        if self._actors.lost:
+            self._fail_open()
+        elif self._waiting and not self._actors.ready:
             self._wait_for_actor()
 
     def _wait_for_actor(self) -> None:
@@ -202,21 +210,23 @@ class ClusterSandbox:
 
     def _fail_open(self) -> None:
         for call in list(self._open):
-            _fail(call, SandboxUnavailable(_CLOSED))
+            _fail(call, self._why_closed())
 
     def _send(self, actor: Actor, calls: list[Call]) -> None:
         programs = {id(call.program): call.program.sent for call in calls}
         places = {key: place for place, key in enumerate(programs)}
         rows = [(places[id(call.program)], call.sample, call.item) for call in calls]
         batch = Batch(next(self._numbers), list(programs.values()), rows)
-        self._await_reply(self._actors.send(actor, "grade", batch), actor, batch.number, calls)
+        self._send_message(actor, batch.number, calls, "grade", batch)
 
-    def _await_reply(self, reference: Any, actor: Actor, number: int, calls: list[Call]) -> None:
-        if reference is None:  # closed: they have failed
-            return
-        for call in calls:
-            call.message = (reference, calls)
-        when_done(reference, partial(self._on_reply, actor, number, calls))
+    def _send_message(
+        self, actor: Actor, number: int, calls: list[Call], method: str, *arguments: Any
+    ) -> None:
+        then = partial(self._on_reply, actor, number, calls)
+        reference = self._actors.send(actor, then, method, *arguments)
+        if reference is not None:  # otherwise they fail, or have failed
+            for call in calls:
+                call.message = (reference, calls)
 
     def _on_reply(
         self, actor: Actor, number: int, calls: list[Call], answered: Future[Reply]
@@ -228,8 +238,7 @@ class ClusterSandbox:
             reply = answered.result()
             for index, (call, ended) in enumerate(zip(calls, reply.ended, strict=True)):
                 if ended is None:
-                    rest = self._actors.send(actor, "rest", number, index)
-                    self._await_reply(rest, actor, number, [call])
+                    self._send_message(actor, number, [call], "rest", number, index)
                     continue
                 actor.remove(call)
                 _settle(call, ended)
@@ -241,6 +250,9 @@ class ClusterSandbox:
         for call in calls:
             actor.remove(call)
         if self._actors.is_closed or all(call.answer.done() for call in calls):
+            return
+        if self._actors.notes_loss(error):
+            self._fail_open()
             return
         if self._actors.is_loss(error):
             self._actors.replace(actor)

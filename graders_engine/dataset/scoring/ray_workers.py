@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import pickle
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from graders_engine.blocking import Engine
-from graders_engine.cluster.connection import Cluster, ClusterOptions
+from graders_engine.cluster.connection import Cluster, ClusterOptions, connection_lost
 from graders_engine.cluster.nodes import Versions, require_same, versions_here
 from graders_engine.dataset.rows.shards import Shard
 from graders_engine.dataset.scoring.grading import Job, ShardResults, grader_of, score_shard
@@ -102,6 +103,8 @@ class RayWorkers:
 
     Raises:
         InvalidRequest: as from `Cluster`.
+
+    Each method raises RunStopped where the connection to the cluster is lost.
     """
 
     def __init__(self, job: Job, path: Path, options: ClusterOptions) -> None:
@@ -118,20 +121,32 @@ class RayWorkers:
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
-        for _ in range(self._count):
-            self._start()
+        with self._losses_told():
+            for _ in range(self._count):
+                self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(self._ray.exceptions.RayError, ConnectionError):  # what is lost has ended
-            for actor in (*self._actors, *self._starting.values()):
-                self._ray.kill(actor.handle)
+        if not self._cluster.is_disconnected():  # else Ray would start a cluster here
+            with suppress(Exception):  # what is lost has ended
+                for actor in (*self._actors, *self._starting.values()):
+                    self._ray.kill(actor.handle)
         self._cluster.close()
+
+    @contextmanager
+    def _losses_told(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not self._cluster.is_disconnected(error):
+                raise
+            raise connection_lost(self._cluster.message(error)) from None
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
         """Have a shard scored; with `alone`, by an actor that has no other shard meanwhile."""
         self._waiting.append((shard, alone))
-        self._assign()
+        with self._losses_told():
+            self._assign()
 
     def next_done(self) -> tuple[Shard, ShardResults | None]:
         """Wait for any submitted shard.
@@ -141,12 +156,10 @@ class RayWorkers:
             InvalidRequest: a node that joined the cluster later has not installed what this process has.
             GradersError: what the grader or the data raise where they are graded.
         """
-        while True:
-            reference = self._next_reply()
-            if reference in self._starting:
+        with self._losses_told():
+            while (reference := self._next_reply()) in self._starting:
                 self._on_started(reference)
-            else:
-                return self._receive(reference)
+            return self._receive(reference)
 
     def _next_reply(self) -> Any:
         """Wait for any reply; without an actor, not for ever."""
