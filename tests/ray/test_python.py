@@ -300,6 +300,6 @@ def test_a_cluster_without_a_free_core_is_a_sentence(
 ) -> None:
     monkeypatch.setattr(actors, "START_TIMEOUT_S", 1.0)
     sandbox = ClusterSandbox(options=ClusterOptions(actors=1, cpus=64))
-    with pytest.raises(DataSetError, match="Is a core free"):
+    with pytest.raises(DataSetError, match="no node has 64 CPU for a worker"):
         sandbox.start()
     sandbox.end()
