@@ -279,10 +279,11 @@ class Actors:
             return
         if not (self.lost or cluster.is_disconnected()):  # else Ray would start a cluster here
             ray, starting = cluster.ray, list(self._pending.values())
-            with suppress(Exception):  # what is lost has ended
+            with suppress(Exception):  # they are killed below, and end their processes with them
                 if closing := [actor.handle.close.remote() for actor in self.ready]:
                     ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-                for actor in (*self.ready, *starting):
+            for actor in (*self.ready, *starting):
+                with suppress(Exception):  # what is lost has ended
                     ray.kill(actor.handle)
         cluster.close()
 

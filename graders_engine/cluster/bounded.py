@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -16,33 +15,61 @@ def within(limit_s: float, call: Callable[[], T], undo: Callable[[], object] = l
     Args:
         limit_s: seconds to wait for it.
         call: what to call; nothing stops it if it takes longer.
-        undo: called in its thread if it succeeds after the wait for it has ended.
+        undo: called if it succeeds, but nobody gets what it gives.
 
     Raises:
         TimeoutError: it takes longer.
         BaseException: what the call raises.
     """
-    ended: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-    abandoned = threading.Event()
-
-    def run() -> None:
-        try:
-            ended.put((call(), None))
-        except BaseException as error:  # noqa: BLE001 - it is raised by who waits
-            ended.put((None, error))
-            return
-        if abandoned.is_set():
-            undo()
-
-    threading.Thread(target=run, name="graders-connect", daemon=True).start()
+    made = _Call(call, undo)
+    threading.Thread(target=made.run, name="graders-connect", daemon=True).start()
     try:
-        value, error = ended.get(timeout=limit_s)
-    except Empty:
-        abandoned.set()
-        raise TimeoutError(f"no end within {limit_s:g} s") from None
-    except BaseException:
-        abandoned.set()
+        made.ended.wait(limit_s)
+    except BaseException:  # an interrupt, which goes on to who waits
+        if not made.abandon():
+            made.undo()
         raise
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value] # None only where the call gives None
+    if made.ended.is_set() or not made.abandon():
+        return made.result()
+    raise TimeoutError(f"no end within {limit_s:g} s")
+
+
+class _Call(Generic[T]):
+    """A call, which ends before it is abandoned or after it: one of the two undoes it."""
+
+    def __init__(self, call: Callable[[], T], undo: Callable[[], object]) -> None:
+        self.ended = threading.Event()
+        self._call, self._undo = call, undo
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self._is_abandoned = False
+        self._ending = threading.Lock()
+
+    def run(self) -> None:
+        """In the thread."""
+        try:
+            self._value.append(self._call())
+        except BaseException as error:  # noqa: BLE001 - `result` raises it where the call is waited for
+            self._error = error
+        with self._ending:
+            self.ended.set()
+            is_too_late = self._is_abandoned
+        if is_too_late:
+            self.undo()
+
+    def abandon(self) -> bool:
+        """Have it undone once it has ended; False if it has ended already, and is left as it is."""
+        with self._ending:
+            self._is_abandoned = not self.ended.is_set()
+            return self._is_abandoned
+
+    def undo(self) -> None:
+        """Undo it, which has ended, if it succeeded."""
+        if self._value:
+            self._undo()
+
+    def result(self) -> T:
+        """What it gave or raised."""
+        if self._error is not None:
+            raise self._error
+        return self._value[0]

@@ -36,6 +36,9 @@ CLIENT_TIMEOUT_S = 60.0
 """The same by its port for clients, where it starts a process first."""
 INSTALL_TIMEOUT_S = 600.0
 """The same, if it must make a runtime environment for that process."""
+STARTS = 3
+"""How often the head may start a process for a client that dies at once, before that is reported."""
+_FAILED_START = ("Starting Ray client server failed", "psutil.ZombieProcess")
 _FROM_ELSEWHERE = (
     "is this machine one of its nodes? From any other machine, pass ray://HOST:PORT with the cluster's port "
     "for clients (10001)"
@@ -260,12 +263,25 @@ def _join(ray: Any, options: ClusterOptions, address: Address | None) -> None:
         limit_s = INSTALL_TIMEOUT_S if options.runtime_env else CLIENT_TIMEOUT_S
     text = AUTO if address is None else address.text
     try:
-        within(limit_s, lambda: _init(ray, options, text), undo=ray.shutdown)
+        within(limit_s, lambda: _init_again(ray, options, text), undo=ray.shutdown)
     except TimeoutError:
         hint = "" if address is None or address.is_client else f": {_FROM_ELSEWHERE}"
         raise InvalidRequest(
             f"The Ray cluster at {text} answers, but cannot be joined within {limit_s:g} s{hint}."
         ) from None
+
+
+def _init_again(ray: Any, options: ClusterOptions, address: str) -> None:
+    """As `_init`, again if the head's process for this client has died while it started, as some do."""
+    for tries_left in reversed(range(STARTS)):
+        try:
+            _init(ray, options, address)
+        except Exception as error:
+            is_start = any(text in str(error) for text in _FAILED_START)
+            if not (is_start and tries_left):
+                raise
+        else:
+            return
 
 
 def _init(ray: Any, options: ClusterOptions, address: str) -> None:

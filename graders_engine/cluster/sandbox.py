@@ -223,7 +223,13 @@ class ClusterSandbox:
         self, actor: Actor, number: int, calls: list[Call], method: str, *arguments: Any
     ) -> None:
         then = partial(self._on_reply, actor, number, calls)
-        reference = self._actors.send(actor, then, method, *arguments)
+        try:
+            reference = self._actors.send(actor, then, method, *arguments)
+        except Exception as error:  # noqa: BLE001 - the calls fail with it: nobody else would answer them
+            for call in calls:
+                actor.remove(call)
+                _fail(call, error)
+            return
         if reference is not None:  # otherwise they fail, or have failed
             for call in calls:
                 call.message = (reference, calls)

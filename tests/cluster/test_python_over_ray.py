@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from graders_engine.cluster.calls import Actor
 from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.node_sandbox import NodeReport
 from graders_engine.cluster.nodes import versions_here
+from graders_engine.cluster.sandbox import ClusterSandbox
 from graders_engine.dataset.rows.shapes import ROWS
 from graders_engine.dataset.scoring.launch import WorkerOptions, job_of, rows_in_flight
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.models.scripted import Scripted
-from graders_engine.sandbox.base import Limits
+from graders_engine.sandbox.base import Limits, Program
 from graders_engine.sandbox.ondemand import OnDemand
 from tests.dataset.judged import JUDGED
 
@@ -128,3 +130,22 @@ def test_a_run_on_this_machine_imports_nothing_for_clusters() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_call_that_cannot_be_sent_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: Actors) -> None:
+        self.cores = 1
+        self.ready.append(Actor(None, 1, "here"))
+
+    def send(*_: object) -> None:
+        raise RuntimeError("there is no way")
+
+    async def body() -> None:
+        sandbox = ClusterSandbox()
+        with pytest.raises(RuntimeError, match="there is no way"):
+            await asyncio.wait_for(sandbox.grade(Program("grade = len"), b"{}", b"{}"), 60)
+        await sandbox.close()
+
+    monkeypatch.setattr(Actors, "start", start)
+    monkeypatch.setattr(Actors, "send", send)
+    asyncio.run(body())

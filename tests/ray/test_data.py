@@ -48,8 +48,9 @@ def test_the_example_of_the_head_runs_as_it_stands(
 
 
 def test_a_wrong_grader_is_a_sentence_before_any_data_is_read(string_check: dict[str, Any]) -> None:
-    with pytest.raises(InvalidGrader, match="operation"):
+    with pytest.raises(InvalidGrader, match="Supported values are: 'eq'") as raised:
         GradeBatch.arguments({**string_check, "operation": "same"})
+    assert [mistake.param for mistake in raised.value.mistakes] == ["operation"]
     with pytest.raises(TypeError, match="no setting 'sandpit'"):
         GradeBatch.arguments(string_check, sandpit="none")
 

@@ -22,18 +22,24 @@ def test_a_cluster_that_goes_away_ends_the_run_and_keeps_its_results(tmp_path: P
     out = tmp_path / "out.jsonl"
     options = ["score", "--grader", "@grader.json", "--data", "rows.jsonl", "--out", out, "--quiet"]
     with cluster() as started:
-        process = subprocess.Popen(
-            command(*options, "--ray-address", started.client_address),
-            cwd=tmp_path, env={**unmeasured(), **OPEN, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "3"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.wait(lambda: out.exists() and out.stat().st_size, process)  # type: ignore[arg-type] # text
-        started.kill()
-        printed, logged = process.communicate(timeout=START_S)
-    assert (process.returncode, printed) == (1, ""), logged
-    assert "The connection to the Ray cluster is lost: " in logged
-    assert "Traceback" not in logged, logged
-    assert "unexpected" not in logged
+        with (
+            (tmp_path / "printed").open("wb") as printed,
+            (started.folder / "node_driver.log").open("wb") as logged,
+            subprocess.Popen(
+                command(*options, "--ray-address", started.client_address),
+                cwd=tmp_path, env={**unmeasured(), **OPEN, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "3"},
+                stdout=printed, stderr=logged,
+            ) as process,
+        ):  # fmt: skip
+            started.wait(lambda: out.exists() and out.stat().st_size, process)
+            started.kill()
+            process.wait(START_S)
+        said = (started.folder / "node_driver.log").read_text()
+    assert process.returncode == 1, said
+    assert not (tmp_path / "printed").read_bytes()
+    assert "The connection to the Ray cluster is lost: " in said
+    assert "Traceback" not in said, said
+    assert "unexpected" not in said
     results = [json.loads(line) for line in out.read_text().splitlines()]
     assert results
     assert {result["status"] for result in results} == {"scored"}

@@ -128,8 +128,8 @@ class RayWorkers:
 
     def __exit__(self, *_: object) -> None:
         if not self._cluster.is_disconnected():  # else Ray would start a cluster here
-            with suppress(Exception):  # what is lost has ended
-                for actor in (*self._actors, *self._starting.values()):
+            for actor in (*self._actors, *self._starting.values()):
+                with suppress(Exception):  # what is lost has ended
                     self._ray.kill(actor.handle)
         self._cluster.close()
 
