@@ -29,6 +29,11 @@ pytestmark = pytest.mark.skipif(
 
 ROWS = cats(2500, "x" * 60)
 TEXT = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
+DIFFERENT = "".join(
+    f"{json.dumps({'item': {'label': 'cat0', 'number': n}, 'model_sample': 'cat0'})}\n"
+    for n in range(300)
+).encode()
+"""Rows of which none is graded with another."""
 SECRET = "wJalrXUtnFEMIbPxRfiCY"  # noqa: S105 - of the store that a test starts
 _SIGNED = (
     "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/s3/aws4_request, "
@@ -206,7 +211,7 @@ def resumed(store: Store, data: str) -> subprocess.CompletedProcess[str]:
 def test_a_killed_run_has_put_nothing_there_and_is_resumed_here(
     store: Store, tmp_path: Path
 ) -> None:
-    data = store.put("rows.jsonl", b"".join(TEXT.splitlines(keepends=True)[:300]))
+    data = store.put("rows.jsonl", DIFFERENT)
     killed_in_the_middle(store, data, tmp_path)
     assert store.keys() == ["rows.jsonl"]
     done = resumed(store, data)
@@ -217,10 +222,9 @@ def test_a_killed_run_has_put_nothing_there_and_is_resumed_here(
 
 
 def test_an_object_that_changed_since_a_killed_run_is_refused(store: Store, tmp_path: Path) -> None:
-    few = b"".join(TEXT.splitlines(keepends=True)[:300])
-    data = store.put("rows.jsonl", few)
+    data = store.put("rows.jsonl", DIFFERENT)
     killed_in_the_middle(store, data, tmp_path)
-    store.put("rows.jsonl", few.replace(b'"cat0"', b'"dog0"'))
+    store.put("rows.jsonl", DIFFERENT.replace(b'"cat0"', b'"dog0"'))
     refused = resumed(store, data)
     assert refused.returncode == 1
     assert "results.jsonl holds results of another run: other data" in refused.stderr
