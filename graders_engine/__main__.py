@@ -6,7 +6,7 @@ import gc
 
 
 def main() -> None:
-    """Run the command line; the collector rests until the command is imported (see `cli.failing`)."""
+    """Run the command line; no garbage is collected until the command is imported."""
     gc.disable()
     from graders_engine.cli.main import main as run
 

@@ -47,7 +47,7 @@ LADDER = [
     {"language", "metrics"},
     {"files", "home", "processes", "urls"},
     {"errors"},
-    {"outcome", "tasks", "version"},
+    {"guides", "outcome", "tasks", "version"},
     {"nothing"},
 ]
 """From the top down; a room may import what stands below it, and itself."""

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options, flags_given
 from graders_engine.cli.parsing.grader import takes_grader
@@ -18,8 +17,9 @@ from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
 from graders_engine.cli.preflight import show_plan
-from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.failing import FAILED, complain
+from graders_engine.cli.terminal.printing import format_value
 from graders_engine.errors import DataSetError
 from graders_engine.files import FilesInUse, require_writable, write_whole
 from graders_engine.preflight.attacks.plan import ROWS

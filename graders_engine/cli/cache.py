@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.parsing.command import Group
-from graders_engine.cli.printing import format_value, print_lines
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.models.cache import CacheInfo, ReplyStore, default_path
 
 _CACHE = click.option(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graders_engine.cli.failing import complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.numbers import Finite
-from graders_engine.cli.printing import STDOUT, format_value, print_lines
+from graders_engine.cli.terminal.failing import complain
+from graders_engine.cli.terminal.printing import STDOUT, format_value, print_lines
 from graders_engine.urls import Location
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import

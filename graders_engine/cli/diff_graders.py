@@ -16,14 +16,14 @@ from graders_engine.cli.compare import (
     require_page,
     show_comparison,
 )
-from graders_engine.cli.failing import caution
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.parsing.locations import DATA, FILE
-from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.failing import caution
+from graders_engine.cli.terminal.progress import progress
 from graders_engine.dataset.scoring.score import require_apart, score_file
 from graders_engine.errors import DataSetError, InvalidRequest
 

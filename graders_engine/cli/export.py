@@ -11,8 +11,8 @@ from graders_engine.cli.parsing.command import Command, Group
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read
-from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.printing import print_lines
 from graders_engine.exports import folders
 from graders_engine.files import FilesInUse
 

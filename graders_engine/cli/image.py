@@ -9,7 +9,7 @@ import click
 
 from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.parsing.input_files import read_file
-from graders_engine.cli.printing import print_lines
+from graders_engine.cli.terminal.printing import print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox import images
 

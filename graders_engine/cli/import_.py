@@ -12,14 +12,14 @@ from pathlib import Path
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.parsing.flags import named_path
 from graders_engine.cli.parsing.grader import as_flag
 from graders_engine.cli.parsing.input_files import files_read
 from graders_engine.cli.parsing.store import PROJECT
-from graders_engine.cli.printing import print_lines
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.failing import FAILED, complain
+from graders_engine.cli.terminal.printing import print_lines
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.evals.hosted.check import HostedCheck, check
 from graders_engine.evals.hosted.conversion import import_evals

@@ -12,8 +12,8 @@ from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
 from graders_engine.cli.parsing.locations import DATA
-from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.urls import Location

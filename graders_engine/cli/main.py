@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graders_engine.cli import failing
 from graders_engine.cli.parsing.command import Group, write_list
+from graders_engine.cli.terminal import failing
 from graders_engine.report.terminal.columns import color_wanted
 from graders_engine.version import __version__
 
@@ -38,6 +38,7 @@ COMMANDS = {
     "sandbox": "Show which sandboxes work on this machine, and test them.",
     "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
+    "guide": "List the guides, or print one.",
     "completion": "Print the script by which a shell completes commands and options.",
 }
 """Subcommand -> its line in `graders --help`; its code is in the module of that name in this folder."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options, flags_given
 from graders_engine.cli.parsing.flags import named_path
@@ -21,8 +20,9 @@ from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import files_read, read_file
 from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.preflight_options import max_calls_option, reference_options
-from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.failing import FAILED, complain
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.language import strict_json
 from graders_engine.models.config import PreflightConfig, read_config

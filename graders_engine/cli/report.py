@@ -13,7 +13,7 @@ import click
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.locations import DATA, FILE
 from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING, size_of
-from graders_engine.cli.printing import STDOUT, format_value, print_lines
+from graders_engine.cli.terminal.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.urls import Location

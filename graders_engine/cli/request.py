@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graders_engine.cli import failing
 from graders_engine.cli.parsing.documents import load
 from graders_engine.cli.parsing.input_files import files_read, read_file
+from graders_engine.cli.terminal import failing
 from graders_engine.documents.load import TEXT_FIELDS
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import STDIN

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import caution, warn
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.input_files import keep_inputs
-from graders_engine.cli.printing import format_value, print_lines
 from graders_engine.cli.request import read_request, require_given
+from graders_engine.cli.terminal.failing import caution, warn
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest
 from graders_engine.graders.base import Services

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import click
 
-from graders_engine.cli.failing import FAILED
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.printing import format_value, print_lines
+from graders_engine.cli.terminal.failing import FAILED
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.report.terminal.screen import Heading, Problem
 from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.probe import Tier, report

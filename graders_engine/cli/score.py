@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, caution, complain, warn
 from graders_engine.cli.parsing.cluster import takes_cluster
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
@@ -23,9 +22,10 @@ from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING
 from graders_engine.cli.parsing.results_place import results_place
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.parsing.store import judges_of_store
-from graders_engine.cli.printing import STDOUT, format_value, print_lines
-from graders_engine.cli.progress import progress
 from graders_engine.cli.request import read_flag
+from graders_engine.cli.terminal.failing import FAILED, INTERRUPTED, MISSED, caution, complain, warn
+from graders_engine.cli.terminal.printing import STDOUT, format_value, print_lines
+from graders_engine.cli.terminal.progress import progress
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.results.line import lines_of, results_in, row_name
 from graders_engine.dataset.results.meta import (

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import FAILED, WRONG_REQUEST, warn
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_options
 from graders_engine.cli.parsing.grader import takes_grader
 from graders_engine.cli.parsing.locations import DATA
-from graders_engine.cli.printing import format_value
 from graders_engine.cli.request import read_request
+from graders_engine.cli.terminal.failing import FAILED, WRONG_REQUEST, warn
+from graders_engine.cli.terminal.printing import format_value
 from graders_engine.dataset.rows.formats import FORMS
 from graders_engine.dataset.rows.shapes import NAMES as SHAPES
 from graders_engine.errors import InvalidGrader, InvalidRequest, Mistake

@@ -25,7 +25,7 @@ def within(limit_s: float, call: Callable[[], T], undo: Callable[[], object] = l
     threading.Thread(target=made.run, name="graders-connect", daemon=True).start()
     try:
         made.ended.wait(limit_s)
-    except BaseException:  # an interrupt, which goes on to who waits
+    except BaseException:  # an interrupt, which ends who waits
         if not made.abandon():
             made.undo()
         raise

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from graders_engine.cli import progress as showing
-from graders_engine.cli.progress import fitted, progress
+from graders_engine.cli.terminal import progress as showing
+from graders_engine.cli.terminal.progress import fitted, progress
 from graders_engine.dataset.results.tally import Tally
 from tests.dataset.files import cats, command, write_rows
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from graders_engine.cli import failing
+from graders_engine.cli.terminal import failing
 from tests.environment import unmeasured
 
 PYTHON = {

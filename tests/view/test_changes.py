@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def asked(view: View) -> OpenRun:
             return view.opened(Request("", {"run": "results.jsonl"}))
         except StillReading:
             continue
+
+
+def until_it_raises(call: Callable[[], object]) -> None:
+    while True:
+        call()
 
 
 def test_a_request_sees_the_same_rows_from_its_beginning_to_its_end(tmp_path: Path) -> None:
@@ -163,8 +169,9 @@ def test_only_a_file_that_grows_is_let_rest_between_two_readings(
         pass
     path.unlink()
     with pytest.raises(DataSetError, match="cannot be read"):
-        while True:  # the reading that found the one line may not have ended yet: it is not looked meanwhile
-            run.ready()
+        until_it_raises(
+            run.ready
+        )  # while the last reading has not ended, the file is not looked at
     path.write_bytes(encode_results(LINES[:3]))
     while True:
         try:

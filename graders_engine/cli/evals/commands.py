@@ -13,7 +13,7 @@ from graders_engine.cli.evals.stored import find, opened, show_command, where
 from graders_engine.cli.evals.text import criteria_lines, eval_lines
 from graders_engine.cli.parsing.command import Command, Group
 from graders_engine.cli.parsing.store import EVALS, PROJECT
-from graders_engine.cli.printing import format_value, print_lines
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.evals.wire import eval_object, run_object
 from graders_engine.report.terminal.screen import Screen, screen_of
 from graders_engine.storage.evals import StoredEval

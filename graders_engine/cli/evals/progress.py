@@ -10,7 +10,7 @@ from time import monotonic
 
 import click
 
-from graders_engine.cli.progress import LINE_S, REDRAW_S, fitted
+from graders_engine.cli.terminal.progress import LINE_S, REDRAW_S, fitted
 from graders_engine.evals.run.reading import counts_of, pass_rate
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.storage.runs import StoredRun

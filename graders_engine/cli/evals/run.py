@@ -17,7 +17,6 @@ from graders_engine.cli.evals.run_report import show_run
 from graders_engine.cli.evals.source import check, data_source, require_runnable
 from graders_engine.cli.evals.stored import find, show_command
 from graders_engine.cli.evals.text import threshold_lines
-from graders_engine.cli.failing import FAILED, INTERRUPTED, MISSED, complain
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.documents import load
 from graders_engine.cli.parsing.engine_options import engine_settings
@@ -26,7 +25,8 @@ from graders_engine.cli.parsing.input_files import read_file
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
 from graders_engine.cli.parsing.locations import DATA
 from graders_engine.cli.parsing.store import EVALS, PROJECT
-from graders_engine.cli.printing import print_lines
+from graders_engine.cli.terminal.failing import FAILED, INTERRUPTED, MISSED, complain
+from graders_engine.cli.terminal.printing import print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.evals.creating import DIGEST, create_eval, create_run
 from graders_engine.evals.data_file import KeptData, keep_data

@@ -8,7 +8,7 @@ import click
 
 from graders_engine.cli.evals.stored import show_command
 from graders_engine.cli.evals.text import item_lines, run_lines
-from graders_engine.cli.printing import format_value, print_lines
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.evals.run.items import OutputItems
 from graders_engine.evals.run.reading import notes_on
 from graders_engine.evals.run.reasons import reasons_of

@@ -22,7 +22,7 @@ from graders_engine.cli.jobs.text import (
 from graders_engine.cli.parsing.command import Command, Group
 from graders_engine.cli.parsing.judge_options import CONFIG
 from graders_engine.cli.parsing.store import JOBS, PROJECT_OF_JOBS
-from graders_engine.cli.printing import format_value, print_lines
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.jobs import states
 from graders_engine.jobs.exporting import checkpoint_of, export_model

@@ -10,7 +10,7 @@ import click
 from graders_engine.cli.jobs.stored import find_job, opened
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.store import JOBS, PROJECT_OF_JOBS
-from graders_engine.cli.printing import STDOUT, print_lines
+from graders_engine.cli.terminal.printing import STDOUT, print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.settings import EngineSettings
 

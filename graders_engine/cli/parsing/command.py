@@ -222,7 +222,7 @@ def variable_notes(message: str) -> list[str]:
 
 def _warn(text: str) -> None:
     """Print a warning on standard error."""
-    from graders_engine.cli.failing import caution  # it imports this module
+    from graders_engine.cli.terminal.failing import caution  # it imports this module
 
     caution(f"warning: {text}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from graders_engine.cli import failing
+from graders_engine.cli.terminal import failing
 from graders_engine.documents import load as documents
 from graders_engine.documents.invalid_document import InvalidDocument as InvalidDocument
 

@@ -11,9 +11,9 @@ import click
 from click.core import ParameterSource
 
 from graders_engine.blocking import Engine
-from graders_engine.cli.failing import caution
 from graders_engine.cli.parsing.flags import Decorator, flag, pairs, with_flags
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS, judge_settings
+from graders_engine.cli.terminal.failing import caution
 from graders_engine.errors import InvalidRequest
 from graders_engine.sandbox.base import Limits
 from graders_engine.settings import EngineSettings

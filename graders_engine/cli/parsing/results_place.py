@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from graders_engine.cli.failing import caution
-from graders_engine.cli.printing import STDOUT
+from graders_engine.cli.terminal.failing import caution
+from graders_engine.cli.terminal.printing import STDOUT
 from graders_engine.report.visible import visible_json
 from graders_engine.urls import Location, Url
 

@@ -228,7 +228,7 @@ def caution(text: str) -> None:
 
 def _print(lines: Iterable[str]) -> None:
     """Print lines on standard error; what that takes is imported now, for help prints no such line."""
-    from graders_engine.cli.printing import print_lines
+    from graders_engine.cli.terminal.printing import print_lines
 
     print_lines(lines, err=True)
 
@@ -238,7 +238,7 @@ def logged_warnings() -> Iterator[None]:
     """Within it, warnings that are logged and that nothing else takes are printed on standard error."""
     import logging
 
-    from graders_engine.cli.printing import PrintedWarnings
+    from graders_engine.cli.terminal.printing import PrintedWarnings
 
     handler = PrintedWarnings(logging.WARNING)
     logging.getLogger().addHandler(handler)
