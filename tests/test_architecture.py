@@ -25,7 +25,7 @@ ROOT = Path(graders_engine.__file__).parent
 LADDER = [
     {"cli"},
     {"view"},
-    {"server", "adapters", "exports"},
+    {"server", "adapters", "exports", "conformance"},
     {"jobs"},
     {"evals"},
     {"report"},

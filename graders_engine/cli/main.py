@@ -33,6 +33,7 @@ COMMANDS = {
     "jobs": "List, show and steer fine-tuning jobs, and export what they trained.",
     "import": "Import graders and rows from the hosted evals.",
     "export": "Make the files by which Azure, Bedrock or SageMaker uses a grader.",
+    "conformance": "Compare a server's answers with those that the format asks for.",
     "judge-check": "Measure a judge's agreement with human labels and with itself.",
     "cache": "Show or clear the cache of judges' replies.",
     "sandbox": "Show which sandboxes work on this machine, and test them.",
