@@ -38,7 +38,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sandbox": ("--sandbox", "--limit", "--python-isolation", "--trust-grader"),
     "Access": ("--read-only", "--admin-key", "--no-auth", "--allow-endpoints", "--log-bodies"),
     "Limits": (
-        "conformance --concurrency", "--max-body-bytes", "--max-row-bytes", "--max-queue", "--deadline-s", "--read-timeout-s",
+        "conformance --concurrency", "--max-body-bytes", "--max-row-bytes", "--max-queue",
+        "--deadline-s", "--read-timeout-s",
     ),
     OTHER: ("--version", "--help"),
 }  # fmt: skip
