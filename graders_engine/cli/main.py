@@ -39,6 +39,7 @@ COMMANDS = {
     "sandbox": "Show which sandboxes work on this machine, and test them.",
     "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
+    "examples": "List the examples, or write one into the working folder.",
     "guide": "List the guides, or print one.",
     "completion": "Print the script by which a shell completes commands and options.",
 }
