@@ -10,7 +10,7 @@ def grade(sample: dict[str, Any], item: dict[str, Any]) -> float:
     """The share of the tests that pass."""
     found = FENCED.search(sample["output_text"])
     names: dict[str, Any] = {}
-    exec(found[1] if found else sample["output_text"], names)  # noqa: S102 - the fault that is shown
+    exec(found[1] if found else sample["output_text"], names)
     function = names[item["function"]]
     tests = item["tests"]
     return sum(bool(function(*test["args"]) == test["want"]) for test in tests) / len(tests)
