@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
+import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from graders_engine import examples
 from graders_engine.cli.main import graders
 from graders_engine.examples import FOLDER, first_command, titles
 from tests.guides.blocks import blocks_of, require_valid, run_blocks
@@ -85,6 +89,22 @@ def test_recorded_replies_name_no_address_and_no_key() -> None:
         assert not re.search(
             r"https?:|127\.0\.0\.1|localhost|[Bb]earer|\bsk-", path.read_text("utf-8")
         )
+
+
+def test_a_copy_of_an_installed_example_can_be_changed_and_has_nothing_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    installed = tmp_path / "installed"
+    shutil.copytree(FOLDER / "code", installed / "code")
+    assert compileall.compile_dir(installed, quiet=1)
+    assert list(installed.rglob("*.pyc"))
+    for path in installed.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr(examples, "FOLDER", installed)
+    assert asked("copy", "code", tmp_path / "mine")[0] == 0
+    copied = [path for path in (tmp_path / "mine").rglob("*") if path.is_file()]
+    assert {path.name for path in copied} == set(contents(FOLDER / "code"))
+    assert all(path.stat().st_mode & stat.S_IWUSR for path in copied)
 
 
 def test_a_copy_goes_into_the_working_folder_under_its_name(tmp_path: Path) -> None:
