@@ -194,6 +194,17 @@ def test_nothing_is_compiled_where_the_environment_asks_for_the_pure_metrics(tre
     assert_pure(built, tree)
 
 
+def test_every_example_and_guide_is_in_the_wheel(tree: Path) -> None:
+    shipped = {
+        path.relative_to(CHECKOUT).as_posix()
+        for room in ("examples", "guides")
+        for path in (CHECKOUT / "graders_engine" / room).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"graders_engine/examples/code/grade.py", "graders_engine/guides/guides.md"} <= shipped
+    assert shipped <= wheel(tree, GRADERS_PURE="1").files
+
+
 def test_a_required_core_that_cannot_be_built_is_an_error(tree: Path) -> None:
     out = tree.with_name("out")
     ended = run([sys.executable, *HATCHLING, out], tree, GRADERS_CORE="required", CXX="nowhere")
