@@ -27,7 +27,7 @@ from pathlib import Path
 
 from graders_engine.documents.load import load
 
-_BLOCK = re.compile(r"^```(\w+)(?: (.+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b880[1-9]\b")
 _END = "----- end of a block -----"
 
@@ -139,7 +139,7 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
     blocks = blocks_of(with_free_ports(guide))
     run = [block for block in blocks if block.runs]
     script = "set -eo pipefail\n" + "".join(
-        f"{pasted(block)}\nprintf '{_END}\\n'\n" for block in run
+        f"{pasted(block)}\nprintf '%s\\n' '{_END}'\n" for block in run
     )
     ended = subprocess.run(
         ["bash", "-c", script], cwd=folder, env={**_environment(folder), **environment},
