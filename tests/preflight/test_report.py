@@ -130,8 +130,12 @@ def test_a_call_that_cannot_be_understood_says_what_to_pass(
              "gameable?    not checked: no --train",
              "cost?        not checked: no --train"],
         ),
+        (
+            {"grader": {**EXACT, "operation": "like"}, "ignore": {"hackable": "a trial"}},
+            ["gameable?    1 ignored: best of "],
+        ),
     ],
-    ids=["samples", "a job", "no rows"],
+    ids=["samples", "a job", "no rows", "ignored"],
 )  # fmt: skip
 def test_the_text_answers_each_of_the_five_questions_in_one_line(
     tmp_path: Path, given: dict[str, Any], lines: list[str]
