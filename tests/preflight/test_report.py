@@ -109,6 +109,12 @@ def test_a_call_that_cannot_be_understood_says_what_to_pass(
         engine.preflight(EXACT, **given)
 
 
+@pytest.mark.parametrize("asked", ["hackable", "row-count", "no-signal"])
+def test_parts_of_the_text_that_hold_nothing_leave_no_gap(tmp_path: Path, asked: str) -> None:
+    report = ask(tmp_path, {**EXACT, "operation": "like"}, select=(asked,))
+    assert "\n\n\n" not in preflight_text(report, Screen(80, wraps=True))
+
+
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
