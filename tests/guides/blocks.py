@@ -8,7 +8,7 @@
 
 `…` in an output stands for any text within its line, and on a line of its own for any lines. The ports 8801
 to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where that module is not
-installed.
+installed; warnings are errors in Python, but not there, where they may be that package's own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from graders_engine.documents.load import load
 
-_BLOCK = re.compile(r"^```(\w+)(?: (.+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b880[1-9]\b")
 _END = "----- end of a block -----"
 
@@ -61,7 +61,8 @@ def pasted(block: Block) -> str:
         folder = f"mkdir -p {Path(block.file).parent}\n"
         return f"{folder}cat > {block.file} << 'END_OF_FILE'\n{block.text}END_OF_FILE\n"
     if block.language == "python":
-        return f"python -W error - << 'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n"
+        strict = "" if block.more else "-W error "
+        return f"python {strict}- << 'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n"
     if block.language == "console":
         return "".join(f"{{ {command}\n}} || true\n" for command in _commands(block))
     return block.text
@@ -139,7 +140,7 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
     blocks = blocks_of(with_free_ports(guide))
     run = [block for block in blocks if block.runs]
     script = "set -eo pipefail\n" + "".join(
-        f"{pasted(block)}\nprintf '{_END}\\n'\n" for block in run
+        f"{pasted(block)}\nprintf '%s\\n' '{_END}'\n" for block in run
     )
     ended = subprocess.run(
         ["bash", "-c", script], cwd=folder, env={**_environment(folder), **environment},
