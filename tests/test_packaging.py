@@ -205,6 +205,14 @@ def test_every_example_and_guide_is_in_the_wheel(tree: Path) -> None:
     assert shipped <= wheel(tree, GRADERS_PURE="1").files
 
 
+def test_a_wheel_has_each_licence_once_among_its_metadata(tree: Path) -> None:
+    files = [name for name in wheel(tree, GRADERS_PURE="1").files if "licen" in name.lower()]
+    assert sorted(name.partition(".dist-info/")[2] for name in files) == [
+        "licenses/LICENSE",
+        "licenses/graders_engine/licenses/WORDNET_LICENSE.txt",
+    ]
+
+
 def test_a_required_core_that_cannot_be_built_is_an_error(tree: Path) -> None:
     out = tree.with_name("out")
     ended = run([sys.executable, *HATCHLING, out], tree, GRADERS_CORE="required", CXX="nowhere")
