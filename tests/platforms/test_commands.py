@@ -122,6 +122,27 @@ def test_a_run_that_was_killed_is_continued(there: There, judge: Judge) -> None:
     assert rewards(there.folder / "o.jsonl") == [None] * len(ROWS)
 
 
+_IS_LOCKED = """
+from pathlib import Path
+from graders_engine.view.folders import locks
+locks.LOCKS = Path("nowhere")  # Linux's list, which is not there
+print(locks.is_locked(Path("o.jsonl.lock")))
+"""
+
+
+def test_a_run_is_seen_to_go_on_until_it_is_killed_and_not_afterwards(
+    there: There, judge: Judge
+) -> None:
+    with there.start(*judged(judge), stdout=subprocess.DEVNULL) as first:
+        assert judge.asked.wait(60)
+        going = there.python_code(_IS_LOCKED)
+        assert going.stdout == "True\n", going.stderr
+        first.kill()
+    assert (there.folder / "o.jsonl.lock").exists()
+    ended = there.python_code(_IS_LOCKED)
+    assert ended.stdout == "False\n", ended.stderr
+
+
 def test_rows_that_failed_are_graded_again_in_place(there: There, judge: Judge) -> None:
     judge.fails.set()
     assert there.run(*judged(judge)).returncode == 1
