@@ -227,6 +227,33 @@ def test_an_eval_is_run_without_a_server(there: There) -> None:
     assert json.loads(succeeded(run))["result_counts"]["passed"] == 3
 
 
+_SHOWN = """
+import json, sys
+from graders_engine.files import without_paths
+print(json.dumps([without_paths(text) for text in json.load(sys.stdin)]))
+"""
+_WINDOWS_TEXTS = {
+    r"The cache C:\srv\a\b.sqlite cannot be read.": "The cache b.sqlite cannot be read.",
+    r"C:\Program Files\Python 3\python.exe ended": "python.exe ended",
+    r"'D:\my jobs\x y.jsonl': gone": "'x y.jsonl': gone",
+    "[WinError 2] cannot find: 'C:\\\\Users\\\\me\\\\rows.jsonl'": "[WinError 2] cannot find: 'rows.jsonl'",
+    'File "c:/opt/x/worker.py", line 3': 'File "worker.py", line 3',
+    r"(\\server\share\store\runs\)": "(runs)",
+    r"\\?\C:\store\runs\r.jsonl, and C:/a/b.jsonl": "r.jsonl, and b.jsonl",
+    "['C:\\\\venv\\\\Scripts\\\\python.exe', '-m', 'x'] failed": "['python.exe', '-m', 'x'] failed",
+    r"C:\a.txt or D:\b\c.txt": "a.txt or c.txt",
+    "http://127.0.0.1:80/v1/evals answered 1/2/3": None,
+    r"it does not match \d+:\w*, nor a\b, C:x and 10:30": None,
+}
+
+
+def test_a_text_for_clients_has_no_folders_of_windows_either(windows: There) -> None:
+    done = windows.python_code(_SHOWN, given=json.dumps(list(_WINDOWS_TEXTS)))
+    assert done.returncode == 0, done.stderr
+    seen = dict(zip(_WINDOWS_TEXTS, json.loads(done.stdout), strict=True))
+    assert seen == {text: wanted or text for text, wanted in _WINDOWS_TEXTS.items()}
+
+
 @pytest.mark.parametrize("tier", ["auto", "none", "namespaces"])
 def test_python_graders_are_refused_on_windows_with_any_sandbox(windows: There, tier: str) -> None:
     done = windows.run("run", "@python.json", *LINE, "--sandbox", tier)
