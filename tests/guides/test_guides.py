@@ -10,7 +10,11 @@ import pytest
 from graders_engine.guides import FOLDER, text_of, titles
 from tests.guides.blocks import agrees, blocks_of, require_valid, run_blocks
 
-OF_THEIR_OWN: dict[str, str] = {}
+OF_THEIR_OWN: dict[str, str] = {
+    "evals": "tests/evals/test_guide.py",
+    "jobs": "tests/jobs/test_guide.py",
+    "tuned-models": "tests/jobs/test_guide.py",
+}
 """Guides whose blocks another test runs, because they need more than an empty folder -> that test."""
 GUIDES = [name for name in titles() if not name.startswith("api/")]
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
