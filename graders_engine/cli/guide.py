@@ -12,12 +12,6 @@ from graders_engine.guides import text_of, titles
 from graders_engine.report.terminal.columns import color_wanted, columns_of, is_terminal
 
 _REFERENCE = "api/"
-<<<<<<< HEAD
-=======
-_FENCE = re.compile(r"^```\w* ?(.*)")
-_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-_CODE = "    "
->>>>>>> a8bfcdd6028ca606824db69fb614004ee3fdfcc2
 
 
 @click.command("guide", cls=Command, example="graders guide judges")
@@ -57,34 +51,3 @@ def _list() -> None:
             formatter.write_text(", ".join(modules))
         click.echo(formatter.getvalue(), nl=False)
     click.echo("\n`graders guide NAME` prints one.")
-<<<<<<< HEAD
-=======
-
-
-def _for_terminals(text: str) -> Iterator[str]:
-    """The lines of a guide as they are read in a terminal: code is indented, headings are bold."""
-    colored, in_code = color_wanted() is not False, False
-    for line in text.splitlines():
-        fence = _FENCE.match(line)
-        if fence:
-            in_code = not in_code
-            if fence[1]:
-                yield f"{_CODE}{fence[1]}:"
-        elif in_code:
-            yield f"{_CODE}{line}"
-        elif line.startswith("#") and colored:
-            yield click.style(line.lstrip("# "), bold=True)
-        else:
-            yield _LINK.sub(_named, line)
-
-
-def _named(link: re.Match[str]) -> str:
-    """A link as a reader of a terminal can follow it."""
-    text, target = link.groups()
-    page = target.partition("#")[0].removeprefix("../")
-    if not page:
-        return text
-    if "//" in target or not page.endswith(".md"):
-        return text if text == target else f"{text} ({target})"
-    return f"{text} (graders guide {page.removesuffix('.md')})"
->>>>>>> a8bfcdd6028ca606824db69fb614004ee3fdfcc2

@@ -75,7 +75,7 @@ def _named(link: re.Match[str]) -> str:
     text, target = link.groups()
     page = target.partition("#")[0]
     if "//" in target or not page.endswith(".md"):
-        return text if text == target else f"{text} ({target})"
+        return text if text == target or not page else f"{text} ({target})"
     name = page.removesuffix(".md")
     command = f"`graders guide {name}`"
     return command if text.lower() == name else f"{text} ({command})"
