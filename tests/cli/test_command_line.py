@@ -162,6 +162,14 @@ def test_a_grader_that_fails_on_the_row_gives_a_result_with_the_reason() -> None
     assert "unresponsive_reward_error\n" in ended.stderr
 
 
+def test_the_details_of_several_parts_stand_below_their_flag() -> None:
+    a, b = (CHECK.replace("cat", f'"{{{{item.{key}}}}}"') for key in "ab")
+    multi = f"{{type: multi, graders: {{a: {a}, b: {b}}}, calculate_output: a + b}}"
+    ended = CliRunner().invoke(cli.graders, ["run", "--grader", multi, "--model-sample", "x"])
+    lines = (f"    {key}: `item.{key}`: `item` has no key `{key}` (it is empty)" for key in "ab")
+    assert ended.stderr == "\n".join(["invalid_variable_error:", *lines, ""])
+
+
 def test_validate_echoes_the_grader_and_warns() -> None:
     multi = f"{{type: multi, graders: {{a: {CHECK}, b-c: {CHECK}}}, calculate_output: a}}"
     ended = CliRunner().invoke(cli.graders, ["validate", "--grader", multi])

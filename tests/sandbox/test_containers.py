@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import graders_engine
+from graders_engine.guides import text_of
 from tests.sandbox.contained import (
     DOCKER_CAPABILITIES,
     DOCKER_REFUSED,
@@ -105,7 +105,7 @@ def test_dockers_default_profile_leaves_landlock(contained: Make, role: str) -> 
     reason = tiers["namespaces"]["unavailable_because"]
     assert "unshare: Operation not permitted" in reason
     assert "filter of system calls" in reason
-    assert "CONTAINERS.md" in reason
+    assert "graders guide containers" in reason
     docker.assert_graded()
 
 
@@ -139,7 +139,7 @@ def test_root_without_its_capabilities_is_told_to_be_somebody_else(contained: Ma
 
 
 NEEDED = ["mount", "mount_setattr", "pivot_root", "sethostname", "setns", "umount2", "unshare"]
-"""What a profile has to allow beyond Docker's, by CONTAINERS.md."""
+"""What a profile has to allow beyond Docker's, by the guide to containers."""
 
 
 @pytest.mark.parametrize("call", NEEDED)
@@ -155,7 +155,7 @@ def test_the_system_calls_of_the_recipe_are_enough(contained: Make) -> None:
     pod = contained("user", Container(refused, [], privileges=False))
     done = pod.run(*GRADE, "--sandbox", "namespaces")
     assert json.loads(done.stdout)["reward"] == 0.5, done.stderr
-    page = (Path(graders_engine.__file__).parent / "sandbox" / "CONTAINERS.md").read_text("utf-8")
+    page = text_of("containers")
     for call in NEEDED:
         assert f'"{call}"' in page
 

@@ -15,8 +15,6 @@ from graders_engine.errors import DataSetError
 from graders_engine.files import beside, kind_of, read_text, write_whole
 from graders_engine.language.as_served import Strictness
 
-RESULTS_VERSION = 2
-"""Raised only when a change to this package changes the numbers of results; others may then be mixed."""
 DATA_CHANGED = "data_changed"
 """Key of a sentence: how the data changed during the run, so that the results are not of all its rows."""
 REWARDS_DIFFER = "rewards_differ"
