@@ -17,6 +17,7 @@ from graders_engine.cli import main as cli
 from graders_engine.cli import request
 from graders_engine.cli.request import read_request
 from graders_engine.errors import InvalidRequest
+from tests import forked
 
 CASES = json.loads(
     (Path(__file__).parent.parent / "compliance" / "command_line.json").read_text(encoding="utf-8")
@@ -48,14 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def graders(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the real command."""
-    return subprocess.run(
-        [sys.executable, "-m", "graders_engine", *arguments],
-        input=stdin or "",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return forked.graders(*arguments, given=stdin or "")
 
 
 def understood(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:

@@ -7,8 +7,9 @@
     ```yaml          other languages only show something, which must be valid
 
 `…` in an output stands for any text within its line, and on a line of its own for any lines. The ports 8801
-to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where neither a module nor
-a command of this name is installed; warnings are errors in Python, but not there: they may be that package's own.
+to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where neither a module
+nor a command of this name is installed; warnings are errors in Python, but not there: they may be that
+package's own.
 """
 
 from __future__ import annotations
