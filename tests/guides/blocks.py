@@ -8,7 +8,7 @@
 
 `…` in an output stands for any text within its line, and on a line of its own for any lines. The ports 8801
 to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where no module and no
-command of this name is installed. Warnings are errors in Python, but not there, where they may be the module's.
+command of this name is installed. Warnings are errors in Python, but not there: they may be the module's.
 """
 
 from __future__ import annotations
