@@ -78,6 +78,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 
     Example::
 
+        >>> import numpy as np
         >>> plain({"n": np.int64(3), "when": date(2026, 1, 2), "missing": float("nan")})
         {'n': 3, 'when': '2026-01-02', 'missing': None}
 

@@ -75,7 +75,9 @@ def _for_terminals(text: str) -> Iterator[str]:
 def _named(link: re.Match[str]) -> str:
     """A link as a reader of a terminal can follow it."""
     text, target = link.groups()
-    page = target.partition("#")[0]
+    page = target.partition("#")[0].removeprefix("../")
+    if not page:
+        return text
     if "//" in target or not page.endswith(".md"):
         return text if text == target else f"{text} ({target})"
     return f"{text} (graders guide {page.removesuffix('.md')})"

@@ -7,8 +7,9 @@
     ```yaml          other languages only show something, which must be valid
 
 `…` in an output stands for any text within its line, and on a line of its own for any lines. The ports 8801
-to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where no module and no
-command of this name is installed. Warnings are errors in Python, but not there: they may be the module's.
+to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where neither a module
+nor a command of this name is installed; warnings are errors in Python, but not there: they may be that
+package's own.
 """
 
 from __future__ import annotations
@@ -141,8 +142,6 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
     """
     blocks = blocks_of(with_free_ports(guide))
     run = [block for block in blocks if block.runs]
-    if not run:
-        return
     script = "set -eo pipefail\n" + "".join(
         f"{pasted(block)}\nprintf '%s\\n' '{_END}'\n" for block in run
     )

@@ -18,7 +18,6 @@ from graders_engine.dataset.results.companions import require_results_place
 from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import (
-    RESULTS_VERSION,
     record,
     record_change,
     with_sandbox_used,
@@ -45,7 +44,7 @@ from graders_engine.dataset.scoring.resume import resume
 from graders_engine.dataset.scoring.retry import grade_one_by_one, retry_rows
 from graders_engine.errors import DataSetError
 from graders_engine.graders.base import RewardsDiffer
-from graders_engine.version import __version__
+from graders_engine.version import RESULTS_VERSION, __version__
 
 if TYPE_CHECKING:
     from graders_engine.cluster.sandbox import ClusterSandbox
