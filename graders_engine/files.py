@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,13 @@ _PATH = re.compile(
     r"""(?P<quote>['"])/(?:[^'"\n]*/)?(?P<quoted>[^'"/\n]+)/?(?P=quote)"""
     r"""|(?<![\w:/.~])/(?:[^/\s'"<>|:]+/)+(?P<name>[^/\s'"<>|:,;()]+)/?"""
 )
+_DRIVE = r"(?:\\{2,4}[?.]\\{1,2})?[A-Za-z]:[\\/]+|\\{2,4}[^\s\\/'\"<>|:]+\\+"
+_WINDOWS_PATH = re.compile(
+    rf"""(?P<quote>['"])(?:{_DRIVE})(?:[^'"\n\\/]+[\\/]+)*(?P<quoted>[^'"\\/\n]+)[\\/]*(?P=quote)"""
+    rf"""|(?<![\w/\\])(?:{_DRIVE})(?:[^\\/\n'"<>|:]+\\+|[^\\/\s'"<>|:]+/+)*"""
+    r"""(?P<name>[^\\/\s'"<>|:,;()]+)[\\/]*"""
+)
+"""A path with a drive or a server; its backslashes may be doubled, as in a list that is shown."""
 _MAX_LINKS = 40
 """Symbolic links that are followed; Linux follows as many."""
 _Key = tuple[str, int, int] | str
@@ -273,16 +281,22 @@ def reason_of(error: Exception) -> str:
 
 
 def without_paths(text: str) -> str:
-    """An error's text as clients may see it: of each absolute path of this machine, its last name alone.
+    r"""An error's text as clients may see it: of each absolute path of this machine, its last name alone.
 
-    What begins with no folder of this machine, such as the path of a URL, stays as it is.
+    What begins with no folder of this machine, such as the path of a URL, stays as it is; on Windows, what
+    begins with no drive, and no `\\server`.
     """
+    if sys.platform == "win32":
+        text = _WINDOWS_PATH.sub(_name_alone, text)
     return _PATH.sub(_last_name, text)
 
 
 def _last_name(found: re.Match[str]) -> str:
     quote = found["quote"] or ""
     first = found[0].removeprefix(quote)[1:].partition("/")[0]
-    if not os.path.isdir(f"/{first}"):
-        return found[0]
+    return _name_alone(found) if os.path.isdir(f"/{first}") else found[0]
+
+
+def _name_alone(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
     return found["name"] or f"{quote}{found['quoted']}{quote}"

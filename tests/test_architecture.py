@@ -25,7 +25,7 @@ ROOT = Path(graders_engine.__file__).parent
 LADDER = [
     {"cli"},
     {"view"},
-    {"server", "adapters", "exports"},
+    {"server", "adapters", "exports", "conformance"},
     {"jobs"},
     {"evals"},
     {"report"},
@@ -45,7 +45,8 @@ LADDER = [
     {"cluster"},
     {"models", "sandbox"},
     {"language", "metrics"},
-    {"files", "home", "processes", "urls"},
+    {"examples", "home", "processes", "urls"},
+    {"files"},
     {"errors"},
     {"guides", "outcome", "tasks", "version"},
     {"nothing"},

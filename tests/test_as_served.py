@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from graders_engine.language.scope import Scope, scope_of
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 from graders_engine.settings import EngineSettings
+from tests import forked
 
 Case = dict[str, Any]
 CASES: list[Case] = json.loads(
@@ -187,10 +186,7 @@ def test_the_setting_is_of_two_words_and_goes_with_the_others() -> None:
 
 
 def graders(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "graders_engine", *arguments], cwd=folder, env=dict(os.environ),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return forked.graders(*arguments, folder=folder)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Runs the cases of tests/compliance/*.json: behaviour as data."""
+"""Runs the cases of the format, which `graders conformance` asks of any server, and some of our own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine, InvalidGrader
+from graders_engine.conformance.cases import expanded, output_of, topics, written_cases
 from graders_engine.errors import FormulaFailure, SampleNotJson, UndefinedVariable
 from graders_engine.language.formula import Formula
 from graders_engine.language.json_fault import json_fault
@@ -22,26 +23,9 @@ FLAGS = {UndefinedVariable: "invalid_variable_error", SampleNotJson: "sample_par
 
 
 def cases(topic: str) -> pytest.MarkDecorator:
-    path = Path(__file__).parent / "compliance" / f"{topic}.json"
-    loaded = json.loads(path.read_text(encoding="utf-8"))
+    ours = Path(__file__).parent / "compliance" / f"{topic}.json"
+    loaded = written_cases(topic) if topic in topics() else json.loads(ours.read_text("utf-8"))
     return pytest.mark.parametrize("case", loaded, ids=[case["name"] for case in loaded])
-
-
-def expanded(value: Any) -> Any:
-    """A long text is written as {"repeat": part, "times": n, "then": rest}."""
-    if isinstance(value, dict) and "repeat" in value:
-        return value.get("first", "") + value["repeat"] * value["times"] + value.get("then", "")
-    if isinstance(value, dict):
-        return {key: expanded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [expanded(part) for part in value]
-    return value
-
-
-def output(case: Case) -> dict[str, Any]:
-    """The model's output in a case: a whole sample, or text."""
-    given = case.get("model_sample", case.get("sample", ""))
-    return {"sample": given} if isinstance(given, dict) else {"model_sample": given}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +44,7 @@ def test_templates(case: Case) -> None:
         assert case["invalid"].get("names", "") in issue.reason.lower()
         return
     template = Template.compile(expanded(case["template"]))
-    scope = scope_of(case.get("item"), **output(case))
+    scope = scope_of(case.get("item"), **output_of(case))
     if "result" in case:
         assert template.render(scope) == case["result"]
         return
@@ -116,7 +100,7 @@ def test_multi(case: Case, engine: Engine) -> None:
 
 
 def check_reward(case: Case, engine: Engine) -> None:
-    response = engine.run(case["grader"], item=case.get("item"), **output(case))
+    response = engine.run(case["grader"], item=case.get("item"), **output_of(case))
     raised = {flag for flag, set_ in response.metadata.errors if set_ is True}
     expected = set(case.get("flags", [case["flag"]] if "flag" in case else []))
     if "flags" in case or "flag" in case:

@@ -194,6 +194,17 @@ def test_nothing_is_compiled_where_the_environment_asks_for_the_pure_metrics(tre
     assert_pure(built, tree)
 
 
+def test_every_example_and_guide_is_in_the_wheel(tree: Path) -> None:
+    shipped = {
+        path.relative_to(CHECKOUT).as_posix()
+        for room in ("examples", "guides")
+        for path in (CHECKOUT / "graders_engine" / room).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"graders_engine/examples/code/grade.py", "graders_engine/guides/guides.md"} <= shipped
+    assert shipped <= wheel(tree, GRADERS_PURE="1").files
+
+
 def test_a_wheel_has_each_licence_once_among_its_metadata(tree: Path) -> None:
     files = [name for name in wheel(tree, GRADERS_PURE="1").files if "licen" in name.lower()]
     assert sorted(name.partition(".dist-info/")[2] for name in files) == [

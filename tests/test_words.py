@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +37,8 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def names_in(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def names_in(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         match node:
             case (
                 ast.ClassDef(name=name)
@@ -52,35 +52,35 @@ def names_in(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_retired_name_is_defined(path: Path) -> None:
-    names = {name.lstrip("_") for name in names_in(ast.parse(path.read_text(encoding="utf-8")))}
-    assert not names & RETIRED_NAMES
-
-
-def sentences_in(path: Path) -> Iterator[tuple[int, str]]:
+def sentences_in(text: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """(line, text) of every string, docstrings included, and of comments where one may have such a word."""
-    text = path.read_text(encoding="utf-8")
     if any("#" in line and RETIRED_WORDS.search(line) for line in text.splitlines()):
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
                 yield token.start[0], token.string
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_retired_word_stands_in_a_sentence(path: Path) -> None:
+def test_no_retired_name_is_defined_and_no_retired_word_stands_in_a_sentence(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(text)))
+    assert not {name.lstrip("_") for name in names_in(nodes)} & RETIRED_NAMES
     assert not [
-        (line, found[0], text)
-        for line, text in sentences_in(path)
-        if (found := RETIRED_WORDS.search(text))
+        (line, found[0], sentence)
+        for line, sentence in sentences_in(text, nodes)
+        if (found := RETIRED_WORDS.search(sentence))
     ]
 
 
 def private_names(tree: ast.AST) -> set[str]:
-    return {name for name in names_in(tree) if name.startswith("_") and not name.startswith("__")}
+    return {
+        name
+        for name in names_in(ast.walk(tree))
+        if name.startswith("_") and not name.startswith("__")
+    }
 
 
 def test_tests_touch_no_private_name_of_the_package() -> None:

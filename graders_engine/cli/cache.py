@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 
 from graders_engine.cli.parsing.command import Group
 from graders_engine.cli.terminal.printing import format_value, print_lines
+from graders_engine.home import expanded
 from graders_engine.models.cache import CacheInfo, ReplyStore, default_path
 
 _CACHE = click.option(
@@ -39,19 +41,19 @@ def info(path: Path | None, *, as_json: bool) -> None:
     With --json it prints {"path", "replies", "file_bytes", "total_tokens", "models", "oldest"}: the number of
     replies for each model, and when the oldest was kept (null if there is none).
     """
-    path = path or default_path()
+    path, is_there = _found(path)
     found = CacheInfo(path, 0, 0, 0, {}, None)
-    if path.exists():
+    if is_there:
         store = ReplyStore(path)
         found = store.info()
         store.close()
     if as_json:
         plain = {**dataclasses.asdict(found), "path": str(path), "oldest": _time(found, "seconds")}
         click.echo(format_value(plain, "json"))
-    elif path.exists():
+    elif is_there:
         print_lines(_lines(found))
     else:
-        print_lines([f"{path}: no replies are kept"])
+        print_lines([f"{path}: no replies are kept{_why_not(path)}"])
 
 
 @command.command("clear", example="graders cache clear")
@@ -62,17 +64,38 @@ def clear(path: Path | None, *, as_json: bool) -> None:
 
     With --json it prints {"path", "deleted"}.
     """
-    path = path or default_path()
+    path, is_there = _found(path)
     deleted = None
-    if path.exists():
+    if is_there:
         store = ReplyStore(path)
         deleted = store.clear()
         store.close()
     if as_json:
         click.echo(format_value({"path": str(path), "deleted": deleted or 0}, "json"))
         return
-    what = "no replies were kept" if deleted is None else f"deleted {_replies(deleted)}"
+    what = (
+        f"no replies were kept{_why_not(path)}"
+        if deleted is None
+        else f"deleted {_replies(deleted)}"
+    )
     print_lines([f"{path}: {what}"])
+
+
+def _found(path: Path | None) -> tuple[Path, bool]:
+    """The cache, with the home folder in place of `~` where there is one, and whether it is there."""
+    path = path or default_path()
+    with suppress(ValueError):
+        path = expanded(path)
+    return path, path.exists()
+
+
+def _why_not(path: Path) -> str:
+    """Why no replies can be kept there, after what was found; empty if they can."""
+    try:
+        expanded(path)
+    except ValueError as error:
+        return f": {error}. Name a file with --cache or GRADERS_CACHE."
+    return ""
 
 
 def _replies(count: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.locations import DATA, FILE
+from graders_engine.cli.parsing.locations import DATA, FILE, RESULTS
 from graders_engine.cli.parsing.numbers import Finite
 from graders_engine.cli.terminal.failing import complain
 from graders_engine.cli.terminal.printing import STDOUT, format_value, print_lines
@@ -199,8 +199,8 @@ def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
 
 
 @click.command("compare", cls=WithMargin, example="graders compare before.jsonl after.jsonl")
-@click.argument("a", type=FILE)
-@click.argument("b", type=FILE)
+@click.argument("a", type=RESULTS)
+@click.argument("b", type=RESULTS)
 @click.option(
     "--by",
     metavar="PATH",

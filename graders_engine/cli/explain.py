@@ -13,7 +13,7 @@ import click
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_settings
 from graders_engine.cli.parsing.input_files import keep_inputs
-from graders_engine.cli.parsing.locations import DATA, FILE
+from graders_engine.cli.parsing.locations import DATA, RESULTS
 from graders_engine.cli.parsing.rows import Named, named_row
 from graders_engine.cli.request import read_flag
 from graders_engine.dataset.results.companions import results_files
@@ -34,7 +34,7 @@ from graders_engine.urls import Location
     cls=Command,
     example="graders explain results.jsonl 19\ngraders explain results.jsonl 19#5",
 )
-@click.argument("results", type=FILE, required=False)
+@click.argument("results", type=RESULTS, required=False)
 @click.argument("line", callback=named_row, required=False)
 @click.option("--grader", metavar="G", help="The grader: JSON or YAML, @FILE, or -.")
 @click.option(

@@ -13,7 +13,7 @@ from graders_engine.guides import text_of, titles
 from graders_engine.report.terminal.columns import color_wanted, columns_of, is_terminal
 
 _REFERENCE = "api/"
-_FENCE = re.compile(r"^```\w* ?(\S*)")
+_FENCE = re.compile(r"^```\w* ?(.*)")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CODE = "    "
 

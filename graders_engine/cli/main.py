@@ -33,11 +33,13 @@ COMMANDS = {
     "jobs": "List, show and steer fine-tuning jobs, and export what they trained.",
     "import": "Import graders and rows from the hosted evals.",
     "export": "Make the files by which Azure, Bedrock or SageMaker uses a grader.",
+    "conformance": "Compare a server's answers with those that the format asks for.",
     "judge-check": "Measure a judge's agreement with human labels and with itself.",
     "cache": "Show or clear the cache of judges' replies.",
     "sandbox": "Show which sandboxes work on this machine, and test them.",
     "image": "Build, list and remove environments for python graders.",
     "schema": "Print the JSON Schema of a grader, for editors.",
+    "examples": "List the examples, or write one into the working folder.",
     "guide": "List the guides, or print one.",
     "completion": "Print the script by which a shell completes commands and options.",
 }

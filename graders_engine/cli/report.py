@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from graders_engine.cli.parsing.command import Command
-from graders_engine.cli.parsing.locations import DATA, FILE
+from graders_engine.cli.parsing.locations import DATA, FILE, RESULTS
 from graders_engine.cli.parsing.numbers import GROUP_BY, GROUP_SIZE, PASSING, size_of
 from graders_engine.cli.terminal.printing import STDOUT, format_value, print_lines
 from graders_engine.files import beside
@@ -35,7 +35,7 @@ def _no_collections() -> Iterator[None]:
 
 
 @click.command("report", cls=Command, example="graders report results.jsonl")
-@click.argument("results", type=FILE)
+@click.argument("results", type=RESULTS)
 @click.option(
     "--out",
     metavar="FILE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from textwrap import indent
 from typing import Any
 
 import click
@@ -85,12 +86,19 @@ def command(
     ).misreadings():
         warn(misreading)
     for flag, details in response.flags.items():
-        caution(f"{flag}: {details}" if details else flag)
+        caution(_flag_text(flag, details))
     if show_output:
         for name, text in response.printed.items():
             print_lines([Heading(f"{name}:"), text], err=True)
     answer = response.model_dump()
     click.echo(format_value(answer if field is None else _pick(answer, field), form))
+
+
+def _flag_text(flag: str, details: str) -> str:
+    """A flag with its details; several lines of them, such as those of several parts, stand below it."""
+    if "\n" in details:
+        return f"{flag}:\n{indent(details, '    ')}"
+    return f"{flag}: {details}" if details else flag
 
 
 def _explanation(engine: Engine, request: dict[str, Any]) -> str:

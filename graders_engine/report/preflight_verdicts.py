@@ -94,8 +94,14 @@ def _verdict(report: PreflightReport, question: str, ids: Sequence[str], clauses
     state: str = "fine" if fine else "unknown"
     if found:
         state = max((finding.severity for finding in found), key=SEVERITIES.index)
-    count = ", ".join(counts) or ("fine" if fine else "not checked")
-    why = report.not_checked[left_out[0]] if state == "unknown" and left_out else ""
+    ignored = sum(finding.id in ids for finding, _ in report.ignored)
+    if not found and fine:
+        counts.append("fine")
+    if ignored:
+        counts.append(f"{ignored} ignored")
+    count = ", ".join(counts) or "not checked"
+    unasked = state == "unknown" and left_out and not ignored
+    why = report.not_checked[left_out[0]] if unasked else ""
     return Verdict(question, state, count, len(left_out), clauses, found, why)
 
 

@@ -82,7 +82,7 @@ def _for_namespaces() -> str:
     if libc.is_refused_by_a_filter():
         return (
             f"{_FILTER} refuses new namespaces: start it with a profile that allows them, as"
-            " graders_engine/sandbox/CONTAINERS.md shows"
+            " `graders guide containers` shows"
         )
     lacks = libc.why_not_mount_setattr()
     if lacks == errno.ENOSYS:
@@ -92,7 +92,7 @@ def _for_namespaces() -> str:
     if sys.platform != "win32" and not os.geteuid() and not libc.may_administer():
         return "root has no CAP_SYS_ADMIN here: run as another user, who needs no capability"
     if _is_filtered():
-        return f"{_FILTER} is in force: start it with a profile as graders_engine/sandbox/CONTAINERS.md shows"
+        return f"{_FILTER} is in force: start it with a profile as `graders guide containers` shows"
     if profile := _apparmor():
         return f"the AppArmor profile {profile} is in force: start it with one that allows mount"
     return "needs Linux 5.12 or newer and permission to create user namespaces"

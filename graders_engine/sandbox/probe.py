@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from graders_engine.sandbox.advice import advice, refuse
-from graders_engine.sandbox.base import Kind, Limits, Program, SandboxError
+from graders_engine.sandbox.base import GradeResult, Kind, Limits, Program, SandboxError
 from graders_engine.sandbox.inside.plan import LANDLOCK, MAX_FILES, NAMESPACES
 from graders_engine.sandbox.memory_use import beyond_limit
 from graders_engine.sandbox.pool import Pool
@@ -108,6 +109,10 @@ DOES_NOT_COVER = {
         "honest graders that need chmod, utime or fcntl's locks: these have no effect",
     ),
 }
+_HOST_NAME_SHOWN = (
+    "seeing the host's name, or the container's: a filter of system calls refuses `sethostname`"
+)
+"""Of namespaces, where it cannot be another one."""
 
 
 async def _tier(name: str) -> Tier:
@@ -117,14 +122,16 @@ async def _tier(name: str) -> Tier:
     except SandboxError as error:
         return Tier(name, False, str(error), covers, not_covered, ())
     try:
-        checks = await self_test(name)
+        checks, shows_host_name = await self_test(name)
     except SandboxError as error:
         return Tier(name, False, f"{error}; {advice(name)}", covers, not_covered, ())
+    if name == NAMESPACES and shows_host_name:
+        not_covered = (*not_covered, _HOST_NAME_SHOWN)
     return Tier(name, True, "", covers, not_covered, checks)
 
 
-async def self_test(tier: str) -> tuple[Check, ...]:
-    """Run each check of `selftest` in a sandbox of a tier.
+async def self_test(tier: str) -> tuple[tuple[Check, ...], bool]:
+    """Run each check of `selftest` in a sandbox of a tier; also whether graded code sees the host's name.
 
     Raises:
         SandboxUnavailable: the tier does not work on this machine.
@@ -139,14 +146,19 @@ async def self_test(tier: str) -> tuple[Check, ...]:
         try:
             checks = []
             for name, (kinds, reward) in _EXPECTED.items():
-                sample = json.dumps({"output_text": name}).encode()
-                result = await pool.grade(program, sample, json.dumps(item).encode())
+                result = await _asked(pool, program, name, item)
                 passed = result.kind in kinds and result.reward in (reward, None)
                 last = result.details.splitlines()[-1] if result.details else ""
                 checks.append(Check(name, passed, last or f"reward {result.reward}"))
-            return tuple(checks)
+            named = await _asked(pool, program, "host name", item)
+            return tuple(checks), named.reward != 1.0
         finally:
             await pool.close()
+
+
+async def _asked(pool: Pool, program: Program, name: str, item: dict[str, Any]) -> GradeResult:
+    sample = json.dumps({"output_text": name}).encode()
+    return await pool.grade(program, sample, json.dumps(item).encode())
 
 
 @contextmanager

@@ -59,6 +59,10 @@ def _descriptors(_: dict[str, Any]) -> bool:
     return sum(not _refused(os.fstat, f) for f in range(3, 256)) <= 1
 
 
+def _host_name(_: dict[str, Any]) -> bool:
+    return os.uname().nodename == "grader"  # `namespaces` gives this one where it may
+
+
 def _forgery(_: dict[str, Any]) -> bool:
     frame = struct.pack("<16sd??", bytes(16), 1.0, False, False)
     for descriptor in range(3, 16):
@@ -84,6 +88,7 @@ CHECKS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "privileges": _privileges,
     "environment": _environment,
     "descriptors": _descriptors,
+    "host name": _host_name,
     "forgery": _forgery,
     "time": _time,
     "memory": _memory,

@@ -17,6 +17,7 @@ from graders_engine.cli import main as cli
 from graders_engine.cli import request
 from graders_engine.cli.request import read_request
 from graders_engine.errors import InvalidRequest
+from tests import forked
 
 CASES = json.loads(
     (Path(__file__).parent.parent / "compliance" / "command_line.json").read_text(encoding="utf-8")
@@ -48,14 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def graders(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the real command."""
-    return subprocess.run(
-        [sys.executable, "-m", "graders_engine", *arguments],
-        input=stdin or "",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return forked.graders(*arguments, given=stdin or "")
 
 
 def understood(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
@@ -160,6 +154,14 @@ def test_a_grader_that_fails_on_the_row_gives_a_result_with_the_reason() -> None
         in ended.stderr
     )
     assert "unresponsive_reward_error\n" in ended.stderr
+
+
+def test_the_details_of_several_parts_stand_below_their_flag() -> None:
+    a, b = (CHECK.replace("cat", f'"{{{{item.{key}}}}}"') for key in "ab")
+    multi = f"{{type: multi, graders: {{a: {a}, b: {b}}}, calculate_output: a + b}}"
+    ended = CliRunner().invoke(cli.graders, ["run", "--grader", multi, "--model-sample", "x"])
+    lines = (f"    {key}: `item.{key}`: `item` has no key `{key}` (it is empty)" for key in "ab")
+    assert ended.stderr == "\n".join(["invalid_variable_error:", *lines, ""])
 
 
 def test_validate_echoes_the_grader_and_warns() -> None:

@@ -19,6 +19,7 @@ from graders_engine.evals.run.page import page_of
 from graders_engine.report.width import columns_of
 from graders_engine.storage.pages import Page
 from graders_engine.storage.store import Store
+from tests import forked
 from tests.dataset.evals_service import EVALS, ITEMS, RUNS
 from tests.judges.judge_server import judge_server
 from tests.server.serving import Server, eventually, serving
@@ -65,11 +66,7 @@ def write(path: Path, objects: Sequence[Any]) -> None:
 
 
 def graders(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "graders_engine", *arguments], cwd=folder,
-        env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return forked.graders(*arguments, folder=folder, environment={**os.environ, **environment})
 
 
 def evals(folder: Path, verb: str, *arguments: str, **environment: str) -> str:

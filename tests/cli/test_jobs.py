@@ -17,6 +17,7 @@ from graders_engine.cli.jobs.text import bars, checkpoint_lines, curve_lines, jo
 from graders_engine.report.terminal.screen import Screen
 from graders_engine.storage.job_records import StoredCheckpoint
 from graders_engine.storage.jobs import StoredJob
+from tests import forked
 from tests.cli.test_help import help_of
 from tests.jobs.made import Bench
 from tests.jobs.models import make_model
@@ -47,10 +48,9 @@ def done(made: Bench) -> StoredJob:
 
 def run(folder: Path, *arguments: str, code: int = 0) -> str:
     """What `graders jobs` prints; on standard error, where it fails."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "graders_engine", "jobs", *arguments, "--jobs", str(folder)],
-        cwd=folder.parent, env={**os.environ, "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
+    ended = forked.graders(
+        *("jobs", *arguments, "--jobs", str(folder)), folder=folder.parent,
+        environment={**os.environ, "NO_COLOR": "1"},
     )  # fmt: skip
     assert ended.returncode == code, ended.stderr + ended.stdout
     return ended.stderr if code else ended.stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from graders_engine.home import expanded, user_folder
+from graders_engine.models.cache import ReplyStore
 from tests.cli.test_surroundings import CHECK
 from tests.environment import unmeasured
 
@@ -85,11 +86,27 @@ def test_a_place_for_replies_that_is_named_is_used(folder: Path) -> None:
     assert (folder / "kept.sqlite").exists()
 
 
-@pytest.mark.parametrize("asked", ["info", "clear"])
-def test_no_replies_are_kept_where_there_is_no_home(folder: Path, asked: str) -> None:
+@pytest.mark.parametrize(("asked", "none"), [("info", "are kept"), ("clear", "were kept")])
+def test_it_is_said_why_no_replies_are_kept_where_there_is_no_home(
+    folder: Path, asked: str, none: str
+) -> None:
     ended = graders(folder, "cache", asked)
     assert ended.returncode == 0
-    assert ended.stdout.startswith("~/.cache/graders-engine/replies.sqlite: no replies ")
+    assert ended.stdout == (
+        f"~/.cache/graders-engine/replies.sqlite: no replies {none}: there is no home folder for the `~` in "
+        "'~/.cache/graders-engine/replies.sqlite'. Name a file with --cache or GRADERS_CACHE.\n"
+    )
+
+
+def test_replies_that_are_kept_below_the_home_folder_are_found_by_the_path_that_keeps_them(
+    folder: Path,
+) -> None:
+    ReplyStore(folder / "kept.sqlite").close()
+    named = {"HOME": str(folder), "GRADERS_CACHE": "~/kept.sqlite"}
+    ended = graders(folder, "cache", "info", **named)
+    assert ended.stdout.startswith(f"{folder / 'kept.sqlite'}: 0.0 MB\n")
+    cleared = graders(folder, "cache", "clear", **named)
+    assert cleared.stdout == f"{folder / 'kept.sqlite'}: deleted 0 replies\n"
 
 
 def test_images_are_listed_and_to_build_one_a_folder_must_be_named(folder: Path) -> None:

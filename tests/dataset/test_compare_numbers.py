@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders_engine.cli import main as cli
+from tests.examples import examples
 
 Line = dict[str, Any]
 KEYS = ("one", "other key")
@@ -138,7 +139,7 @@ def shown_for(before: list[Line], after: list[Line]) -> Any:
 
 
 @given(runs())
-@settings(max_examples=100)
+@settings(max_examples=examples(40, 100))
 def test_every_number_of_a_comparison_is_the_obvious_one(
     two: tuple[list[Line], list[Line]],
 ) -> None:

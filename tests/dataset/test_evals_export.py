@@ -25,6 +25,7 @@ from graders_engine.evals.hosted.download import Download, EvalsApi
 from graders_engine.evals.hosted.export import files_of
 from graders_engine.evals.hosted.instructions import import_report
 from graders_engine.models.retry import RetryPolicy
+from tests import forked
 from tests.dataset.evals_service import (
     CRITERIA,
     EVALS,
@@ -61,11 +62,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def graders(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "graders_engine", *arguments],
-        env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return forked.graders(*arguments, environment={**os.environ, **environment})
 
 
 def downloaded(api: EvalsApi, path: Path) -> list[int]:

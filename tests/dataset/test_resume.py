@@ -165,6 +165,17 @@ def test_results_of_more_rows_than_there_are_belong_to_other_data(
         score_file(engine, string_check, data, out)
 
 
+def test_settings_that_differ_from_those_of_a_run_are_named(
+    engine: Engine, string_check: dict[str, Any], data: Path, out: Path
+) -> None:
+    score_file(engine, string_check, data, out)
+    with (
+        Engine(max_text_chars=1000) as other,
+        pytest.raises(DataSetError, match=r"run: other settings \(max_text_chars\)\. Write"),
+    ):
+        score_file(other, string_check, data, out)
+
+
 def test_rows_from_standard_input_go_on_when_they_come_again(
     string_check: dict[str, Any], data: Path, out: Path, tmp_path: Path
 ) -> None:

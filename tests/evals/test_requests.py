@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from graders_engine.body_fields import InvalidBody
+from graders_engine.conformance.cases import expanded
 from graders_engine.errors import Mistake
 from graders_engine.evals.requests.eval_body import eval_update, new_eval
 from graders_engine.evals.requests.item_schema import ItemSchema, data_schema, item_schema
 from graders_engine.evals.requests.rows import check_content, check_file
 from graders_engine.evals.requests.run_body import MAX_ITEMS, new_run, split_run
-from tests.test_compliance import expanded
 
 Case = dict[str, Any]
 FILE = Path(__file__).parents[1] / "compliance" / "eval_requests.json"

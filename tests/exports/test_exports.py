@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from graders_engine import Engine, NoReward, __version__
+from tests import forked
 from tests.judges.judge_server import error, judge_server, verdict
 from tests.server.serving import running
 from tests.server.test_limits import ONLINE, OTHERS
@@ -46,10 +47,7 @@ def export(
 ) -> subprocess.CompletedProcess[str]:
     (folder / "given.json").write_text(json.dumps(grader))
     words = ["export", kind, "--grader", "@given.json", *(flags or ("--out", "out"))]
-    return subprocess.run(
-        [sys.executable, "-m", "graders_engine", *words],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return forked.graders(*words, folder=folder)
 
 
 def instructions(folder: Path, name: str) -> Iterator[str]:

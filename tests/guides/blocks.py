@@ -7,8 +7,9 @@
     ```yaml          other languages only show something, which must be valid
 
 `…` in an output stands for any text within its line, and on a line of its own for any lines. The ports 8801
-to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where that module is not
-installed.
+to 8809 are replaced by free ones. A language with `needs NAME` behind it is left out where neither a module
+nor a command of this name is installed; warnings are errors in Python, but not there: they may be that
+package's own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from pathlib import Path
 
 from graders_engine.documents.load import load
 
-_BLOCK = re.compile(r"^```(\w+)(?: (.+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b880[1-9]\b")
 _END = "----- end of a block -----"
 
@@ -47,7 +49,8 @@ class Block:
 
     @property
     def runs(self) -> bool:
-        missing = self.more.startswith("needs ") and not find_spec(self.more.removeprefix("needs "))
+        needed = self.more.removeprefix("needs ") if self.more.startswith("needs ") else ""
+        missing = needed and not find_spec(needed) and not shutil.which(needed)
         return not missing and (self.language in ("sh", "console", "python") or bool(self.file))
 
 
@@ -61,7 +64,8 @@ def pasted(block: Block) -> str:
         folder = f"mkdir -p {Path(block.file).parent}\n"
         return f"{folder}cat > {block.file} << 'END_OF_FILE'\n{block.text}END_OF_FILE\n"
     if block.language == "python":
-        return f"python -W error - << 'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n"
+        strict = "" if block.more else "-W error "
+        return f"python {strict}- << 'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n"
     if block.language == "console":
         return "".join(f"{{ {command}\n}} || true\n" for command in _commands(block))
     return block.text
@@ -139,7 +143,7 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
     blocks = blocks_of(with_free_ports(guide))
     run = [block for block in blocks if block.runs]
     script = "set -eo pipefail\n" + "".join(
-        f"{pasted(block)}\nprintf '{_END}\\n'\n" for block in run
+        f"{pasted(block)}\nprintf '%s\\n' '{_END}'\n" for block in run
     )
     ended = subprocess.run(
         ["bash", "-c", script], cwd=folder, env={**_environment(folder), **environment},
@@ -147,7 +151,8 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
         check=False,
     )  # fmt: skip
     printed = ended.stdout.split(f"{_END}\n")
-    assert ended.returncode == 0, f"{run[len(printed) - 1].text}\nprinted:\n{printed[-1]}"
+    last = run[min(len(printed), len(run)) - 1]
+    assert ended.returncode == 0, f"{last.text}\nprinted:\n{printed[-1]}"
     for block, output in zip(run, printed, strict=False):
         at = blocks.index(block)
         shown = _shown(block, blocks[at + 1] if at + 1 < len(blocks) else None)

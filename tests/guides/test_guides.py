@@ -10,7 +10,11 @@ import pytest
 from graders_engine.guides import FOLDER, text_of, titles
 from tests.guides.blocks import agrees, blocks_of, require_valid, run_blocks
 
-OF_THEIR_OWN: dict[str, str] = {}
+OF_THEIR_OWN: dict[str, str] = {
+    "evals": "tests/evals/test_guide.py",
+    "jobs": "tests/jobs/test_guide.py",
+    "tuned-models": "tests/jobs/test_guide.py",
+}
 """Guides whose blocks another test runs, because they need more than an empty folder -> that test."""
 GUIDES = [name for name in titles() if not name.startswith("api/")]
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -74,3 +78,38 @@ def _headings(path: Path) -> set[str]:
 )
 def test_an_output_is_compared_with_what_is_shown(shown: str, printed: str, same: bool) -> None:
     assert agrees(shown, printed) == same
+
+
+GUIDE = """# A guide: with blocks of each kind
+
+```json a/b.json
+{"a": 1}
+```
+
+```console
+$ cat a/b.json
+{"a": 1}
+```
+
+```python
+print(1 + 1)  # 2
+```
+"""
+
+
+def test_a_block_ends_at_its_fence_and_has_the_name_behind_its_language() -> None:
+    blocks = blocks_of(GUIDE)
+    assert [(block.language, block.file) for block in blocks] == [
+        ("json", "a/b.json"), ("console", ""), ("python", ""),
+    ]  # fmt: skip
+    assert blocks[0].text == '{"a": 1}\n'
+
+
+def test_blocks_are_run_in_order_and_another_output_is_found(tmp_path: Path) -> None:
+    run_blocks(GUIDE, tmp_path)
+    assert (tmp_path / "a" / "b.json").read_text(encoding="utf-8") == '{"a": 1}\n'
+    for shown, other in (("# 2\n", "# 3\n"), ("$ cat", "$ wc -l <")):
+        with pytest.raises(AssertionError):
+            run_blocks(GUIDE.replace(shown, other), tmp_path)
+    with pytest.raises(AssertionError):
+        run_blocks(GUIDE.replace("print(1", "raise SystemExit(1"), tmp_path)

@@ -1,4 +1,4 @@
-"""The guide to jobs: its graders.toml, its request and its commands are ones that work."""
+"""The guides to jobs and tuned models: their graders.toml, requests and commands are ones that work."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import click
 import openai
 import pytest
 
-import graders_engine.jobs
 from graders_engine.cli.jobs import command
+from graders_engine.guides import text_of
 from graders_engine.jobs.models.base_models import LORA_ABOVE
 from graders_engine.jobs.requests.hyperparameters import NUMBERS
 from graders_engine.jobs.requests.request import new_job
 from graders_engine.models.config import read_config
 from graders_engine.models.tables.training import METHODS
+from tests.guides.blocks import blocks_of
 from tests.server.models_of import ADMIN, CONFIG, OWN, client_of, models_server, train
 
-GUIDE = Path(graders_engine.jobs.__file__).with_name("README.md").read_text(encoding="utf-8")
-FOUND = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-BLOCKS = dict(reversed(FOUND))
-"""The first one of each language."""
-ASKING = [text for language, text in FOUND if language == "python"][1]
+GUIDE = text_of("jobs")
+BLOCKS = {block.language: block.text for block in blocks_of(GUIDE)}
+(ASKING,) = [
+    block.text for block in blocks_of(text_of("tuned-models")) if block.language == "python"
+]
 
 
 def test_its_configuration_is_read(tmp_path: Path) -> None:

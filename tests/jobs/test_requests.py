@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from graders_engine.body_fields import InvalidBody
+from graders_engine.conformance.cases import expanded
 from graders_engine.jobs.requests.hyperparameters import AUTO, NUMBERS, resolved, total_steps
 from graders_engine.jobs.requests.request import MAX_SEED, new_job
 from graders_engine.models.tables.training import METHODS, Method
 from tests.evals.test_requests import holder
-from tests.test_compliance import expanded
 
 Case = dict[str, Any]
 FILE = Path(__file__).parents[1] / "compliance" / "job_requests.json"

@@ -1,12 +1,16 @@
-"""Keeps a test's process, and every Python that it starts, away from any network but loopback."""
+"""Keeps a test's process, and every Python that it starts, away from any network but loopback.
+
+Thousands are started: what only a process with connections needs is imported by that.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ONLINE = "GRADERS_TESTS_ONLINE"
 """Set for a process that installs packages."""
@@ -21,6 +25,8 @@ def is_near(host: object) -> bool:
         host = host.decode()
     if host is None or host in ("", "localhost"):
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
@@ -28,7 +34,11 @@ def is_near(host: object) -> bool:
 
 
 def watch(event: str, details: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and details[0].family in (socket.AF_INET, socket.AF_INET6):
+    if event == "socket.connect":
+        import socket
+
+        if details[0].family not in (socket.AF_INET, socket.AF_INET6):
+            return
         host = details[1][0]
     elif event == "socket.getaddrinfo":
         host = details[0]

@@ -122,6 +122,27 @@ def test_a_run_that_was_killed_is_continued(there: There, judge: Judge) -> None:
     assert rewards(there.folder / "o.jsonl") == [None] * len(ROWS)
 
 
+_IS_LOCKED = """
+from pathlib import Path
+from graders_engine.view.folders import locks
+locks.LOCKS = Path("nowhere")  # Linux's list, which is not there
+print(locks.is_locked(Path("o.jsonl.lock")))
+"""
+
+
+def test_a_run_is_seen_to_go_on_until_it_is_killed_and_not_afterwards(
+    there: There, judge: Judge
+) -> None:
+    with there.start(*judged(judge), stdout=subprocess.DEVNULL) as first:
+        assert judge.asked.wait(60)
+        going = there.python_code(_IS_LOCKED)
+        assert going.stdout == "True\n", going.stderr
+        first.kill()
+    assert (there.folder / "o.jsonl.lock").exists()
+    ended = there.python_code(_IS_LOCKED)
+    assert ended.stdout == "False\n", ended.stderr
+
+
 def test_rows_that_failed_are_graded_again_in_place(there: There, judge: Judge) -> None:
     judge.fails.set()
     assert there.run(*judged(judge)).returncode == 1
@@ -204,6 +225,33 @@ def test_a_server_keeps_files_and_runs_evals_and_ends_by_an_interrupt(there: The
 def test_an_eval_is_run_without_a_server(there: There) -> None:
     run = there.run("evals", "run", "eval.json", "--data", "rows.jsonl", "--jobs", "kept", "--json")
     assert json.loads(succeeded(run))["result_counts"]["passed"] == 3
+
+
+_SHOWN = """
+import json, sys
+from graders_engine.files import without_paths
+print(json.dumps([without_paths(text) for text in json.load(sys.stdin)]))
+"""
+_WINDOWS_TEXTS = {
+    r"The cache C:\srv\a\b.sqlite cannot be read.": "The cache b.sqlite cannot be read.",
+    r"C:\Program Files\Python 3\python.exe ended": "python.exe ended",
+    r"'D:\my jobs\x y.jsonl': gone": "'x y.jsonl': gone",
+    "[WinError 2] cannot find: 'C:\\\\Users\\\\me\\\\rows.jsonl'": "[WinError 2] cannot find: 'rows.jsonl'",
+    'File "c:/opt/x/worker.py", line 3': 'File "worker.py", line 3',
+    r"(\\server\share\store\runs\)": "(runs)",
+    r"\\?\C:\store\runs\r.jsonl, and C:/a/b.jsonl": "r.jsonl, and b.jsonl",
+    "['C:\\\\venv\\\\Scripts\\\\python.exe', '-m', 'x'] failed": "['python.exe', '-m', 'x'] failed",
+    r"C:\a.txt or D:\b\c.txt": "a.txt or c.txt",
+    "http://127.0.0.1:80/v1/evals answered 1/2/3": None,
+    r"it does not match \d+:\w*, nor a\b, C:x and 10:30": None,
+}
+
+
+def test_a_text_for_clients_has_no_folders_of_windows_either(windows: There) -> None:
+    done = windows.python_code(_SHOWN, given=json.dumps(list(_WINDOWS_TEXTS)))
+    assert done.returncode == 0, done.stderr
+    seen = dict(zip(_WINDOWS_TEXTS, json.loads(done.stdout), strict=True))
+    assert seen == {text: wanted or text for text, wanted in _WINDOWS_TEXTS.items()}
 
 
 @pytest.mark.parametrize("tier", ["auto", "none", "namespaces"])

@@ -64,10 +64,10 @@ class There:
             self._command(command), text=True, cwd=self.folder, env=self._environment({}), **more
         )
 
-    def python_code(self, code: str) -> subprocess.CompletedProcess[str]:
+    def python_code(self, code: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """A text of Python, to its end; what it imports of the package meets the other system."""
         return subprocess.run(
-            [self.python, "-c", code], capture_output=True, text=True, cwd=self.folder,
+            [self.python, "-c", code], input=given, capture_output=True, text=True, cwd=self.folder,
             env=self._environment({}), timeout=_LIMIT_S, check=False,
         )  # fmt: skip
 

@@ -109,6 +109,12 @@ def test_a_call_that_cannot_be_understood_says_what_to_pass(
         engine.preflight(EXACT, **given)
 
 
+@pytest.mark.parametrize("asked", ["hackable", "row-count", "no-signal"])
+def test_parts_of_the_text_that_hold_nothing_leave_no_gap(tmp_path: Path, asked: str) -> None:
+    report = ask(tmp_path, {**EXACT, "operation": "like"}, select=(asked,))
+    assert "\n\n\n" not in preflight_text(report, Screen(80, wraps=True))
+
+
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
@@ -130,8 +136,12 @@ def test_a_call_that_cannot_be_understood_says_what_to_pass(
              "gameable?    not checked: no --train",
              "cost?        not checked: no --train"],
         ),
+        (
+            {"grader": {**EXACT, "operation": "like"}, "ignore": {"hackable": "a trial"}},
+            ["gameable?    1 ignored: best of "],
+        ),
     ],
-    ids=["samples", "a job", "no rows"],
+    ids=["samples", "a job", "no rows", "ignored"],
 )  # fmt: skip
 def test_the_text_answers_each_of_the_five_questions_in_one_line(
     tmp_path: Path, given: dict[str, Any], lines: list[str]

@@ -134,7 +134,7 @@ def test_a_lost_connection_is_said_and_nothing_is_graded(served: Served) -> None
         ({"files": {}}, "there is no such file."),
         (
             {"status": 403},
-            "access is denied (403 Forbidden). Credentials are looked for",
+            "access is denied (403 Forbidden). Name them in the URL, as USER:PASSWORD@HOST, or in ~/.netrc.",
         ),
         ({"status": 401}, "access is denied (401 Unauthorized)."),
         ({"status": 410}, "there is no such file."),
@@ -425,8 +425,49 @@ def test_results_at_a_url_are_refused_by_name(command: list[str]) -> None:
     found = CliRunner().invoke(graders, [command[0], "s3://bucket/out.jsonl", *command[1:]])
     assert found.exit_code == 2
     assert (
-        "s3://bucket/out.jsonl is a URL, and this must be a file of this machine: copy it"
+        "s3://bucket/out.jsonl is a URL, and this must be a file of this machine: copy it here first, with "
+        "the files beside it: out.jsonl.meta.json, out.jsonl.index.sqlite." in found.stderr
+    )
+
+
+def test_results_in_a_table_at_a_url_are_copied_with_the_lines_that_it_was_made_from() -> None:
+    found = CliRunner().invoke(graders, ["report", "s3://bucket/out.csv"])
+    assert (
+        "beside it: out.csv.jsonl, out.csv.jsonl.meta.json, out.csv.jsonl.index.sqlite."
         in found.stderr
+    )
+
+
+def test_the_place_of_a_page_is_a_file_here() -> None:
+    found = CliRunner().invoke(graders, ["report", "out.jsonl", "--out", "s3://bucket/page.html"])
+    assert found.exit_code == 2
+    assert (
+        "s3://bucket/page.html is a URL, and this must be a file of this machine." in found.stderr
+    )
+
+
+_PAGES = [
+    b"<!DOCTYPE html>\n<title>Log in</title>",
+    b"\xef\xbb\xbf\n <html lang=en><body>Sign in</body></html>",
+    b'<?xml version="1.0"?>\n<!doctype HTML PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN">',
+]
+
+
+@pytest.mark.parametrize("page", _PAGES)
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.parquet", "rows"])
+def test_a_page_in_place_of_rows_is_called_one(served: Served, page: bytes, name: str) -> None:
+    served.files[f"/{name}"] = page
+    refused = score(served.url(f"/{name}"))
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        f"{served.url(f'/{name}')} is an HTML page, and no rows: a page to log in perhaps, or one that shows "
+        "the file in a browser. Name the URL of the file itself.\n"
+    )
+    Path(name).write_bytes(page)
+    refused = score(name)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(
+        f"{name} is an HTML page, and no rows: perhaps a page to log in "
     )
 
 

@@ -109,6 +109,8 @@ def store(running: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     running.make_bucket()
     running.empty()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(running.environment, "HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(running.environment, "AWS_EC2_METADATA_DISABLED", "true")
     return running
 
 
@@ -293,17 +295,23 @@ upload.send()
 """
 
 
-def test_results_that_cannot_be_written_at_the_end_are_kept_here_and_sent_by_the_same_command(
-    store: Store, local: bytes, tmp_path: Path
-) -> None:
-    data = store.put("rows.jsonl", TEXT)
-    assert score(store, data, "results.jsonl").returncode == 0
+def about_to_send(store: Store) -> subprocess.Popen[str]:
+    """A process that has looked at the place of the results, and sends them when it reads a line."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SENT, "s3://bucket/results.jsonl"], env=store.environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_results_that_cannot_be_written_at_the_end_are_kept_here_and_sent_by_the_same_command(
+    store: Store, local: bytes, tmp_path: Path
+) -> None:
+    data = store.put("rows.jsonl", TEXT)
+    assert score(store, data, "results.jsonl").returncode == 0
+    process = about_to_send(store)
     store.empty()
     store.ask("DELETE")
     _, said = process.communicate("\n")
@@ -321,13 +329,25 @@ def test_results_that_cannot_be_written_at_the_end_are_kept_here_and_sent_by_the
 def test_a_file_that_others_write_meanwhile_stays_theirs(store: Store) -> None:
     data = store.put("rows.jsonl", TEXT)
     assert score(store, data, "results.jsonl").returncode == 0
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SENT, "s3://bucket/results.jsonl"], env=store.environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
+    process = about_to_send(store)
     store.put("results.jsonl", b"of somebody else")
     _, said = process.communicate("\n")
     assert "was written by somebody else meanwhile" in said
     assert store.get("results.jsonl") == b"of somebody else"
+
+
+@pytest.mark.parametrize(("option", "verb"), [("--data", "read"), ("--out", "written")])
+def test_without_credentials_it_is_said_where_they_are_looked_for(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, verb: str
+) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(TEXT)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delitem(store.environment, name)
+    places = {"--data": "rows.jsonl", "--out": "out.jsonl"} | {option: "s3://bucket/x.jsonl"}
+    refused = score(store, places["--data"], places["--out"])
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"s3://bucket/x.jsonl cannot be {verb}: there are no credentials (Unable to locate credentials). Set "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile of ~/.aws/credentials or "
+        "~/.aws/config; AWS_ENDPOINT_URL names a store that is not Amazon's.\n"
+    )

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -20,21 +19,20 @@ from graders_engine.dataset.scoring.score import score_file
 from graders_engine.urls import Url
 from tests.conftest import STRING_CHECK
 from tests.dataset.files import cats, results, timeless, write_rows
+from tests.remote.kept import kept_store
 
-OUT = "memory://out/results.jsonl"
+OUT = "kept://out/results.jsonl"
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """What fsspec keeps in the memory of this process."""
+    """A store that keeps what is put there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # for copies
     monkeypatch.setattr(tempfile, "tempdir", None)
     write_rows(tmp_path / "rows.jsonl", cats(200))
-    files = fsspec.filesystem("memory")
-    yield files
-    files.store.clear()
-    files.pseudo_dirs[:] = [""]
+    with kept_store() as files:
+        yield files
 
 
 def score(
@@ -90,9 +88,9 @@ def test_a_limit_that_is_not_kept_is_no_reason_to_keep_results_back(store: Any) 
 
 def test_results_cannot_take_the_place_of_the_rows(store: Any) -> None:
     store.pipe_file("/in/rows.jsonl", Path("rows.jsonl").read_bytes())
-    refused = score(data="memory://in/rows.jsonl", out="memory://in/rows.jsonl")
+    refused = score(data="kept://in/rows.jsonl", out="kept://in/rows.jsonl")
     assert refused.exit_code == 2
-    assert "memory://in/rows.jsonl is read by this run: write to another file." in refused.stderr
+    assert "kept://in/rows.jsonl is read by this run: write to another file." in refused.stderr
     assert store.cat_file("/in/rows.jsonl") == Path("rows.jsonl").read_bytes()
 
 
@@ -101,11 +99,11 @@ def test_results_cannot_take_the_place_of_the_rows(store: Any) -> None:
     [
         ("https://host/results.jsonl", "can be read, but not written"),
         ("s3://bucket/results.jsonl?versionId=7", "the URL of an output has no query"),
-        ("memory://bucket", "'memory://bucket': the URL of an output ends with the name of a file"),
-        ("memory://out/a/", "ends with the name of a file"),
-        ("memory://out/..", "ends with the name of a file"),
-        ("memory://out/a\nb.jsonl", r"'memory://out/a\nb.jsonl': the URL of an output ends"),
-        ("memory://out/results.xlsx", "results are .jsonl, .csv or .parquet"),
+        ("kept://bucket", "'kept://bucket': the URL of an output ends with the name of a file"),
+        ("kept://out/a/", "ends with the name of a file"),
+        ("kept://out/..", "ends with the name of a file"),
+        ("kept://out/a\nb.jsonl", r"'kept://out/a\nb.jsonl': the URL of an output ends"),
+        ("kept://out/results.xlsx", "results are .jsonl, .csv or .parquet"),
     ],
 )
 def test_a_place_that_takes_no_results_is_a_wrong_request(
@@ -117,6 +115,42 @@ def test_a_place_that_takes_no_results_is_a_wrong_request(
     assert refused.exit_code == 2
     assert sentence in refused.stderr
     assert not store.store
+
+
+@pytest.mark.parametrize("option", ["--out", "--data"])
+def test_what_is_gone_with_the_process_is_no_place_of_results_and_none_of_rows(
+    store: Any, option: str
+) -> None:
+    places = {"--data": "rows.jsonl", "--out": OUT} | {option: "memory://bucket/x.jsonl"}
+    refused = score(data=places["--data"], out=places["--out"])
+    assert refused.exit_code == 2
+    assert (
+        "memory://bucket/x.jsonl is in the memory of one process: nothing is there when a command begins, "
+        "and what it writes there is gone when it ends." in refused.stderr
+    )
+    assert not Path("x.jsonl").exists()
+    assert not store.store
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["simplecache", "filecache", "cached", "blockcache", "dir", "generic", "reference", "nowhere"],
+)
+def test_what_fsspec_puts_around_a_place_is_no_place(store: Any, scheme: str) -> None:
+    refused = score(out=f"{scheme}://bucket/results.jsonl")
+    assert refused.exit_code == 2
+    assert f"there is no way to write to '{scheme}://'. Name a file here" in refused.stderr
+    read = score(data=f"{scheme}://bucket/rows.jsonl", out="results.jsonl")
+    assert read.exit_code == 2
+    assert f"there is no way to read '{scheme}://'. Copy the file" in read.stderr
+
+
+def test_a_place_that_cannot_be_opened_for_results_cannot_be_written(store: Any) -> None:
+    refused = score(out="smb://host/share/results.jsonl")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(
+        "smb://host/share/results.jsonl cannot be written: smb:// needs"
+    )
 
 
 def test_what_others_wrote_meanwhile_stays(store: Any) -> None:
@@ -132,7 +166,7 @@ def test_what_others_wrote_meanwhile_stays(store: Any) -> None:
 
 
 def test_a_table_is_sent_with_its_lines(store: Any) -> None:
-    assert score(out="memory://out/results.csv").exit_code == 0
+    assert score(out="kept://out/results.csv").exit_code == 0
     assert sorted(store.store) == [
         "/out/results.csv", "/out/results.csv.jsonl", "/out/results.csv.jsonl.index.sqlite",
         "/out/results.csv.jsonl.meta.json",
@@ -142,7 +176,7 @@ def test_a_table_is_sent_with_its_lines(store: Any) -> None:
 def test_an_engine_takes_the_url_of_rows_as_text(store: Any) -> None:
     store.pipe_file("/rows.jsonl", Path("rows.jsonl").read_bytes())
     with Engine() as engine:
-        for data, out in (("memory://rows.jsonl", "a.jsonl"), ("rows.jsonl", "b.jsonl")):
+        for data, out in (("kept://rows.jsonl", "a.jsonl"), ("rows.jsonl", "b.jsonl")):
             score_file(engine, STRING_CHECK, data, Path(out))
     assert len(results(Path("a.jsonl"))) == 200
     assert timeless(Path("a.jsonl")) == timeless(Path("b.jsonl"))
@@ -212,11 +246,11 @@ def test_an_object_is_the_runs_own_if_the_connection_ends_right_after_it_was_sen
         put(self, source)
         puts[0] += 1
 
-    def fail_at_the_end(self: RemoteFile, verb: str = "read") -> Any:
+    def fail_at_the_end(self: RemoteFile) -> Any:
         if puts[0] == 4:
             puts[0] += 1
             raise DataSetError("The connection was lost.")
-        return found(self, verb)
+        return found(self)
 
     monkeypatch.setattr(RemoteFile, "put", count)
     monkeypatch.setattr(RemoteFile, "found", fail_at_the_end)
@@ -256,7 +290,7 @@ def test_starting_over_at_a_url_replaces_no_file_here_that_is_not_the_runs(
         Path("precious.txt").write_text("precious")
         here.symlink_to("precious.txt")
     else:
-        here, out = (here, OUT) if kind == "notes" else (Path("r.csv"), "memory://out/r.csv")
+        here, out = (here, OUT) if kind == "notes" else (Path("r.csv"), "kept://out/r.csv")
         here.write_text("my notes\n")
     kept = here.read_bytes()
     refused = score("--overwrite", out=out)

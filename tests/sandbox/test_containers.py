@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import graders_engine
+from graders_engine.guides import text_of
 from tests.sandbox.contained import (
     DOCKER_CAPABILITIES,
     DOCKER_REFUSED,
@@ -105,7 +105,7 @@ def test_dockers_default_profile_leaves_landlock(contained: Make, role: str) -> 
     reason = tiers["namespaces"]["unavailable_because"]
     assert "unshare: Operation not permitted" in reason
     assert "filter of system calls" in reason
-    assert "CONTAINERS.md" in reason
+    assert "graders guide containers" in reason
     docker.assert_graded()
 
 
@@ -139,10 +139,10 @@ def test_root_without_its_capabilities_is_told_to_be_somebody_else(contained: Ma
 
 
 NEEDED = ["mount", "mount_setattr", "pivot_root", "sethostname", "setns", "umount2", "unshare"]
-"""What a profile has to allow beyond Docker's, by CONTAINERS.md."""
+"""What a profile has to allow beyond Docker's, by the guide to containers."""
 
 
-@pytest.mark.parametrize("call", NEEDED)
+@pytest.mark.parametrize("call", [call for call in NEEDED if call != "sethostname"])
 def test_each_system_call_of_the_recipe_is_needed(contained: Make, call: str) -> None:
     pod = contained("user", Container({call: EPERM}, [], privileges=False))
     done = pod.run(*GRADE, "--sandbox", "namespaces")
@@ -150,12 +150,48 @@ def test_each_system_call_of_the_recipe_is_needed(contained: Make, call: str) ->
     assert json.loads(done.stdout)["metadata"]["errors"]["python_grader_server_error"]
 
 
+SEES_NAME = {
+    **PYTHON,
+    "source": "import os\ndef grade(sample, item):\n    return float(os.uname().nodename == item['name'])",
+}
+
+
+@pytest.mark.parametrize("error", [EPERM, ENOSYS])
+def test_where_a_filter_refuses_the_name_alone_the_strong_tier_works_and_says_what_is_seen(
+    contained: Make, error: int
+) -> None:
+    podman = contained("user", Container({"sethostname": error}, [], privileges=False))
+    tier = podman.tiers()["namespaces"]
+    assert tier["available"], tier
+    assert len(tier["checks"]) == 10
+    assert any("seeing the host's name" in line for line in tier["does_not_cover"])
+    item = json.dumps({"name": os.uname().nodename})
+    done = podman.run(
+        *("run", json.dumps(SEES_NAME), "--model-sample", "x", "--item", item),
+        *("--sandbox", "namespaces"),
+    )
+    assert json.loads(done.stdout)["reward"] == 1.0, done.stderr
+
+
+def test_a_name_of_its_own_is_not_said_to_be_seen(contained: Make) -> None:
+    pod = contained("user", Container(capabilities=[], privileges=False))
+    tier = pod.tiers()["namespaces"]
+    assert tier["available"], tier
+    assert not any("seeing the host's name" in line for line in tier["does_not_cover"])
+    item = json.dumps({"name": "grader"})
+    done = pod.run(
+        *("run", json.dumps(SEES_NAME), "--model-sample", "x", "--item", item),
+        *("--sandbox", "namespaces"),
+    )
+    assert json.loads(done.stdout)["reward"] == 1.0, done.stderr
+
+
 def test_the_system_calls_of_the_recipe_are_enough(contained: Make) -> None:
     refused = {name: error for name, error in DOCKER_REFUSED.items() if name not in NEEDED}
     pod = contained("user", Container(refused, [], privileges=False))
     done = pod.run(*GRADE, "--sandbox", "namespaces")
     assert json.loads(done.stdout)["reward"] == 0.5, done.stderr
-    page = (Path(graders_engine.__file__).parent / "sandbox" / "CONTAINERS.md").read_text("utf-8")
+    page = text_of("containers")
     for call in NEEDED:
         assert f'"{call}"' in page
 

@@ -1,4 +1,4 @@
-"""What rows lose that share a process: each line of the table in the README of the sandbox, by its number.
+"""What rows lose that share a process: each line of the table in the guide `worker`, by its number.
 
 A line that a later Python or a later engine wins back fails here, and can then be struck from the table.
 """
@@ -6,17 +6,15 @@ A line that a later Python or a later engine wins back fails here, and can then 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-import graders_engine.sandbox
+from graders_engine.guides import text_of
 from graders_engine.sandbox import shared_pool
 from graders_engine.sandbox.base import RowsMix
 from graders_engine.sandbox.shared_pool import SharedPool
 from tests.sandbox.test_shared_rows import Unchecked, graded, share
 
-README = Path(graders_engine.sandbox.__file__).with_name("README.md")
 LOST: dict[int, tuple[str, list[object], list[float | None]]] = {
     1: (
         "import sys\ndef grade(s, i):\n    sys.runs = getattr(sys, 'runs', 0) + 1\n    return sys.runs",
@@ -97,7 +95,7 @@ PRINTED = "import os\ndef grade(s, i):\n    os.write(1, b'raw')\n    print('text
 
 
 def rows_of_the_table() -> dict[int, str]:
-    lines = README.read_text(encoding="utf-8").splitlines()
+    lines = text_of("worker").splitlines()
     found = (re.match(r"\| (\d+) \| (.+?) \|", line) for line in lines)
     return {int(match[1]): match[2] for match in found if match}
 

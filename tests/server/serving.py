@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forked
+
+GRADERS = [sys.executable, "-m", "graders_engine"]
 RUN = "/v1/fine_tuning/alpha/graders/run"
 VALIDATE = "/v1/fine_tuning/alpha/graders/validate"
 BATCH = "/v1/fine_tuning/alpha/graders/run_batch"
@@ -65,7 +68,7 @@ def _no_constant(name: str) -> None:
 class Server:
     """The process, its address and its log."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | forked.Forked
     url: str
     log_file: Path
 
@@ -136,7 +139,7 @@ def raw_request(path: str, body: bytes, *headers: str) -> bytes:
 
 def command(*flags: str) -> list[str]:
     port = () if "--port" in flags else ("--port", "0")
-    return [sys.executable, "-m", "graders_engine", "serve", *port, *flags]
+    return [*GRADERS, "serve", *port, *flags]
 
 
 def serving(folder: Path, *flags: str, **environment: str) -> AbstractContextManager[Server]:
@@ -149,10 +152,16 @@ def running(folder: Path, started: list[str], environment: dict[str, str]) -> It
     """The same for a server that is started by another command line than the usual one."""
     log_file = folder / f"server-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            started, stdout=subprocess.PIPE, stderr=log, text=True,
-            cwd=folder, env={**os.environ, **environment},
-        )  # fmt: skip
+        process: subprocess.Popen[str] | forked.Forked
+        if started[:3] == GRADERS:
+            process = forked.start(
+                *started[3:], folder=folder, environment={**os.environ, **environment}, errors=log
+            )
+        else:
+            process = subprocess.Popen(
+                started, stdout=subprocess.PIPE, stderr=log, text=True,
+                cwd=folder, env={**os.environ, **environment},
+            )  # fmt: skip
     assert process.stdout is not None
     with process:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.report.browser import TIMEOUT_S, Page, find_browser, open_browser
 
 BROWSER = find_browser()
@@ -26,18 +26,9 @@ FAULTS = """axe.run(document, {resultTypes: ["violations"]}).then(({violations})
 @contextmanager
 def viewed(folder: Path, *options: str) -> Iterator[str]:
     """The address that `graders view` prints for a folder, with its key."""
-    command = [
-        sys.executable,
-        "-m",
-        "graders_engine",
-        "view",
-        str(folder),
-        "--no-open",
-        "--port",
-        "0",
-        *options,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with forked.start(
+        "view", str(folder), "--no-open", "--port", "0", *options, errors=sys.stderr
+    ) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

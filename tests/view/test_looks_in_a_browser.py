@@ -54,6 +54,17 @@ def test_a_page_has_no_serious_fault_of_accessibility(
     assert tab.value(FAULTS) == []
 
 
+@pytest.mark.parametrize("page", ["overview", "rows"])
+def test_the_texts_of_a_chart_have_a_colour_of_the_page(tab: Tab, page: str) -> None:
+    """Black is what they have without one; on a dark page nobody could read it."""
+    path, ready = PAGES[page]
+    tab.look(1280, "dark")
+    tab.go(path)
+    tab.until(f"{ready} && document.querySelector('svg.histogram text')")
+    fills = "[...document.querySelectorAll('svg text')].map(text => getComputedStyle(text).fill)"
+    assert "rgb(0, 0, 0)" not in tab.value(fills)
+
+
 def test_keys_have_a_list_and_a_run_is_chosen_by_name(tab: Tab) -> None:
     tab.look(1280)
     tab.go(f"{RUN}/rows")

@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 
+from graders_engine.dataset.results import file as file_module
+from graders_engine.dataset.results.file import ResultsFile
 from graders_engine.server.responses import Refused
 from graders_engine.settings import EngineSettings
 from graders_engine.storage.evals import StoredEval
@@ -20,9 +23,11 @@ from graders_engine.storage.runs import StoredRun
 from graders_engine.storage.store import Store
 from graders_engine.view.app import view_of_folders, view_of_store
 from graders_engine.view.context import Request
+from graders_engine.view.folders import locks as locks_module
 from graders_engine.view.folders import runs as runs_module
 from graders_engine.view.folders.found import CUT, UNDESCRIBED
 from graders_engine.view.folders.found_files import LEADS_OUT
+from graders_engine.view.folders.locks import is_locked
 from tests.view.asking import Page
 
 RUN = "sub/run.jsonl"
@@ -160,6 +165,32 @@ def test_a_run_that_goes_on_shows_how_far_it_is(folder: Path, tmp_path: Path) ->
         while listed(page)["r.jsonl"]["rows"] != 161:
             pass
     assert listed(page)["r.jsonl"]["state"] == "unfinished"
+
+
+def test_where_the_system_lists_no_locks_only_a_run_that_holds_one_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "LOCKS", tmp_path / "none")
+    path = copy_run(folder, tmp_path / "r.jsonl", complete=False)
+    page = Page(tmp_path)
+    with locked(path):
+        assert listed(page)["r.jsonl"]["state"] == "running"
+    assert Path(f"{path}.lock").exists()  # as after a kill
+    assert listed(page)["r.jsonl"]["state"] == "unfinished"
+
+
+def test_a_run_waits_for_a_lock_that_is_held_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.jsonl"
+    monkeypatch.setattr(file_module, "PATIENCE_S", 60.0)
+    with ExitStack() as moment:
+        moment.enter_context(locked(path))
+        timer = Timer(0.2, moment.close)
+        timer.start()
+        with ResultsFile(path, {}):
+            assert is_locked(Path(f"{path}.lock"))
+        timer.join()
 
 
 def test_looking_at_a_run_does_not_take_its_lock(folder: Path, tmp_path: Path) -> None:

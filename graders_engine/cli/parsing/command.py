@@ -111,7 +111,7 @@ class Command(click.Command):
             return
         flag = next((name for name in ("--out", "--data", "--grader") if name in named), min(named))
         text = f"Each option can be given by a variable: {flag} by {named[flag][0]}"
-        if "--base-url" in named:
+        if len(named.get("--base-url", ())) > 1:
             text += (
                 ", and those for judges, metrics and the sandbox also by one for all commands: "
                 f"--base-url by {named['--base-url'][-1]}"

@@ -12,6 +12,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--human", "--row", "--host", "--port", "--no-open", "--api-key", "--jobs", "--project",
         "--model", "--messages", "--sampling-params", "--name", "--from-api", "--check", "--file",
         "--templates", "--follow", "--step", "--adapters", "export --config",
+        "conformance --base-url", "--key", "--topic", "--write",
     ),
     "Data": (
         "--outputs", "--join-on", "--sample-field", "--format", "--shape", "--group-by", "--by",
@@ -37,7 +38,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sandbox": ("--sandbox", "--limit", "--python-isolation", "--trust-grader"),
     "Access": ("--read-only", "--admin-key", "--no-auth", "--allow-endpoints", "--log-bodies"),
     "Limits": (
-        "--max-body-bytes", "--max-row-bytes", "--max-queue", "--deadline-s", "--read-timeout-s",
+        "conformance --concurrency", "--max-body-bytes", "--max-row-bytes", "--max-queue",
+        "--deadline-s", "--read-timeout-s",
     ),
     OTHER: ("--version", "--help"),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import click
 
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_settings
+from graders_engine.cli.parsing.locations import FILE
 from graders_engine.errors import InvalidRequest
 from graders_engine.settings import EngineSettings
 from graders_engine.version import how_to_install
@@ -24,7 +25,7 @@ PORTS = 20
 
 
 @click.command("view", cls=Command, example="graders view runs/\ngraders view results.jsonl")
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=FILE)
 @click.option(
     "--host",
     metavar="ADDRESS",

@@ -239,7 +239,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
             )
         raise DataSetError(
             f"{lines} holds results of another run: other {' and '.join(differing)}"
-            f"{_other_isolation(meta, identity)}. {OVERWRITE_HINT}{regroup}"
+            f"{_which_settings(meta, identity)}{_other_isolation(meta, identity)}. {OVERWRITE_HINT}{regroup}"
         )
     if recorded_version not in (None, version):
         _log.warning(
@@ -251,6 +251,16 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
 def shares_rows(settings: Mapping[str, Any]) -> bool:
     """Whether rows of python graders shared processes, in a run with these settings."""
     return settings.get(_ISOLATION) == "worker"
+
+
+def _which_settings(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+    """The names of the settings that differ, as in " (judges, metrics)"."""
+    one, other = (_identifying("settings", run.get("settings")) for run in (meta, identity))
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return ""
+    differing = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+    named = ", ".join(sorted(differing - {_ISOLATION}))
+    return f" ({named})" if named else ""
 
 
 def _other_isolation(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ class Upload:
     def __init__(self, url: Url) -> None:
         self.url = url
         self.place = Path(url.name)
-        self._remote = RemoteFile(url)
+        self._remote = RemoteFile(url, "written")
         self._before: Found | None = None
         self._meta_before: dict[str, Any] = {}
         self._is_recorded = self._overwrite = False
@@ -110,7 +110,7 @@ class Upload:
                 raise DataSetError(f"{self.url} was written by somebody else meanwhile.")
             self._put_meta(lines, {COMPLETE: False})
             for file in results:
-                RemoteFile(self._url_of(file)).put(file)
+                RemoteFile(self._url_of(file), "written").put(file)
             self._put_meta(lines, meta)
             now = self._found()
         except DataSetError as error:
@@ -127,7 +127,7 @@ class Upload:
         with tempfile.TemporaryDirectory(prefix="graders-") as folder:
             there = Path(folder) / lines.name
             write_meta(there, meta)
-            RemoteFile(self._url_of(meta_path(lines))).put(meta_path(there))
+            RemoteFile(self._url_of(meta_path(lines)), "written").put(meta_path(there))
 
     def _require_name(self) -> None:
         if "?" in str(self.url):
@@ -175,7 +175,7 @@ class Upload:
 
     def _found(self) -> Found | None:
         try:
-            return self._remote.found("written")
+            return self._remote.found()
         except Missing:
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from graders_engine.dataset.rows.documents import (
@@ -14,7 +15,7 @@ from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.files import STDIN
-from graders_engine.urls import Location, location
+from graders_engine.urls import Location, Url, location
 
 FORMS = ("jsonl", "json", "csv", "parquet")
 """One JSON text a line; one JSON array; a table with a header row; Parquet."""
@@ -27,6 +28,8 @@ _EXTENSIONS = {
     ".pq": "parquet",
 }
 _COMPRESSED = (".gz", ".zst")
+_PAGE = re.compile(rb"(<\?xml[^>]*>\s*)?<(!doctype\s+html|html[\s>])", re.IGNORECASE)
+"""How an HTML page begins. Read as a table it would have rows."""
 
 
 def open_records(path: Location | str, form: str | None = None) -> Records:
@@ -40,12 +43,13 @@ def open_records(path: Location | str, form: str | None = None) -> Records:
 
     Raises:
         InvalidRequest: the format is unknown.
-        DataSetError: the data set cannot be read, or its format cannot be detected.
+        DataSetError: the data set cannot be read, is an HTML page, or its format cannot be detected.
     """
     wanted = None if form is None else _uncompressed(form)
     if wanted is not None and wanted not in FORMS:
         raise InvalidRequest(f"There is no format '{form}'. There are: {', '.join(FORMS)}.")
     source = Source(location(path))
+    _refuse_page(source)
     wanted = wanted or _detect_form(source)
     if wanted == "jsonl":
         refuse_document(source, _form_named(source))
@@ -62,6 +66,24 @@ def open_records(path: Location | str, form: str | None = None) -> Records:
     from graders_engine.dataset.rows.parquet import ParquetTable
 
     return ParquetTable(source)
+
+
+def _refuse_page(source: Source) -> None:
+    if not _PAGE.match(source.head.removeprefix(BYTE_ORDER_MARK).lstrip()):
+        return
+    if isinstance(source.path, Url):
+        raise DataSetError(
+            f"{source.path} is an HTML page, and no rows: a page to log in perhaps, or one that shows the "
+            "file in a browser. Name the URL of the file itself."
+        )
+    raise DataSetError(
+        f"{_shown(source.path)} is an HTML page, and no rows: perhaps a page to log in was downloaded in "
+        "place of the file."
+    )
+
+
+def _shown(path: Location) -> str:
+    return "Standard input" if path == STDIN else str(path)
 
 
 def _uncompressed(form: str) -> str:
@@ -96,8 +118,8 @@ def _detect_form(source: Source) -> str:
 def _unknown_format(path: Location) -> str:
     if path.suffix.lower() in (".tsv", ".tab"):
         return f"{path} is named as a table with tabs: save it with commas, as a .csv file."
-    name = "Standard input" if path == STDIN else str(path)
     return (
-        f"The format of {name} cannot be detected from its name or its first bytes. Name that of --data with "
-        f"--format ({', '.join(FORMS)}), or give the file one of the endings {', '.join(_EXTENSIONS)}."
+        f"The format of {_shown(path)} cannot be detected from its name or its first bytes. Name that of "
+        f"--data with --format ({', '.join(FORMS)}), or give the file one of the endings "
+        f"{', '.join(_EXTENSIONS)}."
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from graders_engine.errors import DataSetError, InvalidRequest
 from graders_engine.models.redaction import Secrets
@@ -34,6 +34,22 @@ _MAX_PARTS = 10_000
 """Parts that S3 accepts of an object."""
 _WAIT_S = 120
 """Seconds without a byte after which a server is gone; a whole file may take as long as it takes."""
+_NO_CREDENTIALS = frozenset(
+    ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError")
+)
+"""Names of the errors of botocore and google.auth where there are no credentials, or not all of them."""
+_S3 = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile of ~/.aws/credentials or "
+    "~/.aws/config; AWS_ENDPOINT_URL names a store that is not Amazon's."
+)
+_GOOGLE = "Set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run gcloud auth application-default login."
+_AZURE = "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING."
+_HTTP = "Name them in the URL, as USER:PASSWORD@HOST, or in ~/.netrc."
+_CREDENTIALS = {
+    "s3": _S3, "s3a": _S3, "gs": _GOOGLE, "gcs": _GOOGLE, "az": _AZURE, "abfs": _AZURE, "abfss": _AZURE,
+    "http": _HTTP, "https": _HTTP, "hf": "Set HF_TOKEN.",
+}  # fmt: skip
+"""By scheme, where the package for it looks for credentials."""
 _DENIED = frozenset((401, 403, "401", "403", "AccessDenied", "Forbidden"))
 _MISSING = frozenset((404, 410, "404", "NoSuchBucket", "NoSuchKey"))
 """What answers say, in numbers of HTTP or words of S3."""
@@ -48,8 +64,25 @@ _REDIRECTS = {
 _WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"))
 """Stores in which an object is there when all of it is."""
 _READ_ONLY = frozenset(("http", "https", "data", "github", "zip", "tar", "git", "reference"))
+_WRAPPERS = frozenset(
+    (
+        "simplecache",
+        "filecache",
+        "cached",
+        "blockcache",
+        "dir",
+        "generic",
+        "reference",
+        "asyncwrapper",
+    )
+)
+"""What fsspec puts around another place; on its own it is none, and what is written there is nowhere."""
 _UPLOADING = ".graders.tmp"
+_COPY_LATER = "Name a file here, and copy it when the run is done."
 MAX_REASON_CHARS = 300
+
+Verb = Literal["read", "written"]
+"""What is done with a file, in the sentences that say that it cannot be."""
 
 
 class Found(NamedTuple):
@@ -76,41 +109,30 @@ class RemoteFile:
     Args:
         url: where it is. Credentials are those of the environment, as the package for the scheme finds
             them, or of the URL.
+        verb: what it is for.
 
     Raises:
         DataSetError: fsspec, or its package for the scheme, is not installed.
         InvalidRequest: the scheme is unknown.
     """
 
-    def __init__(self, url: Url) -> None:
-        self.url = url
-        self._files, self._path = _opened(url)
+    def __init__(self, url: Url, verb: Verb = "read") -> None:
+        self.url, self._verb = url, verb
+        self._files, self._path = _opened(url, verb)
 
-    def found(self, verb: str = "read") -> Found:
+    def found(self) -> Found:
         """What is there now.
 
         Raises:
             DataSetError: nothing, a folder, or nobody answers; the sentence says which.
         """
-        with reported(self.url, verb):
+        with reported(self.url, self._verb):
             self._files.invalidate_cache()  # what another process wrote is not in it
             info = self._files.info(self._path)
         if info.get("type") == "directory":
             raise DataSetError(f"{self.url} is a folder: name a file in it.")
         facts = {key: str(info[key]) for key in _FACTS if info.get(key) is not None}
         return Found(info.get("size"), facts)
-
-    def exists(self) -> bool:
-        """Whether something is there.
-
-        Raises:
-            DataSetError: nobody answers, or access is denied.
-        """
-        try:
-            self.found("written")
-        except Missing:
-            return False
-        return True
 
     def fetch(self, to: Path) -> Found:
         """Write the whole file to one of this machine; returns what was said of it.
@@ -141,8 +163,7 @@ class RemoteFile:
         """
         if self.url.scheme in _READ_ONLY:
             raise InvalidRequest(
-                f"What is at {self.url.scheme}:// can be read, but not written: name a file here, and "
-                "copy it when the run is done."
+                f"What is at {self.url.scheme}:// can be read, but not written. {_COPY_LATER}"
             )
 
     def put(self, source: Path) -> None:
@@ -179,19 +200,23 @@ class Missing(DataSetError):
     """Raised where there is no such file, or no such bucket."""
 
 
-def _opened(url: Url) -> tuple[Any, str]:
+def _opened(url: Url, verb: Verb) -> tuple[Any, str]:
+    is_read = verb == "read"
     try:
         fsspec = import_module("fsspec")
     except ImportError:
         raise DataSetError(
-            f"{url} is not a file of this machine: to read it, {how_to_install('remote')}."
+            f"{url} is not a file of this machine: to {'read' if is_read else 'write'} it, "
+            f"{how_to_install('remote')}."
         ) from None
-    if url.scheme not in fsspec.available_protocols():
+    if url.scheme in _WRAPPERS or url.scheme not in fsspec.available_protocols():
         raise InvalidRequest(
             f"{url}: there is no way to read '{url.scheme}://'. Copy the file to this machine, or pass - and "
             "write it to standard input."
+            if is_read
+            else f"{url}: there is no way to write to '{url.scheme}://'. {_COPY_LATER}"
         )
-    with reported(url, "read"):
+    with reported(url, verb):
         files, path = fsspec.core.url_to_fs(url.given, **_options(url.scheme))
     return files, path
 
@@ -222,12 +247,12 @@ async def _require_whole(answer: Any) -> None:
 
 
 @contextmanager
-def reported(url: Url, verb: str) -> Iterator[None]:
+def reported(url: Url, verb: Verb) -> Iterator[None]:
     """Make one sentence of any error within it.
 
     Args:
         url: of the file.
-        verb: "read" or "written".
+        verb: what is done with it.
 
     Raises:
         DataSetError: instead of the error.
@@ -243,7 +268,7 @@ def reported(url: Url, verb: str) -> Iterator[None]:
         raise _sentence(url, verb, error) from None
 
 
-def _sentence(url: Url, verb: str, error: Exception) -> DataSetError:
+def _sentence(url: Url, verb: Verb, error: Exception) -> DataSetError:
     # fsspec says of any failure over HTTP that there is no such file; the cause says more.
     cause = error.__cause__
     if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
@@ -255,10 +280,19 @@ def _sentence(url: Url, verb: str, error: Exception) -> DataSetError:
         return Missing(f"{url} cannot be {verb}: there is no such {what}.")
     if status in _DENIED or isinstance(error, PermissionError):
         return DataSetError(
-            f"{url} cannot be {verb}: access is denied ({_reason(url, error)}). Credentials are looked for "
-            "where the command line of the service does."
+            f"{url} cannot be {verb}: access is denied ({_reason(url, error)}). {_advice(url)}"
+        )
+    if _NO_CREDENTIALS.intersection(of.__name__ for of in type(error).__mro__):
+        return DataSetError(
+            f"{url} cannot be {verb}: there are no credentials ({_reason(url, error)}). {_advice(url)}"
         )
     return DataSetError(f"{url} cannot be {verb}: {_reason(url, error)}.")
+
+
+def _advice(url: Url) -> str:
+    """Where credentials are looked for."""
+    usual = "Credentials are looked for where the command line of the service does."
+    return _CREDENTIALS.get(url.scheme, usual)
 
 
 def _status(error: Exception) -> Any:

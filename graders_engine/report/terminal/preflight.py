@@ -37,8 +37,9 @@ def _lines(report: PreflightReport, screen: Screen, fail_on: Severity) -> Iterat
     for finding in report.findings:
         yield from _finding(finding, screen)
         yield ""
-    yield from _rest(report)
-    yield ""
+    if rest := list(_rest(report)):
+        yield from rest
+        yield ""
     for verdict in verdicts(report):
         question = verdict.question.removeprefix("Anything ").lower()
         yield f"{question:<{_LABEL_COLUMNS}}{verdict.line}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,13 +17,12 @@ from graders_engine.errors import DataSetError
 from graders_engine.evals.wire import ACTIVE
 from graders_engine.report.run_json import estimate_json
 from graders_engine.view.folders.lines import Written, is_cut, last_write, lines_in
+from graders_engine.view.folders.locks import is_locked
 from graders_engine.view.reading import Headline, headline, read
 from graders_engine.view.summary import Summary
 
 KEPT = 4000
 """Runs whose description is kept until their files change."""
-LOCKS = Path("/proc/locks")
-"""Where Linux lists the locks: looking there disturbs no run that takes one."""
 UNDESCRIBED = (
     "No file beside it says which grader and data gave it, nor whether these are all of its rows."
 )
@@ -219,20 +216,6 @@ def _state(found: Found, meta: Mapping[str, Any], *, has_meta: bool) -> tuple[st
     if state == "running" or found.is_going or not is_cut(found.path):
         return state, problem
     return "torn", " ".join(filter(None, (CUT, problem)))
-
-
-def is_locked(lock: Path) -> bool:
-    """Whether a run holds a lock, without taking it."""
-    try:
-        inode = os.stat(lock).st_ino
-        held = LOCKS.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return sys.platform != "linux" and lock.exists()
-    return any(
-        fields[1] in ("FLOCK", "OFDLCK", "POSIX") and fields[5].endswith(f":{inode}")
-        for line in held.splitlines()
-        if len(fields := line.split()) > 5
-    )
 
 
 def planned_rows(meta: Mapping[str, Any]) -> int | None:

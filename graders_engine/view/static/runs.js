@@ -21,7 +21,7 @@ const statusOf = ({ status, counts, of, reason, notes }) => [
 
 const stateOf = (run) => [
   run.eval && statusOf(run.eval),
-  run.state === "unread" && h("span", { class: "quiet small" }, "being read …"),
+  run.state === "unread" && h("span", { class: "quiet small" }, " being read …"),
   !run.eval && ["running", "unfinished"].includes(run.state) && progress(run.state, run.rows, run.of),
   run.problem && sentence(run.problem, run.state === "undescribed" ? "quiet" : "problem")];
 

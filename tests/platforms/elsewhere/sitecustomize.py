@@ -55,7 +55,7 @@ def meet(platform: str, absent: Sequence[str], lacking: Mapping[str, Sequence[st
     real_import = builtins.__import__
     views: dict[str, View] = {"sys": View(sys, (), platform=platform)}
     if platform == "win32":
-        views["msvcrt"] = View(sys, (), locking=locking, LK_NBLCK=2)
+        views["msvcrt"] = View(sys, (), locking=locking, LK_NBLCK=2, LK_UNLCK=0)
         views["subprocess"] = View(subprocess, (), CREATE_NEW_PROCESS_GROUP=0)
         views["os"] = View(os, lacking["os"], kill=kill, O_BINARY=0)
 
@@ -86,8 +86,11 @@ def locking(descriptor: int, mode: int, count: int) -> None:
     import fcntl
 
     # Windows' locks belong to the open file, as these do; those of `fcntl.lockf` do to the process.
-    assert mode == 2
-    assert os.lseek(descriptor, 0, os.SEEK_CUR) > os.fstat(descriptor).st_size, "others read this"
+    assert mode in (0, 2)
+    assert os.lseek(descriptor, 0, os.SEEK_CUR) >= os.fstat(descriptor).st_size, "others read this"
+    if not mode:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
