@@ -23,6 +23,7 @@ from graders_engine.dataset.results.meta import (
     COMPLETE,
     METRICS_CORE,
     check_meta,
+    drop_description,
     meta_path,
     record_core,
     write_meta,
@@ -106,6 +107,7 @@ class ResultsFile:
         size = os.fstat(self._file.fileno()).st_size
         if size and not overwrite:
             check_meta(self.path, identity)
+            drop_description(self.path)
             self._cut_torn_line(size)
             self._continues = True
             return
