@@ -69,6 +69,51 @@ def test_a_form_for_issues_has_what_the_repositorys_pages_need(path: Path) -> No
     assert len(ids) == len(set(ids))
 
 
+WORKFLOWS: dict[str, Any] = {
+    path.stem: load(path.read_text(encoding="utf-8"), "a workflow", name=path.name)
+    for path in (ROOT / ".github/workflows").glob("*.yml")
+}
+
+
+def scripts_called() -> set[str]:
+    """The scripts of `.ci` that workflows run; one of `nightly` is named by a list."""
+    commands = [
+        step.get("run", "")
+        for flow in WORKFLOWS.values()
+        for job in flow["jobs"].values()
+        for step in job["steps"]
+    ]
+    named = {name for command in commands for name in re.findall(r"\.ci/([\w-]+)", command)}
+    return named | {*WORKFLOWS["nightly"]["jobs"]["suite"]["strategy"]["matrix"]["script"]}
+
+
+def test_workflows_run_every_script_of_ci_and_no_other() -> None:
+    by_hand = {"api", "build_wordnet.py", "install", "pythons"}
+    assert (
+        scripts_called()
+        == {path.name for path in (ROOT / ".ci").glob("[!_]*") if path.is_file()} - by_hand
+    )
+
+
+def test_workflows_test_the_pythons_of_ci() -> None:
+    tried = re.findall(r"\bpython(3\.\d+)\b", (ROOT / ".ci/pythons").read_text(encoding="utf-8"))
+    assert WORKFLOWS["tests"]["jobs"]["run"]["strategy"]["matrix"]["python"] == tried
+
+
+def test_no_workflow_has_a_secret_and_only_publishing_may_ask_who_it_is() -> None:
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert "secrets." not in text
+        assert "password" not in re.sub(r"#.*", "", text)
+    for name, flow in WORKFLOWS.items():
+        assert flow["permissions"] == {"contents": "read"}
+        for job_name, job in flow["jobs"].items():
+            may = {"id-token": "write"} if (name, job_name) == ("release", "publish") else None
+            assert job.get("permissions") == may
+            # An expression within a command would run what a branch or a tag is named.
+            assert not [step for step in job["steps"] if "${{" in step.get("run", "")]
+
+
 def newest_entry() -> tuple[str, str]:
     """The version of the changelog's first entry, and its text."""
     _, version, text, *_ = re.split(r"^## (\S+)$", text_of("changelog"), flags=re.MULTILINE)

@@ -18,7 +18,7 @@ TESTS = Path(__file__).parent
 RETIRED_NAMES = {
     "Admission", "Door", "Drawn", "Fault", "Figures", "Folders", "Foremost", "Gathered", "Grading", "Hold",
     "Judged", "Judges", "Judging", "Kept", "KeptGraders", "Once", "Pace", "Patience", "Piece", "Place",
-    "Reading", "Record", "Shared", "BREATH_S", "GLANCE_S", "LOOK_S", "PATIENCE_S", "PORTION", "WINDOW",
+    "Reading", "Record", "Shared", "BREATH_S", "GLANCE_S", "LOOK_S", "LOCK_WAIT_S", "PORTION", "WINDOW",
     "came", "errand", "figures", "learned", "lesson", "made_with", "noted",
     "pace", "patience", "quick_bytes", "remarks", "said", "shown", "sweep", "told", "under_way",
     "walls", "written",

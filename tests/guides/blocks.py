@@ -151,8 +151,8 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
         check=False,
     )  # fmt: skip
     printed = ended.stdout.split(f"{_END}\n")
-    last = run[min(len(printed), len(run)) - 1]
-    assert ended.returncode == 0, f"{last.text}\nprinted:\n{printed[-1]}"
+    last = run[min(len(printed), len(run)) - 1].text if run else ""
+    assert ended.returncode == 0, f"{last}\nprinted:\n{printed[-1]}"
     for block, output in zip(run, printed, strict=False):
         at = blocks.index(block)
         shown = _shown(block, blocks[at + 1] if at + 1 < len(blocks) else None)

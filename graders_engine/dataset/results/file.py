@@ -23,6 +23,7 @@ from graders_engine.dataset.results.meta import (
     COMPLETE,
     METRICS_CORE,
     check_meta,
+    drop_description,
     meta_path,
     record_core,
     write_meta,
@@ -40,7 +41,7 @@ WRITE_S = 0.5
 """Results are written at the latest after these seconds (checked whenever one is added)."""
 SYNC_S = 2.0
 """Seconds between two syncs to the disk; a power cut loses the results after the last sync."""
-PATIENCE_S = 0.3
+LOCK_WAIT_S = 0.3
 """A run waits so long for its lock: `graders view` may have it for a moment, to see whether a run does."""
 
 
@@ -106,6 +107,7 @@ class ResultsFile:
         size = os.fstat(self._file.fileno()).st_size
         if size and not overwrite:
             check_meta(self.path, identity)
+            drop_description(self.path)
             self._cut_torn_line(size)
             self._continues = True
             return
@@ -264,7 +266,7 @@ def _lock(path: Path) -> BaseFileLock:
     try:
         # filelock would create a missing folder, and takes some errors for the lock of another process.
         os.close(os.open(of, os.O_RDWR | os.O_CREAT, 0o644))
-        lock.acquire(timeout=PATIENCE_S)
+        lock.acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         raise _another_run(path) from None
     except OSError as error:

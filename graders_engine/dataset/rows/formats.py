@@ -28,7 +28,7 @@ _EXTENSIONS = {
     ".pq": "parquet",
 }
 _COMPRESSED = (".gz", ".zst")
-_PAGE = re.compile(rb"(<\?xml[^>]*>\s*)?<(!doctype\s+html|html[\s>])", re.IGNORECASE)
+_HTML = re.compile(rb"(<\?xml[^>]*>\s*)?<(!doctype\s+html|html[\s>])", re.IGNORECASE)
 """How an HTML page begins. Read as a table it would have rows."""
 
 
@@ -69,7 +69,7 @@ def open_records(path: Location | str, form: str | None = None) -> Records:
 
 
 def _refuse_page(source: Source) -> None:
-    if not _PAGE.match(source.head.removeprefix(BYTE_ORDER_MARK).lstrip()):
+    if not _HTML.match(source.head.removeprefix(BYTE_ORDER_MARK).lstrip()):
         return
     if isinstance(source.path, Url):
         raise DataSetError(
