@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from graders_engine.cluster.address import named_address
 from graders_engine.cluster.bounded import within
-from graders_engine.cluster.joining import connect, on_one_line
+from graders_engine.cluster.joining import connect, env_named, on_one_line
 from graders_engine.cluster.nodes import HEAD, require_fit
 from graders_engine.cluster.watch import OWN_NODE_GONE, Port, Watch, grace_s, port_at
 from graders_engine.errors import ClusterLost, DataSetError, GradersError, InvalidRequest
@@ -44,6 +44,7 @@ class ClusterOptions:
         resources: further resources of each actor by their names, as the cluster calls them.
         runtime_env: what nodes install and set for the actors, as for `ray.init`; where Ray is connected
             already, without folders that it would have to upload.
+        runtime_env_file: the file that it is from, for messages.
 
     Where the head goes away and does not answer again for 25 s (or for those that the variable
     RAY_CLIENT_RECONNECT_GRACE_PERIOD says), or the Ray processes of this machine end, a run ends with
@@ -58,6 +59,7 @@ class ClusterOptions:
     cpus: float = 1
     resources: dict[str, float] = field(default_factory=dict)
     runtime_env: dict[str, Any] | None = field(default=None, repr=False)
+    runtime_env_file: str = ""
 
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
@@ -190,7 +192,7 @@ class Cluster:
             require_fit(self.ray, nodes, self._runtime_env())
         except self.ray.exceptions.RayError as error:
             raise InvalidRequest(
-                f"The runtime environment cannot be made in the Ray cluster: {self.message(error)}"
+                f"{env_named(self.options)} cannot be made in the Ray cluster: {self.message(error)}"
             ) from None
 
     def _runtime_env(self) -> dict[str, Any] | None:

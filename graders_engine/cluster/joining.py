@@ -132,7 +132,18 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+def env_named(options: ClusterOptions) -> str:
+    """The runtime environment, with the file that it is from."""
+    file = f" of {options.runtime_env_file}" if options.runtime_env_file else ""
+    return f"The runtime environment{file}"
+
+
 def _unreachable(error: BaseException, options: ClusterOptions) -> InvalidRequest:
+    about_env = (
+        isinstance(error, (TypeError, ValueError)) or "runtime" in type(error).__name__.lower()
+    )
+    if options.runtime_env and (about_env or "runtime_env" in str(error)):
+        return InvalidRequest(f"{env_named(options)} cannot be used: {on_one_line(error, options)}")
     return InvalidRequest(f"The Ray cluster cannot be reached: {on_one_line(error, options)}")
 
 
