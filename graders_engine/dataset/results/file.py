@@ -21,11 +21,14 @@ from graders_engine.dataset.results.companions import SUBJECT, index_path, lock_
 from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
 from graders_engine.dataset.results.meta import (
     COMPLETE,
+    GRADED_ON,
     METRICS_CORE,
+    THIS_MACHINE,
     check_meta,
     drop_description,
     meta_path,
     record_core,
+    record_place,
     write_meta,
 )
 from graders_engine.errors import DataSetError
@@ -52,13 +55,21 @@ class ResultsFile:
         path: the file.
         identity: what gives the results: JSON values, compared with those of the file.
         overwrite: start over even if there are results; they stay until there are new ones, or `begin`.
+        place: where new results come from, which need not be the same.
 
     Raises:
         DataSetError: another run has it open, or it holds other results, or it cannot be written.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        *,
+        overwrite: bool = False,
+        place: str = THIS_MACHINE,
+    ) -> None:
+        self.path, self._place = path, place
         self.index_path = index_path(path)
         self._writing = RLock()
         self._held: list[bytes] = []
@@ -111,7 +122,13 @@ class ResultsFile:
             self._cut_torn_line(size)
             self._continues = True
             return
-        self._begins_as = {**identity, METRICS_CORE: core.ACTIVE, COMPLETE: False}
+        elsewhere = {} if self._place == THIS_MACHINE else {GRADED_ON: [self._place]}
+        self._begins_as = {
+            **identity,
+            METRICS_CORE: core.ACTIVE,
+            COMPLETE: False,
+            **elsewhere,
+        }
         if not size:
             self.begin()
 
@@ -200,6 +217,7 @@ class ResultsFile:
                 self.begin()
                 if self._continues:
                     record_core(self.path, core.ACTIVE)
+                    record_place(self.path, self._place)
                     self._continues = False
                 held, self._held, self._held_bytes = self._held, [], 0
                 self._write_all(b"".join(held))
@@ -241,6 +259,7 @@ class ResultsFile:
         except OSError as error:
             hint = " The old ones are unchanged."
             raise self._unwritable(self._temporary, error, hint) from None
+        record_place(self.path, self._place)
 
     def __enter__(self) -> Self:
         return self

@@ -36,6 +36,12 @@ METRICS_CORE = "metrics_core"
 
 Their values are equal, so that a run may begin with one and continue with the other.
 """
+GRADED_ON = "graded_on"
+"""Key of which places graded the rows, in their order; not there where this machine alone did.
+
+Results do not depend on the place, so that a run may begin in one and continue in another.
+"""
+THIS_MACHINE = "this machine"
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
 SHARED_ROWS = "rows of a grader share a process"
@@ -95,6 +101,7 @@ class _Meta(msgspec.Struct):
     report: _Report = msgspec.field(default_factory=_Report)
     metrics_core: str | None = None
     sent: _Sent | None = None
+    graded_on: list[str] = []
 
 
 def meta_path(lines: Path) -> Path:
@@ -210,6 +217,23 @@ def record_core(lines: Path, active: str) -> None:
         record(lines, metrics_core=f"{recorded}, {active}")
 
 
+def record_place(lines: Path, place: str) -> None:
+    """Record that rows are graded in this place from here on, too.
+
+    Raises:
+        DataSetError: the file cannot be written.
+    """
+    recorded = _require_meta(lines).get(GRADED_ON, [])
+    places = recorded or [THIS_MACHINE]
+    if place not in places:
+        record(lines, graded_on=[*places, place])
+
+
+def places_of(meta: Mapping[str, Any]) -> str:
+    """Where rows were graded, for reports; empty where this machine alone did, or that is not recorded."""
+    return ", then ".join(meta.get(GRADED_ON, ()))
+
+
 def with_sandbox_used(settings: dict[str, Any], lines: Path) -> dict[str, Any]:
     """Settings with the sandbox that gave the results of a file, where this process has not used its own.
 
@@ -244,7 +268,7 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
             "--overwrite."
         )
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE, SENT, UPLOADED):
+    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE, SENT, UPLOADED, GRADED_ON):
         meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:
