@@ -35,6 +35,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # it installs from the index, beside whatever else this machine does
 def test_every_block_works_when_pasted_after_those_above_it(clone: Path) -> None:
     """In one clean shell, where blocks that install may use the network; the tests would run themselves."""
     outside = [part for part in os.environ["PATH"].split(os.pathsep) if ".venv" not in part]
