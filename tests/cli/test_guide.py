@@ -37,3 +37,11 @@ def test_a_guide_has_its_code_indented_and_its_links_as_commands() -> None:
     assert "    needs mlflow:\n" in printed  # and one that needs a package
     assert "[trainers](trainers.md)" in text_of("adapters")
     assert "trainers (graders guide trainers)" in printed
+
+
+def test_links_within_a_page_are_their_text_and_those_to_the_folder_above_are_commands() -> None:
+    printed = in_a_terminal("guide", "api/rewards")
+    assert "[trl.TRLReward](#trltrlreward)" in text_of("api/rewards")
+    assert "trl.TRLReward ·" in printed
+    assert "[adapters](../adapters.md)" in text_of("api/rewards")
+    assert "adapters (graders guide adapters)" in printed
