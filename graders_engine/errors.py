@@ -12,6 +12,7 @@
     ├── DataSetError              a data set or its results file cannot be used as asked
     ├── BudgetSpent               the budget for judges, in money or tokens, is exhausted
     ├── RunStopped                the rows so far show that the others cannot be graded either
+    │   └── ClusterLost           the cluster that grades is gone
     ├── LifecycleError            an engine used before it was opened or after it was closed
     ├── NoReward                  a reward was wanted for a row that has none, and no number stands for it
     ├── OutOfResources            this system refuses a thread, a process or a descriptor
@@ -142,6 +143,10 @@ class RunStopped(GradersError):
         super().__init__("\n".join(filter(None, (reason, way_on))))
 
 
+class ClusterLost(RunStopped):
+    """Raised when the Ray cluster that grades is gone; the same run can be resumed once it is back."""
+
+
 class LifecycleError(GradersError):
     """Raised when an engine is used before it was opened or after it was closed."""
 
@@ -267,13 +272,9 @@ class BackendFailure(GradingError):
     def answer(self) -> ErrorFields:
         """The fields again, for an exception that replaces this one."""
         return ErrorFields(
-            status=self.status,
-            code=self.code,
-            param=self.param,
-            message=self.message,
-            details=self.details,
-            cause=self.cause,
-        )
+            status=self.status, code=self.code, param=self.param, message=self.message,
+            details=self.details, cause=self.cause,
+        )  # fmt: skip
 
 
 class BackendBusy(BackendFailure):

@@ -142,7 +142,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The result of evaluating one row.
 
     Attributes:
-        reward: the reward; None if grading failed.
+        reward: the reward; None if grading failed. A multi has its formula's value, or its `invalid_grade`,
+            even if a part failed, unless by an outage: `status` says whether the grade is complete.
         served: the reward on the wire: the same number, or where there is none 0.0 or a multi's
             `invalid_grade`.
         failures: all failures, including those of sub-graders.
@@ -258,7 +259,7 @@ class RowOutcome(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def reward(self) -> float | None:
-        """The reward; None if grading failed."""
+        """The reward; None if grading failed. That of a multi may be incomplete: see `status`."""
         return self.outcome.reward
 
     @property

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 ROOT = Path(__file__).parent.parent
+OFFLINE = os.fspath(Path(__file__).parent / "offline")
 
 
 class Forked:
@@ -105,11 +106,17 @@ def _forking() -> _Forking:
 
 
 def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """What is read as Python starts, and as modules are imported."""
-    return {
+    """What is read as Python starts, and as modules are imported; more folders of modules do no harm."""
+    customized = [
+        path
+        for path in environment.get("PYTHONPATH", "").split(os.pathsep)
+        if path and Path(path, "sitecustomize.py").exists() and path != OFFLINE
+    ]
+    return {"customized": os.pathsep.join(customized)} | {
         name: value
         for name, value in environment.items()
-        if name.startswith(("GRADERS_PURE", "GRADERS_TESTS", "LANG", "LC_", "LD_", "PYTHON", "TZ"))
+        if name != "PYTHONPATH"
+        and name.startswith(("GRADERS_PURE", "GRADERS_TESTS", "LANG", "LC_", "LD_", "PYTHON", "TZ"))
     }
 
 

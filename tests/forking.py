@@ -95,7 +95,8 @@ def become(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.path[0] = request["folder"]
+    more = filter(None, request["environment"].get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = [request["folder"], *(path for path in more if path not in sys.path[1:])]
     sys.argv = ["", *request["arguments"]]
     # The command itself makes anew what writes to the two others.
     sys.stdin = os.fdopen(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors)

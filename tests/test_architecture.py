@@ -185,3 +185,15 @@ def test_files_and_rooms_stay_small_enough_to_read() -> None:
     assert not long
     modules = Counter(path.parent for path in ROOT.rglob("*.py"))
     assert max(modules.values()) <= 24
+
+
+def test_no_group_of_a_pattern_is_made_possessive() -> None:
+    """Before Python 3.11.5 such a group loses matches; `(?>(?:…)*)` means the same and does not."""
+    possessive = re.compile(r"\(\?.*\)(?:[*?]|\{[\d,]+\})\+", re.DOTALL)
+    texts = (
+        node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+    )
+    assert not [text for text in texts if possessive.search(text)]

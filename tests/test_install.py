@@ -47,6 +47,7 @@ class Machine:
             "PYTHON": python,
             "HOME": str(self.tree),
             "NOTES": str(self._notes),
+            "PIP_BREAK_SYSTEM_PACKAGES": "1",  # Debian's own pip would end before it looks for a package
         }
         return subprocess.run(
             ["sh", ".ci/install"], cwd=self.tree, env=variables, capture_output=True, text=True

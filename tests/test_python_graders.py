@@ -238,10 +238,10 @@ def test_an_image_that_is_not_built_is_a_warning(
     tagged = {**EXACT, "image_tag": "2025-05-08"}
     with Engine() as engine:
         [warning] = engine.validate(tagged).warnings
-        assert warning.hint == "graders image build 2025-05-08"
+        assert warning.hint == "`graders image build 2025-05-08` builds it."
         assert engine.run(tagged, model_sample="a", item={"label": "a"}).reward == 1.0
         [unknown] = engine.validate({**EXACT, "image_tag": "mine"}).warnings
-        assert unknown.hint == "No image of this name is known."
+        assert "define it in graders.toml under [images.NAME]" in unknown.hint
     assert "the image '2025-05-08' is not built here" in caplog.text
 
 

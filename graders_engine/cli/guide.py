@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator
 
 import click
 
 from graders_engine.cli.parsing.command import Command, suggestion, write_list
+from graders_engine.cli.terminal.pages import page_lines
 from graders_engine.guides import text_of, titles
 from graders_engine.report.terminal.columns import color_wanted, columns_of, is_terminal
 
 _REFERENCE = "api/"
-_FENCE = re.compile(r"^```\w* ?(.*)")
-_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-_CODE = "    "
 
 
 @click.command("guide", cls=Command, example="graders guide judges")
@@ -35,7 +31,9 @@ def command(*, name: str | None) -> None:
             f"There is no guide '{name}'.{suggestion(name, known)} `graders guide` lists them."
         )
     if is_terminal(sys.stdout):
-        click.echo_via_pager(f"{line}\n" for line in _for_terminals(text_of(name)))
+        columns = columns_of(sys.stdout) or 80
+        lines = page_lines(text_of(name), columns, colored=color_wanted() is not False)
+        click.echo_via_pager(f"{line}\n" for line in lines)
     else:
         click.echo(text_of(name), nl=False)
 
@@ -53,31 +51,3 @@ def _list() -> None:
             formatter.write_text(", ".join(modules))
         click.echo(formatter.getvalue(), nl=False)
     click.echo("\n`graders guide NAME` prints one.")
-
-
-def _for_terminals(text: str) -> Iterator[str]:
-    """The lines of a guide as they are read in a terminal: code is indented, headings are bold."""
-    colored, in_code = color_wanted() is not False, False
-    for line in text.splitlines():
-        fence = _FENCE.match(line)
-        if fence:
-            in_code = not in_code
-            if fence[1]:
-                yield f"{_CODE}{fence[1]}:"
-        elif in_code:
-            yield f"{_CODE}{line}"
-        elif line.startswith("#") and colored:
-            yield click.style(line.lstrip("# "), bold=True)
-        else:
-            yield _LINK.sub(_named, line)
-
-
-def _named(link: re.Match[str]) -> str:
-    """A link as a reader of a terminal can follow it."""
-    text, target = link.groups()
-    page = target.partition("#")[0].removeprefix("../")
-    if not page:
-        return text
-    if "//" in target or not page.endswith(".md"):
-        return text if text == target else f"{text} ({target})"
-    return f"{text} (graders guide {page.removesuffix('.md')})"

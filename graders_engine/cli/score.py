@@ -262,7 +262,7 @@ def _way_on_told(*, printed: bool) -> Iterator[None]:
         click.echo(f"\nInterrupted.{way_on}", err=True)
         sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
     except RunStopped as error:
-        raise RunStopped(error.reason, _PRINTED if printed else error.way_on) from None
+        raise type(error)(error.reason, _PRINTED if printed else error.way_on) from None
     except BudgetSpent as error:
         raise BudgetSpent(f"{error} {_NOT_RESUMED}" if printed else str(error)) from None
 

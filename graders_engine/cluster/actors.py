@@ -16,7 +16,7 @@ from graders_engine.cluster.calls import Actor
 from graders_engine.cluster.connection import Cluster, ClusterOptions, connection_lost
 from graders_engine.cluster.node_sandbox import NodeReport, NodeSandbox
 from graders_engine.cluster.nodes import require_same
-from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.errors import ClusterLost, DataSetError, InvalidRequest
 from graders_engine.sandbox.base import Isolation, Limits
 from graders_engine.sandbox.images import Image
 from graders_engine.sandbox.inside.plan import AUTO
@@ -72,6 +72,7 @@ class Actors:
         self._failed_starts = 0
         self._refused: set[str] = set()
         self._on_change: Callable[[], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ray_calls = threading.RLock()
 
     @property
@@ -85,25 +86,39 @@ class Actors:
         Raises:
             DataSetError: Ray is not installed, the cluster cannot be reached or starts no actor, or a node
                 has another sandbox than the others, or not the images.
-            RunStopped: the connection is lost meanwhile.
+            ClusterLost: the connection is lost meanwhile.
         """
         self._cluster = cluster = Cluster(self._options)
+        cluster.watch.on_loss(self._on_loss)
         with self._losses_noted():
             self._start_all(cluster)
         if self.lost:
-            raise connection_lost(self.lost)
+            raise self.why_lost()
+
+    def why_lost(self) -> ClusterLost:
+        """What to raise where the connection is gone."""
+        return connection_lost(self._options, self.lost)
+
+    def _on_loss(self) -> None:
+        """In the thread that watches the cluster."""
+        cluster, loop, on_change = self._cluster, self._loop, self._on_change
+        if cluster is not None and not self.lost:
+            self.lost = cluster.watch.lost
+        if loop is not None and on_change is not None:
+            with suppress(RuntimeError):  # the loop was closed, and nobody waits
+                loop.call_soon_threadsafe(on_change)
 
     def _start_all(self, cluster: Cluster) -> None:
         self._class = cluster.actor_class(NodeSandbox)
         self.cores = cluster.actors * self._cores_of_one
-        expected = max(1, min(cluster.actors, self._room_now(cluster.ray)))
+        expected = max(1, min(cluster.actors, self._room_now(cluster)))
         for _ in range(cluster.actors):
             self._start_one()
         began, has_warned = monotonic(), False
         while len(self.ready) < expected and self._is_callable:
-            done, _ = cluster.ray.wait(list(self._pending), num_returns=1, timeout=_LOOK_UP_S)
+            done = self._first_pending(cluster)
             if done:
-                self._on_first_report(done[0], cluster.ray)
+                self._on_first_report(done[0], cluster)
             elif not self.ready and monotonic() - began > START_TIMEOUT_S:
                 raise DataSetError(
                     f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s: "
@@ -117,18 +132,22 @@ class Actors:
             elif self.ready and monotonic() - began > OTHERS_TIMEOUT_S:
                 return
 
-    def _room_now(self, ray: Any) -> int:
+    def _first_pending(self, cluster: Cluster) -> list[Any]:
+        waited = list(self._pending)
+        return cluster.call(lambda: cluster.ray.wait(waited, num_returns=1, timeout=_LOOK_UP_S)[0])
+
+    def _room_now(self, cluster: Cluster) -> int:
         """How many actors the cluster has room for, about."""
-        free = ray.available_resources()
+        free = cluster.call(cluster.ray.available_resources)
         asked = {"CPU": self._options.cpus, **self._options.resources}
         return min(int(free.get(name, 0) / amount) for name, amount in asked.items() if amount)
 
-    def _on_first_report(self, reference: Any, ray: Any) -> None:
+    def _on_first_report(self, reference: Any, cluster: Cluster) -> None:
         """Take up an actor, before the first row: whatever is wrong with its node is said then."""
         actor = self._pending.pop(reference)
         try:
-            report: NodeReport = ray.get(reference)
-        except ray.exceptions.RayError as error:
+            report: NodeReport = cluster.get(reference)
+        except cluster.ray.exceptions.RayError as error:
             self._start_again(error)
             if self.fault:
                 raise DataSetError(self.fault) from None
@@ -162,11 +181,11 @@ class Actors:
 
     def _start_one(self) -> None:
         with self._ray_calls, self._losses_noted():
-            if not self._is_callable:
+            cluster = self._cluster
+            if not self._is_callable or cluster is None:
                 return
-            handle = self._class.remote(
-                self.tier, self._limits, self._isolation, self._cores_of_one
-            )
+            given = (self.tier, self._limits, self._isolation, self._cores_of_one)
+            handle = cluster.call(lambda: self._class.remote(*given))
             reference = handle.report.remote(self._wanted)
             self._pending[reference] = Actor(handle, self._cores_of_one)
             if self._on_change is not None:
@@ -187,7 +206,7 @@ class Actors:
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """From now on take up in this event loop those that become ready later, and then call this."""
-        self._on_change = on_change
+        self._on_change, self._loop = on_change, asyncio.get_running_loop()
         with self._losses_noted():
             for reference in self._pending:
                 when_done(reference, partial(self._on_report, reference))
@@ -232,8 +251,9 @@ class Actors:
     def cancel(self, reference: Any) -> None:
         """End a call whose reply nobody waits for."""
         with self._ray_calls, self._losses_noted():
-            if self._is_callable and self._cluster is not None:
-                self._cluster.ray.cancel(reference)
+            cluster = self._cluster
+            if self._is_callable and cluster is not None and cluster.answers_now():
+                cluster.ray.cancel(reference)
 
     @property
     def _is_callable(self) -> bool:
@@ -242,7 +262,7 @@ class Actors:
     def notes_loss(self, error: BaseException) -> bool:
         """Whether the connection is gone, as this error may say; then Ray is not called any more."""
         if not self.lost and self._cluster is not None and self._cluster.is_disconnected(error):
-            self.lost = self._cluster.message(error)
+            self.lost = self._cluster.watch.lost or self._cluster.message(error)
         return bool(self.lost)
 
     @contextmanager
@@ -272,12 +292,16 @@ class Actors:
 
     def end(self) -> None:
         """End all of them, and the connection; from any thread."""
-        with self._ray_calls:  # what is being called is called before
-            self.is_closed = True
-            cluster, self._cluster = self._cluster, None
+        # What is being called is called before, unless it waits for a cluster that may be gone.
+        is_free = self._ray_calls.acquire(timeout=CLOSE_S)
+        self.is_closed = True
+        cluster, self._cluster = self._cluster, None
+        if is_free:
+            self._ray_calls.release()
         if cluster is None:
             return
-        if not (self.lost or cluster.is_disconnected()):  # else Ray would start a cluster here
+        # Where the cluster is gone, Ray would wait for it, or start one here.
+        if is_free and not self.lost and cluster.answers_now():
             ray, starting = cluster.ray, list(self._pending.values())
             with suppress(Exception):  # they are killed below, and end their processes with them
                 if closing := [actor.handle.close.remote() for actor in self.ready]:

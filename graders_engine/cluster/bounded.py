@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_LOOK_UP_S = 0.25
+"""Seconds between two looks whether a call is still waited for."""
 
 
-def within(limit_s: float, call: Callable[[], T], undo: Callable[[], object] = lambda: None) -> T:
+def within(
+    limit_s: float,
+    call: Callable[[], T],
+    undo: Callable[[], object] = lambda: None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> T:
     """What a call gives that is made in a thread of its own, so that interrupts and signals end the wait.
 
     Args:
         limit_s: seconds to wait for it.
         call: what to call; nothing stops it if it takes longer.
         undo: called if it succeeds, but nobody gets what it gives.
+        is_over: whether it is not to be waited for any more, whatever is left of these seconds.
 
     Raises:
-        TimeoutError: it takes longer.
+        TimeoutError: it takes longer, or that is over.
         BaseException: what the call raises.
     """
     made = _Call(call, undo)
     threading.Thread(target=made.run, name="graders-connect", daemon=True).start()
     try:
-        made.ended.wait(limit_s)
+        until = monotonic() + limit_s
+        while not (made.ended.is_set() or is_over()) and (left_s := until - monotonic()) > 0:
+            made.ended.wait(min(left_s, _LOOK_UP_S))
     except BaseException:  # an interrupt, which ends who waits
         if not made.abandon():
             made.undo()

@@ -6,45 +6,25 @@ with it each time.
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
-from graders_engine.cluster.address import (
-    AUTO,
-    HOW_TO_NAME,
-    Address,
-    named_address,
-    require_answer,
-)
+from graders_engine.cluster.address import named_address
 from graders_engine.cluster.bounded import within
+from graders_engine.cluster.joining import connect, env_named, on_one_line
 from graders_engine.cluster.nodes import HEAD, require_fit
-from graders_engine.cluster.runtime_env import masked
-from graders_engine.errors import DataSetError, GradersError, InvalidRequest, RunStopped
+from graders_engine.cluster.watch import OWN_NODE_GONE, Port, Watch, grace_s, port_at
+from graders_engine.errors import ClusterLost, DataSetError, GradersError, InvalidRequest
 from graders_engine.version import how_to_install
 
-JOIN_TIMEOUT_S = 12.0
-"""Seconds to join a cluster whose head has answered."""
-CLIENT_TIMEOUT_S = 60.0
-"""The same by its port for clients, where it starts a process first."""
-INSTALL_TIMEOUT_S = 600.0
-"""The same, if it must make a runtime environment for that process."""
-STARTS = 3
-"""How often the head may start a process for a client that dies at once, before that is reported."""
-_FAILED_START = ("Starting Ray client server failed", "psutil.ZombieProcess")
-_FROM_ELSEWHERE = (
-    "is this machine one of its nodes? From any other machine, pass ray://HOST:PORT with the cluster's port "
-    "for clients (10001)"
-)
-_COLOR = re.compile(r"\x1b\[[\d;]*m|\\x1b\[[\d;]*m")
-_RAISED = re.compile(r"[\w.]+(?:Error|Exception): ")
+T = TypeVar("T")
+CLOSE_TIMEOUT_S = 8.0
+"""Seconds to disconnect: without a head, Ray tries for 5 s to tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +44,11 @@ class ClusterOptions:
         resources: further resources of each actor by their names, as the cluster calls them.
         runtime_env: what nodes install and set for the actors, as for `ray.init`; where Ray is connected
             already, without folders that it would have to upload.
+        runtime_env_file: the file that it is from, for messages.
 
-    Where the head goes away, a run by ray://HOST:PORT ends with RunStopped after 30 s; with any other address
-    Ray itself ends this process after 60 s. The same command resumes it in both cases.
+    Where the head goes away and does not answer again for 25 s (or for those that the variable
+    RAY_CLIENT_RECONNECT_GRACE_PERIOD says), or the Ray processes of this machine end, a run ends with
+    ClusterLost. The same command resumes it.
 
     Raises:
         InvalidRequest: there would be no actor, or a number is not above 0.
@@ -77,6 +59,7 @@ class ClusterOptions:
     cpus: float = 1
     resources: dict[str, float] = field(default_factory=dict)
     runtime_env: dict[str, Any] | None = field(default=None, repr=False)
+    runtime_env_file: str = ""
 
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
@@ -86,6 +69,12 @@ class ClusterOptions:
         for name, number in {"cores": self.cpus, **self.resources}.items():
             if not 0 < number < math.inf:
                 raise InvalidRequest(f"A worker needs more than 0 of {name}, but it is {number:g}.")
+
+    @property
+    def name(self) -> str:
+        """Which cluster it is, for sentences."""
+        address = named_address(self.address)
+        return f"the Ray cluster at {address.text}" if address else "this machine's Ray cluster"
 
     def asked(self) -> dict[str, float]:
         """What each actor takes, as the cluster calls it."""
@@ -107,8 +96,10 @@ class Cluster:
         ray: the module, connected.
         options: as given.
         actors: how many to start.
+        watch: whether the cluster is still there.
 
     Raises:
+        ClusterLost: the connection is lost meanwhile.
         InvalidRequest: Ray is not installed; the cluster cannot be reached; or a node that would get an actor
             has not installed what this process has.
     """
@@ -122,30 +113,86 @@ class Cluster:
             ) from None
         self.options = options
         self._by_client = False
+        self._calling = threading.Lock()
+        self.watch = Watch(None, None, math.inf)
         self._connected = not ray.is_initialized()
         if self._connected:
-            _connect(ray, options)
+            connect(ray, options)
         try:
-            nodes = [node for node in ray.nodes() if node["Alive"]]
             # By way of a client, the head handles every object that is sent.
             self._by_client = by_client = ray.util.client.ray.is_connected()
+            self.watch = Watch(self._head(), None, grace_s(by_client=by_client))
+            self.watch.start()
+            nodes = self._nodes()
+            self.watch.own_node = self._own_node(nodes)
             used = [
                 node
                 for node in nodes
                 if options.fit_on(node) or (by_client and HEAD in node["Resources"])
             ]
-            self._require_fit(used)
+            self.call(lambda: self._require_fit(used))
         except BaseException:
             self.close()
             raise
         self.actors: int = options.actors or max(1, sum(map(options.fit_on, nodes)))
+
+    def _head(self) -> Port | None:
+        """Where the head is, or its port for clients; None if another one connected this process by that."""
+        if not self._by_client:
+            return port_at(self.ray.get_runtime_context().gcs_address)
+        address = named_address(self.options.address)
+        return Port(address.host, address.port) if address and address.is_client else None
+
+    def _own_node(self, nodes: list[dict[str, Any]]) -> Port | None:
+        """Where the process of Ray's is by which this one is connected; None for a client."""
+        if self._by_client:
+            return None
+        own = self.ray.get_runtime_context().get_node_id()
+        ports = (
+            Port(node["NodeManagerAddress"], node["NodeManagerPort"])
+            for node in nodes
+            if node["NodeID"] == own
+        )
+        return next(ports, None)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self.call(self.ray.nodes) if node["Alive"]]
+
+    def call(self, ask: Callable[[], T]) -> T:
+        """What a call to Ray gives, which may wait for minutes for a head that is gone, and hear no signal.
+
+        Raises:
+            ClusterLost: the connection is lost before it ends.
+            BaseException: what the call raises.
+        """
+
+        def one_at_a_time() -> T:
+            with self._calling:
+                return ask()
+
+        try:
+            return within(math.inf, one_at_a_time, is_over=lambda: bool(self.watch.lost))
+        except TimeoutError:
+            if not self.watch.lost:
+                raise  # the call's own
+            raise connection_lost(self.options, self.watch.lost) from None
+
+    def get(self, reference: Any) -> Any:
+        """What a reference refers to; see `call`.
+
+        Ray ends this process where it cannot get it from the memory that the node's processes share.
+        """
+        if not self.watch.own_node_is_there():
+            self.watch.lose(OWN_NODE_GONE)
+            raise connection_lost(self.options, self.watch.lost)
+        return self.call(lambda: self.ray.get(reference))
 
     def _require_fit(self, nodes: list[dict[str, Any]]) -> None:
         try:
             require_fit(self.ray, nodes, self._runtime_env())
         except self.ray.exceptions.RayError as error:
             raise InvalidRequest(
-                f"The runtime environment cannot be made in the Ray cluster: {self.message(error)}"
+                f"{env_named(self.options)} cannot be made in the Ray cluster: {self.message(error)}"
             ) from None
 
     def _runtime_env(self) -> dict[str, Any] | None:
@@ -179,14 +226,19 @@ class Cluster:
         return isinstance(error, losses)
 
     def is_disconnected(self, error: BaseException | None = None) -> bool:
-        """Whether the connection is gone, for good, as an error may say; Ray must not be called any more.
-
-        Ray tries to connect again for 30 s before.
-        """
+        """Whether the connection is gone, for good, as an error may say; Ray must not be called any more."""
         if isinstance(error, self.ray.exceptions.RayTaskError):  # what the code of an actor raised
             return False
+        if isinstance(error, OSError) and not self.watch.own_node_is_there():
+            self.watch.lose(OWN_NODE_GONE)
+        if self.watch.lost:
+            return True
         is_gone = self._by_client and not self.ray.util.client.ray.is_connected()
         return is_gone or isinstance(error, ConnectionError)
+
+    def answers_now(self) -> bool:
+        """Whether Ray can be called without waiting for a cluster that may be gone."""
+        return not self.is_disconnected() and self.watch.is_there_now()
 
     def raised(self, error: BaseException) -> BaseException:
         """For an error that is no loss, what to raise in its place: an exception of ours as it was raised.
@@ -202,11 +254,11 @@ class Cluster:
 
     def message(self, error: BaseException) -> str:
         """The message of an error, on one line and without secrets."""
-        return _on_one_line(error, self.options)
+        return on_one_line(error, self.options)
 
     def why_waiting(self) -> str:
         """Why an actor may not have been started."""
-        nodes = [node for node in self.ray.nodes() if node["Alive"]]
+        nodes = self._nodes()
         asked = self.options.asked()
         amount = " and ".join(f"{number:g} {name}" for name, number in asked.items())
         if any(map(self.options.fit_on, nodes)):
@@ -220,108 +272,15 @@ class Cluster:
 
     def close(self) -> None:
         """Disconnect, if this object connected, whatever the cluster does meanwhile."""
+        self.watch.stop()
         if self._connected:
+            self._calling.acquire(
+                timeout=1.0
+            )  # a call that nobody waits for ends before, if it can
             with suppress(Exception):  # what is lost has ended
-                self.ray.shutdown()
+                within(CLOSE_TIMEOUT_S, self.ray.shutdown)
 
 
-def connection_lost(reason: str) -> RunStopped:
+def connection_lost(options: ClusterOptions, reason: str) -> ClusterLost:
     """What to raise where the connection to the cluster is gone; the run can be gone on with."""
-    return RunStopped(f"The connection to the Ray cluster is lost: {reason.removesuffix('.')}.")
-
-
-def _connect(ray: Any, options: ClusterOptions) -> None:
-    address = named_address(options.address)
-    if address is not None:
-        require_answer(address)
-    try:
-        if address is None and options.address is None and not _found_here(ray, options):
-            with _signals_kept():
-                _init(ray, options, "local")
-        elif address is not None:
-            _join(ray, options, address)
-        elif options.address is not None and not _found_here(ray, options):
-            raise InvalidRequest(f"No Ray cluster runs on this machine: {HOW_TO_NAME}.")
-    except (ConnectionError, ImportError, RuntimeError, TypeError, ValueError) as error:
-        raise _unreachable(error, options) from None
-    except ray.exceptions.RayError as error:
-        raise _unreachable(error, options) from None
-
-
-def _found_here(ray: Any, options: ClusterOptions) -> bool:
-    """Connect to a cluster that this machine belongs to, if there is one."""
-    try:
-        _join(ray, options, None)
-    except ConnectionError:
-        return False
-    return True
-
-
-def _join(ray: Any, options: ClusterOptions, address: Address | None) -> None:
-    limit_s = JOIN_TIMEOUT_S
-    if address is not None and address.is_client:
-        limit_s = INSTALL_TIMEOUT_S if options.runtime_env else CLIENT_TIMEOUT_S
-    text = AUTO if address is None else address.text
-    try:
-        within(limit_s, lambda: _init_again(ray, options, text), undo=ray.shutdown)
-    except TimeoutError:
-        hint = "" if address is None or address.is_client else f": {_FROM_ELSEWHERE}"
-        raise InvalidRequest(
-            f"The Ray cluster at {text} answers, but cannot be joined within {limit_s:g} s{hint}."
-        ) from None
-
-
-def _init_again(ray: Any, options: ClusterOptions, address: str) -> None:
-    """As `_init`, again if the head's process for this client has died while it started, as some do."""
-    for tries_left in reversed(range(STARTS)):
-        try:
-            _init(ray, options, address)
-        except Exception as error:
-            is_start = any(text in str(error) for text in _FAILED_START)
-            if not (is_start and tries_left):
-                raise
-        else:
-            return
-
-
-def _init(ray: Any, options: ClusterOptions, address: str) -> None:
-    _leave_out_logs_of_nodes()
-    ray.init(
-        address=address,
-        runtime_env=options.runtime_env,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-    )
-
-
-def _leave_out_logs_of_nodes() -> None:
-    """Keep Ray from printing 50 lines of a lost node's log on standard output, where results may be.
-
-    It has no option against that. What is patched is private: where it is not found, they are printed.
-    """
-    worker: Any = import_module("ray._private.worker")
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda *_, **__: None
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Keep what this process does at SIGTERM: Ray has it exit with a code of its own."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
-
-
-def _unreachable(error: BaseException, options: ClusterOptions) -> InvalidRequest:
-    return InvalidRequest(f"The Ray cluster cannot be reached: {_on_one_line(error, options)}")
-
-
-def _on_one_line(error: BaseException, options: ClusterOptions) -> str:
-    """What is wrong: of a traceback, its last line."""
-    lines = [line.strip() for line in _COLOR.sub("", str(error)).splitlines()]
-    raised = [line for line in lines if _RAISED.match(line)]
-    text = raised[-1] if raised else " ".join(filter(None, lines)) or type(error).__name__
-    return masked(text, options.runtime_env)
+    return ClusterLost(f"The connection to {options.name} is lost: {reason.removesuffix('.')}.")

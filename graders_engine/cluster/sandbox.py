@@ -20,7 +20,7 @@ from typing import Any
 
 from graders_engine.cluster.actors import START_TIMEOUT_S, Actors
 from graders_engine.cluster.calls import MOST_LOSSES, Actor, Call, ProgramState, next_batch
-from graders_engine.cluster.connection import ClusterOptions, connection_lost
+from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.node_sandbox import Batch, Reply, Sent
 from graders_engine.errors import GradersError
 from graders_engine.sandbox import images
@@ -118,7 +118,7 @@ class ClusterSandbox:
         Raises:
             DataSetError: Ray is not installed, the cluster cannot be reached or starts no actor, or a node
                 has another sandbox than the others, or not the images.
-            RunStopped: the connection to the cluster is lost meanwhile.
+            ClusterLost: the connection to the cluster is lost meanwhile.
         """
         self._actors.start()
 
@@ -160,7 +160,7 @@ class ClusterSandbox:
 
     def _why_closed(self) -> Exception:
         if self._actors.lost:
-            return connection_lost(self._actors.lost)
+            return self._actors.why_lost()
         return SandboxUnavailable(self._fault or _CLOSED)
 
     def _cancel_message(self, call: Call) -> None:

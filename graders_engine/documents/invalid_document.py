@@ -11,7 +11,7 @@ from graders_engine.models.redaction import may_hold_key
 _CITED = re.compile(r"`[^`]{12,}`")
 """What a reason cites that is long enough for a key of a service."""
 _BARE_TEMPLATE = re.compile(r"(?:^|[:,\[-])\s*\{\{")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)')
+_QUOTED = re.compile(r'"(?>(?:[^"\\]|\\.)*)(?:"|$)')
 """A text in double quotes; the last of a line may go on."""
 
 

@@ -151,9 +151,15 @@ _BUILD_HINT = (
 )
 
 
+_DEFINE_HINT = (
+    "It is none of the documented ones: define it in graders.toml under [images.NAME], and build it with "
+    "`graders image build NAME`."
+)
+
+
 def _how_to_build(tag: str) -> str:
     known = tag in images.DOCUMENTED or tag in images.ALIASES
-    return f"graders image build {tag}" if known else "No image of this name is known."
+    return f"`graders image build {tag}` builds it." if known else _DEFINE_HINT
 
 
 _REFUSALS = (

@@ -20,7 +20,7 @@ Strictness = Literal["strict", "as_served"]
 _MAX_NAME_CHARS = 60
 # A single brace ends the search: no variable has one, except in a quoted key.
 _INSIDE = (
-    re.compile(r"""(?:[^{}"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\}\}""", re.DOTALL),
+    re.compile(r"""(?>(?:[^{}"']|"(?>(?:[^"\\]|\\.)*)"|'(?>(?:[^'\\]|\\.)*)')*)\}\}""", re.DOTALL),
     re.compile(r"[^{}]*+\}\}"),
 )
 """What follows the opening braces up to the closing ones: with pairs of quotes, or with any."""

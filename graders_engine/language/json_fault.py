@@ -8,12 +8,12 @@ import re
 
 from graders_engine.language.span import Span, SyntaxIssue
 
-_STRING = r'"(?:[^"\\]|\\.)*+"'
+_STRING = r'"(?>(?:[^"\\]|\\.)*)"'
 _TOKEN = re.compile(_STRING + r'|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _HALF = re.compile(
-    r"(?<!\\)(?:\\\\)*+(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    r"|(?<!\\)(?:\\\\)*+(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    r"(?<!\\)(?>(?:\\\\)*)(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?<!\\)(?>(?:\\\\)*)(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 """An escaped pair of surrogates, or one that is alone."""
 _NUMBER_LIKE = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F_]+|[0-9_.]+(?:[eE][+-]?[0-9]*)?)")
@@ -31,14 +31,15 @@ TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019\u201a\u201b"
 _TRAILING = "nothing stands after this comma: remove it"
 _MAX_QUOTED = 40
 
-_COMMENTS = r"\s*(?:(?://|\#)[^\n]*\s*|/\*.*?\*/\s*)*+"
-_OPENING = re.compile(rf"{_COMMENTS}(?:[{{\[]{_COMMENTS})*+", re.DOTALL)
+_COMMENTS = r"\s*(?>(?:(?://|\#)[^\n]*\s*|/\*.*?\*/\s*)*)"
+_OPENING = re.compile(rf"{_COMMENTS}(?>(?:[{{\[]{_COMMENTS})*)", re.DOTALL)
+
 _BARE = re.compile(rf"[^\s\"'`:,{{}}\[\]\\{TYPOGRAPHIC}]")
 """Begins a key or a text without quotes, as YAML has it."""
 _BARE_KEY = re.compile(r"[{,]\s*[\w.$-]+\s*:\s")
 _END_OF_QUOTED_KEY = re.compile(r"\"\s*:")
 _NO_WORDS = re.compile(
-    rf"(?:\s|[\[\]{{}},:]|{_STRING}|'[^'\n]*'|[-+.\w]*\d[-+.\w]*|true|false|null|True|False|None|NaN)*+"
+    rf"(?>(?:\s|[\[\]{{}},:]|{_STRING}|'[^'\n]*'|[-+.\w]*\d[-+.\w]*|true|false|null|True|False|None|NaN)*)"
 )
 _QUOTED_KEY = re.compile(rf"\s*{_STRING}\s*:")
 

@@ -62,8 +62,11 @@ _ESCAPES = (
 """Patterns are compiled when they are first used: most runs ask no endpoint."""
 _ROUNDS = 3
 """Escapes inside escapes that are resolved."""
-_BETWEEN = rb"(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb]){0,16}+"
-"""What may stand between two characters of a key: blanks, as they are or as JSON escapes."""
+_BETWEEN = rb"(?>(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb]){0,16})"
+"""What may stand between two characters of a key: blanks, as they are or as JSON escapes.
+
+A group that repeats is made atomic by `(?>…)`: before Python 3.11.5, `+` behind it loses matches.
+"""
 
 
 def read_address(url: str) -> SplitResult:
@@ -319,14 +322,14 @@ def _any_form(char: str) -> bytes:
     import html
 
     if char.isspace():
-        return rb"(?:[\s+]|%(?:25)*20)*+"
+        return rb"(?>(?:[\s+]|%(?:25)*20)*)"
     code, plain = ord(char), char.encode("utf-8", "replace")
     forms = [b"".join(rb"%%(?:25)*%02x" % byte for byte in plain)]
     if code < 256:
         forms += [rb"(?<=\\)u00%02x" % code, rb"(?<=\\)x%02x" % code]
         forms += [rb"&#0*%d;" % code, rb"&#x0*%x;" % code]
     if char == "\\":  # as it is, it may stand between any two characters
-        return b"(?>" + b"|".join(forms) + b")?+"
+        return b"(?>(?:" + b"|".join(forms) + b")?)"
     if (named := html.escape(char)) != char:
         forms.append(named.encode())
     forms.append(re.escape(plain))

@@ -14,6 +14,7 @@ from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.copies import copy_of
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import DataSetError, InvalidRequest, InvalidRow
+from graders_engine.files import digest_of
 from graders_engine.language import strict_json
 from graders_engine.language.content import text_of
 from graders_engine.language.spelling import nearest
@@ -84,8 +85,7 @@ def sha256_of(path: Location) -> str:
     """The hash of a file's bytes, in hexadecimal; empty if it cannot be read."""
     try:
         file = path if isinstance(path, Path) else copy_of(path).file
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_of(file)
     except (OSError, DataSetError):
         return ""
 

@@ -32,6 +32,7 @@ class EndedRun:
         self._numbers = self._pass_rate = None
         meta = read_meta(place)
         self._core = meta.get(METRICS_CORE)
+        self._origin = Provenance(place, {**meta, "settings": settings}).settings
         passing = passing_of(meta)
         if tally.grouped or tally.reward_counts is None:
             from graders_engine.dataset.results.digest import digest
@@ -46,8 +47,8 @@ class EndedRun:
     def text(self, screen: Screen) -> str:
         """The report, for a terminal."""
         if self._numbers:
-            return numbers_text(self._numbers, self._settings, screen=screen)
-        return tally_text(self._tally, self._settings, self._pass_rate, screen)
+            return numbers_text(self._numbers, self._origin, screen=screen)
+        return tally_text(self._tally, self._origin, self._pass_rate, screen)
 
     def json(self, out: Location) -> dict[str, Any]:
         """The report as JSON values.

@@ -11,11 +11,13 @@ from typing import Any
 
 from graders_engine.dataset.results.meta import (
     DATA_CHANGED,
+    GRADED_ON,
     METRICS_CORE,
     REPORT,
     REWARDS_DIFFER,
     SHARED_ROWS,
     is_complete,
+    places_of,
     shares_rows,
 )
 from graders_engine.report.visible import one_line
@@ -61,6 +63,12 @@ class Provenance:
     def metrics_core(self) -> str | None:
         """Which core computed the text metrics, `compiled` or `pure`; None if that is not recorded."""
         return self.meta.get(METRICS_CORE)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What gave the numbers besides the grader, and where."""
+        meta = self.meta
+        return {**meta.get("settings", {}), GRADED_ON: meta.get(GRADED_ON, [])}
 
     @property
     def data(self) -> str:
@@ -125,6 +133,8 @@ class Provenance:
         yield "results", self.results.name
         for warning in self.warnings:
             yield "warning", self.without_folders(warning)
+        if places := places_of(self.meta):
+            yield "graded on", places
         if shares_rows(self.meta.get("settings", {})):
             yield "python graders", SHARED_ROWS
         for group in ("data", "settings"):

@@ -287,3 +287,21 @@ def test_text_that_the_terminal_cannot_print_is_escaped() -> None:
     )
     ended = graders("run", "--grader", grader, "--model-sample", "x")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("score --ray-cpus two", "'--ray-cpus': 'two' is not a number."),
+        ("score --ray-cpus 0", "'--ray-cpus': 0.0 is not above 0."),
+        ("score --workers many", "'--workers': 'many' is not a whole number."),
+        ("score --workers 0", "'--workers': 0 is less than 1."),
+        ("serve --port 65536", "'--port': 65536 is not from 0 to 65535."),
+    ],
+)
+def test_a_number_that_is_none_or_out_of_bounds_is_told_in_plain_words(
+    options: str, said: str
+) -> None:
+    ended = CliRunner().invoke(cli.graders, options.split())
+    assert ended.exit_code == 2
+    assert ended.stderr.endswith(f"Error: Invalid value for {said}\n"), ended.stderr

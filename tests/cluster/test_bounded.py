@@ -45,6 +45,15 @@ def test_a_call_that_fails_too_late_is_not_undone() -> None:
     assert not undone.wait(0.05)
 
 
+def test_a_call_that_is_over_is_not_waited_for_and_is_undone() -> None:
+    may_end, is_over, undone = threading.Event(), threading.Event(), threading.Event()
+    threading.Timer(0.01, is_over.set).start()
+    with pytest.raises(TimeoutError):
+        within(LONG_S, may_end.wait, undone.set, is_over.is_set)
+    may_end.set()
+    assert undone.wait(LONG_S)
+
+
 def test_an_interrupt_ends_the_wait_and_has_the_call_undone() -> None:
     may_end, undone = threading.Event(), threading.Event()
 

@@ -11,6 +11,7 @@ from graders_engine.guides import FOLDER, text_of, titles
 from tests.guides.blocks import agrees, blocks_of, require_valid, run_blocks
 
 OF_THEIR_OWN: dict[str, str] = {
+    "cluster": "tests/ray/test_guide.py",
     "evals": "tests/evals/test_guide.py",
     "jobs": "tests/jobs/test_guide.py",
     "tuned-models": "tests/jobs/test_guide.py",

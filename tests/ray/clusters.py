@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,12 +129,23 @@ class Started:
 
     def kill(self) -> None:
         """End the whole cluster at once, as where its machines are taken away."""
-        found = subprocess.run(
-            ["pgrep", "-f", str(self.folder)], capture_output=True, text=True, check=True
-        ).stdout
-        for number in map(int, found.split()):
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+        _kill(_found(str(self.folder)))
+
+    def kill_head(self) -> None:
+        """End the head alone, and leave the processes of the node, as where the head is another machine."""
+        _kill([process.pid for process in self.processes])  # which end all if one ends
+        _kill(_found(f"gcs_server .*{self.folder}"))
+
+
+def _found(pattern: str) -> list[int]:
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
+    return [int(number) for number in found.stdout.split()]
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for number in processes:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def answers(port: int) -> bool:
@@ -161,6 +172,7 @@ def cluster(*options: str) -> Iterator[Started]:
             node.terminate()
         for node in started.processes:
             node.wait(60)
+        started.kill()  # what a test left of it
         shutil.rmtree(folder, ignore_errors=True)
 
 

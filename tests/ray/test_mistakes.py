@@ -206,6 +206,7 @@ def test_a_node_without_this_package_is_named_and_a_runtime_environment_is_of_he
         ended = run(folder, score(*on_it, "--runtime-env", "env.json", out="other.jsonl"))
         assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended
         assert "no-such-folder" in ended.stderr
+        assert ended.stderr.startswith("The runtime environment of env.json cannot be ")
         assert "hunter-23" not in ended.stderr
     finally:
         head.end(node)

@@ -18,6 +18,7 @@ from graders_engine.cluster import actors
 from graders_engine.cluster.connection import ClusterOptions
 from graders_engine.cluster.sandbox import ClusterSandbox
 from graders_engine.dataset.results.line import results_in
+from graders_engine.dataset.results.meta import GRADED_ON
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import RunStopped
@@ -86,6 +87,7 @@ def scored(
 def require_equal(there: Path, here: Path) -> None:
     assert timeless(there.read_bytes()) == timeless(here.read_bytes())
     metas = [json.loads(Path(f"{out}.meta.json").read_bytes()) for out in (there, here)]
+    assert metas[0].pop(GRADED_ON)[-1] == ClusterOptions().name
     assert metas[0] == metas[1]
 
 

@@ -237,6 +237,83 @@ def test_whichever_file_is_not_sent_no_results_are_at_the_url_with_what_describe
     assert meta["grader"]["operation"] == "ne"
 
 
+def _fetched(store: Any, folder: str, *names: str) -> None:
+    """Fetch files of the set that is at the URL now."""
+    Path(folder).mkdir(exist_ok=True)
+    for name in names:
+        Path(folder, name).write_bytes(store.cat_file(f"/out/{name}"))
+
+
+def _mixed(store: Any) -> None:
+    """Fetch the lines of a run, and what describes those of another, as if they had as many bytes."""
+    assert score().exit_code == 0
+    _fetched(store, "mixed", "results.jsonl", "results.jsonl.index.sqlite")
+    for file in Path().glob("results.jsonl*"):
+        file.unlink()
+    assert score("--overwrite", grader=OTHER).exit_code == 0
+    meta = json.loads(store.cat_file(META))
+    meta["sent"]["bytes"] = Path("mixed/results.jsonl").stat().st_size
+    Path("mixed/results.jsonl.meta.json").write_text(json.dumps(meta))
+
+
+MIXED = "results.jsonl is not the file that results.jsonl.meta.json describes: they are of two runs"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "mixed/results.jsonl", "--no-html"],
+        ["explain", "mixed/results.jsonl", "1"],
+        ["compare", "mixed/results.jsonl", "results.jsonl"],
+        ["compare", "results.jsonl", "mixed/results.jsonl"],
+        [
+            *("score", json.dumps({**STRING_CHECK, "operation": "ne"}), "--data", "rows.jsonl"),
+            *("--out", "mixed/results.jsonl"),
+        ],
+    ],
+    ids=lambda command: command[0],
+)
+def test_lines_of_one_run_with_the_description_of_another_are_refused(
+    store: Any, command: list[str]
+) -> None:
+    _mixed(store)
+    before = Path("mixed/results.jsonl").read_bytes()
+    refused = CliRunner().invoke(graders, command)
+    assert refused.exit_code == 1
+    assert MIXED in refused.stderr
+    assert Path("mixed/results.jsonl").read_bytes() == before
+
+
+def test_lines_that_are_fetched_before_the_end_is_sent_are_refused_with_the_whole_description(
+    store: Any,
+) -> None:
+    assert score().exit_code == 0
+    _fetched(store, "half", "results.jsonl", "results.jsonl.meta.json")
+    lines = Path("half/results.jsonl")
+    lines.write_bytes(b"".join(lines.read_bytes().splitlines(keepends=True)[:100]))
+    refused = CliRunner().invoke(graders, ["report", "half/results.jsonl", "--no-html"])
+    assert refused.exit_code == 1
+    assert MIXED in refused.stderr
+
+
+def test_a_whole_set_that_was_fetched_is_read_and_continued(store: Any) -> None:
+    assert score().exit_code == 0
+    names = [f"results.jsonl{end}" for end in ("", ".meta.json", ".index.sqlite")]
+    _fetched(store, "copy", *names)
+    assert "sent" not in json.loads(Path("results.jsonl.meta.json").read_text())
+    read = CliRunner().invoke(graders, ["report", "copy/results.jsonl", "--no-html"])
+    assert read.exit_code == 0, read.stderr
+    assert "Already complete: nothing was graded." in score(out="copy/results.jsonl").stdout
+    lines = Path("copy/results.jsonl")
+    whole = timeless(lines)
+    lines.write_bytes(lines.read_bytes()[: lines.stat().st_size // 2])  # as after a kill
+    read = CliRunner().invoke(graders, ["report", "copy/results.jsonl", "--no-html"])
+    assert read.exit_code == 0, read.stderr
+    again = score(out="copy/results.jsonl")
+    assert "rows had been graded before" in again.stdout
+    assert timeless(lines) == whole
+
+
 def test_an_object_is_the_runs_own_if_the_connection_ends_right_after_it_was_sent(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

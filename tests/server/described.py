@@ -12,6 +12,7 @@ import os
 import zlib
 from typing import Any
 
+import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.schemas import BaseSchema
@@ -48,6 +49,27 @@ def is_tried(_context: Any, case: schemathesis.Case[Any]) -> bool:
         return True
     part = TAKE_GRADERS.index(case.operation.path)
     return zlib.crc32(repr(case.body).encode()) % len(TAKE_GRADERS) == part
+
+
+def each_path(document: bytes | str, below: str = "/") -> Any:
+    """A fixture of the API that has one path of a document, which begins with `below`.
+
+    A test of `schemathesis.pytest.from_fixture` makes the requests when it runs; one of the API itself makes
+    them when it is collected, which each process of a run of tests does.
+    """
+    whole = json.loads(document)
+    paths = [path for path in whole["paths"] if path.startswith(below)]
+
+    @pytest.fixture(params=paths)
+    def described(request: pytest.FixtureRequest) -> BaseSchema:
+        request.node._nodeid = (
+            request.node.nodeid
+        )  # schemathesis reads it; pytest 9.2 has it no more
+        return api_of(
+            json.dumps({**whole, "paths": {request.param: whole["paths"][request.param]}})
+        )
+
+    return described
 
 
 def api_of(document: bytes | str) -> BaseSchema:

@@ -12,7 +12,7 @@ from hypothesis import settings
 from graders_engine.server.evals import description
 from graders_engine.server.openapi import document
 from graders_engine.server.routes import Body, Operation, Route
-from tests.server.described import CHECKS, api_of
+from tests.server.described import CHECKS, each_path
 from tests.server.evals_of import ROWS, jsonl, new_eval, new_run
 from tests.server.serving import Server, eventually
 
@@ -42,10 +42,10 @@ ROUTES = [
     for one in sorted(OPERATIONS, key=lambda one: one.id)
 ]
 DOCUMENT = json.loads(document(ROUTES, description.SCHEMAS))
-API = api_of(json.dumps(DOCUMENT))
+described = each_path(json.dumps(DOCUMENT))
 
 
-@API.parametrize()
+@schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=5)
 def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
     evals_server: Server, case: schemathesis.Case[Any]

@@ -21,7 +21,7 @@ from graders_engine.server.settings import ServerSettings
 from graders_engine.server.store.served import ServedStore
 from graders_engine.server.telemetry import ServerMetrics
 from graders_engine.storage.store import Store
-from tests.server.described import CHECKS, api_of
+from tests.server.described import CHECKS, each_path
 from tests.server.serving import Server, serving
 from tests.server.test_openapi import DOCUMENT
 
@@ -30,7 +30,7 @@ SERVICE = Service(AsyncEngine(), ServerSettings(), METRICS)
 with TemporaryDirectory() as folder, Store(Path(folder)) as kept:
     FILES = FileRoutes(ServedStore(kept, max_file_bytes=1, max_bytes=1), METRICS)
 WITH_FILES = document([*SERVICE.routes(), *FILES.routes()], SCHEMAS)
-API = api_of(WITH_FILES).include(path_regex="^/files")
+described = each_path(WITH_FILES, below="/files")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def storing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@API.parametrize()
+@schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=20)
 def test_no_request_for_files_breaks_the_server_and_every_answer_is_as_declared(
     storing: Server, case: schemathesis.Case[Any]

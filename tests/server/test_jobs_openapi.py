@@ -15,7 +15,7 @@ from graders_engine.server.jobs import description
 from graders_engine.server.openapi import document
 from graders_engine.server.routes import Body, Operation, Route
 from tests.jobs.test_requests import BASES, CASES, body_of
-from tests.server.described import CHECKS, api_of
+from tests.server.described import CHECKS, each_path
 from tests.server.jobs_of import client_of, job_body, jobs_server, until
 from tests.server.serving import Server
 
@@ -41,7 +41,7 @@ ROUTES = [
     for one in sorted(OPERATIONS, key=lambda one: one.id)
 ]
 DOCUMENT = json.loads(document(ROUTES, description.SCHEMAS))
-API = api_of(json.dumps(DOCUMENT))
+described = each_path(json.dumps(DOCUMENT))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@API.parametrize()
+@schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=5)
 def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
     trained: Server, case: schemathesis.Case[Any]

@@ -15,7 +15,7 @@ from graders_engine.server.models import description
 from graders_engine.server.openapi import document
 from graders_engine.server.routes import Body, Operation, Route
 from tests.inference.tuned import names_of
-from tests.server.described import CHECKS, api_of
+from tests.server.described import CHECKS, each_path
 from tests.server.models_of import BASE, models_server, train
 from tests.server.serving import Server
 
@@ -47,7 +47,7 @@ ROUTES = [
     for one in sorted(OPERATIONS, key=lambda one: one.id)
 ]
 DOCUMENT = json.loads(document(ROUTES, description.SCHEMAS))
-API = api_of(json.dumps(DOCUMENT))
+described = each_path(json.dumps(DOCUMENT))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@API.parametrize()
+@schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=5)
 def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
     alone: Server, case: schemathesis.Case[Any]

@@ -18,7 +18,7 @@ from graders_engine.server.reward.route import RewardRoute
 from graders_engine.server.service import Service
 from graders_engine.server.settings import ServerSettings
 from graders_engine.server.telemetry import ServerMetrics
-from tests.server.described import CHECKS, api_of
+from tests.server.described import CHECKS, api_of, each_path
 from tests.server.serving import BATCH, CHECK, GOOD, RUN, VALIDATE, Server, serving
 
 ENGINE, SETTINGS, METRICS = AsyncEngine(), ServerSettings(), ServerMetrics()
@@ -26,11 +26,12 @@ SERVICE = Service(ENGINE, SETTINGS, METRICS)
 DOCUMENT = document(SERVICE.routes())
 REWARDS = RewardRoute(ENGINE.compile(CHECK), SERVICE.scheduler, SETTINGS, METRICS)
 WITH_REWARDS = document([*SERVICE.routes(), *REWARDS.routes()], SCHEMAS)
-REWARD_API = api_of(WITH_REWARDS).include(path="/reward")
 API = api_of(DOCUMENT)
+described = each_path(DOCUMENT)
+reward_described = each_path(WITH_REWARDS, below="/reward")
 
 
-@API.parametrize()
+@schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=40)
 def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
     server: Server, case: schemathesis.Case[Any]
@@ -45,7 +46,7 @@ def rewarding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@REWARD_API.parametrize()
+@schemathesis.pytest.from_fixture("reward_described").parametrize()
 @settings(max_examples=40)
 def test_no_request_for_a_reward_breaks_the_server_and_every_answer_is_as_declared(
     rewarding: Server, case: schemathesis.Case[Any]

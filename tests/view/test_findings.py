@@ -67,7 +67,7 @@ def links(report: Any) -> dict[str, str]:
 
 def test_reports_are_listed_with_what_was_found(folder: Path) -> None:
     whole = (folder / "reports" / "preflight.json").read_text()
-    (folder / "cut.json").write_text(whole[: len(whole) // 2])
+    (folder / "cut.json").write_text(whole.partition('"measured"')[0])
     (folder / "other.json").write_text('{"engine": "1", "settings": {}}')
     listing = Page(folder).json("runs")
     reports = {one.pop("report"): one for one in listing["preflight"]}

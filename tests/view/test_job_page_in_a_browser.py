@@ -57,7 +57,7 @@ def asked(tab: Tab) -> int:
 def test_a_job_is_opened_from_the_list_and_read_by_keys(tab: Tab, graded: GradedJob) -> None:
     tab.go("")
     tab.click(f"[data-job={graded.id}] th a")
-    assert tab.text("h1") == "sums"
+    tab.until("document.querySelector('h1')?.textContent === 'sums'")
     assert tab.until(STEP).startswith("Step 6 of 12")
     tab.value("document.querySelector('.job-card summary').focus()")
     tab.press("Enter")

@@ -183,7 +183,7 @@ def test_a_run_waits_for_a_lock_that_is_held_for_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "r.jsonl"
-    monkeypatch.setattr(file_module, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(file_module, "LOCK_WAIT_S", 60.0)
     with ExitStack() as moment:
         moment.enter_context(locked(path))
         timer = Timer(0.2, moment.close)

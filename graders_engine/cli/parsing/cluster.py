@@ -85,6 +85,7 @@ def _options(
         cpus=1 if cpus is None else cpus,
         resources=_amounts(resources),
         runtime_env=parse_runtime_env(read_file(file), str(file)) if file else None,
+        runtime_env_file=str(file or ""),
     )
 
 

@@ -28,6 +28,14 @@ _FEW_OPTIONS = 7
 """So many are listed without groups."""
 _RANGE = re.compile(r"  \[x>=?[01]\]|; x>=?[01](?=\])")
 """How click writes that a number must be positive, which is expected."""
+_PLAIN = (
+    (r"is not a valid float( range)?\.", "is not a number."),
+    (r"is not a valid integer( range)?\.", "is not a whole number."),
+    (r"is not in the range x>=(\S+)\.", r"is less than \1."),
+    (r"is not in the range x>(\S+)\.", r"is not above \1."),
+    (r"is not in the range (\S+)<=x<=(\S+)\.", r"is not from \1 to \2."),
+)
+"""What click says of numbers, and in plain words."""
 _CONTEXT = f"{__name__}.context"
 
 
@@ -205,6 +213,8 @@ def message_of(error: click.UsageError) -> str:
     if param is not None and isinstance(param.type, click.Choice):
         given = message.partition(": '")[2].partition("'")[0]
         message += suggestion(given, map(str, param.type.choices))
+    for pattern, plain in _PLAIN:
+        message = re.sub(pattern, plain, message)
     return message
 
 

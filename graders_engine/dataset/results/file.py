@@ -21,10 +21,14 @@ from graders_engine.dataset.results.companions import SUBJECT, index_path, lock_
 from graders_engine.dataset.results.line import ResultLine, encode_results, results_in
 from graders_engine.dataset.results.meta import (
     COMPLETE,
+    GRADED_ON,
     METRICS_CORE,
+    THIS_MACHINE,
     check_meta,
+    drop_description,
     meta_path,
     record_core,
+    record_place,
     write_meta,
 )
 from graders_engine.errors import DataSetError
@@ -40,7 +44,7 @@ WRITE_S = 0.5
 """Results are written at the latest after these seconds (checked whenever one is added)."""
 SYNC_S = 2.0
 """Seconds between two syncs to the disk; a power cut loses the results after the last sync."""
-PATIENCE_S = 0.3
+LOCK_WAIT_S = 0.3
 """A run waits so long for its lock: `graders view` may have it for a moment, to see whether a run does."""
 
 
@@ -51,13 +55,21 @@ class ResultsFile:
         path: the file.
         identity: what gives the results: JSON values, compared with those of the file.
         overwrite: start over even if there are results; they stay until there are new ones, or `begin`.
+        place: where new results come from, which need not be the same.
 
     Raises:
         DataSetError: another run has it open, or it holds other results, or it cannot be written.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        *,
+        overwrite: bool = False,
+        place: str = THIS_MACHINE,
+    ) -> None:
+        self.path, self._place = path, place
         self.index_path = index_path(path)
         self._writing = RLock()
         self._held: list[bytes] = []
@@ -106,10 +118,17 @@ class ResultsFile:
         size = os.fstat(self._file.fileno()).st_size
         if size and not overwrite:
             check_meta(self.path, identity)
+            drop_description(self.path)
             self._cut_torn_line(size)
             self._continues = True
             return
-        self._begins_as = {**identity, METRICS_CORE: core.ACTIVE, COMPLETE: False}
+        elsewhere = {} if self._place == THIS_MACHINE else {GRADED_ON: [self._place]}
+        self._begins_as = {
+            **identity,
+            METRICS_CORE: core.ACTIVE,
+            COMPLETE: False,
+            **elsewhere,
+        }
         if not size:
             self.begin()
 
@@ -198,6 +217,7 @@ class ResultsFile:
                 self.begin()
                 if self._continues:
                     record_core(self.path, core.ACTIVE)
+                    record_place(self.path, self._place)
                     self._continues = False
                 held, self._held, self._held_bytes = self._held, [], 0
                 self._write_all(b"".join(held))
@@ -239,6 +259,7 @@ class ResultsFile:
         except OSError as error:
             hint = " The old ones are unchanged."
             raise self._unwritable(self._temporary, error, hint) from None
+        record_place(self.path, self._place)
 
     def __enter__(self) -> Self:
         return self
@@ -264,7 +285,7 @@ def _lock(path: Path) -> BaseFileLock:
     try:
         # filelock would create a missing folder, and takes some errors for the lock of another process.
         os.close(os.open(of, os.O_RDWR | os.O_CREAT, 0o644))
-        lock.acquire(timeout=PATIENCE_S)
+        lock.acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         raise _another_run(path) from None
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from graders_engine.dataset.results.described import SENT, require_described
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.errors import DataSetError
 from graders_engine.files import beside, kind_of, read_text, write_whole
@@ -35,6 +36,12 @@ METRICS_CORE = "metrics_core"
 
 Their values are equal, so that a run may begin with one and continue with the other.
 """
+GRADED_ON = "graded_on"
+"""Key of which places graded the rows, in their order; not there where this machine alone did.
+
+Results do not depend on the place, so that a run may begin in one and continue in another.
+"""
+THIS_MACHINE = "this machine"
 _INFORMATIVE = ("path", "prices", "sandbox")
 """Settings that may differ between runs: where files are, what judges cost, which sandbox was used."""
 SHARED_ROWS = "rows of a grader share a process"
@@ -78,6 +85,11 @@ class _Report(msgspec.Struct):
     group_size: int | None = None
 
 
+class _Sent(msgspec.Struct):
+    bytes: int
+    end: str
+
+
 class _Meta(msgspec.Struct):
     """The types of what is read from the file again; other keys are only shown."""
 
@@ -88,6 +100,8 @@ class _Meta(msgspec.Struct):
     rewards_differ: str = ""
     report: _Report = msgspec.field(default_factory=_Report)
     metrics_core: str | None = None
+    sent: _Sent | None = None
+    graded_on: list[str] = []
 
 
 def meta_path(lines: Path) -> Path:
@@ -99,9 +113,11 @@ def read_meta(results: Path) -> dict[str, Any]:
     """What gave the results of a file, of either format; empty if that is not recorded.
 
     Raises:
-        DataSetError: the file with it cannot be read, or was not written by a run.
+        DataSetError: the file with it cannot be read, or was not written by a run; or it was sent to a URL
+            with other results.
     """
-    path = meta_path(lines_of(results))
+    lines = lines_of(results)
+    path = meta_path(lines)
     try:
         meta = _read(path)
     except FileNotFoundError:
@@ -116,6 +132,7 @@ def read_meta(results: Path) -> dict[str, Any]:
         msgspec.convert(meta, _Meta)
     except msgspec.ValidationError as error:
         raise DataSetError(f"{path} was not written by a run: {error}.") from None
+    require_described(lines, meta, path.name)
     return meta
 
 
@@ -178,6 +195,17 @@ def record(lines: Path, **facts: Any) -> None:
         write_meta(lines, {**meta, **facts})
 
 
+def drop_description(lines: Path) -> None:
+    """Forget, before results are added to those that were sent, how long these were.
+
+    Raises:
+        DataSetError: the file cannot be written.
+    """
+    meta = _require_meta(lines)
+    if meta.pop(SENT, None) is not None:
+        write_meta(lines, meta)
+
+
 def record_core(lines: Path, active: str) -> None:
     """Record that this core computes the results from here on, too; nothing where none is recorded.
 
@@ -187,6 +215,23 @@ def record_core(lines: Path, active: str) -> None:
     recorded = _require_meta(lines).get(METRICS_CORE)
     if recorded and active not in recorded.split(", "):
         record(lines, metrics_core=f"{recorded}, {active}")
+
+
+def record_place(lines: Path, place: str) -> None:
+    """Record that rows are graded in this place from here on, too.
+
+    Raises:
+        DataSetError: the file cannot be written.
+    """
+    recorded = _require_meta(lines).get(GRADED_ON, [])
+    places = recorded or [THIS_MACHINE]
+    if place not in places:
+        record(lines, graded_on=[*places, place])
+
+
+def places_of(meta: Mapping[str, Any]) -> str:
+    """Where rows were graded, for reports; empty where this machine alone did, or that is not recorded."""
+    return ", then ".join(meta.get(GRADED_ON, ()))
 
 
 def with_sandbox_used(settings: dict[str, Any], lines: Path) -> dict[str, Any]:
@@ -216,13 +261,14 @@ def check_meta(lines: Path, identity: dict[str, Any]) -> None:
         DataSetError: other ones gave them, or that is not recorded; or they may be wrong.
     """
     meta = _require_meta(lines)
+    require_described(lines, meta, meta_path(lines).name)
     if doubt := meta.get(REWARDS_DIFFER):
         raise DataSetError(
             f"{lines} cannot be continued. {doubt} Grade all of them again with --python-isolation call "
             "--overwrite."
         )
     meta.pop(DATA_CHANGED, None)  # `resume` compares the data itself
-    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE, UPLOADED):
+    for fact in (COMPLETE, FILES, REPORT, JUDGED, METRICS_CORE, SENT, UPLOADED, GRADED_ON):
         meta.pop(fact, None)
     version, recorded_version = identity.get("engine"), meta.pop("engine", None)
     if recorded_version is not None:

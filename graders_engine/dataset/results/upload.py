@@ -6,13 +6,13 @@ any other, and what is at the URL is the whole of a run or what was there before
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from graders_engine.dataset.results.companions import index_path
+from graders_engine.dataset.results.described import SENT, description_of
 from graders_engine.dataset.results.line import lines_of
 from graders_engine.dataset.results.meta import (
     COMPLETE,
@@ -24,6 +24,7 @@ from graders_engine.dataset.results.meta import (
 )
 from graders_engine.dataset.rows.remote import Found, Missing, RemoteFile
 from graders_engine.errors import DataSetError, InvalidRequest
+from graders_engine.files import digest_of
 from graders_engine.urls import Location, Url
 
 
@@ -95,8 +96,11 @@ class Upload:
     def send(self) -> None:
         """Copy the results, and the files next to them, to the URL.
 
-        What describes the results says that they are not whole until all of them are there: nobody takes
-        what was there before for the new results, or the other way round.
+        What describes the results says that they are not whole until all of them are there, and then how
+        they end (`results.described`): nobody takes what was there before for the new results, or the other
+        way round. Who fetches the files one by one meanwhile may have lines and a description of two sets,
+        which all that reads results refuses; a table (.csv, .parquet) of another set is not noticed, for it
+        is made from the lines and never read.
 
         Raises:
             DataSetError: they cannot be written, with where they are.
@@ -104,7 +108,8 @@ class Upload:
         lines = lines_of(self.place)
         results = [index_path(lines), *([lines] if lines != self.place else ()), self.place]
         meta = {key: value for key, value in read_meta(lines).items() if key != UPLOADED}
-        record(lines, **{UPLOADED: {**self._intent(), "sha256": _digest(self.place)}})
+        meta[SENT] = description_of(lines)
+        record(lines, **{UPLOADED: {**self._intent(), "sha256": digest_of(self.place)}})
         try:
             if self._found() != self._before:
                 raise DataSetError(f"{self.url} was written by somebody else meanwhile.")
@@ -166,7 +171,7 @@ class Upload:
         with tempfile.TemporaryDirectory(prefix="graders-") as folder:
             copy = Path(folder) / "results"
             self._remote.fetch(copy)
-            return bool(recorded["sha256"] == _digest(copy))
+            return bool(recorded["sha256"] == digest_of(copy))
 
     def _url_of(self, file: Path) -> Url:
         """Where a file that is next to the results goes: next to them."""
@@ -190,8 +195,3 @@ def _facts(found: Found, url: Url | None = None) -> dict[str, Any]:
     """What is known of an object, as JSON values."""
     to = {} if url is None else {"to": str(url)}
     return {**to, "size": found.size, "facts": dict(found.facts)}
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,7 +8,6 @@ removed when the process ends, and by the next process if it is killed.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import logging
 import os
 import shutil
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.rows.remote import Found, Missing, RemoteFile
 from graders_engine.errors import DataSetError
+from graders_engine.files import digest_of
 from graders_engine.urls import Url
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class RemoteCopy:
         again = self.file.with_name(f"{self.file.name}.again")
         try:
             RemoteFile(self.path).fetch(again)
-            return "" if _digest(again) == _digest(self.file) else "has other content"
+            return "" if digest_of(again) == digest_of(self.file) else "has other content"
         finally:
             again.unlink(missing_ok=True)
 
@@ -192,8 +192,3 @@ def _remove_left() -> None:
             lock.acquire(blocking=False)
             lock.release()
             shutil.rmtree(folder)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -28,7 +28,7 @@ _EXTENSIONS = {
     ".pq": "parquet",
 }
 _COMPRESSED = (".gz", ".zst")
-_PAGE = re.compile(rb"(<\?xml[^>]*>\s*)?<(!doctype\s+html|html[\s>])", re.IGNORECASE)
+_HTML = re.compile(rb"(<\?xml[^>]*>\s*)?<(!doctype\s+html|html[\s>])", re.IGNORECASE)
 """How an HTML page begins. Read as a table it would have rows."""
 
 
@@ -69,7 +69,7 @@ def open_records(path: Location | str, form: str | None = None) -> Records:
 
 
 def _refuse_page(source: Source) -> None:
-    if not _PAGE.match(source.head.removeprefix(BYTE_ORDER_MARK).lstrip()):
+    if not _HTML.match(source.head.removeprefix(BYTE_ORDER_MARK).lstrip()):
         return
     if isinstance(source.path, Url):
         raise DataSetError(
@@ -77,12 +77,12 @@ def _refuse_page(source: Source) -> None:
             "file in a browser. Name the URL of the file itself."
         )
     raise DataSetError(
-        f"{_shown(source.path)} is an HTML page, and no rows: perhaps a page to log in was downloaded in "
+        f"{_file_name(source.path)} is an HTML page, and no rows: perhaps a page to log in was downloaded in "
         "place of the file."
     )
 
 
-def _shown(path: Location) -> str:
+def _file_name(path: Location) -> str:
     return "Standard input" if path == STDIN else str(path)
 
 
@@ -119,7 +119,7 @@ def _unknown_format(path: Location) -> str:
     if path.suffix.lower() in (".tsv", ".tab"):
         return f"{path} is named as a table with tabs: save it with commas, as a .csv file."
     return (
-        f"The format of {_shown(path)} cannot be detected from its name or its first bytes. Name that of "
+        f"The format of {_file_name(path)} cannot be detected from its name or its first bytes. Name that of "
         f"--data with --format ({', '.join(FORMS)}), or give the file one of the endings "
         f"{', '.join(_EXTENSIONS)}."
     )

@@ -13,7 +13,7 @@ from graders_engine.language import strict_json
 from graders_engine.outputs.unreadable import Unreadable
 
 _CHUNK_BYTES = 1 << 16
-_OPEN_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_OPEN_STRING = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)', re.DOTALL)
 _TOKEN = re.compile(_OPEN_STRING.pattern + rb'"|["\[\]{},]', re.DOTALL)
 """A whole string, or a character with a meaning outside strings; a lone quote opens an unfinished string."""
 

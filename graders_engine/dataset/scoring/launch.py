@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
+from graders_engine.dataset.results.meta import THIS_MACHINE
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.shapes import Shape
 from graders_engine.dataset.scoring.grading import Job
@@ -84,6 +85,11 @@ class WorkerOptions:
         """What to say of where the rows are graded, if it is not what one may expect."""
         if self.cluster is not None and compiled.evaluator.waits and sandbox is None:
             yield OWN_SANDBOX if compiled.spec.runs_python() else ASKED_HERE
+
+    def place(self, compiled: CompiledGrader, sandbox: ClusterSandbox | None) -> str:
+        """Where rows are graded, for people; the same whether the cluster is connected or not."""
+        is_here = self.cluster is None or (compiled.evaluator.waits and sandbox is None)
+        return THIS_MACHINE if self.cluster is None or is_here else self.cluster.name
 
     def delay_s(self, size: int | None) -> float:
         """How long to grade in this process before workers are started, for data of this size."""

@@ -13,8 +13,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 from graders_engine.blocking import Engine
@@ -35,6 +38,7 @@ TELL_AFTER_S = 10.0
 
 FileVersion = tuple[str, int, int]
 """Path, bytes, and time of the last change (ns): equal on two machines if it is the same file."""
+_LOOK_UP_S = 0.5  # a wait in the cluster's library is no longer: nothing ends one that nobody needs
 _log = logging.getLogger("graders_engine")
 
 
@@ -104,7 +108,7 @@ class RayWorkers:
     Raises:
         InvalidRequest: as from `Cluster`.
 
-    Each method raises RunStopped where the connection to the cluster is lost.
+    Each method raises ClusterLost where the connection to the cluster is lost.
     """
 
     def __init__(self, job: Job, path: Path, options: ClusterOptions) -> None:
@@ -112,7 +116,8 @@ class RayWorkers:
         self._ray, self._count = self._cluster.ray, self._cluster.actors
         self._class = self._cluster.actor_class(GraderWorker)
         self.room = SHARDS_PER_ACTOR * self._count
-        self._job = self._ray.put(pickle.dumps(job))
+        pickled = pickle.dumps(job)
+        self._job = self._cluster.call(lambda: self._ray.put(pickled))
         self._file = version_of(path)
         self._actors: list[_Actor] = []  # that have started
         self._starting: dict[Any, _Actor] = {}  # by the reference to their first reply
@@ -127,7 +132,8 @@ class RayWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._cluster.is_disconnected():  # else Ray would start a cluster here
+        # Where the cluster is gone, Ray would wait for it, or start one here.
+        if self._cluster.answers_now():
             for actor in (*self._actors, *self._starting.values()):
                 with suppress(Exception):  # what is lost has ended
                     self._ray.kill(actor.handle)
@@ -140,7 +146,8 @@ class RayWorkers:
         except Exception as error:
             if not self._cluster.is_disconnected(error):
                 raise
-            raise connection_lost(self._cluster.message(error)) from None
+            reason = self._cluster.watch.lost or self._cluster.message(error)
+            raise connection_lost(self._cluster.options, reason) from None
 
     def submit(self, shard: Shard, *, alone: bool = False) -> None:
         """Have a shard scored; with `alone`, by an actor that has no other shard meanwhile."""
@@ -163,28 +170,31 @@ class RayWorkers:
 
     def _next_reply(self) -> Any:
         """Wait for any reply; without an actor, not for ever."""
-        awaited = [*self._in_flight, *self._starting]
-        for timeout_s in (
-            (None,) if self._actors else (TELL_AFTER_S, START_TIMEOUT_S - TELL_AFTER_S)
-        ):
-            done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
-            if done:
-                return done[0]
-            if timeout_s == TELL_AFTER_S:
+        for limit_s in (inf,) if self._actors else (TELL_AFTER_S, START_TIMEOUT_S - TELL_AFTER_S):
+            until = monotonic() + limit_s
+            while (left_s := until - monotonic()) > 0:
+                if done := self._first_done(min(left_s, _LOOK_UP_S)):
+                    return done[0]
+            if limit_s == TELL_AFTER_S:
                 reason = self._cluster.why_waiting()
                 _log.warning("waiting for the Ray cluster to start a worker: %s", reason)
         raise DataSetError(
             f"The Ray cluster started no worker in {START_TIMEOUT_S:.0f} s: {self._cluster.why_waiting()}."
         )
 
+    def _first_done(self, timeout_s: float) -> list[Any]:
+        awaited = [*self._in_flight, *self._starting]
+        wait = partial(self._ray.wait, awaited, num_returns=1, timeout=timeout_s)
+        return list(self._cluster.call(wait)[0])
+
     def _start(self) -> None:
-        actor = _Actor(self._class.remote(self._job))
+        actor = _Actor(self._cluster.call(lambda: self._class.remote(self._job)))
         self._starting[actor.handle.start.remote(self._file)] = actor
 
     def _on_started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
         try:
-            started: Started = self._ray.get(reference)
+            started: Started = self._cluster.get(reference)
         except self._ray.exceptions.RayError as error:
             self._on_failed_start(error)
             return
@@ -226,7 +236,7 @@ class RayWorkers:
         actor.alone = False
         results: ShardResults | None = None
         try:
-            results = self._ray.get(reference)
+            results = self._cluster.get(reference)
         except self._ray.exceptions.RayError as error:
             if not self._cluster.is_loss(error):
                 raise self._cluster.raised(error) from None

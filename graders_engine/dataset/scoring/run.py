@@ -113,7 +113,7 @@ class ScoringRun:
         self._data_set, self._workers = data_set, workers
         self._on_progress, self._overwrite = on_progress, overwrite
         self._out, self._lines = out, lines_of(out)
-        self._sandbox = sandbox
+        self._sandbox, self._place = sandbox, workers.place(compiled, sandbox)
         least = engine.settings.concurrency
         self._rows_in_flight = partial(rows_in_flight, compiled.spec, sandbox, least)
         self._make_workers = partial(workers.make_workers, engine, compiled, data_set)
@@ -126,9 +126,10 @@ class ScoringRun:
         """
         require_results_place(self._out, overwrite=self._overwrite)
         with ExitStack() as files:
-            self._results = files.enter_context(
-                ResultsFile(self._lines, self._identity(), overwrite=self._overwrite)
+            results = ResultsFile(
+                self._lines, self._identity(), overwrite=self._overwrite, place=self._place
             )
+            self._results = files.enter_context(results)
             try:
                 self._index = files.enter_context(
                     Index(self._results.index_path, overwrite=self._overwrite)

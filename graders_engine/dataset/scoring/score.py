@@ -17,7 +17,7 @@ from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import WorkerOptions, started
 from graders_engine.dataset.scoring.run import OnProgress, ScoringRun
-from graders_engine.errors import InvalidRequest, RunStopped
+from graders_engine.errors import ClusterLost, InvalidRequest, RunStopped
 from graders_engine.files import FilesInUse, require_regular
 from graders_engine.graders.base import RewardsDiffer
 from graders_engine.graders.templates import variables_in
@@ -75,6 +75,7 @@ def score_file(
             changed during the run, which is then recorded next to the results that were written.
         RunStopped: each of the first rows failed in the same way, or what the grader asks refuses it, or
             gave no answer for long enough. Rows graded before are kept, and the same call resumes.
+        ClusterLost: the cluster is gone; likewise.
     """
     require_apart(engine.settings, [out], data, reading.get("outputs"), inputs)
     require_table_support(out)
@@ -114,6 +115,8 @@ def score_file(
                 on_note(note)
     except RewardsDiffer as error:
         raise RunStopped(error.reason, _doubtful(run.tally, out)) from None
+    except ClusterLost as error:
+        raise ClusterLost(error.reason, _what_is_kept(run.tally, out)) from None
     except RunStopped as error:
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
         raise RunStopped(error.reason, way_on) from None
@@ -151,6 +154,12 @@ def _doubtful(tally: Tally, out: Path) -> str:
         f"Stopped early{kept}. Grade all of them again with --python-isolation call"
         f"{' --overwrite' if tally.rows else ''}."
     )
+
+
+def _what_is_kept(tally: Tally, out: Path) -> str:
+    """After the cluster was lost."""
+    kept = f"{tally.rows:,} graded rows are kept in {out}" if tally.rows else "No row is graded"
+    return f"{kept}: run the same command again to {'resume' if tally.rows else 'start'}."
 
 
 def _what_is_left(tally: Tally, out: Path, *, replaces: bool) -> str:

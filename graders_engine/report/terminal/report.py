@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.dataset.results.meta import SHARED_ROWS, shares_rows
+from graders_engine.dataset.results.meta import SHARED_ROWS, places_of, shares_rows
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.outcome import details_line
 from graders_engine.report.formatting import (
@@ -120,7 +120,7 @@ def report_text(
         *_rows("highest rewards", digest.best.rows(), texts, screen),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
         *_slowest(digest, texts),
-        *_settings(provenance.meta.get("settings", {}), provenance.engine, digest.tally),
+        *_settings(provenance.settings, provenance.engine, digest.tally),
     ]
     return screen.text(lines)
 
@@ -149,6 +149,8 @@ def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterat
         shared = f": {SHARED_ROWS}" if shares_rows(settings) else ""
         where = no_sandbox if sandbox == "none" else f"in the sandbox {sandbox}"
         yield f"  python graders ran {where}{shared}"
+    if places := places_of(settings):
+        yield f"  graded on {places}"
     for model, signature in settings.get("judges", {}).items():
         yield f"  {model} answered by {signature}"
     yield from (f"  {one_line(sentence, MAX_REASON)}" for sentence in parts_left_out(tally))

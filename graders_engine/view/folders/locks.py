@@ -1,4 +1,4 @@
-"""Whether a run that writes results goes on: it holds a lock while it lives, whatever ends it."""
+"""Whether a run still writes results: it holds a lock while it lives, whatever ends it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_locked(lock: Path) -> bool:
     """Whether a run holds a lock file; that it exists says nothing, for a killed run leaves it.
 
     Where the system lists no locks, it is taken for a moment, and a run that wants it then waits
-    (`results.file.PATIENCE_S`).
+    (`results.file.LOCK_WAIT_S`).
     """
     try:
         inode = os.stat(lock).st_ino
