@@ -150,6 +150,6 @@ def test_a_link_to_the_folder_above_is_a_command_and_one_within_the_page_is_its_
     page = text_of("api/rewards")
     assert "[adapters](../adapters.md)" in page
     assert "[trl.TRLReward](#trltrlreward)" in page
-    printed = "\n".join(page_lines(page, 80, colored=False))
-    assert "adapters (`graders guide adapters`)" in printed
+    printed = " ".join(page_lines(page, 80, colored=False))
+    assert "the guide `graders guide adapters`" in printed
     assert "trl.TRLReward ·" in printed
