@@ -144,3 +144,12 @@ def test_on_a_terminal_a_guide_is_a_page() -> None:
     assert re.search(r"^ +needs mlflow:$", printed, re.MULTILINE)  # and one that needs a package
     assert "[trainers](trainers.md)" in text_of("adapters")
     assert "`graders guide trainers`" in printed
+
+
+def test_a_link_to_the_folder_above_is_a_command_and_one_within_the_page_is_its_text() -> None:
+    page = text_of("api/rewards")
+    assert "[adapters](../adapters.md)" in page
+    assert "[trl.TRLReward](#trltrlreward)" in page
+    printed = " ".join(page_lines(page, 80, colored=False))
+    assert "the guide `graders guide adapters`" in printed
+    assert "trl.TRLReward ·" in printed

@@ -76,7 +76,7 @@ def _named(link: re.Match[str]) -> str:
     page = target.partition("#")[0]
     if "//" in target or not page.endswith(".md"):
         return text if text == target or not page else f"{text} ({target})"
-    name = page.removesuffix(".md")
+    name = page.removeprefix("../").removesuffix(".md")
     command = f"`graders guide {name}`"
     return command if text.lower() == name else f"{text} ({command})"
 
