@@ -1,4 +1,4 @@
-"""Every block of the guide to clusters runs, with a Ray that it starts."""
+"""Every block of the guide to clusters runs, with a cluster of this machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 
 from graders_engine.guides import text_of
 from tests.guides.blocks import run_blocks
-from tests.ray.clusters import OPEN
+from tests.ray.clusters import OPEN, cluster
 
 
-@pytest.mark.timeout(900)  # it starts Ray three times
+@pytest.mark.timeout(900)  # each of its blocks starts processes in the cluster
 def test_the_guide_leads_through_a_cluster(tmp_path: Path) -> None:
-    run_blocks(text_of("cluster"), tmp_path, {**OPEN, "RAY_raylet_start_wait_time_s": "300"})
+    with cluster("--num-cpus=2") as started:
+        run_blocks(text_of("cluster"), tmp_path, {**OPEN, "RAY_ADDRESS": started.address})
