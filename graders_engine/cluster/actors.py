@@ -252,8 +252,8 @@ class Actors:
         """End a call whose reply nobody waits for."""
         with self._ray_calls, self._losses_noted():
             cluster = self._cluster
-            if self._is_callable and cluster is not None and cluster.answers_now():
-                cluster.ray.cancel(reference)
+            if self._is_callable and cluster is not None:
+                cluster.briefly(partial(cluster.ray.cancel, reference))
 
     @property
     def _is_callable(self) -> bool:
@@ -300,16 +300,20 @@ class Actors:
             self._ray_calls.release()
         if cluster is None:
             return
-        # Where the cluster is gone, Ray would wait for it, or start one here.
-        if is_free and not self.lost and cluster.answers_now():
-            ray, starting = cluster.ray, list(self._pending.values())
-            with suppress(Exception):  # they are killed below, and end their processes with them
-                if closing := [actor.handle.close.remote() for actor in self.ready]:
-                    ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-            for actor in (*self.ready, *starting):
-                with suppress(Exception):  # what is lost has ended
-                    ray.kill(actor.handle)
+        if is_free and not self.lost:
+            handles = [actor.handle for actor in (*self.ready, *self._pending.values())]
+            ready = [actor.handle for actor in self.ready]
+            cluster.briefly(partial(_end_actors, cluster.ray, ready, handles))
         cluster.close()
+
+
+def _end_actors(ray: Any, ready: Sequence[Any], handles: Sequence[Any]) -> None:
+    with suppress(Exception):  # they are killed below, and end their processes with them
+        if closing := [handle.close.remote() for handle in ready]:
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+    for handle in handles:
+        with suppress(Exception):  # what is lost has ended
+            ray.kill(handle)
 
 
 def when_done(reference: Any, then: Callable[[Future[Any]], None]) -> None:

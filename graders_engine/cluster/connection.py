@@ -236,9 +236,14 @@ class Cluster:
         is_gone = self._by_client and not self.ray.util.client.ray.is_connected()
         return is_gone or isinstance(error, ConnectionError)
 
-    def answers_now(self) -> bool:
-        """Whether Ray can be called without waiting for a cluster that may be gone."""
-        return not self.is_disconnected() and self.watch.is_there_now()
+    def briefly(self, tidy: Callable[[], object]) -> None:
+        """Make calls that tidy up, if the cluster seems to answer, and wait for them for seconds at most.
+
+        Where it is gone, Ray would wait for it for minutes, or start one here.
+        """
+        if not self.is_disconnected() and self.watch.is_there_now():
+            with suppress(Exception):  # what is lost has ended
+                within(CLOSE_TIMEOUT_S, tidy)
 
     def raised(self, error: BaseException) -> BaseException:
         """For an error that is no loss, what to raise in its place: an exception of ours as it was raised.

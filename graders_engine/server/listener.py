@@ -113,4 +113,5 @@ def fill(listener: socket.socket) -> bool:
         own.setblocking(False)
         own.connect_ex(listener.getsockname())
         # It stays in the queue when it is closed at this end.
-        return own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+        info: int = getattr(socket, "TCP_INFO")  # noqa: B009 - Windows does not have it
+        return own.getsockopt(socket.IPPROTO_TCP, info, 1)[0] == _ESTABLISHED

@@ -132,12 +132,13 @@ class RayWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Where the cluster is gone, Ray would wait for it, or start one here.
-        if self._cluster.answers_now():
-            for actor in (*self._actors, *self._starting.values()):
-                with suppress(Exception):  # what is lost has ended
-                    self._ray.kill(actor.handle)
+        self._cluster.briefly(self._kill_all)
         self._cluster.close()
+
+    def _kill_all(self) -> None:
+        for actor in (*self._actors, *self._starting.values()):
+            with suppress(Exception):  # what is lost has ended
+                self._ray.kill(actor.handle)
 
     @contextmanager
     def _losses_told(self) -> Iterator[None]:
