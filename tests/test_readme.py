@@ -50,7 +50,7 @@ def test_every_block_works_when_pasted_after_those_above_it(clone: Path) -> None
     }
     run_blocks(README.replace(TEST_COMMAND, ":\n"), clone, environment)
     assert len((clone / "results.jsonl").read_text(encoding="utf-8").splitlines()) == 200
-    assert (clone / "try" / "arithmetic.html").is_file()
+    assert (clone / "try" / "arithmetic.jsonl.html").is_file()
     left = subprocess.run(
         ["git", "status", "--short"], cwd=clone, capture_output=True, text=True, check=True
     )

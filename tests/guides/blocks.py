@@ -18,11 +18,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -145,14 +147,20 @@ def run_blocks(guide: str, folder: Path, environment: Mapping[str, str] = {}) ->
     script = "set -eo pipefail\n" + "".join(
         f"{pasted(block)}\nprintf '%s\\n' '{_END}'\n" for block in run
     )
-    ended = subprocess.run(
+    shell = subprocess.Popen(
         ["bash", "-c", script], cwd=folder, env={**_environment(folder), **environment},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False,
+        start_new_session=True,
     )  # fmt: skip
-    printed = ended.stdout.split(f"{_END}\n")
+    try:
+        output, _ = shell.communicate()
+    finally:  # a shell that is killed does not end the servers that it has started
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+    printed = output.split(f"{_END}\n")
     last = run[min(len(printed), len(run)) - 1].text if run else ""
-    assert ended.returncode == 0, f"{last}\nprinted:\n{printed[-1]}"
+    assert shell.returncode == 0, f"{last}\nprinted:\n{printed[-1]}"
     for block, output in zip(run, printed, strict=False):
         at = blocks.index(block)
         shown = _shown(block, blocks[at + 1] if at + 1 < len(blocks) else None)
