@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from graders_engine.cluster.connection import ClusterOptions
+from graders_engine.cluster.joining import connect
+from graders_engine.errors import InvalidRequest
 from tests.dataset.files import cats, write_rows
 from tests.dataset.workers_conformance import timeless
 from tests.environment import unmeasured
@@ -250,3 +253,15 @@ def test_a_lost_node_leaves_nothing_on_standard_output(folder: Path, head: Start
     assert "Raylet is terminated" not in logged  # a line of Ray's own on lost objects may be there
     lines = [json.loads(line)["line"] for line in out.read_text().splitlines()]
     assert lines == list(range(1, 2 * PARTS * ROWS + 1))
+
+
+def test_a_node_that_starts_too_slowly_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray raises a plain `Exception` for it."""
+    ray = pytest.importorskip("ray")
+
+    def late(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(InvalidRequest, match="cannot be reached: The current node timed out"):
+        connect(ray, ClusterOptions())
