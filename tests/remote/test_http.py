@@ -539,3 +539,11 @@ def test_an_answer_without_the_file_is_not_taken_for_an_empty_one(
     assert failed.exit_code == 1
     assert f"the server answers {status}, which is not the whole file" in failed.stderr
     assert failed.stderr.count("\n") == 1
+
+
+def test_the_data_of_a_viewed_run_is_a_file_here_and_no_secret_is_repeated() -> None:
+    at = "s3://me:secret-9f2c@bucket/rows.jsonl?token=secret-51ab"
+    found = CliRunner().invoke(graders, ["view", "--data", at])
+    assert found.exit_code == 2
+    assert "this must be a file of this machine." in found.stderr
+    assert "secret-" not in found.stderr

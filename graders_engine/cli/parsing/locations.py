@@ -49,10 +49,11 @@ class _Located(click.Path):
 
     Args:
         refusal: why a URL is not taken; an empty text if it is.
+        checks: as for `click.Path`.
     """
 
-    def __init__(self, refusal: Callable[[Url], str]) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, refusal: Callable[[Url], str], **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
         self._refusal = refusal
 
     def convert(
@@ -77,5 +78,7 @@ DATA = _Located(_of_memory)
 """The type of what names rows to read, or results to write."""
 FILE = _Located(_any)
 """The type of what names a file of this machine."""
+EXISTING_FILE = _Located(_any, exists=True, dir_okay=False)
+"""The same for one that must be there."""
 RESULTS = _Located(_of_results)
 """The type of what names results to read, which are in a file of this machine."""

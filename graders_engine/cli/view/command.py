@@ -13,7 +13,7 @@ import click
 
 from graders_engine.cli.parsing.command import Command
 from graders_engine.cli.parsing.engine_options import engine_settings
-from graders_engine.cli.parsing.locations import FILE
+from graders_engine.cli.parsing.locations import EXISTING_FILE, FILE
 from graders_engine.errors import InvalidRequest
 from graders_engine.settings import EngineSettings
 from graders_engine.version import how_to_install
@@ -43,7 +43,7 @@ PORTS = 20
 @click.option(
     "--data",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=EXISTING_FILE,
     help="The data set, if it was moved.",
 )
 @click.option(
