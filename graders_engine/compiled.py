@@ -94,8 +94,9 @@ class CompiledGrader:
         """
         if self._evaluator is None:
             self._evaluator = self.spec.compile(self._services)
+            named = f"grader {name}: " if (name := self.given.get("name")) else ""
             for caution in lenient_cautions(self.spec) if self._may_be_lenient else ():
-                _log.warning("%s", caution)
+                _log.warning("%s%s", named, caution)
         return self._evaluator
 
     def with_evaluator(self, evaluator: Evaluator) -> CompiledGrader:

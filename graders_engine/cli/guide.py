@@ -33,7 +33,11 @@ def command(*, name: str | None) -> None:
     if is_terminal(sys.stdout):
         columns = columns_of(sys.stdout) or 80
         lines = page_lines(text_of(name), columns, colored=color_wanted() is not False)
-        click.echo_via_pager(f"{line}\n" for line in lines)
+        text = "".join(f"{line}\n" for line in lines)
+        try:
+            click.echo_via_pager(text)
+        except ValueError:  # the variable PAGER is no command line
+            click.echo(text, nl=False)
     else:
         click.echo(text_of(name), nl=False)
 
@@ -50,4 +54,4 @@ def _list() -> None:
         with formatter.indentation():
             formatter.write_text(", ".join(modules))
         click.echo(formatter.getvalue(), nl=False)
-    click.echo("\n`graders guide NAME` prints one.")
+    click.echo("\n`graders guide NAME` prints one; `graders guide graders` is where to begin.")

@@ -13,6 +13,7 @@ from graders_engine.conformance.comparing import Answer, differences
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.models.credentials import authorisation
 from graders_engine.models.endpoint import EndpointSettings
+from graders_engine.models.network.proxies import proxy_for
 from graders_engine.models.redaction import Secrets, Unmaskable
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ _TRIES = 5
 """A server that is busy is asked so often, after 1, 2, 4 and 8 s."""
 _BUSY = frozenset({429, 502, 503, 504})
 _CONNECT_S = 10.0
+_SILENT = 5
+"""After so many cases in a row without an answer, the others would get none."""
+_KEY = "--key or GRADERS_CONFORMANCE_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ class Result:
 
     case: Case
     differences: list[str]
+    answered: bool = True
 
 
 class Server:
     """An implementation of the API.
+
+    It is asked through the proxy that the environment names, but not on this machine. A redirect is an answer
+    like another: a key would go with it.
 
     Args:
         base_url: its address up to and with `/v1`; a query goes with each request, such as Azure's
@@ -45,21 +53,29 @@ class Server:
         timeout_s: for one request.
 
     Raises:
-        InvalidRequest: the address or the key cannot be used.
+        InvalidRequest: the address, the key or the proxy cannot be used.
     """
 
     def __init__(
-        self, base_url: str, key: str = "", *, concurrency: int = 4, timeout_s: float = 120.0
+        self, base_url: str, key: str = "", *, concurrency: int = 4, timeout_s: float = 60.0
     ) -> None:
+        if "@" in base_url:
+            raise InvalidRequest(f"--base-url must not hold a password: give the key by {_KEY}.")
+        if not (key.isascii() and (key.isprintable() or not key)):
+            raise InvalidRequest(f"The key ({_KEY}) has characters that a header cannot hold.")
         try:
             settings = EndpointSettings(base_url=base_url, api_key_env="")
+            proxy = proxy_for(settings.root)
         except ValueError as error:
-            raise InvalidRequest(f"--base-url: {error}") from None
+            raise InvalidRequest(f"--base-url: {error}.") from None
         self.address = settings.address
         self._root, self._query = settings.root, settings.full_query
+        self._proxy = proxy.url if proxy else None
         self._headers = authorisation(settings, key)
         self._secrets = Secrets()
         self._secrets.add_values({**self._headers, **self._query})
+        if self._proxy:
+            self._secrets.add_address(self._proxy)
         self._concurrency, self._timeout_s = concurrency, timeout_s
 
     async def ask(self, cases: Sequence[Case]) -> AsyncGenerator[Result]:
@@ -69,24 +85,36 @@ class Server:
         difference, and never taken for the expected one.
 
         Raises:
-            RunStopped: the first request finds nobody there, or is refused for its key.
+            RunStopped: the first request finds nobody there, or is refused for its key; or some in a row get
+                no answer, which says nothing of the cases.
         """
         import aiohttp
 
         free = asyncio.Semaphore(self._concurrency)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=_CONNECT_S)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
 
             async def result_of(case: Case) -> Result:
                 async with free:
-                    return Result(case, await self._differences(session, case))
+                    answer = await self._answer(session, case)
+                if isinstance(answer, str):
+                    return Result(case, [answer], answered=False)
+                return Result(case, differences(case, answer))
 
             if cases:
                 await self._try(session, cases[0])
             tasks = [asyncio.create_task(result_of(case)) for case in cases]
+            silent = 0
             try:
-                for task in tasks:
-                    yield await task
+                for done, task in enumerate(tasks, 1):
+                    result = await task
+                    silent = 0 if result.answered else silent + 1
+                    if silent == _SILENT:
+                        raise RunStopped(
+                            f"{self.address} stopped answering: {result.differences[0]}, {silent} times "
+                            f"in a row, up to case {done:,} of {len(cases):,}. Ask it again when it answers."
+                        )
+                    yield result
             finally:
                 for task in tasks:
                     task.cancel()
@@ -105,10 +133,6 @@ class Server:
                 "is /v1 missing?"
             )
 
-    async def _differences(self, session: aiohttp.ClientSession, case: Case) -> list[str]:
-        answer = await self._answer(session, case)
-        return [answer] if isinstance(answer, str) else differences(case, answer)
-
     async def _answer(self, session: aiohttp.ClientSession, case: Case) -> Answer | str:
         """What a server answers; else why there is no answer."""
         import aiohttp
@@ -118,13 +142,14 @@ class Server:
                 answer = await self._once(session, case)
             except TimeoutError:
                 return f"no answer within {self._timeout_s:g} s"
-            except (aiohttp.ClientError, OSError) as error:
+            except (aiohttp.ClientError, OSError, ValueError) as error:
                 # Its text may hold the address, and that a key.
                 return f"no answer ({type(error).__name__})"
-            if answer.status not in _BUSY or attempt + 1 == _TRIES:
+            if answer.status not in _BUSY:
                 return answer
-            await asyncio.sleep(2**attempt)
-        raise AssertionError("the last try returns")
+            if attempt + 1 < _TRIES:
+                await asyncio.sleep(2**attempt)
+        return f"no answer but HTTP {answer.status}, {_TRIES} times"
 
     async def _once(self, session: aiohttp.ClientSession, case: Case) -> Answer:
         async with session.post(
@@ -132,6 +157,8 @@ class Server:
             data=json.dumps(case.request).encode(),
             headers={"Content-Type": "application/json", **self._headers},
             params=self._query,
+            proxy=self._proxy,
+            allow_redirects=False,
         ) as response:
             content = b""
             async for part in response.content.iter_any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,26 +91,30 @@ def _errors(wanted: list[Mapping[str, Any]], error: Any) -> Iterator[str]:
     if not isinstance(error, dict):
         yield f"there is no error object, but {quoted(error)}"
         return
-    if any(all(error.get(key) == value for key, value in one.items()) for one in wanted):
+    for key in ("message", "type"):
+        if not isinstance(error.get(key), str):
+            yield f"error.{key} is {quoted(error.get(key, _ABSENT))}, not a text"
+    found = {key: error.get(key, _ABSENT) for key in wanted[0]}
+    if any(found == dict(one) for one in wanted):
         return
     if len(wanted) > 1 and len(wanted[0]) > 1:
         alternatives = " or ".join(
             f"{quoted(one['param'])} with {quoted(one['code'])}" for one in wanted
         )
-        found = f"{quoted(error.get('param'))} with the code {quoted(error.get('code'))}"
-        yield f"error is of {found}, not of {alternatives}"
+        named = f"{quoted(found['param'])} with the code {quoted(found['code'])}"
+        yield f"error is of {named}, not of {alternatives}"
         return
-    for key in wanted[0]:
-        if error.get(key) not in [one[key] for one in wanted]:
+    for key, value in found.items():
+        if value not in [one[key] for one in wanted]:
             expected = " or ".join(quoted(one[key]) for one in wanted)
-            yield f"error.{key} is {quoted(error.get(key))}, not {expected}"
+            yield f"error.{key} is {quoted(value)}, not {expected}"
 
 
 def _values(at: str, wanted: Any, found: Any) -> Iterator[str]:
     """Where two values differ, by their paths."""
     if at.endswith("execution_time"):
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            yield f"{at} is {quoted(found)}, not a number"
+        if not (_finite(found) >= 0):
+            yield f"{at} is {quoted(found)}, not a number of seconds"
     elif wanted in (GENERATED, DETAILS):
         if not isinstance(found, str) or not found:
             yield f"{at} is {quoted(found)}, not a text"
@@ -129,11 +134,21 @@ def _same(wanted: Any, found: Any) -> bool:
         return len(wanted) == len(found) and not any(
             list(_values("", one, other)) for one, other in zip(wanted, found, strict=True)
         )
-    if isinstance(wanted, bool) or isinstance(found, bool) or not isinstance(wanted, int | float):
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
         return type(wanted) is type(found) and bool(wanted == found)
-    if not isinstance(found, int | float):
-        return False
-    return abs(wanted - found) <= TOLERANCE * max(1.0, abs(wanted), abs(found))
+    number = _finite(found)
+    return abs(wanted - number) <= TOLERANCE * max(1.0, abs(wanted), abs(number))
+
+
+def _finite(value: Any) -> float:
+    """A JSON number; NaN, which is near to nothing, for anything else, infinity among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def quoted(value: Any) -> str:

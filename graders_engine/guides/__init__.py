@@ -7,16 +7,23 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 _START = "# "
+_IN_ORDER = (
+    "graders", "templates", "metrics", "python", "worker", "containers", "judges", "data", "numbers",
+    "view", "preflight", "attacks", "library", "adapters", "trainers", "server", "conformance", "evals",
+    "evals-runs", "jobs", "tuned-models", "cluster", "performance", "security", "support", "architecture",
+    "changelog", "guides",
+)  # fmt: skip
+"""The guides as one would read them; a test has it that all are named."""
 
 
 @cache
 def titles() -> dict[str, str]:
-    """The name of each guide and its title, in the order of their names: {"judges": "Judges: …"}."""
+    """The name of each guide and its title, {"judges": "Judges: …"}, as one would read them."""
+    reference = sorted(f"api/{path.stem}" for path in (FOLDER / "api").glob("*.md"))
     found = {}
-    for path in sorted(FOLDER.rglob("*.md")):
-        with path.open(encoding="utf-8") as file:
-            title = file.readline().removeprefix(_START).strip()
-        found[path.relative_to(FOLDER).with_suffix("").as_posix()] = title
+    for name in (*_IN_ORDER, *reference):
+        with (FOLDER / f"{name}.md").open(encoding="utf-8") as file:
+            found[name] = file.readline().removeprefix(_START).strip()
     return found
 
 

@@ -141,7 +141,7 @@ def test_on_a_terminal_a_guide_is_a_page() -> None:
     assert re.search(
         r"^ +grader\.json:\n +\{$", printed, re.MULTILINE
     )  # a block with a file's name
-    assert re.search(r"^ +needs mlflow:$", printed, re.MULTILINE)  # and one that needs a package
+    assert re.search(r"^ +\(needs mlflow\)$", printed, re.MULTILINE)  # and one that needs a package
     assert "[trainers](trainers.md)" in text_of("adapters")
     assert "`graders guide trainers`" in printed
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +18,8 @@ from graders_engine.conformance.cases import Case, all_cases
 from graders_engine.conformance.comparing import Answer, differences
 from tests.conformance.deviating import PLANTED, deviating
 from tests.server.serving import Server, serving
+
+TEXTS = {"message": "What is wrong.", "type": "invalid_request_error"}
 
 
 def conformance(*args: str) -> Result:
@@ -81,11 +86,26 @@ def test_each_planted_difference_is_named(reported: dict[str, Any], planted: Any
         ),
         ({"response": {"a": "<details>"}}, 200, {"a": ""}, ['a is "", not a text']),
         ({"grader": {"a": [1]}}, 200, {"grader": {"a": [1, 2]}}, ["grader.a is [1, 2], not [1]"]),
-        ({"error": [{"param": "a"}, {"param": "b"}]}, 400, {"error": {"param": "b"}}, []),
+        ({"reward": 0.5}, 200, {"reward": float("inf")}, ["reward is Infinity, not 0.5"]),
+        ({"reward": 0.5}, 200, {"reward": float("nan")}, ["reward is NaN, not 0.5"]),
+        ({"reward": 0.5}, 200, {"reward": 10**400}, [f"reward is {str(10**400)[:160]}…, not 0.5"]),
+        (
+            {"response": {"execution_time": 1.0}},
+            200,
+            {"execution_time": -1},
+            ["execution_time is -1, not a number of seconds"],
+        ),
+        (
+            {"error": [{"param": None}]},
+            400,
+            {"error": {"message": "x"}},
+            ["error.type is absent, not a text", "error.param is absent, not null"],
+        ),
+        ({"error": [{"param": "a"}, {"param": "b"}]}, 400, {"error": {**TEXTS, "param": "b"}}, []),
         (
             {"error": [{"param": "a"}, {"param": "b"}]},
             400,
-            {"error": {"param": "c"}},
+            {"error": {**TEXTS, "param": "c"}},
             ['error.param is "c", not "a" or "b"'],
         ),
         ({"error": [{"param": "a"}]}, 400, {"detail": "x"}, ["there is no error object, but null"]),
@@ -107,7 +127,7 @@ def test_what_differs_is_said_by_its_path(
 def test_mistakes_of_two_fields_are_not_mixed() -> None:
     wanted = [{"param": "a", "code": "x"}, {"param": "b", "code": "y"}]
     case = Case("topic", "name", "validate", {}, {"error": wanted})
-    mixed = Answer(400, {"error": {"param": "a", "code": "y"}})
+    mixed = Answer(400, {"error": {**TEXTS, "param": "a", "code": "y"}})
     assert differences(case, mixed) == [
         'error is of "a" with the code "y", not of "a" with "x" or "b" with "y"'
     ]
@@ -157,3 +177,77 @@ def test_without_an_address_the_command_says_what_it_can_do() -> None:
     assert done.exit_code == 2
     assert "--base-url" in done.output
     assert "--write" in done.output
+
+
+class Odd(BaseHTTPRequestHandler):
+    """Redirects to the port `elsewhere`; or answers the first request, and hangs up on the others."""
+
+    elsewhere = 0
+    seen: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.seen.append(self.headers.get("api-key", ""))
+        if self.elsewhere:
+            self.send_response(307)
+            self.send_header("Location", f"http://127.0.0.1:{self.elsewhere}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif len(self.seen) == 1:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+@contextmanager
+def odd(elsewhere: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """The port of such a server, and the keys that it was sent."""
+    seen: list[str] = []
+    handler = type("Handler", (Odd,), {"elsewhere": elsewhere, "seen": seen})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port, seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_redirect_is_an_answer_and_takes_no_key_with_it() -> None:
+    with odd() as (elsewhere, seen_there), odd(elsewhere) as (port, seen):
+        url = f"http://127.0.0.1:{port}/openai/deployments/x"
+        done = conformance("--base-url", url, "--key", "sk-Secr3tKey9876", "--topic", "fuzzy_match")
+    assert done.exit_code == 1
+    assert "HTTP 307, not 200" in done.output
+    assert set(seen) == {"sk-Secr3tKey9876"}
+    assert not seen_there
+
+
+def test_a_server_that_stops_answering_ends_the_run() -> None:
+    with odd() as (port, _):
+        done = conformance("--base-url", f"http://127.0.0.1:{port}/v1")
+    assert done.exit_code == 1
+    assert "stopped answering: no answer (ServerDisconnectedError), 5 times in a row" in done.output
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("--base-url", "http://u:p@h/v1"), "must not hold a password: give the key by --key or"),
+        (
+            ("--base-url", "http://h/v1", "--key", "a\nb"),
+            "has characters that a header cannot hold",
+        ),
+        (("--base-url", "ftp://h"), "--base-url: "),
+        (("--base-url", "http://a..b/v1"), "no answer (UnicodeError). Does the server run?"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(given: tuple[str, ...], sentence: str) -> None:
+    done = conformance(*given)
+    assert done.exit_code in (1, 2)
+    assert sentence in done.output
+    assert "Traceback" not in done.output

@@ -27,6 +27,11 @@ def test_every_block_works_when_pasted_after_those_above_it(name: str, tmp_path:
     run_blocks(text_of(name), tmp_path)
 
 
+def test_every_page_is_listed() -> None:
+    pages = {path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.md")}
+    assert pages == set(titles())
+
+
 @pytest.mark.parametrize("name", titles())
 def test_what_a_guide_shows_can_be_read(name: str) -> None:
     for block in blocks_of(text_of(name)):

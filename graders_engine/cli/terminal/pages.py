@@ -20,7 +20,8 @@ _PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _MARK = re.compile(rf"{_ITEM}| *")
-_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(\()?\[([^\]]+)\]\(([^)\s]+)\)(?(1)(?=\)))")
+"""In parentheses of its own or not."""
 _BAR = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"[\s|:-]+")
 _GAP = "  "
@@ -43,7 +44,9 @@ def page_lines(page: str, columns: int, *, colored: bool) -> Iterator[str]:
             yield ""
         end = part.end()
         if part["code"] is not None:
-            yield from _code(part["file"], part["code"], columns)
+            named = part["file"] or ""
+            head = f"({named})" if named.startswith("needs ") else named and f"{named}:"
+            yield from _code(head, part["code"], columns)
         elif part["table"]:
             yield from _table(part["table"].splitlines(), columns, colored=colored)
         elif part["heading"]:
@@ -52,11 +55,11 @@ def page_lines(page: str, columns: int, *, colored: bool) -> Iterator[str]:
             yield from _paragraph(part["text"], columns)
 
 
-def _code(file: str | None, code: str, columns: int) -> Iterator[str]:
+def _code(head: str, code: str, columns: int) -> Iterator[str]:
     lines = code.splitlines()
     room = columns - max(map(columns_of, lines), default=0)
     indent = " " * max(min(room, _CODE_INDENT), len(_GAP))
-    for line in [f"{file}:", *lines] if file else lines:
+    for line in [head, *lines] if head else lines:
         yield f"{indent}{line}".rstrip()
 
 
@@ -72,13 +75,18 @@ def _paragraph(text: str, columns: int) -> list[str]:
 
 def _named(link: re.Match[str]) -> str:
     """A link as a reader of a terminal can follow it."""
-    text, target = link.groups()
+    opening, text, target = link.groups()
     page = target.partition("#")[0]
     if "//" in target or not page.endswith(".md"):
-        return text if text == target or not page else f"{text} ({target})"
-    name = page.removeprefix("../").removesuffix(".md")
-    command = f"`graders guide {name}`"
-    return command if text.lower() == name else f"{text} ({command})"
+        place = "" if text == target or not page else target
+    else:
+        name = page.removeprefix("../").removesuffix(".md")
+        place = f"`graders guide {name}`"
+        if text.lower() == name:
+            text, place = place, ""
+    if opening:
+        return f"({text}: {place}" if place else f"({text}"
+    return f"{text} ({place})" if place else text
 
 
 def _table(source: Sequence[str], columns: int, *, colored: bool) -> Iterator[str]:

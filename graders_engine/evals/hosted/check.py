@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.blocking import Engine
+from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.rows.formats import open_records
 from graders_engine.errors import UnavailableGrader
-from graders_engine.evals.hosted.imported import Criterion, ImportedEval
+from graders_engine.evals.hosted.imported import ImportedEval
 from graders_engine.outcome import RowOutcome
 
 TOLERANCE = 1e-9
@@ -82,6 +83,7 @@ def check(engine: Engine, imported: ImportedEval) -> Iterator[HostedCheck]:
         imported: the rows and the criteria.
     """
     criteria = {one.key: one for one in imported.criteria}
+    compiled: dict[str, CompiledGrader] = {}
     for run in imported.runs:
         for key in run.scores:
             result = HostedCheck(key, run.path)
@@ -90,24 +92,26 @@ def check(engine: Engine, imported: ImportedEval) -> Iterator[HostedCheck]:
                 missing = _NO_GRADER if imported.eval.known else _NOT_GIVEN
                 result.not_graded = _JUDGE if criterion else missing
                 criterion = None
+            if criterion is not None and key not in compiled:
+                compiled[key] = engine.compile(criterion.grader)
             try:
-                _compare(engine, criterion, result)
+                _compare(engine, None if criterion is None else compiled[key], result)
             except UnavailableGrader as error:
                 result.not_graded = str(error)
                 _compare(engine, None, result)
             yield result
 
 
-def _compare(engine: Engine, criterion: Criterion | None, result: HostedCheck) -> None:
+def _compare(engine: Engine, grader: CompiledGrader | None, result: HostedCheck) -> None:
     def scored_rows() -> Iterator[dict[str, Any]]:
         for ref in open_records(result.rows, "jsonl").read():
             if result.key in ref.row["hosted"]:
                 yield ref.row
 
-    if criterion is None:
+    if grader is None:
         for row in scored_rows():
             result.add(row, None)
         return
-    outcomes = engine.score_single(criterion.grader, scored_rows())
+    outcomes = engine.score_single(grader, scored_rows())
     for row, graded in zip(scored_rows(), outcomes, strict=True):
         result.add(row, graded)
