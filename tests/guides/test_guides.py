@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,20 @@ def test_every_link_of_a_guide_leads_somewhere(name: str) -> None:
             path = here / page if page else FOLDER / f"{name}.md"
             assert path.exists(), target
             assert not heading or heading in _headings(path), target
+
+
+def test_no_page_has_a_misspelt_word() -> None:
+    root = FOLDER.parent.parent
+    pages = [*FOLDER.rglob("*.md"), *(FOLDER.parent / "examples").glob("*/README.md")]
+    pages += [*(root / ".github").rglob("*.md"), root / "README.md"]
+    known = (
+        "--ignore-words-list=anwser,bu,lable,regraded,rouge"  # some stand in examples of mistakes
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", known, *(path for path in pages if path.exists())],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stdout) == (0, "")
 
 
 def _headings(path: Path) -> set[str]:
