@@ -60,7 +60,7 @@ def _descriptors(_: dict[str, Any]) -> bool:
 
 
 def _host_name(_: dict[str, Any]) -> bool:
-    return os.uname().nodename == "grader"  # `namespaces` gives this one where it may
+    return socket.gethostname() == "grader"  # `namespaces` gives this one where it may
 
 
 def _forgery(_: dict[str, Any]) -> bool:
