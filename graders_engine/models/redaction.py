@@ -230,13 +230,11 @@ class Secrets:
 
     def _found_in(self, text: bytes) -> bool:
         searched = frozenset[bytes]().union(*(group._needles for group in self._groups))
-        if not searched:
-            return False
-        return _holds(text, searched)
+        wide = not all(key.isascii() for group in self._groups for key in group._texts)
+        return bool(searched) and _holds(text, searched, wide=wide)
 
 
-def _holds(text: bytes, searched: frozenset[bytes]) -> bool:
-    wide = not all(map(bytes.isascii, searched))
+def _holds(text: bytes, searched: frozenset[bytes], *, wide: bool) -> bool:
     texts = [text, _recoded(text)] if wide and b"\0" in text else [text]
     return any(
         needle in view for part in texts for view in views(part, wide=wide) for needle in searched
@@ -246,7 +244,7 @@ def _holds(text: bytes, searched: frozenset[bytes]) -> bool:
 def _without_key(text: bytes, key: str) -> bytes:
     """With `***` in place of the forms of a key that can be replaced."""
     for pattern in patterns(key):
-        if not _holds(text, needles(key)):
+        if not _holds(text, needles(key), wide=not key.isascii()):
             break
         text = pattern.sub(MASK.encode(), text)
     return text

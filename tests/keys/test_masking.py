@@ -173,3 +173,22 @@ def test_a_long_key_is_masked_in_its_forms(length: int) -> None:
     for form in (str, json.dumps, units, quote, lambda text: text.encode().hex()):
         masked = keys(key).mask_text(f"no: {form(key)}")
         assert masked in ("no: ***", 'no: "***"')
+
+
+@pytest.mark.parametrize("other", ["䀀", "ã", "Ã", "é"])
+@pytest.mark.parametrize("key", ["ssw0rd-x9ä", "£9secret£", "¤Ä¤secret9Ã"])
+def test_a_character_that_shares_a_byte_with_one_of_the_key_is_not_cut(
+    key: str, other: str
+) -> None:
+    for text in (f"{other}{key[1:]}", f"{key[:-1]}{other}"):
+        assert keys(key).mask_text(text) in (text, "***")
+        assert "***" in keys(key).mask_text(f"{text} {key}")
+
+
+@pytest.mark.parametrize("letters", ["ǰ", "ß", "ŉ", "İ", "ΑΣ", "ﬁ", "µ"])
+def test_letters_with_unusual_capitals_hide_no_key(letters: str) -> None:
+    key = f"key-{letters}-x9z1"
+    for form in (str, str.upper, str.lower, json.dumps):
+        masked = keys(key).mask_text(f"no: {form(key)}")
+        assert "***" in masked
+        assert form(key) not in masked

@@ -36,7 +36,7 @@ def _pattern(key: str, number: int) -> re.Pattern[bytes]:
 def _as_it_is(key: str) -> bytes:
     """Nothing in it is read as an escape, so that what looks like one in a key is found, too."""
     chars = [char for char in key if char > " " and char not in "\\\x7f"]
-    return _BLANKS.join(b"(?:" + b"|".join(map(re.escape, _encoded(char))) + b")" for char in chars)
+    return _BLANKS.join(b"(?:" + b"|".join(_encoded(char)) + b")" for char in chars)
 
 
 def _in_base64(char: str) -> bytes:
@@ -49,35 +49,46 @@ def _cases(char: str) -> list[str]:
 
 
 def _encoded(char: str) -> list[bytes]:
-    """The character in UTF-8, in Latin-1, and in UTF-8 that was read as Latin-1."""
+    """Patterns of the character in UTF-8, in Latin-1, and in UTF-8 that was read as Latin-1."""
     found = []
     for case in _cases(char):
         plain = case.encode("utf-8", "replace")
-        found.append(plain)
+        found.append(re.escape(plain))
         if not case.isascii():
-            found.append(plain.decode("latin-1").encode())
-            found += [case.encode("latin-1")] if case <= "\xff" else []
+            found.append(re.escape(plain.decode("latin-1").encode()))
+            found += [_in_latin_1(case)] if len(case) == 1 and case <= "\xff" else []
     return found
+
+
+def _in_latin_1(char: str) -> bytes:
+    """No byte of another character in UTF-8, half of which would be left."""
+    byte = re.escape(char.encode("latin-1"))
+    return rb"(?<![\x80-\xff])%b" % byte if char < "\xc0" else rb"%b(?![\x80-\xbf])" % byte
 
 
 def _any_form(char: str) -> bytes:
     """A pattern for one character, as it is or escaped."""
     if char.isspace() and char.isascii():
         return rb"(?>(?:[\s+]|%(?:25)*20)*)"
-    forms = [
-        b"".join(rb"%%(?:25)*%02x" % byte for byte in plain)
-        for plain in _encoded(char)
-        if char.isascii() or len(plain) < 5
-    ]
+    forms = []
     for case in _cases(char):
+        forms += _percents(case)
         for part in case:
             forms += _escapes(part)
     if char == "\\":  # as it is, it may stand between any two characters
         return b"(?>(?:" + b"|".join(forms) + b")?)"
     forms += _named(char)
-    forms += map(re.escape, _encoded(char))
+    forms += _encoded(char)
     # Atomic, as all is that repeats: an endpoint must not be able to make the search slow.
     return b"(?>" + b"|".join(forms) + b")"
+
+
+def _percents(char: str) -> list[bytes]:
+    """Those of addresses: of UTF-8, and of Latin-1."""
+    encoded = [char.encode("utf-8", "replace")]
+    if len(char) == 1 and "\x80" <= char <= "\xff":
+        encoded.append(char.encode("latin-1"))
+    return [b"".join(rb"%%(?:25)*%02x" % byte for byte in plain) for plain in encoded]
 
 
 def _escapes(char: str) -> list[bytes]:
