@@ -19,11 +19,14 @@ server that wants none, such as `not-needed`, `sk-no-key-required` or `lm-studio
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from graders_engine.models.keys.patterns import patterns
+from graders_engine.models.keys.views import flat, needles, views
 
 SCHEMES = ("http://", "https://")
 UNREADABLE = "(an address that cannot be read)"
@@ -52,21 +55,6 @@ _PLACEHOLDER = (
     r"(?:[-_ ](?:openai|api|dummy|fake))*[-_ ]?(?:key|token)?"
     r"|lm[-_ ]studio|key[-_ ]?123|1234|(.)\1*|(?:0?123456789)+0?|1234567890123456)"
 )
-_BLANKS = bytes(range(33)) + b"\\\x7f"
-_LOWER = bytes(range(256)).lower()
-_ESCAPES = (
-    (b"%", rb"%(?:25)*([0-9a-fA-F]{2})"),
-    (b"\\u00", rb"\\{1,16}+u00([0-9a-fA-F]{2})"),
-    (b"\\x", rb"\\{1,16}+x([0-9a-fA-F]{2})"),
-)
-"""Patterns are compiled when they are first used: most runs ask no endpoint."""
-_ROUNDS = 3
-"""Escapes inside escapes that are resolved."""
-_BETWEEN = rb"(?>(?:[\x00-\x20\x7f\\]|(?<=\\)[nrtfb]){0,16})"
-"""What may stand between two characters of a key: blanks, as they are or as JSON escapes.
-
-A group that repeats is made atomic by `(?>…)`: before Python 3.11.5, `+` behind it loses matches.
-"""
 
 
 def read_address(url: str) -> SplitResult:
@@ -155,7 +143,7 @@ class Secrets:
         text = text.strip()
         if text not in self._texts and _is_key(text):
             self._texts.add(text)
-            found = {needle for known in self._texts for needle in _needles(known)}
+            found = {needle for known in self._texts for needle in needles(known)}
             # What holds another needle is found by that one.
             self._needles = frozenset(
                 needle for needle in found if not any(other in needle for other in found - {needle})
@@ -219,12 +207,11 @@ class Secrets:
             return text
         if len(text) > MAX_MASKED_BYTES:
             raise Unmaskable
-        if b"\0" in text:  # UTF-16 or UTF-32, as JSON's readers detect it
-            text = text.replace(b"\0", b"")
+        if b"\0" in text:
+            text = self._in_utf8(text)
         known = {key for group in self._groups for key in group._texts}
         for key in sorted(known, key=len, reverse=True):
-            for pattern in _patterns(key):
-                text = pattern.sub(MASK.encode(), text)
+            text = _without_key(text, key)
         if self._found_in(text):
             raise Unmaskable
         return text
@@ -236,20 +223,42 @@ class Secrets:
         except Unmaskable:
             return MASK
 
+    def _in_utf8(self, text: bytes) -> bytes:
+        """A text in UTF-16 or UTF-32, as JSON's readers detect them."""
+        short = text.replace(b"\0", b"")
+        return short if self._found_in(short) else _recoded(text)
+
     def _found_in(self, text: bytes) -> bool:
-        needles: set[bytes] = set()
-        for group in self._groups:
-            needles |= group._needles
-        if not needles:
-            return False
-        flat = _flat(text)
-        return any(needle in flat for needle in needles)
+        searched = frozenset[bytes]().union(*(group._needles for group in self._groups))
+        wide = not all(key.isascii() for group in self._groups for key in group._texts)
+        return bool(searched) and _holds(text, searched, wide=wide)
+
+
+def _holds(text: bytes, searched: frozenset[bytes], *, wide: bool) -> bool:
+    texts = [text, _recoded(text)] if wide and b"\0" in text else [text]
+    return any(
+        needle in view for part in texts for view in views(part, wide=wide) for needle in searched
+    )
+
+
+def _without_key(text: bytes, key: str) -> bytes:
+    """With `***` in place of the forms of a key that can be replaced."""
+    for pattern in patterns(key):
+        if not _holds(text, needles(key), wide=not key.isascii()):
+            break
+        text = pattern.sub(MASK.encode(), text)
+    return text
+
+
+def _recoded(text: bytes) -> bytes:
+    """In UTF-8 what JSON's readers take for another encoding of Unicode."""
+    return text.decode(json.detect_encoding(text), "replace").encode("utf-8", "replace")
 
 
 def _is_key(text: str) -> bool:
     if re.fullmatch(_PLACEHOLDER, text):
         return False
-    count = len(_flat(text.encode("utf-8", "replace")))
+    count = len(flat(text.encode("utf-8", "replace")))
     letters = any(map(str.isalpha, text))
     if count >= 16:
         return True
@@ -265,73 +274,3 @@ def _user_and_password(value: str) -> str:
     except ValueError:
         return ""
     return decoded if ":" in decoded and decoded.isprintable() else ""
-
-
-def _flat(text: bytes) -> bytes:
-    """A text without escapes, blanks and capital letters, in which a key is a plain part."""
-    for _ in range(_ROUNDS):
-        before = text
-        # One character is found far sooner than two, and lists of numbers have no backslash.
-        for sign, pattern in _ESCAPES if b"\\" in text else _ESCAPES[:1]:
-            if sign in text:
-                text = re.sub(pattern, _char, text)
-        if b"&" in text and b";" in text:
-            import html  # its table of names takes time to load
-
-            text = html.unescape(text.decode("latin-1")).encode("latin-1", "replace")
-        if text == before:
-            break
-    if b"\\" in text:
-        for escape in (b"\\n", b"\\r", b"\\t"):
-            text = text.replace(escape, b"")
-    return text.translate(_LOWER, _BLANKS)
-
-
-def _char(match: re.Match[bytes]) -> bytes:
-    return bytes((int(match[1], 16),))
-
-
-def _spellings(key: str) -> Iterator[bytes]:
-    """The key as hexadecimal and base64 write it, the latter wherever it stands in a longer text."""
-    text = key.encode("utf-8", "replace")
-    yield text.hex().encode()
-    for shift, first in enumerate((0, 2, 3)):
-        encoded = base64.b64encode(bytes(shift) + text).rstrip(b"=")
-        last = len(encoded) - bool(
-            (shift + len(text)) % 3
-        )  # its last character depends on what follows
-        core = encoded[first:last]
-        yield core
-        yield core.translate(bytes.maketrans(b"+/", b"-_"))
-
-
-def _needles(key: str) -> set[bytes]:
-    return {_flat(part) for part in (key.encode("utf-8", "replace"), *_spellings(key))}
-
-
-@lru_cache(maxsize=256)
-def _patterns(key: str) -> tuple[re.Pattern[bytes], ...]:
-    whole = _BETWEEN.join(map(_any_form, key))
-    texts = [rb"(?>\\{1,16}(?=[ux]))?" + whole]
-    texts += [_BETWEEN.join(map(_any_form, part.decode())) for part in _spellings(key)]
-    return tuple(re.compile(text, re.IGNORECASE) for text in texts)
-
-
-def _any_form(char: str) -> bytes:
-    """A pattern for one character, as it is or escaped."""
-    import html
-
-    if char.isspace():
-        return rb"(?>(?:[\s+]|%(?:25)*20)*)"
-    code, plain = ord(char), char.encode("utf-8", "replace")
-    forms = [b"".join(rb"%%(?:25)*%02x" % byte for byte in plain)]
-    if code < 256:
-        forms += [rb"(?<=\\)u00%02x" % code, rb"(?<=\\)x%02x" % code]
-        forms += [rb"&#0*%d;" % code, rb"&#x0*%x;" % code]
-    if char == "\\":  # as it is, it may stand between any two characters
-        return b"(?>(?:" + b"|".join(forms) + b")?)"
-    if (named := html.escape(char)) != char:
-        forms.append(named.encode())
-    forms.append(re.escape(plain))
-    # Atomic, as all is that repeats: an endpoint must not be able to make the search slow.
-    return b"(?>" + b"|".join(forms) + b")"
