@@ -121,7 +121,7 @@ def _lines(server: Server, results: Sequence[Result]) -> Iterator[str]:
         row = f"{topic:{width}}  {count['cases']:>6,}  {count['as_expected']:>11,}  {differ or '-':>6}"
         yield Problem(row) if differ else row
     if not differing:
-        yield ("all answers are as expected")
+        yield "all answers are as expected"
     for topic in counts:
         yield from _differing(
             [one for one in results if one.case.topic == topic and one.differences]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -36,9 +37,10 @@ def within(
         until = monotonic() + limit_s
         while not (made.ended.is_set() or is_over()) and (left_s := until - monotonic()) > 0:
             made.ended.wait(min(left_s, _LOOK_UP_S))
-    except BaseException:  # an interrupt, which ends who waits
+    except BaseException:  # an interrupt, which ends who waits, whatever becomes of the undoing
         if not made.abandon():
-            made.undo()
+            with suppress(Exception):
+                made.undo()
         raise
     if made.ended.is_set() or not made.abandon():
         return made.result()

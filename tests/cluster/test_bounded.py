@@ -66,3 +66,24 @@ def test_an_interrupt_ends_the_wait_and_has_the_call_undone() -> None:
         within(LONG_S, may_end.wait, undone.set)
     may_end.set()
     assert undone.wait(LONG_S)
+
+
+def test_an_interrupt_is_what_its_receiver_gets_also_if_undoing_fails() -> None:
+    may_end, calls = threading.Event(), []
+
+    def call() -> None:
+        calls.append(threading.current_thread())
+        may_end.wait()
+
+    def interrupted() -> bool:
+        if not calls:
+            return False
+        may_end.set()
+        calls[0].join(LONG_S)  # so that it is undone here
+        raise KeyboardInterrupt
+
+    def fail() -> None:
+        raise OSError
+
+    with pytest.raises(KeyboardInterrupt):
+        within(LONG_S, call, fail, interrupted)

@@ -82,6 +82,11 @@ def statuses(out: Path) -> list[str]:
     return [json.loads(line)["status"] for line in out.read_text().splitlines()]
 
 
+def named(value: object) -> object:
+    """Part of the name of a test."""
+    return getattr(value, "__name__", value)
+
+
 @pytest.mark.parametrize(
     ("kind", "client", "lose"),
     [
@@ -92,7 +97,7 @@ def statuses(out: Path) -> list[str]:
         ("python", False, Started.kill_head),
         ("text", False, Started.kill_head),
     ],
-    ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", value),
+    ids=named,
 )
 def test_a_cluster_that_goes_away_ends_the_run_and_keeps_its_results(
     kind: str, client: bool, lose: Loss, tmp_path: Path
@@ -124,7 +129,7 @@ def test_a_cluster_that_goes_away_ends_the_run_and_keeps_its_results(
         ("python", False, Started.kill_head),
         ("text", False, Started.kill_head),
     ],
-    ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", value),
+    ids=named,
 )
 def test_an_interrupt_ends_a_run_whose_cluster_may_come_back(
     kind: str, client: bool, lose: Loss, tmp_path: Path

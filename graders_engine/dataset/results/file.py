@@ -91,7 +91,8 @@ class ResultsFile:
                 self._continue_or_begin(identity, overwrite=overwrite)
             except BaseException:
                 self._file.close()
-                self.discard()
+                with suppress(OSError):  # what is raised is why it cannot be begun
+                    self.discard()
                 raise
         except BaseException:
             _unlock(self._lock)

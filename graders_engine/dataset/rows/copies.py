@@ -126,7 +126,8 @@ class _Copies:
         try:
             found = remote.fetch(file)
         except BaseException:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # what is raised is why it cannot be fetched
+                file.unlink(missing_ok=True)
             raise
         return RemoteCopy(url, file, found)
 

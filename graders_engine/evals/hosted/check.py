@@ -92,9 +92,9 @@ def check(engine: Engine, imported: ImportedEval) -> Iterator[HostedCheck]:
                 missing = _NO_GRADER if imported.eval.known else _NOT_GIVEN
                 result.not_graded = _JUDGE if criterion else missing
                 criterion = None
-            if criterion is not None and key not in compiled:
-                compiled[key] = engine.compile(criterion.grader)
             try:
+                if criterion is not None and key not in compiled:
+                    compiled[key] = engine.compile(criterion.grader)
                 _compare(engine, None if criterion is None else compiled[key], result)
             except UnavailableGrader as error:
                 result.not_graded = str(error)
