@@ -105,7 +105,6 @@ class ReplyStore:
         except ValueError as error:
             raise DataSetError(f"The cache cannot be opened: {error}. {_ANOTHER}") from None
         self._unwritten: dict[str, ModelReply] = {}
-        self._writing: sqlite3.Connection | None = None
         self._writer: Writer | None = None
         self._closed = False
         self._preparing = asyncio.Lock()
@@ -124,6 +123,7 @@ class ReplyStore:
         except DataSetError as error:
             raise DataSetError(f"{error} {_ANOTHER}") from None
         self._reader = connected(path)
+        _end_with(self, self._reader.close)
         try:
             self._prepare()
         except (sqlite3.Error, DataSetError) as error:
@@ -139,10 +139,11 @@ class ReplyStore:
         _make_tables(self._reader)
         self._reader.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         # Opened now: it writes to the file that was prepared, whatever happens to its name later.
-        if self._writing is None:
-            self._writing = connected(self.path, POLL_S)
-        self._writing.execute("PRAGMA synchronous = NORMAL")
-        self._writing.execute(SELECT, ("",))
+        if self._writer is None:
+            self._writer = Writer(connected(self.path, POLL_S), INSERT)
+            _end_with(self, self._writer.end)
+        self._writer.file.execute("PRAGMA synchronous = NORMAL")
+        self._writer.file.execute(SELECT, ("",))
         self._ready = True
 
     def _read_deadline(self) -> Callable[[], float]:
@@ -210,10 +211,6 @@ class ReplyStore:
         """
         if not self._ready:
             await self._prepare_when_free()
-        if self._writer is None and self._writing is not None:
-            self._writer = Writer(self._writing, INSERT)
-            # The thread of a store that nobody closes ends with it.
-            weakref.finalize(self, self._writer.queue.put, None)
         if self._writer is None or self._closed:
             raise DataSetError(f"The cache {self.path} cannot be written: it is closed.")
         model = reply.model.encode("utf-8", "replace").decode()  # SQLite stores no lone surrogates
@@ -267,10 +264,16 @@ class ReplyStore:
         self._closed = True
         if self._writer is not None:
             self._writer.close()
-        elif self._writing is not None:
-            self._writing.close()
         self._in_transaction = False
         self._reader.close()
+
+
+def _end_with(store: ReplyStore, end: Callable[[], None]) -> None:
+    """End what a store has open with the store, also where nobody closes that.
+
+    Not when Python ends: a forked process would release the locks of its parent.
+    """
+    weakref.finalize(store, end).atexit = False
 
 
 def _make_tables(file: sqlite3.Connection) -> None:

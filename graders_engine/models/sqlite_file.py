@@ -7,7 +7,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -50,26 +50,32 @@ class Writer:
     """Writes rows in a thread of its own; rows that arrive meanwhile share the next transaction.
 
     Args:
-        file: a connection for this writer alone.
+        file: a connection for this writer alone, which it closes.
         statement: writes one row.
     """
 
     def __init__(self, file: sqlite3.Connection, statement: str) -> None:
-        self._file = file
+        self.file = file
         self._statement = statement
         self._stop_at = math.inf
-        self.queue: SimpleQueue[_Write | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name="graders-engine-cache", daemon=True)
-        self._thread.start()
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._thread: Thread | None = None
 
     def write(self, row: tuple[Any, ...]) -> asyncio.Future[None]:
         """Write a row. The future is done when the row is committed, and fails if it cannot be written."""
         loop = asyncio.get_running_loop()
         write = _Write(row, time.monotonic() + WAIT_S, loop, loop.create_future())
-        self.queue.put(write)
+        self._queue.put(write)
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="graders-engine-cache", daemon=True)
+            self._thread.start()
         return write.done
 
     def _work(self) -> None:
+        with closing(self.file):
+            self._write_all()
+
+    def _write_all(self) -> None:
         while writes := self._next_writes():
             error = self._commit(writes)
             if error is None or isinstance(error, sqlite3.OperationalError) or len(writes) == 1:
@@ -93,25 +99,32 @@ class Writer:
     def _next_writes(self) -> list[_Write]:
         """All that wait, at least one; none when the store is closed and everything is written."""
         writes: list[_Write] = []
-        while not writes or not self.queue.empty():
-            write = self.queue.get()
+        while not writes or not self._queue.empty():
+            write = self._queue.get()
             if write is None:
-                self.queue.put(None)  # the next call ends as well
+                self._queue.put(None)  # the next call ends as well
                 break
             writes.append(write)
         return writes
 
     def _insert(self, rows: list[tuple[Any, ...]]) -> None:
-        with self._file:
-            self._file.execute("BEGIN IMMEDIATE")
-            self._file.executemany(self._statement, rows)
+        with self.file:
+            self.file.execute("BEGIN IMMEDIATE")
+            self.file.executemany(self._statement, rows)
+
+    def end(self) -> None:
+        """Close the file when what is waiting is written, without waiting for that."""
+        if self._thread is None:
+            self.file.close()
+        else:
+            self._queue.put(None)
 
     def close(self) -> None:
-        """Write what is waiting, and end the thread; another process's lock is waited for `CLOSE_WAIT_S`."""
+        """Write what is waiting, and close the file; another process's lock is waited for `CLOSE_WAIT_S`."""
         self._stop_at = time.monotonic() + CLOSE_WAIT_S
-        self.queue.put(None)
-        self._thread.join()
-        self._file.close()
+        self.end()
+        if self._thread is not None:
+            self._thread.join()
 
 
 class _Write(NamedTuple):

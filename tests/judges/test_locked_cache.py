@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -310,10 +311,15 @@ def test_a_cache_that_is_damaged_while_it_is_open_ends_the_run_or_goes_on_and_ne
     asyncio.run(main())
 
 
-def test_the_thread_of_a_store_that_nobody_closes_ends_with_it(path: Path) -> None:
+@pytest.mark.parametrize("written", [True, False], ids=["written", "only read"])
+def test_the_thread_and_the_files_of_a_store_that_nobody_closes_end_with_it(
+    path: Path, written: bool
+) -> None:
     async def main() -> None:
         store = ReplyStore(path)
-        await store.put("key", ModelReply("{}", "m"))
+        assert await store.get("key") is None
+        if written:
+            await store.put("key", ModelReply("{}", "m"))
 
     before = set(threading.enumerate())
     asyncio.run(main())
@@ -321,3 +327,5 @@ def test_the_thread_of_a_store_that_nobody_closes_ends_with_it(path: Path) -> No
     for thread in set(threading.enumerate()) - before:
         thread.join(60)
         assert not thread.is_alive()
+    open_files = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    assert not [file for file in open_files if file.startswith(str(path))]

@@ -50,7 +50,8 @@ class Container:
         capabilities: those that root keeps; None for all.
         user: runs it; 0 for root.
         read_only: whether nothing can be written but to `writable`.
-        writable: folders of their own, in memory, empty.
+        writable: folders of their own, in memory, empty but for `kept`.
+        kept: folders that are seen although they lie below `writable`.
         privileges: whether programs may gain any; Kubernetes' `allowPrivilegeEscalation`.
     """
 
@@ -59,14 +60,20 @@ class Container:
     user: int = 0
     read_only: bool = False
     writable: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     privileges: bool = True
 
     def enter(self) -> None:
         """Make this process its first one."""
         libc.unshare(libc.CLONE_NEWNS)
         libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
+        kept = {folder: os.open(folder, os.O_PATH) for folder in self.kept}
         for folder in self.writable:
             libc.mount("none", folder, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, "mode=1777")
+        for folder, was in kept.items():
+            os.makedirs(folder, exist_ok=True)
+            libc.mount(f"/proc/self/fd/{was}", folder, None, libc.MS_BIND)
+            os.close(was)
         if self.read_only:
             libc.lock_mount("/", libc.MOUNT_ATTR_RDONLY, recursive=False)
         if self.capabilities is not None:
