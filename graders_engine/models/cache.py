@@ -34,7 +34,7 @@ from graders_engine.models.base import (
     fingerprint,
 )
 from graders_engine.models.dialects.dialect import KeptReplies
-from graders_engine.models.policies import Policy
+from graders_engine.models.policies import Coalesced, Policy
 from graders_engine.models.sqlite_file import (
     POLL_S,
     WAIT_S,
@@ -305,7 +305,8 @@ class Cached(Policy):
     """
 
     def __init__(self, backend: ModelBackend, store: ReplyStore) -> None:
-        super().__init__(backend)
+        # A reply is kept before it stops being shared: an equal request finds it in one of the two places.
+        super().__init__(Coalesced(_Keeping(backend, store)))
         self._store = store
         self._kept = KeptReplies()
 
@@ -316,12 +317,23 @@ class Cached(Policy):
             BackendFailure: there is neither.
             DataSetError: the file cannot be used.
         """
-        key = fingerprint(request, self.backend.signature)
-        reply = await self._store.get(key)
+        reply = await self._store.get(fingerprint(request, self.signature))
         if reply is None:
             reply = await self.backend.complete(request)
-            verdict = reply.text.strip() or reply.refusal is not None
-            if reply.answer or (reply.finish != "length" and verdict):
-                await self._store.put(key, reply)
         self._kept.see(request.model, reply.left_out, kept=reply.kept)
+        return reply
+
+
+class _Keeping(Policy):
+    """Keeps each reply that is worth it."""
+
+    def __init__(self, backend: ModelBackend, store: ReplyStore) -> None:
+        super().__init__(backend)
+        self._store = store
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        reply = await self.backend.complete(request)
+        verdict = reply.text.strip() or reply.refusal is not None
+        if reply.answer or (reply.finish != "length" and verdict):
+            await self._store.put(fingerprint(request, self.signature), reply)
         return reply

@@ -38,9 +38,9 @@ def build_backend(
     """
     limited = Limited(backend, concurrency, limiter)
     retrying = Retrying(limited, retry, target=target, on_retry=on_retry)
-    coalesced = Coalesced(Budgeted(retrying, budget))
+    budgeted = Budgeted(retrying, budget)
     if store is None:
-        return coalesced
+        return Coalesced(budgeted)
     from graders_engine.models.cache import Cached  # it is loaded already: there is a store
 
-    return Cached(coalesced, store)
+    return Cached(budgeted, store)

@@ -157,7 +157,10 @@ def key_of(ask: Ask) -> _Key:
 
 
 def calls_of(facts: GraderFacts, asks: Iterable[Ask], repeats: int = 1) -> int:
-    """How many requests judges get for this: equal ones are answered from the cache."""
+    """How many requests judges get for this: equal ones are answered from the cache.
+
+    Without a cache, only those that are in flight at the same time are sent once: it may be a few more.
+    """
     return sum(times for _, _, times in requests_of(facts, asks, repeats))
 
 

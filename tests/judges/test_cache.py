@@ -265,6 +265,24 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
             ReplyStore(place)
 
 
+def test_an_equal_request_is_never_paid_twice_whenever_it_comes(path: Path) -> None:
+    async def main() -> None:
+        store = ReplyStore(path)
+        for turns in range(12):  # of the event loop, from the first request to the second
+            backend = Scripted(0.5)
+            cached = Cached(backend, store)
+            request = asking(f"{turns}")
+            first = asyncio.create_task(cached.complete(request))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            replies = [await cached.complete(request), await first]
+            assert len(backend.requests) == 1, turns
+            assert sorted(reply.kept for reply in replies) == [False, True]
+        store.close()
+
+    asyncio.run(main())
+
+
 def test_the_store_says_what_it_holds_and_forgets_it(path: Path) -> None:
     store = ReplyStore(path)
     assert store.info().oldest is None

@@ -223,7 +223,9 @@ def test_a_row_is_graded_once_for_all_checks_that_want_it(tmp_path: Path) -> Non
     assert {*asked} >= {"references", "others", "constants"}
 
 
-def test_equal_requests_of_different_rows_are_asked_once_as_planned(tmp_path: Path) -> None:
+def test_with_a_cache_equal_requests_of_different_rows_are_asked_once_as_planned(
+    tmp_path: Path,
+) -> None:
     calls = []
 
     def length(request: ModelRequest) -> Any:
@@ -232,8 +234,11 @@ def test_equal_requests_of_different_rows_are_asked_once_as_planned(tmp_path: Pa
         return json.dumps({"steps": [], "result": min(len(text) / 20, 1.0)})
 
     rows = [{**row, "answer": "ab"[number % 2]} for number, row in enumerate(SUMS)]
+    judges = JudgeSettings(
+        endpoints={"default": Scripted(length)}, cache=tmp_path / "replies.sqlite"
+    )
     report = ask(
-        tmp_path, judge("{{sample.output_text}}"), rows, engine=engine_with(Scripted(length)),
+        tmp_path, judge("{{sample.output_text}}"), rows, engine=Engine(judges=judges),
         reference_field="answer",
     )  # fmt: skip
     assert len(calls) == report.inputs.plan.calls

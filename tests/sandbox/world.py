@@ -93,7 +93,7 @@ class World:
             for path in [self.base, *self.base.rglob("*")]:
                 os.chown(path, self.user, self.user, follow_symlinks=False)
         self.base.chmod(0o755)
-        self.bystander = self.start(["/bin/sleep", "1000"])
+        self.bystander = self.start(["/bin/sleep", "infinity"])
 
     def _make_environment(self) -> str:
         """A virtual environment that the role owns, with the packages of this one."""

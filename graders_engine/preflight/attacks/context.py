@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.string_check import StringCheckGrader
+from graders_engine.preflight.attacks.ruled_out import is_ruled_out, strict_schema
 from graders_engine.preflight.attacks.skeleton import (
     from_paths,
     from_schema,
@@ -17,6 +18,7 @@ from graders_engine.preflight.attacks.skeleton import (
     texts_in_schema,
 )
 from graders_engine.preflight.data_file import TrainingRow, normalized
+from graders_engine.preflight.grader.response_schema import response_format, schema_in
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import ReferenceSource, Sample
@@ -145,17 +147,17 @@ class Context:
         return bool(texts) and sum(bool(_CODE.search(text)) for text in texts) * 2 > len(texts)
 
     @functools.cached_property
-    def schema(self) -> Any:
+    def schema(self) -> Mapping[str, Any] | None:
         """The schema of the job's response format; None if there is none."""
-        method = self.job.get("method") if self.job else None
-        places = [self.job, method]
-        places += [method.get("reinforcement")] if isinstance(method, Mapping) else []
-        for place in reversed(places):
-            form = place.get("response_format") if isinstance(place, Mapping) else None
-            if isinstance(form, Mapping):
-                inner = form.get("json_schema", form)
-                return inner.get("schema") if isinstance(inner, Mapping) else None
-        return None
+        return schema_in(response_format(self.job))
+
+    @functools.cached_property
+    def _strict_schema(self) -> Mapping[str, Any] | None:
+        return strict_schema(response_format(self.job))
+
+    def is_ruled_out(self, sample: Sample) -> bool:
+        """Whether the job's response format lets no model give this answer."""
+        return self._strict_schema is not None and is_ruled_out(sample, self._strict_schema)
 
     @functools.cached_property
     def _paths(self) -> list[tuple[str | int, ...]]:

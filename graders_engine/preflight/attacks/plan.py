@@ -51,9 +51,13 @@ def _plan(inputs: Inputs, rows: int) -> Iterator[Ask]:
 def hostile_samples(
     attack: Attack, row: TrainingRow, context: Context
 ) -> Iterable[tuple[str, Sample]]:
-    """(variant, sample) of each hostile sample of an attack for a row, without those that are right."""
+    """(variant, sample) of each hostile sample of an attack for a row, without those that are right.
+
+    Nor those that the job's response format rules out, but where only failures and seconds count.
+    """
     for variant, sample in _variants(attack, row, context):
-        if not context.is_right(row, sample):
+        impossible = attack.kind != "robustness" and context.is_ruled_out(sample)
+        if not impossible and not context.is_right(row, sample):
             yield variant, sample
 
 

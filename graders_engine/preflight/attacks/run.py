@@ -53,7 +53,7 @@ def hostile_rows(inputs: Inputs) -> Iterator[dict[str, Any]]:
 
 
 def not_tried(inputs: Inputs) -> list[str]:
-    """The attacks that do not fit the grader or its rows."""
+    """The attacks that do not fit the grader, its rows, or the response format of the job."""
     tried = {trial.ask.label[0] for trial in inputs.trials.get(NAME, [])}
     wanted = inputs.options.attacks or tuple(attack.name for attack in ATTACKS)
     return [name for name in wanted if name not in tried]

@@ -98,7 +98,7 @@ def _plain(schemas: Iterable[Any], root: Mapping[str, Any]) -> Iterator[Any]:
             continue
         seen.add(id(schema))
         if isinstance(reference := schema.get("$ref"), str):
-            stack.append(_referred(root, reference))
+            stack.append(referred(root, reference))
             continue
         inner = [one for key in ("anyOf", "oneOf") for one in schema.get(key) or ()]
         if inner and "properties" not in schema:
@@ -111,7 +111,7 @@ def _plain(schemas: Iterable[Any], root: Mapping[str, Any]) -> Iterator[Any]:
 
 def _one(schema: Any, root: Mapping[str, Any]) -> Any:
     reference = schema.get("$ref") if isinstance(schema, Mapping) else None
-    return _referred(root, reference) if isinstance(reference, str) else schema
+    return referred(root, reference) if isinstance(reference, str) else schema
 
 
 def _merged(parts: Sequence[Any]) -> Mapping[str, Any]:
@@ -123,7 +123,8 @@ def _merged(parts: Sequence[Any]) -> Mapping[str, Any]:
     return {"properties": properties, "required": required, "additionalProperties": not closed}
 
 
-def _referred(root: Mapping[str, Any], reference: str) -> Any:
+def referred(root: Mapping[str, Any], reference: str) -> Any:
+    """What a local reference stands for in a schema; True, which allows everything, if it is not there."""
     value: Any = root
     for key in reference.removeprefix("#").strip("/").split("/"):
         if key:
@@ -134,11 +135,12 @@ def _referred(root: Mapping[str, Any], reference: str) -> Any:
 
 def _holds_text(schema: Mapping[str, Any]) -> bool:
     """Whether a value may be a text, in which JSON may stand."""
-    types = _types(schema)
+    types = types_in(schema)
     return "string" in types
 
 
-def _types(schema: Mapping[str, Any]) -> Sequence[Any]:
+def types_in(schema: Mapping[str, Any]) -> Sequence[Any]:
+    """The types that a schema names."""
     found = schema.get("type")
     return found if isinstance(found, list) else [found] if found else []
 
@@ -147,7 +149,7 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
     """What a plain schema says of a step, and the schema of what is there."""
     if not isinstance(schema, Mapping):
         return ("absent", None) if schema is False else ("open", None)
-    types = _types(schema)
+    types = types_in(schema)
     if isinstance(step, int) or (_is_list(schema) and step.isdigit()):
         return _element(schema, types, int(step))
     if types and "object" not in types:
@@ -168,7 +170,7 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
 
 
 def _is_list(schema: Mapping[str, Any]) -> bool:
-    types = _types(schema)
+    types = types_in(schema)
     return "array" in types or (not types and ("items" in schema or "prefixItems" in schema))
 
 
