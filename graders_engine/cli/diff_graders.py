@@ -79,7 +79,8 @@ def command(
         raise InvalidRequest(
             "The rows are read twice: save standard input to a file and pass that with --data."
         )
-    graders = [read_flag("grader", as_flag(argument)) for argument in (old, new)]
+    flags = [as_flag(argument) for argument in (old, new)]
+    graders = [read_flag("grader", flag) for flag in flags]
     kept = () if out_dir is None else (out_dir / "old.jsonl", out_dir / "new.jsonl")
     require_apart(engine.settings, kept, how["data"], how["outputs"], files_read())
     inputs = [path for path in (how["outputs"], *files_read()) if path is not None]
@@ -105,12 +106,20 @@ def command(
         show_comparison(
             (results[0], results[1]),
             Sources(how["data"], how["data"]),
-            names=("OLD", "NEW") if out_dir is None else None,
+            names=_names(flags) if out_dir is None else None,
             page=page,
             as_json=as_json,
             top=top,
             margin=margin,
         )
+
+
+def _names(flags: list[str]) -> tuple[str, str]:
+    """The names of the two graders' files, with their folders where they are equal; else OLD and NEW."""
+    paths = [flag[1:] if flag.startswith("@") and flag != "@-" else "" for flag in flags]
+    names = [Path(path).name for path in paths]
+    old, new = names if len(set(names)) == len(names) else paths
+    return old or "OLD", new or "NEW"
 
 
 def _make_folder(folder: Path) -> None:

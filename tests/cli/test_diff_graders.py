@@ -21,9 +21,22 @@ def test_two_versions_of_a_grader_are_scored_and_compared(rows: Path, tmp_path: 
         "diff-graders", tmp_path / "old.json", json.dumps(EXACT), "--data", rows, "--fail-if-worse"
     )
     assert ended.exit_code == 3
-    assert ended.stdout.startswith("A  OLD\n   mean reward 0.9643")
+    assert ended.stdout.startswith("A  old.json\n   mean reward 0.9643")
+    assert "\nB  NEW\n" in ended.stdout
     assert "evaluation_metric  removed, it was" in ended.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.json", "rows.jsonl"]
+
+
+def test_graders_in_files_of_one_name_are_told_apart_by_their_folders(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("v1", "v2"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "grader.json").write_text(json.dumps(EXACT))
+    ended = graders("diff-graders", "v1/grader.json", "v2/grader.json", "--data", rows)
+    assert ended.stdout.startswith("A  v1/grader.json\n")
+    assert "\nB  v2/grader.json\n" in ended.stdout
 
 
 def test_python_sources_are_shown_as_the_lines_that_changed(rows: Path) -> None:
