@@ -67,4 +67,5 @@ def copy(name: str, folder: Path | None) -> None:
         failing.complain(f"{folder} is there already: nothing is overwritten, name another folder.")
         sys.exit(failing.FAILED)
     click.echo(f"{known[name]}\nis in {folder}, its README.md says what to look at. First:\n")
-    click.echo(f"cd {shlex.quote(str(folder))}\n{examples.first_command(name)}")
+    place = f"./{folder}" if str(folder).startswith("-") else str(folder)  # or `cd` reads an option
+    click.echo(f"cd {shlex.quote(place)}\n{examples.first_command(name)}")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from graders_engine.dataset.results.meta import (
@@ -162,7 +162,10 @@ def grader_hash(grader: Any) -> str:
 
 def _name(path: Any) -> str:
     """The name of a file, without its folder; empty if there is no path."""
-    return Path(path).name or str(path) if path else ""
+    if not path:
+        return ""
+    windows = PureWindowsPath(path)  # the results of one system are read on others
+    return (windows if windows.is_absolute() else Path(path)).name or str(path)
 
 
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, str]]:

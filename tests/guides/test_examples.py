@@ -77,6 +77,14 @@ def test_a_copy_is_whole_and_says_what_to_type_first(name: str, tmp_path: Path) 
     assert output.endswith(f"cd {tmp_path / 'mine'}\n{first_command(name)}\n")
 
 
+def test_a_folder_whose_name_looks_like_an_option_can_be_entered_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, output = asked("copy", "code", "--", "-mine")
+    assert "\ncd ./-mine\n" in output
+
+
 def test_no_file_of_an_example_is_long() -> None:
     long = {path for path, content in contents(FOLDER).items() if len(content) > MAX_BYTES}
     assert long == LONG
