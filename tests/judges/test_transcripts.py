@@ -185,3 +185,11 @@ def test_the_command_line_records_and_replays(server: JudgeServer, tmp_path: Pat
     assert (live.exit_code, again.exit_code) == (0, 0)
     assert live.stdout == again.stdout
     assert len(server.asked) == 2
+    assert again.stderr == ""
+    other = ["--replay", str(tmp_path / "moved"), "--judge-model", "other", "--map", "a=b"]
+    unheard = CliRunner().invoke(graders, [*grader, *other])
+    assert unheard.stdout == live.stdout
+    assert unheard.stderr == (
+        "note: with --replay nobody is asked: the replies are the recorded ones, whatever "
+        "--judge-model and --map say\n"
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from graders_engine.cli.parsing.flags import Decorator, flag, named_path, pairs
+from graders_engine.cli.terminal.failing import caution
 from graders_engine.errors import InvalidRequest
 from graders_engine.models.judges import DEFAULT, JudgeSettings
 from graders_engine.models.retry import RetryPolicy
@@ -96,6 +97,9 @@ JUDGE_FLAGS: dict[str, Decorator] = {
 """By the names of the command's parameters."""
 
 
+_WHO_IS_ASKED = {"judge_model": "--judge-model", "models": "--map", "base_url": "--base-url"}
+
+
 def judge_settings(given: dict[str, Any], *, use_cache: bool) -> JudgeSettings:
     """The settings that the flags make.
 
@@ -118,7 +122,18 @@ def judge_settings(given: dict[str, Any], *, use_cache: bool) -> JudgeSettings:
     attempts, attempt_s = given["attempts"], given["attempt_s"]
     total_s = max(RetryPolicy().total_s, 3 * attempt_s)
     settings["retry"] = RetryPolicy(attempts=attempts, attempt_s=attempt_s, total_s=total_s)
+    _say_unused(given)
     return JudgeSettings(**settings)
+
+
+def _say_unused(given: dict[str, Any]) -> None:
+    """Say which flags change nothing, for nobody is asked."""
+    unused = [flag for name, flag in _WHO_IS_ASKED.items() if given[name]]
+    if given["replay"] and unused:
+        caution(
+            f"note: with --replay nobody is asked: the replies are the recorded ones, whatever "
+            f"{' and '.join(unused)} say{'' if len(unused) > 1 else 's'}"
+        )
 
 
 def _cache(path: Path | None, *, off: bool, use_cache: bool) -> Path | None:
