@@ -53,7 +53,7 @@ class Paired:
         spearman: rank correlation; None if one run has the same reward in all pairs.
         kendall: Kendall's tau-b; None in the same case.
         detectable: smallest true difference that this many rows detect with probability `POWER`; None if
-            the data do not determine it.
+            the data do not determine it, or no difference that there can be is as large.
     """
 
     before: Estimate
@@ -163,8 +163,9 @@ def estimate_difference(
     low, high = adjusted.mean - reach, adjusted.mean + reach
     detectable = error * (t_quantile(count) + float(special().ndtri(POWER)))
     found = Estimate(clustered.mean, low, high, len(differences), count)
-    ranges = allowed[0] or _if_binary(before), allowed[1] or _if_binary(after)
-    return found.within(_apart_at_most(*ranges), differences), detectable
+    possible = _apart_at_most(allowed[0] or _if_binary(before), allowed[1] or _if_binary(after))
+    is_possible = possible is None or detectable <= max(map(abs, possible))
+    return found.within(possible, differences), detectable if is_possible else None
 
 
 def _if_binary(values: Floats) -> Range | None:

@@ -27,6 +27,17 @@ def test_two_versions_of_a_grader_are_scored_and_compared(rows: Path, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.json", "rows.jsonl"]
 
 
+def test_rows_that_are_too_few_for_any_difference_are_said_to_be(tmp_path: Path) -> None:
+    two = [{"item": {"label": "x"}, "model_sample": sample} for sample in ("X", "y")]
+    data = tmp_path / "two.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in two))
+    check = {"type": "string_check", "name": "same", "input": "{{sample.output_text}}",
+             "reference": "{{item.label}}"}  # fmt: skip
+    old, new = (json.dumps({**check, "operation": operation}) for operation in ("eq", "ilike"))
+    ended = graders("diff-graders", old, new, "--data", data)
+    assert "so few rows have no 80 % chance to detect even the largest difference" in ended.stdout
+
+
 def test_graders_in_files_of_one_name_are_told_apart_by_their_folders(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

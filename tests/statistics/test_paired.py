@@ -141,6 +141,22 @@ def test_rows_of_a_group_count_as_one_observation() -> None:
     assert compared(before, after, groups).p_value == 2 / 2**3
 
 
+@pytest.mark.parametrize(
+    ("after", "allowed"),
+    [([0.0, 1.0], (None, None)), ([0.0, 0.9], ((0.0, 1.0), (0.0, 1.0)))],
+    ids=["passed or failed", "a known range"],
+)
+def test_no_difference_is_detectable_that_there_cannot_be(after: list[float], allowed: Any) -> None:
+    _, detectable = estimate_difference(np.zeros(2), np.array(after), None, allowed)
+    assert detectable is None
+
+
+def test_where_rewards_have_no_known_range_any_difference_is_detectable() -> None:
+    _, detectable = estimate_difference(np.zeros(2), np.array([0.0, 0.9]))
+    assert detectable is not None
+    assert detectable > 1
+
+
 def test_the_detectable_difference_is_detected_four_times_out_of_five() -> None:
     random = np.random.default_rng(6)
     _, detectable = estimate_difference(np.zeros(400), random.normal(0, 0.3, 400))

@@ -176,9 +176,11 @@ def _difference(comparison: Comparison) -> Iterator[str]:
     yield f"{_MARGIN} B higher on {pair.wins:,}, the same on {pair.ties:,}, lower on {pair.losses:,}"
     spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
     yield f"{_MARGIN} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
-    if pair.detectable is not None:
+    unit = "prompts" if comparison.pairs.prompts else rows_name(grouped=in_samples(comparison))
+    if pair.detectable is None:
+        yield f"{_MARGIN} so few {unit} have no 80 % chance to detect even the largest difference"
+    else:
         smallest = format_number(pair.detectable)
-        unit = "prompts" if comparison.pairs.prompts else rows_name(grouped=in_samples(comparison))
         yield f"{_MARGIN} such {unit} have an 80 % chance to detect a true difference of {smallest}"
 
 
