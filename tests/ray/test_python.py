@@ -84,10 +84,10 @@ def scored(
         return score_file(own, grader, data, out, **more)
 
 
-def require_equal(there: Path, here: Path) -> None:
+def require_equal(there: Path, here: Path, cluster: str = ClusterOptions().name) -> None:
     assert timeless(there.read_bytes()) == timeless(here.read_bytes())
     metas = [json.loads(Path(f"{out}.meta.json").read_bytes()) for out in (there, here)]
-    assert metas[0].pop(GRADED_ON)[-1] == ClusterOptions().name
+    assert metas[0].pop(GRADED_ON)[-1] == cluster
     assert metas[0] == metas[1]
 
 
@@ -178,7 +178,7 @@ def test_a_killed_driver_goes_on_where_it_was(two_nodes: Any, tmp_path: Path) ->
     kept = there.read_bytes().count(b"\n")
     assert 20 < kept < 300
     subprocess.run(command, check=True, timeout=200)
-    require_equal(there, here)
+    require_equal(there, here, ClusterOptions(two_nodes.address).name)
 
 
 def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
