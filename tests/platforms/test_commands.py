@@ -85,7 +85,7 @@ class Unavailable(BaseHTTPRequestHandler):
 @pytest.fixture
 def judge() -> Iterator[Judge]:
     with Judge() as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
         server.fails.set()
