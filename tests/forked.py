@@ -19,7 +19,6 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -76,17 +75,22 @@ class Forked:
 
 
 class _Forking:
-    """The process that forks; it is started for the first command."""
+    """The process that forks; it is started for the first command.
 
-    def __init__(self) -> None:
+    Args:
+        python: what starts it.
+        environment: its environment; commands may have others, but for what is read at the start.
+    """
+
+    def __init__(self, python: str, environment: Mapping[str, str]) -> None:
         self.asking = threading.Lock()
         self.connection, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forking", str(theirs.fileno())], cwd=ROOT,
+                [python, "-m", "tests.forking", str(theirs.fileno())], cwd=ROOT, env=environment,
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
-        self.variables = _read_at_the_start(os.environ)
+        self.variables = _read_at_the_start(environment)
         atexit.register(self.end)
 
     def end(self) -> None:
@@ -100,9 +104,13 @@ class _Forking:
             self.connection.sendall(body)
 
 
-@cache
-def _forking() -> _Forking:
-    return _Forking()
+_started: dict[str, _Forking] = {}
+
+
+def _forking(python: str, environment: Mapping[str, str]) -> _Forking:
+    if python not in _started:
+        _started[python] = _Forking(python, os.environ if python == sys.executable else environment)
+    return _started[python]
 
 
 def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -131,6 +139,7 @@ def start(
     environment: Mapping[str, str] | None = None,
     given: int = subprocess.DEVNULL,
     errors: IO[Any] | None = None,
+    python: str = sys.executable,
 ) -> Forked | subprocess.Popen[str]:
     """Start `graders` with these arguments.
 
@@ -140,11 +149,13 @@ def start(
         environment: all of it; this process's by default.
         given: the descriptor of what it reads from standard input.
         errors: where it writes what is not its output; by default to a pipe.
+        python: what starts a Python, and a process that forks of its own: this process's Python by default.
     """
     environment = os.environ if environment is None else environment
-    if is_measured(environment) or _read_at_the_start(environment) != _forking().variables:
+    forking = None if is_measured(environment) else _forking(python, environment)
+    if forking is None or _read_at_the_start(environment) != forking.variables:
         return subprocess.Popen(
-            [sys.executable, "-m", "graders_engine", *arguments], cwd=folder, env=environment, text=True,
+            [python, "-m", "graders_engine", *arguments], cwd=folder, env=environment, text=True,
             stdin=given, stdout=subprocess.PIPE, stderr=errors or subprocess.PIPE,
         )  # fmt: skip
     request = {
@@ -161,7 +172,7 @@ def start(
         for _, end in pipes:
             opened.callback(os.close, end)
         standard = [given, *(end for _, end in pipes), *([errors.fileno()] if errors else [])]
-        _forking().ask(request, [*standard, theirs.fileno()])
+        forking.ask(request, [*standard, theirs.fileno()])
     read = [os.fdopen(end, encoding="utf-8") for end, _ in pipes]
     return Forked(ours, read[0], None if errors else read[1])
 
@@ -171,6 +182,7 @@ def graders(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     given: str = "",
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """What `graders` prints, and the code it ends with; the same as for `start`, with the text it reads."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
@@ -178,7 +190,11 @@ def graders(
         file.seek(0)
         with (
             start(
-                *arguments, folder=folder, environment=environment, given=file.fileno()
+                *arguments,
+                folder=folder,
+                environment=environment,
+                given=file.fileno(),
+                python=python,
             ) as process,
             ThreadPoolExecutor(2) as readers,
         ):

@@ -208,7 +208,7 @@ def odd(elsewhere: int = 0) -> Iterator[tuple[int, list[str]]]:
     seen: list[str] = []
     handler = type("Handler", (Odd,), {"elsewhere": elsewhere, "seen": seen})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield server.server_port, seen

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.there import There
+from tests.platforms.there import There, python_as_on
 
 CHECK: dict[str, Any] = {
     "type": "string_check",
@@ -46,18 +46,23 @@ def filled(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def windows(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> There:
-    return There("win32", filled(tmp_path), tmp_path_factory.mktemp("windows"))
+@pytest.fixture(scope="session")
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What starts a Python on each system."""
+    folder = tmp_path_factory.mktemp("pythons")
+    return {platform: python_as_on(platform, folder) for platform in ("win32", "darwin")}
 
 
 @pytest.fixture
-def macos(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> There:
-    return There("darwin", filled(tmp_path), tmp_path_factory.mktemp("macos"))
+def windows(tmp_path: Path, pythons: dict[str, Path]) -> There:
+    return There("win32", filled(tmp_path), pythons["win32"])
+
+
+@pytest.fixture
+def macos(tmp_path: Path, pythons: dict[str, Path]) -> There:
+    return There("darwin", filled(tmp_path), pythons["darwin"])
 
 
 @pytest.fixture(params=["win32", "darwin"])
-def there(
-    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> There:
-    return There(request.param, filled(tmp_path), tmp_path_factory.mktemp(request.param))
+def there(request: pytest.FixtureRequest, tmp_path: Path, pythons: dict[str, Path]) -> There:
+    return There(request.param, filled(tmp_path), pythons[request.param])

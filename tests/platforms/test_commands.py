@@ -85,7 +85,7 @@ class Unavailable(BaseHTTPRequestHandler):
 @pytest.fixture
 def judge() -> Iterator[Judge]:
     with Judge() as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
         server.fails.set()
@@ -112,7 +112,7 @@ def judged(judge: Judge) -> tuple[str, ...]:
 
 
 def test_a_run_that_was_killed_is_continued(there: There, judge: Judge) -> None:
-    with there.start(*judged(judge), stdout=subprocess.DEVNULL) as first:
+    with there.start(*judged(judge)) as first:
         assert judge.asked.wait(60)
         first.kill()
     judge.fails.set()
@@ -133,7 +133,7 @@ print(locks.is_locked(Path("o.jsonl.lock")))
 def test_a_run_is_seen_to_go_on_until_it_is_killed_and_not_afterwards(
     there: There, judge: Judge
 ) -> None:
-    with there.start(*judged(judge), stdout=subprocess.DEVNULL) as first:
+    with there.start(*judged(judge)) as first:
         assert judge.asked.wait(60)
         going = there.python_code(_IS_LOCKED)
         assert going.stdout == "True\n", going.stderr
@@ -155,7 +155,7 @@ def test_rows_that_failed_are_graded_again_in_place(there: There, judge: Judge) 
 def test_a_second_run_is_kept_off_the_results_of_one_that_goes_on(
     there: There, judge: Judge
 ) -> None:
-    with there.start(*judged(judge), stdout=subprocess.DEVNULL) as first:
+    with there.start(*judged(judge)) as first:
         try:
             assert judge.asked.wait(60)
             second = there.run(*judged(judge))
@@ -174,9 +174,7 @@ def serving(there: There, *options: str) -> Iterator[str]:
     log = there.folder / "log"
     with (
         log.open("w") as errors,
-        there.start(
-            "serve", "--port", "0", *options, stdout=subprocess.PIPE, stderr=errors
-        ) as process,
+        there.start("serve", "--port", "0", *options, errors=errors) as process,
     ):
         try:
             assert process.stdout is not None

@@ -82,7 +82,7 @@ def refusal(folder: Path, *more: object, **environment: str) -> str:
 @contextmanager
 def web_server() -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_port
         server.shutdown()
 

@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
 def serving_files(served: Served) -> Iterator[Served]:
     handler = type("Handler", (_Handler,), {"served": served})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     served.port = server.server_address[1]
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -152,7 +155,7 @@ async def open_browser(browser: str, profile: Path) -> AsyncIterator[Page]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        port = await _port(profile / "DevToolsActivePort", process)
+        port = (await _told(profile / "DevToolsActivePort", process))[0]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 targets = await answer.json()
@@ -164,19 +167,60 @@ async def open_browser(browser: str, profile: Path) -> AsyncIterator[Page]:
         process.wait(TIMEOUT_S)
 
 
-async def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
+async def _told(file: Path, process: subprocess.Popen[bytes]) -> list[str]:
+    """The port of the browser, and its path there."""
     async with asyncio.timeout(TIMEOUT_S):
         while not (file.exists() and "\n" in (text := file.read_text())):
             assert process.poll() is None, "the browser ended"
             await asyncio.sleep(0.05)
-    return int(text.partition("\n")[0])
+    return text.splitlines()
 
 
-def visit(path: Path, look: Callable[[Page], Awaitable[T]], profile: Path) -> T:
+@cache
+def _shared() -> tuple[subprocess.Popen[bytes], Path]:
+    """One browser for all visits of this process, and its folder; both go when the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
+    process = subprocess.Popen(
+        [str(find_browser()), *FLAGS, f"--user-data-dir={folder.name}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def end() -> None:
+        process.terminate()
+        process.wait(TIMEOUT_S)
+        folder.cleanup()
+
+    atexit.register(end)
+    return process, Path(folder.name)
+
+
+@asynccontextmanager
+async def _empty_page() -> AsyncIterator[Page]:
+    """A page of the shared browser that has nothing in common with its other pages."""
+    process, folder = _shared()
+    port, path = await _told(folder / "DevToolsActivePort", process)
+    address = f"ws://127.0.0.1:{port}"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{address}{path}", max_msg_size=0) as whole,
+    ):
+        browser = Page(whole)
+        context = await browser.call("Target.createBrowserContext")
+        target = await browser.call("Target.createTarget", url="about:blank", **context)
+        try:
+            page = f"{address}/devtools/page/{target['targetId']}"
+            async with session.ws_connect(page, max_msg_size=0) as socket:
+                yield Page(socket)
+        finally:
+            await browser.call("Target.disposeBrowserContext", **context)
+
+
+def visit(path: Path, look: Callable[[Page], Awaitable[T]]) -> T:
     """Open a page, look at it, and check that nothing else was logged or fetched."""
 
     async def session() -> T:
-        async with open_browser(str(find_browser()), profile) as page:
+        async with _empty_page() as page:
             await page.open(path)
             found = await look(page)
             assert page.messages == []

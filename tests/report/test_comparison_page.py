@@ -225,7 +225,7 @@ def test_long_texts_are_cut_before_they_are_compared(one: str, other: str) -> No
 
 @pytest.mark.skipif(find_browser() is None, reason="needs Chromium or Chrome on the PATH")
 def test_each_row_opens_with_both_texts_and_what_differs_marked_on_any_screen(
-    page_file: Path, tmp_path: Path
+    page_file: Path,
 ) -> None:
     rows = page_file.read_text(encoding="utf-8").count("data-pair=")
 
@@ -245,7 +245,7 @@ def test_each_row_opens_with_both_texts_and_what_differs_marked_on_any_screen(
         found.append(await page.evaluate("document.querySelector('.drawer').hidden"))
         return found
 
-    *found, closed = visit(page_file, look, tmp_path / "profile")
+    *found, closed = visit(page_file, look)
     assert closed is True
     assert len({address for address, *_ in found}) == rows
     for address, both, inserted, over, title, scripts in found:

@@ -108,7 +108,7 @@ def test_rows_that_try_to_run_or_to_hide_do_no_harm(tmp_path: Path) -> None:
             found.append([await page.evaluate(OPENED), *await page.evaluate(harm)])
         return found
 
-    found = visit(page_file, look, tmp_path / "profile")
+    found = visit(page_file, look)
     there = range(1, len(hostile_rows.ROWS) + 1)
     numbers = [*there, *reversed(there[:-1])]
     assert found == [[f"Row {number}", None, 2, 0, 0] for number in numbers]
@@ -124,7 +124,7 @@ def test_the_texts_of_a_row_are_whole_and_characters_that_hide_are_there_by_name
             texts.append(await page.evaluate("document.querySelector('.output .text').textContent"))
         return texts
 
-    texts = visit(written(hostile, tmp_path), look, tmp_path / "profile")
+    texts = visit(written(hostile, tmp_path), look)
     assert [texts[0], texts[1], texts[-1]] == [HOSTILE[0], HOSTILE[1], HOSTILE[-1]]
     assert texts[4] == "left to right RLOgnihtyrevePDF isolate LRI mark LRM"
 
@@ -137,10 +137,10 @@ def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
         count: int = await page.evaluate("document.querySelectorAll('#rows').length")
         return count
 
-    assert visit(written(read(results), tmp_path), look, tmp_path / "profile") == 0
+    assert visit(written(read(results), tmp_path), look) == 0
 
 
-def test_numbers_are_written_as_in_the_rest_of_the_report(page_file: Path, tmp_path: Path) -> None:
+def test_numbers_are_written_as_in_the_rest_of_the_report(page_file: Path) -> None:
     numbers = [0, 1, -1, 0.9, 0.8999999999999999, 1 / 3, 2e-3, 1e-3, 9.9e-4, 1234.5678, 1e6, 123456.5, -0.25,
                2.5e-7, 1e300, -12345678.9, 41, 0.00005]  # fmt: skip
     script = script_of({"dom.js": source_of(environment(()), "dom.js")})
@@ -151,12 +151,12 @@ def test_numbers_are_written_as_in_the_rest_of_the_report(page_file: Path, tmp_p
         )
         return texts
 
-    texts = visit(page_file, look, tmp_path / "profile")
+    texts = visit(page_file, look)
     assert texts == [format_number(number) for number in numbers]
 
 
 def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
-    small_file: Path, tmp_path: Path
+    small_file: Path,
 ) -> None:
     async def look(page: Page) -> list[Any]:
         tries = [
@@ -176,9 +176,7 @@ def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
         found.append(await page.evaluate(marks.format(".drawer")))
         return found
 
-    deep, two, literal, flag, details, none, prompt, in_table, in_view = visit(
-        small_file, look, tmp_path / "profile"
-    )
+    deep, two, literal, flag, details, none, prompt, in_table, in_view = visit(small_file, look)
     assert deep == [["7#1", "7#2", "7#3"], "3 of the 60 samples in this file"]
     assert two[0] == ["7#2"]
     assert literal[0] == ["1#3", *(f"{line}#3" for line in range(10, 20))]
@@ -189,9 +187,7 @@ def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(
     assert in_view == ["note7."]
 
 
-def test_rows_are_filtered_by_status_by_flag_and_by_reward(
-    small_file: Path, tmp_path: Path
-) -> None:
+def test_rows_are_filtered_by_status_by_flag_and_by_reward(small_file: Path) -> None:
     async def look(page: Page) -> list[list[Any]]:
         tries: list[dict[str, str]] = [
             {"status": "scored"}, {"status": "invalid"}, {"status": "sample"}, {"status": "row"},
@@ -200,13 +196,13 @@ def test_rows_are_filtered_by_status_by_flag_and_by_reward(
         ]  # fmt: skip
         return [(await page.evaluate(filtered(**values)))[1] for values in tries]
 
-    counts = visit(small_file, look, tmp_path / "profile")
+    counts = visit(small_file, look)
     shown = [int(str(count).partition(" ")[0]) for count in counts]
     assert shown == [40, 20, 20, 0, 20, 40, 20, 20, 20, 60]
 
 
 def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_samples(
-    small_file: Path, tmp_path: Path
+    small_file: Path,
 ) -> None:
     async def look(page: Page) -> tuple[Any, ...]:
         opened = await follow(page, "location.hash = '19#3'")
@@ -223,9 +219,7 @@ def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_sample
         missing = await page.evaluate(DRAWER)
         return opened, text, samples, half, formula, first, closed, address, missing
 
-    opened, text, samples, half, formula, first, closed, address, missing = visit(
-        small_file, look, tmp_path / "profile"
-    )
+    opened, text, samples, half, formula, first, closed, address, missing = visit(small_file, look)
     assert opened == "Row 19#3"
     for part in (
         "invalid, as served, because of the sample", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19",
@@ -240,9 +234,7 @@ def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_sample
     assert "Row 99 is not in this file." in missing
 
 
-def test_keys_go_to_the_search_and_through_the_rows_that_were_found(
-    small_file: Path, tmp_path: Path
-) -> None:
+def test_keys_go_to_the_search_and_through_the_rows_that_were_found(small_file: Path) -> None:
     async def look(page: Page) -> list[Any]:
         await page.press("/")
         found = [await page.evaluate("document.activeElement.name")]
@@ -258,7 +250,7 @@ def test_keys_go_to_the_search_and_through_the_rows_that_were_found(
         found.append(await page.evaluate(COUNT))
         return found
 
-    name, *opened, place, address, closed, count = visit(small_file, look, tmp_path / "profile")
+    name, *opened, place, address, closed, count = visit(small_file, look)
     assert name == "words"
     assert opened == [
         f"Row {row}" for row in ("2#2", "3#2", "4#2", "3#2", "2#2", "1#2", "1#2", "1#3", "1#2")
@@ -268,7 +260,7 @@ def test_keys_go_to_the_search_and_through_the_rows_that_were_found(
 
 
 def test_other_sections_link_to_rows_and_the_address_holds_what_was_asked_for(
-    small_file: Path, tmp_path: Path
+    small_file: Path,
 ) -> None:
     async def look(page: Page) -> list[Any]:
         found = []
@@ -281,7 +273,7 @@ def test_other_sections_link_to_rows_and_the_address_holds_what_was_asked_for(
         found.append(await page.evaluate(COUNT))
         return found
 
-    flag, status, bar, opened, back = visit(small_file, look, tmp_path / "profile")
+    flag, status, bar, opened, back = visit(small_file, look)
     assert flag == ["#?flag=sample_parse_error", "20 of the 60 samples in this file"]
     assert status == ["#?status=scored", "40 of the 60 samples in this file"]
     assert bar == ["#?reward=0.0..0.0", "20 of the 60 samples in this file"]
@@ -289,9 +281,7 @@ def test_other_sections_link_to_rows_and_the_address_holds_what_was_asked_for(
     assert back == bar[1]
 
 
-def test_the_table_sorts_by_its_heads_and_shows_more_on_demand(
-    page_file: Path, tmp_path: Path
-) -> None:
+def test_the_table_sorts_by_its_heads_and_shows_more_on_demand(page_file: Path) -> None:
     async def look(page: Page) -> list[Any]:
         found = []
         for head in ("reward", "reward", "row"):
@@ -302,7 +292,7 @@ def test_the_table_sorts_by_its_heads_and_shows_more_on_demand(
         found.append(await page.evaluate(NAMES))
         return found
 
-    falling, rising, lines, more = visit(page_file, look, tmp_path / "profile")
+    falling, rising, lines, more = visit(page_file, look)
     highest, lowest = ([float(text) for text in texts] for texts in (falling, rising))
     assert highest == sorted(highest, reverse=True)
     assert lowest == sorted(lowest)
@@ -316,7 +306,7 @@ def test_the_table_sorts_by_its_heads_and_shows_more_on_demand(
 @pytest.mark.parametrize("width", [400, 768, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_any_screen_and_its_text_has_enough_contrast(
-    width: int, scheme: str, page_file: Path, tmp_path: Path
+    width: int, scheme: str, page_file: Path
 ) -> None:
     contrast = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
@@ -336,15 +326,13 @@ def test_the_page_fits_any_screen_and_its_text_has_enough_contrast(
         )
         return wide, await page.evaluate(outside), await page.evaluate(contrast)
 
-    wide, outside, contrasts = visit(page_file, look, tmp_path / "profile")
+    wide, outside, contrasts = visit(page_file, look)
     assert wide <= width
     assert outside == []
     assert min(contrasts) >= 4.5  # WCAG 2.2, 1.4.3, level AA
 
 
-def test_a_printed_page_has_the_texts_of_rows_and_no_controls(
-    page_file: Path, tmp_path: Path
-) -> None:
+def test_a_printed_page_has_the_texts_of_rows_and_no_controls(page_file: Path) -> None:
     async def look(page: Page) -> tuple[str, bool, int]:
         await page.call("Emulation.setEmulatedMedia", media="print")
         controls = await page.evaluate(
@@ -354,4 +342,4 @@ def test_a_printed_page_has_the_texts_of_rows_and_no_controls(
         rows = f"{ROWS}.filter(row => getComputedStyle(row).display !== 'none').length"
         return controls, await page.evaluate(texts), await page.evaluate(rows)
 
-    assert visit(page_file, look, tmp_path / "profile") == ("none", True, 40)
+    assert visit(page_file, look) == ("none", True, 40)

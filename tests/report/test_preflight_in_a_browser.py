@@ -44,22 +44,18 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_hostile_texts_change_nothing_and_no_script_is_there(
-    page_file: Path, tmp_path: Path
-) -> None:
+def test_hostile_texts_change_nothing_and_no_script_is_there(page_file: Path) -> None:
     async def look(page: Page) -> list[Any]:
         counts = "[document.title, document.scripts.length, document.images.length]"
         found: list[Any] = await page.evaluate(counts)
         return found
 
-    title, scripts, images = visit(page_file, look, tmp_path / "profile")
+    title, scripts, images = visit(page_file, look)
     assert "taken" not in title
     assert (scripts, images) == (0, 0)
 
 
-def test_it_shows_the_questions_the_findings_and_the_ladder(
-    page_file: Path, tmp_path: Path
-) -> None:
+def test_it_shows_the_questions_the_findings_and_the_ladder(page_file: Path) -> None:
     async def look(page: Page) -> list[Any]:
         questions = "[...document.querySelectorAll('.verdicts dt')].map(part => part.textContent)"
         shown = "document.querySelector('#ladder').checkVisibility()"
@@ -67,7 +63,7 @@ def test_it_shows_the_questions_the_findings_and_the_ladder(
         findings = "document.body.innerText"
         return [await page.evaluate(one) for one in (questions, shown, bars, findings)]
 
-    questions, shown, bars, text = visit(page_file, look, tmp_path / "profile")
+    questions, shown, bars, text = visit(page_file, look)
     assert questions == ["Valid?", "Fair?", "Anything to learn?", "Gameable?", "Cost?"]
     assert shown
     assert bars > 3
@@ -76,7 +72,7 @@ def test_it_shows_the_questions_the_findings_and_the_ladder(
 
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_any_screen(width: int, scheme: str, page_file: Path, tmp_path: Path) -> None:
+def test_it_fits_any_screen(width: int, scheme: str, page_file: Path) -> None:
     async def look(page: Page) -> tuple[int, list[str]]:
         screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         await page.call("Emulation.setDeviceMetricsOverride", **screen)
@@ -86,6 +82,6 @@ def test_it_fits_any_screen(width: int, scheme: str, page_file: Path, tmp_path: 
         outside = f"{PARTS}.filter(part => part.getBoundingClientRect().right > innerWidth + 1)"
         return wide, await page.evaluate(f"{outside}.map(part => part.outerHTML.slice(0, 200))")
 
-    wide, outside = visit(page_file, look, tmp_path / "profile")
+    wide, outside = visit(page_file, look)
     assert wide <= width
     assert outside == [], json.dumps(outside, indent=1)

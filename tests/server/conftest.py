@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.models.endpoint import endpoint
 from tests.server.evals_of import modelled
@@ -31,6 +32,15 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (folder / "node_modules" / "openai").is_dir():
         pytest.skip(f"npm could not install {NODE_PACKAGE}: {done.stderr.strip()[-300:]}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def asking() -> Iterator[requests.Session]:
+    """Keeps connections open, and reads no proxies of the environment for each of thousands of requests."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers.clear()  # requests have those of their case alone
+        yield session
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import settings
 
@@ -42,9 +43,9 @@ def storing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=20)
 def test_no_request_for_files_breaks_the_server_and_every_answer_is_as_declared(
-    storing: Server, case: schemathesis.Case[Any]
+    storing: Server, asking: requests.Session, case: schemathesis.Case[Any]
 ) -> None:
-    case.call_and_validate(base_url=f"{storing.url}/v1", checks=CHECKS)
+    case.call_and_validate(base_url=f"{storing.url}/v1", session=asking, checks=CHECKS)
 
 
 def test_a_server_with_a_folder_describes_the_routes_of_files(storing: Server) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+import requests
 import schemathesis
 from hypothesis import settings
 
@@ -60,9 +61,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=5)
 def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
-    alone: Server, case: schemathesis.Case[Any]
+    alone: Server, asking: requests.Session, case: schemathesis.Case[Any]
 ) -> None:
-    case.call_and_validate(base_url=f"{alone.url}/v1", checks=CHECKS)
+    case.call_and_validate(base_url=f"{alone.url}/v1", session=asking, checks=CHECKS)
 
 
 def test_the_server_describes_each_of_the_routes(alone: Server) -> None:

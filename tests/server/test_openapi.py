@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import settings
 
@@ -34,9 +35,9 @@ reward_described = each_path(WITH_REWARDS, below="/reward")
 @schemathesis.pytest.from_fixture("described").parametrize()
 @settings(max_examples=40)
 def test_no_request_breaks_the_server_and_every_answer_is_as_declared(
-    server: Server, case: schemathesis.Case[Any]
+    server: Server, asking: requests.Session, case: schemathesis.Case[Any]
 ) -> None:
-    case.call_and_validate(base_url=f"{server.url}/v1", checks=CHECKS)
+    case.call_and_validate(base_url=f"{server.url}/v1", session=asking, checks=CHECKS)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,9 @@ def rewarding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @schemathesis.pytest.from_fixture("reward_described").parametrize()
 @settings(max_examples=40)
 def test_no_request_for_a_reward_breaks_the_server_and_every_answer_is_as_declared(
-    rewarding: Server, case: schemathesis.Case[Any]
+    rewarding: Server, asking: requests.Session, case: schemathesis.Case[Any]
 ) -> None:
-    case.call_and_validate(base_url=f"{rewarding.url}/v1", checks=CHECKS)
+    case.call_and_validate(base_url=f"{rewarding.url}/v1", session=asking, checks=CHECKS)
 
 
 def test_a_server_with_a_grader_describes_the_reward_route(rewarding: Server) -> None:

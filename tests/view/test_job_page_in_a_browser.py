@@ -159,7 +159,7 @@ def test_the_file_fits_screens_of_every_width_and_can_be_read_by_all(
             await shown.evaluate(f"{axe}; null")
             assert await shown.evaluate(FAULTS) == []
 
-    visit(tmp_path / "job.html", look, tmp_path / "profile")
+    visit(tmp_path / "job.html", look)
 
 
 def test_a_project_without_the_job_is_told_so(tab: Tab) -> None:
