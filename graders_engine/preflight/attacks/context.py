@@ -68,6 +68,7 @@ class Context:
         job: the job's request.
         rows: the rows that were drawn.
         references: where right answers come from.
+        samples: answers of the base model, which show the form of an answer where no right answer does.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Context:
         rows: Sequence[TrainingRow],
         references: ReferenceSource | None = None,
         job: Mapping[str, Any] | None = None,
+        samples: Sequence[Sample] = (),
     ) -> None:
         self.facts, self.rows, self.references, self.job = facts, rows, references, job
+        self.samples = samples
         self._right: dict[int, Sample | None] = {
             row.line: references.sample_of(row.item) if references else None for row in rows
         }
@@ -91,7 +94,8 @@ class Context:
         """The context of these inputs; None without a grader or rows."""
         if inputs.grader is None or inputs.train is None:
             return None
-        return cls(inputs.grader, inputs.train.drawn, inputs.references, inputs.job)
+        samples = [given.sample for given in inputs.given]
+        return cls(inputs.grader, inputs.train.drawn, inputs.references, inputs.job, samples)
 
     def right(self, row: TrainingRow) -> Sample | None:
         """The reference answer of a row."""
@@ -135,8 +139,22 @@ class Context:
     @functools.cached_property
     def reads_json(self) -> bool:
         """Whether the grader reads JSON, or its right answers are JSON."""
-        named = "output_json" in self.facts.channels or re.search(r"\bjson\.loads\b", self.sources)
-        return bool(named) or self._any_form is not None
+        return self._names_json or self._any_form is not None
+
+    @property
+    def reads_json_only(self) -> bool:
+        """Whether the grader reads the sample's JSON, and neither its text nor its tool calls."""
+        return set(self.facts.channels) == {"output_json"} or (
+            self._parses_text and set(self.facts.channels) == {"output_text"}
+        )
+
+    @functools.cached_property
+    def _parses_text(self) -> bool:
+        return re.search(r"\bjson\.loads\b", self.sources) is not None
+
+    @property
+    def _names_json(self) -> bool:
+        return "output_json" in self.facts.channels or self._parses_text
 
     @functools.cached_property
     def handles_code(self) -> bool:
@@ -169,7 +187,10 @@ class Context:
 
     @functools.cached_property
     def _any_form(self) -> Any:
-        values = (json_of(text_of(answer)) for answer in self._right.values() if answer)
+        """The JSON of a right answer; else, where the grader reads JSON, that of a sample."""
+        shown = self.samples if self._names_json else ()
+        answers = (answer for answer in (*self._right.values(), *shown) if answer)
+        values = (json_of(text_of(answer)) for answer in answers)
         return next((value for value in values if value is not None), None)
 
     def skeleton(self, row: TrainingRow) -> Callable[[Any], Any] | None:
