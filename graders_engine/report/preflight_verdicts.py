@@ -136,9 +136,11 @@ def _learn(measured: Mapping[str, Any]) -> str:
     baseline, signal = measured.get("baseline"), measured.get("signal")
     clauses = [f"base model {baseline['mean']:.2f}"] if baseline else []
     if signal:
-        clauses.append(
-            f"rewards differ in {signal['share']:.0%} of groups of {signal['group_size']}"
-        )
+        few, all_ = signal["fewer_samples"], signal["prompts"]
+        which = f"all {all_:,}" if few == all_ else f"{few:,} of {all_:,}"
+        tail = f" ({which} prompts have fewer samples)" if few else ""
+        size = signal["group_size"]
+        clauses.append(f"rewards differ in {signal['share']:.0%} of groups of {size}{tail}")
     return "; ".join(clauses)
 
 

@@ -296,8 +296,8 @@ def test_a_name_that_few_rows_have_is_to_be_changed_in_these_rows(tmp_path: Path
     rows[5] = {key: value for key, value in rows[5].items() if key != "answer"}
     (finding,) = fields(tmp_path, EXACT, rows)
     assert finding.fix == (
-        f"{tmp_path / 'train.jsonl'}:4 has `item.itme.answer` for `item.answer`: name it there as in the other rows. "
-        "Add the field to the others, or leave them out."
+        f"{tmp_path / 'train.jsonl'}:4 has `item.itme.answer` for `item.answer`: name it there as in "
+        "the other rows. Add the field to the others, or leave them out."
     )
     rows[5] = SUMS[5]
     (finding,) = fields(tmp_path, EXACT, rows)

@@ -28,7 +28,7 @@ ROWS = [
     for number in range(8)
     for land, capital in LANDS.items()
 ]
-SAMPLES = [
+SAMPLES: list[dict[str, Any]] = [
     {"item": row, "samples": [json.dumps({"capital": name}) for name in (row["capital"], "Oslo")]}
     for row in ROWS
 ]
@@ -138,3 +138,13 @@ def test_every_metric_that_is_advised_is_one_that_a_grader_may_name() -> None:
     assert names
     for name in names:
         TextSimilarityGrader(type="text_similarity", input="", reference="", evaluation_metric=name)  # type: ignore[arg-type]
+
+
+def test_groups_with_fewer_samples_than_asked_for_are_said_in_the_line(tmp_path: Path) -> None:
+    report = ask(tmp_path, CONTAINED, train=ROWS, samples=SAMPLES)
+    assert verdict(report, "Anything to learn?").clauses.endswith(
+        "rewards differ in 100% of groups of 8 (all 40 prompts have fewer samples)"
+    )
+    few = [*SAMPLES[:3], *({**one, "samples": one["samples"] * 4} for one in SAMPLES[3:])]
+    report = ask(tmp_path, CONTAINED, train=ROWS, samples=few)
+    assert "(3 of 40 prompts have fewer samples)" in verdict(report, "Anything to learn?").clauses
