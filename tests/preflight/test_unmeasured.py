@@ -70,6 +70,13 @@ def test_attacks_that_never_reach_the_comparison_say_nothing_of_it(
     assert "beats-baseline" in report.not_checked
 
 
+def test_a_grader_that_reads_the_text_and_a_row_in_json_is_measured(tmp_path: Path) -> None:
+    source = "    return float(sample['output_text'] in json.loads(item['right']) + [None])\n"
+    rows = [{**row, "right": json.dumps([row["capital"]])} for row in ROWS]
+    report = ask(tmp_path, python("import json\n" + HEAD + source), train=rows)
+    assert verdict(report, "Gameable?").state == "fine"
+
+
 @pytest.mark.parametrize("grader", [CONTAINED, QUIET], ids=["it raises", "it gives 0"])
 @pytest.mark.parametrize(
     "shown",
@@ -133,7 +140,7 @@ def test_other_answers_and_wrong_versions_that_only_make_the_grader_fail_are_not
 
 
 def test_every_metric_that_is_advised_is_one_that_a_grader_may_name() -> None:
-    said = " ".join(insensitive._FIXES.values())
+    said = " ".join(insensitive.FIXES.values())
     names = re.findall("`([a-z_]+)`", said)
     assert names
     for name in names:

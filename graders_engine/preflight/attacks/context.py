@@ -30,6 +30,7 @@ _RUNS_CODE = re.compile(r"\bsubprocess\b|(?<![\w.])(?:exec|eval|compile)\(")
 _CODE = re.compile(
     r"^\s*(?:def |class |import |from \w+ import|#include|function |return )|```", re.MULTILINE
 )
+_PARSES_ANSWER = re.compile(r"\bjson\.loads\((?!\s*item\b)")
 _TAG = re.compile(r"<([A-Za-z_]\w*)>")
 _ANSWER = re.compile(r"(?:[Tt]he )?(?:[Ff]inal )?[Aa]nswer(?: is)?:")
 _OPTION = re.compile(r"^\s*(?:[-*]\s+)?\(?([A-Za-z]|\d{1,2})[.):]\s+(\S.*)$", re.MULTILINE)
@@ -145,7 +146,8 @@ class Context:
     def reads_json_only(self) -> bool:
         """Whether the grader reads the sample's JSON, and neither its text nor its tool calls."""
         return set(self.facts.channels) == {"output_json"} or (
-            self._parses_text and set(self.facts.channels) == {"output_text"}
+            _PARSES_ANSWER.search(self.sources) is not None
+            and set(self.facts.channels) == {"output_text"}
         )
 
     @functools.cached_property
@@ -188,8 +190,8 @@ class Context:
     @functools.cached_property
     def _any_form(self) -> Any:
         """The JSON of a right answer; else, where the grader reads JSON, that of a sample."""
-        shown = self.samples if self._names_json else ()
-        answers = (answer for answer in (*self._right.values(), *shown) if answer)
+        samples = self.samples if self._names_json else ()
+        answers = (answer for answer in (*self._right.values(), *samples) if answer)
         values = (json_of(text_of(answer)) for answer in answers)
         return next((value for value in values if value is not None), None)
 

@@ -30,7 +30,7 @@ from graders_engine.preflight.findings import NotChecked
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME
 
-_FIXES = {
+FIXES = {
     "keyword-salad": "Compare the order of the words, too, such as by `fuzzy_match` in place of a metric of "
     "words.",
     "one-word": "Require the whole answer: a metric that counts what is missing, such as `fuzzy_match`.",
@@ -51,7 +51,7 @@ def _ask(inputs: Inputs) -> Answer:
     serious = [(one, severity) for one, severity in serious if one.mean > blind + SAME]
     if not serious:
         return NotChecked("what is written without the right answer earns as much: see hackable")
-    source, fix = inputs.references, _FIXES[serious[0][0].attack.name]
+    source, fix = inputs.references, FIXES[serious[0][0].attack.name]
     if source is None or source.confidence != "guessed" or not source.marked:
         return [finding_of("insensitive", serious, inputs, fix)]
     # Of a text with a mark, such as steps before a number, much is no answer.
